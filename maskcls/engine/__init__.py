@@ -1,0 +1,1 @@
+"""The training loop and inference; the only home of accelerate."""

@@ -1,0 +1,148 @@
+"""Tasks, their classes, and the joint classes their combination makes.
+
+N rows, C classes of one task, J = product of all tasks' classes. The first task varies slowest, so the default space
+gives the contest's `mask * 6 + gender * 3 + age`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question asked of every image.
+
+    name     column name; also the key of its logits and targets.
+    classes  class names in index order.
+    bins     ascending boundaries when the label is a whole number (age in years): class i holds
+             bins[i-1] <= value < bins[i], so there is one class more than there are boundaries.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    bins: tuple[int, ...] = ()
+
+    def band(self, values_N: Ints) -> Ints:
+        """Return the class index (N,) of whole numbers (N,); negative values stay `UNKNOWN`.
+
+        >>> Task("age", ("<30", "30-59", ">=60"), (30, 60)).band(np.array([29, 30, 59, 60, -1])).tolist()
+        [0, 1, 1, 2, -1]
+        """
+        index = np.searchsorted(np.asarray(self.bins), values_N, side="right")
+        return np.where(values_N < 0, UNKNOWN, index).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The tasks in order, and the arithmetic between their classes and the joint classes."""
+
+    tasks: tuple[Task, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Task names in order."""
+        return tuple(task.name for task in self.tasks)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Classes of each task, (3, 2, 3) by default."""
+        return tuple(len(task.classes) for task in self.tasks)
+
+    @property
+    def size(self) -> int:
+        """Number of joint classes J."""
+        return int(np.prod(self.shape))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash over names, class order and bins: two spaces agree when and only when it is equal."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Joint class names in index order, such as `wear/male/<30`."""
+        parts = (self.decode(np.arange(self.size)),)
+        return tuple(
+            "/".join(task.classes[int(parts[0][task.name][j])] for task in self.tasks) for j in range(self.size)
+        )
+
+    def task(self, name: str) -> Task:
+        """Return one task; KeyError when there is none of that name."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise KeyError(name)
+
+    def only(self, names: Sequence[str]) -> LabelSpace:
+        """Return the space of the named tasks, in this space's order."""
+        return LabelSpace(tuple(task for task in self.tasks if task.name in names))
+
+    def encode(self, labels: Mapping[str, Ints]) -> Ints:
+        """Join task labels (N,) into joint labels (N,); a row with any unknown label is `UNKNOWN`.
+
+        Raises ValueError for an index outside a task's classes.
+        """
+        columns = [np.asarray(labels[name], dtype=np.int64) for name in self.names]
+        for task, column in zip(self.tasks, columns, strict=True):
+            if column.size and (column.min() < UNKNOWN or column.max() >= len(task.classes)):
+                raise ValueError(f"{task.name}: labels must lie in -1..{len(task.classes) - 1}")
+        known = np.all([column >= 0 for column in columns], axis=0)
+        joint = np.ravel_multi_index(tuple(np.maximum(column, 0) for column in columns), self.shape)
+        return np.where(known, joint, UNKNOWN).astype(np.int64)
+
+    def decode(self, joint_N: Ints) -> dict[str, Ints]:
+        """Split joint labels (N,) into task labels; `UNKNOWN` stays unknown in every task."""
+        joint_N = np.asarray(joint_N, dtype=np.int64)
+        parts = np.unravel_index(np.maximum(joint_N, 0), self.shape)
+        return {
+            name: np.where(joint_N < 0, UNKNOWN, part).astype(np.int64)
+            for name, part in zip(self.names, parts, strict=True)
+        }
+
+    def compose(self, prob: Mapping[str, Floats]) -> Floats:
+        """Multiply per-task probabilities {task: (N, C)} into joint probabilities (N, J), as if independent."""
+        joint = np.asarray(prob[self.names[0]], dtype=np.float64)
+        for name in self.names[1:]:
+            joint = (joint[:, :, None] * np.asarray(prob[name], dtype=np.float64)[:, None, :]).reshape(len(joint), -1)
+        return (joint / joint.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def marginals(self, prob_NJ: Floats) -> dict[str, Floats]:
+        """Sum joint probabilities (N, J) into per-task probabilities {task: (N, C)}."""
+        grid = np.asarray(prob_NJ, dtype=np.float64).reshape(-1, *self.shape)
+        axes = range(1, 1 + len(self.tasks))
+        return {
+            name: grid.sum(axis=tuple(a for a in axes if a != axis)).astype(np.float32)
+            for axis, name in zip(axes, self.names, strict=True)
+        }
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the tasks as plain data, the content of labels.json."""
+        return [{"name": t.name, "classes": list(t.classes), "bins": list(t.bins)} for t in self.tasks]
+
+    @staticmethod
+    def from_json(data: Sequence[Mapping[str, Any]]) -> LabelSpace:
+        """Rebuild a space from `to_json` data."""
+        return LabelSpace(tuple(Task(d["name"], tuple(d["classes"]), tuple(d["bins"])) for d in data))
+
+
+CONTEST = LabelSpace(
+    (
+        Task("mask", ("wear", "incorrect", "normal")),
+        Task("gender", ("male", "female")),
+        Task("age", ("<30", "30-59", ">=60"), (30, 60)),
+    )
+)

@@ -1,0 +1,1 @@
+"""Arrays only: everything that happens after a model has spoken, without torch."""
