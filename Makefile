@@ -1,0 +1,56 @@
+# Everything a newcomer needs: `make demo` and `make test` start from a bare machine with python3 (venv) and make.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+STAMP  := $(VENV)/.installed
+
+# albumentations asks PyPI for a newer version of itself on import; this tells it not to.
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint format clean
+.DELETE_ON_ERROR:
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## create .venv and install maskcls with its tools into it; nothing to do the second time
+
+$(STAMP): requirements.txt pyproject.toml
+	@test -x $(BIN)/pip || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "maskcls needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." >&2; \
+		echo "fix: install a newer one and name it, for instance: make install PYTHON=python3.12" >&2; \
+		exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV). The first time takes some minutes: on Linux torch brings about 5.5 GB of CUDA libraries."
+	@$(PIP) install --requirement requirements.txt
+	@$(PIP) install --no-deps --editable .
+	@touch $(STAMP)
+	@echo "Installed."
+
+demo: $(STAMP) ## the whole story on drawn faces: data, folds, training, submission, score
+	@$(BIN)/maskcls demo
+
+# Tests never reach for the network, and neither do the processes they start.
+test test-all: export HF_HUB_OFFLINE := 1
+
+test: $(STAMP) ## the fast tests
+	@$(BIN)/python -m pytest
+
+test-all: $(STAMP) ## every test, the slow recipes too
+	@$(BIN)/python -m pytest -m ""
+
+lint: $(STAMP) ## ruff, its formatter in check mode, and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## sort imports, apply safe fixes, format
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+clean: ## remove .venv and caches; runs/ and data/ stay
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@find maskcls tests -name __pycache__ -type d -prune -exec rm -rf {} +
