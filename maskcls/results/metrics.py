@@ -1,0 +1,295 @@
+"""Macro-F1, accuracy and their interval, from counts.
+
+N rows, C classes, J joint classes, P people, D bootstrap draws. Rows whose truth is unknown (-1) are left out.
+Everything follows from integer counts, so the numbers do not depend on the order of the rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskcls.errors import ResultError
+from maskcls.labels import UNKNOWN, Ints, LabelSpace
+
+Doubles = NDArray[np.float64]
+
+WEIGHTS_AT_ONCE = 1 << 22  # resampling weights held at a time: 32 MiB
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class: shares in [0, 1], 0 where undefined; support = rows of this truth, predicted = rows given it."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    predicted: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """One labelling, joint or of a task.
+
+    macro_f1        mean F1 of the classes that occur in truth or prediction; NaN when no row has a known truth.
+    accuracy        share of rows that agree; NaN when there are none.
+    rows            rows with known truth.
+    classes_scored  how many classes the mean runs over.
+    """
+
+    macro_f1: float
+    accuracy: float
+    rows: int
+    classes_scored: int
+    classes: tuple[ClassScore, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; a NaN becomes None."""
+        data = {**asdict(self), "classes": [asdict(one) for one in self.classes]}
+        return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in data.items()}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The joint score over the rows whose tasks are all known, and each task's over the rows where it is known."""
+
+    joint: Score
+    tasks: Mapping[str, Score]
+
+    @property
+    def macro_f1(self) -> float:
+        """Macro-F1 of the joint classes: the number a run is judged by."""
+        return self.joint.macro_f1
+
+    @property
+    def accuracy(self) -> float:
+        """Share of rows right in every task."""
+        return self.joint.accuracy
+
+    @property
+    def rows(self) -> int:
+        """Rows whose tasks are all known."""
+        return self.joint.rows
+
+    @property
+    def classes_scored(self) -> int:
+        """Joint classes that occur in truth or prediction."""
+        return self.joint.classes_scored
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: the joint score's fields, and `tasks` with the same fields a task."""
+        return {**self.joint.to_json(), "tasks": {name: score.to_json() for name, score in self.tasks.items()}}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A percentile interval of the macro-F1 from `draws` resamples of people."""
+
+    low: float
+    high: float
+    draws: int
+    level: float
+
+
+def score(prediction: NDArray[Any], truth: Mapping[str, Ints], space: LabelSpace) -> Scores:
+    """Score joint predictions against the labels of every task.
+
+    prediction  (N,) int joint labels, or (N, J) float joint probabilities whose row maximum is taken.
+    truth       {task: (N,) int}, every task of the space; -1 = unknown.
+
+    A task's prediction is its part of the predicted joint class, because that is what a submission states. It may
+    differ from the maximum of the task's marginal.
+
+    Raises ResultError for probabilities that are not finite, ValueError for labels outside the space.
+    """
+    joint_N = _joint_labels(prediction, space)
+    part_of = space.decode(joint_N)
+    joint = summary(confusion(space.encode(truth), joint_N, space.size), space.joint_names)
+    tasks = {
+        task.name: summary(confusion(truth[task.name], part_of[task.name], len(task.classes)), task.classes)
+        for task in space.tasks
+    }
+    return Scores(joint, tasks)
+
+
+def confusion(true_N: Ints, pred_N: Ints, classes: int) -> Ints:
+    """Count rows by truth and prediction: (C, C) int64, truth down, prediction across.
+
+    true_N  0..C-1, or -1 for a row to leave out.
+    pred_N  0..C-1.
+
+    Raises ValueError when the lengths differ or a label is outside.
+
+    >>> confusion(np.array([0, 0, 1, -1]), np.array([0, 1, 1, 0]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    true_N, pred_N = _known(true_N, pred_N, classes)
+    return np.bincount(true_N * classes + pred_N, minlength=classes * classes).reshape(classes, classes)
+
+
+def f1_per_class(counts_CC: Ints) -> Doubles:
+    """Return F1 of each class, (C,): 2 hits / (truths + predictions), 0 for a class without either.
+
+    >>> f1_per_class(np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])).round(4).tolist()
+    [0.6667, 0.6667, 0.0]
+    """
+    return _ratio(2 * np.diag(counts_CC), counts_CC.sum(axis=0) + counts_CC.sum(axis=1))
+
+
+def macro_f1(counts_CC: Ints) -> float:
+    """Return the mean F1 of the classes that occur in truth or prediction; NaN when there is no row.
+
+    This is what scikit-learn's `f1_score(average="macro")` gives when it is told no `labels`.
+
+    >>> macro_f1(np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]]))
+    0.6666666666666666
+    """
+    present_C = _occurring(counts_CC)
+    return float(f1_per_class(counts_CC)[present_C].mean()) if present_C.any() else math.nan
+
+
+def accuracy(counts_CC: Ints) -> float:
+    """Return the share of rows on the diagonal; NaN when there is no row."""
+    rows = int(counts_CC.sum())
+    return int(np.trace(counts_CC)) / rows if rows else math.nan
+
+
+def summary(counts_CC: Ints, names: Sequence[str]) -> Score:
+    """Gather every number of one labelling from its counts (C, C) and the C class names."""
+    hits_C, support_C, predicted_C = np.diag(counts_CC), counts_CC.sum(axis=1), counts_CC.sum(axis=0)
+    columns = (_ratio(hits_C, predicted_C), _ratio(hits_C, support_C), f1_per_class(counts_CC), support_C, predicted_C)
+    rows = zip(names, *(column.tolist() for column in columns), strict=True)
+    return Score(
+        macro_f1=macro_f1(counts_CC),
+        accuracy=accuracy(counts_CC),
+        rows=int(counts_CC.sum()),
+        classes_scored=int(_occurring(counts_CC).sum()),
+        classes=tuple(ClassScore(*row) for row in rows),
+    )
+
+
+def person_bootstrap(
+    true_N: Ints,
+    pred_N: Ints,
+    person_N: Sequence[str] | NDArray[Any],
+    classes: int,
+    *,
+    seed: int,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """Give the macro-F1 an interval by drawing people, with all their photos, with replacement.
+
+    Reference: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8 (whole clusters).
+
+    Photos of one person are alike, so drawing photos one by one would give too narrow an interval. A class that does
+    not occur in a draw is left out of that draw's mean, as `macro_f1` does. Memory stays near the size of the input,
+    whatever `draws` is; the result does not depend on the order of the rows.
+
+    true_N, pred_N  as for `confusion`.
+    person_N        who is on each row; text or whole numbers.
+    level           share of the draws inside, in (0, 1).
+
+    Raises ValueError for no rows, no draws, a level outside (0, 1), or labels outside the classes.
+    """
+    if draws < 1 or not 0 < level < 1:
+        raise ValueError(f"draws must be at least 1 and level within (0, 1): got {draws}, {level}")
+    who_N = _person_index(person_N, np.asarray(true_N) != UNKNOWN)
+    true_N, pred_N = _known(true_N, pred_N, classes)
+    if not len(true_N):
+        raise ValueError("no row has a known truth")
+    hits_PC, marks_PC = person_counts(true_N, pred_N, who_N, classes)
+    scores_D = np.concatenate(
+        [resampled_macro_f1(weights_DP, hits_PC, marks_PC) for weights_DP in _resamples(len(hits_PC), draws, seed)]
+    )
+    low, high = np.quantile(scores_D, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high), draws, level)
+
+
+def person_counts(true_N: Ints, pred_N: Ints, who_N: Ints, classes: int) -> tuple[Doubles, Doubles]:
+    """Count, by person and class, hits (P, C) and truths plus predictions (P, C): all that F1 needs.
+
+    who_N  0..P-1, every number in use. float64, because the sums that follow are matrix products.
+    """
+    people = int(who_N.max()) + 1
+
+    def count(rows: NDArray[np.bool_] | slice, label_N: Ints) -> Doubles:
+        cells = np.bincount(who_N[rows] * classes + label_N[rows], minlength=people * classes)
+        return cells.reshape(people, classes).astype(np.float64)
+
+    everything = slice(None)
+    return count(true_N == pred_N, true_N), count(everything, true_N) + count(everything, pred_N)
+
+
+def resampled_macro_f1(weights_DP: Doubles, hits_PC: Doubles, marks_PC: Doubles) -> Doubles:
+    """Return the macro-F1 of each draw, (D,), from how often it took each person, (D, P)."""
+    marks_DC = weights_DP @ marks_PC
+    f1_DC = _ratio(2 * (weights_DP @ hits_PC), marks_DC)
+    mean_D: Doubles = f1_DC.sum(axis=1) / (marks_DC > 0).sum(axis=1)
+    return mean_D
+
+
+def _resamples(people: int, draws: int, seed: int) -> Iterator[Doubles]:
+    """Yield resampling weights (d, P) in pieces of bounded size; the pieces' size does not change the weights."""
+    rng = np.random.default_rng(seed)
+    piece = max(1, WEIGHTS_AT_ONCE // people)
+    for start in range(0, draws, piece):
+        weights_DP = np.empty((min(piece, draws - start), people))
+        for row_P in weights_DP:
+            row_P[:] = np.bincount(rng.integers(people, size=people), minlength=people)
+        yield weights_DP
+
+
+def _person_index(person_N: Sequence[str] | NDArray[Any], keep_N: NDArray[np.bool_]) -> Ints:
+    if len(person_N) != len(keep_N):
+        raise ValueError(f"{len(person_N)} people for {len(keep_N)} rows")
+    names = np.asarray(person_N)[keep_N].tolist()
+    index = {name: i for i, name in enumerate(sorted(set(names)))}  # sorted: independent of the rows' order
+    return np.fromiter((index[name] for name in names), dtype=np.int64, count=len(names))
+
+
+def _joint_labels(prediction: NDArray[Any], space: LabelSpace) -> Ints:
+    prediction = np.asarray(prediction)
+    if prediction.ndim == 1:
+        return prediction
+    if prediction.shape[1:] != (space.size,):
+        raise ValueError(f"probabilities must be (N, {space.size}), got {prediction.shape}")
+    bad = np.flatnonzero(~np.isfinite(prediction).all(axis=1))
+    if len(bad):
+        # argmax of a NaN row would be a confident class 0.
+        raise ResultError("probabilities are not finite", offenders=[f"row {row}" for row in bad])
+    best_N: Ints = np.argmax(prediction, axis=1).astype(np.int64)
+    return best_N
+
+
+def _known(true_N: Ints, pred_N: Ints, classes: int) -> tuple[Ints, Ints]:
+    """Return the rows with known truth as int64; ValueError for different lengths or labels outside 0..C-1."""
+    true_N, pred_N = np.asarray(true_N), np.asarray(pred_N)
+    if true_N.shape != pred_N.shape or true_N.ndim != 1:
+        raise ValueError(f"truth {true_N.shape} and prediction {pred_N.shape} must be equally long lists")
+    keep_N = true_N != UNKNOWN
+    for name, label_N in (("truth", true_N), ("prediction", pred_N[keep_N])):
+        if label_N.dtype.kind not in "iu":
+            raise ValueError(f"{name} must be whole numbers, got {label_N.dtype}")
+        lowest = UNKNOWN if name == "truth" else 0
+        if label_N.size and (label_N.min() < lowest or label_N.max() >= classes):
+            raise ValueError(f"{name} must lie in {lowest}..{classes - 1}")
+    return true_N[keep_N].astype(np.int64), pred_N[keep_N].astype(np.int64)
+
+
+def _occurring(counts_CC: Ints) -> NDArray[np.bool_]:
+    present_C: NDArray[np.bool_] = (counts_CC.sum(axis=0) + counts_CC.sum(axis=1)) > 0
+    return present_C
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Doubles:
+    """Divide element by element; 0 where the whole is 0."""
+    result: Doubles = np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0)
+    return result

@@ -1,0 +1,292 @@
+"""`Predictions`: image ids and one joint probability row per image, the one currency after a model.
+
+N images, J joint classes, M members of an ensemble. Rows are joined by id, never by position. The file is an
+uncompressed npz without pickle, and equal predictions give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskcls import rundir
+from maskcls.errors import DataError, ResultError, WeightsError
+from maskcls.labels import Floats, Ints, LabelSpace
+
+Texts = NDArray[np.str_]
+
+SUM_TOLERANCE = 1e-3  # float32 rows of half-precision models stay well within it; logits or raw scores do not
+ENTRIES = {"ids.npy", "prob.npy", "meta.npy"}
+DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    SyntaxError,
+    RuntimeError,
+    NotImplementedError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Joint probabilities by image id.
+
+    ids      (N,) text, unique. A list is taken too, but only of str: `1` and `"1"` are different ids.
+    prob     (N, J) float32, finite, not negative, rows sum to 1 within 1e-3. Stored as given, not rescaled.
+    space    the label space whose joint classes the columns are.
+    lineage  plain JSON data: which run, fold, weights, data, views. It comes back from a file as JSON has it, so
+             tuples are lists.
+
+    The arrays are read-only views; compare two values by `to_bytes()`.
+    Raises ResultError when a condition does not hold; the message names the first ids at fault.
+    """
+
+    ids: Texts
+    prob: Floats
+    space: LabelSpace
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ids_N, prob_NJ = _texts(self.ids), np.asarray(self.prob)
+        _check_shape(ids_N, prob_NJ, self.space)
+        _check_unique(ids_N)
+        _check_rows(ids_N, prob_NJ)
+        lineage = json.loads(json.dumps(dict(self.lineage), allow_nan=False))
+        for name, value in (("ids", _read_only(ids_N)), ("prob", _read_only(prob_NJ.astype(np.float32, copy=False)))):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "lineage", lineage)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def labels(self) -> Ints:
+        """Return the most probable joint class of each row, (N,) int64; the lowest index wins a tie."""
+        best_N: Ints = np.argmax(self.prob, axis=1).astype(np.int64)
+        return best_N
+
+    def align(
+        self, ids: Sequence[str] | Texts, *, names: tuple[str, str] = ("the predictions", "the ids")
+    ) -> Predictions:
+        """Return the same rows in the order of `ids`.
+
+        ids    every id of these predictions, once.
+        names  how to call the two sides in the message.
+
+        Raises DataError naming both counts and the first ids that one side lacks.
+        """
+        wanted_N = _texts(ids)
+        _check_unique(wanted_N)
+        row_of = {name: row for row, name in enumerate(self.ids.tolist())}
+        check_same_ids(row_of.keys(), set(wanted_N.tolist()), names=names)
+        order_N = np.fromiter((row_of[name] for name in wanted_N.tolist()), dtype=np.int64, count=len(wanted_N))
+        return Predictions(wanted_N, self.prob[order_N], self.space, self.lineage)
+
+    def to_bytes(self) -> bytes:
+        """Return the npz file: `ids`, `prob`, and `meta`, one JSON text with the label space and the lineage."""
+        meta = json.dumps({"version": 1, "tasks": self.space.to_json(), "lineage": self.lineage}, sort_keys=True)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in (("ids", self.ids), ("prob", self.prob), ("meta", np.array(meta))):
+                # A ZipInfo made by hand carries 1980-01-01, so the bytes do not depend on the clock.
+                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, array, version=(1, 0), allow_pickle=False)
+        return buffer.getvalue()
+
+    def save(self, path: Path) -> str:
+        """Commit the npz file whole or not at all and return its sha256; raises ResourceError."""
+        return rundir.commit(path, self.to_bytes())
+
+    @staticmethod
+    def load(path: Path) -> Predictions:
+        """Read a file that `save` wrote; raises ResultError when it is missing, damaged or not of this form."""
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise ResultError(
+                "cannot read predictions", where=str(path), got=error.strerror, fix="run the step that writes them"
+            ) from None
+        try:
+            return _parse(raw)
+        except ResultError as error:
+            raise ResultError(f"damaged predictions: {error.what}", where=str(path), got=error.got) from None
+        except DAMAGE as error:
+            raise ResultError(
+                "damaged predictions",
+                where=str(path),
+                got=f"{len(raw)} bytes; {type(error).__name__}: {error}",
+                expected="an npz file written by maskcls",
+                fix="delete the file and run the step that writes it again",
+            ) from None
+
+    @staticmethod
+    def mean(members: Sequence[Predictions], *, names: Sequence[str] = ()) -> Predictions:
+        """Average M members row by row; ids and their order are the first member's.
+
+        names  what to call the members in a message, one each; "member 1", "member 2" ... by default.
+
+        The sum is taken in float64. The lineage lists the members' lineages.
+        Raises DataError when a member's ids differ from the first's, WeightsError when its label space does.
+        """
+        names = _named(members, names)
+        first, total_NJ = members[0], members[0].prob.astype(np.float64)
+        for member, name in zip(members[1:], names[1:], strict=True):
+            _check_same_space(first, member, (names[0], name))
+            total_NJ += member.align(first.ids, names=(name, names[0])).prob
+        lineage = {"mean": [member.lineage for member in members]}
+        return Predictions(first.ids, (total_NJ / len(members)).astype(np.float32), first.space, lineage)
+
+    @staticmethod
+    def concat(parts: Sequence[Predictions], *, names: Sequence[str] = ()) -> Predictions:
+        """Join parts with different rows, such as the folds' own validation rows, in the order given.
+
+        names  as for `mean`.
+
+        The lineage lists the parts' lineages. Raises ResultError when an id stands in two parts, WeightsError when
+        the label spaces differ.
+        """
+        names = _named(parts, names)
+        for part, name in zip(parts[1:], names[1:], strict=True):
+            _check_same_space(parts[0], part, (names[0], name))
+        ids_N = np.concatenate([part.ids for part in parts])
+        prob_NJ = np.concatenate([part.prob for part in parts])
+        return Predictions(ids_N, prob_NJ, parts[0].space, {"concat": [part.lineage for part in parts]})
+
+
+def check_same_ids(left: Iterable[str], right: Iterable[str], *, names: tuple[str, str]) -> None:
+    """Raise DataError unless both sides hold the same ids; it names both, the counts and the first differences."""
+    left, right = set(left), set(right)
+    if left == right:
+        return
+    parts = []
+    for mine, other, name in ((left, right, names[0]), (right, left, names[1])):
+        only = sorted(mine - other)
+        if only:
+            shown = ", ".join(repr(item) for item in only[:3])
+            parts.append(f"{len(only)} only in {name}: {shown}" + (" …" if len(only) > 3 else ""))
+    raise DataError(
+        "the ids of two tables differ",
+        where=f"{names[0]} ({len(left)} ids) and {names[1]} ({len(right)} ids)",
+        got="; ".join(parts),
+        expected="the same set of ids, in any order",
+        fix="use files made for the same images",
+    )
+
+
+def _parse(raw: bytes) -> Predictions:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        entries = archive.infolist()
+        if {entry.filename for entry in entries} != ENTRIES or len(entries) != len(ENTRIES):
+            raise ValueError(f"the entries are {sorted(entry.filename for entry in entries)}")
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("an entry is compressed")  # we never compress, so this could only be a bomb
+        # Reading an entry to its end is what makes zipfile compare the checksum.
+        arrays = {entry.filename: _array(archive.read(entry)) for entry in entries}
+    meta = json.loads(str(arrays["meta.npy"]))
+    if meta["version"] != 1:
+        raise ValueError(f"version {meta['version']} is not known")
+    return Predictions(arrays["ids.npy"], arrays["prob.npy"], LabelSpace.from_json(meta["tasks"]), meta["lineage"])
+
+
+def _array(raw: bytes) -> NDArray[Any]:
+    stream = io.BytesIO(raw)
+    array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    if stream.read(1):
+        raise ValueError("data after the end of an array")
+    return array
+
+
+def _texts(ids: Sequence[str] | Texts) -> Texts:
+    """Return ids as (N,) unicode of the narrowest width; ResultError for anything but text."""
+    if not (isinstance(ids, np.ndarray) and ids.dtype.kind == "U"):
+        # numpy would turn numbers into text and drop trailing NULs, and either changes an id.
+        strange = [repr(item) for item in ids if not isinstance(item, str) or item.endswith("\0")]
+        if strange:
+            raise ResultError("an id is not plain text", expected="text (str)", offenders=strange)
+    texts = np.asarray(list(ids) if not isinstance(ids, np.ndarray) else ids, dtype=np.str_)
+    width = int(np.strings.str_len(texts).max(initial=1))
+    return np.ascontiguousarray(texts.astype(f"<U{width}", copy=False))
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def _check_shape(ids_N: Texts, prob_NJ: NDArray[Any], space: LabelSpace) -> None:
+    expected = (len(ids_N), space.size)
+    if ids_N.ndim != 1 or prob_NJ.shape != expected:
+        raise ResultError(
+            "ids and probabilities do not fit together",
+            got=f"ids of shape {ids_N.shape}, probabilities of shape {prob_NJ.shape}",
+            expected=f"one row per id and one column per joint class, {expected}",
+        )
+    if prob_NJ.dtype.kind != "f":
+        raise ResultError("probabilities must be floating point", got=str(prob_NJ.dtype), expected="float32")
+
+
+def _check_unique(ids_N: Texts) -> None:
+    names = ids_N.tolist()
+    if len(set(names)) == len(names):
+        return
+    seen: set[str] = set()
+    repeated = dict.fromkeys(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+    raise ResultError("an id stands twice", expected="every id once", offenders=[repr(name) for name in repeated])
+
+
+def _check_rows(ids_N: Texts, prob_NJ: NDArray[Any]) -> None:
+    with np.errstate(invalid="ignore"):  # inf - inf; such a row is named below
+        sums_N = prob_NJ.sum(axis=1, dtype=np.float64)
+    finite_N = np.isfinite(prob_NJ).all(axis=1)
+    for bad_N, what in (
+        (~finite_N, "probabilities are not finite"),
+        (finite_N & (prob_NJ < 0).any(axis=1), "a probability is negative"),
+        (finite_N & (np.abs(sums_N - 1) > SUM_TOLERANCE), "a row of probabilities does not sum to 1"),
+    ):
+        if bad_N.any():
+            rows = np.flatnonzero(bad_N)
+            raise ResultError(
+                what,
+                got=f"first in row {rows[0]}: sum {sums_N[rows[0]]:.6g}",
+                expected="finite values of at least 0, each row summing to 1",
+                fix="check the weights that made these rows; nothing was written",
+                offenders=[str(name) for name in ids_N[rows]],
+            )
+
+
+def _check_same_space(first: Predictions, other: Predictions, names: tuple[str, str]) -> None:
+    if first.space.fingerprint == other.space.fingerprint:
+        return
+    mine, theirs = (member.space.to_json() for member in (first, other))
+    differing = next(((a, b) for a, b in zip(mine, theirs, strict=False) if a != b), (mine, theirs))
+    raise WeightsError(
+        "predictions of different label spaces cannot be joined",
+        where=f"{names[0]} and {names[1]}",
+        got=f"first difference: {differing[0]} and {differing[1]}",
+        expected="the same tasks, class order and bins",
+        fix="use runs trained with the same tasks",
+    )
+
+
+def _named(members: Sequence[Predictions], names: Sequence[str]) -> list[str]:
+    if not members:
+        raise ValueError("no predictions to join")
+    if names and len(names) != len(members):
+        raise ValueError(f"{len(names)} names for {len(members)} predictions")
+    return list(names) or [f"member {i}" for i in range(1, len(members) + 1)]
