@@ -1,0 +1,194 @@
+"""Read a CSV table as text, strictly: what a lenient reader would guess, shift or fill in is an error here.
+
+Every cell stays the text it is, so the ids `00123`, `1e5` and `NA` survive. pandas' own reader shifts the columns when
+every row has a field too many, fills short rows and renames repeated columns, each without a word; hence the csv module.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import os
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from maskcls.errors import DataError, nearest
+
+MAX_BYTES = 256 << 20
+MAX_COLUMNS = 1000
+SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
+FIRST_ROW = 2  # the header is line 1, and no cell may hold a line break, so row i stands on line i + 2
+
+
+def read_csv(
+    path: Path, *, required: Sequence[str], optional: Sequence[str] = (), allow_empty: bool = False
+) -> pd.DataFrame:
+    """Read a comma-separated UTF-8 table into a frame of text, whose index holds the line numbers.
+
+    required     columns that must be there; the order in the file is free.
+    optional     columns that may be there. A near miss ("Group" for "group") is an error; any other column is allowed.
+    allow_empty  accept a header without rows.
+
+    Returns all columns of the file as text, no cell ever NA. Raises DataError listing every line or column at fault.
+    """
+    text = _decoded(path, _content(path))
+    header, rows, lines = _split(path, text)
+    _check_header(path, header, required, optional)
+    _check_rows(path, header, rows, lines)
+    if not rows and not allow_empty:
+        raise DataError("the table has a header but no rows", where=str(path), fix="add the rows, or use another file")
+    columns = zip(*rows, strict=True) if rows else [()] * len(header)
+    data = {name: list(column) for name, column in zip(header, columns, strict=True)}
+    return pd.DataFrame(data, index=pd.RangeIndex(FIRST_ROW, FIRST_ROW + len(rows), name="line"), dtype="str")
+
+
+def _content(path: Path) -> bytes:
+    """Return a regular file's bytes; anything else would hang, or never end."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        got = getattr(error, "strerror", None) or str(error)
+        raise DataError("cannot open the table", where=str(path), got=got, fix="check the path") from None
+    with os.fdopen(handle, "rb", closefd=True) if _is_regular(handle) else _refused(path, handle) as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise DataError("the table is too large", where=str(path), expected=f"at most {MAX_BYTES >> 20} MiB")
+    if not data.strip():
+        raise DataError("the table is empty", where=str(path), got=f"{len(data)} bytes")
+    return data
+
+
+def _is_regular(handle: int) -> bool:
+    return stat.S_ISREG(os.fstat(handle).st_mode)
+
+
+def _refused(path: Path, handle: int) -> io.BufferedReader:
+    os.close(handle)
+    raise DataError("the table is not a regular file", where=str(path), fix="name a CSV file")
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    """Decode UTF-8, with or without a byte order mark; name what else the bytes look like."""
+    kind = _other_kind(data)
+    if kind:
+        raise DataError(f"this is {kind}, not a CSV table", where=str(path), fix="get the table itself")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _encoding_error(f"{path}, line {line}", _encoding(data)) from None
+    if "\0" in text:
+        if _encoding(data) != "unknown":
+            raise _encoding_error(str(path), _encoding(data))
+        lines = [f"line {n}" for n, line in enumerate(text.split("\n"), 1) if "\0" in line]
+        raise DataError("the table holds NUL bytes", where=str(path), fix="save it again as text", offenders=lines)
+    return text
+
+
+def _other_kind(data: bytes) -> str | None:
+    start = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        return "an HTML page (probably a failed download)"
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer (run git lfs pull)"
+    if data.startswith((b"PK\x03\x04", b"\x1f\x8b")):
+        return "a compressed file or a spreadsheet"
+    return None
+
+
+def _encoding(data: bytes) -> str:
+    """Name the encoding that text which is not UTF-8 seems to have."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or data[:2000].count(b"\0") > len(data[:2000]) // 4:
+        return "UTF-16"
+    if b"\0" not in data:
+        for name in ("cp949", "shift_jis"):
+            try:
+                data.decode(name)
+            except UnicodeDecodeError:
+                continue
+            return {"cp949": "CP949 (Korean)", "shift_jis": "Shift JIS (Japanese)"}[name]
+    return "unknown"
+
+
+def _encoding_error(where: str, encoding: str) -> DataError:
+    got = None if encoding == "unknown" else f"probably {encoding}"
+    return DataError("the table is not UTF-8 text", where=where, got=got, expected="UTF-8", fix="save it as UTF-8")
+
+
+def _split(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]]:
+    """Split text into the header, its rows, and the line after the last of each row; blank lines at the end go."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[list[str]] = []
+    ends: list[int] = []
+    try:
+        for row in reader:
+            rows.append(row)
+            ends.append(reader.line_num)
+    except csv.Error as error:
+        line = (ends[-1] if ends else 0) + 1
+        got = "a quote that is never closed" if "end of data" in str(error) else str(error)
+        raise DataError("this is not valid CSV", where=f"{path}, line {line}", got=got) from None
+    while rows and not rows[-1]:
+        rows.pop()
+    if not rows or not rows[0]:
+        raise DataError("the first line holds no column names", where=f"{path}, line 1")
+    return rows[0], rows[1:], ends
+
+
+def _check_header(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> None:
+    if len(header) > MAX_COLUMNS:
+        raise DataError("too many columns", where=str(path), got=str(len(header)), expected=f"at most {MAX_COLUMNS}")
+    _check_separator(path, header, required)
+    faults = [f"{name!r} stands {n} times" for name, n in Counter(header).items() if n > 1]
+    faults += [_missing(name, header, required) for name in required if name not in header]
+    faults += [
+        f"{near!r}: did you mean {name!r}?"
+        for name in optional
+        if name not in header and (near := _near_miss(name, [h for h in header if h not in required]))
+    ]
+    if faults:
+        got = ", ".join(map(repr, header[:20])) + (" …" if len(header) > 20 else "")
+        expected = ", ".join(required) + (f"; optional: {', '.join(optional)}" if optional else "")
+        raise DataError("the columns are wrong", where=f"{path}, line 1", got=got, expected=expected, offenders=faults)
+
+
+def _check_separator(path: Path, header: list[str], required: Sequence[str]) -> None:
+    for separator, name in SEPARATORS.items():
+        parts = [part.strip() for part in ",".join(header).split(separator)]
+        if len(parts) > 1 and (len(header) == 1 or set(required) <= set(parts)) and not set(required) <= set(header):
+            fix = "save the table with commas"
+            raise DataError(f"the table looks {name} separated", where=str(path), expected="commas", fix=fix)
+
+
+def _missing(name: str, header: list[str], required: Sequence[str]) -> str:
+    others = [found for found in header if found not in required]
+    near = _near_miss(name, others) or nearest(name, others)
+    return f"{name!r} is missing" + (f" (found {near!r})" if near is not None else "")
+
+
+def _near_miss(name: str, found: Sequence[str]) -> str | None:
+    """Return a column that can only be meant as `name`: padded, in another case, or a letter off."""
+    for other in found:
+        if other.strip().casefold() == name:
+            return other
+    return next(iter(difflib.get_close_matches(name, found, n=1, cutoff=0.85)), None)
+
+
+def _check_rows(path: Path, header: list[str], rows: list[list[str]], ends: list[int]) -> None:
+    width = len(header)
+    faults = []
+    if ends[0] > 1:
+        faults.append("line 1: a line break inside a cell")
+    for i, row in enumerate(rows):
+        if ends[i + 1] != ends[i] + 1:
+            faults.append(f"line {ends[i] + 1}: a line break inside a cell")
+        if len(row) != width:
+            faults.append(f"line {ends[i] + 1}: {f'{len(row)} fields' if row else 'blank'}")
+    if faults:
+        expected = f"{width} fields on every line, as in the header, each on one line"
+        raise DataError("rows do not fit the header", where=str(path), expected=expected, offenders=faults)

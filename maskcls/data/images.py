@@ -1,0 +1,199 @@
+"""The one way from a file to pixels, for training, validation and prediction alike.
+
+Pillow is the only decoder: it refuses a truncated file, which OpenCV fills with grey, and with a second one the two
+would disagree about some files. ICC profiles are ignored. Nothing is repaired or guessed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from maskcls.errors import DataError
+
+Pixels = NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+MAX_BYTES = 64 << 20
+MAX_PIXELS = 50_000_000
+MIN_SIDE = 16
+MAX_ASPECT = 20
+BACKGROUND = 127  # what shows through transparent pixels
+ORIENTATION = 0x0112
+CHECKED_AT_ONCE = 1024
+
+# Pillow warns about sizes far above our limit before we can look at them. As an error the warning is one more way to
+# refuse the file; as a warning it would stand on the user's screen without a file name.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def read_image(path: Path) -> Pixels:
+    """Decode one photo to RGB, upright: uint8 (H, W, 3), contiguous and writable.
+
+    The EXIF orientation is applied; grey, palette and CMYK pixels become RGB; transparent ones are laid on grey
+    (`BACKGROUND`); 16-bit grey is scaled to 8 bits; of a phone's multi-picture JPEG the first picture counts.
+
+    Raises DataError that names the file and the cause: not a regular file, empty, too large, too small, animated, no
+    image, truncated or damaged.
+    """
+    data = _content(path)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_header(path, image)
+            image.load()
+            return np.ascontiguousarray(_upright(_rgb(image), image.getexif().get(ORIENTATION, 1)))
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # damaged files raise anything: OSError, SyntaxError, ValueError, struct.error, …
+        raise _decode_error(path, data, error) from None
+
+
+def check_images(
+    root: Path, paths: Sequence[str], *, threads: int, on_progress: Callable[[int], None] | None = None
+) -> None:
+    """Decode every image once and raise one DataError that lists all that cannot be read.
+
+    paths        relative to root.
+    on_progress  called with the number of images done so far.
+    """
+    faults: list[str] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(paths), CHECKED_AT_ONCE):
+            block = paths[start : start + CHECKED_AT_ONCE]
+            for done, fault in enumerate(pool.map(lambda path: _fault(root, path), block), start + 1):
+                faults += [fault] if fault else []
+                if on_progress is not None:
+                    on_progress(done)
+    if faults:
+        fix = "restore these files from the source, or take them out of the data set"
+        raise DataError("images cannot be read", where=str(root), offenders=faults, fix=fix)
+
+
+def _fault(root: Path, path: str) -> str | None:
+    try:
+        read_image(root / path)
+    except DataError as error:
+        return f"{path}: {error.what}" + (f" ({error.got})" if error.got else "")
+    return None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        # Without O_NONBLOCK, opening a pipe nobody writes to would wait for ever.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            "cannot open the file", where=str(path), got=getattr(error, "strerror", None) or str(error)
+        ) from None
+    try:
+        info = os.fstat(handle)
+        if not stat.S_ISREG(info.st_mode):
+            raise DataError("not a regular file", where=str(path))
+        if info.st_size > MAX_BYTES:
+            got, expected = f"{info.st_size} bytes", f"at most {MAX_BYTES >> 20} MiB"
+            raise DataError("the file is too large", where=str(path), got=got, expected=expected)
+        data = _read(handle, info.st_size)
+    except OSError as error:
+        raise DataError("cannot read the file", where=str(path), got=error.strerror or str(error)) from None
+    finally:
+        os.close(handle)
+    if not data:
+        raise DataError("empty file (0 bytes)", where=str(path), fix="restore it from the source")
+    return data
+
+
+def _read(handle: int, size: int) -> bytes:
+    """Read a file of the size just measured, in one call as a rule."""
+    parts, left = [], size
+    while left and (part := os.read(handle, left)):
+        parts.append(part)
+        left -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _check_header(path: Path, image: Image.Image) -> None:
+    """Refuse, before any pixel is decoded, an image whose size or number of pictures is out of bounds."""
+    width, height = image.size
+    got = f"{width} x {height} pixels"
+    if width * height > MAX_PIXELS:
+        expected = f"at most {MAX_PIXELS // 1_000_000} million pixels"
+        raise DataError("the image is too large", where=str(path), got=got, expected=expected)
+    if min(width, height) < MIN_SIDE:
+        raise DataError(
+            "the image is too small", where=str(path), got=got, expected=f"{MIN_SIDE} pixels a side or more"
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        expected = f"sides of at most {MAX_ASPECT} : 1"
+        raise DataError("the image is too narrow", where=str(path), got=got, expected=expected)
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        fix = "save the picture you mean as a JPEG or PNG file"
+        raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    """Return a decoded image's pixels as RGB (H, W, 3), whatever its mode."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return np.array(image)
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        # `convert` would clip instead of scaling: 30000 of 65535 must become 117, not 255.
+        grey_HW = (np.asarray(image).astype(np.int64) + 128) // 257
+        return np.repeat(grey_HW.astype(np.uint8)[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit pixels without a known range")
+    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return np.array(
+            Image.alpha_composite(Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,)), rgba).convert("RGB")
+        )
+    return np.array(image.convert("RGB"))
+
+
+def _upright(pixels_HWC: Pixels, orientation: int) -> Pixels:
+    """Undo an EXIF orientation, 1 to 8: mirror if it is one of 2, 4, 5, 7, then turn."""
+    if orientation in (2, 4, 5, 7):
+        pixels_HWC = pixels_HWC[:, ::-1]
+    quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
+    return np.rot90(pixels_HWC, quarter_turns) if quarter_turns else pixels_HWC
+
+
+def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        expected = f"at most {MAX_PIXELS // 1_000_000} million pixels"
+        return DataError(
+            "the image is too large", where=str(path), got="more than 89 million pixels", expected=expected
+        )
+    kind = _other_kind(data)
+    if kind:
+        return DataError(f"not an image: {kind}", where=str(path), expected="JPEG or PNG", fix="get the photo itself")
+    if isinstance(error, UnidentifiedImageError):
+        return DataError("not an image of a known kind", where=str(path), expected=", ".join(FORMATS))
+    got = str(error) or type(error).__name__
+    return DataError("truncated or damaged image", where=str(path), got=got, fix="restore it from the source")
+
+
+def _other_kind(data: bytes) -> str | None:
+    """Name what bytes that are no image look like."""
+    start = data[:512].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<head")):
+        return "HTML, probably a failed download"
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer; run git lfs pull"
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
+        return "a HEIC or AVIF photo; convert it to JPEG"
+    if start.startswith(b"%pdf"):
+        return "a PDF document"
+    try:
+        return (
+            "text" if data[:512].decode().replace("\n", "").replace("\r", "").replace("\t", "").isprintable() else None
+        )
+    except UnicodeDecodeError:
+        return None

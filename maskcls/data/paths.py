@@ -1,0 +1,91 @@
+"""Names and paths that come out of a table: which may be joined to a folder, and which files lie where they say."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+MAX_NAME_BYTES = 255
+MAX_PATH_BYTES = 4096
+
+
+def name_fault(name: str) -> str | None:
+    """Say why text cannot be the name of one file or folder; None when it can.
+
+    >>> name_fault("..")
+    'not a name'
+    >>> name_fault("a/b"), name_fault("1 한글.jpg")
+    ('holds a path separator', None)
+    """
+    if name in ("", ".", ".."):
+        return "empty" if not name else "not a name"
+    if "/" in name or "\\" in name:
+        return "holds a path separator"
+    if name.startswith("~"):
+        return "starts with '~'"
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
+        return "holds a control character"
+    if len(name.encode()) > MAX_NAME_BYTES:
+        return f"longer than {MAX_NAME_BYTES} bytes"
+    return None
+
+
+def path_fault(path: str) -> str | None:
+    """Say why text cannot be a path below a folder, parts joined by `/`; None when it can.
+
+    >>> path_fault("a/../../b"), path_fault("/etc/passwd")
+    ("the part '..' is not a name", 'not relative')
+    """
+    if path.startswith("/") or "://" in path or path[1:3] in (":/", ":\\"):
+        return "not relative"
+    for part in path.split("/"):
+        fault = name_fault(part)
+        if fault:
+            return fault if part == path else f"the part {part!r} is {fault}".replace("is holds", "holds")
+    return f"longer than {MAX_PATH_BYTES} bytes" if len(path.encode()) > MAX_PATH_BYTES else None
+
+
+def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
+    """Say for each safe relative path why it is no file below `root`, symbolic links followed; None when it is.
+
+    Every folder is resolved once, so the cost is one or two system calls a file.
+    """
+    base = os.path.realpath(root)
+    below = lru_cache(maxsize=None)(lambda path: _is_below(base, os.path.realpath(path)))
+    composed = lru_cache(maxsize=None)(_composed_names)
+
+    def fault(path: str) -> str | None:
+        full = os.path.join(base, path)
+        folder, name = os.path.split(full)
+        if not os.path.lexists(full):
+            other = not name.isascii() and unicodedata.normalize("NFC", name) in composed(folder)
+            return "no such file" + (" (its name there is composed differently: NFC and NFD)" if other else "")
+        if not below(folder) or (os.path.islink(full) and not below(full)):
+            return "leads outside the data folder"
+        return None if os.path.isfile(full) else "not a file"
+
+    return [fault(path) for path in paths]
+
+
+def inside(root: Path, path: Path) -> bool:
+    """Say whether a path, its symbolic links followed, lies below `root`."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def same_text(a: str, b: str) -> bool:
+    """Say whether two names look the same although their bytes differ (composed and decomposed Unicode)."""
+    return a != b and unicodedata.normalize("NFC", a) == unicodedata.normalize("NFC", b)
+
+
+def _composed_names(folder: str) -> frozenset[str]:
+    try:
+        return frozenset(unicodedata.normalize("NFC", name) for name in os.listdir(folder))
+    except OSError:
+        return frozenset()
+
+
+def _is_below(base: str, path: str) -> bool:
+    return path == base or path.startswith(base.rstrip("/") + "/")
