@@ -8,16 +8,15 @@ collected over the whole data set and reported at once. Nothing is ever written 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from maskcls.data import manifest
 from maskcls.data.csvfile import read_csv
-from maskcls.data.paths import inside, name_fault, same_text
+from maskcls.data.paths import file_faults, name_fault, same_text
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import LabelSpace, Task
 
@@ -49,7 +48,7 @@ def read_train(root: Path, space: LabelSpace, fixes: Path | None = None) -> pd.D
     table = root / "train" / "train.csv"
     cells = [task.name for task in space.tasks if task.name != "mask"]
     rows = read_csv(table, required=["path", *cells], optional=[c for c in ("gender", "age") if c not in cells])
-    files, faults = _profile_files(root / "train" / "images", rows["path"])
+    files, faults = _profile_files(root, rows["path"])
     faults = _row_faults(rows, space) + faults
     if faults:
         raise DataError("the training set is not as expected", where=str(table.parent), offenders=faults)
@@ -68,21 +67,14 @@ def read_eval(root: Path, space: LabelSpace) -> pd.DataFrame:
     Raises DataError that lists every ImageID repeated, unsafe or without a photo, and every photo without a row.
     """
     check_space(space)
-    table, folder = root / "eval" / "info.csv", root / "eval" / "images"
+    table = root / "eval" / "info.csv"
     rows = read_csv(table, required=["ImageID"], optional=["ans"])
     ids = rows["ImageID"]
-    faults = [
-        f"line {n}, column ImageID: {name!r} {fault}"
-        for n, name, fault in zip(rows.index, ids, map(_entry_fault, ids), strict=True)
-        if fault
-    ]
-    faults += _repeated(ids, "ImageID")
-    entries = {entry.name: entry for entry in _entries(folder)}
-    faults += [
-        f"{name}: {_no_photo(name, entries, folder)}" for name in dict.fromkeys(ids) if _no_photo(name, entries, folder)
-    ]
-    known = set(ids)
-    faults += [f"{name}: not named in info.csv" for name in sorted(entries) if name not in known]
+    faults = _name_faults(ids, "ImageID")
+    safe = [name for name in dict.fromkeys(ids) if not _entry_fault(name)]
+    found = file_faults(root, [f"eval/images/{name}" for name in safe])
+    faults += [f"{name}: {fault}" for name, fault in zip(safe, found, strict=True) if fault]
+    faults += [f"{name}: not named in info.csv" for name in sorted(set(_names(root / "eval" / "images")) - set(ids))]
     if faults:
         raise DataError("the evaluation set is not as expected", where=str(table.parent), offenders=faults)
     return manifest.build(list(ids), [f"eval/images/{name}" for name in ids], space, split="eval")
@@ -157,7 +149,7 @@ def _fixed(original: Profile, profile: Profile, field: str, value: str) -> Profi
 
 
 def _assemble(profiles: Mapping[str, Profile], files: Mapping[str, str], space: LabelSpace) -> pd.DataFrame:
-    """Build the manifest of checked profiles and files {`<path>/<stem>`: file name}."""
+    """Build the manifest of checked profiles and files {`<path>/<stem>`: path below root}."""
     # Code points sort like their UTF-8 bytes, on every machine and in every locale.
     ids = sorted(files)
     owners = [id.rpartition("/")[0] for id in ids]
@@ -170,90 +162,77 @@ def _assemble(profiles: Mapping[str, Profile], files: Mapping[str, str], space: 
     parsed = {
         t.name: manifest.parse_column(t, pd.Series(cells[t.name], dtype="str"), empty_ok=False) for t in space.tasks
     }
-    paths = [f"train/images/{owner}/{files[id]}" for id, owner in zip(ids, owners, strict=True)]
     labels = {name: column[0] for name, column in parsed.items()}
-    values = {name: column[1] for name, column in parsed.items() if np.any(column[1] >= 0)}
-    return manifest.build(ids, paths, space, person=owners, labels=labels, values=values)
+    values = {name: column[1] for name, column in parsed.items()}
+    return manifest.build(ids, [files[id] for id in ids], space, person=owners, labels=labels, values=values)
 
 
 def _row_faults(rows: pd.DataFrame, space: LabelSpace) -> list[str]:
-    paths = rows["path"]
-    faults = [f"line {n}, column path: {path!r} {fault}" for n, path in paths.items() if (fault := _entry_fault(path))]
-    faults += _repeated(paths, "path")
+    faults = _name_faults(rows["path"], "path")
     for task in space.tasks:
         if task.name != "mask":
             faults += manifest.parse_column(task, rows[task.name], empty_ok=False)[2]
     return faults
 
 
+def _name_faults(cells: pd.Series, column: str) -> list[str]:
+    """Say which cells are no name of a file or folder that is looked at, and which name one a second time."""
+    again = "stands on an earlier line too"
+    faults = [_entry_fault(c) or (again if twice else None) for c, twice in zip(cells, cells.duplicated(), strict=True)]
+    rows = zip(cells.index, cells, faults, strict=True)
+    return [f"line {n}, column {column}: {cell!r} {fault}" for n, cell, fault in rows if fault]
+
+
 def _entry_fault(name: str) -> str | None:
-    return name_fault(name) or ("starts with a dot: such files are skipped" if name.startswith(".") else None)
+    return name_fault(name) or ("starts with a dot; such files are skipped" if name.startswith(".") else None)
 
 
-def _repeated(cells: pd.Series, column: str) -> list[str]:
-    again = cells[cells.duplicated()]
-    return [f"line {n}, column {column}: {text!r} stands on an earlier line too" for n, text in again.items()]
-
-
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield a folder's entries, dot files aside; raises DataError when it cannot be read."""
+def _names(folder: Path) -> list[str]:
+    """Return the names in a folder, sorted, dot files aside; raises DataError when it cannot be read."""
     try:
-        with os.scandir(folder) as found:
-            yield from (entry for entry in found if not entry.name.startswith("."))
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
-        fix = "name the data root: the folder that holds train/ and eval/"
+        fix = "the data root is the folder that holds train/ and eval/"
         raise DataError("cannot read a folder", where=str(folder), got=error.strerror, fix=fix) from None
 
 
-def _profile_files(folder: Path, paths: pd.Series) -> tuple[dict[str, str], list[str]]:
-    """Return {`<path>/<stem>`: file name} of every profile in the table, and what is wrong with the folders."""
+def _profile_files(root: Path, paths: pd.Series) -> tuple[dict[str, str], list[str]]:
+    """Return {`<path>/<stem>`: path below root} of every profile in the table, and what is wrong with the folders."""
+    images = root / "train" / "images"
     files: dict[str, str] = {}
     faults: list[str] = []
-    entries = {entry.name: entry for entry in _entries(folder)}
+    found = dict.fromkeys(_names(images))
     known = {path: line for line, path in paths.items() if not _entry_fault(path)}
-    for name in sorted(known.keys() | entries.keys()):
-        entry = entries.get(name)
-        if entry is None:
-            other = any(same_text(name, found) for found in entries) if not name.isascii() else False
-            faults.append(f"line {known[name]}: no folder {name!r}" + (" (NFC and NFD differ)" if other else ""))
-        elif name not in known:
-            faults.append(f"{name}: a {'folder' if entry.is_dir() else 'file'} without a row in train.csv")
-        elif not entry.is_dir() or (entry.is_symlink() and not inside(folder, Path(entry.path))):
-            faults.append(f"{name}: {'leads outside the data folder' if entry.is_symlink() else 'not a folder'}")
+    for name in sorted({*known, *found}):
+        if name not in known:
+            faults.append(f"{name}: without a row in train.csv")
+        elif name in found:
+            faults += _photos(images / name, files)
         else:
-            faults += _photos(Path(entry.path), folder, files)
-    return files, faults
+            faults.append(f"line {known[name]}: no folder {name!r}{_other_form(name, found)}")
+    unusable = file_faults(root, list(files.values()))
+    return files, faults + [f"{path}: {fault}" for path, fault in zip(files.values(), unusable, strict=True) if fault]
 
 
-def _photos(profile: Path, images: Path, files: dict[str, str]) -> list[str]:
-    """Add one profile's photos to `files`; return what is wrong with them."""
+def _photos(profile: Path, files: dict[str, str]) -> list[str]:
+    """Add one profile's photos to `files`, by stem; return what is wrong with their names."""
+    if not profile.is_dir():
+        return [f"{profile.name}: not a folder"]
     faults = []
-    for entry in sorted(_entries(profile), key=lambda e: e.name):
-        stem, extension = os.path.splitext(entry.name)
-        name, id = f"{profile.name}/{entry.name}", f"{profile.name}/{stem}"
+    for name in _names(profile):
+        stem, extension = os.path.splitext(name)
+        id = f"{profile.name}/{stem}"
         if extension.lower() not in EXTENSIONS:
-            faults.append(f"{name}: an extra {'folder' if entry.is_dir() else 'file'}")
+            faults.append(f"{profile.name}/{name}: an extra file, expected {', '.join(EXTENSIONS)}")
         elif stem not in STEMS:
-            faults.append(f"{name}: an unknown stem, expected one of {', '.join(STEMS)}")
+            faults.append(f"{profile.name}/{name}: an unknown stem, expected one of {', '.join(STEMS)}")
         elif id in files:
-            faults.append(f"{name}: a second file for the stem, beside {files[id]}")
-        elif fault := _file_fault(entry, images):
-            faults.append(f"{name}: {fault}")
+            faults.append(f"{profile.name}/{name}: a second file for its stem, beside {files[id].rpartition('/')[2]}")
         else:
-            files[id] = entry.name
+            files[id] = f"train/images/{profile.name}/{name}"
     return faults + [f"{profile.name}: no photo {stem!r}" for stem in STEMS if f"{profile.name}/{stem}" not in files]
 
 
-def _file_fault(entry: os.DirEntry[str], images: Path) -> str | None:
-    if entry.is_symlink() and not inside(images, Path(entry.path)):
-        return "leads outside the data folder"
-    return None if entry.is_file() else "not a file"
-
-
-def _no_photo(name: str, entries: Mapping[str, os.DirEntry[str]], folder: Path) -> str | None:
-    if _entry_fault(name):
-        return None  # reported with its line already
-    if name in entries:
-        return _file_fault(entries[name], folder)
-    other = any(same_text(name, found) for found in entries) if not name.isascii() else False
-    return "no such photo" + (" (its name there is composed differently: NFC and NFD)" if other else "")
+def _other_form(name: str, found: Iterable[str]) -> str:
+    other = not name.isascii() and any(same_text(name, entry) for entry in found)
+    return " (its name there is composed differently: NFC and NFD)" if other else ""

@@ -1,7 +1,7 @@
 """Read a CSV table as text, strictly: what a lenient reader would guess, shift or fill in is an error here.
 
 Every cell stays the text it is, so the ids `00123`, `1e5` and `NA` survive. pandas' own reader shifts the columns when
-every row has a field too many, fills short rows and renames repeated columns, each without a word; hence the csv module.
+every row has a field too many, fills short rows and renames repeated columns, all in silence; hence the csv module.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def make_folds(
     Raises DataError when there are fewer people than folds.
 
     >>> make_folds(["ann", "ann", "bob", "cy"], np.array([0, 0, 0, 0]), k=3).tolist()
-    [1, 1, 0, 2]
+    [2, 2, 1, 0]
     """
     stratum = _by_person(person_N, stratum_N)
     needed = max(k, 2)

@@ -26,7 +26,7 @@ def name_fault(name: str) -> str | None:
         return "holds a path separator"
     if name.startswith("~"):
         return "starts with '~'"
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
+    if not name.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
         return "holds a control character"
     if len(name.encode()) > MAX_NAME_BYTES:
         return f"longer than {MAX_NAME_BYTES} bytes"
@@ -68,11 +68,6 @@ def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
         return None if os.path.isfile(full) else "not a file"
 
     return [fault(path) for path in paths]
-
-
-def inside(root: Path, path: Path) -> bool:
-    """Say whether a path, its symbolic links followed, lies below `root`."""
-    return path.resolve().is_relative_to(root.resolve())
 
 
 def same_text(a: str, b: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from maskcls.data import manifest
@@ -46,7 +45,7 @@ def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
         space,
         person=rows["group"].tolist(),
         labels={name: column[0] for name, column in parsed.items()},
-        values={name: column[1] for name, column in parsed.items() if np.any(column[1] >= 0)},
+        values={name: column[1] for name, column in parsed.items()},
     )
     _check_occurring(csv, frame, space)
     # Code points sort like their UTF-8 bytes, on every machine and in every locale.
@@ -54,13 +53,13 @@ def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
 
 
 def _path_faults(root: Path, paths: pd.Series) -> list[str]:
-    again = paths.duplicated()
-    found = {
-        n: path_fault(path) or ("stands on an earlier line too" if again[n] else None) for n, path in paths.items()
-    }
-    safe = [n for n, fault in found.items() if fault is None]
-    found |= dict(zip(safe, file_faults(root, paths[safe].tolist()), strict=True))
-    return [f"line {n}, column path: {paths[n]!r} {fault}" for n, fault in found.items() if fault]
+    again = "stands on an earlier line too"
+    faults = [path_fault(p) or (again if twice else None) for p, twice in zip(paths, paths.duplicated(), strict=True)]
+    safe = [path for path, fault in zip(paths, faults, strict=True) if fault is None]
+    found = iter(file_faults(root, safe))
+    faults = [fault or next(found) for fault in faults]
+    cells = zip(paths.index, paths, faults, strict=True)
+    return [f"line {n}, column path: {path!r} {fault}" for n, path, fault in cells if fault]
 
 
 def _check_occurring(csv: Path, frame: pd.DataFrame, space: LabelSpace) -> None:
