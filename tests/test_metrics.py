@@ -70,7 +70,7 @@ def test_no_rows_have_no_score() -> None:
 
 def test_equal_to_scikit_learn_over_random_tables() -> None:
     absent = 0
-    for seed in range(300):
+    for seed in range(80):
         true_N, pred_N, classes = random_case(seed)
         counts = metrics.confusion(true_N, pred_N, classes)
         absent += classes > len(set(true_N.tolist()) | set(pred_N.tolist()))
@@ -83,7 +83,7 @@ def test_equal_to_scikit_learn_over_random_tables() -> None:
         got = metrics.summary(counts, [str(c) for c in range(classes)])
         mine = [(c.precision, c.recall, c.f1, c.support) for c in got.classes]
         assert np.allclose(mine, np.array(table).T, atol=1e-12)
-    assert absent > 50
+    assert absent > 20
 
 
 def test_scores_of_partly_known_rows() -> None:

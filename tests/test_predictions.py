@@ -144,19 +144,19 @@ def test_equal_predictions_give_equal_bytes(monkeypatch: pytest.MonkeyPatch) -> 
     assert Predictions(["a", "c"], prob, CONTEST, {"x": 1, "y": 2}).to_bytes() != first
 
 
-def test_every_changed_byte_is_found_or_changes_nothing(tmp_path: Path) -> None:
-    before = some(["a", "b"], run="r")
-    raw, path = before.to_bytes(), tmp_path / "oof.npz"
+def test_every_changed_byte_is_found_or_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = some(["a"], space=LabelSpace((Task("t", ("x", "y")),)), run="r").to_bytes()
     found = 0
     for i in range(len(raw)):
-        path.write_bytes(raw[:i] + bytes([raw[i] ^ 0x11]) + raw[i + 1 :])
+        changed = raw[:i] + bytes([raw[i] ^ 0x11]) + raw[i + 1 :]
+        monkeypatch.setattr(Path, "read_bytes", lambda self, changed=changed: changed)
         try:
-            after = Predictions.load(path)
+            after = Predictions.load(Path("oof.npz"))
         except ResultError:
             found += 1
         else:  # bytes that carry nothing, such as a time stamp in a zip header
             assert after.to_bytes() == raw
-    assert len(raw) * 0.8 < found < len(raw)
+    assert len(raw) * 0.7 < found < len(raw)
 
 
 @pytest.mark.parametrize("raw", [b"", b"PK", b"not an archive", b"\x93NUMPY"])
