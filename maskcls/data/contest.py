@@ -8,8 +8,7 @@ collected over the whole data set and reported at once. Nothing is ever written 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -18,28 +17,18 @@ from maskcls.data import manifest
 from maskcls.data.csvfile import read_csv
 from maskcls.data.paths import file_faults, name_fault, same_text
 from maskcls.errors import ConfigError, DataError
-from maskcls.labels import LabelSpace, Task
+from maskcls.labels import LabelSpace
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 STEMS = {f"mask{i}": "wear" for i in range(1, 6)} | {"incorrect_mask": "incorrect", "normal": "normal"}
 CLASSES = {"mask": ("wear", "incorrect", "normal"), "gender": ("male", "female")}
 
 
-@dataclass(frozen=True)
-class Profile:
-    """One row of train.csv. line: where it stands; cells: its gender and age as text; mask: the label of each stem."""
-
-    path: str
-    line: int
-    cells: Mapping[str, str]
-    mask: Mapping[str, str]
-
-
 def read_train(root: Path, space: LabelSpace, fixes: Path | None = None) -> pd.DataFrame:
     """Read root/train into a manifest: a row a photo, id `<path>/<stem>`, sorted by the bytes of the id.
 
     space  any of the tasks mask, gender and age, with any class order and any age bins.
-    fixes  a CSV of corrections, see `apply_fixes`.
+    fixes  a CSV of corrections, see `read_fixes`; they are laid over the labels, no file is changed.
 
     The person is the profile (`path`), because two profiles can share one `id`. Raises DataError that lists every
     fault of table and folders, and ConfigError when the contest cannot answer one of the tasks.
@@ -52,13 +41,8 @@ def read_train(root: Path, space: LabelSpace, fixes: Path | None = None) -> pd.D
     faults = _row_faults(rows, space) + faults
     if faults:
         raise DataError("the training set is not as expected", where=str(table.parent), offenders=faults)
-    profiles = {
-        row["path"]: Profile(row["path"], line, {c: row[c] for c in cells}, STEMS)
-        for line, row in zip(rows.index, rows.to_dict("records"), strict=True)
-    }
-    if fixes is not None:
-        profiles = apply_fixes(profiles, fixes)
-    return _assemble(profiles, files, space)
+    rows = rows.set_index("path")
+    return _assemble(rows, files, space, read_fixes(fixes, rows.index) if fixes is not None else {})
 
 
 def read_eval(root: Path, space: LabelSpace) -> pd.DataFrame:
@@ -94,32 +78,28 @@ def check_space(space: LabelSpace) -> None:
             raise ConfigError("wrong classes", where=f"tasks: {task.name}", got=got, expected=expected, fix=fix)
 
 
-def apply_fixes(profiles: Mapping[str, Profile], fixes: Path) -> dict[str, Profile]:
-    """Return the profiles with the corrections of a CSV laid over them.
+def read_fixes(fixes: Path, paths: Collection[str]) -> dict[tuple[str, str], str]:
+    """Read label corrections into {(path, field): value}.
 
-    Its columns are path, field and value. field: gender or age, value: the right one; or swap, value: two stems with a
-    space between, whose photos stand under each other's name. Raises DataError that lists every row that names nothing
-    known, changes nothing it could, or contradicts another.
+    The CSV has the columns path, field and value. field: gender or age, value: the right one; or swap, value: two stems
+    with a space between, whose photos stand under each other's name. A correction for a task that is not asked is
+    checked all the same. Raises DataError that lists every row which names nothing known or contradicts another.
     """
     rows = read_csv(fixes, required=["path", "field", "value"], allow_empty=True)
-    fixed, seen, faults = dict(profiles), dict[tuple[str, str], str](), list[str]()
-    for line, (path, field, value) in zip(rows.index, rows[["path", "field", "value"]].to_numpy(), strict=True):
+    fixed: dict[tuple[str, str], str] = {}
+    faults = []
+    for line, path, field, value in zip(rows.index, rows["path"], rows["field"], rows["value"], strict=True):
         value = " ".join(sorted(value.split(" "))) if field == "swap" else value
-        fault = _fix_fault(profiles, path, field, value)
-        if not fault and seen.setdefault((path, field), value) != value:
-            fault = f"{path}: {field} was {seen[path, field]!r} on an earlier line, here {value!r}"
-        if fault:
-            faults.append(f"line {line}: {fault}")
-        else:
-            fixed[path] = _fixed(profiles[path], fixed[path], field, value)
+        fault = f"no profile {path!r} in train.csv" if path not in paths else _fix_fault(field, value)
+        if not fault and fixed.setdefault((path, field), value) != value:
+            fault = f"{path}: {field} is {fixed[path, field]!r} on an earlier line, here {value!r}"
+        faults += [f"line {line}: {fault}"] if fault else []
     if faults:
         raise DataError("corrections cannot be applied", where=str(fixes), offenders=faults)
     return fixed
 
 
-def _fix_fault(profiles: Mapping[str, Profile], path: str, field: str, value: str) -> str | None:
-    if path not in profiles:
-        return f"no profile {path!r} in train.csv"
+def _fix_fault(field: str, value: str) -> str | None:
     if field == "swap":
         stems = value.split(" ")
         if len(stems) != 2 or not set(stems) <= STEMS.keys():
@@ -128,43 +108,37 @@ def _fix_fault(profiles: Mapping[str, Profile], path: str, field: str, value: st
     if field == "gender":
         return None if value in CLASSES["gender"] else f"gender: {value!r}, expected male or female"
     if field == "age":
-        return None if _is_age(value) else f"age: {value!r}, expected a whole number 0..{manifest.MAX_AGE_YEARS}"
+        try:
+            manifest.whole_number(value, manifest.MAX_AGE_YEARS)
+        except ValueError as expected:
+            return f"age: {value!r}, expected {expected}"
+        return None
     return f"field {field!r}, expected gender, age or swap"
 
 
-def _is_age(text: str) -> bool:
-    try:
-        manifest.parse_label(Task("age", ("any", "older"), (manifest.MAX_AGE_YEARS,)), text)
-    except ValueError:
-        return False
-    return True
-
-
-def _fixed(original: Profile, profile: Profile, field: str, value: str) -> Profile:
-    """Apply one checked fix; a swap starts from the original labels, so that giving it twice is giving it once."""
-    if field == "swap":
-        a, b = value.split(" ")
-        return replace(profile, mask={**original.mask, a: original.mask[b], b: original.mask[a]})
-    return replace(profile, cells={**profile.cells, field: value} if field in profile.cells else profile.cells)
-
-
-def _assemble(profiles: Mapping[str, Profile], files: Mapping[str, str], space: LabelSpace) -> pd.DataFrame:
-    """Build the manifest of checked profiles and files {`<path>/<stem>`: path below root}."""
+def _assemble(
+    rows: pd.DataFrame, files: Mapping[str, str], space: LabelSpace, fixes: Mapping[tuple[str, str], str]
+) -> pd.DataFrame:
+    """Build the manifest of checked rows, indexed by path, and files {`<path>/<stem>`: path below root}."""
     # Code points sort like their UTF-8 bytes, on every machine and in every locale.
     ids = sorted(files)
-    owners = [id.rpartition("/")[0] for id in ids]
-    cells: dict[str, list[str]] = {
-        "mask": [profiles[owner].mask[id.rpartition("/")[2]] for id, owner in zip(ids, owners, strict=True)]
-    }
-    for task in space.tasks:
-        if task.name != "mask":
-            cells[task.name] = [profiles[owner].cells[task.name] for owner in owners]
+    owners, stems = zip(*(id.rpartition("/")[::2] for id in ids), strict=True)
+    cells = {"mask": [_mask(stem, fixes.get((path, "swap"))) for path, stem in zip(owners, stems, strict=True)]}
+    for name in {"gender", "age"} & set(space.names):
+        own = rows[name].to_dict()
+        cells[name] = [fixes.get((path, name), own[path]) for path in owners]
     parsed = {
         t.name: manifest.parse_column(t, pd.Series(cells[t.name], dtype="str"), empty_ok=False) for t in space.tasks
     }
     labels = {name: column[0] for name, column in parsed.items()}
     values = {name: column[1] for name, column in parsed.items()}
-    return manifest.build(ids, [files[id] for id in ids], space, person=owners, labels=labels, values=values)
+    return manifest.build(ids, [files[id] for id in ids], space, person=list(owners), labels=labels, values=values)
+
+
+def _mask(stem: str, swap: str | None) -> str:
+    """Return the class of a photo by its stem; `swap` names two stems that stand for each other."""
+    a, b = swap.split(" ") if swap else ("", "")
+    return STEMS[{a: b, b: a}.get(stem, stem)]
 
 
 def _row_faults(rows: pd.DataFrame, space: LabelSpace) -> list[str]:

@@ -151,10 +151,15 @@ def parse_label(task: Task, text: str) -> tuple[int, int]:
         if text not in task.classes:
             raise ValueError("one of " + ", ".join(task.classes))
         return task.classes.index(text), UNKNOWN
-    limit = MAX_AGE_YEARS if task.name == "age" else MAX_VALUE
+    value = whole_number(text, MAX_AGE_YEARS if task.name == "age" else MAX_VALUE)
+    return int(task.band(np.array([value]))[0]), value
+
+
+def whole_number(text: str, limit: int) -> int:
+    """Return 0..limit written in plain digits; ValueError with what was expected for anything else, such as `29.0`."""
     if not _WHOLE.fullmatch(text) or int(text) > limit:
         raise ValueError(f"a whole number 0..{limit}")
-    return int(task.band(np.array([int(text)]))[0]), int(text)
+    return int(text)
 
 
 def parse_column(task: Task, cells: pd.Series, *, empty_ok: bool) -> tuple[Ints, Ints, list[str]]:
