@@ -19,7 +19,7 @@ from maskcls import rundir
 from maskcls.errors import BusyError, DataError, ResourceError, ResultError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results import submission
-from maskcls.results.answers import read_answers
+from maskcls.results.answers import read_answers, read_columns
 from maskcls.results.submission import Written, sidecar_space, write_submission
 
 ODD_IDS = ["00123", "1e5", "NA", "null", 'say "hi".jpg', "a,b.jpg", "한글.jpg", " padded ", "-1", "a;b", "'q'", "x\ty"]
@@ -165,6 +165,12 @@ def test_somebody_elses_json_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "s.json").read_text() == '{"mine": 1}'
     write(tmp_path / "s.csv", force=True)
     assert (tmp_path / "s.json.bak").read_text() == '{"mine": 1}'
+
+
+def test_another_submissions_sidecar_is_not_replaced(tmp_path: Path) -> None:
+    write(tmp_path / "s.csv")
+    with pytest.raises(BusyError, match=r"s\.json"):
+        write(tmp_path / "s.txt")  # it would share s.json
 
 
 # --- faults ---
@@ -330,6 +336,11 @@ def test_changed_csv_and_damaged_sidecar_are_named(tmp_path: Path) -> None:
 
 
 # --- reading answers ---
+
+
+def test_columns_are_text_without_byte_order_mark(tmp_path: Path) -> None:
+    got = read_columns(table(tmp_path, '\ufeffid,"a ""b"""\r\n001,"x\ny"\r\n'))
+    assert got == {"id": ("001",), 'a "b"': ("x\ny",)}
 
 
 def table(tmp_path: Path, text: str | bytes) -> Path:
