@@ -106,7 +106,7 @@ def check_classes(frame: pd.DataFrame, fold_N: NDArray[np.int8], space: LabelSpa
                 for c in np.flatnonzero(trained == 0)
             ]
     if faults:
-        fix = "add people of that class, lower folds.k, or merge the class with another"
+        fix = "add people of that class, change folds.k or folds.seed, or merge the class with another"
         raise DataError("a class is missing from a fold's training side", offenders=faults, fix=fix)
 
 
