@@ -7,25 +7,29 @@ frozen and refuse unknown keys. Builders read them; components take plain argume
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, ParamSpec, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from maskcls.errors import ConfigError, UsageError, nearest
+from maskcls.errors import ConfigError, UsageError
+from maskcls.faults import COMMAND_LINE, Fault, Source, config_error, read_faults
 from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.yaml12 import MAX_DEPTH, dump_yaml, parse_yaml, read_yaml
 
-MAX_BYTES = 1 << 20
-MAX_DEPTH = 32
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
+TAKEN_NAMES = ("joint", "id", "path", "person", "age_years", "group", "split", "source", "weight", "fold")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Pixels = Annotated[int, Field(ge=8, le=4096)]
-TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 View = Literal["none", "hflip", "zoom", "hflip_zoom", "shifts"]
 
 
@@ -39,17 +43,17 @@ class TaskConfig(Section):
     """One task: its name, its classes in index order, and the boundaries if the label is a whole number."""
 
     name: TaskName
-    classes: Annotated[tuple[str, ...], Field(min_length=2)]
-    bins: tuple[int, ...] = ()
+    classes: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=2)]
+    bins: tuple[Count, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.classes)) != len(self.classes):
-            raise ValueError("classes repeat")
-        if self.name in ("joint", "id", "path", "person", "group", "split", "source", "weight", "fold"):
-            raise ValueError(f"the name {self.name!r} is taken; rename the task")
+            raise ValueError("classes that all differ")
+        if self.name in TAKEN_NAMES:
+            raise ValueError(f"another name than {self.name!r}, which is taken")
         if self.bins and (list(self.bins) != sorted(set(self.bins)) or len(self.classes) != len(self.bins) + 1):
-            raise ValueError("bins must ascend, and be one fewer than the classes")
+            raise ValueError("bins that ascend, one fewer than the classes")
         return self
 
 
@@ -57,7 +61,7 @@ class DataConfig(Section):
     """Where labels come from. format: the contest's folders, or a CSV table; fixes: a CSV of label corrections."""
 
     format: Literal["contest", "table"] = "contest"
-    fixes: str | None = None
+    fixes: Annotated[str, Field(min_length=1)] | None = None
 
 
 class FoldsConfig(Section):
@@ -66,7 +70,7 @@ class FoldsConfig(Section):
 
     k: Annotated[int, Field(ge=1, le=100)] = 5
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     stratify: tuple[str, ...] | None = None
 
 
@@ -76,7 +80,7 @@ class ModelConfig(Section):
     heads: Literal["joint", "multi", "separate"] = "multi"
     backbone: Annotated[str, Field(min_length=1)] = "resnet18"
     pretrained: bool = False
-    weights: str | None = None
+    weights: Annotated[str, Field(min_length=1)] | None = None
     drop: Annotated[float, Field(ge=0, lt=1)] = 0.0
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -151,7 +155,7 @@ class Config(Section):
     """One experiment, whole. separate: for heads=separate, dotted overrides by task, such as
     `{age: {model.backbone: resnet34, optim.lr: 1e-4}}`."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     tasks: Annotated[tuple[TaskConfig, ...], Field(min_length=1)] = tuple(
         TaskConfig(name=t.name, classes=t.classes, bins=t.bins) for t in CONTEST.tasks
     )
@@ -168,22 +172,29 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if contradictions := list(self._contradictions()):
+            raise ValueError("; ".join(contradictions))
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
+        """Yield what should hold between sections and does not, in words that follow "expected"."""
         names = [task.name for task in self.tasks]
         if len(set(names)) != len(names):
-            raise ValueError("tasks: two tasks have the same name")
-        if self.model.pretrained and self.model.weights:
-            raise ValueError("model.pretrained and model.weights exclude each other; choose one")
+            yield "tasks that all have different names"
+        if self.space.size > MAX_JOINT:
+            yield f"tasks with at most {MAX_JOINT} joint classes, not {self.space.size}"
+        if self.model.pretrained and self.model.weights is not None:
+            yield "only one of model.pretrained and model.weights"
         if self.optim.warmup_epochs > self.train.epochs:
-            raise ValueError("optim.warmup_epochs is longer than train.epochs")
+            yield f"optim.warmup_epochs ({self.optim.warmup_epochs}) within train.epochs ({self.train.epochs})"
         if self.train.accumulate > self.train.batch_size:
-            raise ValueError("train.accumulate is larger than train.batch_size")
-        if self.folds.stratify is not None and set(self.folds.stratify) - set(names):
-            raise ValueError(f"folds.stratify names an unknown task; the tasks are {', '.join(names)}")
-        if self.separate and self.model.heads != "separate":
-            raise ValueError("separate is set, but model.heads is not 'separate'")
+            yield f"train.accumulate ({self.train.accumulate}) within train.batch_size ({self.train.batch_size})"
+        if set(self.folds.stratify or ()) - set(names):
+            yield f"folds.stratify with names of tasks only ({', '.join(names)})"
         if set(self.separate) - set(names):
-            raise ValueError(f"separate names an unknown task; the tasks are {', '.join(names)}")
-        return self
+            yield f"separate with names of tasks only ({', '.join(names)})"
+        if self.separate and self.model.heads != "separate":
+            yield "model.heads=separate, because separate is set"
 
     @property
     def space(self) -> LabelSpace:
@@ -199,58 +210,86 @@ def members(cfg: Config) -> dict[str, Config]:
 
     Raises ConfigError when an override under `separate` is not valid.
     """
+    return _members(cfg, Source())
+
+
+def _members(cfg: Config, source: Source) -> dict[str, Config]:
     if cfg.model.heads != "separate":
         return {"": cfg}
-    return {task.name: _member(cfg, task) for task in cfg.tasks}
+    found: dict[str, Config] = {}
+    faults: list[Fault] = []
+    for task in cfg.tasks:
+        member = _member(cfg, task, source)
+        if isinstance(member, Config):
+            found[task.name] = member
+        else:
+            faults += [fault.below(f"separate.{task.name}") for fault in member]
+    if faults:
+        raise config_error(faults, source)
+    return found
 
 
-def _member(cfg: Config, task: TaskConfig) -> Config:
+def _member(cfg: Config, task: TaskConfig, source: Source) -> Config | list[Fault]:
     data = cfg.model_dump(mode="json")
     data |= {"tasks": [task.model_dump(mode="json")], "separate": {}}
     data["model"]["heads"] = "multi"
-    data["folds"]["stratify"] = None
-    for key, value in flatten(cfg.separate.get(task.name, {})).items():
-        if key.split(".")[0] not in MEMBER_SECTIONS or key == "model.heads":
-            raise ConfigError(
-                "this setting cannot differ between tasks",
-                where=f"separate.{task.name}.{key}",
-                expected="a dotted key of " + ", ".join(MEMBER_SECTIONS),
-                fix="set it for the whole run, outside `separate`",
-            )
-        put(data, key, value)
-    return validate(data, where=f"separate.{task.name}")
+    data["folds"]["stratify"] = None  # folds are drawn once, for the whole run
+    place = f"{source.where}: separate.{task.name}."
+    overrides = _in_place(place, flatten, cfg.separate.get(task.name, {}))
+    shared = [key for key in overrides if key.split(".")[0] not in MEMBER_SECTIONS or key == "model.heads"]
+    if shared:
+        own = f"a setting of {', '.join(MEMBER_SECTIONS)} (but not model.heads), as tasks share all others"
+        return [Fault(key, own) for key in shared]
+    for key, value in overrides.items():
+        _in_place(place, put, data, key, value)
+    return _read(_json(data, source.where))
 
 
-def validate(data: Mapping[str, Any], *, where: str = "config") -> Config:
-    """Check plain data against the schema; raise one ConfigError that lists every fault with its nearest name."""
-    try:
-        # Strict JSON mode: a YAML list may become a tuple, but text never becomes a number.
-        cfg = Config.model_validate_json(json.dumps(data))
-    except ValidationError as error:
-        raise _config_error(error, where) from None
-    except (TypeError, ValueError) as error:
-        raise ConfigError("the configuration is not plain data", where=where, got=str(error)) from None
-    members(cfg)
+def validate(data: Mapping[str, Any], *, where: str = "config", overridden: Collection[str] = ()) -> Config:
+    """Check plain data against the schema; raise one ConfigError that lists every fault with its nearest name.
+
+    where       the place to name in messages; overridden: the dotted keys to blame on the command line instead.
+    """
+    source = Source(where, overridden)
+    cfg = _read(_json(data, where))
+    if not isinstance(cfg, Config):
+        raise config_error(cfg, source)
+    _members(cfg, source)
     return cfg
 
 
-def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Config, dict[str, str]]:
-    """Resolve defaults, then a YAML file, then `key=value` overrides.
+def _json(data: Mapping[str, Any], where: str) -> bytes:
+    try:
+        return json.dumps(data, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ConfigError("the configuration is not plain data", where=where, got=str(error)) from None
 
-    Returns the configuration and the origin of every leaf: "default", the file's name, or "command line".
-    Raises ConfigError or UsageError.
+
+def _read(data: bytes) -> Config | list[Fault]:
+    try:
+        # Strict JSON mode: a YAML list may become a tuple, but text never becomes a number.
+        return Config.model_validate_json(data)
+    except ValidationError as error:
+        return read_faults(error, Config)
+
+
+def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Config, dict[str, str]]:
+    """Resolve defaults, then a YAML file, then `key=value` overrides; a section is merged key by key.
+
+    A dotted key means the same in the file as on the command line. Returns the configuration and the origin of every
+    leaf: "default", the file's name, or "command line". Raises ConfigError or UsageError.
     """
-    origins: dict[str, str] = {}
     data: dict[str, Any] = {}
-    if path is not None:
-        data = read_yaml(path)
-        origins = dict.fromkeys(flatten(data), path.name)
-    for override in overrides:
-        key, value = parse_override(override)
-        for leaf, part in flatten({key: value}).items():
-            put(data, leaf, part)
-            origins[leaf] = "command line"
-    cfg = validate(data, where=str(path) if path else "command line")
+    origins: dict[str, str] = {}
+    sources = [(path.name, str(path), read_yaml(path))] if path else []
+    for key, value in map(parse_override, overrides):
+        sources.append((COMMAND_LINE, COMMAND_LINE, {key: value}))
+    for origin, where, tree in sources:
+        for leaf, value in _in_place(f"{where}: ", flatten, tree).items():
+            _in_place(f"{where}: ", put, data, leaf, value)
+            origins[leaf] = origin
+    overridden = [leaf for leaf, origin in origins.items() if origin == COMMAND_LINE]
+    cfg = validate(data, where=str(path) if path else COMMAND_LINE, overridden=overridden)
     return cfg, {key: origins.get(key, "default") for key in flatten(cfg.model_dump(mode="json"))}
 
 
@@ -261,23 +300,33 @@ def parse_override(text: str) -> tuple[str, Any]:
     ('optim.lr', 0.001)
     """
     key, equals, value = text.partition("=")
-    if not equals or not key:
+    if not equals or not all(key.split(".")):
         raise UsageError("not an override", got=repr(text), expected="dotted.key=value, such as optim.lr=1e-4")
-    return key, parse_yaml(value, where=key)
+    return key, parse_yaml(value, where=f"{COMMAND_LINE}: {key}")
 
 
 def put(data: dict[str, Any], key: str, value: Any) -> None:
-    """Set the dotted key in nested dicts, making the way there; ConfigError when it passes through a leaf."""
+    """Set the dotted key in nested dicts, making the way there; an empty dict changes no section.
+
+    Raises ConfigError when the key passes through a value or would replace a section.
+    """
     *parents, leaf = key.split(".")
+    if len(parents) >= MAX_DEPTH:
+        raise ConfigError("this key has too many parts", where=key, expected=f"at most {MAX_DEPTH}")
     for name in parents:
         data = data.setdefault(name, {})
         if not isinstance(data, dict):
             raise ConfigError("this key has no parts", where=key, got=f"{name} holds a value, not a section")
-    data[leaf] = value
+    if not isinstance(data.get(leaf), dict):
+        data[leaf] = value
+    elif value != {}:
+        raise ConfigError("this key is a section", where=key, got=repr(value), expected=f"{key}.name=value")
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested dicts as one dict of dotted keys; lists, and dicts without entries, are values.
+
+    Raises ConfigError when two entries have the same dotted key.
 
     >>> flatten({"optim": {"lr": 0.1}, "seed": 3})
     {'optim.lr': 0.1, 'seed': 3}
@@ -285,121 +334,22 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in data.items():
         key = f"{prefix}{name}"
-        flat |= flatten(value, key + ".") if isinstance(value, Mapping) and value else {key: value}
+        part = flatten(value, key + ".") if isinstance(value, Mapping) and value else {key: value}
+        if repeated := flat.keys() & part.keys():
+            raise ConfigError("a key stands twice", where=min(repeated), fix="write it once, dotted or nested")
+        flat |= part
     return flat
 
 
 def to_yaml(cfg: Config) -> str:
     """Write the resolved configuration; `load` reads it back to an equal one."""
-    return yaml.safe_dump(cfg.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return dump_yaml(cfg.model_dump(mode="json"))
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping from a file of at most 1 MiB; raises ConfigError."""
+def _in_place(place: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function on keys; its error names the place where the keys stand."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ConfigError("cannot read the configuration", where=str(path), got=error.strerror or str(error)) from None
-    if len(raw) > MAX_BYTES:
-        raise ConfigError("the configuration is too large", where=str(path), got=f"{len(raw)} bytes")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError("the configuration is not UTF-8 text", where=str(path)) from None
-    data = parse_yaml(text, where=str(path))
-    if not isinstance(data, dict):
-        raise ConfigError("the configuration is not a mapping", where=str(path), got=type(data).__name__)
-    return data
-
-
-def parse_yaml(text: str, *, where: str) -> Any:
-    """Read one YAML document under the rules of YAML 1.2: `1e-3` is a number, `no` and `12:30` are text.
-
-    Repeated keys, aliases, tags and nesting deeper than 32 are refused with a ConfigError.
-    """
-    try:
-        loader = _Loader(text)
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}, line {mark.line + 1}" if mark else where
-        got = getattr(error, "problem", None) or "nested too deeply"
-        raise ConfigError("this is not valid YAML", where=place, got=str(got)) from None
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2 scalars, and no aliases or repeated keys."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-    depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", event.start_mark)
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise yaml.composer.ComposerError(None, None, "nested too deeply", event.start_mark)
-        node = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
-        self.depth -= 1
-        return node
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: dict[Any, int] = {}
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be text", key_node.start_mark)
-            if key_node.value in seen:
-                problem = f"the key {key_node.value!r} stands twice, first on line {seen[key_node.value]}"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            seen[key_node.value] = key_node.start_mark.line + 1
-        return super().construct_mapping(node, deep)
-
-
-for _tag, _pattern, _first in (
-    ("null", r"^(?:~|null|)$", ["~", "n", ""]),
-    ("bool", r"^(?:true|false)$", list("tf")),
-    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
-    (
-        "float",
-        r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan)$",
-        list("-+.0123456789"),
-    ),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
-
-
-def _config_error(error: ValidationError, where: str) -> ConfigError:
-    faults = [_fault(dict(e)) for e in error.errors()]
-    if len(faults) == 1:
-        key, got, expected = faults[0]
-        what = "a setting is wrong" if key else "settings contradict each other"
-        return ConfigError(what, where=f"{where}: {key}" if key else where, got=got, expected=expected)
-    lines = [f"{key}: {expected}" + (f", got {got}" if got else "") for key, got, expected in faults]
-    return ConfigError(f"{len(faults)} settings are wrong", where=where, offenders=lines)
-
-
-def _fault(error: dict[str, Any]) -> tuple[str, str | None, str]:
-    """Turn one pydantic error into key, got, expected."""
-    loc = [part for part in error["loc"] if not str(part).startswith("function-")]
-    key = ".".join(str(part) for part in loc)
-    if error["type"] == "extra_forbidden":
-        known = _fields(loc[:-1])
-        hint = nearest(str(loc[-1]), known)
-        return key, "an unknown key", f"did you mean {hint!r}?" if hint else "one of " + ", ".join(known)
-    if error["type"] == "value_error":
-        return key, None, str(error["ctx"]["error"])
-    return key, repr(error["input"]), error["msg"][0].lower() + error["msg"][1:]
-
-
-def _fields(loc: Sequence[str | int]) -> list[str]:
-    model: Any = Config
-    for part in loc:
-        if isinstance(part, str) and part in model.model_fields:
-            model = model.model_fields[part].annotation
-        elif isinstance(part, int):
-            model = TaskConfig
-    return sorted(model.model_fields)
+        return function(*args, **kwargs)
+    except ConfigError as error:
+        error.where = f"{place}{error.where}"
+        raise

@@ -134,15 +134,16 @@ def visible(text: str) -> str:
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:
-    """Return the entry of `known` most like `word`, or None when nothing is close.
+    """Return the entry of `known` most like `word` in any case of letters, or None when nothing is close.
 
-    >>> nearest("focall", ["ce", "focal"])
+    >>> nearest("Focall", ["ce", "focal"])
     'focal'
     """
-    import difflib
+    import difflib  # only a fault needs it
 
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return found[0] if found else None
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
 
 
 def _listed(offenders: Sequence[str]) -> str:

@@ -7,7 +7,9 @@ gives the contest's `mask * 6 + gender * 3 + age`.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,7 +67,7 @@ class LabelSpace:
     @property
     def size(self) -> int:
         """Number of joint classes J."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -75,10 +77,7 @@ class LabelSpace:
     @property
     def joint_names(self) -> tuple[str, ...]:
         """Joint class names in index order, such as `wear/male/<30`."""
-        parts = (self.decode(np.arange(self.size)),)
-        return tuple(
-            "/".join(task.classes[int(parts[0][task.name][j])] for task in self.tasks) for j in range(self.size)
-        )
+        return tuple("/".join(names) for names in itertools.product(*(task.classes for task in self.tasks)))
 
     def task(self, name: str) -> Task:
         """Return one task; KeyError when there is none of that name."""
@@ -88,7 +87,9 @@ class LabelSpace:
         raise KeyError(name)
 
     def only(self, names: Sequence[str]) -> LabelSpace:
-        """Return the space of the named tasks, in this space's order."""
+        """Return the space of the named tasks, in this space's order; KeyError for a name it does not have."""
+        for name in names:
+            self.task(name)
         return LabelSpace(tuple(task for task in self.tasks if task.name in names))
 
     def encode(self, labels: Mapping[str, Ints]) -> Ints:
@@ -105,8 +106,13 @@ class LabelSpace:
         return np.where(known, joint, UNKNOWN).astype(np.int64)
 
     def decode(self, joint_N: Ints) -> dict[str, Ints]:
-        """Split joint labels (N,) into task labels; `UNKNOWN` stays unknown in every task."""
+        """Split joint labels (N,) into task labels; `UNKNOWN` stays unknown in every task.
+
+        Raises ValueError for an index outside the joint classes.
+        """
         joint_N = np.asarray(joint_N, dtype=np.int64)
+        if joint_N.size and (joint_N.min() < UNKNOWN or joint_N.max() >= self.size):
+            raise ValueError(f"joint labels must lie in -1..{self.size - 1}")
         parts = np.unravel_index(np.maximum(joint_N, 0), self.shape)
         return {
             name: np.where(joint_N < 0, UNKNOWN, part).astype(np.int64)
@@ -115,10 +121,11 @@ class LabelSpace:
 
     def compose(self, prob: Mapping[str, Floats]) -> Floats:
         """Multiply per-task probabilities {task: (N, C)} into joint probabilities (N, J), as if independent."""
-        joint = np.asarray(prob[self.names[0]], dtype=np.float64)
+        joint: NDArray[np.float64] = np.asarray(prob[self.names[0]], dtype=np.float64)
         for name in self.names[1:]:
             joint = (joint[:, :, None] * np.asarray(prob[name], dtype=np.float64)[:, None, :]).reshape(len(joint), -1)
-        return (joint / joint.sum(axis=1, keepdims=True)).astype(np.float32)
+        total: NDArray[np.float64] = joint.sum(axis=1, keepdims=True)
+        return (joint / total).astype(np.float32)
 
     def marginals(self, prob_NJ: Floats) -> dict[str, Floats]:
         """Sum joint probabilities (N, J) into per-task probabilities {task: (N, C)}."""

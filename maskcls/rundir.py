@@ -6,14 +6,17 @@ never a part. A killed process loses the file it was writing and nothing else.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import platform
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -131,28 +134,23 @@ def file_sha256(path: Path) -> str:
 def commit(path: Path, data: bytes) -> str:
     """Write bytes to `path` whole or not at all and return their hash; raises ResourceError when the disk refuses.
 
-    The folder is made if needed. An existing regular file is replaced; anything else at `path` is refused.
+    The folder is made if needed. An existing regular file is replaced, through a symbolic link its target; anything
+    else at `path` is refused.
     """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
-        raise ResourceError("the output is not a regular file", where=str(path), fix="choose another path")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_synced(temporary, data)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            raise ResourceError("the output is not a regular file", where=str(target), fix="choose another path")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(target, data)
+    except (OSError, ValueError, RuntimeError) as error:  # the latter two: NUL in the name, a loop of links
+        raise _unwritten(path, data, error, "what was there before is unchanged") from None
+    try:
+        _sync_folder(target.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceError(
-            "cannot write a file",
-            where=str(path),
-            got=f"{error.strerror or error} ({len(data)} bytes)",
-            fix="free disk space or choose another folder; what was there before is unchanged",
+        raise _unwritten(
+            path, data, error, "the new file is complete, but may be lost if the power fails now"
         ) from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     return sha256(data)
 
 
@@ -164,10 +162,10 @@ def commit_json(path: Path, value: Any) -> str:
 def read_json(path: Path) -> Any:
     """Read JSON that `commit_json` wrote; raises ResultError when it is missing or damaged."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), parse_constant=_refuse)
     except FileNotFoundError:
         raise ResultError("a file of the run is missing", where=str(path), fix="restore it or train again") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultError("a file of the run cannot be read", where=str(path), got=str(error)) from None
 
 
@@ -178,24 +176,53 @@ def lock(run: RunDir) -> Iterator[None]:
         run.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
-        raise ResourceError("cannot open the run folder", where=str(run.path), got=error.strerror) from None
+        raise _unlocked(run, error) from None
+    _held.add(handle)
+    try:
+        _take(run, handle)
+        yield
+    finally:
+        if handle in _held:
+            _held.remove(handle)
+            os.close(handle)
+
+
+def _take(run: RunDir, handle: int) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(handle, 100, 0).decode(errors="replace") or "unknown"
-        os.close(handle)
+        since = datetime.now().astimezone().isoformat(timespec="seconds")
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {since}".encode(), 0)
+    except BlockingIOError:
         raise BusyError(
             "another process is working on this run",
             where=str(run.path),
-            got=holder,
+            got=os.pread(handle, 200, 0).decode(errors="replace") or "an unknown process",
             fix="wait for it, or choose another --run",
         ) from None
+    except OSError as error:
+        raise _unlocked(run, error) from None
+
+
+def _forget_locks() -> None:
+    """Drop a forked child's copies of the locks: a loader worker that outlives its parent must not hold the run."""
+    while _held:
+        os.close(_held.pop())
+
+
+_held: set[int] = set()
+os.register_at_fork(after_in_child=_forget_locks)
+
+
+def _replace(target: Path, data: bytes) -> None:
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")  # short: the target's name may be as long as allowed
     try:
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()}".encode(), 0)
-        yield
-    finally:
-        os.close(handle)
+        _write_synced(temporary, data)
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def _write_synced(path: Path, data: bytes) -> None:
@@ -213,5 +240,31 @@ def _sync_folder(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks cannot sync folders at all
+            raise
     finally:
         os.close(handle)
+
+
+def _unwritten(path: Path, data: bytes, error: Exception, state: str) -> ResourceError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return ResourceError(
+        "cannot write a file",
+        where=str(path),
+        got=f"{reason} ({len(data)} bytes)",
+        fix=f"free disk space or choose another folder; {state}",
+    )
+
+
+def _unlocked(run: RunDir, error: OSError) -> ResourceError:
+    return ResourceError(
+        "cannot lock the run folder",
+        where=str(run.path),
+        got=error.strerror or str(error),
+        fix="choose a folder that can be written, on a disk with file locks",
+    )
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not allowed")
