@@ -1,0 +1,246 @@
+"""The command line: thin functions that import what they need when they run, so that --help is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from maskcls.errors import Exit, MaskclsError, UsageError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Train face mask, gender and age classifiers, and write the winning submission.csv.
+
+    \b
+    maskcls data make faces --people 60                   draw a data set to try with
+    maskcls train faces --config tiny_cpu --run runs/a    train every fold
+    maskcls predict runs/a --data faces -o submission.csv
+    maskcls evaluate submission.csv --answers faces/eval/answers.csv
+    """,
+)
+data_app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
+app.add_typer(data_app, name="data")
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="dotted.key=value, such as optim.lr=1e-4", show_default=False)]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder that train made")]
+Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name: multi")] = None,
+    run: Annotated[Path | None, typer.Option(help="folder to make; default: runs/<config's name>")] = None,
+    folds: Folds = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be done, and how long it takes")] = False,
+) -> None:
+    """Train one network a fold and write a run folder.
+
+    \b
+    maskcls train faces --config multi --run runs/a
+    maskcls train faces --config multi --run runs/b optim.lr=1e-4 folds.k=3 --folds 0
+    maskcls train faces --config multi --dry-run
+    """
+    from maskcls import config as configuration
+    from maskcls.rundir import RunDir
+
+    path = configuration.find(config) if config else None
+    cfg, origins = configuration.load(path, overrides or [])
+    folder = RunDir(run or Path("runs") / (path.stem if path else "default"))
+    if dry_run:
+        from maskcls.commands.dry_run import dry_run as show
+
+        show(data, cfg, origins, folder, folds=folds)
+        return
+    from maskcls.commands.progress import Reporter, main_process
+    from maskcls.commands.train import train as work
+
+    with Reporter(quiet=not main_process()) as report, resumable(folder.path):
+        summary = work(data, cfg, folder, folds=folds, report=report)
+    finished(folder.path, summary)
+
+
+@app.command()
+def resume(run: RunPath, folds: Folds = None) -> None:
+    """Continue an unfinished run from its last epoch; finished folds are kept.
+
+    \b
+    maskcls resume runs/a
+    maskcls resume runs/a --folds 3,4                     train further folds of the same run
+    """
+    from maskcls.commands.progress import Reporter, main_process
+    from maskcls.commands.resume import resume as work
+    from maskcls.rundir import RunDir
+
+    with Reporter(quiet=not main_process()) as report, resumable(run):
+        summary = work(RunDir(run), folds=folds, report=report)
+    finished(run, summary)
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    data: Annotated[Path, typer.Option("--data", help="data root with eval/, or a CSV table")],
+    overrides: Overrides = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
+    tta: Annotated[str | None, typer.Option(help="views: none, hflip, zoom, hflip_zoom, shifts; default: the run's")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")] = False,
+) -> None:
+    """Predict photos with every finished fold of a run and write a submission.
+
+    \b
+    maskcls predict runs/a --data faces -o submission.csv
+    maskcls predict runs/a --data faces -o submission.csv --tta shifts --force
+    """
+    from maskcls.commands.predict import predict as work
+    from maskcls.commands.progress import Reporter, main_process
+    from maskcls.rundir import RunDir
+
+    given = list(overrides or [])
+    if tta is not None:
+        if any(text.startswith("predict.views=") for text in given):
+            raise UsageError("--tta and predict.views= say the same thing", fix="give one of them")
+        given.append(f"predict.views={tta}")
+    with Reporter(quiet=not main_process()) as report:
+        written = work(RunDir(run), data, output, overrides=given, force=force, report=report)
+    if written:
+        typer.echo(f"{output}  {written.rows} rows\n{written.sidecar}  where they come from")
+
+
+@app.command()
+def evaluate(
+    submission: Annotated[Path, typer.Argument(help="CSV of ids and predicted labels")],
+    answers: Annotated[Path, typer.Option(help="CSV of ids and true labels")],
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Score a submission: macro-F1, accuracy, per task, per class.
+
+    \b
+    maskcls evaluate submission.csv --answers faces/eval/answers.csv --json
+    """
+    from maskcls.commands.evaluate import evaluate as work
+    from maskcls.commands.evaluate import print_scores
+
+    print_scores(work(submission, answers), json=json)
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="folder for photos, run and submission")] = Path("demo"),
+) -> None:
+    """Draw faces, train on them, predict and score: the whole way in about a minute.
+
+    \b
+    maskcls demo
+    """
+    from maskcls.commands.demo import demo as work
+
+    work(directory)
+
+
+@data_app.command("make")
+def data_make(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="folder to make")],
+    people: Annotated[int, typer.Option(min=1, help="people to train on, seven photos each")] = 60,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    eval_people: Annotated[int | None, typer.Option(min=1, help="people to predict; default: a third")] = None,
+) -> None:
+    """Draw faces in the contest's layout, with eval photos and their answers.
+
+    \b
+    maskcls data make faces --people 60 --seed 0
+    """
+    from maskcls.data.faces import make_faces
+
+    made = make_faces(directory, people=people, seed=seed, eval_people=eval_people)
+    typer.echo(f"{directory}  {made}")
+
+
+@data_app.command("check")
+def data_check(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root, or a CSV table")],
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
+) -> None:
+    """Read every row and photo of a data set, and say what is wrong or what is there.
+
+    \b
+    maskcls data check faces
+    """
+    from maskcls import config as configuration
+    from maskcls.commands.check import check
+
+    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    check(data, cfg)
+
+
+def finished(run: Path, summary: dict[str, Any]) -> None:
+    """Print what a training came to, on stdout; processes that do not write print nothing."""
+    if not summary:
+        return
+    pooled, interval = summary["pooled"], summary["interval"]
+    tasks = "  ".join(f"{name} {task['macro_f1']:.4f}" for name, task in pooled["tasks"].items())
+    typer.echo(f"{run}  out-of-fold macro-F1 {pooled['macro_f1']:.4f}  [{interval['low']:.4f}, {interval['high']:.4f}]")
+    typer.echo(f"  {tasks}  over {pooled['rows']} photos of {summary['people']} people")
+
+
+class resumable:
+    """Tell how to continue when the work inside is interrupted."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt | Terminated) and (self.run / "env.json").exists():
+            typer.echo(f"interrupted; finished epochs are kept. Continue with: maskcls resume {self.run}", err=True)
+
+
+class Terminated(BaseException):
+    """SIGTERM was received."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code; every error leaves as one message on stderr."""
+    # Waiting OpenMP threads that spin take the cores from the loader processes; asleep they give them up. Several times
+    # faster whenever a core is shared, and read by the library when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.exit(int(run_app(sys.argv[1:])))
+
+
+def run_app(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    import signal
+
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        app(arguments, standalone_mode=True)
+    except SystemExit as error:
+        return int(error.code or 0) if isinstance(error.code, int | None) else Exit.INTERNAL
+    except MaskclsError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except Terminated:
+        return Exit.TERMINATED
+    except BrokenPipeError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.PIPE
+    return Exit.OK

@@ -1,0 +1,85 @@
+"""Put a run's results together: out-of-fold rows of all folds, composed over the members, scored per fold and pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from maskcls import rundir
+from maskcls.commands.experiment import Experiment
+from maskcls.results.metrics import Scores, person_bootstrap, score
+from maskcls.results.predictions import Predictions
+
+BOOTSTRAP_DRAWS = 1000
+
+
+def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
+    """Write the run's oof.npz and summary.json from its finished folds, and return the summary.
+
+    The summary holds no times, so that an interrupted run ends with the same bytes as an uninterrupted one.
+    """
+    per_fold = {k: _composed(experiment, k) for k in folds}
+    pooled = Predictions.concat(list(per_fold.values()))
+    pooled = pooled.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
+    scores = {k: _score(experiment, part) for k, part in per_fold.items()}
+    summary = _summary(experiment, pooled, scores)
+    pooled.save(experiment.run.oof)
+    rundir.commit_json(experiment.run.summary, summary)
+    return summary
+
+
+def _composed(experiment: Experiment, k: int) -> Predictions:
+    """Return fold k's joint predictions: the one member's, or the product over one member a task."""
+    parts = {member.name: Predictions.load(experiment.fold_dir(member, k).oof) for member in experiment.members}
+    if list(parts) == [""]:
+        return parts[""]
+    first = next(iter(parts.values()))
+    prob = experiment.cfg.space.compose({name: part.align(first.ids).prob for name, part in parts.items()})
+    lineage = {"members": {name: part.lineage for name, part in parts.items()}}
+    return Predictions(first.ids, prob, experiment.cfg.space, lineage)
+
+
+def _score(experiment: Experiment, part: Predictions) -> Scores:
+    places = _places(experiment, part)
+    return score(part.prob, {name: labels[places] for name, labels in experiment.labels.items()}, part.space)
+
+
+def _places(experiment: Experiment, part: Predictions) -> np.ndarray[Any, np.dtype[np.int64]]:
+    where = {name: place for place, name in enumerate(experiment.manifest["id"])}
+    return np.array([where[name] for name in part.ids.tolist()], dtype=np.int64)
+
+
+def _summary(experiment: Experiment, pooled: Predictions, scores: dict[int, Scores]) -> dict[str, Any]:
+    space, places = experiment.cfg.space, _places(experiment, pooled)
+    truth = space.encode({name: labels[places] for name, labels in experiment.labels.items()})
+    people = experiment.manifest["person"].to_numpy()[places]
+    total = _score(experiment, pooled)
+    interval = None
+    if (truth >= 0).any():
+        interval = asdict(
+            person_bootstrap(
+                truth, pooled.labels(), people, space.size, draws=BOOTSTRAP_DRAWS, seed=experiment.cfg.seed
+            )
+        )
+    names = ["macro_f1", *space.names]
+    values = {name: np.array([_value(s, name) for s in scores.values()]) for name in names}
+    return {
+        "pooled": total.to_json(),
+        "interval": interval,
+        "people": len(set(people.tolist())),
+        "folds": {str(k): {name: _plain(_value(s, name)) for name in names} for k, s in scores.items()},
+        "mean": {name: _plain(v.mean()) for name, v in values.items()},
+        "sd": {name: _plain(v.std(ddof=1)) if len(v) > 1 else None for name, v in values.items()},
+    }
+
+
+def _value(scores: Scores, name: str) -> float:
+    return scores.macro_f1 if name == "macro_f1" else scores.tasks[name].macro_f1
+
+
+def _plain(value: float) -> float | None:
+    """Return a number JSON can hold; a score over no rows is NaN, and null in the file."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,106 @@
+"""maskcls train --dry-run: the resolved configuration, the folds, and a measured forecast; nothing is written."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from maskcls import config
+from maskcls.commands.check import class_table
+from maskcls.commands.experiment import Experiment, Member, read_experiment, wanted_folds
+from maskcls.commands.progress import Reporter
+from maskcls.commands.train import check_experiment, fresh_network, refuse_existing
+from maskcls.config import Config
+from maskcls.data import folds as folding
+from maskcls.engine.device import Accelerator, start
+from maskcls.engine.fit import EpochResult, FoldRows, fit, open_session
+from maskcls.rundir import RunDir
+
+PROBE_STEPS = 4
+STATE_COPIES = 6  # best, last, and the resume state's weights, average and two moments
+
+
+def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *, folds: str | None) -> None:
+    """Print what `train` would do with these arguments; raises what `train` would raise before it starts."""
+    wanted = wanted_folds(folds, cfg.folds.k)
+    refuse_existing(run)
+    experiment = read_experiment(cfg, data, run)
+    console = Console(highlight=False)
+    console.print(_settings(cfg, origins))
+    console.print(class_table(experiment.manifest, cfg.space))
+    console.print()
+    console.print(fold_table(experiment))
+    accelerator = start(cfg.device)
+    with Reporter() as report:
+        check_experiment(experiment, report, main=True)
+        seconds, size = 0.0, 0
+        for member in experiment.members:
+            member_seconds, member_bytes = _probe(experiment, member, accelerator)
+            seconds, size = seconds + member_seconds * len(wanted), size + member_bytes * len(wanted)
+    console.print(
+        f"\nforecast: {len(wanted)} folds x {len(experiment.members)} networks, about {_duration(seconds)}, "
+        f"{size * STATE_COPIES / 2**20:.0f} MiB on disk, {_memory_mib(accelerator):.0f} MiB of memory"
+        f"\nmeasured on {PROBE_STEPS} steps of each network on {accelerator.device}"
+    )
+    console.print(f"run folder: {run.path} (nothing was written)")
+
+
+def _settings(cfg: Config, origins: Mapping[str, str]) -> Table:
+    table = Table("setting", "value", "origin", box=None, pad_edge=False, header_style="bold")
+    for key, value in config.flatten(cfg.model_dump(mode="json")).items():
+        origin = origins.get(key, "default")
+        table.add_row(key, str(value), origin, style="dim" if origin == "default" else "")
+    return table
+
+
+def fold_table(experiment: Experiment) -> Table:
+    """Return a table of people and photos by fold, and people by class of every task that is constant in a person."""
+    counts = folding.fold_counts(experiment.manifest, experiment.fold.tolist(), experiment.cfg.space)
+    table = Table("fold", box=None, pad_edge=False, header_style="bold")
+    wide = counts.pivot(index="fold", columns=["task", "class"], values="people")
+    photos = counts[counts["task"] == "all"].set_index("fold")["photos"]
+    constant = folding.constant_tasks(experiment.manifest, experiment.cfg.space)
+    chosen = [column for column in wide.columns if column[0] in ("all", *constant)]
+    for task, label in chosen:
+        table.add_column("people" if task == "all" else label, justify="right")
+    table.add_column("photos", justify="right")
+    for fold, row in wide.iterrows():
+        cells = [str(int(row[column])) for column in chosen]
+        table.add_row("only trains" if fold == folding.NEVER else str(fold), *cells, str(photos[fold]))
+    return table
+
+
+def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> tuple[float, int]:
+    """Train two tiny epochs through the real loop; returns the seconds of a whole fold and the bytes of the weights.
+
+    The second epoch counts: the first pays for starting workers and kernels.
+    """
+    rows, cfg = experiment.rows(member, 0), member.cfg
+    images = PROBE_STEPS * cfg.train.batch_size
+    few = FoldRows(rows.photos, rows.train[:images], rows.valid[:images], rows.labels, rows.weight)
+    short = cfg.model_copy(update={"train": cfg.train.model_copy(update={"epochs": 2, "patience": None})})
+    short = short.model_copy(update={"optim": cfg.optim.model_copy(update={"warmup_epochs": 0.0})})
+    network, _ = fresh_network(member, cfg.seed, 0)
+    session = open_session(network, short, member.space, accelerator)
+    results = [e for e in fit(session, few, short, key=(cfg.seed, member.index, 0)) if isinstance(e, EpochResult)]
+    training = len(rows.train) / results[1].images_per_second
+    validating = (results[1].seconds - len(few.train) / results[1].images_per_second) * len(rows.valid) / len(few.valid)
+    size = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    accelerator.free_memory()
+    return (training + validating) * cfg.train.epochs, size
+
+
+def _memory_mib(accelerator: Accelerator) -> float:
+    if accelerator.device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,170 @@
+"""An experiment ready to run: configuration, rows, folds and the run folder, checked before any training."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import maskcls
+from maskcls import config, rundir
+from maskcls.config import Config
+from maskcls.data import folds as folding
+from maskcls.data import manifest as tables
+from maskcls.data.dataset import Photos
+from maskcls.data.source import image_root, read_labelled
+from maskcls.data.transforms import ViewSpec
+from maskcls.engine.checkpoint import Blueprint
+from maskcls.engine.fit import FoldRows
+from maskcls.errors import ResultError, UsageError, WeightsError
+from maskcls.labels import Ints, LabelSpace
+from maskcls.rundir import FoldDir, RunDir
+
+PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-headless", "pillow", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of the run: its task when there is one a task ("" otherwise), and its own configuration."""
+
+    name: str
+    index: int
+    cfg: Config
+
+    @property
+    def space(self) -> LabelSpace:
+        """The label space this network speaks about."""
+        return self.cfg.space
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """What its weights are saved with."""
+        heads = "joint" if self.cfg.model.heads == "joint" else "multi"
+        return Blueprint(self.cfg.model.backbone, heads, self.cfg.model.drop, self.space, view_spec(self.cfg))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that training needs, as it stands in the run folder."""
+
+    cfg: Config
+    data: Path
+    manifest: pd.DataFrame
+    folds: pd.DataFrame
+    run: RunDir
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """The networks, in the order of the tasks."""
+        return [Member(name, index, cfg) for index, (name, cfg) in enumerate(config.members(self.cfg).items())]
+
+    @cached_property
+    def fold(self) -> NDArray[np.int8]:
+        """The fold (N,) that validates each row, -1 for rows that only train."""
+        return self.folds["fold"].to_numpy(np.int8)
+
+    @cached_property
+    def labels(self) -> dict[str, Ints]:
+        """Class indices (N,) of every task, -1 where unknown."""
+        return tables.labels(self.manifest, self.cfg.space)
+
+    def fold_dir(self, member: Member, k: int) -> FoldDir:
+        """Return the folder of one member on one fold."""
+        return self.run.fold(k, member.name)
+
+    def rows(self, member: Member, k: int) -> FoldRows:
+        """Return the rows member trains on and is judged by on fold k."""
+        root = image_root(self.data, self.cfg.data.format)
+        paths, ids = self.manifest["path"].tolist(), self.manifest["id"].tolist()
+        photos = Photos(root, paths, ids, [view_spec(member.cfg)], seed=self.cfg.seed)
+        train, valid = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
+        return FoldRows(photos, train, valid, self.labels, self.manifest["weight"].to_numpy(np.float32))
+
+
+def view_spec(cfg: Config) -> ViewSpec:
+    """Return the view of a configuration."""
+    return ViewSpec(**cfg.transforms.model_dump())
+
+
+def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
+    """Read the labelled rows and make their folds; raises DataError or ConfigError."""
+    fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
+    manifest = read_labelled(data, cfg.data.format, cfg.space, fixes)
+    how = cfg.folds
+    folds = folding.build(manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify)
+    return Experiment(cfg, data.resolve(), manifest, folds, run)
+
+
+def wanted_folds(text: str | None, k: int) -> tuple[int, ...]:
+    """Read `--folds 0,2`; None means all. Raises UsageError for anything but fold numbers 0..k-1."""
+    if text is None:
+        return tuple(range(k))
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) < k for part in parts):
+        raise UsageError(
+            "no such fold", where="--folds", got=repr(text), expected=f"numbers from 0 to {k - 1}, such as 0,2"
+        )
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def write_identity(experiment: Experiment, folds: Sequence[int], environment: dict[str, Any]) -> None:
+    """Commit what the run is: configuration, labels, manifest, folds, environment."""
+    run, cfg = experiment.run, experiment.cfg
+    rundir.commit(run.config, config.to_yaml(cfg).encode())
+    rundir.commit_json(run.labels, cfg.space.to_json())
+    rundir.commit(run.manifest, tables.to_csv(experiment.manifest))
+    rundir.commit(run.folds, folding.to_csv(experiment.folds))
+    identity = {"data": str(experiment.data), "folds": list(folds), "hashes": identity_hashes(run)}
+    rundir.commit_json(run.env, identity | environment)
+
+
+def identity_hashes(run: RunDir) -> dict[str, str]:
+    """Return the hashes of the files that say what the run is."""
+    return {path.name: rundir.file_sha256(path) for path in (run.config, run.labels, run.manifest, run.folds)}
+
+
+def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
+    """Read a run's experiment back; returns it with the content of env.json.
+
+    Raises ResultError when files are missing or were changed, WeightsError when the data set has changed since.
+    """
+    if not run.env.exists():
+        raise ResultError(
+            "this is not a run", where=str(run.path), expected="a folder that maskcls train made", fix="check the path"
+        )
+    env = rundir.read_json(run.env)
+    changed = [name for name, digest in identity_hashes(run).items() if env["hashes"].get(name) != digest]
+    if changed:
+        raise ResultError("files of the run were changed by hand", where=str(run.path), offenders=changed)
+    cfg, _ = config.load(run.config)
+    manifest = tables.from_csv(run.manifest, cfg.space)
+    return Experiment(cfg, Path(env["data"]), manifest, folding.from_csv(run.folds), run), env
+
+
+def check_data_unchanged(experiment: Experiment) -> None:
+    """Raise WeightsError unless the data set still gives the manifest the run began with."""
+    now = read_experiment(experiment.cfg, experiment.data, experiment.run)
+    if tables.sha256(now.manifest) != tables.sha256(experiment.manifest):
+        raise WeightsError(
+            "the data set is no longer the one this run began with",
+            where=str(experiment.data),
+            got=f"{len(now.manifest)} rows",
+            expected=f"the {len(experiment.manifest)} rows of {experiment.run.manifest}",
+            fix="restore the data set, or train a new run",
+        )
+
+
+def environment(device: str, threads: int, processes: int) -> dict[str, Any]:
+    """Return versions and machine, for env.json; no paths, names or variables of the user."""
+    packages = {name: version(name) for name in PACKAGES}
+    machine = {"platform": platform.platform(), "device": device, "threads": threads, "processes": processes}
+    return {"maskcls": maskcls.__version__, "python": sys.version.split()[0], "packages": packages} | machine

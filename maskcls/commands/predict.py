@@ -1,0 +1,186 @@
+"""maskcls predict: a run's networks and unlabelled photos in, submission.csv out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import maskcls
+from maskcls import config, rundir
+from maskcls.commands.experiment import Experiment, open_experiment
+from maskcls.commands.progress import Reporter
+from maskcls.config import Config
+from maskcls.data import manifest as tables
+from maskcls.data.dataset import Photos
+from maskcls.data.images import check_images
+from maskcls.data.source import image_root, read_unlabelled
+from maskcls.data.transforms import ViewSpec
+from maskcls.engine.checkpoint import load_speaker
+from maskcls.engine.device import Accelerator, place, start, worker_count
+from maskcls.engine.infer import Speaker, infer
+from maskcls.errors import BusyError, ResultError
+from maskcls.labels import LabelSpace
+from maskcls.results.predictions import Predictions
+from maskcls.results.submission import Written, write_submission
+from maskcls.rundir import RunDir
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One trained network of the run: its task ("" when it speaks about all), its fold, its weights' hash."""
+
+    member: str
+    fold: int
+    sha256: str
+    speaker: Speaker
+
+
+def predict(
+    run: RunDir, data: Path, output: Path, *, overrides: list[str], force: bool, report: Reporter
+) -> Written | None:
+    """Predict the photos with every finished fold and write the submission; None in processes that do not write.
+
+    overrides may change `predict.*` and `device.*` alone. Raises BusyError when the output exists, unless `force`.
+    """
+    if output.exists() and not force:
+        raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
+    experiment, env = open_experiment(run)
+    cfg = with_overrides(experiment.cfg, overrides)
+    frame = read_unlabelled(data, cfg.data.format, cfg.space)
+    accelerator = start(cfg.device)
+    if accelerator.is_main_process:
+        root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
+        threads = worker_count(cfg.device, on_cpu=False) + 1
+        check_images(root, paths, threads=threads, on_progress=lambda n: report.images("checking photos", n, len(paths)))
+    accelerator.wait_for_everyone()
+    voices = load_voices(experiment)
+    report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
+    prob = joint_mean(voices, _speak(voices, frame, cfg, data, accelerator, report), cfg.space)
+    if not accelerator.is_main_process:
+        return None
+    lineage = _lineage(experiment, env, voices, frame, data, cfg)
+    predictions = Predictions(frame["id"].tolist(), prob, cfg.space, lineage)
+    lineage["predictions"] = predictions.save(run.test(_name(data), cfg.predict.views))
+    header, extra = ("ImageID", "ans"), {}
+    if cfg.data.format == "table":
+        header, extra = ("path", "ans"), _class_columns(predictions)
+    return write_submission(
+        output,
+        header=header,
+        ids=frame["id"].tolist(),
+        labels=predictions.labels(),
+        space=cfg.space,
+        lineage=lineage,
+        extra_columns=extra,
+        force=force,
+    )
+
+
+def with_overrides(cfg: Config, overrides: list[str]) -> Config:
+    """Return the run's configuration with `predict.*` and `device.*` changed; ConfigError for any other key."""
+    plain = cfg.model_dump(mode="json")
+    for key, value in map(config.parse_override, overrides):
+        if key.split(".")[0] not in ("predict", "device"):
+            raise config.ConfigError(
+                "this setting belongs to the training of the run",
+                where=key,
+                expected="a key of predict or device",
+                fix="train a new run with it",
+            )
+        for leaf, part in config.flatten({key: value}).items():
+            config.put(plain, leaf, part)
+    return config.validate(plain, where="command line")
+
+
+def load_voices(experiment: Experiment) -> list[Voice]:
+    """Load the best weights of every finished fold; ResultError unless each member finished the same folds."""
+    folds = {m.name: [k for k in range(experiment.cfg.folds.k) if experiment.fold_dir(m, k).done.exists()]
+             for m in experiment.members}
+    first = next(iter(folds.values()))
+    if not first or any(found != first for found in folds.values()):
+        listed = [f"{name or 'network'}: {found or 'none'}" for name, found in folds.items()]
+        raise ResultError(
+            "the run is not finished", where=str(experiment.run.path), offenders=listed,
+            fix=f"maskcls resume {experiment.run.path}",
+        )
+    voices = []
+    for member in experiment.members:
+        for k in first:
+            folder = experiment.fold_dir(member, k)
+            speaker = load_speaker(folder.best)
+            if speaker.space.fingerprint != member.space.fingerprint:
+                raise ResultError("the weights speak about other classes than the run", where=str(folder.best))
+            digest = rundir.file_sha256(folder.best / "weights.safetensors")
+            voices.append(Voice(member.name, k, digest, speaker))
+    return voices
+
+
+def joint_mean(voices: list[Voice], probs: list[Any], space: LabelSpace) -> Any:
+    """Return the mean (N, J) of the folds' joint probabilities; members of one fold are multiplied first."""
+    total = None
+    folds = sorted({voice.fold for voice in voices})
+    for k in folds:
+        parts = {v.member: prob for v, prob in zip(voices, probs, strict=True) if v.fold == k}
+        joint = parts[""] if "" in parts else space.compose(parts)
+        total = joint.astype(np.float64) if total is None else total + joint
+    assert total is not None
+    return (total / len(folds)).astype(np.float32)
+
+
+def _speak(
+    voices: list[Voice], frame: pd.DataFrame, cfg: Config, data: Path, accelerator: Accelerator, report: Reporter
+) -> list[Any]:
+    specs: list[ViewSpec] = list(dict.fromkeys(voice.speaker.spec for voice in voices))
+    photos = Photos(
+        image_root(data, cfg.data.format), frame["path"].tolist(), frame["id"].tolist(), specs, seed=cfg.seed
+    )
+    for voice in voices:
+        place(voice.speaker.network, accelerator, channels_last=cfg.device.channels_last)
+    done = 0
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images * accelerator.num_processes
+        report.images("predicting", min(done, len(frame)), len(frame))
+
+    return infer(
+        [voice.speaker for voice in voices],
+        photos,
+        np.arange(len(frame)),
+        accelerator=accelerator,
+        views=cfg.predict.views,
+        batch_size=cfg.predict.batch_size,
+        workers=worker_count(cfg.device, on_cpu=accelerator.device.type == "cpu", processes=accelerator.num_processes),
+        channels_last=cfg.device.channels_last,
+        on_images=count,
+    )
+
+
+def _class_columns(predictions: Predictions) -> dict[str, list[str]]:
+    decoded = predictions.space.decode(predictions.labels())
+    return {task.name: [task.classes[i] for i in decoded[task.name].tolist()] for task in predictions.space.tasks}
+
+
+def _lineage(
+    experiment: Experiment, env: dict[str, Any], voices: list[Voice], frame: pd.DataFrame, data: Path, cfg: Config
+) -> dict[str, Any]:
+    oof = rundir.read_json(experiment.run.summary)["pooled"]["macro_f1"] if experiment.run.summary.exists() else None
+    return {
+        "maskcls": maskcls.__version__,
+        "run": experiment.run.path.resolve().name,
+        "run_hashes": env["hashes"],
+        "oof_macro_f1": oof,
+        "weights": [{"member": v.member, "fold": v.fold, "sha256": v.sha256} for v in voices],
+        "data": data.resolve().name,
+        "data_sha256": tables.sha256(frame),
+        "views": cfg.predict.views,
+    }
+
+
+def _name(data: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", data.resolve().stem) or "data"

@@ -1,0 +1,122 @@
+"""Progress on stderr: bars in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from maskcls.engine.fit import EpochResult, Tick
+
+PLAIN_EVERY_S = 15.0
+
+
+class Reporter:
+    """What a person sees while a command works. Use it as a context manager; `quiet` processes print nothing."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.bars: Progress | None = None
+        if self.console.is_terminal and not quiet:
+            self.bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("{task.fields[speed]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[score]}"),
+                console=self.console,
+            )
+        self.total: TaskID | None = None
+        self.part: TaskID | None = None
+        self.title, self.epochs, self.printed = "", 0, time.monotonic()
+
+    def __enter__(self) -> Reporter:
+        if self.bars:
+            self.bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.bars:
+            self.bars.stop()
+
+    def note(self, text: str) -> None:
+        """Print one line."""
+        self.console.print(escape(text), soft_wrap=True)
+
+    def begin(self, what: str, epochs_in_all: int) -> None:
+        """Open the bar over everything this command trains; it counts epochs."""
+        if self.bars:
+            self.total = self.bars.add_task(what, total=epochs_in_all, speed="", score="")
+
+    def fold(self, title: str, epochs: int, done: int) -> None:
+        """Open the bar of one network on one fold."""
+        self.title, self.epochs = title, epochs
+        if self.bars:
+            if self.part is not None:
+                self.bars.remove_task(self.part)
+            self.part = self.bars.add_task(title, total=1, speed="", score="")
+        if done:
+            self.note(f"{title}: continuing after epoch {done}")
+
+    def skip(self, epochs: int) -> None:
+        """Count epochs that need not be trained: finished before, or stopped early."""
+        if self.bars and self.total is not None:
+            self.bars.advance(self.total, epochs)
+
+    def tick(self, tick: Tick) -> None:
+        """Show progress inside an epoch."""
+        speed = f"{tick.images_per_second:.0f} img/s"
+        if self.bars and self.part is not None:
+            title = f"{self.title} epoch {tick.epoch + 1}/{self.epochs}"
+            share = tick.images / tick.of_images
+            self.bars.update(
+                self.part, description=title, completed=share, speed=speed, score=f"loss {tick.loss:.3f}"
+            )
+        elif time.monotonic() - self.printed > PLAIN_EVERY_S:
+            self.printed = time.monotonic()
+            place = f"{self.title} epoch {tick.epoch + 1}/{self.epochs}"
+            self.note(f"{place}: {tick.images}/{tick.of_images} images, {speed}, loss {tick.loss:.4f}")
+
+    def epoch(self, result: EpochResult) -> None:
+        """Print the line of a finished epoch."""
+        self.printed = time.monotonic()
+        tasks = " ".join(f"{name} {v:.3f}" for name, v in result.val.items() if name not in ("macro_f1", "loss"))
+        self.note(
+            f"{self.title} epoch {result.epoch + 1}/{self.epochs}: loss {result.train['loss']:.4f}, "
+            f"val macro-F1 {result.val['macro_f1']:.4f} ({tasks}), {result.images_per_second:.0f} img/s, "
+            f"{result.seconds:.1f} s{' *' if result.is_best else ''}"
+        )
+        self.skip(1)
+        if self.bars and self.part is not None and self.total is not None:
+            self.bars.update(self.part, completed=1)
+            self.bars.update(self.total, score=f"macro-F1 {result.val['macro_f1']:.4f}")
+
+    def images(self, what: str, done: int, of: int) -> None:
+        """Show progress over images: reading, checking, predicting."""
+        if not self.bars:
+            return
+        if self.part is None or self.title != what:
+            if self.part is not None:
+                self.bars.remove_task(self.part)
+            self.title, self.part = what, self.bars.add_task(what, total=of, speed="", score="")
+        self.bars.update(self.part, completed=done, total=of)
+        if done >= of:
+            self.bars.remove_task(self.part)
+            self.part, self.title = None, ""
+
+
+def main_process() -> bool:
+    """Tell whether this is the process that speaks and writes, by the launcher's environment."""
+    import os
+
+    return os.environ.get("RANK", "0") == "0"
+
+
+def say(text: str = "") -> None:
+    """Print one line of a result on stdout."""
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,48 @@
+"""maskcls resume: keep what is finished, continue what is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from maskcls import rundir
+from maskcls.commands.experiment import check_data_unchanged, environment, open_experiment, wanted_folds
+from maskcls.commands.progress import Reporter
+from maskcls.commands.train import check_experiment, device_of, train_folds
+from maskcls.engine.device import start
+from maskcls.rundir import RunDir
+
+
+def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any]:
+    """Finish the folds the run was asked for, and `folds` as well; returns the run's summary.
+
+    A finished run is left as it is. Raises ResultError or WeightsError when the run or its data set was changed.
+    """
+    experiment, env = open_experiment(run)
+    wanted = sorted({*env["folds"], *(wanted_folds(folds, experiment.cfg.folds.k) if folds else ())})
+    if run.summary.exists() and all(experiment.fold_dir(m, k).done.exists() for m in experiment.members for k in wanted):
+        report.note(f"{run.path} is complete; nothing to do")
+        summary: dict[str, Any] = rundir.read_json(run.summary)
+        return summary
+    accelerator = start(experiment.cfg.device)
+    check_data_unchanged(experiment)
+    check_experiment(experiment, report, main=accelerator.is_main_process)
+    accelerator.wait_for_everyone()
+    if not accelerator.is_main_process:
+        return train_folds(experiment, wanted, accelerator, report)
+    with rundir.lock(run):
+        now = environment(**device_of(accelerator))
+        for line in differences(env, now):
+            report.note(f"not bit-exact with the epochs before: {line}")
+        if wanted != env["folds"]:
+            rundir.commit_json(run.env, env | {"folds": wanted})
+        return train_folds(experiment, wanted, accelerator, report)
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return `name: old -> new` for every version or part of the machine that differs."""
+    flat_before, flat_now = before | before["packages"], now | now["packages"]
+    return [
+        f"{name}: {flat_before.get(name)} -> {value}"
+        for name, value in flat_now.items()
+        if name != "packages" and flat_before.get(name) != value
+    ]

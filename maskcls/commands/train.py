@@ -1,0 +1,228 @@
+"""maskcls train: photos and labels in, a run folder with one network a fold out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskcls import config, rundir
+from maskcls.commands.assemble import assemble
+from maskcls.commands.experiment import (
+    Experiment,
+    Member,
+    environment,
+    read_experiment,
+    wanted_folds,
+    write_identity,
+)
+from maskcls.commands.progress import Reporter
+from maskcls.config import Config
+from maskcls.data.batches import epoch_order
+from maskcls.data.dataset import Key
+from maskcls.data.images import check_images
+from maskcls.data.source import image_root
+from maskcls.engine import checkpoint
+from maskcls.engine.device import Accelerator, place, start, worker_count
+from maskcls.engine.fit import (
+    EpochResult,
+    FoldRows,
+    Session,
+    fit,
+    open_session,
+    restore_session,
+    session_state,
+    stream_seed,
+)
+from maskcls.engine.infer import infer
+from maskcls.errors import BusyError, MaskclsError
+from maskcls.insight.sheet import contact_sheet
+from maskcls.nn.network import Network, build_network, check_backbone, head_classes, load_trunk
+from maskcls.results.metrics import score
+from maskcls.results.predictions import Predictions
+from maskcls.rundir import FoldDir, RunDir
+
+SHEET_IMAGES = 24
+
+
+def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any]:
+    """Train the wanted folds of every member from the start, and return the run's summary.
+
+    Raises BusyError when the run folder holds a run already; nothing is ever overwritten.
+    """
+    wanted = wanted_folds(folds, cfg.folds.k)
+    accelerator = start(cfg.device)
+    if accelerator.is_main_process:
+        refuse_existing(run)
+    experiment = read_experiment(with_absolute_paths(cfg), data, run)
+    check_experiment(experiment, report, main=accelerator.is_main_process)
+    accelerator.wait_for_everyone()
+    if not accelerator.is_main_process:
+        return train_folds(experiment, wanted, accelerator, report)
+    with rundir.lock(run):
+        write_identity(experiment, wanted, environment(**device_of(accelerator)))
+        return train_folds(experiment, wanted, accelerator, report)
+
+
+def refuse_existing(run: RunDir) -> None:
+    """Raise BusyError when the folder holds a run."""
+    if run.env.exists() or run.config.exists():
+        state = "a finished run" if run.summary.exists() else "an unfinished run"
+        raise BusyError(
+            f"the folder holds {state}",
+            where=str(run.path),
+            fix=f"choose another --run, or continue it with: maskcls resume {run.path}",
+        )
+
+
+def with_absolute_paths(cfg: Config) -> Config:
+    """Return the configuration with its files named absolutely, so that a run can be resumed from any folder."""
+    model, data = cfg.model, cfg.data
+    if model.weights:
+        model = model.model_copy(update={"weights": str(Path(model.weights).resolve())})
+    if data.fixes:
+        data = data.model_copy(update={"fixes": str(Path(data.fixes).resolve())})
+    return cfg.model_copy(update={"model": model, "data": data})
+
+
+def check_experiment(experiment: Experiment, report: Reporter, *, main: bool) -> None:
+    """Find what would stop the training later: backbones, weights, and every photo that cannot be read."""
+    for member in experiment.members:
+        check_backbone(member.cfg.model.backbone)
+        report.note(f"{member.name or 'network'}: {fresh_network(member, 0, 0)[1]}")
+    if main:
+        root, paths = image_root(experiment.data, experiment.cfg.data.format), experiment.manifest["path"].tolist()
+        threads = worker_count(experiment.cfg.device, on_cpu=False) + 1
+        check_images(root, paths, threads=threads, on_progress=lambda done: report.images("checking photos", done, len(paths)))
+
+
+def fresh_network(member: Member, seed: int, k: int) -> tuple[Network, str]:
+    """Build the member's network for fold k from its own seed; returns it and a line on where its weights are from."""
+    torch.manual_seed(stream_seed(seed, member.index, k))
+    model = member.cfg.model
+    network = build_network(
+        model.backbone,
+        head_classes(member.blueprint.heads, member.space),
+        size=member.cfg.transforms.size,
+        pretrained=model.pretrained,
+        drop=model.drop,
+        drop_path=model.drop_path,
+    )
+    if model.weights:
+        return network, f"{model.backbone}, {load_trunk(network, Path(model.weights))}"
+    return network, f"{model.backbone}, {'hub' if model.pretrained else 'random'} weights"
+
+
+def train_folds(
+    experiment: Experiment, wanted: Sequence[int], accelerator: Accelerator, report: Reporter
+) -> dict[str, Any]:
+    """Train, or finish, the wanted folds of every member; then put the run's results together."""
+    jobs = [(member, k) for member in experiment.members for k in wanted]
+    report.begin("all folds", sum(member.cfg.train.epochs for member, _ in jobs))
+    for member, k in jobs:
+        if experiment.fold_dir(member, k).done.exists():
+            report.skip(member.cfg.train.epochs)
+            continue
+        train_fold(experiment, member, k, accelerator, report)
+        accelerator.free_memory()
+    if not accelerator.is_main_process:
+        return {}
+    return assemble(experiment, wanted)
+
+
+def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Accelerator, report: Reporter) -> None:
+    """Train one network on one fold, from its saved state if there is one, and commit all it leaves behind."""
+    folder, rows, cfg = experiment.fold_dir(member, k), experiment.rows(member, k), member.cfg
+    network, _ = fresh_network(member, cfg.seed, k)
+    session = open_session(network, cfg, member.space, accelerator)
+    if folder.state.exists():
+        restore_session(session, *checkpoint.load_state(folder.state))
+        _save_results(session, member, folder)
+    title = f"fold {k}" if not member.name else f"{member.name} fold {k}"
+    report.fold(title, cfg.train.epochs, session.epoch)
+    report.skip(session.epoch)
+    if session.epoch == 0 and accelerator.is_main_process:
+        rundir.commit(folder.first_batch, first_batch(rows, member))
+    for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k)):
+        if not isinstance(event, EpochResult):
+            report.tick(event)
+            continue
+        report.epoch(event)
+        _save(session, member, folder)
+    report.skip(cfg.train.epochs - session.epoch)
+    _finish_fold(experiment, member, k, rows, accelerator)
+
+
+def first_batch(rows: FoldRows, member: Member) -> bytes:
+    """Draw the first images of the first step as they enter the network, with the labels they teach; a PNG."""
+    order = epoch_order(rows.train, seed=member.cfg.seed, epoch=0)[:SHEET_IMAGES]
+    images, captions = [], []
+    for row in order:
+        views = rows.photos[Key(int(row), 0)]
+        if isinstance(views, MaskclsError):
+            raise views
+        images.append(views[0])
+        named = [(task, int(rows.labels[task.name][row])) for task in member.space.tasks]
+        captions.append([f"{task.name} {task.classes[i] if i >= 0 else 'unknown'}" for task, i in named])
+    return contact_sheet(images, captions)
+
+
+def _save(session: Session, member: Member, folder: FoldDir) -> None:
+    """Commit an epoch: first the state it can be continued from, then what can be made again from that state."""
+    if session.accelerator.is_main_process:
+        checkpoint.save_state(folder.state, *session_state(session))
+        _save_results(session, member, folder)
+    session.accelerator.wait_for_everyone()
+
+
+def _save_results(session: Session, member: Member, folder: FoldDir) -> None:
+    if not session.accelerator.is_main_process:
+        return
+    rundir.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
+    last = session.epoch - 1
+    scores = {k.removeprefix("val/"): v for k, v in session.history[last].items() if k.startswith("val/")}
+    tensors = session.judged.state_dict()
+    checkpoint.save_weights(folder.last, tensors, member.blueprint, epoch=last, scores=scores)
+    if session.best_epoch == last:
+        checkpoint.save_weights(folder.best, tensors, member.blueprint, epoch=last, scores=scores)
+
+
+def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows, accelerator: Accelerator) -> None:
+    """Read the best weights back, predict the fold's own rows with them, score them, and mark the fold as done."""
+    folder, cfg = experiment.fold_dir(member, k), member.cfg
+    accelerator.wait_for_everyone()
+    speaker = checkpoint.load_speaker(folder.best)
+    place(speaker.network, accelerator, channels_last=cfg.device.channels_last)
+    (prob,) = infer(
+        [speaker],
+        rows.photos,
+        rows.valid,
+        accelerator=accelerator,
+        views=cfg.predict.views,
+        batch_size=cfg.predict.batch_size,
+        workers=worker_count(
+            cfg.device, on_cpu=accelerator.device.type == "cpu", processes=accelerator.num_processes
+        ),
+        channels_last=cfg.device.channels_last,
+    )
+    if not accelerator.is_main_process:
+        return
+    meta = rundir.read_json(folder.best / checkpoint.META)
+    lineage = {"fold": k, "member": member.name, "weights": meta["sha256"], "views": cfg.predict.views}
+    ids = experiment.manifest["id"].to_numpy()[rows.valid]
+    Predictions(ids, prob, member.space, lineage).save(folder.oof)
+    scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
+    rundir.commit_json(folder.summary, {"best_epoch": meta["epoch"]} | scores.to_json())
+    rundir.commit(folder.done, (meta["sha256"] + "\n").encode())
+
+
+def device_of(accelerator: Accelerator) -> dict[str, Any]:
+    """Return what of the machine decides the bits of a result."""
+    return {
+        "device": str(accelerator.device),
+        "threads": torch.get_num_threads(),
+        "processes": accelerator.num_processes,
+    }

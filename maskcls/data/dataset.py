@@ -1,0 +1,131 @@
+"""Row -> image. Stateless: what comes out depends on (seed, epoch, image) alone, not on workers or order.
+
+B batch, H height, W width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from maskcls.data.images import read_image
+from maskcls.data.transforms import ViewSpec, augment, build_augmentation, eval_view
+from maskcls.errors import MaskclsError, ResourceError
+
+TIMEOUT_S = 120
+PREFETCH = 4
+
+
+class Key(NamedTuple):
+    """What a worker is asked for: a row, and the epoch its augmentation belongs to (-1: no augmentation)."""
+
+    row: int
+    epoch: int = -1
+
+
+class Photos(Dataset[object]):
+    """Images of a manifest, by row, as uint8 (H, W, 3), one for each spec.
+
+    root   folder the paths are relative to.
+    paths  (N,) relative paths.
+    ids    (N,) row ids; the randomness of an image is keyed on its id, so adding rows changes no other image.
+    specs  the views wanted; the image is decoded once for all of them.
+    """
+
+    def __init__(
+        self, root: Path, paths: Sequence[str], ids: Sequence[str], specs: Sequence[ViewSpec], *, seed: int
+    ) -> None:
+        self.root, self.specs, self.seed = root, tuple(specs), seed
+        # Arrays rather than lists: forked workers would copy a list's memory by touching its reference counts.
+        self.paths: NDArray[np.str_] = np.asarray(paths, dtype=np.str_)
+        self.keys = np.array([_image_key(name) for name in ids], dtype=np.uint64)
+        self.augmentations = [build_augmentation(spec) for spec in self.specs]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, key: Key) -> list[NDArray[np.uint8]] | MaskclsError:
+        """Return one image per spec; a fault the user can act on is returned, not raised.
+
+        A worker's exception would reach the main process as the text of a traceback.
+        """
+        try:
+            image = read_image(self.root / str(self.paths[key.row]))
+            return [self._view(image, i, key) for i in range(len(self.specs))]
+        except MaskclsError as error:
+            error.where = error.where or str(self.paths[key.row])
+            return error
+
+    def _view(self, image: NDArray[np.uint8], index: int, key: Key) -> NDArray[np.uint8]:
+        small = eval_view(image, self.specs[index])
+        if key.epoch < 0:
+            return small
+        return augment(small, self.augmentations[index], (self.seed, key.epoch, int(self.keys[key.row])))
+
+
+def loader(photos: Photos, plan: Iterable[Sequence[Key]], *, workers: int, pin: bool = False) -> DataLoader[object]:
+    """Load the batches in their order, each as a list of uint8 (B, H, W, 3) tensors, one per spec.
+
+    An unreadable image arrives as a MaskclsError in place of its batch; read the loader through `batches`.
+    """
+    parallel = {"prefetch_factor": PREFETCH, "timeout": TIMEOUT_S} if workers else {}
+    return DataLoader(
+        photos,
+        batch_sampler=plan,  # type: ignore[arg-type]
+        num_workers=workers,
+        collate_fn=_stack,
+        worker_init_fn=_calm_worker,
+        pin_memory=pin,
+        **parallel,  # type: ignore[arg-type]
+    )
+
+
+def batches(source: DataLoader[object]) -> Iterator[list[Tensor]]:
+    """Yield the loader's batches; raise what a worker found as MaskclsError, its death or silence as ResourceError."""
+    items = iter(source)
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader" not in str(error):
+                raise
+            raise ResourceError(
+                "a loader process died or fell silent",
+                got=str(error).splitlines()[0],
+                fix="free memory or shared memory, or load in the main process with device.workers=0",
+            ) from None
+        if isinstance(item, MaskclsError):
+            raise item
+        assert isinstance(item, list)
+        yield item
+
+
+def _stack(samples: Sequence[list[NDArray[np.uint8]] | MaskclsError]) -> list[Tensor] | MaskclsError:
+    for sample in samples:
+        if isinstance(sample, MaskclsError):
+            return sample
+    return [torch.from_numpy(np.stack(images)) for images in zip(*samples, strict=True)]  # type: ignore[arg-type]
+
+
+def _calm_worker(_: int) -> None:
+    # A forked worker that starts OpenCV's threads can deadlock, and would fight the training threads for cores.
+    cv2.setNumThreads(0)
+    # Ctrl-C reaches the whole process group: the main process decides, workers end when it does.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _image_key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")

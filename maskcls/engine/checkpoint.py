@@ -1,0 +1,137 @@
+"""Weights that need no source edit to be used, and the state a fold continues from. Safetensors and JSON, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+import maskcls
+from maskcls.data.transforms import ViewSpec
+from maskcls.engine.infer import Speaker
+from maskcls.errors import WeightsError
+from maskcls.labels import LabelSpace
+from maskcls.nn.network import Network, build_network, head_classes
+from maskcls.rundir import commit, commit_json, read_json, sha256
+
+SCHEMA = 1
+TENSORS = "weights.safetensors"
+META = "meta.json"
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that is needed, beside the tensors, to rebuild a network and feed it."""
+
+    backbone: str
+    heads: str
+    drop: float
+    space: LabelSpace
+    spec: ViewSpec
+
+    def build(self) -> Network:
+        """Build the network with fresh weights."""
+        classes = head_classes(self.heads, self.space)
+        return build_network(self.backbone, classes, size=self.spec.size, drop=self.drop)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        plain = {"backbone": self.backbone, "heads": self.heads, "drop": self.drop}
+        return plain | {"labels": self.space.to_json(), "transforms": self.spec.to_json()}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Blueprint:
+        """Rebuild from `to_json` data."""
+        space, spec = LabelSpace.from_json(data["labels"]), ViewSpec.from_json(data["transforms"])
+        return Blueprint(data["backbone"], data["heads"], data["drop"], space, spec)
+
+
+def save_weights(
+    folder: Path, tensors: Mapping[str, Tensor], blueprint: Blueprint, *, epoch: int, scores: Mapping[str, float]
+) -> str:
+    """Commit the tensors and then their meta.json, and return the tensors' hash.
+
+    Raises WeightsError, writing nothing, when a tensor is not finite.
+    """
+    broken = [name for name, t in tensors.items() if t.is_floating_point() and not torch.isfinite(t).all()]
+    if broken:
+        raise WeightsError("refusing to save weights with NaN or infinity", where=str(folder), offenders=broken)
+    digest = commit(folder / TENSORS, save(_plain(tensors)))
+    meta = {"schema": SCHEMA, "maskcls": maskcls.__version__, "epoch": epoch, "scores": dict(scores)}
+    commit_json(folder / META, meta | {"sha256": digest} | blueprint.to_json())
+    return digest
+
+
+def load_speaker(folder: Path) -> Speaker:
+    """Rebuild the network saved in the folder; raises WeightsError when the tensors are not the ones meta.json names."""
+    meta = read_json(folder / META)
+    if meta["schema"] > SCHEMA:
+        raise WeightsError(
+            "these weights were made by a newer maskcls", where=str(folder), got=f"maskcls {meta['maskcls']}"
+        )
+    path = folder / TENSORS
+    data = _read(path)
+    if sha256(data) != meta["sha256"]:
+        raise WeightsError(
+            "the weights are not the ones that were saved",
+            where=str(path),
+            got=f"sha256 {sha256(data)[:12]}…",
+            expected=f"sha256 {meta['sha256'][:12]}…",
+            fix="restore the file, or train the fold again",
+        )
+    blueprint = Blueprint.from_json(meta)
+    network = blueprint.build()
+    network.load_state_dict(load(data))
+    return Speaker(network.eval(), blueprint.space, blueprint.spec)
+
+
+def save_state(path: Path, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+    """Commit tensors and JSON progress as one file, so that they can never belong to different epochs."""
+    plain = _plain(tensors)
+    text = json.dumps(progress, sort_keys=True)
+    commit(path, save(plain, metadata={"progress": text, "sha256": _digest(plain, text)}))
+
+
+def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_state` wrote; raises WeightsError when one bit of it differs."""
+    data = _read(path)
+    try:
+        tensors = load(data)
+        length = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+        text = metadata["progress"]
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise WeightsError("the resume state is damaged", where=str(path), got=str(error), fix=_START_OVER) from None
+    if _digest(tensors, text) != metadata["sha256"]:
+        raise WeightsError("the resume state is not the one that was saved", where=str(path), fix=_START_OVER)
+    return tensors, json.loads(text)
+
+
+_START_OVER = "delete this file to train the fold from its start"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError("cannot read the weights", where=str(path), got=error.strerror or str(error)) from None
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

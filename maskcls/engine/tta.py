@@ -1,0 +1,60 @@
+"""Test-time augmentation: views of a batch by name.
+
+A view maps normalised images (B, 3, H, W) to images of the same shape; the probabilities of a name's views are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor
+
+ViewFunction = Callable[[Tensor], Tensor]
+
+ZOOM = 0.9
+SHIFT = 0.04
+
+
+def identity(images_BCHW: Tensor) -> Tensor:
+    """Return the images as they are."""
+    return images_BCHW
+
+
+def hflip(images_BCHW: Tensor) -> Tensor:
+    """Mirror left and right."""
+    return images_BCHW.flip(3)
+
+
+def zoom(images_BCHW: Tensor) -> Tensor:
+    """Enlarge the central 90 % of each side to the full size."""
+    height, width = images_BCHW.shape[2:]
+    rows, columns = round(height * ZOOM), round(width * ZOOM)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    central = images_BCHW[:, :, top : top + rows, left : left + columns]
+    return F.interpolate(central, size=(height, width), mode="bilinear", align_corners=False)
+
+
+def shifted(images_BCHW: Tensor, *, down: int, right: int) -> Tensor:
+    """Move the content by `down` and `right` pixels; what comes in at the border repeats the edge."""
+    height, width = images_BCHW.shape[2:]
+    padded = F.pad(images_BCHW, (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)), mode="replicate")
+    top, left = max(-down, 0), max(-right, 0)
+    return padded[:, :, top : top + height, left : left + width]
+
+
+def _shift(vertical: int, horizontal: int) -> ViewFunction:
+    def view(images_BCHW: Tensor) -> Tensor:
+        height, width = images_BCHW.shape[2:]
+        return shifted(images_BCHW, down=vertical * round(SHIFT * height), right=horizontal * round(SHIFT * width))
+
+    return view
+
+
+VIEWS: dict[str, tuple[ViewFunction, ...]] = {
+    "none": (identity,),
+    "hflip": (identity, hflip),
+    "zoom": (identity, zoom),
+    "hflip_zoom": (identity, hflip, zoom, lambda images: hflip(zoom(images))),
+    "shifts": (identity, _shift(-1, 0), _shift(1, 0), _shift(0, -1), _shift(0, 1)),
+}

@@ -1,0 +1,1 @@
+"""What a person looks at: pictures and tables of what went in and what came out."""
