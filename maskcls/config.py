@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, ParamSpec, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from maskcls.errors import ConfigError, UsageError
-from maskcls.faults import COMMAND_LINE, Fault, Source, config_error, read_faults
+from maskcls.errors import ConfigError, UsageError, nearest
+from maskcls.faults import COMMAND_LINE, Fault, Source, config_error, read_faults, shown
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.yaml12 import MAX_DEPTH, dump_yaml, parse_yaml, read_yaml
 
@@ -293,6 +293,24 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Config, dict
     return cfg, {key: origins.get(key, "default") for key in flatten(cfg.model_dump(mode="json"))}
 
 
+def find(name: Path) -> Path:
+    """Return a configuration file: the path itself, or the shipped one of that name, such as `multi`.
+
+    Raises ConfigError with the nearest shipped name.
+    """
+    if name.exists() or name.suffix:
+        return name
+    package = Path(__file__).resolve().parent
+    # In an installed package configs/ stands inside it, in a checkout beside it.
+    folder = next((f for f in (package / "configs", package.parent / "configs") if f.is_dir()), package)
+    shipped = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+    if str(name) not in shipped:
+        hint = nearest(str(name), list(shipped))
+        known = f"did you mean {hint!r}?" if hint else "a YAML file, or one of " + ", ".join(sorted(shipped))
+        raise ConfigError("there is no such configuration", where="--config", got=repr(str(name)), expected=known)
+    return shipped[str(name)]
+
+
 def parse_override(text: str) -> tuple[str, Any]:
     """Split `dotted.key=value` and read the value as YAML.
 
@@ -301,7 +319,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
-        raise UsageError("not an override", got=repr(text), expected="dotted.key=value, such as optim.lr=1e-4")
+        raise UsageError("not an override", got=shown(text), expected="dotted.key=value, such as optim.lr=1e-4")
     return key, parse_yaml(value, where=f"{COMMAND_LINE}: {key}")
 
 
@@ -320,7 +338,7 @@ def put(data: dict[str, Any], key: str, value: Any) -> None:
     if not isinstance(data.get(leaf), dict):
         data[leaf] = value
     elif value != {}:
-        raise ConfigError("this key is a section", where=key, got=repr(value), expected=f"{key}.name=value")
+        raise ConfigError("this key is a section", where=key, got=shown(value), expected=f"{key}.name=value")
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

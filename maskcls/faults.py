@@ -92,6 +92,12 @@ def config_error(faults: Sequence[Fault], source: Source) -> ConfigError:
     )
 
 
+def shown(value: object) -> str:
+    """Write a value as JSON for a message, cut when it is long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
+
+
 def read_faults(error: ValidationError, root: type[BaseModel]) -> list[Fault]:
     """Return every fault of a failed validation of `root`, without those that only follow from another one."""
     errors = error.errors(include_url=False)
@@ -102,7 +108,7 @@ def read_faults(error: ValidationError, root: type[BaseModel]) -> list[Fault]:
 
 def _fault(error: dict[str, Any], root: type[BaseModel]) -> Fault:
     loc, kind, context = error["loc"], error["type"], error.get("ctx", {})
-    key, got = ".".join(_part(part) for part in loc), _shown(error["input"])
+    key, got = ".".join(_part(part) for part in loc), shown(error["input"])
     null = " or null" if type(None) in get_args(_annotation(root, loc)) else ""
     if kind == "extra_forbidden":
         known = sorted(_annotation(root, loc[:-1]).model_fields)
@@ -139,8 +145,3 @@ def _elsewhere(root: type[BaseModel], name: str) -> Iterator[str]:
 
 def _part(part: str | int) -> str:
     return str(part) if re.fullmatch(r"[\w-]+", str(part)) else repr(part)
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"

@@ -139,11 +139,11 @@ def commit(path: Path, data: bytes) -> str:
     """
     try:
         target = path.resolve()
-        if target.exists() and not target.is_file():
+        if target.is_symlink() or (target.exists() and not target.is_file()):  # a link that remains is a loop
             raise ResourceError("the output is not a regular file", where=str(target), fix="choose another path")
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, data)
-    except (OSError, ValueError, RuntimeError) as error:  # the latter two: NUL in the name, a loop of links
+    except (OSError, ValueError, RuntimeError) as error:  # the latter two: NUL in the name, a loop before 3.13
         raise _unwritten(path, data, error, "what was there before is unchanged") from None
     try:
         _sync_folder(target.parent)

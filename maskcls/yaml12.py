@@ -46,7 +46,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if len(raw) > MAX_BYTES:
         raise _too_long(str(path))
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()  # PyYAML drops a byte order mark
     except UnicodeDecodeError as error:
         place = f"{path}, line {raw[: error.start].count(10) + 1}"
         raise ConfigError("the configuration is not UTF-8 text", where=place, fix="save it as UTF-8") from None

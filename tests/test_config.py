@@ -452,6 +452,10 @@ def test_a_fault_says_which_source_it_stands_in(yaml_file: Callable[[str], Path]
 
 def test_long_values_are_cut() -> None:
     assert len(str(fault("optim.lr=" + "x" * 5000))) < 200
+    assert len(str(fault("optim.lr=1", "optim=" + "x" * 5000))) < 200
+    with pytest.raises(UsageError) as caught:
+        load(None, ["x" * 5000])
+    assert len(str(caught.value)) < 200
 
 
 CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
