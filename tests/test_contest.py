@@ -119,6 +119,15 @@ def test_the_order_of_table_and_folders_does_not_matter(root: Path, monkeypatch:
     assert manifest.to_csv(contest.read_train(root, CONTEST)) == before
 
 
+def test_rows_are_sorted_by_the_bytes_of_the_id_not_by_folder(root: Path) -> None:
+    for old, new in ((FIRST, "p"), (SECOND, "p-1")):
+        (root / "train" / "images" / old).rename(root / "train" / "images" / new)
+        edit(root, f",{old}\n", f",{new}\n")
+    ids = contest.read_train(root, CONTEST)["id"].tolist()
+    assert ids == sorted(ids, key=lambda id: id.encode())
+    assert ids[-14] == "p-1/incorrect_mask"  # "-" is less than "/", although the folder "p" is less than "p-1"
+
+
 def test_ages_come_from_the_table_not_from_the_folders_name(root: Path) -> None:
     edit(root, ",45,", ",77,")
     frame = contest.read_train(root, CONTEST)
@@ -366,6 +375,10 @@ def test_a_swap_exchanges_two_labels_once(root: Path, value: str, times: int) ->
         f"{SECOND}/incorrect_mask": (2, 0, 0, 29),
         f"{SECOND}/normal": (1, 0, 0, 29),
     }
+
+
+def test_a_swap_said_both_ways_is_no_contradiction(root: Path) -> None:
+    assert len(corrected(root, f"{SECOND},swap,mask1 normal", f"{SECOND},swap,normal mask1")) == 2
 
 
 def test_every_wrong_correction_is_listed(root: Path) -> None:
