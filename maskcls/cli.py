@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from contextlib import suppress
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from maskcls.errors import Exit, MaskclsError, UsageError
+from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError, UsageError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,18 +24,41 @@ app = typer.Typer(
     help="""Train face mask, gender and age classifiers, and write the winning submission.csv.
 
     \b
-    maskcls data make faces --people 60                   draw a data set to try with
-    maskcls train faces --config tiny_cpu --run runs/a    train every fold
+    maskcls data make faces --people 60
+    maskcls train faces --config tiny_cpu --run runs/a
     maskcls predict runs/a --data faces -o submission.csv
     maskcls evaluate submission.csv --answers faces/eval/answers.csv
+
+    Exit codes: 0 done, 1 a bug, 2 usage, 3 configuration, 4 data, 5 weights, 6 machine, 7 output exists or run is busy,
+    8 diverged, 9 a result failed its check, 130 interrupted, 143 terminated.
     """,
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
 app.add_typer(data_app, name="data")
 
-Overrides = Annotated[list[str] | None, typer.Argument(help="dotted.key=value, such as optim.lr=1e-4", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="dotted.key=value, such as optim.lr=1e-4", show_default=False)
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder that train made")]
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
+
+
+def show_version(value: bool) -> None:
+    """Print the version and leave."""
+    if value:
+        from maskcls import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Take the options in front of a verb."""
 
 
 @app.command()
@@ -48,7 +74,7 @@ def train(
 
     \b
     maskcls train faces --config multi --run runs/a
-    maskcls train faces --config multi --run runs/b optim.lr=1e-4 folds.k=3 --folds 0
+    maskcls train faces --config multi --folds 0 optim.lr=1e-4 folds.k=3
     maskcls train faces --config multi --dry-run
     """
     from maskcls import config as configuration
@@ -76,7 +102,7 @@ def resume(run: RunPath, folds: Folds = None) -> None:
 
     \b
     maskcls resume runs/a
-    maskcls resume runs/a --folds 3,4                     train further folds of the same run
+    maskcls resume runs/a --folds 3,4    (further folds of the same run)
     """
     from maskcls.commands.progress import Reporter, main_process
     from maskcls.commands.resume import resume as work
@@ -93,7 +119,9 @@ def predict(
     data: Annotated[Path, typer.Option("--data", help="data root with eval/, or a CSV table")],
     overrides: Overrides = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
-    tta: Annotated[str | None, typer.Option(help="views: none, hflip, zoom, hflip_zoom, shifts; default: the run's")] = None,
+    tta: Annotated[
+        str | None, typer.Option(help="views: none, hflip, zoom, hflip_zoom, shifts; default: the run's")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")] = False,
 ) -> None:
     """Predict photos with every finished fold of a run and write a submission.
@@ -136,7 +164,9 @@ def evaluate(
 
 @app.command()
 def demo(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="folder for photos, run and submission")] = Path("demo"),
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="folder for photos, run and submission")] = Path(
+        "demo"
+    ),
 ) -> None:
     """Draw faces, train on them, predict and score: the whole way in about a minute.
 
@@ -163,7 +193,10 @@ def data_make(
     from maskcls.data.faces import make_faces
 
     made = make_faces(directory, people=people, seed=seed, eval_people=eval_people)
-    typer.echo(f"{directory}  {made}")
+    typer.echo(f"{directory / 'train'}  {made.train_photos} photos of {len(made.train_people)} people")
+    typer.echo(
+        f"{directory / 'eval'}  {made.eval_photos} photos of {len(made.eval_people)} people; answers.csv holds the truth"
+    )
 
 
 @data_app.command("check")
@@ -189,27 +222,32 @@ def finished(run: Path, summary: dict[str, Any]) -> None:
     if not summary:
         return
     pooled, interval = summary["pooled"], summary["interval"]
-    tasks = "  ".join(f"{name} {task['macro_f1']:.4f}" for name, task in pooled["tasks"].items())
-    typer.echo(f"{run}  out-of-fold macro-F1 {pooled['macro_f1']:.4f}  [{interval['low']:.4f}, {interval['high']:.4f}]")
-    typer.echo(f"  {tasks}  over {pooled['rows']} photos of {summary['people']} people")
+    if interval:
+        spread = f"[{interval['low']:.4f}, {interval['high']:.4f}]"
+        typer.echo(f"{run}  out-of-fold macro-F1 {pooled['macro_f1']:.4f}  95% interval {spread} over people")
+    else:
+        typer.echo(f"{run}  no row has a label for every task; the tasks' own macro-F1:")
+    tasks = "  ".join(f"{name} {_number(task['macro_f1'])}" for name, task in pooled["tasks"].items())
+    typer.echo(f"  {tasks}  ({sum(len(f) > 0 for f in summary['folds'].values())} folds, {summary['people']} people)")
 
 
-class resumable:
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+class Stopped(BaseException):
+    """SIGTERM was received. Not an Exception, so that nothing on the way handles it."""
+
+
+@contextmanager
+def resumable(run: Path) -> Iterator[None]:
     """Tell how to continue when the work inside is interrupted."""
-
-    def __init__(self, run: Path) -> None:
-        self.run = run
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, KeyboardInterrupt | Terminated) and (self.run / "env.json").exists():
-            typer.echo(f"interrupted; finished epochs are kept. Continue with: maskcls resume {self.run}", err=True)
-
-
-class Terminated(BaseException):
-    """SIGTERM was received."""
+    try:
+        yield
+    except (KeyboardInterrupt, Stopped):
+        if (run / "env.json").exists():
+            typer.echo(f"interrupted; finished epochs are kept. Continue with: maskcls resume {run}", err=True)
+        raise
 
 
 def main() -> None:
@@ -222,25 +260,56 @@ def main() -> None:
 
 def run_app(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    import signal
-
-    def terminate(*_: object) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
+    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(arguments, standalone_mode=True)
-    except SystemExit as error:
-        return int(error.code or 0) if isinstance(error.code, int | None) else Exit.INTERNAL
+        return _exit_code(arguments)
     except MaskclsError as error:
-        print(error, file=sys.stderr)
+        _print_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
-    except Terminated:
+    except Stopped:
         return Exit.TERMINATED
-    except BrokenPipeError:
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.PIPE
+    except Exception:
+        if os.environ.get("MASKCLS_DEBUG"):
+            raise
+        _print_error(MaskclsError("this is a bug in maskcls", where=_kept("crash", traceback.format_exc()), fix=REPORT))
+        return Exit.INTERNAL
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+REPORT = "report it with that file; MASKCLS_DEBUG=1 shows the traceback at once"
+
+
+def _exit_code(arguments: list[str]) -> int:
+    try:
+        app(arguments)
+    except SystemExit as error:
+        # Typer wraps the streams when the reader of our output has gone, and exits with 1.
+        if error.code == 1 and type(sys.stdout).__name__ == "PacifyFlushWrapper":
+            return Exit.PIPE
+        return int(error.code or 0)
     return Exit.OK
+
+
+def _terminate(*_: object) -> None:
+    raise Stopped
+
+
+def _print_error(error: MaskclsError) -> None:
+    lines = error.lines()
+    if len(error.offenders) > SHOWN_OFFENDERS:
+        lines.append(f"  all {len(error.offenders)}: {_kept('offenders', chr(10).join(error.offenders))}")
+    rank = os.environ.get("RANK", "0")
+    prefix = "" if rank == "0" else f"[process {rank}] "
+    print("\n".join(prefix + line for line in lines), file=sys.stderr)
+
+
+def _kept(kind: str, text: str) -> str:
+    """Write text to a new file in the system's temporary folder and return its path."""
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix=f"maskcls-{kind}-", suffix=".txt", delete=False, encoding="utf8"
+    ) as file:
+        file.write(text + "\n")
+    return file.name

@@ -86,10 +86,11 @@ class ModelConfig(Section):
 
 
 class TransformsConfig(Section):
-    """What enters the network. crop: centre crop in source pixels (height, width) before resizing to `size`.
+    """What enters the network. crop: centre crop before resizing to `size`, as (height, width) in source
+    pixels or as one share of both sides.
     The rest is drawn in training only: shift and scale are shares, rotate degrees, cutout_size a share of each side."""
 
-    crop: tuple[Pixels, Pixels] | None = None
+    crop: tuple[Pixels, Pixels] | Annotated[float, Field(gt=0, le=1)] | None = None
     size: tuple[Pixels, Pixels] = (128, 96)
     hflip: Share = 0.5
     geometry: Share = 0.5
@@ -106,9 +107,11 @@ class TransformsConfig(Section):
 
 
 class OptimConfig(Section):
-    """AdamW with linear warm-up and cosine decay to `lr * end_share`; weight decay spares norms and biases."""
+    """AdamW with linear warm-up and cosine decay to `lr * end_share`; weight decay spares norms and biases.
+    head_lr_scale: the heads' learning rate over the trunk's, for fresh heads on a trunk that was trained before."""
 
     lr: Positive = 3e-4
+    head_lr_scale: Positive = 1.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.5

@@ -41,7 +41,8 @@ def check(data: Path, cfg: Config) -> None:
 
 def class_table(frame: pd.DataFrame, space: LabelSpace) -> Table:
     """Return a table of people and photos by task and class."""
-    counts = folding.fold_counts(frame, [0] * len(frame), space)
+    whole = pd.DataFrame({"id": frame["id"], "person": frame["person"], "fold": 0})
+    counts = folding.fold_counts(frame, whole, space)
     table = Table("task", "class", box=None, pad_edge=False, header_style="bold")
     for name in ("people", "photos"):
         table.add_column(name, justify="right")

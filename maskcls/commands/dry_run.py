@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,7 +45,7 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
             member_seconds, member_bytes = _probe(experiment, member, accelerator)
             seconds, size = seconds + member_seconds * len(wanted), size + member_bytes * len(wanted)
     console.print(
-        f"\nforecast: {len(wanted)} folds x {len(experiment.members)} networks, about {_duration(seconds)}, "
+        f"\nforecast: {len(wanted)} folds x {len(experiment.members)} network(s), about {_duration(seconds)}, "
         f"{size * STATE_COPIES / 2**20:.0f} MiB on disk, {_memory_mib(accelerator):.0f} MiB of memory"
         f"\nmeasured on {PROBE_STEPS} steps of each network on {accelerator.device}"
     )
@@ -55,13 +56,13 @@ def _settings(cfg: Config, origins: Mapping[str, str]) -> Table:
     table = Table("setting", "value", "origin", box=None, pad_edge=False, header_style="bold")
     for key, value in config.flatten(cfg.model_dump(mode="json")).items():
         origin = origins.get(key, "default")
-        table.add_row(key, str(value), origin, style="dim" if origin == "default" else "")
+        table.add_row(key, json.dumps(value, ensure_ascii=False), origin, style="dim" if origin == "default" else "")
     return table
 
 
 def fold_table(experiment: Experiment) -> Table:
     """Return a table of people and photos by fold, and people by class of every task that is constant in a person."""
-    counts = folding.fold_counts(experiment.manifest, experiment.fold.tolist(), experiment.cfg.space)
+    counts = folding.fold_counts(experiment.manifest, experiment.folds, experiment.cfg.space)
     table = Table("fold", box=None, pad_edge=False, header_style="bold")
     wide = counts.pivot(index="fold", columns=["task", "class"], values="people")
     photos = counts[counts["task"] == "all"].set_index("fold")["photos"]
@@ -103,4 +104,10 @@ def _memory_mib(accelerator: Accelerator) -> float:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )

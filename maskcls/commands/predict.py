@@ -56,7 +56,9 @@ def predict(
     if accelerator.is_main_process:
         root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
         threads = worker_count(cfg.device, on_cpu=False) + 1
-        check_images(root, paths, threads=threads, on_progress=lambda n: report.images("checking photos", n, len(paths)))
+        check_images(
+            root, paths, threads=threads, on_progress=lambda n: report.images("checking photos", n, len(paths))
+        )
     accelerator.wait_for_everyone()
     voices = load_voices(experiment)
     report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
@@ -99,13 +101,17 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
 
 def load_voices(experiment: Experiment) -> list[Voice]:
     """Load the best weights of every finished fold; ResultError unless each member finished the same folds."""
-    folds = {m.name: [k for k in range(experiment.cfg.folds.k) if experiment.fold_dir(m, k).done.exists()]
-             for m in experiment.members}
+    folds = {
+        m.name: [k for k in range(experiment.cfg.folds.k) if experiment.fold_dir(m, k).done.exists()]
+        for m in experiment.members
+    }
     first = next(iter(folds.values()))
     if not first or any(found != first for found in folds.values()):
         listed = [f"{name or 'network'}: {found or 'none'}" for name, found in folds.items()]
         raise ResultError(
-            "the run is not finished", where=str(experiment.run.path), offenders=listed,
+            "the run is not finished",
+            where=str(experiment.run.path),
+            offenders=listed,
             fix=f"maskcls resume {experiment.run.path}",
         )
     voices = []

@@ -40,7 +40,9 @@ class Reporter:
             self.bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.bars:
             self.bars.stop()
 
@@ -74,9 +76,7 @@ class Reporter:
         if self.bars and self.part is not None:
             title = f"{self.title} epoch {tick.epoch + 1}/{self.epochs}"
             share = tick.images / tick.of_images
-            self.bars.update(
-                self.part, description=title, completed=share, speed=speed, score=f"loss {tick.loss:.3f}"
-            )
+            self.bars.update(self.part, description=title, completed=share, speed=speed, score=f"loss {tick.loss:.3f}")
         elif time.monotonic() - self.printed > PLAIN_EVERY_S:
             self.printed = time.monotonic()
             place = f"{self.title} epoch {tick.epoch + 1}/{self.epochs}"

@@ -19,7 +19,9 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any
     """
     experiment, env = open_experiment(run)
     wanted = sorted({*env["folds"], *(wanted_folds(folds, experiment.cfg.folds.k) if folds else ())})
-    if run.summary.exists() and all(experiment.fold_dir(m, k).done.exists() for m in experiment.members for k in wanted):
+    if run.summary.exists() and all(
+        experiment.fold_dir(m, k).done.exists() for m in experiment.members for k in wanted
+    ):
         report.note(f"{run.path} is complete; nothing to do")
         summary: dict[str, Any] = rundir.read_json(run.summary)
         return summary

@@ -96,7 +96,9 @@ def check_experiment(experiment: Experiment, report: Reporter, *, main: bool) ->
     if main:
         root, paths = image_root(experiment.data, experiment.cfg.data.format), experiment.manifest["path"].tolist()
         threads = worker_count(experiment.cfg.device, on_cpu=False) + 1
-        check_images(root, paths, threads=threads, on_progress=lambda done: report.images("checking photos", done, len(paths)))
+        check_images(
+            root, paths, threads=threads, on_progress=lambda done: report.images("checking photos", done, len(paths))
+        )
 
 
 def fresh_network(member: Member, seed: int, k: int) -> tuple[Network, str]:
@@ -203,9 +205,7 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
         accelerator=accelerator,
         views=cfg.predict.views,
         batch_size=cfg.predict.batch_size,
-        workers=worker_count(
-            cfg.device, on_cpu=accelerator.device.type == "cpu", processes=accelerator.num_processes
-        ),
+        workers=worker_count(cfg.device, on_cpu=accelerator.device.type == "cpu", processes=accelerator.num_processes),
         channels_last=cfg.device.channels_last,
     )
     if not accelerator.is_main_process:

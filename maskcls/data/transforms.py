@@ -30,7 +30,8 @@ Image = NDArray[np.uint8]
 class ViewSpec:
     """What becomes of an image before it enters the network.
 
-    crop        centre crop (height, width) in source pixels, or None for the whole image.
+    crop        centre crop before anything else: (height, width) in source pixels, or one share of both sides, or
+                None for the whole image.
     size        (height, width) in pixels the network sees.
     hflip       probability of a left-right flip.
     geometry    probability of one shift (share of the side), scale (share) and rotation (degrees), drawn together.
@@ -39,7 +40,7 @@ class ViewSpec:
     mean, std   per channel, RGB in [0, 1]; applied on the device, not here.
     """
 
-    crop: tuple[int, int] | None
+    crop: tuple[int, int] | float | None
     size: tuple[int, int]
     hflip: float
     geometry: float
@@ -70,7 +71,7 @@ def eval_view(image_HWC: Image, spec: ViewSpec) -> Image:
     Raises DataError when the image is smaller than the crop.
     """
     if spec.crop is not None:
-        image_HWC = _centre_crop(image_HWC, *spec.crop)
+        image_HWC = _centre_crop(image_HWC, *_crop_size(image_HWC, spec.crop))
     height, width = spec.size
     if image_HWC.shape[:2] == (height, width):
         return np.ascontiguousarray(image_HWC)
@@ -116,6 +117,13 @@ def augment(image_HWC: Image, augmentation: A.Compose, seed: tuple[int, ...]) ->
     for step in augmentation.transforms:
         step.set_random_state(generator, shared)
     return np.ascontiguousarray(augmentation(image=image_HWC)["image"])
+
+
+def _crop_size(image_HWC: Image, crop: tuple[int, int] | float) -> tuple[int, int]:
+    if isinstance(crop, tuple):
+        return crop
+    height, width = image_HWC.shape[:2]
+    return max(1, round(height * crop)), max(1, round(width * crop))
 
 
 def _centre_crop(image_HWC: Image, height: int, width: int) -> Image:

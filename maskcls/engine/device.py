@@ -40,8 +40,8 @@ def worker_count(device: DeviceConfig, *, on_cpu: bool, processes: int = 1) -> i
     if device.workers is not None:
         return device.workers
     cores = max(1, _cores() // processes)
-    # A CPU trains on the same cores, so one loader for two of them; a GPU leaves them idle.
-    return max(1, cores // 2) if on_cpu else min(16, max(1, cores - 1))
+    # A CPU trains on the same cores and decoding is the smaller part; a GPU leaves the cores to the loader.
+    return min(4, cores) if on_cpu else min(16, max(1, cores - 1))
 
 
 def place(network: nn.Module, accelerator: Accelerator, *, channels_last: bool) -> nn.Module:

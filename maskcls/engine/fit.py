@@ -109,7 +109,14 @@ def open_session(network: Network, cfg: Config, space: LabelSpace, accelerator: 
     """Put a fresh network on the device and give it its own optimizer and average."""
     place(network, accelerator, channels_last=cfg.device.channels_last)
     ema = None if cfg.ema.decay is None else build_ema(network, decay=cfg.ema.decay, power=cfg.ema.power)
-    optimizer = build_optimizer(network, lr=cfg.optim.lr, weight_decay=cfg.optim.weight_decay, betas=cfg.optim.betas)
+    optim = cfg.optim
+    optimizer = build_optimizer(
+        network,
+        lr=optim.lr,
+        weight_decay=optim.weight_decay,
+        betas=optim.betas,
+        head_lr_scale=optim.head_lr_scale,
+    )
     model = accelerator.prepare_model(network)
     return Session(network, model, accelerator.prepare_optimizer(optimizer), ema, space, accelerator)
 

@@ -8,16 +8,24 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
+from maskcls.nn.network import Network
+
 
 def build_optimizer(
-    network: nn.Module, *, lr: float, weight_decay: float, betas: tuple[float, float]
+    network: Network, *, lr: float, weight_decay: float, betas: tuple[float, float], head_lr_scale: float = 1.0
 ) -> torch.optim.AdamW:
-    """Build AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101); vectors, that is norms and biases, do not decay."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """Build AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with up to four groups of parameters.
+
+    Vectors, that is norms and biases, do not decay. head_lr_scale: the heads' learning rate over the trunk's; each
+    group keeps its factor as `lr_scale`, and `set_lr` applies it.
+    """
+    groups = []
+    for part, scale in ((network.trunk, 1.0), (network.heads, head_lr_scale)):
+        trained = [p for p in part.parameters() if p.requires_grad]
+        groups += [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay, "lr_scale": scale},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, "lr_scale": scale},
+        ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas)
 
 
@@ -39,9 +47,9 @@ def lr_at(step: int, *, peak: float, end_share: float, warmup_steps: int, total_
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every group."""
+    """Set the learning rate of every group to `lr` times the group's own factor."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["lr_scale"]
 
 
 def build_ema(network: nn.Module, *, decay: float, power: float) -> ModelEmaV3:
