@@ -12,6 +12,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import ipaddress
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,3 +67,18 @@ def no_network() -> Iterator[None]:
         patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
         patch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
         yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the one way to rewrite tests/golden."""
+    parser.addoption("--rewrite-golden", action="store_true", help="write tests/golden anew; review the difference")
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Draw 12 people to train on and 3 to predict, in the contest's layout; tests must not write there."""
+    from maskcls.data.faces import make_faces
+
+    root = tmp_path_factory.mktemp("drawn") / "faces"
+    make_faces(root, people=12, seed=0, eval_people=3, size=(48, 36))
+    return root

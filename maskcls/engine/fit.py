@@ -61,7 +61,10 @@ class Tick:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch gave. Losses are means over the epoch; `val` holds the validation scores by name."""
+    """What one epoch gave. Losses are means over the epoch; `val` holds the validation scores by name.
+
+    A score is NaN when no validation row has the label it needs.
+    """
 
     epoch: int
     step: int
@@ -73,9 +76,10 @@ class EpochResult:
     is_best: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Return one flat line for log.jsonl."""
+        """Return one flat line for log.jsonl; a NaN becomes None."""
         flat = {k: v for k, v in asdict(self).items() if k not in ("train", "val")}
-        return flat | {f"{side}/{k}": v for side in ("train", "val") for k, v in getattr(self, side).items()}
+        flat |= {f"{side}/{k}": v for side in ("train", "val") for k, v in getattr(self, side).items()}
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in flat.items()}
 
 
 @dataclass
@@ -182,7 +186,8 @@ def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) 
         images_per_second = len(rows.train) / (time.monotonic() - started)
         lr = session.optimizer.param_groups[0]["lr"]
         val, _ = validate(session, rows, cfg, workers)
-        is_best = val["macro_f1"] > session.best_score
+        # Where nothing can be scored (NaN) no epoch is better than another, and the latest counts as the best.
+        is_best = not val["macro_f1"] <= session.best_score
         if is_best:
             session.best_epoch, session.best_score = session.epoch, val["macro_f1"]
         seconds = time.monotonic() - started
@@ -211,15 +216,19 @@ def validate(session: Session, rows: FoldRows, cfg: Config, workers: int) -> tup
 
 
 def flat_scores(scores: Scores, prob: Prob, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, float]:
-    """Return the scores an epoch is logged with: joint macro-F1, that of each task, and the joint log loss."""
+    """Return the scores an epoch is logged with: joint macro-F1, that of each task, and the joint log loss.
+
+    Where no row has all its labels there is no joint class to score; the mean of the tasks' scores then stands in.
+    A score without any row is NaN.
+    """
     joint = space.encode(truth)
     known = joint >= 0
-    picked = prob[known, joint[known]]
-    loss = float(-np.log(np.maximum(picked, 1e-12)).mean()) if known.any() else 0.0
     tasks = {name: task.macro_f1 for name, task in scores.tasks.items()}
-    # Where no row has all its labels there is no joint class to score; the tasks' mean then stands in.
-    judged = scores.macro_f1 if known.any() else float(np.mean(list(tasks.values())))
-    return {"macro_f1": judged, "loss": loss} | tasks
+    if known.any():
+        loss = float(-np.log(np.maximum(prob[known, joint[known]], 1e-12)).mean())
+        return {"macro_f1": scores.macro_f1, "loss": loss} | tasks
+    scored = [value for value in tasks.values() if not math.isnan(value)]
+    return {"macro_f1": float(np.mean(scored)) if scored else math.nan, "loss": math.nan} | tasks
 
 
 class _Plan:
@@ -391,7 +400,8 @@ class _Meter:
         wrong = [name for name, value in zip(names, row, strict=True) if not np.isfinite(value)]
         raise DivergedError(
             "training diverged: a number is not finite",
-            where=f"epoch {self.session.epoch}, step {self.session.step - self.steps + index}",
+            # Both counted from 1, as progress shows epochs and log.jsonl counts finished steps.
+            where=f"epoch {self.session.epoch + 1}, step {self.session.step - self.steps + index + 1}",
             got=f"{', '.join(wrong)} is NaN or infinite",
             fix="lower optim.lr, lengthen optim.warmup_epochs, or use device.precision=fp32; "
             "the last saved epoch is unchanged",

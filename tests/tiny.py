@@ -1,0 +1,64 @@
+"""A recipe small enough for any machine, and what the end-to-end tests ask of a run folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from maskcls import config, rundir
+from maskcls.cli import run_app
+from maskcls.commands.experiment import Experiment, read_experiment
+from maskcls.config import Config
+from maskcls.rundir import RunDir
+
+RECIPE = (
+    "model.backbone=test_efficientnet",
+    "transforms.size=[32, 32]",
+    "folds.k=2",
+    "train.epochs=2",
+    "train.batch_size=16",
+    "predict.views=none",
+    "device.type=cpu",
+    "device.threads=1",
+    "device.workers=0",
+)
+# No normalisation over the batch, no chance: what a step gives then depends on its rows alone.
+PLAIN = ("model.backbone=test_convnext", "transforms.hflip=0", "transforms.geometry=0", "transforms.colour=0")
+
+
+def tiny(*overrides: str) -> Config:
+    """Return the tiny recipe with overrides."""
+    return config.load(None, [*RECIPE, *overrides])[0]
+
+
+def experiment(data: Path, *overrides: str) -> Experiment:
+    """Read a data set under the tiny recipe; no file is written."""
+    return read_experiment(tiny(*overrides), data, RunDir(Path("never-written")))
+
+
+def train(data: Path, run: Path, *words: str) -> int:
+    """Run `maskcls train` with the tiny recipe in this process; returns the exit code."""
+    return run_app(["train", str(data), "--run", str(run), *RECIPE, *words])
+
+
+def resume(run: Path, *words: str) -> int:
+    """Run `maskcls resume` in this process; returns the exit code."""
+    return run_app(["resume", str(run), *words])
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the hash of every file below the folder, by its path there."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): rundir.file_sha256(path) for path in files}
+
+
+def outcome(run: Path) -> dict[str, str]:
+    """Return the hashes of what a training is for: weights, their meta, OOF rows and scores; no times, no machine."""
+    endings = ("weights.safetensors", "meta.json", "oof.npz", "summary.json", "folds.csv", "DONE")
+    return {name: digest for name, digest in hashes(run).items() if name.endswith(endings)}
+
+
+def log_lines(fold: Path) -> list[dict[str, Any]]:
+    """Return the lines of a fold's log."""
+    return [json.loads(line) for line in (fold / "log.jsonl").read_text().splitlines()]
