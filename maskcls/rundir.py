@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.errors import BusyError, ResourceError, ResultError
+
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,11 @@ class RunDir:
         """Scores per fold and pooled; its presence marks the run as finished."""
         return self.path / "summary.json"
 
+    @property
+    def lock_file(self) -> Path:
+        """What `lock` holds; present as soon as a command has begun to write here."""
+        return self.path / ".lock"
+
     def fold(self, k: int, member: str = "") -> FoldDir:
         """Return the folder of fold k; `member` is the task when the run has one network a task."""
         return FoldDir((self.path / "members" / member if member else self.path) / f"fold{k}")
@@ -174,7 +182,7 @@ def lock(run: RunDir) -> Iterator[None]:
     """Hold the run for this process; BusyError at once when another holds it. The kernel frees it at any death."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        handle = os.open(run.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         raise _unlocked(run, error) from None
     _held.add(handle)
@@ -185,6 +193,13 @@ def lock(run: RunDir) -> Iterator[None]:
         if handle in _held:
             _held.remove(handle)
             os.close(handle)
+
+
+def sweep(run: RunDir) -> None:
+    """Remove what killed processes left half-written; the caller holds the lock. Only test/ is written without it."""
+    for path in run.path.rglob(".*.tmp"):
+        if TEMPORARY.fullmatch(path.name) and path.relative_to(run.path).parts[0] != "test":
+            path.unlink(missing_ok=True)
 
 
 def _take(run: RunDir, handle: int) -> None:

@@ -377,7 +377,7 @@ def golden_text(losses: list[float]) -> str:
     import timm
 
     notes = "# step and loss of one epoch: test_resnet, batch 7, augmentation and dropout; within 0.0005\n"
-    notes += f"# written with torch {torch.__version__}, timm {timm.__version__}, one thread of a {platform.machine()} CPU\n"
+    notes += f"# written with torch {torch.__version__}, timm {timm.__version__}, one thread on {platform.machine()}\n"
     notes += "# threads, layout and kernels move a loss by less than 0.00001; a rate 2 % higher moves one by 0.003\n"
     notes += "# rewrite: pytest tests/test_fit.py -k golden --rewrite-golden\n"
     return notes + "".join(f"{step} {loss:.6f}\n" for step, loss in enumerate(losses, 1))

@@ -129,7 +129,12 @@ def write_identity(experiment: Experiment, folds: Sequence[int], environment: di
 
 def identity_hashes(run: RunDir) -> dict[str, str]:
     """Return the hashes of the files that say what the run is."""
-    return {path.name: rundir.file_sha256(path) for path in (run.config, run.labels, run.manifest, run.folds)}
+    return {path.name: rundir.file_sha256(path) for path in identity_files(run)}
+
+
+def identity_files(run: RunDir) -> tuple[Path, ...]:
+    """Return the files that say what the run is, in the order they are written."""
+    return run.config, run.labels, run.manifest, run.folds
 
 
 def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
@@ -138,29 +143,64 @@ def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
     Raises ResultError when files are missing or were changed, WeightsError when the data set has changed since.
     """
     if not run.env.exists():
+        begun = run.lock_file.exists()
         raise ResultError(
-            "this is not a run", where=str(run.path), expected="a folder that maskcls train made", fix="check the path"
+            "the run was stopped before it began" if begun else "this is not a run",
+            where=str(run.path),
+            expected="a folder that maskcls train made",
+            fix="give the train command again" if begun else "check the path",
         )
     env = rundir.read_json(run.env)
+    if missing := [path.name for path in identity_files(run) if not path.exists()]:
+        raise ResultError("files of the run are missing", where=str(run.path), offenders=missing, fix="restore them")
     changed = [name for name, digest in identity_hashes(run).items() if env["hashes"].get(name) != digest]
     if changed:
-        raise ResultError("files of the run were changed by hand", where=str(run.path), offenders=changed)
+        raise ResultError(
+            "files of the run were changed by hand",
+            where=str(run.path),
+            offenders=changed,
+            fix="restore them, or train a new run with what you want to change",
+        )
     cfg, _ = config.load(run.config)
     manifest = tables.from_csv(run.manifest, cfg.space)
     return Experiment(cfg, Path(env["data"]), manifest, folding.from_csv(run.folds), run), env
 
 
 def check_data_unchanged(experiment: Experiment) -> None:
-    """Raise WeightsError unless the data set still gives the manifest the run began with."""
-    now = read_experiment(experiment.cfg, experiment.data, experiment.run)
-    if tables.sha256(now.manifest) != tables.sha256(experiment.manifest):
-        raise WeightsError(
-            "the data set is no longer the one this run began with",
-            where=str(experiment.data),
-            got=f"{len(now.manifest)} rows",
-            expected=f"the {len(experiment.manifest)} rows of {experiment.run.manifest}",
-            fix="restore the data set, or train a new run",
-        )
+    """Raise WeightsError, naming the rows that differ, unless the data set still gives the run's manifest."""
+    cfg = experiment.cfg
+    fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
+    now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes)
+    if tables.sha256(now) == tables.sha256(experiment.manifest):
+        return
+    raise WeightsError(
+        "the data set is no longer the one this run began with",
+        where=str(experiment.data),
+        expected=f"the {len(experiment.manifest)} rows of {experiment.run.manifest}",
+        fix="restore the data set, or train a new run",
+        offenders=_row_changes(experiment.manifest, now),
+    )
+
+
+def _row_changes(before: pd.DataFrame, now: pd.DataFrame) -> list[str]:
+    """Return what became of every row that differs, by id."""
+    old, new = (_cells_by_id(frame) for frame in (before, now))
+    lost = [f"{name!r} is gone" for name in old if name not in new]
+    added = [f"{name!r} is new" for name in new if name not in old]
+    changed = [
+        f"{name!r}: {column} was {old[name][column] or 'empty'}, is {new[name][column] or 'empty'}"
+        for name in old
+        if name in new
+        for column in old[name]
+        if old[name][column] != new[name][column]
+    ]
+    return lost + added + changed or ["the rows stand in another order"]
+
+
+def _cells_by_id(frame: pd.DataFrame) -> dict[str, dict[str, str]]:
+    text = frame.astype(str).mask(frame.isna(), "").set_index("id", drop=False)
+    cells: dict[str, dict[str, str]] = text.to_dict(orient="index")
+    return cells
 
 
 def environment(device: str, threads: int, processes: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import load_speaker
 from maskcls.engine.device import Accelerator, place, start, worker_count
 from maskcls.engine.infer import Speaker, infer
-from maskcls.errors import BusyError, ResultError
+from maskcls.errors import BusyError, ConfigError, ResultError
 from maskcls.labels import LabelSpace
 from maskcls.results.predictions import Predictions
 from maskcls.results.submission import Written, write_submission
@@ -43,7 +44,7 @@ class Voice:
 def predict(
     run: RunDir, data: Path, output: Path, *, overrides: list[str], force: bool, report: Reporter
 ) -> Written | None:
-    """Predict the photos with every finished fold and write the submission; None in processes that do not write.
+    """Predict the photos with every fold and write the submission; None in processes that do not write.
 
     overrides may change `predict.*` and `device.*` alone. Raises BusyError when the output exists, unless `force`.
     """
@@ -52,6 +53,7 @@ def predict(
     experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, overrides)
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
+    voices = load_voices(experiment, env["folds"])
     accelerator = start(cfg.device)
     if accelerator.is_main_process:
         root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
@@ -60,13 +62,12 @@ def predict(
             root, paths, threads=threads, on_progress=lambda n: report.images("checking photos", n, len(paths))
         )
     accelerator.wait_for_everyone()
-    voices = load_voices(experiment)
     report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
     prob = joint_mean(voices, _speak(voices, frame, cfg, data, accelerator, report), cfg.space)
     if not accelerator.is_main_process:
         return None
     lineage = _lineage(experiment, env, voices, frame, data, cfg)
-    predictions = Predictions(frame["id"].tolist(), prob, cfg.space, lineage)
+    predictions = Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space, lineage)
     lineage["predictions"] = predictions.save(run.test(_name(data), cfg.predict.views))
     header, extra = ("ImageID", "ans"), {}
     if cfg.data.format == "table":
@@ -88,7 +89,7 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
     plain = cfg.model_dump(mode="json")
     for key, value in map(config.parse_override, overrides):
         if key.split(".")[0] not in ("predict", "device"):
-            raise config.ConfigError(
+            raise ConfigError(
                 "this setting belongs to the training of the run",
                 where=key,
                 expected="a key of predict or device",
@@ -99,24 +100,24 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
     return config.validate(plain, where="command line")
 
 
-def load_voices(experiment: Experiment) -> list[Voice]:
-    """Load the best weights of every finished fold; ResultError unless each member finished the same folds."""
-    folds = {
-        m.name: [k for k in range(experiment.cfg.folds.k) if experiment.fold_dir(m, k).done.exists()]
-        for m in experiment.members
-    }
-    first = next(iter(folds.values()))
-    if not first or any(found != first for found in folds.values()):
-        listed = [f"{name or 'network'}: {found or 'none'}" for name, found in folds.items()]
+def load_voices(experiment: Experiment, folds: Sequence[int]) -> list[Voice]:
+    """Load the best weights of every fold the run was asked for; ResultError when one of them is not finished."""
+    left = [
+        f"{member.name} fold {k}".strip()
+        for member in experiment.members
+        for k in folds
+        if not experiment.fold_dir(member, k).done.exists()
+    ]
+    if left:
         raise ResultError(
             "the run is not finished",
             where=str(experiment.run.path),
-            offenders=listed,
+            offenders=left,
             fix=f"maskcls resume {experiment.run.path}",
         )
     voices = []
     for member in experiment.members:
-        for k in first:
+        for k in folds:
             folder = experiment.fold_dir(member, k)
             speaker = load_speaker(folder.best)
             if speaker.space.fingerprint != member.space.fingerprint:
@@ -189,4 +190,5 @@ def _lineage(
 
 
 def _name(data: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", data.resolve().stem) or "data"
+    path = data.resolve()
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem if path.is_file() else path.name) or "data"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from maskcls import rundir
-from maskcls.commands.experiment import check_data_unchanged, environment, open_experiment, wanted_folds
-from maskcls.commands.progress import Reporter
+from maskcls.commands.experiment import Experiment, check_data_unchanged, environment, open_experiment, wanted_folds
+from maskcls.commands.progress import Reporter, main_process
 from maskcls.commands.train import check_experiment, device_of, train_folds
 from maskcls.engine.device import start
 from maskcls.rundir import RunDir
@@ -15,16 +16,14 @@ from maskcls.rundir import RunDir
 def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any]:
     """Finish the folds the run was asked for, and `folds` as well; returns the run's summary.
 
-    A finished run is left as it is. Raises ResultError or WeightsError when the run or its data set was changed.
+    A finished run is left as it is. Processes that do not write return {}.
+    Raises ResultError or WeightsError when the run or its data set was changed.
     """
     experiment, env = open_experiment(run)
-    wanted = sorted({*env["folds"], *(wanted_folds(folds, experiment.cfg.folds.k) if folds else ())})
-    if run.summary.exists() and all(
-        experiment.fold_dir(m, k).done.exists() for m in experiment.members for k in wanted
-    ):
+    wanted = sorted({*env["folds"], *(wanted_folds(folds, experiment.cfg.folds.k) if folds is not None else ())})
+    if (summary := finished_summary(experiment, wanted)) is not None:
         report.note(f"{run.path} is complete; nothing to do")
-        summary: dict[str, Any] = rundir.read_json(run.summary)
-        return summary
+        return summary if main_process() else {}
     accelerator = start(experiment.cfg.device)
     check_data_unchanged(experiment)
     check_experiment(experiment, report, main=accelerator.is_main_process)
@@ -32,12 +31,22 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):
+        rundir.sweep(run)
         now = environment(**device_of(accelerator))
         for line in differences(env, now):
             report.note(f"not bit-exact with the epochs before: {line}")
         if wanted != env["folds"]:
             rundir.commit_json(run.env, env | {"folds": wanted})
         return train_folds(experiment, wanted, accelerator, report)
+
+
+def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> dict[str, Any] | None:
+    """Return the run's summary if every wanted fold is done and in it; None when something is left to do."""
+    folders = [experiment.fold_dir(member, k) for member in experiment.members for k in wanted]
+    if not experiment.run.summary.exists() or not all(folder.done.exists() for folder in folders):
+        return None
+    summary: dict[str, Any] = rundir.read_json(experiment.run.summary)
+    return summary if list(summary["folds"]) == [str(k) for k in wanted] else None
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from maskcls import config, rundir
+from maskcls import rundir
 from maskcls.commands.assemble import assemble
 from maskcls.commands.experiment import (
     Experiment,
     Member,
     environment,
+    identity_files,
     read_experiment,
     wanted_folds,
     write_identity,
@@ -38,7 +39,7 @@ from maskcls.engine.fit import (
     stream_seed,
 )
 from maskcls.engine.infer import infer
-from maskcls.errors import BusyError, MaskclsError
+from maskcls.errors import BusyError, DataError, MaskclsError
 from maskcls.insight.sheet import contact_sheet
 from maskcls.nn.network import Network, build_network, check_backbone, head_classes, load_trunk
 from maskcls.results.metrics import score
@@ -63,18 +64,30 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):
+        refuse_existing(run)  # once more: another process may have made and finished a run since
+        rundir.sweep(run)
         write_identity(experiment, wanted, environment(**device_of(accelerator)))
         return train_folds(experiment, wanted, accelerator, report)
 
 
 def refuse_existing(run: RunDir) -> None:
-    """Raise BusyError when the folder holds a run."""
-    if run.env.exists() or run.config.exists():
+    """Raise BusyError when the folder holds a run, or files of a run's names that are not ours.
+
+    A run begins with env.json, the last file of its identity. What a killed process left before that is written anew.
+    """
+    if run.env.exists():
         state = "a finished run" if run.summary.exists() else "an unfinished run"
         raise BusyError(
             f"the folder holds {state}",
             where=str(run.path),
             fix=f"choose another --run, or continue it with: maskcls resume {run.path}",
+        )
+    if not run.lock_file.exists() and (taken := [path.name for path in identity_files(run) if path.exists()]):
+        raise BusyError(
+            "the folder holds files that a run would replace",
+            where=str(run.path),
+            offenders=taken,
+            fix="choose another --run",
         )
 
 
@@ -93,12 +106,29 @@ def check_experiment(experiment: Experiment, report: Reporter, *, main: bool) ->
     for member in experiment.members:
         check_backbone(member.cfg.model.backbone)
         report.note(f"{member.name or 'network'}: {fresh_network(member, 0, 0)[1]}")
+    if experiment.cfg.model.heads == "joint":
+        check_joint_labels(experiment, report)
     if main:
         root, paths = image_root(experiment.data, experiment.cfg.data.format), experiment.manifest["path"].tolist()
         threads = worker_count(experiment.cfg.device, on_cpu=False) + 1
         check_images(
             root, paths, threads=threads, on_progress=lambda done: report.images("checking photos", done, len(paths))
         )
+
+
+def check_joint_labels(experiment: Experiment, report: Reporter) -> None:
+    """Say how many rows a joint head cannot learn from; DataError when a fold would leave it none at all."""
+    known = experiment.cfg.space.encode(experiment.labels) >= 0
+    empty = [f"fold {k}" for k in range(experiment.cfg.folds.k) if not known[experiment.fold != k].any()]
+    if empty:
+        raise DataError(
+            "no row has a label for every task, so a joint head has nothing to learn from",
+            where="model.heads=joint",
+            offenders=empty,
+            fix="set model.heads=multi, or complete the labels",
+        )
+    if not known.all():
+        report.note(f"{(~known).sum()} of {len(known)} rows lack a label of some task and do not teach the joint head")
 
 
 def fresh_network(member: Member, seed: int, k: int) -> tuple[Network, str]:

@@ -76,15 +76,18 @@ class EpochResult:
     is_best: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Return one flat line for log.jsonl; a NaN becomes None."""
+        """Return one flat line for log.jsonl; a NaN becomes None.
+
+        The keys are sorted, as they come back from a resume state, so that both give the same bytes.
+        """
         flat = {k: v for k, v in asdict(self).items() if k not in ("train", "val")}
         flat |= {f"{side}/{k}": v for side in ("train", "val") for k, v in getattr(self, side).items()}
-        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in flat.items()}
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in sorted(flat.items())}
 
 
 @dataclass
 class Session:
-    """The state of one network in training. Made anew for every fold by `open_session`; nothing else is carried over."""
+    """The state of one network in training, made anew for every fold by `open_session`; nothing else is carried on."""
 
     network: Network
     model: nn.Module
