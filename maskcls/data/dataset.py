@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 import cv2
@@ -86,6 +89,8 @@ def loader(photos: Photos, plan: Iterable[Sequence[Key]], *, workers: int, pin: 
         collate_fn=_stack,
         worker_init_fn=_calm_worker,
         pin_memory=pin,
+        # A loader draws a number when it starts: from the global generator, dropout would differ after a resume.
+        generator=torch.Generator(),
         **parallel,  # type: ignore[arg-type]
     )
 
@@ -93,13 +98,16 @@ def loader(photos: Photos, plan: Iterable[Sequence[Key]], *, workers: int, pin: 
 def batches(source: DataLoader[object]) -> Iterator[list[Tensor]]:
     """Yield the loader's batches; raise what a worker found as MaskclsError, its death or silence as ResourceError."""
     items = iter(source)
+    _deaths.take_over()
     while True:
         try:
-            item = next(items)
+            with _deaths.reported():
+                item = next(items)
         except StopIteration:
             return
         except RuntimeError as error:
-            if "DataLoader" not in str(error):
+            # A fault inside a worker is passed on as "Caught RuntimeError in DataLoader worker ...": that is no death.
+            if not str(error).startswith("DataLoader"):
                 raise
             raise ResourceError(
                 "a loader process died or fell silent",
@@ -107,16 +115,56 @@ def batches(source: DataLoader[object]) -> Iterator[list[Tensor]]:
                 fix="free memory or shared memory, or load in the main process with device.workers=0",
             ) from None
         if isinstance(item, MaskclsError):
+            del items  # the traceback holds this frame, and would hold the workers with it
             raise item
         assert isinstance(item, list)
         yield item
+
+
+class _Deaths:
+    """Keeps the news of a dead worker until a batch is waited for.
+
+    torch raises it from the handler of SIGCHLD, and so wherever the main thread happens to be: as a rule in the middle
+    of a training step, where nobody expects it.
+    """
+
+    def __init__(self) -> None:
+        self.alarm: Callable[[int, FrameType | None], object] | None = None
+        self.waiting = self.missed = False
+
+    def take_over(self) -> None:
+        """Put ourselves before torch's handler, which its first loader with workers installs in the main thread."""
+        handler = signal.getsignal(signal.SIGCHLD)
+        if callable(handler) and handler != self.hear and threading.current_thread() is threading.main_thread():
+            self.alarm = handler
+            signal.signal(signal.SIGCHLD, self.hear)
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        """Take the signal: pass it on to torch at once, or later."""
+        self.missed = not self.waiting
+        if self.waiting and self.alarm:
+            self.alarm(number, frame)
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Raise what was kept, and what happens inside, as torch's RuntimeError."""
+        self.waiting = True
+        try:
+            if self.missed:
+                self.hear(signal.SIGCHLD, None)
+            yield
+        finally:
+            self.waiting = False
+
+
+_deaths = _Deaths()
 
 
 def _stack(samples: Sequence[list[NDArray[np.uint8]] | MaskclsError]) -> list[Tensor] | MaskclsError:
     for sample in samples:
         if isinstance(sample, MaskclsError):
             return sample
-    return [torch.from_numpy(np.stack(images)) for images in zip(*samples, strict=True)]  # type: ignore[arg-type]
+    return [torch.from_numpy(np.stack(images)) for images in zip(*samples, strict=True)]
 
 
 def _calm_worker(_: int) -> None:

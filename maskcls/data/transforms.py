@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from maskcls.errors import DataError
 
 # albumentations asks PyPI for newer versions while it is imported; nothing may call home at run time.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-import albumentations as A  # noqa: E402
+import albumentations as A
 
 Image = NDArray[np.uint8]
 
@@ -62,7 +61,8 @@ class ViewSpec:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ViewSpec:
         """Rebuild the spec from `to_json` data that went through JSON."""
-        return ViewSpec(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return ViewSpec(**fields)
 
 
 def eval_view(image_HWC: Image, spec: ViewSpec) -> Image:
@@ -102,8 +102,7 @@ def build_augmentation(spec: ViewSpec) -> A.Compose:
             p=spec.cutout,
         ),
     ]
-    with warnings.catch_warnings():
-        return A.Compose([step for step in steps if step.p > 0])
+    return A.Compose([step for step in steps if step.p > 0])
 
 
 def augment(image_HWC: Image, augmentation: A.Compose, seed: tuple[int, ...]) -> Image:

@@ -71,26 +71,45 @@ def save_weights(
 
 
 def load_speaker(folder: Path) -> Speaker:
-    """Rebuild the network saved in the folder; raises WeightsError when the tensors are not the ones meta.json names."""
-    meta = read_json(folder / META)
-    if meta["schema"] > SCHEMA:
-        raise WeightsError(
-            "these weights were made by a newer maskcls", where=str(folder), got=f"maskcls {meta['maskcls']}"
-        )
+    """Rebuild the network saved in the folder.
+
+    Raises WeightsError when the tensors are not the ones meta.json names, or meta.json is not ours; ResultError when
+    meta.json is missing or damaged.
+    """
+    blueprint, expected = _read_meta(folder / META)
     path = folder / TENSORS
     data = _read(path)
-    if sha256(data) != meta["sha256"]:
+    digest = sha256(data)
+    if digest != expected:
         raise WeightsError(
             "the weights are not the ones that were saved",
             where=str(path),
-            got=f"sha256 {sha256(data)[:12]}…",
-            expected=f"sha256 {meta['sha256'][:12]}…",
+            got=f"sha256 {digest[:12]}…",
+            expected=f"sha256 {expected[:12]}…",
             fix="restore the file, or train the fold again",
         )
-    blueprint = Blueprint.from_json(meta)
     network = blueprint.build()
-    network.load_state_dict(load(data))
+    try:
+        network.load_state_dict(load(data))
+    except RuntimeError as error:
+        raise WeightsError(
+            "the weights do not fit the network meta.json describes",
+            where=str(path),
+            got="; ".join(line.strip() for line in str(error).splitlines()[1:4]),
+            fix="restore both files of the folder, or install the timm these weights were made with",
+        ) from None
     return Speaker(network.eval(), blueprint.space, blueprint.spec)
+
+
+def _read_meta(path: Path) -> tuple[Blueprint, str]:
+    meta = read_json(path)
+    try:
+        if meta["schema"] <= SCHEMA:
+            return Blueprint.from_json(meta), str(meta["sha256"])
+        made_by = f"maskcls {meta['maskcls']}"
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WeightsError("this is no meta.json of maskcls", where=str(path), got=repr(error)) from None
+    raise WeightsError("these weights were made by a newer maskcls", where=str(path), got=made_by)
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
@@ -107,10 +126,10 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = load(data)
         length = int.from_bytes(data[:8], "little")
         metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-        text = metadata["progress"]
+        text, expected = metadata["progress"], metadata["sha256"]
     except (SafetensorError, ValueError, KeyError) as error:
         raise WeightsError("the resume state is damaged", where=str(path), got=str(error), fix=_START_OVER) from None
-    if _digest(tensors, text) != metadata["sha256"]:
+    if _digest(tensors, text) != expected:
         raise WeightsError("the resume state is not the one that was saved", where=str(path), fix=_START_OVER)
     return tensors, json.loads(text)
 
@@ -126,12 +145,15 @@ def _read(path: Path) -> bytes:
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Copies, because safetensors refuses tensors that share memory, as those of a network with tied weights do.
+    return {n: t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in tensors.items()}
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].flatten().view(torch.uint8).numpy().tobytes())
+        tensor = tensors[name]
+        # The type and the shape count: the same bytes read as other numbers are other weights.
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -47,7 +47,7 @@ def worker_count(device: DeviceConfig, *, on_cpu: bool, processes: int = 1) -> i
 def place(network: nn.Module, accelerator: Accelerator, *, channels_last: bool) -> nn.Module:
     """Move the network to the device, in the memory format convolutions run fastest in."""
     network = network.to(accelerator.device)
-    return network.to(memory_format=torch.channels_last) if channels_last else network  # type: ignore[call-overload]
+    return network.to(memory_format=torch.channels_last) if channels_last else network
 
 
 def normalise(

@@ -95,7 +95,7 @@ def _speak(speaker: Speaker, images_BHWC: Tensor, accelerator: Accelerator, view
 
 
 def joint_probabilities(logits: dict[str, Tensor], space: LabelSpace) -> Prob:
-    """Return joint probabilities (B, J): the softmax of the joint head, or the outer product of the tasks' softmaxes."""
+    """Return joint probabilities (B, J): the softmax of the joint head, or the product of the tasks' softmaxes."""
     prob = {name: torch.softmax(value.float(), dim=1).cpu().numpy() for name, value in logits.items()}
     return prob[JOINT] if JOINT in prob else space.compose(prob)
 
@@ -113,7 +113,9 @@ def _gathered(
         prob = np.empty((count, speaker.space.size), dtype=np.float32)
         for part_places, probs in parts:
             prob[part_places] = probs[index]
-        if not np.isfinite(prob).all():
-            raise ResultError("a network gave a probability that is not finite", got="NaN or infinity")
+        broken = int((~np.isfinite(prob)).any(axis=1).sum())
+        if broken:
+            got = f"NaN or infinity in {broken} of {count} rows"
+            raise ResultError("a network gave a probability that is not finite", got=got)
         results.append(prob)
     return results

@@ -1,6 +1,7 @@
 """Test-time augmentation: views of a batch by name.
 
-A view maps normalised images (B, 3, H, W) to images of the same shape; the probabilities of a name's views are averaged.
+A view maps normalised images (B, 3, H, W) to images of the same shape. A name's views share
+one vote: the mean of their probabilities.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ def contact_sheet(images_NHWC: Sequence[NDArray[np.uint8]], captions: Sequence[S
 def _tile(image_HWC: NDArray[np.uint8], caption: Sequence[str], lines: int) -> NDArray[np.uint8]:
     height, width = image_HWC.shape[:2]
     factor = TILE_PX / max(height, width)
-    shown = cv2.resize(image_HWC, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_NEAREST)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    shown = cv2.resize(image_HWC, size, interpolation=cv2.INTER_NEAREST)
     tile = np.full((TILE_PX + LINE_PX * lines + 8, TILE_PX + 8, 3), 255, dtype=np.uint8)
     left = (tile.shape[1] - shown.shape[1]) // 2
     tile[4 : 4 + shown.shape[0], left : left + shown.shape[1]] = shown

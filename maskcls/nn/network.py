@@ -5,11 +5,15 @@ B batch, C channels of an image, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from maskcls.errors import ConfigError, ResourceError, WeightsError, nearest
@@ -30,7 +34,9 @@ class Network(nn.Module):
         super().__init__()
         self.trunk = trunk
         self.drop = nn.Dropout(drop)
-        self.heads = nn.ModuleDict({name: nn.Linear(features, count) for name, count in classes.items()})
+        self.heads = nn.ModuleDict()
+        # Not through the dict's own door, which refuses names of its methods: a task may be called `type` or `values`.
+        self.heads._modules.update({name: nn.Linear(features, count) for name, count in classes.items()})
         # Zero heads make the first loss exactly log(classes), whatever the trunk says: a check on everything before it.
         for parameter in self.heads.parameters():
             nn.init.zeros_(parameter)
@@ -60,35 +66,48 @@ def build_network(
     """Build a fresh network on any timm backbone by name; size is (height, width) in pixels.
 
     Random weights come from torch's global generator, so seed it first. Raises ConfigError for a name timm does not
-    know or a size or drop_path the backbone cannot take, ResourceError when hub weights cannot be had.
+    know, for hub weights that do not exist, or a size or drop_path the backbone cannot take; ResourceError when hub
+    weights cannot be had.
     """
     check_backbone(backbone)
-    options: dict[str, object] = {"drop_path_rate": drop_path} if drop_path else {}
-    if timm.get_pretrained_cfg(backbone).fixed_input_size:
+    facts = timm.get_pretrained_cfg(backbone)
+    if pretrained and not (facts and facts.has_weights):
+        raise ConfigError(
+            "timm has no pretrained weights for this backbone",
+            where="model.pretrained",
+            got=f"true for {backbone}",
+            fix="set model.pretrained=false, give a local file with model.weights=FILE, or choose another backbone",
+        )
+    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+    if facts and facts.fixed_input_size:
         options["img_size"] = size
     try:
         trunk = timm.create_model(backbone, pretrained=pretrained, num_classes=0, **options)
-        features = _feature_count(trunk, size)
     except MEMORY_ERRORS:
         raise
     except Exception as error:
         raise _build_error(backbone, pretrained, error) from None
-    return Network(trunk, features, classes, drop=drop)
+    return Network(trunk, _feature_count(backbone, trunk, size), classes, drop=drop)
 
 
 MEMORY_ERRORS = (MemoryError, torch.OutOfMemoryError)
 
 
 def check_backbone(name: str) -> None:
-    """Raise ConfigError with the nearest name unless timm has this backbone."""
+    """Raise ConfigError with the nearest name unless timm has this backbone, and the weights its tag names."""
+    architecture, dot, _ = name.partition(".")
     if not timm.is_model(name):
-        hint = nearest(name.split(".")[0], timm.list_models())
-        raise ConfigError(
-            "timm has no backbone of this name",
-            where="model.backbone",
-            got=repr(name),
-            expected=f"did you mean {hint!r}?" if hint else "a name from timm.list_models()",
-        )
+        hint = nearest(architecture, timm.list_models())
+    elif dot and name not in (tagged := timm.list_models(f"{architecture}.*", include_tags=True)):
+        hint = nearest(name, tagged)
+    else:
+        return
+    raise ConfigError(
+        "timm has no backbone of this name",
+        where="model.backbone",
+        got=repr(name),
+        expected=f"did you mean {hint!r}?" if hint else "a name from timm.list_models()",
+    )
 
 
 def load_trunk(network: Network, path: Path) -> str:
@@ -98,8 +117,8 @@ def load_trunk(network: Network, path: Path) -> str:
     name. Every trunk tensor must be there with its shape; further keys, such as another head's, are left out.
     Raises WeightsError.
     """
-    found = _strip(read_tensors(path))
     wanted = network.trunk.state_dict()
+    found = _strip(read_tensors(path), wanted)
     wrong = [f"{key} is absent" for key in wanted if key not in found]
     wrong += [
         f"{key} has shape {tuple(found[key].shape)}, not {tuple(tensor.shape)}"
@@ -117,7 +136,7 @@ def load_trunk(network: Network, path: Path) -> str:
     if broken:
         raise WeightsError("the weights hold NaN or infinity", where=str(path), offenders=broken)
     network.trunk.load_state_dict({key: found[key] for key in wanted})
-    unused = [key for key in found if key not in wanted]
+    unused = sorted(found.keys() - wanted.keys())  # a file has no order of its own
     left = f"; left out: {', '.join(unused[:4])}{' …' if len(unused) > 4 else ''}" if unused else ""
     return f"{len(wanted)} of {len(wanted)} trunk tensors loaded from {path.name}{left}"
 
@@ -125,78 +144,105 @@ def load_trunk(network: Network, path: Path) -> str:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a state dict without running code from the file; raises WeightsError."""
     try:
-        with path.open("rb") as handle:
-            head = handle.read(9)
-    except OSError as error:
-        raise WeightsError("cannot read the weights", where=str(path), got=error.strerror or str(error)) from None
-    if head[8:9] == b"{":
-        return _read_safetensors(path)
-    if not head.startswith((b"PK", b"\x80")):
+        # Read, not mapped: a mapped file that is replaced while in use would change the weights.
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:  # the latter: NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise WeightsError("cannot read the weights", where=str(path), got=reason) from None
+    if data[8:9] == b"{":
+        return _read_safetensors(path, data)
+    if not data.startswith((b"PK", b"\x80")):
         raise WeightsError(
             "this is not a weights file",
             where=str(path),
-            got=f"{path.stat().st_size} bytes that begin with {head[:8]!r}",
+            got=f"{len(data)} bytes that begin with {data[:8]!r}",
             expected="safetensors, or a torch state dict",
             fix="download the file again; with Git LFS, run git lfs pull",
         )
-    return _read_pickled(path)
+    return _read_pickled(path, data)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
+def _read_safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
-        # Read, not mapped: a mapped file that is replaced while in use would change the weights.
-        return load(path.read_bytes())
-    except (SafetensorError, ValueError) as error:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError) as error:  # the last: a number type torch does not have
         raise WeightsError("the weights file is damaged", where=str(path), got=str(error)) from None
 
 
-def _read_pickled(path: Path) -> dict[str, Tensor]:
+def _read_pickled(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch reports damage and refused contents with many types
         raise WeightsError(
             "the file is damaged, or holds more than tensors and is refused for safety",
             where=str(path),
-            got=str(error).splitlines()[0],
+            got=_first_line(error),
             fix="save its state_dict() alone, best as safetensors",
         ) from None
     for name in ("state_dict", "model"):
-        if isinstance(data, dict) and isinstance(data.get(name), dict):
-            data = data[name]
-    if not isinstance(data, dict) or not all(isinstance(value, Tensor) for value in data.values()):
-        raise WeightsError("the file holds no plain state dict", where=str(path), got=type(data).__name__)
-    return data
+        if isinstance(found, dict) and isinstance(found.get(name), dict):
+            found = found[name]
+    if not isinstance(found, dict):
+        raise WeightsError("the file holds no plain state dict", where=str(path), got=type(found).__name__)
+    odd = [f"{key!r} is {_kind(value)}" for key, value in found.items() if not _is_entry(key, value)]
+    if odd:
+        raise WeightsError("the file holds no plain state dict", where=str(path), offenders=odd)
+    return found
 
 
-def _strip(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the prefixes that wrappers, and our own networks, put before a trunk's keys."""
-    for prefix in ("module.", "trunk."):
-        if any(key.startswith(prefix) for key in tensors):
+def _is_entry(key: object, value: object) -> bool:
+    dense = isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_meta or value.is_quantized)
+    return isinstance(key, str) and dense
+
+
+def _kind(value: object) -> str:
+    return "a tensor that is not dense, or under no name" if isinstance(value, Tensor) else type(value).__name__
+
+
+def _strip(tensors: dict[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """Drop the prefixes that wrappers, and our own networks, put before a trunk's keys, unless the trunk has them."""
+    for prefix in ("module.", "_orig_mod.", "trunk."):
+        if any(key.startswith(prefix) for key in tensors) and not any(key.startswith(prefix) for key in wanted):
             tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     return tensors
 
 
-def _feature_count(trunk: nn.Module, size: tuple[int, int]) -> int:
+def _feature_count(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> int:
     # Asked of the network itself: num_features is the width before the head's own layers in some families.
     training = trunk.training
-    with torch.no_grad():
-        features: Tensor = trunk.eval()(torch.zeros(1, 3, *size))
-    trunk.train(training)
+    try:
+        with torch.no_grad():
+            features: Tensor = trunk.eval()(torch.zeros(1, 3, *size))
+    except MEMORY_ERRORS:
+        raise
+    except Exception as error:
+        raise _refused(backbone, f"{_first_line(error)} (in a pass over an image of {size[0]} x {size[1]})") from None
     if features.ndim != 2:
-        raise ValueError(f"its features have shape {tuple(features.shape)}, not (1, features)")
+        raise _refused(backbone, f"features of shape {tuple(features.shape)}, not (1, features)")
+    trunk.train(training)
     return int(features.shape[1])
 
 
 def _build_error(backbone: str, pretrained: bool, error: Exception) -> ConfigError | ResourceError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if pretrained and not isinstance(error, TypeError | ValueError | AssertionError):
         return ResourceError(
             "the pretrained weights cannot be had from the hub",
             where=f"model.pretrained=true for {backbone}",
-            got=reason,
+            got=_first_line(error),
             fix="connect to the internet once, or give a local file with model.weights=FILE",
         )
-    return ConfigError(f"the backbone {backbone} cannot be built with these settings", got=reason)
+    return _refused(backbone, _first_line(error))
+
+
+def _refused(backbone: str, reason: str) -> ConfigError:
+    return ConfigError(
+        "the backbone cannot be built with these settings",
+        where=f"model.backbone={backbone}",
+        got=reason,
+        fix="change transforms.size or model.drop_path, or choose another backbone",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from maskcls.nn.network import Network

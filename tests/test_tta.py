@@ -1,0 +1,94 @@
+"""Views of a batch, moved pixel by pixel."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+
+from maskcls.config import View
+from maskcls.engine.tta import VIEWS, hflip, identity, shifted, zoom
+
+COUNTS = {"none": 1, "hflip": 2, "zoom": 2, "hflip_zoom": 4, "shifts": 5}
+
+
+def numbered(height: int, width: int) -> torch.Tensor:
+    """Return (2, 3, H, W) in which every pixel is different."""
+    return torch.arange(2 * 3 * height * width, dtype=torch.float32).reshape(2, 3, height, width)
+
+
+def test_the_names_are_those_of_the_configuration() -> None:
+    assert set(VIEWS) == set(get_args(View))
+    assert {name: len(views) for name, views in VIEWS.items()} == COUNTS
+    assert all(views[0] is identity for views in VIEWS.values())
+
+
+def test_none_changes_nothing() -> None:
+    images = numbered(4, 5)
+    (view,) = VIEWS["none"]
+    assert torch.equal(view(images), images)
+
+
+def test_hflip_mirrors_columns_and_undoes_itself() -> None:
+    images = torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
+    assert hflip(images).tolist() == [[[[3, 2, 1], [6, 5, 4]]]]
+    assert torch.equal(hflip(hflip(numbered(5, 4))), numbered(5, 4))
+    assert VIEWS["hflip"][1] is hflip
+
+
+@pytest.mark.parametrize(("side", "kept", "first"), [(20, 18, 1), (10, 9, 0), (21, 19, 1), (128, 115, 6)])
+def test_zoom_spreads_the_central_part(side: int, kept: int, first: int) -> None:
+    """A ramp stays a ramp under linear interpolation, so each pixel's source can be written down."""
+    ramp = torch.arange(side, dtype=torch.float32).expand(1, 1, side, side)
+    last = first + kept - 1
+    want = [min(max(first + (x + 0.5) * kept / side - 0.5, first), last) for x in range(side)]
+    got = zoom(ramp)
+    assert got.shape == ramp.shape
+    for row in (0, side // 2, side - 1):
+        assert got[0, 0, row].tolist() == pytest.approx(want, abs=1e-4)  # float32 near 100
+    assert zoom(ramp.transpose(2, 3))[0, 0, :, 0].tolist() == pytest.approx(want, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("down", "right", "want"),
+    [
+        (0, 0, [[1, 2, 3], [4, 5, 6], [7, 8, 9]]),
+        (1, 0, [[1, 2, 3], [1, 2, 3], [4, 5, 6]]),
+        (-1, 0, [[4, 5, 6], [7, 8, 9], [7, 8, 9]]),
+        (0, 1, [[1, 1, 2], [4, 4, 5], [7, 7, 8]]),
+        (0, -1, [[2, 3, 3], [5, 6, 6], [8, 9, 9]]),
+        (1, -2, [[3, 3, 3], [3, 3, 3], [6, 6, 6]]),
+    ],
+)
+def test_a_shift_repeats_the_edge(down: int, right: int, want: list[list[int]]) -> None:
+    images = torch.arange(1.0, 10.0).reshape(1, 1, 3, 3)
+    assert shifted(images, down=down, right=right)[0, 0].tolist() == want
+
+
+def test_shifts_go_four_ways_by_a_share_of_the_side() -> None:
+    images = numbered(50, 100)
+    got = [view(images) for view in VIEWS["shifts"]]
+    want = [shifted(images, down=d, right=r) for d, r in ((0, 0), (-2, 0), (2, 0), (0, -4), (0, 4))]
+    assert len(got) == 5
+    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+
+
+def test_hflip_zoom_is_every_combination() -> None:
+    images = numbered(21, 20)
+    got = [view(images) for view in VIEWS["hflip_zoom"]]
+    want = [images, hflip(images), zoom(images), hflip(zoom(images))]
+    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+    assert len({view.numpy().tobytes() for view in got}) == 4
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("size", [(33, 47), (8, 8), (9, 128), (64, 48)])
+def test_shapes_types_and_the_original_are_kept(name: str, size: tuple[int, int]) -> None:
+    images = numbered(*size)
+    for view in VIEWS[name]:
+        for given in (images, images.to(memory_format=torch.channels_last)):
+            out = view(given)
+            assert out.shape == images.shape
+            assert out.dtype == images.dtype
+    assert torch.equal(images, numbered(*size))
