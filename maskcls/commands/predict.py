@@ -24,6 +24,7 @@ from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import load_speaker
 from maskcls.engine.device import Accelerator, place, start, worker_count
 from maskcls.engine.infer import Speaker, infer
+from maskcls.engine.processes import losing_others
 from maskcls.errors import BusyError, ConfigError, ResultError
 from maskcls.labels import LabelSpace
 from maskcls.results.predictions import Predictions
@@ -41,6 +42,7 @@ class Voice:
     speaker: Speaker
 
 
+@losing_others()
 def predict(
     run: RunDir, data: Path, output: Path, *, overrides: list[str], force: bool, report: Reporter
 ) -> Written | None:

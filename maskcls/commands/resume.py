@@ -10,9 +10,11 @@ from maskcls.commands.experiment import Experiment, check_data_unchanged, enviro
 from maskcls.commands.progress import Reporter, main_process
 from maskcls.commands.train import check_experiment, device_of, train_folds
 from maskcls.engine.device import start
+from maskcls.engine.processes import losing_others
 from maskcls.rundir import RunDir
 
 
+@losing_others()
 def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any]:
     """Finish the folds the run was asked for, and `folds` as well; returns the run's summary.
 

@@ -39,6 +39,7 @@ from maskcls.engine.fit import (
     stream_seed,
 )
 from maskcls.engine.infer import infer
+from maskcls.engine.processes import losing_others
 from maskcls.errors import BusyError, DataError, MaskclsError
 from maskcls.insight.sheet import contact_sheet
 from maskcls.nn.network import Network, build_network, check_backbone, head_classes, load_trunk
@@ -49,6 +50,7 @@ from maskcls.rundir import FoldDir, RunDir
 SHEET_IMAGES = 24
 
 
+@losing_others()
 def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any]:
     """Train the wanted folds of every member from the start, and return the run's summary.
 

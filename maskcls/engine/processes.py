@@ -1,0 +1,28 @@
+"""Several processes on one task: what one of them says when another is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch.distributed import DistError
+
+from maskcls.errors import ResourceError
+
+
+@contextmanager
+def losing_others() -> Iterator[None]:
+    """Turn a failed exchange between processes into a ResourceError that points to the one that ended first.
+
+    A process that stops for a reason of its own tells it; the others only find the line dead.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # gloo, which joins processes on CPUs, has no error type of its own; its messages name its source files.
+        if not isinstance(error, DistError) and "/gloo/" not in str(error):
+            raise
+        raise ResourceError(
+            "another process of this command has ended, so this one ends too",
+            fix="see what the other process says; after that, maskcls resume continues a training",
+        ) from None

@@ -1,0 +1,149 @@
+"""Two processes on the CPU do the work of one: the same steps, every row once, one voice.
+
+Each test starts real processes through torch's launcher, which takes many seconds to import everything twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from tiny import PLAIN, RECIPE, hashes, log_lines, train
+
+from maskcls.cli import run_app
+from maskcls.results.predictions import Predictions
+
+# 42 rows in steps of 11, 11, 11 and 9; each is shared by two processes in two pieces, such as 3 + 3 and 3 + 2. The
+# 42 rows to validate come in batches of 16, 16 and 10.
+WORDS = ("train.batch_size=11", "train.accumulate=2", "predict.batch_size=16", "--folds", "0")
+PATIENCE_S = 240
+
+
+def launched(*words: str) -> list[str]:
+    """Return the command that runs maskcls in two processes; the lone -- keeps the launcher off our options."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    return [*launcher, "--master_addr", "127.0.0.1", "--master_port", str(port), "-m", "--", "maskcls", *words]
+
+
+def two_processes(*words: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(launched(*words), capture_output=True, text=True, env=env, timeout=PATIENCE_S)
+
+
+def train_words(data: Path, run: Path, *more: str) -> list[str]:
+    return ["train", str(data), "--run", str(run), *RECIPE, *PLAIN, *WORDS, *more]
+
+
+def ours(stderr: str) -> list[str]:
+    """Return the lines that are maskcls's own; the launcher adds a report of its children."""
+    return [line for line in stderr.splitlines() if line.startswith(("error[", "[process", "  "))][:12]
+
+
+@pytest.fixture(scope="module")
+def one(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a single process."""
+    run = tmp_path_factory.mktemp("one") / "run"
+    assert train(drawn, run, *PLAIN, *WORDS) == 0
+    return run
+
+
+def test_two_processes_train_like_one(drawn: Path, one: Path, tmp_path: Path) -> None:
+    two = tmp_path / "run"
+    done = two_processes(*train_words(drawn, two))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("out-of-fold macro-F1") == 1
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr.count("epoch 1/2") == 1
+    assert set(hashes(two)) == set(hashes(one))
+    assert json.loads((two / "env.json").read_text())["processes"] == 2
+    lines = list(zip(log_lines(one / "fold0"), log_lines(two / "fold0"), strict=True))
+    assert len(lines) == 2
+    for alone, shared in lines:
+        assert (alone["step"], alone["lr"]) == (shared["step"], shared["lr"])
+        for name in ("loss", "mask", "gender", "age"):
+            assert shared[f"train/{name}"] == pytest.approx(alone[f"train/{name}"], abs=1e-5)
+    mine, theirs = (Predictions.load(run / "oof.npz") for run in (one, two))
+    assert theirs.ids.tolist() == mine.ids.tolist()
+    assert len(set(theirs.ids.tolist())) == 42
+    # Gradients are summed in another order; AdamW enlarges what that does to the smallest of them.
+    assert abs(theirs.prob - mine.prob).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_two_processes_predict_the_same_bytes(drawn: Path, one: Path, tmp_path: Path) -> None:
+    words = ["predict", str(one), "--data", str(drawn), "predict.batch_size=8"]
+    assert run_app([*words, "-o", str(tmp_path / "one.csv")]) == 0
+    done = two_processes(*words, "-o", str(tmp_path / "two.csv"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+    sidecars = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two")]
+    assert sidecars[0]["lineage"] == sidecars[1]["lineage"]
+    assert done.stdout.count("21 rows") == 1
+
+
+@pytest.mark.slow
+def test_a_fault_in_the_data_is_told_and_ends_all(drawn: Path, tmp_path: Path) -> None:
+    """The first process finds the photo; the others hear that it has gone, and say no more than that."""
+    data = tmp_path / "faces"
+    shutil.copytree(drawn, data)
+    victim = sorted((data / "train/images").rglob("*.jpg"))[0]
+    victim.write_bytes(victim.read_bytes()[:300])
+    started = time.monotonic()
+    done = two_processes(*train_words(data, tmp_path / "run"))
+    assert time.monotonic() - started < PATIENCE_S / 2
+    assert done.returncode != 0
+    lines = ours(done.stderr)
+    assert lines[0] == "error[data] images cannot be read"
+    assert victim.name in lines[1]
+    assert "bug in maskcls" not in done.stderr
+    others = [line for line in lines if line.startswith("[process 1] error")]
+    assert others in (
+        [],
+        ["[process 1] error[resource] another process of this command has ended, so this one ends too"],
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_process_takes_the_others_with_it(drawn: Path, one: Path, tmp_path: Path) -> None:
+    """kill -9 of the second process in the middle of a training; what was committed resumes in one process."""
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        launched(*train_words(drawn, run, "train.epochs=200", "optim.warmup_epochs=1")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (run / "fold0" / "best" / "meta.json").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        workers = [child for child in psutil.Process(process.pid).children() if "maskcls" in child.cmdline()]
+        assert len(workers) == 2
+        second = next(child for child in workers if child.environ()["RANK"] == "1")
+        killed = time.monotonic()
+        second.send_signal(signal.SIGKILL)
+        _, err = process.communicate(timeout=60)
+        assert time.monotonic() - killed < 30
+    finally:
+        process.kill()
+    assert process.returncode != 0
+    assert "bug in maskcls" not in err
+    assert not [child for child in workers if child.is_running()]
+    assert not (run / "summary.json").exists()
+    assert len(log_lines(run / "fold0")) >= 1
