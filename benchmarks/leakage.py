@@ -44,7 +44,8 @@ def image_level_summary(experiment: Experiment, folds: tuple[int, ...]) -> dict[
 
 def row(name: str, scores: list[dict[str, float]], keys: list[str]) -> str:
     """Return a line of means and standard deviations over folds."""
-    cells = [f"{np.mean(v):.4f} ± {np.std(v, ddof=min(1, len(v) - 1)):.4f}" for v in ([s[k] for s in scores] for k in keys)]
+    values = [[score[key] for score in scores] for key in keys]
+    cells = [f"{np.mean(v):.4f} ± {np.std(v, ddof=min(1, len(v) - 1)):.4f}" for v in values]
     return f"| {name} | " + " | ".join(cells) + " |"
 
 

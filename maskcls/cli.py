@@ -194,9 +194,7 @@ def data_make(
 
     made = make_faces(directory, people=people, seed=seed, eval_people=eval_people)
     typer.echo(f"{directory / 'train'}  {made.train_photos} photos of {len(made.train_people)} people")
-    typer.echo(
-        f"{directory / 'eval'}  {made.eval_photos} photos of {len(made.eval_people)} people; answers.csv holds the truth"
-    )
+    typer.echo(f"{directory / 'eval'}  {made.eval_photos} photos of {len(made.eval_people)} people, with answers.csv")
 
 
 @data_app.command("check")

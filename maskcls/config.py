@@ -25,6 +25,7 @@ MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for e
 TAKEN_NAMES = ("joint", "id", "path", "person", "age_years", "group", "split", "source", "weight", "fold")
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Kept = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -86,11 +87,11 @@ class ModelConfig(Section):
 
 
 class TransformsConfig(Section):
-    """What enters the network. crop: centre crop before resizing to `size`, as (height, width) in source
-    pixels or as one share of both sides.
+    """What enters the network. crop: centre crop before resizing to `size`, as the shares of height and
+    width that are kept.
     The rest is drawn in training only: shift and scale are shares, rotate degrees, cutout_size a share of each side."""
 
-    crop: tuple[Pixels, Pixels] | Annotated[float, Field(gt=0, le=1)] | None = None
+    crop: tuple[Kept, Kept] = (1.0, 1.0)
     size: tuple[Pixels, Pixels] = (128, 96)
     hflip: Share = 0.5
     geometry: Share = 0.5

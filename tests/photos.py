@@ -17,7 +17,7 @@ from maskcls.nn.network import Network
 HEIGHT, WIDTH = 24, 18
 
 PLAIN = ViewSpec(
-    crop=None,
+    crop=(1.0, 1.0),
     size=(HEIGHT, WIDTH),
     hflip=0.0,
     geometry=0.0,

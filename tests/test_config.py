@@ -38,7 +38,7 @@ FIELDS = {
         *("crop", "size", "hflip", "geometry", "shift", "scale", "rotate_deg", "colour", "brightness", "contrast"),
         *("cutout", "cutout_size", "mean", "std"),
     ),
-    "optim": ("lr", "weight_decay", "betas", "warmup_epochs", "end_share", "clip_norm"),
+    "optim": ("lr", "head_lr_scale", "weight_decay", "betas", "warmup_epochs", "end_share", "clip_norm"),
     "ema": ("decay", "power"),
     "train": ("epochs", "batch_size", "accumulate", "patience"),
     "predict": ("views", "batch_size"),
@@ -104,7 +104,10 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "model.weights": TEXT_OR_NULL,
     "model.drop": BELOW_ONE,
     "model.drop_path": BELOW_ONE,
-    "transforms.crop": ([*SIZE[0], "null"], SIZE[1][:-1]),
+    "transforms.crop": (
+        ["[1, 0.5]", "[1e-9, 1.0]"],
+        ["[0, 1]", "[1, 1.000001]", "[1]", "[1, 1, 1]", "0.9", "[-0.1, 1]", "null"],
+    ),
     "transforms.size": SIZE,
     "transforms.hflip": SHARE,
     "transforms.geometry": SHARE,
@@ -119,6 +122,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "transforms.mean": (["[0, 1, 0.5]"], ["[0, 1, 1.01]", "[-0.01, 0, 0]", "[0, 0]", "[0, 0, 0, 0]", "0.5", "null"]),
     "transforms.std": (["[1e-9, 1, 9]"], ["[0, 1, 1]", "[1, 1, .inf]", "[1, 1]", "[1, 1, 1, 1]", "1", "null"]),
     "optim.lr": POSITIVE,
+    "optim.head_lr_scale": POSITIVE,
     "optim.weight_decay": NOT_NEGATIVE,
     "optim.betas": (
         ["[0, 0.999999]", "[0.999999, 0]"],
@@ -179,7 +183,7 @@ def yaml_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_the_options_are_the_written_ones() -> None:
-    assert len(KEYS) == 48
+    assert len(KEYS) == 49
     assert set(flatten(Config().model_dump(mode="json"))) == KEYS
     assert set(TaskConfig.model_fields) == {"name", "classes", "bins"}
 
@@ -187,7 +191,7 @@ def test_the_options_are_the_written_ones() -> None:
 def test_every_option_has_a_row_in_the_table_of_bounds() -> None:
     assert set(BOUNDS) == KEYS
     assert all(good and bad for good, bad in BOUNDS.values())
-    assert (len(OK), len(BAD)) == (117, 291)
+    assert (len(OK), len(BAD)) == (118, 296)
 
 
 def bounds_of(node: dict[str, Any], root: dict[str, Any], key: str = "") -> Iterator[tuple[str, str, float]]:
@@ -213,7 +217,7 @@ def test_the_table_stands_on_every_bound_of_the_schema() -> None:
         # A bound that belongs to the range is accepted, one that does not is refused.
         assert f"{number:g}" in numbers_in(bad if kind.startswith("exclusive") else good), (key, kind, number)
         seen += 1
-    assert seen == 79
+    assert seen == 80
 
 
 def numbers_in(text: str) -> set[str]:
@@ -382,7 +386,7 @@ def test_a_file_with_no_settings_at_all_is_refused(yaml_file: Callable[[str], Pa
         ("model=resnet18", "a section", None),
         ("model.weights=3", "text or null", None),
         ("transforms.size=96", "a list", None),
-        ("transforms.crop=96", "a list or null", None),
+        ("transforms.crop=0.9", "a list", None),
         ("lr=3", None, "did you mean 'optim.lr'?"),
         ("optm.lr=3", None, "did you mean 'optim'?"),
         ("tasks=[{name: t, classes: [a, b], binz: [1]}]", "one of bins, classes, name", "did you mean 'bins'?"),

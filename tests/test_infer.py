@@ -30,7 +30,7 @@ ROWS = np.array([7, 2, 11, 0, 5, 3, 9])
 SAME = 1e-6
 
 TWO = LabelSpace((Task("hat", ("no", "yes")), Task("mood", ("sad", "calm", "glad"))))
-OTHER_SPEC = replace(PLAIN, crop=0.8, size=(16, 20), mean=(0.1, 0.2, 0.3), std=(0.5, 0.5, 0.4))
+OTHER_SPEC = replace(PLAIN, crop=(0.8, 0.9), size=(16, 20), mean=(0.1, 0.2, 0.3), std=(0.5, 0.5, 0.4))
 
 
 @pytest.fixture(scope="module")

@@ -269,7 +269,7 @@ def test_initial_weights_differ_between_folds_members_and_seeds(drawn: Path, tmp
 
 @pytest.mark.slow
 def test_every_option_of_the_view_reaches_the_network(drawn: Path, multi: Path, tmp_path: Path) -> None:
-    for override in ("transforms.hflip=0", "transforms.crop=0.8", "model.drop=0.5", "train.batch_size=15"):
+    for override in ("transforms.hflip=0", "transforms.crop=[0.8, 0.8]", "model.drop=0.5", "train.batch_size=15"):
         run = tmp_path / override
         assert train(drawn, run, "--folds", "0", "train.epochs=1", override) == 0
         first = log_lines(multi / "fold0")[0]["train/loss"]

@@ -6,7 +6,6 @@ import json
 import resource
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -63,17 +62,16 @@ def _settings(cfg: Config, origins: Mapping[str, str]) -> Table:
 def fold_table(experiment: Experiment) -> Table:
     """Return a table of people and photos by fold, and people by class of every task that is constant in a person."""
     counts = folding.fold_counts(experiment.manifest, experiment.folds, experiment.cfg.space)
+    shown = ("all", *folding.constant_tasks(experiment.manifest, experiment.cfg.space))
     table = Table("fold", box=None, pad_edge=False, header_style="bold")
-    wide = counts.pivot(index="fold", columns=["task", "class"], values="people")
-    photos = counts[counts["task"] == "all"].set_index("fold")["photos"]
-    constant = folding.constant_tasks(experiment.manifest, experiment.cfg.space)
-    chosen = [column for column in wide.columns if column[0] in ("all", *constant)]
-    for task, label in chosen:
-        table.add_column("people" if task == "all" else label, justify="right")
+    first = counts[counts["fold"] == counts["fold"].min()]
+    for name in [row.task if row.task == "all" else row[3] for row in first.itertuples() if row.task in shown]:
+        table.add_column("people" if name == "all" else str(name), justify="right")
     table.add_column("photos", justify="right")
-    for fold, row in wide.iterrows():
-        cells = [str(int(row[column])) for column in chosen]
-        table.add_row("only trains" if fold == folding.NEVER else str(fold), *cells, str(photos[fold]))
+    for fold, group in counts[counts["task"].isin(shown)].groupby("fold"):
+        photos = group.loc[group["task"] == "all", "photos"].iloc[0]
+        name = "only trains" if fold == folding.NEVER else str(fold)
+        table.add_row(name, *map(str, group["people"]), str(photos))
     return table
 
 

@@ -199,8 +199,7 @@ def _row_changes(before: pd.DataFrame, now: pd.DataFrame) -> list[str]:
 
 def _cells_by_id(frame: pd.DataFrame) -> dict[str, dict[str, str]]:
     text = frame.astype(str).mask(frame.isna(), "").set_index("id", drop=False)
-    cells: dict[str, dict[str, str]] = text.to_dict(orient="index")
-    return cells
+    return {str(name): {str(k): v for k, v in row.items()} for name, row in text.to_dict(orient="index").items()}
 
 
 def environment(device: str, threads: int, processes: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from maskcls.engine.processes import losing_others
 from maskcls.errors import BusyError, ConfigError, ResultError
 from maskcls.labels import LabelSpace
 from maskcls.results.predictions import Predictions
-from maskcls.results.submission import Written, write_submission
+from maskcls.results.submission import Written, sidecar_path, write_submission
 from maskcls.rundir import RunDir
 
 
@@ -50,6 +50,7 @@ def predict(
 
     overrides may change `predict.*` and `device.*` alone. Raises BusyError when the output exists, unless `force`.
     """
+    sidecar_path(output)  # refuses a name that has none, before any work
     if output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
     experiment, env = open_experiment(run)

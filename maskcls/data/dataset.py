@@ -170,9 +170,10 @@ def _stack(samples: Sequence[list[NDArray[np.uint8]] | MaskclsError]) -> list[Te
 def _calm_worker(_: int) -> None:
     # A forked worker that starts OpenCV's threads can deadlock, and would fight the training threads for cores.
     cv2.setNumThreads(0)
-    # Ctrl-C reaches the whole process group: the main process decides, workers end when it does.
+    # Ctrl-C, and the SIGTERM of a job scheduler, reach the whole process group: the main process decides, and workers
+    # end when it does. A worker that died on its own would look like a fault of the machine.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _image_key(name: str) -> int:

@@ -16,8 +16,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls.errors import DataError
-
 # albumentations asks PyPI for newer versions while it is imported; nothing may call home at run time.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 import albumentations as A
@@ -29,8 +27,7 @@ Image = NDArray[np.uint8]
 class ViewSpec:
     """What becomes of an image before it enters the network.
 
-    crop        centre crop before anything else: (height, width) in source pixels, or one share of both sides, or
-                None for the whole image.
+    crop        centre crop before anything else: the shares (height, width) that are kept, in (0, 1].
     size        (height, width) in pixels the network sees.
     hflip       probability of a left-right flip.
     geometry    probability of one shift (share of the side), scale (share) and rotation (degrees), drawn together.
@@ -39,7 +36,7 @@ class ViewSpec:
     mean, std   per channel, RGB in [0, 1]; applied on the device, not here.
     """
 
-    crop: tuple[int, int] | float | None
+    crop: tuple[float, float]
     size: tuple[int, int]
     hflip: float
     geometry: float
@@ -66,12 +63,8 @@ class ViewSpec:
 
 
 def eval_view(image_HWC: Image, spec: ViewSpec) -> Image:
-    """Crop and resize (H, W, 3) uint8 to `spec.size`; the same for every call.
-
-    Raises DataError when the image is smaller than the crop.
-    """
-    if spec.crop is not None:
-        image_HWC = _centre_crop(image_HWC, *_crop_size(image_HWC, spec.crop))
+    """Crop and resize (H, W, 3) uint8 to `spec.size`; the same for every call."""
+    image_HWC = _centre_crop(image_HWC, *spec.crop)
     height, width = spec.size
     if image_HWC.shape[:2] == (height, width):
         return np.ascontiguousarray(image_HWC)
@@ -118,21 +111,9 @@ def augment(image_HWC: Image, augmentation: A.Compose, seed: tuple[int, ...]) ->
     return np.ascontiguousarray(augmentation(image=image_HWC)["image"])
 
 
-def _crop_size(image_HWC: Image, crop: tuple[int, int] | float) -> tuple[int, int]:
-    if isinstance(crop, tuple):
-        return crop
-    height, width = image_HWC.shape[:2]
-    return max(1, round(height * crop)), max(1, round(width * crop))
-
-
-def _centre_crop(image_HWC: Image, height: int, width: int) -> Image:
-    have_height, have_width = image_HWC.shape[:2]
-    if have_height < height or have_width < width:
-        raise DataError(
-            "an image is smaller than the crop",
-            got=f"{have_height} x {have_width} pixels (height x width)",
-            expected=f"at least {height} x {width}",
-            fix="set transforms.crop to a smaller crop, or to null for the whole image",
-        )
-    top, left = (have_height - height) // 2, (have_width - width) // 2
+def _centre_crop(image_HWC: Image, height_share: float, width_share: float) -> Image:
+    """Keep the middle, at least one pixel; an odd remainder goes to the bottom and the right."""
+    full_height, full_width = image_HWC.shape[:2]
+    height, width = max(1, round(full_height * height_share)), max(1, round(full_width * width_share))
+    top, left = (full_height - height) // 2, (full_width - width) // 2
     return image_HWC[top : top + height, left : left + width]
