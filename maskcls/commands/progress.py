@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -85,16 +86,16 @@ class Reporter:
     def epoch(self, result: EpochResult) -> None:
         """Print the line of a finished epoch."""
         self.printed = time.monotonic()
-        tasks = " ".join(f"{name} {v:.3f}" for name, v in result.val.items() if name not in ("macro_f1", "loss"))
+        tasks = " ".join(f"{k} {_score(v, 3)}" for k, v in result.val.items() if k not in ("macro_f1", "loss"))
         self.note(
             f"{self.title} epoch {result.epoch + 1}/{self.epochs}: loss {result.train['loss']:.4f}, "
-            f"val macro-F1 {result.val['macro_f1']:.4f} ({tasks}), {result.images_per_second:.0f} img/s, "
+            f"val macro-F1 {_score(result.val['macro_f1'], 4)} ({tasks}), {result.images_per_second:.0f} img/s, "
             f"{result.seconds:.1f} s{' *' if result.is_best else ''}"
         )
         self.skip(1)
         if self.bars and self.part is not None and self.total is not None:
             self.bars.update(self.part, completed=1)
-            self.bars.update(self.total, score=f"macro-F1 {result.val['macro_f1']:.4f}")
+            self.bars.update(self.total, score=f"macro-F1 {_score(result.val['macro_f1'], 4)}")
 
     def images(self, what: str, done: int, of: int) -> None:
         """Show progress over images: reading, checking, predicting."""
@@ -108,6 +109,10 @@ class Reporter:
         if done >= of:
             self.bars.remove_task(self.part)
             self.part, self.title = None, ""
+
+
+def _score(value: float, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def main_process() -> bool:

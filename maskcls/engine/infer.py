@@ -59,11 +59,12 @@ def infer(
         speaker.network.eval()
     plan = _whole_batches(rows_n, min(batch_size, len(rows_n)))
     mine = plan[accelerator.process_index :: accelerator.num_processes]
-    keys = [[Key(int(row)) for row in rows_n[np.maximum(places, 0)]] for places in mine]
+    keys = [[Key(int(row)) for row in rows_n[places[places >= 0]]] for places in mine]
     source = loader(photos, keys, workers=workers, pin=accelerator.device.type == "cuda")
     found: list[tuple[NDArray[np.int64], list[Prob]]] = []
     for places, images in zip(mine, batches(source), strict=True):
-        probs = [_speak(s, images[photos.specs.index(s.spec)], accelerator, views, channels_last) for s in speakers]
+        full = [_filled(of_spec, len(places)) for of_spec in images]
+        probs = [_speak(s, full[photos.specs.index(s.spec)], accelerator, views, channels_last) for s in speakers]
         real = places >= 0
         found.append((places[real], [prob[real] for prob in probs]))
         on_images(int(real.sum()))
@@ -79,6 +80,11 @@ def _whole_batches(rows_n: Rows, batch_size: int) -> list[NDArray[np.int64]]:
     places = np.full(count * batch_size, -1, dtype=np.int64)
     places[: len(rows_n)] = np.arange(len(rows_n))
     return list(places.reshape(count, batch_size))
+
+
+def _filled(images_BHWC: Tensor, length: int) -> Tensor:
+    """Repeat the first image behind the others until there are `length`; fillers are not decoded again."""
+    return torch.cat([images_BHWC, images_BHWC[:1].expand(length - len(images_BHWC), -1, -1, -1)])
 
 
 def _speak(speaker: Speaker, images_BHWC: Tensor, accelerator: Accelerator, views: str, channels_last: bool) -> Prob:
