@@ -230,6 +230,18 @@ def test_a_real_kill(drawn: Path, tmp_path: Path, whole: dict[str, Any]) -> None
     assert ending(run) == whole
 
 
+def test_only_half_written_files_are_swept(tmp_path: Path) -> None:
+    half, kept = f".{'0a' * 8}.tmp", [".notes.tmp", f"{'0a' * 8}.tmp", f".{'0A' * 8}.tmp", ".lock"]
+    for folder in (tmp_path, tmp_path / "fold0" / "resume", tmp_path / "test"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (half, *kept):
+            (folder / name).write_bytes(b"x")
+    rundir.sweep(RunDir(tmp_path))
+    gone = {name for name in (half, f"fold0/resume/{half}", f"test/{half}") if name not in hashes(tmp_path)}
+    assert gone == {half, f"fold0/resume/{half}"}  # predict writes below test/ without the lock
+    assert len(hashes(tmp_path)) == 3 * len(kept) + 1
+
+
 # ---- teeth ----------------------------------------------------------------------------------------------------------
 
 

@@ -401,6 +401,7 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "env": "r/env.json",
         "oof": "r/oof.npz",
         "summary": "r/summary.json",
+        "lock_file": "r/.lock",
     }
     assert run.test("eval", "hflip") == Path("r/test/eval-hflip.npz")
 

@@ -1,4 +1,4 @@
-"""Put a run's results together: out-of-fold rows of all folds, composed over the members, scored per fold and pooled."""
+"""A run's results: the out-of-fold rows of all folds, composed over the members, scored per fold and pooled."""
 
 from __future__ import annotations
 
