@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -172,6 +173,17 @@ def test_a_worker_that_dies_between_two_batches_is_reported_with_the_next(
         time.sleep(0.01)
     with pytest.raises(ResourceError, match="died or fell silent"):
         next(stream)
+
+
+def test_a_worker_told_to_end_goes_quietly(tmp_path: Path, names: list[str]) -> None:
+    """Python ends its workers with SIGTERM and then waits for them; the scheduler's SIGTERM reaches them as well."""
+    before = set(multiprocessing.active_children())
+    stream = batches(loader(open_photos(tmp_path, names), [[Key(0)]] * 50, workers=1))
+    next(stream)
+    (worker,) = set(multiprocessing.active_children()) - before
+    worker.terminate()
+    worker.join(20)
+    assert worker.exitcode == 0
 
 
 def buggy(path: Path) -> np.ndarray:

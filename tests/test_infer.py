@@ -96,9 +96,12 @@ def test_equals_a_plain_loop_over_single_photos(
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 64])
 def test_the_batch_size_changes_neither_order_nor_rows(tmp_path: Path, names: list[str], batch_size: int) -> None:
-    speaker, counts = multi(), list[int]()
+    speaker, counts, lengths = multi(), list[int](), list[int]()
+    speaker.network.register_forward_pre_hook(lambda _, images: lengths.append(len(images[0])))
     want = [one_by_one(speaker, int(row)) for row in ROWS]
+    lengths.clear()
     (prob,) = run([speaker], tmp_path, names, ROWS, batch_size=batch_size, on_images=counts.append)
+    assert set(lengths) == {min(batch_size, len(ROWS))}  # no batch is shorter, none longer than the rows
     np.testing.assert_allclose(prob, want, atol=SAME, rtol=0)
     assert prob.argmax(axis=1).tolist() == np.argmax(want, axis=1).tolist()
     assert sum(counts) == len(ROWS)  # padding is not counted
@@ -148,7 +151,7 @@ def test_two_networks_with_other_specs_and_classes_share_the_decoding(
 
     monkeypatch.setattr(dataset, "read_image", counted)
     speakers = [multi(), joint(), multi()]
-    found = run(speakers, tmp_path, names, ROWS, batch_size=7)
+    found = run(speakers, tmp_path, names, ROWS, batch_size=4)  # the second batch has a filler
     assert calls == [f"{row}.png" for row in ROWS]
     for speaker, prob in zip(speakers, found, strict=True):
         np.testing.assert_allclose(prob, [one_by_one(speaker, int(row)) for row in ROWS], atol=SAME, rtol=0)

@@ -71,7 +71,7 @@ def test_the_crop_is_central(crop: tuple[float, float], size: tuple[int, int], r
 
 def test_shrinking_averages_whole_areas() -> None:
     image = np.zeros((4, 6, 3), dtype=np.uint8)
-    image[:2, :3, 0] = [[0, 60, 60], [0, 60, 180]]  # mean 60
+    image[:2, :3, 0] = [[0, 60, 120], [0, 0, 180]]  # mean 60, but 30 in the middle
     image[2:, 3:, 1] = 90
     got = eval_view(image, replace(PLAIN, size=(2, 2)))
     assert got[:, :, 0].tolist() == [[60, 0], [0, 0]]

@@ -6,6 +6,7 @@ B batch, H height, W width.
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -66,7 +67,6 @@ class Photos(Dataset[object]):
             image = read_image(self.root / str(self.paths[key.row]))
             return [self._view(image, i, key) for i in range(len(self.specs))]
         except MaskclsError as error:
-            error.where = error.where or str(self.paths[key.row])
             return error
 
     def _view(self, image: NDArray[np.uint8], index: int, key: Key) -> NDArray[np.uint8]:
@@ -170,10 +170,11 @@ def _stack(samples: Sequence[list[NDArray[np.uint8]] | MaskclsError]) -> list[Te
 def _calm_worker(_: int) -> None:
     # A forked worker that starts OpenCV's threads can deadlock, and would fight the training threads for cores.
     cv2.setNumThreads(0)
-    # Ctrl-C, and the SIGTERM of a job scheduler, reach the whole process group: the main process decides, and workers
-    # end when it does. A worker that died on its own would look like a fault of the machine.
+    # Ctrl-C, and the SIGTERM of a job scheduler, reach the whole process group, and the main process decides. A worker
+    # that was killed would look like a fault of the machine; one that leaves with 0 does not. It must not stay either:
+    # a main process that exits for another reason sends SIGTERM too, and waits.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 def _image_key(name: str) -> int:
