@@ -124,7 +124,7 @@ def predict(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")] = False,
 ) -> None:
-    """Predict photos with every finished fold of a run and write a submission.
+    """Predict photos with every fold of a finished run and write a submission.
 
     \b
     maskcls predict runs/a --data faces -o submission.csv
@@ -282,8 +282,8 @@ def _exit_code(arguments: list[str]) -> int:
     try:
         app(arguments)
     except SystemExit as error:
-        # Typer wraps the streams when the reader of our output has gone, and exits with 1.
-        if error.code == 1 and type(sys.stdout).__name__ == "PacifyFlushWrapper":
+        # Typer and rich leave with 1 when the reader of our output has gone, and for nothing else we do.
+        if error.code == 1:
             return Exit.PIPE
         return int(error.code or 0)
     return Exit.OK

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from maskcls.data.drawing import MASK_KINDS, Look, State, draw_photo, mix
-from maskcls.errors import BusyError, UsageError
+from maskcls.errors import BusyError, ResourceError, UsageError
 from maskcls.labels import CONTEST
 
 Split = Literal["train", "eval"]
@@ -130,19 +130,23 @@ def make_faces(
     eval_people  people behind the eval photos; a third of `people`, at least 1, when None.
     size         height and width of each photo in pixels, 16 or more.
 
-    Returns the people drawn. Raises UsageError for an argument out of range, BusyError when `root` holds something.
+    Returns the people drawn. Raises UsageError for an argument out of range, BusyError when `root` holds something,
+    ResourceError when the disk refuses.
     """
     eval_people = max(1, people // 3) if eval_people is None else eval_people
     _check_arguments(people, eval_people, seed, size)
     root = Path(root).resolve()
     _check_free(root)
     train, evaluation = people_of("train", people, seed), people_of("eval", eval_people, seed)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.") as scratch:
-        draft = Path(scratch) / "faces"
-        photos = [*_write_train(draft / "train", train), *_write_eval(draft / "eval", evaluation, seed)]
-        _draw_all(photos, seed, size)
-        _publish(draft, root)
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.") as scratch:
+            draft = Path(scratch) / "faces"
+            photos = [*_write_train(draft / "train", train), *_write_eval(draft / "eval", evaluation, seed)]
+            _draw_all(photos, seed, size)
+            _publish(draft, root)
+    except OSError as error:
+        raise ResourceError("cannot write the faces", where=str(root), got=error.strerror or str(error)) from None
     return FacesSummary(root, tuple(train), tuple(evaluation))
 
 

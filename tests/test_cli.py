@@ -1,0 +1,194 @@
+"""The command line: its surface, its messages and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from maskcls import __version__, cli
+from maskcls.errors import DataError, Exit
+
+SURFACE = {
+    "train": {"data", "overrides", "config", "run", "folds", "dry_run"},
+    "resume": {"run", "folds"},
+    "predict": {"run", "data", "overrides", "output", "tta", "force"},
+    "evaluate": {"submission", "answers", "json"},
+    "demo": {"directory"},
+    "data make": {"directory", "people", "seed", "eval_people"},
+    "data check": {"data", "overrides", "config"},
+}
+
+
+def commands() -> dict[str, set[str]]:
+    group = typer.main.get_command(cli.app)
+    found: dict[str, set[str]] = {}
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        for path, leaf in {f"{name} {k}": v for k, v in getattr(command, "commands", {}).items()}.items() or [
+            (name, command)
+        ]:
+            found[path] = {parameter.name for parameter in leaf.params if parameter.name != "help"}
+    return found
+
+
+def test_the_verbs_and_options_are_the_written_ones() -> None:
+    assert commands() == SURFACE
+    assert len(SURFACE) == 7
+
+
+@pytest.mark.parametrize("verb", [[], *[name.split() for name in SURFACE]], ids=lambda v: " ".join(v) or "maskcls")
+def test_help_shows_an_example(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_app([*verb, "--help"]) == Exit.OK
+    assert f"maskcls {' '.join(verb)}".strip() in capsys.readouterr().out.replace("Usage: maskcls", "")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from maskcls import cli; cli.run_app(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.split())
+    heavy = {"torch", "timm", "numpy", "pandas", "sklearn", "scipy", "cv2", "albumentations", "pydantic", "PIL"}
+    assert "typer" in loaded
+    assert loaded.isdisjoint(heavy), loaded & heavy
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_app(["--version"]) == Exit.OK
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["tarin"], Exit.USAGE, "Did you mean 'train'?"),
+        (["train"], Exit.USAGE, "DATA"),
+        (["train", "x", "--fold", "0"], Exit.USAGE, "--folds"),
+        (["train", "x", "optim.lr"], Exit.USAGE, "dotted.key=value"),
+        (["train", "x", "optim.lrr=1"], Exit.CONFIG, "did you mean 'lr'?"),
+        (["train", "x", "--config", "mutli"], Exit.CONFIG, "did you mean 'multi'?"),
+        (["train", "x", "--config", "absent.yaml"], Exit.CONFIG, "absent.yaml"),
+        (["train", "absent"], Exit.DATA, "there is no such data"),
+        (["train", "absent", "--folds", "0,9"], Exit.USAGE, "numbers from 0 to 4"),
+        (["resume", "absent"], Exit.RESULT, "this is not a run"),
+        (["predict", "absent", "--data", "x"], Exit.RESULT, "this is not a run"),
+        (["predict", "absent", "--data", "x", "--tta", "none", "predict.views=none"], Exit.USAGE, "same thing"),
+        (["evaluate", "absent.csv", "--answers", "x.csv"], Exit.DATA, "absent.csv"),
+        (["data", "make", "x", "--people", "0"], Exit.USAGE, "people"),
+        (["data", "check", "absent"], Exit.DATA, "there is no such data"),
+        (["demo", "a.txt"], Exit.RESOURCE, "a.txt"),
+    ],
+)
+def test_a_fault_is_one_message_and_a_code(
+    arguments: list[str],
+    code: Exit,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("a file where a folder should be")
+    assert cli.run_app(arguments) == code
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+    if code != Exit.USAGE or error.startswith("error["):
+        assert error.startswith(f"error[{code.name.lower()}]")
+        assert len(error.splitlines()) <= 6
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_long_list_of_offenders_is_kept_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"photo {i}" for i in range(25)]
+
+    def fail(*_: object) -> int:
+        raise DataError("bad photos", offenders=names)
+
+    monkeypatch.setattr(cli, "_exit_code", fail)
+    assert cli.run_app([]) == Exit.DATA
+    error = capsys.readouterr().err
+    assert "photo 9" in error
+    assert "photo 10" not in error
+    kept = Path(re.findall(r"all 25: (\S+)", error)[0])
+    assert kept.read_text().splitlines() == names
+    kept.unlink()
+
+
+def test_a_bug_is_said_to_be_one_and_its_traceback_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError("a bug to be seen")
+
+    monkeypatch.setattr(cli, "_exit_code", fail)
+    monkeypatch.delenv("MASKCLS_DEBUG", raising=False)
+    assert cli.run_app([]) == Exit.INTERNAL
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    kept = Path(re.findall(r"where: (\S+)", error)[0])
+    assert "a bug to be seen" in kept.read_text()
+    kept.unlink()
+    monkeypatch.setenv("MASKCLS_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.run_app([])
+
+
+def test_other_processes_say_who_they_are(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert cli.run_app(["resume", "absent"]) == Exit.RESULT
+    assert all(line.startswith("[process 1] ") for line in capsys.readouterr().err.splitlines())
+
+
+def test_faces_are_made_checked_and_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    faces = tmp_path / "faces"
+    assert cli.run_app(["data", "make", str(faces), "--people", "6", "--eval-people", "2", "--seed", "3"]) == Exit.OK
+    assert "42 photos of 6 people" in capsys.readouterr().out
+    assert cli.run_app(["data", "check", str(faces)]) == Exit.OK
+    assert "train: 42 photos of 6 people, all readable\neval: 14 photos, all readable" in capsys.readouterr().out
+    answers = str(faces / "eval" / "answers.csv")
+    assert cli.run_app(["evaluate", answers, "--answers", answers, "--json"]) == Exit.OK
+    scores = json.loads(capsys.readouterr().out)
+    assert (scores["macro_f1"], scores["accuracy"], scores["rows"]) == (1.0, 1.0, 14)
+
+
+def test_data_make_hands_on_its_seed(tmp_path: Path) -> None:
+    tables = []
+    for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
+        arguments = ["data", "make", str(tmp_path / name), "--people", "2", "--eval-people", "1", "--seed", seed]
+        assert cli.run_app(arguments) == Exit.OK
+        tables.append((tmp_path / name / "train" / "train.csv").read_bytes())
+        tables[-1] += (tmp_path / name / "eval" / "info.csv").read_bytes()
+    assert tables[0] == tables[1] != tables[2]
+
+
+def test_data_check_reads_the_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rows.csv").write_text("path,group,mask,gender,age\n")
+    assert cli.run_app(["data", "check", str(tmp_path / "rows.csv")]) == Exit.DATA
+    assert "the contest's format needs a folder" in capsys.readouterr().err
+    assert cli.run_app(["data", "check", str(tmp_path / "rows.csv"), "data.format=table"]) == Exit.DATA
+    assert "rows.csv" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("ImageID,ans\n" + "".join(f"{i}.jpg,{i % 18}\n" for i in range(200)))
+    command = f"{sys.executable} -m maskcls evaluate a.csv --answers a.csv; echo code $? >&2"
+    script = f"({command}) | (exec <&-; sleep 3)"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.stderr == "code 141\n"
+
+
+@pytest.mark.slow
+def test_the_demo_goes_the_whole_way_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2):
+        assert cli.run_app(["demo", str(tmp_path)]) == Exit.OK
+        out = capsys.readouterr().out
+        assert (tmp_path / f"demo-{number}.csv").exists()
+        assert (tmp_path / "runs" / f"demo-{number}" / "summary.json").exists()
+        assert float(re.findall(r"macro-F1 (0\.\d+) on people", out)[0]) > 0.2  # guessing gives 0.06
