@@ -22,7 +22,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
-TAKEN_NAMES = ("joint", "id", "path", "person", "age_years", "group", "split", "source", "weight", "fold")
+TAKEN_NAMES = (
+    *("joint", "id", "path", "person", "age_years", "group", "split", "source", "weight", "fold", "ans"),
+    "training",  # torch keeps this name to itself in every module
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Kept = Annotated[float, Field(gt=0, le=1)]
