@@ -16,7 +16,7 @@ import pytest
 from maskcls.data import faces
 from maskcls.data.drawing import MASK_KINDS, Look, Pixels, draw_photo
 from maskcls.data.faces import FacesSummary, Person, cells, look_of, make_faces, people_of
-from maskcls.errors import BusyError, UsageError
+from maskcls.errors import BusyError, ResourceError, UsageError
 
 SIZE = (64, 48)
 STEMS = {"mask1", "mask2", "mask3", "mask4", "mask5", "incorrect_mask", "normal"}
@@ -222,7 +222,7 @@ def test_a_failure_midway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     root = tmp_path / "set"
     if existing:
         root.mkdir()
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(ResourceError, match="no space left"):
         make_faces(root, people=1, seed=0, size=SIZE)
     assert len(drawn) == 3
     assert [path.name for path in tmp_path.iterdir()] == (["set"] if existing else [])
