@@ -88,9 +88,9 @@ class Reporter:
         self.printed = time.monotonic()
         tasks = " ".join(f"{k} {_score(v, 3)}" for k, v in result.val.items() if k not in ("macro_f1", "loss"))
         self.note(
-            f"{self.title} epoch {result.epoch + 1}/{self.epochs}: loss {result.train['loss']:.4f}, "
-            f"val macro-F1 {_score(result.val['macro_f1'], 4)} ({tasks}), {result.images_per_second:.0f} img/s, "
-            f"{result.seconds:.1f} s{' *' if result.is_best else ''}"
+            f"{self.title} epoch {result.epoch + 1}/{self.epochs}: loss {result.train['loss']:.3f} "
+            f"macro-F1 {_score(result.val['macro_f1'], 4)} ({tasks}) {result.images_per_second:.0f} img/s "
+            f"{result.seconds:.0f} s{' *' if result.is_best else ''}"
         )
         self.skip(1)
         if self.bars and self.part is not None and self.total is not None:
