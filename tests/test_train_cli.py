@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from tiny import hashes, log_lines, outcome, resume, train
 
 from maskcls import config
+from maskcls.commands.train import with_absolute_paths
 from maskcls.data.faces import make_faces
 from maskcls.results.predictions import Predictions
 
@@ -358,3 +359,25 @@ def test_divergence_ends_with_8_and_keeps_the_last_good_epoch(
     assert resume(run) == 0
     assert train(drawn, tmp_path / "calm", "--folds", "0") == 0
     assert outcome(run) == outcome(tmp_path / "calm")
+
+
+def test_a_run_names_its_files_absolutely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run must be resumable from any folder, a task's own weights included."""
+    monkeypatch.chdir(tmp_path)
+    cfg, _ = config.load(
+        None,
+        [
+            "model.heads=separate",
+            "model.weights=a.pt",
+            "data.fixes=f.csv",
+            "separate.age.model.weights=b.pt",
+            "separate={mask: {train: {epochs: 2}}}",
+        ],
+    )
+    absolute = with_absolute_paths(cfg)
+    assert (absolute.model.weights, absolute.data.fixes) == (str(tmp_path / "a.pt"), str(tmp_path / "f.csv"))
+    found = config.members(absolute)
+    assert [found[name].model.weights for name in ("mask", "gender", "age")] == [
+        str(tmp_path / name) for name in ("a.pt", "a.pt", "b.pt")
+    ]
+    assert (found["mask"].train.epochs, found["age"].train.epochs) == (2, cfg.train.epochs)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from maskcls import rundir
+from maskcls import config, rundir
 from maskcls.commands.assemble import assemble
 from maskcls.commands.experiment import (
     Experiment,
@@ -100,7 +100,13 @@ def with_absolute_paths(cfg: Config) -> Config:
         model = model.model_copy(update={"weights": str(Path(model.weights).resolve())})
     if data.fixes:
         data = data.model_copy(update={"fixes": str(Path(data.fixes).resolve())})
-    return cfg.model_copy(update={"model": model, "data": data})
+    separate = {task: _absolute_weights(config.flatten(changes)) for task, changes in cfg.separate.items()}
+    return cfg.model_copy(update={"model": model, "data": data, "separate": separate})
+
+
+def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:
+    weights = changes.get("model.weights")
+    return changes | ({"model.weights": str(Path(weights).resolve())} if weights else {})
 
 
 def check_experiment(experiment: Experiment, report: Reporter, *, main: bool) -> None:
