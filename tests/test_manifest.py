@@ -32,9 +32,9 @@ def test_columns_and_their_types() -> None:
         "id": "str",
         "path": "str",
         "person": "str",
-        "mask": "Int8",
-        "gender": "Int8",
-        "age": "Int8",
+        "mask": "Int16",
+        "gender": "Int16",
+        "age": "Int16",
         "age_value": "Int16",
         "split": "str",
         "source": "str",
@@ -112,8 +112,8 @@ def faults(**cells: object) -> tuple[str, ...]:
         ({"id": ["", "x", "y"]}, "row '': the id is empty"),
         ({"path": ["a", "../b", "c"]}, "row '00123': the path is not safe"),
         ({"path": ["/a", "b", "c"]}, "row 'NA': the path is not safe"),
-        ({"mask": pd.array([0, 3, None], "Int8")}, "row '00123': the label mask lies outside its classes"),
-        ({"gender": pd.array([-1, 0, 1], "Int8")}, "row 'NA': the label gender lies outside its classes"),
+        ({"mask": pd.array([0, 3, None], "Int16")}, "row '00123': the label mask lies outside its classes"),
+        ({"gender": pd.array([-1, 0, 1], "Int16")}, "row 'NA': the label gender lies outside its classes"),
         ({"age_value": pd.array([30, None, None], "Int16")}, "row 'NA': age_value lies in another class than age says"),
         ({"split": ["train", "test", "eval"]}, "row '00123': the split is not one of train, eval"),
         ({"source": ["real", "", "real"]}, "row '00123': the source is empty"),
@@ -126,7 +126,7 @@ def test_each_fault_names_its_row(cells: dict[str, object], offender: str) -> No
 
 
 def test_all_faults_are_reported_at_once() -> None:
-    got = faults(id=["a", "a", "b"], weight=[1.0, 1.0, np.inf], mask=pd.array([9, 0, 0], "Int8"))
+    got = faults(id=["a", "a", "b"], weight=[1.0, 1.0, np.inf], mask=pd.array([9, 0, 0], "Int16"))
     assert got == (
         "row 'a': the id stands more than once",
         "row 'a': the id stands more than once",
@@ -151,7 +151,7 @@ def test_a_class_without_its_number_is_allowed() -> None:
     [
         ("mask", "-1"),
         ("mask", "1.0"),
-        ("mask", "128"),
+        ("mask", "32768"),
         ("age_value", "32768"),
         ("weight", ""),
         ("weight", "inf"),
@@ -218,3 +218,9 @@ def test_a_column_lists_every_wrong_cell_with_its_line() -> None:
 
 def test_absent_classes_are_named() -> None:
     assert manifest.absent_classes(small(), CONTEST) == ["mask=incorrect", "gender=male", "age=30-59", "age=>=60"]
+
+
+def test_a_task_may_have_many_classes() -> None:
+    space = LabelSpace((Task("breed", tuple(f"b{i}" for i in range(300))),))
+    frame = manifest.build(["a", "b"], ["a.png", "b.png"], space, labels={"breed": np.array([299, 127])})
+    assert manifest.labels(frame, space)["breed"].tolist() == [299, 127]

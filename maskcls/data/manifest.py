@@ -4,7 +4,7 @@ Columns, in this order:
 id      text, unique; names the row in every later file.
 path    text, relative to the image root, parts joined by `/`.
 person  text, the group that never crosses a fold; "" when unknown (rows to predict).
-<task>  Int8 class index for each task, NA = unknown; a task with bins is followed by
+<task>  Int16 class index for each task, NA = unknown; a task with bins is followed by
         <task>_value, Int16, the whole number itself (age in years), NA = unknown.
 split   "train" or "eval".
 source  where the labels come from: "real" for a data set's own.
@@ -34,7 +34,6 @@ MAX_AGE_YEARS = 120
 MAX_VALUE = 32767
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,4}")
 _CELLS = {
-    "Int8": r"|0|[1-9][0-9]?|1[01][0-9]|12[0-7]",
     "Int16": r"|0|[1-9][0-9]{0,3}|[12][0-9]{4}|3[01][0-9]{3}|32[0-6][0-9]{2}|327[0-5][0-9]|3276[0-7]",
     "float64": r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?",
 }
@@ -202,7 +201,7 @@ def _label_masks(frame: pd.DataFrame, task: Task) -> dict[str, pd.Series]:
 
 def _kinds(space: LabelSpace) -> dict[str, str]:
     """Return the dtype of each column, in the columns' order."""
-    tasks = {task.name: "Int8" for task in space.tasks}
+    tasks = {task.name: "Int16" for task in space.tasks}
     values = {value_column(task): "Int16" for task in space.tasks if task.bins}
     return {name: (tasks | values | {"weight": "float64"}).get(name, "str") for name in columns(space)}
 
