@@ -91,13 +91,16 @@ def train(
     from maskcls.commands.progress import Reporter, main_process
     from maskcls.commands.train import train as work
 
-    with Reporter(quiet=not main_process()) as report, resumable(folder.path):
+    with resumable(folder.path), Reporter(quiet=not main_process()) as report:
         summary = work(data, cfg, folder, folds=folds, report=report)
     finished(folder.path, summary)
 
 
 @app.command()
-def resume(run: RunPath, folds: Folds = None) -> None:
+def resume(
+    run: RunPath,
+    folds: Annotated[str | None, typer.Option(help="further folds to train, such as 3,4", show_default=False)] = None,
+) -> None:
     """Continue an unfinished run from its last epoch; finished folds are kept.
 
     \b
@@ -108,7 +111,7 @@ def resume(run: RunPath, folds: Folds = None) -> None:
     from maskcls.commands.resume import resume as work
     from maskcls.rundir import RunDir
 
-    with Reporter(quiet=not main_process()) as report, resumable(run):
+    with resumable(run), Reporter(quiet=not main_process()) as report:
         summary = work(RunDir(run), folds=folds, report=report)
     finished(run, summary)
 
@@ -142,7 +145,7 @@ def predict(
     with Reporter(quiet=not main_process()) as report:
         written = work(RunDir(run), data, output, overrides=given, force=force, report=report)
     if written:
-        typer.echo(f"{output}  {written.rows} rows\n{written.sidecar}  where they come from")
+        typer.echo(f"{output}  {written.rows} rows\n{output.with_suffix('.json')}  where they come from")
 
 
 @app.command()

@@ -24,6 +24,7 @@ T = TypeVar("T")
 MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
 TAKEN_NAMES = (
     *("joint", "id", "path", "person", "age_years", "group", "split", "source", "weight", "fold", "ans"),
+    *("macro_f1", "loss"),  # the scores every epoch is logged with
     "training",  # torch keeps this name to itself in every module
 )
 

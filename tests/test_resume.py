@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
+import torch
 from tiny import RECIPE, hashes, log_lines, outcome, resume, train
 
 from maskcls import rundir
@@ -384,3 +386,16 @@ def test_another_machine_is_told(moments: Moments, tmp_path: Path, capsys: pytes
     assert len(told) == 2
     assert any("timm: 0.1 -> " in line for line in told)
     assert any("threads: 64 -> 1" in line for line in told)
+
+
+def test_other_starting_weights_are_refused(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Folds that begin from different weights are not one experiment."""
+    start, run = tmp_path / "start.pt", tmp_path / "run"
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        torch.save(timm.create_model("test_efficientnet", num_classes=0).state_dict(), start)
+        if seed == 0:
+            assert train(drawn, run, "--folds", "0", f"model.weights={start}", "train.epochs=1") == 0
+    capsys.readouterr()
+    assert resume(run, "--folds", "1") == 5
+    assert "starting weights" in capsys.readouterr().err

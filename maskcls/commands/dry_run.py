@@ -14,7 +14,7 @@ from rich.table import Table
 from maskcls import config
 from maskcls.commands.check import class_table
 from maskcls.commands.experiment import Experiment, Member, read_experiment, wanted_folds
-from maskcls.commands.progress import Reporter
+from maskcls.commands.progress import Reporter, main_process
 from maskcls.commands.train import check_experiment, fresh_network, refuse_existing
 from maskcls.config import Config
 from maskcls.data import folds as folding
@@ -31,13 +31,13 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
     wanted = wanted_folds(folds, cfg.folds.k)
     refuse_existing(run)
     experiment = read_experiment(cfg, data, run)
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=not main_process())
     console.print(_settings(cfg, origins))
     console.print(class_table(experiment.manifest, cfg.space))
     console.print()
     console.print(fold_table(experiment))
     accelerator = start(cfg.device)
-    with Reporter() as report:
+    with Reporter(quiet=not main_process()) as report:
         check_experiment(experiment, report, main=True)
         seconds, size = 0.0, 0
         for member in experiment.members:

@@ -124,7 +124,14 @@ def write_identity(experiment: Experiment, folds: Sequence[int], environment: di
     rundir.commit(run.manifest, tables.to_csv(experiment.manifest))
     rundir.commit(run.folds, folding.to_csv(experiment.folds))
     identity = {"data": str(experiment.data), "folds": list(folds), "hashes": identity_hashes(run)}
+    identity["weights"] = weights_hashes(experiment)
     rundir.commit_json(run.env, identity | environment)
+
+
+def weights_hashes(experiment: Experiment) -> dict[str, str]:
+    """Return the hash of the file each member's trunk begins from; members that begin without one are left out."""
+    files = {member.name: member.cfg.model.weights for member in experiment.members}
+    return {name: rundir.file_sha256(Path(file)) for name, file in files.items() if file}
 
 
 def identity_hashes(run: RunDir) -> dict[str, str]:

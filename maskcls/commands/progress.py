@@ -94,7 +94,10 @@ class Reporter:
         )
         self.skip(1)
         if self.bars and self.part is not None and self.total is not None:
-            self.bars.update(self.part, completed=1)
+            title = f"{self.title} epoch {result.epoch + 1}/{self.epochs}"
+            speed = f"{result.images_per_second:.0f} img/s"
+            loss = f"loss {result.train['loss']:.3f}"
+            self.bars.update(self.part, description=title, completed=1, speed=speed, score=loss)
             self.bars.update(self.total, score=f"macro-F1 {_score(result.val['macro_f1'], 4)}")
 
     def images(self, what: str, done: int, of: int) -> None:

@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from maskcls import rundir
-from maskcls.commands.experiment import Experiment, check_data_unchanged, environment, open_experiment, wanted_folds
+from maskcls.commands.experiment import (
+    Experiment,
+    check_data_unchanged,
+    environment,
+    open_experiment,
+    wanted_folds,
+    weights_hashes,
+)
 from maskcls.commands.progress import Reporter, main_process
 from maskcls.commands.train import check_experiment, device_of, train_folds
 from maskcls.engine.device import start
 from maskcls.engine.processes import losing_others
+from maskcls.errors import WeightsError
 from maskcls.rundir import RunDir
 
 
@@ -29,6 +37,12 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any
     accelerator = start(experiment.cfg.device)
     check_data_unchanged(experiment)
     check_experiment(experiment, report, main=accelerator.is_main_process)
+    if weights_hashes(experiment) != env["weights"]:
+        raise WeightsError(
+            "the starting weights are not the ones this run began with",
+            where="model.weights",
+            fix="restore the file, or train a new run",
+        )
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)

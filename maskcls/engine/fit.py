@@ -26,7 +26,7 @@ from maskcls.data.dataset import Key, Photos, batches, loader
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.device import normalise, place, worker_count
 from maskcls.engine.infer import Prob, Speaker, infer
-from maskcls.errors import DivergedError
+from maskcls.errors import DivergedError, ResultError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.nn.losses import one_hot, weighted_terms
 from maskcls.nn.network import JOINT, Network
@@ -204,16 +204,24 @@ def validate(session: Session, rows: FoldRows, cfg: Config, workers: int) -> tup
     """Score the judged network on the fold's validation rows; returns scores by name and probabilities (n, J)."""
     _agree_on_buffers(session)
     speaker = Speaker(session.judged, session.space, rows.photos.specs[0])
-    (prob,) = infer(
-        [speaker],
-        rows.photos,
-        rows.valid,
-        accelerator=session.accelerator,
-        views=cfg.predict.views,
-        batch_size=cfg.predict.batch_size,
-        workers=workers,
-        channels_last=cfg.device.channels_last,
-    )
+    try:
+        (prob,) = infer(
+            [speaker],
+            rows.photos,
+            rows.valid,
+            accelerator=session.accelerator,
+            views=cfg.predict.views,
+            batch_size=cfg.predict.batch_size,
+            workers=workers,
+            channels_last=cfg.device.channels_last,
+        )
+    except ResultError as error:
+        raise DivergedError(
+            f"training diverged: {error.what}",
+            where=f"validation of epoch {session.epoch + 1}",
+            got=error.got,
+            fix="lower optim.lr, or set optim.clip_norm; the last saved epoch is unchanged",
+        ) from None
     truth = {name: rows.labels[name][rows.valid] for name in session.space.names}
     return flat_scores(score(prob, truth, session.space), prob, truth, session.space), prob
 
