@@ -26,17 +26,20 @@ def check(data: Path, cfg: Config) -> None:
     root = image_root(data, cfg.data.format)
     paths = [path for frame in frames.values() for path in frame["path"].tolist()]
     with Reporter() as report:
-        check_images(
-            root,
-            paths,
-            threads=worker_count(cfg.device, on_cpu=False) + 1,
-            on_progress=lambda done: report.images("checking photos", done, len(paths)),
-        )
+        check_photos(root, paths, cfg, report)
     console = Console(highlight=False)
     console.print(class_table(frames["train"], cfg.space))
     for name, frame in frames.items():
         people = frame["person"].nunique() if name == "train" else None
         console.print(f"{name}: {len(frame)} photos" + (f" of {people} people" if people else "") + ", all readable")
+
+
+def check_photos(root: Path, paths: list[str], cfg: Config, report: Reporter) -> None:
+    """Decode every photo once, showing progress; raises one DataError that lists all that cannot be read."""
+    threads = worker_count(cfg.device, on_cpu=False) + 1
+    check_images(
+        root, paths, threads=threads, on_progress=lambda done: report.images("checking photos", done, len(paths))
+    )
 
 
 def class_table(frame: pd.DataFrame, space: LabelSpace) -> Table:

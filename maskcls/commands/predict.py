@@ -13,12 +13,12 @@ import pandas as pd
 
 import maskcls
 from maskcls import config, rundir
+from maskcls.commands.check import check_photos
 from maskcls.commands.experiment import Experiment, open_experiment
 from maskcls.commands.progress import Reporter
 from maskcls.config import Config
 from maskcls.data import manifest as tables
 from maskcls.data.dataset import Photos
-from maskcls.data.images import check_images
 from maskcls.data.source import image_root, read_unlabelled
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import load_speaker
@@ -60,10 +60,7 @@ def predict(
     accelerator = start(cfg.device)
     if accelerator.is_main_process:
         root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
-        threads = worker_count(cfg.device, on_cpu=False) + 1
-        check_images(
-            root, paths, threads=threads, on_progress=lambda n: report.images("checking photos", n, len(paths))
-        )
+        check_photos(root, paths, cfg, report)
     accelerator.wait_for_everyone()
     report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
     prob = joint_mean(voices, _speak(voices, frame, cfg, data, accelerator, report), cfg.space)

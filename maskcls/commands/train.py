@@ -11,6 +11,7 @@ import torch
 
 from maskcls import config, rundir
 from maskcls.commands.assemble import assemble
+from maskcls.commands.check import check_photos
 from maskcls.commands.experiment import (
     Experiment,
     Member,
@@ -24,7 +25,6 @@ from maskcls.commands.progress import Reporter
 from maskcls.config import Config
 from maskcls.data.batches import epoch_order
 from maskcls.data.dataset import Key
-from maskcls.data.images import check_images
 from maskcls.data.source import image_root
 from maskcls.engine import checkpoint
 from maskcls.engine.device import Accelerator, place, start, worker_count
@@ -118,10 +118,7 @@ def check_experiment(experiment: Experiment, report: Reporter, *, main: bool) ->
         check_joint_labels(experiment, report)
     if main:
         root, paths = image_root(experiment.data, experiment.cfg.data.format), experiment.manifest["path"].tolist()
-        threads = worker_count(experiment.cfg.device, on_cpu=False) + 1
-        check_images(
-            root, paths, threads=threads, on_progress=lambda done: report.images("checking photos", done, len(paths))
-        )
+        check_photos(root, paths, experiment.cfg, report)
 
 
 def check_joint_labels(experiment: Experiment, report: Reporter) -> None:

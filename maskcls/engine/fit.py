@@ -35,6 +35,7 @@ from maskcls.results.metrics import Scores, score
 
 TICK_S = 0.5
 CHECK_STEPS = 20
+PROGRESS = ("step", "epoch", "best_epoch", "best_score", "history")  # of a session, saved as JSON
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,8 @@ def session_state(session: Session) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors |= {f"ema/{k}": v for k, v in session.ema.module.state_dict().items()}
     for index, moments in session.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
-    fields = ("step", "epoch", "best_epoch", "best_score", "history")
     scaler = session.accelerator.scaler
-    progress = {name: getattr(session, name) for name in fields}
+    progress = {name: getattr(session, name) for name in PROGRESS}
     return tensors, progress | {"scaler": scaler.state_dict() if scaler else None}
 
 
@@ -147,7 +147,7 @@ def restore_session(session: Session, tensors: Mapping[str, Tensor], progress: M
     if session.ema is not None:
         session.ema.module.load_state_dict(_part(tensors, "ema/"))
     _restore_moments(session.optimizer, _part(tensors, "optimizer/"))
-    for name in ("step", "epoch", "best_epoch", "best_score", "history"):
+    for name in PROGRESS:
         setattr(session, name, progress[name])
     if session.accelerator.scaler and progress["scaler"]:
         session.accelerator.scaler.load_state_dict(progress["scaler"])
