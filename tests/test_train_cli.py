@@ -299,7 +299,7 @@ def test_a_run_made_by_another_process_meanwhile_is_refused(
     def slow_check(*_: object, **__: object) -> None:
         os.symlink(multi, run)
 
-    monkeypatch.setattr("maskcls.commands.train.check_images", slow_check)
+    monkeypatch.setattr("maskcls.commands.train.check_photos", slow_check)
     before = {name: digest for name, digest in hashes(multi).items() if name != ".lock"}
     assert train(drawn, run) == 7
     assert {name: digest for name, digest in hashes(multi).items() if name != ".lock"} == before
