@@ -10,7 +10,8 @@ import pytest
 import timm
 import torch
 from photos import small_network
-from torch import nn
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, nn
 
 from maskcls.nn.network import Network
 from maskcls.nn.optim import build_ema, build_optimizer, lr_at, set_lr
@@ -130,6 +131,43 @@ def test_steps_equal_torchs_optimizer_on_plain_parameters() -> None:
         torch.testing.assert_close(p, q, msg=name)
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_fused_step_equals_the_plain_one(memory_format: torch.memory_format) -> None:
+    """The gradients are those of a network: fused reads them by address, so their memory format must be right."""
+    torch.manual_seed(0)
+    network = Network(timm.create_model("test_resnet", num_classes=0), 96, {"a": 3}).to(memory_format=memory_format)
+    for head in network.heads.parameters():
+        nn.init.normal_(head)
+    twin = copy.deepcopy(network)
+    optimizer = build_optimizer(network, lr=1e-3, weight_decay=0.3, betas=(0.8, 0.95), head_lr_scale=3.0)
+    same = build_optimizer(twin, lr=1e-3, weight_decay=0.3, betas=(0.8, 0.95), head_lr_scale=3.0).param_groups
+    plain = torch.optim.AdamW([{**group, "fused": False, "foreach": False} for group in same])
+    assert [[g["fused"] for g in o.param_groups] for o in (optimizer, plain)] == [[True] * 4, [False] * 4]
+    for step in range(12):
+        set_lr(optimizer, 1e-3 * (step + 1))
+        set_lr(plain, 1e-3 * (step + 1))
+        optimizer.zero_grad()
+        for _ in range(2):
+            network(torch.randn(4, 3, 32, 32))["a"].square().mean().backward()
+        for p, q in zip(network.parameters(), twin.parameters(), strict=True):
+            q.grad = p.grad.contiguous(memory_format=memory_format) if p.ndim == 4 else p.grad.clone()
+        optimizer.step()
+        plain.step()
+    kernels = [p for p in network.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+    assert len(kernels) > 5
+    assert all(p.is_contiguous(memory_format=memory_format) for p in kernels)
+    for (name, p), q in zip(network.named_parameters(), twin.parameters(), strict=True):
+        # float32 rounding of weights below 4 over 12 steps, each of which moves a weight by up to 0.04
+        torch.testing.assert_close(p, q, atol=1e-6, rtol=1e-6, msg=name)
+
+
+def test_only_what_torch_can_fuse_is_fused() -> None:
+    for dtype, device, fused in (("float32", "cpu", True), ("float64", "cpu", None), ("float32", "meta", None)):
+        network = small_network({"a": 2}).to(device=device, dtype=getattr(torch, dtype))
+        optimizer = build_optimizer(network, lr=0.1, weight_decay=0.1, betas=(0.9, 0.99))
+        assert optimizer.defaults["fused"] is fused
+
+
 # --- the average
 
 
@@ -168,3 +206,107 @@ def test_the_average_is_a_network_of_its_own_in_eval_mode() -> None:
         for p in network.parameters():
             p.add_(1)
     assert all(torch.equal(value, before[key]) for key, value in ema.module.state_dict().items())
+
+
+class Odd(nn.Module):
+    """A trunk with all an average can meet: a shared matrix, a shared layer, and buffers of every sort."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.norm_again = self.norm
+        self.into, self.out_of = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.out_of.weight = self.into.weight
+        self.register_buffer("grid", torch.randn(1, 4, 2, 2))
+        self.register_buffer("fine", torch.randn(5, dtype=torch.float64))
+        self.register_buffer("count", torch.tensor([3, 4]))
+        self.register_buffer("scratch", torch.randn(3), persistent=False)
+        self.register_buffer("nothing", None)
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return every tensor, a shared one under its first name."""
+    return {name: tensor.detach() for name, tensor in [*network.named_parameters(), *network.named_buffers()]}
+
+
+def change(network: nn.Module, rng: torch.Generator) -> None:
+    """Give every tensor new values, as a step would."""
+    for tensor in tensors_of(network).values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.randn(tensor.shape, generator=rng))
+        else:
+            tensor.add_(1)
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit2", "test_efficientnet_evos"])
+def test_the_average_equals_timms(backbone: str) -> None:
+    network = Network(timm.create_model(backbone, num_classes=0), 64, {"a": 3, "b": 2})
+    ours = build_ema(network, decay=0.9, power=0.75)
+    theirs = ModelEmaV3(network, decay=0.9, use_warmup=True, warmup_gamma=1.0, warmup_power=0.75)
+    rng = torch.Generator().manual_seed(0)
+    for step in range(1, 31):  # the warm-up reaches 0.9 at step 22
+        change(network, rng)
+        ours.update(network, step=step)
+        theirs.update(network, step=step)
+        found, want = ours.module.state_dict(), theirs.module.state_dict()
+        assert found.keys() == want.keys() == network.state_dict().keys()
+        for key, value in found.items():
+            # the same sum in float32; values near 1
+            torch.testing.assert_close(value, want[key], atol=1e-6, rtol=0, msg=f"{key} after {step}")
+
+
+def test_a_shared_tensor_is_averaged_once_and_buffers_by_their_kind() -> None:
+    network = Network(Odd(), 4, {"a": 2})
+    ema = build_ema(network, decay=0.5, power=0.75)
+    want = {name: tensor.double().clone() for name, tensor in tensors_of(network).items()}
+    assert len(want) == 1 + 2 + 3 + 2 + 3 + 4  # conv, norm, two layers, a head; statistics, the trunk's own buffers
+    scratch = want["trunk.scratch"]
+    rng = torch.Generator().manual_seed(0)
+    for step in range(1, 5):
+        change(network, rng)
+        ema.update(network, step=step)
+        for name, tensor in tensors_of(network).items():
+            decay = min(0.5, 1 - step**-0.75) if tensor.is_floating_point() else 0.0
+            want[name] = decay * want[name] + (1 - decay) * tensor.double()
+    want["trunk.scratch"] = scratch  # outside the state dict
+    assert ema.module.trunk.out_of.weight is ema.module.trunk.into.weight
+    found = tensors_of(ema.module)
+    assert found.keys() == want.keys()
+    for name, tensor in found.items():
+        # float32 against float64, values near 1
+        torch.testing.assert_close(tensor.double(), want[name], atol=1e-6, rtol=0, msg=name)
+
+
+def test_the_average_follows_networks_that_are_moved_and_loaded() -> None:
+    """A resumed fold loads both; another memory format puts new buffers into the modules."""
+    network = Network(Odd(), 4, {"a": 2})
+    ema = build_ema(network, decay=0.5, power=0.75)
+    other = Network(Odd(), 4, {"a": 2}).state_dict()
+    before = network.trunk.grid
+    for each in (network, ema.module):
+        each.to(memory_format=torch.channels_last)
+        each.load_state_dict(other)
+    assert network.trunk.grid is not before
+    change(network, torch.Generator().manual_seed(0))
+    ema.update(network, step=9)
+    found = ema.module.state_dict()
+    for name, tensor in network.state_dict().items():
+        half = (other[name] + tensor) / 2 if tensor.is_floating_point() else tensor
+        torch.testing.assert_close(found[name], half, msg=name)
+
+
+def test_the_average_takes_no_gradient_and_leaves_the_networks() -> None:
+    network = small_network({"a": 2})
+    ema = build_ema(network, decay=0.9, power=0.75)
+    network(torch.randn(2, 3, 8, 8))["a"].sum().backward()
+    grads = [p.grad.clone() for p in network.parameters()]
+    ema.update(network, step=1)
+    assert not any(p.requires_grad for p in ema.module.parameters())
+    assert all(p.requires_grad and torch.equal(p.grad, g) for p, g in zip(network.parameters(), grads, strict=True))
+
+
+def test_the_average_follows_one_network() -> None:
+    ema = build_ema(small_network({"a": 2}), decay=0.9, power=0.75)
+    with pytest.raises(AssertionError, match="follows one network"):
+        ema.update(small_network({"a": 2}), step=1)

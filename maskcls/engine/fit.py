@@ -17,7 +17,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 from numpy.typing import NDArray
-from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from maskcls.config import Config
@@ -30,7 +29,7 @@ from maskcls.errors import DivergedError, ResultError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.nn.losses import one_hot, weighted_terms
 from maskcls.nn.network import JOINT, Network
-from maskcls.nn.optim import build_ema, build_optimizer, lr_at, set_lr
+from maskcls.nn.optim import Average, build_ema, build_optimizer, lr_at, set_lr
 from maskcls.results.metrics import Scores, score
 
 TICK_S = 0.5
@@ -93,7 +92,7 @@ class Session:
     network: Network
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    ema: ModelEmaV3 | None
+    ema: Average | None
     space: LabelSpace
     accelerator: Accelerator
     step: int = 0
