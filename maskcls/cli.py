@@ -35,6 +35,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
 app.add_typer(data_app, name="data")
+cache_app = typer.Typer(no_args_is_help=True, help="See and clear the cache of decoded photos.")
+data_app.add_typer(cache_app, name="cache")
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="dotted.key=value, such as optim.lr=1e-4", show_default=False)
@@ -212,10 +214,39 @@ def data_check(
     maskcls data check faces
     """
     from maskcls import config as configuration
-    from maskcls.commands.check import check
 
     cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    from maskcls.commands.check import check
+
     check(data, cfg)
+
+
+@cache_app.command("list")
+def cache_list(json: Annotated[bool, typer.Option("--json", help="print one JSON array")] = False) -> None:
+    """List the packs of decoded photos: size, photos, view, last use, and where the photos stood.
+
+    \b
+    maskcls data cache list
+    """
+    from maskcls.commands.cache import show
+
+    show(json=json)
+
+
+@cache_app.command("prune")
+def cache_prune(
+    days: Annotated[float, typer.Option(min=0, help="delete packs not used for this long; 0: all")] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="delete nothing, only say what would go")] = False,
+) -> None:
+    """Delete packs of decoded photos; they are made anew when they are needed.
+
+    \b
+    maskcls data cache prune --days 7 --dry-run
+    maskcls data cache prune --days 0
+    """
+    from maskcls.commands.cache import prune
+
+    prune(days=days, dry_run=dry_run)
 
 
 def finished(run: Path, summary: dict[str, Any]) -> None:

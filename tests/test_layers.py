@@ -1,7 +1,7 @@
 """The house plan, read from the source text: who may import whom, and which heavy packages may be loaded where.
 
     cli -> commands -> {insight, engine} -> {nn, data, results} -> rundir -> config
-    -> {labels, faults, yaml12} -> errors
+    -> {labels, faults, yaml12, machine} -> errors
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -25,6 +25,7 @@ RANK = {
     "labels": 1,
     "faults": 1,
     "yaml12": 1,
+    "machine": 1,
     "config": 2,
     "rundir": 3,
     "nn": 4,
@@ -41,7 +42,7 @@ ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), import
 # (importing module, imported unit) -> why the plan bends here. An entry that matches nothing fails.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
-ARRAYS_ONLY = {"errors", "labels", "faults", "yaml12", "config", "rundir", "results"}
+ARRAYS_ONLY = {"errors", "labels", "faults", "yaml12", "machine", "config", "rundir", "results"}
 DEEP_PACKAGES = {"torch", "torchvision", "timm", "albumentations", "albucore", "cv2"}
 
 # What `maskcls --help` must not wait for: written down in cli.py itself, and through what cli.py imports. numpy is

@@ -13,8 +13,8 @@ from maskcls.config import Config
 from maskcls.data import folds as folding
 from maskcls.data.images import check_images
 from maskcls.data.source import image_root, read_labelled, read_unlabelled
-from maskcls.engine.device import worker_count
 from maskcls.labels import LabelSpace
+from maskcls.machine import reading_threads
 
 
 def check(data: Path, cfg: Config) -> None:
@@ -36,7 +36,7 @@ def check(data: Path, cfg: Config) -> None:
 
 def check_photos(root: Path, paths: list[str], cfg: Config, report: Reporter) -> None:
     """Decode every photo once, showing progress; raises one DataError that lists all that cannot be read."""
-    threads = worker_count(cfg.device, on_cpu=False) + 1
+    threads = reading_threads(cfg.device.workers)
     check_images(
         root, paths, threads=threads, on_progress=lambda done: report.images("checking photos", done, len(paths))
     )

@@ -6,12 +6,14 @@ import math
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from maskcls.engine.fit import EpochResult, Tick
+if TYPE_CHECKING:  # the engine brings torch, and commands that train nothing report too
+    from maskcls.engine.fit import EpochResult, Tick
 
 PLAIN_EVERY_S = 15.0
 

@@ -1,0 +1,20 @@
+"""What this process may use of the machine; nothing here waits for a heavy package."""
+
+from __future__ import annotations
+
+import os
+
+MOST_THREADS = 17
+
+
+def cores() -> int:
+    """Return the number of CPU cores this process may run on, at least 1."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def reading_threads(workers: int | None) -> int:
+    """Return how many threads decode photos when nothing else computes: the loader processes asked for, and this one.
+
+    workers  0 or more; None takes a thread for each core, from 2 to `MOST_THREADS`.
+    """
+    return min(MOST_THREADS, max(2, cores())) if workers is None else workers + 1

@@ -1,0 +1,80 @@
+"""What each light verb loads, read from sys.modules of a process of its own: nobody waits for torch to see a typo.
+
+Only what is loaded is asked, not how long it takes; benchmarks/cli.py measures that.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_cli import SURFACE
+
+DEEP = {"torch", "torchvision", "timm", "accelerate", "albumentations", "albucore", "safetensors"}
+SCIENCE = {"scipy", "sklearn", "cv2", "PIL"}
+TABLES = {"numpy", "pandas", "yaml"}
+# Typer itself loads pydantic to turn words into values, and rich to print help and usage errors.
+TYPERS = {"pydantic", "rich"}
+
+HELP = [[*verb.split(), "--help"] for verb in SURFACE]
+
+# A command line, its exit code, and the packages it must not load.
+LIGHT: list[tuple[list[str], int, set[str]]] = [
+    (["--version"], 0, DEEP | SCIENCE | TABLES | TYPERS),
+    (["--help"], 0, DEEP | SCIENCE | TABLES | {"pydantic"}),
+    (["data", "--help"], 0, DEEP | SCIENCE | TABLES),
+    *((words, 0, DEEP | SCIENCE | TABLES) for words in HELP),
+    (["trian"], 2, DEEP | SCIENCE | TABLES),
+    (["train"], 2, DEEP | SCIENCE | TABLES),
+    (["predict", "run"], 2, DEEP | SCIENCE | TABLES),
+    (["data", "make", "new", "--people", "0"], 2, DEEP | SCIENCE | TABLES),
+    (["train", "faces", "--dry-run", "optim.lr=-1"], 3, DEEP | SCIENCE | {"pandas", "rich"}),
+    (["train", "faces", "--config", "mutli"], 3, DEEP | SCIENCE | {"pandas", "rich"}),
+    (["data", "check", "faces", "optim.rl=1"], 3, DEEP | SCIENCE | {"pandas", "rich"}),
+    (["evaluate", "answers.csv", "--answers", "answers.csv"], 0, DEEP | SCIENCE | {"pandas", "yaml"}),
+    (["evaluate", "answers.csv", "--answers", "answers.csv", "--json"], 0, DEEP | SCIENCE | {"pandas", "yaml", "rich"}),
+    (["data", "make", "new", "--people", "1", "--eval-people", "1"], 0, DEEP | {"scipy", "sklearn", "PIL", "pandas"}),
+    (["data", "check", "faces"], 0, DEEP | {"scipy", "sklearn", "cv2"}),
+    (["data", "check", "nowhere"], 4, DEEP | {"scipy", "sklearn", "cv2"}),
+]
+
+PROBE = """
+import sys
+from maskcls import cli
+code = cli.run_app(sys.argv[1:])
+print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def loaded_by(words: list[str], folder: Path) -> tuple[int, set[str]]:
+    """Run one command line in `folder`; returns its exit code and the top-level packages loaded by then."""
+    done = subprocess.run([sys.executable, "-c", PROBE, *words], capture_output=True, text=True, cwd=folder)
+    return done.returncode, set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, drawn: Path) -> Path:
+    """Return a folder that holds drawn faces and a file of answers."""
+    (tmp_path / "faces").symlink_to(drawn)
+    (tmp_path / "answers.csv").symlink_to(drawn / "eval" / "answers.csv")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("words", "code", "forbidden"), LIGHT, ids=lambda v: " ".join(v) if type(v) is list else None)
+def test_a_light_verb_loads_no_heavy_package(words: list[str], code: int, forbidden: set[str], folder: Path) -> None:
+    got, loaded = loaded_by(words, folder)
+
+    assert (got, loaded & forbidden) == (code, set())
+
+
+def test_the_probe_sees_what_is_loaded(folder: Path) -> None:
+    _, loaded = loaded_by(["data", "check", "faces"], folder)
+
+    assert {"maskcls", "typer", "numpy", "pandas", "PIL", "yaml", "pydantic", "rich"} <= loaded
+
+
+def test_the_help_of_every_verb_is_asked() -> None:
+    assert len(HELP) == len(SURFACE) == 7
