@@ -77,4 +77,4 @@ def test_the_probe_sees_what_is_loaded(folder: Path) -> None:
 
 
 def test_the_help_of_every_verb_is_asked() -> None:
-    assert len(HELP) == len(SURFACE) == 7
+    assert len(HELP) >= 7, HELP
