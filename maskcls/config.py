@@ -63,10 +63,13 @@ class TaskConfig(Section):
 
 
 class DataConfig(Section):
-    """Where labels come from. format: the contest's folders, or a CSV table; fixes: a CSV of label corrections."""
+    """Where labels and photos come from. format: the contest's folders, or a CSV table; fixes: a CSV of label
+    corrections; cache: keep decoded photos on disk: auto = where there is room, on = or fail, off = decode every epoch.
+    """
 
     format: Literal["contest", "table"] = "contest"
     fixes: Annotated[str, Field(min_length=1)] | None = None
+    cache: Literal["auto", "on", "off"] = "auto"
 
 
 class FoldsConfig(Section):
@@ -93,7 +96,8 @@ class ModelConfig(Section):
 class TransformsConfig(Section):
     """What enters the network. crop: centre crop before resizing to `size`, as the shares of height and
     width that are kept.
-    The rest is drawn in training only: shift and scale are shares, rotate degrees, cutout_size a share of each side."""
+    The rest is drawn in training only: shift and scale are shares, rotate degrees, cutout_size a share of each side;
+    gray, clahe, sharpen, blur are probabilities."""
 
     crop: tuple[Kept, Kept] = (1.0, 1.0)
     size: tuple[Pixels, Pixels] = (128, 96)
@@ -107,6 +111,10 @@ class TransformsConfig(Section):
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.2
     cutout: Share = 0.0
     cutout_size: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    gray: Share = 0.0
+    clahe: Share = 0.0
+    sharpen: Share = 0.0
+    blur: Share = 0.0
     mean: tuple[Share, Share, Share] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
 

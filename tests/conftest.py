@@ -70,6 +70,14 @@ def no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests' cached photos out of the user's cache folder; child processes inherit the variable."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MASKCLS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def ordinary_arithmetic() -> Iterator[None]:
     """Give denormal numbers back after a test that trained: training flushes them, and hypothesis wants them."""

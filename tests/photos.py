@@ -29,6 +29,10 @@ PLAIN = ViewSpec(
     contrast=0.0,
     cutout=0.0,
     cutout_size=0.3,
+    gray=0.0,
+    clahe=0.0,
+    sharpen=0.0,
+    blur=0.0,
     mean=(0.5, 0.4, 0.3),
     std=(0.25, 0.2, 0.3),
 )

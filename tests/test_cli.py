@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -22,23 +24,27 @@ SURFACE = {
     "demo": {"directory"},
     "data make": {"directory", "people", "seed", "eval_people"},
     "data check": {"data", "overrides", "config"},
+    "data cache list": {"json"},
+    "data cache prune": {"days", "dry_run"},
 }
 
 
 def commands() -> dict[str, set[str]]:
-    group = typer.main.get_command(cli.app)
-    found: dict[str, set[str]] = {}
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
-        for path, leaf in {f"{name} {k}": v for k, v in getattr(command, "commands", {}).items()}.items() or [
-            (name, command)
-        ]:
-            found[path] = {parameter.name for parameter in leaf.params if parameter.name != "help"}
-    return found
+    return dict(leaves(typer.main.get_command(cli.app), ""))
+
+
+def leaves(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield every verb below a group, by its words, with its parameters."""
+    for name, child in command.commands.items():
+        if hasattr(child, "commands"):
+            yield from leaves(child, f"{path}{name} ")
+        else:
+            yield path + name, {parameter.name for parameter in child.params if parameter.name != "help"}
 
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert commands() == SURFACE
-    assert len(SURFACE) == 7
+    assert len(SURFACE) == 9
 
 
 @pytest.mark.parametrize("verb", [[], *[name.split() for name in SURFACE]], ids=lambda v: " ".join(v) or "maskcls")

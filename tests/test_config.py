@@ -31,12 +31,12 @@ from maskcls.yaml12 import parse_yaml
 
 # The surface: an option that appears, disappears or changes its name fails here.
 FIELDS = {
-    "data": ("format", "fixes"),
+    "data": ("format", "fixes", "cache"),
     "folds": ("k", "holdout", "seed", "stratify"),
     "model": ("heads", "backbone", "pretrained", "weights", "drop", "drop_path"),
     "transforms": (
         *("crop", "size", "hflip", "geometry", "shift", "scale", "rotate_deg", "colour", "brightness", "contrast"),
-        *("cutout", "cutout_size", "mean", "std"),
+        *("cutout", "cutout_size", "gray", "clahe", "sharpen", "blur", "mean", "std"),
     ),
     "optim": ("lr", "head_lr_scale", "weight_decay", "betas", "warmup_epochs", "end_share", "clip_norm"),
     "ema": ("decay", "power"),
@@ -94,6 +94,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "separate": (["{}"], ["null", "3", "[]", "{age: 3}", "{age: null}", "{age: {model.drop: 0}}", "{agee: {}}"]),
     "data.format": (["contest", "table"], ["csv", "Table", "null", "3"]),
     "data.fixes": TEXT_OR_NULL,
+    "data.cache": (["auto", "on", "off"], ["true", "yes", "null"]),
     "folds.k": (["1", "100"], ["0", "101", "5.0", "true", "null"]),
     "folds.holdout": INSIDE,
     "folds.seed": SEED,
@@ -119,6 +120,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "transforms.contrast": BELOW_ONE,
     "transforms.cutout": SHARE,
     "transforms.cutout_size": INSIDE,
+    **dict.fromkeys(("transforms.gray", "transforms.clahe", "transforms.sharpen", "transforms.blur"), SHARE),
     "transforms.mean": (["[0, 1, 0.5]"], ["[0, 1, 1.01]", "[-0.01, 0, 0]", "[0, 0]", "[0, 0, 0, 0]", "0.5", "null"]),
     "transforms.std": (["[1e-9, 1, 9]"], ["[0, 1, 1]", "[1, 1, .inf]", "[1, 1]", "[1, 1, 1, 1]", "1", "null"]),
     "optim.lr": POSITIVE,
@@ -183,7 +185,7 @@ def yaml_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_the_options_are_the_written_ones() -> None:
-    assert len(KEYS) == 49
+    assert len(KEYS) == 54
     assert set(flatten(Config().model_dump(mode="json"))) == KEYS
     assert set(TaskConfig.model_fields) == {"name", "classes", "bins"}
 
@@ -191,7 +193,7 @@ def test_the_options_are_the_written_ones() -> None:
 def test_every_option_has_a_row_in_the_table_of_bounds() -> None:
     assert set(BOUNDS) == KEYS
     assert all(good and bad for good, bad in BOUNDS.values())
-    assert (len(OK), len(BAD)) == (118, 296)
+    assert (len(OK), len(BAD)) == (133, 327)
 
 
 def bounds_of(node: dict[str, Any], root: dict[str, Any], key: str = "") -> Iterator[tuple[str, str, float]]:
@@ -217,7 +219,7 @@ def test_the_table_stands_on_every_bound_of_the_schema() -> None:
         # A bound that belongs to the range is accepted, one that does not is refused.
         assert f"{number:g}" in numbers_in(bad if kind.startswith("exclusive") else good), (key, kind, number)
         seen += 1
-    assert seen == 80
+    assert seen == 88
 
 
 def numbers_in(text: str) -> set[str]:
@@ -564,7 +566,7 @@ def test_settings_that_all_members_share_cannot_be_set_for_one(key: str) -> None
 
 
 def test_the_shared_settings_are_all_there() -> None:
-    assert len(FORBIDDEN) == 17
+    assert len(FORBIDDEN) == 18
     assert {"folds.k", "model.heads", "data.format", "data.fixes", "seed", "tasks", "separate"} <= set(FORBIDDEN)
 
 

@@ -17,8 +17,10 @@ from photos import LIVELY, PLAIN, noise, open_photos, write_photos
 from torch import Tensor
 
 from maskcls.data import dataset
+from maskcls.data.augment import augment, draw
 from maskcls.data.dataset import Key, Photos, batches, loader
-from maskcls.data.transforms import augment, build_augmentation, eval_view
+from maskcls.data.images import read_bytes
+from maskcls.data.transforms import build_pixel_changes, change_pixels, eval_view
 from maskcls.errors import DataError, MaskclsError, ResourceError
 
 # torch warns when a machine has fewer cores than the two workers these tests start.
@@ -65,10 +67,13 @@ def test_the_same_keys_give_the_same_bytes_in_order(tmp_path: Path, names: list[
 def test_a_view_is_the_augmentation_of_the_eval_view_keyed_on_seed_epoch_and_id(
     tmp_path: Path, names: list[str]
 ) -> None:
-    photos = open_photos(tmp_path, names, LIVELY, seed=5)
-    key = int(photos.keys[2])
-    want = augment(eval_view(noise(2), LIVELY), build_augmentation(LIVELY), (5, 3, key))
-    np.testing.assert_array_equal(view_of(photos, 2, 3), want)
+    spec = replace(LIVELY, gray=0.5, sharpen=1.0)
+    photos = open_photos(tmp_path, names, spec, seed=5)
+    changes, key = build_pixel_changes(spec), photos.keys[2:3]
+    assert changes
+    draws = draw(spec, seed=5, epoch_B=np.array([3]), key_B=key)
+    (want,) = augment(eval_view(noise(2), spec)[None], draws, spec.fill)
+    np.testing.assert_array_equal(view_of(photos, 2, 3), change_pixels(want, changes, (5, 3, int(key[0]))))
 
 
 def test_epoch_minus_one_is_the_eval_view(tmp_path: Path, names: list[str]) -> None:
@@ -98,17 +103,14 @@ def test_more_rows_and_another_order_change_no_image(tmp_path: Path, names: list
             np.testing.assert_array_equal(view_of(few, row, epoch), view_of(many, there, epoch))
 
 
-def test_an_image_is_decoded_once_for_all_specs(
-    tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_is_read_once_for_all_specs(tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    original = dataset.read_image
 
-    def counted(path: Path) -> np.ndarray:
+    def counted(path: Path) -> bytes:
         calls.append(path.name)
-        return original(path)
+        return read_bytes(path)
 
-    monkeypatch.setattr(dataset, "read_image", counted)
+    monkeypatch.setattr(dataset, "read_bytes", counted)
     photos = open_photos(tmp_path, names, PLAIN, LIVELY, replace(PLAIN, size=(16, 16)))
     assert [len(batch) for batch in load(photos, PLAN, 0)] == [3] * 4
     assert calls == [f"{key.row}.png" for keys in PLAN for key in keys]
@@ -144,18 +146,18 @@ def test_a_broken_image_arrives_as_the_error_that_names_it(tmp_path: Path, names
     assert "Traceback" not in str(caught.value)
 
 
-def deadly(path: Path) -> np.ndarray:
-    """Stand for read_image; kill the process at 9.png, as the kernel does when memory runs out."""
+def deadly(path: Path) -> bytes:
+    """Stand for read_bytes; kill the process at 9.png, as the kernel does when memory runs out."""
     if path.name == "9.png":
         time.sleep(0.3)  # the photos before it are on their way by then
         os.kill(os.getpid(), signal.SIGKILL)
-    return noise(0)
+    return read_bytes(path)
 
 
 def test_a_killed_worker_is_a_fault_of_the_machine(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset, "read_image", deadly)
+    monkeypatch.setattr(dataset, "read_bytes", deadly)
     with pytest.raises(ResourceError, match="died or fell silent") as caught:
         load(open_photos(tmp_path, names), [[Key(9)]], 1)
     assert "device.workers=0" in str(caught.value.fix)
@@ -165,7 +167,7 @@ def test_a_worker_that_dies_between_two_batches_is_reported_with_the_next(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch would raise its death in the middle of whatever the main process computes at that moment."""
-    monkeypatch.setattr(dataset, "read_image", deadly)
+    monkeypatch.setattr(dataset, "read_bytes", deadly)
     stream = batches(loader(open_photos(tmp_path, names), [[Key(0)], [Key(9)]], workers=1))
     next(stream)
     finish = time.monotonic() + 1
@@ -186,7 +188,7 @@ def test_a_worker_told_to_end_goes_quietly(tmp_path: Path, names: list[str]) -> 
     assert worker.exitcode == 0
 
 
-def buggy(path: Path) -> np.ndarray:
+def buggy(path: Path) -> bytes:
     raise RuntimeError("a bug of ours")
 
 
@@ -194,7 +196,7 @@ def buggy(path: Path) -> np.ndarray:
 def test_a_bug_in_a_worker_is_not_blamed_on_the_machine(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(dataset, "read_image", buggy)
+    monkeypatch.setattr(dataset, "read_bytes", buggy)
     with pytest.raises(RuntimeError, match="a bug of ours") as caught:
         load(open_photos(tmp_path, names), [[Key(0)]], workers)
     traceback.clear_frames(caught.value.__traceback__)  # they hold the loader; freed with a cycle, it waits 5 seconds
@@ -203,9 +205,9 @@ def test_a_bug_in_a_worker_is_not_blamed_on_the_machine(
 def test_a_worker_ignores_the_interrupt_its_parent_handles(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(path: Path) -> np.ndarray:
+    def interrupted(path: Path) -> bytes:
         os.kill(os.getpid(), signal.SIGINT)
-        return noise(0)
+        return read_bytes(path)
 
-    monkeypatch.setattr(dataset, "read_image", interrupted)
+    monkeypatch.setattr(dataset, "read_bytes", interrupted)
     assert len(load(open_photos(tmp_path, names), [[Key(0)], [Key(1)]], 1)) == 2

@@ -342,7 +342,7 @@ def test_reading_leaves_no_file_open(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_check_lists_every_unreadable_file(tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "CHECKED_AT_ONCE", 4)
+    monkeypatch.setattr(images, "AT_ONCE", 4)
     names = [f"{i}.png" for i in range(11)]
     for name in names:
         save(tmp_path / name, Image.fromarray(picture()))

@@ -143,13 +143,13 @@ def test_two_networks_with_other_specs_and_classes_share_the_decoding(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    original = dataset.read_image
+    original = dataset.read_bytes
 
-    def counted(path: Path) -> np.ndarray:
+    def counted(path: Path) -> bytes:
         calls.append(path.name)
         return original(path)
 
-    monkeypatch.setattr(dataset, "read_image", counted)
+    monkeypatch.setattr(dataset, "read_bytes", counted)
     speakers = [multi(), joint(), multi()]
     found = run(speakers, tmp_path, names, ROWS, batch_size=4)  # the second batch has a filler
     assert calls == [f"{row}.png" for row in ROWS]

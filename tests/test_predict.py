@@ -16,8 +16,8 @@ from sklearn.metrics import f1_score
 from tiny import experiment, hashes, train
 
 from maskcls.cli import run_app
-from maskcls.data import dataset
-from maskcls.data.images import read_image
+from maskcls.data import dataset, images
+from maskcls.data.images import read_bytes, read_image
 from maskcls.data.transforms import eval_view
 from maskcls.engine.checkpoint import load_speaker
 from maskcls.engine.infer import Speaker
@@ -151,23 +151,30 @@ def test_views_change_the_probabilities(copy: Path, drawn: Path, tmp_path: Path)
     assert views == ["none", "hflip", "none"]
 
 
-def test_every_photo_is_decoded_once(
-    separate: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Six networks, two views and two sizes look at one decoded photo, in batches that do not come out even."""
+def test_every_photo_is_read_once(separate: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six networks, two views and two sizes look at one photo, in batches that do not come out even."""
     copy = tmp_path / "run"
     shutil.copytree(separate, copy)
-    decoded: list[str] = []
-    read = dataset.read_image
+    monkeypatch.setenv("MASKCLS_CACHE", str(tmp_path / "cache"))
+    seen: list[str] = []
 
-    def counted(path: Path) -> Any:
-        decoded.append(path.name)
-        return read(path)
+    def counted(path: Path) -> bytes:
+        seen.append(path.name)
+        return read_bytes(path)
 
-    monkeypatch.setattr(dataset, "read_image", counted)
-    assert predict(copy, drawn, tmp_path / "s.csv", "--tta", "hflip", "predict.batch_size=8") == 0
-    assert sorted(decoded) == sorted(column(drawn / "eval" / "info.csv", "ImageID"))
-    assert len(decoded) == EVAL_PHOTOS
+    monkeypatch.setattr(dataset, "read_bytes", counted)
+    monkeypatch.setattr(images, "read_bytes", counted)
+    words = ("--tta", "hflip", "predict.batch_size=8")
+    assert predict(copy, drawn, tmp_path / "decoded.csv", *words, "data.cache=off") == 0
+    assert sorted(seen) == sorted(column(drawn / "eval" / "info.csv", "ImageID"))
+    assert len(seen) == EVAL_PHOTOS
+    assert not (tmp_path / "cache").exists()
+    decoded = probabilities(copy / "test" / "faces-hflip.npz")
+    for _ in range(2):  # the first fills the cache: once for either size
+        assert predict(copy, drawn, tmp_path / "cached.csv", *words, "--force") == 0
+        np.testing.assert_array_equal(probabilities(copy / "test" / "faces-hflip.npz"), decoded)
+    assert len(seen) == 3 * EVAL_PHOTOS
+    assert (tmp_path / "cached.csv").read_bytes() == (tmp_path / "decoded.csv").read_bytes()
 
 
 def test_the_batch_size_changes_no_label(copy: Path, drawn: Path, tmp_path: Path) -> None:

@@ -233,11 +233,40 @@ def test_one_fold_is_a_hold_out(drawn: Path, tmp_path: Path) -> None:
 # ---- the same bits --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_loader_processes_change_nothing(drawn: Path, multi: Path, tmp_path: Path, workers: int) -> None:
-    """The run they are compared with had none."""
-    assert train(drawn, tmp_path / "run", f"device.workers={workers}") == 0
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("device.workers=1",), marks=pytest.mark.slow),
+        ("device.workers=2",),
+        ("data.cache=off",),
+        ("device.workers=2", "data.cache=off"),
+    ],
+)
+def test_neither_the_cache_nor_loader_processes_change_anything(
+    drawn: Path, multi: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """The run they are compared with had the one and not the other."""
+    assert train(drawn, tmp_path / "run", *words) == 0
     assert outcome(tmp_path / "run") == outcome(multi)
+
+
+def test_without_room_for_the_cache_photos_are_decoded_and_it_is_said(
+    drawn: Path, multi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MASKCLS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("maskcls.data.cache.SPARE_BYTES", 1 << 62)
+    assert train(drawn, tmp_path / "refused", "data.cache=on") == 6
+    assert not (tmp_path / "refused").exists()
+    assert "no room for the cache of photos" in capsys.readouterr().err
+    assert train(drawn, tmp_path / "run") == 0
+    assert "photos are decoded every epoch: no room" in " ".join(capsys.readouterr().err.split())
+    assert outcome(tmp_path / "run") == outcome(multi)
+
+
+def test_a_dry_run_fills_no_cache(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKCLS_CACHE", str(tmp_path / "cache"))
+    assert train(drawn, tmp_path / "run", "--dry-run") == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_seed_decides_the_weights(drawn: Path, multi: Path, tmp_path: Path) -> None:
@@ -296,10 +325,11 @@ def test_a_run_made_by_another_process_meanwhile_is_refused(
     """The folder is looked at again under the lock."""
     run = tmp_path / "run"
 
-    def slow_check(*_: object, **__: object) -> None:
+    def slow_reading(*_: object, **__: object) -> dict[object, object]:
         os.symlink(multi, run)
+        return {}
 
-    monkeypatch.setattr("maskcls.commands.train.check_photos", slow_check)
+    monkeypatch.setattr("maskcls.commands.train.cached_views", slow_reading)
     before = {name: digest for name, digest in hashes(multi).items() if name != ".lock"}
     assert train(drawn, run) == 7
     assert {name: digest for name, digest in hashes(multi).items() if name != ".lock"} == before

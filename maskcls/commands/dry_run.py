@@ -15,7 +15,7 @@ from maskcls import config
 from maskcls.commands.check import class_table
 from maskcls.commands.experiment import Experiment, Member, read_experiment, wanted_folds
 from maskcls.commands.progress import Reporter, main_process
-from maskcls.commands.train import check_experiment, fresh_network, refuse_existing
+from maskcls.commands.train import check_experiment, fresh_network, refuse_existing, with_photos
 from maskcls.config import Config
 from maskcls.data import folds as folding
 from maskcls.engine.device import Accelerator, start
@@ -38,7 +38,8 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
     console.print(fold_table(experiment))
     accelerator = start(cfg.device)
     with Reporter(quiet=not main_process()) as report:
-        check_experiment(experiment, report, main=True)
+        check_experiment(experiment, report)
+        experiment = with_photos(experiment, accelerator, report, build=False)
         seconds, size = 0.0, 0
         for member in experiment.members:
             member_seconds, member_bytes = _probe(experiment, member, accelerator)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 import maskcls
 from maskcls import config, rundir
+from maskcls.commands.photos import Views, open_photos
 from maskcls.config import Config
 from maskcls.data import folds as folding
 from maskcls.data import manifest as tables
-from maskcls.data.dataset import Photos
 from maskcls.data.source import image_root, read_labelled
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
@@ -54,13 +54,14 @@ class Member:
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that training needs, as it stands in the run folder."""
+    """All that training needs, as it stands in the run folder; `views`: the photos' cache, where there is one."""
 
     cfg: Config
     data: Path
     manifest: pd.DataFrame
     folds: pd.DataFrame
     run: RunDir
+    views: Views = field(default_factory=dict)
 
     @cached_property
     def members(self) -> list[Member]:
@@ -77,15 +78,18 @@ class Experiment:
         """Class indices (N,) of every task, -1 where unknown."""
         return tables.labels(self.manifest, self.cfg.space)
 
+    @property
+    def photo_root(self) -> Path:
+        """The folder the manifest's paths are relative to."""
+        return image_root(self.data, self.cfg.data.format)
+
     def fold_dir(self, member: Member, k: int) -> FoldDir:
         """Return the folder of one member on one fold."""
         return self.run.fold(k, member.name)
 
     def rows(self, member: Member, k: int) -> FoldRows:
         """Return the rows member trains on and is judged by on fold k."""
-        root = image_root(self.data, self.cfg.data.format)
-        paths, ids = self.manifest["path"].tolist(), self.manifest["id"].tolist()
-        photos = Photos(root, paths, ids, [view_spec(member.cfg)], seed=self.cfg.seed)
+        photos = open_photos(self.photo_root, self.manifest, [view_spec(member.cfg)], self.views, seed=self.cfg.seed)
         train, valid = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
         return FoldRows(photos, train, valid, self.labels, self.manifest["weight"].to_numpy(np.float32))
 

@@ -15,17 +15,17 @@ import maskcls
 from maskcls import config, rundir
 from maskcls.commands.check import check_photos
 from maskcls.commands.experiment import Experiment, open_experiment
+from maskcls.commands.photos import Views, cached_views, open_photos
 from maskcls.commands.progress import Reporter
 from maskcls.config import Config
 from maskcls.data import manifest as tables
-from maskcls.data.dataset import Photos
 from maskcls.data.source import image_root, read_unlabelled
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import load_speaker
 from maskcls.engine.device import Accelerator, place, start, worker_count
 from maskcls.engine.infer import Speaker, infer
 from maskcls.engine.processes import losing_others
-from maskcls.errors import BusyError, ConfigError, ResultError
+from maskcls.errors import BusyError, ConfigError, DataError, ResultError
 from maskcls.labels import LabelSpace
 from maskcls.results.predictions import Predictions
 from maskcls.results.submission import Written, sidecar_path, write_submission
@@ -48,7 +48,8 @@ def predict(
 ) -> Written | None:
     """Predict the photos with every fold and write the submission; None in processes that do not write.
 
-    overrides may change `predict.*` and `device.*` alone. Raises BusyError when the output exists, unless `force`.
+    overrides may change `predict.*`, `device.*` and `data.cache` alone. Raises BusyError when the output exists,
+    unless `force`.
     """
     sidecar_path(output)  # refuses a name that has none, before any work
     if output.exists() and not force:
@@ -58,12 +59,17 @@ def predict(
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     voices = load_voices(experiment, env["folds"])
     accelerator = start(cfg.device)
-    if accelerator.is_main_process:
-        root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
-        check_photos(root, paths, cfg, report)
-    accelerator.wait_for_everyone()
+    root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
+    specs = [voice.speaker.spec for voice in voices]
+    views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
-    prob = joint_mean(voices, _speak(voices, frame, cfg, data, accelerator, report), cfg.space)
+    try:
+        probs = _speak(voices, frame, cfg, root, views, accelerator, report)
+    except DataError:
+        # Photos were decoded on the way, once; the first bad one ended that, and the message should list them all.
+        check_photos(root, paths, cfg, report)
+        raise
+    prob = joint_mean(voices, probs, cfg.space)
     if not accelerator.is_main_process:
         return None
     lineage = _lineage(experiment, env, voices, frame, data, cfg)
@@ -85,14 +91,14 @@ def predict(
 
 
 def with_overrides(cfg: Config, overrides: list[str]) -> Config:
-    """Return the run's configuration with `predict.*` and `device.*` changed; ConfigError for any other key."""
+    """Return the run's configuration with `predict.*`, `device.*`, `data.cache` changed; ConfigError for other keys."""
     plain = cfg.model_dump(mode="json")
     for key, value in map(config.parse_override, overrides):
-        if key.split(".")[0] not in ("predict", "device"):
+        if key.split(".")[0] not in ("predict", "device") and key != "data.cache":
             raise ConfigError(
                 "this setting belongs to the training of the run",
                 where=key,
-                expected="a key of predict or device",
+                expected="a key of predict or device, or data.cache",
                 fix="train a new run with it",
             )
         for leaf, part in config.flatten({key: value}).items():
@@ -140,12 +146,16 @@ def joint_mean(voices: list[Voice], probs: list[Any], space: LabelSpace) -> Any:
 
 
 def _speak(
-    voices: list[Voice], frame: pd.DataFrame, cfg: Config, data: Path, accelerator: Accelerator, report: Reporter
+    voices: list[Voice],
+    frame: pd.DataFrame,
+    cfg: Config,
+    root: Path,
+    views: Views,
+    accelerator: Accelerator,
+    report: Reporter,
 ) -> list[Any]:
     specs: list[ViewSpec] = list(dict.fromkeys(voice.speaker.spec for voice in voices))
-    photos = Photos(
-        image_root(data, cfg.data.format), frame["path"].tolist(), frame["id"].tolist(), specs, seed=cfg.seed
-    )
+    photos = open_photos(root, frame, specs, views, seed=cfg.seed)
     for voice in voices:
         place(voice.speaker.network, accelerator, channels_last=cfg.device.channels_last)
     done = 0
@@ -162,7 +172,12 @@ def _speak(
         accelerator=accelerator,
         views=cfg.predict.views,
         batch_size=cfg.predict.batch_size,
-        workers=worker_count(cfg.device, on_cpu=accelerator.device.type == "cpu", processes=accelerator.num_processes),
+        workers=worker_count(
+            cfg.device,
+            on_cpu=accelerator.device.type == "cpu",
+            processes=accelerator.num_processes,
+            cached=bool(views),
+        ),
         channels_last=cfg.device.channels_last,
         on_images=count,
     )

@@ -15,7 +15,7 @@ from maskcls.commands.experiment import (
     weights_hashes,
 )
 from maskcls.commands.progress import Reporter, main_process
-from maskcls.commands.train import check_experiment, device_of, train_folds
+from maskcls.commands.train import check_experiment, device_of, train_folds, with_photos
 from maskcls.engine.device import start
 from maskcls.engine.processes import losing_others
 from maskcls.errors import WeightsError
@@ -36,14 +36,14 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any
         return summary if main_process() else {}
     accelerator = start(experiment.cfg.device)
     check_data_unchanged(experiment)
-    check_experiment(experiment, report, main=accelerator.is_main_process)
+    check_experiment(experiment, report)
     if weights_hashes(experiment) != env["weights"]:
         raise WeightsError(
             "the starting weights are not the ones this run began with",
             where="model.weights",
             fix="restore the file, or train a new run",
         )
-    accelerator.wait_for_everyone()
+    experiment = with_photos(experiment, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from maskcls.commands.experiment import (
     environment,
     identity_files,
     read_experiment,
+    view_spec,
     wanted_folds,
     write_identity,
 )
+from maskcls.commands.photos import cached_views
 from maskcls.commands.progress import Reporter
 from maskcls.config import Config
 from maskcls.data.batches import epoch_order
 from maskcls.data.dataset import Key
-from maskcls.data.source import image_root
 from maskcls.engine import checkpoint
 from maskcls.engine.device import Accelerator, place, start, worker_count
 from maskcls.engine.fit import (
@@ -61,8 +63,8 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
     if accelerator.is_main_process:
         refuse_existing(run)
     experiment = read_experiment(with_absolute_paths(cfg), data, run)
-    check_experiment(experiment, report, main=accelerator.is_main_process)
-    accelerator.wait_for_everyone()
+    check_experiment(experiment, report)
+    experiment = with_photos(experiment, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):
@@ -109,16 +111,29 @@ def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:
     return changes | ({"model.weights": str(Path(weights).resolve())} if weights else {})
 
 
-def check_experiment(experiment: Experiment, report: Reporter, *, main: bool) -> None:
-    """Find what would stop the training later: backbones, weights, and every photo that cannot be read."""
+def check_experiment(experiment: Experiment, report: Reporter) -> None:
+    """Find what would stop the training later: backbones, weights, labels nothing can be learnt from."""
     for member in experiment.members:
         check_backbone(member.cfg.model.backbone)
         report.note(f"{member.name or 'network'}: {fresh_network(member, 0, 0)[1]}")
     if experiment.cfg.model.heads == "joint":
         check_joint_labels(experiment, report)
-    if main:
-        root, paths = image_root(experiment.data, experiment.cfg.data.format), experiment.manifest["path"].tolist()
-        check_photos(root, paths, experiment.cfg, report)
+
+
+def with_photos(
+    experiment: Experiment, accelerator: Accelerator, report: Reporter, *, build: bool = True
+) -> Experiment:
+    """Return the experiment with its photos in the cache, or known to be readable; DataError lists those that are not.
+
+    build  False: write no cache, only use one that is there.
+    """
+    root, paths, cfg = experiment.photo_root, experiment.manifest["path"].tolist(), experiment.cfg
+    specs = [view_spec(member.cfg) for member in experiment.members]
+    views = cached_views(root, paths, specs, cfg, accelerator, report, build=build)
+    if not views and accelerator.is_local_main_process:
+        check_photos(root, paths, cfg, report)
+    accelerator.wait_for_everyone()
+    return replace(experiment, views=views)
 
 
 def check_joint_labels(experiment: Experiment, report: Reporter) -> None:
@@ -240,7 +255,12 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
         accelerator=accelerator,
         views=cfg.predict.views,
         batch_size=cfg.predict.batch_size,
-        workers=worker_count(cfg.device, on_cpu=accelerator.device.type == "cpu", processes=accelerator.num_processes),
+        workers=worker_count(
+            cfg.device,
+            on_cpu=accelerator.device.type == "cpu",
+            processes=accelerator.num_processes,
+            cached=bool(rows.photos.cached),
+        ),
         channels_last=cfg.device.channels_last,
     )
     if not accelerator.is_main_process:

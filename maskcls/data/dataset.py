@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from maskcls.data.images import read_image
-from maskcls.data.transforms import ViewSpec, augment, build_augmentation, eval_view
+from maskcls.data.augment import Draws, augment, draw
+from maskcls.data.images import Pixels, decode, read_bytes
+from maskcls.data.transforms import ViewSpec, build_pixel_changes, change_pixels, eval_view
 from maskcls.errors import MaskclsError, ResourceError
 
 TIMEOUT_S = 120
@@ -40,53 +41,89 @@ class Key(NamedTuple):
 class Photos(Dataset[object]):
     """Images of a manifest, by row, as uint8 (H, W, 3), one for each spec.
 
-    root   folder the paths are relative to.
-    paths  (N,) relative paths.
-    ids    (N,) row ids; the randomness of an image is keyed on its id, so adding rows changes no other image.
-    specs  the views wanted; the image is decoded once for all of them.
+    root    folder the paths are relative to.
+    paths   (N,) relative paths.
+    ids     (N,) row ids; the randomness of an image is keyed on its id, so adding rows changes no other image.
+    specs   the views wanted; without a cache the image is read once for all of them.
+    cached  one array (N, H, W, 3) of eval views for each spec, or None: files are decoded.
+    bare    give eval views alone; the device augments them, by `draws`.
     """
 
     def __init__(
-        self, root: Path, paths: Sequence[str], ids: Sequence[str], specs: Sequence[ViewSpec], *, seed: int
+        self,
+        root: Path,
+        paths: Sequence[str],
+        ids: Sequence[str],
+        specs: Sequence[ViewSpec],
+        *,
+        seed: int,
+        cached: Sequence[Pixels] | None = None,
+        bare: bool = False,
     ) -> None:
-        self.root, self.specs, self.seed = root, tuple(specs), seed
+        self.root, self.specs, self.seed, self.cached, self.bare = root, tuple(specs), seed, cached, bare
         # Arrays rather than lists: forked workers would copy a list's memory by touching its reference counts.
-        self.paths: NDArray[np.str_] = np.asarray(paths, dtype=np.str_)
+        self.paths: NDArray[np.str_] = np.asarray([] if cached else paths, dtype=np.str_)
         self.keys = np.array([_image_key(name) for name in ids], dtype=np.uint64)
-        self.augmentations = [build_augmentation(spec) for spec in self.specs]
+        self.changes = [build_pixel_changes(spec) for spec in self.specs]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.keys)
 
-    def __getitem__(self, key: Key) -> list[NDArray[np.uint8]] | MaskclsError:
-        """Return one image per spec; a fault the user can act on is returned, not raised.
+    def __getitem__(self, key: Key) -> list[Pixels] | MaskclsError:
+        """Return one image per spec; a fault the user can act on is returned, not raised."""
+        batch = self.__getitems__([key])
+        return batch if isinstance(batch, MaskclsError) else [images[0] for images in batch]
+
+    def __getitems__(self, keys: Sequence[Key]) -> list[Pixels] | MaskclsError:
+        """Return a batch (B, H, W, 3) per spec; a fault the user can act on is returned, not raised.
 
         A worker's exception would reach the main process as the text of a traceback.
         """
+        rows, epochs = np.array(keys, dtype=np.int64).reshape(-1, 2).T
         try:
-            image = read_image(self.root / str(self.paths[key.row]))
-            return [self._view(image, i, key) for i in range(len(self.specs))]
+            batch = self._eval_views(rows)
         except MaskclsError as error:
             return error
+        if self.bare or (epochs < 0).all():
+            return batch
+        return [self._augmented(images, index, rows, epochs) for index, images in enumerate(batch)]
 
-    def _view(self, image: NDArray[np.uint8], index: int, key: Key) -> NDArray[np.uint8]:
-        small = eval_view(image, self.specs[index])
-        if key.epoch < 0:
-            return small
-        return augment(small, self.augmentations[index], (self.seed, key.epoch, int(self.keys[key.row])))
+    def draws(self, index: int, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Draws:
+        """Return what the images of these rows undergo in these epochs, by the spec of this index."""
+        return draw(self.specs[index], seed=self.seed, epoch_B=epochs, key_B=self.keys[rows])
+
+    def _eval_views(self, rows: NDArray[np.int64]) -> list[Pixels]:
+        if self.cached:
+            return [pixels[rows] for pixels in self.cached]
+        views = [self._decoded(self.root / str(self.paths[row])) for row in rows]
+        return [np.stack(images) for images in zip(*views, strict=True)]
+
+    def _decoded(self, path: Path) -> list[Pixels]:
+        data = read_bytes(path)
+        # A spec's pixels must not depend on which others are wanted, so each decodes at the scale it would alone.
+        scales = {size: decode(data, path, at_least=size) for size in {spec.decode_size for spec in self.specs}}
+        return [eval_view(scales[spec.decode_size], spec) for spec in self.specs]
+
+    def _augmented(self, images: Pixels, index: int, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Pixels:
+        spec, changes = self.specs[index], self.changes[index]
+        images = augment(images, self.draws(index, rows, epochs), spec.fill)
+        if changes:
+            for i in np.flatnonzero(epochs >= 0):
+                images[i] = change_pixels(images[i], changes, (self.seed, int(epochs[i]), int(self.keys[rows[i]])))
+        return images
 
 
 def loader(photos: Photos, plan: Iterable[Sequence[Key]], *, workers: int, pin: bool = False) -> DataLoader[object]:
     """Load the batches in their order, each as a list of uint8 (B, H, W, 3) tensors, one per spec.
 
-    An unreadable image arrives as a MaskclsError in place of its batch; read the loader through `batches`.
+    A fault arrives as a MaskclsError in place of its batch; read the loader through `batches`.
     """
     parallel = {"prefetch_factor": PREFETCH, "timeout": TIMEOUT_S} if workers else {}
     return DataLoader(
         photos,
         batch_sampler=plan,  # type: ignore[arg-type]
         num_workers=workers,
-        collate_fn=_stack,
+        collate_fn=_tensors,
         worker_init_fn=_calm_worker,
         pin_memory=pin,
         # A loader draws a number when it starts: from the global generator, dropout would differ after a resume.
@@ -160,11 +197,8 @@ class _Deaths:
 _deaths = _Deaths()
 
 
-def _stack(samples: Sequence[list[NDArray[np.uint8]] | MaskclsError]) -> list[Tensor] | MaskclsError:
-    for sample in samples:
-        if isinstance(sample, MaskclsError):
-            return sample
-    return [torch.from_numpy(np.stack(images)) for images in zip(*samples, strict=True)]
+def _tensors(batch: list[Pixels] | MaskclsError) -> list[Tensor] | MaskclsError:
+    return batch if isinstance(batch, MaskclsError) else [torch.from_numpy(images) for images in batch]
 
 
 def _calm_worker(_: int) -> None:

@@ -29,28 +29,40 @@ MIN_SIDE = 16
 MAX_ASPECT = 20
 BACKGROUND = 127  # what shows through transparent pixels
 ORIENTATION = 0x0112
-CHECKED_AT_ONCE = 1024
+TURNED = (5, 6, 7, 8)  # orientations that exchange height and width
+AT_ONCE = 1024  # images given to the threads at a time
 
 # Pillow warns about sizes far above our limit before we can look at them. As an error the warning is one more way to
 # refuse the file; as a warning it would stand on the user's screen without a file name.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def read_image(path: Path) -> Pixels:
-    """Decode one photo to RGB, upright: uint8 (H, W, 3), contiguous and writable.
+def read_image(path: Path, *, at_least: tuple[int, int] | None = None) -> Pixels:
+    """Decode one photo: `decode` of `read_bytes`."""
+    return decode(read_bytes(path), path, at_least=at_least)
+
+
+def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None) -> Pixels:
+    """Decode a file's bytes to RGB, upright: uint8 (H, W, 3), contiguous and writable.
 
     The EXIF orientation is applied; grey, palette and CMYK pixels become RGB; transparent ones are laid on grey
     (`BACKGROUND`); 16-bit grey is scaled to 8 bits; of a phone's multi-picture JPEG the first picture counts.
 
-    Raises DataError that names the file and the cause: not a regular file, empty, too large, too small, animated, no
-    image, truncated or damaged.
+    path      named in messages; nothing is read from it.
+    at_least  (height, width) in pixels: a JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size, the smallest that
+              has no side below this. The decoder leaves out the high frequencies, which is several times quicker.
+
+    Raises DataError that names the file and the cause: too large, too small, animated, no image, truncated or damaged.
     """
-    data = _content(path)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_header(path, image)
+            orientation = image.getexif().get(ORIENTATION, 1)
+            if at_least is not None:
+                height, width = at_least[::-1] if orientation in TURNED else at_least
+                image.draft(None, (width, height))
             image.load()
-            return np.ascontiguousarray(_upright(_rgb(image), image.getexif().get(ORIENTATION, 1)))
+            return np.ascontiguousarray(_upright(_rgb(image), orientation))
     except (DataError, MemoryError):
         raise
     except Exception as error:  # damaged files raise anything: OSError, SyntaxError, ValueError, struct.error, …
@@ -60,17 +72,38 @@ def read_image(path: Path) -> Pixels:
 def check_images(
     root: Path, paths: Sequence[str], *, threads: int, on_progress: Callable[[int], None] | None = None
 ) -> None:
-    """Decode every image once and raise one DataError that lists all that cannot be read.
+    """Decode every image once and raise one DataError that lists all that cannot be read; arguments as `each_image`."""
+    each_image(root, paths, lambda row, data: decode(data, root / paths[row]), threads=threads, on_progress=on_progress)
+
+
+def each_image(
+    root: Path,
+    paths: Sequence[str],
+    work: Callable[[int, bytes], object],
+    *,
+    threads: int,
+    on_progress: Callable[[int], None] | None = None,
+) -> None:
+    """Read every file once and call `work(row, bytes)`, on several threads; then raise one DataError for all faults.
 
     paths        relative to root.
+    work         may raise DataError, which is collected; anything else ends the work at once.
     on_progress  called with the number of images done so far.
     """
+
+    def fault(row: int) -> str | None:
+        try:
+            work(row, read_bytes(root / paths[row]))
+        except DataError as error:
+            return f"{paths[row]}: {error.what}" + (f" ({error.got})" if error.got else "")
+        return None
+
     faults: list[str] = []
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(paths), CHECKED_AT_ONCE):
-            block = paths[start : start + CHECKED_AT_ONCE]
-            for done, fault in enumerate(pool.map(lambda path: _fault(root, path), block), start + 1):
-                faults += [fault] if fault else []
+        for start in range(0, len(paths), AT_ONCE):
+            block = range(start, min(start + AT_ONCE, len(paths)))
+            for done, found in enumerate(pool.map(fault, block), start + 1):
+                faults += [found] if found else []
                 if on_progress is not None:
                     on_progress(done)
     if faults:
@@ -78,15 +111,8 @@ def check_images(
         raise DataError("images cannot be read", where=str(root), offenders=faults, fix=fix)
 
 
-def _fault(root: Path, path: str) -> str | None:
-    try:
-        read_image(root / path)
-    except DataError as error:
-        return f"{path}: {error.what}" + (f" ({error.got})" if error.got else "")
-    return None
-
-
-def _content(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Return a regular file's bytes; raises DataError when it cannot be read, is empty or larger than 64 MiB."""
     try:
         # Without O_NONBLOCK, opening a pipe nobody writes to would wait for ever.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

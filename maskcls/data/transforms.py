@@ -1,26 +1,29 @@
-"""The train and eval views of an image, from one spec that is stored with the weights.
+"""The view of an image that enters the network, from one spec that is stored with the weights.
 
-The only importer of albumentations. Both views begin with the same centre crop and resize, so a network sees at
-prediction what it saw in training. H height, W width.
+The only importer of albumentations, which does the rarer changes of pixels; `augment` does the common ones. Train and
+eval views begin with the same centre crop and resize, so a network sees at prediction what it saw in training.
+H height, W width.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# albumentations asks PyPI for newer versions while it is imported; nothing may call home at run time.
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-import albumentations as A
+if TYPE_CHECKING:
+    import albumentations as A
 
 Image = NDArray[np.uint8]
+
+OVERSIZE = 1.5  # a photo is decoded at this multiple of what the crop is resized to, or more
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class ViewSpec:
     geometry    probability of one shift (share of the side), scale (share) and rotation (degrees), drawn together.
     colour      probability of one change of brightness and contrast (shares).
     cutout      probability of one box, `cutout_size` of each side, filled with the mean colour.
+    gray, clahe, sharpen, blur   probabilities of: no colour, local contrast, sharper edges, softer edges.
     mean, std   per channel, RGB in [0, 1]; applied on the device, not here.
     """
 
@@ -48,8 +52,24 @@ class ViewSpec:
     contrast: float
     cutout: float
     cutout_size: float
+    gray: float
+    clahe: float
+    sharpen: float
+    blur: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    @property
+    def fill(self) -> tuple[int, int, int]:
+        """The mean colour, RGB in 0..255."""
+        red, green, blue = (round(255 * m) for m in self.mean)
+        return red, green, blue
+
+    @property
+    def decode_size(self) -> tuple[int, int]:
+        """(height, width) in pixels a photo must at least be decoded at, so that resizing still averages pixels."""
+        height, width = (math.ceil(OVERSIZE * n / share) for n, share in zip(self.size, self.crop, strict=True))
+        return height, width
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -73,42 +93,34 @@ def eval_view(image_HWC: Image, spec: ViewSpec) -> Image:
     return np.asarray(cv2.resize(image_HWC, (width, height), interpolation=interpolation), dtype=np.uint8)
 
 
-def build_augmentation(spec: ViewSpec) -> A.Compose:
-    """Build the random part of the train view; it runs on the output of `eval_view`."""
-    fill = tuple(round(255 * m) for m in spec.mean)
+def build_pixel_changes(spec: ViewSpec) -> A.Compose | None:
+    """Build the changes that albumentations makes, on the output of `augment`; None when the spec asks for none."""
+    if not any((spec.gray, spec.clahe, spec.sharpen, spec.blur)):
+        return None
+    # albumentations asks PyPI for newer versions while it is imported; nothing may call home at run time.
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    import albumentations as A
+
     steps = [
-        A.HorizontalFlip(p=spec.hflip),
-        A.Affine(
-            translate_percent={"x": (-spec.shift, spec.shift), "y": (-spec.shift, spec.shift)},
-            scale=(1 - spec.scale, 1 + spec.scale),
-            rotate=(-spec.rotate_deg, spec.rotate_deg),
-            keep_ratio=True,
-            border_mode=cv2.BORDER_REFLECT_101,
-            p=spec.geometry,
-        ),
-        A.RandomBrightnessContrast(spec.brightness, spec.contrast, p=spec.colour),
-        A.CoarseDropout(
-            num_holes_range=(1, 1),
-            hole_height_range=(spec.cutout_size, spec.cutout_size),
-            hole_width_range=(spec.cutout_size, spec.cutout_size),
-            fill=fill,
-            p=spec.cutout,
-        ),
+        A.ToGray(p=spec.gray),
+        A.CLAHE(clip_limit=(1.0, 4.0), p=spec.clahe),
+        A.Sharpen(p=spec.sharpen),
+        A.GaussianBlur(blur_limit=0, sigma_limit=(0.5, 1.5), p=spec.blur),
     ]
     return A.Compose([step for step in steps if step.p > 0])
 
 
-def augment(image_HWC: Image, augmentation: A.Compose, seed: tuple[int, ...]) -> Image:
-    """Draw one train view of (H, W, 3) uint8; the same image and seed give the same view.
+def change_pixels(image_HWC: Image, changes: A.Compose, seed: tuple[int, ...]) -> Image:
+    """Draw the changes of (H, W, 3) uint8; the same image and seed give the same pixels.
 
     All steps share one generator pair. `Compose.set_random_seed` would hand each step its own generator with the same
     seed, and then steps of equal probability would all fire together or not at all.
     """
     generator = np.random.default_rng(seed)
     shared = random.Random(int(generator.integers(1 << 62)))
-    for step in augmentation.transforms:
+    for step in changes.transforms:
         step.set_random_state(generator, shared)
-    return np.ascontiguousarray(augmentation(image=image_HWC)["image"])
+    return np.ascontiguousarray(changes(image=image_HWC)["image"])
 
 
 def _centre_crop(image_HWC: Image, height_share: float, width_share: float) -> Image:

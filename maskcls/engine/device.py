@@ -35,11 +35,17 @@ def start(device: DeviceConfig) -> Accelerator:
     return Accelerator(cpu=cpu, mixed_precision=ACCELERATE_PRECISION[device.precision])
 
 
-def worker_count(device: DeviceConfig, *, on_cpu: bool, processes: int = 1) -> int:
-    """Return the number of loader processes: as asked, or from the cores this process may use."""
+def worker_count(device: DeviceConfig, *, on_cpu: bool, processes: int = 1, cached: bool = False) -> int:
+    """Return the number of loader processes: as asked, or from the cores this process may use.
+
+    cached  photos come from the cache: cheap enough for a CPU's training process itself, which then has its cores to
+            itself; beside a GPU a few processes keep copies and transfers out of its way.
+    """
     if device.workers is not None:
         return device.workers
     cores = max(1, _cores() // processes)
+    if cached:
+        return 0 if on_cpu else min(4, max(1, cores - 1))
     # A CPU trains on the same cores and decoding is the smaller part; a GPU leaves the cores to the loader.
     return min(4, cores) if on_cpu else min(16, max(1, cores - 1))
 

@@ -175,7 +175,10 @@ def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) 
     Raises DivergedError naming the step when the loss or the gradient is not finite.
     """
     workers = worker_count(
-        cfg.device, on_cpu=session.accelerator.device.type == "cpu", processes=session.accelerator.num_processes
+        cfg.device,
+        on_cpu=session.accelerator.device.type == "cpu",
+        processes=session.accelerator.num_processes,
+        cached=bool(rows.photos.cached),
     )
     plan = _Plan(rows.train, cfg, session)
     heads = head_targets(rows, session)

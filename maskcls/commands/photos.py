@@ -1,0 +1,67 @@
+"""Where a command's photos come from: the cache, filled when need be, or the files themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from maskcls.commands.progress import Reporter
+from maskcls.config import Config
+from maskcls.data.cache import build_pack, open_pack
+from maskcls.data.dataset import Photos
+from maskcls.data.images import Pixels
+from maskcls.data.transforms import ViewSpec
+from maskcls.engine.device import Accelerator, worker_count
+from maskcls.errors import ResourceError
+
+Views = Mapping[ViewSpec, Pixels]
+
+
+def cached_views(
+    root: Path,
+    paths: list[str],
+    specs: Sequence[ViewSpec],
+    cfg: Config,
+    accelerator: Accelerator,
+    report: Reporter,
+    *,
+    build: bool = True,
+) -> Views:
+    """Return the eval views (N, H, W, 3) of every spec from the cache; {} when photos have to be decoded when used.
+
+    One process of each machine fills the cache, and the others wait for it.
+    build  False: use what is there already, and write nothing.
+    Raises DataError that lists all photos that cannot be read; ResourceError when data.cache=on and there is no room.
+    """
+    if cfg.data.cache == "off":
+        return {}
+    if build and accelerator.is_local_main_process:
+        for spec in dict.fromkeys(specs):
+            _build(root, paths, spec, cfg, report)
+    accelerator.wait_for_everyone()
+    found = {spec: open_pack(root, paths, spec) for spec in dict.fromkeys(specs)}
+    views = {spec: pixels for spec, pixels in found.items() if pixels is not None}
+    return views if len(views) == len(found) else {}
+
+
+def _build(root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Reporter) -> None:
+    try:
+        build_pack(
+            root,
+            paths,
+            spec,
+            threads=worker_count(cfg.device, on_cpu=False) + 1,
+            on_progress=lambda done: report.images("reading photos", done, len(paths)),
+        )
+    except ResourceError as error:
+        if cfg.data.cache == "on":
+            raise
+        report.note(f"photos are decoded every epoch: {error.what} ({error.where}: {error.got})")
+
+
+def open_photos(root: Path, frame: pd.DataFrame, specs: Sequence[ViewSpec], views: Views, *, seed: int) -> Photos:
+    """Return the photos of a manifest in every spec, from `cached_views` or, if these are empty, from the files."""
+    cached = [views[spec] for spec in specs] if views else None
+    return Photos(root, frame["path"].tolist(), frame["id"].tolist(), specs, seed=seed, cached=cached)
