@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskcls.data.csvfile import read_csv
+from maskcls.data.csvfile import ROWS_AT_ONCE, read_csv
 from maskcls.errors import DataError
 
 
@@ -59,6 +59,15 @@ def test_all_rows_of_another_length_are_listed_with_their_lines(tmp_path: Path) 
     assert error.offenders == ("line 3: 1 fields", "line 4: 3 fields", "line 5: blank", "line 7: 4 fields")
     assert error.expected is not None
     assert error.expected.startswith("2 fields")
+
+
+def test_a_table_longer_than_a_block_is_read_whole_and_checked_to_its_end(tmp_path: Path) -> None:
+    rows = [f"{i},x{i}" for i in range(2 * ROWS_AT_ONCE + 3)]
+    frame = read_csv(write(tmp_path, "\n".join(["id,x", *rows]) + "\n"), required=["id"])
+    assert frame["x"].tolist() == [f"x{i}" for i in range(8195)]
+    assert frame.index.tolist() == list(range(2, 8197))
+    rows[-2] += ",y"
+    assert refused(write(tmp_path, "\n".join(["id,x", *rows])), "id").offenders == ("line 8195: 3 fields",)
 
 
 def test_a_field_too_many_on_every_row_does_not_shift_columns(tmp_path: Path) -> None:

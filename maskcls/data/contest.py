@@ -58,7 +58,8 @@ def read_eval(root: Path, space: LabelSpace) -> pd.DataFrame:
     safe = [name for name in dict.fromkeys(ids) if not _entry_fault(name)]
     found = file_faults(root, [f"eval/images/{name}" for name in safe])
     faults += [f"{name}: {fault}" for name, fault in zip(safe, found, strict=True) if fault]
-    faults += [f"{name}: not named in info.csv" for name in sorted(set(_names(root / "eval" / "images")) - set(ids))]
+    there = {entry.name for entry in _entries(root / "eval" / "images")}
+    faults += [f"{name}: not named in info.csv" for name in sorted(there - set(ids))]
     if faults:
         raise DataError("the evaluation set is not as expected", where=str(table.parent), offenders=faults)
     return manifest.build(list(ids), [f"eval/images/{name}" for name in ids], space, split="eval")
@@ -122,23 +123,27 @@ def _assemble(
     """Build the manifest of checked rows, indexed by path, and files {`<path>/<stem>`: path below root}."""
     # Code points sort like their UTF-8 bytes, on every machine and in every locale.
     ids = sorted(files)
-    owners, stems = zip(*(id.rpartition("/")[::2] for id in ids), strict=True)
-    cells = {"mask": [_mask(stem, fixes.get((path, "swap"))) for path, stem in zip(owners, stems, strict=True)]}
+    owners = [id.rpartition("/")[0] for id in ids]
+    stems = [id.rpartition("/")[2] for id in ids]
+    swaps = {path: value for (path, field), value in fixes.items() if field == "swap"}
+    cells = {"mask": [_mask(stem, swaps.get(path)) for path, stem in zip(owners, stems, strict=True)]}
     for name in {"gender", "age"} & set(space.names):
-        own = rows[name].to_dict()
-        cells[name] = [fixes.get((path, name), own[path]) for path in owners]
+        own = rows[name].to_dict() | {path: value for (path, field), value in fixes.items() if field == name}
+        cells[name] = [own[path] for path in owners]
     parsed = {
         t.name: manifest.parse_column(t, pd.Series(cells[t.name], dtype="str"), empty_ok=False) for t in space.tasks
     }
     labels = {name: column[0] for name, column in parsed.items()}
     values = {name: column[1] for name, column in parsed.items()}
-    return manifest.build(ids, [files[id] for id in ids], space, person=list(owners), labels=labels, values=values)
+    return manifest.build(ids, [files[id] for id in ids], space, person=owners, labels=labels, values=values)
 
 
 def _mask(stem: str, swap: str | None) -> str:
     """Return the class of a photo by its stem; `swap` names two stems that stand for each other."""
-    a, b = swap.split(" ") if swap else ("", "")
-    return STEMS[{a: b, b: a}.get(stem, stem)]
+    if swap:
+        a, b = swap.split(" ")
+        stem = {a: b, b: a}.get(stem, stem)
+    return STEMS[stem]
 
 
 def _row_faults(rows: pd.DataFrame, space: LabelSpace) -> list[str]:
@@ -152,8 +157,9 @@ def _row_faults(rows: pd.DataFrame, space: LabelSpace) -> list[str]:
 def _name_faults(cells: pd.Series, column: str) -> list[str]:
     """Say which cells are no name of a file or folder that is looked at, and which name one a second time."""
     again = "stands on an earlier line too"
-    faults = [_entry_fault(c) or (again if twice else None) for c, twice in zip(cells, cells.duplicated(), strict=True)]
-    rows = zip(cells.index, cells, faults, strict=True)
+    names, repeated = cells.tolist(), cells.duplicated().tolist()  # lists: a pandas column is slow to walk along
+    faults = [_entry_fault(name) or (again if twice else None) for name, twice in zip(names, repeated, strict=True)]
+    rows = zip(cells.index, names, faults, strict=True)
     return [f"line {n}, column {column}: {cell!r} {fault}" for n, cell, fault in rows if fault]
 
 
@@ -161,13 +167,14 @@ def _entry_fault(name: str) -> str | None:
     return name_fault(name) or ("starts with a dot; such files are skipped" if name.startswith(".") else None)
 
 
-def _names(folder: Path) -> list[str]:
-    """Return the names in a folder, sorted, dot files aside; raises DataError when it cannot be read."""
+def _entries(folder: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    """Return what a folder holds, sorted by name, dot files aside; raises DataError when it cannot be read."""
     try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         fix = "the data root is the folder that holds train/ and eval/"
-        raise DataError("cannot read a folder", where=str(folder), got=error.strerror, fix=fix) from None
+        raise DataError("cannot read a folder", where=os.fspath(folder), got=error.strerror, fix=fix) from None
 
 
 def _profile_files(root: Path, paths: pd.Series) -> tuple[dict[str, str], list[str]]:
@@ -175,36 +182,50 @@ def _profile_files(root: Path, paths: pd.Series) -> tuple[dict[str, str], list[s
     images = root / "train" / "images"
     files: dict[str, str] = {}
     faults: list[str] = []
-    found = dict.fromkeys(_names(images))
+    doubtful: list[str] = []
+    found = {entry.name: entry for entry in _entries(images)}
     known = {path: line for line, path in paths.items() if not _entry_fault(path)}
     for name in sorted({*known, *found}):
         if name not in known:
             faults.append(f"{name}: without a row in train.csv")
         elif name in found:
-            faults += _photos(images / name, files)
+            faults += _photos(found[name], files, doubtful)
         else:
             faults.append(f"line {known[name]}: no folder {name!r}{_other_form(name, found)}")
-    unusable = file_faults(root, list(files.values()))
-    return files, faults + [f"{path}: {fault}" for path, fault in zip(files.values(), unusable, strict=True) if fault]
+    # A regular file in real folders all the way down lies where it says; its listing told so without a further call.
+    if os.path.realpath(images) != os.path.join(os.path.realpath(root), "train", "images"):
+        doubtful = list(files.values())
+    unusable = file_faults(root, doubtful)
+    return files, faults + [f"{path}: {fault}" for path, fault in zip(doubtful, unusable, strict=True) if fault]
 
 
-def _photos(profile: Path, files: dict[str, str]) -> list[str]:
-    """Add one profile's photos to `files`, by stem; return what is wrong with their names."""
-    if not profile.is_dir():
-        return [f"{profile.name}: not a folder"]
+def _photos(folder: os.DirEntry[str], files: dict[str, str], doubtful: list[str]) -> list[str]:
+    """Add one profile's photos to `files`, by stem, and to `doubtful` what a symbolic link leads to or no file is.
+
+    Returns what is wrong with their names.
+    """
+    profile = folder.name
+    if not folder.is_dir():
+        return [f"{profile}: not a folder"]
     faults = []
-    for name in _names(profile):
-        stem, extension = os.path.splitext(name)
-        id = f"{profile.name}/{stem}"
-        if extension.lower() not in EXTENSIONS:
-            faults.append(f"{profile.name}/{name}: an extra file, expected {', '.join(EXTENSIONS)}")
+    own: dict[str, str] = {}
+    linked = folder.is_symlink()
+    for entry in _entries(folder):
+        stem, dot, extension = entry.name.rpartition(".")
+        if not dot or dot + extension.lower() not in EXTENSIONS:
+            faults.append(f"{profile}/{entry.name}: an extra file, expected {', '.join(EXTENSIONS)}")
         elif stem not in STEMS:
-            faults.append(f"{profile.name}/{name}: an unknown stem, expected one of {', '.join(STEMS)}")
-        elif id in files:
-            faults.append(f"{profile.name}/{name}: a second file for its stem, beside {files[id].rpartition('/')[2]}")
+            faults.append(f"{profile}/{entry.name}: an unknown stem, expected one of {', '.join(STEMS)}")
+        elif stem in own:
+            faults.append(f"{profile}/{entry.name}: a second file for its stem, beside {own[stem]}")
         else:
-            files[id] = f"train/images/{profile.name}/{name}"
-    return faults + [f"{profile.name}: no photo {stem!r}" for stem in STEMS if f"{profile.name}/{stem}" not in files]
+            own[stem] = entry.name
+            files[f"{profile}/{stem}"] = path = f"train/images/{profile}/{entry.name}"
+            if linked or not entry.is_file(follow_symlinks=False):
+                doubtful.append(path)
+    if len(own) < len(STEMS):
+        faults += [f"{profile}: no photo {stem!r}" for stem in STEMS if stem not in own]
+    return faults
 
 
 def _other_form(name: str, found: Iterable[str]) -> str:

@@ -73,8 +73,9 @@ def make_folds(
 
 def constant_tasks(frame: pd.DataFrame, space: LabelSpace) -> tuple[str, ...]:
     """Return the tasks whose known label is the same on all photos of every person."""
-    spread = frame.groupby("person")[list(space.names)].nunique()
-    return tuple(name for name in space.names if (spread[name] <= 1).all())
+    known = frame.groupby("person")[list(space.names)]
+    low, high = known.min(), known.max()  # NA for a person without any label
+    return tuple(name for name in space.names if (low[name] == high[name]).fillna(True).all())
 
 
 def strata(frame: pd.DataFrame, space: LabelSpace, names: Sequence[str]) -> Ints:
@@ -201,8 +202,8 @@ def _faults(table: pd.DataFrame) -> list[str]:
     faults = [f"id {id!r} stands twice" for id in table.loc[table["id"].duplicated(), "id"]]
     if table["fold"].isna().any():
         return [*faults, f"{int(table['fold'].isna().sum())} rows have no fold"]
-    spread = table.groupby("person")["fold"].agg(["nunique", "min", "max"])
-    crossing = spread[spread["nunique"] > 1]
+    spread = table.groupby("person")["fold"].agg(["min", "max"])
+    crossing = spread[spread["min"] < spread["max"]]
     faults += [f"person {name!r} lies in folds {row['min']} and {row['max']}" for name, row in crossing.iterrows()]
     found = sorted(set(table["fold"].tolist()) - {NEVER})
     if not found or found != list(range(len(found))):

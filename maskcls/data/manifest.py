@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,8 @@ def validate(frame: pd.DataFrame, space: LabelSpace) -> None:
         raise DataError("the manifest's columns are wrong", got=got, expected=expected)
     ids = frame["id"]
     masks = {"the id stands more than once": ids.duplicated(keep=False), "the id is empty": ids == ""}
-    masks["the path is not safe"] = frame["path"].map(lambda path: path_fault(path) is not None)
+    unsafe = [path_fault(path) is not None for path in frame["path"].tolist()]
+    masks["the path is not safe"] = pd.Series(unsafe, frame.index, dtype=bool)
     for task in space.tasks:
         masks |= _label_masks(frame, task)
     masks[f"the split is not one of {', '.join(SPLITS)}"] = ~frame["split"].isin(SPLITS)
@@ -126,11 +128,11 @@ def from_csv(path: Path, space: LabelSpace) -> pd.DataFrame:
     faults = [
         f"line {n}, column {name}: {cell!r}"
         for name, pattern in patterns.items()
-        for n, cell in text.loc[~text[name].str.fullmatch(pattern), name].items()
+        for n, cell in text.loc[text[name].isin(_unlike(text[name], pattern)), name].items()
     ]
     if faults:
         raise DataError("cells of the manifest are not numbers in range", where=str(path), offenders=faults)
-    wide = {name: pd.to_numeric(text[name]).fillna(UNKNOWN) for name in patterns}
+    wide = {name: _numbers(text[name]) for name in patterns}
     frame = _typed(text.assign(**wide).reset_index(drop=True), space)
     validate(frame, space)
     return frame
@@ -167,17 +169,21 @@ def parse_column(task: Task, cells: pd.Series, *, empty_ok: bool) -> tuple[Ints,
     cells     text, indexed by line number.
     empty_ok  an empty cell is unknown (-1); otherwise it is a fault.
     """
-    known: dict[str, tuple[int, int]] = {"": (UNKNOWN, UNKNOWN)} if empty_ok else {}
-    wrong: dict[str, str] = {}
-    for text in cells.unique():
-        try:
-            known.setdefault(text, (UNKNOWN, UNKNOWN) if text in known else parse_label(task, text))
-        except ValueError as error:
-            known[text], wrong[text] = (UNKNOWN, UNKNOWN), str(error)
-    pairs = np.array([known[text] for text in cells], dtype=np.int64).reshape(-1, 2)
-    bad = cells[cells.isin(list(wrong))]
-    faults = [f"line {n}, column {task.name}: {text!r}, expected {wrong[text]}" for n, text in bad.items()]
-    return pairs[:, 0], pairs[:, 1], faults
+    which_N, texts = pd.factorize(cells)  # each different text is parsed once
+    pairs = np.full((len(texts), 2), UNKNOWN, dtype=np.int64)
+    wrong: dict[int, str] = {}
+    for i, text in enumerate(texts):
+        if text or not empty_ok:
+            try:
+                pairs[i] = parse_label(task, text)
+            except ValueError as error:
+                wrong[i] = str(error)
+    bad_N = np.flatnonzero(np.isin(which_N, list(wrong)))
+    faults = [
+        f"line {n}, column {task.name}: {texts[i]!r}, expected {wrong[i]}"
+        for n, i in zip(cells.index[bad_N], which_N[bad_N].tolist(), strict=True)
+    ]
+    return pairs[which_N, 0], pairs[which_N, 1], faults
 
 
 def absent_classes(frame: pd.DataFrame, space: LabelSpace) -> list[str]:
@@ -197,6 +203,18 @@ def _label_masks(frame: pd.DataFrame, task: Task) -> dict[str, pd.Series]:
             label_N.to_numpy(dtype=np.int64, na_value=UNKNOWN) != banded
         )
     return masks
+
+
+def _unlike(cells: pd.Series, pattern: str) -> list[str]:
+    """Return the different texts of a column that do not match; a few stand for a million rows."""
+    return [text for text in cells.unique() if not re.fullmatch(pattern, text)]
+
+
+def _numbers(cells: pd.Series) -> NDArray[Any]:
+    """Return a column of checked text as numbers, an empty cell as -1."""
+    which_N, texts = pd.factorize(cells)
+    numbers: NDArray[Any] = pd.to_numeric(pd.Series(texts, dtype="str")).fillna(UNKNOWN).to_numpy()
+    return numbers[which_N]
 
 
 def _kinds(space: LabelSpace) -> dict[str, str]:

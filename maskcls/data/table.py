@@ -54,11 +54,12 @@ def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
 
 def _path_faults(root: Path, paths: pd.Series) -> list[str]:
     again = "stands on an earlier line too"
-    faults = [path_fault(p) or (again if twice else None) for p, twice in zip(paths, paths.duplicated(), strict=True)]
-    safe = [path for path, fault in zip(paths, faults, strict=True) if fault is None]
+    texts, repeated = paths.tolist(), paths.duplicated().tolist()  # lists: a pandas column is slow to walk along
+    faults = [path_fault(text) or (again if twice else None) for text, twice in zip(texts, repeated, strict=True)]
+    safe = [text for text, fault in zip(texts, faults, strict=True) if fault is None]
     found = iter(file_faults(root, safe))
     faults = [fault or next(found) for fault in faults]
-    cells = zip(paths.index, paths, faults, strict=True)
+    cells = zip(paths.index, texts, faults, strict=True)
     return [f"line {n}, column path: {path!r} {fault}" for n, path, fault in cells if fault]
 
 

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from maskcls.errors import DataError, nearest
 from maskcls.labels import UNKNOWN, Ints, LabelSpace, Task
 
+if TYPE_CHECKING:
+    import _csv  # the reader's type has no other name before Python 3.13
+
 ANSWER = "ans"
+ROWS_AT_ONCE = 4096
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -48,16 +54,21 @@ def read_answers(path: Path, space: LabelSpace) -> tuple[list[str], dict[str, In
 def read_columns(path: Path) -> dict[str, tuple[str, ...]]:
     """Read a CSV as text, column by column; DataError unless every row has the header's fields."""
     text = _read_text(path)
-    rows, wrong = [], []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = _reader(text)
     try:
-        for row in reader:
-            rows.append(row)
-            if len(row) != len(rows[0]):
-                wrong.append(f"line {reader.line_num}: {len(row)}")
+        header = next(reader, [])
+        columns: list[list[str]] = [[] for _ in header]
+        wrong: list[str] = []
+        # In blocks: a million lists kept would cost more memory than their cells, and as much time again.
+        while not wrong and (block := list(itertools.islice(reader, ROWS_AT_ONCE))):
+            if any(len(row) != len(header) for row in block):
+                reader = _reader(text)
+                wrong = [f"line {reader.line_num}: {len(row)}" for row in reader if len(row) != len(header)]
+            else:
+                for column, cells in zip(columns, zip(*block, strict=True), strict=True):
+                    column += cells
     except csv.Error as error:
         raise DataError("this is not valid CSV", where=f"{path}, line {reader.line_num}", got=str(error)) from None
-    header = rows[0] if rows else []
     if wrong:
         raise DataError(
             "a row has more or fewer fields than the header",
@@ -65,11 +76,15 @@ def read_columns(path: Path) -> dict[str, tuple[str, ...]]:
             expected=f"{len(header)} fields: {', '.join(header)}",
             offenders=wrong,
         )
-    if len(rows) < 2:
+    if not columns or not columns[0]:
         raise DataError("the table has no rows", where=str(path), got=f"header {', '.join(header) or 'missing'}")
     if len(set(header)) != len(header):
         raise DataError("a column stands twice", where=str(path), got=", ".join(header))
-    return dict(zip(header, zip(*rows[1:], strict=True), strict=True))
+    return dict(zip(header, map(tuple, columns), strict=True))
+
+
+def _reader(text: str) -> _csv.Reader:
+    return csv.reader(io.StringIO(text, newline=""), strict=True)
 
 
 def _read_text(path: Path) -> str:
