@@ -1,0 +1,157 @@
+"""`maskcls train` end to end, against the bare loop that does the same work on data in memory.
+
+Compared  What the bare loop (bare.py, its best layout and number type) needs for an epoch's training steps and
+          validation passes, over what `maskcls train` takes for that epoch with loading, augmentation, the average of
+          the weights, gradient clipping, scores and saving. The bare loop runs right before and right
+          after each run of maskcls, and the mean of both counts, since a shared machine's speed drifts.
+Counted   epoch            `seconds` of log.jsonl, training and validation, from the second epoch on.
+          epoch + saving   from one line of log.jsonl to the next on disk, so writing the weights counts as well.
+          training alone   `images_per_second` of log.jsonl. A loader that works ahead during validation flatters it.
+          start + epoch 1  from the start of the process to the first line of log.jsonl, from an empty MASKCLS_CACHE:
+                           imports, reading and checking photos, filling the cache, epoch 1, saving. The files are in
+                           the system's page cache, so the disk does not count.
+          epoch 1          the same, less what a process takes that only imports torch and timm.
+Run       python benchmarks/step.py [--photos DIR] [--backbones resnet18] [--rounds 5] [--json step.json]
+          python benchmarks/step.py --count 5000 --views hflip --set device.precision=bf16
+Read      Shares of the bare speed: 1.00 is as fast as the bare loop, 0.50 takes twice its time. Higher is better. More
+          than 1 is possible where maskcls does something the bare loop does not, such as folding normalisation layers
+          for validation; on a busy machine it is noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from alternate import (
+    MASKCLS,
+    Between,
+    Contestant,
+    Record,
+    Spread,
+    add_arguments,
+    between,
+    environment,
+    in_process,
+    maskcls_train,
+    say,
+    settings_of,
+    spread,
+    table,
+    write_record,
+)
+from photos import Order, ensure_photos
+
+HERE = Path(__file__).resolve().parent
+VIEWS = {"none": 1, "hflip": 2}
+IMPORTS = "import torch, timm"
+
+
+def bare_s(bare: Record, *, train_images: int, valid_passes: int) -> float:
+    """Return the seconds the bare loop needs for so many trained images and forward passes of one image.
+
+    >>> bare_s({"train_images_per_s": 100.0, "infer_images_per_s": 500.0}, train_images=400, valid_passes=200)
+    4.4
+    """
+    return train_images / bare["train_images_per_s"] + valid_passes / bare["infer_images_per_s"]
+
+
+def shares(one: Between, *, views: int, start_up_s: float) -> dict[str, float]:
+    """Return the shares of the bare speed one run of maskcls reached."""
+    ours, both = one.middle, (one.before, one.after)
+    passes = ours["valid_images"] * views
+    epoch_s = statistics.mean(bare_s(b, train_images=ours["train_images"], valid_passes=passes) for b in both)
+    image_s = statistics.mean(1 / b["train_images_per_s"] for b in both)
+    return {
+        "epoch": epoch_s / ours["epoch_s"],
+        "epoch + saving": epoch_s / ours["epoch_wall_s"],
+        "training alone": image_s * ours["images_per_second"],
+        "start + epoch 1": epoch_s / ours["first_s"],
+        "epoch 1": epoch_s / (ours["first_s"] - start_up_s),
+    }
+
+
+def bare_command(backbone: str, a: argparse.Namespace, chosen: Mapping[str, str], steps: int) -> list[str]:
+    """Return the command of one bare run."""
+    command = [sys.executable, str(HERE / "bare.py"), "--backbone", backbone, "--batch", str(a.batch)]
+    command += ["--size", *map(str, a.size), "--threads", str(a.threads), "--steps", str(steps)]
+    return [*command, "--setting", chosen["train"], "--infer-setting", chosen["infer"]]
+
+
+def choose(backbone: str, a: argparse.Namespace) -> tuple[dict[str, str], Record]:
+    """Find the fastest setting of the bare loop, for training and for the forward pass."""
+    found = in_process(bare_command(backbone, a, {"train": "best", "infer": "best"}, 1), environment(a.threads))
+    return {kind: found[f"{kind}_setting"] for kind in ("train", "infer")}, found
+
+
+def ours(data: Path, backbone: str, a: argparse.Namespace) -> Record:
+    """Train with maskcls once, from an empty cache."""
+    arguments = ["--config", "multi", f"model.backbone={backbone}", f"train.epochs={a.epochs}"]
+    arguments += [f"train.batch_size={a.batch}", f"transforms.size={list(a.size)}", f"predict.views={a.views}"]
+    with tempfile.TemporaryDirectory() as scratch:
+        env = environment(a.threads, MASKCLS_CACHE=str(Path(scratch) / "cache"))
+        return maskcls_train(data, Path(scratch) / "run", [*arguments, *a.set], env)
+
+
+def start_up(threads: int) -> Record:
+    """Return the seconds of processes that only start: Python with torch and timm, and `maskcls train --help`."""
+    env = environment(threads)
+    in_process([sys.executable, "-c", IMPORTS], env)  # once unmeasured: it may write bytecode
+    imports = [in_process([sys.executable, "-c", IMPORTS], env)["wall_s"] for _ in range(3)]
+    helps = [in_process([*MASKCLS, "train", "--help"], env)["wall_s"] for _ in range(3)]
+    return {"imports_s": statistics.median(imports), "help_s": statistics.median(helps)}
+
+
+def measure(data: Path, backbone: str, a: argparse.Namespace) -> tuple[Record, dict[str, Spread]]:
+    """Measure one backbone; returns every raw figure, and the shares over the rounds."""
+    chosen, probes = choose(backbone, a)
+    say(f"{backbone}: bare training {chosen['train']}, forward pass {chosen['infer']}")
+    reference = Contestant(
+        "bare", lambda: in_process(bare_command(backbone, a, chosen, a.steps), environment(a.threads))
+    )
+    started = start_up(a.threads)
+    runs = between(reference, Contestant("maskcls", partial(ours, data, backbone, a)), a.rounds, say)
+    each = [shares(run, views=VIEWS[a.views], start_up_s=started["imports_s"]) for run in runs]
+    found = {name: spread(one[name] for one in each) for name in each[0]}
+    raw = [{"before": r.before, "maskcls": r.middle, "after": r.after} for r in runs]
+    return {"choice": probes, "start_up": started, "rounds": raw}, found
+
+
+def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="made there if absent; see photos.py")
+    parser.add_argument("--count", type=int, default=2100, help="photos to make; a fifth of them validates")
+    parser.add_argument("--backbones", nargs="+", default=["mobilenetv4_conv_small", "resnet18"])
+    parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=3, help="2 or more; the first one counts on its own")
+    parser.add_argument("--views", choices=tuple(VIEWS), default="none", help="of validation")
+    parser.add_argument("--steps", type=int, default=20, help="of each kind in a bare run")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further overrides for maskcls")
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    """Print a table a backbone."""
+    a = arguments_of()
+    raw: dict[str, Record] = {}
+    found: dict[str, Spread] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        data = ensure_photos(a.photos or Path(scratch) / "photos", Order(a.count, 0))
+        for backbone in a.backbones:
+            raw[backbone], rows = measure(data, backbone, a)
+            print(table(f"{backbone}: share of the bare speed", rows) + "\n", flush=True)
+            found |= {f"{backbone}: {name}": value for name, value in rows.items()}
+            if a.json:  # after each backbone, so that an interrupted measurement leaves what it has
+                write_record(a.json, threads=a.threads, settings=settings_of(a), raw=raw, found=found)
+
+
+if __name__ == "__main__":
+    main()
