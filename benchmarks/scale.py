@@ -1,0 +1,273 @@
+"""How time and memory grow from 10,000 to a million photos: tables, folds, predictions, submissions and scores.
+
+    python benchmarks/scale.py [--photos 10000,100000,1000000] [--repeats 1] [--json FILE] [--folder /tmp]
+
+Seven photos a person, in the contest's layout. The files are empty, because nothing measured here opens a photo. They
+stand in a temporary folder that is removed at the end (a million need as many inodes), and their names are in the
+system's cache when the readers come, as after any first look.
+
+Each stage runs in a process of its own. Its time is that of the work named, without imports and without making the
+input; its peak is the most memory that the process ever held, imports and input included. The exponent is that of the
+time between a size and the next: 1.0 is linear, 2.0 would be quadratic; below 1 a fixed cost is still being paid off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STATES = {
+    **{f"mask{i}": "wear" for i in range(1, 6)},
+    "incorrect_mask": "incorrect",
+    "normal": "normal",
+}
+DRAWS = 1000
+
+Work = Callable[[], object]
+
+
+def people_for(photos: int) -> list[tuple[str, str, int]]:
+    """Return folder name, gender and age of as many people as the photos need; by arithmetic, so always the same."""
+    people = range(math.ceil(photos / len(STATES)))
+    faces = [("female" if i * 7919 % 5 < 3 else "male", 18 + i * 104729 % 53) for i in people]
+    return [(f"{i + 1:07d}_{gender}_Drawn_{age}", gender, age) for i, (gender, age) in zip(people, faces, strict=True)]
+
+
+def write_layout(root: Path, photos: int) -> int:
+    """Write train.csv, folders of empty photos, and table.csv that names the same photos; returns their number."""
+    images, people = root / "train" / "images", people_for(photos)
+    images.mkdir(parents=True)
+    with (root / "train" / "train.csv").open("w") as train, (root / "table.csv").open("w") as table:
+        train.write("id,gender,race,age,path\n")
+        table.write("path,group,mask,gender,age\n")
+        for folder, gender, age in people:
+            train.write(f"{folder[:7]},{gender},Drawn,{age},{folder}\n")
+            os.mkdir(images / folder)
+            for stem, state in STATES.items():
+                os.close(os.open(f"{images}/{folder}/{stem}.jpg", os.O_CREAT | os.O_WRONLY))
+                table.write(f"train/images/{folder}/{stem}.jpg,{folder},{state},{gender},{age}\n")
+    return len(people) * len(STATES)
+
+
+def ids_of(photos: int) -> list[str]:
+    """Return the ids that the manifest gives the photos, in order of people."""
+    return [f"{folder}/{stem}" for folder, _, _ in people_for(photos) for stem in STATES]
+
+
+# ---- stages: each makes its input and returns the work to be timed --------------------------------------------------
+
+
+def contest(root: Path, photos: int) -> Work:
+    """Read the contest's folders into a manifest and deal its people into five folds."""
+    from maskcls.data import folds
+    from maskcls.data.source import read_labelled
+    from maskcls.labels import CONTEST
+
+    return lambda: folds.build(read_labelled(root, "contest", CONTEST), CONTEST, k=5, holdout=0.2, seed=0)
+
+
+def table(root: Path, photos: int) -> Work:
+    """Read a CSV table of the same photos into a manifest and deal its groups into five folds."""
+    from maskcls.data import folds
+    from maskcls.data.source import read_labelled
+    from maskcls.labels import CONTEST
+
+    path = root / "table.csv"
+    return lambda: folds.build(read_labelled(path, "table", CONTEST), CONTEST, k=5, holdout=0.2, seed=0)
+
+
+def tables_write(root: Path, photos: int) -> Work:
+    """Write the manifest and the fold table of a run, with their hashes."""
+    from maskcls import rundir
+    from maskcls.data import folds, manifest
+    from maskcls.data.source import read_labelled
+    from maskcls.labels import CONTEST
+
+    frame = read_labelled(root, "contest", CONTEST)
+    dealt = folds.build(frame, CONTEST, k=5, holdout=0.2, seed=0)
+
+    def work() -> None:
+        rundir.commit(root / "manifest.csv", manifest.to_csv(frame))
+        rundir.commit(root / "folds.csv", folds.to_csv(dealt))
+
+    return work
+
+
+def tables_read(root: Path, photos: int) -> Work:
+    """Read both tables back and check them, as `resume` and `predict` do; needs the stage before."""
+    from maskcls.data import folds, manifest
+    from maskcls.labels import CONTEST
+
+    return lambda: (manifest.from_csv(root / "manifest.csv", CONTEST), folds.from_csv(root / "folds.csv"))
+
+
+def predictions_save(root: Path, photos: int) -> Work:
+    """Check predictions of 18 classes and write their file."""
+    import numpy as np
+
+    from maskcls.labels import CONTEST
+    from maskcls.results.predictions import Predictions
+
+    prob_NJ = np.random.default_rng(0).dirichlet(np.ones(CONTEST.size), photos).astype(np.float32)
+    ids = ids_of(photos)
+    return lambda: Predictions(ids, prob_NJ, CONTEST).save(root / "oof.npz")  # type: ignore[arg-type]
+
+
+def predictions_load(root: Path, photos: int) -> Work:
+    """Read the file of predictions and bring its rows into another order; needs the stage before."""
+    from maskcls.results.predictions import Predictions
+
+    ids = ids_of(photos)[::-1]
+    return lambda: Predictions.load(root / "oof.npz").align(ids)
+
+
+def submission_write(root: Path, photos: int) -> Work:
+    """Write a submission, read it again and compare every cell."""
+    from maskcls.labels import CONTEST
+    from maskcls.results.submission import write_submission
+
+    ids, (_, pred_N) = ids_of(photos), labels_of(photos)
+    options: dict[str, Any] = {"header": ("ImageID", "ans"), "space": CONTEST, "lineage": {}, "force": True}
+    return lambda: write_submission(root / "submission.csv", ids=ids, labels=pred_N, **options)
+
+
+def evaluate(root: Path, photos: int) -> Work:
+    """Read a submission and its answers in another order, join them by id and score them; needs the stage before."""
+    from maskcls.commands.evaluate import evaluate as work
+
+    true_N, _ = labels_of(photos)
+    rows = [f"{name},{label}\n" for name, label in zip(ids_of(photos), true_N.tolist(), strict=True)]
+    (root / "answers.csv").write_text("ImageID,ans\n" + "".join(rows[::-1]))
+    return lambda: work(root / "submission.csv", root / "answers.csv")
+
+
+def bootstrap(root: Path, photos: int) -> Work:
+    """Score, and give the score an interval from 1,000 resamples of people."""
+    from maskcls.labels import CONTEST
+    from maskcls.results.metrics import person_bootstrap, score
+
+    true_N, pred_N = labels_of(photos)
+    person_N = [folder for folder, _, _ in people_for(photos) for _ in STATES]
+
+    def work() -> None:
+        score(pred_N, CONTEST.decode(true_N), CONTEST)
+        person_bootstrap(true_N, pred_N, person_N, CONTEST.size, seed=0, draws=DRAWS)
+
+    return work
+
+
+def labels_of(photos: int) -> tuple[Any, Any]:
+    """Return joint truth and a prediction that is right on about three rows in four, int64 (N,) each."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    true_N, other_N = rng.integers(18, size=(2, photos))
+    return true_N, np.where(rng.random(photos) < 0.74, true_N, other_N)
+
+
+STAGES: dict[str, Callable[[Path, int], Work]] = {
+    stage.__name__: stage
+    for stage in (
+        contest,
+        table,
+        tables_write,
+        tables_read,
+        predictions_save,
+        predictions_load,
+        submission_write,
+        evaluate,
+        bootstrap,
+    )
+}
+
+# ---- measuring ------------------------------------------------------------------------------------------------------
+
+
+def peak_mib() -> float:
+    """Return the most memory this process has held. getrusage would count what the parent held before the start."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("the kernel does not tell VmHWM")
+
+
+def run_stage(name: str, root: Path, photos: int) -> dict[str, float]:
+    """Run one stage in this process: seconds of the work, CPU seconds of it, and the peak in MiB."""
+    work = STAGES[name](root, photos)
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return {
+        "seconds": time.perf_counter() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+        "peak_mib": peak_mib(),
+    }
+
+
+def measure(name: str, root: Path, photos: int, repeats: int) -> dict[str, Any]:
+    """Run one stage in processes of its own; returns every repeat's seconds, the CPU's least, the largest peak."""
+    command = [sys.executable, __file__, "--stage", name, "--folder", str(root), "--photos", str(photos)]
+    runs = [json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout) for _ in range(repeats)]
+    return {
+        "seconds": [run["seconds"] for run in runs],
+        "cpu_seconds": min(run["cpu_seconds"] for run in runs),
+        "peak_mib": max(run["peak_mib"] for run in runs),
+    }
+
+
+def exponents(sizes: list[int], results: list[dict[str, Any]]) -> list[float]:
+    """Return how the median time grows from each size to the next, as the power of the size."""
+    times = [statistics.median(result["seconds"]) for result in results]
+    pairs = zip(zip(sizes, times, strict=True), zip(sizes[1:], times[1:], strict=True), strict=False)
+    return [math.log(b_s / a_s) / math.log(b / a) for (a, a_s), (b, b_s) in pairs]
+
+
+def cell(result: dict[str, Any]) -> str:
+    """Return median seconds, their range where there is one, and the peak."""
+    seconds = result["seconds"]
+    spread = f" [{min(seconds):.2f}..{max(seconds):.2f}]" if len(seconds) > 1 else ""
+    return f"{statistics.median(seconds):.2f} s{spread}, {result['peak_mib']:.0f} MiB"
+
+
+def main() -> None:
+    """Measure every stage at every size and print a table; or run the one stage that a parent asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", default="10000,100000,1000000")
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=None, help="where the temporary folder is made")
+    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    sizes = [int(size) for size in arguments.photos.split(",")]
+    if arguments.stage:
+        print(json.dumps(run_stage(arguments.stage, arguments.folder, sizes[0])))
+        return
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in STAGES}
+    counts = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="maskcls-scale-") as folder:
+            counts.append(write_layout(Path(folder), size))
+            for name in STAGES:
+                results[name].append(measure(name, Path(folder), counts[-1], arguments.repeats))
+                print(f"{counts[-1]} photos, {name}: {cell(results[name][-1])}", file=sys.stderr, flush=True)
+    growth = {name: exponents(counts, of_size) for name, of_size in results.items()}
+    print("| stage | " + " | ".join(f"{count:,} photos" for count in counts) + " | exponents |")
+    print("|" + "---|" * (len(counts) + 2))
+    for name, of_size in results.items():
+        print(f"| {name} | " + " | ".join(map(cell, of_size)) + f" | {', '.join(f'{e:.2f}' for e in growth[name])} |")
+    if arguments.json:
+        data = {"photos": counts, "people": [count // len(STATES) for count in counts], "stages": results}
+        arguments.json.write_text(json.dumps({**data, "exponents": growth}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
