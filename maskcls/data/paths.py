@@ -66,31 +66,35 @@ def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
 
     @cache
     def below(folder: str) -> bool:
-        if folder == base:
+        if not folder:
             return True
-        parent, name = os.path.split(folder)
-        return _is_below(base, resolved(folder) if os.path.islink(folder) else os.path.join(resolved(parent), name))
+        full = start + folder
+        parent, _, name = full.rpartition("/")
+        return _is_below(base, resolved(full) if os.path.islink(full) else os.path.join(resolved(parent or "/"), name))
 
-    def fault(path: str) -> str | None:
-        full = start + path
+    faults: list[str | None] = []
+    for path in paths:
+        full, folder = start + path, path.rpartition("/")[0]
         try:
             mode = os.lstat(full).st_mode
         except (OSError, ValueError):
-            folder, name = os.path.split(full)
-            other = not name.isascii() and unicodedata.normalize("NFC", name) in composed(folder)
-            return "no such file" + (" (its name there is composed differently: NFC and NFD)" if other else "")
-        if not below(full[: full.rindex("/")] or "/") or (
-            stat.S_ISLNK(mode) and not _is_below(base, os.path.realpath(full))
-        ):
-            return "leads outside the data folder"
-        return None if stat.S_ISREG(mode) or os.path.isfile(full) else "not a file"
-
-    return [fault(path) for path in paths]
+            faults.append("no such file" + ("" if path.isascii() else _other_form(path, composed(start + folder))))
+            continue
+        if not below(folder) or (stat.S_ISLNK(mode) and not _is_below(base, os.path.realpath(full))):
+            faults.append("leads outside the data folder")
+        else:
+            faults.append(None if stat.S_ISREG(mode) or os.path.isfile(full) else "not a file")
+    return faults
 
 
 def same_text(a: str, b: str) -> bool:
     """Say whether two names look the same although their bytes differ (composed and decomposed Unicode)."""
     return a != b and unicodedata.normalize("NFC", a) == unicodedata.normalize("NFC", b)
+
+
+def _other_form(path: str, composed: frozenset[str]) -> str:
+    there = unicodedata.normalize("NFC", path.rpartition("/")[2]) in composed
+    return " (its name there is composed differently: NFC and NFD)" if there else ""
 
 
 def _composed_names(folder: str) -> frozenset[str]:

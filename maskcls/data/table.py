@@ -59,6 +59,8 @@ def _path_faults(root: Path, paths: pd.Series) -> list[str]:
     safe = [text for text, fault in zip(texts, faults, strict=True) if fault is None]
     found = iter(file_faults(root, safe))
     faults = [fault or next(found) for fault in faults]
+    if not any(faults):
+        return []
     cells = zip(paths.index, texts, faults, strict=True)
     return [f"line {n}, column path: {path!r} {fault}" for n, path, fault in cells if fault]
 
