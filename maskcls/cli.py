@@ -37,6 +37,8 @@ data_app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
 app.add_typer(data_app, name="data")
 cache_app = typer.Typer(no_args_is_help=True, help="See and clear the cache of decoded photos.")
 data_app.add_typer(cache_app, name="cache")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure this machine: photos and networks.")
+app.add_typer(bench_app, name="bench")
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="dotted.key=value, such as optim.lr=1e-4", show_default=False)
@@ -219,6 +221,44 @@ def data_check(
     from maskcls.commands.check import check
 
     check(data, cfg)
+
+
+@bench_app.command("data")
+def bench_data(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Time reading, decoding and every step of augmentation on your photos.
+
+    \b
+    maskcls bench data faces --config multi
+    """
+    from maskcls import config as configuration
+    from maskcls.commands.bench import bench_data as work
+
+    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    work(data, cfg, json=json)
+
+
+@bench_app.command("step")
+def bench_step(
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Time a network in every number and memory format, and find the largest step that fits into memory.
+
+    \b
+    maskcls bench step --config multi
+    maskcls bench step model.backbone=resnet18 train.batch_size=128
+    """
+    from maskcls import config as configuration
+    from maskcls.commands.bench import bench_step as work
+
+    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    work(cfg, json=json)
 
 
 @cache_app.command("list")

@@ -35,6 +35,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Auto = Literal["auto"]
 View = Literal["none", "hflip", "zoom", "hflip_zoom", "shifts"]
 
 
@@ -142,28 +143,35 @@ class EmaConfig(Section):
 
 class TrainConfig(Section):
     """The loop. batch_size: images per optimizer step over all processes; accumulate: pieces each process computes
-    its share in (it changes memory, not the result); patience: epochs without a better score before stopping."""
+    its share in (it changes memory, not the result), auto = as few as fit into memory; patience: epochs without a
+    better score before stopping; fold_jobs: folds trained side by side, auto = where that is faster."""
 
     epochs: Count = 6
     batch_size: Count = 64
-    accumulate: Count = 1
+    accumulate: Auto | Count = "auto"
     patience: Count | None = None
+    fold_jobs: Auto | Annotated[int, Field(ge=1, le=64)] = "auto"
 
 
 class PredictConfig(Section):
-    """Inference, for validation, OOF and test alike. views: the test-time augmentation by name."""
+    """Inference, for validation, OOF and test alike. views: the test-time augmentation by name; batch_size: images
+    of one forward pass, all views of a photo counted."""
 
     views: View = "hflip"
     batch_size: Count = 128
 
 
 class DeviceConfig(Section):
-    """The machine. threads: null = torch's choice; workers: loader processes, null = from the cores."""
+    """The machine. auto for precision, memory_format, threads: measured on the network itself, and remembered.
+    compile: torch.compile, auto = where a long training on a GPU pays for it; augment: where the train view is drawn,
+    auto = on the device if it is a GPU; workers: loader processes, null = from the cores."""
 
     type: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    channels_last: bool = True
-    threads: Count | None = None
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    threads: Auto | Annotated[int, Field(ge=1, le=1024)] = "auto"
+    augment: Literal["auto", "host", "device"] = "auto"
     workers: Annotated[int, Field(ge=0, le=256)] | None = None
 
 
@@ -203,8 +211,11 @@ class Config(Section):
             yield "only one of model.pretrained and model.weights"
         if self.optim.warmup_epochs > self.train.epochs:
             yield f"optim.warmup_epochs ({self.optim.warmup_epochs}) within train.epochs ({self.train.epochs})"
-        if self.train.accumulate > self.train.batch_size:
+        if self.train.accumulate != "auto" and self.train.accumulate > self.train.batch_size:
             yield f"train.accumulate ({self.train.accumulate}) within train.batch_size ({self.train.batch_size})"
+        changes = self.transforms.gray, self.transforms.clahe, self.transforms.sharpen, self.transforms.blur
+        if self.device.augment == "device" and any(changes):
+            yield "device.augment=host or auto, as transforms.gray, clahe, sharpen and blur run on the host alone"
         if set(self.folds.stratify or ()) - set(names):
             yield f"folds.stratify with names of tasks only ({', '.join(names)})"
         if set(self.separate) - set(names):

@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -103,26 +104,40 @@ def read_faults(error: ValidationError, root: type[BaseModel]) -> list[Fault]:
     errors = error.errors(include_url=False)
     # A tuple whose item was refused is reported as too short as well.
     outer = {e["loc"][:depth] for e in errors for depth in range(len(e["loc"]))}
-    return [_fault(dict(e), root) for e in errors if e["loc"] not in outer]
+    faults: dict[str, Fault] = {}
+    for fault in (_fault(dict(e), root) for e in errors if e["loc"] not in outer):
+        first = faults.get(fault.key)  # each alternative of a type refuses the value in its own words
+        faults[fault.key] = replace(first, expected=f"{first.expected} or {fault.expected}") if first else fault
+    return list(faults.values())
 
 
 def _fault(error: dict[str, Any], root: type[BaseModel]) -> Fault:
-    loc, kind, context = error["loc"], error["type"], error.get("ctx", {})
+    loc, kind, context = _declared(root, error["loc"]), error["type"], error.get("ctx", {})
     key, got = ".".join(_part(part) for part in loc), shown(error["input"])
     null = " or null" if type(None) in get_args(_annotation(root, loc)) else ""
     if kind == "extra_forbidden":
         known = sorted(_annotation(root, loc[:-1]).model_fields)
-        near = nearest(loc[-1], known) or next(_elsewhere(root, loc[-1]), None)
+        near = nearest(str(loc[-1]), known) or next(_elsewhere(root, str(loc[-1])), None)
         return Fault(key, "one of " + ", ".join(known), "an unknown key", near)
     if kind == "value_error":  # ours: a message that follows "expected"
         return Fault(key, str(context["error"]), got if key else None)
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"])
-        return Fault(key, f"one of {', '.join(choices)}{null}", got, nearest(str(error["input"]), choices))
+        one_of = "one of " if len(choices) > 1 else ""
+        return Fault(key, f"{one_of}{', '.join(choices)}{null}", got, nearest(str(error["input"]), choices))
     if kind == "missing":
         got = "nothing"
     words = EXPECTED.get(kind, error["msg"]).format(**context)
     return Fault(key, words + null, got)
+
+
+def _declared(root: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return the place without the name that pydantic gives to an alternative of the type declared there."""
+    return next((loc[:n] for n in range(len(loc)) if _has_alternatives(_annotation(root, loc[:n]))), loc)
+
+
+def _has_alternatives(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, UnionType) and len(set(get_args(annotation)) - {NoneType}) > 1
 
 
 def _annotation(root: Any, loc: Sequence[str | int]) -> Any:

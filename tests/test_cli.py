@@ -24,6 +24,8 @@ SURFACE = {
     "demo": {"directory"},
     "data make": {"directory", "people", "seed", "eval_people"},
     "data check": {"data", "overrides", "config"},
+    "bench data": {"data", "overrides", "config", "json"},
+    "bench step": {"overrides", "config", "json"},
     "data cache list": {"json"},
     "data cache prune": {"days", "dry_run"},
 }
@@ -44,7 +46,7 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert commands() == SURFACE
-    assert len(SURFACE) == 9
+    assert len(SURFACE) == 11
 
 
 @pytest.mark.parametrize("verb", [[], *[name.split() for name in SURFACE]], ids=lambda v: " ".join(v) or "maskcls")

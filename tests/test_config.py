@@ -40,9 +40,9 @@ FIELDS = {
     ),
     "optim": ("lr", "head_lr_scale", "weight_decay", "betas", "warmup_epochs", "end_share", "clip_norm"),
     "ema": ("decay", "power"),
-    "train": ("epochs", "batch_size", "accumulate", "patience"),
+    "train": ("epochs", "batch_size", "accumulate", "patience", "fold_jobs"),
     "predict": ("views", "batch_size"),
-    "device": ("type", "precision", "channels_last", "threads", "workers"),
+    "device": ("type", "precision", "memory_format", "compile", "threads", "augment", "workers"),
 }
 KEYS = frozenset(
     {"seed", "tasks", "separate"} | {f"{section}.{name}" for section in FIELDS for name in FIELDS[section]}
@@ -137,14 +137,17 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "ema.power": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
     "train.epochs": COUNT,
     "train.batch_size": COUNT,
-    "train.accumulate": COUNT,
+    "train.accumulate": ([*COUNT[0], "auto"], [*COUNT[1], "Auto"]),
     "train.patience": COUNT_OR_NULL,
+    "train.fold_jobs": (["1", "64", "auto"], ["0", "65", "1.0", "true", "all", "null"]),
     "predict.views": (["none", "hflip", "zoom", "hflip_zoom", "shifts"], ["hflp", "null", "[hflip]", "1"]),
     "predict.batch_size": COUNT,
     "device.type": (["auto", "cpu", "cuda", "mps"], ["gpu", "cuda:0", "null"]),
-    "device.precision": (["fp32", "bf16", "fp16"], ["32", "float32", "null"]),
-    "device.channels_last": FLAG,
-    "device.threads": COUNT_OR_NULL,
+    "device.precision": (["auto", "fp32", "bf16", "fp16"], ["32", "float32", "null"]),
+    "device.memory_format": (["auto", "channels_last", "contiguous"], ["nhwc", "true", "null"]),
+    "device.compile": (["auto", "on", "off"], ["true", "yes", "null"]),
+    "device.threads": (["1", "1024", "auto"], ["0", "1025", "1.0", "true", "all", "null"]),
+    "device.augment": (["auto", "host", "device"], ["gpu", "true", "null"]),
     "device.workers": (["0", "256", "null"], ["-1", "257", "2.0", "true"]),
 }
 OK = [(key, value) for key, (good, _) in BOUNDS.items() for value in good]
@@ -185,7 +188,7 @@ def yaml_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_the_options_are_the_written_ones() -> None:
-    assert len(KEYS) == 54
+    assert len(KEYS) == 57
     assert set(flatten(Config().model_dump(mode="json"))) == KEYS
     assert set(TaskConfig.model_fields) == {"name", "classes", "bins"}
 
@@ -193,7 +196,7 @@ def test_the_options_are_the_written_ones() -> None:
 def test_every_option_has_a_row_in_the_table_of_bounds() -> None:
     assert set(BOUNDS) == KEYS
     assert all(good and bad for good, bad in BOUNDS.values())
-    assert (len(OK), len(BAD)) == (133, 327)
+    assert (len(OK), len(BAD)) == (145, 337)
 
 
 def bounds_of(node: dict[str, Any], root: dict[str, Any], key: str = "") -> Iterator[tuple[str, str, float]]:
@@ -219,7 +222,7 @@ def test_the_table_stands_on_every_bound_of_the_schema() -> None:
         # A bound that belongs to the range is accepted, one that does not is refused.
         assert f"{number:g}" in numbers_in(bad if kind.startswith("exclusive") else good), (key, kind, number)
         seen += 1
-    assert seen == 88
+    assert seen == 90
 
 
 def numbers_in(text: str) -> set[str]:
@@ -395,6 +398,11 @@ def test_a_file_with_no_settings_at_all_is_refused(yaml_file: Callable[[str], Pa
         ("tasks=[]", "a list of at least 1", None),
         ("tasks=[{name: t}]", "a value", None),
         ("optim.betas=[0.9]", "a value", None),
+        # A type with two alternatives is one fault, which names both.
+        ("device.threads=two", "auto or a whole number", None),
+        ("device.threads=0", "auto or at least 1", None),
+        ("train.fold_jobs=65", "auto or at most 64", None),
+        ("train.accumulate=Auto", "auto or a whole number", "did you mean 'auto'?"),
     ],
 )
 def test_messages_say_what_to_write_instead(override: str, expected: str | None, fix: str | None) -> None:
@@ -473,6 +481,7 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     "weights": (["model.pretrained=true", "model.weights=a"], "only one of model.pretrained and model.weights"),
     "warmup": (["train.epochs=2", "optim.warmup_epochs=2.5"], "optim.warmup_epochs (2.5) within train.epochs (2)"),
     "pieces": (["train.batch_size=4", "train.accumulate=5"], "train.accumulate (5) within train.batch_size (4)"),
+    "device": (["device.augment=device", "transforms.clahe=0.1"], "device.augment=host or auto, as transforms.gray"),
     "strata": (["folds.stratify=[agee]"], "folds.stratify with names of tasks only (mask, gender, age)"),
     "heads": (["separate.age.model.drop=0"], "model.heads=separate, because separate is set"),
     "members": (["model.heads=separate", "separate.agee.model.drop=0"], "separate with names of tasks only"),
@@ -488,10 +497,18 @@ def test_settings_that_contradict_each_other_are_named(name: str) -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 8
+    assert len(CONTRADICTIONS) == 9
     error = fault("train.epochs=1", "optim.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "optim.warmup_epochs" in str(error.expected)
     assert "train.accumulate" in str(error.expected)
+
+
+@pytest.mark.parametrize("change", ["gray", "clahe", "sharpen", "blur"])
+def test_a_change_of_the_host_alone_is_never_asked_of_the_device(change: str) -> None:
+    assert "device.augment=host" in str(fault("device.augment=device", f"transforms.{change}=1e-9").expected)
+    for other in ([f"transforms.{change}=1"], [f"transforms.{change}=1", "device.augment=host"]):
+        assert leaf(load(None, other)[0], f"transforms.{change}") == 1
+    assert load(None, ["device.augment=device", f"transforms.{change}=0"])[0].device.augment == "device"
 
 
 @pytest.mark.parametrize("value", ['"\\ud800"', "[.nan]"])
@@ -566,7 +583,7 @@ def test_settings_that_all_members_share_cannot_be_set_for_one(key: str) -> None
 
 
 def test_the_shared_settings_are_all_there() -> None:
-    assert len(FORBIDDEN) == 18
+    assert len(FORBIDDEN) == 20
     assert {"folds.k", "model.heads", "data.format", "data.fixes", "seed", "tasks", "separate"} <= set(FORBIDDEN)
 
 

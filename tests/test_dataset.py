@@ -211,3 +211,17 @@ def test_a_worker_ignores_the_interrupt_its_parent_handles(
 
     monkeypatch.setattr(dataset, "read_bytes", interrupted)
     assert len(load(open_photos(tmp_path, names), [[Key(0)], [Key(1)]], 1)) == 2
+
+
+def test_shared_memory_that_ran_out_is_a_fault_of_the_machine(
+    tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Tensor) -> Tensor:
+        raise RuntimeError("unable to write to file </torch_1>: No space left on device (28)")
+
+    monkeypatch.setattr(Tensor, "share_memory_", full)
+    with pytest.raises(ResourceError, match="shared memory") as caught:
+        load(open_photos(tmp_path, names), [[Key(0)]], 1)
+    assert "device.workers=0" in str(caught.value.fix)
+    assert "No space left" in str(caught.value.got)
+    assert len(load(open_photos(tmp_path, names), [[Key(0)]], 0)) == 1

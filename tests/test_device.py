@@ -1,14 +1,26 @@
-"""The machine: nothing falls back unasked, and loader processes follow the cores."""
+"""The machine: nothing falls back unasked, loader processes follow the cores, and tiny numbers cost nothing."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
+from photos import PLAIN
 
 from maskcls.config import DeviceConfig
 from maskcls.engine import device
-from maskcls.engine.device import start, worker_count
+from maskcls.engine.device import augments_on_device, start, worker_count
 from maskcls.errors import ConfigError, ResourceError
+
+
+def machine(kind: str, processes: int = 1) -> Any:
+    """Return what worker_count asks of an Accelerator."""
+    return SimpleNamespace(device=torch.device(kind), num_processes=processes)
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])
@@ -26,25 +38,81 @@ def test_fp16_on_a_cpu_is_refused() -> None:
 
 
 def test_workers_as_asked() -> None:
-    assert [worker_count(DeviceConfig(workers=n), on_cpu=cpu) for n in (0, 7) for cpu in (True, False)] == [0, 0, 7, 7]
+    asked = [
+        worker_count(DeviceConfig(workers=n), machine(kind), cached=cached)
+        for n in (0, 7)
+        for kind in ("cpu", "cuda")
+        for cached in (True, False)
+    ]
+    assert asked == [0, 0, 0, 0, 7, 7, 7, 7]
 
 
 @pytest.mark.parametrize(
-    ("cores", "processes", "on_cpu", "want"),
+    ("cores", "processes", "kind", "cached", "decoded"),
     [
-        (1, 1, True, 1),
-        (2, 1, True, 2),
-        (32, 1, True, 4),
-        (32, 16, True, 2),
-        (1, 1, False, 1),
-        (8, 1, False, 7),
-        (64, 1, False, 16),
-        (64, 8, False, 7),
-        (4, 8, False, 1),
+        (1, 1, "cpu", 0, 1),
+        (2, 1, "cpu", 0, 2),
+        (32, 1, "cpu", 0, 4),
+        (32, 16, "cpu", 0, 2),
+        (1, 1, "cuda", 1, 1),
+        (8, 1, "cuda", 4, 7),
+        (4, 1, "cuda", 3, 3),
+        (64, 1, "cuda", 4, 16),
+        (64, 8, "cuda", 4, 7),
+        (4, 8, "cuda", 1, 1),
     ],
 )
 def test_workers_from_the_cores(
-    cores: int, processes: int, on_cpu: bool, want: int, monkeypatch: pytest.MonkeyPatch
+    cores: int, processes: int, kind: str, cached: int, decoded: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "_cores", lambda: cores)
-    assert worker_count(DeviceConfig(), on_cpu=on_cpu, processes=processes) == want
+    monkeypatch.setattr(device, "cores", lambda: cores)
+    found = [worker_count(DeviceConfig(), machine(kind, processes), cached=c) for c in (True, False)]
+    assert found == [cached, decoded]
+
+
+def test_threads_are_set_as_asked_and_left_alone_otherwise() -> None:
+    before = torch.get_num_threads()
+    try:
+        start(DeviceConfig(type="cpu", threads=3))
+        assert torch.get_num_threads() == 3
+        start(DeviceConfig(type="cpu"))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+# ---- where the train view is drawn -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "blur", "want"),
+    [
+        ("auto", "cpu", 0.0, False),
+        ("auto", "cuda", 0.0, True),
+        ("auto", "cuda", 0.5, False),  # a change that only the host can make
+        ("auto", "mps", 0.0, False),
+        ("host", "cuda", 0.0, False),
+        ("device", "cpu", 0.0, True),
+    ],
+)
+def test_where_images_are_augmented(asked: Any, kind: str, blur: float, want: bool) -> None:
+    spec = replace(PLAIN, blur=blur)
+    assert augments_on_device(DeviceConfig(augment=asked), spec, torch.device(kind)) is want
+
+
+# ---- denormal numbers ------------------------------------------------------------------------------------------------
+
+PRODUCT = """
+import torch
+from maskcls.config import DeviceConfig
+from maskcls.engine.device import start
+start(DeviceConfig(type="cpu", threads=2))
+tiny = torch.full((1 << 20,), 1e-30) * torch.full((1 << 20,), 1e-9)
+print(torch.get_num_threads(), torch.count_nonzero(tiny).item())
+"""
+
+
+def test_no_thread_computes_with_denormal_numbers() -> None:
+    """In a process of its own: threads that were made before the setting would go on without it."""
+    done = subprocess.run([sys.executable, "-c", PRODUCT], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.split()) == (0, ["2", "0"]), done.stderr

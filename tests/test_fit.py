@@ -18,12 +18,16 @@ from tiny import PLAIN, experiment
 from torch import Tensor
 
 from maskcls.commands.experiment import Member
-from maskcls.commands.train import fresh_network
+from maskcls.commands.plans import fresh_network
 from maskcls.config import Config
 from maskcls.data.batches import epoch_order, steps
 from maskcls.data.dataset import Key
 from maskcls.engine import fit as loop
-from maskcls.engine.fit import EpochResult, FoldRows, Session, Tick, fit, head_targets, open_session
+from maskcls.engine import step as stepping
+from maskcls.engine.execution import Plan
+from maskcls.engine.fit import EpochResult, FoldRows, fit, validation_reader
+from maskcls.engine.session import Session, open_session
+from maskcls.engine.step import Tick, head_targets
 from maskcls.errors import DivergedError
 
 GOLDEN = Path(__file__).parent / "golden" / "six_steps.txt"
@@ -31,6 +35,8 @@ ROWS = 42  # what fold 0 of the drawn people trains on, and is judged by
 
 # Two ways of adding the same float32 numbers differ by about 1e-7 of their size; losses and parameters are near 1.
 SAME = 1e-6
+
+PLAN = Plan()  # float32 on one thread, a step at once
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,10 @@ def member(drawn: Path, *overrides: str) -> Member:
     return experiment(drawn, *PLAIN, *overrides).members[0]
 
 
-def opened(drawn: Path, *overrides: str, sgd: float | None = None) -> tuple[Session, Config]:
+def opened(drawn: Path, *overrides: str, sgd: float | None = None, plan: Plan = PLAN) -> tuple[Session, Config]:
     """Open a session on the CPU; sgd: plain gradient descent with this rate, so that an update can be worked out."""
     one = member(drawn, *overrides)
-    session = open_session(fresh_network(one, 0, 0)[0], one.cfg, one.space, Accelerator(cpu=True))
+    session = open_session(fresh_network(one, 0, 0)[0], one.cfg, one.space, Accelerator(cpu=True), plan)
     if sgd is not None:
         group = {"params": list(session.network.parameters()), "lr_scale": 1.0}
         session.optimizer = torch.optim.SGD([group], lr=sgd)
@@ -73,8 +79,8 @@ def finish(session: Session, cfg: Config, rows: FoldRows) -> Trained:
     return Trained(session, [event for event in events if isinstance(event, EpochResult)])
 
 
-def trained(drawn: Path, rows: FoldRows, *overrides: str, sgd: float | None = None) -> Trained:
-    return finish(*opened(drawn, *overrides, sgd=sgd), rows)
+def trained(drawn: Path, rows: FoldRows, *overrides: str, sgd: float | None = None, plan: Plan = PLAN) -> Trained:
+    return finish(*opened(drawn, *overrides, sgd=sgd, plan=plan), rows)
 
 
 def flat(network: torch.nn.Module) -> Tensor:
@@ -105,10 +111,10 @@ def by_hand(drawn: Path, rows: FoldRows, *overrides: str, rate: float) -> tuple[
         )
         logits = network(ready)
         loss = torch.zeros(())
-        for name, target in head_targets(rows, session).items():
+        for name, target in head_targets(rows.labels, rows.weight, session).items():
             known = [i for i, row in enumerate(step) if target.labels[row] >= 0]
             weight = torch.tensor([float(rows.weight[step[i]]) for i in known])
-            each = F.cross_entropy(logits[name][known], torch.tensor(target.labels[step[known]]), reduction="none")
+            each = F.cross_entropy(logits[name][known], target.labels[step[known]], reduction="none")
             mean = (each * weight).sum() / (weight.sum() if known else 1)
             sums[name] += mean.item() * len(step) / len(rows.train)
             loss = loss + mean
@@ -132,7 +138,7 @@ def test_a_step_in_pieces_is_the_step_at_once(drawn: Path, rows: FoldRows, heads
     start = flat(opened(drawn, *recipe)[0].network)
     assert (weights - start).abs().max() > 1000 * SAME, "nothing was learnt, so nothing was compared"
     for accumulate in (1, 3, 4):
-        run = trained(drawn, mixed, *recipe, f"train.accumulate={accumulate}", sgd=0.03)
+        run = trained(drawn, mixed, *recipe, sgd=0.03, plan=Plan(accumulate=accumulate))
         assert (run.weights - weights).abs().max() < SAME
         (result,) = run.results
         assert result.step == 6
@@ -240,7 +246,7 @@ def test_patience_counts_epochs_without_a_better_score(
 
 def test_the_score_is_macro_f1_of_the_joint_classes(drawn: Path, rows: FoldRows) -> None:
     run = trained(drawn, rows, "train.epochs=1", "optim.lr=1e-2")
-    _, prob = loop.validate(run.session, rows, member(drawn).cfg, 0)
+    _, prob = loop.validate(run.session, rows, validation_reader(rows, member(drawn).cfg, run.session.accelerator))
     plan = experiment(drawn)
     years = plan.manifest["age_value"].to_numpy(dtype=np.int64)[rows.valid]
     band = [0 if y < 30 else 1 if y < 60 else 2 for y in years]
@@ -349,12 +355,12 @@ def test_dropout_follows_seed_and_epoch_alone(drawn: Path, rows: FoldRows) -> No
 
 def step_losses(drawn: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> list[float]:
     """Train one epoch of 6 steps, with augmentation and dropout, and return the loss of each step."""
-    monkeypatch.setattr(loop, "TICK_S", 0.0)
+    monkeypatch.setattr(stepping, "TICK_S", 0.0)
     plan = experiment(drawn, "model.backbone=test_resnet", "model.drop=0.2", "optim.lr=2e-3", "train.batch_size=7")
     cfg = plan.cfg.model_copy(update={"train": plan.cfg.train.model_copy(update={"epochs": 1})})
     torch.manual_seed(0)
     one = Member("", 0, cfg)
-    session = open_session(fresh_network(one, 0, 0)[0], cfg, one.space, Accelerator(cpu=True))
+    session = open_session(fresh_network(one, 0, 0)[0], cfg, one.space, Accelerator(cpu=True), PLAN)
     means = [e for e in fit(session, plan.rows(one, 0), cfg, key=(0, 0, 0)) if isinstance(e, Tick)]
     totals = [0.0] + [tick.images * tick.loss for tick in means]
     images = [0] + [tick.images for tick in means]

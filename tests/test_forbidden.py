@@ -16,8 +16,8 @@ CODE_DIRS = ("maskcls", "benchmarks")  # benchmarks/ may be absent; the floor be
 NAMED_DIRS = (*CODE_DIRS, "tests")
 
 # FLOORS. Raise them as the house fills up.
-FEWEST_CODE_FILES = 50
-FEWEST_NAMED_FILES = 90
+FEWEST_CODE_FILES = 60
+FEWEST_NAMED_FILES = 105
 
 SHAPELESS_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "misc"}
 PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "shelve", "marshal"}

@@ -19,7 +19,8 @@ from photos import PLAIN, noise, open_photos, small_network, write_photos
 from maskcls.data import dataset
 from maskcls.data.transforms import eval_view
 from maskcls.engine import infer as inference
-from maskcls.engine.infer import Speaker, infer, joint_probabilities
+from maskcls.engine.execution import Execution
+from maskcls.engine.infer import Speaker, infer, joint_probabilities, open_reader
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn.network import Network, head_classes
@@ -76,17 +77,18 @@ def one_by_one(speaker: Speaker, row: int, *, mirrored: bool = False) -> list[fl
 def run(speakers: list[Speaker], root: Path, names: list[str], rows: np.ndarray, **options: Any) -> list[np.ndarray]:
     specs = list(dict.fromkeys(s.spec for s in speakers))
     settings: dict[str, Any] = {"views": "none", "batch_size": 4, "workers": 0} | options
-    settings.setdefault("accelerator", Accelerator(cpu=True))
-    return infer(speakers, open_photos(root, names, *specs), rows, **settings)
+    here = settings.pop("accelerator", None) or Accelerator(cpu=True)
+    execution = settings.pop("execution", Execution())
+    on_images = settings.pop("on_images", lambda count: None)
+    reader = open_reader(open_photos(root, names, *specs), rows, accelerator=here, **settings)
+    return infer(speakers, reader, accelerator=here, execution=execution, on_images=on_images)
 
 
 @pytest.mark.parametrize("make", [multi, joint])
-@pytest.mark.parametrize("channels_last", [True, False])
-def test_equals_a_plain_loop_over_single_photos(
-    tmp_path: Path, names: list[str], make: Any, channels_last: bool
-) -> None:
+@pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
+def test_equals_a_plain_loop_over_single_photos(tmp_path: Path, names: list[str], make: Any, layout: str) -> None:
     speaker = make()
-    (prob,) = run([speaker], tmp_path, names, ROWS, channels_last=channels_last)
+    (prob,) = run([speaker], tmp_path, names, ROWS, execution=Execution(memory_format=layout))
     assert prob.dtype == np.float32
     assert prob.shape == (len(ROWS), speaker.space.size)
     np.testing.assert_allclose(prob, [one_by_one(speaker, int(row)) for row in ROWS], atol=SAME, rtol=0)
@@ -106,6 +108,38 @@ def test_the_batch_size_changes_neither_order_nor_rows(tmp_path: Path, names: li
     assert prob.argmax(axis=1).tolist() == np.argmax(want, axis=1).tolist()
     assert sum(counts) == len(ROWS)  # padding is not counted
     assert len(counts) == math.ceil(len(ROWS) / batch_size)
+
+
+@pytest.mark.parametrize(("views", "batch_size", "passes"), [("none", 4, 4), ("hflip", 8, 8), ("shifts", 12, 10)])
+def test_the_batch_size_counts_all_views_of_a_photo(
+    tmp_path: Path, names: list[str], views: str, batch_size: int, passes: int
+) -> None:
+    """7 photos: two batches of 4, or with five views four batches of 2."""
+    speaker, lengths = multi(), list[int]()
+    speaker.network.register_forward_pre_hook(lambda _, images: lengths.append(len(images[0])))
+    (prob,) = run([speaker], tmp_path, names, ROWS, views=views, batch_size=batch_size)
+    assert set(lengths) == {passes}
+    (alone,) = run([speaker], tmp_path, names, ROWS, views=views, batch_size=1)  # never less than a photo
+    np.testing.assert_allclose(prob, alone, atol=SAME, rtol=0)
+
+
+def test_the_number_of_threads_changes_no_bit_and_is_left_as_it_was(tmp_path: Path, names: list[str]) -> None:
+    """Threads compute whole batches, each its own."""
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found += run([multi()], tmp_path, names, ROWS, batch_size=2)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_bf16_is_another_arithmetic_but_the_same_answer(tmp_path: Path, names: list[str]) -> None:
+    (exact,), (rough,) = (run([multi()], tmp_path, names, ROWS, execution=Execution(p)) for p in ("fp32", "bf16"))
+    apart = np.abs(exact - rough).max()
+    assert 10 * SAME < apart < 0.02  # bf16 keeps 8 bits; the logits are about 1
 
 
 def test_a_row_asked_for_twice_is_answered_twice(tmp_path: Path, names: list[str]) -> None:
@@ -170,7 +204,7 @@ def test_inference_leaves_the_network_as_it_was(tmp_path: Path, names: list[str]
     before = state_hash(speaker.network)
     (prob,) = run([speaker], tmp_path, names, ROWS)
     assert state_hash(speaker.network) == before
-    assert not speaker.network.training
+    assert speaker.network.training
     assert all(p.grad is None for p in speaker.network.parameters())
     np.testing.assert_allclose(prob, [one_by_one(speaker, int(row)) for row in ROWS], atol=SAME, rtol=0)
 

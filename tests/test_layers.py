@@ -17,7 +17,7 @@ import pytest
 PACKAGE_DIR = Path(__file__).resolve().parents[1] / "maskcls"
 
 # FLOOR. Raise it as the house fills up: a scan that sees fewer modules than this has lost its way.
-FEWEST_MODULES = 50
+FEWEST_MODULES = 60
 
 # A unit is a package or a module right below maskcls/. It may import itself and every unit of a lower rank.
 RANK = {

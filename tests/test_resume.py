@@ -21,6 +21,7 @@ from tiny import RECIPE, hashes, log_lines, outcome, resume, train
 from maskcls import rundir
 from maskcls.commands.progress import Reporter
 from maskcls.engine import fit as loop
+from maskcls.engine import session as keeping
 from maskcls.rundir import RunDir
 
 # Everything that carries state from one epoch to the next: moments, an average, dropout, patience, a rate that changes.
@@ -172,10 +173,10 @@ def test_stopped_by_hand_twice_it_ends_the_same(
     shown, stops = Reporter.epoch, {2: signal.SIGINT, 5: signal.SIGTERM}
     calls = 0
 
-    def stopping(self: Reporter, result: Any) -> None:
+    def stopping(self: Reporter, title: str, result: Any) -> None:
         nonlocal calls
         calls += 1
-        shown(self, result)
+        shown(self, title, result)
         if calls in stops:
             os.kill(os.getpid(), stops[calls])
 
@@ -248,12 +249,12 @@ def test_only_half_written_files_are_swept(tmp_path: Path) -> None:
 
 
 def forget_moments(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(loop, "_restore_moments", lambda *_: None)
+    patch.setattr(keeping, "_restore_moments", lambda *_: None)
 
 
 def forget_average(patch: pytest.MonkeyPatch) -> None:
-    part = loop._part
-    patch.setattr(loop, "_part", lambda tensors, prefix: part(tensors, "network/" if prefix == "ema/" else prefix))
+    part = keeping._part
+    patch.setattr(keeping, "_part", lambda tensors, prefix: part(tensors, "network/" if prefix == "ema/" else prefix))
 
 
 def forget_seed(patch: pytest.MonkeyPatch) -> None:
@@ -261,7 +262,7 @@ def forget_seed(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_step(patch: pytest.MonkeyPatch) -> None:
-    restore = loop.restore_session
+    restore = keeping.restore_session
 
     def without_step(session: Any, tensors: Any, progress: Any) -> None:
         restore(session, tensors, {**progress, "step": 0})
@@ -375,17 +376,17 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_another_machine_is_told(moments: Moments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bits are promised on the same versions, device and threads only; what differs is said."""
+    """Bits are promised on the same versions and device only; what differs is said."""
     run = tmp_path / "run"
     shutil.copytree(moments.root / str(len(moments.commits) - 2), run)
     env = json.loads((run / "env.json").read_text())
-    env |= {"threads": 64, "packages": env["packages"] | {"timm": "0.1"}}
+    env |= {"processes": 64, "packages": env["packages"] | {"timm": "0.1"}}
     rundir.commit_json(run / "env.json", env)
     assert resume(run) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not bit-exact")]
     assert len(told) == 2
     assert any("timm: 0.1 -> " in line for line in told)
-    assert any("threads: 64 -> 1" in line for line in told)
+    assert any("processes: 64 -> 1" in line for line in told)
 
 
 def test_other_starting_weights_are_refused(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from photos import LIVELY, PLAIN, noise
 
 from maskcls.data.transforms import ViewSpec, build_pixel_changes, change_pixels, eval_view
 from maskcls.engine.device import normalise
+from maskcls.engine.execution import Execution
 
 
 def numbered(height: int, width: int) -> np.ndarray:
@@ -117,18 +118,23 @@ def test_the_same_image_and_seed_change_alike_whatever_came_before() -> None:
 # --- mean and std, on the device
 
 
-@pytest.mark.parametrize("channels_last", [True, False])
-def test_normalise_by_hand(channels_last: bool) -> None:
+@pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
+def test_normalise_by_hand(layout: str) -> None:
     images = torch.tensor([[[[0, 51, 255]], [[255, 102, 0]]]], dtype=torch.uint8)  # (1, 2, 1, 3)
     mean, std = (0.5, 0.2, 0.0), (0.25, 0.1, 2.0)
-    got = normalise(images, device=torch.device("cpu"), mean=mean, std=std, channels_last=channels_last)
+    execution = Execution(memory_format=layout)
+    got = normalise(images, mean=mean, std=std, execution=execution)
     assert got.shape == (1, 3, 2, 1)
     assert got.dtype == torch.float32
     want = [-2, 2, 0, 2, 0.5, 0]
     assert got.flatten().tolist() == pytest.approx(want, abs=1e-6)  # 51/255 = 0.2, 102/255 = 0.4
     batch = torch.zeros(2, 8, 8, 3, dtype=torch.uint8)
-    out = normalise(batch, device=torch.device("cpu"), mean=mean, std=std, channels_last=channels_last)
-    assert out.is_contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    out = normalise(batch, mean=mean, std=std, execution=execution)
+    assert out.is_contiguous(memory_format=getattr(torch, {"contiguous": "contiguous_format"}.get(layout, layout)))
+    floats = torch.full((1, 2, 1, 3), 51.0)  # what comes from augment_on_device
+    again = normalise(floats, mean=mean, std=std, execution=execution)
+    assert again[0, :, 0, 0].tolist() == pytest.approx([-1.2, 0, 0.1], abs=1e-6)
+    assert floats.tolist() == torch.full((1, 2, 1, 3), 51.0).tolist()  # what is given is left as it was
 
 
 # --- the spec itself

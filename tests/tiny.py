@@ -22,6 +22,8 @@ RECIPE = (
     "device.type=cpu",
     "device.threads=1",
     "device.workers=0",
+    "device.precision=fp32",
+    "device.memory_format=channels_last",
 )
 # No normalisation over the batch, no chance: what a step gives then depends on its rows alone.
 PLAIN = ("model.backbone=test_convnext", "transforms.hflip=0", "transforms.geometry=0", "transforms.colour=0")

@@ -13,13 +13,15 @@ from rich.table import Table
 
 from maskcls import config
 from maskcls.commands.check import class_table
-from maskcls.commands.experiment import Experiment, Member, read_experiment, wanted_folds
+from maskcls.commands.experiment import Experiment, Member, read_experiment, view_spec, wanted_folds
+from maskcls.commands.plans import fresh_network, with_plans
 from maskcls.commands.progress import Reporter, main_process
-from maskcls.commands.train import check_experiment, fresh_network, refuse_existing, with_photos
+from maskcls.commands.train import check_experiment, refuse_existing, with_photos
 from maskcls.config import Config
 from maskcls.data import folds as folding
-from maskcls.engine.device import Accelerator, start
-from maskcls.engine.fit import EpochResult, FoldRows, fit, open_session
+from maskcls.engine.device import Accelerator, augments_on_device, start
+from maskcls.engine.fit import EpochResult, FoldRows, fit
+from maskcls.engine.session import open_session
 from maskcls.rundir import RunDir
 
 PROBE_STEPS = 4
@@ -40,10 +42,12 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
     with Reporter(quiet=not main_process()) as report:
         check_experiment(experiment, report)
         experiment = with_photos(experiment, accelerator, report, build=False)
+        experiment = with_plans(experiment, wanted, accelerator, report, remember=False)
         seconds, size = 0.0, 0
         for member in experiment.members:
             member_seconds, member_bytes = _probe(experiment, member, accelerator)
-            seconds, size = seconds + member_seconds * len(wanted), size + member_bytes * len(wanted)
+            rounds = -(-len(wanted) // experiment.plans[member.name].fold_jobs)
+            seconds, size = seconds + member_seconds * rounds, size + member_bytes * len(wanted)
     console.print(
         f"\nforecast: {len(wanted)} folds x {len(experiment.members)} network(s), about {_duration(seconds)}, "
         f"{size * STATE_COPIES / 2**20:.0f} MiB on disk, {_memory_mib(accelerator):.0f} MiB of memory"
@@ -81,13 +85,15 @@ def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> 
 
     The second epoch counts: the first pays for starting workers and kernels.
     """
-    rows, cfg = experiment.rows(member, 0), member.cfg
+    cfg, plan = member.cfg, experiment.plans[member.name]
+    rows = experiment.rows(member, 0, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
+    torch.set_num_threads(plan.threads)
     images = PROBE_STEPS * cfg.train.batch_size
     few = FoldRows(rows.photos, rows.train[:images], rows.valid[:images], rows.labels, rows.weight)
     short = cfg.model_copy(update={"train": cfg.train.model_copy(update={"epochs": 2, "patience": None})})
     short = short.model_copy(update={"optim": cfg.optim.model_copy(update={"warmup_epochs": 0.0})})
     network, _ = fresh_network(member, cfg.seed, 0)
-    session = open_session(network, short, member.space, accelerator)
+    session = open_session(network, short, member.space, accelerator, plan)
     results = [e for e in fit(session, few, short, key=(cfg.seed, member.index, 0)) if isinstance(e, EpochResult)]
     training = len(rows.train) / results[1].images_per_second
     validating = (results[1].seconds - len(few.train) / results[1].images_per_second) * len(rows.valid) / len(few.valid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from maskcls.data import manifest as tables
 from maskcls.data.source import image_root, read_labelled
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
+from maskcls.engine.execution import Plan
 from maskcls.engine.fit import FoldRows
 from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Ints, LabelSpace
@@ -54,7 +55,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that training needs, as it stands in the run folder; `views`: the photos' cache, where there is one."""
+    """All that training needs, as it stands in the run folder; `views`: the photos' cache, where there is one;
+    `plans`: how each member is computed, by name."""
 
     cfg: Config
     data: Path
@@ -62,6 +64,7 @@ class Experiment:
     folds: pd.DataFrame
     run: RunDir
     views: Views = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
 
     @cached_property
     def members(self) -> list[Member]:
@@ -87,9 +90,10 @@ class Experiment:
         """Return the folder of one member on one fold."""
         return self.run.fold(k, member.name)
 
-    def rows(self, member: Member, k: int) -> FoldRows:
-        """Return the rows member trains on and is judged by on fold k."""
-        photos = open_photos(self.photo_root, self.manifest, [view_spec(member.cfg)], self.views, seed=self.cfg.seed)
+    def rows(self, member: Member, k: int, *, bare: bool = False) -> FoldRows:
+        """Return the rows member trains on and is judged by on fold k; bare: the device augments the photos."""
+        specs, seed = [view_spec(member.cfg)], self.cfg.seed
+        photos = open_photos(self.photo_root, self.manifest, specs, self.views, seed=seed, bare=bare)
         train, valid = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
         return FoldRows(photos, train, valid, self.labels, self.manifest["weight"].to_numpy(np.float32))
 
@@ -129,6 +133,7 @@ def write_identity(experiment: Experiment, folds: Sequence[int], environment: di
     rundir.commit(run.folds, folding.to_csv(experiment.folds))
     identity = {"data": str(experiment.data), "folds": list(folds), "hashes": identity_hashes(run)}
     identity["weights"] = weights_hashes(experiment)
+    identity["plans"] = {name: plan.to_json() for name, plan in experiment.plans.items()}
     rundir.commit_json(run.env, identity | environment)
 
 
@@ -174,7 +179,10 @@ def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
         )
     cfg, _ = config.load(run.config)
     manifest = tables.from_csv(run.manifest, cfg.space)
-    return Experiment(cfg, Path(env["data"]), manifest, folding.from_csv(run.folds), run), env
+    if "plans" not in env:
+        raise ResultError("the run was made by an earlier maskcls", where=str(run.path), fix="train it again")
+    plans = {name: Plan.from_json(plan) for name, plan in env["plans"].items()}
+    return Experiment(cfg, Path(env["data"]), manifest, folding.from_csv(run.folds), run, plans=plans), env
 
 
 def check_data_unchanged(experiment: Experiment) -> None:
@@ -213,8 +221,8 @@ def _cells_by_id(frame: pd.DataFrame) -> dict[str, dict[str, str]]:
     return {str(name): {str(k): v for k, v in row.items()} for name, row in text.to_dict(orient="index").items()}
 
 
-def environment(device: str, threads: int, processes: int) -> dict[str, Any]:
+def environment(device: object, processes: int) -> dict[str, Any]:
     """Return versions and machine, for env.json; no paths, names or variables of the user."""
     packages = {name: version(name) for name in PACKAGES}
-    machine = {"platform": platform.platform(), "device": device, "threads": threads, "processes": processes}
+    machine = {"platform": platform.platform(), "device": str(device), "processes": processes}
     return {"maskcls": maskcls.__version__, "python": sys.version.split()[0], "packages": packages} | machine

@@ -13,8 +13,9 @@ from maskcls.data.cache import build_pack, open_pack
 from maskcls.data.dataset import Photos
 from maskcls.data.images import Pixels
 from maskcls.data.transforms import ViewSpec
-from maskcls.engine.device import Accelerator, worker_count
+from maskcls.engine.device import Accelerator
 from maskcls.errors import ResourceError
+from maskcls.machine import reading_threads
 
 Views = Mapping[ViewSpec, Pixels]
 
@@ -52,7 +53,7 @@ def _build(root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Re
             root,
             paths,
             spec,
-            threads=worker_count(cfg.device, on_cpu=False) + 1,
+            threads=reading_threads(cfg.device.workers),
             on_progress=lambda done: report.images("reading photos", done, len(paths)),
         )
     except ResourceError as error:
@@ -61,7 +62,9 @@ def _build(root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Re
         report.note(f"photos are decoded every epoch: {error.what} ({error.where}: {error.got})")
 
 
-def open_photos(root: Path, frame: pd.DataFrame, specs: Sequence[ViewSpec], views: Views, *, seed: int) -> Photos:
+def open_photos(
+    root: Path, frame: pd.DataFrame, specs: Sequence[ViewSpec], views: Views, *, seed: int, bare: bool = False
+) -> Photos:
     """Return the photos of a manifest in every spec, from `cached_views` or, if these are empty, from the files."""
     cached = [views[spec] for spec in specs] if views else None
-    return Photos(root, frame["path"].tolist(), frame["id"].tolist(), specs, seed=seed, cached=cached)
+    return Photos(root, frame["path"].tolist(), frame["id"].tolist(), specs, seed=seed, cached=cached, bare=bare)

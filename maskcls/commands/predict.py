@@ -22,9 +22,11 @@ from maskcls.data import manifest as tables
 from maskcls.data.source import image_root, read_unlabelled
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import load_speaker
-from maskcls.engine.device import Accelerator, place, start, worker_count
-from maskcls.engine.infer import Speaker, infer
-from maskcls.engine.processes import losing_others
+from maskcls.engine.device import Accelerator, start, worker_count
+from maskcls.engine.execution import Execution
+from maskcls.engine.infer import Speaker, infer, open_reader
+from maskcls.engine.precision import Work, infer_execution
+from maskcls.engine.processes import decided_by_first, losing_others
 from maskcls.errors import BusyError, ConfigError, DataError, ResultError
 from maskcls.labels import LabelSpace
 from maskcls.results.predictions import Predictions
@@ -156,8 +158,16 @@ def _speak(
 ) -> list[Any]:
     specs: list[ViewSpec] = list(dict.fromkeys(voice.speaker.spec for voice in voices))
     photos = open_photos(root, frame, specs, views, seed=cfg.seed)
-    for voice in voices:
-        place(voice.speaker.network, accelerator, channels_last=cfg.device.channels_last)
+    speakers = [voice.speaker for voice in voices]
+    reader = open_reader(
+        photos,
+        np.arange(len(frame)),
+        accelerator=accelerator,
+        views=cfg.predict.views,
+        batch_size=cfg.predict.batch_size,
+        workers=worker_count(cfg.device, accelerator, cached=bool(views)),
+    )
+    execution = _execution(speakers, cfg, accelerator)
     done = 0
 
     def count(images: int) -> None:
@@ -165,22 +175,14 @@ def _speak(
         done += images * accelerator.num_processes
         report.images("predicting", min(done, len(frame)), len(frame))
 
-    return infer(
-        [voice.speaker for voice in voices],
-        photos,
-        np.arange(len(frame)),
-        accelerator=accelerator,
-        views=cfg.predict.views,
-        batch_size=cfg.predict.batch_size,
-        workers=worker_count(
-            cfg.device,
-            on_cpu=accelerator.device.type == "cpu",
-            processes=accelerator.num_processes,
-            cached=bool(views),
-        ),
-        channels_last=cfg.device.channels_last,
-        on_images=count,
-    )
+    return infer(speakers, reader, accelerator=accelerator, execution=execution, on_images=count)
+
+
+def _execution(speakers: Sequence[Speaker], cfg: Config, accelerator: Accelerator) -> Execution:
+    """Return how the networks are computed here, decided on the first of them by the first process."""
+    first = speakers[0]
+    work = Work(cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, jobs=1)
+    return decided_by_first(lambda: infer_execution(work, cfg, accelerator.device), accelerator)
 
 
 def _class_columns(predictions: Predictions) -> dict[str, list[str]]:

@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:  # the engine brings torch, and commands that train nothing report too
-    from maskcls.engine.fit import EpochResult, Tick
+    from maskcls.engine.fit import EpochResult
+    from maskcls.engine.step import Tick
 
 PLAIN_EVERY_S = 15.0
 
@@ -35,8 +36,9 @@ class Reporter:
                 console=self.console,
             )
         self.total: TaskID | None = None
-        self.part: TaskID | None = None
-        self.title, self.epochs, self.printed = "", 0, time.monotonic()
+        self.parts: dict[str, TaskID] = {}
+        self.epochs: dict[str, int] = {}
+        self.printed: dict[str, float] = {}
 
     def __enter__(self) -> Reporter:
         if self.bars:
@@ -59,61 +61,60 @@ class Reporter:
             self.total = self.bars.add_task(what, total=epochs_in_all, speed="", score="")
 
     def fold(self, title: str, epochs: int, done: int) -> None:
-        """Open the bar of one network on one fold."""
-        self.title, self.epochs = title, epochs
+        """Open the bar of one network on one fold; several may be open at a time."""
+        self.epochs[title], self.printed[title] = epochs, time.monotonic()
         if self.bars:
-            if self.part is not None:
-                self.bars.remove_task(self.part)
-            self.part = self.bars.add_task(title, total=1, speed="", score="")
+            self.parts[title] = self.bars.add_task(title, total=1, speed="", score="")
         if done:
             self.note(f"{title}: continuing after epoch {done}")
+
+    def fold_done(self, title: str) -> None:
+        """Close the bar of a fold."""
+        if self.bars:
+            self.bars.remove_task(self.parts.pop(title))
 
     def skip(self, epochs: int) -> None:
         """Count epochs that need not be trained: finished before, or stopped early."""
         if self.bars and self.total is not None:
             self.bars.advance(self.total, epochs)
 
-    def tick(self, tick: Tick) -> None:
+    def tick(self, title: str, tick: Tick) -> None:
         """Show progress inside an epoch."""
+        place = f"{title} epoch {tick.epoch + 1}/{self.epochs[title]}"
         speed = f"{tick.images_per_second:.0f} img/s"
-        if self.bars and self.part is not None:
-            title = f"{self.title} epoch {tick.epoch + 1}/{self.epochs}"
+        if self.bars:
             share = tick.images / tick.of_images
-            self.bars.update(self.part, description=title, completed=share, speed=speed, score=f"loss {tick.loss:.3f}")
-        elif time.monotonic() - self.printed > PLAIN_EVERY_S:
-            self.printed = time.monotonic()
-            place = f"{self.title} epoch {tick.epoch + 1}/{self.epochs}"
+            loss = f"loss {tick.loss:.3f}"
+            self.bars.update(self.parts[title], description=place, completed=share, speed=speed, score=loss)
+        elif time.monotonic() - self.printed[title] > PLAIN_EVERY_S:
+            self.printed[title] = time.monotonic()
             self.note(f"{place}: {tick.images}/{tick.of_images} images, {speed}, loss {tick.loss:.4f}")
 
-    def epoch(self, result: EpochResult) -> None:
+    def epoch(self, title: str, result: EpochResult) -> None:
         """Print the line of a finished epoch."""
-        self.printed = time.monotonic()
+        self.printed[title] = time.monotonic()
+        place = f"{title} epoch {result.epoch + 1}/{self.epochs[title]}"
+        speed = f"{result.images_per_second:.0f} img/s"
         tasks = " ".join(f"{k} {_score(v, 3)}" for k, v in result.val.items() if k not in ("macro_f1", "loss"))
         self.note(
-            f"{self.title} epoch {result.epoch + 1}/{self.epochs}: loss {result.train['loss']:.3f} "
-            f"macro-F1 {_score(result.val['macro_f1'], 4)} ({tasks}) {result.images_per_second:.0f} img/s "
-            f"{result.seconds:.0f} s{' *' if result.is_best else ''}"
+            f"{place}: loss {result.train['loss']:.3f} macro-F1 {_score(result.val['macro_f1'], 4)} ({tasks}) "
+            f"{speed} {result.seconds:.0f} s{' *' if result.is_best else ''}"
         )
         self.skip(1)
-        if self.bars and self.part is not None and self.total is not None:
-            title = f"{self.title} epoch {result.epoch + 1}/{self.epochs}"
-            speed = f"{result.images_per_second:.0f} img/s"
+        if self.bars and self.total is not None:
             loss = f"loss {result.train['loss']:.3f}"
-            self.bars.update(self.part, description=title, completed=1, speed=speed, score=loss)
+            self.bars.update(self.parts[title], description=place, completed=1, speed=speed, score=loss)
             self.bars.update(self.total, score=f"macro-F1 {_score(result.val['macro_f1'], 4)}")
 
     def images(self, what: str, done: int, of: int) -> None:
         """Show progress over images: reading, checking, predicting."""
         if not self.bars:
             return
-        if self.part is None or self.title != what:
-            if self.part is not None:
-                self.bars.remove_task(self.part)
-            self.title, self.part = what, self.bars.add_task(what, total=of, speed="", score="")
-        self.bars.update(self.part, completed=done, total=of)
+        if what not in self.parts:
+            self.parts[what] = self.bars.add_task(what, total=of, speed="", score="")
+        self.bars.update(self.parts[what], completed=done, total=of)
         if done >= of:
-            self.bars.remove_task(self.part)
-            self.part, self.title = None, ""
+            self.bars.remove_task(self.parts.pop(what))
 
 
 def _score(value: float, digits: int) -> str:

@@ -15,7 +15,7 @@ from maskcls.commands.experiment import (
     weights_hashes,
 )
 from maskcls.commands.progress import Reporter, main_process
-from maskcls.commands.train import check_experiment, device_of, train_folds, with_photos
+from maskcls.commands.train import check_experiment, train_folds, with_photos
 from maskcls.engine.device import start
 from maskcls.engine.processes import losing_others
 from maskcls.errors import WeightsError
@@ -48,7 +48,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):
         rundir.sweep(run)
-        now = environment(**device_of(accelerator))
+        now = environment(accelerator.device, accelerator.num_processes)
         for line in differences(env, now):
             report.note(f"not bit-exact with the epochs before: {line}")
         if wanted != env["folds"]:

@@ -24,27 +24,21 @@ from maskcls.commands.experiment import (
     write_identity,
 )
 from maskcls.commands.photos import cached_views
+from maskcls.commands.plans import fresh_network, with_plans
 from maskcls.commands.progress import Reporter
+from maskcls.commands.side_by_side import train_side_by_side
 from maskcls.config import Config
 from maskcls.data.batches import epoch_order
 from maskcls.data.dataset import Key
 from maskcls.engine import checkpoint
-from maskcls.engine.device import Accelerator, place, start, worker_count
-from maskcls.engine.fit import (
-    EpochResult,
-    FoldRows,
-    Session,
-    fit,
-    open_session,
-    restore_session,
-    session_state,
-    stream_seed,
-)
+from maskcls.engine.device import Accelerator, augments_on_device, start
+from maskcls.engine.fit import EpochResult, FoldRows, fit, validation_reader
 from maskcls.engine.infer import infer
 from maskcls.engine.processes import losing_others
+from maskcls.engine.session import Session, open_session, restore_session, session_state
 from maskcls.errors import BusyError, DataError, MaskclsError
 from maskcls.insight.sheet import contact_sheet
-from maskcls.nn.network import Network, build_network, check_backbone, head_classes, load_trunk
+from maskcls.nn.network import check_backbone
 from maskcls.results.metrics import score
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import FoldDir, RunDir
@@ -65,12 +59,13 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
     experiment = read_experiment(with_absolute_paths(cfg), data, run)
     check_experiment(experiment, report)
     experiment = with_photos(experiment, accelerator, report)
+    experiment = with_plans(experiment, wanted, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):
         refuse_existing(run)  # once more: another process may have made and finished a run since
         rundir.sweep(run)
-        write_identity(experiment, wanted, environment(**device_of(accelerator)))
+        write_identity(experiment, wanted, environment(accelerator.device, accelerator.num_processes))
         return train_folds(experiment, wanted, accelerator, report)
 
 
@@ -151,35 +146,21 @@ def check_joint_labels(experiment: Experiment, report: Reporter) -> None:
         report.note(f"{(~known).sum()} of {len(known)} rows lack a label of some task and do not teach the joint head")
 
 
-def fresh_network(member: Member, seed: int, k: int) -> tuple[Network, str]:
-    """Build the member's network for fold k from its own seed; returns it and a line on where its weights are from."""
-    torch.manual_seed(stream_seed(seed, member.index, k))
-    model = member.cfg.model
-    network = build_network(
-        model.backbone,
-        head_classes(member.blueprint.heads, member.space),
-        size=member.cfg.transforms.size,
-        pretrained=model.pretrained,
-        drop=model.drop,
-        drop_path=model.drop_path,
-    )
-    if model.weights:
-        return network, f"{model.backbone}, {load_trunk(network, Path(model.weights))}"
-    return network, f"{model.backbone}, {'hub' if model.pretrained else 'random'} weights"
-
-
 def train_folds(
     experiment: Experiment, wanted: Sequence[int], accelerator: Accelerator, report: Reporter
 ) -> dict[str, Any]:
     """Train, or finish, the wanted folds of every member; then put the run's results together."""
-    jobs = [(member, k) for member in experiment.members for k in wanted]
-    report.begin("all folds", sum(member.cfg.train.epochs for member, _ in jobs))
-    for member, k in jobs:
-        if experiment.fold_dir(member, k).done.exists():
-            report.skip(member.cfg.train.epochs)
+    report.begin("all folds", sum(member.cfg.train.epochs for member in experiment.members) * len(wanted))
+    for member in experiment.members:
+        left = [k for k in wanted if not experiment.fold_dir(member, k).done.exists()]
+        report.skip(member.cfg.train.epochs * (len(wanted) - len(left)))
+        jobs = min(experiment.plans[member.name].fold_jobs, len(left))
+        if jobs > 1 and accelerator.num_processes == 1:
+            train_side_by_side(experiment, member, left, jobs, report)
             continue
-        train_fold(experiment, member, k, accelerator, report)
-        accelerator.free_memory()
+        for k in left:
+            train_fold(experiment, member, k, accelerator, report)
+            accelerator.free_memory()
     if not accelerator.is_main_process:
         return {}
     return assemble(experiment, wanted)
@@ -187,9 +168,11 @@ def train_folds(
 
 def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Accelerator, report: Reporter) -> None:
     """Train one network on one fold, from its saved state if there is one, and commit all it leaves behind."""
-    folder, rows, cfg = experiment.fold_dir(member, k), experiment.rows(member, k), member.cfg
+    folder, cfg, plan = experiment.fold_dir(member, k), member.cfg, experiment.plans[member.name]
+    rows = experiment.rows(member, k, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
+    torch.set_num_threads(plan.threads)
     network, _ = fresh_network(member, cfg.seed, k)
-    session = open_session(network, cfg, member.space, accelerator)
+    session = open_session(network, cfg, member.space, accelerator, plan)
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state))
         _save_results(session, member, folder)
@@ -197,15 +180,16 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     report.fold(title, cfg.train.epochs, session.epoch)
     report.skip(session.epoch)
     if session.epoch == 0 and accelerator.is_main_process:
-        rundir.commit(folder.first_batch, first_batch(rows, member))
+        rundir.commit(folder.first_batch, first_batch(experiment.rows(member, k), member))
     for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k)):
         if not isinstance(event, EpochResult):
-            report.tick(event)
+            report.tick(title, event)
             continue
-        report.epoch(event)
+        report.epoch(title, event)
         _save(session, member, folder)
     report.skip(cfg.train.epochs - session.epoch)
     _finish_fold(experiment, member, k, rows, accelerator)
+    report.fold_done(title)
 
 
 def first_batch(rows: FoldRows, member: Member) -> bytes:
@@ -247,22 +231,9 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
     folder, cfg = experiment.fold_dir(member, k), member.cfg
     accelerator.wait_for_everyone()
     speaker = checkpoint.load_speaker(folder.best)
-    place(speaker.network, accelerator, channels_last=cfg.device.channels_last)
-    (prob,) = infer(
-        [speaker],
-        rows.photos,
-        rows.valid,
-        accelerator=accelerator,
-        views=cfg.predict.views,
-        batch_size=cfg.predict.batch_size,
-        workers=worker_count(
-            cfg.device,
-            on_cpu=accelerator.device.type == "cpu",
-            processes=accelerator.num_processes,
-            cached=bool(rows.photos.cached),
-        ),
-        channels_last=cfg.device.channels_last,
-    )
+    reader = validation_reader(rows, cfg, accelerator)
+    execution = experiment.plans[member.name].infer
+    (prob,) = infer([speaker], reader, accelerator=accelerator, execution=execution)
     if not accelerator.is_main_process:
         return
     meta = rundir.read_json(folder.best / checkpoint.META)
@@ -272,12 +243,3 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
     scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
     rundir.commit_json(folder.summary, {"best_epoch": meta["epoch"]} | scores.to_json())
     rundir.commit(folder.done, (meta["sha256"] + "\n").encode())
-
-
-def device_of(accelerator: Accelerator) -> dict[str, Any]:
-    """Return what of the machine decides the bits of a result."""
-    return {
-        "device": str(accelerator.device),
-        "threads": torch.get_num_threads(),
-        "processes": accelerator.num_processes,
-    }

@@ -31,13 +31,15 @@ class Draws:
     """What a batch undergoes.
 
     source  (B, 2, 3) float32: maps an output pixel's (x, y, 1) to the input pixel (x, y) it is taken from.
-    moved   (B,) bool: whether `source` is not the identity.
+    flipped (B,) bool: mirrored left and right, and
+    moved   (B,) bool: shifted, scaled and turned; `source` holds both.
     gain    (B,) float32, and
     offset  (B,) float32: a value v in 0..255 becomes v * gain + offset, cut to 0..255.
     box     (B, 4) int64: top, left, bottom, right of the pixels that are filled; all 0 for none.
     """
 
     source: NDArray[np.float32]
+    flipped: NDArray[np.bool_]
     moved: NDArray[np.bool_]
     gain: NDArray[np.float32]
     offset: NDArray[np.float32]
@@ -71,7 +73,7 @@ def draw(spec: ViewSpec, *, seed: int, epoch_B: NDArray[np.int64], key_B: Keys) 
     left = (u[:, 11] * (width - box_width + 1)).astype(np.int64)
     box = np.stack([top, left, top + box_height, left + box_width], axis=1) * hide[:, None]
     gain, offset = 1 + tint * contrast * spec.contrast, tint * brightness * spec.brightness * 255
-    return Draws(source, flip | move, gain.astype(np.float32), offset.astype(np.float32), box)
+    return Draws(source, flip, move, gain.astype(np.float32), offset.astype(np.float32), box)
 
 
 def uniforms(seed: int, epoch_B: NDArray[np.int64], key_B: Keys, count: int) -> NDArray[np.float64]:
@@ -137,6 +139,8 @@ def augment(images_BHWC: Images, draws: Draws, fill: tuple[int, int, int]) -> Im
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REFLECT_101,
             )
+        elif draws.flipped[i]:
+            cv2.flip(image, 1, dst=out[i])
         else:
             out[i] = image
         if tinted[i]:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from maskcls.data.augment import Draws, augment, draw
 from maskcls.data.images import Pixels, decode, read_bytes
@@ -113,12 +113,15 @@ class Photos(Dataset[object]):
         return images
 
 
-def loader(photos: Photos, plan: Iterable[Sequence[Key]], *, workers: int, pin: bool = False) -> DataLoader[object]:
+def loader(
+    photos: Photos, plan: Iterable[Sequence[Key]], *, workers: int, pin: bool = False, keep: bool = False
+) -> DataLoader[object]:
     """Load the batches in their order, each as a list of uint8 (B, H, W, 3) tensors, one per spec.
 
+    keep: hold the loader processes for the next reading of the same plan.
     A fault arrives as a MaskclsError in place of its batch; read the loader through `batches`.
     """
-    parallel = {"prefetch_factor": PREFETCH, "timeout": TIMEOUT_S} if workers else {}
+    parallel = {"prefetch_factor": PREFETCH, "timeout": TIMEOUT_S, "persistent_workers": keep} if workers else {}
     return DataLoader(
         photos,
         batch_sampler=plan,  # type: ignore[arg-type]
@@ -198,7 +201,20 @@ _deaths = _Deaths()
 
 
 def _tensors(batch: list[Pixels] | MaskclsError) -> list[Tensor] | MaskclsError:
-    return batch if isinstance(batch, MaskclsError) else [torch.from_numpy(images) for images in batch]
+    if isinstance(batch, MaskclsError):
+        return batch
+    tensors = [torch.from_numpy(images) for images in batch]
+    if get_worker_info() is None:
+        return tensors
+    try:
+        # Here rather than on the way out, in a thread of torch's, where a failure is a traceback and then silence.
+        return [tensor.share_memory_() for tensor in tensors]  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        return ResourceError(
+            "no shared memory is left for the loader processes",
+            got=str(error).splitlines()[0],
+            fix="give the machine more (docker: --shm-size), or load in the main process with device.workers=0",
+        )
 
 
 def _calm_worker(_: int) -> None:

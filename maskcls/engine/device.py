@@ -1,19 +1,18 @@
-"""The machine: accelerate's process group, device and precision, and images on their way onto it."""
+"""The machine: accelerate's process group and device, and images on their way onto it."""
 
 from __future__ import annotations
-
-import os
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskcls.config import DeviceConfig
+from maskcls.data.transforms import ViewSpec, build_pixel_changes
+from maskcls.engine.execution import Execution
 from maskcls.errors import ConfigError, ResourceError
+from maskcls.machine import cores
 
-__all__ = ["Accelerator", "normalise", "place", "start", "worker_count"]
-
-ACCELERATE_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+__all__ = ["Accelerator", "augments_on_device", "normalise", "place", "start", "worker_count"]
 
 
 def start(device: DeviceConfig) -> Accelerator:
@@ -28,14 +27,16 @@ def start(device: DeviceConfig) -> Accelerator:
     cpu = device.type == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
     if cpu and device.precision == "fp16":
         raise ConfigError("fp16 needs a GPU", where="device.precision", got="fp16 on a CPU", expected="fp32 or bf16")
-    if device.threads:
+    if device.threads != "auto":
         torch.set_num_threads(device.threads)
-    # Denormal numbers, which moving averages decay into, cost a CPU up to a hundred times an ordinary operation.
+    # Denormal numbers, which moving averages decay into, cost a CPU up to a hundred times an ordinary operation. Set
+    # before anything is computed: the threads that compute take the setting over when they are made.
     torch.set_flush_denormal(True)
-    return Accelerator(cpu=cpu, mixed_precision=ACCELERATE_PRECISION[device.precision])
+    # Our own passes say how they are computed; accelerate need only know when gradients must be scaled.
+    return Accelerator(cpu=cpu, mixed_precision="fp16" if device.precision == "fp16" else "no")
 
 
-def worker_count(device: DeviceConfig, *, on_cpu: bool, processes: int = 1, cached: bool = False) -> int:
+def worker_count(device: DeviceConfig, accelerator: Accelerator, *, cached: bool) -> int:
     """Return the number of loader processes: as asked, or from the cores this process may use.
 
     cached  photos come from the cache: cheap enough for a CPU's training process itself, which then has its cores to
@@ -43,30 +44,28 @@ def worker_count(device: DeviceConfig, *, on_cpu: bool, processes: int = 1, cach
     """
     if device.workers is not None:
         return device.workers
-    cores = max(1, _cores() // processes)
+    on_cpu, mine = accelerator.device.type == "cpu", max(1, cores() // int(accelerator.num_processes))
     if cached:
-        return 0 if on_cpu else min(4, max(1, cores - 1))
+        return 0 if on_cpu else min(4, max(1, mine - 1))
     # A CPU trains on the same cores and decoding is the smaller part; a GPU leaves the cores to the loader.
-    return min(4, cores) if on_cpu else min(16, max(1, cores - 1))
+    return min(4, mine) if on_cpu else min(16, max(1, mine - 1))
 
 
-def place(network: nn.Module, accelerator: Accelerator, *, channels_last: bool) -> nn.Module:
-    """Move the network to the device, in the memory format convolutions run fastest in."""
-    network = network.to(accelerator.device)
-    return network.to(memory_format=torch.channels_last) if channels_last else network
+def place(network: nn.Module, device: torch.device, execution: Execution) -> nn.Module:
+    """Move the network to the device, in the memory format of its execution."""
+    return network.to(device).to(memory_format=execution.layout)
 
 
-def normalise(
-    images_BHWC: Tensor, *, device: torch.device, mean: tuple[float, ...], std: tuple[float, ...], channels_last: bool
-) -> Tensor:
-    """Turn uint8 (B, H, W, 3) into float32 (B, 3, H, W) on the device: (value / 255 - mean) / std."""
-    images = images_BHWC.to(device, non_blocking=True).permute(0, 3, 1, 2)
-    if not channels_last:
-        images = images.contiguous()
-    mean_C = torch.tensor(mean, device=device).view(1, -1, 1, 1) * 255
-    std_C = torch.tensor(std, device=device).view(1, -1, 1, 1) * 255
-    return (images.float() - mean_C) / std_C
+def normalise(images_BHWC: Tensor, *, mean: tuple[float, ...], std: tuple[float, ...], execution: Execution) -> Tensor:
+    """Turn values 0..255 (B, H, W, 3) into float32 (B, 3, H, W) on their device: (value / 255 - mean) / std."""
+    images = images_BHWC.permute(0, 3, 1, 2).to(torch.float32, memory_format=execution.layout, copy=True)
+    scale = (255 * torch.tensor(std)).reciprocal_().view(1, -1, 1, 1).to(images.device)
+    shift = (torch.tensor(mean) / torch.tensor(std)).view(1, -1, 1, 1).to(images.device)
+    return images.mul_(scale).sub_(shift)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def augments_on_device(device: DeviceConfig, spec: ViewSpec, on: torch.device) -> bool:
+    """Tell whether the training images are augmented on the device: as asked, or on a GPU where all steps can be."""
+    if device.augment != "auto":
+        return device.augment == "device"
+    return on.type == "cuda" and build_pixel_changes(spec) is None

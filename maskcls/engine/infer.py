@@ -1,12 +1,16 @@
 """Networks, photos and views to probabilities: the one path for validation, out-of-fold rows and test.
 
-n rows asked for, J joint classes of a network's label space, B batch.
+n rows asked for, J joint classes of a network's label space, B batch, V views.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,17 +18,22 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from maskcls.data.batches import Rows
 from maskcls.data.dataset import Key, Photos, batches, loader
 from maskcls.data.transforms import ViewSpec
-from maskcls.engine.device import normalise
+from maskcls.engine.device import normalise, place
+from maskcls.engine.execution import Execution
 from maskcls.engine.tta import VIEWS
 from maskcls.errors import ResultError
 from maskcls.labels import LabelSpace
+from maskcls.nn.fold import Pairs, find_pairs, fold_pairs
 from maskcls.nn.network import JOINT, Network
 
 Prob = NDArray[np.float32]
+Places = NDArray[np.int64]
+Logits = list[dict[str, Tensor]]  # of each speaker: {head: (V * B, C)}
 
 
 @dataclass(frozen=True)
@@ -36,9 +45,21 @@ class Speaker:
     spec: ViewSpec
 
 
-@torch.inference_mode()
-def infer(
-    speakers: Sequence[Speaker],
+@dataclass(frozen=True)
+class Reader:
+    """Rows of a photo set in whole batches, to be read once or, its loader processes kept, once an epoch.
+
+    places  which of the n rows each of this process's batches holds, -1 where it is filled up.
+    """
+
+    photos: Photos
+    count: int
+    places: list[Places]
+    source: DataLoader[object]
+    views: str
+
+
+def open_reader(
     photos: Photos,
     rows_n: Rows,
     *,
@@ -46,58 +67,129 @@ def infer(
     views: str,
     batch_size: int,
     workers: int,
-    channels_last: bool = True,
-    on_images: Callable[[int], None] = lambda count: None,
-) -> list[Prob]:
-    """Return each speaker's joint probabilities (n, J) for the rows, in their order; every photo is decoded once.
+    keep: bool = False,
+) -> Reader:
+    """Plan the reading of these rows; `batch_size` images of a forward pass, all views of a photo together.
 
-    photos.specs must hold the spec of every speaker. The mean over the views is taken of probabilities. With several
-    processes each takes whole batches and all get the full answer, so their number changes no bit of it.
-    Raises ResultError when rows are lost or doubled, or a probability is not finite.
+    With several processes each takes whole batches, so their number changes no bit of the result.
     """
-    for speaker in speakers:
-        speaker.network.eval()
-    plan = _whole_batches(rows_n, min(batch_size, len(rows_n)))
+    plan = _whole_batches(len(rows_n), max(1, batch_size // len(VIEWS[views])))
     mine = plan[accelerator.process_index :: accelerator.num_processes]
     keys = [[Key(int(row)) for row in rows_n[places[places >= 0]]] for places in mine]
-    source = loader(photos, keys, workers=workers, pin=accelerator.device.type == "cuda")
-    found: list[tuple[NDArray[np.int64], list[Prob]]] = []
-    for places, images in zip(mine, batches(source), strict=True):
-        full = [_filled(of_spec, len(places)) for of_spec in images]
-        probs = [_speak(s, full[photos.specs.index(s.spec)], accelerator, views, channels_last) for s in speakers]
-        real = places >= 0
-        found.append((places[real], [prob[real] for prob in probs]))
-        on_images(int(real.sum()))
-    return _gathered(found, speakers, len(rows_n), accelerator)
+    pin = accelerator.device.type == "cuda"
+    return Reader(photos, len(rows_n), mine, loader(photos, keys, workers=workers, pin=pin, keep=keep), views)
 
 
-def _whole_batches(rows_n: Rows, batch_size: int) -> list[NDArray[np.int64]]:
-    """Cut the places 0..n-1 into batches of one length, -1 filling up the last.
+@torch.inference_mode()
+def infer(
+    speakers: Sequence[Speaker],
+    reader: Reader,
+    *,
+    accelerator: Accelerator,
+    execution: Execution,
+    on_images: Callable[[int], None] = lambda count: None,
+) -> list[Prob]:
+    """Return each speaker's joint probabilities (n, J) for the reader's rows, in their order.
+
+    The reader's photos must hold the spec of every speaker; a photo is read once for all of them. The mean over the
+    views is taken of probabilities.
+    Raises ResultError when rows are lost or doubled, or a probability is not finite.
+    """
+    ready = [_ready(speaker, accelerator, execution) for speaker in speakers]
+    found: list[tuple[Places, list[Prob]]] = []
+    with _lanes(accelerator.device) as (submit, depth):
+        waiting: deque[tuple[Places, Callable[[], Logits]]] = deque()
+        for places, images in zip(reader.places, batches(reader.source), strict=True):
+            work = partial(_speak, ready, _full(images, places), reader, execution)
+            waiting.append((places, submit(work)))
+            if len(waiting) > depth:
+                found.append(_collected(*waiting.popleft(), ready, on_images))
+        while waiting:
+            found.append(_collected(*waiting.popleft(), ready, on_images))
+    return _gathered(found, speakers, reader.count, accelerator)
+
+
+def _ready(speaker: Speaker, accelerator: Accelerator, execution: Execution) -> Speaker:
+    network, size = speaker.network, speaker.spec.size
+    structure = f"{size} {network.trunk}"
+    if structure not in _pairs:
+        example = torch.zeros(2, 3, *size).normal_(generator=torch.Generator().manual_seed(0))
+        _pairs[structure] = find_pairs(network, example)
+    folded = fold_pairs(network, _pairs[structure])
+    place(folded, accelerator.device, execution)
+    return replace(speaker, network=folded)
+
+
+_pairs: dict[str, Pairs] = {}  # by structure: all folds and epochs of a network share the search
+
+
+@contextmanager
+def _lanes(device: torch.device) -> Iterator[tuple[Callable[[Callable[[], Logits]], Callable[[], Logits]], int]]:
+    """Give a function that starts a batch and returns what waits for its logits, and how many may be under way.
+
+    A CPU computes whole batches side by side, one a core: an operation shared by cores makes each wait for the others.
+    A device works through its own queue, and only fetching an answer waits for it.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu":
+        yield _at_once, 1
+        return
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield (lambda work: pool.submit(work).result), threads
+        finally:
+            # The number is each thread's own, but also what threads made later begin with.
+            torch.set_num_threads(threads)
+
+
+def _at_once(work: Callable[[], Logits]) -> Callable[[], Logits]:
+    logits = work()
+    return lambda: logits
+
+
+def _whole_batches(count: int, batch_size: int) -> list[Places]:
+    """Cut the places 0..n-1 into batches of one length, the shortest that serves; -1 fills up the last.
 
     The result of a row depends in its last bits on the length of its batch, so no batch is shorter.
     """
-    count = -(-len(rows_n) // batch_size) if len(rows_n) else 0
-    places = np.full(count * batch_size, -1, dtype=np.int64)
-    places[: len(rows_n)] = np.arange(len(rows_n))
-    return list(places.reshape(count, batch_size))
+    if not count:
+        return []
+    number = -(-count // batch_size)
+    length = -(-count // number)
+    places = np.full(number * length, -1, dtype=np.int64)
+    places[:count] = np.arange(count)
+    return list(places.reshape(number, length))
 
 
-def _filled(images_BHWC: Tensor, length: int) -> Tensor:
-    """Repeat the first image behind the others until there are `length`; fillers are not decoded again."""
-    return torch.cat([images_BHWC, images_BHWC[:1].expand(length - len(images_BHWC), -1, -1, -1)])
+def _full(images: list[Tensor], places: Places) -> list[Tensor]:
+    """Repeat the first image behind the others until there is one a place; fillers are not read again."""
+    return [
+        torch.cat([images_BHWC, images_BHWC[:1].expand(len(places) - len(images_BHWC), -1, -1, -1)])
+        for images_BHWC in images
+    ]
 
 
-def _speak(speaker: Speaker, images_BHWC: Tensor, accelerator: Accelerator, views: str, channels_last: bool) -> Prob:
-    spec = speaker.spec
-    images = normalise(
-        images_BHWC, device=accelerator.device, mean=spec.mean, std=spec.std, channels_last=channels_last
-    )
-    total = np.zeros((len(images), speaker.space.size))
-    for view in VIEWS[views]:
-        with accelerator.autocast():
-            logits = speaker.network(view(images))
-        total += joint_probabilities(logits, speaker.space)
-    return (total / len(VIEWS[views])).astype(np.float32)
+@torch.inference_mode()  # each thread has its own mode
+def _speak(ready: Sequence[Speaker], images: list[Tensor], reader: Reader, execution: Execution) -> Logits:
+    device = next(ready[0].network.parameters()).device
+    views: dict[ViewSpec, Tensor] = {}
+    for spec, images_BHWC in zip(reader.photos.specs, images, strict=True):
+        floats = normalise(images_BHWC.to(device, non_blocking=True), mean=spec.mean, std=spec.std, execution=execution)
+        views[spec] = torch.cat([view(floats) for view in VIEWS[reader.views]])
+    with execution.autocast(device):
+        return [speaker.network(views[speaker.spec]) for speaker in ready]
+
+
+def _collected(
+    places: Places, wait: Callable[[], Logits], ready: Sequence[Speaker], on_images: Callable[[int], None]
+) -> tuple[Places, list[Prob]]:
+    real = places >= 0
+    probs = []
+    for speaker, logits in zip(ready, wait(), strict=True):
+        joint = joint_probabilities(logits, speaker.space)
+        probs.append(joint.reshape(-1, len(places), joint.shape[1]).mean(axis=0, dtype=np.float64)[real])
+    on_images(int(real.sum()))
+    return places[real], [prob.astype(np.float32) for prob in probs]
 
 
 def joint_probabilities(logits: dict[str, Tensor], space: LabelSpace) -> Prob:
@@ -107,7 +199,7 @@ def joint_probabilities(logits: dict[str, Tensor], space: LabelSpace) -> Prob:
 
 
 def _gathered(
-    found: list[tuple[NDArray[np.int64], list[Prob]]], speakers: Sequence[Speaker], count: int, accelerator: Accelerator
+    found: list[tuple[Places, list[Prob]]], speakers: Sequence[Speaker], count: int, accelerator: Accelerator
 ) -> list[Prob]:
     parts = gather_object(found) if accelerator.num_processes > 1 else found
     places = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, dtype=np.int64)

@@ -1,13 +1,27 @@
-"""Several processes on one task: what one of them says when another is gone."""
+"""Several processes on one task: what one decides for all, and what one says when another is gone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch.distributed import DistError
 
 from maskcls.errors import ResourceError
+
+T = TypeVar("T")
+
+
+def decided_by_first(decide: Callable[[], T], accelerator: Accelerator) -> T:
+    """Call `decide` in the first process and return its value in all of them."""
+    made = [decide() if accelerator.is_main_process else None]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(made)
+    (value,) = made
+    return value  # type: ignore[return-value]
 
 
 @contextmanager

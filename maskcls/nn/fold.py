@@ -18,6 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from maskcls.nn.network import Network
 
+Pairs = tuple[tuple[str, str], ...]  # names of a convolution and of the norm behind it
+
 # These types and no others: a subclass may do more to its weights than convolve, such as standardise them.
 CONVS = (nn.Conv2d, Conv2dSame)
 NORMS = (nn.BatchNorm2d, BatchNormAct2d)
@@ -26,32 +28,49 @@ NORMS = (nn.BatchNorm2d, BatchNormAct2d)
 TOLERANCE = 1e-4
 
 
-@torch.no_grad()
 def fold_batch_norm(network: Network, example_BCHW: Tensor) -> tuple[Network, int]:
     """Return a copy for inference whose batch norms are folded into the convolutions before them, and their number.
 
-    The copy is in eval mode and without gradients, in the network's memory format, on the example's device. A norm is
-    folded only where the example's way shows that nothing else takes in what the convolution gives, and nothing else
-    uses a tensor of the two. Should the trunk's features then differ from the network's, or not be finite, the copy
-    is left unfolded, and the number is 0.
+    `find_pairs` and `fold_pairs` in one.
+    """
+    pairs = find_pairs(network, example_BCHW)
+    return fold_pairs(network, pairs).to(example_BCHW.device), len(pairs)
+
+
+@torch.no_grad()
+def find_pairs(network: Network, example_BCHW: Tensor) -> Pairs:
+    """Return the names of the convolutions and norms that may become one, which the structure of a network decides.
+
+    A norm is folded only where the example's way shows that nothing else takes in what the convolution gives, and
+    nothing else uses a tensor of the two. Should the folded trunk's features then differ from the network's, or not be
+    finite, there are no pairs.
 
     example_BCHW: float32 images (B, 3, H, W), normalised, of the size to come. They show the way every image must take
-    through the network. It takes two passes on the CPU.
+    through the network. It takes two passes on the CPU, since a GPU's TF32 would blur their comparison.
     """
-    folded, example_BCHW_cpu = _copy(network), example_BCHW.cpu()
-    pairs, want = _watch(folded.trunk, example_BCHW_cpu)
-    for conv, norm in pairs:
+    alone, example_BCHW_cpu = _copy(network).cpu(), example_BCHW.cpu()
+    pairs, want = _watch(alone.trunk, example_BCHW_cpu)
+    names = {module: name for name, module in alone.named_modules()}
+    found = tuple((names[conv], names[norm]) for conv, norm in pairs)
+    # Features, not logits: nothing in a head is folded, and a fresh head answers 0 to everything.
+    return found if _agree(fold_pairs(alone, found).trunk(example_BCHW_cpu), want) else ()
+
+
+@torch.no_grad()
+def fold_pairs(network: Network, pairs: Pairs) -> Network:
+    """Return a copy in eval mode, without gradients, on the network's device, in which each pair is one convolution."""
+    folded = _copy(network)
+    for conv_name, norm_name in pairs:
+        conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
         _fold(conv, norm)
         _replace(folded, norm, _after(norm))
-    # Features, not logits: nothing in a head is folded, and a fresh head answers 0 to everything.
-    if not _agree(folded.trunk(example_BCHW_cpu), want):
-        folded, pairs = _copy(network), []
-    return folded.to(example_BCHW.device), len(pairs)
+    return folded
 
 
 def _copy(network: Network) -> Network:
-    # On the CPU, since a GPU's TF32 would blur the comparison of two passes.
-    return copy.deepcopy(network).cpu().eval().requires_grad_(False)
+    return copy.deepcopy(network).eval().requires_grad_(False)
 
 
 class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -1,0 +1,55 @@
+"""What stands in for a training process in tests/test_side_by_side.py. Imports no torch, so that it starts quickly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import time
+from multiprocessing.connection import Connection
+
+from maskcls.errors import DivergedError
+from maskcls.rundir import RunDir
+
+LONG_S = 600.0
+
+
+def telling(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+    """Say what was asked for, and end well."""
+    pipe.send(("note", (f"{run.path.name} {member} {fold} {cached}",)))
+
+
+def failing(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+    """Report an error of its own on fold 1, and go on for long on any other."""
+    if fold == 1:
+        pipe.send(("error", DivergedError("it diverged", where="epoch 1, step 2", got="NaN", fix="lower it")))
+        return
+    sleeping(pipe, run, member, fold, cached)
+
+
+def sleeping(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+    """Go on for long, but stop when told to."""
+    pipe.send(("note", (f"fold {fold}",)))
+    time.sleep(LONG_S)
+
+
+def deaf(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+    """Go on for long, whatever it is told."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sleeping(pipe, run, member, fold, cached)
+
+
+def killed(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+    """Die without a word."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_while_speaking(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+    """Die in the middle of a message: of a thousand bytes, four are sent."""
+    os.write(pipe.fileno(), struct.pack("!i", 1000) + b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leaving(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+    """End with a number and without a word."""
+    os._exit(3)
