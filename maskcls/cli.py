@@ -324,9 +324,10 @@ def resumable(run: Path) -> Iterator[None]:
 
 def main() -> None:
     """Run the command line and exit with its code; every error leaves as one message on stderr."""
-    # Waiting OpenMP threads that spin take the cores from the loader processes; asleep they give them up. Several times
-    # faster whenever a core is shared, and read by the library when torch is first imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Waiting OpenMP threads that spin for long take the cores from everything else, and those that sleep at once are
+    # late. Read by the library when torch is first imported; see docs/adr/0005.
+    if not os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
+        os.environ["GOMP_SPINCOUNT"] = "3000"
     sys.exit(int(run_app(sys.argv[1:])))
 
 

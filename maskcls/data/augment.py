@@ -126,11 +126,12 @@ def augment(images_BHWC: Images, draws: Draws, fill: tuple[int, int, int]) -> Im
     """Apply the draws on the host: uint8 (B, H, W, 3), new and contiguous. Beyond the border the image is mirrored."""
     out = np.empty(images_BHWC.shape, dtype=np.uint8)
     height, width = images_BHWC.shape[1:3]
-    tinted = (draws.gain != 1) | (draws.offset != 0)
+    tinted = ((draws.gain != 1) | (draws.offset != 0)).tolist()
     levels = np.arange(256, dtype=np.float32)
     tables = np.clip(np.rint(draws.gain[:, None] * levels + draws.offset[:, None]), 0, 255).astype(np.uint8)
+    moved, flipped, boxes = draws.moved.tolist(), draws.flipped.tolist(), draws.box.tolist()
     for i, image in enumerate(images_BHWC):
-        if draws.moved[i]:
+        if moved[i]:
             cv2.warpAffine(
                 image,
                 draws.source[i],
@@ -139,14 +140,15 @@ def augment(images_BHWC: Images, draws: Draws, fill: tuple[int, int, int]) -> Im
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REFLECT_101,
             )
-        elif draws.flipped[i]:
+        elif flipped[i]:
             cv2.flip(image, 1, dst=out[i])
         else:
             out[i] = image
         if tinted[i]:
             cv2.LUT(out[i], tables[i], dst=out[i])
-        top, left, bottom, right = draws.box[i]
-        out[i, top:bottom, left:right] = fill
+        top, left, bottom, right = boxes[i]
+        if bottom:
+            out[i, top:bottom, left:right] = fill
     return out
 
 

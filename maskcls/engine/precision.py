@@ -34,7 +34,7 @@ from maskcls.nn.network import Network
 from maskcls.nn.optim import build_optimizer
 
 SMALL_BATCH = 8
-ROUNDS = 3
+ROUNDS = 2
 SLOWER = 1.7  # a way this much slower than the best on a small batch is not tried on the real one
 SHARED = 0.9  # what is left of a process's speed when others use the memory too
 LONG_S = 60.0  # a fold below this is over before a second process has started
@@ -319,7 +319,7 @@ def _facts(work: Work, ways: Sequence[Way], batch: int, device: torch.device, *,
         "machine": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
         "cores": cores(),
         "torch": torch.__version__,
-        "wait": os.environ.get("OMP_WAIT_POLICY", ""),
+        "wait": [os.environ.get(name, "") for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")],
         "device": device.type,
         "network": work.name,
         "parameters": sum(p.numel() for p in work.network.parameters()),
