@@ -377,6 +377,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fixed_cores: None) ->
     return tmp_path / "cache"
 
 
+@pytest.fixture
+def real_processor() -> None:
+    """Ask for the processor of this machine, or the one a test makes up."""
+
+
+@pytest.fixture(autouse=True)
+def a_processor_with_bf16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the same ways to try on every machine."""
+    if "real_processor" not in request.fixturenames:
+        monkeypatch.setattr(precision, "processor_has_bf16", lambda: True)
+
+
 OPEN = ("device.memory_format=auto", "device.threads=2")
 PLAIN_WINS = {Way(LAST, 2): 0.4, Way(PLAIN, 2): 0.2}
 LAST_WINS = {Way(LAST, 2): 0.16, Way(PLAIN, 2): 0.2}
@@ -567,3 +579,24 @@ def test_a_plan_survives_json() -> None:
     made = Plan(replace(HALF_PLAIN, compile=True), PLAIN, threads=3, accumulate=5, fold_jobs=7)
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
     assert Plan.from_json(Plan().to_json()) == Plan()
+
+
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [("avx2 avx512f", False), ("avx512f avx512_bf16", True), ("avx2 amx_bf16 amx_tile", True), ("asimd bf16", True)],
+)
+def test_bf16_is_tried_where_the_processor_has_it(
+    flags: str, has: bool, monkeypatch: pytest.MonkeyPatch, real_processor: None
+) -> None:
+    monkeypatch.setattr(precision.Path, "read_text", lambda _: f"processor : 0\nflags : {flags}\n")
+    assert precision.processor_has_bf16() is has
+    tried = {way.precision for way in precision.executions(tiny("device.precision=auto"), CPU)}
+    assert tried == ({"fp32", "bf16"} if has else {"fp32"})
+
+
+def test_bf16_is_tried_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch, real_processor: None) -> None:
+    def none(_: Path) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(precision.Path, "read_text", none)
+    assert precision.processor_has_bf16()

@@ -111,9 +111,20 @@ def executions(cfg: Config, device: torch.device) -> list[Execution]:
     formats = ["channels_last", "contiguous"] if cfg.device.memory_format == "auto" else [cfg.device.memory_format]
     precisions = [cfg.device.precision]
     if cfg.device.precision == "auto":
-        bf16 = device.type == "cpu" or (device.type == "cuda" and torch.cuda.is_bf16_supported())
+        bf16 = (
+            processor_has_bf16() if device.type == "cpu" else device.type == "cuda" and torch.cuda.is_bf16_supported()
+        )
         precisions = ["fp32", "bf16"] if bf16 else ["fp32"]
     return [Execution(precision, layout) for precision, layout in product(precisions, formats)]
+
+
+def processor_has_bf16() -> bool:
+    """Tell whether bf16 is worth a trial on this CPU; one without instructions for it computes it by way of fp32."""
+    try:
+        words = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return True
+    return any("bf16" in word for word in words)  # avx512_bf16, amx_bf16, bf16, svebf16
 
 
 def thread_counts(cfg: Config, device: torch.device, jobs: int, processes: int) -> list[int]:
