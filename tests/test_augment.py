@@ -259,3 +259,12 @@ def test_flips_and_boxes_are_exact_on_the_device() -> None:
     host = augment(batch, draws, spec.fill)
     device = augment_on_device(torch.from_numpy(batch), draws, spec.fill).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(device, host, atol=0.01)
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    spec = replace(LIVELY, size=noise(0).shape[:2])
+    draws = draw(spec, seed=0, epoch_B=np.zeros(7, dtype=np.int64), key_B=np.arange(7, dtype=np.uint64))
+    batch = np.stack([noise(i) for i in range(7)])
+    np.testing.assert_array_equal(
+        augment(batch, draws, spec.fill, threads=3), augment(batch, draws, spec.fill, threads=1)
+    )

@@ -8,7 +8,9 @@ cut-out box. B batch, H height, W width.
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -122,15 +124,30 @@ def _source(
     return np.stack([to_x, to_y], axis=1).astype(np.float32)
 
 
-def augment(images_BHWC: Images, draws: Draws, fill: tuple[int, int, int]) -> Images:
+def augment(images_BHWC: Images, draws: Draws, fill: tuple[int, int, int], *, threads: int = 1) -> Images:
     """Apply the draws on the host: uint8 (B, H, W, 3), new and contiguous. Beyond the border the image is mirrored."""
     out = np.empty(images_BHWC.shape, dtype=np.uint8)
+    if threads == 1:
+        _augment_into(out, images_BHWC, draws, fill, range(len(out)))
+    else:
+        shares = [range(start, len(out), threads) for start in range(threads)]
+        list(_pool(threads).map(lambda rows: _augment_into(out, images_BHWC, draws, fill, rows), shares))
+    return out
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="augment")
+
+
+def _augment_into(out: Images, images_BHWC: Images, draws: Draws, fill: tuple[int, int, int], rows: range) -> None:
     height, width = images_BHWC.shape[1:3]
     tinted = ((draws.gain != 1) | (draws.offset != 0)).tolist()
     levels = np.arange(256, dtype=np.float32)
     tables = np.clip(np.rint(draws.gain[:, None] * levels + draws.offset[:, None]), 0, 255).astype(np.uint8)
     moved, flipped, boxes = draws.moved.tolist(), draws.flipped.tolist(), draws.box.tolist()
-    for i, image in enumerate(images_BHWC):
+    for i in rows:
+        image = images_BHWC[i]
         if moved[i]:
             cv2.warpAffine(
                 image,
@@ -149,7 +166,6 @@ def augment(images_BHWC: Images, draws: Draws, fill: tuple[int, int, int]) -> Im
         top, left, bottom, right = boxes[i]
         if bottom:
             out[i, top:bottom, left:right] = fill
-    return out
 
 
 def augment_on_device(images_BHWC: Tensor, draws: Draws, fill: tuple[int, int, int]) -> Tensor:

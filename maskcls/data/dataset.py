@@ -106,7 +106,8 @@ class Photos(Dataset[object]):
 
     def _augmented(self, images: Pixels, index: int, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Pixels:
         spec, changes = self.specs[index], self.changes[index]
-        images = augment(images, self.draws(index, rows, epochs), spec.fill)
+        # In a loader process torch, and so this, has one thread.
+        images = augment(images, self.draws(index, rows, epochs), spec.fill, threads=torch.get_num_threads())
         if changes:
             for i in np.flatnonzero(epochs >= 0):
                 images[i] = change_pixels(images[i], changes, (self.seed, int(epochs[i]), int(self.keys[rows[i]])))
