@@ -397,22 +397,6 @@ def test_a_loader_that_loses_photos_is_not_measured(
         scripts.data.measure("ours cold", files, TINY)
 
 
-def test_a_loader_that_is_not_there_yet_is_left_out(
-    scripts: SimpleNamespace, small_set: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def absent(*_: object) -> Any:
-        raise NotImplementedError
-
-    monkeypatch.setitem(scripts.data.LOADERS, "ours", absent)
-    files = [path for path, _ in scripts.photos.train_files(small_set)][:2]
-    missing = scripts.data.measure("ours cold", files, TINY)
-    there = {"images_per_second": 1.0}
-
-    names = scripts.data.present([{"ours cold": missing, **dict.fromkeys(("timm", "torchvision", "cv2"), there)}])
-
-    assert names == ["timm", "torchvision", "cv2"]
-
-
 # --- predict.py
 
 
