@@ -29,6 +29,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from maskcls.machine import cores, processor
+
 Record = dict[str, Any]
 Round = dict[str, Record]
 
@@ -175,11 +177,6 @@ def environment(threads: int, **more: str) -> dict[str, str]:
     return {**os.environ, **counts, **quiet, **more}
 
 
-def cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def in_process(command: Sequence[str], env: Mapping[str, str]) -> Record:
     """Run a command and return the JSON objects on its stdout as one record, with its whole `wall_s`."""
     started = time.monotonic()
@@ -279,7 +276,7 @@ def machine(threads: int) -> Record:
     """Return versions, processor and date; no paths, names or variables of the user."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "processor": processor(),
+        "processor": processor() or platform.processor() or platform.machine(),
         "cores": cores(),
         "threads": threads,
         "platform": platform.platform(),
@@ -287,16 +284,6 @@ def machine(threads: int) -> Record:
         "packages": {name: _version(name) for name in ("maskcls", *PACKAGES)},
         "commit": _commit(),
     }
-
-
-def processor() -> str:
-    """Return the name of the CPU."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _version(name: str) -> str | None:
@@ -327,6 +314,20 @@ def write_record(path: Path, *, threads: int, settings: Record, raw: Any, found:
     ratios_by_name = {name: asdict(value) for name, value in found.items()}
     record = {"script": Path(sys.argv[0]).name, "machine": machine(threads), "settings": settings}
     path.write_text(json.dumps(record | {"raw": raw, "ratios": ratios_by_name}, indent=1) + "\n", encoding="utf-8")
+
+
+def report_backbones(
+    a: argparse.Namespace, measure: Callable[[str], tuple[Record, dict[str, Spread]]], title: str
+) -> None:
+    """Measure each of `a.backbones`, print its table, and keep what there is after each."""
+    raw: dict[str, Record] = {}
+    found: dict[str, Spread] = {}
+    for backbone in a.backbones:
+        raw[backbone], rows = measure(backbone)
+        print(table(f"{backbone}: {title}", rows) + "\n", flush=True)
+        found |= {f"{backbone}: {name}": value for name, value in rows.items()}
+        if a.json:  # after each backbone, so that an interrupted measurement leaves what it has
+            write_record(a.json, threads=a.threads, settings=settings_of(a), raw=raw, found=found)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -42,10 +42,8 @@ from alternate import (
     environment,
     in_process,
     ratios,
+    report_backbones,
     say,
-    settings_of,
-    table,
-    write_record,
 )
 from bare import Setting, Task, loss_of, parse_setting
 from photos import Order, ensure_photos, train_files
@@ -227,16 +225,9 @@ def main() -> None:
         contestant_main(sys.argv[2:])
         return
     a = arguments_of()
-    raw: dict[str, Any] = {}
-    found: dict[str, Spread] = {}
     with tempfile.TemporaryDirectory() as scratch:
         data = ensure_photos(a.photos or Path(scratch) / "photos", Order(a.count, 0))
-        for backbone in a.backbones:
-            raw[backbone], rows = measure(data, backbone, a)
-            print(table(f"{backbone}: training images/s", rows) + "\n", flush=True)
-            found |= {f"{backbone}: {name}": value for name, value in rows.items()}
-            if a.json:  # after each backbone, so that an interrupted measurement leaves what it has
-                write_record(a.json, threads=a.threads, settings=settings_of(a), raw=raw, found=found)
+        report_backbones(a, lambda backbone: measure(data, backbone, a), "training images/s")
 
 
 if __name__ == "__main__":

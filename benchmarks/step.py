@@ -39,11 +39,9 @@ from alternate import (
     environment,
     in_process,
     maskcls_train,
+    report_backbones,
     say,
-    settings_of,
     spread,
-    table,
-    write_record,
 )
 from photos import Order, ensure_photos
 
@@ -141,16 +139,9 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Print a table a backbone."""
     a = arguments_of()
-    raw: dict[str, Record] = {}
-    found: dict[str, Spread] = {}
     with tempfile.TemporaryDirectory() as scratch:
         data = ensure_photos(a.photos or Path(scratch) / "photos", Order(a.count, 0))
-        for backbone in a.backbones:
-            raw[backbone], rows = measure(data, backbone, a)
-            print(table(f"{backbone}: share of the bare speed", rows) + "\n", flush=True)
-            found |= {f"{backbone}: {name}": value for name, value in rows.items()}
-            if a.json:  # after each backbone, so that an interrupted measurement leaves what it has
-                write_record(a.json, threads=a.threads, settings=settings_of(a), raw=raw, found=found)
+        report_backbones(a, lambda backbone: measure(data, backbone, a), "share of the bare speed")
 
 
 if __name__ == "__main__":

@@ -486,7 +486,7 @@ def test_another_machine_is_measured_for_itself(cache: Path, monkeypatch: pytest
     elif what == "cores":
         monkeypatch.setattr(precision, "cores", lambda: 16)
     elif what == "processor":
-        monkeypatch.setattr(precision, "_processor", lambda: "another")
+        monkeypatch.setattr(precision, "processor", lambda: "another")
     else:
         monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE" if precision.os.environ.get("OMP_WAIT_POLICY") else "PASSIVE")
     clocked(monkeypatch, LAST_WINS)

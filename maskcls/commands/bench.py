@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -37,12 +38,14 @@ def bench_data(data: Path, cfg: Config, *, json: bool) -> None:
     frame = frame.iloc[:: max(1, len(frame) // PHOTOS)].head(PHOTOS)
     root, spec = image_root(data, cfg.data.format), view_spec(cfg)
     paths, ids = frame["path"].tolist(), frame["id"].tolist()
-    threads = cv2.getNumThreads()
+    before = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)  # augmentation takes as many as torch
     try:
         costs = data_costs(root, paths, ids, spec)
     finally:
-        cv2.setNumThreads(threads)
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
     if json:
         say(text.dumps({"photos": len(paths), "microseconds": costs}))
         return

@@ -38,18 +38,18 @@ def cached_views(
     """
     if cfg.data.cache == "off":
         return {}
+    found: dict[ViewSpec, Pixels | None] = {}
     if build and accelerator.is_local_main_process:
-        for spec in dict.fromkeys(specs):
-            _build(root, paths, spec, cfg, report)
+        found = {spec: _built(root, paths, spec, cfg, report) for spec in dict.fromkeys(specs)}
     accelerator.wait_for_everyone()
-    found = {spec: open_pack(root, paths, spec) for spec in dict.fromkeys(specs)}
+    found = found or {spec: open_pack(root, paths, spec) for spec in dict.fromkeys(specs)}
     views = {spec: pixels for spec, pixels in found.items() if pixels is not None}
     return views if len(views) == len(found) else {}
 
 
-def _build(root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Reporter) -> None:
+def _built(root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Reporter) -> Pixels | None:
     try:
-        build_pack(
+        return build_pack(
             root,
             paths,
             spec,
@@ -60,6 +60,7 @@ def _build(root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Re
         if cfg.data.cache == "on":
             raise
         report.note(f"photos are decoded every epoch: {error.what} ({error.where}: {error.got})")
+        return None
 
 
 def open_photos(

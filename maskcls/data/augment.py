@@ -11,6 +11,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,7 +26,6 @@ Images = NDArray[np.uint8]
 Keys = NDArray[np.uint64]
 
 DRAWN = 12  # numbers an image
-NO_BOX = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -127,45 +127,44 @@ def _source(
 def augment(images_BHWC: Images, draws: Draws, fill: tuple[int, int, int], *, threads: int = 1) -> Images:
     """Apply the draws on the host: uint8 (B, H, W, 3), new and contiguous. Beyond the border the image is mirrored."""
     out = np.empty(images_BHWC.shape, dtype=np.uint8)
+    height, width = images_BHWC.shape[1:3]
+    tinted = ((draws.gain != 1) | (draws.offset != 0)).tolist()
+    levels = np.arange(256, dtype=np.float32)
+    tables = np.clip(np.rint(draws.gain[:, None] * levels + draws.offset[:, None]), 0, 255).astype(np.uint8)
+    moved, flipped, boxes = draws.moved.tolist(), draws.flipped.tolist(), draws.box.tolist()
+
+    def work(rows: range) -> None:
+        for i in rows:
+            image = images_BHWC[i]
+            if moved[i]:
+                cv2.warpAffine(
+                    image,
+                    draws.source[i],
+                    (width, height),
+                    dst=out[i],
+                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                    borderMode=cv2.BORDER_REFLECT_101,
+                )
+            elif flipped[i]:
+                cv2.flip(image, 1, dst=out[i])
+            else:
+                out[i] = image
+            if tinted[i]:
+                cv2.LUT(out[i], tables[i], dst=out[i])
+            top, left, bottom, right = boxes[i]
+            if bottom:
+                out[i, top:bottom, left:right] = fill
+
     if threads == 1:
-        _augment_into(out, images_BHWC, draws, fill, range(len(out)))
+        work(range(len(out)))
     else:
-        shares = [range(start, len(out), threads) for start in range(threads)]
-        list(_pool(threads).map(lambda rows: _augment_into(out, images_BHWC, draws, fill, rows), shares))
+        list(_pool(threads).map(work, (range(start, len(out), threads) for start in range(threads))))
     return out
 
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="augment")
-
-
-def _augment_into(out: Images, images_BHWC: Images, draws: Draws, fill: tuple[int, int, int], rows: range) -> None:
-    height, width = images_BHWC.shape[1:3]
-    tinted = ((draws.gain != 1) | (draws.offset != 0)).tolist()
-    levels = np.arange(256, dtype=np.float32)
-    tables = np.clip(np.rint(draws.gain[:, None] * levels + draws.offset[:, None]), 0, 255).astype(np.uint8)
-    moved, flipped, boxes = draws.moved.tolist(), draws.flipped.tolist(), draws.box.tolist()
-    for i in rows:
-        image = images_BHWC[i]
-        if moved[i]:
-            cv2.warpAffine(
-                image,
-                draws.source[i],
-                (width, height),
-                dst=out[i],
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REFLECT_101,
-            )
-        elif flipped[i]:
-            cv2.flip(image, 1, dst=out[i])
-        else:
-            out[i] = image
-        if tinted[i]:
-            cv2.LUT(out[i], tables[i], dst=out[i])
-        top, left, bottom, right = boxes[i]
-        if bottom:
-            out[i, top:bottom, left:right] = fill
 
 
 def augment_on_device(images_BHWC: Tensor, draws: Draws, fill: tuple[int, int, int]) -> Tensor:
@@ -178,20 +177,21 @@ def augment_on_device(images_BHWC: Tensor, draws: Draws, fill: tuple[int, int, i
     images = images_BHWC.permute(0, 3, 1, 2).float()
     # grid_sample counts from -1 to 1 between the middles of the outer pixels, and mirrors about them.
     scale = np.array([[2 / max(1, width - 1)], [2 / max(1, height - 1)]])
-    source = draws.source * scale
+    source = (draws.source * scale).astype(np.float32)
     source[:, :, 2] -= 1
     x = torch.arange(width, device=device, dtype=torch.float32)
     y = torch.arange(height, device=device, dtype=torch.float32)
     pixels_HW3 = torch.stack([x.expand(height, width), y[:, None].expand(height, width), x.new_ones(height, width)], 2)
-    grid = torch.einsum("hwk,bdk->bhwd", pixels_HW3, _on(source, device))
+    grid = torch.einsum("hwk,bdk->bhwd", pixels_HW3, to_device(source, device))
     images = functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
-    gain, offset = _on(draws.gain, device).view(-1, 1, 1, 1), _on(draws.offset, device).view(-1, 1, 1, 1)
+    gain, offset = to_device(draws.gain, device).view(-1, 1, 1, 1), to_device(draws.offset, device).view(-1, 1, 1, 1)
     images = (images * gain + offset).clamp_(0, 255)
-    top, left, bottom, right = _on(draws.box.T, device)[:, :, None]
+    top, left, bottom, right = to_device(draws.box.T, device)[:, :, None]
     hidden = ((y >= top) & (y < bottom))[:, :, None] & ((x >= left) & (x < right))[:, None, :]
     return torch.where(hidden[:, None], images.new_tensor(fill).view(1, 3, 1, 1), images)
 
 
-def _on(array: NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int64], device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Copy an array to the device without waiting for the copy."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)

@@ -29,6 +29,7 @@ from PIL import features
 
 from maskcls import rundir
 from maskcls.data import images
+from maskcls.data.images import Pixels
 from maskcls.data.transforms import OVERSIZE, ViewSpec, eval_view
 from maskcls.errors import DataError, ResourceError
 
@@ -37,7 +38,6 @@ PIXELS, ROWS, ABOUT = "pixels.u8", "rows.npz", "pack.json"
 SPARE_BYTES = 1 << 30  # left free for everything else the machine does
 FRESH_NS = 50_000_000  # a file changed this shortly before it was read may change again under the same time stamp
 
-Pixels = NDArray[np.uint8]
 Stamps = NDArray[np.int64]  # (N, 3): size, time of change of the content and of the entry, in ns; -1 if unknown
 
 
@@ -67,7 +67,10 @@ def open_pack(root: Path, paths: Sequence[str], spec: ViewSpec) -> Pixels | None
     Where only time stamps have changed the files are read and compared, and the pack is kept if they are the same.
     """
     stamps = _stamps(root, paths)
-    folder = _folder(paths, stamps, spec)
+    return _open(_folder(paths, stamps, spec), root, paths, stamps, spec)
+
+
+def _open(folder: Path, root: Path, paths: Sequence[str], stamps: Stamps, spec: ViewSpec) -> Pixels | None:
     with contextlib.suppress(OSError, ValueError, KeyError):
         shape = (len(paths), *spec.size, 3)
         if (folder / PIXELS).stat().st_size != int(np.prod(shape)):
@@ -100,11 +103,13 @@ def build_pack(
     """
     stamps = _stamps(root, paths)
     folder = _folder(paths, stamps, spec)
+    if (pixels := _open(folder, root, paths, stamps, spec)) is not None:
+        return pixels
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
-            if (pixels := open_pack(root, paths, spec)) is not None:
-                return pixels
+            if (pixels := _open(folder, root, paths, stamps, spec)) is not None:
+                return pixels  # another process made it meanwhile
             _check_room(folder.parent, len(paths), spec)
             part = folder.with_name(folder.name + ".part")
             shutil.rmtree(part, ignore_errors=True)

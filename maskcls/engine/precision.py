@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -29,7 +29,7 @@ from maskcls.data.cache import cache_folder
 from maskcls.engine.device import place
 from maskcls.engine.execution import Execution, Plan
 from maskcls.errors import MaskclsError, ResourceError
-from maskcls.machine import cores
+from maskcls.machine import cores, processor
 from maskcls.nn.network import Network
 from maskcls.nn.optim import build_optimizer
 
@@ -145,9 +145,9 @@ def pieces(work: Work, cfg: Config, device: torch.device, execution: Execution, 
     """Return into how many pieces a process cuts its share of a step so that it fits: the batch-size finder."""
     if cfg.train.accumulate != "auto":
         return cfg.train.accumulate
-    fits = _fits_host if device.type == "cpu" else _fits_device
+    fits = _fitting(work, device, execution)
     count = 1
-    while not fits(work, batch := _piece(work, processes * count), device, execution):
+    while not fits(batch := _piece(work, processes * count)):
         if batch == MIN_PIECE:
             raise ResourceError(
                 "two images of a training step do not fit into memory",
@@ -164,17 +164,23 @@ def _piece(work: Work, parts: int) -> int:
 
 def largest_batch(work: Work, device: torch.device, execution: Execution) -> int:
     """Return the most images, as a power of two from 2 to 65536, that a training step can take at a time."""
-    fits = _fits_host if device.type == "cpu" else _fits_device
+    fits = _fitting(work, device, execution)
     batch = MIN_PIECE
-    while batch < MOST_IMAGES and fits(work, 2 * batch, device, execution):
+    while batch < MOST_IMAGES and fits(2 * batch):
         batch *= 2
     return batch
 
 
-def _fits_host(work: Work, batch: int, device: torch.device, execution: Execution) -> bool:
-    """Tell whether a step's activations fit, by what two passes of different length keep for their backward pass."""
+def _fitting(work: Work, device: torch.device, execution: Execution) -> Callable[[int], bool]:
+    """Return a function that tells whether a step of so many images fits.
+
+    On a device by trying; on a CPU, which would begin to swap, by what two short passes keep for their backward pass.
+    """
+    if device.type != "cpu":
+        return lambda batch: _fits_device(work, batch, device, execution)
     few, more = (_kept_bytes(work, n) for n in (2, 4))
-    return more + (more - few) / 2 * (batch - 4) <= available_bytes() * MEMORY_SHARE
+    room = available_bytes() * MEMORY_SHARE
+    return lambda batch: more + (more - few) / 2 * (batch - 4) <= room
 
 
 def _kept_bytes(work: Work, batch: int) -> int:
@@ -327,7 +333,7 @@ def _speeds(
 def _facts(work: Work, ways: Sequence[Way], batch: int, device: torch.device, *, train: bool) -> dict[str, Any]:
     """Return all that a measurement depends on."""
     return {
-        "machine": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
+        "machine": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
         "cores": cores(),
         "torch": torch.__version__,
         "wait": [os.environ.get(name, "") for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")],
@@ -339,14 +345,6 @@ def _facts(work: Work, ways: Sequence[Way], batch: int, device: torch.device, *,
         "train": train,
         "ways": [asdict(way) for way in ways],
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def _digest(facts: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maskcls.config import Config
-from maskcls.data.augment import augment_on_device
+from maskcls.data.augment import augment_on_device, to_device
 from maskcls.data.batches import Piece, Rows
 from maskcls.data.dataset import Photos
 from maskcls.engine.device import normalise
@@ -121,15 +121,10 @@ def _images(images_BHWC: Tensor, photos: Photos, piece: Piece, session: Session)
 
 def _terms(logits: Mapping[str, Tensor], heads: dict[str, HeadTarget], piece: Piece, totals: Tensor) -> Tensor:
     device = totals.device
-    rows, real = _on(piece.rows, device), _on(piece.real.astype(np.float32), device)
+    rows, real = to_device(piece.rows, device), to_device(piece.real.astype(np.float32), device)
     dense = {n: one_hot(h.labels[rows], logits[n].shape[1]) for n, h in heads.items()}
     weight = {n: h.weight[rows] * real for n, h in heads.items()}
     return weighted_terms({n: logits[n] for n in heads}, dense, weight, totals)
-
-
-def _on(array: NDArray[np.int64] | NDArray[np.float32], device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 class Meter:
