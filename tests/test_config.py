@@ -14,8 +14,6 @@ from pydantic import ValidationError
 
 from maskcls.config import (
     MEMBER_SECTIONS,
-    Config,
-    TaskConfig,
     flatten,
     load,
     members,
@@ -27,6 +25,7 @@ from maskcls.config import (
 from maskcls.errors import ConfigError, MaskclsError, UsageError
 from maskcls.faults import EXPECTED
 from maskcls.labels import CONTEST
+from maskcls.schema import Config, TaskConfig
 from maskcls.yaml12 import parse_yaml
 
 # The surface: an option that appears, disappears or changes its name fails here.

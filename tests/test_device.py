@@ -12,10 +12,10 @@ import pytest
 import torch
 from photos import PLAIN
 
-from maskcls.config import DeviceConfig
 from maskcls.engine import device
 from maskcls.engine.device import augments_on_device, start, worker_count
 from maskcls.errors import ConfigError, ResourceError
+from maskcls.schema import DeviceConfig
 
 
 def machine(kind: str, processes: int = 1) -> Any:
@@ -104,7 +104,7 @@ def test_where_images_are_augmented(asked: Any, kind: str, blur: float, want: bo
 
 PRODUCT = """
 import torch
-from maskcls.config import DeviceConfig
+from maskcls.schema import DeviceConfig
 from maskcls.engine.device import start
 start(DeviceConfig(type="cpu", threads=2))
 tiny = torch.full((1 << 20,), 1e-30) * torch.full((1 << 20,), 1e-9)

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from maskcls.commands.experiment import Member
 from maskcls.commands.plans import fresh_network
-from maskcls.config import Config
 from maskcls.data.batches import epoch_order, steps
 from maskcls.data.dataset import Key
 from maskcls.engine import fit as loop
@@ -29,6 +28,7 @@ from maskcls.engine.fit import EpochResult, FoldRows, fit, validation_reader
 from maskcls.engine.session import Session, open_session
 from maskcls.engine.step import Tick, head_targets
 from maskcls.errors import DivergedError
+from maskcls.schema import Config
 
 GOLDEN = Path(__file__).parent / "golden" / "six_steps.txt"
 ROWS = 42  # what fold 0 of the drawn people trains on, and is judged by

@@ -18,6 +18,7 @@ from maskcls import config
 from maskcls.commands.train import with_absolute_paths
 from maskcls.data.faces import make_faces
 from maskcls.results.predictions import Predictions
+from maskcls.schema import Config
 
 TASKS = ("mask", "gender", "age")
 IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json", ".lock"}
@@ -349,7 +350,7 @@ def test_a_dry_run_tells_and_writes_nothing(drawn: Path, tmp_path: Path, capsys:
     assert train(drawn, tmp_path / "run", "--dry-run", "optim.lr=1e-3") == 0
     told = capsys.readouterr().out
     settings = {line.split()[0]: line.split()[-2:] for line in told.splitlines() if line.startswith("optim.")}
-    assert len(settings) == len(config.Config().optim.model_dump())
+    assert len(settings) == len(Config().optim.model_dump())
     assert settings["optim.lr"] == ["command", "line"]
     assert "nothing was written" in " ".join(told.split())
     assert "forecast: 2 folds" in told

@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 import torch
 
-from maskcls.config import View
 from maskcls.engine.tta import VIEWS, hflip, identity, shifted, zoom
+from maskcls.schema import View
 
 COUNTS = {"none": 1, "hflip": 2, "zoom": 2, "hflip_zoom": 4, "shifts": 5}
 

@@ -9,8 +9,8 @@ from typing import Any
 from maskcls import config, rundir
 from maskcls.cli import run_app
 from maskcls.commands.experiment import Experiment, read_experiment
-from maskcls.config import Config
 from maskcls.rundir import RunDir
+from maskcls.schema import Config
 
 RECIPE = (
     "model.backbone=test_efficientnet",

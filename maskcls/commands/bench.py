@@ -19,13 +19,13 @@ from rich.table import Table
 from maskcls.commands.experiment import Member, view_spec
 from maskcls.commands.plans import fresh_network
 from maskcls.commands.progress import Reporter, say
-from maskcls.config import Config
 from maskcls.data.dataset import Key, Photos
 from maskcls.data.images import Pixels, decode, read_bytes
 from maskcls.data.source import image_root, read_labelled
 from maskcls.data.transforms import ViewSpec, eval_view
 from maskcls.engine import precision
 from maskcls.engine.device import start
+from maskcls.schema import Config
 
 PHOTOS = 256
 REPEATS = 5

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from maskcls.commands.progress import Reporter
-from maskcls.config import Config
 from maskcls.data import folds as folding
 from maskcls.data.images import check_images
 from maskcls.data.source import image_root, read_labelled, read_unlabelled
 from maskcls.labels import LabelSpace
 from maskcls.machine import reading_threads
+from maskcls.schema import Config
 
 
 def check(data: Path, cfg: Config) -> None:

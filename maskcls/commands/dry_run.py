@@ -17,12 +17,12 @@ from maskcls.commands.experiment import Experiment, Member, read_experiment, vie
 from maskcls.commands.plans import fresh_network, with_plans
 from maskcls.commands.progress import Reporter, main_process
 from maskcls.commands.train import check_experiment, refuse_existing, with_photos
-from maskcls.config import Config
 from maskcls.data import folds as folding
 from maskcls.engine.device import Accelerator, augments_on_device, start
 from maskcls.engine.fit import EpochResult, FoldRows, fit
 from maskcls.engine.session import open_session
 from maskcls.rundir import RunDir
+from maskcls.schema import Config
 
 PROBE_STEPS = 4
 STATE_COPIES = 6  # best, last, and the resume state's weights, average and two moments

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 import maskcls
 from maskcls import config, rundir
 from maskcls.commands.photos import Views, open_photos
-from maskcls.config import Config
 from maskcls.data import folds as folding
 from maskcls.data import manifest as tables
 from maskcls.data.source import image_root, read_labelled
@@ -29,6 +28,7 @@ from maskcls.engine.fit import FoldRows
 from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.rundir import FoldDir, RunDir
+from maskcls.schema import Config
 
 PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-headless", "pillow", "numpy", "pandas")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from maskcls.commands.progress import Reporter
-from maskcls.config import Config
 from maskcls.data.cache import build_pack, open_pack
 from maskcls.data.dataset import Photos
 from maskcls.data.images import Pixels
@@ -16,6 +15,7 @@ from maskcls.data.transforms import ViewSpec
 from maskcls.engine.device import Accelerator
 from maskcls.errors import ResourceError
 from maskcls.machine import reading_threads
+from maskcls.schema import Config
 
 Views = Mapping[ViewSpec, Pixels]
 

@@ -17,7 +17,6 @@ from maskcls.commands.check import check_photos
 from maskcls.commands.experiment import Experiment, open_experiment
 from maskcls.commands.photos import Views, cached_views, open_photos
 from maskcls.commands.progress import Reporter
-from maskcls.config import Config
 from maskcls.data import manifest as tables
 from maskcls.data.source import image_root, read_unlabelled
 from maskcls.data.transforms import ViewSpec
@@ -32,6 +31,7 @@ from maskcls.labels import LabelSpace
 from maskcls.results.predictions import Predictions
 from maskcls.results.submission import Written, sidecar_path, write_submission
 from maskcls.rundir import RunDir
+from maskcls.schema import Config
 
 
 @dataclass(frozen=True)

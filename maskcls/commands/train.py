@@ -27,7 +27,6 @@ from maskcls.commands.photos import cached_views
 from maskcls.commands.plans import fresh_network, with_plans
 from maskcls.commands.progress import Reporter
 from maskcls.commands.side_by_side import train_side_by_side
-from maskcls.config import Config
 from maskcls.data.batches import epoch_order
 from maskcls.data.dataset import Key
 from maskcls.engine import checkpoint
@@ -42,6 +41,7 @@ from maskcls.nn.network import check_backbone
 from maskcls.results.metrics import score
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import FoldDir, RunDir
+from maskcls.schema import Config
 
 SHEET_IMAGES = 24
 

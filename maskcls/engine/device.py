@@ -8,11 +8,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from maskcls.config import DeviceConfig
 from maskcls.data.transforms import ViewSpec, build_pixel_changes
 from maskcls.engine.execution import Execution
 from maskcls.errors import ConfigError, ResourceError
 from maskcls.machine import cores
+from maskcls.schema import DeviceConfig
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of <malloc.h>
 

@@ -18,7 +18,6 @@ from accelerate.utils import broadcast
 from numpy.typing import NDArray
 from torch import Tensor
 
-from maskcls.config import Config
 from maskcls.data.batches import Piece, Rows, epoch_order, pieces, steps
 from maskcls.data.dataset import Key, Photos, batches, loader
 from maskcls.engine.device import worker_count
@@ -29,6 +28,7 @@ from maskcls.errors import DivergedError, ResultError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.nn.optim import lr_at, set_lr
 from maskcls.results.metrics import Scores, score
+from maskcls.schema import Config
 
 
 @dataclass(frozen=True)

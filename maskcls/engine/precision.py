@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 from maskcls import rundir
-from maskcls.config import Config
 from maskcls.data.batches import MIN_PIECE
 from maskcls.data.cache import cache_folder
 from maskcls.engine.device import place
@@ -32,6 +31,7 @@ from maskcls.errors import MaskclsError, ResourceError
 from maskcls.machine import cores, processor
 from maskcls.nn.network import Network
 from maskcls.nn.optim import build_optimizer
+from maskcls.schema import Config
 
 SMALL_BATCH = 8
 ROUNDS = 2

@@ -11,12 +11,12 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from maskcls.config import Config
 from maskcls.engine.device import place
 from maskcls.engine.execution import Plan
 from maskcls.labels import LabelSpace
 from maskcls.nn.network import Network
 from maskcls.nn.optim import Average, build_ema, build_optimizer
+from maskcls.schema import Config
 
 PROGRESS = ("step", "epoch", "best_epoch", "best_score", "history")  # of a session, saved as JSON
 

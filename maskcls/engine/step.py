@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from maskcls.config import Config
 from maskcls.data.augment import augment_on_device, to_device
 from maskcls.data.batches import Piece, Rows
 from maskcls.data.dataset import Photos
@@ -26,6 +25,7 @@ from maskcls.errors import DivergedError
 from maskcls.labels import Ints
 from maskcls.nn.losses import one_hot, weighted_terms
 from maskcls.nn.network import JOINT
+from maskcls.schema import Config
 
 TICK_S = 0.5
 CHECK_STEPS = 20
