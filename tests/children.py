@@ -53,3 +53,24 @@ def killed_while_speaking(pipe: Connection, run: RunDir, member: str, fold: int,
 def leaving(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
     """End with a number and without a word."""
     os._exit(3)
+
+
+def stumbling(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+    """Run the real child into a bug: a pipe is no run folder."""
+    from maskcls.commands.side_by_side import _child
+
+    _child(pipe, pipe, member, fold, cached)  # type: ignore[arg-type]
+
+
+def outlived(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+    """Die, and leave behind what a loader process is to a pipe: a process that holds it for long."""
+    helper = os.fork()
+    if helper == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(LONG_S / 10)
+        os._exit(0)
+    for word in (helper, "last"):
+        pipe.send(("note", (str(word),)))
+    if fold == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(LONG_S)

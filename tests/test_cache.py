@@ -9,15 +9,19 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from photos import LIVELY, PLAIN, noise, write_photos
 from PIL import Image
+from tiny import tiny
 
 from maskcls.cli import run_app
+from maskcls.commands.photos import Views, cached_views
 from maskcls.data import cache, images
-from maskcls.data.cache import build_pack, cache_folder, open_pack, packs, remove
+from maskcls.data.cache import build_pack, cache_folder, leftovers, open_pack, packs, remove
 from maskcls.data.dataset import Key, Photos
 from maskcls.data.images import read_image
 from maskcls.data.transforms import eval_view
@@ -79,7 +83,7 @@ def test_a_pack_holds_exactly_the_eval_views_in_order(root: Path, folder: Path) 
         np.testing.assert_array_equal(pixels[row], eval_view(noise(row), SPEC))
     assert done == list(range(1, COUNT + 1))
     (pack,) = (path for path in folder.iterdir() if path.is_dir())
-    assert {path.name for path in pack.iterdir()} == {"pixels.u8", "rows.npz", "pack.json"}
+    assert {path.name for path in pack.iterdir()} == {"pixels.u8", "rows.bin", "pack.json"}
     assert (pack / "pixels.u8").stat().st_size == COUNT * 16 * 12 * 3
 
 
@@ -88,13 +92,15 @@ def test_a_pack_is_decoded_once(root: Path, decoded: Iterator[list[str]]) -> Non
     first = build(root)
     assert sorted(seen) == NAMES
     np.testing.assert_array_equal(build(root), first)
-    found = open_pack(root, NAMES, replace(SPEC, hflip=1.0, colour=0.7, mean=(0.1, 0.1, 0.1)))
+    found = open_pack(root, NAMES, replace(SPEC, hflip=1.0, zoom=0.7, randaugment=2, mean=(0.1, 0.1, 0.1)))
     assert found is not None
     np.testing.assert_array_equal(found, first)
     assert len(seen) == COUNT
 
 
-@pytest.mark.parametrize("other", [replace(SPEC, crop=(0.8, 0.8)), replace(SPEC, size=(12, 16))])
+@pytest.mark.parametrize(
+    "other", [replace(SPEC, crop=(0.8, 0.8)), replace(SPEC, size=(12, 16)), replace(SPEC, crop_centre=(0.4, 0.5))]
+)
 def test_another_view_is_another_pack(root: Path, other: cache.ViewSpec) -> None:
     build(root)
     assert open_pack(root, NAMES, other) is None
@@ -145,9 +151,14 @@ def test_a_photo_that_was_only_touched_is_read_once_more_and_kept(
     read: list[str] = []
     original = images.read_bytes
     monkeypatch.setattr(images, "read_bytes", lambda path: (read.append(path.name), original(path))[1])
+    before = {path: path.read_bytes() for path in root.parent.glob("cache/*/*") if path.suffix != ".u8"}
     for _ in range(2):
-        assert open_pack(root, NAMES, SPEC) is not None
-    assert read == ["3.png"]
+        assert open_pack(root, NAMES, SPEC) is not None  # which only looks, and so has to compare again
+    assert read == ["3.png"] * 2
+    assert all(path.read_bytes() == data for path, data in before.items())
+    for _ in range(2):
+        build(root)
+    assert read == ["3.png"] * 3
     assert len(seen) == COUNT
 
 
@@ -164,14 +175,79 @@ def test_a_photo_written_just_before_is_compared_by_content_next_time(
     assert sorted(read) == NAMES
 
 
-def test_a_copy_of_the_data_set_shares_the_pack(root: Path, tmp_path: Path, decoded: Iterator[list[str]]) -> None:
+def test_contents_are_compared_a_block_at_a_time(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million photos that were copied anew are not a million tasks in a queue; the first that differs ends it."""
+    settle(monkeypatch)
+    build(root)
+    Image.fromarray(noise(0)).save(root / "0.png", compress_level=0)
+    Image.fromarray(noise(9)).save(root / "new.png", compress_level=0)
+    build(root)
+    (root / "0.png").write_bytes((root / "new.png").read_bytes())
+    for name in NAMES:
+        os.utime(root / name)
+    read: list[str] = []
+    original = images.read_bytes
+    monkeypatch.setattr(images, "read_bytes", lambda path: (read.append(path.name), original(path))[1])
+    monkeypatch.setattr(images, "AT_ONCE", 2)
+    assert open_pack(root, NAMES, SPEC) is None
+    assert sorted(read) == NAMES[:2]
+
+
+def test_the_same_photos_under_another_name_of_their_folder_share_the_pack(
+    root: Path, tmp_path: Path, decoded: Iterator[list[str]]
+) -> None:
     seen = next(decoded)
     first = build(root)
-    shutil.copytree(root, tmp_path / "copy")
-    found = open_pack(tmp_path / "copy", NAMES, SPEC)
-    assert found is not None
-    np.testing.assert_array_equal(found, first)
+    (tmp_path / "link").symlink_to(root)
+    np.testing.assert_array_equal(build(tmp_path / "link"), first)
     assert len(seen) == COUNT
+
+
+def test_two_sets_alike_in_names_and_sizes_never_meet(root: Path, tmp_path: Path) -> None:
+    """Neither takes the other's pack, nor is one replaced by the other's while it is looked at."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for row, name in enumerate(NAMES):
+        Image.fromarray(noise(row)).save(root / name, "BMP")
+        Image.fromarray(noise(row + 100)).save(other / name, "BMP")
+        assert (root / name).stat().st_size == (other / name).stat().st_size
+    build(root)
+    for name in NAMES:
+        os.utime(root / name)
+    compare = cache._same_content
+
+    def slowly(*args: Any) -> bool:
+        same = compare(*args)
+        monkeypatch.undo()
+        build(other)  # by another process
+        return same
+
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(cache, "_same_content", slowly)
+    during = build(root)
+    after = open_pack(root, NAMES, SPEC)
+    assert after is not None
+    for row in range(COUNT):
+        np.testing.assert_array_equal(during[row], eval_view(noise(row), SPEC))
+        np.testing.assert_array_equal(after[row], eval_view(noise(row), SPEC))
+        np.testing.assert_array_equal(build(other)[row], eval_view(noise(row + 100), SPEC))
+    assert len(packs(cache_folder())) == 2
+
+
+def test_new_times_are_noted_in_the_pack_they_belong_to_alone(root: Path, folder: Path) -> None:
+    """While photos were compared, another process may have put a new pack in the old one's place, or deleted it."""
+    build(root)
+    (pack,) = packs(folder)
+    rows = pack.folder / "rows.bin"
+    cache._note_times(pack.folder, b"another pack's", b"new")
+    with cache._locked(pack.folder):
+        cache._note_times(pack.folder, rows.read_bytes(), b"new")
+    assert rows.read_bytes() != b"new"
+    cache._note_times(pack.folder, rows.read_bytes(), b"new")
+    assert rows.read_bytes() == b"new"
+    assert remove(pack.folder)
+    cache._note_times(pack.folder, b"new", b"newer")
+    assert not pack.folder.exists()
 
 
 def test_all_photos_that_cannot_be_read_are_listed_and_nothing_is_left(root: Path, folder: Path) -> None:
@@ -192,12 +268,25 @@ def test_a_pack_that_was_cut_short_is_made_again(root: Path, folder: Path) -> No
     np.testing.assert_array_equal(build(root)[5], eval_view(noise(5), SPEC))
 
 
-@pytest.mark.parametrize("name", ["rows.npz", "pixels.u8"])
+@pytest.mark.parametrize("name", ["rows.bin", "pixels.u8", "pack.json"])
 def test_a_pack_that_lacks_a_file_is_made_again(root: Path, folder: Path, name: str) -> None:
     build(root)
     next(folder.glob(f"*/{name}")).unlink()
     assert open_pack(root, NAMES, SPEC) is None
     np.testing.assert_array_equal(build(root)[5], eval_view(noise(5), SPEC))
+
+
+def test_a_pack_whose_rows_are_damaged_is_made_again(root: Path, folder: Path) -> None:
+    build(root)
+    (rows,) = folder.glob("*/rows.bin")
+    good = rows.read_bytes()
+    flipped = [good[:at] + bytes([good[at] ^ 1 << at % 8]) + good[at + 1 :] for at in range(len(good))]
+    assert len(flipped) == COUNT * (24 + 16) + 16
+    for damaged in (b"", good[:1], good[: len(good) // 2], good[:-1], good + b"x", bytes(len(good)), *flipped):
+        rows.write_bytes(damaged)
+        assert open_pack(root, NAMES, SPEC) is None
+    np.testing.assert_array_equal(build(root)[5], eval_view(noise(5), SPEC))
+    assert len(rows.read_bytes()) == len(good)
 
 
 def test_what_a_killed_builder_left_is_swept(root: Path, folder: Path) -> None:
@@ -263,10 +352,12 @@ def test_packs_are_listed_the_last_used_first_and_removed_while_in_use(root: Pat
     os.utime(old.folder / "pack.json", (1e9, 1e9))
     assert [pack.size for pack in packs(folder)] == [(24, 18), (16, 12)]
     (old,) = (pack for pack in packs(folder) if pack.size == (16, 12))
+    assert {path.name for path in folder.glob("*.lock")} == {f"{pack.folder.name}.lock" for pack in packs(folder)}
     assert (old.photos, old.root, old.used) == (COUNT, str(root), 1e9)
     assert old.bytes >= COUNT * 16 * 12 * 3
-    assert remove(old)
+    assert remove(old.folder)
     assert [pack.size for pack in packs(folder)] == [(24, 18)]
+    assert len(list(folder.iterdir())) == 2  # a pack and its lock
     np.testing.assert_array_equal(pixels[3], eval_view(noise(3), SPEC))
     build(root)
     assert open_pack(root, NAMES, SPEC) is not None
@@ -277,6 +368,8 @@ def test_using_a_pack_is_noted(root: Path, folder: Path) -> None:
     (pack,) = packs(folder)
     os.utime(pack.folder / "pack.json", (1e9, 1e9))
     open_pack(root, NAMES, SPEC)
+    assert packs(folder)[0].used == 1e9  # a look is no use
+    build(root)
     assert packs(folder)[0].used > 1e9 + 1
 
 
@@ -284,8 +377,102 @@ def test_a_pack_that_is_being_made_is_not_removed(root: Path, folder: Path) -> N
     build(root)
     (pack,) = packs(folder)
     with cache._locked(pack.folder):
-        assert not remove(pack)
+        assert not remove(pack.folder)
+        assert open_pack(root, NAMES, SPEC) is not None
     assert packs(folder) == [pack]
+
+
+def test_a_lock_that_was_deleted_while_it_was_waited_for_holds_nothing(root: Path, folder: Path) -> None:
+    """Whoever comes next makes a new one, and both would hold "the" lock."""
+    build(root)
+    (pack,) = packs(folder)
+    order: list[str] = []
+
+    def wait() -> None:
+        with cache._locked(pack.folder):
+            order.append("second")
+            assert cache._is_held(pack.folder)  # by way of the file that is there now
+
+    second = threading.Thread(target=wait)
+    with cache._locked(pack.folder):
+        second.start()
+        while not waited_for(pack.folder.with_suffix(".lock")):
+            pass
+        order.append("first")
+        pack.folder.with_suffix(".lock").unlink()
+    second.join()
+    assert order == ["first", "second"]
+    assert pack.folder.with_suffix(".lock").exists()
+
+
+def waited_for(lock: Path) -> bool:
+    """Tell whether somebody waits for a lock, by the kernel's table."""
+    inode = str(lock.stat().st_ino)
+    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return any("->" in words and words[-3].endswith(f":{inode}") for words in lines)
+
+
+# --- what no run can use
+
+
+ABOUTS = ["", "null", "[]", "3", "{}", '"text"', "[" * 100_000, "\ud800", '{"photos": 6, "size": 3}'] + [
+    json.dumps({"photos": 6, "size": [16, 12], "root": "r", "made": 1.0} | wrong)
+    for wrong in ({"size": 3}, {"size": "ab"}, {"size": [1]}, {"root": 5}, {"photos": "z"}, {"made": None})
+]
+
+
+@pytest.mark.parametrize("about", ABOUTS, ids=range(len(ABOUTS)))
+def test_a_pack_with_a_damaged_description_is_made_again_or_pruned(
+    root: Path, folder: Path, about: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(root)
+    (file,) = folder.glob("*/pack.json")
+    file.write_bytes(about.encode(errors="surrogatepass"))
+    assert packs(folder) == []
+    assert [left.path for left in leftovers(folder)] == [file.parent]
+    assert f"broken, or of a build that was killed: {file.parent.name}" in told(capsys, "list")
+    (listed,) = json.loads(told(capsys, "list", "--json"))
+    assert listed == {"folder": str(file.parent), "bytes": leftovers(folder)[0].bytes, "broken": True}
+    assert open_pack(root, NAMES, SPEC) is None
+    build(root)
+    assert len(packs(folder)) == 1
+    assert leftovers(folder) == []
+    file.write_bytes(about.encode(errors="surrogatepass"))
+    assert "deleted" in told(capsys, "prune")
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_build_left_is_counted_and_freed(
+    root: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(root)
+    build_pack(root, NAMES, LIVELY, threads=1)
+    killed, kept = (pack.folder for pack in packs(folder))
+    killed.rename(killed.with_suffix(".part"))
+    lonely = folder / ("ab" * 12 + ".lock")
+    lonely.touch()
+    strangers = [folder / "speeds", folder / ("cd" * 12), folder / f"{'ef' * 12}.txt", folder / ("09" * 12 + ".lock")]
+    strangers[0].mkdir()
+    strangers[1].mkdir()
+    for file in (strangers[1] / "mine.txt", *strangers[2:]):
+        file.write_text("not of the cache")
+    assert [pack.folder for pack in packs(folder)] == [kept]
+    left = {one.path: one.bytes for one in leftovers(folder)}
+    assert set(left) == {killed.with_suffix(".part"), lonely}
+    size = sum(file.stat().st_size for file in killed.with_suffix(".part").iterdir())
+    assert left[killed.with_suffix(".part")] == size > 0
+    before = sorted(folder.rglob("*"))
+    assert f"{size / 1e6:,.1f} MB would be freed" in told(capsys, "prune", "--dry-run")
+    assert sorted(folder.rglob("*")) == before
+    with cache._locked(killed):  # a build that lives
+        assert [one.path for one in leftovers(folder)] == [lonely]
+        assert not remove(killed.with_suffix(".part"))
+    assert f"{size / 1e6:,.1f} MB freed" in told(capsys, "prune")
+    assert leftovers(folder) == []
+    assert set(folder.iterdir()) == {kept, kept.with_suffix(".lock"), *strangers}
+
+
+# --- where the cache is
 
 
 def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -295,6 +482,87 @@ def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     assert cache_folder() == Path("/somewhere/maskcls")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "maskcls"
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home folder, as in a container run under a number."""
+
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("MASKCLS_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(cache.Path, "home", unknown)
+
+
+def test_a_user_without_a_home_is_told_of_the_variable(
+    root: Path, homeless: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ResourceError, match="no folder is known") as caught:
+        build(root)
+    assert "MASKCLS_CACHE" in str(caught.value.fix)
+    assert run_app(["data", "cache", "list"]) == 6
+    assert "set MASKCLS_CACHE" in capsys.readouterr().err
+
+
+# --- what a command makes of it
+
+
+class Notes:
+    """A reporter that keeps the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+    def images(self, *_: object) -> None:
+        """Show nothing."""
+
+
+def views(root: Path, *words: str, build: bool = True, first: bool = True) -> tuple[Views, list[str]]:
+    """Return what `cached_views` gives, and the lines it wrote."""
+    alone: Any = SimpleNamespace(is_local_main_process=first, wait_for_everyone=lambda: None)
+    report: Any = Notes()
+    return cached_views(root, NAMES, [SPEC], tiny(*words), alone, report, build=build), report.lines
+
+
+@pytest.mark.parametrize("build", [True, False])
+def test_without_a_folder_photos_are_decoded_every_epoch(root: Path, homeless: None, build: bool) -> None:
+    line = "photos are decoded every epoch: no folder is known to keep decoded photos in (MASKCLS_CACHE: not set, "
+    found, lines = views(root, build=build)
+    assert found == {}
+    assert [text.startswith(line) for text in lines] == [True]
+    assert views(root, build=build, first=False) == ({}, [])  # one process of a machine says it
+    assert views(root, "data.cache=off", build=build) == ({}, [])
+    with pytest.raises(ResourceError, match="no folder is known"):
+        views(root, "data.cache=on", build=build)
+
+
+def test_looking_writes_nothing_and_tells_what_a_build_would(
+    root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a dry run does: neither a pack, nor a folder, nor a lock."""
+    assert views(root, "data.cache=on", build=False) == ({}, [])
+    assert not folder.exists()
+    monkeypatch.setattr(cache, "SPARE_BYTES", 1 << 62)
+    with pytest.raises(ResourceError, match="no room"):
+        views(root, "data.cache=on", build=False)
+    found, lines = views(root, build=False)
+    assert (found, lines[0].startswith("photos are decoded every epoch: no room")) == ({}, True)
+    assert not folder.exists()
+    monkeypatch.undo()
+    monkeypatch.setenv("MASKCLS_CACHE", str(folder))
+    build(root)
+    for name in NAMES:
+        os.utime(root / name)
+    os.utime(packs(folder)[0].folder / "pack.json", (1e9, 1e9))
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    monkeypatch.setattr(cache, "SPARE_BYTES", 1 << 62)  # none is needed for a pack that is there
+    assert list(views(root, "data.cache=on", build=False)[0]) == [SPEC]
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 def test_a_large_jpeg_is_decoded_at_a_smaller_scale_cached_or_not(root: Path) -> None:

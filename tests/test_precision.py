@@ -19,8 +19,9 @@ from maskcls.commands.plans import fresh_network
 from maskcls.engine import precision
 from maskcls.engine.execution import Execution, Plan
 from maskcls.engine.precision import Way, Work, executions, explain, measure, plan, thread_counts
-from maskcls.errors import ResourceError
+from maskcls.errors import ConfigError, ResourceError
 from maskcls.nn.network import Network
+from maskcls.schema import Config
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 AUTO = ("device.precision=auto", "device.memory_format=auto", "device.threads=auto")
@@ -248,6 +249,7 @@ def test_folds_share_a_gpu_that_a_step_leaves_idle(
     )
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, free))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
     task = work(jobs=5, images=10**6)
     assert precision.fold_jobs(task, tiny(), CUDA, best, {best: 100.0}, 32, 1) == (want, 1)
 
@@ -309,7 +311,8 @@ def kept(monkeypatch: pytest.MonkeyPatch, *, base: int, image: int, free: float)
         (2 * (100 + 10 * 32), 1, 1),
         (2 * (100 + 10 * 32) - 1, 1, 2),
         (2 * (100 + 10 * 8), 1, 4),
-        (2 * (100 + 10 * 8), 2, 2),  # a process has half of the step
+        (2 * 2 * (100 + 10 * 8), 2, 2),  # a process has half of the step, and half of the memory
+        (2 * 2 * (100 + 10 * 8) - 1, 2, 4),
         (2 * (100 + 10 * 2), 1, 16),
     ],
 )
@@ -317,6 +320,55 @@ def test_a_step_is_halved_until_it_fits(monkeypatch: pytest.MonkeyPatch, free: i
     kept(monkeypatch, base=100, image=10, free=free)
     task = tiny("train.accumulate=auto")
     assert precision.pieces(work(), task, CPU, LAST, processes) == want
+
+
+@pytest.mark.parametrize(
+    ("words", "folds", "want"),
+    [
+        (("train.fold_jobs=1",), 5, 1),
+        (("train.fold_jobs=2",), 5, 2),  # half of the memory for each
+        (("train.fold_jobs=3",), 5, 4),
+        (("train.fold_jobs=3",), 2, 2),  # there are but two
+        ((), 5, 1),  # the number is chosen later, by what is left
+    ],
+)
+def test_folds_side_by_side_share_the_memory(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], folds: int, want: int
+) -> None:
+    """Memory for one step of 32 images, for two of 16, for three of 11 and so of 8."""
+    kept(monkeypatch, base=0, image=10, free=2 * 10 * 32)
+    assert precision.pieces(work(jobs=folds), tiny(*words), CPU, LAST, 1) == want
+
+
+@pytest.mark.parametrize(("free", "want"), [(5, 5), (4.99, 4), (2.5, 2), (1.9, 1), (0.5, 1)])
+def test_no_more_folds_side_by_side_than_there_is_memory_for(
+    fixed_cores: None, monkeypatch: pytest.MonkeyPatch, free: float, want: int
+) -> None:
+    """Eight cores, one thread as fast as all of them: five folds at a time, if each finds room for its step."""
+    kept(monkeypatch, base=100, image=10, free=2 * free * (100 + 10 * 32))
+    assert chosen_jobs((), {Way(LAST, 8): 100.0, Way(LAST, 1): 99.0})[0] == want
+
+
+@pytest.mark.parametrize(("jobs", "free", "want"), [(1, 1, True), (2, 4, True), (2, 3, False), (3, 4, False)])
+def test_folds_side_by_side_share_a_gpu_s_memory(
+    monkeypatch: pytest.MonkeyPatch, jobs: int, free: int, want: bool
+) -> None:
+    """0.6 of 4 is 2.4 times the peak of 1."""
+
+    class Trial:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def run(self) -> float:
+            return 1.0
+
+    monkeypatch.setattr(precision, "_Trial", Trial)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, free))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 1)
+    sharing = precision.sharing(work(jobs=5), tiny(f"train.fold_jobs={jobs}"), CUDA, 1)
+    assert precision._fitting(work(), CUDA, LAST, sharing)(32) is want
+    assert precision.sharing(work(jobs=5), tiny(), CUDA, 8) == 1  # a GPU each
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 32])
@@ -390,8 +442,9 @@ def a_processor_with_bf16(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
 
 OPEN = ("device.memory_format=auto", "device.threads=2")
-PLAIN_WINS = {Way(LAST, 2): 0.4, Way(PLAIN, 2): 0.2}
-LAST_WINS = {Way(LAST, 2): 0.16, Way(PLAIN, 2): 0.2}
+# On two threads in training, on one in prediction, where each core computes batches of its own.
+PLAIN_WINS = {Way(way, threads): seconds for way, seconds in ((LAST, 0.4), (PLAIN, 0.2)) for threads in (1, 2)}
+LAST_WINS = PLAIN_WINS | {Way(LAST, threads): 0.16 for threads in (1, 2)}
 
 
 def files(cache: Path) -> list[Path]:
@@ -402,7 +455,7 @@ def test_what_was_measured_is_used_the_second_time(cache: Path, monkeypatch: pyt
     clock = clocked(monkeypatch, PLAIN_WINS)
     first = plan(work(), tiny(*OPEN), CPU)
     assert (first[0].train, first[0].infer) == (PLAIN, PLAIN)
-    assert {train for _, _, train in clock.asked} == {True, False}
+    assert {(way.threads, train) for ways, _, train in clock.asked for way in ways} == {(2, True), (1, False)}
     assert len(files(cache)) == 2  # of training, and of prediction
     no_clock(monkeypatch)
     assert plan(work(), tiny(*OPEN), CPU) == first
@@ -414,19 +467,22 @@ def test_comparing_measures_anew_and_remembers(cache: Path, monkeypatch: pytest.
     clocked(monkeypatch, LAST_WINS)
     chosen, train, infer = precision.compare(work(), tiny(*OPEN), CPU)
     assert (chosen.train, chosen.infer) == (LAST, LAST)
-    assert train == infer == pytest.approx({Way(LAST, 2): 200, Way(PLAIN, 2): 160})
+    assert train == pytest.approx({Way(LAST, 2): 200, Way(PLAIN, 2): 160})
+    assert infer == pytest.approx({Way(LAST, 1): 200, Way(PLAIN, 1): 160})
     no_clock(monkeypatch)
     assert plan(work(), tiny(*OPEN), CPU)[0] == chosen
     assert len(files(cache)) == 2
 
 
 def test_prediction_remembers_too(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = torch.get_num_threads()
-    clock = clocked(monkeypatch, {Way(LAST, threads): 0.4, Way(PLAIN, threads): 0.2})
+    """What is timed is what is done: a batch on one thread, however many there are."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    clock = clocked(monkeypatch, {Way(LAST, 1): 0.4, Way(PLAIN, 1): 0.2})
     for _ in range(2):
         assert precision.infer_execution(work(), tiny(*OPEN), CPU) == PLAIN
     assert [train for _, _, train in clock.asked] == [False, False]  # a small batch, the real one, and no more
     assert len(files(cache)) == 1
+    assert precision.infer_threads(CUDA) == 5  # a device has a queue of its own
 
 
 @pytest.mark.parametrize(
@@ -456,6 +512,20 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
     (tmp_path / "cache").write_text("in the way")
     clocked(monkeypatch, PLAIN_WINS)
     assert plan(work(), tiny(*OPEN), CPU)[0].train == PLAIN
+
+
+def test_a_user_without_a_home_has_everything_measured_every_time(
+    fixed_cores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("MASKCLS_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", unknown)
+    for seconds, want in ((PLAIN_WINS, PLAIN), (LAST_WINS, LAST)):
+        clocked(monkeypatch, seconds)
+        assert plan(work(), tiny(*OPEN), CPU)[0].train == want
 
 
 @pytest.mark.parametrize(
@@ -510,18 +580,92 @@ def test_where_nothing_is_left_open_nothing_is_measured(cache: Path, monkeypatch
     assert chosen == Plan(replace(HALF_PLAIN, compile=True), HALF_PLAIN, threads=3, accumulate=4, fold_jobs=2)
     assert why == (
         "small: trains in bf16 contiguous compiled on 3 thread(s), 2 folds side by side, "
-        "a step in 4 pieces to fit into memory; predicts in bf16 contiguous"
+        "a step in 4 pieces to fit into memory, each with batch statistics of its own; predicts in bf16 contiguous"
     )
     assert not cache.exists()
+    _, why = plan(work(network=nn.Linear(1, 1)), tiny(*words, "train.accumulate=4", "train.fold_jobs=2"), CPU)
+    assert "a step in 4 pieces to fit into memory; predicts" in why  # without BatchNorm the result is the same
+
+
+@pytest.mark.parametrize(
+    ("device", "words", "changes", "asked"),
+    [
+        (CPU, (), {}, True),  # two folds: one after the other, or side by side?
+        (CPU, (), {"jobs": 1}, False),
+        (CPU, ("train.fold_jobs=1",), {}, False),
+        (CPU, ("device.compile=on",), {"jobs": 1}, False),
+        (CUDA, ("train.fold_jobs=2",), {}, True),  # to compile, or not to?
+        (CUDA, (), {"jobs": 1}, True),
+        (CUDA, ("train.fold_jobs=2", "device.compile=off"), {}, False),
+        (CUDA, ("device.compile=off",), {}, True),
+        (MPS, (), {}, False),
+    ],
+)
+def test_the_only_way_is_timed_where_something_depends_on_it(
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: torch.device,
+    words: tuple[str, ...],
+    changes: dict[str, Any],
+    asked: bool,
+) -> None:
+    """As in the tiny recipe, which fixes number format, memory format and threads."""
+    clock = clocked(monkeypatch, {Way(LAST, 1): 0.4})
+    speeds: list[float] = []
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(precision, "pieces", lambda *_: 2)
+    monkeypatch.setattr(precision, "_jobs_on_device", lambda *_: 2)
+
+    def compiled(work: Work, cfg: Config, device: torch.device, execution: Execution, speed: float) -> Execution:
+        speeds.append(speed)
+        return execution
+
+    monkeypatch.setattr(precision, "_compiled", compiled)
+    plan(work(**changes), tiny(*words), device)
+    assert clock.asked == ([((Way(LAST, 1),), 16, True)] if asked else [])  # half of a step, and no smaller batch
+    assert speeds == [40.0 if asked else float("inf")]
+    clock.asked.clear()
+    plan(work(**changes), tiny(*words), device)
+    assert clock.asked == []
+
+
+def test_the_only_way_may_still_be_taken_side_by_side(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """8 cores, one thread a fold: five folds of 60,000 images at 80/s are trained at a time."""
+    clocked(monkeypatch, {Way(LAST, 1): 0.4})
+    assert plan(work(jobs=5, images=60_000), tiny(), CPU)[0].fold_jobs == 5
+    assert plan(work(jobs=5, images=4_799), tiny(), CPU)[0].fold_jobs == 1  # over in a minute
+
+
+def test_several_processes_train_no_folds_side_by_side(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_clock(monkeypatch)
+    with pytest.raises(ConfigError, match="several processes") as caught:
+        plan(work(), tiny("train.fold_jobs=2"), CPU, processes=4)
+    assert (caught.value.where, caught.value.got) == ("train.fold_jobs", "2 with 4 processes")
+    for words in ((), ("train.fold_jobs=1",)):
+        assert plan(work(), tiny(*words), CPU, processes=4)[0].fold_jobs == 1
+    assert plan(work(jobs=1), tiny("train.fold_jobs=2"), CPU, processes=4)[0].fold_jobs == 1
+
+
+@pytest.mark.parametrize("words", [(), OPEN])
+def test_comparing_times_even_the_only_way(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    clocked(monkeypatch, LAST_WINS)
+    _, train, infer = precision.compare(work(jobs=1), tiny(*words), CPU)
+    assert list(train.values()) == list(infer.values()) == pytest.approx([200, 160] if words else [200])
 
 
 def test_the_line_on_what_was_chosen() -> None:
     speeds = {Way(LAST, 8): 80.4, Way(PLAIN, 8): 160.0, Way(PLAIN, 1): 40.6}
-    infer_speeds = {Way(LAST, 8): 512.0, Way(HALF_LAST, 8): 900.0}
+    infer_speeds = {Way(LAST, 1): 512.0, Way(HALF_LAST, 1): 900.0}
     assert explain(work(), Plan(PLAIN, HALF_LAST, threads=8), speeds, infer_speeds) == (
         "small: trains in fp32 contiguous on 8 thread(s) (images/s: fp32 contiguous x8 160, fp32 channels_last x8 80, "
-        "fp32 contiguous x1 41); predicts in bf16 channels_last (images/s: bf16 channels_last 900, "
-        "fp32 channels_last 512)"
+        "fp32 contiguous x1 41); predicts in bf16 channels_last (images/s: bf16 channels_last x1 900, "
+        "fp32 channels_last x1 512)"
+    )
+    same = {Way(LAST, 8): 80.4, Way(PLAIN, 8): 160.0}
+    assert "thread(s) (images/s: fp32 contiguous 160, fp32 channels_last 80);" in explain(
+        work(), Plan(PLAIN, HALF_LAST, threads=8), same, infer_speeds
     )
     alone = {Way(LAST, 1): float("inf")}
     assert explain(work(), Plan(), alone, alone) == (
@@ -539,12 +683,15 @@ def test_training_and_prediction_are_chosen_apart(cache: Path, monkeypatch: pyte
         clock.seconds = clock.small = clock_of[train]
         return clock.rounds(work, some, batch, device, train=train)
 
-    clock_of = {True: train, False: dict.fromkeys(ways, 0.5) | {Way(HALF_LAST, 4): 0.3}}
+    clock_of = {
+        True: train,
+        False: dict.fromkeys((Way(e, 1) for e in (LAST, PLAIN, HALF_PLAIN)), 0.5) | {Way(HALF_LAST, 1): 0.3},
+    }
     monkeypatch.setattr(precision, "_rounds", rounds)
     chosen, _ = plan(work(), tiny(*AUTO, "train.accumulate=2"), CPU)
     assert chosen == Plan(PLAIN, HALF_LAST, threads=4, accumulate=2, fold_jobs=1)
     assert {batch for _, batch, _ in clock.asked} == {8, 16}
-    assert {way.threads for ways, _, train in clock.asked for way in ways if not train} == {4}
+    assert {way.threads for ways, _, train in clock.asked for way in ways if not train} == {1}
 
 
 def test_a_step_of_one_image_is_timed_as_the_two_it_is_filled_up_to(cache: Path) -> None:

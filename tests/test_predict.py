@@ -24,7 +24,13 @@ from maskcls.engine.infer import Speaker
 from maskcls.results.predictions import Predictions
 
 EVAL_PHOTOS = 21
-QUICK = ("model.backbone=test_convnext", "train.epochs=1", "optim.lr=1e-2", "optim.warmup_epochs=0", "ema.decay=null")
+QUICK = (
+    "model.backbone=test_convnext",
+    "train.epochs=1",
+    "optim.lr=1e-2",
+    "schedule.warmup_epochs=0",
+    "average.kind=none",
+)
 TASKS = "tasks=[{name: mask, classes: [wear, incorrect, normal]}, {name: years, classes: [young, old], bins: [40]}]"
 TABLE = ("data.format=table", TASKS)
 
@@ -250,6 +256,8 @@ def test_an_output_that_exists_is_kept(
         (["train.epochs=3"], 3, "train.epochs"),
         (["model.backbone=test_vit"], 3, "model.backbone"),
         (["predict.size=3"], 3, "predict.size"),
+        (["device.compile=on"], 3, "device.compile"),
+        (["device={augment: device}"], 3, "device.augment"),
         (["predict.views=hflop"], 3, "hflip"),
         (["--tta", "none", "predict.views=hflip"], 2, "--tta"),
     ],

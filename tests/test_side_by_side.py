@@ -8,7 +8,7 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -104,7 +104,7 @@ def test_a_killed_process_is_told_and_the_run_can_be_resumed(
 def test_a_child_that_diverges_ends_the_run_with_8(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train(drawn, tmp_path / "run", *TWO, "optim.lr=1e30", "optim.warmup_epochs=0") == 8
+    assert train(drawn, tmp_path / "run", *TWO, "optim.lr=1e30", "schedule.warmup_epochs=0") == 8
     message = capsys.readouterr().err
     assert "error[diverged] training diverged" in message
     assert "where: epoch 1, step 2" in message
@@ -198,6 +198,58 @@ def test_a_death_without_a_word(monkeypatch: pytest.MonkeyPatch, child: Any, got
     with pytest.raises(ResourceError, match="a training process died") as caught:
         side(monkeypatch, child, folds=[5], jobs=1)
     assert (caught.value.where, caught.value.got) == ("fold 5", got)
+
+
+@pytest.fixture
+def helpers() -> Iterator[list[psutil.Process]]:
+    """Processes to be killed in the end."""
+    found: list[psutil.Process] = []
+    yield found
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def sleeps(process: psutil.Process) -> bool:
+    """Tell whether a process has not begun to end."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.status() == psutil.STATUS_SLEEPING)
+    return False
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_the_end_of_a_child_is_noticed_though_others_hold_its_pipe(
+    monkeypatch: pytest.MonkeyPatch, helpers: list[psutil.Process], fold: int
+) -> None:
+    """Be it killed from outside (fold 1) or told to end (fold 0); all it said is heard before."""
+    monkeypatch.setattr(side_by_side, "GRACE_S", 600.0)  # longer than anybody holds the pipe
+    ears = Ears()
+
+    def listen() -> None:
+        if len(ears.heard) == 1:
+            helpers.append(psutil.Process(int(ears.heard[0])))
+        elif fold == 0:
+            raise KeyboardInterrupt
+
+    ears.then = listen
+    with pytest.raises((ResourceError, KeyboardInterrupt)) as caught:
+        side(monkeypatch, children.outlived, folds=[fold], jobs=1, ears=ears)
+    assert sleeps(helpers[0])  # nobody waited for it
+    assert ears.heard[1:] == ["last"]
+    assert multiprocessing.active_children() == []
+    if fold == 1:
+        assert isinstance(caught.value, ResourceError)
+        assert caught.value.got == "signal SIGKILL"
+
+
+def test_a_bug_in_a_child_is_told_as_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the traceback of the child, so that the file the command line keeps is worth reporting."""
+    with pytest.raises(side_by_side.ChildError, match="fold 7") as caught:
+        side(monkeypatch, children.stumbling, folds=[7], jobs=1)
+    told = str(caught.value)
+    assert "open_experiment" in told
+    assert "AttributeError: 'Connection' object has no attribute" in told
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, cli.Stopped)])

@@ -29,7 +29,18 @@ from maskcls.schema import Config
 
 PHOTOS = 256
 REPEATS = 5
-STEPS = ("hflip", "geometry", "colour", "cutout", "gray", "clahe", "sharpen", "blur")
+OFF: dict[str, Any] = {
+    **dict.fromkeys(("hflip", "geometry", "zoom", "colour", "cutout", "erasing", "grid_dropout"), 0.0),
+    **dict.fromkeys(("gray", "clahe", "sharpen", "blur"), 0.0),
+    "randaugment": 0,
+}
+# Each random step for every photo; strengths that are not given are the configuration's.
+STEPS: dict[str, dict[str, Any]] = {
+    **{name: {name: 1.0} for name, off in OFF.items() if isinstance(off, float)},
+    "colour": {"colour": 1.0, "saturation": 0.0, "hue": 0.0},
+    "colour, saturation": {"colour": 1.0, "saturation": 0.2},
+    **{f"randaugment {rounds}": {"randaugment": rounds} for rounds in (1, 2)},
+}
 
 
 def bench_data(data: Path, cfg: Config, *, json: bool) -> None:
@@ -47,7 +58,7 @@ def bench_data(data: Path, cfg: Config, *, json: bool) -> None:
         cv2.setNumThreads(before[0])
         torch.set_num_threads(before[1])
     if json:
-        say(text.dumps({"photos": len(paths), "microseconds": costs}))
+        say(text.dumps({"photos": len(paths), "microseconds": costs}, allow_nan=False))
         return
     Console(highlight=False).print(_cost_table(costs))
     say(f"median of {REPEATS} passes over {len(paths)} photos of {data}, one thread; shown for a probability of 1")
@@ -65,8 +76,7 @@ def data_costs(root: Path, paths: list[str], ids: list[str], spec: ViewSpec) -> 
         "decode": _microseconds(lambda: [decode(data, f, at_least=spec.decode_size) for data, f in ways], len(files)),
         "crop and resize": _microseconds(lambda: [eval_view(image, spec) for image in images], len(files)),
     }
-    never: dict[str, Any] = dict.fromkeys(STEPS, 0.0)
-    still = replace(spec, **never)
+    still = replace(spec, **OFF)
     keys = [Key(row, 0) for row in range(len(ids))]
 
     def batch(wanted: ViewSpec, cached: Pixels | None) -> Callable[[], object]:
@@ -74,8 +84,7 @@ def data_costs(root: Path, paths: list[str], ids: list[str], spec: ViewSpec) -> 
         return lambda: photos.__getitems__(keys)
 
     gathered = _microseconds(batch(still, views), len(ids))
-    for step in STEPS:
-        always: dict[str, Any] = {step: 1.0}
+    for step, always in STEPS.items():
         whole = _microseconds(batch(replace(still, **always), views), len(ids))
         costs[step] = max(0.0, whole - gathered)
     costs["a train view, decoded"] = _microseconds(batch(spec, None), len(ids))
@@ -119,7 +128,7 @@ def bench_step(cfg: Config, *, json: bool) -> None:
             name: [asdict(way) | {"images_per_second": speed} for way, speed in speeds.items()]
             for name, speeds in (("train", train), ("infer", infer))
         }
-        say(text.dumps(told))
+        say(text.dumps(told, allow_nan=False))
         return
     table = Table("network computed in", box=None, pad_edge=False, header_style="bold")
     for name in ("threads", "training, img/s", "prediction, img/s"):

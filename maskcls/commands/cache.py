@@ -12,35 +12,45 @@ from rich.markup import escape
 from rich.table import Table
 
 from maskcls.commands.progress import say
-from maskcls.data.cache import PackInfo, cache_folder, packs, remove
+from maskcls.data.cache import PackInfo, cache_folder, leftovers, packs, remove
+from maskcls.errors import visible
 
 DAY_S = 86_400
 
 
 def show(*, json: bool) -> None:
-    """Print the packs, the one used last first."""
-    found = packs(cache_folder())
+    """Print the packs, the one used last first, and what no run can use, which prune frees."""
+    found, left = packs(cache_folder()), leftovers(cache_folder())
     if json:
-        say(text.dumps([asdict(pack) | {"folder": str(pack.folder)} for pack in found]))
+        told = [asdict(pack) | {"folder": str(pack.folder), "broken": False} for pack in found]
+        told += [{"folder": str(one.path), "bytes": one.bytes, "broken": True} for one in left]
+        say(text.dumps(told))
         return
     if found:
         Console(highlight=False).print(_table(found))
-    say(f"{cache_folder()}: {len(found)} pack(s), {sum(pack.bytes for pack in found) / 1e6:,.1f} MB")
+    say(f"{cache_folder()}: {len(found)} pack(s), {_megabytes(sum(pack.bytes for pack in found))}")
+    for one in left:
+        say(f"broken, or of a build that was killed: {one.path.name}  {_megabytes(one.bytes)}")
 
 
 def prune(*, days: float, dry_run: bool) -> None:
-    """Delete the packs that were not used for `days` days, and say which."""
+    """Delete the packs that were not used for `days` days, and whatever no run can use, and say which."""
+    old = [pack for pack in packs(cache_folder()) if time.time() - pack.used >= days * DAY_S]
+    found = [(pack.folder, pack.bytes, visible(pack.root)) for pack in old]
+    found += [(one.path, one.bytes, "broken, or of a build that was killed") for one in leftovers(cache_folder())]
     freed = 0
-    for pack in packs(cache_folder()):
-        if time.time() - pack.used < days * DAY_S:
-            continue
-        line = f"{pack.folder.name}  {pack.bytes / 1e6:,.1f} MB  {pack.root}"
-        if not dry_run and not remove(pack):
+    for path, size, what in found:
+        line = f"{path.name}  {_megabytes(size)}  {what}"
+        if not dry_run and not remove(path):
             say(f"kept, it is just being made: {line}")
             continue
         say(f"{'would delete' if dry_run else 'deleted'}: {line}")
-        freed += pack.bytes
-    say(f"{freed / 1e6:,.1f} MB {'would be ' if dry_run else ''}freed")
+        freed += size
+    say(f"{_megabytes(freed)} {'would be ' if dry_run else ''}freed")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 def _table(found: list[PackInfo]) -> Table:
@@ -51,5 +61,5 @@ def _table(found: list[PackInfo]) -> Table:
     for pack in found:
         size, used = f"{pack.size[0]} x {pack.size[1]}", datetime.fromtimestamp(pack.used).strftime("%Y-%m-%d %H:%M")
         name = pack.folder.name[:8]
-        table.add_row(name, f"{pack.bytes / 1e6:,.1f}", str(pack.photos), size, used, escape(pack.root))
+        table.add_row(name, f"{pack.bytes / 1e6:,.1f}", str(pack.photos), size, used, escape(visible(pack.root)))
     return table

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from maskcls.commands.progress import Reporter
-from maskcls.data.cache import build_pack, open_pack
+from maskcls.data.cache import build_pack, check_room, open_pack
 from maskcls.data.dataset import Photos
 from maskcls.data.images import Pixels
 from maskcls.data.transforms import ViewSpec
@@ -33,33 +33,50 @@ def cached_views(
     """Return the eval views (N, H, W, 3) of every spec from the cache; {} when photos have to be decoded when used.
 
     One process of each machine fills the cache, and the others wait for it.
-    build  False: use what is there already, and write nothing.
+    build  False: use what is there already, and write nothing; what a build would complain about is told all the same.
     Raises DataError that lists all photos that cannot be read; ResourceError when data.cache=on and there is no room.
     """
     if cfg.data.cache == "off":
         return {}
-    found: dict[ViewSpec, Pixels | None] = {}
-    if build and accelerator.is_local_main_process:
-        found = {spec: _built(root, paths, spec, cfg, report) for spec in dict.fromkeys(specs)}
+    wanted = list(dict.fromkeys(specs))
+    found: list[Pixels | None] = []
+    if accelerator.is_local_main_process:
+        found = [_first(root, paths, spec, cfg, report, build=build) for spec in wanted]
     accelerator.wait_for_everyone()
-    found = found or {spec: open_pack(root, paths, spec) for spec in dict.fromkeys(specs)}
-    views = {spec: pixels for spec, pixels in found.items() if pixels is not None}
-    return views if len(views) == len(found) else {}
+    if not accelerator.is_local_main_process:
+        found = [_later(root, paths, spec) for spec in wanted]
+    views = {spec: pixels for spec, pixels in zip(wanted, found, strict=True) if pixels is not None}
+    return views if len(views) == len(wanted) else {}
 
 
-def _built(root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Reporter) -> Pixels | None:
+def _first(
+    root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Reporter, *, build: bool
+) -> Pixels | None:
+    """Make or find one pack; where there is none and none can be, say so, or raise if it was asked for."""
     try:
-        return build_pack(
-            root,
-            paths,
-            spec,
-            threads=reading_threads(cfg.device.workers),
-            on_progress=lambda done: report.images("reading photos", done, len(paths)),
-        )
+        if build:
+            return build_pack(
+                root,
+                paths,
+                spec,
+                threads=reading_threads(cfg.device.workers),
+                on_progress=lambda done: report.images("reading photos", done, len(paths)),
+            )
+        if (pixels := open_pack(root, paths, spec)) is None:
+            check_room(len(paths), spec)
+        return pixels
     except ResourceError as error:
         if cfg.data.cache == "on":
             raise
         report.note(f"photos are decoded every epoch: {error.what} ({error.where}: {error.got})")
+        return None
+
+
+def _later(root: Path, paths: list[str], spec: ViewSpec) -> Pixels | None:
+    """Find one pack after the first process of this machine had its turn, which also told what is wrong."""
+    try:
+        return open_pack(root, paths, spec)
+    except ResourceError:
         return None
 
 

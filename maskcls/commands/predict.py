@@ -33,6 +33,8 @@ from maskcls.results.submission import Written, sidecar_path, write_submission
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
 
+TRAINING_ONLY = ("device.compile", "device.augment")
+
 
 @dataclass(frozen=True)
 class Voice:
@@ -93,7 +95,10 @@ def predict(
 
 
 def with_overrides(cfg: Config, overrides: list[str]) -> Config:
-    """Return the run's configuration with `predict.*`, `device.*`, `data.cache` changed; ConfigError for other keys."""
+    """Return the run's configuration with `predict.*`, `device.*`, `data.cache` changed; ConfigError for other keys.
+
+    Those of `device` that say how a network is trained are refused as well: nothing would come of them.
+    """
     plain = cfg.model_dump(mode="json")
     for key, value in map(config.parse_override, overrides):
         if key.split(".")[0] not in ("predict", "device") and key != "data.cache":
@@ -104,6 +109,13 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
                 fix="train a new run with it",
             )
         for leaf, part in config.flatten({key: value}).items():
+            if leaf in TRAINING_ONLY:
+                raise ConfigError(
+                    "this setting has no part in prediction",
+                    where=leaf,
+                    got=str(part),
+                    fix="leave it out",
+                )
             config.put(plain, leaf, part)
     return config.validate(plain, where="command line")
 

@@ -9,6 +9,8 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -17,10 +19,16 @@ from typing import Any
 
 from maskcls.commands.experiment import Experiment, Member
 from maskcls.commands.progress import Reporter
-from maskcls.errors import MaskclsError, ResourceError
+from maskcls.errors import Exit, MaskclsError, ResourceError
 from maskcls.rundir import RunDir
 
 GRACE_S = 10.0
+LOOK_S, WINK_S = 1.0, 0.05  # how often to look whether a child lives, and whether one that was told to end does
+Running = dict[Connection, tuple[SpawnProcess, int]]  # each child and its fold, by the pipe it speaks through
+
+
+class ChildError(Exception):
+    """An error in a child that is none of ours, and so a bug; its traceback is the message."""
 
 
 def train_side_by_side(
@@ -28,12 +36,12 @@ def train_side_by_side(
 ) -> None:
     """Train a member's folds, `jobs` at a time; the first error of a child stops the others and is raised here.
 
-    Raises ResourceError when a child died without a word.
+    Raises ResourceError when a child died without a word, ChildError when a bug ended it.
     """
     # A fresh interpreter for each: a forked one could not use the GPU, nor the threads it was copied without.
     context = multiprocessing.get_context("spawn")
     left = list(folds)
-    running: dict[Connection, tuple[SpawnProcess, int]] = {}
+    running: Running = {}
     try:
         while left or running:
             while left and len(running) < jobs:
@@ -45,8 +53,7 @@ def train_side_by_side(
                 _start(child)
                 theirs.close()
                 running[ours] = child, fold
-            for pipe in wait(list(running)):
-                assert isinstance(pipe, Connection)
+            for pipe in _speaking(running):
                 _hear(pipe, running, report)
     finally:
         _end([child for child, _ in running.values()])
@@ -64,10 +71,25 @@ def _start(child: SpawnProcess) -> None:
         signal.signal(signal.SIGINT, handler)
 
 
-def _hear(pipe: Connection, running: dict[Connection, tuple[SpawnProcess, int]], report: Reporter) -> None:
-    """Take in one message of a child: progress, its error, or the end of the pipe, which is the end of the child."""
+def _speaking(running: Running) -> list[Connection]:
+    """Wait until a child has something to say, or has ended; return their pipes.
+
+    No pipe alone tells the end, not even multiprocessing's sentinel: a child's loader processes hold them too, and
+    outlive it for a while.
+    """
+    while True:
+        ready = wait(list(running), LOOK_S)
+        if found := [pipe for pipe, (child, _) in running.items() if pipe in ready or not child.is_alive()]:
+            return found
+
+
+def _hear(pipe: Connection, running: Running, report: Reporter) -> None:
+    """Take in one message of a child: progress, its error, or its end, which comes after all that it said."""
     child, fold = running[pipe]
     try:
+        ended = not child.is_alive()  # asked first, as it may speak and end in between
+        if ended and not pipe.poll():
+            raise EOFError
         name, arguments = pipe.recv()
     except (EOFError, OSError):  # the pipe may end in the middle of a message
         del running[pipe]
@@ -82,6 +104,8 @@ def _hear(pipe: Connection, running: dict[Connection, tuple[SpawnProcess, int]],
         return
     if name == "error":
         raise arguments
+    if name == "crash":
+        raise ChildError(f"fold {fold}, in a process of its own\n\n{arguments}")
     getattr(report, name)(*arguments)
 
 
@@ -92,11 +116,13 @@ def _ending(code: int) -> str:
 def _end(children: Sequence[SpawnProcess]) -> None:
     for child in children:
         child.terminate()
+    until = time.monotonic() + GRACE_S
+    while any(child.is_alive() for child in children) and time.monotonic() < until:
+        time.sleep(WINK_S)  # as joining for a time would wait for the sentinel
     for child in children:
-        child.join(GRACE_S)
         if child.is_alive():
             child.kill()
-            child.join()
+        child.join()
 
 
 class _Sender:
@@ -133,3 +159,7 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) 
     except MaskclsError as error:
         with suppress(OSError):
             pipe.send(("error", error))
+    except Exception:
+        with suppress(OSError):
+            pipe.send(("crash", traceback.format_exc()))
+        raise SystemExit(Exit.INTERNAL) from None  # without a word on the screen: the parent knows how to tell a bug

@@ -1,8 +1,8 @@
 """Decode once: the eval view of every photo in one file, read by many processes, runs and folds at a time.
 
 A pack holds exactly the pixels `eval_view` gives, so a run with a cache and one without differ in nothing. It is found
-by the photos' paths and sizes and by what decides the pixels; it is good while no photo's file has changed. N photos,
-H height, W width.
+by the photos' root, paths and sizes and by what decides the pixels; it is good while no photo's file has changed. N
+photos, H height, W width.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import io
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +31,13 @@ from maskcls.data import images
 from maskcls.data.images import Pixels
 from maskcls.data.transforms import OVERSIZE, ViewSpec, eval_view
 from maskcls.errors import DataError, ResourceError
+from maskcls.machine import reading_threads
 
-FORMAT = 1
-PIXELS, ROWS, ABOUT = "pixels.u8", "rows.npz", "pack.json"
+FORMAT = 2
+PIXELS, ROWS, ABOUT = "pixels.u8", "rows.bin", "pack.json"
+PART, LOCK = ".part", ".lock"  # beside a pack: what is being made of it, and who makes or deletes it
+NAME = re.compile(r"([0-9a-f]{24})(\.part|\.lock)?")
+DIGEST_BYTES, STAMP_BYTES = 16, 24
 SPARE_BYTES = 1 << 30  # left free for everything else the machine does
 FRESH_NS = 50_000_000  # a file changed this shortly before it was read may change again under the same time stamp
 
@@ -54,39 +57,73 @@ class PackInfo:
     used: float
 
 
+@dataclass(frozen=True)
+class Leftover:
+    """A file or folder no run can use: of a build that was killed, or a pack whose description is damaged."""
+
+    path: Path
+    bytes: int
+
+
 def cache_folder() -> Path:
-    """Return the folder packs are kept in: $MASKCLS_CACHE, or maskcls in the user's cache folder."""
+    """Return the folder packs are kept in: $MASKCLS_CACHE, or maskcls in the user's cache folder.
+
+    Raises ResourceError when neither is known.
+    """
     if named := os.environ.get("MASKCLS_CACHE"):
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskcls"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskcls"
+    except RuntimeError:
+        raise ResourceError(
+            "no folder is known to keep decoded photos in",
+            where="MASKCLS_CACHE",
+            got="not set, and the user has no home folder",
+            fix="set MASKCLS_CACHE to a folder with room",
+        ) from None
 
 
 def open_pack(root: Path, paths: Sequence[str], spec: ViewSpec) -> Pixels | None:
     """Return the eval views (N, H, W, 3) of the photos, read-only and mapped from disk; None if no good pack is there.
 
-    Where only time stamps have changed the files are read and compared, and the pack is kept if they are the same.
+    Where only time stamps have changed the files are read and compared. Nothing is written: `build_pack` also notes
+    the new times, and that the pack was used. Raises ResourceError when there is no cache folder to look in.
     """
     stamps = _stamps(root, paths)
-    return _open(_folder(paths, stamps, spec), root, paths, stamps, spec)
+    return _open(_folder(root, paths, stamps, spec), root, paths, stamps, spec)
 
 
-def _open(folder: Path, root: Path, paths: Sequence[str], stamps: Stamps, spec: ViewSpec) -> Pixels | None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        shape = (len(paths), *spec.size, 3)
-        if (folder / PIXELS).stat().st_size != int(np.prod(shape)):
+def _open(
+    folder: Path, root: Path, paths: Sequence[str], stamps: Stamps, spec: ViewSpec, *, remember: bool = False
+) -> Pixels | None:
+    shape = (len(paths), *spec.size, 3)
+    with contextlib.suppress(OSError, ValueError):
+        rows_file = (folder / ROWS).read_bytes()
+        rows = _read_rows(rows_file, len(paths))
+        if rows is None or _info(folder) is None or (folder / PIXELS).stat().st_size != int(np.prod(shape)):
             return None
-        with np.load(folder / ROWS) as rows:
-            kept, digests = rows["stamps"], rows["digests"]
+        kept, digests = rows
         changed = np.flatnonzero((stamps != kept).any(axis=1) | (kept < 0).any(axis=1))
         if changed.size:
             if not _same_content(root, [paths[row] for row in changed.tolist()], digests[changed]):
                 return None
-            with contextlib.suppress(ResourceError):  # a pack in a read-only folder serves as well
-                rundir.commit(folder / ROWS, _rows_file(_settled(stamps), digests))
-        with contextlib.suppress(OSError):
-            os.utime(folder / ABOUT)
+            if remember:
+                _note_times(folder, rows_file, _rows_file(_settled(stamps), digests))
+        if remember:
+            with contextlib.suppress(OSError):
+                os.utime(folder / ABOUT)
         return np.memmap(folder / PIXELS, dtype=np.uint8, mode="r", shape=shape).view(np.ndarray)
     return None
+
+
+def _note_times(folder: Path, before: bytes, after: bytes) -> None:
+    """Replace a pack's rows, if it is still the one they were read from; a pack that cannot be written serves as well.
+
+    Without the lock another process could put a new pack in its place, or delete it, in between.
+    """
+    with contextlib.suppress(OSError, ResourceError), _locked(folder, wait=False):
+        if (folder / ROWS).read_bytes() == before:
+            rundir.commit(folder / ROWS, after)
 
 
 def build_pack(
@@ -102,16 +139,16 @@ def build_pack(
     Raises DataError that lists all photos that cannot be read, ResourceError when the disk has no room or refuses.
     """
     stamps = _stamps(root, paths)
-    folder = _folder(paths, stamps, spec)
-    if (pixels := _open(folder, root, paths, stamps, spec)) is not None:
+    folder = _folder(root, paths, stamps, spec)
+    if (pixels := _open(folder, root, paths, stamps, spec, remember=True)) is not None:
         return pixels
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             if (pixels := _open(folder, root, paths, stamps, spec)) is not None:
                 return pixels  # another process made it meanwhile
-            _check_room(folder.parent, len(paths), spec)
-            part = folder.with_name(folder.name + ".part")
+            check_room(len(paths), spec)
+            part = folder.with_name(folder.name + PART)
             shutil.rmtree(part, ignore_errors=True)
             try:
                 part.mkdir()
@@ -135,33 +172,98 @@ def build_pack(
     return pixels
 
 
+def check_room(photos: int, spec: ViewSpec) -> None:
+    """Raise ResourceError when the disk of the cache has no room for the views of so many photos; writes nothing."""
+    folder = cache_folder()
+    place = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
+    needed, free = photos * _view_bytes(spec), shutil.disk_usage(place).free
+    if free < needed + SPARE_BYTES:
+        raise ResourceError(
+            "no room for the cache of photos",
+            where=str(folder),
+            got=f"{free / 1e9:.1f} GB free",
+            expected=f"{needed / 1e9:.1f} GB, and {SPARE_BYTES / 1e9:.1f} GB to spare",
+            fix="free some space (maskcls data cache prune), move the cache (MASKCLS_CACHE), or set data.cache=off",
+        )
+
+
 def packs(folder: Path) -> list[PackInfo]:
     """Return the packs in a cache folder, the one used last first."""
-    found = []
-    for about in folder.glob(f"*/{ABOUT}"):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            told = json.loads(about.read_text())
-            size = sum(file.stat().st_size for file in about.parent.iterdir())
-            height, width = told["size"]
-            used = about.stat().st_mtime
-            found.append(
-                PackInfo(about.parent, told["photos"], size, (height, width), told["root"], told["made"], used)
-            )
+    found = [info for path, kind in _ours(folder) if not kind and (info := _info(path)) is not None]
     return sorted(found, key=lambda pack: -pack.used)
 
 
-def remove(pack: PackInfo) -> bool:
-    """Delete a pack; False when it is just being made. A process that reads it keeps its pixels to the end."""
+def leftovers(folder: Path) -> list[Leftover]:
+    """Return what no run can use in a cache folder, in the order of names; what another process makes is not of it."""
+    return [
+        Leftover(path, _bytes(path))
+        for path, kind in _ours(folder)
+        if (_is_alone(path) if kind == LOCK else kind == PART or _info(path) is None)
+        and not _is_held(path.with_suffix(""))
+    ]
+
+
+def remove(path: Path) -> bool:
+    """Delete a pack or a leftover; False when it is just being made. A process that reads it keeps its pixels.
+
+    Raises ResourceError when it cannot be deleted.
+    """
+    pack = path.with_suffix("")
     try:
-        with _locked(pack.folder, wait=False):
-            shutil.rmtree(pack.folder)
+        with _locked(pack, wait=False):
+            if path.is_dir():
+                shutil.rmtree(path)
+            if _is_alone(lock := pack.with_suffix(LOCK)):
+                lock.unlink()
     except BlockingIOError:
         return False
     except OSError as error:
-        raise ResourceError(
-            "the pack cannot be deleted", where=str(pack.folder), got=error.strerror or str(error)
-        ) from None
+        raise ResourceError("the pack cannot be deleted", where=str(path), got=error.strerror or str(error)) from None
     return True
+
+
+def _ours(folder: Path) -> list[tuple[Path, str]]:
+    """Return packs and what stands beside them, each with its ending; other things in a cache folder are not ours."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    found = [(folder / match[0], match[2] or "") for match in map(NAME.fullmatch, names) if match]
+    return [(path, kind) for path, kind in found if (_is_lock(path) if kind == LOCK else _is_pack(path))]
+
+
+def _is_lock(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
+
+
+def _is_pack(path: Path) -> bool:
+    """Tell whether a folder holds nothing but files of a pack, whole or not."""
+    names = {file.name for file in path.iterdir()} if path.is_dir() else {"not a folder"}
+    return all(name in (PIXELS, ROWS, ABOUT) or rundir.TEMPORARY.fullmatch(name) for name in names)
+
+
+def _is_alone(lock: Path) -> bool:
+    return not lock.with_suffix("").exists() and not lock.with_suffix(PART).exists()
+
+
+def _info(pack: Path) -> PackInfo | None:
+    """Read what a pack says about itself; None where it is damaged or gone."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        used = (pack / ABOUT).stat().st_mtime
+        match json.loads((pack / ABOUT).read_text()):
+            case {
+                "photos": int(photos),
+                "size": [int(height), int(width)],
+                "root": str(root),
+                "made": int() | float() as made,
+            }:
+                return PackInfo(pack, photos, _bytes(pack), (height, width), root, made, used)
+    return None
+
+
+def _bytes(path: Path) -> int:
+    size = 0
+    for file in path.iterdir() if path.is_dir() else [path]:
+        with contextlib.suppress(OSError):  # it may be gone by now
+            size += file.stat().st_size
+    return size
 
 
 def _fill(
@@ -176,7 +278,7 @@ def _fill(
 ) -> None:
     """Write the files of a pack into the folder `part`."""
     view_bytes = _view_bytes(spec)
-    digests = np.zeros((len(paths), 16), dtype=np.uint8)
+    digests = np.zeros((len(paths), DIGEST_BYTES), dtype=np.uint8)
     with (part / PIXELS).open("wb", buffering=0) as file:
         # Room is taken before anything is decoded. Written rather than mapped: on a mapped file a full disk is a crash.
         with contextlib.suppress(AttributeError, NotImplementedError):
@@ -199,6 +301,7 @@ def _recipe(spec: ViewSpec) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "crop": list(spec.crop),
+        "crop_centre": list(spec.crop_centre),
         "size": list(spec.size),
         "oversize": OVERSIZE,
         "background": images.BACKGROUND,
@@ -208,10 +311,11 @@ def _recipe(spec: ViewSpec) -> dict[str, Any]:
     }
 
 
-def _folder(paths: Sequence[str], stamps: Stamps, spec: ViewSpec) -> Path:
+def _folder(root: Path, paths: Sequence[str], stamps: Stamps, spec: ViewSpec) -> Path:
     digest = hashlib.blake2b(json.dumps(_recipe(spec), sort_keys=True).encode(), digest_size=12)
     digest.update(stamps[:, 0].tobytes())
-    for path in paths:
+    # With its root a pack has one set of photos for ever: two sets alike in names and sizes never replace each other's.
+    for path in (str(root.resolve()), *paths):
         digest.update(path.encode(errors="surrogateescape") + b"\0")
     return cache_folder() / digest.hexdigest()
 
@@ -232,37 +336,38 @@ def _settled(stamps: Stamps) -> Stamps:
     return np.where(young[:, None], -1, stamps)
 
 
-def _same_content(root: Path, paths: Sequence[str], digests: Pixels) -> bool:
-    def same(row: int) -> bool:
-        return _digest(images.read_bytes(root / paths[row])) == bytes(digests[row])
+class _ChangedError(Exception):
+    """A photo is not the one that was decoded."""
 
-    with ThreadPoolExecutor() as pool:
-        try:
-            return all(pool.map(same, range(len(paths))))
-        except DataError:
-            return False
+
+def _same_content(root: Path, paths: Sequence[str], digests: Pixels) -> bool:
+    def compare(row: int, data: bytes) -> None:
+        if _digest(data) != bytes(digests[row]):
+            raise _ChangedError
+
+    try:
+        images.each_image(root, paths, compare, threads=reading_threads(None))
+    except (_ChangedError, DataError):
+        return False
+    return True
 
 
 def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
 def _rows_file(stamps: Stamps, digests: Pixels) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, stamps=stamps, digests=digests)
-    return file.getvalue()
+    """Return the stamps, the digests of the photos' files, and a digest of both, by which damage is noticed."""
+    rows = stamps.tobytes() + digests.tobytes()
+    return rows + _digest(rows)
 
 
-def _check_room(folder: Path, photos: int, spec: ViewSpec) -> None:
-    needed, free = photos * _view_bytes(spec), shutil.disk_usage(folder).free
-    if free < needed + SPARE_BYTES:
-        raise ResourceError(
-            "no room for the cache of photos",
-            where=str(folder),
-            got=f"{free / 1e9:.1f} GB free",
-            expected=f"{needed / 1e9:.1f} GB, and {SPARE_BYTES / 1e9:.1f} GB to spare",
-            fix="free some space (maskcls data cache prune), move the cache (MASKCLS_CACHE), or set data.cache=off",
-        )
+def _read_rows(data: bytes, photos: int) -> tuple[Stamps, Pixels] | None:
+    rows = data[:-DIGEST_BYTES]
+    if len(rows) != photos * (STAMP_BYTES + DIGEST_BYTES) or _digest(rows) != data[-DIGEST_BYTES:]:
+        return None
+    stamps, digests = rows[: photos * STAMP_BYTES], rows[photos * STAMP_BYTES :]
+    return np.frombuffer(stamps, np.int64).reshape(photos, 3), np.frombuffer(digests, np.uint8).reshape(photos, -1)
 
 
 def _view_bytes(spec: ViewSpec) -> int:
@@ -278,9 +383,37 @@ def _write(handle: int, data: bytes, place: int) -> None:
 @contextlib.contextmanager
 def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a pack for this process while it is made or deleted; the kernel frees it at any death."""
-    handle = os.open(folder.with_name(folder.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    handle = _lock(folder.with_suffix(LOCK), wait=wait)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(handle)
+
+
+def _lock(file: Path, *, wait: bool) -> int:
+    """Return a handle that holds the file; one that was deleted while it was waited for holds nothing."""
+    while True:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BaseException:
+            os.close(handle)
+            raise
+        if os.fstat(handle).st_nlink:
+            return handle
+        os.close(handle)
+
+
+def _is_held(pack: Path) -> bool:
+    """Tell whether a process makes or deletes this pack just now; nothing is written."""
+    try:
+        handle = os.open(pack.with_suffix(LOCK), os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from maskcls.data.batches import MIN_PIECE
 from maskcls.data.cache import cache_folder
 from maskcls.engine.device import place
 from maskcls.engine.execution import Execution, Plan
-from maskcls.errors import MaskclsError, ResourceError
+from maskcls.errors import ConfigError, MaskclsError, ResourceError
 from maskcls.machine import cores, processor
 from maskcls.nn.network import Network
 from maskcls.nn.optim import build_optimizer
@@ -42,6 +42,7 @@ COMPILED_S = 600.0  # a training below this is over before compiling has paid
 MEMORY_SHARE = 0.6  # of the memory that is free, for what a step keeps
 MOST_ON_DEVICE = 3
 MOST_IMAGES = 65_536
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 UNFILLED = 1.25  # a step that takes at most this much longer for twice the images leaves a GPU idle
 
 
@@ -70,40 +71,61 @@ def plan(
 ) -> tuple[Plan, str]:
     """Decide how a network is trained and used; returns the plan and a line on what was chosen, and why.
 
-    Raises ResourceError when not even two images of a step fit into memory.
+    Raises ResourceError when not even two images of a step fit into memory, ConfigError when several processes are to
+    train folds side by side.
     """
-    chosen, speeds, infer_speeds = _decide(work, cfg, device, processes, remembered=True, remember=remember)
+    if processes > 1 and work.jobs > 1 and cfg.train.fold_jobs not in ("auto", 1):
+        raise ConfigError(
+            "several processes train one fold together, not folds side by side",
+            where="train.fold_jobs",
+            got=f"{cfg.train.fold_jobs} with {processes} processes",
+            expected="auto or 1",
+            fix="leave it out, or start one process",
+        )
+    chosen, speeds, infer_speeds = _decide(work, cfg, device, processes, anew=False, remember=remember)
     return chosen, explain(work, chosen, speeds, infer_speeds)
 
 
 def compare(work: Work, cfg: Config, device: torch.device) -> tuple[Plan, dict[Way, float], dict[Way, float]]:
     """Measure anew, whatever is remembered: the plan, and images/s by way in training and in prediction."""
-    return _decide(work, cfg, device, 1, remembered=False, remember=True)
+    return _decide(work, cfg, device, 1, anew=True, remember=True)
 
 
 def _decide(
-    work: Work, cfg: Config, device: torch.device, processes: int, *, remembered: bool, remember: bool
+    work: Work, cfg: Config, device: torch.device, processes: int, *, anew: bool, remember: bool
 ) -> tuple[Plan, dict[Way, float], dict[Way, float]]:
-    use = {"remembered": remembered, "remember": remember}
+    use = {"anew": anew, "remember": remember}
     counts = thread_counts(cfg, device, work.jobs, processes)
     ways = [Way(execution, threads) for execution, threads in product(executions(cfg, device), counts)]
     accumulate = pieces(work, cfg, device, ways[0].execution, processes)
     batch = _piece(work, processes * accumulate)
-    speeds = _speeds(work, ways, batch, device, train=True, **use)
+    alone = anew or _asks_for_speed(work, cfg, device, processes)
+    speeds = _speeds(work, ways, batch, device, train=True, alone=alone, **use)
     best = max(speeds, key=speeds.__getitem__)
     jobs, threads = fold_jobs(work, cfg, device, best, speeds, batch, processes)
-    train = _compiled(work, cfg, device, best.execution, speeds[best])
-    infer_ways = [Way(execution, best.threads) for execution in executions(cfg, device)]
-    infer_speeds = _speeds(work, infer_ways, batch, device, train=False, **use)
+    train = _compiled(replace(work, batch=batch), cfg, device, best.execution, speeds[best])
+    infer_ways = [Way(execution, infer_threads(device)) for execution in executions(cfg, device)]
+    infer_speeds = _speeds(work, infer_ways, batch, device, train=False, alone=anew, **use)
     infer = max(infer_speeds, key=infer_speeds.__getitem__).execution
     return Plan(train, infer, threads, accumulate, jobs), speeds, infer_speeds
 
 
+def _asks_for_speed(work: Work, cfg: Config, device: torch.device, processes: int) -> bool:
+    """Tell whether something but the choice between ways depends on how fast they are."""
+    shared_out = cfg.train.fold_jobs == "auto" and work.jobs > 1 and processes == 1 and device.type in ("cpu", "cuda")
+    return shared_out or (cfg.device.compile == "auto" and device.type == "cuda")
+
+
 def infer_execution(work: Work, cfg: Config, device: torch.device) -> Execution:
     """Decide how a network is used for prediction alone."""
-    ways = [Way(execution, torch.get_num_threads()) for execution in executions(cfg, device)]
+    ways = [Way(execution, infer_threads(device)) for execution in executions(cfg, device)]
     speeds = _speeds(work, ways, work.batch, device, train=False)
     return max(speeds, key=speeds.__getitem__).execution
+
+
+def infer_threads(device: torch.device) -> int:
+    """Return the threads of one batch in prediction: on a CPU each core computes batches of its own."""
+    return 1 if device.type == "cpu" else torch.get_num_threads()
 
 
 def executions(cfg: Config, device: torch.device) -> list[Execution]:
@@ -145,7 +167,14 @@ def pieces(work: Work, cfg: Config, device: torch.device, execution: Execution, 
     """Return into how many pieces a process cuts its share of a step so that it fits: the batch-size finder."""
     if cfg.train.accumulate != "auto":
         return cfg.train.accumulate
-    fits = _fitting(work, device, execution)
+    fits = _fitting(work, device, execution, sharing(work, cfg, device, processes))
+    if cfg.scored_by_step and not fits(_piece(work, processes)):
+        raise ResourceError(
+            "the f1 loss needs a whole step at a time, and it does not fit into memory",
+            where=work.name,
+            got=f"train.batch_size={work.batch}",
+            fix="lower train.batch_size, or leave f1 out of the loss",
+        )
     count = 1
     while not fits(batch := _piece(work, processes * count)):
         if batch == MIN_PIECE:
@@ -158,29 +187,44 @@ def pieces(work: Work, cfg: Config, device: torch.device, execution: Execution, 
     return count
 
 
+def sharing(work: Work, cfg: Config, device: torch.device, processes: int) -> int:
+    """Return how many processes are known, before anything is measured, to need memory of one machine or GPU at a time.
+
+    Several processes are taken to be on one machine, each with a GPU of its own if there are any.
+    """
+    if processes > 1:
+        return processes if device.type == "cpu" else 1
+    return 1 if cfg.train.fold_jobs == "auto" else min(cfg.train.fold_jobs, work.jobs)
+
+
 def _piece(work: Work, parts: int) -> int:
     return max(MIN_PIECE, -(-work.batch // parts))
 
 
 def largest_batch(work: Work, device: torch.device, execution: Execution) -> int:
     """Return the most images, as a power of two from 2 to 65536, that a training step can take at a time."""
-    fits = _fitting(work, device, execution)
+    fits = _fitting(work, device, execution, 1)
     batch = MIN_PIECE
     while batch < MOST_IMAGES and fits(2 * batch):
         batch *= 2
     return batch
 
 
-def _fitting(work: Work, device: torch.device, execution: Execution) -> Callable[[int], bool]:
-    """Return a function that tells whether a step of so many images fits.
+def _fitting(work: Work, device: torch.device, execution: Execution, among: int) -> Callable[[int], bool]:
+    """Return a function that tells whether a step of so many images fits, with `among` processes of such steps.
 
-    On a device by trying; on a CPU, which would begin to swap, by what two short passes keep for their backward pass.
+    On a device by trying; on a CPU, which would begin to swap, by what short passes keep for their backward pass.
     """
     if device.type != "cpu":
-        return lambda batch: _fits_device(work, batch, device, execution)
+        return lambda batch: _fits_device(work, batch, device, execution, among)
+    room, needed = available_bytes() * MEMORY_SHARE / among, _step_bytes(work)
+    return lambda batch: needed(batch) <= room
+
+
+def _step_bytes(work: Work) -> Callable[[int], float]:
+    """Return a function that tells what a step of so many images keeps, drawn on from two short passes."""
     few, more = (_kept_bytes(work, n) for n in (2, 4))
-    room = available_bytes() * MEMORY_SHARE
-    return lambda batch: more + (more - few) / 2 * (batch - 4) <= room
+    return lambda batch: more + (more - few) / 2 * (batch - 4)
 
 
 def _kept_bytes(work: Work, batch: int) -> int:
@@ -198,14 +242,21 @@ def _kept_bytes(work: Work, batch: int) -> int:
     return sum(kept.values())
 
 
-def _fits_device(work: Work, batch: int, device: torch.device, execution: Execution) -> bool:
+def _fits_device(work: Work, batch: int, device: torch.device, execution: Execution, among: int) -> bool:
     try:
+        if among > 1 and device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         _Trial(work, Way(execution, torch.get_num_threads()), batch, device, train=True).run()
     except torch.OutOfMemoryError:
         return False
     finally:
         torch.cuda.empty_cache()
-    return True
+    return among == 1 or device.type != "cuda" or _device_room() >= among
+
+
+def _device_room() -> float:
+    """Return how many processes with the peak of memory just reached by this one have room on the GPU."""
+    return torch.cuda.mem_get_info()[0] * MEMORY_SHARE / torch.cuda.max_memory_allocated()
 
 
 def available_bytes() -> int:
@@ -240,7 +291,7 @@ def fold_jobs(
     """Return how many folds to train side by side, and the threads of each.
 
     On a CPU, where one network does not keep all cores busy, each fold has a share of them; on a GPU, where a step
-    leaves it idle, two or three share it.
+    leaves it idle, two or three share it. Never more than there is memory for.
     """
     asked = cfg.train.fold_jobs
     if processes > 1 or work.jobs == 1:
@@ -253,6 +304,8 @@ def fold_jobs(
         return _jobs_on_device(work, best, batch, device), best.threads
     fewer = min((way for way in speeds if way.execution == best.execution), key=lambda way: way.threads)
     count = min(work.jobs, max(1, cores() // fewer.threads))
+    if count > 1:
+        count = max(1, min(count, int(available_bytes() * MEMORY_SHARE / _step_bytes(work)(batch))))
     serial, parallel = work.jobs / speeds[best], -(-work.jobs // count) / (speeds[fewer] * SHARED)
     return (count, fewer.threads) if parallel < serial else (1, best.threads)
 
@@ -260,6 +313,7 @@ def fold_jobs(
 def _jobs_on_device(work: Work, best: Way, batch: int, device: torch.device) -> int:
     if device.type != "cuda":
         return 1
+    torch.cuda.reset_peak_memory_stats()
     try:
         once, twice = (_seconds(work, [best], n, device, train=True)[best] for n in (batch, 2 * batch))
     except torch.OutOfMemoryError:
@@ -267,8 +321,7 @@ def _jobs_on_device(work: Work, best: Way, batch: int, device: torch.device) -> 
     if twice > once * UNFILLED:
         return 1
     # The larger batch's peak stands for one job: a process has a context and an allocator of its own.
-    room = torch.cuda.mem_get_info()[0] * MEMORY_SHARE / torch.cuda.max_memory_allocated()
-    return max(1, min(work.jobs, MOST_ON_DEVICE, int(room)))
+    return max(1, min(work.jobs, MOST_ON_DEVICE, int(_device_room())))
 
 
 def _compiled(work: Work, cfg: Config, device: torch.device, execution: Execution, speed: float) -> Execution:
@@ -292,14 +345,17 @@ def explain(work: Work, chosen: Plan, speeds: Mapping[Way, float], infer_speeds:
         train += f", {chosen.fold_jobs} folds side by side"
     if chosen.accumulate > 1:
         train += f", a step in {chosen.accumulate} pieces to fit into memory"
-    parts = [train + _table(speeds), f"predicts in {chosen.infer}" + _table(infer_speeds)]
-    return "; ".join(parts)
+        if any(isinstance(module, BATCH_NORMS) for module in work.network.modules()):
+            train += ", each with batch statistics of its own"
+    tables = [_table(found, chosen.threads) for found in (speeds, infer_speeds)]
+    return f"{train}{tables[0]}; predicts in {chosen.infer}{tables[1]}"
 
 
-def _table(speeds: Mapping[Way, float]) -> str:
+def _table(speeds: Mapping[Way, float], threads: int) -> str:
+    """List what was measured; the threads where they are not those that were chosen for training."""
     if len(speeds) < 2:
         return ""
-    several = len({way.threads for way in speeds}) > 1
+    several = {way.threads for way in speeds} != {threads}
     ranked = sorted(speeds.items(), key=lambda item: -item[1])
     named = [f"{way.execution}{f' x{way.threads}' if several else ''} {speed:.0f}" for way, speed in ranked]
     return f" (images/s: {', '.join(named)})"
@@ -312,21 +368,26 @@ def _speeds(
     device: torch.device,
     *,
     train: bool,
-    remembered: bool = True,
+    alone: bool = False,
+    anew: bool = False,
     remember: bool = True,
 ) -> dict[Way, float]:
-    """Return images/s of the ways worth a look; {way: inf} where there is but one."""
-    if len(ways) == 1:
+    """Return images/s of the ways worth a look.
+
+    alone     measure even a way that is the only one; else it counts as infinitely fast.
+    anew      whatever is remembered.
+    remember  for the next time.
+    """
+    if len(ways) == 1 and not alone:
         return {ways[0]: float("inf")}
     facts = _facts(work, ways, batch, device, train=train)
-    file = cache_folder() / "speeds" / f"{_digest(facts)}.json"
-    if remembered and (known := _remembered(file)):
+    if not anew and (known := _remembered(facts)):
         return known
     speeds = measure(work, ways, batch, device, train=train)
     if remember:
         told = [asdict(way) | {"images_per_second": speed} for way, speed in speeds.items()]
         with contextlib.suppress(MaskclsError):  # a cache that cannot be written costs some seconds at the next start
-            rundir.commit_json(file, facts | {"measured": told, "at": time.time()})
+            rundir.commit_json(_file(facts), facts | {"measured": told, "at": time.time()})
     return speeds
 
 
@@ -347,13 +408,14 @@ def _facts(work: Work, ways: Sequence[Way], batch: int, device: torch.device, *,
     }
 
 
-def _digest(facts: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+def _file(facts: Mapping[str, Any]) -> Path:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+    return cache_folder() / "speeds" / f"{digest}.json"
 
 
-def _remembered(file: Path) -> dict[Way, float] | None:
+def _remembered(facts: Mapping[str, Any]) -> dict[Way, float] | None:
     try:
-        told = rundir.read_json(file)["measured"]
+        told = rundir.read_json(_file(facts))["measured"]
         return {Way(Execution(**m["execution"]), m["threads"]): m["images_per_second"] for m in told}
     except (MaskclsError, KeyError, TypeError):
         return None
@@ -363,9 +425,10 @@ def measure(work: Work, ways: Sequence[Way], batch: int, device: torch.device, *
     """Return the images/s of the ways on the real batch; those far behind on a small one are left out."""
     most = max(way.threads for way in ways)  # other numbers of threads are tried with the best execution alone
     full = [way for way in ways if way.threads == most]
-    small = _seconds(work, full, min(batch, SMALL_BATCH), device, train=train)
-    left = [way for way in full if small[way] <= min(small.values()) * SLOWER]
-    seconds = _seconds(work, left, batch, device, train=train)
+    if len(full) > 1:
+        small = _seconds(work, full, min(batch, SMALL_BATCH), device, train=train)
+        full = [way for way in full if small[way] <= min(small.values()) * SLOWER]
+    seconds = _seconds(work, full, batch, device, train=train)
     best = min(seconds, key=seconds.__getitem__)
     shares = [way for way in ways if way.execution == best.execution and way.threads != most]
     # The best once more beside them: on a machine that others use, only times taken in turn compare.
