@@ -89,7 +89,8 @@ def _decode(path: Path) -> tuple[int, int]:
 def train_folds(data: Path, run: Path, a: argparse.Namespace) -> None:
     """Train the networks that predict: one epoch each, on few photos."""
     command = [*MASKCLS, "train", str(data), "--config", "multi", "--run", str(run), f"folds.k={a.folds}"]
-    command += [f"model.backbone={a.backbone}", f"transforms.size={list(a.size)}", "train.epochs=1", "ema.decay=null"]
+    command += [f"model.backbone={a.backbone}", f"transforms.size={list(a.size)}"]
+    command += ["train.epochs=1", "average.kind=none"]
     in_process([*command, *a.set], environment(a.threads, MASKCLS_CACHE=str(run.parent / "training-cache")))
 
 

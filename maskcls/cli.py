@@ -223,6 +223,63 @@ def data_check(
     check(data, cfg)
 
 
+@data_app.command("crop")
+def data_crop(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root, or a CSV table; only read")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder to make")],
+    detector: Annotated[Path | None, typer.Option(help="OpenCV Zoo's YuNet, an .onnx file")] = None,
+    any_detector: Annotated[bool, typer.Option("--any-detector", help="accept another file than the known")] = False,
+    like: Annotated[Path | None, typer.Option(help="crops.json of another copy: its margin, aspect, window")] = None,
+    fixed: Annotated[bool, typer.Option("--fixed", help="crop every photo where faces usually are")] = False,
+    margin: Annotated[float | None, typer.Option(help="share of the face on each side; default: 0.3")] = None,
+    aspect: Annotated[str | None, typer.Option(help="height:width of the crops; default: 4:3")] = None,
+) -> None:
+    """Copy a data set with every photo cropped at its face; crops.csv lists the boxes.
+
+    \b
+    maskcls data crop faces cropped --detector face_detection_yunet_2023mar.onnx
+    maskcls data crop more cropped2 --like cropped/crops.json
+    """
+    from maskcls.commands.crop import crop
+    from maskcls.commands.progress import Reporter
+
+    with Reporter() as report:
+        crop(
+            data,
+            out,
+            detector=detector,
+            any_detector=any_detector,
+            like=like,
+            fixed=fixed,
+            margin=margin,
+            aspect=aspect,
+            report=report,
+        )
+
+
+@data_app.command("look")
+def data_look(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="the picture to write, a .png")] = Path("sheet.png"),
+    photos: Annotated[int, typer.Option(min=1, max=500, help="photos to show, spread over the classes")] = 8,
+    draws: Annotated[int, typer.Option(min=0, max=100, help="epochs of training to show of each")] = 6,
+    force: Annotated[bool, typer.Option("--force", help="replace the picture")] = False,
+) -> None:
+    """Draw what the network sees of some photos: as they are judged, and as they come in the first epochs.
+
+    \b
+    maskcls data look faces --config multi -o sheet.png
+    maskcls data look faces transforms.preset=faces transforms.hue=0.02 --force
+    """
+    from maskcls import config as configuration
+    from maskcls.commands.look import look as work
+
+    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    work(data, cfg, output, photos=photos, draws=draws, force=force)
+
+
 @bench_app.command("data")
 def bench_data(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],

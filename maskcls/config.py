@@ -15,13 +15,13 @@ from pydantic import ValidationError
 
 from maskcls.errors import ConfigError, UsageError, nearest
 from maskcls.faults import COMMAND_LINE, Fault, Source, config_error, read_faults, shown
-from maskcls.schema import Config, TaskConfig
+from maskcls.schema import PRESETS, Config, TaskConfig
 from maskcls.yaml12 import MAX_DEPTH, dump_yaml, parse_yaml, read_yaml
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MEMBER_SECTIONS = ("model", "transforms", "optim", "ema", "train")
+MEMBER_SECTIONS = ("model", "transforms", "loss", "age", "sampler", "mix", "optim", "schedule", "average", "train")
 
 
 def members(cfg: Config) -> dict[str, Config]:
@@ -53,12 +53,19 @@ def _member(cfg: Config, task: TaskConfig, source: Source) -> Config | list[Faul
     data |= {"tasks": [task.model_dump(mode="json")], "separate": {}}
     data["model"]["heads"] = "multi"
     data["folds"]["stratify"] = None  # folds are drawn once, for the whole run
+    data["loss"] = {head: loss for head, loss in data["loss"].items() if head in ("all", task.name)}
+    chosen = data["mix"]["partner_classes"]
+    data["mix"]["partner_classes"] = {name: classes for name, classes in chosen.items() if name == task.name}
+    if not task.bins:
+        data["age"] = {}
     place = f"{source.where}: separate.{task.name}."
     overrides = _in_place(place, flatten, cfg.separate.get(task.name, {}))
     shared = [key for key in overrides if key.split(".")[0] not in MEMBER_SECTIONS or key == "model.heads"]
     if shared:
         own = f"a setting of {', '.join(MEMBER_SECTIONS)} (but not model.heads), as tasks share all others"
         return [Fault(key, own) for key in shared]
+    for key in PRESETS.get(str(overrides.get("transforms.preset")), ()):
+        del data["transforms"][key]  # a preset of its own stands above what all share
     for key, value in overrides.items():
         _in_place(place, put, data, key, value)
     return _read(_json(data, source.where))
@@ -96,7 +103,7 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Config, dict
     """Resolve defaults, then a YAML file, then `key=value` overrides; a section is merged key by key.
 
     A dotted key means the same in the file as on the command line. Returns the configuration and the origin of every
-    leaf: "default", the file's name, or "command line". Raises ConfigError or UsageError.
+    leaf: "default", "preset" and its name, the file's name, or "command line". Raises ConfigError or UsageError.
     """
     data: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -109,6 +116,8 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Config, dict
             origins[leaf] = origin
     overridden = [leaf for leaf, origin in origins.items() if origin == COMMAND_LINE]
     cfg = validate(data, where=str(path) if path else COMMAND_LINE, overridden=overridden)
+    preset = data.get("transforms", {}).get("preset")
+    origins = {f"transforms.{key}": f"preset {preset}" for key in PRESETS.get(preset, ())} | origins
     return cfg, {key: origins.get(key, "default") for key in flatten(cfg.model_dump(mode="json"))}
 
 

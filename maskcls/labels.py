@@ -119,13 +119,30 @@ class LabelSpace:
             for name, part in zip(self.names, parts, strict=True)
         }
 
-    def compose(self, prob: Mapping[str, Floats]) -> Floats:
-        """Multiply per-task probabilities {task: (N, C)} into joint probabilities (N, J), as if independent."""
-        joint: NDArray[np.float64] = np.asarray(prob[self.names[0]], dtype=np.float64)
-        for name in self.names[1:]:
-            joint = (joint[:, :, None] * np.asarray(prob[name], dtype=np.float64)[:, None, :]).reshape(len(joint), -1)
-        total: NDArray[np.float64] = joint.sum(axis=1, keepdims=True)
-        return (joint / total).astype(np.float32)
+    def compose(self, prob: Mapping[str, Floats], given: Mapping[str, str] | None = None) -> Floats:
+        """Multiply per-task probabilities {task: (N, C)} into joint probabilities (N, J), as if independent.
+
+        given  {task: another}: that task's probabilities depend on the other's class G, and are (N, G, C).
+        """
+        factors = [self._factor(name, prob[name], (given or {}).get(name)) for name in self.names]
+        joint = factors[0]
+        for factor in factors[1:]:
+            joint = joint * factor
+        rows = joint.reshape(len(joint), -1)
+        total: NDArray[np.float64] = rows.sum(axis=1, keepdims=True)
+        return (rows / total).astype(np.float32)
+
+    def _factor(self, name: str, prob: Floats, given: str | None) -> NDArray[np.float64]:
+        """Return one task's probabilities with an axis a task, of length 1 for those it does not depend on."""
+        axis = self.names.index(name)
+        wide: NDArray[np.float64] = np.asarray(prob, dtype=np.float64)
+        shape = [1] * len(self.tasks)
+        shape[axis] = self.shape[axis]
+        if given is not None:
+            other = self.names.index(given)
+            shape[other] = self.shape[other]
+            wide = wide if other < axis else wide.swapaxes(1, 2)
+        return wide.reshape(len(wide), *shape)
 
     def marginals(self, prob_NJ: Floats) -> dict[str, Floats]:
         """Sum joint probabilities (N, J) into per-task probabilities {task: (N, C)}."""

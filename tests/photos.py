@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from maskcls.data.dataset import Photos
 from maskcls.data.transforms import ViewSpec
+from maskcls.nn.heads import Head
 from maskcls.nn.network import Network
 
 HEIGHT, WIDTH = 24, 18
@@ -69,7 +71,7 @@ def open_photos(root: Path, names: list[str], *specs: ViewSpec, seed: int = 0) -
     return Photos(root, names, names, specs or (PLAIN,), seed=seed)
 
 
-def small_network(classes: dict[str, int], *, seed: int = 0) -> Network:
+def small_network(classes: Mapping[str, Head | int], *, seed: int = 0) -> Network:
     """Return a network of one convolution whose heads are random, not zero, so that images matter."""
     torch.manual_seed(seed)
     trunk = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -50,15 +50,15 @@ def test_no_rows_make_no_steps() -> None:
 @given(ROWS, SHARES)
 def test_every_row_is_real_in_exactly_one_piece(step: np.ndarray, share: tuple[int, int]) -> None:
     processes, accumulate = share
-    shared = pieces(step, processes=processes, accumulate=accumulate)
+    shared = pieces(len(step), processes=processes, accumulate=accumulate)
     assert [len(own) for own in shared] == [accumulate] * processes
     flat = [piece for own in shared for piece in own]
-    real = Counter(row for piece in flat for row in piece.rows[piece.real].tolist())
-    assert real == Counter(step.tolist())
-    lengths = {len(piece.rows) for piece in flat}
+    real = Counter(place for piece in flat for place in piece.places[piece.real].tolist())
+    assert real == Counter(range(len(step)))
+    lengths = {len(piece.places) for piece in flat}
     assert lengths == {max(MIN_PIECE, -(-len(step) // (processes * accumulate)))}
-    assert all(len(piece.real) == len(piece.rows) for piece in flat)
-    assert {row for piece in flat for row in piece.rows.tolist()} == set(step.tolist())  # fillers are of the step
+    assert all(len(piece.real) == len(piece.places) for piece in flat)
+    assert {place for piece in flat for place in piece.places.tolist()} == set(range(len(step)))  # fillers are of it
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_every_row_is_real_in_exactly_one_piece(step: np.ndarray, share: tuple[i
     ],
 )
 def test_pieces_by_hand(rows: list[int], processes: int, accumulate: int, want: list[list[tuple[str, str]]]) -> None:
-    shared = pieces(np.array(rows), processes=processes, accumulate=accumulate)
+    shared = pieces(len(rows), processes=processes, accumulate=accumulate)
     got = [
-        [("".join(map(str, p.rows.tolist())), "".join(str(int(r)) for r in p.real.tolist())) for p in own]
+        [("".join(str(rows[place]) for place in p.places), "".join(str(int(r)) for r in p.real.tolist())) for p in own]
         for own in shared
     ]
     assert got == want

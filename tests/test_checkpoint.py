@@ -17,10 +17,12 @@ import maskcls
 from maskcls.engine.checkpoint import Blueprint, load_speaker, load_state, save_state, save_weights
 from maskcls.errors import ConfigError, ResultError, WeightsError
 from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.nn.heads import plain_heads
 from maskcls.nn.network import Network
 from maskcls.rundir import file_sha256
 
-BLUEPRINT = Blueprint("test_efficientnet", "multi", 0.25, CONTEST, replace(LIVELY, size=(32, 32), crop=(0.9, 0.8)))
+HEADS = tuple(plain_heads("multi", CONTEST).values())
+BLUEPRINT = Blueprint("test_efficientnet", HEADS, 0.25, CONTEST, replace(LIVELY, size=(32, 32), crop=(0.9, 0.8)))
 SCORES = {"macro_f1": 0.5, "mask": 0.75}
 
 
@@ -65,13 +67,13 @@ def test_exactly_two_files_and_what_meta_says(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["meta.json", "weights.safetensors"]
     assert digest == file_sha256(folder / "weights.safetensors")
     assert json.loads((folder / "meta.json").read_text()) == {
-        "schema": 1,
+        "schema": 2,
         "maskcls": maskcls.__version__,
         "epoch": 3,
         "scores": SCORES,
         "sha256": digest,
         "backbone": "test_efficientnet",
-        "heads": "multi",
+        "heads": json.loads(json.dumps([head.to_json() for head in HEADS])),
         "drop": 0.25,
         "labels": CONTEST.to_json(),
         "transforms": json.loads(json.dumps(BLUEPRINT.spec.to_json())),
@@ -111,13 +113,22 @@ def test_tied_weights_are_saved_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("heads", ["multi", "joint"])
 def test_a_blueprint_survives_json(crop: Any, heads: str) -> None:
     space = LabelSpace((Task("age", ("young", "old"), (40,)), Task("hat", ("no", "yes"))))
-    blueprint = Blueprint("test_resnet", heads, 0.5, space, replace(LIVELY, crop=crop))
+    blueprint = Blueprint(
+        "test_resnet", tuple(plain_heads(heads, space).values()), 0.5, space, replace(LIVELY, crop=crop)
+    )
     back = Blueprint.from_json(json.loads(json.dumps(blueprint.to_json())))
     assert back == blueprint
     assert back.space.fingerprint == space.fingerprint
     assert {name: head.out_features for name, head in back.build().heads.items()} == (
         {"age": 2, "hat": 2} if heads == "multi" else {"joint": 4}
     )
+
+
+@pytest.mark.parametrize("heads", ["multi", "joint"])
+def test_weights_of_the_first_schema_are_read(heads: str) -> None:
+    """It named the kind of heads, which were softmaxes over the classes."""
+    old = BLUEPRINT.to_json() | {"heads": heads}
+    assert Blueprint.from_json(json.loads(json.dumps(old))).heads == tuple(plain_heads(heads, CONTEST).values())
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -168,7 +179,7 @@ def rewrite(saved: Path, **changes: Any) -> None:
 
 
 def test_weights_of_a_newer_version_are_refused(saved: Path) -> None:
-    rewrite(saved, schema=2, maskcls="9.9")
+    rewrite(saved, schema=3, maskcls="9.9")
     with pytest.raises(WeightsError, match="newer") as caught:
         load_speaker(saved)
     assert caught.value.got == "maskcls 9.9"

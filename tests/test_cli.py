@@ -24,6 +24,8 @@ SURFACE = {
     "demo": {"directory"},
     "data make": {"directory", "people", "seed", "eval_people"},
     "data check": {"data", "overrides", "config"},
+    "data look": {"data", "overrides", "config", "output", "photos", "draws", "force"},
+    "data crop": {"data", "out", "detector", "any_detector", "like", "fixed", "margin", "aspect"},
     "bench data": {"data", "overrides", "config", "json"},
     "bench step": {"overrides", "config", "json"},
     "data cache list": {"json"},
@@ -46,7 +48,7 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert commands() == SURFACE
-    assert len(SURFACE) == 11
+    assert len(SURFACE) == 13
 
 
 @pytest.mark.parametrize("verb", [[], *[name.split() for name in SURFACE]], ids=lambda v: " ".join(v) or "maskcls")

@@ -32,13 +32,27 @@ from maskcls.yaml12 import parse_yaml
 FIELDS = {
     "data": ("format", "fixes", "cache"),
     "folds": ("k", "holdout", "seed", "stratify"),
-    "model": ("heads", "backbone", "pretrained", "weights", "drop", "drop_path"),
+    "model": ("heads", "backbone", "pretrained", "weights", "drop", "drop_samples", "drop_path"),
     "transforms": (
         *("crop", "size", "hflip", "geometry", "shift", "scale", "rotate_deg", "colour", "brightness", "contrast"),
         *("cutout", "cutout_size", "gray", "clahe", "sharpen", "blur", "mean", "std"),
+        *("crop_centre", "saturation", "hue", "zoom", "zoom_share", "randaugment", "randaugment_magnitude"),
+        *("erasing", "erasing_boxes", "erasing_area", "erasing_fill", "grid_dropout", "grid_unit", "grid_ratio"),
     ),
-    "optim": ("lr", "head_lr_scale", "weight_decay", "betas", "warmup_epochs", "end_share", "clip_norm"),
-    "ema": ("decay", "power"),
+    "loss": ("all",),
+    "balance": ("weights", "learned"),
+    "age": ("head", "train_bins", "fine_bins", "drop", "spread", "given"),
+    "sampler": ("draw", "by", "power", "one_per_person", "epoch_fraction"),
+    "mix": ("kind", "prob", "alpha", "ratio", "partner", "partner_classes"),
+    "optim": (
+        *("name", "lr", "head_lr_scale", "layer_decay", "freeze_layers", "freeze_epochs", "weight_decay", "betas"),
+        *("momentum", "clip_norm"),
+    ),
+    "schedule": (
+        *("kind", "warmup_epochs", "end_share", "start_share", "every_epochs", "gamma", "cycles", "decay_share"),
+        "patience",
+    ),
+    "average": ("kind", "decay", "power", "start"),
     "train": ("epochs", "batch_size", "accumulate", "patience", "fold_jobs"),
     "predict": ("views", "batch_size"),
     "device": ("type", "precision", "memory_format", "compile", "threads", "augment", "workers"),
@@ -84,7 +98,12 @@ BAD_TASKS = [
 ]
 
 # What the highest value of a key needs beside it.
-COMPANIONS = {"train.accumulate": ["train.batch_size=1000000"]}
+COMPANIONS = {
+    "train.accumulate": ["train.batch_size=1000000"],
+    "model.drop_samples": ["model.drop=0.1"],
+    "age.fine_bins": ["age.head=ordinal"],
+    "optim.freeze_epochs": ["train.epochs=1000000"],
+}
 
 # key -> values on and inside its bounds, values beyond them
 BOUNDS: dict[str, tuple[list[str], list[str]]] = {
@@ -103,7 +122,37 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "model.pretrained": FLAG,
     "model.weights": TEXT_OR_NULL,
     "model.drop": BELOW_ONE,
+    "model.drop_samples": (["1", "64"], ["0", "65", "2.0", "null"]),
     "model.drop_path": BELOW_ONE,
+    "loss.all": (["ce", "0.5*focal(gamma=1) + 0.5*f1", "bce"], ["focl", "''", "ce+ce", "bce+f1", "3", "null"]),
+    "balance.weights": (["{}"], ["{age: 0}", "{agee: 1}", "{age: x}", "[1]", "null"]),
+    "balance.learned": FLAG,
+    "age.head": (["bands", "ordinal", "normal"], ["fine", "coral", "null"]),
+    "age.train_bins": (
+        ["[1, 1000000]", "[29, 58]", "null"],
+        ["[58, 29]", "[29]", "[0, 58]", "[29, 1000001]", "[]", "29", "[29.0, 58]"],
+    ),
+    "age.fine_bins": (
+        ["[1, 30, 60, 1000000]", "null"],
+        ["[30, 60]", "[20, 30]", "[60, 30, 20]", "[0, 30, 60]", "[30, 60, 1000001]", "[]", "30", "[30, 60.5]"],
+    ),
+    "age.drop": (["[]", "[0, 32767]"], ["[-1]", "[32768]", "29", "[x]", "null"]),
+    "age.spread": ([*POSITIVE[0], "null"], POSITIVE[1][:-1]),
+    "age.given": (["mask", "gender", "null"], ["age", "hat", "''", "1", "[mask]"]),
+    "sampler.draw": (["shuffle", "weighted", "oversample"], ["random", "null"]),
+    "sampler.by": (["joint", "person", "age"], ["agee", "''", "3", "null"]),
+    "sampler.power": SHARE,
+    "sampler.one_per_person": FLAG,
+    "sampler.epoch_fraction": (["1e-9", "1"], ["0", "1.000001", ".nan", "all", "null"]),
+    "mix.kind": (["none", "cutmix", "halves", "mixup"], ["cut", "null"]),
+    "mix.prob": SHARE,
+    "mix.alpha": POSITIVE,
+    "mix.ratio": (
+        ["[1e-9, 0.999999]", "[0.5, 0.5]"],
+        ["[0, 0.5]", "[0.5, 1]", "[0.6, 0.5]", "[0.5]", "0.5", "null"],
+    ),
+    "mix.partner": (["any", "same", "other"], ["old", "null"]),
+    "mix.partner_classes": (["{}"], ["{age: [old]}", "{hat: [x]}", "[age]", "null"]),
     "transforms.crop": (
         ["[1, 0.5]", "[1e-9, 1.0]"],
         ["[0, 1]", "[1, 1.000001]", "[1]", "[1, 1, 1]", "0.9", "[-0.1, 1]", "null"],
@@ -119,21 +168,55 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "transforms.contrast": BELOW_ONE,
     "transforms.cutout": SHARE,
     "transforms.cutout_size": INSIDE,
+    "transforms.crop_centre": (["[0, 1]", "[0.5, 0.25]"], ["[-1e-9, 0]", "[0, 1.000001]", "[0.5]", "0.5", "null"]),
+    "transforms.saturation": BELOW_ONE,
+    "transforms.hue": (["0", "0.5"], ["-1e-9", "0.500001", ".nan", "red", "null"]),
+    "transforms.zoom": SHARE,
+    "transforms.zoom_share": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
+    "transforms.randaugment": (["0", "3"], ["-1", "4", "1.0", "true", "null"]),
+    "transforms.randaugment_magnitude": (["0", "10"], ["-1e-9", "10.0001", ".nan", "null"]),
+    "transforms.erasing": SHARE,
+    "transforms.erasing_boxes": (["1", "8"], ["0", "9", "2.0", "true", "null"]),
+    "transforms.erasing_area": (
+        ["[1e-9, 1]", "[0.5, 0.5]"],
+        ["[0, 1]", "[0.5, 1.000001]", "[0.3, 0.2]", "[0.1]", "0.1", "null"],
+    ),
+    "transforms.erasing_fill": (["mean", "noise"], ["black", "0", "null"]),
+    "transforms.grid_dropout": SHARE,
+    "transforms.grid_unit": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
+    "transforms.grid_ratio": INSIDE,
     **dict.fromkeys(("transforms.gray", "transforms.clahe", "transforms.sharpen", "transforms.blur"), SHARE),
     "transforms.mean": (["[0, 1, 0.5]"], ["[0, 1, 1.01]", "[-0.01, 0, 0]", "[0, 0]", "[0, 0, 0, 0]", "0.5", "null"]),
     "transforms.std": (["[1e-9, 1, 9]"], ["[0, 1, 1]", "[1, 1, .inf]", "[1, 1]", "[1, 1, 1, 1]", "1", "null"]),
     "optim.lr": POSITIVE,
     "optim.head_lr_scale": POSITIVE,
     "optim.weight_decay": NOT_NEGATIVE,
+    "optim.name": (["adamw", "lion", "n"], ["''", "3", "null", "[adamw]"]),
+    "optim.layer_decay": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
+    "optim.freeze_layers": (["0", "10000"], ["-1", "10001", "1.0", "true", "null"]),
+    "optim.freeze_epochs": (["0", "999999"], ["-1", "1000000", "1.0", "all", "null"]),
     "optim.betas": (
-        ["[0, 0.999999]", "[0.999999, 0]"],
-        ["[0, 1]", "[1, 0]", "[-1e-9, 0]", "[0]", "[0, 0, 0]", "0.9", "null"],
+        ["[0, 0.999999]", "[0.999999, 0]", "[0]", "[0, 0, 0]", "null"],
+        ["[0, 1]", "[1, 0]", "[-1e-9, 0]", "[]", "[0, 0, 0, 0]", "0.9"],
     ),
-    "optim.warmup_epochs": (["0", "6"], ["-1e-9", "6.1", ".inf", "half", "null"]),
-    "optim.end_share": SHARE,
+    "optim.momentum": (["0", "0.999999", "null"], ["-1e-9", "1", ".nan", "true"]),
+    "schedule.warmup_epochs": (["0", "6"], ["-1e-9", "6.1", ".inf", "half", "null"]),
+    "schedule.end_share": SHARE,
     "optim.clip_norm": ([*POSITIVE[0], "null"], POSITIVE[1][:-1]),
-    "ema.decay": ([*INSIDE[0], "null"], INSIDE[1][:-1]),
-    "ema.power": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
+    "schedule.kind": (
+        ["cosine", "linear", "step", "constant", "onecycle", "wsd", "cosine_restarts", "plateau"],
+        ["cos", "Cosine", "null"],
+    ),
+    "schedule.start_share": SHARE,
+    "schedule.every_epochs": POSITIVE,
+    "schedule.gamma": INSIDE,
+    "schedule.cycles": (["1", "1000"], ["0", "1001", "1.0", "true", "null"]),
+    "schedule.decay_share": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
+    "schedule.patience": (["0", "1000000"], ["-1", "1000001", "1.0", "null"]),
+    "average.kind": (["ema", "swa", "none"], ["EMA", "off", "null"]),
+    "average.start": BELOW_ONE,
+    "average.decay": INSIDE,
+    "average.power": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
     "train.epochs": COUNT,
     "train.batch_size": COUNT,
     "train.accumulate": ([*COUNT[0], "auto"], [*COUNT[1], "Auto"]),
@@ -187,7 +270,7 @@ def yaml_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_the_options_are_the_written_ones() -> None:
-    assert len(KEYS) == 57
+    assert len(KEYS) == 106
     assert set(flatten(Config().model_dump(mode="json"))) == KEYS
     assert set(TaskConfig.model_fields) == {"name", "classes", "bins"}
 
@@ -195,7 +278,7 @@ def test_the_options_are_the_written_ones() -> None:
 def test_every_option_has_a_row_in_the_table_of_bounds() -> None:
     assert set(BOUNDS) == KEYS
     assert all(good and bad for good, bad in BOUNDS.values())
-    assert (len(OK), len(BAD)) == (145, 337)
+    assert (len(OK), len(BAD)) == (268, 579)
 
 
 def bounds_of(node: dict[str, Any], root: dict[str, Any], key: str = "") -> Iterator[tuple[str, str, float]]:
@@ -221,7 +304,7 @@ def test_the_table_stands_on_every_bound_of_the_schema() -> None:
         # A bound that belongs to the range is accepted, one that does not is refused.
         assert f"{number:g}" in numbers_in(bad if kind.startswith("exclusive") else good), (key, kind, number)
         seen += 1
-    assert seen == 90
+    assert seen == 159
 
 
 def numbers_in(text: str) -> set[str]:
@@ -266,7 +349,7 @@ def test_a_configuration_cannot_be_changed() -> None:
 # --- YAML and overrides
 
 
-def test_numbers_with_an_exponent_anumbers_in_from_both_sides(yaml_file: Callable[[str], Path]) -> None:
+def test_numbers_with_an_exponent_are_numbers_from_both_sides(yaml_file: Callable[[str], Path]) -> None:
     assert load(yaml_file("optim: {lr: 1e-3}"))[0].optim.lr == 0.001
     assert load(None, ["optim.lr=1e-3"])[0].optim.lr == 0.001
 
@@ -293,9 +376,9 @@ def test_origins_name_the_last_source_of_each_leaf(yaml_file: Callable[[str], Pa
 
 def test_a_section_is_merged_and_the_later_override_wins(yaml_file: Callable[[str], Path]) -> None:
     path = yaml_file("optim: {lr: 0.5, weight_decay: 0.25}")
-    cfg, origins = load(path, ["optim={lr: 1e-3}", "optim={}", "optim.end_share=1", "optim={end_share: 0}"])
-    assert (cfg.optim.lr, cfg.optim.weight_decay, cfg.optim.end_share) == (0.001, 0.25, 0)
-    assert [origins[f"optim.{k}"] for k in ("lr", "weight_decay", "end_share")] == [
+    cfg, origins = load(path, ["optim={lr: 1e-3}", "optim={}", "optim.layer_decay=1", "optim={layer_decay: 0.5}"])
+    assert (cfg.optim.lr, cfg.optim.weight_decay, cfg.optim.layer_decay) == (0.001, 0.25, 0.5)
+    assert [origins[f"optim.{k}"] for k in ("lr", "weight_decay", "layer_decay")] == [
         "command line",
         "exp.yaml",
         "command line",
@@ -342,7 +425,7 @@ def test_what_is_no_override_is_a_usage_error(text: str) -> None:
 
 def test_an_override_may_contain_equals_signs_and_be_null() -> None:
     assert parse_override("model.weights=a=b.pt") == ("model.weights", "a=b.pt")
-    assert parse_override("ema.decay=") == ("ema.decay", None)
+    assert parse_override("average.decay=") == ("average.decay", None)
 
 
 @pytest.mark.parametrize(
@@ -383,8 +466,8 @@ def test_a_file_with_no_settings_at_all_is_refused(yaml_file: Callable[[str], Pa
         ("predict.views=hflp", "one of none, hflip, zoom, hflip_zoom, shifts", "did you mean 'hflip'?"),
         ("predict.views=HFLIP", "one of none, hflip, zoom, hflip_zoom, shifts", "did you mean 'hflip'?"),
         ("predict.view=hflip", "one of batch_size, views", "did you mean 'views'?"),
-        ("ema.decay=off", "a number or null", None),
-        ("ema.decay=1", "less than 1.0 or null", None),
+        ("optim.clip_norm=off", "a number or null", None),
+        ("optim.momentum=1", "less than 1.0 or null", None),
         ("train.epochs=0", "at least 1", None),
         ("train.epochs=3.0", "a whole number", None),
         ("model=resnet18", "a section", None),
@@ -396,7 +479,7 @@ def test_a_file_with_no_settings_at_all_is_refused(yaml_file: Callable[[str], Pa
         ("tasks=[{name: t, classes: [a, b], binz: [1]}]", "one of bins, classes, name", "did you mean 'bins'?"),
         ("tasks=[]", "a list of at least 1", None),
         ("tasks=[{name: t}]", "a value", None),
-        ("optim.betas=[0.9]", "a value", None),
+        ("transforms.size=[96]", "a value", None),
         # A type with two alternatives is one fault, which names both.
         ("device.threads=two", "auto or a whole number", None),
         ("device.threads=0", "auto or at least 1", None),
@@ -441,8 +524,8 @@ def test_all_faults_are_reported_at_once_each_with_its_place(yaml_file: Callable
     assert alone.offenders == (
         'optim.lr: expected a number, got "fast"',
         "optim.clip_norm: expected more than 0.0 or null, got 0",
-        "zzz: expected one of data, device, ema, folds, model, optim, predict, seed, separate, tasks, train, "
-        "transforms, got an unknown key",
+        "zzz: expected one of age, average, balance, data, device, folds, loss, mix, model, optim, predict, sampler, "
+        "schedule, seed, separate, tasks, train, transforms, got an unknown key",
     )
     both = fault("model.drop=1", "optim.clip_norm=-1", path=path)
     assert both.what == "4 settings are wrong"
@@ -478,7 +561,38 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
         "joint classes, not 16384",
     ),
     "weights": (["model.pretrained=true", "model.weights=a"], "only one of model.pretrained and model.weights"),
-    "warmup": (["train.epochs=2", "optim.warmup_epochs=2.5"], "optim.warmup_epochs (2.5) within train.epochs (2)"),
+    "warmup": (["train.epochs=2", "schedule.warmup_epochs=2.5"], "warmup_epochs (2.5) within train.epochs (2)"),
+    "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
+    "heads of losses": (["loss.agee=focal"], "loss with all, or names of heads (mask, gender, age), not agee"),
+    "joint loss": (["loss.joint=focal"], "names of heads (mask, gender, age), not joint"),
+    "f1 in pieces": (["loss.age=ce+f1", "train.accumulate=2"], "train.accumulate=1 with the f1 loss"),
+    "f1 of mixtures": (["loss.all=f1", "mix.kind=cutmix"], "mix.kind=none or mix.partner=same with the f1 loss"),
+    "balance names": (["balance.weights={agee: 2}"], "balance.weights with names of heads only"),
+    "balance of one": (["model.heads=joint", "balance.learned=true"], "balance only with several heads on one trunk"),
+    "balance twice": (
+        ["balance.learned=true", "balance.weights={age: 2}"],
+        "either balance.weights or balance.learned",
+    ),
+    "dropout": (["model.drop_samples=2"], "model.drop above 0 with model.drop_samples"),
+    "no bins": ([f"tasks=[{TASK}]", "age.spread=2"], "exactly one task with bins, because age is set"),
+    "joint age": (["model.heads=joint", "age.head=normal"], "model.heads=multi or separate with age.head"),
+    "fine bins": (["age.head=fine"], "age.fine_bins with age.head=fine"),
+    "coarse head": (["age.fine_bins=[20, 30, 60]"], "age.head=fine or ordinal with age.fine_bins"),
+    "both bins": (
+        ["age.head=ordinal", "age.fine_bins=[20, 30, 60]", "age.train_bins=[29, 58]"],
+        "age.train_bins only with age.head=bands, or ordinal without age.fine_bins",
+    ),
+    "own spread": (["age.head=normal", "age.spread=2"], "age.spread without age.head=normal"),
+    "own loss": (["age.head=ordinal", "loss.age=focal"], "no loss.age with age.head=ordinal"),
+    "given itself": (["age.given=age"], "age.given with the name of another task than age"),
+    "given apart": (["model.heads=separate", "age.given=mask"], "model.heads=multi with age.given"),
+    "group": (["sampler.by=agee"], "sampler.by = joint, person or a task (mask, gender, age), not agee"),
+    "group apart": (["model.heads=separate", "sampler.by=age"], "sampler.by = joint (which is a network's own task)"),
+    "ratio": (["mix.ratio=[0.6, 0.5]"], "mix.ratio from the smaller to the larger"),
+    "no mix": (["mix.partner_classes={age: ['>=60']}"], "because mix.partner_classes is set"),
+    "partner task": (["mix.kind=mixup", "mix.partner_classes={agee: [x]}"], "with names of tasks (mask, gender, age)"),
+    "partner class": (["mix.kind=mixup", "mix.partner_classes={age: [old]}"], "with classes of it (<30, 30-59, >=60)"),
+    "prior twice": (["loss.all=la", "sampler.draw=weighted"], "sampler.draw=shuffle with the la loss"),
     "pieces": (["train.batch_size=4", "train.accumulate=5"], "train.accumulate (5) within train.batch_size (4)"),
     "device": (["device.augment=device", "transforms.clahe=0.1"], "device.augment=host or auto, as transforms.gray"),
     "strata": (["folds.stratify=[agee]"], "folds.stratify with names of tasks only (mask, gender, age)"),
@@ -496,15 +610,15 @@ def test_settings_that_contradict_each_other_are_named(name: str) -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 9
-    error = fault("train.epochs=1", "optim.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
-    assert "optim.warmup_epochs" in str(error.expected)
+    assert len(CONTRADICTIONS) == 34
+    error = fault("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
+    assert "schedule.warmup_epochs" in str(error.expected)
     assert "train.accumulate" in str(error.expected)
 
 
-@pytest.mark.parametrize("change", ["gray", "clahe", "sharpen", "blur"])
+@pytest.mark.parametrize("change", ["gray", "clahe", "sharpen", "blur", "randaugment"])
 def test_a_change_of_the_host_alone_is_never_asked_of_the_device(change: str) -> None:
-    assert "device.augment=host" in str(fault("device.augment=device", f"transforms.{change}=1e-9").expected)
+    assert "device.augment=host" in str(fault("device.augment=device", f"transforms.{change}=1").expected)
     for other in ([f"transforms.{change}=1"], [f"transforms.{change}=1", "device.augment=host"]):
         assert leaf(load(None, other)[0], f"transforms.{change}") == 1
     assert load(None, ["device.augment=device", f"transforms.{change}=0"])[0].device.augment == "device"
@@ -562,8 +676,13 @@ def test_every_section_a_member_may_set_can_be_set() -> None:
     one_each = {
         "model.backbone": "x",
         "transforms.hflip": 0.25,
+        "loss.all": "focal",
+        "age.spread": 0.25,
+        "sampler.power": 0.25,
+        "mix.prob": 0.25,
         "optim.lr": 0.25,
-        "ema.power": 0.25,
+        "schedule.gamma": 0.25,
+        "average.power": 0.25,
         "train.epochs": 25,
     }
     assert [key.partition(".")[0] for key in one_each] == list(MEMBER_SECTIONS)
@@ -582,7 +701,7 @@ def test_settings_that_all_members_share_cannot_be_set_for_one(key: str) -> None
 
 
 def test_the_shared_settings_are_all_there() -> None:
-    assert len(FORBIDDEN) == 20
+    assert len(FORBIDDEN) == 22
     assert {"folds.k", "model.heads", "data.format", "data.fixes", "seed", "tasks", "separate"} <= set(FORBIDDEN)
 
 
@@ -590,12 +709,33 @@ def test_faults_of_all_members_are_reported_with_their_keys(yaml_file: Callable[
     path = yaml_file(
         "model: {heads: separate}\nseparate: {mask: {model.dropp: 1, data.format: csv}, age: {optim.lr: x}}"
     )
-    error = fault("separate.gender.optim.warmup_epochs=100", path=path)
+    error = fault("separate.gender.schedule.warmup_epochs=100", path=path)
     assert [line.partition(" expected")[0] for line in error.offenders] == [
         "separate.mask.data.format:",
         "command line: separate.gender:",
         "separate.age.optim.lr:",
     ]
+
+
+def test_a_preset_is_the_origin_of_its_settings(yaml_file: Callable[[str], Path]) -> None:
+    path = yaml_file("transforms: {preset: faces, cutout: 0.25}")
+    origins = load(path, ["transforms.hflip=0"])[1]
+    assert origins["transforms.brightness"] == origins["transforms.randaugment"] == "preset faces"
+    assert (origins["transforms.cutout"], origins["transforms.hflip"]) == ("exp.yaml", "command line")
+    assert origins["transforms.size"] == "default"
+    assert set(origins) == KEYS
+
+
+def test_a_member_s_preset_stands_above_what_all_share(yaml_file: Callable[[str], Path]) -> None:
+    given = ["model.heads=separate", "transforms.preset=faces", "transforms.crop=[0.9, 0.9]"]
+    own = ["separate.age.transforms.preset=none", "separate.age.transforms.hflip=0.25"]
+    cfg = load(None, [*given, *own])[0]
+    found = members(cfg)
+    assert (found["age"].transforms.cutout, found["age"].transforms.hflip) == (0, 0.25)
+    assert found["age"].transforms.crop == (0.9, 0.9)
+    assert found["mask"].transforms == found["gender"].transforms == cfg.transforms
+    assert members(load(yaml_file(to_yaml(cfg)))[0]) == found
+    assert "did you mean" in str(fault("model.heads=separate", "separate.age.transforms.preset=face").fix)
 
 
 # --- properties

@@ -12,11 +12,23 @@ from maskcls.errors import ConfigError
 
 FOLDER = Path(__file__).parents[1] / "configs"
 SHIPPED = sorted(FOLDER.rglob("*.yaml"))
-NAMES = ["joint", "multi", "separate", "swin_large_gpu", "tiny_cpu"]
+RECIPES = [
+    *(
+        "cohort1_halves",
+        "cohort1_madgrad",
+        "cohort2_first",
+        "cohort3_first",
+        "cohort4_first",
+        "cohort5_second",
+        "union",
+    ),
+]
+NAMES = ["joint", "multi", *(f"recipes/{name}" for name in RECIPES), "separate", "swin_large_gpu", "tiny_cpu"]
 
 
 def test_the_shipped_configurations_are_the_written_ones() -> None:
-    assert [path.stem for path in SHIPPED] == NAMES
+    assert [path.relative_to(FOLDER).with_suffix("").as_posix() for path in SHIPPED] == NAMES
+    assert len(NAMES) == 12
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=NAMES)
@@ -34,7 +46,7 @@ def test_a_header_says_what_it_is_and_how_it_was_measured(path: Path) -> None:
     for word in ("command", "time", "expected"):
         assert sum(line.startswith(f"# {word} ") for line in header) == 1, word
     (command,) = (line for line in header if line.startswith("# command"))
-    assert f"--config {path.stem} " in command
+    assert f"--config {path.relative_to(FOLDER).with_suffix('').as_posix()} " in command
 
 
 def test_heads_are_what_the_names_say() -> None:

@@ -82,6 +82,26 @@ def test_two_processes_train_like_one(drawn: Path, one: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("loss.all=ce+f1", "train.accumulate=1", "sampler.draw=weighted"),
+        ("mix.kind=cutmix", "loss.all=focal(weights=inverse)", "balance.learned=true", "sampler.draw=oversample"),
+    ],
+)
+def test_two_processes_lower_the_same_loss(drawn: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """The F1 is that of the whole step, wherever its rows are; partners and draws are the same for all."""
+    assert train(drawn, tmp_path / "one", *PLAIN, *WORDS, *words) == 0
+    done = two_processes(*train_words(drawn, tmp_path / "two", *words))
+    assert done.returncode == 0, done.stderr
+    lines = list(zip(log_lines(tmp_path / "one/fold0"), log_lines(tmp_path / "two/fold0"), strict=True))
+    assert len(lines) == 2
+    for alone, shared in lines:
+        for name in ("loss", "mask", "gender", "age"):
+            assert shared[f"train/{name}"] == pytest.approx(alone[f"train/{name}"], abs=2e-5)
+
+
+@pytest.mark.slow
 def test_two_processes_predict_the_same_bytes(drawn: Path, one: Path, tmp_path: Path) -> None:
     words = ["predict", str(one), "--data", str(drawn), "predict.batch_size=8"]
     assert run_app([*words, "-o", str(tmp_path / "one.csv")]) == 0
@@ -118,7 +138,7 @@ def test_a_killed_process_takes_the_others_with_it(drawn: Path, one: Path, tmp_p
     """kill -9 of the second process in the middle of a training; what was committed resumes in one process."""
     run = tmp_path / "run"
     process = subprocess.Popen(
-        launched(*train_words(drawn, run, "train.epochs=200", "optim.warmup_epochs=1")),
+        launched(*train_words(drawn, run, "train.epochs=200", "schedule.warmup_epochs=1")),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

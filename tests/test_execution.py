@@ -20,8 +20,9 @@ from maskcls.commands.plans import fresh_network
 from maskcls.commands.progress import Reporter
 from maskcls.engine import precision
 from maskcls.engine import step as stepping
+from maskcls.engine.course import FoldRows
 from maskcls.engine.execution import Execution, Plan
-from maskcls.engine.fit import EpochResult, FoldRows, fit, validate, validation_reader
+from maskcls.engine.fit import EpochResult, fit, validate, validation_reader
 from maskcls.engine.session import Session, open_session
 from maskcls.engine.step import Tick
 
@@ -67,9 +68,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     """Watch every session that `train` and `resume` open."""
     made = Opened(Seen(), [])
 
-    def watched(network: Any, *args: Any) -> Session:
+    def watched(network: Any, *args: Any, **more: Any) -> Session:
         made.seen.watch(network)  # before the average is copied from it
-        made.sessions.append(open_session(network, *args))
+        made.sessions.append(open_session(network, *args, **more))
         return made.sessions[-1]
 
     monkeypatch.setattr(training, "open_session", watched)
@@ -104,7 +105,7 @@ def session_of(drawn: Path, plan: Plan, *overrides: str) -> tuple[Session, Any, 
     one = experiment(drawn, *PLAIN, *overrides).members[0]
     network, seen = fresh_network(one, 0, 0)[0], Seen()
     seen.watch(network)
-    return open_session(network, one.cfg, one.space, Accelerator(cpu=True), plan), one, seen
+    return open_session(network, one.cfg, one.space, Accelerator(cpu=True), plan, total_steps=9), one, seen
 
 
 def rows_of(drawn: Path, *overrides: str, bare: bool = False) -> FoldRows:
@@ -114,9 +115,9 @@ def rows_of(drawn: Path, *overrides: str, bare: bool = False) -> FoldRows:
 
 @pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
 def test_weights_and_their_average_have_the_layout(drawn: Path, layout: str) -> None:
-    session, _, _ = session_of(drawn, Plan(Execution(memory_format=layout)), "ema.decay=0.9")
-    assert session.ema is not None
-    for network in (session.network, session.ema.module):
+    session, _, _ = session_of(drawn, Plan(Execution(memory_format=layout)), "average.decay=0.9")
+    assert session.average is not None
+    for network in (session.network, session.average.module):
         kernels = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d) and m.weight[0, 0].numel() > 1]
         found = {is_last(weight) for weight in kernels if weight.shape[1] > 1}
         assert found == {layout == "channels_last"}
@@ -159,7 +160,13 @@ def test_a_compiled_network_is_the_one_that_trains(drawn: Path, compiled: list[n
 
 LIVELY = (
     *("model.backbone=test_convnext", "transforms.hflip=0.5", "transforms.geometry=1", "transforms.colour=0.5"),
-    *("transforms.cutout=0.5", "ema.decay=null", "optim.clip_norm=null", "optim.warmup_epochs=0", "optim.end_share=1"),
+    *(
+        "transforms.cutout=0.5",
+        "average.kind=none",
+        "optim.clip_norm=null",
+        "schedule.warmup_epochs=0",
+        "schedule.end_share=1",
+    ),
     *("optim.lr=0.03", "train.epochs=2", "train.batch_size=64"),
 )
 
@@ -167,7 +174,9 @@ LIVELY = (
 def descended(drawn: Path, rows: FoldRows) -> tuple[Tensor, list[float]]:
     """Train two steps of plain gradient descent, whose result depends smoothly on the images; weights and losses."""
     one = experiment(drawn, *LIVELY).members[0]
-    session = open_session(fresh_network(one, 0, 0)[0], one.cfg, one.space, Accelerator(cpu=True), Plan())
+    session = open_session(
+        fresh_network(one, 0, 0)[0], one.cfg, one.space, Accelerator(cpu=True), Plan(), total_steps=9
+    )
     group = {"params": list(session.network.parameters()), "lr_scale": 1.0}
     session.optimizer = torch.optim.SGD([group], lr=0.03)
     results = [e for e in fit(session, rows, one.cfg, key=(0,)) if isinstance(e, EpochResult)]

@@ -23,10 +23,11 @@ from maskcls.data.batches import epoch_order, steps
 from maskcls.data.dataset import Key
 from maskcls.engine import fit as loop
 from maskcls.engine import step as stepping
+from maskcls.engine.course import FoldRows
 from maskcls.engine.execution import Plan
-from maskcls.engine.fit import EpochResult, FoldRows, fit, validation_reader
+from maskcls.engine.fit import EpochResult, fit, validation_reader
 from maskcls.engine.session import Session, open_session
-from maskcls.engine.step import Tick, head_targets
+from maskcls.engine.step import Tick
 from maskcls.errors import DivergedError
 from maskcls.schema import Config
 
@@ -67,7 +68,7 @@ def member(drawn: Path, *overrides: str) -> Member:
 def opened(drawn: Path, *overrides: str, sgd: float | None = None, plan: Plan = PLAN) -> tuple[Session, Config]:
     """Open a session on the CPU; sgd: plain gradient descent with this rate, so that an update can be worked out."""
     one = member(drawn, *overrides)
-    session = open_session(fresh_network(one, 0, 0)[0], one.cfg, one.space, Accelerator(cpu=True), plan)
+    session = open_session(fresh_network(one, 0, 0)[0], one.cfg, one.space, Accelerator(cpu=True), plan, total_steps=9)
     if sgd is not None:
         group = {"params": list(session.network.parameters()), "lr_scale": 1.0}
         session.optimizer = torch.optim.SGD([group], lr=sgd)
@@ -111,10 +112,11 @@ def by_hand(drawn: Path, rows: FoldRows, *overrides: str, rate: float) -> tuple[
         )
         logits = network(ready)
         loss = torch.zeros(())
-        for name, target in head_targets(rows.labels, rows.weight, session).items():
-            known = [i for i, row in enumerate(step) if target.labels[row] >= 0]
+        labels = rows.labels if "joint" not in logits else {"joint": session.space.encode(rows.labels)}
+        for name, label_N in labels.items():
+            known = [i for i, row in enumerate(step) if label_N[row] >= 0]
             weight = torch.tensor([float(rows.weight[step[i]]) for i in known])
-            each = F.cross_entropy(logits[name][known], target.labels[step[known]], reduction="none")
+            each = F.cross_entropy(logits[name][known], torch.from_numpy(label_N[step[known]]), reduction="none")
             mean = (each * weight).sum() / (weight.sum() if known else 1)
             sums[name] += mean.item() * len(step) / len(rows.train)
             loss = loss + mean
@@ -132,7 +134,7 @@ def test_a_step_in_pieces_is_the_step_at_once(drawn: Path, rows: FoldRows, heads
     mixed = patchy(rows)
     recipe = (f"model.heads={heads}", "train.batch_size=8", "train.epochs=1", "optim.clip_norm=null")
     # The rate is constant: no warm-up, and a cosine that ends where it began.
-    recipe += ("optim.warmup_epochs=0", "optim.end_share=1", "optim.lr=0.03", "ema.decay=null")
+    recipe += ("schedule.warmup_epochs=0", "schedule.end_share=1", "optim.lr=0.03", "average.kind=none")
     weights, losses = by_hand(drawn, mixed, *recipe, rate=0.03)
     assert len(losses) == {"multi": 3, "joint": 1}[heads]
     start = flat(opened(drawn, *recipe)[0].network)
@@ -178,7 +180,7 @@ def test_divergence_names_epoch_step_and_loss_term(
     drawn: Path, rows: FoldRows, bad_step: int, head: str, named: str
 ) -> None:
     """3 steps an epoch: step 5 is the second epoch's second."""
-    session, cfg = opened(drawn, "train.epochs=3", "ema.decay=null")
+    session, cfg = opened(drawn, "train.epochs=3", "average.kind=none")
     calls = 0
 
     def poison(network: Any, images: Any) -> None:
@@ -278,7 +280,7 @@ def test_the_average_of_the_weights_is_judged(drawn: Path, rows: FoldRows, monke
     monkeypatch.setattr(
         loop, "validate", lambda session, *_: (judged.append(flat(session.judged)), ({"macro_f1": 0.0}, None))[1]
     )
-    session, cfg = opened(drawn, "train.epochs=3", "train.batch_size=64", "ema.decay=0.5", "optim.lr=0.1")
+    session, cfg = opened(drawn, "train.epochs=3", "train.batch_size=64", "average.decay=0.5", "optim.lr=0.1")
     raw = [flat(session.network) for event in fit(session, rows, cfg, key=(0,)) if isinstance(event, EpochResult)]
     assert len(raw) == len(judged) == 3
     second = 1 - 2**-0.75
@@ -291,7 +293,7 @@ def test_the_average_of_the_weights_is_judged(drawn: Path, rows: FoldRows, monke
 
 
 def test_without_an_average_the_network_itself_is_judged(drawn: Path) -> None:
-    session, _ = opened(drawn, "ema.decay=null")
+    session, _ = opened(drawn, "average.kind=none")
     assert session.judged is session.network
 
 
@@ -300,7 +302,7 @@ def test_without_an_average_the_network_itself_is_judged(drawn: Path) -> None:
 
 def test_the_gradient_is_clipped_to_its_norm(drawn: Path, rows: FoldRows) -> None:
     """Gradient descent moves by rate times gradient, so one step at rate 2 is twice the clipped norm long."""
-    one_step = ("train.epochs=1", "train.batch_size=64", "optim.lr=2", "optim.warmup_epochs=0", "ema.decay=null")
+    one_step = ("train.epochs=1", "train.batch_size=64", "optim.lr=2", "schedule.warmup_epochs=0", "average.kind=none")
     start = flat(opened(drawn, *one_step)[0].network).double()
 
     def moved(*overrides: str) -> float:
@@ -316,7 +318,7 @@ def test_the_gradient_is_clipped_to_its_norm(drawn: Path, rows: FoldRows) -> Non
 def test_the_logged_rate_is_the_last_steps(drawn: Path, rows: FoldRows) -> None:
     """3 steps an epoch, 9 in all, 6 of warm-up; then the cosine goes from the peak to a tenth in 3 steps."""
     run = trained(
-        drawn, rows, "train.epochs=3", "optim.lr=0.012", "optim.warmup_epochs=2", "optim.end_share=0.1", "seed=5"
+        drawn, rows, "train.epochs=3", "optim.lr=0.012", "schedule.warmup_epochs=2", "schedule.end_share=0.1", "seed=5"
     )
     assert [result.lr for result in run.results] == pytest.approx([0.012 * 3 / 6, 0.012, 0.0012])
     assert [result.step for result in run.results] == [3, 6, 9]
@@ -325,7 +327,13 @@ def test_the_logged_rate_is_the_last_steps(drawn: Path, rows: FoldRows) -> None:
 def test_one_batch_can_be_learnt_by_heart(drawn: Path, rows: FoldRows) -> None:
     few = replace(rows, train=rows.train[:8], valid=rows.train[:8])
     run = trained(
-        drawn, few, "train.epochs=40", "train.batch_size=8", "optim.lr=1e-2", "optim.warmup_epochs=4", "ema.decay=null"
+        drawn,
+        few,
+        "train.epochs=40",
+        "train.batch_size=8",
+        "optim.lr=1e-2",
+        "schedule.warmup_epochs=4",
+        "average.kind=none",
     )
     assert run.results[0].train["loss"] == pytest.approx(math.log(18), abs=1e-6)
     assert run.results[-1].train["loss"] < 0.05
@@ -337,7 +345,7 @@ def test_one_batch_can_be_learnt_by_heart(drawn: Path, rows: FoldRows) -> None:
 
 def test_dropout_follows_seed_and_epoch_alone(drawn: Path, rows: FoldRows) -> None:
     """What was drawn from torch's generator between epochs has no effect on the next."""
-    recipe = ("train.epochs=2", "model.drop=0.5", "ema.decay=null", "optim.warmup_epochs=0")
+    recipe = ("train.epochs=2", "model.drop=0.5", "average.kind=none", "schedule.warmup_epochs=0")
 
     def losses(drawn_before: int, *overrides: str) -> list[float]:
         session, cfg = opened(drawn, *recipe, *overrides)
@@ -360,7 +368,7 @@ def step_losses(drawn: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -
     cfg = plan.cfg.model_copy(update={"train": plan.cfg.train.model_copy(update={"epochs": 1})})
     torch.manual_seed(0)
     one = Member("", 0, cfg)
-    session = open_session(fresh_network(one, 0, 0)[0], cfg, one.space, Accelerator(cpu=True), PLAN)
+    session = open_session(fresh_network(one, 0, 0)[0], cfg, one.space, Accelerator(cpu=True), PLAN, total_steps=9)
     means = [e for e in fit(session, plan.rows(one, 0), cfg, key=(0, 0, 0)) if isinstance(e, Tick)]
     totals = [0.0] + [tick.images * tick.loss for tick in means]
     images = [0] + [tick.images for tick in means]

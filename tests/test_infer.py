@@ -23,7 +23,8 @@ from maskcls.engine.execution import Execution
 from maskcls.engine.infer import Speaker, infer, joint_probabilities, open_reader
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST, LabelSpace, Task
-from maskcls.nn.network import Network, head_classes
+from maskcls.nn.heads import plain_heads
+from maskcls.nn.network import Network
 
 COUNT = 12
 ROWS = np.array([7, 2, 11, 0, 5, 3, 9])
@@ -45,7 +46,7 @@ def names(tmp_path: Path) -> list[str]:
 
 
 def multi() -> Speaker:
-    return Speaker(small_network(head_classes("multi", CONTEST), seed=1), CONTEST, PLAIN)
+    return Speaker(small_network(plain_heads("multi", CONTEST), seed=1), CONTEST, PLAIN)
 
 
 def joint() -> Speaker:
@@ -136,6 +137,52 @@ def test_the_number_of_threads_changes_no_bit_and_is_left_as_it_was(tmp_path: Pa
     np.testing.assert_array_equal(found[0], found[1])
 
 
+def lanes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note how many batches may be under way in each call."""
+    found: list[int] = []
+    real = inference._lanes
+
+    def noted(device: torch.device, count: int) -> Any:
+        found.append(count)
+        return real(device, count)
+
+    monkeypatch.setattr(inference, "_lanes", noted)
+    return found
+
+
+def test_what_an_image_adds_to_the_widest_operation() -> None:
+    """One convolution reads 3 x 24 x 18 numbers of four bytes and writes 4 x 11 x 8; its weights do not grow."""
+    for layout in ("channels_last", "contiguous"):
+        network = small_network({"mask": 1000}).eval()
+        width = inference.image_bytes(network, (24, 18), Execution(memory_format=layout))
+        assert width == 4 * (3 * 24 * 18 + 4 * 11 * 8)
+    with torch.no_grad():
+        half = inference.image_bytes(multi().network.eval(), (24, 18), Execution("bf16"))
+    assert half == (4 + 2) * 3 * 24 * 18  # the images once in each format
+
+
+@pytest.mark.parametrize(
+    ("room", "views", "want"), [(3.5, "none", 3), (8.0, "none", 5), (0.1, "none", 1), (3.5, "hflip", 1)]
+)
+def test_no_more_batches_side_by_side_than_there_is_memory_for(
+    tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch, room: float, views: str, want: int
+) -> None:
+    """Room in units of one batch of four photos: twice the images that enter, three times the convolution's numbers."""
+    speaker, found = multi(), lanes(monkeypatch)
+    (expected,) = run([speaker], tmp_path, names, ROWS, views=views, batch_size=4 if views == "none" else 8)
+    size = 4 * (2 * 4 * 3 * 24 * 18 + 3 * 4 * (3 * 24 * 18 + 4 * 11 * 8))
+    monkeypatch.setattr(inference, "available_bytes", lambda: room * size / inference.MEMORY_SHARE)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(5)
+        (got,) = run([speaker], tmp_path, names, ROWS, views=views, batch_size=4 if views == "none" else 8)
+        assert torch.get_num_threads() == 5
+    finally:
+        torch.set_num_threads(before)
+    assert found[1:] == [want]
+    np.testing.assert_array_equal(got, expected)
+
+
 def test_bf16_is_another_arithmetic_but_the_same_answer(tmp_path: Path, names: list[str]) -> None:
     (exact,), (rough,) = (run([multi()], tmp_path, names, ROWS, execution=Execution(p)) for p in ("fp32", "bf16"))
     apart = np.abs(exact - rough).max()
@@ -221,10 +268,11 @@ def test_a_network_that_gives_no_numbers_is_refused(tmp_path: Path, names: list[
 
 def test_a_joint_head_is_not_multiplied_out() -> None:
     logits = torch.log(torch.tensor([[0.1, 0.2, 0.3, 0.1, 0.1, 0.2]]))
-    np.testing.assert_allclose(joint_probabilities({"joint": logits}, TWO), [[0.1, 0.2, 0.3, 0.1, 0.1, 0.2]], atol=SAME)
+    got = joint_probabilities({"joint": logits}, plain_heads("joint", TWO), TWO)
+    np.testing.assert_allclose(got, [[0.1, 0.2, 0.3, 0.1, 0.1, 0.2]], atol=SAME)
     halves = {"hat": torch.log(torch.tensor([[0.25, 0.75]])), "mood": torch.log(torch.tensor([[0.5, 0.3, 0.2]]))}
     want = [[0.125, 0.075, 0.05, 0.375, 0.225, 0.15]]
-    np.testing.assert_allclose(joint_probabilities(halves, TWO), want, atol=SAME)
+    np.testing.assert_allclose(joint_probabilities(halves, plain_heads("multi", TWO), TWO), want, atol=SAME)
 
 
 # --- several processes, played one after the other

@@ -1,7 +1,8 @@
 """The house plan, read from the source text: who may import whom, and which heavy packages may be loaded where.
 
     cli -> commands -> {insight, engine} -> {nn, data, results} -> rundir -> config
-    -> schema -> {labels, faults, yaml12, machine} -> errors
+    -> schema
+    -> {labels, faults, yaml12, machine, lossterms} -> errors
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -26,6 +27,7 @@ RANK = {
     "faults": 1,
     "yaml12": 1,
     "machine": 1,
+    "lossterms": 1,
     "schema": 2,
     "config": 3,
     "rundir": 4,
@@ -43,7 +45,7 @@ ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), import
 # (importing module, imported unit) -> why the plan bends here. An entry that matches nothing fails.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
-ARRAYS_ONLY = {"errors", "labels", "faults", "yaml12", "machine", "schema", "config", "rundir", "results"}
+ARRAYS_ONLY = {"errors", "labels", "faults", "yaml12", "machine", "lossterms", "schema", "config", "rundir", "results"}
 DEEP_PACKAGES = {"torch", "torchvision", "timm", "albumentations", "albucore", "cv2"}
 
 # What `maskcls --help` must not wait for: written down in cli.py itself, and through what cli.py imports. numpy is

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from maskcls.errors import ConfigError, ResourceError, WeightsError
 from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.nn.heads import plain_heads
 from maskcls.nn.losses import cross_entropy
-from maskcls.nn.network import Network, build_network, check_backbone, head_classes, load_trunk, read_tensors
+from maskcls.nn.network import Network, build_network, check_backbone, load_trunk, read_tensors
 
 SMALL = "test_efficientnet"
 SIZE = (32, 32)
@@ -44,13 +45,14 @@ def images(count: int, size: tuple[int, int] = SIZE) -> Tensor:
 
 
 def test_joint_has_one_head_and_multi_one_a_task() -> None:
-    assert head_classes("joint", CONTEST) == {"joint": 18}
-    assert head_classes("multi", CONTEST) == {"mask": 3, "gender": 2, "age": 3}
-    assert head_classes("multi", CONTEST.only(["age"])) == {"age": 3}
+    found = {kind: plain_heads(kind, CONTEST) for kind in ("joint", "multi")}
+    assert {name: head.outputs for name, head in found["joint"].items()} == {"joint": 18}
+    assert {name: head.outputs for name, head in found["multi"].items()} == {"mask": 3, "gender": 2, "age": 3}
+    assert list(plain_heads("multi", CONTEST.only(["age"]))) == ["age"]
 
 
 def test_every_head_gives_its_logits_by_name() -> None:
-    out = build_network(SMALL, head_classes("multi", CONTEST), size=SIZE)(images(2))
+    out = build_network(SMALL, plain_heads("multi", CONTEST), size=SIZE)(images(2))
     assert {name: tuple(logits.shape) for name, logits in out.items()} == {
         "mask": (2, 3),
         "gender": (2, 2),
@@ -71,7 +73,7 @@ def test_the_first_loss_is_the_logarithm_of_the_classes(classes: int) -> None:
 def test_tasks_may_be_called_like_methods_of_a_module(tmp_path: Path) -> None:
     names = ("type", "values", "train", "to", "eval", "keys")
     space = LabelSpace(tuple(Task(name, ("no", "yes")) for name in names))
-    network = small_network(head_classes("multi", space))
+    network = small_network(plain_heads("multi", space))
     assert tuple(network.heads) == names
     twin = copy.deepcopy(network).to(torch.float32).eval()
     twin.load_state_dict(network.state_dict())

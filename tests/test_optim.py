@@ -1,55 +1,43 @@
-"""The learning rate by hand, AdamW against torch's own, and the average of the weights against a plain loop."""
+"""AdamW against torch's own, timm's optimizers against timm's own groups, and what each keeps when it is saved."""
 
 from __future__ import annotations
 
 import copy
-from itertools import pairwise
+import inspect
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import timm
 import torch
-from photos import small_network
-from timm.utils.model_ema import ModelEmaV3
+from photos import small_network, wake
+from timm.optim import create_optimizer_v2, get_optimizer_class, get_optimizer_info, list_optimizers
+from timm.optim._param_groups import param_groups_layer_decay
+from timm.optim.lookahead import Lookahead
 from torch import Tensor, nn
 
+from maskcls.engine import session as keeping
+from maskcls.engine.checkpoint import load_state, save_state
+from maskcls.errors import ConfigError
 from maskcls.nn.network import Network
-from maskcls.nn.optim import build_ema, build_optimizer, lr_at, set_lr
-
-# --- the schedule
-
-TABLE = [  # warmup_steps, total_steps, peak, end_share, rates
-    (2, 6, 1.0, 0.1, [0.5, 1.0, 1.0, 0.775, 0.325, 0.1]),  # thirds of a cosine: 0.1 + 0.9 * (1, 3/4, 1/4, 0)
-    (0, 3, 2.0, 0.0, [2.0, 1.0, 0.0]),
-    (0, 1, 3.0, 0.5, [3.0]),  # the only step is the first: it has the peak
-    (4, 4, 1.0, 0.0, [0.25, 0.5, 0.75, 1.0]),
-    (3, 4, 3.0, 0.0, [1.0, 2.0, 3.0, 3.0]),
-    (1, 4, 1.0, 1.0, [1.0, 1.0, 1.0, 1.0]),
-]
+from maskcls.nn.optim import build_optimizer, optimizer_names, parameter_groups, set_lr
 
 
-@pytest.mark.parametrize(("warmup", "total", "peak", "end_share", "rates"), TABLE)
-def test_rates_by_hand(warmup: int, total: int, peak: float, end_share: float, rates: list[float]) -> None:
-    got = [lr_at(s, peak=peak, end_share=end_share, warmup_steps=warmup, total_steps=total) for s in range(total)]
-    assert got == pytest.approx(rates, abs=1e-12)
-
-
-def test_the_schedule_is_continuous_falls_and_stays_at_its_end() -> None:
-    rates = [lr_at(s, peak=0.3, end_share=0.2, warmup_steps=50, total_steps=400) for s in range(1000)]
-    assert rates[49] == rates[50] == 0.3  # the last step of the warm-up and the first of the cosine
-    assert all(b > a for a, b in pairwise(rates[:50]))
-    assert all(b < a for a, b in pairwise(rates[50:400]))
-    assert max(abs(b - a) for a, b in pairwise(rates)) <= 0.3 / 50 + 1e-12
-    assert rates[399] == pytest.approx(0.06)
-    assert set(rates[399:]) == {rates[399]}
-
-
-# --- AdamW
+def deep_network(backbone: str) -> Network:
+    """Return a network whose trunk has layers timm knows."""
+    torch.manual_seed(0)
+    size = {"img_size": 32} if "vit" in backbone else {}
+    trunk = timm.create_model(backbone, num_classes=0, **size)
+    return wake(Network(trunk, trunk.num_features, {"a": 3}))
 
 
 def names_of(network: Network, parameters: list[nn.Parameter]) -> list[str]:
     by_identity = {id(p): name for name, p in network.named_parameters()}
     return [by_identity[id(p)] for p in parameters]
+
+
+# --- AdamW
 
 
 def test_every_parameter_is_in_one_group_and_only_matrices_decay() -> None:
@@ -168,145 +156,293 @@ def test_only_what_torch_can_fuse_is_fused() -> None:
         assert optimizer.defaults["fused"] is fused
 
 
-# --- the average
+# --- groups
 
 
-def test_the_average_equals_a_plain_loop_buffers_too() -> None:
-    network = small_network({"a": 2})
-    ema = build_ema(network, decay=0.6, power=0.75)
-    want = {k: v.numpy().astype(np.float64) for k, v in copy.deepcopy(network.state_dict()).items()}
-    rng = torch.Generator().manual_seed(0)
-    seen = []
-    for n in range(1, 7):
-        for key, value in network.state_dict().items():
-            if key.endswith("num_batches_tracked"):
-                value.fill_(n)
-            else:
-                value.copy_(torch.randn(value.shape, generator=rng))
-        ema.update(network, step=n)
-        decay = min(0.6, 1 - n**-0.75)
-        seen.append(round(decay, 3))
-        for key, value in network.state_dict().items():
-            new = value.numpy().astype(np.float64)
-            want[key] = new if key.endswith("num_batches_tracked") else decay * want[key] + (1 - decay) * new
-        for key, value in ema.module.state_dict().items():
-            # float32 against float64, values near 1
-            np.testing.assert_allclose(value.numpy(), want[key], atol=1e-6, err_msg=f"{key} after {n}")
-    # the first update forgets the start altogether; at the end the ceiling holds
-    assert seen == [0.0, 0.405, 0.561, 0.6, 0.6, 0.6]
+def test_the_optimizer_trains_what_stands_beside_trunk_and_heads() -> None:
+    """A variance a head, which weighs its loss, is the network's own; it learns at the heads' rate."""
+    network = Network(timm.create_model("test_resnet", num_classes=0), 96, {"a": 2, "b": 3}, balanced=True)
+    groups = parameter_groups(network, weight_decay=0.1, head_lr_scale=7.0)
+    (group,) = [g for g in groups if "log_variance" in names_of(network, g["params"])]
+    assert (group["lr_scale"], group["weight_decay"]) == (7.0, 0.0)
 
 
-def test_the_average_is_a_network_of_its_own_in_eval_mode() -> None:
-    network = small_network({"a": 2}).train()
-    ema = build_ema(network, decay=0.9, power=0.75)
-    assert network.training
-    assert not any(module.training for module in ema.module.modules())
-    before = copy.deepcopy(ema.module.state_dict())
-    with torch.no_grad():
-        for p in network.parameters():
-            p.add_(1)
-    assert all(torch.equal(value, before[key]) for key, value in ema.module.state_dict().items())
-
-
-class Odd(nn.Module):
-    """A trunk with all an average can meet: a shared matrix, a shared layer, and buffers of every sort."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3, bias=False)
-        self.norm = nn.BatchNorm2d(4)
-        self.norm_again = self.norm
-        self.into, self.out_of = nn.Linear(4, 4), nn.Linear(4, 4)
-        self.out_of.weight = self.into.weight
-        self.register_buffer("grid", torch.randn(1, 4, 2, 2))
-        self.register_buffer("fine", torch.randn(5, dtype=torch.float64))
-        self.register_buffer("count", torch.tensor([3, 4]))
-        self.register_buffer("scratch", torch.randn(3), persistent=False)
-        self.register_buffer("nothing", None)
-
-
-def tensors_of(network: nn.Module) -> dict[str, Tensor]:
-    """Return every tensor, a shared one under its first name."""
-    return {name: tensor.detach() for name, tensor in [*network.named_parameters(), *network.named_buffers()]}
-
-
-def change(network: nn.Module, rng: torch.Generator) -> None:
-    """Give every tensor new values, as a step would."""
-    for tensor in tensors_of(network).values():
-        if tensor.is_floating_point():
-            tensor.copy_(torch.randn(tensor.shape, generator=rng))
-        else:
-            tensor.add_(1)
-
-
-@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit2", "test_efficientnet_evos"])
-def test_the_average_equals_timms(backbone: str) -> None:
-    network = Network(timm.create_model(backbone, num_classes=0), 64, {"a": 3, "b": 2})
-    ours = build_ema(network, decay=0.9, power=0.75)
-    theirs = ModelEmaV3(network, decay=0.9, use_warmup=True, warmup_gamma=1.0, warmup_power=0.75)
-    rng = torch.Generator().manual_seed(0)
-    for step in range(1, 31):  # the warm-up reaches 0.9 at step 22
-        change(network, rng)
-        ours.update(network, step=step)
-        theirs.update(network, step=step)
-        found, want = ours.module.state_dict(), theirs.module.state_dict()
-        assert found.keys() == want.keys() == network.state_dict().keys()
-        for key, value in found.items():
-            # the same sum in float32; values near 1
-            torch.testing.assert_close(value, want[key], atol=1e-6, rtol=0, msg=f"{key} after {step}")
-
-
-def test_a_shared_tensor_is_averaged_once_and_buffers_by_their_kind() -> None:
-    network = Network(Odd(), 4, {"a": 2})
-    ema = build_ema(network, decay=0.5, power=0.75)
-    want = {name: tensor.double().clone() for name, tensor in tensors_of(network).items()}
-    assert len(want) == 1 + 2 + 3 + 2 + 3 + 4  # conv, norm, two layers, a head; statistics, the trunk's own buffers
-    scratch = want["trunk.scratch"]
-    rng = torch.Generator().manual_seed(0)
-    for step in range(1, 5):
-        change(network, rng)
-        ema.update(network, step=step)
-        for name, tensor in tensors_of(network).items():
-            decay = min(0.5, 1 - step**-0.75) if tensor.is_floating_point() else 0.0
-            want[name] = decay * want[name] + (1 - decay) * tensor.double()
-    want["trunk.scratch"] = scratch  # outside the state dict
-    assert ema.module.trunk.out_of.weight is ema.module.trunk.into.weight
-    found = tensors_of(ema.module)
+@pytest.mark.parametrize("backbone", ["test_vit", "test_resnet", "test_efficientnet"])
+def test_layer_decay_equals_timms(backbone: str) -> None:
+    network = deep_network(backbone)
+    trunk: Any = network.trunk
+    spared = sorted(trunk.no_weight_decay()) if hasattr(trunk, "no_weight_decay") else []
+    want = {
+        id(p): (group["lr_scale"], group["weight_decay"])
+        for group in param_groups_layer_decay(trunk, 0.05, no_weight_decay_list=spared, layer_decay=0.6)
+        for p in group["params"]
+    }
+    groups = parameter_groups(network, weight_decay=0.05, head_lr_scale=3.0, layer_decay=0.6, spared=spared)
+    found = {id(p): (group["lr_scale"], group["weight_decay"]) for group in groups for p in group["params"]}
+    for head in network.heads.parameters():
+        assert found.pop(id(head)) == (3.0, 0.05 if head.ndim > 1 else 0.0)
     assert found.keys() == want.keys()
-    for name, tensor in found.items():
-        # float32 against float64, values near 1
-        torch.testing.assert_close(tensor.double(), want[name], atol=1e-6, rtol=0, msg=name)
+    for key, (scale, decay) in found.items():
+        assert scale == pytest.approx(want[key][0], rel=1e-12)
+        assert decay == want[key][1]
+    assert len({scale for scale, _ in found.values()}) > 2
+    # the first group's rate is the one that is logged
+    assert groups[0]["lr_scale"] == 1.0
+    # one group for each pair of scale and decay
+    assert len({(g["lr_scale"], g["weight_decay"]) for g in groups}) == len(groups)
 
 
-def test_the_average_follows_networks_that_are_moved_and_loaded() -> None:
-    """A resumed fold loads both; another memory format puts new buffers into the modules."""
-    network = Network(Odd(), 4, {"a": 2})
-    ema = build_ema(network, decay=0.5, power=0.75)
-    other = Network(Odd(), 4, {"a": 2}).state_dict()
-    before = network.trunk.grid
-    for each in (network, ema.module):
-        each.to(memory_format=torch.channels_last)
-        each.load_state_dict(other)
-    assert network.trunk.grid is not before
-    change(network, torch.Generator().manual_seed(0))
-    ema.update(network, step=9)
-    found = ema.module.state_dict()
-    for name, tensor in network.state_dict().items():
-        half = (other[name] + tensor) / 2 if tensor.is_floating_point() else tensor
-        torch.testing.assert_close(found[name], half, msg=name)
+def test_layer_decay_by_hand() -> None:
+    """A small transformer: the embedding, six blocks, and the last norm, which belongs to the last block."""
+    network = deep_network("test_vit")
+    groups = parameter_groups(network, weight_decay=0.05, layer_decay=0.5)
+    scale = {name: g["lr_scale"] for g in groups for name in names_of(network, g["params"])}
+    assert len(network.trunk.blocks) == 6
+    want = {"pos_embed": 1 / 64, "patch_embed.proj.weight": 1 / 64, "norm.weight": 1.0}
+    want |= {f"blocks.{i}.mlp.fc1.weight": 0.5 ** (5 - i) for i in range(6)}
+    assert {name: scale[f"trunk.{name}"] for name in want} == want
 
 
-def test_the_average_takes_no_gradient_and_leaves_the_networks() -> None:
-    network = small_network({"a": 2})
-    ema = build_ema(network, decay=0.9, power=0.75)
-    network(torch.randn(2, 3, 8, 8))["a"].sum().backward()
-    grads = [p.grad.clone() for p in network.parameters()]
-    ema.update(network, step=1)
-    assert not any(p.requires_grad for p in ema.module.parameters())
-    assert all(p.requires_grad and torch.equal(p.grad, g) for p, g in zip(network.parameters(), grads, strict=True))
+def test_set_lr_applies_every_scale() -> None:
+    optimizer = build_optimizer(deep_network("test_vit"), lr=0.1, weight_decay=0.0, layer_decay=0.5, head_lr_scale=10.0)
+    scales = {10.0, *(0.5**depth for depth in range(7))}
+    assert {g["lr"] for g in optimizer.param_groups} == {0.1 * scale for scale in scales}
+    set_lr(optimizer, 0.2)
+    assert all(g["lr"] == 0.2 * g["lr_scale"] for g in optimizer.param_groups)
 
 
-def test_the_average_follows_one_network() -> None:
-    ema = build_ema(small_network({"a": 2}), decay=0.9, power=0.75)
-    with pytest.raises(AssertionError, match="follows one network"):
-        ema.update(small_network({"a": 2}), step=1)
+def test_weight_decay_spares_what_the_trunk_names_but_under_adamw() -> None:
+    decays = {}
+    for name in ("adamw", "sgd", "lookahead_sgd"):
+        network = deep_network("test_vit")
+        groups = build_optimizer(network, name=name, lr=0.1, weight_decay=0.05).param_groups
+        decays[name] = {n: g["weight_decay"] for g in groups for n in names_of(network, g["params"])}
+        assert decays[name]["trunk.blocks.0.mlp.fc1.weight"] == decays[name]["heads.a.weight"] == 0.05
+        assert decays[name]["trunk.norm.weight"] == decays[name]["heads.a.bias"] == 0.0
+    named = [f"trunk.{n}" for n in network.trunk.no_weight_decay() if f"trunk.{n}" in decays["sgd"]]
+    assert "trunk.pos_embed" in named
+    assert {decays["sgd"][n] for n in named} == {decays["lookahead_sgd"][n] for n in named} == {0.0}
+    assert {decays["adamw"][n] for n in named} == {0.05}
+    groups = parameter_groups(network, weight_decay=0.05, spared=["blocks.*.mlp.*"])
+    spared = {n: g["weight_decay"] for g in groups for n in names_of(network, g["params"])}
+    assert spared["trunk.blocks.0.mlp.fc1.weight"] == 0.0
+    assert spared["trunk.blocks.0.attn.proj.weight"] == 0.05
+
+
+def test_frozen_layers_stand_still() -> None:
+    network = deep_network("test_vit")
+    optimizer = build_optimizer(network, lr=0.1, weight_decay=0.05, freeze=3)
+    still = {name for name, p in network.named_parameters() if not p.requires_grad}
+    under = ("trunk.cls_token", "trunk.pos_embed", "trunk.patch_embed.", "trunk.blocks.0.", "trunk.blocks.1.")
+    assert still == {name for name, _ in network.named_parameters() if name.startswith(under)}
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    network(torch.randn(2, 3, 32, 32))["a"].square().sum().backward()
+    optimizer.step()
+    assert {name for name, p in network.named_parameters() if torch.equal(p, before[name])} == still
+
+
+def test_as_many_layers_as_there_are_can_be_frozen() -> None:
+    network = deep_network("test_vit")
+    optimizer = build_optimizer(network, lr=0.1, weight_decay=0.05, freeze=7)
+    trained = [name for g in optimizer.param_groups for name in names_of(network, g["params"])]
+    assert sorted(trained) == ["heads.a.bias", "heads.a.weight"]
+    with pytest.raises(ConfigError, match="fewer layers") as caught:
+        build_optimizer(deep_network("test_vit"), lr=0.1, weight_decay=0.05, freeze=8)
+    assert "at most 7" in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", [{"layer_decay": 0.5}, {"freeze": 1}])
+def test_a_trunk_of_unknown_layers_is_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="does not know the layers") as caught:
+        build_optimizer(small_network({"a": 2}), lr=0.1, weight_decay=0.05, **setting)
+    assert caught.value.where == f"optim.{next(iter(setting))}"
+
+
+# --- by name
+
+NAMES = optimizer_names()
+OF_TIMM: list[Any] = list_optimizers()
+WRAPPED = ["lookahead_adamw", "lookahead_sgd", "lookahead_lamb"]
+
+
+def two_convs() -> Network:
+    """A network on which every optimizer shows what it has: shapes to factor, channels last, vectors and matrices."""
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(3, 24, 3), nn.Conv2d(24, 32, 3)
+    trunk = nn.Sequential(first, nn.BatchNorm2d(24), nn.ReLU(), second, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return wake(Network(trunk, 32, {"a": 20})).to(memory_format=torch.channels_last)
+
+
+def step(network: Network, optimizer: torch.optim.Optimizer, number: int) -> None:
+    """Make one step on images that depend on its number alone."""
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(number))
+    optimizer.zero_grad()
+    network(images.to(memory_format=torch.channels_last))["a"].square().mean().backward()
+    set_lr(optimizer, 1e-3 * (number + 1))
+    optimizer.step()
+
+
+def after(steps: int, **settings: Any) -> list[Tensor]:
+    """Return the parameters after some steps with these settings."""
+    network = two_convs()
+    optimizer = build_optimizer(network, **{"lr": 1e-3, "weight_decay": 0.1} | settings)
+    for number in range(steps):
+        step(network, optimizer, number)
+    return [p.detach() for p in network.parameters()]
+
+
+# One name for each of timm's classes: what differs between names of a class is a switch.
+KINDS = list({get_optimizer_info(name).opt_class: name for name in NAMES}.values())
+
+
+def same(found: list[Tensor], want: list[Tensor]) -> bool:
+    return all(torch.equal(p, q) for p, q in zip(found, want, strict=True))
+
+
+def test_what_is_left_out_of_timms_list() -> None:
+    left = {name for name in OF_TIMM if name not in NAMES}
+    assert len(NAMES) >= 80
+    assert len(KINDS) >= 25
+    assert {name for name in left if not name.startswith(("fused", "bnb"))} == {"adahessian", "kron", "kronc", "kronw"}
+    assert {"adamw", "sgd", "radam", "nadam", "lion", "madgrad", "adamp", "lamb", "muon"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", [*NAMES, *WRAPPED])
+def test_a_saved_optimizer_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
+    """Through the file and back: tensors in their memory format, numbers of parameters, and counts of groups."""
+    settings: dict[str, Any] = {"name": name, "lr": 1e-3, "weight_decay": 0.1, "head_lr_scale": 2.0}
+    network = two_convs()
+    optimizer = build_optimizer(network, **settings)
+    before = 7 if name in WRAPPED else 2  # lookahead looks back at its sixth step, and its twelfth
+    for number in range(before):
+        step(network, optimizer, number)
+    tensors, numbers = keeping._moments(optimizer)
+    save_state(tmp_path / "state", tensors, numbers)
+    other = two_convs()
+    other.load_state_dict(network.state_dict())
+    resumed = build_optimizer(other, **settings)
+    keeping._restore_moments(resumed, *load_state(tmp_path / "state"))
+    for number in range(before, 13 if name in WRAPPED else 4):
+        step(network, optimizer, number)
+        step(other, resumed, number)
+    assert same(list(other.parameters()), list(network.parameters()))
+    assert all(torch.isfinite(p).all() for p in network.parameters())
+    found, counted = keeping._moments(resumed)
+    want, counts = keeping._moments(optimizer)
+    assert counted == counts
+    assert found.keys() == want.keys()
+    for key, value in want.items():
+        assert (found[key].dtype, found[key].stride()) == (value.dtype, value.stride()), key
+        assert torch.equal(found[key], value), key
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_setting_counts(name: str) -> None:
+    # rectified optimizers look at variances from the sixth step on
+    steps = 7 if name in ("radam", "radamw", "radamlegacy", "radabelief") else 3
+    info = get_optimizer_info(name)
+    plain = after(3, name=name)
+    for setting in ({"weight_decay": 0.3}, {"head_lr_scale": 2.0}):
+        assert not same(after(3, name=name, **setting), plain), setting
+    if info.has_momentum:
+        assert not same(after(3, name=name, momentum=0.5), after(3, name=name, momentum=0.6))
+    if info.has_betas:
+        betas = (0.8, 0.9, 0.95)[: 1 if "adafactor" in name else info.num_betas]
+        base = after(steps, name=name, betas=betas)
+        for place in range(len(betas)):
+            other = [beta + 0.03 * (index == place) for index, beta in enumerate(betas)]
+            assert not same(after(steps, name=name, betas=other), base), place
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_optimizer_does_not_take_is_refused(name: str) -> None:
+    takes = inspect.signature(get_optimizer_class(name, bind_defaults=False)).parameters
+    for setting, value in {"momentum": 0.8, "betas": (0.8, 0.9, 0.95, 0.99)}.items():
+        for full in (name, f"lookahead_{name}"):
+            if setting == "momentum" and setting in takes:
+                build_optimizer(two_convs(), name=full, lr=0.1, weight_decay=0.0, momentum=0.8)
+                continue
+            wrong = "takes [1-3] beta" if setting in takes else f"has no {setting}"
+            with pytest.raises(ConfigError, match=wrong) as caught:
+                build_optimizer(two_convs(), name=full, lr=0.1, weight_decay=0.0, **{setting: value})
+            assert caught.value.where == f"optim.{setting}"
+
+
+def test_adamw_is_torchs_to_the_bit() -> None:
+    network, twin = deep_network("test_resnet"), deep_network("test_resnet")
+    ours = build_optimizer(network, lr=1e-3, weight_decay=0.3, betas=(0.8, 0.95), head_lr_scale=4.0)
+    matrices, vectors = ([p for p in twin.trunk.parameters() if (p.ndim > 1) == many] for many in (True, False))
+    heads = list(twin.heads.parameters())
+    groups = [
+        {"params": matrices, "weight_decay": 0.3, "lr": 1e-3},
+        {"params": vectors, "weight_decay": 0.0, "lr": 1e-3},
+        {"params": heads[:1], "weight_decay": 0.3, "lr": 4e-3},
+        {"params": heads[1:], "weight_decay": 0.0, "lr": 4e-3},
+    ]
+    theirs = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.95), fused=True)
+    assert isinstance(ours, torch.optim.AdamW)
+    # a saved moment is found by its parameter's place
+    places = [[p.shape for g in o.param_groups for p in g["params"]] for o in (ours, theirs)]
+    assert places[0] == places[1]
+    for number in range(3):
+        for model, optimizer in ((network, ours), (twin, theirs)):
+            images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(number))
+            optimizer.zero_grad()
+            model(images)["a"].square().mean().backward()
+            optimizer.step()
+    assert same(list(network.parameters()), list(twin.parameters()))
+
+
+@pytest.mark.parametrize("name", ["sgd", "radam", "lion", "lookahead_madgrad", "adamc", "lionc"])
+def test_a_groups_rate_is_that_of_an_optimizer_of_its_own(name: str) -> None:
+    """Some decay weights by the rate's share of its highest, which is each group's own."""
+    network, twin = two_convs(), two_convs()
+    ours = build_optimizer(network, name=name, lr=1e-3, weight_decay=0.3, head_lr_scale=4.0)
+    theirs = []
+    for part, lr in ((twin.trunk, 1e-3), (twin.heads, 4e-3)):
+        for many in (True, False):
+            parameters = [p for p in part.parameters() if (p.ndim > 1) == many]
+            theirs.append(create_optimizer_v2([{"params": parameters}], name, lr=lr, weight_decay=0.3 * many))
+    for number in range(8):
+        step(network, ours, number)
+        twin.zero_grad()
+        images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(number))
+        twin(images.to(memory_format=torch.channels_last))["a"].square().mean().backward()
+        for index, optimizer in enumerate(theirs):
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-3 * (number + 1) * (4 if index > 1 else 1)
+            optimizer.step()
+    for p, q in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-7)  # the same sums in float32
+    assert isinstance(ours, Lookahead) == name.startswith("lookahead")
+
+
+def test_nobodys_settings_are_timms() -> None:
+    groups = {name: build_optimizer(two_convs(), name=name, lr=0.1, weight_decay=0.0).param_groups for name in NAMES}
+    assert groups["adamw"][0]["betas"] == (0.9, 0.999)
+    assert groups["lion"][0]["betas"] == (0.9, 0.99)
+    assert len(groups["adan"][0]["betas"]) == 3
+    assert groups["sgd"][0]["momentum"] == 0.9
+    assert groups["sgd"][0]["nesterov"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("adamv", "did you mean 'adam"),
+        ("SGD", "did you mean 'sgd'"),
+        ("lbfgs", "one of"),
+        ("lookahead_lookahead_sgd", "'lookahead_lookahead_sgd'"),
+        ("", "one of adabelief, "),
+        ("adahessian", "second derivatives"),
+        ("kron", "draw at random"),
+        ("lookahead_kronw", "draw at random"),
+        ("fusedadam", "needs apex"),
+        ("bnblion8bit", "needs bitsandbytes"),
+    ],
+)
+def test_a_name_that_is_not_there_is_refused(name: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_optimizer(small_network({"a": 2}), name=name, lr=0.1, weight_decay=0.1)
+    assert says in str(caught.value)
+    assert caught.value.where == "optim.name"

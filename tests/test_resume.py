@@ -25,7 +25,7 @@ from maskcls.engine import session as keeping
 from maskcls.rundir import RunDir
 
 # Everything that carries state from one epoch to the next: moments, an average, dropout, patience, a rate that changes.
-WORDS = ("train.epochs=3", "model.drop=0.3", "train.patience=2", "ema.decay=0.9", "optim.lr=1e-3")
+WORDS = ("train.epochs=3", "model.drop=0.3", "train.patience=2", "average.decay=0.9", "optim.lr=1e-3")
 IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json"]
 EPOCH_FIRST, EPOCH_REST = "resume/state.safetensors", ["log.jsonl", "last/weights.safetensors", "last/meta.json"]
 TIMES = {"seconds", "images_per_second"}
@@ -254,7 +254,7 @@ def forget_moments(patch: pytest.MonkeyPatch) -> None:
 
 def forget_average(patch: pytest.MonkeyPatch) -> None:
     part = keeping._part
-    patch.setattr(keeping, "_part", lambda tensors, prefix: part(tensors, "network/" if prefix == "ema/" else prefix))
+    patch.setattr(keeping, "_part", lambda ts, name: part(ts, "network/" if name == "average/" else name))
 
 
 def forget_seed(patch: pytest.MonkeyPatch) -> None:

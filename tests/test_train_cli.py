@@ -281,7 +281,7 @@ def test_the_seed_decides_the_weights(drawn: Path, multi: Path, tmp_path: Path) 
 @pytest.mark.slow
 def test_initial_weights_differ_between_folds_members_and_seeds(drawn: Path, tmp_path: Path) -> None:
     """At a rate of next to nothing the last weights are the first."""
-    still = ("optim.lr=1e-30", "train.epochs=1", "ema.decay=null", "model.backbone=test_convnext")
+    still = ("optim.lr=1e-30", "train.epochs=1", "average.kind=none", "model.backbone=test_convnext")
 
     def first(name: str, fold: str, *words: str) -> np.ndarray[Any, Any]:
         if not (tmp_path / name).exists():
@@ -376,7 +376,7 @@ def test_divergence_ends_with_8_and_keeps_the_last_good_epoch(
     from maskcls.engine import fit as loop
 
     calm = loop.lr_at
-    monkeypatch.setattr(loop, "lr_at", lambda step, **kw: 1e30 if step == 3 else calm(step, **kw))
+    monkeypatch.setattr(loop, "lr_at", lambda step, *a, **kw: 1e30 if step == 3 else calm(step, *a, **kw))
     run = tmp_path / "run"
     assert train(drawn, run, "--folds", "0") == 8
     message = capsys.readouterr().err

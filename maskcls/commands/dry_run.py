@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,8 +19,9 @@ from maskcls.commands.plans import fresh_network, with_plans
 from maskcls.commands.progress import Reporter, main_process
 from maskcls.commands.train import check_experiment, refuse_existing, with_photos
 from maskcls.data import folds as folding
+from maskcls.engine.course import Course
 from maskcls.engine.device import Accelerator, augments_on_device, start
-from maskcls.engine.fit import EpochResult, FoldRows, fit
+from maskcls.engine.fit import EpochResult, fit
 from maskcls.engine.session import open_session
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
@@ -89,14 +91,16 @@ def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> 
     rows = experiment.rows(member, 0, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
     torch.set_num_threads(plan.threads)
     images = PROBE_STEPS * cfg.train.batch_size
-    few = FoldRows(rows.photos, rows.train[:images], rows.valid[:images], rows.labels, rows.weight)
+    few = replace(rows, train=rows.train[:images], valid=rows.valid[:images])
     short = cfg.model_copy(update={"train": cfg.train.model_copy(update={"epochs": 2, "patience": None})})
-    short = short.model_copy(update={"optim": cfg.optim.model_copy(update={"warmup_epochs": 0.0})})
+    short = short.model_copy(update={"schedule": cfg.schedule.model_copy(update={"warmup_epochs": 0.0})})
     network, _ = fresh_network(member, cfg.seed, 0)
-    session = open_session(network, short, member.space, accelerator, plan)
+    total_steps = short.train.epochs * Course(few, short).steps_per_epoch
+    session = open_session(network, short, member.space, accelerator, plan, total_steps=total_steps)
     results = [e for e in fit(session, few, short, key=(cfg.seed, member.index, 0)) if isinstance(e, EpochResult)]
-    training = len(rows.train) / results[1].images_per_second
-    validating = (results[1].seconds - len(few.train) / results[1].images_per_second) * len(rows.valid) / len(few.valid)
+    speed = results[1].images_per_second
+    training = Course(rows, cfg).epoch_images / speed
+    validating = (results[1].seconds - Course(few, short).epoch_images / speed) * len(rows.valid) / len(few.valid)
     size = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     accelerator.free_memory()
     return (training + validating) * cfg.train.epochs, size

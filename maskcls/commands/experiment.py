@@ -23,8 +23,9 @@ from maskcls.data import manifest as tables
 from maskcls.data.source import image_root, read_labelled
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
+from maskcls.engine.course import FoldRows
 from maskcls.engine.execution import Plan
-from maskcls.engine.fit import FoldRows
+from maskcls.engine.objective import build_heads
 from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.rundir import FoldDir, RunDir
@@ -49,7 +50,7 @@ class Member:
     @property
     def blueprint(self) -> Blueprint:
         """What its weights are saved with."""
-        heads = "joint" if self.cfg.model.heads == "joint" else "multi"
+        heads = tuple(build_heads(self.cfg).values())
         return Blueprint(self.cfg.model.backbone, heads, self.cfg.model.drop, self.space, view_spec(self.cfg))
 
 
@@ -81,6 +82,16 @@ class Experiment:
         """Class indices (N,) of every task, -1 where unknown."""
         return tables.labels(self.manifest, self.cfg.space)
 
+    @cached_property
+    def values(self) -> dict[str, Ints]:
+        """The whole numbers (N,) of every task with bins, such as years, -1 where unknown."""
+        return tables.values(self.manifest, self.cfg.space)
+
+    @cached_property
+    def people(self) -> Ints:
+        """A number (N,) for each row's person."""
+        return pd.factorize(self.manifest["person"])[0].astype(np.int64)
+
     @property
     def photo_root(self) -> Path:
         """The folder the manifest's paths are relative to."""
@@ -95,7 +106,10 @@ class Experiment:
         specs, seed = [view_spec(member.cfg)], self.cfg.seed
         photos = open_photos(self.photo_root, self.manifest, specs, self.views, seed=seed, bare=bare)
         train, valid = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
-        return FoldRows(photos, train, valid, self.labels, self.manifest["weight"].to_numpy(np.float32))
+        if member.cfg.binned is not None and member.cfg.age.drop:
+            train = train[~np.isin(self.values[member.cfg.binned.name][train], member.cfg.age.drop)]
+        weight = self.manifest["weight"].to_numpy(np.float32)
+        return FoldRows(photos, train, valid, self.labels, self.values, self.people, weight)
 
 
 def view_spec(cfg: Config) -> ViewSpec:

@@ -14,8 +14,9 @@ from maskcls.engine import precision
 from maskcls.engine.device import Accelerator
 from maskcls.engine.execution import Plan
 from maskcls.engine.fit import stream_seed
+from maskcls.engine.objective import build_heads
 from maskcls.engine.processes import decided_by_first
-from maskcls.nn.network import Network, build_network, head_classes, load_trunk
+from maskcls.nn.network import Network, build_network, load_trunk
 
 
 def with_plans(
@@ -50,9 +51,10 @@ def with_plans(
 def _work(experiment: Experiment, member: Member, wanted: Sequence[int]) -> precision.Work:
     cfg = member.cfg
     network, _ = fresh_network(member, 0, 0)
+    share = cfg.train.epochs * cfg.sampler.epoch_fraction
     trained = sum(int((experiment.fold != k).sum()) for k in wanted) // len(wanted)
     return precision.Work(
-        cfg.model.backbone, network, cfg.transforms.size, cfg.train.batch_size, trained * cfg.train.epochs, len(wanted)
+        cfg.model.backbone, network, cfg.transforms.size, cfg.train.batch_size, round(trained * share), len(wanted)
     )
 
 
@@ -62,11 +64,13 @@ def fresh_network(member: Member, seed: int, k: int) -> tuple[Network, str]:
     model = member.cfg.model
     network = build_network(
         model.backbone,
-        head_classes(member.blueprint.heads, member.space),
+        build_heads(member.cfg),
         size=member.cfg.transforms.size,
         pretrained=model.pretrained,
         drop=model.drop,
         drop_path=model.drop_path,
+        samples=model.drop_samples,
+        balanced=member.cfg.balance.learned,
     )
     if model.weights:
         return network, f"{model.backbone}, {load_trunk(network, Path(model.weights))}"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from maskcls import config, rundir
@@ -27,11 +28,12 @@ from maskcls.commands.photos import cached_views
 from maskcls.commands.plans import fresh_network, with_plans
 from maskcls.commands.progress import Reporter
 from maskcls.commands.side_by_side import train_side_by_side
-from maskcls.data.batches import epoch_order
 from maskcls.data.dataset import Key
+from maskcls.data.mixing import mix_images
 from maskcls.engine import checkpoint
+from maskcls.engine.course import Course, FoldRows, Step
 from maskcls.engine.device import Accelerator, augments_on_device, start
-from maskcls.engine.fit import EpochResult, FoldRows, fit, validation_reader
+from maskcls.engine.fit import EpochResult, fit, validation_reader
 from maskcls.engine.infer import infer
 from maskcls.engine.processes import losing_others
 from maskcls.engine.session import Session, open_session, restore_session, session_state
@@ -172,7 +174,8 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     rows = experiment.rows(member, k, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
     torch.set_num_threads(plan.threads)
     network, _ = fresh_network(member, cfg.seed, k)
-    session = open_session(network, cfg, member.space, accelerator, plan)
+    total_steps = cfg.train.epochs * Course(rows, cfg).steps_per_epoch
+    session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state))
         _save_results(session, member, folder)
@@ -193,17 +196,35 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
 
 
 def first_batch(rows: FoldRows, member: Member) -> bytes:
-    """Draw the first images of the first step as they enter the network, with the labels they teach; a PNG."""
-    order = epoch_order(rows.train, seed=member.cfg.seed, epoch=0)[:SHEET_IMAGES]
-    images, captions = [], []
-    for row in order:
-        views = rows.photos[Key(int(row), 0)]
-        if isinstance(views, MaskclsError):
-            raise views
-        images.append(views[0])
-        named = [(task, int(rows.labels[task.name][row])) for task in member.space.tasks]
-        captions.append([f"{task.name} {task.classes[i] if i >= 0 else 'unknown'}" for task, i in named])
-    return contact_sheet(images, captions)
+    """Draw the first images of the first step as they enter the network, with their labels; a PNG."""
+    step = Course(rows, member.cfg).steps(0)[0]
+    step = step.take(np.arange(min(SHEET_IMAGES, len(step.rows))))
+    loaded, turns = step.loaded
+    views = rows.photos.__getitems__([Key(int(row), 0, int(turn)) for row, turn in zip(loaded, turns, strict=True)])
+    if isinstance(views, MaskclsError):
+        raise views
+    images = torch.from_numpy(views[0])
+    if step.mixes is not None:
+        images = mix_images(images[: len(step.rows)], images[len(step.rows) :], step.mixes)
+    return contact_sheet(list(images.round().to(torch.uint8).numpy()), _captions(step, rows, member))
+
+
+def _captions(step: Step, rows: FoldRows, member: Member) -> list[list[str]]:
+    """Name each image's class of every task, and its partner's with the partner's share."""
+
+    def names(row: int) -> list[str]:
+        found = [(task, int(rows.labels[task.name][row])) for task in member.space.tasks]
+        return [task.classes[i] if i >= 0 else "unknown" for task, i in found]
+
+    captions = []
+    for place, row in enumerate(step.rows.tolist()):
+        lines = [f"{task.name} {name}" for task, name in zip(member.space.tasks, names(row), strict=True)]
+        if step.mixes is not None and step.mixes.partner[place] >= 0:
+            others = names(int(step.mixes.partner[place]))
+            part = f"{1 - step.mixes.share[place]:.0%}"
+            lines = [f"{line}, {part} {other}" for line, other in zip(lines, others, strict=True)]
+        captions.append(lines)
+    return captions
 
 
 def _save(session: Session, member: Member, folder: FoldDir) -> None:
@@ -220,7 +241,7 @@ def _save_results(session: Session, member: Member, folder: FoldDir) -> None:
     rundir.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
     last = session.epoch - 1
     scores = {k.removeprefix("val/"): v for k, v in session.history[last].items() if k.startswith("val/")}
-    tensors = session.judged.state_dict()
+    tensors = session.judged.answering_state()
     checkpoint.save_weights(folder.last, tensors, member.blueprint, epoch=last, scores=scores)
     if session.best_epoch == last:
         checkpoint.save_weights(folder.best, tensors, member.blueprint, epoch=last, scores=scores)

@@ -1,4 +1,4 @@
-"""Which rows each optimizer step sees, and how a step is shared among processes and pieces.
+"""How an epoch's rows are cut into optimizer steps, and a step into the pieces processes compute.
 
 Everything is a pure function of (seed, epoch), so the loader can be restarted anywhere and the number of processes or
 workers changes nothing. R rows of a fold's training side, S rows of a step, P processes.
@@ -18,9 +18,12 @@ MIN_PIECE = 2
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows one process computes in one forward pass. `real` is False for rows that only fill up; they weigh nothing."""
+    """Places of a step (B,) that one process computes in one forward pass.
 
-    rows: Rows
+    real  False for places that only fill up; they weigh nothing.
+    """
+
+    places: Rows
     real: NDArray[np.bool_]
 
 
@@ -38,20 +41,19 @@ def steps(order_R: Rows, batch_size: int) -> list[Rows]:
     return [order_R[i : i + batch_size] for i in range(0, len(order_R), batch_size)]
 
 
-def pieces(step_S: Rows, *, processes: int, accumulate: int) -> list[list[Piece]]:
-    """Share a step: pieces[p][a] is what process p computes in its pass a.
+def pieces(size: int, *, processes: int, accumulate: int) -> list[list[Piece]]:
+    """Share a step of `size` rows: pieces[p][a] is what process p computes in its pass a.
 
-    Every row is real in exactly one piece. All pieces of a step have the same length, at least two (normalisation over
-    a batch of one is undefined); rows repeated to get there are marked as not real.
+    Every place is real in exactly one piece. All pieces of a step have the same length, at least two (normalisation
+    over a batch of one is undefined); places repeated to get there are marked as not real.
     """
-    parts = np.array_split(np.arange(len(step_S)), processes * accumulate)
+    parts = np.array_split(np.arange(size), processes * accumulate)
     length = max(MIN_PIECE, len(parts[0]))
-    made = [_fill(step_S, part, length) for part in parts]
+    made = [_fill(size, part, length) for part in parts]
     return [made[p * accumulate : (p + 1) * accumulate] for p in range(processes)]
 
 
-def _fill(step_S: Rows, part: Rows, length: int) -> Piece:
+def _fill(size: int, part: Rows, length: int) -> Piece:
     # Fillers come from the other end of the step, so that a short piece is not the same row over and over.
-    filler = np.resize(np.arange(len(step_S))[::-1], length - len(part))
-    chosen = np.concatenate([part, filler]).astype(np.int64)
-    return Piece(step_S[chosen], np.arange(length) < len(part))
+    filler = np.resize(np.arange(size)[::-1], length - len(part))
+    return Piece(np.concatenate([part, filler]).astype(np.int64), np.arange(length) < len(part))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from maskcls.data.augment import Draws, augment, draw
+from maskcls.data.augment import HOP, Draws, Keys, augment, draw
 from maskcls.data.images import Pixels, decode, read_bytes
 from maskcls.data.transforms import ViewSpec, build_pixel_changes, change_pixels, eval_view
 from maskcls.errors import MaskclsError, ResourceError
@@ -32,10 +32,13 @@ PREFETCH = 4
 
 
 class Key(NamedTuple):
-    """What a worker is asked for: a row, and the epoch its augmentation belongs to (-1: no augmentation)."""
+    """What a worker is asked for: a row, the epoch its augmentation belongs to (-1: no augmentation), and how often the
+    row has come up in that epoch before.
+    """
 
     row: int
     epoch: int = -1
+    turn: int = 0
 
 
 class Photos(Dataset[object]):
@@ -79,18 +82,21 @@ class Photos(Dataset[object]):
 
         A worker's exception would reach the main process as the text of a traceback.
         """
-        rows, epochs = np.array(keys, dtype=np.int64).reshape(-1, 2).T
+        rows, epochs, turns = np.array(keys, dtype=np.int64).reshape(-1, 3).T
         try:
             batch = self._eval_views(rows)
         except MaskclsError as error:
             return error
         if self.bare or (epochs < 0).all():
             return batch
-        return [self._augmented(images, index, rows, epochs) for index, images in enumerate(batch)]
+        return [self._augmented(images, index, rows, epochs, turns) for index, images in enumerate(batch)]
 
-    def draws(self, index: int, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Draws:
-        """Return what the images of these rows undergo in these epochs, by the spec of this index."""
-        return draw(self.specs[index], seed=self.seed, epoch_B=epochs, key_B=self.keys[rows])
+    def draws(self, index: int, rows: NDArray[np.int64], epochs: NDArray[np.int64], turns: NDArray[np.int64]) -> Draws:
+        """Return what the images of these rows undergo in these turns of these epochs, by the spec of this index."""
+        return draw(self.specs[index], seed=self.seed, epoch_B=epochs, key_B=self._turned(rows, turns))
+
+    def _turned(self, rows: NDArray[np.int64], turns: NDArray[np.int64]) -> Keys:
+        return self.keys[rows] + turns.astype(np.uint64) * HOP
 
     def _eval_views(self, rows: NDArray[np.int64]) -> list[Pixels]:
         if self.cached:
@@ -104,13 +110,21 @@ class Photos(Dataset[object]):
         scales = {size: decode(data, path, at_least=size) for size in {spec.decode_size for spec in self.specs}}
         return [eval_view(scales[spec.decode_size], spec) for spec in self.specs]
 
-    def _augmented(self, images: Pixels, index: int, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Pixels:
+    def _augmented(
+        self,
+        images: Pixels,
+        index: int,
+        rows: NDArray[np.int64],
+        epochs: NDArray[np.int64],
+        turns: NDArray[np.int64],
+    ) -> Pixels:
         spec, changes = self.specs[index], self.changes[index]
         # In a loader process torch, and so this, has one thread.
-        images = augment(images, self.draws(index, rows, epochs), spec.fill, threads=torch.get_num_threads())
+        images = augment(images, self.draws(index, rows, epochs, turns), spec.fill, threads=torch.get_num_threads())
         if changes:
+            keys = self._turned(rows, turns)
             for i in np.flatnonzero(epochs >= 0):
-                images[i] = change_pixels(images[i], changes, (self.seed, int(epochs[i]), int(self.keys[rows[i]])))
+                images[i] = change_pixels(images[i], changes, (self.seed, int(epochs[i]), int(keys[i])))
         return images
 
 

@@ -113,6 +113,12 @@ def labels(frame: pd.DataFrame, space: LabelSpace) -> dict[str, Ints]:
     return {name: frame[name].to_numpy(dtype=np.int64, na_value=UNKNOWN) for name in space.names}
 
 
+def values(frame: pd.DataFrame, space: LabelSpace) -> dict[str, Ints]:
+    """Return the whole numbers int64 (N,) of each task with bins, -1 for unknown."""
+    columns_by_name = {task.name: frame[value_column(task)] for task in space.tasks if task.bins}
+    return {name: column.to_numpy(dtype=np.int64, na_value=UNKNOWN) for name, column in columns_by_name.items()}
+
+
 def to_csv(frame: pd.DataFrame) -> bytes:
     """Write the table as it stands; equal tables give equal bytes."""
     text: str = frame.to_csv(index=False, lineterminator="\n")

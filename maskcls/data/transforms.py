@@ -1,7 +1,7 @@
 """The view of an image that enters the network, from one spec that is stored with the weights.
 
 The only importer of albumentations, which does the rarer changes of pixels; `augment` does the common ones. Train and
-eval views begin with the same centre crop and resize, so a network sees at prediction what it saw in training.
+eval views begin with the same crop and resize, so a network sees at prediction what it saw in training.
 H height, W width.
 """
 
@@ -30,14 +30,25 @@ OVERSIZE = 1.5  # a photo is decoded at this multiple of what the crop is resize
 class ViewSpec:
     """What becomes of an image before it enters the network.
 
-    crop        centre crop before anything else: the shares (height, width) that are kept, in (0, 1].
+    crop        crop before anything else: the shares (height, width) that are kept, in (0, 1].
     size        (height, width) in pixels the network sees.
     hflip       probability of a left-right flip.
     geometry    probability of one shift (share of the side), scale (share) and rotation (degrees), drawn together.
-    colour      probability of one change of brightness and contrast (shares).
+    colour      probability of one change of brightness, contrast, saturation (shares) and hue (share of the colour
+                circle), drawn together.
     cutout      probability of one box, `cutout_size` of each side, filled with the mean colour.
     gray, clahe, sharpen, blur   probabilities of: no colour, local contrast, sharper edges, softer edges.
     mean, std   per channel, RGB in [0, 1]; applied on the device, not here.
+
+    What came later has a default that changes nothing, so that specs saved before it can still be read:
+
+    crop_centre shares (height, width) at which the crop's centre lies, where that keeps it inside the photo.
+    zoom        probability of a random crop that keeps `zoom_share` to all of each side.
+    erasing     probability of 1 to `erasing_boxes` boxes that hide `erasing_area` (least and most share) of the image
+                together, filled with the mean colour or noise. Zhong et al. 2017, arXiv:1708.04896.
+    grid_dropout     probability of a regular grid of squares in the mean colour; `grid_unit` is their distance as a
+                share of the shorter side, `grid_ratio` their side as a share of it. Chen et al. 2020, arXiv:2001.04086.
+    randaugment      operations an image undergoes, each at `randaugment_magnitude` of 10.
     """
 
     crop: tuple[float, float]
@@ -58,6 +69,25 @@ class ViewSpec:
     blur: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    crop_centre: tuple[float, float] = (0.5, 0.5)
+    saturation: float = 0.0
+    hue: float = 0.0
+    zoom: float = 0.0
+    zoom_share: float = 1.0
+    erasing: float = 0.0
+    erasing_boxes: int = 1
+    erasing_area: tuple[float, float] = (0.02, 0.2)
+    erasing_fill: str = "mean"
+    grid_dropout: float = 0.0
+    grid_unit: float = 0.25
+    grid_ratio: float = 0.5
+    randaugment: int = 0
+    randaugment_magnitude: float = 5.0
+
+    @property
+    def host_alone(self) -> bool:
+        """Whether the train view has steps that the device cannot do."""
+        return any((self.gray, self.clahe, self.sharpen, self.blur, self.randaugment))
 
     @property
     def fill(self) -> tuple[int, int, int]:
@@ -77,14 +107,14 @@ class ViewSpec:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ViewSpec:
-        """Rebuild the spec from `to_json` data that went through JSON."""
+        """Rebuild the spec from `to_json` data that went through JSON, of this version or an earlier one."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         return ViewSpec(**fields)
 
 
 def eval_view(image_HWC: Image, spec: ViewSpec) -> Image:
     """Crop and resize (H, W, 3) uint8 to `spec.size`; the same for every call."""
-    image_HWC = _centre_crop(image_HWC, *spec.crop)
+    image_HWC = _crop(image_HWC, spec.crop, spec.crop_centre)
     height, width = spec.size
     if image_HWC.shape[:2] == (height, width):
         return np.ascontiguousarray(image_HWC)
@@ -123,9 +153,16 @@ def change_pixels(image_HWC: Image, changes: A.Compose, seed: tuple[int, ...]) -
     return np.ascontiguousarray(changes(image=image_HWC)["image"])
 
 
-def _centre_crop(image_HWC: Image, height_share: float, width_share: float) -> Image:
-    """Keep the middle, at least one pixel; an odd remainder goes to the bottom and the right."""
-    full_height, full_width = image_HWC.shape[:2]
-    height, width = max(1, round(full_height * height_share)), max(1, round(full_width * width_share))
-    top, left = (full_height - height) // 2, (full_width - width) // 2
-    return image_HWC[top : top + height, left : left + width]
+def _crop(image_HWC: Image, crop: tuple[float, float], centre: tuple[float, float]) -> Image:
+    """Keep a window of these shares about the centre, at least one pixel, shifted to lie inside the image.
+
+    About the middle, an odd remainder goes to the bottom and the right.
+    """
+    rows, columns = map(_window, image_HWC.shape[:2], crop, centre)
+    return image_HWC[rows, columns]
+
+
+def _window(full: int, share: float, centre: float) -> slice:
+    kept = max(1, round(full * share))
+    first = min(max(0, math.floor(centre * full - kept / 2)), full - kept)
+    return slice(first, first + kept)

@@ -19,10 +19,11 @@ from maskcls.data.transforms import ViewSpec
 from maskcls.engine.infer import Speaker
 from maskcls.errors import WeightsError
 from maskcls.labels import LabelSpace
-from maskcls.nn.network import Network, build_network, head_classes
+from maskcls.nn.heads import Head, plain_heads
+from maskcls.nn.network import Network, build_network
 from maskcls.rundir import commit, commit_json, read_json, sha256
 
-SCHEMA = 1
+SCHEMA = 2
 TENSORS = "weights.safetensors"
 META = "meta.json"
 
@@ -32,26 +33,30 @@ class Blueprint:
     """All that is needed, beside the tensors, to rebuild a network and feed it."""
 
     backbone: str
-    heads: str
+    heads: tuple[Head, ...]
     drop: float
     space: LabelSpace
     spec: ViewSpec
 
     def build(self) -> Network:
         """Build the network with fresh weights."""
-        classes = head_classes(self.heads, self.space)
-        return build_network(self.backbone, classes, size=self.spec.size, drop=self.drop)
+        return build_network(self.backbone, {h.name: h for h in self.heads}, size=self.spec.size, drop=self.drop)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        plain = {"backbone": self.backbone, "heads": self.heads, "drop": self.drop}
+        plain = {"backbone": self.backbone, "heads": [head.to_json() for head in self.heads], "drop": self.drop}
         return plain | {"labels": self.space.to_json(), "transforms": self.spec.to_json()}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Blueprint:
         """Rebuild from `to_json` data."""
         space, spec = LabelSpace.from_json(data["labels"]), ViewSpec.from_json(data["transforms"])
-        return Blueprint(data["backbone"], data["heads"], data["drop"], space, spec)
+        heads = data["heads"]
+        if isinstance(heads, str):  # schema 1
+            found = tuple(plain_heads(heads, space).values())
+        else:
+            found = tuple(Head.from_json(head) for head in heads)
+        return Blueprint(data["backbone"], found, data["drop"], space, spec)
 
 
 def save_weights(

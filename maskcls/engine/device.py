@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from maskcls.data.transforms import ViewSpec, build_pixel_changes
+from maskcls.data.transforms import ViewSpec
 from maskcls.engine.execution import Execution
 from maskcls.errors import ConfigError, ResourceError
 from maskcls.machine import cores
@@ -88,4 +88,4 @@ def augments_on_device(device: DeviceConfig, spec: ViewSpec, on: torch.device) -
     """Tell whether the training images are augmented on the device: as asked, or on a GPU where all steps can be."""
     if device.augment != "auto":
         return device.augment == "device"
-    return on.type == "cuda" and build_pixel_changes(spec) is None
+    return on.type == "cuda" and not spec.host_alone

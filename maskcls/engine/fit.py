@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,31 +15,21 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
-from numpy.typing import NDArray
 from torch import Tensor
 
-from maskcls.data.batches import Piece, Rows, epoch_order, pieces, steps
-from maskcls.data.dataset import Key, Photos, batches, loader
+from maskcls.data.dataset import Key, batches, loader
+from maskcls.engine.course import Course, FoldRows
 from maskcls.engine.device import worker_count
 from maskcls.engine.infer import Prob, Reader, Speaker, infer, open_reader
-from maskcls.engine.session import Session
-from maskcls.engine.step import HeadTarget, Meter, Tick, head_targets, train_step
+from maskcls.engine.objective import HeadTarget, head_targets
+from maskcls.engine.session import Session, set_frozen
+from maskcls.engine.step import Meter, Tick, train_step
 from maskcls.errors import DivergedError, ResultError
 from maskcls.labels import Ints, LabelSpace
-from maskcls.nn.optim import lr_at, set_lr
+from maskcls.nn.optim import set_lr
+from maskcls.nn.schedule import Schedule, lr_at, plateau_scale
 from maskcls.results.metrics import Scores, score
 from maskcls.schema import Config
-
-
-@dataclass(frozen=True)
-class FoldRows:
-    """The rows of one fold: photos, what they train on, what judges it, and every row's labels and weight."""
-
-    photos: Photos
-    train: Rows
-    valid: Rows
-    labels: dict[str, Ints]
-    weight: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -75,16 +65,26 @@ def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) 
     Raises DivergedError naming the step when the loss or the gradient is not finite.
     """
     workers = worker_count(cfg.device, session.accelerator, cached=bool(rows.photos.cached))
-    plan = _Plan(rows.train, cfg, session)
-    heads = head_targets(rows.labels, rows.weight, session)
-    stream = batches(_train_loader(rows, plan, session, workers))
+    course = Course(rows, cfg)
+    share = _share(session)
+    heads = head_targets(
+        session.network.specs,
+        rows.labels,
+        rows.values,
+        rows.weight,
+        rows.train,
+        cfg,
+        session.accelerator.device,
+    )
+    keys = _Restarting(lambda: course.keys(session.epoch, **share))
+    stream = batches(loader(rows.photos, keys, workers=workers, pin=session.accelerator.device.type == "cuda"))
     reader = validation_reader(rows, cfg, session.accelerator, keep=True)
     while not session.finished(cfg.train.epochs, cfg.train.patience):
         # Dropout draws from torch's generator; seeding it by epoch makes an epoch's start its own resume point.
         torch.manual_seed(stream_seed(*key, session.epoch, session.accelerator.process_index))
         started = time.monotonic()
-        train = yield from _train_epoch(session, rows, heads, cfg, plan, stream)
-        images_per_second = len(rows.train) / (time.monotonic() - started)
+        train = yield from _train_epoch(session, course, heads, share, stream)
+        images_per_second = course.epoch_images / (time.monotonic() - started)
         lr = session.optimizer.param_groups[0]["lr"]
         val, _ = validate(session, rows, reader)
         # Where nothing can be scored (NaN) no epoch is better than another, and the latest counts as the best.
@@ -144,73 +144,72 @@ def flat_scores(scores: Scores, prob: Prob, truth: Mapping[str, Ints], space: La
     return {"macro_f1": float(np.mean(scored)) if scored else math.nan, "loss": math.nan} | tasks
 
 
-class _Plan:
-    """Steps and learning rates of the whole training, from sizes alone."""
-
-    def __init__(self, train: Rows, cfg: Config, session: Session) -> None:
-        self.train, self.seed, self.batch_size = train, cfg.seed, cfg.train.batch_size
-        self.processes, self.process = session.accelerator.num_processes, session.accelerator.process_index
-        self.accumulate = session.plan.accumulate
-        self.steps_per_epoch = -(-len(train) // cfg.train.batch_size)
-        self.first_epoch, self.epochs = session.epoch, cfg.train.epochs
-        self.warmup_steps = round(cfg.optim.warmup_epochs * self.steps_per_epoch)
-
-    def epoch_steps(self, epoch: int) -> list[Rows]:
-        return steps(epoch_order(self.train, seed=self.seed, epoch=epoch), self.batch_size)
-
-    def pieces(self, step_S: Rows) -> list[Piece]:
-        return pieces(step_S, processes=self.processes, accumulate=self.accumulate)[self.process]
-
-    def keys(self) -> Iterator[list[Key]]:
-        """Yield what this process loads, over all epochs in one stream, so that no epoch starts with idle workers."""
-        for epoch in range(self.first_epoch, self.epochs):
-            for step_S in self.epoch_steps(epoch):
-                for piece in self.pieces(step_S):
-                    yield [Key(int(row), epoch) for row in piece.rows]
-
-
-def _train_loader(rows: FoldRows, plan: _Plan, session: Session, workers: int) -> Any:
-    return loader(rows.photos, _Restarting(plan), workers=workers, pin=session.accelerator.device.type == "cuda")
+def _share(session: Session) -> dict[str, int]:
+    """Return how a step is cut, and which part of it is this process's."""
+    accelerator = session.accelerator
+    return {
+        "processes": accelerator.num_processes,
+        "accumulate": session.plan.accumulate,
+        "process": accelerator.process_index,
+    }
 
 
 class _Restarting:
-    """The key stream as an object torch's loader can iterate."""
+    """A function that gives an iterator, as an object torch's loader can iterate."""
 
-    def __init__(self, plan: _Plan) -> None:
-        self.plan = plan
+    def __init__(self, begin: Callable[[], Iterator[list[Key]]]) -> None:
+        self.begin = begin
 
     def __iter__(self) -> Iterator[list[Key]]:
-        return self.plan.keys()
+        return self.begin()
 
 
 def _train_epoch(
     session: Session,
-    rows: FoldRows,
+    course: Course,
     heads: dict[str, HeadTarget],
-    cfg: Config,
-    plan: _Plan,
+    share: dict[str, int],
     stream: Iterator[list[Tensor]],
 ) -> Generator[Tick, None, dict[str, float]]:
-    session.model.train()
-    meter = Meter(list(heads), session, len(rows.train))
-    total_steps = plan.epochs * plan.steps_per_epoch
-    for step_S in plan.epoch_steps(session.epoch):
-        lr = lr_at(
-            session.step,
-            peak=cfg.optim.lr,
-            end_share=cfg.optim.end_share,
-            warmup_steps=plan.warmup_steps,
-            total_steps=total_steps,
-        )
-        set_lr(session.optimizer, lr)
-        terms, norm = train_step(session, rows.photos, heads, cfg, step_S, plan.pieces(step_S), stream)
+    cfg = course.cfg
+    set_frozen(session, session.epoch < cfg.optim.freeze_epochs)
+    schedule = build_schedule(cfg, course.steps_per_epoch)
+    scores = [line["val/macro_f1"] for line in session.history]
+    peak = cfg.optim.lr * _plateau(scores, cfg)
+    meter = Meter(list(heads), session, course.epoch_images)
+    for step in course.steps(session.epoch):
+        set_lr(session.optimizer, lr_at(session.step, schedule, peak))
+        terms, norm = train_step(session, course.rows.photos, heads, cfg, step, course.pieces(step, **share), stream)
         session.step += 1
-        if session.ema is not None:
-            session.ema.update(session.network, step=session.step)
-        meter.add(terms, norm, len(step_S))
+        if session.average is not None:
+            session.average.update(session.network, step=session.step)
+        meter.add(terms, norm, len(step.rows))
         if tick := meter.tick():
             yield tick
     return meter.means()
+
+
+def build_schedule(cfg: Config, steps_per_epoch: int) -> Schedule:
+    """Return the learning rate's way over all steps of a training."""
+    how = cfg.schedule
+    return Schedule(
+        how.kind,
+        total_steps=cfg.train.epochs * steps_per_epoch,
+        warmup_steps=round(how.warmup_epochs * steps_per_epoch),
+        end_share=how.end_share,
+        start_share=how.start_share,
+        every_steps=max(1, round(how.every_epochs * steps_per_epoch)),
+        gamma=how.gamma,
+        cycles=how.cycles,
+        decay_share=how.decay_share,
+    )
+
+
+def _plateau(scores: Sequence[float | None], cfg: Config) -> float:
+    if cfg.schedule.kind != "plateau":
+        return 1.0
+    known = [math.nan if score is None else score for score in scores]
+    return plateau_scale(known, patience=cfg.schedule.patience, gamma=cfg.schedule.gamma)
 
 
 def stream_seed(*key: int) -> int:

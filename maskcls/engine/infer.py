@@ -6,11 +6,12 @@ n rows asked for, J joint classes of a network's label space, B batch, V views.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
 from maskcls.data.batches import Rows
@@ -25,15 +28,19 @@ from maskcls.data.dataset import Key, Photos, batches, loader
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.device import normalise, place
 from maskcls.engine.execution import Execution
+from maskcls.engine.precision import MEMORY_SHARE, available_bytes
 from maskcls.engine.tta import VIEWS
 from maskcls.errors import ResultError
 from maskcls.labels import LabelSpace
 from maskcls.nn.fold import Pairs, find_pairs, fold_pairs
-from maskcls.nn.network import JOINT, Network
+from maskcls.nn.heads import JOINT, Head, probabilities
+from maskcls.nn.network import Network
 
 Prob = NDArray[np.float32]
 Places = NDArray[np.int64]
 Logits = list[dict[str, Tensor]]  # of each speaker: {head: (V * B, C)}
+
+HELD = 3  # what a pass holds, by its widest operation: shortcuts wait beside it, and the library has room of its own
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def infer(
     """
     ready = [_ready(speaker, accelerator, execution) for speaker in speakers]
     found: list[tuple[Places, list[Prob]]] = []
-    with _lanes(accelerator.device) as (submit, depth):
+    with _lanes(accelerator.device, _lane_count(ready, reader, execution)) as (submit, depth):
         waiting: deque[tuple[Places, Callable[[], Logits]]] = deque()
         for places, images in zip(reader.places, batches(reader.source), strict=True):
             work = partial(_speak, ready, _full(images, places), reader, execution)
@@ -123,20 +130,70 @@ def _ready(speaker: Speaker, accelerator: Accelerator, execution: Execution) -> 
 _pairs: dict[str, Pairs] = {}  # by structure: all folds and epochs of a network share the search
 
 
+def _lane_count(ready: Sequence[Speaker], reader: Reader, execution: Execution) -> int:
+    """Return how many batches a CPU computes side by side: one a core, as far as there is memory for them.
+
+    Batches are not cut instead: their length would then follow from the number of cores, and the last bits from it.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or not reader.places or next(ready[0].network.parameters()).device.type != "cpu":
+        return 1
+    passed = sum(3 * 4 * spec.size[0] * spec.size[1] for spec in reader.photos.specs)
+    widest = max(image_bytes(speaker.network, speaker.spec.size, execution) for speaker in ready)
+    lane = len(reader.places[0]) * len(VIEWS[reader.views]) * (2 * passed + HELD * widest)
+    return max(1, min(threads, int(available_bytes() * MEMORY_SHARE / lane)))
+
+
+def image_bytes(network: Network, size: tuple[int, int], execution: Execution) -> float:
+    """Return the bytes that one image more adds to what the widest operation of a pass reads and writes.
+
+    Taken from passes of two and of four images, in which the weights are the same.
+    """
+    key = f"{size} {execution} {network.trunk}"
+    if key not in _widths:
+        few, more = (_Bytes(), _Bytes())
+        for count, noted in ((2, few), (4, more)):
+            images = torch.zeros(count, 3, *size).to(memory_format=execution.layout)
+            with execution.autocast(images.device), noted:
+                network(images)
+        _widths[key] = max((after - before) / 2 for before, after in zip(few.noted, more.noted, strict=True))
+    return _widths[key]
+
+
+_widths: dict[str, float] = {}  # by structure, as with _pairs
+
+
+class _Bytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Note of every operation the bytes it reads and writes."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.noted: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
+        storages = [tensor.untyped_storage() for tensor in tensors]
+        self.noted.append(sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values()))
+        return result
+
+
 @contextmanager
-def _lanes(device: torch.device) -> Iterator[tuple[Callable[[Callable[[], Logits]], Callable[[], Logits]], int]]:
+def _lanes(
+    device: torch.device, count: int
+) -> Iterator[tuple[Callable[[Callable[[], Logits]], Callable[[], Logits]], int]]:
     """Give a function that starts a batch and returns what waits for its logits, and how many may be under way.
 
-    A CPU computes whole batches side by side, one a core: an operation shared by cores makes each wait for the others.
-    A device works through its own queue, and only fetching an answer waits for it.
+    A CPU computes `count` whole batches side by side, each on one thread: an operation shared by cores makes each wait
+    for the others. A device works through its own queue, and only fetching an answer waits for it.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu":
         yield _at_once, 1
         return
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            yield (lambda work: pool.submit(work).result), threads
+            yield (lambda work: pool.submit(work).result), count
         finally:
             # The number is each thread's own, but also what threads made later begin with.
             torch.set_num_threads(threads)
@@ -186,16 +243,19 @@ def _collected(
     real = places >= 0
     probs = []
     for speaker, logits in zip(ready, wait(), strict=True):
-        joint = joint_probabilities(logits, speaker.space)
+        joint = joint_probabilities(logits, speaker.network.specs, speaker.space)
         probs.append(joint.reshape(-1, len(places), joint.shape[1]).mean(axis=0, dtype=np.float64)[real])
     on_images(int(real.sum()))
     return places[real], [prob.astype(np.float32) for prob in probs]
 
 
-def joint_probabilities(logits: dict[str, Tensor], space: LabelSpace) -> Prob:
-    """Return joint probabilities (B, J): the softmax of the joint head, or the product of the tasks' softmaxes."""
-    prob = {name: torch.softmax(value.float(), dim=1).cpu().numpy() for name, value in logits.items()}
-    return prob[JOINT] if JOINT in prob else space.compose(prob)
+def joint_probabilities(logits: Mapping[str, Tensor], specs: Mapping[str, Head], space: LabelSpace) -> Prob:
+    """Return joint probabilities (B, J): the joint head's, or the product of the tasks', each given those it needs."""
+    prob = {name: probabilities(specs[name], value).cpu().numpy() for name, value in logits.items()}
+    if JOINT in prob:
+        return prob[JOINT][:, 0]
+    given = {name: head.given for name, head in specs.items() if head.given}
+    return space.compose({name: value if name in given else value[:, 0] for name, value in prob.items()}, given)
 
 
 def _gathered(

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from maskcls.engine.device import place
 from maskcls.engine.execution import Plan
 from maskcls.labels import LabelSpace
+from maskcls.nn.average import Average, build_ema, build_swa
 from maskcls.nn.network import Network
-from maskcls.nn.optim import Average, build_ema, build_optimizer
-from maskcls.schema import Config
+from maskcls.nn.optim import build_optimizer
+from maskcls.schema import AverageConfig, Config
 
 PROGRESS = ("step", "epoch", "best_epoch", "best_score", "history")  # of a session, saved as JSON
+COUNTERS = ("step", "lookahead_step")  # what an optimizer may count in a group rather than for each parameter
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Session:
     network: Network
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    ema: Average | None
+    average: Average | None
     space: LabelSpace
     accelerator: Accelerator
     plan: Plan
@@ -37,11 +39,15 @@ class Session:
     best_epoch: int = -1
     best_score: float = -math.inf
     history: list[dict[str, Any]] = field(default_factory=list)
+    trunk_parameters: list[nn.Parameter] = field(init=False)  # those that are trained at some time
+
+    def __post_init__(self) -> None:
+        self.trunk_parameters = [p for p in self.network.trunk.parameters() if p.requires_grad]
 
     @property
     def judged(self) -> Network:
         """The network that is validated and saved: the average of the weights if there is one."""
-        return self.network if self.ema is None else self.ema.module
+        return self.network if self.average is None else self.average.module
 
     def finished(self, epochs: int, patience: int | None) -> bool:
         """Tell whether training is over: all epochs done, or no better score for `patience` epochs."""
@@ -49,41 +55,73 @@ class Session:
         return self.epoch >= epochs or (patience is not None and self.epoch > 0 and stale >= patience)
 
 
-def open_session(network: Network, cfg: Config, space: LabelSpace, accelerator: Accelerator, plan: Plan) -> Session:
+def open_session(
+    network: Network, cfg: Config, space: LabelSpace, accelerator: Accelerator, plan: Plan, *, total_steps: int
+) -> Session:
     """Put a fresh network on the device and give it its own optimizer and average."""
     place(network, accelerator.device, plan.train)
-    ema = None if cfg.ema.decay is None else build_ema(network, decay=cfg.ema.decay, power=cfg.ema.power)
+    average = _build_average(network, cfg.average, total_steps)
     optim = cfg.optim
     optimizer = build_optimizer(
         network,
+        name=optim.name,
         lr=optim.lr,
         weight_decay=optim.weight_decay,
         betas=optim.betas,
+        momentum=optim.momentum,
         head_lr_scale=optim.head_lr_scale,
+        layer_decay=optim.layer_decay,
+        freeze=optim.freeze_layers,
     )
-    model = torch.compile(network) if plan.train.compile else network
-    model = accelerator.prepare_model(model)
-    return Session(network, model, accelerator.prepare_optimizer(optimizer), ema, space, accelerator, plan)
+    optimizer = accelerator.prepare_optimizer(optimizer)
+    model = _prepared(network, accelerator, plan)
+    return Session(network, model, optimizer, average, space, accelerator, plan)
+
+
+def _build_average(network: Network, how: AverageConfig, total_steps: int) -> Average | None:
+    match how.kind:
+        case "ema":
+            return build_ema(network, decay=how.decay, power=how.power)
+        case "swa":
+            return build_swa(network, start_step=max(1, round(how.start * total_steps)))
+    return None
+
+
+def _prepared(network: Network, accelerator: Accelerator, plan: Plan) -> nn.Module:
+    model: nn.Module = accelerator.prepare_model(torch.compile(network) if plan.train.compile else network)
+    return model
+
+
+def set_frozen(session: Session, frozen: bool) -> None:
+    """Put the network into training; frozen: all of it but the heads stands still and answers as in evaluation."""
+    learnt = session.trunk_parameters
+    if any(p.requires_grad == frozen for p in learnt):
+        for parameter in learnt:
+            parameter.requires_grad_(not frozen)
+        # The wrapper for several processes notes at the start which gradients to wait for.
+        session.model = _prepared(session.network, session.accelerator, session.plan)
+    session.model.train()
+    session.network.trunk.train(not frozen)
 
 
 def session_state(session: Session) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return all a session is, as tensors by name and JSON progress, for `checkpoint.save_state`."""
     tensors = {f"network/{k}": v for k, v in session.network.state_dict().items()}
-    if session.ema is not None:
-        tensors |= {f"ema/{k}": v for k, v in session.ema.module.state_dict().items()}
-    for index, moments in session.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
+    if session.average is not None:
+        tensors |= {f"average/{k}": v for k, v in session.average.module.state_dict().items()}
+    moments, numbers = _moments(session.optimizer)
+    tensors |= {f"optimizer/{key}": value for key, value in moments.items()}
     scaler = session.accelerator.scaler
     progress = {name: getattr(session, name) for name in PROGRESS}
-    return tensors, progress | {"scaler": scaler.state_dict() if scaler else None}
+    return tensors, progress | {"scaler": scaler.state_dict() if scaler else None, "optimizer": numbers}
 
 
 def restore_session(session: Session, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
     """Put a fresh session into the saved state; training then goes on bit for bit as if never interrupted."""
     session.network.load_state_dict(_part(tensors, "network/"))
-    if session.ema is not None:
-        session.ema.module.load_state_dict(_part(tensors, "ema/"))
-    _restore_moments(session.optimizer, _part(tensors, "optimizer/"))
+    if session.average is not None:
+        session.average.module.load_state_dict(_part(tensors, "average/"))
+    _restore_moments(session.optimizer, _part(tensors, "optimizer/"), progress["optimizer"])
     for name in PROGRESS:
         setattr(session, name, progress[name])
     if session.accelerator.scaler and progress["scaler"]:
@@ -94,13 +132,36 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def _restore_moments(optimizer: torch.optim.Optimizer, saved: Mapping[str, Tensor]) -> None:
+def _moments(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return an optimizer's tensors by `parameter/name`, and as JSON the plain numbers of parameters and groups."""
+    found = optimizer.state_dict()
+    values = {f"{index}/{name}": v for index, state in found["state"].items() for name, v in state.items()}
+    tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
+    numbers = {key: value for key, value in values.items() if key not in tensors}
+    counts = [{name: _plain(group[name]) for name in COUNTERS if name in group} for group in found["param_groups"]]
+    return tensors, {"state": numbers, "groups": counts}
+
+
+def _restore_moments(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]
+) -> None:
+    """Put a fresh optimizer of the same groups into the state that `_moments` returned."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in saved.items():
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **numbers["state"]}.items():
         index, name = key.split("/")
-        like = parameters[int(index)]
-        # A moment shares its parameter's memory format; another one would make other kernels run.
-        shaped = torch.empty_like(like).copy_(value) if value.shape == like.shape and value.ndim else value
-        state.setdefault(int(index), {})[name] = shaped
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        state.setdefault(int(index), {})[name] = _like(parameters[int(index)], value)
+    groups = optimizer.state_dict()["param_groups"]
+    counted = [{**group, **counts} for group, counts in zip(groups, numbers["groups"], strict=True)]
+    optimizer.load_state_dict({"state": state, "param_groups": counted})
+
+
+def _plain(count: Any) -> Any:
+    return count.item() if isinstance(count, Tensor) else count
+
+
+def _like(parameter: Tensor, value: Any) -> Any:
+    """A moment shares its parameter's memory format; another one would make other kernels run."""
+    if isinstance(value, Tensor) and value.ndim and value.shape == parameter.shape:
+        return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    return value

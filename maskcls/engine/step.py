@@ -13,18 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
 from maskcls.data.augment import augment_on_device, to_device
-from maskcls.data.batches import Piece, Rows
+from maskcls.data.batches import Piece
 from maskcls.data.dataset import Photos
+from maskcls.data.mixing import mix_images, mix_targets
+from maskcls.engine.course import Step
 from maskcls.engine.device import normalise
+from maskcls.engine.objective import HeadTarget, step_totals
 from maskcls.engine.session import Session
 from maskcls.errors import DivergedError
-from maskcls.labels import Ints
-from maskcls.nn.losses import one_hot, weighted_terms
-from maskcls.nn.network import JOINT
+from maskcls.nn.losses import soft_f1_loss
 from maskcls.schema import Config
 
 TICK_S = 0.5
@@ -42,36 +44,12 @@ class Tick:
     loss: float
 
 
-@dataclass(frozen=True)
-class HeadTarget:
-    """What one head learns: labels (N,) int64 and weights (N,) float32, 0 where the label is unknown.
-
-    They lie on the device, so that a step sends nothing but the numbers of its rows; `host` is the weights' copy here.
-    """
-
-    labels: Tensor
-    weight: Tensor
-    host: NDArray[np.float32]
-
-
-def head_targets(labels: Mapping[str, Ints], weight: NDArray[np.float32], session: Session) -> dict[str, HeadTarget]:
-    """Return what every head learns; a joint label is unknown when one of its tasks is."""
-    if list(session.network.heads) == [JOINT]:
-        labels = {JOINT: session.space.encode(labels)}
-    return {name: _target(labels[name], weight, session.accelerator.device) for name in session.network.heads}
-
-
-def _target(labels: Ints, weight: NDArray[np.float32], device: torch.device) -> HeadTarget:
-    host = (weight * (labels >= 0)).astype(np.float32)
-    return HeadTarget(torch.from_numpy(labels.astype(np.int64)).to(device), torch.from_numpy(host).to(device), host)
-
-
 def train_step(
     session: Session,
     photos: Photos,
     heads: dict[str, HeadTarget],
     cfg: Config,
-    step_S: Rows,
+    step: Step,
     mine: Sequence[Piece],
     stream: Iterator[list[Tensor]],
 ) -> tuple[Tensor, Tensor]:
@@ -80,18 +58,19 @@ def train_step(
     Nothing here waits for the device: what it computes is asked for later, in one piece, by the `Meter`.
     """
     accelerator, device, execution = session.accelerator, session.accelerator.device, session.plan.train
-    totals = torch.tensor([float(h.host[step_S].sum(dtype=np.float64)) for h in heads.values()]).to(device)
+    totals = to_device(step_totals(list(heads.values()), step), device)
     summed = torch.zeros(len(heads), device=device)
     session.optimizer.zero_grad()
     for index, piece in enumerate(mine):
-        images = _images(next(stream)[0], photos, piece, session)
+        part = step.take(piece.places)
+        images = _images(next(stream)[0], photos, part, session)
         last = index == len(mine) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(session.model):
             with execution.autocast(device):
                 logits = session.model(images)
-            terms = _terms(logits, heads, piece, totals)
+            terms = _terms(logits, heads, part, piece.real, totals, accelerator)
             # Distributed training averages the processes' gradients; the step's loss is their sum.
-            accelerator.backward(terms.sum() * accelerator.num_processes)
+            accelerator.backward(_balanced(terms, session, len(mine)) * accelerator.num_processes)
         summed += terms.detach()
     norm = _clip(session, cfg.optim.clip_norm or math.inf)
     session.optimizer.step()
@@ -110,21 +89,72 @@ def _clip(session: Session, limit: float) -> Tensor:
     return norm
 
 
-def _images(images_BHWC: Tensor, photos: Photos, piece: Piece, session: Session) -> Tensor:
+def _images(images_BHWC: Tensor, photos: Photos, part: Step, session: Session) -> Tensor:
+    """Return the images of a piece as the network sees them, from what was loaded for it, the partners last."""
     device, spec = session.accelerator.device, photos.specs[0]
     images = images_BHWC.to(device, non_blocking=True)
     if photos.bare:
-        epochs = np.full(len(piece.rows), session.epoch)
-        images = augment_on_device(images, photos.draws(0, piece.rows, epochs), spec.fill).permute(0, 2, 3, 1)
+        rows, turns = part.loaded
+        draws = photos.draws(0, rows, np.full(len(rows), session.epoch), turns)
+        images = augment_on_device(images, draws, spec.fill).permute(0, 2, 3, 1)
+    if part.mixes is not None:
+        images = mix_images(images[: len(part.rows)], images[len(part.rows) :], part.mixes)
     return normalise(images, mean=spec.mean, std=spec.std, execution=session.plan.train)
 
 
-def _terms(logits: Mapping[str, Tensor], heads: dict[str, HeadTarget], piece: Piece, totals: Tensor) -> Tensor:
+def _terms(
+    logits: Mapping[str, Tensor],
+    heads: dict[str, HeadTarget],
+    part: Step,
+    real: NDArray[np.bool_],
+    totals: Tensor,
+    accelerator: Accelerator,
+) -> Tensor:
+    """Return each head's share (heads,) of the loss of the step; summed over pieces and processes, they are its loss.
+
+    totals  what all rows of the step count in each term, over the heads one after the other.
+    """
     device = totals.device
-    rows, real = to_device(piece.rows, device), to_device(piece.real.astype(np.float32), device)
-    dense = {n: one_hot(h.labels[rows], logits[n].shape[1]) for n, h in heads.items()}
-    weight = {n: h.weight[rows] * real for n, h in heads.items()}
-    return weighted_terms({n: logits[n] for n in heads}, dense, weight, totals)
+    rows, counts = to_device(part.rows, device), to_device(real.astype(np.float32), device)
+    # A term without any row in the step has total 0 and sum 0; its share is 0, not 0 / 0.
+    scale = iter(torch.where(totals > 0, 1 / totals, 0.0))
+    shares = []
+    for name, head in heads.items():
+        target = head.rows[rows]
+        if part.mixes is not None:
+            partners = to_device(part.mixes.partner[part.mixes.mixed], device)
+            target = mix_targets(target, head.rows[partners], part.mixes)
+        target = target * counts[:, None]
+        samples = len(logits[name]) // len(rows)
+        target = target.repeat(samples, 1) / samples
+        parts = [factor * summed * next(scale) for factor, summed in head.per_row(logits[name], target)]
+        if head.f1:
+            parts.append(head.f1 * _f1_share(head.sums(logits[name], target), accelerator))
+        shares.append(head.weight * torch.stack(parts).sum())
+    return torch.stack(shares)
+
+
+def _f1_share(sums: Tensor, accelerator: Accelerator) -> Tensor:
+    """Return this process's share of the soft F1 loss of all processes' rows.
+
+    Its value is a part in P, its slope that of the whole by this process's rows, since slopes are summed.
+    """
+    others = accelerator.reduce(sums.detach(), reduction="sum") - sums.detach()
+    loss = soft_f1_loss(sums + others)
+    share: Tensor = loss - (1 - 1 / accelerator.num_processes) * loss.detach()
+    return share
+
+
+def _balanced(terms: Tensor, session: Session, parts: int) -> Tensor:
+    """Return the sum of the heads' losses; where variances are learned, of L / variance + log(variance) / 2 (Kendall,
+    Gal and Cipolla 2018, arXiv:1705.07115). parts: into how many this process cuts the step.
+    """
+    log_variance = session.network.log_variance
+    if log_variance is None:
+        return terms.sum()
+    shares = parts * session.accelerator.num_processes
+    total: Tensor = (torch.exp(-log_variance) * terms + log_variance / (2 * shares)).sum()
+    return total
 
 
 class Meter:
@@ -166,7 +196,7 @@ class Meter:
             # Both counted from 1, as progress shows epochs and log.jsonl counts finished steps.
             where=f"epoch {self.session.epoch + 1}, step {self.session.step - self.steps + index + 1}",
             got=f"{', '.join(wrong)} is NaN or infinite",
-            fix="lower optim.lr, lengthen optim.warmup_epochs, or use device.precision=fp32; "
+            fix="lower optim.lr, lengthen schedule.warmup_epochs, or use device.precision=fp32; "
             "the last saved epoch is unchanged",
         )
 

@@ -17,51 +17,62 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from maskcls.errors import ConfigError, ResourceError, WeightsError, nearest
-from maskcls.labels import LabelSpace
-
-JOINT = "joint"
+from maskcls.nn.heads import Head, build_head
 
 
 class Network(nn.Module):
-    """Images (B, 3, H, W), normalised, to logits {head: (B, classes)}.
+    """Images (B, 3, H, W), normalised, to logits {head: (B, outputs)}.
 
     trunk     maps images to features (B, features).
-    classes   classes of each head, by name: a task's name, or `joint`.
+    specs     what each head answers, by name; a number of classes stands for a softmax over them.
     drop      dropout in front of the heads.
+    samples   how many times the features are dropped out in training, each time anew (Inoue 2019, arXiv:1905.09788):
+              logits then have samples * B rows, all images once after the other.
+    balanced  learn a variance for each head, which weighs its loss (Kendall, Gal and Cipolla 2018, arXiv:1705.07115).
     """
 
-    def __init__(self, trunk: nn.Module, features: int, classes: Mapping[str, int], *, drop: float = 0.0) -> None:
+    def __init__(
+        self,
+        trunk: nn.Module,
+        features: int,
+        specs: Mapping[str, Head | int],
+        *,
+        drop: float = 0.0,
+        samples: int = 1,
+        balanced: bool = False,
+    ) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self.samples = trunk, samples
+        self.specs = {name: Head(name, spec) if isinstance(spec, int) else spec for name, spec in specs.items()}
         self.drop = nn.Dropout(drop)
         self.heads = nn.ModuleDict()
         # Not through the dict's own door, which refuses names of its methods: a task may be called `type` or `values`.
-        self.heads._modules.update({name: nn.Linear(features, count) for name, count in classes.items()})
-        # Zero heads make the first loss exactly log(classes), whatever the trunk says: a check on everything before it.
-        for parameter in self.heads.parameters():
-            nn.init.zeros_(parameter)
+        self.heads._modules.update({name: build_head(spec, features) for name, spec in self.specs.items()})
+        self.log_variance = nn.Parameter(torch.zeros(len(specs))) if balanced else None
 
     def forward(self, images_BCHW: Tensor) -> dict[str, Tensor]:
         """Return the logits of every head."""
-        features = self.drop(self.trunk(images_BCHW))
+        features = self.trunk(images_BCHW)
+        if self.training and self.samples > 1:
+            features = features.repeat(self.samples, 1)
+        features = self.drop(features)
         return {name: head(features) for name, head in self.heads.items()}
 
-
-def head_classes(heads: str, space: LabelSpace) -> dict[str, int]:
-    """Return the heads a network has: one over the joint classes, or one a task."""
-    if heads == JOINT:
-        return {JOINT: space.size}
-    return dict(zip(space.names, space.shape, strict=True))
+    def answering_state(self) -> dict[str, Tensor]:
+        """Return the state dict without what only training needs."""
+        return {name: value for name, value in self.state_dict().items() if name != "log_variance"}
 
 
 def build_network(
     backbone: str,
-    classes: Mapping[str, int],
+    specs: Mapping[str, Head | int],
     *,
     size: tuple[int, int],
     pretrained: bool = False,
     drop: float = 0.0,
     drop_path: float = 0.0,
+    samples: int = 1,
+    balanced: bool = False,
 ) -> Network:
     """Build a fresh network on any timm backbone by name; size is (height, width) in pixels.
 
@@ -87,7 +98,8 @@ def build_network(
         raise
     except Exception as error:
         raise _build_error(backbone, pretrained, error) from None
-    return Network(trunk, _feature_count(backbone, trunk, size), classes, drop=drop)
+    features = _feature_count(backbone, trunk, size)
+    return Network(trunk, features, specs, drop=drop, samples=samples, balanced=balanced)
 
 
 MEMORY_ERRORS = (MemoryError, torch.OutOfMemoryError)

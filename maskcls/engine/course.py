@@ -1,0 +1,135 @@
+"""The course of a fold's training: which rows every step sees, and what they are mixed with.
+
+A pure function of the configuration and the rows, so that training resumes anywhere, and every process agrees.
+N rows of the manifest, R training rows, S rows of a step, B of a piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskcls.data.batches import Piece, Rows, pieces, steps
+from maskcls.data.dataset import Key, Photos
+from maskcls.data.mixing import Mixes, Mixing, Pools, build_pools, draw_mixes
+from maskcls.data.sampling import Sampling, epoch_length, epoch_rows, turns
+from maskcls.labels import Ints
+from maskcls.schema import Config
+
+PARTNER = 1 << 32  # turn of a partner's image, which so looks another way than where it comes up itself
+
+
+@dataclass(frozen=True)
+class FoldRows:
+    """The rows of one fold: photos, what they train on, what judges it, and of every row the labels, values such as
+    years, its person as a number, and its weight."""
+
+    photos: Photos
+    train: Rows
+    valid: Rows
+    labels: dict[str, Ints]
+    values: dict[str, Ints]
+    people: Ints
+    weight: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Rows (S,) of an optimizer step, how often each came before in its epoch (S,), and what they are mixed with."""
+
+    rows: Rows
+    turns: Ints
+    mixes: Mixes | None
+
+    def take(self, places: Ints) -> Step:
+        """Return the step at these places alone."""
+        mixes = None if self.mixes is None else self.mixes.take(places)
+        return Step(self.rows[places], self.turns[places], mixes)
+
+    @property
+    def loaded(self) -> tuple[Rows, Ints]:
+        """Rows and turns of all images that are needed: those of the step, then the partners they are mixed with."""
+        if self.mixes is None:
+            return self.rows, self.turns
+        partners = self.mixes.partner[self.mixes.mixed]
+        return np.append(self.rows, partners), np.append(self.turns, np.full(len(partners), PARTNER))
+
+
+class Course:
+    """All steps of a training."""
+
+    def __init__(self, rows: FoldRows, cfg: Config) -> None:
+        self.rows, self.cfg = rows, cfg
+        self.sampling = build_sampling(cfg)
+        joint = cfg.space.encode(rows.labels)
+        self.group = _group(rows, joint, cfg)[rows.train]
+        self.unit = (rows.people * (cfg.space.size + 1) + joint + 1)[rows.train]
+        self.mixing = build_mixing(cfg)
+        self.pools = _pools(rows, joint, cfg) if self.mixing else None
+        self.epoch_images = epoch_length(rows.train, self.group, self.unit, self.sampling)
+        self.steps_per_epoch = -(-self.epoch_images // cfg.train.batch_size)
+
+    def steps(self, epoch: int) -> list[Step]:
+        """Return the steps of an epoch."""
+        order = epoch_rows(self.rows.train, self.group, self.unit, self.sampling, seed=self.cfg.seed, epoch=epoch)
+        whole = Step(order, turns(order), self._mixes(order, epoch))
+        return [whole.take(places) for places in steps(np.arange(len(order)), self.cfg.train.batch_size)]
+
+    def pieces(self, step: Step, *, processes: int, accumulate: int, process: int) -> list[Piece]:
+        """Return the pieces of a step that one process computes."""
+        return pieces(len(step.rows), processes=processes, accumulate=accumulate)[process]
+
+    def keys(self, first: int, *, processes: int, accumulate: int, process: int) -> Iterator[list[Key]]:
+        """Yield what this process loads from an epoch on, in one stream, so that no epoch starts with idle workers."""
+        for epoch in range(first, self.cfg.train.epochs):
+            for step in self.steps(epoch):
+                for piece in self.pieces(step, processes=processes, accumulate=accumulate, process=process):
+                    rows, turn = step.take(piece.places).loaded
+                    yield [Key(*key) for key in zip(rows.tolist(), [epoch] * len(rows), turn.tolist(), strict=True)]
+
+    def _mixes(self, order: Rows, epoch: int) -> Mixes | None:
+        if self.mixing is None or self.pools is None:
+            return None
+        return draw_mixes(
+            self.mixing,
+            self.pools,
+            order,
+            seed=self.cfg.seed,
+            epoch_B=np.full(len(order), epoch),
+            key_B=self.rows.photos.keys[order],
+            turn_B=turns(order),
+            size=self.cfg.transforms.size,
+        )
+
+
+def build_sampling(cfg: Config) -> Sampling:
+    """Return how an epoch draws its rows."""
+    how = cfg.sampler
+    return Sampling(how.draw, how.power, how.one_per_person, how.epoch_fraction)
+
+
+def build_mixing(cfg: Config) -> Mixing | None:
+    """Return how images are mixed; None where they are not."""
+    how = cfg.mix
+    return None if how.kind == "none" else Mixing(how.kind, how.prob, how.alpha, how.ratio, how.partner)
+
+
+def _group(rows: FoldRows, joint: Ints, cfg: Config) -> Ints:
+    """Return the group (N,) whose frequency is balanced."""
+    match cfg.sampler.by:
+        case "joint":
+            return joint
+        case "person":
+            return rows.people
+    return rows.labels[cfg.sampler.by]
+
+
+def _pools(rows: FoldRows, joint: Ints, cfg: Config) -> Pools:
+    allowed = np.ones(len(rows.train), dtype=np.bool_)
+    for name, classes in cfg.mix.partner_classes.items():
+        wanted = [cfg.space.task(name).classes.index(one) for one in classes]
+        allowed &= np.isin(rows.labels[name][rows.train], wanted)
+    return build_pools(rows.train, joint[rows.train], partner=cfg.mix.partner, allowed_R=allowed)

@@ -1,0 +1,139 @@
+"""Averages of weights: a moving or an equal one over the steps of a training, and one of finished networks."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskcls.nn.network import Network
+
+Slot = tuple[dict[str, Any], str]  # where a module keeps a tensor, and under which name
+
+
+class Average:
+    """An average of a network: parameters and floating-point buffers averaged, such as a norm's statistics.
+
+    Buffers of whole numbers are copied, those outside the state dict stay as they are, and a tensor that several
+    modules share is taken in once.
+
+    weight   the share in [0, 1] that the weights after `step` >= 1 finished steps get; with 0 nothing is taken in.
+    module   the average: a network of its own, in eval mode and without gradients.
+    """
+
+    def __init__(self, network: Network, *, weight: Callable[[int], float]) -> None:
+        self.weight = weight
+        self.module = copy.deepcopy(network).eval().requires_grad_(False)
+        self._source = network
+        # Found once: to walk the modules at every step takes longer than to average them.
+        self._groups: dict[tuple[torch.device, torch.dtype], list[tuple[Slot, Slot]]] = {}
+        for mine, theirs in zip(_slots(self.module), _slots(network), strict=True):
+            tensor: Tensor = mine[0][mine[1]]
+            self._groups.setdefault((tensor.device, tensor.dtype), []).append((mine, theirs))
+
+    @torch.no_grad()
+    def update(self, network: Network, *, step: int) -> None:
+        """Take in the weights of `network`, the one this is the average of, after `step` >= 1 finished steps."""
+        assert network is self._source, "an average follows one network"
+        weight = self.weight(step)
+        if weight == 0:
+            return
+        for (_, dtype), pairs in self._groups.items():
+            mine = [slots[name] for (slots, name), _ in pairs]
+            theirs = [slots[name] for _, (slots, name) in pairs]
+            if dtype.is_floating_point:
+                torch._foreach_lerp_(mine, theirs, weight)
+            else:
+                torch._foreach_copy_(mine, theirs)
+
+
+def build_ema(network: Network, *, decay: float, power: float) -> Average:
+    """Build an exponential moving average of the weights whose decay warms up with the step.
+
+    After n updates the decay in force is 1 - n ** -power, at most `decay`: early averages forget the random start
+    quickly, where a fixed decay would still hold 0.9998 ** 800 = 85 % of it after 800 steps. Pass the number of
+    finished steps to every `update`, since the average counts nothing itself. The network stands on its device already.
+    """
+    return Average(network, weight=partial(ema_weight, decay=decay, power=power))
+
+
+def build_swa(network: Network, *, start_step: int, every_steps: int = 1) -> Average:
+    """Build an equal average of the weights after start_step >= 1 finished steps, start_step + every_steps, and so on.
+
+    Reference: Izmailov et al. 2018, arXiv:1803.05407. With every_steps the steps of an epoch, and start_step a multiple
+    of it, the ends of the epochs are averaged. Before the start the average is the network itself. As for `build_ema`,
+    the step given to `update` is all it counts by. A norm's statistics are averaged like weights, not gathered anew.
+    """
+    return Average(network, weight=partial(swa_weight, start_step=start_step, every_steps=every_steps))
+
+
+def ema_weight(step: int, *, decay: float, power: float) -> float:
+    """Return the share of the weights after `step` finished steps in their exponential moving average.
+
+    >>> [round(ema_weight(step, decay=0.6, power=0.75), 3) for step in (1, 2, 9)]
+    [1.0, 0.595, 0.4]
+    """
+    return 1 - min(decay, 1 - math.pow(step, -power))
+
+
+def swa_weight(step: int, *, start_step: int, every_steps: int) -> float:
+    """Return the share of the weights after `step` finished steps in the equal average.
+
+    >>> [round(swa_weight(step, start_step=2, every_steps=2), 3) for step in range(1, 9)]
+    [1.0, 1.0, 0.0, 0.5, 0.0, 0.333, 0.0, 0.25]
+    """
+    if step <= start_step:
+        return 1.0
+    taken, between = divmod(step - start_step, every_steps)
+    return 0.0 if between else 1 / (taken + 1)
+
+
+def soup(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Average the state dicts of networks of one make, each counting the same.
+
+    Reference: Wortsman et al. 2022, arXiv:2203.05482. Floating-point tensors are summed in float64 and come back in
+    the first one's type, on its device; others, such as a norm's count of batches, are the last one's. All are new.
+
+    Raises ValueError when there is no state, or names or shapes differ.
+
+    >>> soup([{"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([2.0, 4.0])}])["w"].tolist()
+    [1.5, 3.0]
+    """
+    if not states:
+        raise ValueError("a soup needs at least one state")
+    first = states[0]
+    for number, state in enumerate(states[1:], 2):
+        if strange := sorted(first.keys() ^ state.keys()):
+            raise ValueError(f"state {number} and the first do not have the same tensors: {', '.join(strange[:5])}")
+        if shapes := [name for name in first if first[name].shape != state[name].shape]:
+            raise ValueError(f"state {number} and the first do not have the same shapes: {', '.join(shapes[:5])}")
+    return {name: _mean([state[name] for state in states]) for name in first}
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    first = tensors[0]
+    if not first.is_floating_point():
+        return tensors[-1].clone()
+    total = torch.zeros_like(first, dtype=torch.float64)
+    for tensor in tensors:
+        total += tensor.to(first.device)
+    return (total / len(tensors)).to(first.dtype)
+
+
+def _slots(network: nn.Module) -> list[Slot]:
+    """Return where every parameter, and every buffer of the state dict, is kept; a shared one under its first place.
+
+    The place, not the tensor, since moving a network to another memory format puts new buffers there.
+    """
+    found: dict[int, Slot] = {}
+    for module in network.modules():
+        for slots in (module._parameters, module._buffers):
+            for name, tensor in slots.items():
+                if tensor is not None and name not in module._non_persistent_buffers_set:
+                    found.setdefault(id(tensor), (slots, name))
+    return list(found.values())

@@ -1,0 +1,148 @@
+"""How a head's outputs become probabilities of its task's classes.
+
+B batch, O outputs of a head, G groups, K classes it is trained on, C classes of its task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskcls.labels import LabelSpace
+
+JOINT = "joint"
+READINGS = ("softmax", "sigmoid", "ordinal", "normal")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a head answers, and how.
+
+    name     a task's name, or `joint`.
+    classes  classes of that task, or of all tasks together.
+    reading  softmax; sigmoid: one a class, shared out to a sum of 1; ordinal: one output a boundary, the logit of lying
+             above it; normal: the mean and log variance of a normal distribution over the values, in units of `scale`
+             around `centre`.
+    bins     the task's boundaries; edges: those it is trained on, which may be finer.
+    given    a task on whose class the answer depends, and the number of its classes: a group of outputs for each.
+    """
+
+    name: str
+    classes: int
+    reading: str = "softmax"
+    bins: tuple[int, ...] = ()
+    edges: tuple[int, ...] = ()
+    given: str | None = None
+    groups: int = 1
+
+    @property
+    def trained_classes(self) -> int:
+        """Classes a target row of one group has."""
+        return len(self.edges) + 1 if self.edges else self.classes
+
+    @property
+    def width(self) -> int:
+        """Outputs of one group."""
+        return {"ordinal": self.trained_classes - 1, "normal": 2}.get(self.reading, self.trained_classes)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the head."""
+        return self.groups * self.width
+
+    @property
+    def centre(self) -> float:
+        """The value that is 0 to a normal reading."""
+        return sum(self.bins) / len(self.bins)
+
+    @property
+    def scale(self) -> float:
+        """The distance that is 1 to a normal reading."""
+        return max(1.0, (self.bins[-1] - self.bins[0]) / 2) if len(self.bins) > 1 else 10.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Head:
+        """Rebuild the head from `to_json` data that went through JSON."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return Head(**fields)
+
+
+def plain_heads(heads: str, space: LabelSpace) -> dict[str, Head]:
+    """Return softmax heads by name: one over the joint classes, or one a task."""
+    if heads == JOINT:
+        return {JOINT: Head(JOINT, space.size)}
+    return {task.name: Head(task.name, len(task.classes), bins=task.bins, edges=task.bins) for task in space.tasks}
+
+
+class Ordinal(nn.Module):
+    """One direction in the features and a threshold a boundary, for each group (Cao, Mirjalili and Raschka 2020,
+    arXiv:1901.07884): features (B, F) to logits (B, G * (K - 1)) of lying above each boundary.
+    """
+
+    def __init__(self, features: int, groups: int, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(groups, features))
+        # All classes equally likely at first: above boundary k lie (K - 1 - k) of K.
+        above = torch.arange(classes - 1, 0, -1) / classes
+        self.bias = nn.Parameter(torch.logit(above).repeat(groups, 1))
+
+    def forward(self, features_BF: Tensor) -> Tensor:
+        """Return the logits."""
+        logits: Tensor = nn.functional.linear(features_BF, self.weight)[:, :, None] + self.bias
+        return logits.flatten(1)
+
+
+def build_head(head: Head, features: int) -> nn.Module:
+    """Build the layer of a head, which says nothing yet: its first answer is the same for every image.
+
+    The first loss is then log(classes), whatever the trunk says: a check on everything before it.
+    """
+    if head.reading == "ordinal":
+        return Ordinal(features, head.groups, head.trained_classes)
+    layer = nn.Linear(features, head.outputs)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def probabilities(head: Head, logits_BO: Tensor) -> Tensor:
+    """Return the probabilities of the task's classes (B, G, C), float32 or wider; the last axis sums to 1."""
+    logits = logits_BO.float().view(len(logits_BO), head.groups, head.width)
+    match head.reading:
+        case "softmax":
+            prob = torch.softmax(logits, dim=2)
+        case "sigmoid":
+            # From logarithms, so that a row of hopeless classes still has a largest one.
+            prob = torch.softmax(nn.functional.logsigmoid(logits), dim=2)
+        case "ordinal":
+            prob = _between(torch.sigmoid(logits))
+        case _:
+            return _between(_above(head, logits))
+    if head.edges == head.bins:
+        return prob
+    # Sums of neighbouring classes: a boundary of the task is one of the finer ones.
+    band = torch.searchsorted(torch.tensor(head.bins), torch.tensor((-(2**31), *head.edges)), right=True)
+    return torch.zeros(*prob.shape[:2], head.classes, device=prob.device).index_add_(2, band.to(prob.device), prob)
+
+
+def _above(head: Head, outputs_BG2: Tensor) -> Tensor:
+    """Return the normal distribution's mass above each boundary (B, G, C - 1)."""
+    bins = (torch.tensor(head.bins, dtype=torch.float32, device=outputs_BG2.device) - head.centre) / head.scale
+    mean, deviation = outputs_BG2[..., :1], torch.exp(0.5 * outputs_BG2[..., 1:].clamp(-20, 20))
+    above: Tensor = torch.special.ndtr((mean - bins) / deviation)
+    return above
+
+
+def _between(above_BGK: Tensor) -> Tensor:
+    """Return the mass between boundaries (B, G, K + 1) from that above each; thresholds out of order leave none."""
+    ones, zeros = torch.ones_like(above_BGK[..., :1]), torch.zeros_like(above_BGK[..., :1])
+    mass: Tensor = (torch.cat([ones, above_BGK], dim=2) - torch.cat([above_BGK, zeros], dim=2)).clamp(min=0)
+    return torch.div(mass, mass.sum(dim=2, keepdim=True))

@@ -1,0 +1,100 @@
+"""What a head learns, as one row of numbers an image; see `losses` for how a row is read.
+
+N rows of the manifest, C classes of a task, G groups and K trained classes of a head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskcls.labels import Floats, Ints, LabelSpace, Task
+from maskcls.nn.heads import JOINT, Head
+
+HALF = 0.5  # who is 29 years old has lived 29.5 on average
+
+
+def target_rows(
+    head: Head,
+    labels: Mapping[str, Ints],
+    values: Mapping[str, Ints],
+    weight_N: Floats,
+    space: LabelSpace,
+    *,
+    train_bins: Sequence[int] | None = None,
+    spread: float | None = None,
+) -> Floats:
+    """Return the rows (N, G * K) a head learns from, (N, G * 3) for a normal reading; each holds its row's weight.
+
+    labels      {task: (N,)} class indices, -1 unknown; values: {task: (N,)} whole numbers such as years, -1 unknown.
+    train_bins  other boundaries for the classes of the task with bins, in training alone.
+    spread      standard deviation of a normal distribution that stands for a value, so that one near a boundary
+                belongs to both classes; None: it belongs to one.
+    """
+    if head.name == JOINT:
+        rows = np.ones((len(weight_N), 1), dtype=np.float32)
+        for task in space.tasks:
+            part = _task_rows(task, labels, values, train_bins or task.bins, spread)
+            rows = (rows[:, :, None] * part[:, None, :]).reshape(len(rows), -1)
+    elif head.reading == "normal":
+        value_N = np.where(labels[head.name] >= 0, values[head.name], -1)
+        rows = moment_rows(value_N, centre=head.centre, scale=head.scale)
+    else:
+        edges = head.edges if head.edges != head.bins else train_bins or head.bins
+        rows = _task_rows(space.task(head.name), labels, values, edges, spread)
+    if head.given is not None:
+        rows = (class_rows(labels[head.given], head.groups)[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
+    return (rows * weight_N[:, None]).astype(np.float32)
+
+
+def class_rows(label_N: Ints, classes: int) -> Floats:
+    """Return one-hot rows (N, C) float32; a negative label gives zeros.
+
+    >>> class_rows(np.array([1, -1]), 2).tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
+    """
+    return np.equal(label_N[:, None], np.arange(classes)).astype(np.float32)
+
+
+def value_rows(value_N: Ints, edges: Sequence[int], *, spread: float | None = None) -> Floats:
+    """Return the rows (N, len(edges) + 1) of whole numbers between ascending boundaries; zeros where negative.
+
+    >>> value_rows(np.array([29, 30]), [30, 60]).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    >>> value_rows(np.array([29]), [30], spread=1.0).round(3).tolist()  # half a year below: Phi(0.5)
+    [[0.6909999847412109, 0.3089999854564667]]
+    """
+    known = value_N >= 0
+    if spread is None:
+        return class_rows(np.where(known, np.searchsorted(edges, value_N, side="right"), -1), len(edges) + 1)
+    distance = (np.asarray(edges)[None, :] - (value_N[:, None] + HALF)) / spread
+    below = np.vectorize(_phi, otypes=[np.float64])(distance)
+    zeros, ones = np.zeros((len(value_N), 1)), np.ones((len(value_N), 1))
+    return (np.diff(np.hstack([zeros, below, ones]), axis=1) * known[:, None]).astype(np.float32)
+
+
+def moment_rows(value_N: Ints, *, centre: float, scale: float) -> Floats:
+    """Return (1, z, z ** 2) (N, 3) of z = (value + 1/2 - centre) / scale; zeros where the value is negative."""
+    z = (value_N + HALF - centre) / scale
+    return (np.stack([np.ones_like(z), z, z**2], axis=1) * (value_N >= 0)[:, None]).astype(np.float32)
+
+
+def _task_rows(
+    task: Task, labels: Mapping[str, Ints], values: Mapping[str, Ints], edges: Sequence[int], spread: float | None
+) -> Floats:
+    label_N = labels[task.name]
+    if not task.bins:
+        return class_rows(label_N, len(task.classes))
+    value_N = np.where(label_N >= 0, values[task.name], -1)
+    rows = value_rows(value_N, edges, spread=spread)
+    # A row whose number is not known, only its class, teaches that class where there are no finer ones.
+    if len(edges) == len(task.bins):
+        rows[value_N < 0] = class_rows(label_N[value_N < 0], len(task.classes))
+    return rows
+
+
+def _phi(x: NDArray[np.float64]) -> float:
+    return 0.5 * math.erfc(-float(x) / math.sqrt(2))
