@@ -7,8 +7,9 @@ stand in a temporary folder that is removed at the end (a million need as many i
 system's cache when the readers come, as after any first look.
 
 Each stage runs in a process of its own. Its time is that of the work named, without imports and without making the
-input; its peak is the most memory that the process ever held, imports and input included. The exponent is that of the
-time between a size and the next: 1.0 is linear, 2.0 would be quadratic; below 1 a fixed cost is still being paid off.
+input; its peak is the most memory that the process ever held, imports and input included, but not the files it maps.
+The exponent is that of the time between a size and the next: 1.0 is linear, 2.0 would be quadratic; below 1 a fixed
+cost is still being paid off.
 """
 
 from __future__ import annotations
@@ -166,6 +167,32 @@ def bootstrap(root: Path, photos: int) -> Work:
     return work
 
 
+def training(root: Path, photos: int) -> Work:
+    """Draw, mix and augment an epoch of rows from a mapped pack of 32 x 24 pixels a photo; the network is left out."""
+    import numpy as np
+
+    from maskcls import config
+    from maskcls.commands.experiment import view_spec
+    from maskcls.data.dataset import Photos
+    from maskcls.engine.course import Course, FoldRows
+    from maskcls.labels import CONTEST
+
+    words = ["transforms.size=[32, 24]", "mix.kind=cutmix", "sampler.draw=weighted", "train.batch_size=256"]
+    cfg, _ = config.load(None, [*words, "train.epochs=1"])
+    pack = np.memmap(root / "pack.u8", dtype=np.uint8, mode="w+", shape=(photos, 32, 24, 3))
+    view = Photos(root, [], ids_of(photos), [view_spec(cfg)], seed=0, cached=[pack])
+    true_N, _ = labels_of(photos)
+    people_N, nobody = np.arange(photos) // len(STATES), np.zeros(0, dtype=np.int64)
+    weight_N = np.ones(photos, dtype=np.float32)
+    rows = FoldRows(view, np.arange(photos), nobody, CONTEST.decode(true_N), {}, people_N, weight_N)
+
+    def work() -> None:
+        for keys in Course(rows, cfg).keys(0, processes=1, accumulate=1, process=0):
+            view.__getitems__(keys)
+
+    return work
+
+
 def labels_of(photos: int) -> tuple[Any, Any]:
     """Return joint truth and a prediction that is right on about three rows in four, int64 (N,) each."""
     import numpy as np
@@ -187,6 +214,7 @@ STAGES: dict[str, Callable[[Path, int], Work]] = {
         submission_write,
         evaluate,
         bootstrap,
+        training,
     )
 }
 
@@ -194,11 +222,12 @@ STAGES: dict[str, Callable[[Path, int], Work]] = {
 
 
 def peak_mib() -> float:
-    """Return the most memory this process has held. getrusage would count what the parent held before the start."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("the kernel does not tell VmHWM")
+    """Return the most memory this process has held, without the mapped files it has in memory at the end: the system
+    takes those pages back when it needs them. getrusage would count what the parent held before the start.
+    """
+    lines = [line.split() for line in Path("/proc/self/status").read_text().splitlines()]
+    kib = {line[0]: int(line[1]) for line in lines if line[0] in ("VmHWM:", "RssFile:")}
+    return (kib["VmHWM:"] - kib["RssFile:"]) / 1024
 
 
 def run_stage(name: str, root: Path, photos: int) -> dict[str, float]:

@@ -318,6 +318,31 @@ def bench_step(
     work(cfg, json=json)
 
 
+@bench_app.command("lr")
+def bench_lr(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
+    low: Annotated[float, typer.Option(help="the rate of the first step")] = 1e-6,
+    high: Annotated[float, typer.Option(help="the rate of the last step")] = 1.0,
+    steps: Annotated[int, typer.Option(help="steps to train")] = 100,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Train a few steps at rising learning rates, and say where the loss falls fastest.
+
+    \b
+    maskcls bench lr faces --config multi
+    maskcls bench lr faces --config multi optim.name=sgd --high 10
+    """
+    from maskcls import config as configuration
+    from maskcls.commands.lr_range import lr_range
+    from maskcls.commands.progress import Reporter
+
+    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    with Reporter() as report:
+        lr_range(data, cfg, low=low, high=high, steps=steps, json=json, report=report)
+
+
 @cache_app.command("list")
 def cache_list(json: Annotated[bool, typer.Option("--json", help="print one JSON array")] = False) -> None:
     """List the packs of decoded photos: size, photos, view, last use, and where the photos stood.

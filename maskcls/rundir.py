@@ -23,6 +23,7 @@ from typing import Any
 
 from maskcls.errors import BusyError, ResourceError, ResultError
 
+REFIT = -1  # stands for a fold's number where a network is trained on all rows
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
@@ -51,6 +52,11 @@ class FoldDir:
     def last(self) -> Path:
         """Folder of the last weights and their meta.json."""
         return self.path / "last"
+
+    @property
+    def soup(self) -> Path:
+        """Folder of the epochs that are averaged in the end; gone when the fold is finished."""
+        return self.path / "soup"
 
     @property
     def state(self) -> Path:
@@ -120,12 +126,14 @@ class RunDir:
         return self.path / ".lock"
 
     def fold(self, k: int, member: str = "") -> FoldDir:
-        """Return the folder of fold k; `member` is the task when the run has one network a task."""
-        return FoldDir((self.path / "members" / member if member else self.path) / f"fold{k}")
+        """Return the folder of fold k, or REFIT; `member` is the task when the run has one network a task."""
+        return FoldDir(
+            (self.path / "members" / member if member else self.path) / ("refit" if k == REFIT else f"fold{k}")
+        )
 
-    def test(self, data: str, views: str) -> Path:
-        """Predictions for another data set."""
-        return self.path / "test" / f"{data}-{views}.npz"
+    def test(self, data: str, views: str, networks: str) -> Path:
+        """Predictions for another data set; those of other networks than the folds' say so in their name."""
+        return self.path / "test" / f"{data}-{views}{'' if networks == 'folds' else f'-{networks}'}.npz"
 
 
 def sha256(data: bytes) -> str:

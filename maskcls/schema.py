@@ -31,6 +31,7 @@ Pixels = Annotated[int, Field(ge=8, le=4096)]
 TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Auto = Literal["auto"]
 Bins = Annotated[tuple[Count, ...], Field(min_length=1)]
+Stage = tuple[Count, Kept]
 View = Literal["none", "hflip", "zoom", "hflip_zoom", "shifts"]
 
 
@@ -301,32 +302,39 @@ class ScheduleConfig(Section):
 
 class AverageConfig(Section):
     """The average of the weights that is judged and saved. ema: moving, its decay warms up with the step as
-    1 - step ** -power, at most `decay`; swa: equal over all steps after the share `start` of the training."""
+    1 - step ** -power, at most `decay`; swa: equal over all steps after the share `start` of the training. soup: in the
+    end the judged networks of so many of the best epochs are averaged, and kept where that scores higher."""
 
     kind: Literal["ema", "swa", "none"] = "ema"
     decay: Inside = 0.998
     power: Kept = 0.75
     start: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    soup: Annotated[int, Field(ge=1, le=100)] = 1
 
 
 class TrainConfig(Section):
     """The loop. batch_size: images per optimizer step over all processes; accumulate: pieces each process computes
     its share in, auto = as few as fit into memory (they change memory and the last bits; with BatchNorm also what is
-    learnt, as each piece is normalised by its own statistics); patience: epochs without a
-    better score before stopping; fold_jobs: folds trained side by side, auto = where that is faster."""
+    learnt, as each piece is normalised by its own statistics); patience: epochs without a better score before stopping;
+    stages: of smaller images at first, each as [epochs, share of both sides]; refit: one more network on all rows, for
+    the median of the folds' best epochs; fold_jobs: folds trained side by side, auto = where that is faster."""
 
     epochs: Count = 6
     batch_size: Count = 64
     accumulate: Auto | Count = "auto"
     patience: Count | None = None
+    stages: tuple[Stage, ...] = ()
+    refit: bool = False
     fold_jobs: Auto | Annotated[int, Field(ge=1, le=64)] = "auto"
 
 
 class PredictConfig(Section):
     """Inference, for validation, OOF and test alike. views: the test-time augmentation by name; batch_size: images
-    of one forward pass, all views of a photo counted."""
+    of one forward pass, all views of a photo counted; networks: who predicts new photos, the folds', the refit one, or
+    all of them."""
 
     views: View = "hflip"
+    networks: Literal["folds", "refit", "all"] = "folds"
     batch_size: Count = 128
 
 
@@ -384,6 +392,10 @@ class Config(Section):
             yield f"tasks with at most {MAX_JOINT} joint classes, not {self.space.size}"
         if self.model.pretrained and self.model.weights is not None:
             yield "only one of model.pretrained and model.weights"
+        if sum(epochs for epochs, _ in self.train.stages) > self.train.epochs:
+            yield f"train.stages of at most train.epochs ({self.train.epochs}) epochs together"
+        if self.predict.networks != "folds" and not self.train.refit:
+            yield f"train.refit=true with predict.networks={self.predict.networks}"
         if self.schedule.warmup_epochs > self.train.epochs:
             yield f"schedule.warmup_epochs ({self.schedule.warmup_epochs}) within train.epochs ({self.train.epochs})"
         if self.optim.freeze_epochs >= self.train.epochs:

@@ -20,7 +20,7 @@ def test_scale(tmp_path: Path) -> None:
     printed, data = done.stdout, json.loads((tmp_path / "out.json").read_text())
 
     assert (data["photos"], data["people"]) == ([700, 1400], [100, 200])
-    assert len(data["stages"]) == 9
+    assert len(data["stages"]) == 10
     for name, results in data["stages"].items():
         assert f"| {name} |" in printed
         assert [len(result["seconds"]) for result in results] == [1, 1]

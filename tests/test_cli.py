@@ -27,6 +27,7 @@ SURFACE = {
     "data look": {"data", "overrides", "config", "output", "photos", "draws", "force"},
     "data crop": {"data", "out", "detector", "any_detector", "like", "fixed", "margin", "aspect"},
     "bench data": {"data", "overrides", "config", "json"},
+    "bench lr": {"data", "overrides", "config", "low", "high", "steps", "json"},
     "bench step": {"overrides", "config", "json"},
     "data cache list": {"json"},
     "data cache prune": {"days", "dry_run"},
@@ -48,7 +49,7 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert commands() == SURFACE
-    assert len(SURFACE) == 13
+    assert len(SURFACE) == 14
 
 
 @pytest.mark.parametrize("verb", [[], *[name.split() for name in SURFACE]], ids=lambda v: " ".join(v) or "maskcls")

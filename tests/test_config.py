@@ -52,9 +52,9 @@ FIELDS = {
         *("kind", "warmup_epochs", "end_share", "start_share", "every_epochs", "gamma", "cycles", "decay_share"),
         "patience",
     ),
-    "average": ("kind", "decay", "power", "start"),
-    "train": ("epochs", "batch_size", "accumulate", "patience", "fold_jobs"),
-    "predict": ("views", "batch_size"),
+    "average": ("kind", "decay", "power", "start", "soup"),
+    "train": ("epochs", "batch_size", "accumulate", "patience", "stages", "refit", "fold_jobs"),
+    "predict": ("views", "networks", "batch_size"),
     "device": ("type", "precision", "memory_format", "compile", "threads", "augment", "workers"),
 }
 KEYS = frozenset(
@@ -102,6 +102,8 @@ COMPANIONS = {
     "train.accumulate": ["train.batch_size=1000000"],
     "model.drop_samples": ["model.drop=0.1"],
     "age.fine_bins": ["age.head=ordinal"],
+    "predict.networks": ["train.refit=true"],
+    "train.stages": ["train.epochs=1000000"],
     "optim.freeze_epochs": ["train.epochs=1000000"],
 }
 
@@ -215,12 +217,19 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "schedule.patience": (["0", "1000000"], ["-1", "1000001", "1.0", "null"]),
     "average.kind": (["ema", "swa", "none"], ["EMA", "off", "null"]),
     "average.start": BELOW_ONE,
+    "average.soup": (["1", "100"], ["0", "101", "2.0", "true", "null"]),
     "average.decay": INSIDE,
     "average.power": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
     "train.epochs": COUNT,
     "train.batch_size": COUNT,
     "train.accumulate": ([*COUNT[0], "auto"], [*COUNT[1], "Auto"]),
     "train.patience": COUNT_OR_NULL,
+    "train.refit": FLAG,
+    "train.stages": (
+        ["[]", "[[1, 1e-9], [999999, 1]]", "[[1000000, 0.5]]"],
+        ["[[0, 0.5]]", "[[1, 0]]", "[[1, 1.000001]]", "[[1000001, 0.5]]", "[[1]]", "0.5", "[[1.0, 0.5]]", "null"],
+    ),
+    "predict.networks": (["folds", "refit", "all"], ["fold", "null", "[folds]"]),
     "train.fold_jobs": (["1", "64", "auto"], ["0", "65", "1.0", "true", "all", "null"]),
     "predict.views": (["none", "hflip", "zoom", "hflip_zoom", "shifts"], ["hflp", "null", "[hflip]", "1"]),
     "predict.batch_size": COUNT,
@@ -270,7 +279,7 @@ def yaml_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_the_options_are_the_written_ones() -> None:
-    assert len(KEYS) == 106
+    assert len(KEYS) == 110
     assert set(flatten(Config().model_dump(mode="json"))) == KEYS
     assert set(TaskConfig.model_fields) == {"name", "classes", "bins"}
 
@@ -278,7 +287,7 @@ def test_the_options_are_the_written_ones() -> None:
 def test_every_option_has_a_row_in_the_table_of_bounds() -> None:
     assert set(BOUNDS) == KEYS
     assert all(good and bad for good, bad in BOUNDS.values())
-    assert (len(OK), len(BAD)) == (268, 579)
+    assert (len(OK), len(BAD)) == (278, 602)
 
 
 def bounds_of(node: dict[str, Any], root: dict[str, Any], key: str = "") -> Iterator[tuple[str, str, float]]:
@@ -304,7 +313,7 @@ def test_the_table_stands_on_every_bound_of_the_schema() -> None:
         # A bound that belongs to the range is accepted, one that does not is refused.
         assert f"{number:g}" in numbers_in(bad if kind.startswith("exclusive") else good), (key, kind, number)
         seen += 1
-    assert seen == 159
+    assert seen == 165
 
 
 def numbers_in(text: str) -> set[str]:
@@ -465,7 +474,7 @@ def test_a_file_with_no_settings_at_all_is_refused(yaml_file: Callable[[str], Pa
     [
         ("predict.views=hflp", "one of none, hflip, zoom, hflip_zoom, shifts", "did you mean 'hflip'?"),
         ("predict.views=HFLIP", "one of none, hflip, zoom, hflip_zoom, shifts", "did you mean 'hflip'?"),
-        ("predict.view=hflip", "one of batch_size, views", "did you mean 'views'?"),
+        ("predict.view=hflip", "one of batch_size, networks, views", "did you mean 'views'?"),
         ("optim.clip_norm=off", "a number or null", None),
         ("optim.momentum=1", "less than 1.0 or null", None),
         ("train.epochs=0", "at least 1", None),
@@ -562,6 +571,8 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     ),
     "weights": (["model.pretrained=true", "model.weights=a"], "only one of model.pretrained and model.weights"),
     "warmup": (["train.epochs=2", "schedule.warmup_epochs=2.5"], "warmup_epochs (2.5) within train.epochs (2)"),
+    "stages": (["train.epochs=2", "train.stages=[[2, 0.5], [1, 0.7]]"], "train.stages of at most train.epochs (2)"),
+    "nobody": (["predict.networks=all"], "train.refit=true with predict.networks=all"),
     "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
     "heads of losses": (["loss.agee=focal"], "loss with all, or names of heads (mask, gender, age), not agee"),
     "joint loss": (["loss.joint=focal"], "names of heads (mask, gender, age), not joint"),
@@ -610,7 +621,7 @@ def test_settings_that_contradict_each_other_are_named(name: str) -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 34
+    assert len(CONTRADICTIONS) == 36
     error = fault("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)
     assert "train.accumulate" in str(error.expected)
@@ -701,7 +712,7 @@ def test_settings_that_all_members_share_cannot_be_set_for_one(key: str) -> None
 
 
 def test_the_shared_settings_are_all_there() -> None:
-    assert len(FORBIDDEN) == 22
+    assert len(FORBIDDEN) == 23
     assert {"folds.k", "model.heads", "data.format", "data.fixes", "seed", "tasks", "separate"} <= set(FORBIDDEN)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from tiny import PLAIN, experiment
+from tiny import PLAIN, experiment, train
 from torch import Tensor
 
 from maskcls.commands.plans import fresh_network
@@ -180,6 +180,9 @@ OPTIONS = (
     ("mix.kind=halves",),
     ("mix.kind=halves", "mix.ratio=[0.2, 0.3]"),
     ("mix.kind=mixup",),
+    ("transforms.size=[64, 64]",),
+    ("transforms.size=[64, 64]", "train.stages=[[1, 0.5]]"),
+    ("transforms.size=[64, 64]", "train.stages=[[1, 0.75]]"),
 )
 
 
@@ -188,7 +191,7 @@ def test_no_option_is_ignored(drawn: Path) -> None:
     found = {(): trained(drawn)} | {option: trained(drawn, *option) for option in OPTIONS}
     assert all(np.isfinite(list(losses.values())).all() for _, losses in found.values())
     prints = {option: (len(weights), float(weights.double().abs().sum())) for option, (weights, _) in found.items()}
-    assert len(set(prints.values())) == len(OPTIONS) + 1 == 41, prints
+    assert len(set(prints.values())) == len(OPTIONS) + 1 == 44, prints
 
 
 MOVES = (
@@ -240,6 +243,31 @@ def test_the_rate_falls_where_the_score_stands_still(drawn: Path) -> None:
     results = [event for event in events if isinstance(event, EpochResult)]
     assert len({result.val["macro_f1"] for result in results}) == 1
     assert [result.lr for result in results] == pytest.approx([1e-30, 1e-30, 2.5e-31, 6.25e-32], rel=1e-6, abs=0)
+
+
+def test_images_grow_by_stages_in_training_alone(drawn: Path) -> None:
+    plan = experiment(
+        drawn, *STEADY, "train.stages=[[1, 0.5], [1, 0.75]]", "train.epochs=3", "transforms.size=[128, 96]"
+    )
+    member = plan.members[0]
+    network, _ = fresh_network(member, 0, 0)
+    session = open_session(network, member.cfg, member.space, Accelerator(cpu=True), Plan(), total_steps=9)
+    seen: list[tuple[int, ...]] = []
+    network.register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape[2:])))
+    for event in fit(session, plan.rows(member, 0), member.cfg, key=(0, 0, 0)):
+        assert event
+    assert [size for size in dict.fromkeys(seen) if size != (128, 96)] == [(64, 48), (96, 72)]
+    assert seen[-1] == (128, 96)
+
+
+def test_a_stage_a_backbone_cannot_take_is_refused_at_once(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(drawn, tmp_path / "run", "model.backbone=test_convnext", "train.stages=[[1, 0.5]]") == 3
+    message = capsys.readouterr().err
+    assert "in a pass over an image of 16 x 16" in message
+    assert "train.stages" in message
+    assert not (tmp_path / "run").exists()
 
 
 def test_frozen_epochs_train_the_heads_alone(drawn: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from maskcls import rundir
 from maskcls.errors import BusyError, ResourceError, ResultError
-from maskcls.rundir import FoldDir, RunDir, commit, commit_json, file_sha256, lock, read_json, sha256
+from maskcls.rundir import REFIT, FoldDir, RunDir, commit, commit_json, file_sha256, lock, read_json, sha256
 
 OLD, NEW = b"old " * 100, b"new " * 5000
 PROJECT_DIR = Path(__file__).resolve().parents[1]
@@ -403,7 +403,9 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "summary": "r/summary.json",
         "lock_file": "r/.lock",
     }
-    assert run.test("eval", "hflip") == Path("r/test/eval-hflip.npz")
+    assert run.test("eval", "hflip", "folds") == Path("r/test/eval-hflip.npz")
+    assert run.test("eval", "hflip", "all") == Path("r/test/eval-hflip-all.npz")
+    assert run.fold(REFIT, "age").log == Path("r/members/age/refit/log.jsonl")
 
 
 def test_every_file_of_a_fold_has_the_written_name() -> None:
@@ -414,6 +416,7 @@ def test_every_file_of_a_fold_has_the_written_name() -> None:
         "first_batch": "r/fold3/first_batch.png",
         "best": "r/fold3/best",
         "last": "r/fold3/last",
+        "soup": "r/fold3/soup",
         "state": "r/fold3/resume/state.safetensors",
         "oof": "r/fold3/oof.npz",
         "summary": "r/fold3/summary.json",

@@ -21,8 +21,10 @@ from maskcls.commands.train import check_experiment, refuse_existing, with_photo
 from maskcls.data import folds as folding
 from maskcls.engine.course import Course
 from maskcls.engine.device import Accelerator, augments_on_device, start
-from maskcls.engine.fit import EpochResult, fit
+from maskcls.engine.fit import EpochResult, build_schedule, fit
 from maskcls.engine.session import open_session
+from maskcls.insight.spark import sparkline
+from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
 
@@ -40,6 +42,9 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
     console.print(class_table(experiment.manifest, cfg.space))
     console.print()
     console.print(fold_table(experiment))
+    console.print()
+    for member in experiment.members:
+        console.print(_rates(experiment, member))
     accelerator = start(cfg.device)
     with Reporter(quiet=not main_process()) as report:
         check_experiment(experiment, report)
@@ -48,8 +53,8 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
         seconds, size = 0.0, 0
         for member in experiment.members:
             member_seconds, member_bytes = _probe(experiment, member, accelerator)
-            rounds = -(-len(wanted) // experiment.plans[member.name].fold_jobs)
-            seconds, size = seconds + member_seconds * rounds, size + member_bytes * len(wanted)
+            rounds = -(-len(wanted) // experiment.plans[member.name].fold_jobs) + cfg.train.refit
+            seconds, size = seconds + member_seconds * rounds, size + member_bytes * (len(wanted) + cfg.train.refit)
     console.print(
         f"\nforecast: {len(wanted)} folds x {len(experiment.members)} network(s), about {_duration(seconds)}, "
         f"{size * STATE_COPIES / 2**20:.0f} MiB on disk, {_memory_mib(accelerator):.0f} MiB of memory"
@@ -64,6 +69,18 @@ def _settings(cfg: Config, origins: Mapping[str, str]) -> Table:
         origin = origins.get(key, "default")
         table.add_row(key, json.dumps(value, ensure_ascii=False), origin, style="dim" if origin == "default" else "")
     return table
+
+
+def _rates(experiment: Experiment, member: Member) -> str:
+    """Draw the learning rate over all steps of a fold."""
+    cfg = member.cfg
+    steps_per_epoch = Course(experiment.rows(member, 0), cfg).steps_per_epoch
+    schedule = build_schedule(cfg, steps_per_epoch)
+    rates = [lr_at(step, schedule, cfg.optim.lr) for step in range(schedule.total_steps)]
+    name = f"learning rate of {member.name}" if member.name else "learning rate"
+    steps = f"{cfg.train.epochs} epochs of {steps_per_epoch} steps"
+    falls = f", times {cfg.schedule.gamma:g} where the score stands still" if cfg.schedule.kind == "plateau" else ""
+    return f"{name}  {sparkline(rates)}  {min(rates):.1e} to {max(rates):.1e}, {steps}{falls}"
 
 
 def fold_table(experiment: Experiment) -> Table:

@@ -28,7 +28,7 @@ from maskcls.engine.execution import Plan
 from maskcls.engine.objective import build_heads
 from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Ints, LabelSpace
-from maskcls.rundir import FoldDir, RunDir
+from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.schema import Config
 
 PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-headless", "pillow", "numpy", "pandas")
@@ -102,10 +102,14 @@ class Experiment:
         return self.run.fold(k, member.name)
 
     def rows(self, member: Member, k: int, *, bare: bool = False) -> FoldRows:
-        """Return the rows member trains on and is judged by on fold k; bare: the device augments the photos."""
+        """Return the rows member trains on and is judged by on fold k; under REFIT all train and none judges.
+
+        bare: the device augments the photos.
+        """
         specs, seed = [view_spec(member.cfg)], self.cfg.seed
         photos = open_photos(self.photo_root, self.manifest, specs, self.views, seed=seed, bare=bare)
-        train, valid = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
+        judging = (self.fold == k) & (k != REFIT)
+        train, valid = np.flatnonzero(~judging), np.flatnonzero(judging)
         if member.cfg.binned is not None and member.cfg.age.drop:
             train = train[~np.isin(self.values[member.cfg.binned.name][train], member.cfg.age.drop)]
         weight = self.manifest["weight"].to_numpy(np.float32)

@@ -18,10 +18,11 @@ from maskcls.data import manifest as tables
 from maskcls.data.dataset import Key, Photos
 from maskcls.data.source import image_root, read_labelled
 from maskcls.data.transforms import ViewSpec
+from maskcls.engine.course import Course, FoldRows
 from maskcls.errors import BusyError, MaskclsError, UsageError
 from maskcls.insight.sheet import contact_sheet
 from maskcls.labels import Ints, LabelSpace
-from maskcls.schema import Config
+from maskcls.schema import Config, MixConfig
 
 LINE = 26  # characters a tile of the sheet is wide
 # What switches each random step on, and the settings that say how strong it is, in the order they are applied.
@@ -55,19 +56,22 @@ def look(data: Path, cfg: Config, out: Path, *, photos: int = 8, draws: int = 6,
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     frame = read_labelled(data, cfg.data.format, cfg.space, fixes)
     rows = spread(_joint(frame, cfg.space), photos, seed=cfg.seed)
-    shown = frame.iloc[rows]
-    views: dict[ViewSpec, list[str]] = {}
+    views: dict[tuple[ViewSpec, str], list[tuple[str, Config]]] = {}
     for name, member in config.members(cfg).items():
-        views.setdefault(view_spec(member), []).append(name)
-    blocks = []
-    for spec, names in views.items():
-        title = ", ".join(names) if len(views) > 1 else "eval view"
-        blocks.append(_block(image_root(data, cfg.data.format), shown, spec, cfg, draws, title))
+        views.setdefault((view_spec(member), member.mix.model_dump_json()), []).append((name, member))
+    blocks, lines = [], []
+    for (spec, _), members in views.items():
+        names = ", ".join(name for name, _ in members)
+        title = names if len(views) > 1 else "eval view"
+        course = _course(image_root(data, cfg.data.format), frame, spec, members[0][1])
+        blocks.append([_row(course, int(row), frame, cfg.space, draws, title) for row in rows])
+        about = [names, f"{spec.size[0]} x {spec.size[1]} pixels", *steps(spec), *mixing(members[0][1].mix)]
+        lines.append("  ".join(filter(None, about)))
     _, png = cv2.imencode(".png", _stacked(blocks))
     rundir.commit(out, png.tobytes())
     say(f"{out}  {len(rows)} photos of {data}, each as the eval view and in {draws} epochs of training")
-    for spec, names in views.items():
-        say("  ".join(filter(None, [", ".join(names), f"{spec.size[0]} x {spec.size[1]} pixels", *steps(spec)])))
+    for line in lines:
+        say(line)
 
 
 def spread(label_N: Ints, count: int, *, seed: int) -> NDArray[np.int64]:
@@ -96,6 +100,14 @@ def steps(spec: ViewSpec) -> list[str]:
     return found or ["no augmentation"]
 
 
+def mixing(how: MixConfig) -> list[str]:
+    """Return how images are mixed, as one phrase; none where they are not."""
+    if how.kind == "none":
+        return []
+    chosen = [f"{name} {', '.join(classes)}" for name, classes in how.partner_classes.items()]
+    return [f"{how.kind} {how.prob:g} ({'; '.join([f'partner {how.partner}', *chosen])})"]
+
+
 def _plain(value: object) -> str:
     if isinstance(value, tuple):
         return " to ".join(map(_plain, value))
@@ -106,24 +118,31 @@ def _joint(frame: pd.DataFrame, space: LabelSpace) -> Ints:
     return space.encode(tables.labels(frame, space))
 
 
-def _block(root: Path, frame: pd.DataFrame, spec: ViewSpec, cfg: Config, draws: int, title: str) -> list[bytes]:
-    """Return a contact sheet for every photo."""
+def _course(root: Path, frame: pd.DataFrame, spec: ViewSpec, cfg: Config) -> Course:
+    """Return a training on all rows; a row's partners so come from all of them, not from those of one fold."""
     photos = Photos(root, frame["path"].tolist(), frame["id"].tolist(), [spec], seed=cfg.seed)
-    labels = tables.labels(frame, cfg.space)
-    sheets = []
-    for row in range(len(frame)):
-        named = [(task, int(labels[task.name][row])) for task in cfg.space.tasks]
-        known = ", ".join(task.classes[i] if i >= 0 else f"{task.name} unknown" for task, i in named)
-        captions = [[title, *wrap(known, LINE)], *([f"epoch {epoch}"] for epoch in range(draws))]
-        sheets.append(contact_sheet([_view(photos, row, epoch) for epoch in range(-1, draws)], captions))
-    return sheets
+    everybody, nobody = np.arange(len(frame)), np.zeros(0, dtype=np.int64)
+    people = pd.factorize(frame["person"])[0].astype(np.int64)
+    labels, values = tables.labels(frame, cfg.space), tables.values(frame, cfg.space)
+    weight = frame["weight"].to_numpy(np.float32)
+    return Course(FoldRows(photos, everybody, nobody, labels, values, people, weight), cfg)
 
 
-def _view(photos: Photos, row: int, epoch: int) -> NDArray[np.uint8]:
-    views = photos[Key(row, epoch)]
-    if isinstance(views, MaskclsError):
-        raise views
-    return views[0]
+def _row(course: Course, row: int, frame: pd.DataFrame, space: LabelSpace, draws: int, title: str) -> bytes:
+    """Return a contact sheet of one photo."""
+    labels = tables.labels(frame.iloc[[row]], space)
+    named = [(task, int(labels[task.name][0])) for task in space.tasks]
+    known = ", ".join(task.classes[i] if i >= 0 else f"{task.name} unknown" for task, i in named)
+    plain = course.rows.photos[Key(row)]
+    if isinstance(plain, MaskclsError):
+        raise plain
+    images, captions = [plain[0]], [[title, *wrap(known, LINE)]]
+    for epoch in range(draws):
+        step = course.step(np.array([row]), epoch)
+        images.append(course.images(step, epoch)[0])
+        part = 0.0 if step.mixes is None else float(1 - step.mixes.share[0])
+        captions.append([f"epoch {epoch}" + (f", {part:.0%} of another" if part else "")])
+    return contact_sheet(images, captions)
 
 
 def _stacked(blocks: Sequence[Sequence[bytes]]) -> NDArray[np.uint8]:

@@ -30,7 +30,7 @@ from maskcls.errors import BusyError, ConfigError, DataError, ResultError
 from maskcls.labels import LabelSpace
 from maskcls.results.predictions import Predictions
 from maskcls.results.submission import Written, sidecar_path, write_submission
-from maskcls.rundir import RunDir
+from maskcls.rundir import REFIT, RunDir
 from maskcls.schema import Config
 
 TRAINING_ONLY = ("device.compile", "device.augment")
@@ -61,7 +61,8 @@ def predict(
     experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, overrides)
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
-    voices = load_voices(experiment, env["folds"])
+    chosen = {"folds": env["folds"], "refit": [REFIT], "all": [*env["folds"], REFIT]}
+    voices = load_voices(experiment, chosen[cfg.predict.networks])
     accelerator = start(cfg.device)
     root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
     specs = [voice.speaker.spec for voice in voices]
@@ -78,7 +79,7 @@ def predict(
         return None
     lineage = _lineage(experiment, env, voices, frame, data, cfg)
     predictions = Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space, lineage)
-    lineage["predictions"] = predictions.save(run.test(_name(data), cfg.predict.views))
+    lineage["predictions"] = predictions.save(run.test(_name(data), cfg.predict.views, cfg.predict.networks))
     header, extra = ("ImageID", "ans"), {}
     if cfg.data.format == "table":
         header, extra = ("path", "ans"), _class_columns(predictions)
@@ -123,7 +124,7 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
 def load_voices(experiment: Experiment, folds: Sequence[int]) -> list[Voice]:
     """Load the best weights of every fold the run was asked for; ResultError when one of them is not finished."""
     left = [
-        f"{member.name} fold {k}".strip()
+        f"{member.name} {'all rows' if k == REFIT else f'fold {k}'}".strip()
         for member in experiment.members
         for k in folds
         if not experiment.fold_dir(member, k).done.exists()
@@ -215,6 +216,7 @@ def _lineage(
         "data": data.resolve().name,
         "data_sha256": tables.sha256(frame),
         "views": cfg.predict.views,
+        "networks": cfg.predict.networks,
     }
 
 

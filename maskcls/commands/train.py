@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,21 +30,21 @@ from maskcls.commands.photos import cached_views
 from maskcls.commands.plans import fresh_network, with_plans
 from maskcls.commands.progress import Reporter
 from maskcls.commands.side_by_side import train_side_by_side
-from maskcls.data.dataset import Key
-from maskcls.data.mixing import mix_images
 from maskcls.engine import checkpoint
 from maskcls.engine.course import Course, FoldRows, Step
 from maskcls.engine.device import Accelerator, augments_on_device, start
-from maskcls.engine.fit import EpochResult, fit, validation_reader
+from maskcls.engine.fit import EpochResult, fit, flat_scores, validation_reader
 from maskcls.engine.infer import infer
 from maskcls.engine.processes import losing_others
 from maskcls.engine.session import Session, open_session, restore_session, session_state
-from maskcls.errors import BusyError, DataError, MaskclsError
+from maskcls.engine.step import staged
+from maskcls.errors import BusyError, DataError
 from maskcls.insight.sheet import contact_sheet
-from maskcls.nn.network import check_backbone
+from maskcls.nn.average import soup
+from maskcls.nn.network import check_backbone, check_size
 from maskcls.results.metrics import score
 from maskcls.results.predictions import Predictions
-from maskcls.rundir import FoldDir, RunDir
+from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.schema import Config
 
 SHEET_IMAGES = 24
@@ -112,7 +114,10 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
     """Find what would stop the training later: backbones, weights, labels nothing can be learnt from."""
     for member in experiment.members:
         check_backbone(member.cfg.model.backbone)
-        report.note(f"{member.name or 'network'}: {fresh_network(member, 0, 0)[1]}")
+        network, about = fresh_network(member, 0, 0)
+        report.note(f"{member.name or 'network'}: {about}")
+        for _, share in member.cfg.train.stages:
+            check_size(network, member.cfg.model.backbone, staged(member.cfg.transforms.size, share))
     if experiment.cfg.model.heads == "joint":
         check_joint_labels(experiment, report)
 
@@ -156,6 +161,8 @@ def train_folds(
     for member in experiment.members:
         left = [k for k in wanted if not experiment.fold_dir(member, k).done.exists()]
         report.skip(member.cfg.train.epochs * (len(wanted) - len(left)))
+        for k in set(wanted) - set(left):  # left by a process that was killed right after a fold was done
+            shutil.rmtree(experiment.fold_dir(member, k).soup, ignore_errors=True)
         jobs = min(experiment.plans[member.name].fold_jobs, len(left))
         if jobs > 1 and accelerator.num_processes == 1:
             train_side_by_side(experiment, member, left, jobs, report)
@@ -163,23 +170,37 @@ def train_folds(
         for k in left:
             train_fold(experiment, member, k, accelerator, report)
             accelerator.free_memory()
+    if experiment.cfg.train.refit:
+        for member in experiment.members:
+            if not experiment.fold_dir(member, REFIT).done.exists():
+                train_fold(experiment, refitted(experiment, member, wanted), REFIT, accelerator, report)
+                accelerator.free_memory()
     if not accelerator.is_main_process:
         return {}
     return assemble(experiment, wanted)
+
+
+def refitted(experiment: Experiment, member: Member, folds: Sequence[int]) -> Member:
+    """Return the member as it is trained on all rows, where none judges it: for the median of the best epochs."""
+    best = [rundir.read_json(experiment.fold_dir(member, k).summary)["best_epoch"] + 1 for k in folds]
+    train = member.cfg.train.model_copy(update={"epochs": round(statistics.median(best)), "patience": None})
+    return replace(member, cfg=member.cfg.model_copy(update={"train": train}))
 
 
 def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Accelerator, report: Reporter) -> None:
     """Train one network on one fold, from its saved state if there is one, and commit all it leaves behind."""
     folder, cfg, plan = experiment.fold_dir(member, k), member.cfg, experiment.plans[member.name]
     rows = experiment.rows(member, k, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
-    torch.set_num_threads(plan.threads)
+    alone = k == REFIT  # nothing is trained beside it, so it has the threads of all folds
+    torch.set_num_threads(plan.threads * (plan.fold_jobs if alone else 1))
     network, _ = fresh_network(member, cfg.seed, k)
     total_steps = cfg.train.epochs * Course(rows, cfg).steps_per_epoch
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state))
         _save_results(session, member, folder)
-    title = f"fold {k}" if not member.name else f"{member.name} fold {k}"
+    part = "all rows" if k == REFIT else f"fold {k}"
+    title = f"{member.name} {part}" if member.name else part
     report.fold(title, cfg.train.epochs, session.epoch)
     report.skip(session.epoch)
     if session.epoch == 0 and accelerator.is_main_process:
@@ -197,16 +218,10 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
 
 def first_batch(rows: FoldRows, member: Member) -> bytes:
     """Draw the first images of the first step as they enter the network, with their labels; a PNG."""
-    step = Course(rows, member.cfg).steps(0)[0]
+    course = Course(rows, member.cfg)
+    step = course.steps(0)[0]
     step = step.take(np.arange(min(SHEET_IMAGES, len(step.rows))))
-    loaded, turns = step.loaded
-    views = rows.photos.__getitems__([Key(int(row), 0, int(turn)) for row, turn in zip(loaded, turns, strict=True)])
-    if isinstance(views, MaskclsError):
-        raise views
-    images = torch.from_numpy(views[0])
-    if step.mixes is not None:
-        images = mix_images(images[: len(step.rows)], images[len(step.rows) :], step.mixes)
-    return contact_sheet(list(images.round().to(torch.uint8).numpy()), _captions(step, rows, member))
+    return contact_sheet(list(course.images(step, 0)), _captions(step, rows, member))
 
 
 def _captions(step: Step, rows: FoldRows, member: Member) -> list[list[str]]:
@@ -245,12 +260,54 @@ def _save_results(session: Session, member: Member, folder: FoldDir) -> None:
     checkpoint.save_weights(folder.last, tensors, member.blueprint, epoch=last, scores=scores)
     if session.best_epoch == last:
         checkpoint.save_weights(folder.best, tensors, member.blueprint, epoch=last, scores=scores)
+    if member.cfg.average.soup > 1:
+        chosen = best_epochs(session.history, member.cfg.average.soup)
+        if last in chosen:
+            checkpoint.save_weights(folder.soup / str(last), tensors, member.blueprint, epoch=last, scores=scores)
+        for epoch in set(range(last)) - set(chosen):
+            shutil.rmtree(folder.soup / str(epoch), ignore_errors=True)
+
+
+def best_epochs(history: Sequence[Mapping[str, Any]], count: int) -> list[int]:
+    """Return the epochs of the best validation scores, at most `count`, in their order; one without a score is none."""
+    scored = [(-line["val/macro_f1"], epoch) for epoch, line in enumerate(history) if line["val/macro_f1"] is not None]
+    return sorted(epoch for _, epoch in sorted(scored)[:count])
+
+
+def _stir(experiment: Experiment, member: Member, folder: FoldDir, rows: FoldRows, accelerator: Accelerator) -> None:
+    """Put the average of the best epochs in the place of the best one, if it scores higher on the fold's own rows.
+
+    Wortsman et al. 2022, arXiv:2203.05482. Done once: the place then says what it holds.
+    """
+    meta = rundir.read_json(folder.best / checkpoint.META)
+    epochs = sorted(int(path.name) for path in folder.soup.iterdir()) if folder.soup.is_dir() else []
+    if len(epochs) < 2 or "soup" in meta:
+        return
+    tensors = soup([checkpoint.load_speaker(folder.soup / str(epoch)).network.state_dict() for epoch in epochs])
+    speaker = checkpoint.load_speaker(folder.best)
+    speaker.network.load_state_dict(tensors)
+    reader, execution = validation_reader(rows, member.cfg, accelerator), experiment.plans[member.name].infer
+    (prob,) = infer([speaker], reader, accelerator=accelerator, execution=execution)
+    truth = {name: rows.labels[name][rows.valid] for name in member.space.names}
+    scores = flat_scores(score(prob, truth, member.space), prob, truth, member.space)
+    if accelerator.is_main_process and scores["macro_f1"] > meta["scores"]["macro_f1"]:
+        blueprint, epoch = member.blueprint, meta["epoch"]
+        checkpoint.save_weights(folder.best, tensors, blueprint, epoch=epoch, scores=scores, soup=epochs)
+    accelerator.wait_for_everyone()
 
 
 def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows, accelerator: Accelerator) -> None:
-    """Read the best weights back, predict the fold's own rows with them, score them, and mark the fold as done."""
+    """Read the best weights back, predict the fold's own rows with them, score them, and mark the fold as done.
+
+    Nobody judges the network that was trained on all rows, so it is only marked.
+    """
     folder, cfg = experiment.fold_dir(member, k), member.cfg
     accelerator.wait_for_everyone()
+    if k == REFIT:
+        if accelerator.is_main_process:
+            rundir.commit(folder.done, (rundir.read_json(folder.best / checkpoint.META)["sha256"] + "\n").encode())
+        return
+    _stir(experiment, member, folder, rows, accelerator)
     speaker = checkpoint.load_speaker(folder.best)
     reader = validation_reader(rows, cfg, accelerator)
     execution = experiment.plans[member.name].infer
@@ -262,5 +319,7 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
     ids = experiment.manifest["id"].to_numpy()[rows.valid]
     Predictions(ids, prob, member.space, lineage).save(folder.oof)
     scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
-    rundir.commit_json(folder.summary, {"best_epoch": meta["epoch"]} | scores.to_json())
+    soup_of = {"soup": meta["soup"]} if "soup" in meta else {}
+    rundir.commit_json(folder.summary, {"best_epoch": meta["epoch"]} | soup_of | scores.to_json())
     rundir.commit(folder.done, (meta["sha256"] + "\n").encode())
+    shutil.rmtree(folder.soup, ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,17 @@ class Blueprint:
 
 
 def save_weights(
-    folder: Path, tensors: Mapping[str, Tensor], blueprint: Blueprint, *, epoch: int, scores: Mapping[str, float]
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    blueprint: Blueprint,
+    *,
+    epoch: int,
+    scores: Mapping[str, float],
+    soup: Sequence[int] = (),
 ) -> str:
     """Commit the tensors and then their meta.json, and return the tensors' hash.
 
+    soup: the epochs these weights are the average of, where it is one.
     Raises WeightsError, writing nothing, when a tensor is not finite.
     """
     broken = [name for name, t in tensors.items() if t.is_floating_point() and not torch.isfinite(t).all()]
@@ -71,6 +78,8 @@ def save_weights(
         raise WeightsError("refusing to save weights with NaN or infinity", where=str(folder), offenders=broken)
     digest = commit(folder / TENSORS, save(_plain(tensors)))
     meta = {"schema": SCHEMA, "maskcls": maskcls.__version__, "epoch": epoch, "scores": dict(scores)}
+    if soup:
+        meta["soup"] = list(soup)
     commit_json(folder / META, meta | {"sha256": digest} | blueprint.to_json())
     return digest
 

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from maskcls.data.batches import Piece, Rows, pieces, steps
 from maskcls.data.dataset import Key, Photos
-from maskcls.data.mixing import Mixes, Mixing, Pools, build_pools, draw_mixes
+from maskcls.data.mixing import Mixes, Mixing, Pools, build_pools, draw_mixes, mix_images
 from maskcls.data.sampling import Sampling, epoch_length, epoch_rows, turns
+from maskcls.errors import MaskclsError
 from maskcls.labels import Ints
 from maskcls.schema import Config
 
@@ -75,8 +77,24 @@ class Course:
     def steps(self, epoch: int) -> list[Step]:
         """Return the steps of an epoch."""
         order = epoch_rows(self.rows.train, self.group, self.unit, self.sampling, seed=self.cfg.seed, epoch=epoch)
-        whole = Step(order, turns(order), self._mixes(order, epoch))
+        whole = self.step(order, epoch)
         return [whole.take(places) for places in steps(np.arange(len(order)), self.cfg.train.batch_size)]
+
+    def step(self, order: Rows, epoch: int) -> Step:
+        """Return these training rows in this order as if they made an epoch."""
+        turn = turns(order)
+        return Step(order, turn, self._mixes(order, turn, epoch))
+
+    def images(self, step: Step, epoch: int) -> NDArray[np.uint8]:
+        """Return the images (S, H, W, 3) of a step of this epoch as they enter the network; raises MaskclsError."""
+        loaded, turn = step.loaded
+        views = self.rows.photos.__getitems__([Key(int(r), epoch, int(t)) for r, t in zip(loaded, turn, strict=True)])
+        if isinstance(views, MaskclsError):
+            raise views
+        images = torch.from_numpy(views[0])
+        if step.mixes is not None:
+            images = mix_images(images[: len(step.rows)], images[len(step.rows) :], step.mixes)
+        return images.round().to(torch.uint8).numpy()
 
     def pieces(self, step: Step, *, processes: int, accumulate: int, process: int) -> list[Piece]:
         """Return the pieces of a step that one process computes."""
@@ -90,7 +108,7 @@ class Course:
                     rows, turn = step.take(piece.places).loaded
                     yield [Key(*key) for key in zip(rows.tolist(), [epoch] * len(rows), turn.tolist(), strict=True)]
 
-    def _mixes(self, order: Rows, epoch: int) -> Mixes | None:
+    def _mixes(self, order: Rows, turn: Ints, epoch: int) -> Mixes | None:
         if self.mixing is None or self.pools is None:
             return None
         return draw_mixes(
@@ -100,7 +118,7 @@ class Course:
             seed=self.cfg.seed,
             epoch_B=np.full(len(order), epoch),
             key_B=self.rows.photos.keys[order],
-            turn_B=turns(order),
+            turn_B=turn,
             size=self.cfg.transforms.size,
         )
 

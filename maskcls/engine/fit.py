@@ -64,26 +64,14 @@ def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) 
     key: integers the randomness of this fold is keyed on. Between two yields of EpochResult the session may be saved.
     Raises DivergedError naming the step when the loss or the gradient is not finite.
     """
-    workers = worker_count(cfg.device, session.accelerator, cached=bool(rows.photos.cached))
     course = Course(rows, cfg)
-    share = _share(session)
-    heads = head_targets(
-        session.network.specs,
-        rows.labels,
-        rows.values,
-        rows.weight,
-        rows.train,
-        cfg,
-        session.accelerator.device,
-    )
-    keys = _Restarting(lambda: course.keys(session.epoch, **share))
-    stream = batches(loader(rows.photos, keys, workers=workers, pin=session.accelerator.device.type == "cuda"))
+    heads, stream = open_targets(session, course), open_stream(session, course)
     reader = validation_reader(rows, cfg, session.accelerator, keep=True)
     while not session.finished(cfg.train.epochs, cfg.train.patience):
         # Dropout draws from torch's generator; seeding it by epoch makes an epoch's start its own resume point.
         torch.manual_seed(stream_seed(*key, session.epoch, session.accelerator.process_index))
         started = time.monotonic()
-        train = yield from _train_epoch(session, course, heads, share, stream)
+        train = yield from _train_epoch(session, course, heads, stream)
         images_per_second = course.epoch_images / (time.monotonic() - started)
         lr = session.optimizer.param_groups[0]["lr"]
         val, _ = validate(session, rows, reader)
@@ -144,7 +132,22 @@ def flat_scores(scores: Scores, prob: Prob, truth: Mapping[str, Ints], space: La
     return {"macro_f1": float(np.mean(scored)) if scored else math.nan, "loss": math.nan} | tasks
 
 
-def _share(session: Session) -> dict[str, int]:
+def open_targets(session: Session, course: Course) -> dict[str, HeadTarget]:
+    """Return what each head of the session's network learns from the course's rows."""
+    rows, device = course.rows, session.accelerator.device
+    specs = session.network.specs
+    return head_targets(specs, rows.labels, rows.values, rows.weight, rows.train, course.cfg, device)
+
+
+def open_stream(session: Session, course: Course) -> Iterator[list[Tensor]]:
+    """Return the images this process trains on, from the session's epoch to the end of the course, piece by piece."""
+    photos, accelerator = course.rows.photos, session.accelerator
+    workers = worker_count(course.cfg.device, accelerator, cached=bool(photos.cached))
+    keys = _Restarting(lambda: course.keys(session.epoch, **share_of(session)))
+    return batches(loader(photos, keys, workers=workers, pin=accelerator.device.type == "cuda"))
+
+
+def share_of(session: Session) -> dict[str, int]:
     """Return how a step is cut, and which part of it is this process's."""
     accelerator = session.accelerator
     return {
@@ -168,10 +171,9 @@ def _train_epoch(
     session: Session,
     course: Course,
     heads: dict[str, HeadTarget],
-    share: dict[str, int],
     stream: Iterator[list[Tensor]],
 ) -> Generator[Tick, None, dict[str, float]]:
-    cfg = course.cfg
+    cfg, share = course.cfg, share_of(session)
     set_frozen(session, session.epoch < cfg.optim.freeze_epochs)
     schedule = build_schedule(cfg, course.steps_per_epoch)
     scores = [line["val/macro_f1"] for line in session.history]
@@ -213,12 +215,12 @@ def _plateau(scores: Sequence[float | None], cfg: Config) -> float:
 
 
 def stream_seed(*key: int) -> int:
-    """Return a seed for torch's generator from the integers a stream of random numbers is keyed on.
+    """Return a seed for torch's generator from the integers of at most 32 bits a stream of random numbers is keyed on.
 
     >>> stream_seed(0, 1) == stream_seed(0, 1) != stream_seed(1, 0)
     True
     """
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+    return int(np.random.SeedSequence([number % 2**32 for number in key]).generate_state(1, np.uint64)[0])
 
 
 def _agree_on_buffers(session: Session) -> None:

@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from maskcls.data.augment import augment_on_device, to_device
 from maskcls.data.batches import Piece
@@ -60,10 +61,11 @@ def train_step(
     accelerator, device, execution = session.accelerator, session.accelerator.device, session.plan.train
     totals = to_device(step_totals(list(heads.values()), step), device)
     summed = torch.zeros(len(heads), device=device)
+    share = stage_share(cfg.train.stages, session.epoch)
     session.optimizer.zero_grad()
     for index, piece in enumerate(mine):
         part = step.take(piece.places)
-        images = _images(next(stream)[0], photos, part, session)
+        images = _resized(_images(next(stream)[0], photos, part, session), share)
         last = index == len(mine) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(session.model):
             with execution.autocast(device):
@@ -100,6 +102,32 @@ def _images(images_BHWC: Tensor, photos: Photos, part: Step, session: Session) -
     if part.mixes is not None:
         images = mix_images(images[: len(part.rows)], images[len(part.rows) :], part.mixes)
     return normalise(images, mean=spec.mean, std=spec.std, execution=session.plan.train)
+
+
+def stage_share(stages: Sequence[tuple[int, float]], epoch: int) -> float:
+    """Return the share of both sides that images have in an epoch: that of its stage, and 1 after the last.
+
+    >>> [stage_share(((2, 0.5), (1, 0.75)), epoch) for epoch in range(4)]
+    [0.5, 0.5, 0.75, 1.0]
+    """
+    for epochs, share in stages:
+        if epoch < epochs:
+            return share
+        epoch -= epochs
+    return 1.0
+
+
+def staged(size: tuple[int, int], share: float) -> tuple[int, int]:
+    """Return the (height, width) of images in a stage of this share."""
+    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
+
+
+def _resized(images_BCHW: Tensor, share: float) -> Tensor:
+    if share == 1:
+        return images_BCHW
+    height, width = images_BCHW.shape[2:]
+    size = staged((height, width), share)
+    return functional.interpolate(images_BCHW, size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def _terms(

@@ -122,6 +122,11 @@ def check_backbone(name: str) -> None:
     )
 
 
+def check_size(network: Network, backbone: str, size: tuple[int, int]) -> None:
+    """Raise ConfigError unless the built network takes images of this (height, width) as well."""
+    _feature_count(backbone, network.trunk, size)
+
+
 def load_trunk(network: Network, path: Path) -> str:
     """Load a local file into the trunk and say which keys matched.
 
@@ -251,7 +256,7 @@ def _refused(backbone: str, reason: str) -> ConfigError:
         "the backbone cannot be built with these settings",
         where=f"model.backbone={backbone}",
         got=reason,
-        fix="change transforms.size or model.drop_path, or choose another backbone",
+        fix="change transforms.size, train.stages or model.drop_path, or choose another backbone",
     )
 
 
