@@ -116,3 +116,25 @@ def test_no_thread_computes_with_denormal_numbers() -> None:
     """In a process of its own: threads that were made before the setting would go on without it."""
     done = subprocess.run([sys.executable, "-c", PRODUCT], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.split()) == (0, ["2", "0"]), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_beyond_two_gib_is_kept_too() -> None:
+    """A step of a large network frees that much at once; given back, every page is cleared again in the next step."""
+    code = """
+import ctypes
+from maskcls.engine.device import _keep_memory
+_keep_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+blocks = [libc.malloc(100 << 20) for _ in range(22)]
+for block in blocks:
+    libc.memset(block, 1, 100 << 20)
+for block in blocks:
+    libc.free(block)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmRSS:")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 2_200_000  # KiB

@@ -51,7 +51,7 @@ def _keep_memory() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version") and hasattr(libc, "mallopt"):
         libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)  # never, also where more than 2 GiB lie free after a step
 
 
 def worker_count(device: DeviceConfig, accelerator: Accelerator, *, cached: bool) -> int:
