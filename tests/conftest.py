@@ -1,4 +1,4 @@
-"""What holds for every test: no update checks, no downloads, no network.
+"""What holds for every test: no update checks, no downloads, no network, Ctrl-C heard.
 
 Imports no torch, so that collecting the tests stays quick.
 """
@@ -10,6 +10,7 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import ipaddress
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# A shell starts what it puts in the background deaf to Ctrl-C, and pytest and all it starts inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def is_local(host: object) -> bool:

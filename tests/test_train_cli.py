@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, f1_score
-from tiny import hashes, log_lines, outcome, resume, train
+from tiny import IN_A_FOLD, hashes, log_lines, outcome, resume, train
 
 from maskcls import config
 from maskcls.commands.train import with_absolute_paths
@@ -23,18 +23,6 @@ from maskcls.schema import Config
 TASKS = ("mask", "gender", "age")
 IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json", ".lock"}
 RESULTS = {"oof.npz", "summary.json"}
-IN_A_FOLD = {
-    "log.jsonl",
-    "first_batch.png",
-    "best/weights.safetensors",
-    "best/meta.json",
-    "last/weights.safetensors",
-    "last/meta.json",
-    "resume/state.safetensors",
-    "oof.npz",
-    "summary.json",
-    "DONE",
-}
 
 
 def files_of(*folds: str) -> set[str]:

@@ -28,6 +28,20 @@ RECIPE = (
 # No normalisation over the batch, no chance: what a step gives then depends on its rows alone.
 PLAIN = ("model.backbone=test_convnext", "transforms.hflip=0", "transforms.geometry=0", "transforms.colour=0")
 
+# The files of a finished fold.
+IN_A_FOLD = {
+    "log.jsonl",
+    "first_batch.png",
+    "best/weights.safetensors",
+    "best/meta.json",
+    "last/weights.safetensors",
+    "last/meta.json",
+    "resume/state.safetensors",
+    "oof.npz",
+    "summary.json",
+    "DONE",
+}
+
 
 def tiny(*overrides: str) -> Config:
     """Return the tiny recipe with overrides."""

@@ -47,6 +47,10 @@ class Member:
         """The label space this network speaks about."""
         return self.cfg.space
 
+    def title(self, k: int) -> str:
+        """Name this network on fold k, or REFIT, for people."""
+        return f"{self.name} {'all rows' if k == REFIT else f'fold {k}'}".strip()
+
     @property
     def blueprint(self) -> Blueprint:
         """What its weights are saved with."""

@@ -124,7 +124,7 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
 def load_voices(experiment: Experiment, folds: Sequence[int]) -> list[Voice]:
     """Load the best weights of every fold the run was asked for; ResultError when one of them is not finished."""
     left = [
-        f"{member.name} {'all rows' if k == REFIT else f'fold {k}'}".strip()
+        member.title(k)
         for member in experiment.members
         for k in folds
         if not experiment.fold_dir(member, k).done.exists()

@@ -199,8 +199,7 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state))
         _save_results(session, member, folder)
-    part = "all rows" if k == REFIT else f"fold {k}"
-    title = f"{member.name} {part}" if member.name else part
+    title = member.title(k)
     report.fold(title, cfg.train.epochs, session.epoch)
     report.skip(session.epoch)
     if session.epoch == 0 and accelerator.is_main_process:

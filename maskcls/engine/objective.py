@@ -6,7 +6,7 @@ N rows of the manifest, R training rows, B rows of a piece, O outputs of a head.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,15 +31,11 @@ def build_heads(cfg: Config) -> dict[str, Head]:
         groups = len(cfg.space.task(age.given).classes) if age.given else 1
         edges = bins if age.fine_bins is None else age.fine_bins
         heads[name] = Head(name, len(bins) + 1, READING[age.head], bins, edges, age.given, groups)
-    return {name: _sigmoid(head) if _kinds(cfg, head) == ["bce"] else head for name, head in heads.items()}
+    return {name: replace(head, reading="sigmoid") if _of_sigmoids(head, cfg) else head for name, head in heads.items()}
 
 
-def _kinds(cfg: Config, head: Head) -> list[str]:
-    return [term.kind for term in cfg.loss.terms(head.name)] if head.reading == "softmax" else []
-
-
-def _sigmoid(head: Head) -> Head:
-    return Head(head.name, head.classes, "sigmoid", head.bins, head.edges, head.given, head.groups)
+def _of_sigmoids(head: Head, cfg: Config) -> bool:
+    return head.reading == "softmax" and [term.kind for term in cfg.loss.terms(head.name)] == ["bce"]
 
 
 @dataclass(frozen=True)

@@ -144,13 +144,13 @@ def _terms(
     """
     device = totals.device
     rows, counts = to_device(part.rows, device), to_device(real.astype(np.float32), device)
+    partners = None if part.mixes is None else to_device(part.mixes.partner[part.mixes.mixed], device)
     # A term without any row in the step has total 0 and sum 0; its share is 0, not 0 / 0.
     scale = iter(torch.where(totals > 0, 1 / totals, 0.0))
     shares = []
     for name, head in heads.items():
         target = head.rows[rows]
         if part.mixes is not None:
-            partners = to_device(part.mixes.partner[part.mixes.mixed], device)
             target = mix_targets(target, head.rows[partners], part.mixes)
         target = target * counts[:, None]
         samples = len(logits[name]) // len(rows)
