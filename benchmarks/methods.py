@@ -438,7 +438,8 @@ def read_judged(done: Done) -> Judged:
 
 def why_not(base: Done, other: Done, row: Row) -> list[str]:
     """Return what keeps a run from being compared with the base: anything but the row's own overrides."""
-    own = [config.parse_override(text)[0] for text in row.overrides]
+    given = dict(config.parse_override(text) for text in row.overrides)
+    own = [*given, *config.preset_keys(given.items())]
 
     def fixed(done: Done) -> dict[str, Any]:
         mine = {key for key in done.settings if any(f"{key}.".startswith(f"{o}.") for o in own)}

@@ -7,7 +7,7 @@ components take plain arguments.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -21,6 +21,7 @@ from maskcls.yaml12 import MAX_DEPTH, dump_yaml, parse_yaml, read_yaml
 P = ParamSpec("P")
 T = TypeVar("T")
 
+PRESET = "transforms.preset"
 MEMBER_SECTIONS = ("model", "transforms", "loss", "age", "sampler", "mix", "optim", "schedule", "average", "train")
 
 
@@ -64,8 +65,8 @@ def _member(cfg: Config, task: TaskConfig, source: Source) -> Config | list[Faul
     if shared:
         own = f"a setting of {', '.join(MEMBER_SECTIONS)} (but not model.heads), as tasks share all others"
         return [Fault(key, own) for key in shared]
-    for key in PRESETS.get(str(overrides.get("transforms.preset")), ()):
-        del data["transforms"][key]  # a preset of its own stands above what all share
+    for key in preset_keys(overrides.items()):  # one of its own stands above what all share
+        drop(data, key)
     for key, value in overrides.items():
         _in_place(place, put, data, key, value)
     return _read(_json(data, source.where))
@@ -107,11 +108,14 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Config, dict
     """
     data: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    sources = [(path.name, str(path), read_yaml(path))] if path else []
-    for key, value in map(parse_override, overrides):
-        sources.append((COMMAND_LINE, COMMAND_LINE, {key: value}))
-    for origin, where, tree in sources:
-        for leaf, value in _in_place(f"{where}: ", flatten, tree).items():
+    sources = [(path.name, str(path), [read_yaml(path)])] if path else []
+    sources.append((COMMAND_LINE, COMMAND_LINE, [{key: value} for key, value in map(parse_override, overrides)]))
+    for origin, where, trees in sources:
+        leaves = [leaf for tree in trees for leaf in _in_place(f"{where}: ", flatten, tree).items()]
+        for key in preset_keys(leaves):  # it stands above what an earlier source gave
+            drop(data, key)
+            origins.pop(key, None)
+        for leaf, value in leaves:
             _in_place(f"{where}: ", put, data, leaf, value)
             origins[leaf] = origin
     overridden = [leaf for leaf, origin in origins.items() if origin == COMMAND_LINE]
@@ -167,6 +171,19 @@ def put(data: dict[str, Any], key: str, value: Any) -> None:
         data[leaf] = value
     elif value != {}:
         raise ConfigError("this key is a section", where=key, got=shown(value), expected=f"{key}.name=value")
+
+
+def drop(data: dict[str, Any], key: str) -> None:
+    """Remove the dotted key from nested dicts where it is there."""
+    *parents, leaf = key.split(".")
+    for name in parents:
+        data = data[name] if isinstance(data.get(name), dict) else {}
+    data.pop(leaf, None)
+
+
+def preset_keys(leaves: Iterable[tuple[str, Any]]) -> list[str]:
+    """Return the dotted keys that a preset of the transforms among these settings stands for."""
+    return [f"transforms.{name}" for key, value in leaves if key == PRESET for name in PRESETS.get(str(value), ())]
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -737,6 +737,18 @@ def test_a_preset_is_the_origin_of_its_settings(yaml_file: Callable[[str], Path]
     assert set(origins) == KEYS
 
 
+def test_a_preset_of_the_command_line_stands_above_the_file(yaml_file: Callable[[str], Path]) -> None:
+    path = yaml_file("transforms: {cutout: 0.25, crop: [0.9, 0.9], size: [64, 48]}")
+    for given in (["transforms.preset=light"], ["transforms={preset: light}"]):
+        cfg, origins = load(path, [*given, "transforms.hflip=0"])
+        assert (cfg.transforms.cutout, cfg.transforms.hflip, cfg.transforms.crop) == (0, 0, (0.9, 0.9))
+        assert origins["transforms.cutout"] == "preset light"
+        assert (origins["transforms.hflip"], origins["transforms.crop"]) == ("command line", "exp.yaml")
+    both = load(path, ["transforms.hflip=0", "transforms.preset=light"])[0]
+    assert both.transforms.hflip == 0  # what stands beside a preset wins, before it or after
+    assert "did you mean" in str(fault("transforms.preset=lite", path=path).fix)
+
+
 def test_a_member_s_preset_stands_above_what_all_share(yaml_file: Callable[[str], Path]) -> None:
     given = ["model.heads=separate", "transforms.preset=faces", "transforms.crop=[0.9, 0.9]"]
     own = ["separate.age.transforms.preset=none", "separate.age.transforms.hflip=0.25"]
