@@ -382,6 +382,9 @@ def finished(run: Path, summary: dict[str, Any]) -> None:
     else:
         typer.echo(f"{run}  no row has a label for every task; the tasks' own macro-F1:")
     tasks = "  ".join(f"{name} {_number(task['macro_f1'])}" for name, task in pooled["tasks"].items())
+    if seeds := summary.get("seeds"):
+        each = "  ".join(f"seed {seed} {_number(scores['macro_f1'])}" for seed, scores in seeds.items())
+        typer.echo(f"  each alone: {each}")
     typer.echo(f"  {tasks}  ({sum(len(f) > 0 for f in summary['folds'].values())} folds, {summary['people']} people)")
 
 

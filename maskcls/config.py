@@ -22,6 +22,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PRESET = "transforms.preset"
+SHARED = ("model.heads", "train.seeds", "train.refit", "train.continue_epochs", "train.continue_rows")
 MEMBER_SECTIONS = ("model", "transforms", "loss", "age", "sampler", "mix", "optim", "schedule", "average", "train")
 
 
@@ -61,9 +62,9 @@ def _member(cfg: Config, task: TaskConfig, source: Source) -> Config | list[Faul
         data["age"] = {}
     place = f"{source.where}: separate.{task.name}."
     overrides = _in_place(place, flatten, cfg.separate.get(task.name, {}))
-    shared = [key for key in overrides if key.split(".")[0] not in MEMBER_SECTIONS or key == "model.heads"]
+    shared = [key for key in overrides if key.split(".")[0] not in MEMBER_SECTIONS or key in SHARED]
     if shared:
-        own = f"a setting of {', '.join(MEMBER_SECTIONS)} (but not model.heads), as tasks share all others"
+        own = f"a setting of {', '.join(MEMBER_SECTIONS)} (but not {', '.join(SHARED)}), as tasks share all others"
         return [Fault(key, own) for key in shared]
     for key in preset_keys(overrides.items()):  # one of its own stands above what all share
         drop(data, key)

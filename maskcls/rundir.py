@@ -64,6 +64,11 @@ class FoldDir:
         return self.path / "resume" / "state.safetensors"
 
     @property
+    def continued(self) -> FoldDir:
+        """The network that went on from the best weights."""
+        return FoldDir(self.path / "continued")
+
+    @property
     def oof(self) -> Path:
         """Predictions for the fold's own validation rows."""
         return self.path / "oof.npz"
@@ -126,7 +131,7 @@ class RunDir:
         return self.path / ".lock"
 
     def fold(self, k: int, member: str = "") -> FoldDir:
-        """Return the folder of fold k, or REFIT; `member` is the task when the run has one network a task."""
+        """Return the folder of fold k, or REFIT; `member` names the network where a fold has several."""
         return FoldDir(
             (self.path / "members" / member if member else self.path) / ("refit" if k == REFIT else f"fold{k}")
         )

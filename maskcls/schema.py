@@ -316,25 +316,32 @@ class TrainConfig(Section):
     """The loop. batch_size: images per optimizer step over all processes; accumulate: pieces each process computes
     its share in, auto = as few as fit into memory (they change memory and the last bits; with BatchNorm also what is
     learnt, as each piece is normalised by its own statistics); patience: epochs without a better score before stopping;
-    stages: of smaller images at first, each as [epochs, share of both sides]; refit: one more network on all rows, for
-    the median of the folds' best epochs; fold_jobs: folds trained side by side, auto = where that is faster."""
+    stages: of smaller images at first, each as [epochs, share of both sides]; seeds: networks of each kind, from `seed`
+    on; their probabilities are averaged; refit: one more network on all rows, for the median of the folds' best epochs;
+    continue_epochs: on from each fold's best weights, after they were judged, with the fold's own rows too, or with
+    them alone (continue_rows), at continue_lr_share of optim.lr; fold_jobs: folds trained side by side, auto = where
+    that is faster."""
 
     epochs: Count = 6
     batch_size: Count = 64
     accumulate: Auto | Count = "auto"
     patience: Count | None = None
     stages: tuple[Stage, ...] = ()
+    seeds: Annotated[int, Field(ge=1, le=100)] = 1
     refit: bool = False
+    continue_epochs: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    continue_rows: Literal["all", "valid"] = "all"
+    continue_lr_share: Kept = 0.1
     fold_jobs: Auto | Annotated[int, Field(ge=1, le=64)] = "auto"
 
 
 class PredictConfig(Section):
     """Inference, for validation, OOF and test alike. views: the test-time augmentation by name; batch_size: images
-    of one forward pass, all views of a photo counted; networks: who predicts new photos, the folds', the refit one, or
-    all of them."""
+    of one forward pass, all views of a photo counted; networks: who predicts new photos, the folds', those
+    that went on from them, the refit one, or the folds' and the refit one."""
 
     views: View = "hflip"
-    networks: Literal["folds", "refit", "all"] = "folds"
+    networks: Literal["folds", "continued", "refit", "all"] = "folds"
     batch_size: Count = 128
 
 
@@ -394,7 +401,9 @@ class Config(Section):
             yield "only one of model.pretrained and model.weights"
         if sum(epochs for epochs, _ in self.train.stages) > self.train.epochs:
             yield f"train.stages of at most train.epochs ({self.train.epochs}) epochs together"
-        if self.predict.networks != "folds" and not self.train.refit:
+        if self.predict.networks == "continued" and not self.train.continue_epochs:
+            yield "train.continue_epochs above 0 with predict.networks=continued"
+        if self.predict.networks in ("refit", "all") and not self.train.refit:
             yield f"train.refit=true with predict.networks={self.predict.networks}"
         if self.schedule.warmup_epochs > self.train.epochs:
             yield f"schedule.warmup_epochs ({self.schedule.warmup_epochs}) within train.epochs ({self.train.epochs})"

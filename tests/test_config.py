@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from maskcls.config import (
     MEMBER_SECTIONS,
+    SHARED,
     flatten,
     load,
     members,
@@ -53,7 +54,19 @@ FIELDS = {
         "patience",
     ),
     "average": ("kind", "decay", "power", "start", "soup"),
-    "train": ("epochs", "batch_size", "accumulate", "patience", "stages", "refit", "fold_jobs"),
+    "train": (
+        "epochs",
+        "batch_size",
+        "accumulate",
+        "patience",
+        "stages",
+        "seeds",
+        "refit",
+        "continue_epochs",
+        "continue_rows",
+        "continue_lr_share",
+        "fold_jobs",
+    ),
     "predict": ("views", "networks", "batch_size"),
     "device": ("type", "precision", "memory_format", "compile", "threads", "augment", "workers"),
 }
@@ -102,7 +115,7 @@ COMPANIONS = {
     "train.accumulate": ["train.batch_size=1000000"],
     "model.drop_samples": ["model.drop=0.1"],
     "age.fine_bins": ["age.head=ordinal"],
-    "predict.networks": ["train.refit=true"],
+    "predict.networks": ["train.refit=true", "train.continue_epochs=1"],
     "train.stages": ["train.epochs=1000000"],
     "optim.freeze_epochs": ["train.epochs=1000000"],
 }
@@ -224,12 +237,16 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "train.batch_size": COUNT,
     "train.accumulate": ([*COUNT[0], "auto"], [*COUNT[1], "Auto"]),
     "train.patience": COUNT_OR_NULL,
+    "train.seeds": (["1", "100"], ["0", "101", "1.0", "true", "null"]),
     "train.refit": FLAG,
+    "train.continue_epochs": (["0", "1000000"], ["-1", "1000001", "1.0", "true", "null"]),
+    "train.continue_rows": (["all", "valid"], ["train", "null", "[all]"]),
+    "train.continue_lr_share": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
     "train.stages": (
         ["[]", "[[1, 1e-9], [999999, 1]]", "[[1000000, 0.5]]"],
         ["[[0, 0.5]]", "[[1, 0]]", "[[1, 1.000001]]", "[[1000001, 0.5]]", "[[1]]", "0.5", "[[1.0, 0.5]]", "null"],
     ),
-    "predict.networks": (["folds", "refit", "all"], ["fold", "null", "[folds]"]),
+    "predict.networks": (["folds", "continued", "refit", "all"], ["fold", "null", "[folds]"]),
     "train.fold_jobs": (["1", "64", "auto"], ["0", "65", "1.0", "true", "all", "null"]),
     "predict.views": (["none", "hflip", "zoom", "hflip_zoom", "shifts"], ["hflp", "null", "[hflip]", "1"]),
     "predict.batch_size": COUNT,
@@ -279,7 +296,7 @@ def yaml_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_the_options_are_the_written_ones() -> None:
-    assert len(KEYS) == 110
+    assert len(KEYS) == 114
     assert set(flatten(Config().model_dump(mode="json"))) == KEYS
     assert set(TaskConfig.model_fields) == {"name", "classes", "bins"}
 
@@ -287,7 +304,7 @@ def test_the_options_are_the_written_ones() -> None:
 def test_every_option_has_a_row_in_the_table_of_bounds() -> None:
     assert set(BOUNDS) == KEYS
     assert all(good and bad for good, bad in BOUNDS.values())
-    assert (len(OK), len(BAD)) == (278, 602)
+    assert (len(OK), len(BAD)) == (287, 619)
 
 
 def bounds_of(node: dict[str, Any], root: dict[str, Any], key: str = "") -> Iterator[tuple[str, str, float]]:
@@ -313,7 +330,7 @@ def test_the_table_stands_on_every_bound_of_the_schema() -> None:
         # A bound that belongs to the range is accepted, one that does not is refused.
         assert f"{number:g}" in numbers_in(bad if kind.startswith("exclusive") else good), (key, kind, number)
         seen += 1
-    assert seen == 165
+    assert seen == 171
 
 
 def numbers_in(text: str) -> set[str]:
@@ -573,6 +590,10 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     "warmup": (["train.epochs=2", "schedule.warmup_epochs=2.5"], "warmup_epochs (2.5) within train.epochs (2)"),
     "stages": (["train.epochs=2", "train.stages=[[2, 0.5], [1, 0.7]]"], "train.stages of at most train.epochs (2)"),
     "nobody": (["predict.networks=all"], "train.refit=true with predict.networks=all"),
+    "nobody went on": (
+        ["predict.networks=continued"],
+        "train.continue_epochs above 0 with predict.networks=continued",
+    ),
     "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
     "heads of losses": (["loss.agee=focal"], "loss with all, or names of heads (mask, gender, age), not agee"),
     "joint loss": (["loss.joint=focal"], "names of heads (mask, gender, age), not joint"),
@@ -621,7 +642,7 @@ def test_settings_that_contradict_each_other_are_named(name: str) -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 36
+    assert len(CONTRADICTIONS) == 37
     error = fault("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)
     assert "train.accumulate" in str(error.expected)
@@ -701,7 +722,7 @@ def test_every_section_a_member_may_set_can_be_set() -> None:
     assert {key: leaf(members(cfg)["age"], key) for key in one_each} == one_each
 
 
-FORBIDDEN = sorted(key for key in KEYS if key.partition(".")[0] not in MEMBER_SECTIONS or key == "model.heads")
+FORBIDDEN = sorted(key for key in KEYS if key.partition(".")[0] not in MEMBER_SECTIONS or key in SHARED)
 
 
 @pytest.mark.parametrize("key", [*FORBIDDEN, "nonsense"])
@@ -712,7 +733,7 @@ def test_settings_that_all_members_share_cannot_be_set_for_one(key: str) -> None
 
 
 def test_the_shared_settings_are_all_there() -> None:
-    assert len(FORBIDDEN) == 23
+    assert len(FORBIDDEN) == 27
     assert {"folds.k", "model.heads", "data.format", "data.fixes", "seed", "tasks", "separate"} <= set(FORBIDDEN)
 
 

@@ -207,7 +207,7 @@ def test_the_sidecar_names_the_files_it_comes_from(copy: Path, drawn: Path, tmp_
     assert (sidecar["rows"], sidecar["columns"]) == (EVAL_PHOTOS, ["ImageID", "ans"])
     assert lineage["run_hashes"] == {n: before[n] for n in ("config.yaml", "labels.json", "manifest.csv", "folds.csv")}
     assert lineage["weights"] == [
-        {"member": "", "fold": k, "sha256": before[f"fold{k}/best/weights.safetensors"]} for k in (0, 1)
+        {"member": "", "seed": 0, "fold": k, "sha256": before[f"fold{k}/best/weights.safetensors"]} for k in (0, 1)
     ]
     assert lineage["predictions"] == hashes(copy)["test/faces-none.npz"]
     names = column(drawn / "eval" / "info.csv", "ImageID")

@@ -26,20 +26,35 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
     pooled = pooled.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
     scores = {k: _score(experiment, part) for k, part in per_fold.items()}
     summary = _summary(experiment, pooled, scores)
+    if len(experiment.seeds) > 1:
+        summary["seeds"] = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
     pooled.save(experiment.run.oof)
     rundir.commit_json(experiment.run.summary, summary)
     return summary
 
 
 def _composed(experiment: Experiment, k: int) -> Predictions:
-    """Return fold k's joint predictions: the one member's, or the product over one member a task."""
-    parts = {member.name: Predictions.load(experiment.fold_dir(member, k).oof) for member in experiment.members}
+    """Return fold k's joint predictions: the mean over the seeds."""
+    parts = [_of_seed(experiment, k, seed) for seed in experiment.seeds]
+    return parts[0] if len(parts) == 1 else Predictions.mean(parts, names=[f"seed {s}" for s in experiment.seeds])
+
+
+def _of_seed(experiment: Experiment, k: int, seed: int) -> Predictions:
+    """Return fold k's joint predictions of one seed: the one network's, or the product over one network a task."""
+    members = [member for member in experiment.members if member.cfg.seed == seed]
+    parts = {member.task: Predictions.load(experiment.fold_dir(member, k).oof) for member in members}
     if list(parts) == [""]:
         return parts[""]
     first = next(iter(parts.values()))
     prob = experiment.cfg.space.compose({name: part.align(first.ids).prob for name, part in parts.items()})
     lineage = {"members": {name: part.lineage for name, part in parts.items()}}
     return Predictions(first.ids, prob, experiment.cfg.space, lineage)
+
+
+def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dict[str, float | None]:
+    """Return the pooled scores of one seed's networks alone."""
+    scores = _score(experiment, Predictions.concat([_of_seed(experiment, k, seed) for k in folds]))
+    return {name: _plain(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
 def _score(experiment: Experiment, part: Predictions) -> Scores:

@@ -43,7 +43,7 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
     console.print()
     console.print(fold_table(experiment))
     console.print()
-    for member in experiment.members:
+    for member in experiment.kinds:
         console.print(_rates(experiment, member))
     accelerator = start(cfg.device)
     with Reporter(quiet=not main_process()) as report:
@@ -51,10 +51,13 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
         experiment = with_photos(experiment, accelerator, report, build=False)
         experiment = with_plans(experiment, wanted, accelerator, report, remember=False)
         seconds, size = 0.0, 0
-        for member in experiment.members:
+        for member in experiment.kinds:
             member_seconds, member_bytes = _probe(experiment, member, accelerator)
-            rounds = -(-len(wanted) // experiment.plans[member.name].fold_jobs) + cfg.train.refit
-            seconds, size = seconds + member_seconds * rounds, size + member_bytes * (len(wanted) + cfg.train.refit)
+            times, went_on = cfg.train.seeds, cfg.train.continue_epochs > 0
+            rounds = -(-len(wanted) // experiment.plans[member.task].fold_jobs) + cfg.train.refit
+            further = len(wanted) * cfg.train.continue_epochs / member.cfg.train.epochs
+            seconds += member_seconds * times * (rounds + further)
+            size += member_bytes * times * (len(wanted) * (1 + went_on) + cfg.train.refit)
     console.print(
         f"\nforecast: {len(wanted)} folds x {len(experiment.members)} network(s), about {_duration(seconds)}, "
         f"{size * STATE_COPIES / 2**20:.0f} MiB on disk, {_memory_mib(accelerator):.0f} MiB of memory"
@@ -77,7 +80,7 @@ def _rates(experiment: Experiment, member: Member) -> str:
     steps_per_epoch = Course(experiment.rows(member, 0), cfg).steps_per_epoch
     schedule = build_schedule(cfg, steps_per_epoch)
     rates = [lr_at(step, schedule, cfg.optim.lr) for step in range(schedule.total_steps)]
-    name = f"learning rate of {member.name}" if member.name else "learning rate"
+    name = f"learning rate of {member.task}" if member.task else "learning rate"
     steps = f"{cfg.train.epochs} epochs of {steps_per_epoch} steps"
     falls = f", times {cfg.schedule.gamma:g} where the score stands still" if cfg.schedule.kind == "plateau" else ""
     return f"{name}  {sparkline(rates)}  {min(rates):.1e} to {max(rates):.1e}, {steps}{falls}"
@@ -104,7 +107,7 @@ def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> 
 
     The second epoch counts: the first pays for starting workers and kernels.
     """
-    cfg, plan = member.cfg, experiment.plans[member.name]
+    cfg, plan = member.cfg, experiment.plans[member.task]
     rows = experiment.rows(member, 0, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
     torch.set_num_threads(plan.threads)
     images = PROBE_STEPS * cfg.train.batch_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -36,11 +36,23 @@ PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-head
 
 @dataclass(frozen=True)
 class Member:
-    """One network of the run: its task when there is one a task ("" otherwise), and its own configuration."""
+    """One network of a fold: its task when there is one a task ("" otherwise), and its own configuration and seed.
 
-    name: str
+    index      of the task.
+    seeded     whether the fold has networks of other seeds beside it.
+    continued  whether it goes on from the best weights of the one that was judged.
+    """
+
+    task: str
     index: int
     cfg: Config
+    seeded: bool = False
+    continued: bool = False
+
+    @property
+    def name(self) -> str:
+        """What tells it from the fold's other networks: `age`, `seed1`, `age-seed1`, or "" where it is alone."""
+        return "-".join(part for part in (self.task, f"seed{self.cfg.seed}" if self.seeded else "") if part)
 
     @property
     def space(self) -> LabelSpace:
@@ -49,7 +61,8 @@ class Member:
 
     def title(self, k: int) -> str:
         """Name this network on fold k, or REFIT, for people."""
-        return f"{self.name} {'all rows' if k == REFIT else f'fold {k}'}".strip()
+        part = "all rows" if k == REFIT else f"fold {k}"
+        return f"{self.name} {part}{' continued' if self.continued else ''}".strip()
 
     @property
     def blueprint(self) -> Blueprint:
@@ -61,7 +74,7 @@ class Member:
 @dataclass(frozen=True)
 class Experiment:
     """All that training needs, as it stands in the run folder; `views`: the photos' cache, where there is one;
-    `plans`: how each member is computed, by name."""
+    `plans`: how each member is computed, by its task."""
 
     cfg: Config
     data: Path
@@ -72,9 +85,30 @@ class Experiment:
     plans: Mapping[str, Plan] = field(default_factory=dict)
 
     @cached_property
+    def kinds(self) -> list[Member]:
+        """The networks with the first seed, in the order of the tasks."""
+        return [member for member in self.members if member.cfg.seed == self.cfg.seed]
+
+    @cached_property
     def members(self) -> list[Member]:
-        """The networks, in the order of the tasks."""
-        return [Member(name, index, cfg) for index, (name, cfg) in enumerate(config.members(self.cfg).items())]
+        """The networks of a fold: in the order of the tasks, one seed after the other."""
+        several = self.cfg.train.seeds > 1
+        return [
+            Member(task, index, cfg.model_copy(update={"seed": seed}), seeded=several)
+            for seed in self.seeds
+            for index, (task, cfg) in enumerate(config.members(self.cfg).items())
+        ]
+
+    @property
+    def seeds(self) -> range:
+        """The seeds a fold's networks are made from."""
+        return range(self.cfg.seed, self.cfg.seed + self.cfg.train.seeds)
+
+    def trainings(self, folds: Sequence[int]) -> list[tuple[Member, int]]:
+        """Return every network these folds ask for, with its fold: those judged, those continued, those of all rows."""
+        train, judged = self.cfg.train, [(member, k) for member in self.members for k in folds]
+        further = [(replace(member, continued=True), k) for member, k in judged] if train.continue_epochs else []
+        return judged + further + ([(member, REFIT) for member in self.members] if train.refit else [])
 
     @cached_property
     def fold(self) -> NDArray[np.int8]:
@@ -103,17 +137,22 @@ class Experiment:
 
     def fold_dir(self, member: Member, k: int) -> FoldDir:
         """Return the folder of one member on one fold."""
-        return self.run.fold(k, member.name)
+        folder = self.run.fold(k, member.name)
+        return folder.continued if member.continued else folder
 
     def rows(self, member: Member, k: int, *, bare: bool = False) -> FoldRows:
         """Return the rows member trains on and is judged by on fold k; under REFIT all train and none judges.
 
+        Nobody judges a member that goes on, and it trains on all rows, or on those of the fold.
         bare: the device augments the photos.
         """
-        specs, seed = [view_spec(member.cfg)], self.cfg.seed
+        specs, seed = [view_spec(member.cfg)], member.cfg.seed
         photos = open_photos(self.photo_root, self.manifest, specs, self.views, seed=seed, bare=bare)
         judging = (self.fold == k) & (k != REFIT)
         train, valid = np.flatnonzero(~judging), np.flatnonzero(judging)
+        if member.continued:
+            every = np.append(train, valid)
+            train, valid = (np.sort(every) if self.cfg.train.continue_rows == "all" else valid), valid[:0]
         if member.cfg.binned is not None and member.cfg.age.drop:
             train = train[~np.isin(self.values[member.cfg.binned.name][train], member.cfg.age.drop)]
         weight = self.manifest["weight"].to_numpy(np.float32)
@@ -160,8 +199,8 @@ def write_identity(experiment: Experiment, folds: Sequence[int], environment: di
 
 
 def weights_hashes(experiment: Experiment) -> dict[str, str]:
-    """Return the hash of the file each member's trunk begins from; members that begin without one are left out."""
-    files = {member.name: member.cfg.model.weights for member in experiment.members}
+    """Return the hash of the file each task's trunk begins from; those that begin without one are left out."""
+    files = {member.task: member.cfg.model.weights for member in experiment.kinds}
     return {name: rundir.file_sha256(Path(file)) for name, file in files.items() if file}
 
 

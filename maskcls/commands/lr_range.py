@@ -46,9 +46,9 @@ def lr_range(data: Path, cfg: Config, *, low: float, high: float, steps: int, js
     experiment = with_plans(experiment, [0], accelerator, report)
     rates = [lr_ramp(step, low, high, steps) for step in range(steps)]
     found = {}
-    for member in experiment.members:
+    for member in experiment.kinds:
         losses = list(ramped(experiment, member, rates, accelerator))
-        found[member.name or "network"] = lr_range_test(losses, rates[: len(losses)]), losses
+        found[member.task or "network"] = lr_range_test(losses, rates[: len(losses)]), losses
     if json:
         say(text.dumps({name: {"lr": lr, "losses": losses, "rates": rates} for name, (lr, losses) in found.items()}))
         return
@@ -66,7 +66,7 @@ def ramped(experiment: Experiment, member: Member, rates: list[float], accelerat
     longer = cfg.train.model_copy(update={"epochs": -(-len(rates) // steps_per_epoch)})
     course = Course(rows, cfg.model_copy(update={"train": longer}))
     network, _ = fresh_network(member, cfg.seed, 0)
-    plan = experiment.plans[member.name]
+    plan = experiment.plans[member.task]
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=len(rates))
     heads, stream = open_targets(session, course), open_stream(session, course)
     session.model.train()

@@ -27,22 +27,22 @@ def with_plans(
     *,
     remember: bool = True,
 ) -> Experiment:
-    """Return the experiment with a plan for every member, and say what was chosen; the first process decides for all.
+    """Return the experiment with a plan for every task, and say what was chosen; the first process decides for all.
 
     remember  False: write nothing down.
     """
 
     def decide() -> dict[str, Plan]:
         plans = {}
-        for member in experiment.members:
-            plans[member.name], why = precision.plan(
+        for member in experiment.kinds:
+            plans[member.task], why = precision.plan(
                 _work(experiment, member, wanted),
                 member.cfg,
                 accelerator.device,
                 processes=accelerator.num_processes,
                 remember=remember,
             )
-            report.note(f"{member.name}: {why}" if member.name else why)
+            report.note(f"{member.task}: {why}" if member.task else why)
         return plans
 
     return replace(experiment, plans=decided_by_first(decide, accelerator))

@@ -14,7 +14,7 @@ import pandas as pd
 import maskcls
 from maskcls import config, rundir
 from maskcls.commands.check import check_photos
-from maskcls.commands.experiment import Experiment, open_experiment
+from maskcls.commands.experiment import Experiment, Member, open_experiment
 from maskcls.commands.photos import Views, cached_views, open_photos
 from maskcls.commands.progress import Reporter
 from maskcls.data import manifest as tables
@@ -38,9 +38,10 @@ TRAINING_ONLY = ("device.compile", "device.augment")
 
 @dataclass(frozen=True)
 class Voice:
-    """One trained network of the run: its task ("" when it speaks about all), its fold, its weights' hash."""
+    """One trained network of the run: its task ("" when it speaks about all), seed and fold, its weights' hash."""
 
-    member: str
+    task: str
+    seed: int
     fold: int
     sha256: str
     speaker: Speaker
@@ -61,8 +62,7 @@ def predict(
     experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, overrides)
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
-    chosen = {"folds": env["folds"], "refit": [REFIT], "all": [*env["folds"], REFIT]}
-    voices = load_voices(experiment, chosen[cfg.predict.networks])
+    voices = load_voices(experiment, chosen(experiment, env["folds"], cfg.predict.networks))
     accelerator = start(cfg.device)
     root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
     specs = [voice.speaker.spec for voice in voices]
@@ -121,14 +121,19 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
     return config.validate(plain, where="command line")
 
 
-def load_voices(experiment: Experiment, folds: Sequence[int]) -> list[Voice]:
-    """Load the best weights of every fold the run was asked for; ResultError when one of them is not finished."""
-    left = [
-        member.title(k)
-        for member in experiment.members
-        for k in folds
-        if not experiment.fold_dir(member, k).done.exists()
-    ]
+def chosen(experiment: Experiment, folds: Sequence[int], networks: str) -> list[tuple[Member, int]]:
+    """Return the networks that predict, each with its fold, by the name `predict.networks` gives them."""
+    kinds = {"folds": ("folds",), "continued": ("continued",), "refit": ("refit",), "all": ("folds", "refit")}
+
+    def kind(member: Member, k: int) -> str:
+        return "refit" if k == REFIT else "continued" if member.continued else "folds"
+
+    return [(member, k) for member, k in experiment.trainings(folds) if kind(member, k) in kinds[networks]]
+
+
+def load_voices(experiment: Experiment, networks: Sequence[tuple[Member, int]]) -> list[Voice]:
+    """Load the best weights of every network that predicts; ResultError when one of them is not finished."""
+    left = [member.title(k) for member, k in networks if not experiment.fold_dir(member, k).done.exists()]
     if left:
         raise ResultError(
             "the run is not finished",
@@ -137,27 +142,26 @@ def load_voices(experiment: Experiment, folds: Sequence[int]) -> list[Voice]:
             fix=f"maskcls resume {experiment.run.path}",
         )
     voices = []
-    for member in experiment.members:
-        for k in folds:
-            folder = experiment.fold_dir(member, k)
-            speaker = load_speaker(folder.best)
-            if speaker.space.fingerprint != member.space.fingerprint:
-                raise ResultError("the weights speak about other classes than the run", where=str(folder.best))
-            digest = rundir.file_sha256(folder.best / "weights.safetensors")
-            voices.append(Voice(member.name, k, digest, speaker))
+    for member, k in networks:
+        folder = experiment.fold_dir(member, k)
+        speaker = load_speaker(folder.best)
+        if speaker.space.fingerprint != member.space.fingerprint:
+            raise ResultError("the weights speak about other classes than the run", where=str(folder.best))
+        digest = rundir.file_sha256(folder.best / "weights.safetensors")
+        voices.append(Voice(member.task, member.cfg.seed, k, digest, speaker))
     return voices
 
 
 def joint_mean(voices: list[Voice], probs: list[Any], space: LabelSpace) -> Any:
-    """Return the mean (N, J) of the folds' joint probabilities; members of one fold are multiplied first."""
+    """Return the mean (N, J) of all joint probabilities; networks of one fold and seed, a task each, are multiplied."""
     total = None
-    folds = sorted({voice.fold for voice in voices})
-    for k in folds:
-        parts = {v.member: prob for v, prob in zip(voices, probs, strict=True) if v.fold == k}
+    sources = sorted({(voice.fold, voice.seed) for voice in voices})
+    for source in sources:
+        parts = {v.task: prob for v, prob in zip(voices, probs, strict=True) if (v.fold, v.seed) == source}
         joint = parts[""] if "" in parts else space.compose(parts)
         total = joint.astype(np.float64) if total is None else total + joint
     assert total is not None
-    return (total / len(folds)).astype(np.float32)
+    return (total / len(sources)).astype(np.float32)
 
 
 def _speak(
@@ -212,7 +216,7 @@ def _lineage(
         "run": experiment.run.path.resolve().name,
         "run_hashes": env["hashes"],
         "oof_macro_f1": oof,
-        "weights": [{"member": v.member, "fold": v.fold, "sha256": v.sha256} for v in voices],
+        "weights": [{"member": v.task, "seed": v.seed, "fold": v.fold, "sha256": v.sha256} for v in voices],
         "data": data.resolve().name,
         "data_sha256": tables.sha256(frame),
         "views": cfg.predict.views,

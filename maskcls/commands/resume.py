@@ -19,7 +19,7 @@ from maskcls.commands.train import check_experiment, train_folds, with_photos
 from maskcls.engine.device import start
 from maskcls.engine.processes import losing_others
 from maskcls.errors import WeightsError
-from maskcls.rundir import REFIT, RunDir
+from maskcls.rundir import RunDir
 
 
 @losing_others()
@@ -58,8 +58,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any
 
 def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> dict[str, Any] | None:
     """Return the run's summary if every wanted fold is done and in it; None when something is left to do."""
-    trained = [*wanted, REFIT] if experiment.cfg.train.refit else wanted
-    folders = [experiment.fold_dir(member, k) for member in experiment.members for k in trained]
+    folders = [experiment.fold_dir(member, k) for member, k in experiment.trainings(wanted)]
     if not experiment.run.summary.exists() or not all(folder.done.exists() for folder in folders):
         return None
     summary: dict[str, Any] = rundir.read_json(experiment.run.summary)

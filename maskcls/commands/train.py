@@ -112,10 +112,10 @@ def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:
 
 def check_experiment(experiment: Experiment, report: Reporter) -> None:
     """Find what would stop the training later: backbones, weights, labels nothing can be learnt from."""
-    for member in experiment.members:
+    for member in experiment.kinds:
         check_backbone(member.cfg.model.backbone)
         network, about = fresh_network(member, 0, 0)
-        report.note(f"{member.name or 'network'}: {about}")
+        report.note(f"{member.task or 'network'}: {about}")
         for _, share in member.cfg.train.stages:
             check_size(network, member.cfg.model.backbone, staged(member.cfg.transforms.size, share))
     if experiment.cfg.model.heads == "joint":
@@ -130,7 +130,7 @@ def with_photos(
     build  False: write no cache, only use one that is there.
     """
     root, paths, cfg = experiment.photo_root, experiment.manifest["path"].tolist(), experiment.cfg
-    specs = [view_spec(member.cfg) for member in experiment.members]
+    specs = [view_spec(member.cfg) for member in experiment.kinds]
     views = cached_views(root, paths, specs, cfg, accelerator, report, build=build)
     if not views and accelerator.is_local_main_process:
         check_photos(root, paths, cfg, report)
@@ -156,25 +156,25 @@ def check_joint_labels(experiment: Experiment, report: Reporter) -> None:
 def train_folds(
     experiment: Experiment, wanted: Sequence[int], accelerator: Accelerator, report: Reporter
 ) -> dict[str, Any]:
-    """Train, or finish, the wanted folds of every member; then put the run's results together."""
+    """Train, or finish, the wanted folds of every member, and what goes on from them; then assemble the results."""
     report.begin("all folds", sum(member.cfg.train.epochs for member in experiment.members) * len(wanted))
     for member in experiment.members:
         left = [k for k in wanted if not experiment.fold_dir(member, k).done.exists()]
         report.skip(member.cfg.train.epochs * (len(wanted) - len(left)))
         for k in set(wanted) - set(left):  # left by a process that was killed right after a fold was done
             shutil.rmtree(experiment.fold_dir(member, k).soup, ignore_errors=True)
-        jobs = min(experiment.plans[member.name].fold_jobs, len(left))
+        jobs = min(experiment.plans[member.task].fold_jobs, len(left))
         if jobs > 1 and accelerator.num_processes == 1:
             train_side_by_side(experiment, member, left, jobs, report)
             continue
         for k in left:
             train_fold(experiment, member, k, accelerator, report)
             accelerator.free_memory()
-    if experiment.cfg.train.refit:
-        for member in experiment.members:
-            if not experiment.fold_dir(member, REFIT).done.exists():
-                train_fold(experiment, refitted(experiment, member, wanted), REFIT, accelerator, report)
-                accelerator.free_memory()
+    for member, k in experiment.trainings(wanted):
+        if not experiment.fold_dir(member, k).done.exists():  # none of those that are judged
+            how = continued(member) if member.continued else refitted(experiment, member, wanted)
+            train_fold(experiment, how, k, accelerator, report)
+            accelerator.free_memory()
     if not accelerator.is_main_process:
         return {}
     return assemble(experiment, wanted)
@@ -187,13 +187,29 @@ def refitted(experiment: Experiment, member: Member, folds: Sequence[int]) -> Me
     return replace(member, cfg=member.cfg.model_copy(update={"train": train}))
 
 
+def continued(member: Member) -> Member:
+    """Return the member as it goes on from its best weights: for the epochs asked for, at the share of the rate."""
+    cfg = member.cfg
+    train = cfg.train.model_copy(update={"epochs": cfg.train.continue_epochs, "patience": None, "stages": ()})
+    lr, schedule = cfg.optim.lr * cfg.train.continue_lr_share, {"warmup_epochs": 0.0}
+    changed = {
+        "train": train,
+        "optim": cfg.optim.model_copy(update={"lr": lr, "freeze_epochs": 0}),
+        "schedule": cfg.schedule.model_copy(update=schedule),
+    }
+    return replace(member, cfg=cfg.model_copy(update=changed))
+
+
 def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Accelerator, report: Reporter) -> None:
     """Train one network on one fold, from its saved state if there is one, and commit all it leaves behind."""
-    folder, cfg, plan = experiment.fold_dir(member, k), member.cfg, experiment.plans[member.name]
+    folder, cfg, plan = experiment.fold_dir(member, k), member.cfg, experiment.plans[member.task]
     rows = experiment.rows(member, k, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
-    alone = k == REFIT  # nothing is trained beside it, so it has the threads of all folds
+    alone = k == REFIT or member.continued  # nothing is trained beside it, so it has the threads of all folds
     torch.set_num_threads(plan.threads * (plan.fold_jobs if alone else 1))
     network, _ = fresh_network(member, cfg.seed, k)
+    if member.continued:
+        judged = checkpoint.load_speaker(experiment.run.fold(k, member.name).best).network
+        network.load_state_dict(judged.state_dict(), strict=False)  # it answers; what only teaches starts anew
     total_steps = cfg.train.epochs * Course(rows, cfg).steps_per_epoch
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
@@ -285,7 +301,7 @@ def _stir(experiment: Experiment, member: Member, folder: FoldDir, rows: FoldRow
     tensors = soup([checkpoint.load_speaker(folder.soup / str(epoch)).network.state_dict() for epoch in epochs])
     speaker = checkpoint.load_speaker(folder.best)
     speaker.network.load_state_dict(tensors)
-    reader, execution = validation_reader(rows, member.cfg, accelerator), experiment.plans[member.name].infer
+    reader, execution = validation_reader(rows, member.cfg, accelerator), experiment.plans[member.task].infer
     (prob,) = infer([speaker], reader, accelerator=accelerator, execution=execution)
     truth = {name: rows.labels[name][rows.valid] for name in member.space.names}
     scores = flat_scores(score(prob, truth, member.space), prob, truth, member.space)
@@ -298,23 +314,24 @@ def _stir(experiment: Experiment, member: Member, folder: FoldDir, rows: FoldRow
 def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows, accelerator: Accelerator) -> None:
     """Read the best weights back, predict the fold's own rows with them, score them, and mark the fold as done.
 
-    Nobody judges the network that was trained on all rows, so it is only marked.
+    Nobody judges a network that was trained on all rows, so it is only marked.
     """
     folder, cfg = experiment.fold_dir(member, k), member.cfg
     accelerator.wait_for_everyone()
-    if k == REFIT:
+    if not len(rows.valid):
         if accelerator.is_main_process:
             rundir.commit(folder.done, (rundir.read_json(folder.best / checkpoint.META)["sha256"] + "\n").encode())
         return
     _stir(experiment, member, folder, rows, accelerator)
     speaker = checkpoint.load_speaker(folder.best)
     reader = validation_reader(rows, cfg, accelerator)
-    execution = experiment.plans[member.name].infer
+    execution = experiment.plans[member.task].infer
     (prob,) = infer([speaker], reader, accelerator=accelerator, execution=execution)
     if not accelerator.is_main_process:
         return
     meta = rundir.read_json(folder.best / checkpoint.META)
-    lineage = {"fold": k, "member": member.name, "weights": meta["sha256"], "views": cfg.predict.views}
+    lineage = {"fold": k, "member": member.task, "weights": meta["sha256"], "views": cfg.predict.views}
+    lineage |= {"seed": cfg.seed} if member.seeded else {}
     ids = experiment.manifest["id"].to_numpy()[rows.valid]
     Predictions(ids, prob, member.space, lineage).save(folder.oof)
     scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
