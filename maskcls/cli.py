@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -37,6 +37,8 @@ data_app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
 app.add_typer(data_app, name="data")
 cache_app = typer.Typer(no_args_is_help=True, help="See and clear the cache of decoded photos.")
 data_app.add_typer(cache_app, name="cache")
+submission_app = typer.Typer(no_args_is_help=True, help="Look at a submission before it is handed in.")
+app.add_typer(submission_app, name="submission")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure this machine: photos and networks.")
 app.add_typer(bench_app, name="bench")
 
@@ -73,6 +75,7 @@ def train(
     run: Annotated[Path | None, typer.Option(help="folder to make; default: runs/<config's name>")] = None,
     folds: Folds = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be done, and how long it takes")] = False,
+    leaky: Annotated[bool, typer.Option("--leaky", help="take pseudo labels that leak; no score then")] = False,
 ) -> None:
     """Train one network a fold and write a run folder.
 
@@ -85,7 +88,7 @@ def train(
     from maskcls.rundir import RunDir
 
     path = configuration.find(config) if config else None
-    cfg, origins = configuration.load(path, overrides or [])
+    cfg, origins = configuration.load(path, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
     folder = RunDir(run or Path("runs") / (path.stem if path else "default"))
     if dry_run:
         from maskcls.commands.dry_run import dry_run as show
@@ -123,12 +126,14 @@ def resume(
 @app.command()
 def predict(
     run: RunPath,
-    data: Annotated[Path, typer.Option("--data", help="data root with eval/, or a CSV table")],
+    data: Annotated[Path, typer.Option("--data", help="data root with eval/, a CSV table, or any folder of photos")],
     overrides: Overrides = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
     tta: Annotated[
-        str | None, typer.Option(help="views: none, hflip, zoom, hflip_zoom, shifts; default: the run's")
+        str | None,
+        typer.Option(help="views: none, hflip, zoom, hflip_zoom, shifts, or plain+flip+…; default: the run's"),
     ] = None,
+    decide: Annotated[bool, typer.Option("--decide", help="answer by the rule that calibrate found")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")] = False,
 ) -> None:
     """Predict photos with every fold of a finished run and write a submission.
@@ -147,26 +152,207 @@ def predict(
             raise UsageError("--tta and predict.views= say the same thing", fix="give one of them")
         given.append(f"predict.views={tta}")
     with Reporter(quiet=not main_process()) as report:
-        written = work(RunDir(run), data, output, overrides=given, force=force, report=report)
+        written = work(RunDir(run), data, output, overrides=given, decide=decide, force=force, report=report)
     if written:
         typer.echo(f"{output}  {written.rows} rows\n{output.with_suffix('.json')}  where they come from")
 
 
-@app.command()
-def evaluate(
-    submission: Annotated[Path, typer.Argument(help="CSV of ids and predicted labels")],
-    answers: Annotated[Path, typer.Option(help="CSV of ids and true labels")],
+@app.command("pseudo-label")
+def pseudo_label(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="run folders of the same folds")],
+    data: Annotated[Path, typer.Option("--data", help="data root with eval/, a CSV table, or any folder of photos")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the labels to write")] = Path("pseudo.csv"),
+    min_confidence: Annotated[
+        str, typer.Option(help="0.9, or mask=0.9,age=0.8, or by class mask.wear=0.5,mask.normal=0.9,…")
+    ] = "0.9",
+    partial: Annotated[bool, typer.Option("--partial", help="take the tasks that are sure, leave others open")] = False,
+    agree: Annotated[float, typer.Option(help="share of the runs, seeds and views that must agree")] = 1.0,
+    max_per_class: Annotated[int | None, typer.Option(help="photos of a joint class, the surest")] = None,
+    max_share: Annotated[float | None, typer.Option(help="share of a joint class's photos, the surest")] = None,
+    balance: Annotated[float | None, typer.Option(help="times the rarest joint class's photos, at most")] = None,
+    like_train: Annotated[bool, typer.Option("--like-train", help="classes in the training set's proportions")] = False,
+    soft: Annotated[bool, typer.Option("--soft", help="keep the probabilities as targets")] = False,
+    temperature: Annotated[float, typer.Option(help="of soft labels; below 1 is sharper")] = 1.0,
+    weight: Annotated[float, typer.Option(help="what a photo counts beside a labelled one")] = 1.0,
+    weigh: Annotated[bool, typer.Option("--weigh", help="times its confidence")] = False,
+    tta: Annotated[str | None, typer.Option(help="views, each a voice: none,hflip; default: the run's")] = None,
+    leaky: Annotated[
+        bool, typer.Option("--leaky", help="one set by all folds' networks; no honest score then")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace the output")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="device.* or predict.batch_size=…")] = None,
+) -> None:
+    """Label photos by the networks of finished runs, for a training with data.pseudo=FILE.
+
+    Every fold gets labels of its own, by networks that never saw its people, so that out-of-fold scores stay honest.
+
+    \b
+    maskcls pseudo-label runs/a --data faces -o pseudo.csv --min-confidence mask=0.95,gender=0.9,age=0.8
+    maskcls train faces --config multi --run runs/b data.pseudo=pseudo.csv
+    """
+    from maskcls.commands.progress import Reporter, main_process
+    from maskcls.commands.pseudo_label import print_labelled
+    from maskcls.commands.pseudo_label import pseudo_label as work
+    from maskcls.rundir import RunDir
+
+    rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "cap_rows": max_per_class}
+    rule |= {"cap_share": max_share, "balance": balance, "prior": like_train, "soft": soft, "temperature": temperature}
+    rule |= {"weight": weight, "weigh": weigh}
+    with Reporter(quiet=not main_process()) as report:
+        found = work(
+            [RunDir(run) for run in runs],
+            data,
+            output,
+            rule=rule,
+            views=tta.split(",") if tta else [],
+            leaky=leaky,
+            force=force,
+            overrides=settings or [],
+            report=report,
+        )
+    if found is not None:
+        print_labelled(found, json=json)
+
+
+@app.command("self-train")
+def self_train(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name: multi")] = None,
+    run: Annotated[Path, typer.Option(help="folder of all rounds")] = Path("runs/self"),
+    unlabelled: Annotated[Path | None, typer.Option(help="photos to label; default: DATA's own to predict")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="trainings with pseudo labels, at most")] = 2,
+    min_confidence: Annotated[str, typer.Option(help="as for pseudo-label")] = "0.9",
+    partial: Annotated[bool, typer.Option("--partial", help="as for pseudo-label")] = False,
+    agree: Annotated[float, typer.Option(help="as for pseudo-label")] = 1.0,
+    soft: Annotated[bool, typer.Option("--soft", help="as for pseudo-label")] = False,
+    weight: Annotated[float, typer.Option(help="as for pseudo-label")] = 1.0,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Score a submission: macro-F1, accuracy, per task, per class.
+    """Train, label photos, train with them, and again while out-of-fold scores rise; the best round is kept.
+
+    \b
+    maskcls self-train faces --config multi --run runs/self --rounds 3
+    """
+    from maskcls import config as configuration
+    from maskcls.commands.progress import Reporter
+    from maskcls.commands.self_train import print_course
+    from maskcls.commands.self_train import self_train as work
+
+    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
+    with resumable(run), Reporter() as report:
+        course = work(data, cfg, run, unlabelled=unlabelled, rounds=rounds, rule=rule, report=report)
+    print_course(course, run, json=json)
+
+
+@app.command()
+def tta(
+    run: RunPath,
+    overrides: Overrides = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Say which test-time views pay, on the run's out-of-fold rows, and what each costs.
+
+    \b
+    maskcls tta runs/a
+    """
+    from maskcls.commands.progress import Reporter
+    from maskcls.commands.tta import print_search, search
+    from maskcls.rundir import RunDir
+
+    with Reporter() as report:
+        found = search(RunDir(run), overrides=overrides or [], report=report)
+    print_search(found, json=json)
+
+
+@app.command()
+def evaluate(
+    what: Annotated[Path, typer.Argument(metavar="WHAT", help="a submission, predictions (.npz), or a run folder")],
+    answers: Annotated[Path | None, typer.Option(help="CSV of ids and true labels; a run folder needs none")] = None,
+    section: Annotated[
+        Literal["short", "all", "scores", "confusion", "slices", "people"], typer.Option(help="what to show")
+    ] = "short",
+    write: Annotated[Path | None, typer.Option(help="write a CSV too, a row a photo")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the file of --write")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object with everything")] = False,
+) -> None:
+    """Judge predictions whose truth is known: scores with an interval, confusion, slices, people.
 
     \b
     maskcls evaluate submission.csv --answers faces/eval/answers.csv --json
+    maskcls evaluate runs/a --section slices --write rows.csv
     """
-    from maskcls.commands.evaluate import evaluate as work
-    from maskcls.commands.evaluate import print_scores
+    from maskcls.commands.evaluate import show
 
-    print_scores(work(submission, answers), json=json)
+    show(what, answers, section=section, write=write, force=force, json=json)
+
+
+@app.command()
+def calibrate(
+    run: RunPath,
+    rule: Annotated[str, typer.Option(help="rule to try: expected, task, joint, prior")] = "expected",
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Fit temperatures and a decision rule on a run's out-of-fold rows, and say what they are worth.
+
+    \b
+    maskcls calibrate runs/a
+    maskcls predict runs/a --data faces --decide
+    """
+    from maskcls.commands.calibrate import calibrate as work
+    from maskcls.commands.calibrate import print_calibration
+    from maskcls.rundir import RunDir
+
+    print_calibration(work(RunDir(run), tried=rule), json=json)
+
+
+@app.command()
+def ensemble(
+    data: Annotated[Path, typer.Option("--data", help="data root with eval/, or a CSV table")],
+    members: Annotated[
+        list[str] | None, typer.Argument(metavar="MEMBER…", help="run folders, or FILE or FILE,OOF_FILE of others")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
+    method: Annotated[
+        str,
+        typer.Option(
+            help="mean, geometric, vote, rank; greedy, bagged, convex, convex-tasks: weights searched; tasks: the best"
+            " member a task; stack; weights: --weights"
+        ),
+    ] = "mean",
+    weights: Annotated[str | None, typer.Option(help="one a member, such as 0.6,0.3,0.1")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="do again what an earlier ensemble did, on other photos")] = None,
+    decide: Annotated[bool, typer.Option("--decide", help="by a decision rule, if one is worth it")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="device.* or predict.*, to predict anew")] = None,
+) -> None:
+    """Combine runs and other people's predictions into one submission; what is chosen is chosen out of fold.
+
+    \b
+    maskcls ensemble runs/a runs/b theirs.csv,theirs_oof.csv --data faces --method convex -o submission.csv
+    maskcls ensemble --recipe submission.recipe.yaml --data others -o others.csv
+    """
+    from maskcls.commands.ensemble import ensemble as work
+    from maskcls.commands.ensemble import print_found
+    from maskcls.commands.progress import Reporter
+
+    with Reporter() as report:
+        found = work(
+            members or [],
+            data,
+            output,
+            method=method,
+            weights=weights,
+            recipe=recipe,
+            decide=decide,
+            force=force,
+            overrides=settings or [],
+            report=report,
+        )
+    print_found(found, json=json)
 
 
 @app.command()
@@ -371,11 +557,32 @@ def cache_prune(
     prune(days=days, dry_run=dry_run)
 
 
+@submission_app.command("check")
+def submission_check(
+    submission: Annotated[Path, typer.Argument(metavar="FILE", help="the submission, a CSV")],
+    data: Annotated[Path | None, typer.Option(help="data root with eval/, or a CSV table, that it answers")] = None,
+    run: Annotated[Path | None, typer.Option(help="the run it was predicted with")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Check header, ids, order, labels, class shares and origin of a submission, and name every fault.
+
+    \b
+    maskcls submission check submission.csv --data faces --run runs/a
+    """
+    from maskcls.commands.submission_check import show
+
+    show(submission, data, run, json=json)
+
+
 def finished(run: Path, summary: dict[str, Any]) -> None:
     """Print what a training came to, on stdout; processes that do not write print nothing."""
     if not summary:
         return
     pooled, interval = summary["pooled"], summary["interval"]
+    if pooled is None:
+        why = "the pseudo labels were made by networks that saw the validation people"
+        typer.echo(f"{run}  no out-of-fold score: {why}")
+        return
     if interval:
         spread = f"[{interval['low']:.4f}, {interval['high']:.4f}]"
         typer.echo(f"{run}  out-of-fold macro-F1 {pooled['macro_f1']:.4f}  95% interval {spread} over people")

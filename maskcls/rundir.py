@@ -111,6 +111,11 @@ class RunDir:
         return self.path / "folds.csv"
 
     @property
+    def pseudo(self) -> Path:
+        """A copy of the pseudo labels, where the run has some; a .json beside it says where they are from."""
+        return self.path / "pseudo.csv"
+
+    @property
     def env(self) -> Path:
         """Machine, versions, command, data root, hashes, and the folds asked for."""
         return self.path / "env.json"

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.lossterms import Term, parse_loss
+from maskcls.viewnames import parse_views
 
 MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
 TAKEN_NAMES = (
@@ -32,7 +33,6 @@ TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Auto = Literal["auto"]
 Bins = Annotated[tuple[Count, ...], Field(min_length=1)]
 Stage = tuple[Count, Kept]
-View = Literal["none", "hflip", "zoom", "hflip_zoom", "shifts"]
 
 
 def _read_loss(text: str) -> str:
@@ -40,7 +40,13 @@ def _read_loss(text: str) -> str:
     return text
 
 
+def _read_views(text: str) -> str:
+    parse_views(text)
+    return text
+
+
 Loss = Annotated[str, AfterValidator(_read_loss)]
+Views = Annotated[str, AfterValidator(_read_views)]
 
 
 class Section(BaseModel):
@@ -69,11 +75,14 @@ class TaskConfig(Section):
 
 class DataConfig(Section):
     """Where labels and photos come from. format: the contest's folders, or a CSV table; fixes: a CSV of label
-    corrections; cache: keep decoded photos on disk: auto = where there is room, on = or fail, off = decode every epoch.
-    """
+    corrections; pseudo: a file of `maskcls pseudo-label` whose rows train too; leaky: take it though its networks saw
+    the people that judge, and do without an out-of-fold score; cache: keep decoded photos on disk: auto = where there
+    is room, on = or fail, off = decode every epoch."""
 
     format: Literal["contest", "table"] = "contest"
     fixes: Annotated[str, Field(min_length=1)] | None = None
+    pseudo: Annotated[str, Field(min_length=1)] | None = None
+    leaky: bool = False
     cache: Literal["auto", "on", "off"] = "auto"
 
 
@@ -336,11 +345,11 @@ class TrainConfig(Section):
 
 
 class PredictConfig(Section):
-    """Inference, for validation, OOF and test alike. views: the test-time augmentation by name; batch_size: images
-    of one forward pass, all views of a photo counted; networks: who predicts new photos, the folds', those
-    that went on from them, the refit one, or the folds' and the refit one."""
+    """Inference, for validation, OOF and test alike. views: the test-time augmentation by name, or single views such as
+    plain+flip+up; batch_size: images of one forward pass, all views of a photo counted; networks: who predicts new
+    photos, the folds', those that went on from them, the refit one, or the folds' and the refit one."""
 
-    views: View = "hflip"
+    views: Views = "hflip"
     networks: Literal["folds", "continued", "refit", "all"] = "folds"
     batch_size: Count = 128
 
@@ -399,6 +408,8 @@ class Config(Section):
             yield f"tasks with at most {MAX_JOINT} joint classes, not {self.space.size}"
         if self.model.pretrained and self.model.weights is not None:
             yield "only one of model.pretrained and model.weights"
+        if self.data.leaky and self.data.pseudo is None:
+            yield "data.pseudo with data.leaky=true"
         if sum(epochs for epochs, _ in self.train.stages) > self.train.epochs:
             yield f"train.stages of at most train.epochs ({self.train.epochs}) epochs together"
         if self.predict.networks == "continued" and not self.train.continue_epochs:

@@ -17,10 +17,24 @@ from maskcls import __version__, cli
 from maskcls.errors import DataError, Exit
 
 SURFACE = {
-    "train": {"data", "overrides", "config", "run", "folds", "dry_run"},
+    "train": {"data", "overrides", "config", "run", "folds", "dry_run", "leaky"},
     "resume": {"run", "folds"},
-    "predict": {"run", "data", "overrides", "output", "tta", "force"},
-    "evaluate": {"submission", "answers", "json"},
+    "predict": {"run", "data", "overrides", "output", "tta", "decide", "force"},
+    "pseudo-label": {
+        *("runs", "data", "output", "min_confidence", "partial", "agree", "max_per_class", "max_share", "balance"),
+        *("like_train", "soft", "temperature", "weight", "weigh", "tta", "leaky", "force", "json", "settings"),
+    },
+    "self-train": {
+        *("data", "overrides", "config", "run", "unlabelled", "rounds", "min_confidence", "partial", "agree"),
+        *("soft", "weight", "json"),
+    },
+    "tta": {"run", "overrides", "json"},
+    "evaluate": {"what", "answers", "section", "write", "force", "json"},
+    "calibrate": {"run", "rule", "json"},
+    "ensemble": {
+        *("data", "members", "output", "method", "weights", "recipe", "decide", "force", "json", "settings"),
+    },
+    "submission check": {"submission", "data", "run", "json"},
     "demo": {"directory"},
     "data make": {"directory", "people", "seed", "eval_people"},
     "data check": {"data", "overrides", "config"},
@@ -49,7 +63,7 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert commands() == SURFACE
-    assert len(SURFACE) == 14
+    assert len(SURFACE) == 20
 
 
 @pytest.mark.parametrize("verb", [[], *[name.split() for name in SURFACE]], ids=lambda v: " ".join(v) or "maskcls")

@@ -31,7 +31,7 @@ from maskcls.yaml12 import parse_yaml
 
 # The surface: an option that appears, disappears or changes its name fails here.
 FIELDS = {
-    "data": ("format", "fixes", "cache"),
+    "data": ("format", "fixes", "pseudo", "leaky", "cache"),
     "folds": ("k", "holdout", "seed", "stratify"),
     "model": ("heads", "backbone", "pretrained", "weights", "drop", "drop_samples", "drop_path"),
     "transforms": (
@@ -114,6 +114,7 @@ BAD_TASKS = [
 COMPANIONS = {
     "train.accumulate": ["train.batch_size=1000000"],
     "model.drop_samples": ["model.drop=0.1"],
+    "data.leaky": ["data.pseudo=a.csv"],
     "age.fine_bins": ["age.head=ordinal"],
     "predict.networks": ["train.refit=true", "train.continue_epochs=1"],
     "train.stages": ["train.epochs=1000000"],
@@ -127,6 +128,8 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "separate": (["{}"], ["null", "3", "[]", "{age: 3}", "{age: null}", "{age: {model.drop: 0}}", "{agee: {}}"]),
     "data.format": (["contest", "table"], ["csv", "Table", "null", "3"]),
     "data.fixes": TEXT_OR_NULL,
+    "data.pseudo": TEXT_OR_NULL,
+    "data.leaky": FLAG,
     "data.cache": (["auto", "on", "off"], ["true", "yes", "null"]),
     "folds.k": (["1", "100"], ["0", "101", "5.0", "true", "null"]),
     "folds.holdout": INSIDE,
@@ -248,7 +251,10 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "predict.networks": (["folds", "continued", "refit", "all"], ["fold", "null", "[folds]"]),
     "train.fold_jobs": (["1", "64", "auto"], ["0", "65", "1.0", "true", "all", "null"]),
-    "predict.views": (["none", "hflip", "zoom", "hflip_zoom", "shifts"], ["hflp", "null", "[hflip]", "1"]),
+    "predict.views": (
+        ["none", "hflip", "zoom", "hflip_zoom", "shifts", "plain+up"],
+        ["hflp", "null", "1", "up+up"],
+    ),
     "predict.batch_size": COUNT,
     "device.type": (["auto", "cpu", "cuda", "mps"], ["gpu", "cuda:0", "null"]),
     "device.precision": (["auto", "fp32", "bf16", "fp16"], ["32", "float32", "null"]),
@@ -296,7 +302,7 @@ def yaml_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_the_options_are_the_written_ones() -> None:
-    assert len(KEYS) == 114
+    assert len(KEYS) == 116
     assert set(flatten(Config().model_dump(mode="json"))) == KEYS
     assert set(TaskConfig.model_fields) == {"name", "classes", "bins"}
 
@@ -304,7 +310,7 @@ def test_the_options_are_the_written_ones() -> None:
 def test_every_option_has_a_row_in_the_table_of_bounds() -> None:
     assert set(BOUNDS) == KEYS
     assert all(good and bad for good, bad in BOUNDS.values())
-    assert (len(OK), len(BAD)) == (287, 619)
+    assert (len(OK), len(BAD)) == (293, 630)
 
 
 def bounds_of(node: dict[str, Any], root: dict[str, Any], key: str = "") -> Iterator[tuple[str, str, float]]:
@@ -485,12 +491,17 @@ def test_a_file_with_no_settings_at_all_is_refused(yaml_file: Callable[[str], Pa
 
 # --- messages
 
+VIEWS = (
+    "one of none, hflip, zoom, hflip_zoom, shifts, or different ones of "
+    "plain, flip, zoomed, flip_zoomed, up, down, left, right joined by +"
+)
+
 
 @pytest.mark.parametrize(
     ("override", "expected", "fix"),
     [
-        ("predict.views=hflp", "one of none, hflip, zoom, hflip_zoom, shifts", "did you mean 'hflip'?"),
-        ("predict.views=HFLIP", "one of none, hflip, zoom, hflip_zoom, shifts", "did you mean 'hflip'?"),
+        ("predict.views=hflp", f"{VIEWS} ('hflp' looks like 'hflip')", None),
+        ("predict.views=HFLIP", f"{VIEWS} ('HFLIP' looks like 'hflip')", None),
         ("predict.view=hflip", "one of batch_size, networks, views", "did you mean 'views'?"),
         ("optim.clip_norm=off", "a number or null", None),
         ("optim.momentum=1", "less than 1.0 or null", None),
@@ -594,6 +605,7 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
         ["predict.networks=continued"],
         "train.continue_epochs above 0 with predict.networks=continued",
     ),
+    "leak of nothing": (["data.leaky=true"], "data.pseudo with data.leaky=true"),
     "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
     "heads of losses": (["loss.agee=focal"], "loss with all, or names of heads (mask, gender, age), not agee"),
     "joint loss": (["loss.joint=focal"], "names of heads (mask, gender, age), not joint"),
@@ -642,7 +654,7 @@ def test_settings_that_contradict_each_other_are_named(name: str) -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 37
+    assert len(CONTRADICTIONS) == 38
     error = fault("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)
     assert "train.accumulate" in str(error.expected)
@@ -733,7 +745,7 @@ def test_settings_that_all_members_share_cannot_be_set_for_one(key: str) -> None
 
 
 def test_the_shared_settings_are_all_there() -> None:
-    assert len(FORBIDDEN) == 27
+    assert len(FORBIDDEN) == 29
     assert {"folds.k", "model.heads", "data.format", "data.fixes", "seed", "tasks", "separate"} <= set(FORBIDDEN)
 
 
@@ -760,8 +772,8 @@ def test_a_preset_is_the_origin_of_its_settings(yaml_file: Callable[[str], Path]
 
 def test_a_preset_of_the_command_line_stands_above_the_file(yaml_file: Callable[[str], Path]) -> None:
     path = yaml_file("transforms: {cutout: 0.25, crop: [0.9, 0.9], size: [64, 48]}")
-    for given in (["transforms.preset=light"], ["transforms={preset: light}"]):
-        cfg, origins = load(path, [*given, "transforms.hflip=0"])
+    for words in (["transforms.preset=light"], ["transforms={preset: light}"]):
+        cfg, origins = load(path, [*words, "transforms.hflip=0"])
         assert (cfg.transforms.cutout, cfg.transforms.hflip, cfg.transforms.crop) == (0, 0, (0.9, 0.9))
         assert origins["transforms.cutout"] == "preset light"
         assert (origins["transforms.hflip"], origins["transforms.crop"]) == ("command line", "exp.yaml")

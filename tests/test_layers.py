@@ -2,7 +2,7 @@
 
     cli -> commands -> {insight, engine} -> {nn, data, results} -> rundir -> config
     -> schema
-    -> {labels, faults, yaml12, machine, lossterms} -> errors
+    -> {labels, faults, yaml12, machine, lossterms, viewnames} -> errors
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -28,6 +28,7 @@ RANK = {
     "yaml12": 1,
     "machine": 1,
     "lossterms": 1,
+    "viewnames": 1,
     "schema": 2,
     "config": 3,
     "rundir": 4,
@@ -45,7 +46,19 @@ ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), import
 # (importing module, imported unit) -> why the plan bends here. An entry that matches nothing fails.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
-ARRAYS_ONLY = {"errors", "labels", "faults", "yaml12", "machine", "lossterms", "schema", "config", "rundir", "results"}
+ARRAYS_ONLY = {
+    "errors",
+    "labels",
+    "faults",
+    "yaml12",
+    "machine",
+    "lossterms",
+    "viewnames",
+    "schema",
+    "config",
+    "rundir",
+    "results",
+}
 DEEP_PACKAGES = {"torch", "torchvision", "timm", "albumentations", "albucore", "cv2"}
 
 # What `maskcls --help` must not wait for: written down in cli.py itself, and through what cli.py imports. numpy is

@@ -175,6 +175,19 @@ def test_interval_equals_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (got.low, got.high, got.draws, got.level) == (pytest.approx(low), pytest.approx(high), 60, 0.8)
 
 
+@pytest.mark.parametrize("taken", [None, 3, 50])
+def test_resamples_take_as_many_people_as_asked_whatever_the_piece(
+    taken: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    expected = [np.bincount(rng.integers(11, size=taken or 11), minlength=11).tolist() for _ in range(30)]
+    for at_once, pieces in ((1, 30), (170, {None: 2, 3: 2, 50: 10}[taken]), (1 << 20, 1)):
+        monkeypatch.setattr(metrics, "WEIGHTS_AT_ONCE", at_once)
+        got = list(metrics.resamples(11, 30, seed=4, taken=taken))
+        assert len(got) == pieces
+        assert np.concatenate(got).tolist() == expected
+
+
 def test_interval_does_not_depend_on_row_order_and_skips_unknown_rows() -> None:
     true_N, pred_N, person_N = photos(30)
     order = np.random.default_rng(0).permutation(len(true_N))

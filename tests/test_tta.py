@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 import torch
 
-from maskcls.engine.tta import VIEWS, hflip, identity, shifted, zoom
-from maskcls.schema import View
+from maskcls.engine.tta import SINGLE, hflip, identity, shifted, views_of, zoom
+from maskcls.viewnames import SETS, parse_views
+from maskcls.viewnames import SINGLE as NAMES
 
 COUNTS = {"none": 1, "hflip": 2, "zoom": 2, "hflip_zoom": 4, "shifts": 5}
 
@@ -19,14 +18,31 @@ def numbered(height: int, width: int) -> torch.Tensor:
 
 
 def test_the_names_are_those_of_the_configuration() -> None:
-    assert set(VIEWS) == set(get_args(View))
-    assert {name: len(views) for name, views in VIEWS.items()} == COUNTS
-    assert all(views[0] is identity for views in VIEWS.values())
+    assert tuple(SINGLE) == NAMES
+    assert {name: len(views_of(name)) for name in SETS} == COUNTS
+    assert all(views_of(name)[0] is identity for name in SETS)
+    assert {single for views in SETS.values() for single in views} == set(NAMES)
+
+
+def test_single_views_can_be_joined_in_any_order() -> None:
+    assert views_of("flip+plain") == (hflip, identity)
+    assert parse_views("up") == ("up",)
+
+
+@pytest.mark.parametrize("text", ["", "plain+", "plain+plain", "hflip+plain", "flp", "plain flip", "NONE"])
+def test_what_is_no_name(text: str) -> None:
+    with pytest.raises(ValueError, match="one of none, hflip"):
+        parse_views(text)
+
+
+def test_a_near_name_is_told() -> None:
+    with pytest.raises(ValueError, match="'zomed' looks like 'zoomed'"):
+        parse_views("plain+zomed")
 
 
 def test_none_changes_nothing() -> None:
     images = numbered(4, 5)
-    (view,) = VIEWS["none"]
+    (view,) = views_of("none")
     assert torch.equal(view(images), images)
 
 
@@ -34,7 +50,7 @@ def test_hflip_mirrors_columns_and_undoes_itself() -> None:
     images = torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
     assert hflip(images).tolist() == [[[[3, 2, 1], [6, 5, 4]]]]
     assert torch.equal(hflip(hflip(numbered(5, 4))), numbered(5, 4))
-    assert VIEWS["hflip"][1] is hflip
+    assert views_of("hflip")[1] is hflip
 
 
 @pytest.mark.parametrize(("side", "kept", "first"), [(20, 18, 1), (10, 9, 0), (21, 19, 1), (128, 115, 6)])
@@ -68,7 +84,7 @@ def test_a_shift_repeats_the_edge(down: int, right: int, want: list[list[int]]) 
 
 def test_shifts_go_four_ways_by_a_share_of_the_side() -> None:
     images = numbered(50, 100)
-    got = [view(images) for view in VIEWS["shifts"]]
+    got = [view(images) for view in views_of("shifts")]
     want = [shifted(images, down=d, right=r) for d, r in ((0, 0), (-2, 0), (2, 0), (0, -4), (0, 4))]
     assert len(got) == 5
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
@@ -76,17 +92,17 @@ def test_shifts_go_four_ways_by_a_share_of_the_side() -> None:
 
 def test_hflip_zoom_is_every_combination() -> None:
     images = numbered(21, 20)
-    got = [view(images) for view in VIEWS["hflip_zoom"]]
+    got = [view(images) for view in views_of("hflip_zoom")]
     want = [images, hflip(images), zoom(images), hflip(zoom(images))]
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
     assert len({view.numpy().tobytes() for view in got}) == 4
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("size", [(33, 47), (8, 8), (9, 128), (64, 48)])
 def test_shapes_types_and_the_original_are_kept(name: str, size: tuple[int, int]) -> None:
     images = numbered(*size)
-    for view in VIEWS[name]:
+    for view in views_of(name):
         for given in (images, images.to(memory_format=torch.channels_last)):
             out = view(given)
             assert out.shape == images.shape

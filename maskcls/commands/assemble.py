@@ -19,8 +19,12 @@ BOOTSTRAP_DRAWS = 1000
 def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
     """Write the run's oof.npz and summary.json from its finished folds, and return the summary.
 
-    The summary holds no times, so that an interrupted run ends with the same bytes as an uninterrupted one.
+    The summary holds no times, so that an interrupted run ends with the same bytes as an uninterrupted one. A leaky run
+    has no scores: its networks may have learnt about the people that would judge them.
     """
+    if experiment.leaky:
+        rundir.commit_json(experiment.run.summary, _without_scores(experiment, folds))
+        return _without_scores(experiment, folds)
     per_fold = {k: _composed(experiment, k) for k in folds}
     pooled = Predictions.concat(list(per_fold.values()))
     pooled = pooled.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
@@ -31,6 +35,12 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
     pooled.save(experiment.run.oof)
     rundir.commit_json(experiment.run.summary, summary)
     return summary
+
+
+def _without_scores(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
+    people = experiment.manifest["person"][np.isin(experiment.fold, list(folds))].nunique()
+    empty: dict[str, Any] = {"pooled": None, "interval": None, "mean": {}, "sd": {}}
+    return {"leaky": True, "people": people, "folds": {str(k): {} for k in folds}} | empty
 
 
 def _composed(experiment: Experiment, k: int) -> Predictions:

@@ -1,119 +1,123 @@
-"""`maskcls evaluate`: score a submission against the true answers, and show the result."""
+"""`maskcls evaluate`: judge predictions whose truth is known, and show where they are wrong."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import csv
+import io
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
 import numpy as np
 
-from maskcls.errors import DataError, visible
-from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
-from maskcls.results.answers import read_answers
-from maskcls.results.metrics import ClassScore, Score, Scores, score
-from maskcls.results.predictions import check_same_ids
-from maskcls.results.submission import sidecar_space
+from maskcls import rundir
+from maskcls.commands.judged import read_judged, read_submission
+from maskcls.errors import BusyError
+from maskcls.labels import LabelSpace
+from maskcls.results import evaluation
+from maskcls.results.evaluation import Evaluation, Judged
+from maskcls.results.metrics import Scores, score
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
+Section = Literal["short", "all", "scores", "confusion", "slices", "people"]
 
 
 def evaluate(submission: Path, answers: Path, space: LabelSpace | None = None) -> Scores:
-    """Join a submission and the true answers by id and score them.
+    """Join a submission and the true answers by id and return the scores alone.
 
     space  the labels' meaning; None takes it from the submission's sidecar, or the contest's when there is none.
 
     Answers may be unknown in part: a task is scored where it is known, the joint classes where all tasks are.
     Raises DataError when a file is wrong, the ids differ, or nothing can be scored.
     """
-    space = space or sidecar_space(submission) or CONTEST
-    pred_ids, pred = read_answers(submission, space)
-    true_ids, truth = read_answers(answers, space)
-    check_same_ids(pred_ids, true_ids, names=(str(submission), str(answers)))
-    joint_N = space.encode(pred)
-    _check_complete(submission, pred_ids, joint_N == UNKNOWN)
-    if all((truth[name] == UNKNOWN).all() for name in space.names):
-        raise DataError("no answer is known", where=str(answers), fix="fill in the true labels")
-    row_of = {name: row for row, name in enumerate(pred_ids)}
-    order_N = np.array([row_of[name] for name in true_ids], dtype=np.int64)
-    return score(joint_N[order_N], truth, space)
+    judged = read_submission(submission, answers, space)
+    return score(judged.pred_N, judged.truth, judged.space)
+
+
+def show(
+    what: Path,
+    answers: Path | None = None,
+    *,
+    section: Section = "short",
+    write: Path | None = None,
+    force: bool = False,
+    json: bool = False,
+) -> Evaluation:
+    """Judge a submission, predictions (.npz) or a run folder, and print the result to stdout; returns it.
+
+    answers  CSV of the truth; None for a run folder.
+    section  what a person sees; `json` prints everything, as one JSON object, NaN as null.
+    write    a CSV to write as well, a row a photo; BusyError when it exists, unless `force`.
+
+    Raises UsageError, DataError or ResultError when the files do not fit together.
+    """
+    if write is not None and write.exists() and not force:
+        raise BusyError("the output exists", where=str(write), fix="choose another --write, or replace it with --force")
+    judged = read_judged(what, answers)
+    found = evaluation.evaluate(judged)
+    if write is not None:
+        rundir.commit(write, to_csv(judged))
+    if json:
+        print(dumps(found.to_json(), allow_nan=False))
+    else:
+        from maskcls.commands.evaluate_tables import render
+
+        _print(render(found, section))
+    return found
 
 
 def print_scores(scores: Scores, json: bool = False) -> None:
-    """Print to stdout: tables for a person, or with `json` one JSON object, NaN as null."""
+    """Print scores alone to stdout: tables for a person, or with `json` one JSON object, NaN as null."""
     if json:
         print(dumps(scores.to_json(), allow_nan=False))
         return
+    from maskcls.commands.evaluate_tables import render_scores
+
+    _print(render_scores(scores))
+
+
+def to_csv(judged: Judged) -> bytes:
+    """Return a row a photo: id, person, fold, truth and answer, by number and by name, and what they were given.
+
+    Columns: `id`; `person` and `fold` where they are known; `true` and `predicted`, joint classes, the first empty
+    where a task is unknown; `true_<task>` and `<task>`, class names; with probabilities `prob_true` and
+    `prob_predicted`.
+    """
+    space, true_N = judged.space, judged.space.encode(judged.truth)
+    part_of = space.decode(judged.pred_N)
+    columns: dict[str, Any] = {"id": judged.ids}
+    if judged.people_N is not None:
+        columns["person"] = judged.people_N.tolist()
+    if judged.fold_N is not None:
+        columns["fold"] = judged.fold_N.tolist()
+    columns["true"], columns["predicted"] = _text(true_N.tolist()), judged.pred_N.tolist()
+    for task in space.tasks:
+        columns[f"true_{task.name}"] = _names(task.classes, judged.truth[task.name].tolist())
+        columns[task.name] = _names(task.classes, part_of[task.name].tolist())
+    if judged.prob_NJ is not None:
+        rows = np.arange(len(true_N))
+        given_N = judged.prob_NJ[rows, np.maximum(true_N, 0)].tolist()
+        columns["prob_true"] = [f"{p:.6g}" if label >= 0 else "" for p, label in zip(given_N, true_N, strict=True)]
+        columns["prob_predicted"] = [f"{p:.6g}" for p in judged.prob_NJ[rows, judged.pred_N].tolist()]
+    return _csv(columns)
+
+
+def _names(classes: tuple[str, ...], labels: list[int]) -> list[str]:
+    return [classes[label] if label >= 0 else "" for label in labels]
+
+
+def _text(labels: list[int]) -> list[str]:
+    return [str(label) if label >= 0 else "" for label in labels]
+
+
+def _csv(columns: dict[str, Any]) -> bytes:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return buffer.getvalue().encode()
+
+
+def _print(what: Any) -> None:
     from rich.console import Console
 
-    Console(highlight=False, markup=False, emoji=False).print(render(scores))
-
-
-def render(scores: Scores) -> RenderableType:
-    """Return the headline, a table of the tasks with their classes, and a table of the joint classes."""
-    from rich.console import Group
-
-    return Group(_headline(scores), "", _task_table(scores), "", _joint_table(scores.joint))
-
-
-def _check_complete(path: Path, ids: Sequence[str], unknown_N: np.typing.NDArray[np.bool_]) -> None:
-    if unknown_N.any():
-        raise DataError(
-            "the submission leaves labels empty",
-            where=str(path),
-            expected="a label of every task on every row",
-            offenders=[repr(ids[row]) for row in np.flatnonzero(unknown_N).tolist()],
-        )
-
-
-def _headline(scores: Scores) -> str:
-    joint = scores.joint
-    return (
-        f"macro-F1 {_share(joint.macro_f1)}   accuracy {_share(joint.accuracy)}   {joint.rows:,} images   "
-        f"{joint.classes_scored} of {len(joint.classes)} classes scored"
-    )
-
-
-def _task_table(scores: Scores) -> Table:
-    table = _table("task", "F1", "precision", "recall", "accuracy", "images")
-    for name, of_task in scores.tasks.items():
-        mean = [_share(of_task.macro_f1), "", "", _share(of_task.accuracy), f"{of_task.rows:,}"]
-        table.add_row(visible(name), *mean, style="bold")
-        for one in of_task.classes:
-            f1, precision, recall, images, _ = _cells(one)
-            table.add_row("  " + visible(one.name), f1, precision, recall, "", images)
-    return table
-
-
-def _joint_table(joint: Score) -> Table:
-    table = _table("joint class", "F1", "precision", "recall", "images", "answered")
-    for label, one in enumerate(joint.classes):
-        table.add_row(f"{label:>2}  {visible(one.name)}", *_cells(one))
-    return table
-
-
-def _table(first: str, *numbers: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
-    table.add_column(first, overflow="fold", min_width=20)
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _cells(one: ClassScore) -> list[str]:
-    """Return F1, precision, recall, images, predicted; a dash where a share has nothing to divide by."""
-    precision = _share(one.precision if one.predicted else math.nan)
-    recall = _share(one.recall if one.support else math.nan)
-    f1 = _share(one.f1 if one.predicted or one.support else math.nan)
-    return [f1, precision, recall, f"{one.support:,}", f"{one.predicted:,}"]
-
-
-def _share(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4f}"
+    Console(highlight=False, markup=False, emoji=False).print(what)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import maskcls
 from maskcls import config, rundir
+from maskcls.commands import pseudo_rows
 from maskcls.commands.photos import Views, open_photos
 from maskcls.data import folds as folding
 from maskcls.data import manifest as tables
@@ -28,6 +29,7 @@ from maskcls.engine.execution import Plan
 from maskcls.engine.objective import build_heads
 from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Ints, LabelSpace
+from maskcls.results.pseudofile import Pseudo
 from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.schema import Config
 
@@ -74,7 +76,7 @@ class Member:
 @dataclass(frozen=True)
 class Experiment:
     """All that training needs, as it stands in the run folder; `views`: the photos' cache, where there is one;
-    `plans`: how each member is computed, by its task."""
+    `plans`: how each member is computed, by its task; `pseudo`: labels of photos that train only."""
 
     cfg: Config
     data: Path
@@ -83,6 +85,7 @@ class Experiment:
     run: RunDir
     views: Views = field(default_factory=dict)
     plans: Mapping[str, Plan] = field(default_factory=dict)
+    pseudo: Pseudo | None = None
 
     @cached_property
     def kinds(self) -> list[Member]:
@@ -117,7 +120,7 @@ class Experiment:
 
     @cached_property
     def labels(self) -> dict[str, Ints]:
-        """Class indices (N,) of every task, -1 where unknown."""
+        """Class indices (N,) of every task, -1 where unknown, as on pseudo-labelled rows."""
         return tables.labels(self.manifest, self.cfg.space)
 
     @cached_property
@@ -135,6 +138,16 @@ class Experiment:
         """The folder the manifest's paths are relative to."""
         return image_root(self.data, self.cfg.data.format)
 
+    @property
+    def leaky(self) -> bool:
+        """Whether networks may have learnt about the people that judge them, so that no score means anything."""
+        return self.pseudo is not None and self.pseudo.leaky
+
+    @property
+    def photo_paths(self) -> list[str]:
+        """The path of every photo (N,), absolute where it lies elsewhere."""
+        return pseudo_rows.located(self.manifest, self.pseudo, self.photo_root)
+
     def fold_dir(self, member: Member, k: int) -> FoldDir:
         """Return the folder of one member on one fold."""
         folder = self.run.fold(k, member.name)
@@ -147,16 +160,18 @@ class Experiment:
         bare: the device augments the photos.
         """
         specs, seed = [view_spec(member.cfg)], member.cfg.seed
-        photos = open_photos(self.photo_root, self.manifest, specs, self.views, seed=seed, bare=bare)
+        frame = self.manifest.assign(path=self.photo_paths)
+        photos = open_photos(self.photo_root, frame, specs, self.views, seed=seed, bare=bare)
+        taught = pseudo_rows.taught(self.manifest, self.pseudo, k, self.cfg.space)
         judging = (self.fold == k) & (k != REFIT)
-        train, valid = np.flatnonzero(~judging), np.flatnonzero(judging)
+        train, valid = np.flatnonzero(~judging & taught.teaches), np.flatnonzero(judging)
         if member.continued:
             every = np.append(train, valid)
             train, valid = (np.sort(every) if self.cfg.train.continue_rows == "all" else valid), valid[:0]
         if member.cfg.binned is not None and member.cfg.age.drop:
             train = train[~np.isin(self.values[member.cfg.binned.name][train], member.cfg.age.drop)]
-        weight = self.manifest["weight"].to_numpy(np.float32)
-        return FoldRows(photos, train, valid, self.labels, self.values, self.people, weight)
+        values, people = self.values, self.people
+        return FoldRows(photos, train, valid, taught.labels, values, people, taught.weight, taught.soft)
 
 
 def view_spec(cfg: Config) -> ViewSpec:
@@ -170,7 +185,11 @@ def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
     manifest = read_labelled(data, cfg.data.format, cfg.space, fixes)
     how = cfg.folds
     folds = folding.build(manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify)
-    return Experiment(cfg, data.resolve(), manifest, folds, run)
+    if cfg.data.pseudo is None:
+        return Experiment(cfg, data.resolve(), manifest, folds, run)
+    pseudo = pseudo_rows.read(Path(cfg.data.pseudo), cfg, manifest, folds)
+    manifest, folds = pseudo_rows.with_rows(manifest, folds, pseudo, image_root(data, cfg.data.format), cfg.space)
+    return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo)
 
 
 def wanted_folds(text: str | None, k: int) -> tuple[int, ...]:
@@ -192,6 +211,11 @@ def write_identity(experiment: Experiment, folds: Sequence[int], environment: di
     rundir.commit_json(run.labels, cfg.space.to_json())
     rundir.commit(run.manifest, tables.to_csv(experiment.manifest))
     rundir.commit(run.folds, folding.to_csv(experiment.folds))
+    if cfg.data.pseudo is not None:
+        source = Path(cfg.data.pseudo)
+        if source.with_suffix(".json").exists():
+            rundir.commit(run.pseudo.with_suffix(".json"), source.with_suffix(".json").read_bytes())
+        rundir.commit(run.pseudo, source.read_bytes())
     identity = {"data": str(experiment.data), "folds": list(folds), "hashes": identity_hashes(run)}
     identity["weights"] = weights_hashes(experiment)
     identity["plans"] = {name: plan.to_json() for name, plan in experiment.plans.items()}
@@ -211,7 +235,8 @@ def identity_hashes(run: RunDir) -> dict[str, str]:
 
 def identity_files(run: RunDir) -> tuple[Path, ...]:
     """Return the files that say what the run is, in the order they are written."""
-    return run.config, run.labels, run.manifest, run.folds
+    pseudo = (path for path in (run.pseudo.with_suffix(".json"), run.pseudo) if path.exists())
+    return run.config, run.labels, run.manifest, run.folds, *pseudo
 
 
 def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
@@ -228,7 +253,7 @@ def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
             fix="give the train command again" if begun else "check the path",
         )
     env = rundir.read_json(run.env)
-    if missing := [path.name for path in identity_files(run) if not path.exists()]:
+    if missing := [name for name in env["hashes"] if not (run.path / name).exists()]:
         raise ResultError("files of the run are missing", where=str(run.path), offenders=missing, fix="restore them")
     changed = [name for name, digest in identity_hashes(run).items() if env["hashes"].get(name) != digest]
     if changed:
@@ -243,7 +268,9 @@ def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
     if "plans" not in env:
         raise ResultError("the run was made by an earlier maskcls", where=str(run.path), fix="train it again")
     plans = {name: Plan.from_json(plan) for name, plan in env["plans"].items()}
-    return Experiment(cfg, Path(env["data"]), manifest, folding.from_csv(run.folds), run, plans=plans), env
+    folds = folding.from_csv(run.folds)
+    pseudo = pseudo_rows.read(run.pseudo, cfg, manifest, folds) if cfg.data.pseudo is not None else None
+    return Experiment(cfg, Path(env["data"]), manifest, folds, run, plans=plans, pseudo=pseudo), env
 
 
 def check_data_unchanged(experiment: Experiment) -> None:
@@ -251,14 +278,15 @@ def check_data_unchanged(experiment: Experiment) -> None:
     cfg = experiment.cfg
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes)
-    if tables.sha256(now) == tables.sha256(experiment.manifest):
+    then = experiment.manifest[pseudo_rows.real_rows(experiment.manifest)]
+    if tables.sha256(now) == tables.sha256(then):
         return
     raise WeightsError(
         "the data set is no longer the one this run began with",
         where=str(experiment.data),
-        expected=f"the {len(experiment.manifest)} rows of {experiment.run.manifest}",
+        expected=f"the {len(then)} rows of {experiment.run.manifest}",
         fix="restore the data set, or train a new run",
-        offenders=_row_changes(experiment.manifest, now),
+        offenders=_row_changes(then, now),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ import pandas as pd
 
 import maskcls
 from maskcls import config, rundir
+from maskcls.commands.answering import data_name, write_labels
+from maskcls.commands.calibrate import read_decision
 from maskcls.commands.check import check_photos
 from maskcls.commands.experiment import Experiment, Member, open_experiment
 from maskcls.commands.photos import Views, cached_views, open_photos
@@ -29,7 +30,7 @@ from maskcls.engine.processes import decided_by_first, losing_others
 from maskcls.errors import BusyError, ConfigError, DataError, ResultError
 from maskcls.labels import LabelSpace
 from maskcls.results.predictions import Predictions
-from maskcls.results.submission import Written, sidecar_path, write_submission
+from maskcls.results.submission import Written, sidecar_path
 from maskcls.rundir import REFIT, RunDir
 from maskcls.schema import Config
 
@@ -47,18 +48,53 @@ class Voice:
     speaker: Speaker
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What a run says of photos. rows: their manifest, in the order of their table; `lineage`: of a submission."""
+
+    cfg: Config
+    rows: pd.DataFrame
+    predictions: Predictions
+    lineage: dict[str, Any]
+
+
 @losing_others()
 def predict(
-    run: RunDir, data: Path, output: Path, *, overrides: list[str], force: bool, report: Reporter
+    run: RunDir,
+    data: Path,
+    output: Path,
+    *,
+    overrides: list[str],
+    decide: bool = False,
+    force: bool,
+    report: Reporter,
 ) -> Written | None:
     """Predict the photos with every fold and write the submission; None in processes that do not write.
 
-    overrides may change `predict.*`, `device.*` and `data.cache` alone. Raises BusyError when the output exists,
-    unless `force`.
+    overrides may change `predict.*`, `device.*` and `data.cache` alone. decide: answer by the run's decision, see
+    `calibrate`, in the place of the most probable class. Raises BusyError when the output exists, unless `force`.
     """
     sidecar_path(output)  # refuses a name that has none, before any work
     if output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
+    decision = read_decision(run) if decide else None
+    found = predict_rows(run, data, overrides=overrides, report=report)
+    if found is None:
+        return None
+    labels, lineage = found.predictions.labels(), found.lineage
+    if decision is not None:
+        labels = decision.labels(found.predictions)
+        lineage["decision"] = {
+            "rule": decision.rule and decision.rule.kind,
+            "temperatures": dict(decision.temperatures),
+        }
+        if decision.rule is None:
+            report.note("no decision rule was worth it, so the most probable class is the answer")
+    return write_labels(output, found.cfg, found.rows, labels, lineage, force=force)
+
+
+def predict_rows(run: RunDir, data: Path, *, overrides: list[str], report: Reporter) -> Predicted | None:
+    """Predict the photos with the run's networks and keep that in the run; None in processes that do not write."""
     experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, overrides)
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
@@ -69,7 +105,7 @@ def predict(
     views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
     try:
-        probs = _speak(voices, frame, cfg, root, views, accelerator, report)
+        probs = speak(voices, frame, cfg, root, views, accelerator, report)
     except DataError:
         # Photos were decoded on the way, once; the first bad one ended that, and the message should list them all.
         check_photos(root, paths, cfg, report)
@@ -79,20 +115,8 @@ def predict(
         return None
     lineage = _lineage(experiment, env, voices, frame, data, cfg)
     predictions = Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space, lineage)
-    lineage["predictions"] = predictions.save(run.test(_name(data), cfg.predict.views, cfg.predict.networks))
-    header, extra = ("ImageID", "ans"), {}
-    if cfg.data.format == "table":
-        header, extra = ("path", "ans"), _class_columns(predictions)
-    return write_submission(
-        output,
-        header=header,
-        ids=frame["id"].tolist(),
-        labels=predictions.labels(),
-        space=cfg.space,
-        lineage=lineage,
-        extra_columns=extra,
-        force=force,
-    )
+    lineage["predictions"] = predictions.save(run.test(data_name(data), cfg.predict.views, cfg.predict.networks))
+    return Predicted(cfg, frame, predictions, lineage)
 
 
 def with_overrides(cfg: Config, overrides: list[str]) -> Config:
@@ -164,7 +188,7 @@ def joint_mean(voices: list[Voice], probs: list[Any], space: LabelSpace) -> Any:
     return (total / len(sources)).astype(np.float32)
 
 
-def _speak(
+def speak(
     voices: list[Voice],
     frame: pd.DataFrame,
     cfg: Config,
@@ -173,6 +197,7 @@ def _speak(
     accelerator: Accelerator,
     report: Reporter,
 ) -> list[Any]:
+    """Return what every network says of the rows of a manifest: its probabilities (N, C), the views averaged."""
     specs: list[ViewSpec] = list(dict.fromkeys(voice.speaker.spec for voice in voices))
     photos = open_photos(root, frame, specs, views, seed=cfg.seed)
     speakers = [voice.speaker for voice in voices]
@@ -202,28 +227,18 @@ def _execution(speakers: Sequence[Speaker], cfg: Config, accelerator: Accelerato
     return decided_by_first(lambda: infer_execution(work, cfg, accelerator.device), accelerator)
 
 
-def _class_columns(predictions: Predictions) -> dict[str, list[str]]:
-    decoded = predictions.space.decode(predictions.labels())
-    return {task.name: [task.classes[i] for i in decoded[task.name].tolist()] for task in predictions.space.tasks}
-
-
 def _lineage(
     experiment: Experiment, env: dict[str, Any], voices: list[Voice], frame: pd.DataFrame, data: Path, cfg: Config
 ) -> dict[str, Any]:
-    oof = rundir.read_json(experiment.run.summary)["pooled"]["macro_f1"] if experiment.run.summary.exists() else None
+    pooled = rundir.read_json(experiment.run.summary)["pooled"] if experiment.run.summary.exists() else None
     return {
         "maskcls": maskcls.__version__,
         "run": experiment.run.path.resolve().name,
         "run_hashes": env["hashes"],
-        "oof_macro_f1": oof,
+        "oof_macro_f1": pooled["macro_f1"] if pooled else None,
         "weights": [{"member": v.task, "seed": v.seed, "fold": v.fold, "sha256": v.sha256} for v in voices],
         "data": data.resolve().name,
         "data_sha256": tables.sha256(frame),
         "views": cfg.predict.views,
         "networks": cfg.predict.networks,
     }
-
-
-def _name(data: Path) -> str:
-    path = data.resolve()
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem if path.is_file() else path.name) or "data"

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from maskcls import config, rundir
+from maskcls.commands import pseudo_rows
 from maskcls.commands.assemble import assemble
 from maskcls.commands.check import check_photos
 from maskcls.commands.experiment import (
@@ -99,8 +100,9 @@ def with_absolute_paths(cfg: Config) -> Config:
     model, data = cfg.model, cfg.data
     if model.weights:
         model = model.model_copy(update={"weights": str(Path(model.weights).resolve())})
-    if data.fixes:
-        data = data.model_copy(update={"fixes": str(Path(data.fixes).resolve())})
+    for name in ("fixes", "pseudo"):
+        if file := getattr(data, name):
+            data = data.model_copy(update={name: str(Path(file).resolve())})
     separate = {task: _absolute_weights(config.flatten(changes)) for task, changes in cfg.separate.items()}
     return cfg.model_copy(update={"model": model, "data": data, "separate": separate})
 
@@ -120,6 +122,8 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
             check_size(network, member.cfg.model.backbone, staged(member.cfg.transforms.size, share))
     if experiment.cfg.model.heads == "joint":
         check_joint_labels(experiment, report)
+    if experiment.pseudo is not None:
+        tell_pseudo(experiment, report)
 
 
 def with_photos(
@@ -129,7 +133,7 @@ def with_photos(
 
     build  False: write no cache, only use one that is there.
     """
-    root, paths, cfg = experiment.photo_root, experiment.manifest["path"].tolist(), experiment.cfg
+    root, paths, cfg = experiment.photo_root, experiment.photo_paths, experiment.cfg
     specs = [view_spec(member.cfg) for member in experiment.kinds]
     views = cached_views(root, paths, specs, cfg, accelerator, report, build=build)
     if not views and accelerator.is_local_main_process:
@@ -140,6 +144,7 @@ def with_photos(
 
 def check_joint_labels(experiment: Experiment, report: Reporter) -> None:
     """Say how many rows a joint head cannot learn from; DataError when a fold would leave it none at all."""
+    real = pseudo_rows.real_rows(experiment.manifest)
     known = experiment.cfg.space.encode(experiment.labels) >= 0
     empty = [f"fold {k}" for k in range(experiment.cfg.folds.k) if not known[experiment.fold != k].any()]
     if empty:
@@ -149,8 +154,23 @@ def check_joint_labels(experiment: Experiment, report: Reporter) -> None:
             offenders=empty,
             fix="set model.heads=multi, or complete the labels",
         )
-    if not known.all():
-        report.note(f"{(~known).sum()} of {len(known)} rows lack a label of some task and do not teach the joint head")
+    if not known[real].all():
+        lacking = (~known[real]).sum()
+        report.note(f"{lacking} of {real.sum()} rows lack a label of some task and do not teach the joint head")
+
+
+def tell_pseudo(experiment: Experiment, report: Reporter) -> None:
+    """Say how many pseudo-labelled photos train, and what they cannot teach."""
+    pseudo, cfg = experiment.pseudo, experiment.cfg
+    assert pseudo is not None
+    counts = [len(rows) for k, rows in pseudo.sets.items() if k != REFIT or pseudo.leaky]
+    span = " to ".join(f"{count}" for count in dict.fromkeys((min(counts), max(counts))))
+    report.note(f"{span} pseudo-labelled photos train in a fold")
+    for member in experiment.kinds:
+        if (task := pseudo_rows.unteachable(member.cfg)) is not None:
+            report.note(f"pseudo labels teach the {task} head nothing: it learns from whole numbers, which they lack")
+    if pseudo.leaky:
+        report.note(f"the pseudo labels are leaky, so there will be no out-of-fold score: {cfg.data.pseudo}")
 
 
 def train_folds(
@@ -215,7 +235,7 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state))
         _save_results(session, member, folder)
-    title = member.title(k)
+    title = member.title(k) + (", leaky" if experiment.leaky else "")
     report.fold(title, cfg.train.epochs, session.epoch)
     report.skip(session.epoch)
     if session.epoch == 0 and accelerator.is_main_process:

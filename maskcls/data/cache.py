@@ -325,7 +325,7 @@ def _stamps(root: Path, paths: Sequence[str]) -> Stamps:
     base = str(root)
     for row, path in enumerate(paths):
         with contextlib.suppress(OSError, ValueError):  # a file that is gone is reported by whoever reads it
-            stat = os.stat(f"{base}/{path}")
+            stat = os.stat(os.path.join(base, path))
             stamps[row] = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
     return stamps
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from maskcls.data import contest, table
+from maskcls.data.folder import is_folder_of_photos, read_folder
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import LabelSpace
 
@@ -26,8 +27,13 @@ def read_labelled(data: Path, fmt: str, space: LabelSpace, fixes: Path | None = 
 
 
 def read_unlabelled(data: Path, fmt: str, space: LabelSpace) -> pd.DataFrame:
-    """Read the rows to predict, in the order of their table; labels, if any, are not looked at. Raises DataError."""
+    """Read the rows to predict, in the order of their table; labels, if any, are not looked at. Raises DataError.
+
+    A folder without the contest's parts is taken for what it holds: every photo below it.
+    """
     _check_kind(data, fmt)
+    if fmt == "contest" and is_folder_of_photos(data):
+        return read_folder(data, space)
     return contest.read_eval(data, space) if fmt == "contest" else table.read_table(data, space, labelled=False)
 
 

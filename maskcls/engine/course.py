@@ -18,7 +18,7 @@ from maskcls.data.dataset import Key, Photos
 from maskcls.data.mixing import Mixes, Mixing, Pools, build_pools, draw_mixes, mix_images
 from maskcls.data.sampling import Sampling, epoch_length, epoch_rows, turns
 from maskcls.errors import MaskclsError
-from maskcls.labels import Ints
+from maskcls.labels import Floats, Ints
 from maskcls.schema import Config
 
 PARTNER = 1 << 32  # turn of a partner's image, which so looks another way than where it comes up itself
@@ -27,7 +27,8 @@ PARTNER = 1 << 32  # turn of a partner's image, which so looks another way than 
 @dataclass(frozen=True)
 class FoldRows:
     """The rows of one fold: photos, what they train on, what judges it, and of every row the labels, values such as
-    years, its person as a number, and its weight."""
+    years, its person as a number, its weight, and probabilities (N, J) that stand for its labels where they are not
+    all zeros."""
 
     photos: Photos
     train: Rows
@@ -36,6 +37,7 @@ class FoldRows:
     values: dict[str, Ints]
     people: Ints
     weight: NDArray[np.float32]
+    soft: Floats | None = None
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def open_targets(session: Session, course: Course) -> dict[str, HeadTarget]:
     """Return what each head of the session's network learns from the course's rows."""
     rows, device = course.rows, session.accelerator.device
     specs = session.network.specs
-    return head_targets(specs, rows.labels, rows.values, rows.weight, rows.train, course.cfg, device)
+    return head_targets(specs, rows.labels, rows.values, rows.weight, rows.train, course.cfg, device, soft_NJ=rows.soft)
 
 
 def open_stream(session: Session, course: Course) -> Iterator[list[Tensor]]:

@@ -29,12 +29,13 @@ from maskcls.data.transforms import ViewSpec
 from maskcls.engine.device import normalise, place
 from maskcls.engine.execution import Execution
 from maskcls.engine.precision import MEMORY_SHARE, available_bytes
-from maskcls.engine.tta import VIEWS
+from maskcls.engine.tta import views_of
 from maskcls.errors import ResultError
 from maskcls.labels import LabelSpace
 from maskcls.nn.fold import Pairs, find_pairs, fold_pairs
 from maskcls.nn.heads import JOINT, Head, probabilities
 from maskcls.nn.network import Network
+from maskcls.viewnames import parse_views
 
 Prob = NDArray[np.float32]
 Places = NDArray[np.int64]
@@ -80,7 +81,7 @@ def open_reader(
 
     With several processes each takes whole batches, so their number changes no bit of the result.
     """
-    plan = _whole_batches(len(rows_n), max(1, batch_size // len(VIEWS[views])))
+    plan = _whole_batches(len(rows_n), max(1, batch_size // len(parse_views(views))))
     mine = plan[accelerator.process_index :: accelerator.num_processes]
     keys = [[Key(int(row)) for row in rows_n[places[places >= 0]]] for places in mine]
     pin = accelerator.device.type == "cuda"
@@ -140,7 +141,7 @@ def _lane_count(ready: Sequence[Speaker], reader: Reader, execution: Execution) 
         return 1
     passed = sum(3 * 4 * spec.size[0] * spec.size[1] for spec in reader.photos.specs)
     widest = max(image_bytes(speaker.network, speaker.spec.size, execution) for speaker in ready)
-    lane = len(reader.places[0]) * len(VIEWS[reader.views]) * (2 * passed + HELD * widest)
+    lane = len(reader.places[0]) * len(parse_views(reader.views)) * (2 * passed + HELD * widest)
     return max(1, min(threads, int(available_bytes() * MEMORY_SHARE / lane)))
 
 
@@ -232,7 +233,7 @@ def _speak(ready: Sequence[Speaker], images: list[Tensor], reader: Reader, execu
     views: dict[ViewSpec, Tensor] = {}
     for spec, images_BHWC in zip(reader.photos.specs, images, strict=True):
         floats = normalise(images_BHWC.to(device, non_blocking=True), mean=spec.mean, std=spec.std, execution=execution)
-        views[spec] = torch.cat([view(floats) for view in VIEWS[reader.views]])
+        views[spec] = torch.cat([view(floats) for view in views_of(reader.views)])
     with execution.autocast(device):
         return [speaker.network(views[speaker.spec]) for speaker in ready]
 

@@ -90,12 +90,21 @@ def head_targets(
     train_R: Ints,
     cfg: Config,
     device: torch.device,
+    *,
+    soft_NJ: Floats | None = None,
 ) -> dict[str, HeadTarget]:
     """Return what every head learns. The classes' counts, where a loss needs them, are those of the training rows."""
     found = {}
     for name, head in heads.items():
         rows = target_rows(
-            head, labels, values, weight_N, cfg.space, train_bins=cfg.age.train_bins, spread=cfg.age.spread
+            head,
+            labels,
+            values,
+            weight_N,
+            cfg.space,
+            train_bins=cfg.age.train_bins,
+            spread=cfg.age.spread,
+            soft_NJ=soft_NJ,
         )
         found[name] = _target(head, rows, train_R, cfg, device)
     return found

@@ -1,7 +1,7 @@
 """Test-time augmentation: views of a batch by name.
 
-A view maps normalised images (B, 3, H, W) to images of the same shape. A name's views share
-one vote: the mean of their probabilities.
+A view maps normalised images (B, 3, H, W) to images of the same shape. A name's views share one vote: the mean of their
+probabilities. The names are those of `viewnames`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor
+
+from maskcls.viewnames import parse_views
 
 ViewFunction = Callable[[Tensor], Tensor]
 
@@ -52,10 +54,18 @@ def _shift(vertical: int, horizontal: int) -> ViewFunction:
     return view
 
 
-VIEWS: dict[str, tuple[ViewFunction, ...]] = {
-    "none": (identity,),
-    "hflip": (identity, hflip),
-    "zoom": (identity, zoom),
-    "hflip_zoom": (identity, hflip, zoom, lambda images: hflip(zoom(images))),
-    "shifts": (identity, _shift(-1, 0), _shift(1, 0), _shift(0, -1), _shift(0, 1)),
+SINGLE: dict[str, ViewFunction] = {
+    "plain": identity,
+    "flip": hflip,
+    "zoomed": zoom,
+    "flip_zoomed": lambda images: hflip(zoom(images)),
+    "up": _shift(-1, 0),
+    "down": _shift(1, 0),
+    "left": _shift(0, -1),
+    "right": _shift(0, 1),
 }
+
+
+def views_of(name: str) -> tuple[ViewFunction, ...]:
+    """Return the views a name stands for; ValueError for another name."""
+    return tuple(SINGLE[single] for single in parse_views(name))

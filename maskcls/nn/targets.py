@@ -26,6 +26,7 @@ def target_rows(
     *,
     train_bins: Sequence[int] | None = None,
     spread: float | None = None,
+    soft_NJ: Floats | None = None,
 ) -> Floats:
     """Return the rows (N, G * K) a head learns from, (N, G * 3) for a normal reading; each holds its row's weight.
 
@@ -33,6 +34,8 @@ def target_rows(
     train_bins  other boundaries for the classes of the task with bins, in training alone.
     spread      standard deviation of a normal distribution that stands for a value, so that one near a boundary
                 belongs to both classes; None: it belongs to one.
+    soft_NJ     probabilities of the joint classes, which stand for the labels of the rows that are not all zeros. A
+                head of finer classes, or of whole numbers, learns nothing from these rows.
     """
     if head.name == JOINT:
         rows = np.ones((len(weight_N), 1), dtype=np.float32)
@@ -45,9 +48,20 @@ def target_rows(
     else:
         edges = head.edges if head.edges != head.bins else train_bins or head.bins
         rows = _task_rows(space.task(head.name), labels, values, edges, spread)
+    if soft_NJ is not None:
+        _soften(rows, head, labels, soft_NJ, space)
     if head.given is not None:
         rows = (class_rows(labels[head.given], head.groups)[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
     return (rows * weight_N[:, None]).astype(np.float32)
+
+
+def _soften(rows: Floats, head: Head, labels: Mapping[str, Ints], soft_NJ: Floats, space: LabelSpace) -> None:
+    """Put probabilities in the place of labels, where there is a label."""
+    here_N = soft_NJ.any(axis=1)
+    known_N = np.all([labels[name] >= 0 for name in (space.names if head.name == JOINT else [head.name])], axis=0)
+    wide = soft_NJ if head.name == JOINT else space.marginals(soft_NJ)[head.name]
+    classes = head.name == JOINT or (head.reading != "normal" and head.edges == head.bins)
+    rows[here_N] = wide[here_N] * known_N[here_N, None] if classes else 0
 
 
 def class_rows(label_N: Ints, classes: int) -> Floats:

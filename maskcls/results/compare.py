@@ -7,7 +7,7 @@ that occur in truth or prediction. Everything follows from integer counts, so th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.labels import UNKNOWN, Ints
-from maskcls.results.metrics import Doubles, confusion, macro_f1, person_counts, resampled_macro_f1
+from maskcls.results.metrics import Doubles, confusion, macro_f1, person_counts, resampled_macro_f1, resamples
 
 Counts = tuple[Doubles, Doubles]
 Bools = NDArray[np.bool_]
-
-WEIGHTS_AT_ONCE = 1 << 22  # resampling weights held at a time: 32 MiB
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def paired_bootstrap(
         raise ValueError("no row has a known truth")
     counted = _counted(truth_N, pairs, people_N, classes)
     people = len(counted[0][0][0])
-    drawn_D = np.concatenate([_differences(weights_DP, counted) for weights_DP in _resamples(people, draws, seed)])
+    drawn_D = np.concatenate([_differences(weights_DP, counted) for weights_DP in resamples(people, draws, seed)])
     low, high = np.quantile(drawn_D, [(1 - level) / 2, (1 + level) / 2])
     return Difference(value, float(low), float(high), float((drawn_D > 0).mean()), draws, level)
 
@@ -143,12 +141,3 @@ def _differences(weights_DP: Doubles, counted: Sequence[tuple[Counts, Counts]]) 
     each_SD = [resampled_macro_f1(weights_DP, *b) - resampled_macro_f1(weights_DP, *a) for a, b in counted]
     mean_D: Doubles = np.mean(each_SD, axis=0)
     return mean_D
-
-
-def _resamples(people: int, draws: int, seed: int) -> Iterator[Doubles]:
-    """Yield how often each draw takes each person (d, P), in pieces of bounded size that do not change the draws."""
-    rng = np.random.default_rng(seed)
-    piece = max(1, WEIGHTS_AT_ONCE // people)
-    for start in range(0, draws, piece):
-        taken = rng.multinomial(people, np.full(people, 1 / people), size=min(piece, draws - start))
-        yield taken.astype(np.float64)

@@ -19,7 +19,7 @@ from maskcls.labels import UNKNOWN, Ints, LabelSpace
 
 Doubles = NDArray[np.float64]
 
-WEIGHTS_AT_ONCE = 1 << 22  # resampling weights held at a time: 32 MiB
+WEIGHTS_AT_ONCE = 1 << 20  # resampling weights held at a time: 8 MiB, and twice that while they are drawn
 
 
 @dataclass(frozen=True)
@@ -207,10 +207,26 @@ def person_bootstrap(
         raise ValueError("no row has a known truth")
     hits_PC, marks_PC = person_counts(true_N, pred_N, who_N, classes)
     scores_D = np.concatenate(
-        [resampled_macro_f1(weights_DP, hits_PC, marks_PC) for weights_DP in _resamples(len(hits_PC), draws, seed)]
+        [resampled_macro_f1(weights_DP, hits_PC, marks_PC) for weights_DP in resamples(len(hits_PC), draws, seed)]
     )
     low, high = np.quantile(scores_D, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), draws, level)
+
+
+def resamples(people: int, draws: int, seed: int, *, taken: int | None = None) -> Iterator[Doubles]:
+    """Yield how often each draw takes each person, (d, P) float64, in pieces whose size does not change the draws.
+
+    taken  people a draw takes, with replacement; None: as many as there are.
+
+    >>> [weights_DP.sum(axis=1).tolist() for weights_DP in resamples(3, 2, seed=0, taken=5)]
+    [[5.0, 5.0]]
+    """
+    rng, taken = np.random.default_rng(seed), people if taken is None else taken
+    piece = max(1, WEIGHTS_AT_ONCE // max(people, taken))
+    for start in range(0, draws, piece):
+        count = min(piece, draws - start)
+        cells = rng.integers(people, size=(count, taken)) + people * np.arange(count)[:, np.newaxis]
+        yield np.bincount(cells.ravel(), minlength=count * people).reshape(count, people).astype(np.float64)
 
 
 def person_counts(true_N: Ints, pred_N: Ints, who_N: Ints, classes: int) -> tuple[Doubles, Doubles]:
@@ -234,17 +250,6 @@ def resampled_macro_f1(weights_DP: Doubles, hits_PC: Doubles, marks_PC: Doubles)
     f1_DC = _ratio(2 * (weights_DP @ hits_PC), marks_DC)
     mean_D: Doubles = f1_DC.sum(axis=1) / (marks_DC > 0).sum(axis=1)
     return mean_D
-
-
-def _resamples(people: int, draws: int, seed: int) -> Iterator[Doubles]:
-    """Yield resampling weights (d, P) in pieces of bounded size; the pieces' size does not change the weights."""
-    rng = np.random.default_rng(seed)
-    piece = max(1, WEIGHTS_AT_ONCE // people)
-    for start in range(0, draws, piece):
-        weights_DP = np.empty((min(piece, draws - start), people))
-        for row_P in weights_DP:
-            row_P[:] = np.bincount(rng.integers(people, size=people), minlength=people)
-        yield weights_DP
 
 
 def _person_index(person_N: Sequence[str] | NDArray[Any], keep_N: NDArray[np.bool_]) -> Ints:

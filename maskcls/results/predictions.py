@@ -145,10 +145,10 @@ class Predictions:
         The sum is taken in float64. The lineage lists the members' lineages.
         Raises DataError when a member's ids differ from the first's, WeightsError when its label space does.
         """
-        names = _named(members, names)
+        names = named(members, names)
         first, total_NJ = members[0], members[0].prob.astype(np.float64)
         for member, name in zip(members[1:], names[1:], strict=True):
-            _check_same_space(first, member, (names[0], name))
+            check_same_space(first, member, (names[0], name))
             total_NJ += member.align(first.ids, names=(name, names[0])).prob
         lineage = {"mean": [member.lineage for member in members]}
         return Predictions(first.ids, (total_NJ / len(members)).astype(np.float32), first.space, lineage)
@@ -162,9 +162,9 @@ class Predictions:
         The lineage lists the parts' lineages. Raises ResultError when an id stands in two parts, WeightsError when
         the label spaces differ.
         """
-        names = _named(parts, names)
+        names = named(parts, names)
         for part, name in zip(parts[1:], names[1:], strict=True):
-            _check_same_space(parts[0], part, (names[0], name))
+            check_same_space(parts[0], part, (names[0], name))
         ids_N = np.concatenate([part.ids for part in parts])
         prob_NJ = np.concatenate([part.prob for part in parts])
         return Predictions(ids_N, prob_NJ, parts[0].space, {"concat": [part.lineage for part in parts]})
@@ -272,7 +272,7 @@ def _check_rows(ids_N: Texts, prob_NJ: NDArray[Any]) -> None:
             )
 
 
-def _check_same_space(first: Predictions, other: Predictions, names: tuple[str, str]) -> None:
+def check_same_space(first: Predictions, other: Predictions, names: tuple[str, str]) -> None:
     if first.space.fingerprint == other.space.fingerprint:
         return
     mine, theirs = (member.space.to_json() for member in (first, other))
@@ -286,7 +286,7 @@ def _check_same_space(first: Predictions, other: Predictions, names: tuple[str, 
     )
 
 
-def _named(members: Sequence[Predictions], names: Sequence[str]) -> list[str]:
+def named(members: Sequence[Predictions], names: Sequence[str]) -> list[str]:
     if not members:
         raise ValueError("no predictions to join")
     if names and len(names) != len(members):

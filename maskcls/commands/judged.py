@@ -1,0 +1,132 @@
+"""Predictions and their truth, joined by id, from each of the files that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskcls import rundir
+from maskcls.errors import DataError, ResultError, UsageError
+from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
+from maskcls.results.answers import read_answers, read_columns
+from maskcls.results.evaluation import Judged
+from maskcls.results.predictions import Predictions, check_same_ids
+from maskcls.results.submission import sidecar_space
+from maskcls.rundir import RunDir
+
+PEOPLE = ("person", "group")  # columns of the answers that say who is on a photo, the first one there counts
+
+
+def read_judged(what: Path, answers: Path | None) -> Judged:
+    """Read a run folder's out-of-fold rows, or a submission or predictions (.npz) with the answers to them.
+
+    Raises UsageError when answers are missing or too many, else DataError or ResultError.
+    """
+    if what.is_dir():
+        if answers is not None:
+            fix = "leave out --answers, or name a submission"
+            raise UsageError("a run knows the truth of its rows", where="--answers", got=str(answers), fix=fix)
+        return read_run(RunDir(what))
+    if answers is None:
+        fix = "give --answers FILE, a CSV of ids and true labels; only a run folder needs none"
+        raise UsageError("the truth is missing", where=str(what), expected="--answers", fix=fix)
+    return read_predictions(what, answers) if what.suffix == ".npz" else read_submission(what, answers)
+
+
+def read_submission(submission: Path, answers: Path, space: LabelSpace | None = None) -> Judged:
+    """Join a submission and the true answers by id.
+
+    space  the labels' meaning; None takes it from the submission's sidecar, or the contest's when there is none.
+
+    Raises DataError when a file is wrong, the ids differ, or no answer is known.
+    """
+    space = space or sidecar_space(submission) or CONTEST
+    pred_ids, pred = read_answers(submission, space)
+    true_ids, truth = _read_truth(answers, space)
+    check_same_ids(pred_ids, true_ids, names=(str(submission), str(answers)))
+    joint_N = space.encode(pred)
+    _check_complete(submission, pred_ids, joint_N == UNKNOWN)
+    order_N = _places(pred_ids, true_ids)
+    return Judged(true_ids, joint_N[order_N], truth, space, people_N=_read_people(answers, space))
+
+
+def read_predictions(path: Path, answers: Path) -> Judged:
+    """Join predictions and the true answers by id; raises DataError or ResultError as `read_submission` does."""
+    predictions = Predictions.load(path)
+    ids, truth = _read_truth(answers, predictions.space)
+    predictions = predictions.align(ids, names=(str(path), str(answers)))
+    people_N = _read_people(answers, predictions.space)
+    return Judged(ids, predictions.labels(), truth, predictions.space, predictions.prob, people_N)
+
+
+def read_run(run: RunDir) -> Judged:
+    """Read a run's out-of-fold rows with the truth, the people and the folds it was made with.
+
+    Raises ResultError when the run is not finished, or its files were changed or do not fit together.
+    """
+    from maskcls import config
+    from maskcls.data import folds as folding
+    from maskcls.data import manifest as tables
+
+    if not run.env.exists():
+        raise ResultError("this is not a run", where=str(run.path), expected="a folder that maskcls train made")
+    if not run.oof.exists():
+        raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
+    if changed := changed_files(run, rundir.read_json(run.env)["hashes"]):
+        raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
+    oof, cfg = Predictions.load(run.oof), config.load(run.config)[0]
+    if oof.space.fingerprint != cfg.space.fingerprint:
+        raise ResultError("the predictions are about other classes than the run", where=str(run.oof))
+    frame, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
+    ids = frame["id"].tolist()
+    if strange := sorted(set(oof.ids.tolist()) - set(ids)):
+        raise ResultError("predicted rows are not in the manifest", where=str(run.oof), offenders=strange)
+    rows_N = _places(ids, oof.ids.tolist())
+    truth = {name: labels[rows_N] for name, labels in tables.labels(frame, cfg.space).items()}
+    people_N = frame["person"].to_numpy(np.str_)[rows_N]
+    fold_N = folds["fold"].to_numpy(np.int64)[_places(folds["id"].tolist(), oof.ids.tolist())]
+    return Judged(oof.ids.tolist(), oof.labels(), truth, cfg.space, oof.prob, people_N, fold_N, seed=cfg.seed)
+
+
+def changed_files(run: RunDir, hashes: Mapping[str, str]) -> list[str]:
+    """Return the names of the run's files that are gone or have other content than these hashes say."""
+    paths = {name: run.path / name for name in hashes}
+    return [name for name, path in paths.items() if not path.is_file() or rundir.file_sha256(path) != hashes[name]]
+
+
+def _read_truth(answers: Path, space: LabelSpace) -> tuple[list[str], dict[str, Ints]]:
+    ids, truth = read_answers(answers, space)
+    if all((truth[name] == UNKNOWN).all() for name in space.names):
+        raise DataError("no answer is known", where=str(answers), fix="fill in the true labels")
+    return ids, truth
+
+
+def _read_people(answers: Path, space: LabelSpace) -> NDArray[np.str_] | None:
+    """Return who is on each row of the answers, None when no column says so; DataError when one says it in part."""
+    id_name, *others = columns = read_columns(answers)
+    name = next((name for name in PEOPLE if name in others and name not in space.names), None)
+    if name is None or not any(columns[name]):
+        return None
+    if empty := [repr(id) for id, cell in zip(columns[id_name], columns[name], strict=True) if not cell]:
+        fix = "name everybody, or take the column out"
+        raise DataError("rows without a person", where=f"{answers}, column {name}", offenders=empty, fix=fix)
+    return np.array(columns[name])
+
+
+def _places(ids: Sequence[str], wanted: Sequence[str]) -> NDArray[Any]:
+    row_of = {name: row for row, name in enumerate(ids)}
+    return np.array([row_of[name] for name in wanted], dtype=np.int64)
+
+
+def _check_complete(path: Path, ids: Sequence[str], unknown_N: NDArray[np.bool_]) -> None:
+    if unknown_N.any():
+        raise DataError(
+            "the submission leaves labels empty",
+            where=str(path),
+            expected="a label of every task on every row",
+            offenders=[repr(ids[row]) for row in np.flatnonzero(unknown_N).tolist()],
+        )

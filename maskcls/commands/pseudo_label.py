@@ -1,0 +1,256 @@
+"""maskcls pseudo-label: unlabelled photos in, the labels a run's networks are sure of out, a set of labels a fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+import maskcls
+from maskcls.commands import pseudo_rows
+from maskcls.commands.experiment import Experiment, open_experiment
+from maskcls.commands.photos import cached_views
+from maskcls.commands.predict import Voice, chosen, joint_mean, load_voices, speak, with_overrides
+from maskcls.commands.progress import Reporter
+from maskcls.data import manifest as tables
+from maskcls.data.source import image_root, read_unlabelled
+from maskcls.engine.device import Accelerator, start
+from maskcls.engine.processes import losing_others
+from maskcls.errors import ConfigError, DataError, ResultError, UsageError, WeightsError, visible
+from maskcls.labels import Floats
+from maskcls.results.pseudo import Rule, label_sets, thresholds, together
+from maskcls.results.pseudofile import check_free, check_same_folds, check_strangers, write_pseudo
+from maskcls.rundir import REFIT, RunDir
+
+Sources = dict[int, list[Floats]]  # by fold, what each run, seed and view says: (N, J)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What was written. sets: {fold, or REFIT: rows}; lines: the summary, one line a set and class."""
+
+    path: Path
+    sha256: str
+    photos: int
+    sets: dict[int, int]
+    lines: list[dict[str, Any]]
+
+
+@losing_others()
+def pseudo_label(
+    runs: Sequence[RunDir],
+    data: Path,
+    output: Path,
+    *,
+    rule: Mapping[str, Any],
+    views: Sequence[str],
+    leaky: bool,
+    force: bool,
+    overrides: list[str],
+    report: Reporter,
+) -> Labelled | None:
+    """Label photos by the networks of one or several runs; None in processes that do not write.
+
+    rule   the arguments of `pseudo.Rule`; thresholds may be given as text, see `read_thresholds`.
+    views  test-time views; each is a source of its own, and sources have to agree. Empty: the run's own.
+    leaky  take runs with different folds, unfinished ones and leaky ones, and write one set made by all networks.
+
+    Raises DataError when the photos are of people the networks know, or the runs' folds differ, ResultError for a run
+    that is not finished, WeightsError for runs of different classes.
+    """
+    check_free(output, force=force)
+    opened = [open_experiment(run) for run in runs]
+    first = opened[0][0]
+    frame = read_unlabelled(data, first.cfg.data.format, first.cfg.space)
+    how = read_rule(rule, first)
+    digest = check_runs(opened, frame, leaky=leaky)
+    root, weights = image_root(data, first.cfg.data.format), []
+    sources: Sources = {}
+    accelerator = start(first.cfg.device)
+    for experiment, env in opened:
+        voices = load_voices(experiment, chosen(experiment, env["folds"], "folds"))
+        weights.append([{"member": v.task, "seed": v.seed, "fold": v.fold, "sha256": v.sha256} for v in voices])
+        for view in views or [experiment.cfg.predict.views]:
+            changed = [*overrides, f"predict.views={view}", "predict.networks=folds"]
+            for k, prob in _said(experiment, voices, frame, root, changed, accelerator, report).items():
+                sources.setdefault(k, []).extend(prob)
+    if not accelerator.is_main_process:
+        return None
+    lineage = {
+        "maskcls": maskcls.__version__,
+        "runs": [
+            {"run": experiment.run.path.resolve().name, "run_hashes": env["hashes"], "weights": used}
+            for (experiment, env), used in zip(opened, weights, strict=True)
+        ],
+        "root": str(root.resolve()),
+        "data": data.resolve().name,
+        "data_sha256": tables.sha256(frame),
+        "views": list(views) or [experiment.cfg.predict.views for experiment, _ in opened],
+        "rule": how.to_json(),
+    }
+    return _write(sources, frame, how, first, output, digest, lineage, leaky=leaky, force=force)
+
+
+def read_rule(given: Mapping[str, Any], experiment: Experiment) -> Rule:
+    """Return the rule with its thresholds spelt out for the run's classes; raises ConfigError."""
+    text = given["thresholds"]
+    spelt = thresholds(read_thresholds(text) if isinstance(text, str) else text, experiment.cfg.space)
+    prior = None
+    if given.get("prior"):
+        space = experiment.cfg.space
+        joint = space.encode(experiment.labels)
+        counts = np.bincount(joint[joint >= 0], minlength=space.size)
+        prior = tuple((counts / max(1, counts.sum())).tolist())
+    try:
+        return Rule(**{**given, "thresholds": spelt, "prior": prior})
+    except ValueError as error:
+        raise ConfigError("the rule for pseudo labels is not valid", got=str(error)) from None
+
+
+def read_thresholds(text: str) -> float | dict[str, Any]:
+    """Read `0.9`, or `mask=0.9,age=0.8`, or by class `mask.wear=0.5,mask.incorrect=0.95`; raises UsageError.
+
+    >>> read_thresholds("mask.wear=0.5,mask.normal=0.9,age=0.8")
+    {'mask': {'wear': 0.5, 'normal': 0.9}, 'age': 0.8}
+    """
+    wrong = UsageError(
+        "not a confidence",
+        where="--min-confidence",
+        got=repr(text),
+        expected="0.9, or mask=0.9,age=0.8, or mask.wear=0.5",
+    )
+    found: dict[str, Any] = {}
+    try:
+        if "=" not in text:
+            return float(text)
+        for part in text.split(","):
+            key, _, value = part.partition("=")
+            task, dot, name = key.strip().partition(".")
+            if dot:
+                found.setdefault(task, {})[name] = float(value)
+            else:
+                found[task] = float(value)
+    except (ValueError, TypeError, AttributeError):
+        raise wrong from None
+    return found
+
+
+def check_runs(opened: Sequence[tuple[Experiment, Mapping[str, Any]]], frame: pd.DataFrame, *, leaky: bool) -> str:
+    """Return the hash of the folds all runs share, after making sure that no label set can leak.
+
+    Raises WeightsError for different classes, DataError for different folds or people the networks know, ResultError
+    for folds that are not trained, or labels that would be leaky at second hand.
+    """
+    first = opened[0][0]
+    for experiment, env in opened:
+        name = str(experiment.run.path)
+        if experiment.cfg.space.fingerprint != first.cfg.space.fingerprint:
+            raise WeightsError("the runs have different classes", where=f"{first.run.path} and {name}")
+        real = experiment.manifest[pseudo_rows.real_rows(experiment.manifest)]
+        ids, people = frame["id"].tolist(), frame["person"].tolist()
+        check_strangers(ids, people, known_ids=set(real["id"]), known_people=set(real["person"]))
+        if leaky:
+            continue
+        if experiment.leaky:
+            fix = "label with a run that has an out-of-fold score, or give --leaky"
+            raise ResultError("the run learnt from leaky pseudo labels, and would pass them on", where=name, fix=fix)
+        missing = sorted(set(range(experiment.cfg.folds.k)) - set(env["folds"]))
+        if missing:
+            raise ResultError(
+                "folds of the run are not trained, and every fold needs labels of its own",
+                where=name,
+                offenders=[f"fold {k}" for k in missing],
+                fix=f"maskcls resume {name} --folds {','.join(map(str, missing))}",
+            )
+    digests = {str(e.run.path): pseudo_rows.folds_sha256(e.manifest, e.folds) for e, _ in opened}
+    return next(iter(digests.values())) if leaky else check_same_folds(digests)
+
+
+def _said(
+    experiment: Experiment,
+    voices: list[Voice],
+    frame: pd.DataFrame,
+    root: Path,
+    overrides: list[str],
+    accelerator: Accelerator,
+    report: Reporter,
+) -> Sources:
+    """Return what the networks say, seed by seed: {fold: [(N, J)]}."""
+    cfg = with_overrides(experiment.cfg, overrides)
+    paths, specs = frame["path"].tolist(), [voice.speaker.spec for voice in voices]
+    views = cached_views(root, paths, specs, cfg, accelerator, report)
+    report.note(f"{experiment.run.path}: {len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
+    probs = speak(voices, frame, cfg, root, views, accelerator, report)
+    found: Sources = {}
+    for k, seed in sorted({(voice.fold, voice.seed) for voice in voices}):
+        mine = [(v, prob) for v, prob in zip(voices, probs, strict=True) if (v.fold, v.seed) == (k, seed)]
+        found.setdefault(k, []).append(joint_mean([v for v, _ in mine], [prob for _, prob in mine], cfg.space))
+    return found
+
+
+def _write(
+    sources: Sources,
+    frame: pd.DataFrame,
+    rule: Rule,
+    experiment: Experiment,
+    output: Path,
+    digest: str,
+    lineage: dict[str, Any],
+    *,
+    leaky: bool,
+    force: bool,
+) -> Labelled:
+    by_fold = {k: np.stack(prob) for k, prob in sources.items()}
+    whole = {REFIT: np.concatenate(list(by_fold.values())) if leaky else together(by_fold)}
+    ids, paths = (frame[name].to_numpy(dtype=np.str_) for name in ("id", "path"))
+    rows, lines = label_sets(whole if leaky else by_fold | whole, ids, paths, experiment.cfg.space, rule)
+    if not any(len(of_set) for of_set in rows.values()):
+        raise DataError("no photo passed", got=f"{len(frame)} photos", fix="lower --min-confidence or --agree")
+    sha256 = write_pseudo(
+        output,
+        rows,
+        experiment.cfg.space,
+        folds_sha256=None if leaky else digest,
+        k=experiment.cfg.folds.k,
+        lineage=lineage | {"summary": lines},
+        leaky=leaky,
+        force=force,
+    )
+    return Labelled(output, sha256, len(frame), {k: len(of_set) for k, of_set in rows.items()}, lines)
+
+
+def print_labelled(found: Labelled, *, json: bool = False) -> None:
+    """Print to stdout how many photos were labelled, by set and by class, or with `json` one JSON object."""
+    if json:
+        sets = {_set_name(k): rows for k, rows in found.sets.items()}
+        lines = [line | {"set": _set_name(line["set"])} for line in found.lines]
+        print(
+            dumps(
+                {"file": str(found.path), "sha256": found.sha256, "photos": found.photos, "sets": sets, "lines": lines}
+            )
+        )
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
+    table.add_column("set all", overflow="fold", min_width=16)
+    reasons = {"threshold": "unsure", "agreement": "disputed", "cap": "capped", "balance": "balance"}
+    for name in ("predicted", "taken", *reasons.values(), "confidence"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in (line for line in found.lines if line["set"] == REFIT and line["task"] != "joint"):
+        counts = [line["considered"], line["taken"], *(line[reason] for reason in reasons)]
+        sure = "-" if line["confidence"] is None else f"{line['confidence']:.3f}"
+        table.add_row(visible(f"{line['task']} {line['class']}"), *(f"{count:,}" for count in counts), sure)
+    Console(highlight=False, markup=False, emoji=False).print(table)
+    each = ", ".join(f"{rows:,} in set {_set_name(k)}" for k, rows in found.sets.items())
+    print(f"{found.path}  {found.photos:,} photos; {each}")
+
+
+def _set_name(k: int) -> str:
+    return "all" if k == REFIT else str(k)

@@ -1,0 +1,156 @@
+"""maskcls self-train: train, label unlabelled photos, train with them, and go on as long as out-of-fold scores rise.
+
+Xie et al. 2020, arXiv:1911.04252, without its larger students. Every fold learns from labels of its own, so the
+out-of-fold score of a round is as honest as that of a training without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskcls import rundir
+from maskcls.commands.judged import read_run
+from maskcls.commands.progress import Reporter
+from maskcls.commands.pseudo_label import pseudo_label
+from maskcls.commands.resume import resume
+from maskcls.commands.train import train
+from maskcls.errors import BusyError, UsageError
+from maskcls.results.compare import Difference, paired_bootstrap
+from maskcls.results.evaluation import Judged
+from maskcls.results.metrics import confusion, macro_f1
+from maskcls.rundir import RunDir
+from maskcls.schema import Config
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Round:
+    """One training. photos: pseudo-labelled ones, of the set for networks of all rows; gain: over the best so far."""
+
+    run: str
+    photos: int
+    macro_f1: float
+    gain: Difference | None
+
+
+@dataclass(frozen=True)
+class Course:
+    """All rounds, and the number of the one to use: the last whose score rose."""
+
+    rounds: list[Round]
+    best: int
+
+    @property
+    def run(self) -> str:
+        """The run to use."""
+        return self.rounds[self.best].run
+
+
+def self_train(
+    data: Path,
+    cfg: Config,
+    folder: Path,
+    *,
+    unlabelled: Path | None,
+    rounds: int,
+    rule: Mapping[str, Any],
+    report: Reporter,
+) -> Course:
+    """Train round after round below `folder`, and stop after the first whose out-of-fold macro-F1 does not rise.
+
+    unlabelled  the photos to label; None: those of `data` that are to be predicted.
+    rule        see `pseudo_label`.
+
+    A command given again goes on where it was interrupted. Raises UsageError for pseudo labels in the configuration, or
+    for a run of less than all folds, else what train and pseudo-label raise.
+    """
+    if cfg.data.pseudo is not None:
+        raise UsageError("self-training makes its own pseudo labels", where="data.pseudo", fix="set it to null")
+    first = RunDir(folder / "round0")
+    _train(data, cfg, first, report)
+    done, judged, best = [_round(first, None, None)], read_run(first), 0
+    for number in range(1, rounds + 1):
+        labels, run = folder / f"round{number}.csv", RunDir(folder / f"round{number}")
+        teacher = RunDir(folder / f"round{best}")
+        if not labels.exists():
+            made = pseudo_label(
+                [teacher],
+                unlabelled or data,
+                labels,
+                rule=rule,
+                views=[],
+                leaky=False,
+                force=False,
+                overrides=[],
+                report=report,
+            )
+            assert made is not None
+        _train(data, cfg.model_copy(update={"data": cfg.data.model_copy(update={"pseudo": str(labels)})}), run, report)
+        new = read_run(run)
+        done.append(_round(run, labels, gain_of(judged, new)))
+        if not done[-1].macro_f1 > done[best].macro_f1:
+            break
+        best, judged = number, new
+    course = Course(done, best)
+    rundir.commit_json(folder / "rounds.json", to_json(course))
+    return course
+
+
+def gain_of(old: Judged, new: Judged) -> Difference:
+    """Return how far new predictions of the same rows lie above old ones."""
+    place = {id: row for row, id in enumerate(new.ids)}
+    order = np.array([place[id] for id in old.ids], dtype=np.int64)
+    truth_N = old.space.encode(old.truth)
+    assert old.people_N is not None
+    return paired_bootstrap(
+        truth_N, old.pred_N, new.pred_N[order], old.people_N, old.space.size, draws=DRAWS, seed=old.seed
+    )
+
+
+def _train(data: Path, cfg: Config, run: RunDir, report: Reporter) -> None:
+    """Train a round, or finish it; BusyError when the folder holds another one."""
+    if not run.env.exists():
+        train(data, cfg, run, folds=None, report=report)
+        return
+    from maskcls import config
+    from maskcls.commands.train import with_absolute_paths
+
+    if config.load(run.config)[0] != with_absolute_paths(cfg):
+        fix = "choose another --run, or give the settings it began with"
+        raise BusyError("the folder holds rounds with other settings", where=str(run.path), fix=fix)
+    resume(run, folds=None, report=report)
+
+
+def _round(run: RunDir, labels: Path | None, gain: Difference | None) -> Round:
+    judged = read_run(run)
+    score = macro_f1(confusion(judged.space.encode(judged.truth), judged.pred_N, judged.space.size))
+    photos = 0
+    if labels is not None:
+        sets = {line["set"]: line["rows"] for line in rundir.read_json(labels.with_suffix(".json"))["sets"]}
+        photos = sets["all"]
+    return Round(run.path.name, photos, score, gain)
+
+
+def to_json(course: Course) -> dict[str, Any]:
+    """Return plain data."""
+    return {"best": course.run, "rounds": [asdict(one) for one in course.rounds]}
+
+
+def print_course(course: Course, folder: Path, *, json: bool = False) -> None:
+    """Print to stdout a line a round and which run to use, or with `json` one JSON object."""
+    if json:
+        print(dumps(to_json(course)))
+        return
+    for one in course.rounds:
+        gain = one.gain
+        text = "" if gain is None else f"  {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] over the best before"
+        print(f"{one.run}  macro-F1 {one.macro_f1:.4f}  {one.photos:,} photos pseudo-labelled{text}")
+    why = "" if course.best == len(course.rounds) - 1 else f"; {course.rounds[-1].run} did not rise above it"
+    print(f"use {folder / course.run}{why}")

@@ -1,0 +1,198 @@
+"""`maskcls ensemble` from end to end: members joined by id, chosen out of fold, and a recipe that repeats it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+from tiny import train
+
+from maskcls.cli import run_app
+from maskcls.commands.ensemble import METHODS
+from maskcls.labels import CONTEST
+from maskcls.results.predictions import Predictions
+from maskcls.yaml12 import read_yaml
+
+WORDS = ("model.backbone=test_convnext", "train.epochs=2", "optim.lr=3e-3", "predict.views=none")
+HARD = ("mean", "geometric", "vote", "rank", "greedy", "bagged", "convex", "convex-tasks", "tasks", "stack")
+
+
+@pytest.fixture(scope="module")
+def runs(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    home = tmp_path_factory.mktemp("members")
+    for seed in range(2):
+        assert train(drawn, home / f"r{seed}", *WORDS, f"seed={seed}") == 0
+        words = ["predict", str(home / f"r{seed}"), "--data", str(drawn), "-o", str(home / f"r{seed}.csv")]
+        assert run_app(words) == 0
+    return [home / "r0", home / "r1"]
+
+
+def ensemble(members: list[Any], data: Path, output: Path, *words: str) -> int:
+    return run_app(["ensemble", *map(str, members), "--data", str(data), "-o", str(output), *words])
+
+
+def answers(path: Path) -> list[int]:
+    with path.open(newline="") as handle:
+        return [int(row["ans"]) for row in csv.DictReader(handle)]
+
+
+def said_by(runs: list[Path]) -> list[Predictions]:
+    return [Predictions.load(run / "test/faces-none.npz") for run in runs]
+
+
+def truth_of(run: Path) -> tuple[Predictions, np.ndarray[Any, Any]]:
+    oof = Predictions.load(run / "oof.npz")
+    with (run / "manifest.csv").open(newline="") as handle:
+        rows = {row["id"]: row for row in csv.DictReader(handle)}
+    return oof, np.array([6 * int(rows[i]["mask"]) + 3 * int(rows[i]["gender"]) + int(rows[i]["age"]) for i in oof.ids])
+
+
+def test_the_mean_is_the_mean_and_is_scored_as_such(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "s.csv"
+    capsys.readouterr()
+    assert ensemble(runs, drawn, out, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    a, b = said_by(runs)
+    assert answers(out) == (a.prob.astype(float) + b.align(a.ids).prob).argmax(axis=1).tolist()
+    oofs = [truth_of(run) for run in runs]
+    truth, prob = oofs[0][1], np.mean([oof.prob for oof, _ in oofs], axis=0)
+    assert found["nested"]["macro_f1"] == pytest.approx(
+        f1_score(truth, prob.argmax(1), average="macro", zero_division=0), abs=1e-9
+    )
+    alone = [f1_score(truth, oof.prob.argmax(1), average="macro", zero_division=0) for oof, _ in oofs]
+    assert found["alone"] == pytest.approx(alone)
+    assert found["gain"]["value"] == pytest.approx(found["nested"]["macro_f1"] - max(alone))
+    lineage = json.loads(out.with_suffix(".json").read_text())["lineage"]
+    assert [member["run"] for member in lineage["members"]] == ["r0", "r1"]
+
+
+@pytest.mark.parametrize("method", HARD)
+def test_every_method_answers_and_its_recipe_repeats_it(
+    method: str, runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, again = tmp_path / "s.csv", tmp_path / "again.csv"
+    assert ensemble(runs, drawn, out, "--method", method) == 0
+    assert f"{method}: macro-F1 0." in capsys.readouterr().out
+    recipe = read_yaml(tmp_path / "s.recipe.yaml")
+    assert (recipe["method"], [Path(m["run"]).name for m in recipe["members"]]) == (method, ["r0", "r1"])
+    assert (
+        run_app(["ensemble", "--recipe", str(tmp_path / "s.recipe.yaml"), "--data", str(drawn), "-o", str(again)]) == 0
+    )
+    assert answers(again) == answers(out)
+
+
+def test_the_methods_are_all_asked() -> None:
+    assert set(METHODS) == {*HARD, "weights"}
+    assert len(METHODS) == 11
+
+
+def test_weights_are_used(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s.csv"
+    assert ensemble(runs, drawn, out, "--method", "weights", "--weights", "0,2") == 0
+    assert answers(out) == said_by(runs)[1].labels().tolist()
+    assert read_yaml(tmp_path / "s.recipe.yaml")["weights"] == [0, 1]
+
+
+def test_a_member_may_be_a_file_in_any_order(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
+    """Another's probabilities with the columns named and shuffled, rows too, and their out-of-fold rows beside them."""
+    rng = np.random.default_rng(0)
+    for name, predictions in (("test", said_by(runs)[1]), ("oof", Predictions.load(runs[1] / "oof.npz"))):
+        columns, rows = rng.permutation(18), rng.permutation(len(predictions))
+        with (tmp_path / f"{name}.csv").open("w", newline="") as handle:
+            writer = csv.writer(handle)
+            writer.writerow(["id", *(CONTEST.joint_names[c] for c in columns)])
+            for row in rows:
+                writer.writerow([predictions.ids[row], *(repr(float(predictions.prob[row, c])) for c in columns)])
+    theirs = f"{tmp_path / 'test.csv'},{tmp_path / 'oof.csv'}"
+    for method in ("mean", "greedy"):
+        ours, mixed = tmp_path / f"{method}1.csv", tmp_path / f"{method}2.csv"
+        assert ensemble(runs, drawn, ours, "--method", method) == 0
+        assert ensemble([runs[0], theirs], drawn, mixed, "--method", method) == 0
+        assert answers(ours) == answers(mixed)
+    alone = tmp_path / "alone.csv"
+    assert ensemble([runs[0], tmp_path / "test.csv"], drawn, alone) == 0  # no out-of-fold rows: no verdict
+    assert "nested_macro_f1" not in read_yaml(tmp_path / "alone.recipe.yaml")
+    assert ensemble([runs[0], tmp_path / "test.csv"], drawn, tmp_path / "b.csv", "--method", "stack") == 2
+
+
+def broken(run: Path, tmp_path: Path, change: Any) -> str:
+    """Return a member whose out-of-fold rows were changed."""
+    oof = Predictions.load(run / "oof.npz")
+    change(oof).save(tmp_path / "oof.npz")
+    return f"{run / 'test/faces-none.npz'},{tmp_path / 'oof.npz'}"
+
+
+def test_members_that_do_not_fit_are_refused(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "s.csv"
+    short = broken(runs[1], tmp_path, lambda p: Predictions(p.ids[1:], p.prob[1:], p.space))
+    assert ensemble([runs[0], short], drawn, out) == 4
+    assert "the ids of two tables differ" in capsys.readouterr().err
+    in_sample = f"{runs[1] / 'test/faces-none.npz'},{runs[1] / 'test/faces-none.npz'}"
+    assert ensemble([runs[0], in_sample], drawn, out) == 9
+    assert "no out-of-fold rows" in capsys.readouterr().err
+    other = tmp_path / "other"
+    words = (*WORDS, "tasks=[{name: age, classes: [young, old], bins: [40]}]", "folds.stratify=[]")
+    assert train(drawn, other, *words) == 0
+    assert ensemble([runs[0], other], drawn, out) == 5
+    fixed = tmp_path / "fixed"
+    shutil.copytree(runs[1], fixed)
+    (fixed / "oof.npz").unlink()
+    capsys.readouterr()
+    assert ensemble([runs[0], fixed], drawn, out) == 9
+    assert "not finished" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "maen"], "no such method"),
+        (["--method", "weights"], "belong together"),
+        (["--weights", "1,1"], "belong together"),
+        (["--method", "weights", "--weights", "1,1,1"], "no weights for the members"),
+        (["--method", "weights", "--weights", "a,b"], "no weights"),
+    ],
+)
+def test_settings_that_make_no_sense(
+    words: list[str], message: str, runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ensemble(runs, drawn, tmp_path / "s.csv", *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_nothing_is_overwritten_and_nothing_is_done_twice(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "s.csv"
+    assert ensemble(runs, drawn, out) == 0
+    assert ensemble(runs, drawn, out) == 7
+    assert ensemble(runs, drawn, out, "--force") == 0
+    assert ensemble([], drawn, tmp_path / "t.csv") == 2
+    assert ensemble([runs[0], runs[0]], drawn, tmp_path / "t.csv") == 2
+    assert ensemble([tmp_path / "s.csv"], drawn, tmp_path / "t.csv") == 2
+
+
+def test_a_run_that_has_not_predicted_yet_does_so_now(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
+    copies = [Path(shutil.copytree(run, tmp_path / run.name)) for run in runs]
+    shutil.rmtree(copies[1] / "test")
+    assert ensemble(copies, drawn, tmp_path / "s.csv") == 0
+    assert ensemble(runs, drawn, tmp_path / "t.csv") == 0
+    assert answers(tmp_path / "s.csv") == answers(tmp_path / "t.csv")
+
+
+def test_decide_says_what_a_rule_is_worth(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ensemble(runs, drawn, tmp_path / "s.csv", "--decide") == 0
+    assert "decision rule:" in capsys.readouterr().out
+    assert read_yaml(tmp_path / "s.recipe.yaml")["decide"] is True

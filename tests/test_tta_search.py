@@ -1,0 +1,99 @@
+"""Which views pay: found by a greedy search, judged on folds that had no part in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+from tiny import train
+
+from maskcls.cli import run_app
+from maskcls.commands.tta import greedy, judge, mean_of
+from maskcls.labels import Floats, Ints
+from maskcls.results.predictions import Predictions
+from maskcls.viewnames import SINGLE
+
+CLASSES = 3
+
+
+def said(truth_N: Ints, errors: dict[str, float], *, seed: int) -> dict[str, Floats]:
+    """Return what views say that are wrong on these shares of the rows, each for itself, and not sure of it."""
+    rng, found = np.random.default_rng(seed), {}
+    for name, share in errors.items():
+        wrong = rng.random(len(truth_N)) < share
+        label_N = np.where(wrong, (truth_N + rng.integers(1, CLASSES, len(truth_N))) % CLASSES, truth_N)
+        strength = rng.uniform(0.4, 0.9, len(truth_N))
+        prob = np.full((len(truth_N), CLASSES), 0.0) + ((1 - strength) / (CLASSES - 1))[:, None]
+        prob[np.arange(len(truth_N)), label_N] = strength
+        found[name] = prob.astype(np.float32)
+    return found
+
+
+@pytest.fixture
+def rows() -> tuple[Ints, Ints, Ints]:
+    people = np.repeat(np.arange(120), 3)
+    return np.random.default_rng(0).integers(CLASSES, size=360), people, people % 4
+
+
+def test_views_that_help_are_found_and_worth_it(rows: tuple[Ints, Ints, Ints]) -> None:
+    truth, people, fold = rows
+    found = judge(said(truth, dict.fromkeys(SINGLE, 0.3), seed=1), truth, people, fold, CLASSES)
+    assert found.plain == pytest.approx(
+        f1_score(truth, said(truth, dict.fromkeys(SINGLE, 0.3), seed=1)["plain"].argmax(1), average="macro")
+    )
+    assert found.chosen.cost >= 3
+    assert found.pays
+    assert 0 < found.honest.value <= found.chosen.gain.value + 0.05
+    assert [one.cost for one in found.tried] == [1, 2, 2, 4, 5, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_views_that_only_add_noise_are_not_worth_it(rows: tuple[Ints, Ints, Ints]) -> None:
+    truth, people, fold = rows
+    found = judge(said(truth, dict.fromkeys(SINGLE, 0.9) | {"plain": 0.05}, seed=2), truth, people, fold, CLASSES)
+    assert found.chosen.name.startswith("plain")
+    assert not found.pays
+
+
+def test_the_honest_gain_never_sees_the_rows_it_judges(rows: tuple[Ints, Ints, Ints]) -> None:
+    """Another truth in fold 0 changes what the other folds are given, and nothing of what fold 0 is given."""
+    truth, _, fold = rows
+    views = said(truth, dict.fromkeys(SINGLE, 0.4), seed=3)
+    others = np.flatnonzero(fold != 0)
+    part = {name: prob[others] for name, prob in views.items()}
+    changed = truth.copy()
+    changed[fold == 0] = (truth[fold == 0] + 1) % CLASSES
+    assert greedy(part, truth[others], CLASSES) == greedy(part, changed[others], CLASSES)
+    assert greedy(views, truth, CLASSES) != greedy(views, changed, CLASSES)
+
+
+def test_greedy_stops_where_nothing_helps() -> None:
+    truth = np.array([0, 1, 2, 0])
+    right = np.eye(CLASSES, dtype=np.float32)[truth]
+    assert greedy({"plain": right, "flip": right}, truth, CLASSES) == ("plain",)
+    half = right.copy()
+    half[0] = [0.4, 0.6, 0.0]
+    assert greedy({"plain": half, "flip": right}, truth, CLASSES) == ("plain", "flip")
+    np.testing.assert_allclose(mean_of({"plain": half, "flip": right}, ("plain", "flip"))[0], [0.7, 0.3, 0])
+
+
+def test_the_command_agrees_with_the_run_s_own_rows(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert train(drawn, run, "train.epochs=1", "predict.views=hflip") == 0
+    oof = Predictions.load(run / "oof.npz")
+    capsys.readouterr()
+    assert run_app(["tta", str(run), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    scores = {one["name"]: one["macro_f1"] for one in found["tried"]}
+    summary = json.loads((run / "summary.json").read_text())
+    assert scores["hflip"] == pytest.approx(summary["pooled"]["macro_f1"], abs=1e-9)
+    assert found["rows"] == len(oof)
+    assert run_app(["tta", str(run)]) == 0
+    assert "choosing on the other folds is worth" in capsys.readouterr().out
+    one = tmp_path / "one"
+    assert train(drawn, one, "train.epochs=1", "--folds", "0") == 0
+    assert run_app(["tta", str(one)]) == 9
