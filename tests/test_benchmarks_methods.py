@@ -343,7 +343,7 @@ def test_the_rows_that_are_shipped(methods: ModuleType) -> None:
     plan = methods.read_plan(BENCHMARKS / "methods.yaml")
     assert (plan.config, plan.folds) == ("multi", (0, 1))
     assert {"train.epochs=4", "sampler.epoch_fraction=0.33"} <= set(plan.overrides)
-    assert (len(plan.rows), len({row.family for row in plan.rows})) == (84, 12)
+    assert (len(plan.rows), len({row.family for row in plan.rows})) == (69, 11)
     same = {row.title for row in plan.rows if row.is_base}
     assert same == {"heads/multi", "loss/ce", "crop/0.9", "average/ema_0.998", "drop/0.2", "schedule/cosine"}
 
