@@ -37,6 +37,8 @@ data_app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
 app.add_typer(data_app, name="data")
 cache_app = typer.Typer(no_args_is_help=True, help="See and clear the cache of decoded photos.")
 data_app.add_typer(cache_app, name="cache")
+runs_app = typer.Typer(no_args_is_help=True, help="See, compare, note and tidy runs.")
+app.add_typer(runs_app, name="runs")
 submission_app = typer.Typer(no_args_is_help=True, help="Look at a submission before it is handed in.")
 app.add_typer(submission_app, name="submission")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure this machine: photos and networks.")
@@ -336,7 +338,7 @@ def ensemble(
     maskcls ensemble --recipe submission.recipe.yaml --data others -o others.csv
     """
     from maskcls.commands.ensemble import ensemble as work
-    from maskcls.commands.ensemble import print_found
+    from maskcls.commands.ensemble_tables import print_found
     from maskcls.commands.progress import Reporter
 
     with Reporter() as report:
@@ -555,6 +557,94 @@ def cache_prune(
     from maskcls.commands.cache import prune
 
     prune(days=days, dry_run=dry_run)
+
+
+@runs_app.command("list")
+def runs_list(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="FOLDER", help="where to look; default: runs", show_default=False)
+    ] = None,
+    base: Annotated[Path | None, typer.Option(help="run to hold settings against; default: what most share")] = None,
+    sort: Annotated[str, typer.Option(help="score, date, time, size or name")] = "score",
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """List runs: scores, time, size, settings that differ, notes, leaderboard scores.
+
+    \b
+    maskcls runs list
+    maskcls runs list runs/sweep --base runs/a --sort date
+    """
+    from maskcls.commands.runs_list import list_runs
+
+    list_runs(folders or [Path("runs")], base=base, sort=sort, json=json)
+
+
+@runs_app.command("note")
+def runs_note(
+    run: RunPath,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="what to remember", show_default=False)] = "",
+    leaderboard: Annotated[float | None, typer.Option(help="score it got, 0 to 1")] = None,
+    name: Annotated[str | None, typer.Option(help="which leaderboard; default: public")] = None,
+    keep: Annotated[bool | None, typer.Option("--keep/--no-keep", help="prune has to leave it alone")] = None,
+) -> None:
+    """Add a note to a run, while it trains or after.
+
+    \b
+    maskcls runs note runs/a "sent with hflip" --leaderboard 0.7123
+    maskcls runs note runs/a --keep
+    """
+    from datetime import datetime
+
+    from maskcls.commands.runs_note import note
+    from maskcls.rundir import RunDir
+
+    if name is not None and leaderboard is None:
+        raise UsageError("--name belongs to --leaderboard", fix="give both")
+    note(RunDir(run), text, leaderboard=leaderboard, name=name or "public", keep=keep, now=datetime.now().astimezone())
+
+
+@runs_app.command("compare")
+def runs_compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="run folder, predictions (.npz) or submission")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="what to compare it with")],
+    answers: Annotated[Path | None, typer.Option(help="CSV of ids and true labels; runs bring their own")] = None,
+    changed: Annotated[Path | None, typer.Option(help="CSV to write of every row on which the two differ")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Say how much better B is than A, how sure that is, and which rows changed.
+
+    \b
+    maskcls runs compare runs/a runs/b --changed changed.csv
+    maskcls runs compare one.csv two.csv --answers faces/eval/answers.csv
+    """
+    from maskcls.commands.compare import compare
+
+    compare(a, b, answers=answers, changed=changed, json=json)
+
+
+@runs_app.command("prune")
+def runs_prune(
+    keep: Annotated[int, typer.Option(min=0, help="runs whose weights stay, the best by score")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="where the runs are")] = Path("runs"),
+    budget: Annotated[str | None, typer.Option(help="stop once all runs take no more, such as 20GB")] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="delete whole folders, not only weights")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="delete nothing; the default")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="really delete")] = False,
+) -> None:
+    """Delete what finished runs need no more: states to resume from, then weights of all but the best.
+
+    \b
+    maskcls runs prune --keep 5
+    maskcls runs prune --keep 5 --budget 20GB --yes
+    """
+    from datetime import datetime
+
+    from maskcls.commands.runs_prune import prune, read_size
+
+    if dry_run and yes:
+        raise UsageError("--dry-run and --yes contradict each other", fix="give one of them")
+    size = None if budget is None else read_size(budget)
+    prune(folder, keep=keep, budget=size, whole=whole, yes=yes, now=datetime.now().astimezone())
 
 
 @submission_app.command("check")

@@ -18,6 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no fault of the code: hypothesis gives up on an example by the clock unless told otherwise.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # A shell starts what it puts in the background deaf to Ctrl-C, and pytest and all it starts inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -34,6 +34,10 @@ SURFACE = {
     "ensemble": {
         *("data", "members", "output", "method", "weights", "recipe", "decide", "force", "json", "settings"),
     },
+    "runs list": {"folders", "base", "sort", "json"},
+    "runs note": {"run", "text", "leaderboard", "name", "keep"},
+    "runs compare": {"a", "b", "answers", "changed", "json"},
+    "runs prune": {"keep", "folder", "budget", "whole", "dry_run", "yes"},
     "submission check": {"submission", "data", "run", "json"},
     "demo": {"directory"},
     "data make": {"directory", "people", "seed", "eval_people"},
@@ -63,7 +67,7 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert commands() == SURFACE
-    assert len(SURFACE) == 20
+    assert len(SURFACE) == 24
 
 
 @pytest.mark.parametrize("verb", [[], *[name.split() for name in SURFACE]], ids=lambda v: " ".join(v) or "maskcls")

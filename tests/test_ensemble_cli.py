@@ -14,8 +14,8 @@ from sklearn.metrics import f1_score
 from tiny import train
 
 from maskcls.cli import run_app
-from maskcls.commands.ensemble import METHODS
 from maskcls.labels import CONTEST
+from maskcls.results.blending import METHODS
 from maskcls.results.predictions import Predictions
 from maskcls.yaml12 import read_yaml
 

@@ -13,6 +13,7 @@ from maskcls.cli import run_app
 from maskcls.commands import self_train
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=1")
+REAL = self_train._round
 RULE = ("--min-confidence", "0", "--agree", "0")
 
 
@@ -23,10 +24,10 @@ def start(data: Path, run: Path, *words: str) -> int:
 
 def scored(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
     """Let the rounds have these scores."""
-    real, given = self_train._round, iter(scores)
+    given = iter(scores)
 
     def round_of(*args: Any) -> self_train.Round:
-        found = real(*args)
+        found = REAL(*args)
         return self_train.Round(found.run, found.photos, next(given), found.gain)
 
     monkeypatch.setattr(self_train, "_round", round_of)

@@ -155,7 +155,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise WeightsError("cannot read the weights", where=str(path), got=error.strerror or str(error)) from None
+        fix = "maskcls runs prune may have deleted them: restore them, or train again"
+        got = error.strerror or str(error)
+        raise WeightsError("cannot read the weights", where=str(path), got=got, fix=fix) from None
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
