@@ -1,6 +1,6 @@
 """The house plan, read from the source text: who may import whom, and which heavy packages may be loaded where.
 
-    cli -> commands -> {insight, engine} -> {nn, data, results} -> rundir -> config
+    cli -> verbs -> commands -> {insight, engine} -> {nn, data, results} -> rundir -> config
     -> schema
     -> {labels, faults, yaml12, machine, lossterms, viewnames} -> errors
 
@@ -38,8 +38,9 @@ RANK = {
     "insight": 6,
     "engine": 6,
     "commands": 7,
-    "cli": 8,
-    "__main__": 9,
+    "verbs": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), imports nothing of the house
 
@@ -207,7 +208,7 @@ def violations(module: str, source: str, *, is_package: bool = False) -> list[Vi
             report("albumentations")
         if imp.top == "accelerate" and unit != "engine":
             report("accelerate")
-        if unit == "cli" and imp.at_import_time and imp.top in SLOW_FOR_CLI:
+        if unit in ("cli", "verbs") and imp.at_import_time and imp.top in SLOW_FOR_CLI:
             report("slow cli")
     return bad
 

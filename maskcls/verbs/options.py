@@ -1,0 +1,31 @@
+"""What several verbs take, and how they are stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="dotted.key=value, such as optim.lr=1e-4", show_default=False)
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder that train made")]
+Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
+
+
+class Stopped(BaseException):
+    """SIGTERM was received. Not an Exception, so that nothing on the way handles it."""
+
+
+@contextmanager
+def resumable(run: Path) -> Iterator[None]:
+    """Tell how to continue when the work inside is interrupted."""
+    try:
+        yield
+    except (KeyboardInterrupt, Stopped):
+        if (run / "env.json").exists():
+            typer.echo(f"interrupted; finished epochs are kept. Continue with: maskcls resume {run}", err=True)
+        raise
