@@ -19,7 +19,7 @@ from maskcls.errors import DataError, Exit
 SURFACE = {
     "train": {"data", "overrides", "config", "run", "folds", "dry_run", "leaky"},
     "resume": {"run", "folds"},
-    "predict": {"run", "data", "overrides", "output", "tta", "decide", "force"},
+    "predict": {"run", "data", "overrides", "output", "tta", "groups", "decide", "force"},
     "pseudo-label": {
         *("runs", "data", "output", "min_confidence", "partial", "agree", "max_per_class", "max_share", "balance"),
         *("like_train", "soft", "temperature", "weight", "weigh", "tta", "leaky", "force", "json", "settings"),
@@ -32,12 +32,14 @@ SURFACE = {
     "evaluate": {"what", "answers", "section", "write", "force", "json"},
     "calibrate": {"run", "rule", "json"},
     "ensemble": {
-        *("data", "members", "output", "method", "weights", "recipe", "decide", "force", "json", "settings"),
+        *("data", "members", "output", "method", "weights", "recipe", "decide", "force", "json", "settings", "groups"),
+        "oof_groups",
     },
     "runs list": {"folders", "base", "sort", "json"},
     "runs note": {"run", "text", "leaderboard", "name", "keep"},
     "runs compare": {"a", "b", "answers", "changed", "json"},
     "runs prune": {"keep", "folder", "budget", "whole", "dry_run", "yes"},
+    "group": {"data", "output", "photos", "train", "run", "json", "force"},
     "submission check": {"submission", "data", "run", "json"},
     "demo": {"directory"},
     "data make": {"directory", "people", "seed", "eval_people"},
@@ -67,7 +69,7 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert commands() == SURFACE
-    assert len(SURFACE) == 24
+    assert len(SURFACE) == 25
 
 
 @pytest.mark.parametrize("verb", [[], *[name.split() for name in SURFACE]], ids=lambda v: " ".join(v) or "maskcls")

@@ -196,3 +196,38 @@ def test_decide_says_what_a_rule_is_worth(
     assert ensemble(runs, drawn, tmp_path / "s.csv", "--decide") == 0
     assert "decision rule:" in capsys.readouterr().out
     assert read_yaml(tmp_path / "s.recipe.yaml")["decide"] is True
+
+
+def groups_of(drawn: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Return groups of the eval photos, and of the train photos, by `maskcls group`."""
+    photos, rows = tmp_path / "groups.csv", tmp_path / "train_groups.csv"
+    assert run_app(["group", str(drawn), "-o", str(photos)]) == 0
+    assert run_app(["group", str(drawn), "--train", "-o", str(rows)]) == 0
+    return photos, rows
+
+
+def test_photos_of_a_group_answer_together(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, rows = groups_of(drawn, tmp_path)
+    with photos.open(newline="") as handle:
+        group = [row["group"] for row in csv.DictReader(handle)]
+    capsys.readouterr()
+    alone, judged, both = tmp_path / "alone.csv", tmp_path / "judged.csv", tmp_path / "both.csv"
+    assert ensemble(runs, drawn, alone, "--groups", str(photos)) == 0
+    assert ensemble(runs, drawn, judged, "--groups", str(photos), "--oof-groups", str(rows), "--json") == 0
+    assert ensemble(runs, drawn, both, "--json") == 0
+    plain, together = (json.loads(line) for line in capsys.readouterr().out.splitlines()[-2:][::-1])
+    assert plain["nested"]["macro_f1"] != together["nested"]["macro_f1"]
+    for path in (alone, judged):
+        labels = [(answer // 3 % 2, answer % 3) for answer in answers(path)]
+        assert {len({pair for pair, g in zip(labels, group, strict=True) if g == name}) for name in set(group)} == {1}
+    told = json.loads(judged.with_suffix(".json").read_text())["lineage"]["groups"]
+    assert (told["tasks"], set(told["weights"])) == (["gender", "age"], {"wear", "incorrect", "normal"})
+    words = ["predict", str(runs[0]), "--data", str(drawn), "-o", str(tmp_path / "p.csv"), "--groups", str(photos)]
+    assert run_app(words) == 0
+    labels = [(answer // 3 % 2, answer % 3) for answer in answers(tmp_path / "p.csv")]
+    assert {len({pair for pair, g in zip(labels, group, strict=True) if g == name}) for name in set(group)} == {1}
+    assert run_app([*words, "--decide", "--force"]) == 2
+    assert ensemble(runs, drawn, tmp_path / "x.csv", "--oof-groups", str(rows)) == 2
+    assert ensemble(runs, drawn, tmp_path / "x.csv", "--groups", str(rows)) == 4

@@ -6,7 +6,7 @@ N out-of-fold rows, M members, J joint classes. torch is imported only where a r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,15 +18,18 @@ from maskcls import config, rundir
 from maskcls.commands.answering import data_name, write_labels
 from maskcls.commands.calibrate import Calibration, judge_rows
 from maskcls.commands.ensemble_tables import Found
+from maskcls.commands.group import parts_of
 from maskcls.commands.judged import read_run
 from maskcls.commands.progress import Reporter
 from maskcls.data import manifest as tables
+from maskcls.data.folds import constant_tasks
 from maskcls.data.source import read_unlabelled
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.blending import METHODS, Blend, Fixed, Verdict, choose, combined, honest, judge
 from maskcls.results.ensemble import Weights, to_shares
 from maskcls.results.evaluation import Judged
+from maskcls.results.grouping import Groups, cross_smoothed, fit_weights, read_groups, smooth
 from maskcls.results.outside import read_member
 from maskcls.results.predictions import Predictions
 from maskcls.results.submission import sidecar_path
@@ -56,6 +59,43 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
+class Together:
+    """Which photos answer together, and in which tasks; nothing is changed where there are no groups.
+
+    photos  groups of the photos to predict, `rows` of the out-of-fold rows.
+    """
+
+    photos: Groups | None = None
+    rows: Groups | None = None
+    tasks: tuple[str, ...] = ()
+    weights: Mapping[str, float] | None = None
+
+    def of_rows(self, prob_NJ: Floats, judged: Judged) -> tuple[Floats, Together]:
+        """Return out-of-fold rows (N, J) smoothed with weights from other folds, and weights fitted on all of them."""
+        if self.rows is None:
+            return prob_NJ, self
+        before = Predictions(np.asarray(judged.ids, dtype=np.str_), prob_NJ, judged.space)
+        group_N, truth = self.rows.number_N, judged.truth
+        weights = fit_weights(prob_NJ, truth, group_N, judged.space, self.tasks)
+        after = cross_smoothed(before, truth, group_N, parts_of(judged), self.tasks)
+        return after.prob, replace(self, weights=weights)
+
+    def of_photos(self, predictions: Predictions) -> Predictions:
+        """Return the photos' predictions, smoothed."""
+        if self.photos is None:
+            return predictions
+        return smooth(predictions, self.photos.number_N, self.tasks, weights=self.weights)
+
+    @property
+    def about(self) -> dict[str, Any] | None:
+        """What the lineage tells."""
+        if self.photos is None:
+            return None
+        weights = None if self.weights is None else dict(self.weights)
+        return {"sha256": self.photos.sha256, "tasks": list(self.tasks), "weights": weights}
+
+
+@dataclass(frozen=True, eq=False)
 class Asked:
     """What is wanted. blend: chosen before, by weights or a recipe; None: still to be chosen by `method`."""
 
@@ -76,6 +116,8 @@ def ensemble(
     decide: bool = False,
     force: bool = False,
     overrides: Sequence[str] = (),
+    groups: Path | None = None,
+    oof_groups: Path | None = None,
     report: Reporter,
 ) -> Found:
     """Combine members and write the submission, and beside it the recipe that repeats it on other photos.
@@ -85,6 +127,8 @@ def ensemble(
     weights  one a member, with commas between them.
     recipe   of an earlier ensemble: its members, method and weights, in the place of those above.
     decide   answer by the decision rule that the out-of-fold rows of the ensemble make worth while, if any.
+    groups   which photos are of one person, see `group`: they answer together. oof_groups: the same of the train
+             photos, so that this is judged, and how much each photo says is fitted, on out-of-fold rows.
 
     Raises UsageError for settings that make no sense together, DataError, WeightsError or ResultError for members that
     do not fit together, BusyError when the output exists.
@@ -100,13 +144,22 @@ def ensemble(
     if blend is None:
         assert judged is not None
         blend = choose(asked.method, prob, judged)
-    verdict = judge(blend, prob, judged) if judged is not None else None
-    calibration = decide_on(blend, prob, judged) if judged is not None and (asked.decide or decide) else None
+    together = read_together(groups, oof_groups, frame, judged, asked.given)
+    verdict = calibration = None
+    if judged is not None:
+        nested, together = together.of_rows(honest(blend, prob, judged), judged)
+        verdict = judge(blend, prob, judged, nested)
+        calibration = decide_on(nested, judged) if asked.decide or decide else None
     how = recipe_of(asked, blend, calibration, verdict)
     found = combined(blend, [member.test for member in members], names=[member.given for member in members])
+    found = together.of_photos(found)
     labels = found.labels() if calibration is None else calibration.decision.labels(found)
-    lineage = {"maskcls": maskcls.__version__, "ensemble": how, "members": [member.test.lineage for member in members]}
-    lineage |= {"data": data.resolve().name, "data_sha256": tables.sha256(frame)}
+    lineage: dict[str, Any] = {
+        "maskcls": maskcls.__version__,
+        "ensemble": how,
+        "members": [member.test.lineage for member in members],
+    }
+    lineage |= {"data": data.resolve().name, "data_sha256": tables.sha256(frame), "groups": together.about}
     written = write_labels(output, cfg, frame, labels, lineage, force=force)
     rundir.commit(recipe_path(output), dump_yaml(how).encode())
     return Found(written, recipe_path(output), [member.name for member in members], blend, verdict, calibration)
@@ -247,6 +300,25 @@ def _check_truth(first: Judged, other: Judged, first_name: str, name: str) -> No
             )
 
 
+def read_together(
+    groups: Path | None, oof_groups: Path | None, frame: pd.DataFrame, judged: Judged | None, given: Sequence[str]
+) -> Together:
+    """Read who answers together; raises UsageError for groups of the out-of-fold rows that could change nothing."""
+    if groups is None:
+        if oof_groups is not None:
+            raise UsageError("--oof-groups without --groups changes no answer", fix="give both, or neither")
+        return Together()
+    run = RunDir(next(Path(text) for text in given if Path(text).is_dir()))
+    manifest = tables.from_csv(run.manifest, config.load(run.config)[0].space)
+    tasks = constant_tasks(manifest, config.load(run.config)[0].space)
+    photos = read_groups(groups, frame["id"].tolist())
+    if oof_groups is None or judged is None:
+        if oof_groups is not None:
+            raise UsageError("--oof-groups without out-of-fold rows of all members", fix="give FILE,OOF_FILE for them")
+        return Together(photos, None, tasks, photos.weights)
+    return Together(photos, read_groups(oof_groups, judged.ids, part=True), tasks)
+
+
 def check_judged(members: Sequence[Member], judged: Judged | None, method: str) -> None:
     """Raise UsageError that names the members without out-of-fold rows, where something has to be chosen on them."""
     lacking = [member.given for member in members if member.oof is None]
@@ -258,9 +330,8 @@ def check_judged(members: Sequence[Member], judged: Judged | None, method: str) 
         )
 
 
-def decide_on(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged) -> Calibration:
-    """Fit a decision on the ensemble's out-of-fold rows; see `calibrate`."""
-    nested = honest(blend, prob_MNJ, judged)
+def decide_on(nested: Floats, judged: Judged) -> Calibration:
+    """Fit a decision on the ensemble's out-of-fold rows (N, J); see `calibrate`."""
     labels = nested.argmax(axis=1).astype(np.int64)
     rows = Judged(judged.ids, labels, judged.truth, judged.space, nested, judged.people_N, judged.fold_N, judged.seed)
     return judge_rows(rows, tried="expected")

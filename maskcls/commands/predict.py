@@ -19,6 +19,7 @@ from maskcls.commands.experiment import Experiment, Member, open_experiment
 from maskcls.commands.photos import Views, cached_views, open_photos
 from maskcls.commands.progress import Reporter
 from maskcls.data import manifest as tables
+from maskcls.data.folds import constant_tasks
 from maskcls.data.source import image_root, read_unlabelled
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import load_speaker
@@ -27,8 +28,9 @@ from maskcls.engine.execution import Execution
 from maskcls.engine.infer import Speaker, infer, open_reader
 from maskcls.engine.precision import Work, infer_execution
 from maskcls.engine.processes import decided_by_first, losing_others
-from maskcls.errors import BusyError, ConfigError, DataError, ResultError
+from maskcls.errors import BusyError, ConfigError, DataError, ResultError, UsageError
 from maskcls.labels import LabelSpace
+from maskcls.results.grouping import read_groups, smooth
 from maskcls.results.predictions import Predictions
 from maskcls.results.submission import Written, sidecar_path
 from maskcls.rundir import REFIT, RunDir
@@ -50,12 +52,14 @@ class Voice:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a run says of photos. rows: their manifest, in the order of their table; `lineage`: of a submission."""
+    """What a run says of photos. rows: their manifest, in the order of their table; `lineage`: of a submission;
+    `shared`: the tasks that are the same on all photos of each of the run's people."""
 
     cfg: Config
     rows: pd.DataFrame
     predictions: Predictions
     lineage: dict[str, Any]
+    shared: tuple[str, ...]
 
 
 @losing_others()
@@ -66,24 +70,41 @@ def predict(
     *,
     overrides: list[str],
     decide: bool = False,
+    groups: Path | None = None,
     force: bool,
     report: Reporter,
 ) -> Written | None:
     """Predict the photos with every fold and write the submission; None in processes that do not write.
 
     overrides may change `predict.*`, `device.*` and `data.cache` alone. decide: answer by the run's decision, see
-    `calibrate`, in the place of the most probable class. Raises BusyError when the output exists, unless `force`.
+    `calibrate`, in the place of the most probable class. groups: which photos are of one person, see `group`; they
+    answer together in the tasks that are the same on all photos of a person. Raises BusyError when the output exists,
+    unless `force`, UsageError for groups and a decision at once.
     """
     sidecar_path(output)  # refuses a name that has none, before any work
     if output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
+    if decide and groups is not None:
+        fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
+        raise UsageError(
+            "the run's decision was fitted on photos that answer alone", where="--decide, --groups", fix=fix
+        )
     decision = read_decision(run) if decide else None
     found = predict_rows(run, data, overrides=overrides, report=report)
     if found is None:
         return None
-    labels, lineage = found.predictions.labels(), found.lineage
+    predictions, lineage = found.predictions, found.lineage
+    if groups is not None:
+        of = read_groups(groups, predictions.ids.tolist())
+        predictions = smooth(predictions, of.number_N, found.shared, weights=of.weights)
+        lineage["groups"] = {
+            "sha256": of.sha256,
+            "tasks": list(found.shared),
+            "weights": of.weights and dict(of.weights),
+        }
+    labels = predictions.labels()
     if decision is not None:
-        labels = decision.labels(found.predictions)
+        labels = decision.labels(predictions)
         lineage["decision"] = {
             "rule": decision.rule and decision.rule.kind,
             "temperatures": dict(decision.temperatures),
@@ -116,7 +137,7 @@ def predict_rows(run: RunDir, data: Path, *, overrides: list[str], report: Repor
     lineage = _lineage(experiment, env, voices, frame, data, cfg)
     predictions = Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space, lineage)
     lineage["predictions"] = predictions.save(run.test(data_name(data), cfg.predict.views, cfg.predict.networks))
-    return Predicted(cfg, frame, predictions, lineage)
+    return Predicted(cfg, frame, predictions, lineage, constant_tasks(experiment.manifest, cfg.space))
 
 
 def with_overrides(cfg: Config, overrides: list[str]) -> Config:

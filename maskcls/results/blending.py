@@ -85,15 +85,17 @@ def best_sources(prob_MNJ: Sequence[Floats], truth: Mapping[str, Ints], space: L
     return {name: int(np.argmax([found.tasks[name].macro_f1 for found in scores])) for name in space.names}
 
 
-def judge(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged) -> Verdict:
-    """Score every member and the ensemble on the out-of-fold rows, what was chosen being chosen on the other folds."""
+def judge(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floats) -> Verdict:
+    """Score every member and the ensemble on the out-of-fold rows.
+
+    nested  what the ensemble says of them (N, J), everything chosen on the other folds; see `honest`.
+    """
     space, truth = judged.space, judged.truth
     joint_N, people_N = space.encode(truth), judged.people_N
     assert people_N is not None
     labels = [prob_NJ.argmax(axis=1).astype(np.int64) for prob_NJ in prob_MNJ]
     alone = [score(prob_NJ, truth, space) for prob_NJ in prob_MNJ]
     best = int(np.argmax([found.macro_f1 for found in alone]))
-    nested = honest(blend, prob_MNJ, judged)
     nested_N = nested.argmax(axis=1).astype(np.int64)
     return Verdict(
         alone,

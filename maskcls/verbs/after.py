@@ -94,6 +94,8 @@ def ensemble(
     ] = "mean",
     weights: Annotated[str | None, typer.Option(help="one a member, such as 0.6,0.3,0.1")] = None,
     recipe: Annotated[Path | None, typer.Option(help="do again what an earlier ensemble did, on other photos")] = None,
+    groups: Annotated[Path | None, typer.Option(help="CSV of maskcls group: who answers as one")] = None,
+    oof_groups: Annotated[Path | None, typer.Option(help="the same of the train photos, to judge and weigh by")] = None,
     decide: Annotated[bool, typer.Option("--decide", help="by a decision rule, if one is worth it")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
@@ -103,6 +105,7 @@ def ensemble(
 
     \b
     maskcls ensemble runs/a runs/b theirs.csv,theirs_oof.csv --data faces --method convex -o submission.csv
+    maskcls ensemble runs/a runs/b --data faces --groups groups.csv --oof-groups train_groups.csv --decide
     maskcls ensemble --recipe submission.recipe.yaml --data others -o others.csv
     """
     from maskcls.commands.ensemble import ensemble as work
@@ -120,9 +123,36 @@ def ensemble(
             decide=decide,
             force=force,
             overrides=settings or [],
+            groups=groups,
+            oof_groups=oof_groups,
             report=report,
         )
     print_found(found, json=json)
+
+
+@app.command()
+def group(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/ and eval/, or a CSV table")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV to write; default: print only")] = None,
+    photos: Annotated[Path | None, typer.Option(help="another data set whose photos to group")] = None,
+    train: Annotated[bool, typer.Option("--train", help="group the train photos, by what other people taught")] = False,
+    run: Annotated[Path | None, typer.Option(help="run folder: is it worth it, and which photos say more")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace the output")] = False,
+) -> None:
+    """Find out which photos are of one person, by look alone, so that they can answer together.
+
+    \b
+    maskcls group faces -o groups.csv
+    maskcls group faces --run runs/a -o groups.csv    (judged on out-of-fold rows, photos weighted)
+    """
+    from maskcls.commands.group import group as work
+    from maskcls.commands.progress import Reporter
+    from maskcls.rundir import RunDir
+
+    with Reporter() as report:
+        folder = RunDir(run) if run else None
+        work(data, output=output, photos=photos, train=train, run=folder, force=force, json=json, report=report)
 
 
 @app.command("pseudo-label")

@@ -79,6 +79,7 @@ def predict(
         str | None,
         typer.Option(help="views: none, hflip, zoom, hflip_zoom, shifts, or plain+flip+…; default: the run's"),
     ] = None,
+    groups: Annotated[Path | None, typer.Option(help="CSV of maskcls group: who answers as one")] = None,
     decide: Annotated[bool, typer.Option("--decide", help="answer by the rule that calibrate found")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")] = False,
 ) -> None:
@@ -98,7 +99,9 @@ def predict(
             raise UsageError("--tta and predict.views= say the same thing", fix="give one of them")
         given.append(f"predict.views={tta}")
     with Reporter(quiet=not main_process()) as report:
-        written = work(RunDir(run), data, output, overrides=given, decide=decide, force=force, report=report)
+        written = work(
+            RunDir(run), data, output, overrides=given, decide=decide, groups=groups, force=force, report=report
+        )
     if written:
         typer.echo(f"{output}  {written.rows} rows\n{output.with_suffix('.json')}  where they come from")
 

@@ -1,0 +1,287 @@
+"""`maskcls group`: find out which unlabelled photos are of one person, so that they can answer together.
+
+N rows (photos). Only pixels group: neither names of files nor labels of the photos to group are looked at. How to
+compare is learned from the train photos, whose people are known; how good that is, is told by train people it was not
+learned from. No network is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import maskcls
+from maskcls import rundir
+from maskcls.commands.judged import read_run
+from maskcls.commands.progress import Reporter, say
+from maskcls.data import folds as folding
+from maskcls.data import manifest as tables
+from maskcls.data.csvfile import read_csv
+from maskcls.data.likeness import descriptors
+from maskcls.data.source import image_root, read_labelled, read_unlabelled
+from maskcls.errors import DataError, UsageError
+from maskcls.labels import CONTEST, Floats, Ints
+from maskcls.machine import reading_threads
+from maskcls.results.calibration import quality
+from maskcls.results.clustering import Learned, PairQuality, learn
+from maskcls.results.compare import Difference, paired_bootstrap
+from maskcls.results.consistency import person_averaged
+from maskcls.results.evaluation import Judged
+from maskcls.results.grouping import Weights, check_free, cross_smoothed, fit_weights, smooth, write_groups
+from maskcls.results.metrics import score
+from maskcls.results.predictions import Predictions
+from maskcls.rundir import RunDir
+
+SPACE = CONTEST.only(["mask"])  # what the contest's table can always answer; no label is used here
+HALVES = 2  # of the train people: as many photos, about, as there are to group
+GROUPS = 5  # of people, where a run has one fold
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What grouping does to a run's out-of-fold rows, with groups and weights from other people.
+
+    tasks      what the photos of a group answer together.
+    plain      macro-F1 as the rows are; `equal`: after smoothing, all photos counting the same; `weighted`: by their
+               class in the other tasks; `ceiling`: plain means over the true people.
+    log_loss   of the joint classes as the rows are, after equal and after weighted smoothing.
+    gain       of the better of the two ways by log loss, over plain.
+    weights    fitted on all of the run's rows; None where equal say has the lower log loss.
+    """
+
+    run: str
+    tasks: tuple[str, ...]
+    rows: int
+    plain: float
+    equal: float
+    weighted: float
+    ceiling: float
+    log_loss: tuple[float, float, float]
+    gain: Difference
+    weights: Weights | None
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether the whole interval of the gain lies above 0."""
+        return self.gain.low > 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {**asdict(self), "worth_it": self.worth_it}
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What `group` found. ids, group_N: of the photos that were to be grouped; `most`: photos of a train person.
+
+    quality  of train people grouped by what others taught.
+    worth    where a run was given.
+    about    where all of it comes from, plain data.
+    """
+
+    ids: Sequence[str]
+    group_N: Ints
+    most: int
+    quality: PairQuality
+    worth: Worth | None
+    about: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        photos = {"photos": len(self.ids), "groups": len(np.unique(self.group_N)), "most": self.most}
+        return {**photos, "held_out": self.quality.to_json(), "worth": self.worth and self.worth.to_json()} | self.about
+
+
+def group(
+    data: Path,
+    *,
+    output: Path | None,
+    photos: Path | None = None,
+    train: bool = False,
+    run: RunDir | None = None,
+    force: bool = False,
+    json: bool = False,
+    report: Reporter,
+) -> Found:
+    """Learn from the train people of `data`, group photos, write and print the result.
+
+    data    the root of a contest data set, or a CSV table with the columns path and group.
+    output  the CSV to write, and a .json beside it; None: print only.
+    photos  another data set whose unlabelled photos to group; None: `data`'s own eval photos.
+    train   group the train photos in their place, each half of the people by what the other half taught.
+    run     judge by its out-of-fold rows as well, and fit how much a photo says by its other answers.
+
+    Raises UsageError, DataError, ResultError for what is no finished run, BusyError when the output exists, unless
+    `force`.
+    """
+    if output is not None:
+        check_free(output, force=force)
+    if train and photos is not None:
+        raise UsageError("--train and --photos name different photos", fix="give one of them")
+    known = _known(data)
+    to_group = None if train else _to_group(data, photos)
+    judged = read_run(run) if run else None
+    if judged is not None:
+        _check_rows(judged, known, data)
+    taught_ND = _described(image_root(data, _format(data)), known, "reading train photos", report)
+    learned = _learned(taught_ND, known, data)
+    worth = judge(judged, known, learned.group_N, RunDir(run.path)) if judged and run else None
+    group_N, rows = learned.group_N, known
+    if to_group is not None:
+        source = photos or data
+        asked_ND = _described(image_root(source, _format(source)), to_group, "reading photos", report)
+        group_N, rows = learned.grouper.groups(asked_ND), to_group
+    found = Found(rows["id"].tolist(), group_N, learned.grouper.most, learned.quality, worth, _about(known, rows))
+    if output is not None:
+        weights = worth.weights if worth else None
+        write_groups(output, found.ids, group_N, weights=weights, about=found.to_json(), force=force)
+    print_found(found, output, json=json)
+    return found
+
+
+def judge(judged: Judged, known: pd.DataFrame, group_N: Ints, run: RunDir) -> Worth:
+    """Smooth a run's out-of-fold rows by groups that other people taught, and compare.
+
+    known    the table whose rows `group_N` groups; it holds all rows of the run.
+
+    Raises DataError when no task is the same on all photos of each person.
+    """
+    assert judged.prob_NJ is not None
+    assert judged.people_N is not None
+    assert judged.fold_N is not None
+    space, truth = judged.space, judged.truth
+    tasks = folding.constant_tasks(tables.from_csv(run.manifest, space), space)
+    if not tasks:
+        raise DataError("no task is the same on all photos of each person", where=str(run.manifest))
+    place = pd.Series(group_N, index=known["id"])
+    own_N = place.loc[list(judged.ids)].to_numpy(dtype=np.int64)
+    before = Predictions(np.array(judged.ids, dtype=np.str_), judged.prob_NJ, space)
+    equal = smooth(before, own_N, tasks)
+    true_N = space.encode(truth)
+    weighted = cross_smoothed(before, truth, own_N, parts_of(judged), tasks)
+    losses = tuple(quality(one.prob, true_N).log_loss for one in (before, equal, weighted))
+    better = weighted if losses[2] < losses[1] else equal
+    who_N = np.unique(judged.people_N, return_inverse=True)[1]
+    averaged = person_averaged(before.labels(), who_N, space, space.only(tasks), before.prob)
+    labels = (before.labels(), better.labels())
+    return Worth(
+        run=run.path.resolve().name,
+        tasks=tasks,
+        rows=len(own_N),
+        plain=score(before.labels(), truth, space).macro_f1,
+        equal=score(equal.labels(), truth, space).macro_f1,
+        weighted=score(weighted.labels(), truth, space).macro_f1,
+        ceiling=score(averaged, truth, space).macro_f1,
+        log_loss=(losses[0], losses[1], losses[2]),
+        gain=paired_bootstrap(true_N, *labels, who_N, space.size, draws=DRAWS, seed=judged.seed),
+        weights=fit_weights(before.prob, truth, own_N, space, tasks) if better is weighted else None,
+    )
+
+
+def print_found(found: Found, output: Path | None, *, json: bool = False) -> None:
+    """Print to stdout: lines for a person, or with `json` one JSON object."""
+    if json:
+        say(dumps(found.to_json(), allow_nan=False))
+        return
+    groups, held = len(np.unique(found.group_N)), found.quality
+    size = f"of {len(found.ids) / groups:.2f}, {found.most} at most"
+    say(f"{f'{output}  ' if output else ''}{len(found.ids):,} photos in {groups:,} groups {size}")
+    say(f"on {held.people:,} train people, each half grouped by what the other half taught, by look alone:")
+    say(f"  pair precision {held.precision:.4f}   pair recall {held.recall:.4f}   {held.mean_size:.2f} photos a group")
+    if found.worth:
+        _say_worth(found.worth)
+
+
+def _say_worth(worth: Worth) -> None:
+    gain = worth.gain
+    loss = " -> ".join(f"{value:.4f}" for value in worth.log_loss)
+    say(f"out-of-fold rows of {worth.run}, {worth.rows:,} images, {' and '.join(worth.tasks)} smoothed within groups:")
+    equal = f"{worth.equal:.4f} all photos counting the same"
+    say(f"  macro-F1 {worth.plain:.4f} without, {equal}, {worth.weighted:.4f} weighted")
+    say(f"  log loss {loss}   {worth.ceiling:.4f} plain means over the true people")
+    if worth.weights:
+        say("  weights " + ", ".join(f"{name} {value:.2f}" for name, value in worth.weights.items()))
+    say(f"  gain {gain.value:+.4f}   {gain.level:.0%} interval [{gain.low:+.4f}, {gain.high:+.4f}] over people")
+    say("worth it" if worth.worth_it else "not worth it: the interval holds 0")
+
+
+def _format(data: Path) -> str:
+    return "table" if data.is_file() else "contest"
+
+
+def _known(data: Path) -> pd.DataFrame:
+    """Return the train photos with their people; only the columns that name these are looked at."""
+    if _format(data) == "contest":
+        if data.is_dir() and not (data / "train").exists():
+            fix = "name the data set that holds train/, and the photos to group with --photos"
+            raise DataError("there are no train people to learn from", where=str(data), fix=fix)
+        return read_labelled(data, "contest", SPACE)
+    frame = read_unlabelled(data, "table", SPACE)
+    person = read_csv(data, required=["path", "group"])["group"]
+    empty = [f"line {line}" for line in person.index[person == ""]]
+    if empty:
+        raise DataError("rows without a person", where=f"{data}, column group", offenders=empty, fix="name everybody")
+    return frame.assign(person=person.tolist())
+
+
+def _to_group(data: Path, photos: Path | None) -> pd.DataFrame:
+    if photos is None and _format(data) == "table":
+        fix = "name their table with --photos, or group the train photos with --train"
+        raise UsageError("a table has no eval photos", where=str(data), fix=fix)
+    return read_unlabelled(photos or data, _format(photos or data), SPACE)
+
+
+def _described(root: Path, frame: pd.DataFrame, what: str, report: Reporter) -> Floats:
+    paths = frame["path"].tolist()
+    return descriptors(
+        root,
+        paths,
+        threads=reading_threads(None),
+        on_progress=lambda done: report.images(what, done, len(paths)),
+    )
+
+
+def _learned(taught_ND: Floats, known: pd.DataFrame, data: Path) -> Learned:
+    person = known["person"].tolist()
+    half_N = folding.make_folds(person, np.zeros(len(person), np.int64), k=HALVES).astype(np.int64)
+    try:
+        return learn(taught_ND, person, half_N)
+    except ValueError as error:
+        raise DataError(
+            "the train photos do not tell one person from another",
+            where=str(data),
+            got=f"{len(person)} photos of {len(set(person))} people: {error}",
+            expected="several people, each with several photos, that do not all look the same",
+            fix="learn from more people",
+        ) from None
+
+
+def _check_rows(judged: Judged, known: pd.DataFrame, data: Path) -> None:
+    strange = sorted(set(judged.ids) - set(known["id"]))
+    if strange:
+        fix = "name the data set that the run was trained on"
+        raise DataError("rows of the run are not in the data", where=str(data), offenders=strange, fix=fix)
+
+
+def parts_of(judged: Judged) -> Ints:
+    """Return which rows are judged by what the others gave: the run's folds, or groups of people where it has one."""
+    assert judged.fold_N is not None
+    assert judged.people_N is not None
+    if len(np.unique(judged.fold_N)) > 1:
+        return judged.fold_N
+    people = judged.people_N.tolist()
+    return folding.make_folds(people, np.zeros(len(people), np.int64), k=GROUPS).astype(np.int64)
+
+
+def _about(known: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
+    def digest(frame: pd.DataFrame) -> str:
+        return rundir.sha256(frame[["id", "path", "person"]].to_csv(index=False, lineterminator="\n").encode())
+
+    return {"maskcls": maskcls.__version__, "train_sha256": digest(known), "photos_sha256": digest(rows)}
