@@ -37,10 +37,10 @@ demo: $(STAMP) ## the whole story on drawn faces: data, folds, training, submiss
 test test-all: export HF_HUB_OFFLINE := 1
 
 test: $(STAMP) ## the fast tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-all: $(STAMP) ## every test, the slow recipes too
-	@$(BIN)/python -m pytest -m ""
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m ""
 
 lint: $(STAMP) ## ruff, its formatter in check mode, and mypy
 	@$(BIN)/ruff check .

@@ -190,7 +190,7 @@ def test_contents_are_compared_a_block_at_a_time(root: Path, monkeypatch: pytest
     monkeypatch.setattr(images, "read_bytes", lambda path: (read.append(path.name), original(path))[1])
     monkeypatch.setattr(images, "AT_ONCE", 2)
     assert open_pack(root, NAMES, SPEC) is None
-    assert sorted(read) == NAMES[:2]
+    assert {"0.png"} <= set(read) <= set(NAMES[:2])  # the second may have been called off in time
 
 
 def test_the_same_photos_under_another_name_of_their_folder_share_the_pack(

@@ -398,6 +398,7 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "labels": "r/labels.json",
         "manifest": "r/manifest.csv",
         "folds": "r/folds.csv",
+        "pseudo": "r/pseudo.csv",
         "env": "r/env.json",
         "oof": "r/oof.npz",
         "summary": "r/summary.json",
@@ -411,13 +412,14 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
 def test_every_file_of_a_fold_has_the_written_name() -> None:
     fold = RunDir(Path("r")).fold(3)
     names = {name: getattr(fold, name) for name, p in vars(FoldDir).items() if isinstance(p, property)}
-    assert {k: str(v) for k, v in names.items()} == {
+    assert {k: str(v.path if isinstance(v, FoldDir) else v) for k, v in names.items()} == {
         "log": "r/fold3/log.jsonl",
         "first_batch": "r/fold3/first_batch.png",
         "best": "r/fold3/best",
         "last": "r/fold3/last",
         "soup": "r/fold3/soup",
         "state": "r/fold3/resume/state.safetensors",
+        "continued": "r/fold3/continued",
         "oof": "r/fold3/oof.npz",
         "summary": "r/fold3/summary.json",
         "done": "r/fold3/DONE",

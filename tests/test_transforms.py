@@ -365,7 +365,7 @@ def test_settings_given_beside_a_preset_win_over_it(tmp_path: Path) -> None:
     assert (got.cutout, got.erasing, got.crop) == (0.125, 0.75, (0.9, 0.8))
     assert got.brightness == PRESETS["faces"]["brightness"] != TransformsConfig().brightness
     path.write_text("transforms: {hflip: 0.125}")
-    assert transforms("transforms.preset=none", path=path).hflip == 0.125
+    assert transforms("transforms.preset=none", path=path).hflip == 0  # what comes later stands above the file
     assert transforms("transforms.preset=faces", "transforms.preset=null") == TransformsConfig()
 
 
@@ -380,9 +380,12 @@ def test_an_unknown_preset_is_answered_with_the_known_ones(value: str, near: str
 
 def test_a_preset_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "resolved.yaml"
-    path.write_text(to_yaml(load(None)[0]), encoding="utf-8")
+    whole = to_yaml(load(None)[0])
+    path.write_text(whole, encoding="utf-8")
+    assert load(path, ["transforms.preset=strong"])[0].transforms.erasing == 0.5
+    path.write_text(whole.replace("\ntransforms:\n", "\ntransforms:\n  preset: strong\n"), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        load(path, ["transforms.preset=strong"])
+        load(path)
     assert caught.value.expected == "fewer settings beside preset=strong, as it sets only what is not given"
 
 

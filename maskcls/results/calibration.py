@@ -24,7 +24,7 @@ LOWEST, HIGHEST = 0.05, 20.0  # temperatures looked at; beyond them every row is
 LEAST = float(np.finfo(np.float32).eps)  # what a log loss reckons with at least, as scikit-learn does for float32
 TINY = float(np.finfo(np.float32).tiny)  # stands for a probability that float32 has rounded to 0
 GRID = 41  # 15 % apart
-ROUNDS, CLOSE = 100, 1e-7  # of proportional fitting; a product of tasks is there after the first
+ROUNDS, CLOSE = 1000, 1e-7  # of proportional fitting; a product of tasks is there after the first
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,12 @@ def scaled(prob_NJ: Probabilities, temperatures: Mapping[str, float], space: Lab
     grid = np.maximum(np.asarray(prob_NJ, dtype=np.float64), TINY).reshape(-1, *space.shape)
     marginals = space.marginals(prob_NJ)
     targets = [scaled_rows(marginals[name], temperatures[name]) for name in space.names]
+    left = np.arange(len(grid))  # rows that go together closely take many rounds, and the others need not wait for them
     for _ in range(ROUNDS):
-        if max(_fit_axis(grid, axis, target) for axis, target in enumerate(targets, 1)) < CLOSE:
+        part = grid[left]
+        worst = np.max([_fit_axis(part, axis, target[left]) for axis, target in enumerate(targets, 1)], axis=0)
+        grid[left], left = part, left[worst >= CLOSE]
+        if not len(left):
             break
     return grid.reshape(len(grid), -1).astype(np.float32)
 
@@ -222,13 +226,14 @@ def log_rows(prob_NC: Probabilities) -> Doubles:
     return logs_NC
 
 
-def _fit_axis(grid: Doubles, axis: int, target_NC: Doubles) -> float:
-    """Scale one task's classes in place to their probabilities, and return the largest that was missing or too much."""
+def _fit_axis(grid: Doubles, axis: int, target_NC: Doubles) -> Doubles:
+    """Scale one task's classes in place to their probabilities; return the most that was missing or too much (N,)."""
     others = tuple(a for a in range(1, grid.ndim) if a != axis)
     found = grid.sum(axis=others, keepdims=True)
     target = target_NC.reshape(found.shape)
     grid *= target / found
-    return float(np.abs(target - found).max(initial=0))
+    missing_N: Doubles = np.abs(target - found).reshape(len(grid), -1).max(axis=1)
+    return missing_N
 
 
 def _calibration_error(table: tuple[Bin, ...]) -> float:
