@@ -301,7 +301,8 @@ def forecast(walls_s: Sequence[float], runs: int) -> str:
 
 def score_of(run: RunDir) -> str:
     """Return a finished run's score in words."""
-    return f"macro-F1 {number(rundir.read_json(run.summary)['pooled']['macro_f1'])}"
+    pooled = rundir.read_json(run.summary)["pooled"]
+    return f"macro-F1 {number(pooled['macro_f1'])}" if pooled else "leaky, and so without a score"
 
 
 def refuse_others(plan: Plan, out: Path) -> None:

@@ -412,6 +412,10 @@ class Config(Section):
             yield "data.pseudo with data.leaky=true"
         if sum(epochs for epochs, _ in self.train.stages) > self.train.epochs:
             yield f"train.stages of at most train.epochs ({self.train.epochs}) epochs together"
+        own = (self.train.continue_rows, self.train.continue_lr_share)
+        usual = tuple(TrainConfig.model_fields[name].default for name in ("continue_rows", "continue_lr_share"))
+        if own != usual and not self.train.continue_epochs:
+            yield "train.continue_epochs above 0 with train.continue_rows or train.continue_lr_share"
         if self.predict.networks == "continued" and not self.train.continue_epochs:
             yield "train.continue_epochs above 0 with predict.networks=continued"
         if self.predict.networks in ("refit", "all") and not self.train.refit:

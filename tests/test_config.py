@@ -115,6 +115,8 @@ COMPANIONS = {
     "train.accumulate": ["train.batch_size=1000000"],
     "model.drop_samples": ["model.drop=0.1"],
     "data.leaky": ["data.pseudo=a.csv"],
+    "train.continue_rows": ["train.continue_epochs=1"],
+    "train.continue_lr_share": ["train.continue_epochs=1"],
     "age.fine_bins": ["age.head=ordinal"],
     "predict.networks": ["train.refit=true", "train.continue_epochs=1"],
     "train.stages": ["train.epochs=1000000"],
@@ -601,6 +603,10 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     "warmup": (["train.epochs=2", "schedule.warmup_epochs=2.5"], "warmup_epochs (2.5) within train.epochs (2)"),
     "stages": (["train.epochs=2", "train.stages=[[2, 0.5], [1, 0.7]]"], "train.stages of at most train.epochs (2)"),
     "nobody": (["predict.networks=all"], "train.refit=true with predict.networks=all"),
+    "going on": (
+        ["train.continue_rows=valid"],
+        "train.continue_epochs above 0 with train.continue_rows or train.continue_lr_share",
+    ),
     "nobody went on": (
         ["predict.networks=continued"],
         "train.continue_epochs above 0 with predict.networks=continued",
@@ -654,7 +660,7 @@ def test_settings_that_contradict_each_other_are_named(name: str) -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 38
+    assert len(CONTRADICTIONS) == 39
     error = fault("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)
     assert "train.accumulate" in str(error.expected)

@@ -42,6 +42,13 @@ def test_a_contest_s_folder_is_never_taken_for_one(drawn: Path, tmp_path: Path) 
         read_unlabelled(tmp_path, "contest", CONTEST)
 
 
+def test_a_link_to_a_folder_is_not_passed_over(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (photos / "more").symlink_to(tmp_path / "more")
+    with pytest.raises(DataError, match="a link to a folder"):
+        read_folder(photos, CONTEST)
+
+
 def test_nothing_to_predict(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing to predict"):
         read_folder(tmp_path, CONTEST)

@@ -14,6 +14,7 @@ from tiny import experiment, outcome, resume, tiny, train
 
 from maskcls.cli import run_app
 from maskcls.commands.experiment import open_experiment
+from maskcls.commands.pseudo_label import class_prior
 from maskcls.engine.objective import build_heads, head_targets
 from maskcls.results.predictions import Predictions
 from maskcls.results.pseudofile import read_pseudo
@@ -217,6 +218,8 @@ def test_leaky_labels_train_on_demand_and_leave_no_score(
     assert "no out-of-fold score" in captured.out
     assert "macro-F1" not in captured.out
     assert "leaky" in captured.err
+    assert "macro-F1 - (" in captured.err  # no epoch tells its score either
+    assert not (run / "fold0/oof.npz").exists()
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["leaky"], summary["pooled"], summary["folds"]) == (True, None, {"0": {}})
     assert not (run / "oof.npz").exists()
@@ -247,6 +250,58 @@ def test_what_cannot_be_labelled(base: Path, drawn: Path, tmp_path: Path, capsys
     assert "no photo passed" in capsys.readouterr().err
     assert label(base, drawn, tmp_path / "c.csv", "--min-confidence", "mask=0.5,agee=0.5") == 3
     assert label(base, drawn, tmp_path / "c.csv", "--min-confidence", "sure") == 2
+
+
+def test_photos_the_run_knows_are_refused_under_any_name(
+    base: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every network but one has seen them, so the label sets would tell a fold's network about its own judges."""
+    album = tmp_path / "album"
+    album.mkdir()
+    for number, photo in enumerate(sorted((drawn / "train/images").rglob("*.jpg"))[:3]):
+        shutil.copyfile(photo, album / f"holiday {number}.jpg")
+    assert label(base, album, tmp_path / "a.csv") == 4
+    assert "trained or validated on" in capsys.readouterr().err
+    shutil.rmtree(album)
+    shutil.copytree(drawn / "eval/images", album)
+    assert label(base, album, tmp_path / "a.csv") == 0
+
+
+def test_soft_labels_teach_a_network_a_task(pseudo: Path, drawn: Path, tmp_path: Path) -> None:
+    words = ("model.heads=separate", f"data.pseudo={pseudo}")
+    plan = experiment(drawn, *words)
+    for member in plan.members:
+        rows, of_set = plan.rows(member, 0), plan.pseudo and plan.pseudo.for_fold(0)
+        assert of_set and of_set.prob is not None and rows.soft is not None  # noqa: PT018
+        wanted = plan.cfg.space.marginals(of_set.prob)[member.task]
+        np.testing.assert_allclose(rows.soft[-EVAL_PHOTOS:], wanted, atol=1e-6)
+    assert train(drawn, tmp_path / "run", "train.epochs=1", *words, "--folds", "0") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--temperature", "0.5"], "--temperature is for soft labels"),
+        (["--balance", "2", "--like-train"], "both say how many"),
+        (["--max-per-class", "0"], "--max-per-class is out of range"),
+        (["--min-confidence", "mask=0.9,mask=0.1"], "not a confidence"),
+        (["--min-confidence", "mask.wear=0.5,mask=0.9"], "not a confidence"),
+        (["--set", "predict.views=none"], "--tta"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    words: list[str], message: str, base: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert label(base, drawn, tmp_path / "a.csv", *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_classes_in_the_training_set_s_proportions(base: Path, drawn: Path, tmp_path: Path) -> None:
+    """Set k gets the shares of the rows outside fold k: its people's labels have no part in it."""
+    counted = {k: class_prior(open_experiment(RunDir(base))[0], k) for k in (0, 1, REFIT)}
+    assert counted[0] != counted[1]
+    assert sum(counted[REFIT]) == pytest.approx(1)
+    assert label(base, drawn, tmp_path / "a.csv", "--like-train") in (0, 4)
 
 
 def test_views_are_voices_of_their_own(

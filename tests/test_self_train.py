@@ -54,6 +54,9 @@ def test_it_stops_when_the_score_falls_and_keeps_the_old_run(
     assert outcome(tmp_path / "round1") == before
     assert start(drawn, tmp_path, "--rounds", "5", "optim.lr=1e-5") == 7
     assert "other settings" in capsys.readouterr().err
+    scored(monkeypatch, [0.5])
+    assert start(drawn, tmp_path, "--rounds", "5", "--soft") == 7
+    assert "labels made with other settings" in capsys.readouterr().err
 
 
 def test_its_rounds_are_bounded_and_its_scores_those_of_the_runs(
@@ -71,3 +74,5 @@ def test_its_rounds_are_bounded_and_its_scores_those_of_the_runs(
 
 def test_settings_it_makes_itself_are_refused(drawn: Path, tmp_path: Path) -> None:
     assert start(drawn, tmp_path, "data.pseudo=a.csv") == 2
+    assert start(drawn, tmp_path, "--min-confidence", "sure") == 2
+    assert not (tmp_path / "round0").exists()

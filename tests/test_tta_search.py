@@ -94,6 +94,7 @@ def test_the_command_agrees_with_the_run_s_own_rows(
     assert found["rows"] == len(oof)
     assert run_app(["tta", str(run)]) == 0
     assert "choosing on the other folds is worth" in capsys.readouterr().out
+    assert run_app(["tta", str(run), "predict.views=none"]) == 2
     one = tmp_path / "one"
     assert train(drawn, one, "train.epochs=1", "--folds", "0") == 0
     assert run_app(["tta", str(one)]) == 9

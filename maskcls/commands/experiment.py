@@ -170,8 +170,11 @@ class Experiment:
             train, valid = (np.sort(every) if self.cfg.train.continue_rows == "all" else valid), valid[:0]
         if member.cfg.binned is not None and member.cfg.age.drop:
             train = train[~np.isin(self.values[member.cfg.binned.name][train], member.cfg.age.drop)]
+        soft = taught.soft
+        if soft is not None and member.task:  # this network speaks about one task alone
+            soft = self.cfg.space.marginals(soft)[member.task]
         values, people = self.values, self.people
-        return FoldRows(photos, train, valid, taught.labels, values, people, taught.weight, taught.soft)
+        return FoldRows(photos, train, valid, taught.labels, values, people, taught.weight, soft)
 
 
 def view_spec(cfg: Config) -> ViewSpec:

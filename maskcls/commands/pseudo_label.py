@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import maskcls
+from maskcls import rundir
 from maskcls.commands import pseudo_rows
 from maskcls.commands.experiment import Experiment, open_experiment
 from maskcls.commands.photos import cached_views
@@ -24,12 +26,13 @@ from maskcls.data import manifest as tables
 from maskcls.data.source import image_root, read_unlabelled
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import losing_others
-from maskcls.errors import ConfigError, DataError, ResultError, UsageError, WeightsError, visible
-from maskcls.labels import Floats
+from maskcls.errors import DataError, ResultError, UsageError, WeightsError, visible
+from maskcls.labels import Floats, LabelSpace
 from maskcls.results.pseudo import Rule, label_sets, thresholds, together
-from maskcls.results.pseudofile import check_free, check_same_folds, check_strangers, write_pseudo
+from maskcls.results.pseudofile import PseudoRows, check_free, check_same_folds, check_strangers, write_pseudo
 from maskcls.rundir import REFIT, RunDir
 
+OPTIONS = {"cap_rows": "max-per-class", "cap_share": "max-share"}  # the rule's names, where the command's are others
 Sources = dict[int, list[Floats]]  # by fold, what each run, seed and view says: (N, J)
 
 
@@ -70,7 +73,9 @@ def pseudo_label(
     opened = [open_experiment(run) for run in runs]
     first = opened[0][0]
     frame = read_unlabelled(data, first.cfg.data.format, first.cfg.space)
-    how = read_rule(rule, first)
+    how = read_rule(rule, first.cfg.space)
+    refuse_views(overrides)
+    refuse_known_photos(opened, frame, image_root(data, first.cfg.data.format))
     digest = check_runs(opened, frame, leaky=leaky)
     root, weights = image_root(data, first.cfg.data.format), []
     sources: Sources = {}
@@ -84,7 +89,7 @@ def pseudo_label(
                 sources.setdefault(k, []).extend(prob)
     if not accelerator.is_main_process:
         return None
-    lineage = {
+    lineage: dict[str, Any] = {
         "maskcls": maskcls.__version__,
         "runs": [
             {"run": experiment.run.path.resolve().name, "run_hashes": env["hashes"], "weights": used}
@@ -96,23 +101,70 @@ def pseudo_label(
         "views": list(views) or [experiment.cfg.predict.views for experiment, _ in opened],
         "rule": how.to_json(),
     }
-    return _write(sources, frame, how, first, output, digest, lineage, leaky=leaky, force=force)
+    like = bool(rule.get("prior"))
+    lineage["rule"] |= {"prior": "the training set's, without the fold"} if like else {}
+    return _write(sources, frame, how, first, output, digest, lineage, like_train=like, leaky=leaky, force=force)
 
 
-def read_rule(given: Mapping[str, Any], experiment: Experiment) -> Rule:
-    """Return the rule with its thresholds spelt out for the run's classes; raises ConfigError."""
+def read_rule(given: Mapping[str, Any], space: LabelSpace) -> Rule:
+    """Return the rule with its thresholds spelt out for these classes; raises ConfigError or UsageError.
+
+    given  the arguments of `Rule`; thresholds also as text, see `read_thresholds`, and prior as True for the training
+           set's own, which every set gets without its fold's people.
+    """
     text = given["thresholds"]
-    spelt = thresholds(read_thresholds(text) if isinstance(text, str) else text, experiment.cfg.space)
-    prior = None
-    if given.get("prior"):
-        space = experiment.cfg.space
-        joint = space.encode(experiment.labels)
-        counts = np.bincount(joint[joint >= 0], minlength=space.size)
-        prior = tuple((counts / max(1, counts.sum())).tolist())
+    spelt = thresholds(read_thresholds(text) if isinstance(text, str) else text, space)
+    if given.get("temperature", 1.0) != 1.0 and not given.get("soft"):
+        raise UsageError("--temperature is for soft labels", fix="add --soft, or leave it out")
+    if given.get("prior") and given.get("balance") is not None:
+        raise UsageError("--balance and --like-train both say how many of a class", fix="give one of them")
     try:
-        return Rule(**{**given, "thresholds": spelt, "prior": prior})
+        return Rule(**{**given, "thresholds": spelt, "prior": None})
     except ValueError as error:
-        raise ConfigError("the rule for pseudo labels is not valid", got=str(error)) from None
+        name, _, rest = str(error).partition(" ")
+        raise UsageError(f"--{OPTIONS.get(name, name)} {rest}") from None
+
+
+def class_prior(experiment: Experiment, k: int) -> tuple[float, ...]:
+    """Return the joint classes' shares of the rows that do not judge fold k."""
+    space = experiment.cfg.space
+    joint = space.encode(experiment.labels)[experiment.fold != k]
+    counts = np.bincount(joint[joint >= 0], minlength=space.size)
+    return tuple((counts / max(1, counts.sum())).tolist())
+
+
+def refuse_views(overrides: Sequence[str]) -> None:
+    """Raise UsageError for settings that the options say."""
+    for text in overrides:
+        if text.startswith(("predict.views=", "predict.networks=")):
+            raise UsageError("the folds' networks are asked, in the views of --tta", where=text, fix="leave it out")
+
+
+def refuse_known_photos(
+    opened: Sequence[tuple[Experiment, Mapping[str, Any]]], frame: pd.DataFrame, root: Path
+) -> None:
+    """Raise DataError for photos whose bytes the runs were trained or validated on, whatever their names are now."""
+    known: dict[int, set[Path]] = {}
+    for experiment, _ in opened:
+        real = pseudo_rows.real_rows(experiment.manifest)
+        for path, is_real in zip(experiment.photo_paths, real, strict=True):
+            if is_real and (place := experiment.photo_root / path).is_file():
+                known.setdefault(place.stat().st_size, set()).add(place)
+    digest = cache(rundir.file_sha256)
+    met = []
+    for id, path in zip(frame["id"], frame["path"], strict=True):
+        place = root / path
+        alike = known.get(place.stat().st_size, set()) if place.is_file() else set()
+        if any(digest(place) == digest(other) for other in alike):
+            met.append(repr(id))
+    if met:
+        raise DataError(
+            "photos to pseudo-label are photos the networks were trained or validated on",
+            where=str(root),
+            expected="photos of people that are not in the training table",
+            fix="leave them out of the unlabelled data",
+            offenders=met,
+        )
 
 
 def read_thresholds(text: str) -> float | dict[str, Any]:
@@ -134,6 +186,8 @@ def read_thresholds(text: str) -> float | dict[str, Any]:
         for part in text.split(","):
             key, _, value = part.partition("=")
             task, dot, name = key.strip().partition(".")
+            if name in found.get(task, {}) if dot and isinstance(found.get(task, {}), dict) else task in found:
+                raise wrong
             if dot:
                 found.setdefault(task, {})[name] = float(value)
             else:
@@ -205,13 +259,19 @@ def _write(
     digest: str,
     lineage: dict[str, Any],
     *,
+    like_train: bool,
     leaky: bool,
     force: bool,
 ) -> Labelled:
     by_fold = {k: np.stack(prob) for k, prob in sources.items()}
     whole = {REFIT: np.concatenate(list(by_fold.values())) if leaky else together(by_fold)}
     ids, paths = (frame[name].to_numpy(dtype=np.str_) for name in ("id", "path"))
-    rows, lines = label_sets(whole if leaky else by_fold | whole, ids, paths, experiment.cfg.space, rule)
+    rows: dict[int, PseudoRows] = {}
+    lines: list[dict[str, Any]] = []
+    for k, prob_SNJ in (whole if leaky else by_fold | whole).items():
+        own = replace(rule, prior=class_prior(experiment, k)) if like_train else rule
+        of_set, counted = label_sets({k: prob_SNJ}, ids, paths, experiment.cfg.space, own)
+        rows, lines = rows | of_set, lines + counted
     if not any(len(of_set) for of_set in rows.values()):
         raise DataError("no photo passed", got=f"{len(frame)} photos", fix="lower --min-confidence or --agree")
     sha256 = write_pseudo(

@@ -6,9 +6,10 @@ out-of-fold score of a round is as honest as that of a training without them.
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import numpy as np
 from maskcls import rundir
 from maskcls.commands.judged import read_run
 from maskcls.commands.progress import Reporter
-from maskcls.commands.pseudo_label import pseudo_label
+from maskcls.commands.pseudo_label import pseudo_label, read_rule
 from maskcls.commands.resume import resume
 from maskcls.commands.train import train
+from maskcls.data.source import image_root
 from maskcls.errors import BusyError, UsageError
 from maskcls.results.compare import Difference, paired_bootstrap
 from maskcls.results.evaluation import Judged
@@ -68,11 +70,14 @@ def self_train(
     unlabelled  the photos to label; None: those of `data` that are to be predicted.
     rule        see `pseudo_label`.
 
-    A command given again goes on where it was interrupted. Raises UsageError for pseudo labels in the configuration, or
-    for a run of less than all folds, else what train and pseudo-label raise.
+    A command given again goes on where it was interrupted. Raises UsageError for pseudo labels in the configuration or
+    several processes, BusyError for rounds with other settings, else what train and pseudo-label raise.
     """
     if cfg.data.pseudo is not None:
         raise UsageError("self-training makes its own pseudo labels", where="data.pseudo", fix="set it to null")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("self-training runs in one process", fix="start it without torchrun or accelerate launch")
+    how, source = read_rule(rule, cfg.space).to_json(), str(image_root(unlabelled or data, cfg.data.format).resolve())
     first = RunDir(folder / "round0")
     _train(data, cfg, first, report)
     done, judged, best = [_round(first, None, None)], read_run(first), 0
@@ -92,6 +97,7 @@ def self_train(
                 report=report,
             )
             assert made is not None
+        _check_labels(labels, how, source)
         _train(data, cfg.model_copy(update={"data": cfg.data.model_copy(update={"pseudo": str(labels)})}), run, report)
         new = read_run(run)
         done.append(_round(run, labels, gain_of(judged, new)))
@@ -101,6 +107,15 @@ def self_train(
     course = Course(done, best)
     rundir.commit_json(folder / "rounds.json", to_json(course))
     return course
+
+
+def _check_labels(labels: Path, how: Mapping[str, Any], source: str) -> None:
+    """Raise BusyError when labels that are there were made by another rule, or of other photos."""
+    lineage = rundir.read_json(labels.with_suffix(".json"))["lineage"]
+    then = {"root": lineage["root"], "rule": lineage["rule"]}
+    if then != json.loads(json.dumps({"root": source, "rule": how})):
+        fix = "choose another --run, or give the settings it began with"
+        raise BusyError("the folder holds labels made with other settings", where=str(labels), fix=fix)
 
 
 def gain_of(old: Judged, new: Judged) -> Difference:
@@ -143,10 +158,10 @@ def to_json(course: Course) -> dict[str, Any]:
     return {"best": course.run, "rounds": [asdict(one) for one in course.rounds]}
 
 
-def print_course(course: Course, folder: Path, *, json: bool = False) -> None:
-    """Print to stdout a line a round and which run to use, or with `json` one JSON object."""
-    if json:
-        print(dumps(to_json(course)))
+def print_course(course: Course, folder: Path, *, as_json: bool = False) -> None:
+    """Print to stdout a line a round and which run to use, or with `as_json` one JSON object."""
+    if as_json:
+        print(json.dumps(to_json(course)))
         return
     for one in course.rounds:
         gain = one.gain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
@@ -173,6 +174,11 @@ def tell_pseudo(experiment: Experiment, report: Reporter) -> None:
         report.note(f"the pseudo labels are leaky, so there will be no out-of-fold score: {cfg.data.pseudo}")
 
 
+def without_scores(result: EpochResult) -> EpochResult:
+    """Return an epoch's result as it is shown where its scores mean nothing."""
+    return replace(result, val=dict.fromkeys(result.val, math.nan))
+
+
 def train_folds(
     experiment: Experiment, wanted: Sequence[int], accelerator: Accelerator, report: Reporter
 ) -> dict[str, Any]:
@@ -244,7 +250,7 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
         if not isinstance(event, EpochResult):
             report.tick(title, event)
             continue
-        report.epoch(title, event)
+        report.epoch(title, without_scores(event) if experiment.leaky else event)
         _save(session, member, folder)
     report.skip(cfg.train.epochs - session.epoch)
     _finish_fold(experiment, member, k, rows, accelerator)
@@ -343,6 +349,9 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
             rundir.commit(folder.done, (rundir.read_json(folder.best / checkpoint.META)["sha256"] + "\n").encode())
         return
     _stir(experiment, member, folder, rows, accelerator)
+    if experiment.leaky:
+        _finish_leaky(folder, accelerator)
+        return
     speaker = checkpoint.load_speaker(folder.best)
     reader = validation_reader(rows, cfg, accelerator)
     execution = experiment.plans[member.task].infer
@@ -359,3 +368,13 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
     rundir.commit_json(folder.summary, {"best_epoch": meta["epoch"]} | soup_of | scores.to_json())
     rundir.commit(folder.done, (meta["sha256"] + "\n").encode())
     shutil.rmtree(folder.soup, ignore_errors=True)
+
+
+def _finish_leaky(folder: FoldDir, accelerator: Accelerator) -> None:
+    """Mark a fold as done without rows or scores: its network may have learnt about the people that judge it."""
+    if accelerator.is_main_process:
+        meta = rundir.read_json(folder.best / checkpoint.META)
+        rundir.commit_json(folder.summary, {"best_epoch": meta["epoch"], "leaky": True})
+        rundir.commit(folder.done, (meta["sha256"] + "\n").encode())
+        shutil.rmtree(folder.soup, ignore_errors=True)
+    accelerator.wait_for_everyone()

@@ -24,7 +24,7 @@ def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:
     """Read every photo below a folder into a manifest without labels, by its relative path, in order of the paths.
 
     Hidden files and folders, such as macOS's `._*`, and files with other suffixes are passed over.
-    Raises DataError when there is none, or one cannot be read by its name or leads outside.
+    Raises DataError when there is none, or one cannot be read by its name or leads outside, and for links to folders.
     """
     paths = sorted(_photos(root))
     faults = [path_fault(path) for path in paths]
@@ -43,6 +43,10 @@ def _photos(root: Path) -> list[str]:
     found = []
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [str(Path(folder, name)) for name in folders if Path(folder, name).is_symlink()]
+        if links:
+            fix = "put the photos, or links to them, into the folder itself"
+            raise DataError("a link to a folder is not followed", where=str(root), offenders=links, fix=fix)
         below = Path(folder).relative_to(root).as_posix()
         names = [name for name in files if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
         found += [name if below == "." else f"{below}/{name}" for name in names]

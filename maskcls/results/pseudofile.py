@@ -418,11 +418,13 @@ def _check_rows(rows: PseudoRows, space: LabelSpace, where: str, *, soft: bool) 
         raise ValueError(f"the columns of {where} do not fit together")
     times = Counter(ids)
     texts = list(zip(ids, rows.paths.tolist(), strict=True))
+    with np.errstate(over="ignore"):
+        weight_N = rows.weight.astype(np.float32)  # what training counts with
     masks = {
         "the id stands twice": [times[id] > 1 for id in ids],
         "the id or the path is empty or has a line break": [not all(map(PLAIN.fullmatch, pair)) for pair in texts],
         "no task has a label": ~known_TN.any(axis=0),
-        "the weight is not a finite number above 0": ~(np.isfinite(rows.weight) & (rows.weight > 0)),
+        "the weight is not a finite number above 0": ~(np.isfinite(weight_N) & (weight_N > 0)),
     }
     faults = [f"{ids[row]!r}: {what}" for what, mask in masks.items() for row in np.flatnonzero(mask).tolist()]
     if faults:

@@ -135,7 +135,7 @@ def self_train(
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
     with resumable(run), Reporter() as report:
         course = work(data, cfg, run, unlabelled=unlabelled, rounds=rounds, rule=rule, report=report)
-    print_course(course, run, json=json)
+    print_course(course, run, as_json=json)
 
 
 @app.command()
