@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,40 @@ def test_a_damaged_decision_is_refused(tmp_path: Path, change: dict[str, Any]) -
     rundir.commit_json(decision_path(run), rundir.read_json(decision_path(run)) | change)
     with pytest.raises(ResultError, match="cannot be read"):
         read_decision(run)
+
+
+@pytest.mark.parametrize("rule", [("bias", [0.0] * 17), ("threshold", [1.0] * 18), ("threshold", [-0.1] * 18)])
+def test_a_decision_with_a_rule_out_of_range_is_refused(tmp_path: Path, rule: tuple[str, list[float]]) -> None:
+    run = make_run(tmp_path / "a")
+    calibrate(run)
+    whole = Rule("expected", (0.0,) * 18).to_json()
+    for changed, refused in ((whole, False), (whole | dict([rule]), True)):
+        rundir.commit_json(decision_path(run), rundir.read_json(decision_path(run)) | {"rule": changed})
+        with pytest.raises(ResultError, match="cannot be read") if refused else nullcontext():
+            read_decision(run)
+
+
+@pytest.mark.parametrize("temperature", [0, -1, "inf", "nan", 10**400])
+def test_a_decision_with_a_strange_temperature_is_refused(tmp_path: Path, temperature: object) -> None:
+    run = make_run(tmp_path / "a")
+    calibrate(run)
+    data = rundir.read_json(decision_path(run))
+    rundir.commit_json(decision_path(run), data | {"temperatures": data["temperatures"] | {"age": temperature}})
+    with pytest.raises(ResultError, match="cannot be read"):
+        read_decision(run)
+
+
+@pytest.mark.parametrize("people", [1, 3])
+def test_few_held_out_people_make_few_groups(tmp_path: Path, people: int) -> None:
+    run = make_run(tmp_path / "a", k=1)
+    oof = Predictions.load(run.oof)
+    of_few = np.array([int(name[1:]) < people * PHOTOS for name in oof.ids.tolist()])
+    Predictions(oof.ids[of_few], oof.prob[of_few], CONTEST).save(run.oof)
+    if people == 1:
+        with pytest.raises(DataError, match="calibrating needs two people or more"):
+            calibrate(run)
+    else:
+        assert calibrate(run).groups == 3
 
 
 def test_what_is_no_finished_run_is_refused_and_left_alone(tmp_path: Path) -> None:

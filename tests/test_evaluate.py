@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +267,32 @@ def test_a_run_that_cannot_be_judged_is_refused(made: Path, tmp_path: Path, draw
     with pytest.raises(ResultError, match="were changed") as caught:
         show(run.path)
     assert caught.value.offenders == ("manifest.csv",)
+
+
+@pytest.mark.parametrize("env", ["{}", "[]", '{"hashes": 3}'])
+def test_a_run_whose_env_is_damaged_is_refused(tmp_path: Path, drawn: Path, env: str) -> None:
+    run = make_run(tmp_path / "run", drawn)
+    run.env.write_text(env)
+    with pytest.raises(ResultError, match="not in our form") as caught:
+        show(run.path)
+    assert caught.value.where == str(run.env)
+
+
+def test_leaky_rows_are_refused(tmp_path: Path, drawn: Path) -> None:
+    run = make_run(tmp_path / "run", drawn)
+    run.summary.write_text('{"leaky": true, "pooled": null}')
+    run.oof.unlink()
+    with pytest.raises(ResultError, match="the run is leaky"):
+        show(run.path)
+    made, answers = predictions_for(4), answers_csv(tmp_path / "answers.csv", 4)
+    for lineage, leaky in (
+        ({"leaky": False}, False),
+        ({"leaky": True}, True),
+        ({"of": [{"x": {"leaky": True}}]}, True),
+    ):
+        Predictions(made.ids, made.prob, made.space, lineage).save(tmp_path / "p.npz")
+        with pytest.raises(ResultError, match="judge nothing") if leaky else nullcontext():
+            read_judged(tmp_path / "p.npz", answers)
 
 
 def test_predictions_and_a_submission_of_the_same_rows_score_alike(

@@ -202,6 +202,30 @@ def test_a_run_whose_folds_were_extended_is_unfinished_again(tmp_path: Path) -> 
     assert run_records.read_run(run).status == "unfinished: 1 of 2 folds"
 
 
+def make_leaky(run: RunDir) -> RunDir:
+    """Leave what a leaky run leaves: no out-of-fold rows, and a summary without scores."""
+    empty: dict[str, Any] = {"pooled": None, "interval": None, "mean": {}, "sd": {}}
+    rundir.commit_json(run.summary, {"leaky": True, "people": PEOPLE, "folds": {"0": {}, "1": {}}} | empty)
+    run.oof.unlink()
+    return run
+
+
+def test_a_leaky_run_is_finished_without_a_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_leaky(make(tmp_path / "a"))
+    found = run_records.read_run(run)
+    assert (found.state, found.status) == ("finished", "finished, leaky: no score")
+    assert (found.score, found.interval, found.tasks) == (None, None, {})
+    runs_list.list_runs([tmp_path], base=None, sort="score", json=True)
+    told = json.loads(capsys.readouterr().out)["runs"][0]
+    assert (told["state"], told["status"], told["macro_f1"]) == ("finished", "finished, leaky: no score", None)
+    runs_list.list_runs([tmp_path], base=None, sort="score", json=False)
+    assert "finished, leaky: no score" in capsys.readouterr().out
+    plan = runs_prune.plan_pruning(tmp_path, keep=0, whole=True)
+    assert (plan.steps, plan.kept) == ((), {run: "it has no score"})
+    (run.fold(1).best / "weights.safetensors").unlink()
+    assert run_records.read_run(run).status == "finished, leaky: no score, weights deleted"
+
+
 def test_a_run_in_training_is_seen_and_not_disturbed(tmp_path: Path) -> None:
     run = begin(tmp_path / "a").run
     with rundir.lock(run):
@@ -232,6 +256,8 @@ def damage(run: RunDir, how: str) -> None:
             rundir.commit_json(run.env, {k: v for k, v in rundir.read_json(run.env).items() if k != "plans"})
         case "summary of another form":
             rundir.commit_json(run.summary, {"pooled": {"macro_f1": "high", "tasks": {}}})
+        case "no scores":
+            rundir.commit_json(run.summary, rundir.read_json(run.summary) | {"pooled": None})
         case "log cut":
             run.fold(0).log.write_text('{"seconds": 1')
         case "log gone":
@@ -259,6 +285,7 @@ DAMAGES = {
     "before it began": "stopped before it began",
     "earlier maskcls": "plans: Field required",
     "summary of another form": "pooled.macro_f1",
+    "no scores": "only a leaky run has no scores",
     "log cut": "a log cannot be read; where: fold0/log.jsonl",
     "log gone": "a log cannot be read; where: fold0/log.jsonl",
     "log is a number": "a log cannot be read; where: fold0/log.jsonl",
@@ -478,6 +505,24 @@ def test_scores_of_different_rows_are_pointed_out(tmp_path: Path, capsys: pytest
     out = " ".join(capsys.readouterr().out.split())
     assert "do not all compare" in out
     assert "3 runs: 3 finished" in out
+
+
+@pytest.mark.parametrize("folds", [(0, 1), (0,)])
+def test_pseudo_labelled_rows_are_not_judged_and_do_not_count(folds: Sequence[int], tmp_path: Path) -> None:
+    without = begin(tmp_path / "a", folds=folds)
+    (tmp_path / "p.csv").write_text("")
+    run = begin(tmp_path / "b", f"data.pseudo={tmp_path / 'p.csv'}", folds=folds).run
+    added = tables.build(["x", "y"], ["x.jpg", "b,.jpg"], CONTEST, person=["x", "y"]).assign(source="pseudo")
+    never = pd.DataFrame({"id": ["x", "y"], "person": ["x", "y"], "fold": pd.array([-1, -1], dtype="Int8")})
+    rundir.commit(run.manifest, tables.to_csv(pd.concat([photos(), added], ignore_index=True)))
+    rundir.commit(run.folds, folding.to_csv(pd.concat([without.folds, never], ignore_index=True)))
+    hashes = {path.name: rundir.file_sha256(path) for path in run_records.identity(run)}
+    rundir.commit_json(run.env, rundir.read_json(run.env) | {"hashes": hashes})
+    found, other = run_records.read_run(run), run_records.read_run(without.run)
+    assert hashes["manifest.csv"] not in found.judged_on
+    assert (found.fault, found.judged_on) == ("", other.judged_on)
+    run.manifest.write_bytes(b"\xff")
+    assert run_records.read_run(run).state == "broken"
 
 
 def test_no_run_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

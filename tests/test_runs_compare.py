@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score, f1_score
-from test_runs import damage, few_draws, guesses, make, photos, truth  # noqa: F401 - few_draws is a fixture
+from test_runs import damage, few_draws, guesses, make, make_leaky, photos, truth  # noqa: F401 - few_draws is a fixture
 
 from maskcls.commands import compare as comparing
 from maskcls.commands.compare import Comparison, Rows, changes, compare, comparison, joined, judge, read_sides, render
@@ -162,6 +162,16 @@ def test_damaged_and_unfinished_runs_are_refused(how: str, tmp_path: Path) -> No
         found(b.path, make(tmp_path / "c").path)
     with pytest.raises(ResultError, match="not a run"):
         found(tmp_path, make(tmp_path / "d").path)
+
+
+def test_a_leaky_run_and_its_rows_are_refused(tmp_path: Path) -> None:
+    honest, leaky = make(tmp_path / "a"), make(tmp_path / "b")
+    oof = Predictions.load(leaky.oof)
+    Predictions(oof.ids, oof.prob, oof.space, {"parts": [{"leaky": True}]}).save(tmp_path / "rows.npz")
+    make_leaky(leaky)
+    for path in (leaky.path, tmp_path / "rows.npz"):
+        with pytest.raises(ResultError, match="the run is leaky, so its own rows judge nothing"):
+            found(honest.path, path)
 
 
 def test_small_mistakes_are_refused(tmp_path: Path) -> None:

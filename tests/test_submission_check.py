@@ -15,6 +15,7 @@ from maskcls import rundir
 from maskcls.commands.submission_check import CONTEST_PEOPLE, CONTEST_PHOTOS, check_submission, show
 from maskcls.data import contest
 from maskcls.data import manifest as tables
+from maskcls.data.source import read_unlabelled
 from maskcls.errors import DataError, ResultError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.checks import Check, check_ids, check_labels
@@ -190,6 +191,28 @@ def test_a_damaged_sidecar_fails(tmp_path: Path, drawn: Path, run: RunDir, conte
     assert verdicts(check_submission(path, drawn, run))["sidecar"] == "FAILED"
     path.with_suffix(".json").write_text('{"kind": "a recipe"}')
     assert verdicts(check_submission(path, drawn, run))["sidecar"] == "warning"
+
+
+@pytest.mark.parametrize("weights", [[3], ["a"], [{"fold": 0}], [{"sha256": ["a"]}]])
+def test_strange_weights_in_a_sidecar_fail(tmp_path: Path, drawn: Path, run: RunDir, weights: list[Any]) -> None:
+    found = check_submission(written(tmp_path / "s.csv", drawn, run, weights=weights), drawn, run)
+    assert {name for name, verdict in verdicts(found).items() if verdict == "FAILED"} == {"weights"}
+    assert faults(found, "weights") == ("the sidecar's list of weights cannot be read",)
+
+
+def test_an_answer_to_a_folder_of_photos(tmp_path: Path) -> None:
+    for name in ("b.jpg", "sub/a.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(b"not looked at")
+    rows = read_unlabelled(tmp_path / "photos", "contest", BANDS_OF_58)
+    options: dict[str, Any] = {"header": ("ImageID", "ans"), "space": BANDS_OF_58, "labels": np.array([1, 0])}
+    lineage = {"data_sha256": tables.sha256(rows)}
+    write_submission(tmp_path / "s.csv", ids=rows["id"].tolist(), lineage=lineage, **options)
+    found = verdicts(check_submission(tmp_path / "s.csv", tmp_path / "photos"))
+    assert [found[name] for name in ("header", "ids", "order", "meaning", "data")] == ["ok"] * 5
+    (tmp_path / "photos" / "c.jpg").write_bytes(b"")
+    found = verdicts(check_submission(tmp_path / "s.csv", tmp_path / "photos"))
+    assert (found["ids"], found["data"]) == ("FAILED", "FAILED")
 
 
 def test_classes_of_another_meaning_are_warned_about(tmp_path: Path, drawn: Path, run: RunDir) -> None:

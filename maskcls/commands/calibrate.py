@@ -6,6 +6,7 @@ fold on the other folds' rows. No network is loaded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from json import dumps
@@ -210,7 +211,7 @@ def read_decision(run: RunDir) -> Decision:
         if data["version"] != 1:
             raise ValueError(f"version {data['version']} is not known")
         decision = _decision(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         got = f"{type(error).__name__}: {error}"
         raise ResultError("the decision cannot be read", where=str(path), got=got, fix=again) from None
     if not run.oof.exists() or rundir.file_sha256(run.oof) != decision.oof_sha256:
@@ -286,8 +287,13 @@ def _verdict(calibration: Calibration) -> list[str]:
 def _decision(data: Mapping[str, Any]) -> Decision:
     space, rule, prior = LabelSpace.from_json(data["space"]), data["rule"], data["prior"]
     temperatures = {name: float(data["temperatures"][name]) for name in space.names}
+    if not all(0 < temperature < math.inf for temperature in temperatures.values()):
+        raise ValueError(f"a temperature is not above 0 and finite: {temperatures}")
+    found = None if rule is None else Rule.from_json(rule)
+    if found and (len(found.bias) != space.size or not all(0 <= threshold < 1 for threshold in found.threshold)):
+        raise ValueError(f"no rule for {space.size} classes: bias {found.bias}, threshold {found.threshold}")
     shares = None if prior is None else tuple(map(float, prior))
-    return Decision(space, temperatures, rule and Rule.from_json(rule), shares, str(data["oof_sha256"]))
+    return Decision(space, temperatures, found, shares, str(data["oof_sha256"]))
 
 
 def _nested(rows: _Rows, kind: Tried) -> Nested:
@@ -313,7 +319,10 @@ def _dealt(person_N: NDArray[np.str_]) -> Ints:
     from maskcls.data.folds import make_folds
 
     people = person_N.tolist()
-    return make_folds(people, np.zeros(len(people), np.int64), k=GROUPS).astype(np.int64)
+    if (count := len(set(people))) < 2:
+        fix = "train more folds, or hold out more people with folds.holdout"
+        raise DataError("calibrating needs two people or more", got=str(count), expected="at least 2", fix=fix)
+    return make_folds(people, np.zeros(len(people), np.int64), k=min(GROUPS, count)).astype(np.int64)
 
 
 def _check_enough(truth: Mapping[str, Ints], group_N: Ints) -> None:

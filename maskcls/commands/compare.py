@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maskcls import config, rundir
-from maskcls.commands.judged import PEOPLE, read_judged
+from maskcls.commands.judged import PEOPLE, load_honest, read_judged
 from maskcls.commands.progress import say
 from maskcls.commands.run_records import Found, assignment, read_run
 from maskcls.commands.runs_list import checked_run
@@ -311,7 +311,7 @@ def _read_side(path: Path, space: LabelSpace) -> Side:
     if path.is_dir():
         return _read_run_side(path)
     if path.suffix == ".npz":
-        found = Predictions.load(path)
+        found = load_honest(path)
         return Side(str(path), found.ids.tolist(), found.labels(), found.space)
     ids, parts = read_answers(path, space)
     label_N = space.encode(parts)

@@ -19,6 +19,7 @@ from maskcls.results.submission import sidecar_space
 from maskcls.rundir import RunDir
 
 PEOPLE = ("person", "group")  # columns of the answers that say who is on a photo, the first one there counts
+LEAKY = "the run is leaky, so its own rows judge nothing"
 
 
 def read_judged(what: Path, answers: Path | None) -> Judged:
@@ -55,18 +56,26 @@ def read_submission(submission: Path, answers: Path, space: LabelSpace | None = 
 
 
 def read_predictions(path: Path, answers: Path) -> Judged:
-    """Join predictions and the true answers by id; raises DataError or ResultError as `read_submission` does."""
-    predictions = Predictions.load(path)
+    """Join predictions and the true answers by id; raises DataError as `read_submission` does, or ResultError."""
+    predictions = load_honest(path)
     ids, truth = _read_truth(answers, predictions.space)
     predictions = predictions.align(ids, names=(str(path), str(answers)))
     people_N = _read_people(answers, predictions.space)
     return Judged(ids, predictions.labels(), truth, predictions.space, predictions.prob, people_N)
 
 
+def load_honest(path: Path) -> Predictions:
+    """Load predictions that may be judged; ResultError for those of a leaky run's own rows, also as part of others."""
+    predictions = Predictions.load(path)
+    if _is_leaky(predictions.lineage):
+        raise ResultError(LEAKY, where=str(path))
+    return predictions
+
+
 def read_run(run: RunDir) -> Judged:
     """Read a run's out-of-fold rows with the truth, the people and the folds it was made with.
 
-    Raises ResultError when the run is not finished, or its files were changed or do not fit together.
+    Raises ResultError when the run is leaky or not finished, or its files were changed or do not fit together.
     """
     from maskcls import config
     from maskcls.data import folds as folding
@@ -74,11 +83,13 @@ def read_run(run: RunDir) -> Judged:
 
     if not run.env.exists():
         raise ResultError("this is not a run", where=str(run.path), expected="a folder that maskcls train made")
+    if run.summary.exists() and _is_leaky(rundir.read_json(run.summary)):
+        raise ResultError(LEAKY, where=str(run.path))
     if not run.oof.exists():
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
-    if changed := changed_files(run, rundir.read_json(run.env)["hashes"]):
+    if changed := changed_files(run, _hashes(run)):
         raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
-    oof, cfg = Predictions.load(run.oof), config.load(run.config)[0]
+    oof, cfg = load_honest(run.oof), config.load(run.config)[0]
     if oof.space.fingerprint != cfg.space.fingerprint:
         raise ResultError("the predictions are about other classes than the run", where=str(run.oof))
     frame, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
@@ -96,6 +107,21 @@ def changed_files(run: RunDir, hashes: Mapping[str, str]) -> list[str]:
     """Return the names of the run's files that are gone or have other content than these hashes say."""
     paths = {name: run.path / name for name in hashes}
     return [name for name, path in paths.items() if not path.is_file() or rundir.file_sha256(path) != hashes[name]]
+
+
+def _hashes(run: RunDir) -> Mapping[str, str]:
+    env = rundir.read_json(run.env)
+    hashes = env.get("hashes") if isinstance(env, dict) else None
+    if not isinstance(hashes, dict) or not hashes:
+        raise ResultError("a file of the run is not in our form", where=str(run.env), got="no hashes", fix="restore it")
+    return hashes
+
+
+def _is_leaky(data: object) -> bool:
+    """Tell whether a summary, or a lineage at any depth, says `leaky`."""
+    if isinstance(data, Mapping):
+        return data.get("leaky") is True or any(map(_is_leaky, data.values()))
+    return isinstance(data, list) and any(map(_is_leaky, data))
 
 
 def _read_truth(answers: Path, space: LabelSpace) -> tuple[list[str], dict[str, Ints]]:

@@ -5,7 +5,9 @@ A folder that is damaged is a record like any other, with what is wrong with it.
 
 from __future__ import annotations
 
+import csv
 import fcntl
+import io
 import json as text
 import os
 import re
@@ -15,10 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maskcls import config, rundir
 from maskcls.commands.judged import changed_files
@@ -61,10 +64,17 @@ class _Interval(_File):
 
 
 class _Summary(_File):
-    pooled: _Pooled
+    leaky: bool = False
+    pooled: _Pooled | None
     interval: _Interval | None
     sd: dict[str, float | None]
     folds: dict[str, dict[str, float | None]]
+
+    @model_validator(mode="after")
+    def _scored_unless_leaky(self) -> Self:
+        if (self.pooled is None) != self.leaky:
+            raise ValueError("only a leaky run has no scores")
+        return self
 
 
 class Note(_File):
@@ -92,6 +102,7 @@ class Found:
 
     left      what is left to train, in words; "" for a finished run.
     busy      whether a process is working on an unfinished run just now.
+    leaky     whether its networks may have learnt about the people that would judge them: there is no score then.
     score     pooled out-of-fold macro-F1; None without one. interval, sd and tasks belong to it.
     seconds   of all epochs of all networks; folds trained side by side share theirs.
     links     symbolic links inside, relative.
@@ -102,6 +113,7 @@ class Found:
     fault: str = ""
     left: str = ""
     busy: bool = False
+    leaky: bool = False
     score: float | None = None
     interval: tuple[float, float] | None = None
     sd: float | None = None
@@ -129,7 +141,7 @@ class Found:
             return f"broken: {self.fault}"
         if self.left:
             return f"{'in training' if self.busy else 'unfinished'}: {self.left}"
-        return "finished" if self.weights else "finished, weights deleted"
+        return "finished" + ", leaky: no score" * self.leaky + ", weights deleted" * (not self.weights)
 
     @property
     def leaderboard(self) -> dict[str, float]:
@@ -214,16 +226,19 @@ def read_run(run: RunDir) -> Found:
     jobs = {task: plan.fold_jobs for task, plan in env.plans.items()} if env else {}
     seconds = part(lambda: training_seconds(trained, jobs), 0.0)
     date, busy = part(lambda: _last_written(run, trained), None), bool(left) and part(lambda: _is_held(run), False)
+    judged_on = part(lambda: _judged_on(run, env, cfg), "") if env and cfg else ""
     interval = summary.interval if summary else None
+    pooled = summary.pooled if summary else None
     return Found(
         run,
         fault="; ".join(faults),
         left=left,
         busy=busy,
-        score=summary.pooled.macro_f1 if summary else None,
+        leaky=summary.leaky if summary else False,
+        score=pooled.macro_f1 if pooled else None,
         interval=(interval.low, interval.high) if interval else None,
         sd=summary.sd.get("macro_f1") if summary else None,
-        tasks={name: one.macro_f1 for name, one in summary.pooled.tasks.items()} if summary else {},
+        tasks={name: one.macro_f1 for name, one in pooled.tasks.items()} if pooled else {},
         seconds=seconds,
         bytes=files.bytes,
         date=date,
@@ -233,7 +248,7 @@ def read_run(run: RunDir) -> Found:
         networks=trained,
         weights=bool(trained) and all((one.folder.best / WEIGHTS).is_file() for one in trained),
         links=files.links,
-        judged_on=_judged_on(env, cfg) if env and cfg else "",
+        judged_on=judged_on,
     )
 
 
@@ -360,10 +375,32 @@ def _last_written(run: RunDir, trained: Sequence[Network]) -> datetime | None:
     return datetime.fromtimestamp(max(written)).astimezone() if written else None
 
 
-def _judged_on(env: _Env, cfg: Config) -> str:
-    rows = env.hashes.get("manifest.csv", "")
+def _judged_on(run: RunDir, env: _Env, cfg: Config) -> str:
+    rows, folds = (env.hashes.get(path.name, "") for path in (run.manifest, run.folds))
+    if cfg.data.pseudo is not None:
+        rows, folds = _real_hashes(run)
     every = cfg.folds.k > 1 and sorted(env.folds) == list(range(cfg.folds.k))
-    return rows if every else f"{rows} {env.hashes.get('folds.csv', '')} {sorted(env.folds)}"
+    return rows if every else f"{rows} {folds} {sorted(env.folds)}"
+
+
+def _real_hashes(run: RunDir) -> tuple[str, str]:
+    """Return what manifest.csv and folds.csv would hash to without the pseudo-labelled rows, which stand last."""
+    try:
+        texts = (path.read_bytes().decode() for path in (run.manifest, run.folds))
+        tables = [io.StringIO(table, newline="").readlines() for table in texts]
+        real = sum(row["source"] == "real" for row in csv.DictReader(tables[0]))
+        rows, folds = (rundir.sha256("".join(_first(lines, real)).encode()) for lines in tables)
+    except (KeyError, ValueError, csv.Error) as error:
+        raise ResultError("a table of the run cannot be read", where=str(run.manifest), got=repr(error)) from None
+    return rows, folds
+
+
+def _first(lines: Sequence[str], rows: int) -> Sequence[str]:
+    """Return the lines of the header and of this many rows, some of which may be longer than a line."""
+    reader = csv.reader(lines)
+    for _ in islice(reader, rows + 1):
+        pass
+    return lines[: reader.line_num]
 
 
 def _is_held(run: RunDir) -> bool:

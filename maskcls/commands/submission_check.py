@@ -16,6 +16,8 @@ from maskcls.commands.submission_origin import NAMES, Origin, origin_checks, rea
 from maskcls.data import contest
 from maskcls.data import manifest as tables
 from maskcls.data.csvfile import read_csv
+from maskcls.data.folder import is_folder_of_photos
+from maskcls.data.source import read_unlabelled
 from maskcls.errors import DataError, MaskclsError, ResultError, visible
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
 from maskcls.results import checks
@@ -34,14 +36,14 @@ CONTEST_PEOPLE, CONTEST_PHOTOS = (549, 410, 83, 732, 817, 109), (5, 1, 1)
 def check_submission(path: Path, data: Path | None = None, run: RunDir | None = None) -> list[Check]:
     """Look at everything there is to look at; a check that lacks a file to compare with is skipped.
 
-    data  the data set it answers: a contest's root, or a CSV table.
+    data  the data set it answers: a contest's root, a folder of photos, or a CSV table.
     run   the run it was predicted with.
 
     Raises DataError when the data set cannot be read, ResultError when the run cannot.
     """
     sidecar, origin = read_origin(path)
     space = _space(origin, run)
-    rows = _row_checks(path, space, _header(origin, space, data), None if data is None else _asked(data))
+    rows = _row_checks(path, space, _header(origin, space, data), None if data is None else _asked(data, space))
     if isinstance(rows, Check):
         return [rows, sidecar, *origin_checks(origin, run, data)]
     found, labels_N = rows
@@ -87,8 +89,11 @@ def _space(origin: Origin | None, run: RunDir | None) -> LabelSpace:
     return CONTEST if run is None else LabelSpace.from_json(rundir.read_json(run.labels))
 
 
-def _asked(data: Path) -> list[str]:
-    """Return the ids to answer, in the order of their table; the photos are not looked at."""
+def _asked(data: Path, space: LabelSpace) -> list[str]:
+    """Return the ids to answer: a folder's photos, or those in a table, in its order; then no photo is looked at."""
+    if is_folder_of_photos(data):
+        photos: list[str] = read_unlabelled(data, "contest", space)["id"].tolist()
+        return photos
     table, name = (data / "eval" / "info.csv", "ImageID") if data.is_dir() else (data, "path")
     ids: list[str] = read_csv(table, required=[name])[name].tolist()
     return ids
@@ -156,7 +161,7 @@ def _rows_by_person(frame: pd.DataFrame, space: LabelSpace) -> Ints:
 
 def _meaning_check(space: LabelSpace, data: Path | None) -> Check:
     """Warn when the numbers stand for other classes than the contest's, such as bands of other ages."""
-    names, contests = space.joint_names, data is None or data.is_dir()
+    names, contests = space.joint_names, data is None or (data.is_dir() and not is_folder_of_photos(data))
     faults = (
         ["the contest's are others, so it would read these numbers differently"]
         if contests and space != CONTEST

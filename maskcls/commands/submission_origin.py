@@ -71,12 +71,14 @@ def _weights_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
     weights = lineage.get("weights")
     if not isinstance(weights, list) or not weights:
         return Check("weights", "skipped", "the sidecar tells of no weights")
+    if not all(isinstance(one, dict) and isinstance(one.get("sha256"), str) for one in weights):
+        return Check("weights", "FAILED", "cannot be compared", ("the sidecar's list of weights cannot be read",))
     there = {rundir.file_sha256(path) for path in run.path.rglob("best/weights.safetensors")}
     faults = [
         f"{' '.join(f'{key} {value}' for key, value in one.items() if key != 'sha256' and value != '')}: "
-        f"sha256 {str(one.get('sha256'))[:16]}… is none of the run's"
+        f"sha256 {one['sha256'][:16]}… is none of the run's"
         for one in weights
-        if one.get("sha256") not in there
+        if one["sha256"] not in there
     ]
     return judge("weights", f"{len(weights)} networks", faults)
 
