@@ -17,7 +17,7 @@ from maskcls.cli import run_app
 from maskcls.labels import CONTEST
 from maskcls.results.blending import METHODS
 from maskcls.results.predictions import Predictions
-from maskcls.yaml12 import read_yaml
+from maskcls.yaml12 import dump_yaml, read_yaml
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=2", "optim.lr=3e-3", "predict.views=none")
 HARD = ("mean", "geometric", "vote", "rank", "greedy", "bagged", "convex", "convex-tasks", "tasks", "stack")
@@ -119,8 +119,56 @@ def test_a_member_may_be_a_file_in_any_order(runs: list[Path], drawn: Path, tmp_
         assert answers(ours) == answers(mixed)
     alone = tmp_path / "alone.csv"
     assert ensemble([runs[0], tmp_path / "test.csv"], drawn, alone) == 0  # no out-of-fold rows: no verdict
-    assert "nested_macro_f1" not in read_yaml(tmp_path / "alone.recipe.yaml")
+    assert not {"nested_macro_f1", "macro_f1"} & set(read_yaml(tmp_path / "alone.recipe.yaml"))
     assert ensemble([runs[0], tmp_path / "test.csv"], drawn, tmp_path / "b.csv", "--method", "stack") == 2
+
+
+def test_only_what_was_chosen_is_said_to_be_chosen(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for method, words in {"mean": [], "weights": ["--weights", "1,2"], "greedy": [], "tasks": []}.items():
+        capsys.readouterr()
+        assert ensemble(runs, drawn, tmp_path / f"{method}.csv", "--method", method, *words) == 0
+        chosen = method in ("greedy", "tasks")
+        assert ("chosen on the other folds" in capsys.readouterr().out) is chosen
+        recipe = read_yaml(tmp_path / f"{method}.recipe.yaml")
+        assert ("nested_macro_f1" in recipe, "macro_f1" in recipe) == (chosen, not chosen)
+
+
+def test_rows_the_networks_may_have_learnt_from_are_refused(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Submissions of predict and ensemble, predictions below another step, and those of leaky networks."""
+    assert ensemble(runs, drawn, tmp_path / "both.csv") == 0
+    sidecar = json.loads((tmp_path / "both.json").read_text())
+    (tmp_path / "both.json").write_text(json.dumps(sidecar | {"lineage": {"ensemble": {}}}))
+    oof = Predictions.load(runs[1] / "oof.npz")
+    for name, lineage in (
+        ("leaky.npz", {"concat": [{"fold": 0}, {"fold": 1, "leaky": True}]}),
+        ("smoothed.npz", {"smoothed": {"networks": "folds"}}),
+        ("fine.npz", {"concat": [{"fold": 0, "leaky": False}]}),
+    ):
+        Predictions(oof.ids, oof.prob, oof.space, lineage).save(tmp_path / name)
+    said = runs[1] / "test/faces-none.npz"
+    for bad in (runs[1].with_suffix(".csv"), *(tmp_path / name for name in ("both.csv", "leaky.npz", "smoothed.npz"))):
+        capsys.readouterr()
+        assert ensemble([runs[0], f"{said},{bad}"], drawn, tmp_path / "s.csv") == 9, bad
+        assert "no out-of-fold rows" in capsys.readouterr().err
+    assert ensemble([runs[0], f"{said},{tmp_path / 'fine.npz'}"], drawn, tmp_path / "s.csv") == 0
+
+
+def test_a_leaky_run_has_no_out_of_fold_rows(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaky = Path(shutil.copytree(runs[1], tmp_path / "leaky"))
+    (leaky / "oof.npz").unlink()
+    (leaky / "summary.json").write_text(json.dumps({"leaky": True, "pooled": None}))
+    for name, members in {"one": [runs[0], leaky], "all": [leaky]}.items():
+        assert ensemble(members, drawn, tmp_path / f"{name}.csv") == 0
+        assert "no member can be judged" in capsys.readouterr().out
+        assert ensemble(members, drawn, tmp_path / "s.csv", "--method", "greedy") == 2
+        assert "chooses on out-of-fold rows" in capsys.readouterr().err
+    assert answers(tmp_path / "all.csv") == said_by(runs)[1].labels().tolist()
 
 
 def broken(run: Path, tmp_path: Path, change: Any) -> str:
@@ -179,7 +227,70 @@ def test_nothing_is_overwritten_and_nothing_is_done_twice(
     assert ensemble(runs, drawn, out, "--force") == 0
     assert ensemble([], drawn, tmp_path / "t.csv") == 2
     assert ensemble([runs[0], runs[0]], drawn, tmp_path / "t.csv") == 2
+    assert ensemble([runs[0], runs[1].parent / ".." / runs[0].parent.name / "r0"], drawn, tmp_path / "t.csv") == 2
+    (tmp_path / "link").symlink_to(runs[0])
+    assert ensemble([runs[0], tmp_path / "link"], drawn, tmp_path / "t.csv") == 2
     assert ensemble([tmp_path / "s.csv"], drawn, tmp_path / "t.csv") == 2
+
+
+def test_a_run_may_have_a_comma_in_its_name(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(shutil.copytree(runs[1], tmp_path / "lr=1,wd=2"))
+    capsys.readouterr()
+    assert ensemble([runs[0], odd], drawn, tmp_path / "s.csv", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["members"] == ["r0", "lr=1,wd=2"]
+    recipe = tmp_path / "s.recipe.yaml"
+    assert read_yaml(recipe)["members"][1] == {"run": str(odd)}
+    assert run_app(["ensemble", "--recipe", str(recipe), "--data", str(drawn), "-o", str(tmp_path / "t.csv")]) == 0
+
+
+TASKS = {"mask": [1, 1], "gender": [1, 1], "age": [1, 1]}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"method": "tasks", "sources": {"mask": 0, "gender": 1, "age": 2}},
+        {"method": "tasks", "sources": {"mask": 0, "gender": 1, "age": -1}},
+        {"method": "tasks", "sources": {"mask": 0, "gender": 1, "age": "r0"}},
+        {"method": "tasks", "sources": {"mask": 0, "gender": 1}},
+        {"method": "tasks", "sources": [0, 1, 0]},
+        {"method": "tasks"},
+        {"method": "tasks", "weights": [1, 1]},
+        {"method": "greedy"},
+        {"method": "greedy", "weights": [1]},
+        {"method": "greedy", "weights": [1, float("nan")]},
+        {"method": "greedy", "weights": [[1], [1, 2]]},
+        {"method": "greedy", "weights": "ab"},
+        {"method": "greedy", "weights": TASKS},
+        {"method": "convex-tasks", "weights": [1, 1]},
+        {"method": "convex-tasks", "weights": {**TASKS, "age": [1]}},
+        {"method": "convex-tasks", "weights": {"mask": [1, 1], "gender": [1, 1]}},
+        {"method": "convex-tasks", "weights": {**TASKS, "hat": [1, 1]}},
+        {"method": "mean", "weights": [1, 1]},
+        {"method": "stack", "sources": {"mask": 0, "gender": 1, "age": 0}},
+        {"members": []},
+        {"members": [{"runs": "r0"}]},
+        {"members": [{"run": 1}]},
+        {"members": "r0"},
+        {"decide": "no"},
+    ],
+    ids=str,
+)
+def test_a_recipe_that_is_wrong_is_refused(
+    wrong: dict[str, Any], runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = {"kind": "maskcls ensemble", "version": 1, "method": "mean", "weights": None, "sources": None}
+    good |= {"decide": False, "members": [{"run": str(run)} for run in runs]}
+    recipe, words = tmp_path / "r.yaml", ["--data", str(drawn), "-o", str(tmp_path / "s.csv")]
+    recipe.write_text(dump_yaml({**good, **wrong}))
+    assert run_app(["ensemble", "--recipe", str(recipe), *words]) == 4
+    assert str(recipe) in capsys.readouterr().err
+    recipe.write_text(dump_yaml(good))
+    for more in (["--method", "mean"], ["--weights", "1,1"], [str(runs[0])]):
+        assert run_app(["ensemble", *more, "--recipe", str(recipe), *words]) == 2
+    assert not (tmp_path / "s.csv").exists()
 
 
 def test_a_run_that_has_not_predicted_yet_does_so_now(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
@@ -188,6 +299,16 @@ def test_a_run_that_has_not_predicted_yet_does_so_now(runs: list[Path], drawn: P
     assert ensemble(copies, drawn, tmp_path / "s.csv") == 0
     assert ensemble(runs, drawn, tmp_path / "t.csv") == 0
     assert answers(tmp_path / "s.csv") == answers(tmp_path / "t.csv")
+
+
+def test_what_a_run_said_with_other_networks_is_not_taken(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
+    said, run = said_by(runs)[0], Path(shutil.copytree(runs[0], tmp_path / "r0"))
+    reverse, one = np.ascontiguousarray(said.prob[:, ::-1]), {"weights": said.lineage["weights"][:1]}
+    expected = {"now": reverse.argmax(1).tolist(), "before": said.labels().tolist()}
+    for name, lineage in (("now", said.lineage), ("before", {**said.lineage, **one})):
+        Predictions(said.ids, reverse, said.space, lineage).save(run / "test/faces-none.npz")
+        assert ensemble([run], drawn, tmp_path / f"{name}.csv") == 0
+        assert answers(tmp_path / f"{name}.csv") == expected[name]
 
 
 def test_decide_says_what_a_rule_is_worth(

@@ -188,10 +188,11 @@ def test_labels_that_are_empty_or_unknown(tmp_path: Path) -> None:
 def test_a_submission_of_another_label_space(tmp_path: Path) -> None:
     path = tmp_path / "sub.csv"
     write_submission(
-        path, header=("ImageID", "ans"), ids=["a", "b"], labels=np.array([0, 17]), space=SWAPPED, lineage={}
+        path, header=("ImageID", "ans"), ids=["a", "b"], labels=np.array([0, 17]), space=SWAPPED, lineage={"run": "a"}
     )
     assert "another label space" in refused(path, WeightsError).what
     assert read_member(path, SWAPPED).labels().tolist() == [0, 17]
+    assert read_member(path, SWAPPED).lineage["lineage"] == {"run": "a"}
 
 
 # --- npz

@@ -5,7 +5,7 @@ N out-of-fold rows, M members, J joint classes. torch is imported only where a r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -21,19 +21,20 @@ from maskcls.commands.ensemble_tables import Found
 from maskcls.commands.group import parts_of
 from maskcls.commands.judged import read_run
 from maskcls.commands.progress import Reporter
+from maskcls.commands.run_records import networks
 from maskcls.data import manifest as tables
 from maskcls.data.folds import constant_tasks
 from maskcls.data.source import read_unlabelled
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import Floats, LabelSpace
-from maskcls.results.blending import METHODS, Blend, Fixed, Verdict, choose, combined, honest, judge
-from maskcls.results.ensemble import Weights, to_shares
+from maskcls.results.blending import CHOOSING, METHODS, Blend, Fixed, Searched, Verdict, choose, combined, honest, judge
+from maskcls.results.ensemble import to_shares
 from maskcls.results.evaluation import Judged
 from maskcls.results.grouping import Groups, cross_smoothed, fit_weights, read_groups, smooth
 from maskcls.results.outside import read_member
 from maskcls.results.predictions import Predictions
 from maskcls.results.submission import sidecar_path
-from maskcls.rundir import RunDir
+from maskcls.rundir import REFIT, RunDir
 from maskcls.schema import Config
 from maskcls.yaml12 import dump_yaml, read_yaml
 
@@ -55,7 +56,7 @@ class Member:
     @property
     def name(self) -> str:
         """What a person calls it."""
-        return Path(self.given.partition(",")[0]).name
+        return Path(files_of(self.given)[0]).name
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ def ensemble(
     data: Path,
     output: Path,
     *,
-    method: str = "mean",
+    method: str | None = None,
     weights: str | None = None,
     recipe: Path | None = None,
     decide: bool = False,
@@ -123,7 +124,7 @@ def ensemble(
     """Combine members and write the submission, and beside it the recipe that repeats it on other photos.
 
     given    run folders, or files of predictions for these photos; `FILE,OOF_FILE` adds a file's out-of-fold rows.
-    method   one of METHODS. Whatever it has to choose is chosen on out-of-fold rows.
+    method   one of METHODS, the mean by default. Whatever it has to choose is chosen on out-of-fold rows.
     weights  one a member, with commas between them.
     recipe   of an earlier ensemble: its members, method and weights, in the place of those above.
     decide   answer by the decision rule that the out-of-fold rows of the ensemble make worth while, if any.
@@ -133,9 +134,14 @@ def ensemble(
     Raises UsageError for settings that make no sense together, DataError, WeightsError or ResultError for members that
     do not fit together, BusyError when the output exists.
     """
-    asked = read_recipe(recipe, given) if recipe else read_settings(given, method, weights, decide=decide)
+    if recipe:
+        asked = read_recipe(recipe, given, method, weights)
+    else:
+        asked = read_settings(given, method or "mean", weights, decide=decide)
     check_output(output, force=force)
     cfg, frame, members = read_members(asked.given, data, overrides, report)
+    if recipe and asked.blend:
+        check_tasks(recipe, asked.blend, cfg.space)
     judged = read_truth(members)
     blend = asked.blend or (Blend(asked.method) if asked.method in get_args(Fixed) else None)
     if blend is None or asked.decide or decide:
@@ -171,7 +177,7 @@ def read_settings(given: Sequence[str], method: str, weights: str | None, *, dec
         raise UsageError("no member is named", expected="run folders, or files of predictions")
     if method not in METHODS:
         raise UsageError("no such method", where="--method", got=repr(method), expected=", ".join(METHODS))
-    if len(set(given)) != len(given):
+    if len({Path(files_of(text)[0]).resolve() for text in given}) != len(given):
         raise UsageError("a member stands twice", got=", ".join(given), fix="name each once; --weights counts one more")
     if (method == "weights") != (weights is not None):
         raise UsageError("--weights and --method weights belong together", fix="give both, or neither")
@@ -198,6 +204,15 @@ def recipe_path(output: Path) -> Path:
     return output.with_suffix(".recipe.yaml")
 
 
+def files_of(member: str) -> list[str]:
+    """Return the paths a member names: a run folder, which may have a comma in its name, or FILE, or FILE and OOF_FILE.
+
+    >>> files_of("theirs.csv,theirs_oof.csv")
+    ['theirs.csv', 'theirs_oof.csv']
+    """
+    return [member] if Path(member).is_dir() else member.split(",", 1)
+
+
 # ---- members ---------------------------------------------------------------------------------------------------------
 
 
@@ -220,11 +235,8 @@ def read_members(
         if Path(text).is_dir():
             test, oof = _run_says(RunDir(Path(text)), data, frame, overrides, report), None
         else:
-            file, _, oof_file = text.partition(",")
-            test, oof = (
-                read_member(Path(file), cfg.space),
-                _oof_of_file(Path(oof_file), cfg.space) if oof_file else None,
-            )
+            file, *oof_files = map(Path, files_of(text))
+            test, oof = read_member(file, cfg.space), _oof_of_file(oof_files[0], cfg.space) if oof_files else None
         if test.space.fingerprint != cfg.space.fingerprint:
             raise WeightsError(
                 "a member speaks about other classes",
@@ -237,13 +249,17 @@ def read_members(
 
 
 def _run_says(run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[str], report: Reporter) -> Predictions:
-    """Return what the run predicted for exactly these photos, or let it predict them now."""
+    """Return what the run predicted for exactly these photos with the networks it has now, or let it predict them.
+
+    Photos are told apart by the names in their table: others that took the same names are not noticed.
+    """
     cfg, env = config.load(run.config)[0], rundir.read_json(run.env)
     path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks)
     if path.exists() and not overrides:
         known = Predictions.load(path)
-        found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes")
-        if found == (tables.sha256(frame), env["hashes"]):
+        weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))
+        found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
+        if found == (tables.sha256(frame), env["hashes"], _speaking(run, cfg, env["folds"])):
             return known
     from maskcls.commands.predict import predict_rows  # torch
 
@@ -253,23 +269,49 @@ def _run_says(run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[
     return predicted.predictions
 
 
+def _speaking(run: RunDir, cfg: Config, folds: Sequence[int]) -> list[str]:
+    """Return the hashes of the weights that predict, in order; "" for a network that is not finished."""
+    wanted = ("folds", "refit") if cfg.predict.networks == "all" else (cfg.predict.networks,)
+    done = []
+    for network in networks(run, cfg, folds):
+        kind = "folds" if network.judged else "refit" if network.fold == REFIT else "continued"
+        if kind in wanted:
+            done.append(network.folder.done.read_text().strip() if network.folder.done.exists() else "")
+    return sorted(done)
+
+
 def _oof_of_file(path: Path, space: LabelSpace) -> Predictions:
+    """Read out-of-fold rows; raises ResultError when their lineage, at any depth, says that they are none."""
     oof = read_member(path, space)
-    if "networks" in {**oof.lineage, **dict(oof.lineage.get("lineage") or {})}:
+    submission = oof.lineage["kind"] != "maskcls" and "ensemble" in (oof.lineage.get("lineage") or {})
+    if submission or any("networks" in part or part.get("leaky") is True for part in _mappings(oof.lineage)):
         raise ResultError(
-            "these are no out-of-fold rows: maskcls predict made them, by networks that may have learnt from the rows",
+            "these are no out-of-fold rows: networks made them that may have learnt from the rows",
             where=str(path),
             fix="name the run folder as the member, or the oof.npz of a run",
         )
     return oof
 
 
+def _mappings(lineage: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield every mapping in plain data."""
+    if isinstance(lineage, Mapping):
+        yield lineage
+        lineage = list(lineage.values())
+    if isinstance(lineage, list):
+        for part in lineage:
+            yield from _mappings(part)
+
+
 def read_truth(members: list[Member]) -> Judged | None:
     """Bring the members' out-of-fold rows into one order, and return the first run's with their truth.
 
-    None where a member has none. Raises DataError when members have other rows, or runs another truth.
+    None where a member has none, as a leaky run. Raises DataError when members have other rows, or runs another truth.
     """
-    runs = {place: read_run(RunDir(Path(m.given))) for place, m in enumerate(members) if Path(m.given).is_dir()}
+    folders = {place: RunDir(Path(m.given)) for place, m in enumerate(members) if Path(m.given).is_dir()}
+    runs = {place: read_run(run) for place, run in folders.items() if not _is_leaky(run)}
+    if not runs:
+        return None
     first, name = next(iter(runs.values())), members[next(iter(runs))].given
     ids = np.asarray(first.ids, dtype=np.str_)
     for place, member in enumerate(members):
@@ -283,6 +325,10 @@ def read_truth(members: list[Member]) -> Judged | None:
         if place in runs:
             _check_truth(first, runs[place], name, member.given)
     return first if all(member.oof is not None for member in members) else None
+
+
+def _is_leaky(run: RunDir) -> bool:
+    return run.summary.exists() and bool(rundir.read_json(run.summary).get("leaky"))
 
 
 def _check_truth(first: Judged, other: Judged, first_name: str, name: str) -> None:
@@ -331,7 +377,10 @@ def check_judged(members: Sequence[Member], judged: Judged | None, method: str) 
 
 
 def decide_on(nested: Floats, judged: Judged) -> Calibration:
-    """Fit a decision on the ensemble's out-of-fold rows (N, J); see `calibrate`."""
+    """Fit a decision on the ensemble's out-of-fold rows (N, J); see `calibrate`.
+
+    The rule that judges fold k is fitted on other folds' rows whose weights, and nothing else, were chosen with fold k.
+    """
     labels = nested.argmax(axis=1).astype(np.int64)
     rows = Judged(judged.ids, labels, judged.truth, judged.space, nested, judged.people_N, judged.fold_N, judged.seed)
     return judge_rows(rows, tried="expected")
@@ -353,41 +402,66 @@ def recipe_of(asked: Asked, blend: Blend, calibration: Calibration | None, verdi
     recipe["decide"] = calibration is not None
     if verdict is not None:
         interval = [verdict.interval.low, verdict.interval.high]
-        recipe["nested_macro_f1"] = {"value": verdict.nested.macro_f1, "interval": interval}
+        name = "nested_macro_f1" if blend.method in CHOOSING else "macro_f1"
+        recipe[name] = {"value": verdict.nested.macro_f1, "interval": interval}
     return recipe
 
 
 def _absolute(text: str) -> str:
-    return ",".join(str(Path(part).resolve()) for part in text.split(","))
+    return ",".join(str(Path(part).resolve()) for part in files_of(text))
 
 
-def read_recipe(path: Path, given: Sequence[str]) -> Asked:
+def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: str | None) -> Asked:
     """Return what an earlier ensemble did: its runs, its method, and the weights or members it chose.
 
     A stack is fitted again, on the same out-of-fold rows. Raises DataError for what is no recipe, or one with members
-    that are files, since these are about the photos of then; UsageError for further members.
+    that are files, since these are about the photos of then; UsageError for settings beside it that it holds itself.
     """
-    if given:
-        raise UsageError("a recipe names its members", where="--recipe", got=", ".join(given), fix="leave them out")
+    if said := [*given, *(text for text in (method, weights) if text is not None)]:
+        what, fix = "a recipe names its members, its method and its weights", "leave them out"
+        raise UsageError(what, where="--recipe", got=", ".join(said), fix=fix)
     data = read_yaml(path)
     try:
         if (data["kind"], data["version"]) != (KIND, VERSION) or data["method"] not in METHODS:
             raise ValueError(f"{data['kind']!r}, version {data['version']!r}, method {data['method']!r}")
-        files = [member["file"] for member in data["members"] if "file" in member]
-        runs = [str(member["run"]) for member in data["members"] if "run" in member]
-        weights, sources = data["weights"], data["sources"]
-        blend = Blend(data["method"], _weights_of(weights), sources and {str(t): int(m) for t, m in sources.items()})
-        chosen = weights is not None or sources is not None
-        decide = bool(data["decide"])
+        members = [(kind, text) for member in data["members"] for kind, text in member.items()]
+        if not members or not all(kind in ("run", "file") and isinstance(text, str) for kind, text in members):
+            raise ValueError(f"members {data['members']!r}")
+        if not isinstance(data["decide"], bool):
+            raise ValueError(f"decide {data['decide']!r}")
+        blend = _chosen(data["method"], data["weights"], data["sources"], len(members))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError("this is no recipe of maskcls ensemble", where=str(path), got=repr(error)) from None
-    if files:
+    except UsageError as error:
+        raise DataError(error.what, where=str(path), got=error.got, expected=error.expected) from None
+    if files := [text for kind, text in members if kind == "file"]:
         fix = "name the members anew, with files for these photos"
         raise DataError("members of the recipe are files for other photos", where=str(path), offenders=files, fix=fix)
-    return Asked(runs, blend.method, decide, blend if chosen else None)
+    return Asked([text for _, text in members], data["method"], data["decide"], blend)
 
 
-def _weights_of(given: Any) -> Weights | None:
-    if isinstance(given, Mapping):
-        return {str(task): np.asarray(weights, dtype=np.float64) for task, weights in given.items()}
-    return None if given is None else np.asarray(given, dtype=np.float64)
+def _chosen(method: str, weights: Any, sources: Any, members: int) -> Blend | None:
+    """Return what a recipe chose, None where nothing is kept; ValueError or UsageError where that is none for it."""
+    if (weights is not None, sources is not None) != (method in (*get_args(Searched), "weights"), method == "tasks"):
+        raise ValueError(f"method {method}, weights {weights!r}, sources {sources!r}")
+    if sources is not None:
+        if not all(type(member) is int and 0 <= member < members for member in sources.values()):
+            raise ValueError(f"sources {sources!r} of {members} members")
+        return Blend(method, sources=dict(sources))
+    if isinstance(weights, Mapping) != (method == "convex-tasks"):
+        raise ValueError(f"method {method}, weights {weights!r}")
+    if isinstance(weights, Mapping):
+        return Blend(method, {task: to_shares(part, members) for task, part in weights.items()})
+    return None if weights is None else Blend(method, to_shares(weights, members))
+
+
+def check_tasks(recipe: Path, blend: Blend, space: LabelSpace) -> None:
+    """Raise DataError when a recipe chose for other tasks than those of the runs."""
+    for chosen in (blend.weights, blend.sources):
+        if isinstance(chosen, Mapping) and set(chosen) != set(space.names):
+            raise DataError(
+                "the recipe is about other tasks",
+                where=str(recipe),
+                got=", ".join(map(str, chosen)),
+                expected=", ".join(space.names),
+            )

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskcls.errors import visible
-from maskcls.results.blending import Blend, Fixed, Verdict
+from maskcls.results.blending import CHOOSING, Blend, Verdict
 from maskcls.results.submission import Written
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def print_found(found: Found, *, json: bool = False) -> None:
         console.print("no member can be judged: some have no out-of-fold rows")
     else:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
-        table.add_column("member", overflow="fold")
+        table.add_column("member", overflow="fold", min_width=12)
         names = list(verdict.alone[0].tasks)
-        for name in ("macro-F1", *names, "weight", "worth", "kappa", "correlation"):
+        for name in ("macro-F1", *names, "weight", "worth", "kappa", "alike"):
             table.add_column(visible(name), justify="right", no_wrap=True)
         for place, (name, alone) in enumerate(zip(found.members, verdict.alone, strict=True)):
             scores = [alone.macro_f1, *(alone.tasks[task].macro_f1 for task in names)]
@@ -93,7 +93,7 @@ def print_found(found: Found, *, json: bool = False) -> None:
         gain, interval = verdict.gain, verdict.interval
         score_text = f"{verdict.nested.macro_f1:.4f} [{interval.low:.4f}, {interval.high:.4f}] over people"
         gain_text = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] over {found.members[verdict.best]} alone"
-        chosen = "" if found.blend.method in get_args(Fixed) else ", chosen on the other folds"
+        chosen = ", chosen on the other folds" if found.blend.method in CHOOSING else ""
         console.print(f"{found.blend.method}: macro-F1 {score_text}{chosen}; {gain_text}", soft_wrap=True)
     if found.calibration is not None and found.calibration.nested is not None:
         ruled = found.calibration.nested

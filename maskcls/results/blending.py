@@ -27,6 +27,7 @@ from maskcls.results.weighting import search_weights
 Fixed = Literal["mean", "geometric", "vote", "rank"]
 Searched = Literal["greedy", "bagged", "convex", "convex-tasks"]
 METHODS = (*get_args(Fixed), *get_args(Searched), "tasks", "stack", "weights")
+CHOOSING = tuple(name for name in METHODS if name not in (*get_args(Fixed), "weights"))  # on out-of-fold rows
 DRAWS = 1000
 
 
@@ -116,7 +117,7 @@ def honest(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged) -> Floats:
     """
     space, truth, fold_N = judged.space, judged.truth, judged.fold_N
     assert fold_N is not None
-    if blend.method in (*get_args(Fixed), "weights"):
+    if blend.method not in CHOOSING:
         return combined(blend, [_as_predictions(prob_NJ, space) for prob_NJ in prob_MNJ]).prob
     if len(np.unique(fold_N)) < 2:
         raise ResultError(

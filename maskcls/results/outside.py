@@ -18,7 +18,7 @@ from maskcls.labels import UNKNOWN, Floats, LabelSpace
 from maskcls.results.answers import ANSWER, read_answers, read_columns
 from maskcls.results.metrics import Doubles
 from maskcls.results.predictions import DAMAGE, ENTRIES, Predictions, Texts
-from maskcls.results.submission import sidecar_space
+from maskcls.results.submission import sidecar_path, sidecar_space
 
 SHOWN_NAMES = 4
 
@@ -34,8 +34,8 @@ def read_member(path: Path, space: LabelSpace) -> Predictions:
                      or labels as `answers.read_answers` takes them: every row is then sure of its label.
 
     The rows keep the file's order; `Predictions.align` and the ensembles join by id. Lineage: `kind` ("maskcls",
-    "npz", "probabilities", "task probabilities" or "labels"), `file` (its name), `sha256`, and the lineage that a file
-    of maskcls holds.
+    "npz", "probabilities", "task probabilities" or "labels"), `file` (its name), `sha256`, and `lineage`, the one
+    that a file of maskcls or the sidecar of a submission holds.
 
     Raises DataError for a file that is none of these, repeated ids, and rows that are no probabilities; ResultError for
     a damaged file of maskcls; WeightsError when a file says that it has another label space.
@@ -54,7 +54,7 @@ def read_member(path: Path, space: LabelSpace) -> Predictions:
 def _read_csv(path: Path, space: LabelSpace, origin: Mapping[str, Any]) -> Predictions:
     ids, *_ = (columns := read_columns(path)).values()
     names = list(columns)[1:]
-    _check_sidecar(path, space)
+    origin = {**origin, **_sidecar_lineage(path, space)}
     if (order := _joint_order(names, space)) is not None:
         prob_NJ = _numbers(path, ids, columns, names)[:, order]
         return _predictions(path, ids, prob_NJ, space, {"kind": "probabilities", **origin})
@@ -163,10 +163,13 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join(names) or "no column"
 
 
-def _check_sidecar(path: Path, space: LabelSpace) -> None:
+def _sidecar_lineage(path: Path, space: LabelSpace) -> dict[str, Any]:
+    """Return the lineage beside a submission of maskcls, by that name; nothing for other files."""
     found = sidecar_space(path)
-    if found is not None:
-        _check_space(path, found, space)
+    if found is None:
+        return {}
+    _check_space(path, found, space)
+    return {"lineage": rundir.read_json(sidecar_path(path)).get("lineage")}
 
 
 # ---- npz -------------------------------------------------------------------------------------------------------------

@@ -86,12 +86,13 @@ def ensemble(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
+            show_default="mean",
             help="mean, geometric, vote, rank; greedy, bagged, convex, convex-tasks: weights searched; tasks: the best"
-            " member a task; stack; weights: --weights"
+            " member a task; stack; weights: --weights",
         ),
-    ] = "mean",
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="one a member, such as 0.6,0.3,0.1")] = None,
     recipe: Annotated[Path | None, typer.Option(help="do again what an earlier ensemble did, on other photos")] = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of maskcls group: who answers as one")] = None,
