@@ -137,7 +137,7 @@ def any_rows(draw: st.DrawFn) -> PseudoRows:
     n = len(ids)
     hat = draw(st.lists(st.integers(-1, 1), min_size=n, max_size=n))
     age = [draw(st.integers(-1 if label >= 0 else 0, 1)) for label in hat]
-    weight = draw(st.lists(st.floats(0, exclude_min=True, allow_infinity=False), min_size=n, max_size=n))
+    weight = draw(st.lists(st.floats(1e-37, 1e38), min_size=n, max_size=n))
     cells = st.floats(0, 1, width=32)  # subnormal numbers too
     share = np.array(draw(st.lists(st.lists(cells, min_size=3, max_size=3), min_size=n, max_size=n)))
     prob = np.concatenate([share / 3, 1 - (share / 3).sum(axis=1, keepdims=True)], axis=1)
@@ -392,6 +392,7 @@ def test_cells_and_rows_that_are_wrong(tmp_path: Path, text: str, message: str) 
         (lambda r: replace(r, labels={"hat": np.array([1, -1]), "age": np.array([1, -1])}), "'b': no task"),
         (lambda r: replace(r, weight=np.array([1.0, np.nan])), "'b': the weight"),
         (lambda r: replace(r, weight=np.array([1.0, 0.0])), "'b': the weight"),
+        (lambda r: replace(r, weight=np.array([1.0, 1e300])), "'b': the weight"),
         (lambda r: replace(r, paths=np.array(["x", "eval/b"])), "two photos"),
         (lambda r: rows([], [], []), "no photo is left"),
     ],
