@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from maskcls.errors import BusyError, ResourceError, ResultError
+from maskcls.errors import BusyError, ResourceError, ResultError, UsageError
 
 REFIT = -1  # stands for a fold's number where a network is trained on all rows
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
@@ -193,6 +193,15 @@ def read_json(path: Path) -> Any:
         raise ResultError("a file of the run is missing", where=str(path), fix="restore it or train again") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ResultError("a file of the run cannot be read", where=str(path), got=str(error)) from None
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return where the JSON that tells a file's origin stands, beside it; UsageError when that is the file itself."""
+    sidecar = path.with_suffix(".json")
+    if sidecar == path:
+        fix = "name it .csv; the .json beside it is its origin"
+        raise UsageError("a file with its origin beside it cannot end in .json", where=str(path), fix=fix)
+    return sidecar
 
 
 @contextmanager

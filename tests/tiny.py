@@ -41,6 +41,7 @@ IN_A_FOLD = {
     "summary.json",
     "DONE",
 }
+UNJUDGED = IN_A_FOLD - {"oof.npz", "summary.json"}  # of a network that no fold judges
 
 
 def tiny(*overrides: str) -> Config:

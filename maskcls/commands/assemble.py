@@ -10,6 +10,8 @@ import numpy as np
 
 from maskcls import rundir
 from maskcls.commands.experiment import Experiment
+from maskcls.commands.judged import places
+from maskcls.labels import Ints
 from maskcls.results.metrics import Scores, person_bootstrap, score
 from maskcls.results.predictions import Predictions
 
@@ -68,19 +70,18 @@ def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dic
 
 
 def _score(experiment: Experiment, part: Predictions) -> Scores:
-    places = _places(experiment, part)
-    return score(part.prob, {name: labels[places] for name, labels in experiment.labels.items()}, part.space)
+    rows_N = _rows(experiment, part)
+    return score(part.prob, {name: labels[rows_N] for name, labels in experiment.labels.items()}, part.space)
 
 
-def _places(experiment: Experiment, part: Predictions) -> np.ndarray[Any, np.dtype[np.int64]]:
-    where = {name: place for place, name in enumerate(experiment.manifest["id"])}
-    return np.array([where[name] for name in part.ids.tolist()], dtype=np.int64)
+def _rows(experiment: Experiment, part: Predictions) -> Ints:
+    return places(experiment.manifest["id"], part.ids.tolist())
 
 
 def _summary(experiment: Experiment, pooled: Predictions, scores: dict[int, Scores]) -> dict[str, Any]:
-    space, places = experiment.cfg.space, _places(experiment, pooled)
-    truth = space.encode({name: labels[places] for name, labels in experiment.labels.items()})
-    people = experiment.manifest["person"].to_numpy()[places]
+    space, rows_N = experiment.cfg.space, _rows(experiment, pooled)
+    truth = space.encode({name: labels[rows_N] for name, labels in experiment.labels.items()})
+    people = experiment.manifest["person"].to_numpy()[rows_N]
     total = _score(experiment, pooled)
     interval = None
     if (truth >= 0).any():

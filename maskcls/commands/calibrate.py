@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls import rundir
-from maskcls.commands.judged import read_run
+from maskcls.commands.judged import parts_of, read_run
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError, visible
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.calibration import Qualities, Quality, fit_temperatures, qualities, scaled
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 Tried = Literal["expected", "task", "joint", "prior"]
 
 DRAWS = 1000
-GROUPS = 5  # of people, where the run has one fold
 
 
 @dataclass(frozen=True)
@@ -304,25 +303,17 @@ def _nested(rows: _Rows, kind: Tried) -> Nested:
 
 
 def _rows(judged: Judged) -> _Rows:
-    """Take what a run always has; where it has one fold only, its people are dealt into groups."""
     assert judged.prob_NJ is not None
     assert judged.people_N is not None
     assert judged.fold_N is not None
     folds = len(np.unique(judged.fold_N)) > 1
-    group_N = judged.fold_N if folds else _dealt(judged.people_N)
+    if (people := len(np.unique(judged.people_N))) < 2:
+        fix = "train more folds, or hold out more people with folds.holdout"
+        raise DataError("calibrating needs two people or more", got=str(people), expected="at least 2", fix=fix)
+    group_N = parts_of(judged)
     _check_enough(judged.truth, group_N)
     joint_N = judged.space.encode(judged.truth)
     return _Rows(judged.prob_NJ, judged.truth, joint_N, judged.people_N, group_N, folds, judged.space, judged.seed)
-
-
-def _dealt(person_N: NDArray[np.str_]) -> Ints:
-    from maskcls.data.folds import make_folds
-
-    people = person_N.tolist()
-    if (count := len(set(people))) < 2:
-        fix = "train more folds, or hold out more people with folds.holdout"
-        raise DataError("calibrating needs two people or more", got=str(count), expected="at least 2", fix=fix)
-    return make_folds(people, np.zeros(len(people), np.int64), k=min(GROUPS, count)).astype(np.int64)
 
 
 def _check_enough(truth: Mapping[str, Ints], group_N: Ints) -> None:

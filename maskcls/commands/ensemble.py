@@ -18,8 +18,7 @@ from maskcls import config, rundir
 from maskcls.commands.answering import data_name, write_labels
 from maskcls.commands.calibrate import Calibration, judge_rows
 from maskcls.commands.ensemble_tables import Found
-from maskcls.commands.group import parts_of
-from maskcls.commands.judged import read_run
+from maskcls.commands.judged import parts_of, places, read_run
 from maskcls.commands.progress import Reporter
 from maskcls.commands.run_records import networks
 from maskcls.data import manifest as tables
@@ -33,7 +32,6 @@ from maskcls.results.evaluation import Judged
 from maskcls.results.grouping import Groups, cross_smoothed, fit_weights, read_groups, smooth
 from maskcls.results.outside import read_member
 from maskcls.results.predictions import Predictions
-from maskcls.results.submission import sidecar_path
 from maskcls.rundir import REFIT, RunDir
 from maskcls.schema import Config
 from maskcls.yaml12 import dump_yaml, read_yaml
@@ -192,7 +190,7 @@ def read_settings(given: Sequence[str], method: str, weights: str | None, *, dec
 
 def check_output(output: Path, *, force: bool) -> None:
     """Raise BusyError when the submission or its recipe exists, before any work."""
-    sidecar_path(output)
+    rundir.sidecar_path(output)  # refuses a name that has none
     taken = [str(path) for path in (output, recipe_path(output)) if path.exists()]
     if taken and not force:
         fix = "choose another -o, or replace it with --force"
@@ -333,8 +331,7 @@ def _is_leaky(run: RunDir) -> bool:
 
 def _check_truth(first: Judged, other: Judged, first_name: str, name: str) -> None:
     """Raise DataError when two runs were trained on other labels of the same rows."""
-    place = {id: row for row, id in enumerate(other.ids)}
-    order = np.array([place[id] for id in first.ids], dtype=np.int64)
+    order = places(other.ids, first.ids)
     for task, label_N in first.truth.items():
         rows = np.flatnonzero(label_N != other.truth[task][order])
         if len(rows):
@@ -355,8 +352,8 @@ def read_together(
             raise UsageError("--oof-groups without --groups changes no answer", fix="give both, or neither")
         return Together()
     run = RunDir(next(Path(text) for text in given if Path(text).is_dir()))
-    manifest = tables.from_csv(run.manifest, config.load(run.config)[0].space)
-    tasks = constant_tasks(manifest, config.load(run.config)[0].space)
+    space = config.load(run.config)[0].space
+    tasks = constant_tasks(tables.from_csv(run.manifest, space), space)
     photos = read_groups(groups, frame["id"].tolist())
     if oof_groups is None or judged is None:
         if oof_groups is not None:

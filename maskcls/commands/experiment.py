@@ -95,11 +95,11 @@ class Experiment:
     @cached_property
     def members(self) -> list[Member]:
         """The networks of a fold: in the order of the tasks, one seed after the other."""
-        several = self.cfg.train.seeds > 1
+        several, kinds = self.cfg.train.seeds > 1, config.members(self.cfg)
         return [
             Member(task, index, cfg.model_copy(update={"seed": seed}), seeded=several)
             for seed in self.seeds
-            for index, (task, cfg) in enumerate(config.members(self.cfg).items())
+            for index, (task, cfg) in enumerate(kinds.items())
         ]
 
     @property

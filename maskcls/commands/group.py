@@ -18,7 +18,7 @@ import pandas as pd
 
 import maskcls
 from maskcls import rundir
-from maskcls.commands.judged import read_run
+from maskcls.commands.judged import parts_of, read_run
 from maskcls.commands.progress import Reporter, say
 from maskcls.data import folds as folding
 from maskcls.data import manifest as tables
@@ -40,7 +40,6 @@ from maskcls.rundir import RunDir
 
 SPACE = CONTEST.only(["mask"])  # what the contest's table can always answer; no label is used here
 HALVES = 2  # of the train people: as many photos, about, as there are to group
-GROUPS = 5  # of people, where a run has one fold
 DRAWS = 1000
 
 
@@ -268,16 +267,6 @@ def _check_rows(judged: Judged, known: pd.DataFrame, data: Path) -> None:
     if strange:
         fix = "name the data set that the run was trained on"
         raise DataError("rows of the run are not in the data", where=str(data), offenders=strange, fix=fix)
-
-
-def parts_of(judged: Judged) -> Ints:
-    """Return which rows are judged by what the others gave: the run's folds, or groups of people where it has one."""
-    assert judged.fold_N is not None
-    assert judged.people_N is not None
-    if len(np.unique(judged.fold_N)) > 1:
-        return judged.fold_N
-    people = judged.people_N.tolist()
-    return folding.make_folds(people, np.zeros(len(people), np.int64), k=GROUPS).astype(np.int64)
 
 
 def _about(known: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from maskcls.results.submission import sidecar_space
 from maskcls.rundir import RunDir
 
 PEOPLE = ("person", "group")  # columns of the answers that say who is on a photo, the first one there counts
+GROUPS = 5  # of people, where a run has one fold
 LEAKY = "the run is leaky, so its own rows judge nothing"
 
 
@@ -51,7 +51,7 @@ def read_submission(submission: Path, answers: Path, space: LabelSpace | None = 
     check_same_ids(pred_ids, true_ids, names=(str(submission), str(answers)))
     joint_N = space.encode(pred)
     _check_complete(submission, pred_ids, joint_N == UNKNOWN)
-    order_N = _places(pred_ids, true_ids)
+    order_N = places(pred_ids, true_ids)
     return Judged(true_ids, joint_N[order_N], truth, space, people_N=_read_people(answers, space))
 
 
@@ -96,11 +96,24 @@ def read_run(run: RunDir) -> Judged:
     ids = frame["id"].tolist()
     if strange := sorted(set(oof.ids.tolist()) - set(ids)):
         raise ResultError("predicted rows are not in the manifest", where=str(run.oof), offenders=strange)
-    rows_N = _places(ids, oof.ids.tolist())
+    rows_N = places(ids, oof.ids.tolist())
     truth = {name: labels[rows_N] for name, labels in tables.labels(frame, cfg.space).items()}
     people_N = frame["person"].to_numpy(np.str_)[rows_N]
-    fold_N = folds["fold"].to_numpy(np.int64)[_places(folds["id"].tolist(), oof.ids.tolist())]
+    fold_N = folds["fold"].to_numpy(np.int64)[places(folds["id"].tolist(), oof.ids.tolist())]
     return Judged(oof.ids.tolist(), oof.labels(), truth, cfg.space, oof.prob, people_N, fold_N, seed=cfg.seed)
+
+
+def parts_of(judged: Judged) -> Ints:
+    """Return which rows are judged by what the others gave: a run's folds, or groups of people where it has one."""
+    from maskcls.data import folds as folding
+
+    assert judged.fold_N is not None
+    assert judged.people_N is not None
+    if len(np.unique(judged.fold_N)) > 1:
+        return judged.fold_N
+    people = judged.people_N.tolist()
+    groups = min(GROUPS, len(set(people)))
+    return folding.make_folds(people, np.zeros(len(people), np.int64), k=groups).astype(np.int64)
 
 
 def changed_files(run: RunDir, hashes: Mapping[str, str]) -> list[str]:
@@ -143,7 +156,8 @@ def _read_people(answers: Path, space: LabelSpace) -> NDArray[np.str_] | None:
     return np.array(columns[name])
 
 
-def _places(ids: Sequence[str], wanted: Sequence[str]) -> NDArray[Any]:
+def places(ids: Iterable[str], wanted: Iterable[str]) -> Ints:
+    """Return the row of each wanted id among the ids, which hold it; KeyError for one they do not."""
     row_of = {name: row for row, name in enumerate(ids)}
     return np.array([row_of[name] for name in wanted], dtype=np.int64)
 

@@ -32,7 +32,7 @@ from maskcls.errors import BusyError, ConfigError, DataError, ResultError, Usage
 from maskcls.labels import LabelSpace
 from maskcls.results.grouping import read_groups, smooth
 from maskcls.results.predictions import Predictions
-from maskcls.results.submission import Written, sidecar_path
+from maskcls.results.submission import Written
 from maskcls.rundir import REFIT, RunDir
 from maskcls.schema import Config
 
@@ -81,7 +81,7 @@ def predict(
     answer together in the tasks that are the same on all photos of a person. Raises BusyError when the output exists,
     unless `force`, UsageError for groups and a decision at once.
     """
-    sidecar_path(output)  # refuses a name that has none, before any work
+    rundir.sidecar_path(output)  # refuses a name that has none, before any work
     if output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
     if decide and groups is not None:

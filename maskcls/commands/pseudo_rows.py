@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from maskcls.commands.judged import places
 from maskcls.data import folds as folding
 from maskcls.data import manifest as tables
 from maskcls.data.paths import file_faults
@@ -106,15 +107,14 @@ def taught(manifest: pd.DataFrame, pseudo: Pseudo | None, k: int, space: LabelSp
     if pseudo is None:
         return Taught(labels, weight, None, np.ones(len(manifest), dtype=bool))
     rows, teaches = pseudo.for_fold(k), real_rows(manifest).copy()
-    place_of = dict(zip(manifest["id"].tolist(), range(len(manifest)), strict=True))
-    places = np.array([place_of[id] for id in rows.ids.tolist()], dtype=np.int64)
+    row_R = places(manifest["id"], rows.ids.tolist())
     soft = None
     for name, label_N in labels.items():
-        label_N[places] = rows.labels[name]
-    weight[places], teaches[places] = rows.weight, True
+        label_N[row_R] = rows.labels[name]
+    weight[row_R], teaches[row_R] = rows.weight, True
     if rows.prob is not None:
         soft = np.zeros((len(manifest), space.size), dtype=np.float32)
-        soft[places] = rows.prob
+        soft[row_R] = rows.prob
     return Taught(labels, weight, soft, teaches)
 
 

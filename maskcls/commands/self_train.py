@@ -13,10 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from maskcls import rundir
-from maskcls.commands.judged import read_run
+from maskcls.commands.judged import places, read_run
 from maskcls.commands.progress import Reporter
 from maskcls.commands.pseudo_label import pseudo_label, read_rule
 from maskcls.commands.resume import resume
@@ -120,13 +118,9 @@ def _check_labels(labels: Path, how: Mapping[str, Any], source: str) -> None:
 
 def gain_of(old: Judged, new: Judged) -> Difference:
     """Return how far new predictions of the same rows lie above old ones."""
-    place = {id: row for row, id in enumerate(new.ids)}
-    order = np.array([place[id] for id in old.ids], dtype=np.int64)
-    truth_N = old.space.encode(old.truth)
+    truth_N, new_N = old.space.encode(old.truth), new.pred_N[places(new.ids, old.ids)]
     assert old.people_N is not None
-    return paired_bootstrap(
-        truth_N, old.pred_N, new.pred_N[order], old.people_N, old.space.size, draws=DRAWS, seed=old.seed
-    )
+    return paired_bootstrap(truth_N, old.pred_N, new_N, old.people_N, old.space.size, draws=DRAWS, seed=old.seed)
 
 
 def _train(data: Path, cfg: Config, run: RunDir, report: Reporter) -> None:

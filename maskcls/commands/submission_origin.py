@@ -14,7 +14,7 @@ from maskcls.data.source import read_unlabelled
 from maskcls.errors import MaskclsError, ResultError
 from maskcls.labels import LabelSpace
 from maskcls.results.checks import Check, judge
-from maskcls.results.submission import KIND, sidecar_path
+from maskcls.results.submission import KIND
 from maskcls.rundir import RunDir
 
 NAMES = ("sidecar", "run", "weights", "data")  # of the checks made here
@@ -32,7 +32,7 @@ class Origin:
 
 def read_origin(path: Path) -> tuple[Check, Origin | None]:
     """Return whether a submission's sidecar describes this very file, and what it tells where it can be read."""
-    sidecar = sidecar_path(path)
+    sidecar = rundir.sidecar_path(path)
     if not sidecar.is_file():
         return _without(f"no {sidecar.name} beside it")
     try:

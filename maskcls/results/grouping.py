@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls import rundir
-from maskcls.errors import BusyError, DataError, ResultError, UsageError
+from maskcls.errors import BusyError, DataError, ResultError
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.answers import read_columns
 from maskcls.results.calibration import TINY
@@ -152,7 +152,7 @@ def write_groups(
     data = buffer.getvalue().encode()
     origin = {"kind": KIND, "version": VERSION, "file": path.name, "sha256": rundir.sha256(data)}
     origin |= {"weights": weights and dict(weights), **about}
-    rundir.commit_json(sidecar_path(path), origin)
+    rundir.commit_json(rundir.sidecar_path(path), origin)
     return rundir.commit(path, data)
 
 
@@ -187,23 +187,14 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
 
 def check_free(path: Path, *, force: bool) -> None:
     """Raise BusyError when `write_groups` would replace a file unforced, UsageError for a name without a sidecar."""
-    taken = [str(found) for found in (path, sidecar_path(path)) if found.exists()]
+    taken = [str(found) for found in (path, rundir.sidecar_path(path)) if found.exists()]
     if taken and not force:
         fix = "choose another -o, or replace it with --force"
         raise BusyError("the output exists", where=" and ".join(taken), fix=fix)
 
 
-def sidecar_path(path: Path) -> Path:
-    """Return where the sidecar of a file of groups stands; UsageError when that is the file itself."""
-    sidecar = path.with_suffix(".json")
-    if sidecar == path:
-        fix = "name it .csv; the .json beside it is its origin"
-        raise UsageError("a file of groups cannot end in .json", where=str(path), fix=fix)
-    return sidecar
-
-
 def _sidecar_weights(path: Path, digest: str) -> Weights | None:
-    sidecar = sidecar_path(path)
+    sidecar = rundir.sidecar_path(path)
     if not sidecar.exists():
         return None
     try:

@@ -18,7 +18,7 @@ from maskcls.labels import UNKNOWN, Floats, LabelSpace
 from maskcls.results.answers import ANSWER, read_answers, read_columns
 from maskcls.results.metrics import Doubles
 from maskcls.results.predictions import DAMAGE, ENTRIES, Predictions, Texts
-from maskcls.results.submission import sidecar_path, sidecar_space
+from maskcls.results.submission import sidecar_space
 
 SHOWN_NAMES = 4
 
@@ -169,7 +169,7 @@ def _sidecar_lineage(path: Path, space: LabelSpace) -> dict[str, Any]:
     if found is None:
         return {}
     _check_space(path, found, space)
-    return {"lineage": rundir.read_json(sidecar_path(path)).get("lineage")}
+    return {"lineage": rundir.read_json(rundir.sidecar_path(path)).get("lineage")}
 
 
 # ---- npz -------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from maskcls import rundir
-from maskcls.errors import BusyError, DataError, ResultError, UsageError
+from maskcls.errors import BusyError, DataError, ResultError
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.answers import read_columns
 from maskcls.results.metrics import Doubles
@@ -139,7 +139,7 @@ def write_pseudo(
         "sets": [{"set": _name(fold), "rows": len(rows)} for fold, rows in ordered.items()],
         "lineage": dict(lineage),
     }
-    rundir.commit_json(_sidecar_path(path), origin)
+    rundir.commit_json(rundir.sidecar_path(path), origin)
     return rundir.commit(path, data)
 
 
@@ -154,7 +154,7 @@ def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, all
     Raises DataError for leaky labels unless allowed, a CSV that is not the one written, other classes, a missing set,
     and for cells and rows that are wrong.
     """
-    sidecar, digest = _sidecar_path(path), _digest(path)
+    sidecar, digest = rundir.sidecar_path(path), _digest(path)
     origin = _read_origin(sidecar) if sidecar.exists() else None
     if origin is not None:
         _check_origin(origin, digest, space, path)
@@ -175,7 +175,7 @@ def check_free(path: Path, *, force: bool) -> None:
 
     Our sidecar without its CSV is what a kill leaves, and may be replaced.
     """
-    sidecar = _sidecar_path(path)
+    sidecar = rundir.sidecar_path(path)
     taken = [path] if path.exists() else []
     if sidecar.exists() and not _belongs_to(sidecar, path):
         taken.append(sidecar)
@@ -221,7 +221,7 @@ def check_strangers(
 def _leak(origin: _Origin | None, path: Path, folds_sha256: str, k: int) -> DataError | None:
     """Return what makes these labels leaky, as the error that says so; None when nothing does."""
     if origin is None:
-        fix = f"restore {_sidecar_path(path).name}, or ask for leaky labels and do without out-of-fold scores"
+        fix = f"restore {rundir.sidecar_path(path).name}, or ask for leaky labels and do without out-of-fold scores"
         what = "pseudo labels without a sidecar do not say which networks made them"
         return DataError(what, where=str(path), fix=fix)
     if origin.leaky:
@@ -236,14 +236,6 @@ def _leak(origin: _Origin | None, path: Path, folds_sha256: str, k: int) -> Data
         expected=f"{k} folds, sha256 {folds_sha256[:16]}…",
         fix=LEAKY_FIX,
     )
-
-
-def _sidecar_path(path: Path) -> Path:
-    sidecar = path.with_suffix(".json")
-    if sidecar == path:
-        fix = "name it .csv; the .json beside it is its origin"
-        raise UsageError("a file of pseudo labels cannot end in .json", where=str(path), fix=fix)
-    return sidecar
 
 
 def _digest(path: Path) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from maskcls import rundir
-from maskcls.errors import BusyError, DataError, MaskclsError, ResourceError, ResultError, UsageError
+from maskcls.errors import BusyError, DataError, MaskclsError, ResourceError, ResultError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.answers import read_columns
 
@@ -73,23 +73,13 @@ def write_submission(
     columns = {header[0]: ids, header[1]: labels.tolist(), **(extra_columns or {})}
     data = _to_csv(columns)
     class_rows = np.bincount(labels.astype(np.int64), minlength=space.size).tolist()
-    written = Written(path, sidecar_path(path), rundir.sha256(data), len(labels), tuple(class_rows))
+    written = Written(path, rundir.sidecar_path(path), rundir.sha256(data), len(labels), tuple(class_rows))
     _check_free(written, force=force)
     with _put_back_on_failure(written.sidecar, path):
         rundir.commit_json(written.sidecar, _sidecar(written, list(columns), space, lineage))
         rundir.commit(path, data)
         _verify(path, columns)
     return written
-
-
-def sidecar_path(path: Path) -> Path:
-    """Return where the sidecar of a submission stands; UsageError when that is the submission itself."""
-    sidecar = path.with_suffix(".json")
-    if sidecar == path:
-        raise UsageError(
-            "the submission cannot end in .json", where=str(path), fix="name it .csv; the .json beside it is its origin"
-        )
-    return sidecar
 
 
 def sidecar_space(path: Path) -> LabelSpace | None:
