@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maskcls import config
+from maskcls.commands.ancestry import check_starting_weights
 from maskcls.commands.check import class_table
 from maskcls.commands.experiment import Experiment, Member, read_experiment, view_spec, wanted_folds
 from maskcls.commands.plans import fresh_network, with_plans
@@ -48,6 +49,7 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
     accelerator = start(cfg.device)
     with Reporter(quiet=not main_process()) as report:
         check_experiment(experiment, report)
+        check_starting_weights(experiment, wanted)
         experiment = with_photos(experiment, accelerator, report, build=False)
         experiment = with_plans(experiment, wanted, accelerator, report, remember=False)
         seconds, size = 0.0, 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from maskcls import rundir
+from maskcls.commands.ancestry import check_starting_weights
 from maskcls.commands.experiment import (
     Experiment,
     check_data_unchanged,
@@ -37,6 +38,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any
     accelerator = start(experiment.cfg.device)
     check_data_unchanged(experiment)
     check_experiment(experiment, report)
+    check_starting_weights(experiment, wanted)
     if weights_hashes(experiment) != env["weights"]:
         raise WeightsError(
             "the starting weights are not the ones this run began with",

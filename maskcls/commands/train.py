@@ -16,6 +16,7 @@ import torch
 
 from maskcls import config, rundir
 from maskcls.commands import pseudo_rows
+from maskcls.commands.ancestry import check_starting_weights
 from maskcls.commands.assemble import assemble
 from maskcls.commands.check import check_photos
 from maskcls.commands.experiment import (
@@ -64,6 +65,7 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
         refuse_existing(run)
     experiment = read_experiment(with_absolute_paths(cfg), data, run)
     check_experiment(experiment, report)
+    check_starting_weights(experiment, wanted)
     experiment = with_photos(experiment, accelerator, report)
     experiment = with_plans(experiment, wanted, accelerator, report)
     if not accelerator.is_main_process:
