@@ -20,7 +20,7 @@ from maskcls.data import manifest as tables
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import CONTEST, Floats, Ints, LabelSpace, Task
 from maskcls.results.calibration import fit_temperatures, quality, scaled, scaled_rows
-from maskcls.results.decision import Rule, class_shares
+from maskcls.results.decision import Rule, class_shares, shift_rule
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 
@@ -116,7 +116,7 @@ def test_temperatures_are_those_of_all_rows_and_the_table_that_of_the_other_fold
     assert found.after.joint.log_loss < found.before.joint.log_loss
 
 
-@pytest.mark.parametrize("tried", ["expected", "prior"])
+@pytest.mark.parametrize("tried", ["expected", "prior", "shift"])
 def test_the_decision_comes_back_from_the_folder(tmp_path: Path, tried: str) -> None:
     run = make_run(tmp_path / "a")
     before = {path.name for path in run.path.iterdir()}
@@ -147,6 +147,27 @@ def test_a_rule_that_is_worth_it_decides(tmp_path: Path) -> None:
     np.testing.assert_array_equal(calibrated.prob, scaled(new.prob, decision.temperatures, CONTEST))
     assert calibrated.lineage["temperatures"] == decision.temperatures
     assert calibrated.ids.tolist() == new.ids.tolist()
+
+
+def test_a_shift_is_corrected_for_the_rows_that_are_asked_about(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a", bias=dict.fromkeys(BIASED, 1.0))
+    found = calibrate(run, tried="shift")
+    assert found.nested is not None
+    assert found.nested.worth_it
+    decision, oof = read_decision(run), Predictions.load(run.oof)
+    assert decision.rule is not None
+    assert decision.prior is not None
+    old = CONTEST.decode(oof.labels())["age"] == 2
+    prior_J = np.array(decision.prior)
+    for rows in (np.arange(len(oof.ids)), np.flatnonzero(old)):
+        new = Predictions(oof.ids[rows], oof.prob[rows], CONTEST)
+        prob = scaled(new.prob, decision.temperatures, CONTEST)
+        assert decision.labels(new).tolist() == shift_rule(prob, prior_J, CONTEST).labels(prob).tolist()
+    assert decision.labels(new).tolist() != decision.rule.labels(prob).tolist()
+    path = decision_path(run)
+    rundir.commit_json(path, rundir.read_json(path) | {"prior": None})
+    with pytest.raises(ResultError, match="the decision cannot be read"):
+        read_decision(run)
 
 
 def test_without_a_worthy_rule_the_most_probable_class_stays(tmp_path: Path) -> None:
@@ -246,7 +267,7 @@ def test_what_is_no_finished_run_is_refused_and_left_alone(tmp_path: Path) -> No
     assert not (tmp_path / "none").exists()
     run = make_run(tmp_path / "a")
     with pytest.raises(UsageError, match="no such rule"):
-        calibrate(run, tried="shift")
+        calibrate(run, tried="other")
     with rundir.lock(run), pytest.raises(BusyError):
         calibrate(run)
     rundir.commit(run.manifest, run.manifest.read_bytes().replace(b",real,", b",fake,"))

@@ -22,7 +22,7 @@ from maskcls.errors import DataError, ResultError, UsageError, WeightsError, vis
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.calibration import Qualities, Quality, fit_temperatures, qualities, scaled
 from maskcls.results.crossfit import cross_fit
-from maskcls.results.decision import Nested, Rule, class_shares, expected_rule, fit_bias, nested
+from maskcls.results.decision import Nested, Rule, class_shares, expected_rule, fit_bias, nested, shift_rule
 from maskcls.results.evaluation import Judged
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-Tried = Literal["expected", "task", "joint", "prior"]
+Tried = Literal["expected", "task", "joint", "prior", "shift"]
 
 DRAWS = 1000
 
@@ -41,13 +41,14 @@ class Decision:
     """How a run's probabilities become believable, and then labels.
 
     temperatures  one a task; see `calibration.scaled`.
-    rule          applied to the calibrated rows; None: the most probable class of the rows as they are.
-    prior         the joint classes' shares (J,) of the rows it was fitted on, for `decision.shift_rule`; None where
-                  no row has a label of every task.
+    rule          applied to the calibrated rows; None: the most probable class of the rows as they are. One of kind
+                  "shift" is made anew for the rows that are asked about, all of them together.
+    prior         the joint classes' shares (J,) of the rows it was fitted on; None where no row has a label of every
+                  task.
     oof_sha256    of the out-of-fold predictions it was fitted on.
 
-    Both were fitted on rows that one network answered from one view. Where several are averaged, the mean is less sure
-    than each of them: `probabilities` is then best applied to each before the mean.
+    Temperatures and rule were fitted on rows that one network answered from one view. Where several are averaged, the
+    mean is less sure than each of them: `probabilities` is then best applied to each before the mean.
     """
 
     space: LabelSpace
@@ -71,8 +72,16 @@ class Decision:
 
     def labels(self, predictions: Predictions) -> Ints:
         """Return the joint class (N,) of each row of predictions as a network gave them, not calibrated yet."""
-        calibrated = self.probabilities(predictions)
-        return self.rule.labels(calibrated.prob) if self.rule else predictions.labels()
+        return self.ruled(self.probabilities(predictions).prob) if self.rule else predictions.labels()
+
+    def ruled(self, prob_NJ: Floats) -> Ints:
+        """Return what the rule, which must be there, makes of calibrated rows: the joint class (N,) of each."""
+        assert self.rule is not None
+        rule = self.rule
+        if rule.kind == "shift":
+            assert self.prior is not None
+            rule = shift_rule(prob_NJ, np.array(self.prior), self.space)
+        return rule.labels(prob_NJ)
 
 
 @dataclass(frozen=True)
@@ -134,6 +143,7 @@ class _Rows:
     folds: bool
     space: LabelSpace
     seed: int
+    oof_sha256: str
 
     def temperatures(self, rows: Ints) -> dict[str, float]:
         truth = {name: label_N[rows] for name, label_N in self.truth.items()}
@@ -142,23 +152,28 @@ class _Rows:
     def scaled(self, temperatures: Mapping[str, float], rows: Ints) -> Floats:
         return scaled(self.prob_NJ[rows], temperatures, self.space)
 
-    def fitted(self, rows: Ints, tried: Tried) -> tuple[dict[str, float], Rule]:
-        temperatures = self.temperatures(rows)
+    def fitted(self, rows: Ints, tried: Tried) -> Decision:
+        temperatures, prior_J = self.temperatures(rows), class_shares(self.joint_N[rows], self.space.size)
         prob = self.scaled(temperatures, rows)
         if tried == "expected":
-            return temperatures, expected_rule(prob)
-        people = self.person_N[rows]
-        return temperatures, fit_bias(prob, self.joint_N[rows], people, self.space, kind=tried, seed=self.seed)
+            rule = expected_rule(prob)
+        elif tried == "shift":
+            rule = shift_rule(prob, prior_J, self.space)
+        else:
+            people = self.person_N[rows]
+            rule = fit_bias(prob, self.joint_N[rows], people, self.space, kind=tried, seed=self.seed)
+        return Decision(self.space, temperatures, rule, tuple(prior_J.tolist()), self.oof_sha256)
 
-    def ruled(self, fitted: tuple[Mapping[str, float], Rule], rows: Ints) -> Ints:
-        return fitted[1].labels(self.scaled(fitted[0], rows))
+    def ruled(self, decision: Decision, rows: Ints) -> Ints:
+        return decision.ruled(self.scaled(decision.temperatures, rows))
 
 
 def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
     """Fit temperatures and a rule on a finished run's out-of-fold rows, judge them, and commit decision.json.
 
-    tried  the kind of rule: "expected", or "task", "joint", "prior" of `decision.fit_bias`. It is kept only if it is
-           worth it. Whoever tries several and keeps the best has chosen on the rows that judge it.
+    tried  the kind of rule: "expected", "task", "joint" or "prior" of `decision.fit_bias`, "shift" of
+           `decision.shift_rule`. It is kept only if it is worth it. Whoever tries several and keeps the best has
+           chosen on the rows that judge it.
 
     An earlier decision.json is replaced. Raises UsageError for another kind, ResultError for what is no finished run or
     was changed since, DataError when a task's labels do not suffice, BusyError when another process works on the run.
@@ -180,14 +195,17 @@ def judge_rows(judged: Judged, *, tried: str = "expected", oof_sha256: str = "")
     kind: Tried | None = next((known for known in get_args(Tried) if known == tried), None)
     if kind is None:
         raise UsageError("no such rule", where="--rule", got=repr(tried), expected=", ".join(get_args(Tried)))
-    rows = _rows(judged)
+    rows = _rows(judged, oof_sha256)
     every, known_N = np.arange(len(rows.joint_N)), rows.joint_N != UNKNOWN
     found = _nested(rows, kind) if len(np.unique(rows.group_N[known_N])) > 1 else None
-    rule = rows.fitted(every, kind)[1] if found and found.worth_it else None
-    prior = tuple(class_shares(rows.joint_N, rows.space.size).tolist()) if known_N.any() else None
+    if found and found.worth_it:
+        decision = rows.fitted(every, kind)
+    else:
+        prior = tuple(class_shares(rows.joint_N, rows.space.size).tolist()) if known_N.any() else None
+        decision = Decision(rows.space, rows.temperatures(every), None, prior, oof_sha256)
     after = cross_fit(rows.group_N, rows.temperatures, rows.scaled)
     return Calibration(
-        decision=Decision(rows.space, rows.temperatures(every), rule, prior, oof_sha256),
+        decision=decision,
         before=qualities(rows.prob_NJ, rows.truth, rows.space),
         after=qualities(after, rows.truth, rows.space),
         tried=tried,
@@ -289,6 +307,8 @@ def _decision(data: Mapping[str, Any]) -> Decision:
     if not all(0 < temperature < math.inf for temperature in temperatures.values()):
         raise ValueError(f"a temperature is not above 0 and finite: {temperatures}")
     found = None if rule is None else Rule.from_json(rule)
+    if found and found.kind == "shift" and (prior is None or len(prior) != space.size):
+        raise ValueError(f"no class shares for {space.size} classes: {prior}")
     if found and (len(found.bias) != space.size or not all(0 <= threshold < 1 for threshold in found.threshold)):
         raise ValueError(f"no rule for {space.size} classes: bias {found.bias}, threshold {found.threshold}")
     shares = None if prior is None else tuple(map(float, prior))
@@ -296,13 +316,13 @@ def _decision(data: Mapping[str, Any]) -> Decision:
 
 
 def _nested(rows: _Rows, kind: Tried) -> Nested:
-    def fit(other: Ints) -> tuple[dict[str, float], Rule]:
+    def fit(other: Ints) -> Decision:
         return rows.fitted(other, kind)
 
     return nested(rows.prob_NJ, rows.joint_N, rows.person_N, rows.group_N, fit, rows.ruled, draws=DRAWS, seed=rows.seed)
 
 
-def _rows(judged: Judged) -> _Rows:
+def _rows(judged: Judged, oof_sha256: str) -> _Rows:
     assert judged.prob_NJ is not None
     assert judged.people_N is not None
     assert judged.fold_N is not None
@@ -313,7 +333,9 @@ def _rows(judged: Judged) -> _Rows:
     group_N = parts_of(judged)
     _check_enough(judged.truth, group_N)
     joint_N = judged.space.encode(judged.truth)
-    return _Rows(judged.prob_NJ, judged.truth, joint_N, judged.people_N, group_N, folds, judged.space, judged.seed)
+    return _Rows(
+        judged.prob_NJ, judged.truth, joint_N, judged.people_N, group_N, folds, judged.space, judged.seed, oof_sha256
+    )
 
 
 def _check_enough(truth: Mapping[str, Ints], group_N: Ints) -> None:

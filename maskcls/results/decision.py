@@ -160,8 +160,7 @@ def directions(kind: Kind, prior_J: Doubles, space: LabelSpace) -> dict[str, Dou
     Raises ValueError for the kinds that are not fitted on labels.
     """
     if kind == "prior":
-        share_J = np.where(prior_J > 0, prior_J, prior_J[prior_J > 0].min())
-        return {"tau": -np.log(share_J)}
+        return {"tau": -np.log(_above_0(prior_J))}
     each_J = np.eye(space.size)
     if kind == "joint":
         return dict(zip(space.joint_names[1:], each_J[1:], strict=True))
@@ -297,12 +296,14 @@ def shift_rule(prob_NJ: Probabilities, prior_J: Doubles, space: LabelSpace, *, b
     """Make the rule that corrects the rows to be labelled for how common the classes are among them.
 
     prob_NJ  (N, J) float, calibrated joint probabilities of the rows to be labelled.
-    prior_J  as for `shifted_prior`.
+    prior_J  as for `shifted_prior`, but those of 0 count as rare as the rarest there is.
     by_task  estimate each task's shares from its marginals and change the odds by their product; otherwise those of
              the joint classes, for which many more rows are needed.
 
     Its numbers are the estimated shares.
     """
+    prior_J = _above_0(prior_J)
+    prior_J = prior_J / prior_J.sum()
     if not by_task:
         share_J = shifted_prior(prob_NJ, prior_J)
         return _shift(np.log(np.maximum(share_J, TINY) / prior_J), dict(zip(space.joint_names, share_J, strict=True)))
@@ -314,6 +315,11 @@ def shift_rule(prob_NJ: Probabilities, prior_J: Doubles, space: LabelSpace, *, b
         bias_J += np.log(np.maximum(share_C, TINY) / prior_C)[part_of[task.name]]
         numbers |= {f"{task.name} {name}": share for name, share in zip(task.classes, share_C, strict=True)}
     return _shift(bias_J, numbers)
+
+
+def _above_0(share_J: Doubles) -> Doubles:
+    filled_J: Doubles = np.where(share_J > 0, share_J, share_J[share_J > 0].min())
+    return filled_J
 
 
 def _shift(bias_J: Doubles, numbers: Mapping[str, float]) -> Rule:

@@ -42,7 +42,7 @@ def evaluate(
 @app.command()
 def calibrate(
     run: RunPath,
-    rule: Annotated[str, typer.Option(help="rule to try: expected, task, joint, prior")] = "expected",
+    rule: Annotated[str, typer.Option(help="rule to try: expected, task, joint, prior, shift")] = "expected",
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Fit temperatures and a decision rule on a run's out-of-fold rows, and say what they are worth.
