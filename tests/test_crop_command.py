@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from tiny import train
 
 from maskcls import __version__, rundir
 from maskcls.cli import run_app
 from maskcls.commands import crop as cropping
 from maskcls.commands.crop import Copy, Recipe, copy_cropped, crop, parse_aspect, show
 from maskcls.commands.progress import Reporter
-from maskcls.data import contest, source
+from maskcls.data import contest, crops, source
 from maskcls.data.crops import Box, Face, Window
 from maskcls.data.images import read_image
 from maskcls.errors import BusyError, DataError, Exit, UsageError, WeightsError
@@ -412,6 +413,33 @@ def test_crops_json_says_where_the_copy_is_from(root: Path, tmp_path: Path) -> N
         "counts": {"detector": 15, "fallback": 2, "fixed": 0},
         "held": 1.0,
     }
+
+
+def test_copies_cropped_alike_are_known(root: Path, tmp_path: Path) -> None:
+    copied(root, tmp_path / "a")
+    copied(root, tmp_path / "b")
+    copied(root, tmp_path / "c", margin=RECIPE_MARGIN / 2)
+    found = crops.cropping(tmp_path / "a")
+    assert found is not None
+    assert found["margin"] == RECIPE_MARGIN
+    assert found == crops.cropping(tmp_path / "b") != crops.cropping(tmp_path / "c")
+    assert crops.cropping(root) is None
+    (tmp_path / "a" / "crops.json").write_text("[]")
+    assert crops.cropping(tmp_path / "a") is None
+
+
+def test_other_photos_than_those_of_the_training_are_told(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faces, run = tmp_path / "faces", tmp_path / "run"
+    shutil.copytree(drawn, faces)
+    about = {"detector": "00", "fixed": False, "margin": 0.3, "aspect": [4, 3], "window": None}
+    rundir.commit_json(faces / "crops.json", about)
+    assert train(faces, run, "--folds", "0", "train.epochs=1") == 0
+    for data, told in ((faces, False), (drawn, True)):
+        capsys.readouterr()
+        assert run_app(["predict", str(run), "--data", str(data), "-o", str(tmp_path / f"{told}.csv")]) == 0
+        assert ("not cropped like those the run learnt from" in capsys.readouterr().err) == told
 
 
 def test_the_summary_names_what_fell_back(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

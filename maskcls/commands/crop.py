@@ -20,7 +20,7 @@ from maskcls import __version__, rundir
 from maskcls.commands.progress import Reporter, say
 from maskcls.data import crops
 from maskcls.data.contest import read_eval, read_train
-from maskcls.data.crops import Box, Detector, Face, Size, Window, YuNet
+from maskcls.data.crops import ABOUT, Box, Detector, Face, Size, Window, YuNet
 from maskcls.data.images import decode, each_image
 from maskcls.data.source import read_unlabelled
 from maskcls.errors import BusyError, DataError, ResourceError, UsageError
@@ -30,7 +30,7 @@ from maskcls.machine import reading_threads
 How = Literal["detector", "fallback", "fixed"]
 
 MARGIN, ASPECT = 0.3, (4, 3)
-LIST, ABOUT = "crops.csv", "crops.json"
+LIST = "crops.csv"
 NAMED = 3  # photos without a face that the summary names
 
 

@@ -21,6 +21,7 @@ from maskcls.commands import pseudo_rows
 from maskcls.commands.photos import Views, open_photos
 from maskcls.data import folds as folding
 from maskcls.data import manifest as tables
+from maskcls.data.crops import cropping
 from maskcls.data.source import image_root, read_labelled
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
@@ -219,7 +220,8 @@ def write_identity(experiment: Experiment, folds: Sequence[int], environment: di
         if source.with_suffix(".json").exists():
             rundir.commit(run.pseudo.with_suffix(".json"), source.with_suffix(".json").read_bytes())
         rundir.commit(run.pseudo, source.read_bytes())
-    identity = {"data": str(experiment.data), "folds": list(folds), "hashes": identity_hashes(run)}
+    identity: dict[str, Any] = {"data": str(experiment.data), "folds": list(folds), "hashes": identity_hashes(run)}
+    identity["cropping"] = cropping(experiment.photo_root)
     identity["weights"] = weights_hashes(experiment)
     identity["plans"] = {name: plan.to_json() for name, plan in experiment.plans.items()}
     rundir.commit_json(run.env, identity | environment)

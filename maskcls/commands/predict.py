@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from maskcls.commands.experiment import Experiment, Member, open_experiment
 from maskcls.commands.photos import Views, cached_views, open_photos
 from maskcls.commands.progress import Reporter
 from maskcls.data import manifest as tables
+from maskcls.data.crops import cropping
 from maskcls.data.folds import constant_tasks
 from maskcls.data.source import image_root, read_unlabelled
 from maskcls.data.transforms import ViewSpec
@@ -122,6 +123,7 @@ def predict_rows(run: RunDir, data: Path, *, overrides: list[str], report: Repor
     voices = load_voices(experiment, chosen(experiment, env["folds"], cfg.predict.networks))
     accelerator = start(cfg.device)
     root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
+    tell_other_cropping(experiment, env, root, report)
     specs = [voice.speaker.spec for voice in voices]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
@@ -138,6 +140,12 @@ def predict_rows(run: RunDir, data: Path, *, overrides: list[str], report: Repor
     predictions = Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space, lineage)
     lineage["predictions"] = predictions.save(run.test(data_name(data), cfg.predict.views, cfg.predict.networks))
     return Predicted(cfg, frame, predictions, lineage, constant_tasks(experiment.manifest, cfg.space))
+
+
+def tell_other_cropping(experiment: Experiment, env: Mapping[str, Any], root: Path, report: Reporter) -> None:
+    """Note it when the photos below root were cropped to faces in another way than those the run learnt from."""
+    if cropping(root) != env.get("cropping"):
+        report.note(f"these photos are not cropped like those the run learnt from: {root}, {experiment.photo_root}")
 
 
 def with_overrides(cfg: Config, overrides: list[str]) -> Config:

@@ -20,7 +20,7 @@ from maskcls import rundir
 from maskcls.commands import pseudo_rows
 from maskcls.commands.experiment import Experiment, open_experiment
 from maskcls.commands.photos import cached_views
-from maskcls.commands.predict import Voice, chosen, joint_mean, load_voices, speak, with_overrides
+from maskcls.commands.predict import Voice, chosen, joint_mean, load_voices, speak, tell_other_cropping, with_overrides
 from maskcls.commands.progress import Reporter
 from maskcls.data import manifest as tables
 from maskcls.data.source import image_root, read_unlabelled
@@ -81,6 +81,7 @@ def pseudo_label(
     sources: Sources = {}
     accelerator = start(first.cfg.device)
     for experiment, env in opened:
+        tell_other_cropping(experiment, env, root, report)
         voices = load_voices(experiment, chosen(experiment, env["folds"], "folds"))
         weights.append([{"member": v.task, "seed": v.seed, "fold": v.fold, "sha256": v.sha256} for v in voices])
         for view in views or [experiment.cfg.predict.views]:

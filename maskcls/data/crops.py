@@ -30,6 +30,8 @@ SPREAD_PERCENTILES = (15.87, 84.13)  # a normal distribution has one standard de
 MOST_MARGIN = 5.0
 MOST_ASPECT = 4  # of the longer side to the shorter
 
+ABOUT = "crops.json"  # beside a cropped copy
+
 WORK_PX = 320  # the longer side of what the detector sees
 SURE_ENOUGH = 0.5  # masks cost a face up to half of its score
 OVERLAP = 0.3  # of two detections that share more than this, the weaker one goes
@@ -245,6 +247,18 @@ def read_learned(path: Path) -> Learned:
     if learned is None:
         raise DataError("this set has learned no crop: it had no train photos", where=str(path), fix=fix)
     return learned
+
+
+def cropping(root: Path) -> dict[str, Any] | None:
+    """Return how the photos below a folder were cropped, plain data; None where its crops.json is missing or no ours.
+
+    Copies that were cropped alike have the same.
+    """
+    try:
+        told = json.loads(read_bytes(root / ABOUT))
+        return {name: told[name] for name in ("detector", "fixed", "margin", "aspect", "window")}
+    except (DataError, KeyError, TypeError, ValueError, RecursionError):
+        return None
 
 
 class YuNet:
