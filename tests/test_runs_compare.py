@@ -16,13 +16,15 @@ from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score, f1_score
 from test_runs import damage, few_draws, guesses, make, make_leaky, photos, truth  # noqa: F401 - few_draws is a fixture
 
-from maskcls.commands import compare as comparing
-from maskcls.commands.compare import Comparison, Rows, changes, compare, comparison, joined, judge, read_sides, render
+from maskcls.commands.compare import compare, comparison, read_sides
+from maskcls.commands.compare_tables import SHOWN_CHANGES, render
 from maskcls.errors import BusyError, DataError, MaskclsError, ResultError, UsageError, WeightsError
 from maskcls.labels import CONTEST, Ints, LabelSpace, Task
+from maskcls.results import versus
 from maskcls.results.predictions import Predictions
 from maskcls.results.signtest import sign_test
 from maskcls.results.submission import write_submission
+from maskcls.results.versus import Comparison, Known, Rows, changes, joined, judge
 
 HATS = LabelSpace((Task("hat", ("no", "yes")), Task("beard", ("none", "short", "long"))))
 
@@ -30,7 +32,7 @@ HATS = LabelSpace((Task("hat", ("no", "yes")), Task("beard", ("none", "short", "
 @pytest.fixture(autouse=True)
 def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the intervals short; what they are is tested with the function that makes them."""
-    monkeypatch.setattr(comparing, "DRAWS", 200)
+    monkeypatch.setattr(versus, "DRAWS", 200)
 
 
 def ints(*values: int) -> Ints:
@@ -128,8 +130,8 @@ def test_answers_may_add_to_what_a_run_knows(tmp_path: Path) -> None:
     b = save(tmp_path / "b.npz", ["x", "y"], ints(0, 2))
     sides = read_sides(a, b)
     tables = [
-        comparing.Known("one", ["y"], {"mask": ints(-1), "gender": ints(0), "age": ints(2)}),
-        comparing.Known("two", ["x", "y"], {"mask": ints(0, 0), "gender": ints(-1, 0), "age": ints(0, -1)}, ["p", "q"]),
+        Known("one", ["y"], {"mask": ints(-1), "gender": ints(0), "age": ints(2)}),
+        Known("two", ["x", "y"], {"mask": ints(0, 0), "gender": ints(-1, 0), "age": ints(0, -1)}, ["p", "q"]),
     ]
     rows = joined(*sides, tables)
     assert rows.truth
@@ -221,7 +223,7 @@ def test_two_submissions_without_answers_only_agree(tmp_path: Path, capsys: pyte
     text = "\n".join(printed(result))
     assert "no truth is known" in text
     assert "macro-F1" not in text
-    rest = result.moves[comparing.SHOWN_CHANGES :]
+    rest = result.moves[SHOWN_CHANGES:]
     assert f"{len(rest)} more" in text
 
 
