@@ -704,9 +704,14 @@ def without_file(text: str) -> str:
 def shown_command(argv: Sequence[str], data: Path | None = None) -> str:
     """Return the command line anybody could give, DATA and FILE in the place of paths.
 
-    >>> shown_command(["run", "/photos", "--set", "model.weights=/w.pt"], Path("/photos"))
+    >>> shown_command(["run", "/photos", "--only", "age", "loss/ce", "--set", "model.weights=/w.pt"], Path("/photos"))
     'python benchmarks/methods.py run DATA --set model.weights=FILE'
     """
+    argv = list(argv)
+    if "--only" in argv:  # it chooses what to do next, and changes no figure
+        at = argv.index("--only")
+        end = next((i for i in range(at + 1, len(argv)) if argv[i].startswith("--")), len(argv))
+        argv = argv[:at] + argv[end:]
     words = ["DATA" if data is not None and word == str(data) else without_file(word) for word in argv]
     return "python benchmarks/methods.py " + shlex.join(words)
 

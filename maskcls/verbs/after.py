@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.verbs.options import Overrides, RunPath
+from maskcls.verbs.options import Answering, RunPath
 
 app = typer.Typer()
 runs_app = typer.Typer(no_args_is_help=True, help="See, compare, note and tidy runs.")
@@ -20,11 +20,13 @@ app.add_typer(submission_app, name="submission")
 @app.command()
 def evaluate(
     what: Annotated[Path, typer.Argument(metavar="WHAT", help="a submission, predictions (.npz), or a run folder")],
-    answers: Annotated[Path | None, typer.Option(help="CSV of ids and true labels; a run folder needs none")] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="CSV: id first, then ans or a column per task; a run folder needs none")
+    ] = None,
     section: Annotated[
         Literal["short", "all", "scores", "confusion", "slices", "people"], typer.Option(help="what to show")
     ] = "short",
-    write: Annotated[Path | None, typer.Option(help="write a CSV too, a row a photo")] = None,
+    write: Annotated[Path | None, typer.Option(help="write a CSV too, one row per photo")] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the file of --write")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object with everything")] = False,
 ) -> None:
@@ -61,7 +63,7 @@ def calibrate(
 @app.command()
 def tta(
     run: RunPath,
-    overrides: Overrides = None,
+    overrides: Answering = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Say which test-time views pay, on the run's out-of-fold rows, and what each costs.
@@ -80,9 +82,9 @@ def tta(
 
 @app.command()
 def ensemble(
-    data: Annotated[Path, typer.Option("--data", help="data root with eval/, or a CSV table")],
+    data: Annotated[Path, typer.Option("--data", help="data root with eval/, a CSV table, or any folder of photos")],
     members: Annotated[
-        list[str] | None, typer.Argument(metavar="MEMBER…", help="run folders, or FILE or FILE,OOF_FILE of others")
+        list[str] | None, typer.Argument(metavar="MEMBER", help="run folders, or FILE or FILE,OOF_FILE of others")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
     method: Annotated[
@@ -90,17 +92,23 @@ def ensemble(
         typer.Option(
             show_default="mean",
             help="mean, geometric, vote, rank; greedy, bagged, convex, convex-tasks: weights searched; tasks: the best"
-            " member a task; stack; weights: --weights",
+            " member per task; stack; weights: --weights",
         ),
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="one a member, such as 0.6,0.3,0.1")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="do again what an earlier ensemble did, on other photos")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="one per member, such as 0.6,0.3,0.1, with --method weights")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="FILE.recipe.yaml of an earlier ensemble, for other photos")
+    ] = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of maskcls group: who answers as one")] = None,
-    oof_groups: Annotated[Path | None, typer.Option(help="the same of the train photos, to judge and weigh by")] = None,
-    decide: Annotated[bool, typer.Option("--decide", help="by a decision rule, if one is worth it")] = False,
+    oof_groups: Annotated[Path | None, typer.Option(help="CSV of maskcls group --train, to judge and weigh by")] = None,
+    decide: Annotated[bool, typer.Option("--decide", help="answer by a decision rule, if it pays out of fold")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="device.* or predict.*, to predict anew")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of device.* or predict.*; predicts anew")
+    ] = None,
 ) -> None:
     """Combine runs and other people's predictions into one submission; what is chosen is chosen out of fold.
 
@@ -137,7 +145,7 @@ def group(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV to write; default: print only")] = None,
     photos: Annotated[Path | None, typer.Option(help="another data set whose photos to group")] = None,
     train: Annotated[bool, typer.Option("--train", help="group the train photos, by what other people taught")] = False,
-    run: Annotated[Path | None, typer.Option(help="run folder: is it worth it, and which photos say more")] = None,
+    run: Annotated[Path | None, typer.Option(help="run folder: does it pay, and which photos count more")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the output")] = False,
 ) -> None:
@@ -158,7 +166,7 @@ def group(
 
 @app.command("pseudo-label")
 def pseudo_label(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="run folders of the same folds")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="run folders of the same folds")],
     data: Annotated[Path, typer.Option("--data", help="data root with eval/, a CSV table, or any folder of photos")],
     output: Annotated[Path, typer.Option("--output", "-o", help="the labels to write")] = Path("pseudo.csv"),
     min_confidence: Annotated[
@@ -166,21 +174,31 @@ def pseudo_label(
     ] = "0.9",
     partial: Annotated[bool, typer.Option("--partial", help="take the tasks that are sure, leave others open")] = False,
     agree: Annotated[float, typer.Option(help="share of the runs, seeds and views that must agree")] = 1.0,
-    max_per_class: Annotated[int | None, typer.Option(help="photos of a joint class, the surest")] = None,
-    max_share: Annotated[float | None, typer.Option(help="share of a joint class's photos, the surest")] = None,
-    balance: Annotated[float | None, typer.Option(help="times the rarest joint class's photos, at most")] = None,
+    max_per_class: Annotated[
+        int | None, typer.Option(help="keep at most so many photos per joint class, the surest")
+    ] = None,
+    max_share: Annotated[
+        float | None, typer.Option(help="keep at most this share of each joint class's photos")
+    ] = None,
+    balance: Annotated[
+        float | None, typer.Option(help="keep per joint class at most so many times the rarest one's photos")
+    ] = None,
     like_train: Annotated[bool, typer.Option("--like-train", help="classes in the training set's proportions")] = False,
     soft: Annotated[bool, typer.Option("--soft", help="keep the probabilities as targets")] = False,
-    temperature: Annotated[float, typer.Option(help="of soft labels; below 1 is sharper")] = 1.0,
-    weight: Annotated[float, typer.Option(help="what a photo counts beside a labelled one")] = 1.0,
-    weigh: Annotated[bool, typer.Option("--weigh", help="times its confidence")] = False,
-    tta: Annotated[str | None, typer.Option(help="views, each a voice: none,hflip; default: the run's")] = None,
+    temperature: Annotated[float, typer.Option(help="temperature of soft labels; below 1 sharpens")] = 1.0,
+    weight: Annotated[float, typer.Option(help="weight of a pseudo-labelled photo; a labelled one has 1")] = 1.0,
+    weigh: Annotated[bool, typer.Option("--weigh", help="multiply each photo's weight by its confidence")] = False,
+    tta: Annotated[
+        str | None, typer.Option(help="views, each one vote, such as none,hflip; default: the run's")
+    ] = None,
     leaky: Annotated[
         bool, typer.Option("--leaky", help="one set by all folds' networks; no honest score then")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the output")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="device.* or predict.batch_size=…")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of device.*, or predict.batch_size")
+    ] = None,
 ) -> None:
     """Label photos by the networks of finished runs, for a training with data.pseudo=FILE.
 
@@ -240,7 +258,9 @@ def runs_note(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="what to remember", show_default=False)] = "",
     leaderboard: Annotated[float | None, typer.Option(help="score it got, 0 to 1")] = None,
     name: Annotated[str | None, typer.Option(help="which leaderboard; default: public")] = None,
-    keep: Annotated[bool | None, typer.Option("--keep/--no-keep", help="prune has to leave it alone")] = None,
+    keep: Annotated[
+        bool | None, typer.Option("--keep/--no-keep", help="protect the run from runs prune, or no longer")
+    ] = None,
 ) -> None:
     """Add a note to a run, while it trains or after.
 
@@ -262,7 +282,9 @@ def runs_note(
 def runs_compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="run folder, predictions (.npz) or submission")],
     b: Annotated[Path, typer.Argument(metavar="B", help="what to compare it with")],
-    answers: Annotated[Path | None, typer.Option(help="CSV of ids and true labels; runs bring their own")] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="CSV: id first, then ans or a column per task; runs bring their own")
+    ] = None,
     changed: Annotated[Path | None, typer.Option(help="CSV to write of every row on which the two differ")] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:

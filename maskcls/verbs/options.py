@@ -12,6 +12,19 @@ import typer
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="dotted.key=value, such as optim.lr=1e-4", show_default=False)
 ]
+Answering = Annotated[
+    list[str] | None,
+    typer.Argument(help="predict.*, device.* or data.cache, such as predict.batch_size=32", show_default=False),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="YAML file, or a shipped name: faces_best, multi, joint, separate, tiny_cpu, swin_large_gpu, recipes/…;"
+        " default: the built-in values",
+    ),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder that train made")]
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.verbs.options import Folds, Overrides, RunPath, resumable
+from maskcls.verbs.options import Answering, Config, Folds, Overrides, RunPath, resumable
 
 app = typer.Typer()
 
@@ -17,13 +17,13 @@ app = typer.Typer()
 def train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
     overrides: Overrides = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name: multi")] = None,
+    config: Config = None,
     run: Annotated[Path | None, typer.Option(help="folder to make; default: runs/<config's name>")] = None,
     folds: Folds = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be done, and how long it takes")] = False,
     leaky: Annotated[bool, typer.Option("--leaky", help="take pseudo labels that leak; no score then")] = False,
 ) -> None:
-    """Train one network a fold and write a run folder.
+    """Train one network per fold and write a run folder.
 
     \b
     maskcls train faces --config multi --run runs/a
@@ -73,7 +73,7 @@ def resume(
 def predict(
     run: RunPath,
     data: Annotated[Path, typer.Option("--data", help="data root with eval/, a CSV table, or any folder of photos")],
-    overrides: Overrides = None,
+    overrides: Answering = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
     tta: Annotated[
         str | None,
@@ -110,15 +110,15 @@ def predict(
 def self_train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
     overrides: Overrides = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name: multi")] = None,
+    config: Config = None,
     run: Annotated[Path, typer.Option(help="folder of all rounds")] = Path("runs/self"),
     unlabelled: Annotated[Path | None, typer.Option(help="photos to label; default: DATA's own to predict")] = None,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="trainings with pseudo labels, at most")] = 2,
-    min_confidence: Annotated[str, typer.Option(help="as for pseudo-label")] = "0.9",
-    partial: Annotated[bool, typer.Option("--partial", help="as for pseudo-label")] = False,
-    agree: Annotated[float, typer.Option(help="as for pseudo-label")] = 1.0,
-    soft: Annotated[bool, typer.Option("--soft", help="as for pseudo-label")] = False,
-    weight: Annotated[float, typer.Option(help="as for pseudo-label")] = 1.0,
+    min_confidence: Annotated[str, typer.Option(help="0.9, or by task mask=0.9,age=0.8, or by class")] = "0.9",
+    partial: Annotated[bool, typer.Option("--partial", help="take the tasks that are sure, leave others open")] = False,
+    agree: Annotated[float, typer.Option(help="share of the seeds and views that must agree")] = 1.0,
+    soft: Annotated[bool, typer.Option("--soft", help="keep the probabilities as targets")] = False,
+    weight: Annotated[float, typer.Option(help="weight of a pseudo-labelled photo; a labelled one has 1")] = 1.0,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Train, label photos, train with them, and again while out-of-fold scores rise; the best round is kept.
@@ -140,7 +140,7 @@ def self_train(
 
 @app.command()
 def demo(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="folder for photos, run and submission")] = Path(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="folder for photos, run and submission")] = Path(
         "demo"
     ),
 ) -> None:
