@@ -686,7 +686,7 @@ def listed(values: Any) -> str:
 
 def code(overrides: Sequence[str]) -> str:
     """Return overrides as Markdown, without the files' paths."""
-    return ", ".join(f"`{without_file(text)}`" for text in overrides) or "nothing"
+    return ", ".join(f"`{text}`" for text in dict.fromkeys(map(without_file, overrides))) or "nothing"
 
 
 def without_file(text: str) -> str:

@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Train face mask, gender and age classifiers, and write the winning submission.csv.
+    help="""Train face mask, gender and age classifiers, and write a checked submission.csv.
 
     \b
     maskcls data make faces --people 60

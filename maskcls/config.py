@@ -22,6 +22,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PRESET = "transforms.preset"
+MAPS = ("separate", "balance.weights", "mix.partner_classes")  # sections with any names, which {} empties
 SHARED = ("model.heads", "train.seeds", "train.refit", "train.continue_epochs", "train.continue_rows")
 MEMBER_SECTIONS = ("model", "transforms", "loss", "age", "sampler", "mix", "optim", "schedule", "average", "train")
 
@@ -56,8 +57,6 @@ def _member(cfg: Config, task: TaskConfig, source: Source) -> Config | list[Faul
     data["model"]["heads"] = "multi"
     data["folds"]["stratify"] = None  # folds are drawn once, for the whole run
     data["loss"] = {head: loss for head, loss in data["loss"].items() if head in ("all", task.name)}
-    chosen = data["mix"]["partner_classes"]
-    data["mix"]["partner_classes"] = {name: classes for name, classes in chosen.items() if name == task.name}
     if not task.bins:
         data["age"] = {}
     place = f"{source.where}: separate.{task.name}."
@@ -131,7 +130,7 @@ def find(name: Path) -> Path:
 
     Raises ConfigError with the nearest shipped name.
     """
-    if name.exists() or name.suffix:
+    if name.is_file() or name.suffix:
         return name
     package = Path(__file__).resolve().parent
     # In an installed package configs/ stands inside it, in a checkout beside it.
@@ -168,7 +167,7 @@ def put(data: dict[str, Any], key: str, value: Any) -> None:
         data = data.setdefault(name, {})
         if not isinstance(data, dict):
             raise ConfigError("this key has no parts", where=key, got=f"{name} holds a value, not a section")
-    if not isinstance(data.get(leaf), dict):
+    if not isinstance(data.get(leaf), dict) or (value == {} and key in MAPS):
         data[leaf] = value
     elif value != {}:
         raise ConfigError("this key is a section", where=key, got=shown(value), expected=f"{key}.name=value")

@@ -420,6 +420,8 @@ class Config(Section):
             yield "train.continue_epochs above 0 with predict.networks=continued"
         if self.predict.networks in ("refit", "all") and not self.train.refit:
             yield f"train.refit=true with predict.networks={self.predict.networks}"
+        if self.train.refit and self.schedule.kind == "plateau":
+            yield "another schedule.kind than plateau with train.refit, as nobody judges a network of all rows"
         if self.schedule.warmup_epochs > self.train.epochs:
             yield f"schedule.warmup_epochs ({self.schedule.warmup_epochs}) within train.epochs ({self.train.epochs})"
         if self.optim.freeze_epochs >= self.train.epochs:
@@ -482,6 +484,8 @@ class Config(Section):
             yield "mix.ratio from the smaller to the larger"
         if self.mix.kind != "none" and self.mix.partner != "same" and self.scored_by_step:
             yield "mix.kind=none or mix.partner=same with the f1 loss: the F1 of half a label means nothing"
+        if self.mix.partner_classes and self.model.heads == "separate":
+            yield "mix.partner_classes below separate.TASK.mix with model.heads=separate"
         if self.mix.kind == "none" and self.mix.partner_classes:
             yield "mix.kind=cutmix, halves or mixup, because mix.partner_classes is set"
         for name, classes in self.mix.partner_classes.items():
@@ -514,6 +518,12 @@ class Config(Section):
                 yield "age.train_bins only with age.head=bands, or ordinal without age.fine_bins"
             if list(age.train_bins) != sorted(set(age.train_bins)) or len(age.train_bins) != len(task.bins):
                 yield f"age.train_bins that ascend, {len(task.bins)} of them"
+        speaking = [head for head in self.head_names if head in ("joint", task.name)]
+        scored = any(term.kind == "f1" for head in speaking for term in self.loss.terms(head))
+        if scored and age.spread is not None:
+            yield "no age.spread with the f1 loss: the F1 of half a label means nothing"
+        if scored and age.train_bins is not None and self.mix.kind != "none":
+            yield "no age.train_bins with the f1 loss and mixing: partners of the same age band would get half labels"
         if age.spread is not None and age.head == "normal":
             yield "age.spread without age.head=normal, which learns its own"
         if age.head in ("ordinal", "normal") and task.name in self.loss.own:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from maskcls.config import (
     MEMBER_SECTIONS,
     SHARED,
+    find,
     flatten,
     load,
     members,
@@ -645,6 +646,19 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     "prior twice": (["loss.all=la", "sampler.draw=weighted"], "sampler.draw=shuffle with the la loss"),
     "pieces": (["train.batch_size=4", "train.accumulate=5"], "train.accumulate (5) within train.batch_size (4)"),
     "device": (["device.augment=device", "transforms.clahe=0.1"], "device.augment=host or auto, as transforms.gray"),
+    "refit by plateau": (
+        ["train.refit=true", "schedule.kind=plateau"],
+        "another schedule.kind than plateau with train.refit",
+    ),
+    "partners apart": (
+        ["model.heads=separate", "mix.kind=halves", "mix.partner_classes={age: ['>=60']}"],
+        "mix.partner_classes below separate.TASK.mix with model.heads=separate",
+    ),
+    "f1 of spread ages": (["loss.age=ce+f1", "age.spread=3"], "no age.spread with the f1 loss"),
+    "f1 of moved bands": (
+        ["loss.all=f1", "mix.kind=halves", "mix.partner=same", "age.train_bins=[29, 45]"],
+        "no age.train_bins with the f1 loss and mixing",
+    ),
     "strata": (["folds.stratify=[agee]"], "folds.stratify with names of tasks only (mask, gender, age)"),
     "heads": (["separate.age.model.drop=0"], "model.heads=separate, because separate is set"),
     "members": (["model.heads=separate", "separate.agee.model.drop=0"], "separate with names of tasks only"),
@@ -660,7 +674,7 @@ def test_settings_that_contradict_each_other_are_named(name: str) -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 39
+    assert len(CONTRADICTIONS) == 43
     error = fault("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)
     assert "train.accumulate" in str(error.expected)
@@ -681,6 +695,28 @@ def test_data_that_json_cannot_hold_is_refused(value: str) -> None:
     with pytest.raises(ConfigError, match="not plain data") as caught:
         validate({"model": {"backbone": object()}}, where="here")
     assert caught.value.where == "here"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rest"),
+    [
+        ("mix.partner_classes", "{age: ['>=60']}", ["mix.kind=halves"]),
+        ("balance.weights", "{age: 2}", []),
+        ("separate", "{age: {optim: {lr: 9}}}", ["model.heads=separate"]),
+    ],
+)
+def test_a_section_of_any_names_can_be_emptied(tmp_path: Path, key: str, value: str, rest: list[str]) -> None:
+    """An override stands above what a file says, also where it says nothing any more."""
+    before = load(None, [*rest, f"{key}={value}"])[0]
+    (tmp_path / "a.yaml").write_text(to_yaml(before))
+    assert load(tmp_path / "a.yaml")[0] == before
+    assert load(tmp_path / "a.yaml", [f"{key}={{}}"])[0] == load(None, rest)[0] != before
+
+
+def test_a_folder_does_not_hide_a_shipped_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "multi").mkdir()
+    assert find(Path("multi")).name == "multi.yaml"
 
 
 # --- members

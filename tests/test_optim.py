@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from maskcls.engine import session as keeping
 from maskcls.engine.checkpoint import load_state, save_state
 from maskcls.errors import ConfigError
-from maskcls.nn.network import Network
+from maskcls.nn.heads import Head
+from maskcls.nn.network import Network, build_network
 from maskcls.nn.optim import build_optimizer, optimizer_names, parameter_groups, set_lr
 
 
@@ -255,7 +256,22 @@ def test_as_many_layers_as_there_are_can_be_frozen() -> None:
 def test_a_trunk_of_unknown_layers_is_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="does not know the layers") as caught:
         build_optimizer(small_network({"a": 2}), lr=0.1, weight_decay=0.05, **setting)
-    assert caught.value.where == f"optim.{next(iter(setting))}"
+    assert (
+        caught.value.where == {"layer_decay": "optim.layer_decay", "freeze": "optim.freeze_layers"}[next(iter(setting))]
+    )
+
+
+def test_thresholds_of_an_ordinal_head_do_not_decay() -> None:
+    """A bias is one by its name: the thresholds of a group of outputs stand in a row."""
+    network = build_network("test_convnext", {"age": Head("age", 3, "ordinal", bins=(30, 60))}, size=(32, 32))
+    bias = dict(network.named_parameters())["heads.age.bias"]
+    assert bias.ndim == 2
+    decays = {
+        n: g["weight_decay"]
+        for g in parameter_groups(network, weight_decay=0.05)
+        for n in names_of(network, g["params"])
+    }
+    assert (decays["heads.age.bias"], decays["heads.age.weight"]) == (0.0, 0.05)
 
 
 # --- by name

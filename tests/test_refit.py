@@ -56,6 +56,20 @@ def test_what_it_leaves(whole: Path) -> None:
     assert list(summary["folds"]) == ["0", "1"]
 
 
+def test_more_folds_train_it_anew(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It stops at the median of all folds' best epochs, also of those that came later."""
+    run, once = tmp_path / "run", tmp_path / "once"
+    words = ("train.refit=true", "train.epochs=1")
+    assert train(drawn, run, *words, "--folds", "0") == 0
+    before = (run / "refit" / "DONE").stat().st_mtime_ns
+    capsys.readouterr()
+    assert resume(run, "--folds", "1") == 0
+    assert "is trained anew" in capsys.readouterr().err
+    assert (run / "refit" / "DONE").stat().st_mtime_ns > before
+    assert train(drawn, once, *words) == 0
+    assert hashes(run / "refit" / "best") == hashes(once / "refit" / "best")
+
+
 def predictions(run: Path, drawn: Path, tmp_path: Path, networks: str) -> Predictions:
     out = tmp_path / f"{networks}.csv"
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(out), f"predict.networks={networks}"]) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ from sklearn.metrics import accuracy_score, f1_score
 from tiny import IN_A_FOLD, hashes, log_lines, outcome, resume, train
 
 from maskcls import config
+from maskcls.commands import dry_run as forecasting
 from maskcls.commands.train import with_absolute_paths
 from maskcls.data.faces import make_faces
+from maskcls.engine.course import FoldRows
+from maskcls.engine.session import Session
+from maskcls.errors import Exit
 from maskcls.results.predictions import Predictions
 from maskcls.schema import Config
 
@@ -65,6 +70,24 @@ def joint(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # ---- what a run holds -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("optim.name=adamww", "adamw"),
+        ("optim.betas=[0.9]", "optim.betas"),
+        ("optim.freeze_layers=500", "optim.freeze_layers"),
+        ("age.drop=[60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70]", "no row of >=60 is left"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_before_anything_is_written(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], word: str, said: str
+) -> None:
+    run = tmp_path / "run"
+    assert train(drawn, run, word) == (Exit.DATA if word.startswith("age") else Exit.CONFIG)
+    assert said in capsys.readouterr().err
+    assert not run.exists()
 
 
 def test_the_files_of_a_run_are_exactly_these(multi: Path, joint: Path, separate: Path) -> None:
@@ -400,3 +423,18 @@ def test_a_run_names_its_files_absolutely(tmp_path: Path, monkeypatch: pytest.Mo
         str(tmp_path / name) for name in ("a.pt", "a.pt", "b.pt")
     ]
     assert (found["mask"].train.epochs, found["age"].train.epochs) == (2, cfg.train.epochs)
+
+
+def test_the_forecast_is_of_whole_epochs(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small images and frozen layers of the first epochs say nothing about the others."""
+    seen: list[Config] = []
+    real = forecasting.fit
+
+    def watched(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, int, int]) -> Iterator[object]:
+        seen.append(cfg)
+        return real(session, rows, cfg, key=key)
+
+    monkeypatch.setattr(forecasting, "fit", watched)
+    words = ("train.epochs=5", "train.stages=[[2, 0.5]]", "transforms.size=[64, 64]", "optim.freeze_epochs=3")
+    assert train(drawn, tmp_path / "run", "--dry-run", *words) == 0
+    assert [(cfg.train.stages, cfg.optim.freeze_epochs, cfg.transforms.size) for cfg in seen] == [((), 0, (64, 64))]

@@ -24,6 +24,7 @@ from maskcls.engine.course import Course
 from maskcls.engine.device import Accelerator, augments_on_device, start
 from maskcls.engine.fit import EpochResult, build_schedule, fit
 from maskcls.engine.session import open_session
+from maskcls.engine.step import stage_share
 from maskcls.insight.spark import sparkline
 from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
@@ -114,8 +115,10 @@ def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> 
     torch.set_num_threads(plan.threads)
     images = PROBE_STEPS * cfg.train.batch_size
     few = replace(rows, train=rows.train[:images], valid=rows.valid[:images])
-    short = cfg.model_copy(update={"train": cfg.train.model_copy(update={"epochs": 2, "patience": None})})
+    changes = {"epochs": 2, "patience": None, "stages": ()}  # an epoch like the last ones, which are the most
+    short = cfg.model_copy(update={"train": cfg.train.model_copy(update=changes)})
     short = short.model_copy(update={"schedule": cfg.schedule.model_copy(update={"warmup_epochs": 0.0})})
+    short = short.model_copy(update={"optim": cfg.optim.model_copy(update={"freeze_epochs": 0})})
     network, _ = fresh_network(member, cfg.seed, 0)
     total_steps = short.train.epochs * Course(few, short).steps_per_epoch
     session = open_session(network, short, member.space, accelerator, plan, total_steps=total_steps)
@@ -125,7 +128,9 @@ def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> 
     validating = (results[1].seconds - Course(few, short).epoch_images / speed) * len(rows.valid) / len(few.valid)
     size = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     accelerator.free_memory()
-    return (training + validating) * cfg.train.epochs, size
+    # An image of half the sides has a quarter of the pixels.
+    epochs = sum(stage_share(cfg.train.stages, epoch) ** 2 for epoch in range(cfg.train.epochs))
+    return training * epochs + validating * cfg.train.epochs, size
 
 
 def _memory_mib(accelerator: Accelerator) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from maskcls.commands.train import check_experiment, train_folds, with_photos
 from maskcls.engine.device import start
 from maskcls.engine.processes import losing_others
 from maskcls.errors import WeightsError
-from maskcls.rundir import RunDir
+from maskcls.rundir import REFIT, RunDir
 
 
 @losing_others()
@@ -54,8 +55,18 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any
         for line in differences(env, now):
             report.note(f"not bit-exact with the epochs before: {line}")
         if wanted != env["folds"]:
+            forget_refit(experiment, report)
             rundir.commit_json(run.env, env | {"folds": wanted})
         return train_folds(experiment, wanted, accelerator, report)
+
+
+def forget_refit(experiment: Experiment, report: Reporter) -> None:
+    """Delete the networks of all rows: they were trained for as long as fewer folds chose."""
+    for member in experiment.members:
+        folder = experiment.fold_dir(member, REFIT).path
+        if folder.exists():
+            report.note(f"{folder} is trained anew, for the epochs that more folds choose")
+            shutil.rmtree(folder)
 
 
 def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> dict[str, Any] | None:

@@ -39,10 +39,11 @@ from maskcls.engine.device import Accelerator, augments_on_device, start
 from maskcls.engine.fit import EpochResult, fit, flat_scores, validation_reader
 from maskcls.engine.infer import infer
 from maskcls.engine.processes import losing_others
-from maskcls.engine.session import Session, open_session, restore_session, session_state
+from maskcls.engine.session import Session, open_session, optimizer_of, restore_session, session_state
 from maskcls.engine.step import staged
 from maskcls.errors import BusyError, DataError
 from maskcls.insight.sheet import contact_sheet
+from maskcls.labels import UNKNOWN
 from maskcls.nn.average import soup
 from maskcls.nn.network import check_backbone, check_size
 from maskcls.results.metrics import score
@@ -116,17 +117,40 @@ def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_experiment(experiment: Experiment, report: Reporter) -> None:
-    """Find what would stop the training later: backbones, weights, labels nothing can be learnt from."""
+    """Find what would stop the training later: backbones, weights, optimizers, labels nothing can be learnt from."""
     for member in experiment.kinds:
         check_backbone(member.cfg.model.backbone)
         network, about = fresh_network(member, 0, 0)
         report.note(f"{member.task or 'network'}: {about}")
         for _, share in member.cfg.train.stages:
             check_size(network, member.cfg.model.backbone, staged(member.cfg.transforms.size, share))
+        optimizer_of(network, member.cfg.optim)
+        check_dropped(experiment, member)
     if experiment.cfg.model.heads == "joint":
         check_joint_labels(experiment, report)
     if experiment.pseudo is not None:
         tell_pseudo(experiment, report)
+
+
+def check_dropped(experiment: Experiment, member: Member) -> None:
+    """Raise DataError where the ages that are left out of training are all that a class has."""
+    task, dropped = member.cfg.binned, member.cfg.age.drop
+    if task is None or not dropped:
+        return
+    label_N, kept_N = experiment.labels[task.name], ~np.isin(experiment.values[task.name], dropped)
+    empty = []
+    for k in range(experiment.cfg.folds.k):
+        trains_N = experiment.fold != k
+        lost = set(label_N[trains_N].tolist()) - set(label_N[trains_N & kept_N].tolist()) - {UNKNOWN}
+        empty += [f"fold {k}: no row of {task.classes[label]} is left" for label in sorted(lost)]
+    if empty:
+        raise DataError(
+            "age.drop leaves a class nothing to learn from",
+            where="age.drop",
+            got=", ".join(map(str, dropped)),
+            offenders=empty,
+            fix="leave fewer ages out",
+        )
 
 
 def with_photos(

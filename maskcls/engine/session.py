@@ -17,7 +17,7 @@ from maskcls.labels import LabelSpace
 from maskcls.nn.average import Average, build_ema, build_swa
 from maskcls.nn.network import Network
 from maskcls.nn.optim import build_optimizer
-from maskcls.schema import AverageConfig, Config
+from maskcls.schema import AverageConfig, Config, OptimConfig
 
 PROGRESS = ("step", "epoch", "best_epoch", "best_score", "history")  # of a session, saved as JSON
 COUNTERS = ("step", "lookahead_step")  # what an optimizer may count in a group rather than for each parameter
@@ -61,8 +61,14 @@ def open_session(
     """Put a fresh network on the device and give it its own optimizer and average."""
     place(network, accelerator.device, plan.train)
     average = _build_average(network, cfg.average, total_steps)
-    optim = cfg.optim
-    optimizer = build_optimizer(
+    optimizer = accelerator.prepare_optimizer(optimizer_of(network, cfg.optim))
+    model = _prepared(network, accelerator, plan)
+    return Session(network, model, optimizer, average, space, accelerator, plan)
+
+
+def optimizer_of(network: Network, optim: OptimConfig) -> torch.optim.Optimizer:
+    """Build the optimizer a configuration asks for, and freeze its layers; ConfigError where that cannot be."""
+    return build_optimizer(
         network,
         name=optim.name,
         lr=optim.lr,
@@ -73,9 +79,6 @@ def open_session(
         layer_decay=optim.layer_decay,
         freeze=optim.freeze_layers,
     )
-    optimizer = accelerator.prepare_optimizer(optimizer)
-    model = _prepared(network, accelerator, plan)
-    return Session(network, model, optimizer, average, space, accelerator, plan)
 
 
 def _build_average(network: Network, how: AverageConfig, total_steps: int) -> Average | None:

@@ -83,10 +83,10 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Sort what is trained into groups of one `weight_decay` and one `lr_scale`, its learning rate over the trunk's.
 
-    Vectors, that is norms and biases, do not decay, nor do parameters of the trunk whose name is in `spared`, in which
-    * stands for anything. lr_scale is head_lr_scale outside the trunk, and layer_decay ** n for the n-th layer under
-    the trunk's last (Clark et al. 2020, arXiv:2003.10555), by timm's order of layers. Raises ConfigError where timm
-    knows none.
+    Norms and biases, that is vectors and whatever is called a bias, do not decay, nor do parameters of the trunk whose
+    name is in `spared`, in which * stands for anything. lr_scale is head_lr_scale outside the trunk, and
+    layer_decay ** n for the n-th layer under the trunk's last (Clark et al. 2020, arXiv:2003.10555), by timm's order of
+    layers. Raises ConfigError where timm knows none.
     """
     layers = _layers(network.trunk, "optim.layer_decay") if layer_decay != 1 else {}
     last = max(layers.values(), default=0)
@@ -97,7 +97,11 @@ def parameter_groups(
         part, _, rest = name.partition(".")
         outside = part != "trunk"
         scale = head_lr_scale if outside else layer_decay ** (last - layers.get(rest, last))
-        still = parameter.ndim <= 1 or (not outside and any(fnmatchcase(rest, pattern) for pattern in spared))
+        still = (
+            parameter.ndim <= 1
+            or name.endswith(".bias")
+            or (not outside and any(fnmatchcase(rest, pattern) for pattern in spared))
+        )
         found.setdefault((outside, -scale, still), []).append(parameter)
     return [
         {"params": found[key], "weight_decay": 0.0 if key[2] else weight_decay, "lr_scale": -key[1]}
@@ -179,11 +183,11 @@ def _layers(trunk: Any, setting: str) -> dict[str, int]:
 
 
 def _freeze(trunk: nn.Module, count: int) -> None:
-    layers = _layers(trunk, "optim.freeze")
+    layers = _layers(trunk, "optim.freeze_layers")
     if count > (most := max(layers.values()) + 1):
         raise ConfigError(
             "the backbone has fewer layers than are to be frozen",
-            where="optim.freeze",
+            where="optim.freeze_layers",
             got=str(count),
             expected=f"at most {most}, which is all of them",
         )
