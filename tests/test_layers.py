@@ -1,6 +1,6 @@
 """The house plan, read from the source text: who may import whom, and which heavy packages may be loaded where.
 
-    cli -> verbs -> commands -> {insight, engine} -> {nn, data, results} -> rundir -> config
+    cli -> verbs -> commands -> {insight, engine} -> {nn, data, results} -> {rundir, idle} -> config
     -> schema
     -> {labels, faults, yaml12, machine, lossterms, viewnames} -> errors
 
@@ -31,6 +31,7 @@ RANK = {
     "viewnames": 1,
     "schema": 2,
     "config": 3,
+    "idle": 4,
     "rundir": 4,
     "nn": 5,
     "data": 5,
@@ -55,6 +56,7 @@ ARRAYS_ONLY = {
     "machine",
     "lossterms",
     "viewnames",
+    "idle",
     "schema",
     "config",
     "rundir",

@@ -31,17 +31,22 @@ def train(
     maskcls train faces --config multi --dry-run
     """
     from maskcls import config as configuration
+    from maskcls.idle import idle_settings
     from maskcls.rundir import RunDir
 
     path = configuration.find(config) if config else None
     cfg, origins = configuration.load(path, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
     folder = RunDir(run or Path("runs") / (path.stem if path else "default"))
+    from maskcls.commands.progress import Reporter, main_process
+
+    if main_process():
+        for line in idle_settings(cfg, origins):
+            typer.echo(line, err=True)
     if dry_run:
         from maskcls.commands.dry_run import dry_run as show
 
         show(data, cfg, origins, folder, folds=folds)
         return
-    from maskcls.commands.progress import Reporter, main_process
     from maskcls.commands.train import train as work
 
     with resumable(folder.path), Reporter(quiet=not main_process()) as report:
