@@ -8,6 +8,8 @@ import os
 # Set before any test module is imported; child processes inherit both.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tests run side by side, one process a core, and threads that wait for each other's core burn it meanwhile.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import ipaddress
 import signal
