@@ -11,16 +11,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from maskcls import config, rundir
 from maskcls.commands.compare_tables import render
-from maskcls.commands.judged import PEOPLE, load_honest, read_judged
+from maskcls.commands.judged import PEOPLE, check_complete, load_honest, read_judged
 from maskcls.commands.progress import say
 from maskcls.commands.run_records import Found, assignment, read_run
 from maskcls.commands.runs_list import checked_run
-from maskcls.errors import BusyError, DataError, UsageError, WeightsError
+from maskcls.errors import BusyError, UsageError, WeightsError
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
 from maskcls.results.answers import read_answers, read_columns
 from maskcls.results.predictions import Predictions
@@ -101,13 +100,7 @@ def _read_side(path: Path, space: LabelSpace) -> Side:
         return Side(str(path), found.ids.tolist(), found.labels(), found.space)
     ids, parts = read_answers(path, space)
     label_N = space.encode(parts)
-    if (label_N == UNKNOWN).any():
-        raise DataError(
-            "the submission leaves labels empty",
-            where=str(path),
-            expected="a label of every task on every row",
-            offenders=[repr(ids[row]) for row in np.flatnonzero(label_N == UNKNOWN).tolist()],
-        )
+    check_complete(path, ids, label_N == UNKNOWN)
     return Side(str(path), ids, label_N, space)
 
 

@@ -50,7 +50,7 @@ def read_submission(submission: Path, answers: Path, space: LabelSpace | None = 
     true_ids, truth = _read_truth(answers, space)
     check_same_ids(pred_ids, true_ids, names=(str(submission), str(answers)))
     joint_N = space.encode(pred)
-    _check_complete(submission, pred_ids, joint_N == UNKNOWN)
+    check_complete(submission, pred_ids, joint_N == UNKNOWN)
     order_N = places(pred_ids, true_ids)
     return Judged(true_ids, joint_N[order_N], truth, space, people_N=_read_people(answers, space))
 
@@ -162,7 +162,8 @@ def places(ids: Iterable[str], wanted: Iterable[str]) -> Ints:
     return np.array([row_of[name] for name in wanted], dtype=np.int64)
 
 
-def _check_complete(path: Path, ids: Sequence[str], unknown_N: NDArray[np.bool_]) -> None:
+def check_complete(path: Path, ids: Sequence[str], unknown_N: NDArray[np.bool_]) -> None:
+    """Raise DataError, naming them, when rows of a submission have no label of some task."""
     if unknown_N.any():
         raise DataError(
             "the submission leaves labels empty",

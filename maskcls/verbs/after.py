@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.verbs.options import Answering, RunPath
+from maskcls.verbs.options import Answering, Json, RunPath
 
 app = typer.Typer()
 runs_app = typer.Typer(no_args_is_help=True, help="See, compare, note and tidy runs.")
@@ -45,7 +45,7 @@ def evaluate(
 def calibrate(
     run: RunPath,
     rule: Annotated[str, typer.Option(help="rule to try: expected, task, joint, prior, shift")] = "expected",
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
 ) -> None:
     """Fit temperatures and a decision rule on a run's out-of-fold rows, and say what they are worth.
 
@@ -64,7 +64,7 @@ def calibrate(
 def tta(
     run: RunPath,
     overrides: Answering = None,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
 ) -> None:
     """Say which test-time views pay, on the run's out-of-fold rows, and what each costs.
 
@@ -105,7 +105,7 @@ def ensemble(
     oof_groups: Annotated[Path | None, typer.Option(help="CSV of maskcls group --train, to judge and weigh by")] = None,
     decide: Annotated[bool, typer.Option("--decide", help="answer by a decision rule, if it pays out of fold")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")] = False,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of device.* or predict.*; predicts anew")
     ] = None,
@@ -146,7 +146,7 @@ def group(
     photos: Annotated[Path | None, typer.Option(help="another data set whose photos to group")] = None,
     train: Annotated[bool, typer.Option("--train", help="group the train photos, by what other people taught")] = False,
     run: Annotated[Path | None, typer.Option(help="run folder: does it pay, and which photos count more")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="replace the output")] = False,
 ) -> None:
     """Find out which photos are of one person, by look alone, so that they can answer together.
@@ -195,7 +195,7 @@ def pseudo_label(
         bool, typer.Option("--leaky", help="one set by all folds' networks; no honest score then")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the output")] = False,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of device.*, or predict.batch_size")
     ] = None,
@@ -239,7 +239,7 @@ def runs_list(
     ] = None,
     base: Annotated[Path | None, typer.Option(help="run to hold settings against; default: what most share")] = None,
     sort: Annotated[str, typer.Option(help="score, date, time, size or name")] = "score",
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
 ) -> None:
     """List runs: scores, time, size, settings that differ, notes, leaderboard scores.
 
@@ -286,7 +286,7 @@ def runs_compare(
         Path | None, typer.Option(help="CSV: id first, then ans or a column per task; runs bring their own")
     ] = None,
     changed: Annotated[Path | None, typer.Option(help="CSV to write of every row on which the two differ")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
 ) -> None:
     """Say how much better B is than A, how sure that is, and which rows changed.
 
@@ -329,7 +329,7 @@ def submission_check(
     submission: Annotated[Path, typer.Argument(metavar="FILE", help="the submission, a CSV")],
     data: Annotated[Path | None, typer.Option(help="data root with eval/, or a CSV table, that it answers")] = None,
     run: Annotated[Path | None, typer.Option(help="the run it was predicted with")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
 ) -> None:
     """Check header, ids, order, labels, class shares and origin of a submission, and name every fault.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskcls.verbs.options import Overrides
+from maskcls.verbs.options import Json, Overrides
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine: photos and networks.")
 
@@ -17,7 +17,7 @@ def bench_data(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
     overrides: Overrides = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
 ) -> None:
     """Time reading, decoding and every step of augmentation on your photos.
 
@@ -35,7 +35,7 @@ def bench_data(
 def bench_step(
     overrides: Overrides = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
 ) -> None:
     """Time a network in every number and memory format, and find the largest step that fits into memory.
 
@@ -58,7 +58,7 @@ def bench_lr(
     low: Annotated[float, typer.Option(help="the rate of the first step")] = 1e-6,
     high: Annotated[float, typer.Option(help="the rate of the last step")] = 1.0,
     steps: Annotated[int, typer.Option(help="steps to train")] = 100,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
 ) -> None:
     """Train a few steps at rising learning rates, and say where the loss falls fastest.
 

@@ -25,6 +25,7 @@ Config = Annotated[
         " default: the built-in values",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder that train made")]
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.verbs.options import Answering, Config, Folds, Overrides, RunPath, resumable
+from maskcls.verbs.options import Answering, Config, Folds, Json, Overrides, RunPath, resumable
 
 app = typer.Typer()
 
@@ -124,7 +124,7 @@ def self_train(
     agree: Annotated[float, typer.Option(help="share of the seeds and views that must agree")] = 1.0,
     soft: Annotated[bool, typer.Option("--soft", help="keep the probabilities as targets")] = False,
     weight: Annotated[float, typer.Option(help="weight of a pseudo-labelled photo; a labelled one has 1")] = 1.0,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: Json = False,
 ) -> None:
     """Train, label photos, train with them, and again while out-of-fold scores rise; the best round is kept.
 
