@@ -2,12 +2,12 @@
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from effort import python_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -860,7 +860,7 @@ def choose(keys: list[str]) -> st.SearchStrategy[list[str]]:
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
 
 
-@settings(max_examples=40, deadline=1000)
+@settings(max_examples=40)
 @given(choose(sorted(KEYS)), TEXT, st.lists(TEXT, min_size=2, max_size=4, unique=True), st.floats(1e-300, 1e300))
 def test_a_resolved_configuration_is_read_back_equal(
     tmp_path_factory: pytest.TempPathFactory, overrides: list[str], text: str, classes: list[str], lr: float
@@ -910,7 +910,7 @@ OVERRIDE_LIKE = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=1000)
+@settings(max_examples=120)
 @given(st.lists(OVERRIDE_LIKE, max_size=4), st.booleans())
 def test_any_overrides_give_a_configuration_or_a_message(overrides: list[str], separate: bool) -> None:
     got = outcome(lambda: load(None, [*["model.heads=separate"] * separate, *overrides]))
@@ -931,7 +931,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=1000)
+@settings(max_examples=60)
 @given(
     st.dictionaries(st.sampled_from(sorted({k.partition(".")[0] for k in KEYS} | KEYS)) | st.text(max_size=5), VALUES)
 )
@@ -944,9 +944,10 @@ def test_any_data_gives_a_configuration_or_a_config_error(data: dict[str, Any]) 
         assert validate(parse_yaml(to_yaml(cfg), where="")) == cfg
 
 
-def test_thousands_of_faults_are_reported_quickly(yaml_file: Callable[[str], Path]) -> None:
-    path = yaml_file("".join(f"k{i}: 1\n" for i in range(1600)))
-    start = time.process_time()
-    error = fault(path=path)
-    assert time.process_time() - start < 1
-    assert len(error.offenders) == 1600
+def test_twice_the_faults_are_twice_the_work(yaml_file: Callable[[str], Path]) -> None:
+    def work(faults: int) -> int:
+        path = yaml_file("".join(f"k{i}: 1\n" for i in range(faults)))
+        assert len(fault(path=path).offenders) == faults
+        return python_calls(lambda: outcome(lambda: load(path)))
+
+    assert work(1600) < 2.1 * work(800)

@@ -3,7 +3,6 @@
 import io
 import os
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -269,12 +268,11 @@ def png_header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("side", [7072, 12_000, 20_000, 60_000])
-def test_a_bomb_is_refused_by_its_header(tmp_path: Path, side: int) -> None:
+def test_a_bomb_is_refused_by_its_header(tmp_path: Path, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("50 million pixels are decoded"))
     path = tmp_path / "a.png"
     path.write_bytes(png_header(side, side))
-    started = time.monotonic()
     assert refused(path).what == "the image is too large"
-    assert time.monotonic() - started < 1  # decoding 50 million pixels takes longer, and 150 MB
 
 
 def test_the_pixel_limit_itself_is_not_too_large(tmp_path: Path) -> None:
@@ -309,10 +307,8 @@ def test_a_large_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_pipes_folders_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
-    started = time.monotonic()
     for path in (tmp_path / "pipe.jpg", tmp_path / "folder.jpg", Path("/dev/zero")):
-        assert refused(path).what == "not a regular file"
-    assert time.monotonic() - started < 1
+        assert refused(path).what == "not a regular file"  # opening the pipe would wait, reading /dev/zero never end
 
 
 def test_missing_and_impossible_names(tmp_path: Path) -> None:
