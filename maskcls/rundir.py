@@ -116,6 +116,11 @@ class RunDir:
         return self.path / "pseudo.csv"
 
     @property
+    def looks(self) -> Path:
+        """Who looks like whom, learned from the labelled photos, where predict.groups asks for it."""
+        return self.path / "looks.npz"
+
+    @property
     def env(self) -> Path:
         """Machine, versions, command, data root, hashes, and the folds asked for."""
         return self.path / "env.json"
@@ -141,9 +146,11 @@ class RunDir:
             (self.path / "members" / member if member else self.path) / ("refit" if k == REFIT else f"fold{k}")
         )
 
-    def test(self, data: str, views: str, networks: str) -> Path:
-        """Predictions for another data set; those of other networks than the folds' say so in their name."""
-        return self.path / "test" / f"{data}-{views}{'' if networks == 'folds' else f'-{networks}'}.npz"
+    def test(self, data: str, views: str, networks: str, groups: str) -> Path:
+        """Predictions for another data set; the name says where they are not those of the folds, each photo alone."""
+        usual = (networks == "folds", groups == "none")
+        rest = [part for part, left_out in zip((networks, groups), usual, strict=True) if not left_out]
+        return self.path / "test" / f"{'-'.join([data, views, *rest])}.npz"
 
 
 def sha256(data: bytes) -> str:

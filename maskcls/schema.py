@@ -347,10 +347,12 @@ class TrainConfig(Section):
 class PredictConfig(Section):
     """Inference, for validation, OOF and test alike. views: the test-time augmentation by name, or single views such as
     plain+flip+up; batch_size: images of one forward pass, all views of a photo counted; networks: who predicts new
-    photos, the folds', those that went on from them, the refit one, or the folds' and the refit one."""
+    photos, the folds', those that went on from them, the refit one, or the folds' and the refit one; groups: look =
+    photos that look like one person's answer together in what never varies within a person, out of fold as well."""
 
     views: Views = "hflip"
     networks: Literal["folds", "continued", "refit", "all"] = "folds"
+    groups: Literal["none", "look"] = "none"
     batch_size: Count = 128
 
 

@@ -68,7 +68,7 @@ FIELDS = {
         "continue_lr_share",
         "fold_jobs",
     ),
-    "predict": ("views", "networks", "batch_size"),
+    "predict": ("views", "networks", "groups", "batch_size"),
     "device": ("type", "precision", "memory_format", "compile", "threads", "augment", "workers"),
 }
 KEYS = frozenset(
@@ -253,6 +253,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
         ["[[0, 0.5]]", "[[1, 0]]", "[[1, 1.000001]]", "[[1000001, 0.5]]", "[[1]]", "0.5", "[[1.0, 0.5]]", "null"],
     ),
     "predict.networks": (["folds", "continued", "refit", "all"], ["fold", "null", "[folds]"]),
+    "predict.groups": (["none", "look"], ["looks", "null", "true"]),
     "train.fold_jobs": (["1", "64", "auto"], ["0", "65", "1.0", "true", "all", "null"]),
     "predict.views": (
         ["none", "hflip", "zoom", "hflip_zoom", "shifts", "plain+up"],
@@ -305,7 +306,7 @@ def yaml_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_the_options_are_the_written_ones() -> None:
-    assert len(KEYS) == 116
+    assert len(KEYS) == 117
     assert set(flatten(Config().model_dump(mode="json"))) == KEYS
     assert set(TaskConfig.model_fields) == {"name", "classes", "bins"}
 
@@ -313,7 +314,7 @@ def test_the_options_are_the_written_ones() -> None:
 def test_every_option_has_a_row_in_the_table_of_bounds() -> None:
     assert set(BOUNDS) == KEYS
     assert all(good and bad for good, bad in BOUNDS.values())
-    assert (len(OK), len(BAD)) == (293, 630)
+    assert (len(OK), len(BAD)) == (295, 633)
 
 
 def bounds_of(node: dict[str, Any], root: dict[str, Any], key: str = "") -> Iterator[tuple[str, str, float]]:
@@ -505,7 +506,7 @@ VIEWS = (
     [
         ("predict.views=hflp", f"{VIEWS} ('hflp' looks like 'hflip')", None),
         ("predict.views=HFLIP", f"{VIEWS} ('HFLIP' looks like 'hflip')", None),
-        ("predict.view=hflip", "one of batch_size, networks, views", "did you mean 'views'?"),
+        ("predict.view=hflip", "one of batch_size, groups, networks, views", "did you mean 'views'?"),
         ("optim.clip_norm=off", "a number or null", None),
         ("optim.momentum=1", "less than 1.0 or null", None),
         ("train.epochs=0", "at least 1", None),
@@ -787,7 +788,7 @@ def test_settings_that_all_members_share_cannot_be_set_for_one(key: str) -> None
 
 
 def test_the_shared_settings_are_all_there() -> None:
-    assert len(FORBIDDEN) == 29
+    assert len(FORBIDDEN) == 30
     assert {"folds.k", "model.heads", "data.format", "data.fixes", "seed", "tasks", "separate"} <= set(FORBIDDEN)
 
 

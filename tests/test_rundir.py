@@ -399,13 +399,16 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "manifest": "r/manifest.csv",
         "folds": "r/folds.csv",
         "pseudo": "r/pseudo.csv",
+        "looks": "r/looks.npz",
         "env": "r/env.json",
         "oof": "r/oof.npz",
         "summary": "r/summary.json",
         "lock_file": "r/.lock",
     }
-    assert run.test("eval", "hflip", "folds") == Path("r/test/eval-hflip.npz")
-    assert run.test("eval", "hflip", "all") == Path("r/test/eval-hflip-all.npz")
+    assert run.test("eval", "hflip", "folds", "none") == Path("r/test/eval-hflip.npz")
+    assert run.test("eval", "hflip", "all", "none") == Path("r/test/eval-hflip-all.npz")
+    assert run.test("eval", "hflip", "folds", "look") == Path("r/test/eval-hflip-look.npz")
+    assert run.test("eval", "hflip", "refit", "look") == Path("r/test/eval-hflip-refit-look.npz")
     assert run.fold(REFIT, "age").log == Path("r/members/age/refit/log.jsonl")
 
 

@@ -7,11 +7,18 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskcls import rundir
 from maskcls.commands.experiment import Experiment
 from maskcls.commands.judged import places
+from maskcls.commands.looks import shared_tasks
+from maskcls.commands.pseudo_rows import real_rows
+from maskcls.commands.together import Together
 from maskcls.labels import Ints
+from maskcls.results.compare import paired_bootstrap
+from maskcls.results.evaluation import Judged
+from maskcls.results.grouping import Groups
 from maskcls.results.metrics import Scores, person_bootstrap, score
 from maskcls.results.predictions import Predictions
 
@@ -27,11 +34,13 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
     if experiment.leaky:
         rundir.commit_json(experiment.run.summary, _without_scores(experiment, folds))
         return _without_scores(experiment, folds)
-    per_fold = {k: _composed(experiment, k) for k in folds}
-    pooled = Predictions.concat(list(per_fold.values()))
-    pooled = pooled.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
-    scores = {k: _score(experiment, part) for k, part in per_fold.items()}
-    summary = _summary(experiment, pooled, scores)
+    alone = Predictions.concat([_composed(experiment, k) for k in folds])
+    alone = alone.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
+    pooled, together = _answered(experiment, alone)
+    fold_N = experiment.fold[_rows(experiment, pooled)]
+    summary = _summary(experiment, pooled, {k: _score(experiment, pooled, fold_N == k) for k in folds})
+    if experiment.looks is not None:
+        summary["groups"] = _worth(experiment, alone, pooled, together)
     if len(experiment.seeds) > 1:
         summary["seeds"] = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
     pooled.save(experiment.run.oof)
@@ -65,13 +74,65 @@ def _of_seed(experiment: Experiment, k: int, seed: int) -> Predictions:
 
 def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dict[str, float | None]:
     """Return the pooled scores of one seed's networks alone."""
-    scores = _score(experiment, Predictions.concat([_of_seed(experiment, k, seed) for k in folds]))
+    alone = Predictions.concat([_of_seed(experiment, k, seed) for k in folds])
+    scores = _score(experiment, _answered(experiment, alone)[0])
     return {name: _plain(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
-def _score(experiment: Experiment, part: Predictions) -> Scores:
+def _answered(experiment: Experiment, alone: Predictions) -> tuple[Predictions, Together]:
+    """Return out-of-fold rows as the run answers: photos that look like one person's together, where it has looks.
+
+    The groups were found by what other people taught, and what each photo says was fitted on the other folds.
+    """
+    if experiment.looks is None:
+        return alone, Together()
+    judged = _judged(experiment, alone)
+    real = experiment.manifest["id"][real_rows(experiment.manifest)]
+    group_N = experiment.looks.group_N[places(real, judged.ids)]
+    together = Together(rows=Groups(group_N, None, ""), tasks=shared_tasks(experiment))
+    prob_NJ, together = together.of_rows(alone.prob, judged)
+    lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(together.tasks)}
+    return Predictions(alone.ids, prob_NJ, alone.space, lineage), together
+
+
+def _worth(experiment: Experiment, alone: Predictions, answered: Predictions, together: Together) -> dict[str, Any]:
+    """Return what answering together is worth on these rows; gain: over answering alone, drawing people."""
+    judged = _judged(experiment, alone)
+    true_N, gain = judged.space.encode(judged.truth), None
+    if (true_N >= 0).any():
+        labels = (judged.pred_N, answered.labels())
+        assert judged.people_N is not None
+        people, classes = judged.people_N, judged.space.size
+        gain = asdict(paired_bootstrap(true_N, *labels, people, classes, draws=BOOTSTRAP_DRAWS, seed=judged.seed))
+    return {
+        "by": experiment.cfg.predict.groups,
+        "tasks": list(together.tasks),
+        "weights": dict(together.weights or {}),
+        "alone": _plain(_score(experiment, alone).macro_f1),
+        "gain": gain,
+    }
+
+
+def _judged(experiment: Experiment, part: Predictions) -> Judged:
     rows_N = _rows(experiment, part)
-    return score(part.prob, {name: labels[rows_N] for name, labels in experiment.labels.items()}, part.space)
+    return Judged(
+        part.ids.tolist(),
+        part.labels(),
+        {name: labels[rows_N] for name, labels in experiment.labels.items()},
+        part.space,
+        part.prob,
+        experiment.manifest["person"].to_numpy(np.str_)[rows_N],
+        experiment.fold[rows_N].astype(np.int64),
+        seed=experiment.cfg.seed,
+    )
+
+
+def _score(experiment: Experiment, part: Predictions, chosen_N: NDArray[np.bool_] | None = None) -> Scores:
+    """Score the rows, or those chosen of them."""
+    rows_N, prob_NJ = _rows(experiment, part), part.prob
+    if chosen_N is not None:
+        rows_N, prob_NJ = rows_N[chosen_N], prob_NJ[chosen_N]
+    return score(prob_NJ, {name: labels[rows_N] for name, labels in experiment.labels.items()}, part.space)
 
 
 def _rows(experiment: Experiment, part: Predictions) -> Ints:

@@ -16,6 +16,7 @@ from maskcls import config
 from maskcls.commands.ancestry import check_starting_weights
 from maskcls.commands.check import class_table
 from maskcls.commands.experiment import Experiment, Member, read_experiment, view_spec, wanted_folds
+from maskcls.commands.looks import with_looks
 from maskcls.commands.plans import fresh_network, with_plans
 from maskcls.commands.progress import Reporter, main_process
 from maskcls.commands.train import check_experiment, refuse_existing, with_photos
@@ -53,6 +54,8 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
         check_starting_weights(experiment, wanted)
         experiment = with_photos(experiment, accelerator, report, build=False)
         experiment = with_plans(experiment, wanted, accelerator, report, remember=False)
+        if accelerator.is_main_process:
+            with_looks(experiment, report)
         seconds, size = 0.0, 0
         for member in experiment.kinds:
             member_seconds, member_bytes = _probe(experiment, member, accelerator)

@@ -6,7 +6,7 @@ N out-of-fold rows, M members, J joint classes. torch is imported only where a r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,10 +18,11 @@ from maskcls import config, rundir
 from maskcls.commands.answering import data_name, write_labels
 from maskcls.commands.calibrate import Calibration, judge_rows
 from maskcls.commands.ensemble_tables import Found
-from maskcls.commands.judged import parts_of, places, read_run
+from maskcls.commands.judged import places, read_run
 from maskcls.commands.progress import Reporter
 from maskcls.commands.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
 from maskcls.commands.run_records import networks
+from maskcls.commands.together import Together
 from maskcls.data import manifest as tables
 from maskcls.data.folds import constant_tasks
 from maskcls.data.source import read_unlabelled
@@ -29,7 +30,7 @@ from maskcls.errors import BusyError, DataError, ResultError, UsageError, Weight
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.blending import Blend, Fixed, choose, combined, honest, judge
 from maskcls.results.evaluation import Judged
-from maskcls.results.grouping import Groups, cross_smoothed, fit_weights, read_groups, smooth
+from maskcls.results.grouping import read_groups
 from maskcls.results.outside import read_member
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
@@ -53,43 +54,6 @@ class Member:
     def name(self) -> str:
         """What a person calls it."""
         return Path(files_of(self.given)[0]).name
-
-
-@dataclass(frozen=True, eq=False)
-class Together:
-    """Which photos answer together, and in which tasks; nothing is changed where there are no groups.
-
-    photos  groups of the photos to predict, `rows` of the out-of-fold rows.
-    """
-
-    photos: Groups | None = None
-    rows: Groups | None = None
-    tasks: tuple[str, ...] = ()
-    weights: Mapping[str, float] | None = None
-
-    def of_rows(self, prob_NJ: Floats, judged: Judged) -> tuple[Floats, Together]:
-        """Return out-of-fold rows (N, J) smoothed with weights from other folds, and weights fitted on all of them."""
-        if self.rows is None:
-            return prob_NJ, self
-        before = Predictions(np.asarray(judged.ids, dtype=np.str_), prob_NJ, judged.space)
-        group_N, truth = self.rows.number_N, judged.truth
-        weights = fit_weights(prob_NJ, truth, group_N, judged.space, self.tasks)
-        after = cross_smoothed(before, truth, group_N, parts_of(judged), self.tasks)
-        return after.prob, replace(self, weights=weights)
-
-    def of_photos(self, predictions: Predictions) -> Predictions:
-        """Return the photos' predictions, smoothed."""
-        if self.photos is None:
-            return predictions
-        return smooth(predictions, self.photos.number_N, self.tasks, weights=self.weights)
-
-    @property
-    def about(self) -> dict[str, Any] | None:
-        """What the lineage tells."""
-        if self.photos is None:
-            return None
-        weights = None if self.weights is None else dict(self.weights)
-        return {"sha256": self.photos.sha256, "tasks": list(self.tasks), "weights": weights}
 
 
 def ensemble(
@@ -170,6 +134,9 @@ def read_members(
     given: Sequence[str], data: Path, overrides: Sequence[str], report: Reporter
 ) -> tuple[Config, pd.DataFrame, list[Member]]:
     """Read every member's predictions for the photos, or make them, and its out-of-fold rows."""
+    if regrouped := [text for text in overrides if text.startswith("predict.groups=")]:
+        fix = "leave it out; --groups and --oof-groups group the ensemble"
+        raise UsageError("the runs' out-of-fold rows are grouped as in their training", where=regrouped[0], fix=fix)
     runs = [RunDir(Path(text)) for text in given if Path(text).is_dir()]
     if not runs:
         fix = "name at least one run folder, which says what the classes and the photos are"
@@ -204,7 +171,7 @@ def _run_says(run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[
     Photos are told apart by the names in their table: others that took the same names are not noticed.
     """
     cfg, env = config.load(run.config)[0], rundir.read_json(run.env)
-    path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks)
+    path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     if path.exists() and not overrides:
         known = Predictions.load(path)
         weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))

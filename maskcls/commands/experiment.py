@@ -30,6 +30,8 @@ from maskcls.engine.execution import Plan
 from maskcls.engine.objective import build_heads
 from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Ints, LabelSpace
+from maskcls.results.clustering import Learned
+from maskcls.results.looks import from_bytes, to_bytes
 from maskcls.results.pseudofile import Pseudo
 from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.schema import Config
@@ -77,7 +79,8 @@ class Member:
 @dataclass(frozen=True)
 class Experiment:
     """All that training needs, as it stands in the run folder; `views`: the photos' cache, where there is one;
-    `plans`: how each member is computed, by its task; `pseudo`: labels of photos that train only."""
+    `plans`: how each member is computed, by its task; `pseudo`: labels of photos that train only; `looks`: who looks
+    like whom, learned from the photos with labels."""
 
     cfg: Config
     data: Path
@@ -87,6 +90,7 @@ class Experiment:
     views: Views = field(default_factory=dict)
     plans: Mapping[str, Plan] = field(default_factory=dict)
     pseudo: Pseudo | None = None
+    looks: Learned | None = None
 
     @cached_property
     def kinds(self) -> list[Member]:
@@ -220,6 +224,8 @@ def write_identity(experiment: Experiment, folds: Sequence[int], environment: di
         if source.with_suffix(".json").exists():
             rundir.commit(run.pseudo.with_suffix(".json"), source.with_suffix(".json").read_bytes())
         rundir.commit(run.pseudo, source.read_bytes())
+    if experiment.looks is not None:
+        rundir.commit(run.looks, to_bytes(experiment.looks))
     identity: dict[str, Any] = {"data": str(experiment.data), "folds": list(folds), "hashes": identity_hashes(run)}
     identity["cropping"] = cropping(experiment.photo_root)
     identity["weights"] = weights_hashes(experiment)
@@ -240,8 +246,8 @@ def identity_hashes(run: RunDir) -> dict[str, str]:
 
 def identity_files(run: RunDir) -> tuple[Path, ...]:
     """Return the files that say what the run is, in the order they are written."""
-    pseudo = (path for path in (run.pseudo.with_suffix(".json"), run.pseudo) if path.exists())
-    return run.config, run.labels, run.manifest, run.folds, *pseudo
+    further = (path for path in (run.pseudo.with_suffix(".json"), run.pseudo, run.looks) if path.exists())
+    return run.config, run.labels, run.manifest, run.folds, *further
 
 
 def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
@@ -275,7 +281,8 @@ def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
     plans = {name: Plan.from_json(plan) for name, plan in env["plans"].items()}
     folds = folding.from_csv(run.folds)
     pseudo = pseudo_rows.read(run.pseudo, cfg, manifest, folds) if cfg.data.pseudo is not None else None
-    return Experiment(cfg, Path(env["data"]), manifest, folds, run, plans=plans, pseudo=pseudo), env
+    looks = from_bytes(run.looks.read_bytes(), where=str(run.looks)) if cfg.predict.groups == "look" else None
+    return Experiment(cfg, Path(env["data"]), manifest, folds, run, plans=plans, pseudo=pseudo, looks=looks), env
 
 
 def check_data_unchanged(experiment: Experiment) -> None:

@@ -17,19 +17,18 @@ import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import rundir
+from maskcls import config, rundir
 from maskcls.commands.judged import parts_of, read_run
+from maskcls.commands.looks import described, learned
 from maskcls.commands.progress import Reporter, say
 from maskcls.data import folds as folding
 from maskcls.data import manifest as tables
 from maskcls.data.csvfile import read_csv
-from maskcls.data.likeness import descriptors
 from maskcls.data.source import image_root, read_labelled, read_unlabelled
 from maskcls.errors import DataError, UsageError
-from maskcls.labels import CONTEST, Floats, Ints
-from maskcls.machine import reading_threads
+from maskcls.labels import CONTEST, Ints
 from maskcls.results.calibration import quality
-from maskcls.results.clustering import Learned, PairQuality, learn
+from maskcls.results.clustering import PairQuality
 from maskcls.results.compare import Difference, paired_bootstrap
 from maskcls.results.consistency import person_averaged
 from maskcls.results.evaluation import Judged
@@ -39,7 +38,6 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 
 SPACE = CONTEST.only(["mask"])  # what the contest's table can always answer; no label is used here
-HALVES = 2  # of the train people: as many photos, about, as there are to group
 DRAWS = 1000
 
 
@@ -127,17 +125,21 @@ def group(
     known = _known(data)
     to_group = None if train else _to_group(data, photos)
     judged = read_run(run) if run else None
-    if judged is not None:
+    if judged is not None and run is not None:
+        if config.load(run.config)[0].predict.groups != "none":
+            fix = "leave out --run, or name a run with predict.groups=none"
+            raise UsageError("photos of the run answer together already", where=str(run.path), fix=fix)
         _check_rows(judged, known, data)
-    taught_ND = _described(image_root(data, _format(data)), known, "reading train photos", report)
-    learned = _learned(taught_ND, known, data)
-    worth = judge(judged, known, learned.group_N, RunDir(run.path)) if judged and run else None
-    group_N, rows = learned.group_N, known
+    paths, people = known["path"].tolist(), known["person"].tolist()
+    taught_ND = described(image_root(data, _format(data)), paths, "reading train photos", report)
+    taught = learned(taught_ND, people, str(data))
+    worth = judge(judged, known, taught.group_N, RunDir(run.path)) if judged and run else None
+    group_N, rows = taught.group_N, known
     if to_group is not None:
         source = photos or data
-        asked_ND = _described(image_root(source, _format(source)), to_group, "reading photos", report)
-        group_N, rows = learned.grouper.groups(asked_ND), to_group
-    found = Found(rows["id"].tolist(), group_N, learned.grouper.most, learned.quality, worth, _about(known, rows))
+        asked_ND = described(image_root(source, _format(source)), to_group["path"].tolist(), "reading photos", report)
+        group_N, rows = taught.grouper.groups(asked_ND), to_group
+    found = Found(rows["id"].tolist(), group_N, taught.grouper.most, taught.quality, worth, _about(known, rows))
     if output is not None:
         weights = worth.weights if worth else None
         write_groups(output, found.ids, group_N, weights=weights, about=found.to_json(), force=force)
@@ -235,31 +237,6 @@ def _to_group(data: Path, photos: Path | None) -> pd.DataFrame:
         fix = "name their table with --photos, or group the train photos with --train"
         raise UsageError("a table has no eval photos", where=str(data), fix=fix)
     return read_unlabelled(photos or data, _format(photos or data), SPACE)
-
-
-def _described(root: Path, frame: pd.DataFrame, what: str, report: Reporter) -> Floats:
-    paths = frame["path"].tolist()
-    return descriptors(
-        root,
-        paths,
-        threads=reading_threads(None),
-        on_progress=lambda done: report.images(what, done, len(paths)),
-    )
-
-
-def _learned(taught_ND: Floats, known: pd.DataFrame, data: Path) -> Learned:
-    person = known["person"].tolist()
-    half_N = folding.make_folds(person, np.zeros(len(person), np.int64), k=HALVES).astype(np.int64)
-    try:
-        return learn(taught_ND, person, half_N)
-    except ValueError as error:
-        raise DataError(
-            "the train photos do not tell one person from another",
-            where=str(data),
-            got=f"{len(person)} photos of {len(set(person))} people: {error}",
-            expected="several people, each with several photos, that do not all look the same",
-            fix="learn from more people",
-        ) from None
 
 
 def _check_rows(judged: Judged, known: pd.DataFrame, data: Path) -> None:

@@ -16,8 +16,10 @@ from maskcls.commands.answering import data_name, write_labels
 from maskcls.commands.calibrate import read_decision
 from maskcls.commands.check import check_photos
 from maskcls.commands.experiment import Experiment, Member, open_experiment
+from maskcls.commands.looks import photos_together
 from maskcls.commands.photos import Views, cached_views, open_photos
 from maskcls.commands.progress import Reporter
+from maskcls.commands.together import Together
 from maskcls.data import manifest as tables
 from maskcls.data.crops import cropping
 from maskcls.data.folds import constant_tasks
@@ -31,7 +33,7 @@ from maskcls.engine.precision import Work, infer_execution
 from maskcls.engine.processes import decided_by_first, losing_others
 from maskcls.errors import BusyError, ConfigError, DataError, ResultError, UsageError
 from maskcls.labels import LabelSpace
-from maskcls.results.grouping import read_groups, smooth
+from maskcls.results.grouping import read_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.submission import Written
 from maskcls.rundir import REFIT, RunDir
@@ -53,14 +55,12 @@ class Voice:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a run says of photos. rows: their manifest, in the order of their table; `lineage`: of a submission;
-    `shared`: the tasks that are the same on all photos of each of the run's people."""
+    """What a run says of photos. rows: their manifest, in the order of their table; `lineage`: of a submission."""
 
     cfg: Config
     rows: pd.DataFrame
     predictions: Predictions
     lineage: dict[str, Any]
-    shared: tuple[str, ...]
 
 
 @losing_others()
@@ -79,30 +79,26 @@ def predict(
 
     overrides may change `predict.*`, `device.*` and `data.cache` alone. decide: answer by the run's decision, see
     `calibrate`, in the place of the most probable class. groups: which photos are of one person, see `group`; they
-    answer together in the tasks that are the same on all photos of a person. Raises BusyError when the output exists,
-    unless `force`, UsageError for groups and a decision at once.
+    answer together in the tasks that are the same on all photos of a person, in the place of predict.groups. Raises
+    BusyError when the output exists, unless `force`, UsageError for other groups than the decision was fitted with.
     """
     rundir.sidecar_path(output)  # refuses a name that has none, before any work
     if output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
-    if decide and groups is not None:
-        fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
+    regrouped = [text for text in overrides if text.startswith("predict.groups=")]
+    if groups is not None and regrouped:
+        raise UsageError("--groups and predict.groups= say the same thing", fix="give one of them")
+    if decide and (groups is not None or regrouped):
         raise UsageError(
-            "the run's decision was fitted on photos that answer alone", where="--decide, --groups", fix=fix
+            "the run's decision was fitted on photos that answer in other groups",
+            where=f"--decide, {'--groups' if groups is not None else regrouped[0]}",
+            fix=f"maskcls ensemble {run.path} --groups … --oof-groups … --decide",
         )
     decision = read_decision(run) if decide else None
-    found = predict_rows(run, data, overrides=overrides, report=report)
+    found = predict_rows(run, data, overrides=overrides, groups=groups, report=report)
     if found is None:
         return None
     predictions, lineage = found.predictions, found.lineage
-    if groups is not None:
-        of = read_groups(groups, predictions.ids.tolist())
-        predictions = smooth(predictions, of.number_N, found.shared, weights=of.weights)
-        lineage["groups"] = {
-            "sha256": of.sha256,
-            "tasks": list(found.shared),
-            "weights": of.weights and dict(of.weights),
-        }
     labels = predictions.labels()
     if decision is not None:
         labels = decision.labels(predictions)
@@ -115,15 +111,24 @@ def predict(
     return write_labels(output, found.cfg, found.rows, labels, lineage, force=force)
 
 
-def predict_rows(run: RunDir, data: Path, *, overrides: list[str], report: Reporter) -> Predicted | None:
-    """Predict the photos with the run's networks and keep that in the run; None in processes that do not write."""
+def predict_rows(
+    run: RunDir, data: Path, *, overrides: list[str], groups: Path | None = None, report: Reporter
+) -> Predicted | None:
+    """Predict the photos with the run's networks and keep that in the run; None in processes that do not write.
+
+    What is kept are the answers by predict.groups; those by the file `groups` are for the caller alone.
+    """
     experiment, env = open_experiment(run)
-    cfg = with_overrides(experiment.cfg, overrides)
+    cfg = with_overrides(experiment.cfg, [*overrides, *(["predict.groups=none"] if groups is not None else [])])
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
+    given = read_groups(groups, frame["id"].tolist()) if groups is not None else None
     voices = load_voices(experiment, chosen(experiment, env["folds"], cfg.predict.networks))
     accelerator = start(cfg.device)
     root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
     tell_other_cropping(experiment, env, root, report)
+    by_look = Together()
+    if cfg.predict.groups == "look" and accelerator.is_main_process:
+        by_look = photos_together(experiment, frame, root, report)
     specs = [voice.speaker.spec for voice in voices]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
@@ -136,10 +141,16 @@ def predict_rows(run: RunDir, data: Path, *, overrides: list[str], report: Repor
     prob = joint_mean(voices, probs, cfg.space)
     if not accelerator.is_main_process:
         return None
-    lineage = _lineage(experiment, env, voices, frame, data, cfg)
+    lineage = _lineage(experiment, env, voices, frame, data, cfg) | {"groups": by_look.about}
+    prob = by_look.of_photos(Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space)).prob
     predictions = Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space, lineage)
-    lineage["predictions"] = predictions.save(run.test(data_name(data), cfg.predict.views, cfg.predict.networks))
-    return Predicted(cfg, frame, predictions, lineage, constant_tasks(experiment.manifest, cfg.space))
+    kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
+    lineage["predictions"] = predictions.save(kept)
+    if given is not None:
+        together = Together(given, None, constant_tasks(experiment.manifest, cfg.space), given.weights)
+        lineage["groups"] = together.about
+        predictions = together.of_photos(predictions)
+    return Predicted(cfg, frame, predictions, lineage)
 
 
 def tell_other_cropping(experiment: Experiment, env: Mapping[str, Any], root: Path, report: Reporter) -> None:
@@ -172,6 +183,13 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
                 )
             config.put(plain, leaf, part)
     return config.validate(plain, where="command line")
+
+
+def refuse_answering(overrides: Sequence[str], what: str) -> None:
+    """Raise UsageError for settings of who answers, and how, where the command itself says that."""
+    for text in overrides:
+        if text.startswith(("predict.views=", "predict.networks=", "predict.groups=")):
+            raise UsageError(what, where=text, fix="leave it out")
 
 
 def chosen(experiment: Experiment, folds: Sequence[int], networks: str) -> list[tuple[Member, int]]:

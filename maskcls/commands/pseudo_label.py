@@ -20,7 +20,16 @@ from maskcls import rundir
 from maskcls.commands import pseudo_rows
 from maskcls.commands.experiment import Experiment, open_experiment
 from maskcls.commands.photos import cached_views
-from maskcls.commands.predict import Voice, chosen, joint_mean, load_voices, speak, tell_other_cropping, with_overrides
+from maskcls.commands.predict import (
+    Voice,
+    chosen,
+    joint_mean,
+    load_voices,
+    refuse_answering,
+    speak,
+    tell_other_cropping,
+    with_overrides,
+)
 from maskcls.commands.progress import Reporter
 from maskcls.data import manifest as tables
 from maskcls.data.source import image_root, read_unlabelled
@@ -74,7 +83,7 @@ def pseudo_label(
     first = opened[0][0]
     frame = read_unlabelled(data, first.cfg.data.format, first.cfg.space)
     how = read_rule(rule, first.cfg.space)
-    refuse_views(overrides)
+    refuse_answering(overrides, "the folds' networks are asked, photo by photo, in the views of --tta")
     refuse_known_photos(opened, frame, image_root(data, first.cfg.data.format))
     digest = check_runs(opened, frame, leaky=leaky)
     root, weights = image_root(data, first.cfg.data.format), []
@@ -132,13 +141,6 @@ def class_prior(experiment: Experiment, k: int) -> tuple[float, ...]:
     joint = space.encode(experiment.labels)[experiment.fold != k]
     counts = np.bincount(joint[joint >= 0], minlength=space.size)
     return tuple((counts / max(1, counts.sum())).tolist())
-
-
-def refuse_views(overrides: Sequence[str]) -> None:
-    """Raise UsageError for settings that the options say."""
-    for text in overrides:
-        if text.startswith(("predict.views=", "predict.networks=")):
-            raise UsageError("the folds' networks are asked, in the views of --tta", where=text, fix="leave it out")
 
 
 def refuse_known_photos(

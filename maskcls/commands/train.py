@@ -29,6 +29,7 @@ from maskcls.commands.experiment import (
     wanted_folds,
     write_identity,
 )
+from maskcls.commands.looks import shared_tasks, with_looks
 from maskcls.commands.photos import cached_views
 from maskcls.commands.plans import fresh_network, with_plans
 from maskcls.commands.progress import Reporter
@@ -71,6 +72,7 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
     experiment = with_plans(experiment, wanted, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
+    experiment = with_looks(experiment, report)
     with rundir.lock(run):
         refuse_existing(run)  # once more: another process may have made and finished a run since
         rundir.sweep(run)
@@ -130,6 +132,8 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
         check_joint_labels(experiment, report)
     if experiment.pseudo is not None:
         tell_pseudo(experiment, report)
+    if experiment.cfg.predict.groups == "look":
+        shared_tasks(experiment)
 
 
 def check_dropped(experiment: Experiment, member: Member) -> None:

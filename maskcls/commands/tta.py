@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from maskcls.commands.experiment import Experiment, open_experiment
-from maskcls.commands.predict import chosen, joint_mean, load_voices, with_overrides
+from maskcls.commands.predict import chosen, joint_mean, load_voices, refuse_answering, with_overrides
 from maskcls.commands.progress import Reporter
 from maskcls.commands.train import with_photos
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
-from maskcls.errors import ResultError, UsageError
+from maskcls.errors import ResultError
 from maskcls.labels import Floats, Ints
 from maskcls.results.compare import Difference, paired_bootstrap
 from maskcls.results.crossfit import cross_fit
@@ -68,8 +68,7 @@ def search(run: RunDir, *, overrides: list[str], report: Reporter) -> Search:
     The greedy choice looks at the rows it is judged by, so it is judged a second time, by choosing on the other folds.
     Raises ResultError for a run that has fewer than two folds, or is leaky.
     """
-    if given := [text for text in overrides if text.startswith(("predict.views=", "predict.networks="))]:
-        raise UsageError("every view is tried, with the folds' networks", where=given[0], fix="leave it out")
+    refuse_answering(overrides, "every view is tried, with the folds' networks, photo by photo")
     experiment, env = open_experiment(run)
     if len(env["folds"]) < 2:
         raise ResultError("choosing views needs two folds or more", where=str(run.path), got=f"{env['folds']}")

@@ -174,6 +174,10 @@ def finished(run: Path, summary: dict[str, Any]) -> None:
     else:
         typer.echo(f"{run}  no row has a label for every task; the tasks' own macro-F1:")
     tasks = "  ".join(f"{name} {_number(task['macro_f1'])}" for name, task in pooled["tasks"].items())
+    if groups := summary.get("groups"):
+        gain = groups["gain"]
+        text = f", {gain['value']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]" if gain else ""
+        typer.echo(f"  by look, {' and '.join(groups['tasks'])} together: {_number(groups['alone'])} alone{text}")
     if seeds := summary.get("seeds"):
         each = "  ".join(f"seed {seed} {_number(scores['macro_f1'])}" for seed, scores in seeds.items())
         typer.echo(f"  each alone: {each}")

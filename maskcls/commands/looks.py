@@ -1,0 +1,112 @@
+"""Who is on a photo, by look alone: learned from the train people, asked about others; and what comes of it in a run.
+
+N rows (photos), D numbers a descriptor. Only pixels group; torch is not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from maskcls import rundir
+from maskcls.commands.progress import Reporter
+from maskcls.commands.pseudo_rows import real_rows
+from maskcls.commands.together import Together
+from maskcls.data.folds import constant_tasks, make_folds
+from maskcls.data.likeness import descriptors
+from maskcls.errors import ConfigError, DataError
+from maskcls.labels import Floats
+from maskcls.machine import reading_threads
+from maskcls.results.clustering import Learned, learn
+from maskcls.results.grouping import Groups
+
+if TYPE_CHECKING:
+    from maskcls.commands.experiment import Experiment
+
+HALVES = 2  # of the train people: as many photos, about, as there are to group
+
+
+def described(root: Path, paths: Sequence[str], what: str, report: Reporter) -> Floats:
+    """Return the photos' descriptors (N, D); what: how the progress calls it. DataError lists unreadable photos."""
+    return descriptors(
+        root,
+        paths,
+        threads=reading_threads(None),
+        on_progress=lambda done: report.images(what, done, len(paths)),
+    )
+
+
+def learned(descriptor_ND: Floats, person: Sequence[str], where: str) -> Learned:
+    """Learn who looks like whom, each half of the people judged by what the other half taught.
+
+    Raises DataError, naming `where`, when the photos do not tell one person from another.
+    """
+    half_N = make_folds(person, np.zeros(len(person), np.int64), k=HALVES).astype(np.int64)
+    try:
+        return learn(descriptor_ND, person, half_N)
+    except ValueError as error:
+        raise DataError(
+            "the train photos do not tell one person from another",
+            where=where,
+            got=f"{len(person)} photos of {len(set(person))} people: {error}",
+            expected="several people, each with several photos, that do not all look the same",
+            fix="learn from more people",
+        ) from None
+
+
+def with_looks(experiment: Experiment, report: Reporter) -> Experiment:
+    """Return the experiment with what its labelled photos teach of looks, where predict.groups asks for it.
+
+    Raises DataError when the photos do not tell people apart, or no task is the same on all photos of each person.
+    """
+    if experiment.cfg.predict.groups == "none":
+        return experiment
+    shared_tasks(experiment)
+    real = experiment.manifest[real_rows(experiment.manifest)]
+    descriptor_ND = described(experiment.photo_root, real["path"].tolist(), "comparing photos", report)
+    found = learned(descriptor_ND, real["person"].tolist(), str(experiment.data))
+    held = found.quality
+    report.note(
+        f"by look, {held.rows:,} photos are {held.groups:,} people; there are {held.people:,}. Pair precision "
+        f"{held.precision:.4f}, recall {held.recall:.4f}"
+    )
+    return replace(experiment, looks=found)
+
+
+def shared_tasks(experiment: Experiment) -> tuple[str, ...]:
+    """Return the tasks in which photos of one person can answer together; DataError when there are none."""
+    tasks = constant_tasks(experiment.manifest[real_rows(experiment.manifest)], experiment.cfg.space)
+    if not tasks:
+        raise DataError(
+            "no task is the same on all photos of each person, so photos have nothing to answer together",
+            where="predict.groups=look",
+            got=", ".join(experiment.cfg.space.names),
+            fix="set predict.groups=none",
+        )
+    return tasks
+
+
+def photos_together(experiment: Experiment, frame: pd.DataFrame, root: Path, report: Reporter) -> Together:
+    """Return how new photos answer together, by what the run learned; the weights are those of its summary.
+
+    A leaky run has no out-of-fold rows to fit weights on: there all photos of a group say as much. Raises ConfigError
+    for a run that learned nothing of looks, DataError for photos that cannot be read.
+    """
+    if experiment.looks is None:
+        raise ConfigError(
+            "the run has not learned who looks like whom",
+            where="predict.groups=look",
+            fix="train with predict.groups=look, or find groups with maskcls group and give them with --groups",
+        )
+    descriptor_ND = described(root, frame["path"].tolist(), "comparing photos", report)
+    group_N = experiment.looks.grouper.groups(descriptor_ND)
+    summary = rundir.read_json(experiment.run.summary) if experiment.run.summary.exists() else {}
+    weights = summary.get("groups", {}).get("weights")
+    groups = Groups(group_N, weights, rundir.sha256(np.ascontiguousarray(group_N).tobytes()))
+    report.note(f"by look, {len(group_N):,} photos are {len(np.unique(group_N)):,} people")
+    return Together(photos=groups, tasks=shared_tasks(experiment), weights=weights)

@@ -1,0 +1,55 @@
+"""Photos that answer together: the groups of out-of-fold rows and of photos to predict, and how much each photo says.
+
+N out-of-fold rows, J joint classes. torch is not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from maskcls.commands.judged import parts_of
+from maskcls.labels import Floats
+from maskcls.results.evaluation import Judged
+from maskcls.results.grouping import Groups, cross_smoothed, fit_weights, smooth
+from maskcls.results.predictions import Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """Which photos answer together, and in which tasks; nothing is changed where there are no groups.
+
+    photos  groups of the photos to predict, `rows` of the out-of-fold rows.
+    """
+
+    photos: Groups | None = None
+    rows: Groups | None = None
+    tasks: tuple[str, ...] = ()
+    weights: Mapping[str, float] | None = None
+
+    def of_rows(self, prob_NJ: Floats, judged: Judged) -> tuple[Floats, Together]:
+        """Return out-of-fold rows (N, J) smoothed with weights from other folds, and weights fitted on all of them."""
+        if self.rows is None:
+            return prob_NJ, self
+        before = Predictions(np.asarray(judged.ids, dtype=np.str_), prob_NJ, judged.space)
+        group_N, truth = self.rows.number_N, judged.truth
+        weights = fit_weights(prob_NJ, truth, group_N, judged.space, self.tasks)
+        after = cross_smoothed(before, truth, group_N, parts_of(judged), self.tasks)
+        return after.prob, replace(self, weights=weights)
+
+    def of_photos(self, predictions: Predictions) -> Predictions:
+        """Return the photos' predictions, smoothed."""
+        if self.photos is None:
+            return predictions
+        return smooth(predictions, self.photos.number_N, self.tasks, weights=self.weights)
+
+    @property
+    def about(self) -> dict[str, Any] | None:
+        """What the lineage tells."""
+        if self.photos is None:
+            return None
+        weights = None if self.weights is None else dict(self.weights)
+        return {"sha256": self.photos.sha256, "tasks": list(self.tasks), "weights": weights}
