@@ -343,7 +343,7 @@ def test_the_rows_that_are_shipped(methods: ModuleType) -> None:
     plan = methods.read_plan(BENCHMARKS / "methods.yaml")
     assert (plan.config, plan.folds) == ("multi", (0, 1))
     assert {"train.epochs=3", "sampler.epoch_fraction=0.4"} <= set(plan.overrides)
-    assert (len(plan.rows), len({row.family for row in plan.rows})) == (71, 12)
+    assert (len(plan.rows), len({row.family for row in plan.rows})) == (73, 13)
     same = {row.title for row in plan.rows if row.is_base}
     named = {"heads/multi", "loss/ce", "crop/0.9", "sampler/shuffle", "average/ema_0.998", "optimizer/adamw"}
     assert same == named | {"schedule/cosine"}

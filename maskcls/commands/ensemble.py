@@ -18,7 +18,7 @@ from maskcls import config, rundir
 from maskcls.commands.answering import data_name, write_labels
 from maskcls.commands.calibrate import Calibration, judge_rows
 from maskcls.commands.ensemble_tables import Found
-from maskcls.commands.judged import places, read_run
+from maskcls.commands.judged import is_leaky, places, read_run
 from maskcls.commands.progress import Reporter
 from maskcls.commands.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
 from maskcls.commands.run_records import networks
@@ -226,7 +226,7 @@ def read_truth(members: list[Member]) -> Judged | None:
     None where a member has none, as a leaky run. Raises DataError when members have other rows, or runs another truth.
     """
     folders = {place: RunDir(Path(m.given)) for place, m in enumerate(members) if Path(m.given).is_dir()}
-    runs = {place: read_run(run) for place, run in folders.items() if not _is_leaky(run)}
+    runs = {place: read_run(run) for place, run in folders.items() if not is_leaky(run)}
     if not runs:
         return None
     first, name = next(iter(runs.values())), members[next(iter(runs))].given
@@ -242,10 +242,6 @@ def read_truth(members: list[Member]) -> Judged | None:
         if place in runs:
             _check_truth(first, runs[place], name, member.given)
     return first if all(member.oof is not None for member in members) else None
-
-
-def _is_leaky(run: RunDir) -> bool:
-    return run.summary.exists() and bool(rundir.read_json(run.summary).get("leaky"))
 
 
 def _check_truth(first: Judged, other: Judged, first_name: str, name: str) -> None:

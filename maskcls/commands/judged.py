@@ -67,7 +67,7 @@ def read_predictions(path: Path, answers: Path) -> Judged:
 def load_honest(path: Path) -> Predictions:
     """Load predictions that may be judged; ResultError for those of a leaky run's own rows, also as part of others."""
     predictions = Predictions.load(path)
-    if _is_leaky(predictions.lineage):
+    if _says_leaky(predictions.lineage):
         raise ResultError(LEAKY, where=str(path))
     return predictions
 
@@ -83,7 +83,7 @@ def read_run(run: RunDir) -> Judged:
 
     if not run.env.exists():
         raise ResultError("this is not a run", where=str(run.path), expected="a folder that maskcls train made")
-    if run.summary.exists() and _is_leaky(rundir.read_json(run.summary)):
+    if is_leaky(run):
         raise ResultError(LEAKY, where=str(run.path))
     if not run.oof.exists():
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
@@ -130,11 +130,16 @@ def _hashes(run: RunDir) -> Mapping[str, str]:
     return hashes
 
 
-def _is_leaky(data: object) -> bool:
+def is_leaky(run: RunDir) -> bool:
+    """Tell whether a finished run may have learnt about the people that judge it."""
+    return run.summary.exists() and _says_leaky(rundir.read_json(run.summary))
+
+
+def _says_leaky(data: object) -> bool:
     """Tell whether a summary, or a lineage at any depth, says `leaky`."""
     if isinstance(data, Mapping):
-        return data.get("leaky") is True or any(map(_is_leaky, data.values()))
-    return isinstance(data, list) and any(map(_is_leaky, data))
+        return data.get("leaky") is True or any(map(_says_leaky, data.values()))
+    return isinstance(data, list) and any(map(_says_leaky, data))
 
 
 def _read_truth(answers: Path, space: LabelSpace) -> tuple[list[str], dict[str, Ints]]:
