@@ -155,6 +155,15 @@ def parse_override(text: str) -> tuple[str, Any]:
     return key, parse_yaml(value, where=f"{COMMAND_LINE}: {key}")
 
 
+def setting(overrides: Sequence[str], *keys: str) -> list[str]:
+    """Return those of the overrides that set one of these dotted keys, alone or within a section.
+
+    >>> setting(["predict.views=none", "predict={groups: look}", "seed=1"], "predict.views", "predict.groups")
+    ['predict.views=none', 'predict={groups: look}']
+    """
+    return [text for text in overrides if set(flatten(dict([parse_override(text)]))) & set(keys)]
+
+
 def put(data: dict[str, Any], key: str, value: Any) -> None:
     """Set the dotted key in nested dicts, making the way there; an empty dict changes no section.
 

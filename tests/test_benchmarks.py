@@ -13,6 +13,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
+@pytest.mark.slow
 def test_scale(tmp_path: Path) -> None:
     command = [sys.executable, BENCHMARKS / "scale.py", "--photos", "700,1400", "--json", tmp_path / "out.json"]
     done = subprocess.run([*command, "--folder", tmp_path], capture_output=True, text=True)

@@ -244,7 +244,7 @@ REFUSED = {
     ),
     "ensemble": (
         "together",
-        ["ensemble", "RUN", "--data", "DATA", "-o", "OUT", "--set", "predict.groups=none"],
+        ["ensemble", "RUN", "--data", "DATA", "-o", "OUT", "--set", "predict={groups: none}"],
         2,
         "grouped as in their training",
     ),

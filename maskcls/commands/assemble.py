@@ -14,11 +14,10 @@ from maskcls.commands.experiment import Experiment
 from maskcls.commands.judged import places
 from maskcls.commands.looks import shared_tasks
 from maskcls.commands.pseudo_rows import real_rows
-from maskcls.commands.together import Together
+from maskcls.commands.together import Together, found_groups
 from maskcls.labels import Ints
 from maskcls.results.compare import paired_bootstrap
 from maskcls.results.evaluation import Judged
-from maskcls.results.grouping import Groups
 from maskcls.results.metrics import Scores, person_bootstrap, score
 from maskcls.results.predictions import Predictions
 
@@ -89,7 +88,7 @@ def _answered(experiment: Experiment, alone: Predictions) -> tuple[Predictions, 
     judged = _judged(experiment, alone)
     real = experiment.manifest["id"][real_rows(experiment.manifest)]
     group_N = experiment.looks.group_N[places(real, judged.ids)]
-    together = Together(rows=Groups(group_N, None, ""), tasks=shared_tasks(experiment))
+    together = Together(rows=found_groups(group_N), tasks=shared_tasks(experiment))
     prob_NJ, together = together.of_rows(alone.prob, judged)
     lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(together.tasks)}
     return Predictions(alone.ids, prob_NJ, alone.space, lineage), together

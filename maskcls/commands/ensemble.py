@@ -134,7 +134,7 @@ def read_members(
     given: Sequence[str], data: Path, overrides: Sequence[str], report: Reporter
 ) -> tuple[Config, pd.DataFrame, list[Member]]:
     """Read every member's predictions for the photos, or make them, and its out-of-fold rows."""
-    if regrouped := [text for text in overrides if text.startswith("predict.groups=")]:
+    if regrouped := config.setting(overrides, "predict.groups"):
         fix = "leave it out; --groups and --oof-groups group the ensemble"
         raise UsageError("the runs' out-of-fold rows are grouped as in their training", where=regrouped[0], fix=fix)
     runs = [RunDir(Path(text)) for text in given if Path(text).is_dir()]

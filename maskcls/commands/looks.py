@@ -16,14 +16,13 @@ import pandas as pd
 from maskcls import rundir
 from maskcls.commands.progress import Reporter
 from maskcls.commands.pseudo_rows import real_rows
-from maskcls.commands.together import Together
+from maskcls.commands.together import Together, found_groups
 from maskcls.data.folds import constant_tasks, make_folds
 from maskcls.data.likeness import descriptors
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import Floats
 from maskcls.machine import reading_threads
 from maskcls.results.clustering import Learned, learn
-from maskcls.results.grouping import Groups
 
 if TYPE_CHECKING:
     from maskcls.commands.experiment import Experiment
@@ -107,6 +106,5 @@ def photos_together(experiment: Experiment, frame: pd.DataFrame, root: Path, rep
     group_N = experiment.looks.grouper.groups(descriptor_ND)
     summary = rundir.read_json(experiment.run.summary) if experiment.run.summary.exists() else {}
     weights = summary.get("groups", {}).get("weights")
-    groups = Groups(group_N, weights, rundir.sha256(np.ascontiguousarray(group_N).tobytes()))
     report.note(f"by look, {len(group_N):,} photos are {len(np.unique(group_N)):,} people")
-    return Together(photos=groups, tasks=shared_tasks(experiment), weights=weights)
+    return Together(photos=found_groups(group_N), tasks=shared_tasks(experiment), weights=weights)

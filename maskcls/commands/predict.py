@@ -85,7 +85,7 @@ def predict(
     rundir.sidecar_path(output)  # refuses a name that has none, before any work
     if output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
-    regrouped = [text for text in overrides if text.startswith("predict.groups=")]
+    regrouped = config.setting(overrides, "predict.groups")
     if groups is not None and regrouped:
         raise UsageError("--groups and predict.groups= say the same thing", fix="give one of them")
     if decide and (groups is not None or regrouped):
@@ -187,9 +187,8 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
 
 def refuse_answering(overrides: Sequence[str], what: str) -> None:
     """Raise UsageError for settings of who answers, and how, where the command itself says that."""
-    for text in overrides:
-        if text.startswith(("predict.views=", "predict.networks=", "predict.groups=")):
-            raise UsageError(what, where=text, fix="leave it out")
+    if given := config.setting(overrides, "predict.views", "predict.networks", "predict.groups"):
+        raise UsageError(what, where=given[0], fix="leave it out")
 
 
 def chosen(experiment: Experiment, folds: Sequence[int], networks: str) -> list[tuple[Member, int]]:

@@ -11,11 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from maskcls import rundir
 from maskcls.commands.judged import parts_of
-from maskcls.labels import Floats
+from maskcls.labels import Floats, Ints
 from maskcls.results.evaluation import Judged
 from maskcls.results.grouping import Groups, cross_smoothed, fit_weights, smooth
 from maskcls.results.predictions import Predictions
+
+
+def found_groups(group_N: Ints) -> Groups:
+    """Return groups (N,) int64 that no file holds."""
+    return Groups(group_N, None, rundir.sha256(group_N.tobytes()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ class Groups:
 
     number_N  (N,) int64, 0 and up; rows of one number are of one person.
     weights   how much a photo says by its class in the other tasks, see `smooth`; None: all photos say as much.
-    sha256    of the file.
+    sha256    of the file, or of the numbers where there is none.
     """
 
     number_N: Ints

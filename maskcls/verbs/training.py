@@ -100,7 +100,9 @@ def predict(
 
     given = list(overrides or [])
     if tta is not None:
-        if any(text.startswith("predict.views=") for text in given):
+        from maskcls import config as configuration
+
+        if configuration.setting(given, "predict.views"):
             raise UsageError("--tta and predict.views= say the same thing", fix="give one of them")
         given.append(f"predict.views={tta}")
     with Reporter(quiet=not main_process()) as report:
