@@ -5,23 +5,29 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
+from threadpoolctl import threadpool_limits
 from tiny import hashes, outcome, resume, train
 
 from maskcls import rundir
 from maskcls.cli import run_app
+from maskcls.commands import looks
 from maskcls.commands.group import group
+from maskcls.commands.looks import compared, learned_from
 from maskcls.commands.progress import Reporter
+from maskcls.commands.together import Together, found_groups
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST, Floats
 from maskcls.results.clustering import Grouper, Learned, Metric, PairQuality
+from maskcls.results.evaluation import Judged
 from maskcls.results.grouping import cross_smoothed, fit_weights, smooth
-from maskcls.results.looks import from_bytes, to_bytes
+from maskcls.results.lookfile import from_bytes, to_bytes
 from maskcls.results.predictions import Predictions
 
 QUICK = ("model.backbone=test_convnext", "train.epochs=1", "optim.lr=1e-2", "schedule.warmup_epochs=0")
@@ -93,10 +99,11 @@ def test_out_of_fold_rows_are_smoothed_by_the_groups_other_people_taught(
     assert manifest["id"].tolist() == before.ids.tolist()
     folds = pd.read_csv(together / "folds.csv")["fold"].to_numpy(np.int64)
     truth = {name: manifest[name].to_numpy(np.int64) for name in CONTEST.names}
-    expected = cross_smoothed(before, truth, found.group_N, folds, SHARED)
+    group_N = np.unique(found.group_N * 2 + folds, return_inverse=True)[1]  # no group has rows of two folds
+    expected = cross_smoothed(before, truth, group_N, folds, SHARED)
     assert np.array_equal(after.prob, expected.prob)
-    for number in np.unique(found.group_N):
-        rows = np.flatnonzero((found.group_N == number) & (folds == folds[found.group_N == number][0]))
+    for number in np.unique(group_N):
+        rows = np.flatnonzero(group_N == number)
         of_group = shared(after.prob)[rows]
         np.testing.assert_allclose(of_group, of_group[:1].repeat(len(rows), 0), rtol=1e-4)
     np.testing.assert_allclose(mask(after.prob), mask(before.prob), atol=1e-5)
@@ -120,12 +127,14 @@ def test_the_summary_is_of_the_answers_and_says_what_they_were_alone(
         rows = np.flatnonzero(folds == k)
         assert summary["folds"][str(k)]["macro_f1"] == pytest.approx(macro(after.labels(), rows))
     groups = summary["groups"]
-    assert set(groups) == {"by", "tasks", "weights", "alone", "gain"}
+    assert set(groups) == {"by", "tasks", "weights", "alone", "gain", "pair_precision", "pair_recall"}
+    assert (groups["pair_precision"], groups["pair_recall"]) == (found.quality.precision, found.quality.recall)
     assert (groups["by"], groups["tasks"]) == ("look", list(SHARED))
     assert groups["alone"] == without["pooled"]["macro_f1"]
     assert groups["gain"]["value"] == pytest.approx(summary["pooled"]["macro_f1"] - groups["alone"])
     truth = {name: manifest[name].to_numpy(np.int64) for name in CONTEST.names}
-    assert groups["weights"] == dict(fit_weights(oof(alone).prob, truth, found.group_N, CONTEST, SHARED))
+    group_N = np.unique(found.group_N * 2 + folds, return_inverse=True)[1]
+    assert groups["weights"] == dict(fit_weights(oof(alone).prob, truth, group_N, CONTEST, SHARED))
     assert "groups" not in without
 
 
@@ -153,6 +162,46 @@ def test_the_groups_are_those_of_the_group_command(together: Path, found: Learne
     assert np.array_equal(looks.group_N, found.group_N)
     assert looks.quality == found.quality
     assert looks.grouper.most == found.grouper.most == 7
+
+
+def judged(people: list[str], folds: list[int], shared: tuple[str, ...] = SHARED) -> tuple[Judged, Floats, Together]:
+    """Return rows that all look like one person's."""
+    prob_NJ = np.random.default_rng(0).dirichlet(np.ones(18), len(people)).astype(np.float32)
+    ids, truth = [f"{row}" for row in range(len(people))], {name: np.zeros(len(people), np.int64) for name in SHARED}
+    rows = Judged(ids, prob_NJ.argmax(1), truth, CONTEST, prob_NJ, np.array(people), np.array(folds))
+    return rows, prob_NJ, Together(rows=found_groups(np.zeros(len(people), np.int64)), tasks=shared)
+
+
+def test_rows_of_two_folds_never_answer_together() -> None:
+    """Each fold's networks have learnt the labels of the other's people: a look-alike's photo would tell them."""
+    rows, prob_NJ, together = judged(["ann", "ann", "bob", "bob"], [0, 0, 1, 1], CONTEST.names)
+    rows = replace(rows, truth={name: np.zeros(4, np.int64) for name in CONTEST.names})
+    before, _ = together.of_rows(prob_NJ, rows)
+    others = np.concatenate([prob_NJ[:2], prob_NJ[2:, ::-1]])
+    after, _ = together.of_rows(others, rows)
+    assert np.array_equal(before[:2], after[:2])
+    assert not np.array_equal(before[2:], after[2:])
+    assert np.array_equal(before[0], before[1])
+
+
+def test_one_person_alone_has_nobody_to_fit_weights_on() -> None:
+    rows, before_NJ, together = judged(["ann"] * 3, [0] * 3)
+    prob_NJ, found = together.of_rows(before_NJ, rows)
+    assert found.weights is None
+    before = Predictions(list(rows.ids), before_NJ, CONTEST)
+    assert np.array_equal(prob_NJ, smooth(before, np.zeros(3, np.int64), SHARED).prob)
+
+
+def test_what_is_learned_does_not_depend_on_the_threads_of_the_arithmetic() -> None:
+    rng = np.random.default_rng(0)
+    people = np.repeat(np.arange(150), 4)
+    shots = (rng.normal(size=(150, 576))[people] + rng.normal(size=(600, 576)) / 2).astype(np.float32)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            learned = learned_from(shots, [str(one) for one in people], "x")
+            found.append((to_bytes(learned), compared(learned.grouper, shots).tolist()))
+    assert found[0] == found[1]
 
 
 # --- photos to predict
@@ -211,18 +260,39 @@ def test_the_decision_is_fitted_on_the_answers(
     assert json.loads((run / "decision.json").read_text())["oof_sha256"] == rundir.file_sha256(together / "oof.npz")
     assert predict(run, drawn, tmp_path / "a.csv", "--decide") == 0
     capsys.readouterr()
+    assert predict(run, drawn, tmp_path / "a.csv", "--decide", LOOK, "--force") == 0  # it does anyway
+    capsys.readouterr()
     assert predict(run, drawn, tmp_path / "b.csv", "--decide", "predict.groups=none") == 2
     assert "fitted on photos that answer in other groups" in capsys.readouterr().err
     assert not (tmp_path / "b.csv").exists()
 
 
-def test_a_leaky_run_has_no_rows_to_fit_weights_on(drawn: Path, together: Path, alone: Path, tmp_path: Path) -> None:
+def test_files_of_a_run_that_answers_in_two_ways_are_no_member(
+    drawn: Path, together: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(together, run)
-    summary = json.loads((run / "summary.json").read_text())
-    (run / "summary.json").write_text(json.dumps({key: value for key, value in summary.items() if key != "groups"}))
+    assert predict(run, drawn, tmp_path / "a.csv", "predict.groups=none") == 0
+    assert predict(run, drawn, tmp_path / "b.csv") == 0
+    words = ["--data", str(drawn), "-o", str(tmp_path / "e.csv")]
+    capsys.readouterr()
+    assert run_app(["ensemble", str(run), f"{run}/test/faces-none.npz,{run}/oof.npz", *words]) == 9
+    assert "answer together in one of the files and alone in the other" in capsys.readouterr().err
+    assert run_app(["ensemble", str(run), f"{run}/test/faces-none-look.npz,{run}/oof.npz", *words]) == 0
+
+
+def test_a_run_without_its_summary_does_not_answer(
+    drawn: Path, together: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was killed before it fitted weights; other ones would answer otherwise than it is judged."""
+    run = tmp_path / "run"
+    shutil.copytree(together, run)
+    (run / "summary.json").unlink()
+    assert predict(run, drawn, tmp_path / "a.csv") == 9
+    assert "the run is not finished" in capsys.readouterr().err
+    assert resume(run) == 0
+    assert outcome(run) == outcome(together)
     assert predict(run, drawn, tmp_path / "a.csv") == 0
-    assert json.loads((tmp_path / "a.json").read_text())["lineage"]["groups"]["weights"] is None
 
 
 # --- refusals
@@ -295,6 +365,32 @@ def test_people_with_one_photo_each_cannot_teach_looks(
     assert train(table, tmp_path / "run", *QUICK, LOOK, "data.format=table") == 4
     assert "do not tell one person from another" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_more_photos_than_can_be_compared_are_told_at_once(
+    drawn: Path,
+    together: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(looks, "MOST_PHOTOS", 20)
+    assert train(drawn, tmp_path / "run", *QUICK, LOOK) == 6
+    assert "got: 42 photos, about 0 GiB" in capsys.readouterr().err  # half of the people
+    assert predict(together, drawn, tmp_path / "a.csv") == 6
+    assert "expected: at most 20 at once" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_killed_command_learned_is_no_part_of_another_run(drawn: Path, together: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / ".lock").touch()
+    for name in ("looks.npz", "pseudo.csv", "pseudo.json"):
+        shutil.copy(together / "looks.npz", run / name)
+    assert train(drawn, run, *QUICK) == 0
+    assert not any((run / name).exists() for name in ("looks.npz", "pseudo.csv", "pseudo.json"))
+    assert "looks.npz" not in json.loads((run / "env.json").read_text())["hashes"]
 
 
 def test_a_dry_run_compares_photos_and_writes_nothing(

@@ -210,7 +210,7 @@ def test_leaky_labels_train_on_demand_and_leave_no_score(
     path, run = tmp_path / "hand.csv", tmp_path / "run"
     table = pd.read_csv(pseudo, dtype=str, keep_default_na=False).query("set == 'all'")
     table[["id", "path", "mask", "gender", "age"]].to_csv(path, index=False)
-    words = (*WORDS, f"data.pseudo={path}", "--folds", "0")
+    words = (*WORDS, f"data.pseudo={path}", "--folds", "0", "predict.groups=look")
     assert train(drawn, run, *words) == 4
     assert "without a sidecar" in capsys.readouterr().err
     assert train(drawn, run, *words, "--leaky") == 0
@@ -226,7 +226,10 @@ def test_leaky_labels_train_on_demand_and_leave_no_score(
     assert resume(run) == 0
     out = tmp_path / "s.csv"
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(out)]) == 0
-    assert json.loads(out.with_suffix(".json").read_text())["lineage"]["oof_macro_f1"] is None
+    lineage = json.loads(out.with_suffix(".json").read_text())["lineage"]
+    assert lineage["oof_macro_f1"] is None
+    assert lineage["groups"]["tasks"] == ["gender", "age"]
+    assert lineage["groups"]["weights"] is None  # there are no out-of-fold rows to fit any on
     capsys.readouterr()
     assert label(run, drawn, tmp_path / "again.csv") == 9
     assert "leaky" in capsys.readouterr().err

@@ -35,11 +35,12 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
         return _without_scores(experiment, folds)
     alone = Predictions.concat([_composed(experiment, k) for k in folds])
     alone = alone.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
-    pooled, together = _answered(experiment, alone)
+    judged = _judged(experiment, alone)
+    pooled, together = _answered(experiment, alone, judged)
     fold_N = experiment.fold[_rows(experiment, pooled)]
     summary = _summary(experiment, pooled, {k: _score(experiment, pooled, fold_N == k) for k in folds})
     if experiment.looks is not None:
-        summary["groups"] = _worth(experiment, alone, pooled, together)
+        summary["groups"] = _worth(experiment, judged, pooled, together)
     if len(experiment.seeds) > 1:
         summary["seeds"] = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
     pooled.save(experiment.run.oof)
@@ -74,41 +75,43 @@ def _of_seed(experiment: Experiment, k: int, seed: int) -> Predictions:
 def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dict[str, float | None]:
     """Return the pooled scores of one seed's networks alone."""
     alone = Predictions.concat([_of_seed(experiment, k, seed) for k in folds])
-    scores = _score(experiment, _answered(experiment, alone)[0])
+    scores = _score(experiment, _answered(experiment, alone, _judged(experiment, alone))[0])
     return {name: _plain(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
-def _answered(experiment: Experiment, alone: Predictions) -> tuple[Predictions, Together]:
+def _answered(experiment: Experiment, alone: Predictions, judged: Judged) -> tuple[Predictions, Together]:
     """Return out-of-fold rows as the run answers: photos that look like one person's together, where it has looks.
 
     The groups were found by what other people taught, and what each photo says was fitted on the other folds.
     """
     if experiment.looks is None:
         return alone, Together()
-    judged = _judged(experiment, alone)
-    real = experiment.manifest["id"][real_rows(experiment.manifest)]
-    group_N = experiment.looks.group_N[places(real, judged.ids)]
-    together = Together(rows=found_groups(group_N), tasks=shared_tasks(experiment))
+    manifest, space = experiment.manifest, experiment.cfg.space
+    group_N = experiment.looks.group_N[places(manifest["id"][real_rows(manifest)], judged.ids)]
+    tasks = shared_tasks(manifest, space, where=str(experiment.run.manifest))
+    together = Together(rows=found_groups(group_N), tasks=tasks)
     prob_NJ, together = together.of_rows(alone.prob, judged)
     lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(together.tasks)}
     return Predictions(alone.ids, prob_NJ, alone.space, lineage), together
 
 
-def _worth(experiment: Experiment, alone: Predictions, answered: Predictions, together: Together) -> dict[str, Any]:
+def _worth(experiment: Experiment, alone: Judged, answered: Predictions, together: Together) -> dict[str, Any]:
     """Return what answering together is worth on these rows; gain: over answering alone, drawing people."""
-    judged = _judged(experiment, alone)
-    true_N, gain = judged.space.encode(judged.truth), None
+    assert experiment.looks is not None
+    true_N, gain = alone.space.encode(alone.truth), None
     if (true_N >= 0).any():
-        labels = (judged.pred_N, answered.labels())
-        assert judged.people_N is not None
-        people, classes = judged.people_N, judged.space.size
-        gain = asdict(paired_bootstrap(true_N, *labels, people, classes, draws=BOOTSTRAP_DRAWS, seed=judged.seed))
+        labels = (alone.pred_N, answered.labels())
+        assert alone.people_N is not None
+        people, classes = alone.people_N, alone.space.size
+        gain = asdict(paired_bootstrap(true_N, *labels, people, classes, draws=BOOTSTRAP_DRAWS, seed=alone.seed))
     return {
         "by": experiment.cfg.predict.groups,
         "tasks": list(together.tasks),
-        "weights": dict(together.weights or {}),
-        "alone": _plain(_score(experiment, alone).macro_f1),
+        "weights": together.weights and dict(together.weights),
+        "alone": _plain(score(alone.pred_N, alone.truth, alone.space).macro_f1),
         "gain": gain,
+        "pair_precision": experiment.looks.quality.precision,
+        "pair_recall": experiment.looks.quality.recall,
     }
 
 

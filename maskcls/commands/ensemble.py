@@ -154,6 +154,7 @@ def read_members(
         else:
             file, *oof_files = map(Path, files_of(text))
             test, oof = read_member(file, cfg.space), _oof_of_file(oof_files[0], cfg.space) if oof_files else None
+            _check_alike(text, test, oof)
         if test.space.fingerprint != cfg.space.fingerprint:
             raise WeightsError(
                 "a member speaks about other classes",
@@ -195,6 +196,17 @@ def _speaking(run: RunDir, cfg: Config, folds: Sequence[int]) -> list[str]:
         if kind in wanted:
             done.append(network.folder.done.read_text().strip() if network.folder.done.exists() else "")
     return sorted(done)
+
+
+def _check_alike(given: str, test: Predictions, oof: Predictions | None) -> None:
+    """Raise ResultError where photos of a person answer together in one of a run's files, and alone in the other."""
+    ours = [one.lineage["lineage"] for one in (test, oof) if one is not None and one.lineage["kind"] == "maskcls"]
+    if len({bool(lineage.get("groups")) for lineage in ours}) > 1:
+        raise ResultError(
+            "photos answer together in one of the files and alone in the other",
+            where=given,
+            fix="name the run folder as the member",
+        )
 
 
 def _oof_of_file(path: Path, space: LabelSpace) -> Predictions:

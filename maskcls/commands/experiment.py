@@ -31,7 +31,7 @@ from maskcls.engine.objective import build_heads
 from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.clustering import Learned
-from maskcls.results.looks import from_bytes, to_bytes
+from maskcls.results.lookfile import from_bytes, to_bytes
 from maskcls.results.pseudofile import Pseudo
 from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.schema import Config
@@ -219,6 +219,8 @@ def write_identity(experiment: Experiment, folds: Sequence[int], environment: di
     rundir.commit_json(run.labels, cfg.space.to_json())
     rundir.commit(run.manifest, tables.to_csv(experiment.manifest))
     rundir.commit(run.folds, folding.to_csv(experiment.folds))
+    for left in (run.pseudo.with_suffix(".json"), run.pseudo, run.looks):  # by a command killed before env.json
+        left.unlink(missing_ok=True)
     if cfg.data.pseudo is not None:
         source = Path(cfg.data.pseudo)
         if source.with_suffix(".json").exists():

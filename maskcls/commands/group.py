@@ -19,9 +19,8 @@ import pandas as pd
 import maskcls
 from maskcls import config, rundir
 from maskcls.commands.judged import parts_of, read_run
-from maskcls.commands.looks import described, learned
+from maskcls.commands.looks import compared, described, learned_from, shared_tasks
 from maskcls.commands.progress import Reporter, say
-from maskcls.data import folds as folding
 from maskcls.data import manifest as tables
 from maskcls.data.csvfile import read_csv
 from maskcls.data.source import image_root, read_labelled, read_unlabelled
@@ -32,7 +31,7 @@ from maskcls.results.clustering import PairQuality
 from maskcls.results.compare import Difference, paired_bootstrap
 from maskcls.results.consistency import person_averaged
 from maskcls.results.evaluation import Judged
-from maskcls.results.grouping import Weights, check_free, cross_smoothed, fit_weights, smooth, write_groups
+from maskcls.results.grouping import Weights, check_free, cross_smoothed, fit_weights, smooth, within, write_groups
 from maskcls.results.metrics import score
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
@@ -132,13 +131,13 @@ def group(
         _check_rows(judged, known, data)
     paths, people = known["path"].tolist(), known["person"].tolist()
     taught_ND = described(image_root(data, _format(data)), paths, "reading train photos", report)
-    taught = learned(taught_ND, people, str(data))
+    taught = learned_from(taught_ND, people, str(data))
     worth = judge(judged, known, taught.group_N, RunDir(run.path)) if judged and run else None
     group_N, rows = taught.group_N, known
     if to_group is not None:
         source = photos or data
         asked_ND = described(image_root(source, _format(source)), to_group["path"].tolist(), "reading photos", report)
-        group_N, rows = taught.grouper.groups(asked_ND), to_group
+        group_N, rows = compared(taught.grouper, asked_ND), to_group
     found = Found(rows["id"].tolist(), group_N, taught.grouper.most, taught.quality, worth, _about(known, rows))
     if output is not None:
         weights = worth.weights if worth else None
@@ -158,11 +157,9 @@ def judge(judged: Judged, known: pd.DataFrame, group_N: Ints, run: RunDir) -> Wo
     assert judged.people_N is not None
     assert judged.fold_N is not None
     space, truth = judged.space, judged.truth
-    tasks = folding.constant_tasks(tables.from_csv(run.manifest, space), space)
-    if not tasks:
-        raise DataError("no task is the same on all photos of each person", where=str(run.manifest))
+    tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
     place = pd.Series(group_N, index=known["id"])
-    own_N = place.loc[list(judged.ids)].to_numpy(dtype=np.int64)
+    own_N = within(place.loc[list(judged.ids)].to_numpy(dtype=np.int64), judged.fold_N)
     before = Predictions(np.array(judged.ids, dtype=np.str_), judged.prob_NJ, space)
     equal = smooth(before, own_N, tasks)
     true_N = space.encode(truth)

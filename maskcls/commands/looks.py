@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from maskcls import rundir
 from maskcls.commands.progress import Reporter
@@ -19,14 +20,15 @@ from maskcls.commands.pseudo_rows import real_rows
 from maskcls.commands.together import Together, found_groups
 from maskcls.data.folds import constant_tasks, make_folds
 from maskcls.data.likeness import descriptors
-from maskcls.errors import ConfigError, DataError
-from maskcls.labels import Floats
+from maskcls.errors import ConfigError, DataError, ResourceError, ResultError
+from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.machine import reading_threads
-from maskcls.results.clustering import Learned, learn
+from maskcls.results.clustering import Grouper, Learned, learn
 
 if TYPE_CHECKING:
     from maskcls.commands.experiment import Experiment
 
+MOST_PHOTOS = 40_000  # the square of this many distances is 12 GiB
 HALVES = 2  # of the train people: as many photos, about, as there are to group
 
 
@@ -40,14 +42,16 @@ def described(root: Path, paths: Sequence[str], what: str, report: Reporter) -> 
     )
 
 
-def learned(descriptor_ND: Floats, person: Sequence[str], where: str) -> Learned:
+def learned_from(descriptor_ND: Floats, person: Sequence[str], where: str) -> Learned:
     """Learn who looks like whom, each half of the people judged by what the other half taught.
 
-    Raises DataError, naming `where`, when the photos do not tell one person from another.
+    Raises DataError, naming `where`, when the photos do not tell one person from another, ResourceError for too many.
     """
     half_N = make_folds(person, np.zeros(len(person), np.int64), k=HALVES).astype(np.int64)
+    _check_number(int(np.bincount(half_N).max()))
     try:
-        return learn(descriptor_ND, person, half_N)
+        with threadpool_limits(1):  # more threads would sum in another order, and a file of the run be another
+            return learn(descriptor_ND, person, half_N)
     except ValueError as error:
         raise DataError(
             "the train photos do not tell one person from another",
@@ -58,17 +62,33 @@ def learned(descriptor_ND: Floats, person: Sequence[str], where: str) -> Learned
         ) from None
 
 
+def compared(grouper: Grouper, descriptor_ND: Floats) -> Ints:
+    """Return the groups (N,) of photos by their descriptors; raises ResourceError for too many."""
+    _check_number(len(descriptor_ND))
+    with threadpool_limits(1):
+        return grouper.groups(descriptor_ND)
+
+
+def _check_number(photos: int) -> None:
+    if photos > MOST_PHOTOS:
+        raise ResourceError(
+            "too many photos to compare each with each",
+            got=f"{photos:,} photos, about {photos**2 * 8 / 2**30:.0f} GiB of memory",
+            expected=f"at most {MOST_PHOTOS:,} at once",
+            fix="set predict.groups=none, or split the photos so that nobody is in two parts",
+        )
+
+
 def with_looks(experiment: Experiment, report: Reporter) -> Experiment:
     """Return the experiment with what its labelled photos teach of looks, where predict.groups asks for it.
 
-    Raises DataError when the photos do not tell people apart, or no task is the same on all photos of each person.
+    Raises DataError when the photos do not tell people apart.
     """
     if experiment.cfg.predict.groups == "none":
         return experiment
-    shared_tasks(experiment)
     real = experiment.manifest[real_rows(experiment.manifest)]
     descriptor_ND = described(experiment.photo_root, real["path"].tolist(), "comparing photos", report)
-    found = learned(descriptor_ND, real["person"].tolist(), str(experiment.data))
+    found = learned_from(descriptor_ND, real["person"].tolist(), str(experiment.data))
     held = found.quality
     report.note(
         f"by look, {held.rows:,} photos are {held.groups:,} people; there are {held.people:,}. Pair precision "
@@ -77,24 +97,27 @@ def with_looks(experiment: Experiment, report: Reporter) -> Experiment:
     return replace(experiment, looks=found)
 
 
-def shared_tasks(experiment: Experiment) -> tuple[str, ...]:
+def shared_tasks(manifest: pd.DataFrame, space: LabelSpace, *, where: str) -> tuple[str, ...]:
     """Return the tasks in which photos of one person can answer together; DataError when there are none."""
-    tasks = constant_tasks(experiment.manifest[real_rows(experiment.manifest)], experiment.cfg.space)
+    tasks = constant_tasks(manifest[real_rows(manifest)], space)
     if not tasks:
         raise DataError(
             "no task is the same on all photos of each person, so photos have nothing to answer together",
-            where="predict.groups=look",
-            got=", ".join(experiment.cfg.space.names),
-            fix="set predict.groups=none",
+            where=where,
+            got=", ".join(space.names),
+            fix="let every photo answer alone: predict.groups=none",
         )
     return tasks
 
 
-def photos_together(experiment: Experiment, frame: pd.DataFrame, root: Path, report: Reporter) -> Together:
-    """Return how new photos answer together, by what the run learned; the weights are those of its summary.
+def photos_together(
+    experiment: Experiment, folds: Sequence[int], frame: pd.DataFrame, root: Path, report: Reporter
+) -> Together:
+    """Return how new photos answer together, by what the run of these folds learned, with the weights of its summary.
 
     A leaky run has no out-of-fold rows to fit weights on: there all photos of a group say as much. Raises ConfigError
-    for a run that learned nothing of looks, DataError for photos that cannot be read.
+    for a run that learned nothing of looks, ResultError for one that is not finished, DataError for photos that cannot
+    be read, ResourceError for too many.
     """
     if experiment.looks is None:
         raise ConfigError(
@@ -102,9 +125,12 @@ def photos_together(experiment: Experiment, frame: pd.DataFrame, root: Path, rep
             where="predict.groups=look",
             fix="train with predict.groups=look, or find groups with maskcls group and give them with --groups",
         )
-    descriptor_ND = described(root, frame["path"].tolist(), "comparing photos", report)
-    group_N = experiment.looks.grouper.groups(descriptor_ND)
-    summary = rundir.read_json(experiment.run.summary) if experiment.run.summary.exists() else {}
-    weights = summary.get("groups", {}).get("weights")
+    summary = rundir.read_json(experiment.run.summary) if experiment.run.summary.exists() else {"folds": {}}
+    if list(summary["folds"]) != [str(k) for k in folds]:
+        fix = f"maskcls resume {experiment.run.path}"
+        raise ResultError("the run is not finished", where=str(experiment.run.summary), fix=fix)
+    weights = None if experiment.leaky else summary["groups"]["weights"]
+    group_N = compared(experiment.looks.grouper, described(root, frame["path"].tolist(), "comparing photos", report))
     report.note(f"by look, {len(group_N):,} photos are {len(np.unique(group_N)):,} people")
-    return Together(photos=found_groups(group_N), tasks=shared_tasks(experiment), weights=weights)
+    tasks = shared_tasks(experiment.manifest, experiment.cfg.space, where=str(experiment.run.manifest))
+    return Together(photos=found_groups(group_N), tasks=tasks, weights=weights)

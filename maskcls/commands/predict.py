@@ -39,6 +39,7 @@ from maskcls.results.submission import Written
 from maskcls.rundir import REFIT, RunDir
 from maskcls.schema import Config
 
+OTHER_GROUPS = "the run's decision was fitted on photos that answer in other groups"
 TRAINING_ONLY = ("device.compile", "device.augment")
 
 
@@ -85,16 +86,14 @@ def predict(
     rundir.sidecar_path(output)  # refuses a name that has none, before any work
     if output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
-    regrouped = config.setting(overrides, "predict.groups")
-    if groups is not None and regrouped:
+    if groups is not None and config.setting(overrides, "predict.groups"):
         raise UsageError("--groups and predict.groups= say the same thing", fix="give one of them")
-    if decide and (groups is not None or regrouped):
-        raise UsageError(
-            "the run's decision was fitted on photos that answer in other groups",
-            where=f"--decide, {'--groups' if groups is not None else regrouped[0]}",
-            fix=f"maskcls ensemble {run.path} --groups … --oof-groups … --decide",
-        )
+    if decide and groups is not None:
+        fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
+        raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)
     decision = read_decision(run) if decide else None
+    if decide:
+        refuse_other_groups(config.load(run.config)[0], overrides)
     found = predict_rows(run, data, overrides=overrides, groups=groups, report=report)
     if found is None:
         return None
@@ -109,6 +108,14 @@ def predict(
         if decision.rule is None:
             report.note("no decision rule was worth it, so the most probable class is the answer")
     return write_labels(output, found.cfg, found.rows, labels, lineage, force=force)
+
+
+def refuse_other_groups(cfg: Config, overrides: list[str]) -> None:
+    """Raise UsageError where photos would answer in other groups than the rows the run's decision was fitted on."""
+    asked, own = with_overrides(cfg, overrides).predict.groups, cfg.predict.groups
+    if asked != own:
+        where = f"--decide, predict.groups={asked}"
+        raise UsageError(OTHER_GROUPS, where=where, expected=own, fix="leave out one of them")
 
 
 def predict_rows(
@@ -128,7 +135,7 @@ def predict_rows(
     tell_other_cropping(experiment, env, root, report)
     by_look = Together()
     if cfg.predict.groups == "look" and accelerator.is_main_process:
-        by_look = photos_together(experiment, frame, root, report)
+        by_look = photos_together(experiment, env["folds"], frame, root, report)
     specs = [voice.speaker.spec for voice in voices]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")

@@ -15,7 +15,7 @@ from maskcls import rundir
 from maskcls.commands.judged import parts_of
 from maskcls.labels import Floats, Ints
 from maskcls.results.evaluation import Judged
-from maskcls.results.grouping import Groups, cross_smoothed, fit_weights, smooth
+from maskcls.results.grouping import Groups, cross_smoothed, fit_weights, smooth, within
 from maskcls.results.predictions import Predictions
 
 
@@ -37,11 +37,18 @@ class Together:
     weights: Mapping[str, float] | None = None
 
     def of_rows(self, prob_NJ: Floats, judged: Judged) -> tuple[Floats, Together]:
-        """Return out-of-fold rows (N, J) smoothed with weights from other folds, and weights fitted on all of them."""
+        """Return out-of-fold rows (N, J) smoothed with weights from other folds, and weights fitted on all of them.
+
+        Rows of different folds never answer together: the networks of one have learnt from the people of the other.
+        """
         if self.rows is None:
             return prob_NJ, self
+        assert judged.fold_N is not None
+        assert judged.people_N is not None
         before = Predictions(np.asarray(judged.ids, dtype=np.str_), prob_NJ, judged.space)
-        group_N, truth = self.rows.number_N, judged.truth
+        group_N, truth = within(self.rows.number_N, judged.fold_N), judged.truth
+        if len(np.unique(judged.people_N)) < 2:  # nobody else to fit weights on
+            return smooth(before, group_N, self.tasks).prob, self
         weights = fit_weights(prob_NJ, truth, group_N, judged.space, self.tasks)
         after = cross_smoothed(before, truth, group_N, parts_of(judged), self.tasks)
         return after.prob, replace(self, weights=weights)

@@ -133,7 +133,7 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
     if experiment.pseudo is not None:
         tell_pseudo(experiment, report)
     if experiment.cfg.predict.groups == "look":
-        shared_tasks(experiment)
+        shared_tasks(experiment.manifest, experiment.cfg.space, where="predict.groups=look")
 
 
 def check_dropped(experiment: Experiment, member: Member) -> None:

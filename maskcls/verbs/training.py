@@ -179,7 +179,9 @@ def finished(run: Path, summary: dict[str, Any]) -> None:
     if groups := summary.get("groups"):
         gain = groups["gain"]
         text = f", {gain['value']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]" if gain else ""
+        text += "" if gain is None or gain["low"] > 0 else ": not worth it, leave predict.groups=look out"
         typer.echo(f"  by look, {' and '.join(groups['tasks'])} together: {_number(groups['alone'])} alone{text}")
+        typer.echo(f"  pair precision {groups['pair_precision']:.4f}, recall {groups['pair_recall']:.4f}")
     if seeds := summary.get("seeds"):
         each = "  ".join(f"seed {seed} {_number(scores['macro_f1'])}" for seed, scores in seeds.items())
         typer.echo(f"  each alone: {each}")
