@@ -30,6 +30,7 @@ def test_scale(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     cli = runpy.run_path(str(BENCHMARKS / "cli.py"))
     assert list(cli["COMMANDS"]) == [
