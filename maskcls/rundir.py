@@ -148,9 +148,8 @@ class RunDir:
 
     def test(self, data: str, views: str, networks: str, groups: str) -> Path:
         """Predictions for another data set; the name says where they are not those of the folds, each photo alone."""
-        usual = (networks == "folds", groups == "none")
-        rest = [part for part, left_out in zip((networks, groups), usual, strict=True) if not left_out]
-        return self.path / "test" / f"{'-'.join([data, views, *rest])}.npz"
+        others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"
+        return self.path / "test" / f"{data}-{views}{others}{together}.npz"
 
 
 def sha256(data: bytes) -> str:

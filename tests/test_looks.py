@@ -350,6 +350,22 @@ def test_nothing_to_answer_together_is_told_before_training(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_file_of_groups_needs_a_task_that_people_share(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "groups.csv"
+    only_mask = "tasks=[{name: mask, classes: [wear, incorrect, normal]}]"
+    assert train(drawn, run, *QUICK, only_mask, "folds.stratify=[]", "--folds", "0") == 0
+    with Reporter(quiet=True) as report:
+        group(drawn, output=file, report=report)
+    words = ["--data", str(drawn), "-o", str(tmp_path / "a.csv"), "--groups", str(file)]
+    for verb in ("predict", "ensemble"):
+        capsys.readouterr()
+        assert run_app([verb, str(run), *words]) == 4
+        assert "no task is the same on all photos of each person" in capsys.readouterr().err
+    assert not (tmp_path / "a.csv").exists()
+
+
 def test_people_with_one_photo_each_cannot_teach_looks(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

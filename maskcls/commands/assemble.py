@@ -7,14 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from maskcls import rundir
 from maskcls.commands.experiment import Experiment
 from maskcls.commands.judged import places
-from maskcls.commands.looks import shared_tasks
 from maskcls.commands.pseudo_rows import real_rows
-from maskcls.commands.together import Together, found_groups
+from maskcls.commands.together import Together, found_groups, shared_tasks
 from maskcls.labels import Ints
 from maskcls.results.compare import paired_bootstrap
 from maskcls.results.evaluation import Judged
@@ -37,8 +35,7 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
     alone = alone.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
     judged = _judged(experiment, alone)
     pooled, together = _answered(experiment, alone, judged)
-    fold_N = experiment.fold[_rows(experiment, pooled)]
-    summary = _summary(experiment, pooled, {k: _score(experiment, pooled, fold_N == k) for k in folds})
+    summary = _summary(experiment, pooled, judged, folds)
     if experiment.looks is not None:
         summary["groups"] = _worth(experiment, judged, pooled, together)
     if len(experiment.seeds) > 1:
@@ -75,7 +72,9 @@ def _of_seed(experiment: Experiment, k: int, seed: int) -> Predictions:
 def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dict[str, float | None]:
     """Return the pooled scores of one seed's networks alone."""
     alone = Predictions.concat([_of_seed(experiment, k, seed) for k in folds])
-    scores = _score(experiment, _answered(experiment, alone, _judged(experiment, alone))[0])
+    judged = _judged(experiment, alone)
+    answered, _ = _answered(experiment, alone, judged)
+    scores = score(answered.prob, judged.truth, judged.space)
     return {name: _plain(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
@@ -116,7 +115,7 @@ def _worth(experiment: Experiment, alone: Judged, answered: Predictions, togethe
 
 
 def _judged(experiment: Experiment, part: Predictions) -> Judged:
-    rows_N = _rows(experiment, part)
+    rows_N = places(experiment.manifest["id"], part.ids.tolist())
     return Judged(
         part.ids.tolist(),
         part.labels(),
@@ -129,40 +128,29 @@ def _judged(experiment: Experiment, part: Predictions) -> Judged:
     )
 
 
-def _score(experiment: Experiment, part: Predictions, chosen_N: NDArray[np.bool_] | None = None) -> Scores:
-    """Score the rows, or those chosen of them."""
-    rows_N, prob_NJ = _rows(experiment, part), part.prob
-    if chosen_N is not None:
-        rows_N, prob_NJ = rows_N[chosen_N], prob_NJ[chosen_N]
-    return score(prob_NJ, {name: labels[rows_N] for name, labels in experiment.labels.items()}, part.space)
-
-
-def _rows(experiment: Experiment, part: Predictions) -> Ints:
-    return places(experiment.manifest["id"], part.ids.tolist())
-
-
-def _summary(experiment: Experiment, pooled: Predictions, scores: dict[int, Scores]) -> dict[str, Any]:
-    space, rows_N = experiment.cfg.space, _rows(experiment, pooled)
-    truth = space.encode({name: labels[rows_N] for name, labels in experiment.labels.items()})
-    people = experiment.manifest["person"].to_numpy()[rows_N]
-    total = _score(experiment, pooled)
-    interval = None
-    if (truth >= 0).any():
-        interval = asdict(
-            person_bootstrap(
-                truth, pooled.labels(), people, space.size, draws=BOOTSTRAP_DRAWS, seed=experiment.cfg.seed
-            )
-        )
+def _summary(experiment: Experiment, pooled: Predictions, judged: Judged, folds: Sequence[int]) -> dict[str, Any]:
+    """Return the scores of the answers, pooled and per fold; judged: the same rows with their truth."""
+    assert judged.people_N is not None
+    space, people = judged.space, judged.people_N
+    true_N, interval = space.encode(judged.truth), None
+    if (true_N >= 0).any():
+        draws, seed = BOOTSTRAP_DRAWS, experiment.cfg.seed
+        interval = asdict(person_bootstrap(true_N, pooled.labels(), people, space.size, draws=draws, seed=seed))
+    scores = {k: _of_rows(pooled, judged, np.flatnonzero(judged.fold_N == k)) for k in folds}
     names = ["macro_f1", *space.names]
     values = {name: np.array([_value(s, name) for s in scores.values()]) for name in names}
     return {
-        "pooled": total.to_json(),
+        "pooled": score(pooled.prob, judged.truth, space).to_json(),
         "interval": interval,
         "people": len(set(people.tolist())),
         "folds": {str(k): {name: _plain(_value(s, name)) for name in names} for k, s in scores.items()},
         "mean": {name: _plain(v.mean()) for name, v in values.items()},
         "sd": {name: _plain(v.std(ddof=1)) if len(v) > 1 else None for name, v in values.items()},
     }
+
+
+def _of_rows(pooled: Predictions, judged: Judged, rows: Ints) -> Scores:
+    return score(pooled.prob[rows], {name: label_N[rows] for name, label_N in judged.truth.items()}, judged.space)
 
 
 def _value(scores: Scores, name: str) -> float:

@@ -22,9 +22,8 @@ from maskcls.commands.judged import is_leaky, places, read_run
 from maskcls.commands.progress import Reporter
 from maskcls.commands.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
 from maskcls.commands.run_records import networks
-from maskcls.commands.together import Together
+from maskcls.commands.together import Together, shared_tasks
 from maskcls.data import manifest as tables
-from maskcls.data.folds import constant_tasks
 from maskcls.data.source import read_unlabelled
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import Floats, LabelSpace
@@ -280,7 +279,7 @@ def read_together(
         return Together()
     run = RunDir(next(Path(text) for text in given if Path(text).is_dir()))
     space = config.load(run.config)[0].space
-    tasks = constant_tasks(tables.from_csv(run.manifest, space), space)
+    tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
     photos = read_groups(groups, frame["id"].tolist())
     if oof_groups is None or judged is None:
         if oof_groups is not None:

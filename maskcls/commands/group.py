@@ -19,8 +19,9 @@ import pandas as pd
 import maskcls
 from maskcls import config, rundir
 from maskcls.commands.judged import parts_of, read_run
-from maskcls.commands.looks import compared, described, learned_from, shared_tasks
+from maskcls.commands.looks import compared, described, learned_from
 from maskcls.commands.progress import Reporter, say
+from maskcls.commands.together import shared_tasks
 from maskcls.data import manifest as tables
 from maskcls.data.csvfile import read_csv
 from maskcls.data.source import image_root, read_labelled, read_unlabelled

@@ -17,11 +17,11 @@ from threadpoolctl import threadpool_limits
 from maskcls import rundir
 from maskcls.commands.progress import Reporter
 from maskcls.commands.pseudo_rows import real_rows
-from maskcls.commands.together import Together, found_groups
-from maskcls.data.folds import constant_tasks, make_folds
+from maskcls.commands.together import Together, found_groups, shared_tasks
+from maskcls.data.folds import make_folds
 from maskcls.data.likeness import descriptors
 from maskcls.errors import ConfigError, DataError, ResourceError, ResultError
-from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.labels import Floats, Ints
 from maskcls.machine import reading_threads
 from maskcls.results.clustering import Grouper, Learned, learn
 
@@ -95,19 +95,6 @@ def with_looks(experiment: Experiment, report: Reporter) -> Experiment:
         f"{held.precision:.4f}, recall {held.recall:.4f}"
     )
     return replace(experiment, looks=found)
-
-
-def shared_tasks(manifest: pd.DataFrame, space: LabelSpace, *, where: str) -> tuple[str, ...]:
-    """Return the tasks in which photos of one person can answer together; DataError when there are none."""
-    tasks = constant_tasks(manifest[real_rows(manifest)], space)
-    if not tasks:
-        raise DataError(
-            "no task is the same on all photos of each person, so photos have nothing to answer together",
-            where=where,
-            got=", ".join(space.names),
-            fix="let every photo answer alone: predict.groups=none",
-        )
-    return tasks
 
 
 def photos_together(

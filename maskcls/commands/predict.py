@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,9 @@ from maskcls.commands.experiment import Experiment, Member, open_experiment
 from maskcls.commands.looks import photos_together
 from maskcls.commands.photos import Views, cached_views, open_photos
 from maskcls.commands.progress import Reporter
-from maskcls.commands.together import Together
+from maskcls.commands.together import Together, shared_tasks
 from maskcls.data import manifest as tables
 from maskcls.data.crops import cropping
-from maskcls.data.folds import constant_tasks
 from maskcls.data.source import image_root, read_unlabelled
 from maskcls.data.transforms import ViewSpec
 from maskcls.engine.checkpoint import load_speaker
@@ -128,12 +127,15 @@ def predict_rows(
     experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, [*overrides, *(["predict.groups=none"] if groups is not None else [])])
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
-    given = read_groups(groups, frame["id"].tolist()) if groups is not None else None
+    by_file, by_look = Together(), Together()
+    if groups is not None:
+        given = read_groups(groups, frame["id"].tolist())
+        tasks = shared_tasks(experiment.manifest, cfg.space, where=str(run.manifest))
+        by_file = Together(given, None, tasks, given.weights)
     voices = load_voices(experiment, chosen(experiment, env["folds"], cfg.predict.networks))
     accelerator = start(cfg.device)
     root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
     tell_other_cropping(experiment, env, root, report)
-    by_look = Together()
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = photos_together(experiment, env["folds"], frame, root, report)
     specs = [voice.speaker.spec for voice in voices]
@@ -149,14 +151,13 @@ def predict_rows(
     if not accelerator.is_main_process:
         return None
     lineage = _lineage(experiment, env, voices, frame, data, cfg) | {"groups": by_look.about}
-    prob = by_look.of_photos(Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space)).prob
-    predictions = Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space, lineage)
+    predictions = by_look.of_photos(Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space))
+    predictions = replace(predictions, lineage=lineage)
     kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     lineage["predictions"] = predictions.save(kept)
-    if given is not None:
-        together = Together(given, None, constant_tasks(experiment.manifest, cfg.space), given.weights)
-        lineage["groups"] = together.about
-        predictions = together.of_photos(predictions)
+    if groups is not None:
+        lineage["groups"] = by_file.about
+        predictions = by_file.of_photos(predictions)
     return Predicted(cfg, frame, predictions, lineage)
 
 

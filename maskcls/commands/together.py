@@ -10,10 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from maskcls import rundir
 from maskcls.commands.judged import parts_of
-from maskcls.labels import Floats, Ints
+from maskcls.commands.pseudo_rows import real_rows
+from maskcls.data.folds import constant_tasks
+from maskcls.errors import DataError
+from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.evaluation import Judged
 from maskcls.results.grouping import Groups, cross_smoothed, fit_weights, smooth, within
 from maskcls.results.predictions import Predictions
@@ -22,6 +26,19 @@ from maskcls.results.predictions import Predictions
 def found_groups(group_N: Ints) -> Groups:
     """Return groups (N,) int64 that no file holds."""
     return Groups(group_N, None, rundir.sha256(group_N.tobytes()))
+
+
+def shared_tasks(manifest: pd.DataFrame, space: LabelSpace, *, where: str) -> tuple[str, ...]:
+    """Return the tasks in which photos of one person can answer together; DataError when there are none."""
+    tasks = constant_tasks(manifest[real_rows(manifest)], space)
+    if not tasks:
+        raise DataError(
+            "no task is the same on all photos of each person, so photos have nothing to answer together",
+            where=where,
+            got=", ".join(space.names),
+            fix="let every photo answer alone",
+        )
+    return tasks
 
 
 @dataclass(frozen=True, eq=False)

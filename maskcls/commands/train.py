@@ -29,11 +29,12 @@ from maskcls.commands.experiment import (
     wanted_folds,
     write_identity,
 )
-from maskcls.commands.looks import shared_tasks, with_looks
+from maskcls.commands.looks import with_looks
 from maskcls.commands.photos import cached_views
 from maskcls.commands.plans import fresh_network, with_plans
 from maskcls.commands.progress import Reporter
 from maskcls.commands.side_by_side import train_side_by_side
+from maskcls.commands.together import shared_tasks
 from maskcls.engine import checkpoint
 from maskcls.engine.course import Course, FoldRows, Step
 from maskcls.engine.device import Accelerator, augments_on_device, start
