@@ -126,9 +126,9 @@ def cv2_batches(files: Sequence[Path], size: Size, cache: Path) -> Iterator[Pixe
 def our_batches(files: Sequence[Path], size: Size, cache: Path) -> Iterator[Pixels]:
     """Load as maskcls trains, through a cache that is filled first if it is empty."""
     from maskcls import config
-    from maskcls.commands.experiment import view_spec
-    from maskcls.data.cache import build_pack
     from maskcls.data.dataset import Key, Photos, batches, loader
+    from maskcls.data.photos.cache import build_pack
+    from maskcls.training.experiment import view_spec
 
     os.environ["MASKCLS_CACHE"] = str(cache)
     cfg, _ = config.load(config.find(Path("multi")), [f"transforms.size={list(size)}"])

@@ -71,7 +71,7 @@ def large(members: int, rows: int) -> list[Any]:
 
 def _searched(search: Any, members: int, rows: int) -> Work:
     from maskcls.labels import CONTEST
-    from maskcls.results.weighting import nested, search_weights
+    from maskcls.results.ensembles.weighting import nested, search_weights
 
     prob_MNJ, truth, fold_N = drawn(members, rows)
 
@@ -105,7 +105,7 @@ def convex_tasks(members: int, rows: int) -> Work:
 def stack(members: int, rows: int) -> Work:
     """Fit a stack and apply it."""
     from maskcls.labels import CONTEST
-    from maskcls.results.stacking import fit_stack, nested_stack
+    from maskcls.results.ensembles.stacking import fit_stack, nested_stack
 
     prob_MNJ, truth, fold_N = drawn(members, rows)
 
@@ -118,7 +118,7 @@ def stack(members: int, rows: int) -> Work:
 
 def mean(members: int, rows: int) -> Work:
     """Average the large members."""
-    from maskcls.results.ensemble import combine
+    from maskcls.results.ensembles.combine import combine
 
     made = large(members, rows)
     return lambda: combine(made, "mean")
@@ -128,7 +128,7 @@ def weighted(members: int, rows: int) -> Work:
     """Average the large members with weights."""
     import numpy as np
 
-    from maskcls.results.ensemble import combine_weighted
+    from maskcls.results.ensembles.combine import combine_weighted
 
     made = large(members, rows)
     return lambda: combine_weighted(made, np.arange(1.0, members + 1))
@@ -136,7 +136,7 @@ def weighted(members: int, rows: int) -> Work:
 
 def rules(members: int, rows: int) -> Work:
     """Join the large members by vote and by geometric mean."""
-    from maskcls.results.ensemble import combine
+    from maskcls.results.ensembles.combine import combine
 
     made = large(members, rows)
 

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from maskcls import rundir
-from maskcls.commands.experiment import Experiment, environment, open_experiment, wanted_folds, write_identity
-from maskcls.commands.progress import Reporter
+from maskcls import files
 from maskcls.commands.train import device_of, train_folds
 from maskcls.engine.device import start
 from maskcls.rundir import RunDir
+from maskcls.show.progress import Reporter
+from maskcls.training.experiment import Experiment, environment, open_experiment, wanted_folds, write_identity
 
 
 def image_level_folds(experiment: Experiment) -> pd.DataFrame:
@@ -58,7 +58,7 @@ def main() -> None:
     arguments = parser.parse_args()
     experiment, _ = open_experiment(RunDir(arguments.run))
     folds = wanted_folds(arguments.folds, experiment.cfg.folds.k)
-    honest = rundir.read_json(experiment.run.summary)["folds"]
+    honest = files.read_json(experiment.run.summary)["folds"]
     person = [honest[str(k)] for k in folds]
     image = list(image_level_summary(experiment, folds)["folds"].values())
     keys = ["macro_f1", *experiment.cfg.space.names]

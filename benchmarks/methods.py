@@ -41,14 +41,14 @@ from alternate import MASKCLS, say
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from maskcls import config, rundir
-from maskcls.data import manifest as tables
+from maskcls import config, files
+from maskcls.data.rows import manifest as tables
 from maskcls.errors import ConfigError, Exit, MaskclsError, ResultError, UsageError, nearest
 from maskcls.faults import Source, config_error, read_faults
 from maskcls.labels import Ints, LabelSpace
-from maskcls.results.compare import Difference, paired_bootstrap
-from maskcls.results.metrics import Scores, score
+from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.predictions import Predictions
+from maskcls.results.scores.metrics import Scores, score
 from maskcls.rundir import RunDir
 from maskcls.schema import Config, Section
 from maskcls.yaml12 import read_yaml
@@ -129,7 +129,7 @@ class Plan:
     @staticmethod
     def load(path: Path) -> Plan:
         """Read what `run` left in the output folder."""
-        data = rundir.read_json(path)
+        data = files.read_json(path)
         rows = tuple(Row(**(row | {"overrides": tuple(row["overrides"])})) for row in data["rows"])
         overrides, folds = tuple(data["overrides"]), tuple(data["folds"])
         return Plan(data["config"], overrides, folds, rows, data["command"])
@@ -240,7 +240,7 @@ def train_all(
     """
     refuse_others(plan, out)
     refuse_missing_weights(plan)
-    rundir.commit_json(out / PLAN, asdict(plan))
+    files.commit_json(out / PLAN, asdict(plan))
     every = [(row, seed) for seed in seeds for row in rows]
     left = [(row, seed) for row, seed in every if not row.run(out, seed).summary.exists()]
     say(f"{len(every)} runs, {len(every) - len(left)} of them finished before")
@@ -269,7 +269,7 @@ def train_one(command: Sequence[str], run: RunDir, start: Starter) -> str | None
         record.unlink(missing_ok=True)
         return None
     message = f"failed with exit code {code}: {last_words(output.read_text(errors='replace'))}"
-    rundir.commit_json(record, {"code": code, "message": message})
+    files.commit_json(record, {"code": code, "message": message})
     return message
 
 
@@ -301,7 +301,7 @@ def forecast(walls_s: Sequence[float], runs: int) -> str:
 
 def score_of(run: RunDir) -> str:
     """Return a finished run's score in words."""
-    pooled = rundir.read_json(run.summary)["pooled"]
+    pooled = files.read_json(run.summary)["pooled"]
     return f"macro-F1 {number(pooled['macro_f1'])}" if pooled else "leaky, and so without a score"
 
 
@@ -313,7 +313,7 @@ def refuse_others(plan: Plan, out: Path) -> None:
             if not (run := row.run(out, seed)).env.exists():
                 continue
             then, now = plain(config.load(run.config)[0]), plain(plan.settings(row, seed))
-            then["folds trained"], now["folds trained"] = rundir.read_json(run.env)["folds"], list(plan.folds)
+            then["folds trained"], now["folds trained"] = files.read_json(run.env)["folds"], list(plan.folds)
             found += [f"{run.path.name}: {text}" for text in differences(then, now)]
     if found:
         fix = "move these folders away, or choose another --out"
@@ -401,9 +401,9 @@ class Judged:
 
 def read_done(run: RunDir) -> Done:
     """Read a finished run; raises MaskclsError when a file is missing or damaged."""
-    env, (cfg, _) = rundir.read_json(run.env), config.load(run.config)
-    files = {"folds": run.folds, "rows or labels": run.manifest, "label space": run.labels}
-    identity: dict[str, Any] = {name: rundir.file_sha256(path)[:12] for name, path in files.items()}
+    env, (cfg, _) = files.read_json(run.env), config.load(run.config)
+    parts = {"folds": run.folds, "rows or labels": run.manifest, "label space": run.labels}
+    identity: dict[str, Any] = {name: files.file_sha256(path)[:12] for name, path in parts.items()}
     identity |= {"folds trained": env["folds"]}
     identity["starting weights"] = sorted({digest[:12] for digest in env["weights"].values()})
     versions = {"maskcls": env["maskcls"], **{name: env["packages"][name] for name in ("torch", "timm")}}
@@ -557,7 +557,7 @@ def look_at(table: Table, row: Row, run: RunDir, seed: int) -> Done | tuple[str,
     """Return a run that can be compared with the base of its seed, or a verdict and why not."""
     if not run.summary.exists():
         if (record := beside(run, "failed.json")).exists():
-            return "failed", str(rundir.read_json(record)["message"])
+            return "failed", str(files.read_json(record)["message"])
         return ("unfinished", "was interrupted") if run.env.exists() else ("not run", "was not run")
     if seed not in table.base:
         return "not comparable", "the base has no finished run of this seed"
@@ -780,9 +780,9 @@ def show(a: argparse.Namespace, command: str) -> Exit:
     text = report(table, today=today, command=command)
     print(text, end="")
     if a.write:
-        rundir.commit(a.write, text.encode())
+        files.commit(a.write, text.encode())
     if a.json:
-        rundir.commit_json(a.json, as_json(table, today=today, command=command))
+        files.commit_json(a.json, as_json(table, today=today, command=command))
     return Exit.OK
 
 

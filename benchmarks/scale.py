@@ -70,8 +70,8 @@ def ids_of(photos: int) -> list[str]:
 
 def contest(root: Path, photos: int) -> Work:
     """Read the contest's folders into a manifest and deal its people into five folds."""
-    from maskcls.data import folds
-    from maskcls.data.source import read_labelled
+    from maskcls.data.layouts.source import read_labelled
+    from maskcls.data.rows import folds
     from maskcls.labels import CONTEST
 
     return lambda: folds.build(read_labelled(root, "contest", CONTEST), CONTEST, k=5, holdout=0.2, seed=0)
@@ -79,8 +79,8 @@ def contest(root: Path, photos: int) -> Work:
 
 def table(root: Path, photos: int) -> Work:
     """Read a CSV table of the same photos into a manifest and deal its groups into five folds."""
-    from maskcls.data import folds
-    from maskcls.data.source import read_labelled
+    from maskcls.data.layouts.source import read_labelled
+    from maskcls.data.rows import folds
     from maskcls.labels import CONTEST
 
     path = root / "table.csv"
@@ -89,24 +89,24 @@ def table(root: Path, photos: int) -> Work:
 
 def tables_write(root: Path, photos: int) -> Work:
     """Write the manifest and the fold table of a run, with their hashes."""
-    from maskcls import rundir
-    from maskcls.data import folds, manifest
-    from maskcls.data.source import read_labelled
+    from maskcls import files
+    from maskcls.data.layouts.source import read_labelled
+    from maskcls.data.rows import folds, manifest
     from maskcls.labels import CONTEST
 
     frame = read_labelled(root, "contest", CONTEST)
     dealt = folds.build(frame, CONTEST, k=5, holdout=0.2, seed=0)
 
     def work() -> None:
-        rundir.commit(root / "manifest.csv", manifest.to_csv(frame))
-        rundir.commit(root / "folds.csv", folds.to_csv(dealt))
+        files.commit(root / "manifest.csv", manifest.to_csv(frame))
+        files.commit(root / "folds.csv", folds.to_csv(dealt))
 
     return work
 
 
 def tables_read(root: Path, photos: int) -> Work:
     """Read both tables back and check them, as `resume` and `predict` do; needs the stage before."""
-    from maskcls.data import folds, manifest
+    from maskcls.data.rows import folds, manifest
     from maskcls.labels import CONTEST
 
     return lambda: (manifest.from_csv(root / "manifest.csv", CONTEST), folds.from_csv(root / "folds.csv"))
@@ -135,7 +135,7 @@ def predictions_load(root: Path, photos: int) -> Work:
 def submission_write(root: Path, photos: int) -> Work:
     """Write a submission, read it again and compare every cell."""
     from maskcls.labels import CONTEST
-    from maskcls.results.submission import write_submission
+    from maskcls.results.submissions.write import write_submission
 
     ids, (_, pred_N) = ids_of(photos), labels_of(photos)
     options: dict[str, Any] = {"header": ("ImageID", "ans"), "space": CONTEST, "lineage": {}, "force": True}
@@ -155,7 +155,7 @@ def evaluate(root: Path, photos: int) -> Work:
 def bootstrap(root: Path, photos: int) -> Work:
     """Score, and give the score an interval from 1,000 resamples of people."""
     from maskcls.labels import CONTEST
-    from maskcls.results.metrics import person_bootstrap, score
+    from maskcls.results.scores.metrics import person_bootstrap, score
 
     true_N, pred_N = labels_of(photos)
     person_N = [folder for folder, _, _ in people_for(photos) for _ in STATES]
@@ -172,10 +172,10 @@ def training(root: Path, photos: int) -> Work:
     import numpy as np
 
     from maskcls import config
-    from maskcls.commands.experiment import view_spec
     from maskcls.data.dataset import Photos
     from maskcls.engine.course import Course, FoldRows
     from maskcls.labels import CONTEST
+    from maskcls.training.experiment import view_spec
 
     words = ["transforms.size=[32, 24]", "mix.kind=cutmix", "sampler.draw=weighted", "train.batch_size=256"]
     cfg, _ = config.load(None, [*words, "train.epochs=1"])

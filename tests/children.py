@@ -1,4 +1,4 @@
-"""What stands in for a training process in tests/test_side_by_side.py. Imports no torch, so that it starts quickly."""
+"""A stand-in for a training process in the tests of side_by_side. Imports no torch, so that it starts quickly."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def leaving(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool)
 
 def stumbling(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
     """Run the real child into a bug: a pipe is no run folder."""
-    from maskcls.commands.side_by_side import _child
+    from maskcls.training.side_by_side import _child
 
     _child(pipe, pipe, member, fold, cached)  # type: ignore[arg-type]
 

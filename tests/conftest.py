@@ -110,14 +110,14 @@ def ordinary_arithmetic() -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the one way to rewrite tests/golden."""
-    parser.addoption("--rewrite-golden", action="store_true", help="write tests/golden anew; review the difference")
+    """Add the one way to rewrite tests/engine/golden."""
+    parser.addoption("--rewrite-golden", action="store_true", help="rewrite tests/engine/golden; review the diff")
 
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Draw 12 people to train on and 3 to predict, in the contest's layout; tests must not write there."""
-    from maskcls.data.faces import make_faces
+    from maskcls.data.drawn.faces import make_faces
 
     root = tmp_path_factory.mktemp("drawn") / "faces"
     make_faces(root, people=12, seed=0, eval_people=3, size=(48, 36))

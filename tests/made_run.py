@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from maskcls import config, rundir
-from maskcls.data import contest, folds
-from maskcls.data import manifest as tables
+from maskcls import config, files
+from maskcls.data.layouts import contest
+from maskcls.data.rows import folds
+from maskcls.data.rows import manifest as tables
 from maskcls.labels import CONTEST
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
@@ -33,14 +34,14 @@ def make_run(path: Path, data: Path, *, seed: int = 7) -> RunDir:
     run, (cfg, _) = RunDir(path), config.load(None, ["folds.k=2", f"seed={seed}"])
     frame = contest.read_train(data, CONTEST)
     table = folds.build(frame, CONTEST, k=2, holdout=0.2, seed=0)
-    rundir.commit(run.config, config.to_yaml(cfg).encode())
-    rundir.commit_json(run.labels, CONTEST.to_json())
-    rundir.commit(run.manifest, tables.to_csv(frame))
-    rundir.commit(run.folds, folds.to_csv(table))
-    files = (run.config, run.labels, run.manifest, run.folds)
-    rundir.commit_json(run.env, {"hashes": {file.name: rundir.file_sha256(file) for file in files}, "folds": [0, 1]})
+    files.commit(run.config, config.to_yaml(cfg).encode())
+    files.commit_json(run.labels, CONTEST.to_json())
+    files.commit(run.manifest, tables.to_csv(frame))
+    files.commit(run.folds, folds.to_csv(table))
+    paths = (run.config, run.labels, run.manifest, run.folds)
+    files.commit_json(run.env, {"hashes": {path.name: files.file_sha256(path) for path in paths}, "folds": [0, 1]})
     for k in (0, 1):
-        rundir.commit(run.fold(k).best / "weights.safetensors", f"weights of fold {k}".encode())
+        files.commit(run.fold(k).best / "weights.safetensors", f"weights of fold {k}".encode())
     rng = np.random.default_rng(seed)
     prob_NJ = rng.dirichlet(np.full(18, 0.2), len(frame)).astype(np.float32)
     order = rng.permutation(len(frame))  # the rows of a file are joined by id

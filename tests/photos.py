@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from maskcls.data.dataset import Photos
-from maskcls.data.transforms import ViewSpec
+from maskcls.data.views.transforms import ViewSpec
 from maskcls.nn.heads import Head
 from maskcls.nn.network import Network
 

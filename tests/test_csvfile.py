@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskcls.data.csvfile import ROWS_AT_ONCE, read_csv
+from maskcls.csvfile import ROWS_AT_ONCE, read_csv
 from maskcls.errors import DataError
 
 
@@ -183,7 +183,7 @@ def test_a_field_beyond_the_limit_and_too_many_columns_are_refused(tmp_path: Pat
 
 
 def test_a_large_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maskcls.data.csvfile.MAX_BYTES", 10)
+    monkeypatch.setattr("maskcls.csvfile.MAX_BYTES", 10)
     assert "too large" in refused(write(tmp_path, "id,x\n1,2\n3,4\n"), "id").what
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from project import PROJECT_DIR
 
-PROJECT_DIR = Path(__file__).resolve().parents[1]
 CODE_DIRS = ("maskcls", "benchmarks")  # benchmarks/ may be absent; the floor below would notice an absent maskcls/
 NAMED_DIRS = (*CODE_DIRS, "tests")
 

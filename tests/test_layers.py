@@ -1,8 +1,7 @@
 """The house plan, read from the source text: who may import whom, and which heavy packages may be loaded where.
 
-    cli -> verbs -> commands -> {insight, engine} -> {nn, data, results} -> {rundir, idle} -> config
-    -> schema
-    -> {labels, faults, yaml12, machine, lossterms, viewnames} -> errors
+    cli -> verbs -> commands -> training -> show -> runs -> engine -> {nn, data, results} -> rundir -> {files, idle}
+    -> config -> schema -> {labels, csvfile, faults, yaml12, machine, lossterms, viewnames} -> errors
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -14,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-PACKAGE_DIR = Path(__file__).resolve().parents[1] / "maskcls"
+from project import PACKAGE_DIR
 
 # FLOOR. Raise it as the house fills up: a scan that sees fewer modules than this has lost its way.
 FEWEST_MODULES = 60
@@ -24,6 +22,7 @@ FEWEST_MODULES = 60
 RANK = {
     "errors": 0,
     "labels": 1,
+    "csvfile": 1,
     "faults": 1,
     "yaml12": 1,
     "machine": 1,
@@ -32,16 +31,19 @@ RANK = {
     "schema": 2,
     "config": 3,
     "idle": 4,
-    "rundir": 4,
-    "nn": 5,
-    "data": 5,
-    "results": 5,
-    "insight": 6,
-    "engine": 6,
-    "commands": 7,
-    "verbs": 8,
-    "cli": 9,
-    "__main__": 10,
+    "files": 4,
+    "rundir": 5,
+    "nn": 6,
+    "data": 6,
+    "results": 6,
+    "engine": 7,
+    "runs": 8,
+    "show": 9,
+    "training": 10,
+    "commands": 11,
+    "verbs": 12,
+    "cli": 13,
+    "__main__": 14,
 }
 ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), imports nothing of the house
 
@@ -59,8 +61,11 @@ ARRAYS_ONLY = {
     "idle",
     "schema",
     "config",
+    "files",
     "rundir",
     "results",
+    "runs",
+    "csvfile",
 }
 DEEP_PACKAGES = {"torch", "torchvision", "timm", "albumentations", "albucore", "cv2"}
 
@@ -111,7 +116,7 @@ class Violation:
 
 
 def module_name(path: Path, package_dir: Path = PACKAGE_DIR) -> str:
-    """Name a file the way Python does: maskcls/data/folds.py is maskcls.data.folds, a package is its __init__."""
+    """Name a file the way Python does: maskcls/data/dataset.py is maskcls.data.dataset, a package is its __init__."""
     parts = [package_dir.name, *path.relative_to(package_dir).with_suffix("").parts]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -123,7 +128,7 @@ def read_package() -> dict[str, tuple[str, bool]]:
 
 
 def unit_of(module: str) -> str:
-    """Return the unit of a maskcls module: maskcls.data.folds is in data, maskcls itself is the root."""
+    """Return the unit of a maskcls module: maskcls.data.rows.folds is in data, maskcls itself is the root."""
     _, _, rest = module.partition(".")
     return rest.partition(".")[0]
 
@@ -150,7 +155,7 @@ def walk(node: ast.AST, at_import_time: bool = True) -> Iterator[tuple[ast.AST, 
 
 
 def absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
-    """Spell out a relative `from` import: in maskcls.data.folds, `from . import x` is from maskcls.data."""
+    """Spell out a relative `from` import: in maskcls.data.rows.folds, `from . import x` is from maskcls.data."""
     if node.level == 0:
         return node.module or ""
     here = module.split(".") if is_package else module.split(".")[:-1]
@@ -206,7 +211,7 @@ def violations(module: str, source: str, *, is_package: bool = False) -> list[Vi
                 report("nn reads config")
         if unit in ARRAYS_ONLY and imp.top in DEEP_PACKAGES:
             report("arrays only")
-        if imp.top in {"albumentations", "albucore"} and module != "maskcls.data.transforms":
+        if imp.top in {"albumentations", "albucore"} and module != "maskcls.data.views.transforms":
             report("albumentations")
         if imp.top == "accelerate" and unit != "engine":
             report("accelerate")
@@ -283,25 +288,25 @@ def test_every_exception_is_needed_and_explained() -> None:
 # --- the rules can fail
 
 PLANTED = [
-    ("layer", "maskcls.results.metrics", "from maskcls.engine.infer import predict"),
-    ("layer", "maskcls.engine.fit", "import maskcls.insight.report"),
-    ("layer", "maskcls.data.folds", "from maskcls.results import metrics"),
+    ("layer", "maskcls.results.scores.metrics", "from maskcls.engine.infer import predict"),
+    ("layer", "maskcls.engine.fit", "import maskcls.show.report"),
+    ("layer", "maskcls.data.rows.folds", "from maskcls.results import metrics"),
     ("layer", "maskcls.nn.losses", "def f():\n    from maskcls.data import dataset"),
-    ("layer", "maskcls.results.metrics", "from ..commands import train"),
+    ("layer", "maskcls.results.scores.metrics", "from ..commands import train"),
     ("layer", "maskcls.labels", "from maskcls import config"),
     ("layer", "maskcls.config", "from . import rundir"),
     ("layer", "maskcls.errors", "if TYPE_CHECKING:\n    from maskcls.labels import LabelSpace"),
     ("layer", "maskcls.commands.train", "from maskcls.cli import app"),
     ("layer", "maskcls", "from maskcls.errors import MaskclsError"),
     ("unknown unit", "maskcls.shared.things", "import os"),
-    ("unknown unit", "maskcls.data.folds", "from maskcls.shared import things"),
-    ("arrays only", "maskcls.results.metrics", "import torch"),
-    ("arrays only", "maskcls.results.ensemble", "def f():\n    from torch.nn import functional"),
+    ("unknown unit", "maskcls.data.rows.folds", "from maskcls.shared import things"),
+    ("arrays only", "maskcls.results.scores.metrics", "import torch"),
+    ("arrays only", "maskcls.results.ensembles.combine", "def f():\n    from torch.nn import functional"),
     ("arrays only", "maskcls.labels", "import cv2"),
     ("arrays only", "maskcls.config", "import importlib\nimportlib.import_module('timm')"),
     ("nn reads config", "maskcls.nn.network", "from maskcls.schema import ModelConfig"),
     ("nn reads config", "maskcls.nn.network", "from maskcls import config"),
-    ("albumentations", "maskcls.data.images", "import albumentations as A"),
+    ("albumentations", "maskcls.data.photos.images", "import albumentations as A"),
     ("albumentations", "maskcls.engine.tta", "from albumentations.pytorch import ToTensorV2"),
     ("accelerate", "maskcls.commands.train", "from accelerate import Accelerator"),
     ("slow cli", "maskcls.cli", "import pandas as pd"),
@@ -310,11 +315,11 @@ PLANTED = [
 
 INNOCENT = [
     (
-        "maskcls.results.metrics",
+        "maskcls.results.scores.metrics",
         "import numpy as np\nfrom maskcls.labels import LabelSpace\nfrom .predictions import P",
     ),
     ("maskcls.commands.train", "from maskcls.engine import fit\nfrom maskcls.commands.plan import plan\nimport torch"),
-    ("maskcls.data.transforms", "import albumentations as A"),
+    ("maskcls.data.views.transforms", "import albumentations as A"),
     (
         "maskcls.engine.fit",
         "from accelerate import Accelerator\nfrom maskcls.nn.losses import loss\nfrom . import infer",
@@ -322,7 +327,7 @@ INNOCENT = [
     ("maskcls.cli", "def train():\n    import torch\n    from maskcls.commands import train"),
     ("maskcls.rundir", "from maskcls import __version__\nfrom maskcls.errors import MaskclsError"),
     ("maskcls.__main__", "from maskcls.cli import main"),
-    ("maskcls.results.metrics", "import torchlight"),  # a prefix of a name is not the name
+    ("maskcls.results.scores.metrics", "import torchlight"),  # a prefix of a name is not the name
 ]
 
 
@@ -342,7 +347,7 @@ def test_every_rule_has_a_planted_case() -> None:
 
 def test_a_relative_import_in_a_package_file_starts_at_the_package() -> None:
     assert [i.name for i in imports_of("from .folds import x", "maskcls.data", is_package=True)] == [
-        "maskcls.data.folds.x"
+        "maskcls.data.rows.folds.x"
     ]
     assert [i.name for i in imports_of("from ..nn import x", "maskcls.data", is_package=True)] == ["maskcls.nn.x"]
 
@@ -352,16 +357,16 @@ def test_a_slow_package_behind_two_imports_is_found() -> None:
         "maskcls": ("", True),
         "maskcls.cli": ("from maskcls.commands import train", False),
         "maskcls.commands": ("", True),
-        "maskcls.commands.train": ("from maskcls.data.folds import make", False),
+        "maskcls.commands.train": ("from maskcls.data.rows.folds import make", False),
         "maskcls.data": ("import pandas", True),
-        "maskcls.data.folds": ("def make():\n    import torch\nimport sklearn.model_selection", False),
+        "maskcls.data.rows.folds": ("def make():\n    import torch\nimport sklearn.model_selection", False),
     }
 
     bad = loaded_with("maskcls.cli", sources)
 
     assert {(v.module, v.got.split(",")[0]) for v in bad} == {
         ("maskcls.data", "imports pandas"),
-        ("maskcls.data.folds", "imports sklearn.model_selection"),
+        ("maskcls.data.rows.folds", "imports sklearn.model_selection"),
     }
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from project import PROJECT_DIR
 
 from maskcls import rundir
 from maskcls.errors import BusyError, ResourceError, ResultError
-from maskcls.rundir import REFIT, FoldDir, RunDir, commit, commit_json, file_sha256, lock, read_json, sha256
+from maskcls.files import commit, commit_json, file_sha256, read_json, sha256
+from maskcls.rundir import REFIT, FoldDir, RunDir, lock
 
 OLD, NEW = b"old " * 100, b"new " * 5000
-PROJECT_DIR = Path(__file__).resolve().parents[1]
 
 
 def tree(folder: Path) -> dict[str, bytes]:

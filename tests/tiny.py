@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from maskcls import config, rundir
+from maskcls import config
 from maskcls.cli import run_app
-from maskcls.commands.experiment import Experiment, read_experiment
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
+from maskcls.training.experiment import Experiment, read_experiment
 
 RECIPE = (
     "model.backbone=test_efficientnet",
@@ -67,7 +67,7 @@ def resume(run: Path, *words: str) -> int:
 def hashes(folder: Path) -> dict[str, str]:
     """Return the hash of every file below the folder, by its path there."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): rundir.file_sha256(path) for path in files}
+    return {path.relative_to(folder).as_posix(): files.file_sha256(path) for path in files}
 
 
 def outcome(run: Path) -> dict[str, str]:

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls import rundir
-from maskcls.commands.judged import parts_of, read_run
+from maskcls import files, rundir
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError, visible
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
-from maskcls.results.calibration import Qualities, Quality, fit_temperatures, qualities, scaled
 from maskcls.results.crossfit import cross_fit
-from maskcls.results.decision import Nested, Rule, class_shares, expected_rule, fit_bias, nested, shift_rule
-from maskcls.results.evaluation import Judged
+from maskcls.results.decisions.calibration import Qualities, Quality, fit_temperatures, qualities, scaled
+from maskcls.results.decisions.rules import Nested, Rule, class_shares, expected_rule, fit_bias, nested, shift_rule
 from maskcls.results.predictions import Predictions
+from maskcls.results.scores.evaluation import Judged
 from maskcls.rundir import RunDir
+from maskcls.runs.judged import parts_of, read_run
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -180,13 +180,13 @@ def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
     """
     calibration = judge(run, tried=tried)
     with rundir.lock(run):
-        rundir.commit_json(decision_path(run), {"version": 1, **calibration.to_json()})
+        files.commit_json(decision_path(run), {"version": 1, **calibration.to_json()})
     return calibration
 
 
 def judge(run: RunDir, *, tried: str = "expected") -> Calibration:
     """Do the work of `calibrate` without writing anything."""
-    digest = rundir.file_sha256(run.oof) if run.oof.exists() else ""  # first: rows that are newer will not fit it
+    digest = files.file_sha256(run.oof) if run.oof.exists() else ""  # first: rows that are newer will not fit it
     return judge_rows(read_run(run), tried=tried, oof_sha256=digest)
 
 
@@ -223,7 +223,7 @@ def read_decision(run: RunDir) -> Decision:
     again = f"maskcls calibrate {run.path}"
     if not path.exists():
         raise ResultError("the run is not calibrated", where=str(path), fix=again)
-    data = rundir.read_json(path)
+    data = files.read_json(path)
     try:
         if data["version"] != 1:
             raise ValueError(f"version {data['version']} is not known")
@@ -231,7 +231,7 @@ def read_decision(run: RunDir) -> Decision:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         got = f"{type(error).__name__}: {error}"
         raise ResultError("the decision cannot be read", where=str(path), got=got, fix=again) from None
-    if not run.oof.exists() or rundir.file_sha256(run.oof) != decision.oof_sha256:
+    if not run.oof.exists() or files.file_sha256(run.oof) != decision.oof_sha256:
         raise ResultError("the decision was made from other out-of-fold predictions", where=str(run.oof), fix=again)
     return decision
 

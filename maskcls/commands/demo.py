@@ -8,11 +8,11 @@ from pathlib import Path
 from maskcls import config
 from maskcls.commands.evaluate import evaluate, print_scores
 from maskcls.commands.predict import predict
-from maskcls.commands.progress import Reporter, say
 from maskcls.commands.train import train
-from maskcls.data.faces import make_faces
+from maskcls.data.drawn.faces import make_faces
 from maskcls.errors import BusyError
 from maskcls.rundir import RunDir
+from maskcls.show.progress import Reporter, say
 
 PEOPLE, EVAL_PEOPLE, SEED = 120, 40, 0
 

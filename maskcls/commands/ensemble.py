@@ -14,26 +14,26 @@ import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import config, rundir
-from maskcls.commands.answering import data_name, write_labels
+from maskcls import config, files
 from maskcls.commands.calibrate import Calibration, judge_rows
-from maskcls.commands.ensemble_tables import Found
-from maskcls.commands.judged import is_leaky, places, read_run
-from maskcls.commands.progress import Reporter
-from maskcls.commands.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
-from maskcls.commands.run_records import networks
-from maskcls.commands.together import Together, shared_tasks
-from maskcls.data import manifest as tables
-from maskcls.data.source import read_unlabelled
+from maskcls.data.layouts.source import read_unlabelled
+from maskcls.data.rows import manifest as tables
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import Floats, LabelSpace
-from maskcls.results.blending import Blend, Fixed, choose, combined, honest, judge
-from maskcls.results.evaluation import Judged
-from maskcls.results.grouping import read_groups
-from maskcls.results.outside import read_member
+from maskcls.results.ensembles.blending import Blend, Fixed, choose, combined, honest, judge
+from maskcls.results.ensembles.external import read_member
+from maskcls.results.people.groups import read_groups
 from maskcls.results.predictions import Predictions
+from maskcls.results.scores.evaluation import Judged
 from maskcls.rundir import REFIT, RunDir
+from maskcls.runs.group_averaging import Together, shared_tasks
+from maskcls.runs.judged import is_leaky, places, read_run
+from maskcls.runs.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
+from maskcls.runs.records import networks
+from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.schema import Config
+from maskcls.show.ensemble import Found
+from maskcls.show.progress import Reporter
 from maskcls.yaml12 import dump_yaml
 
 
@@ -116,13 +116,13 @@ def ensemble(
     }
     lineage |= {"data": data.resolve().name, "data_sha256": tables.sha256(frame), "groups": together.about}
     written = write_labels(output, cfg, frame, labels, lineage, force=force)
-    rundir.commit(recipe_path(output), dump_yaml(how).encode())
+    files.commit(recipe_path(output), dump_yaml(how).encode())
     return Found(written, recipe_path(output), [member.name for member in members], blend, verdict, calibration)
 
 
 def check_output(output: Path, *, force: bool) -> None:
     """Raise BusyError when the submission or its recipe exists, before any work."""
-    rundir.sidecar_path(output)  # refuses a name that has none
+    files.sidecar_path(output)  # refuses a name that has none
     taken = [str(path) for path in (output, recipe_path(output)) if path.exists()]
     if taken and not force:
         fix = "choose another -o, or replace it with --force"
@@ -170,7 +170,7 @@ def _run_says(run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[
 
     Photos are told apart by the names in their table: others that took the same names are not noticed.
     """
-    cfg, env = config.load(run.config)[0], rundir.read_json(run.env)
+    cfg, env = config.load(run.config)[0], files.read_json(run.env)
     path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     if path.exists() and not overrides:
         known = Predictions.load(path)

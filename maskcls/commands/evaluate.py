@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskcls import rundir
-from maskcls.commands.judged import read_judged, read_submission
+from maskcls import files
 from maskcls.errors import BusyError
 from maskcls.labels import LabelSpace
-from maskcls.results import evaluation
-from maskcls.results.evaluation import Evaluation, Judged
-from maskcls.results.metrics import Scores, score
+from maskcls.results.scores import evaluation
+from maskcls.results.scores.evaluation import Evaluation, Judged
+from maskcls.results.scores.metrics import Scores, score
+from maskcls.runs.judged import read_judged, read_submission
 
 Section = Literal["short", "all", "scores", "confusion", "slices", "people"]
 
@@ -55,11 +55,11 @@ def show(
     judged = read_judged(what, answers)
     found = evaluation.evaluate(judged)
     if write is not None:
-        rundir.commit(write, to_csv(judged))
+        files.commit(write, to_csv(judged))
     if json:
         print(dumps(found.to_json(), allow_nan=False))
     else:
-        from maskcls.commands.evaluate_tables import render
+        from maskcls.show.evaluation import render
 
         _print(render(found, section))
     return found
@@ -70,7 +70,7 @@ def print_scores(scores: Scores, json: bool = False) -> None:
     if json:
         print(dumps(scores.to_json(), allow_nan=False))
         return
-    from maskcls.commands.evaluate_tables import render_scores
+    from maskcls.show.evaluation import render_scores
 
     _print(render_scores(scores))
 

@@ -17,25 +17,25 @@ import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import config, rundir
-from maskcls.commands.judged import parts_of, read_run
-from maskcls.commands.looks import compared, described, learned_from
-from maskcls.commands.progress import Reporter, say
-from maskcls.commands.together import shared_tasks
-from maskcls.data import manifest as tables
-from maskcls.data.csvfile import read_csv
-from maskcls.data.source import image_root, read_labelled, read_unlabelled
+from maskcls import config, files
+from maskcls.csvfile import read_csv
+from maskcls.data.layouts.source import image_root, read_labelled, read_unlabelled
+from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import CONTEST, Ints
-from maskcls.results.calibration import quality
-from maskcls.results.clustering import PairQuality
-from maskcls.results.compare import Difference, paired_bootstrap
-from maskcls.results.consistency import person_averaged
-from maskcls.results.evaluation import Judged
-from maskcls.results.grouping import Weights, check_free, cross_smoothed, fit_weights, smooth, within, write_groups
-from maskcls.results.metrics import score
+from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.decisions.calibration import quality
+from maskcls.results.people.clustering import PairQuality
+from maskcls.results.people.groups import Weights, check_free, cross_smoothed, fit_weights, smooth, within, write_groups
 from maskcls.results.predictions import Predictions
+from maskcls.results.scores.consistency import person_averaged
+from maskcls.results.scores.evaluation import Judged
+from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
+from maskcls.runs.group_averaging import shared_tasks
+from maskcls.runs.judged import parts_of, read_run
+from maskcls.show.progress import Reporter, say
+from maskcls.training.grouping import compared, described, learned_from
 
 SPACE = CONTEST.only(["mask"])  # what the contest's table can always answer; no label is used here
 DRAWS = 1000
@@ -246,6 +246,6 @@ def _check_rows(judged: Judged, known: pd.DataFrame, data: Path) -> None:
 
 def _about(known: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
     def digest(frame: pd.DataFrame) -> str:
-        return rundir.sha256(frame[["id", "path", "person"]].to_csv(index=False, lineterminator="\n").encode())
+        return files.sha256(frame[["id", "path", "person"]].to_csv(index=False, lineterminator="\n").encode())
 
     return {"maskcls": maskcls.__version__, "train_sha256": digest(known), "photos_sha256": digest(rows)}

@@ -11,19 +11,13 @@ import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import config, rundir
-from maskcls.commands.answering import data_name, write_labels
+from maskcls import config, files
 from maskcls.commands.calibrate import read_decision
-from maskcls.commands.check import check_photos
-from maskcls.commands.experiment import Experiment, Member, open_experiment
-from maskcls.commands.looks import photos_together
-from maskcls.commands.photos import Views, cached_views, open_photos
-from maskcls.commands.progress import Reporter
-from maskcls.commands.together import Together, shared_tasks
-from maskcls.data import manifest as tables
-from maskcls.data.crops import cropping
-from maskcls.data.source import image_root, read_unlabelled
-from maskcls.data.transforms import ViewSpec
+from maskcls.commands.data.check import check_photos
+from maskcls.data.layouts.source import image_root, read_unlabelled
+from maskcls.data.photos.crops import cropping
+from maskcls.data.rows import manifest as tables
+from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import load_speaker
 from maskcls.engine.device import Accelerator, start, worker_count
 from maskcls.engine.execution import Execution
@@ -32,11 +26,17 @@ from maskcls.engine.precision import Work, infer_execution
 from maskcls.engine.processes import decided_by_first, losing_others
 from maskcls.errors import BusyError, ConfigError, DataError, ResultError, UsageError
 from maskcls.labels import LabelSpace
-from maskcls.results.grouping import read_groups
+from maskcls.results.people.groups import read_groups
 from maskcls.results.predictions import Predictions
-from maskcls.results.submission import Written
+from maskcls.results.submissions.write import Written
 from maskcls.rundir import REFIT, RunDir
+from maskcls.runs.group_averaging import Together, shared_tasks
+from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.schema import Config
+from maskcls.show.progress import Reporter
+from maskcls.training.experiment import Experiment, Member, open_experiment
+from maskcls.training.grouping import photos_together
+from maskcls.training.photos import Views, cached_views, open_photos
 
 OTHER_GROUPS = "the run's decision was fitted on photos that answer in other groups"
 TRAINING_ONLY = ("device.compile", "device.augment")
@@ -82,7 +82,7 @@ def predict(
     answer together in the tasks that are the same on all photos of a person, in the place of predict.groups. Raises
     BusyError when the output exists, unless `force`, UsageError for other groups than the decision was fitted with.
     """
-    rundir.sidecar_path(output)  # refuses a name that has none, before any work
+    files.sidecar_path(output)  # refuses a name that has none, before any work
     if output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
     if groups is not None and config.setting(overrides, "predict.groups"):
@@ -225,7 +225,7 @@ def load_voices(experiment: Experiment, networks: Sequence[tuple[Member, int]]) 
         speaker = load_speaker(folder.best)
         if speaker.space.fingerprint != member.space.fingerprint:
             raise ResultError("the weights speak about other classes than the run", where=str(folder.best))
-        digest = rundir.file_sha256(folder.best / "weights.safetensors")
+        digest = files.file_sha256(folder.best / "weights.safetensors")
         voices.append(Voice(member.task, member.cfg.seed, k, digest, speaker))
     return voices
 
@@ -284,7 +284,7 @@ def _execution(speakers: Sequence[Speaker], cfg: Config, accelerator: Accelerato
 def _lineage(
     experiment: Experiment, env: dict[str, Any], voices: list[Voice], frame: pd.DataFrame, data: Path, cfg: Config
 ) -> dict[str, Any]:
-    pooled = rundir.read_json(experiment.run.summary)["pooled"] if experiment.run.summary.exists() else None
+    pooled = files.read_json(experiment.run.summary)["pooled"] if experiment.run.summary.exists() else None
     return {
         "maskcls": maskcls.__version__,
         "run": experiment.run.path.resolve().name,

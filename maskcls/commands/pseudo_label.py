@@ -16,10 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import maskcls
-from maskcls import rundir
-from maskcls.commands import pseudo_rows
-from maskcls.commands.experiment import Experiment, open_experiment
-from maskcls.commands.photos import cached_views
+from maskcls import files
 from maskcls.commands.predict import (
     Voice,
     chosen,
@@ -30,16 +27,19 @@ from maskcls.commands.predict import (
     tell_other_cropping,
     with_overrides,
 )
-from maskcls.commands.progress import Reporter
-from maskcls.data import manifest as tables
-from maskcls.data.source import image_root, read_unlabelled
+from maskcls.data.layouts.source import image_root, read_unlabelled
+from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import losing_others
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError, visible
 from maskcls.labels import Floats, LabelSpace
-from maskcls.results.pseudo import Rule, label_sets, thresholds, together
-from maskcls.results.pseudofile import PseudoRows, check_free, check_same_folds, check_strangers, write_pseudo
+from maskcls.results.pseudo.label_file import PseudoRows, check_free, check_same_folds, check_strangers, write_pseudo
+from maskcls.results.pseudo.selection import Rule, label_sets, thresholds, together
 from maskcls.rundir import REFIT, RunDir
+from maskcls.show.progress import Reporter
+from maskcls.training import pseudo_rows
+from maskcls.training.experiment import Experiment, open_experiment
+from maskcls.training.photos import cached_views
 
 OPTIONS = {"cap_rows": "max-per-class", "cap_share": "max-share"}  # the rule's names, where the command's are others
 Sources = dict[int, list[Floats]]  # by fold, what each run, seed and view says: (N, J)
@@ -153,7 +153,7 @@ def refuse_known_photos(
         for path, is_real in zip(experiment.photo_paths, real, strict=True):
             if is_real and (place := experiment.photo_root / path).is_file():
                 known.setdefault(place.stat().st_size, set()).add(place)
-    digest = cache(rundir.file_sha256)
+    digest = cache(files.file_sha256)
     met = []
     for id, path in zip(frame["id"], frame["path"], strict=True):
         place = root / path

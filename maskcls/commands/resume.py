@@ -6,9 +6,14 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from maskcls import rundir
-from maskcls.commands.ancestry import check_starting_weights
-from maskcls.commands.experiment import (
+from maskcls import files, rundir
+from maskcls.commands.train import check_experiment, train_folds, with_photos
+from maskcls.engine.device import start
+from maskcls.engine.processes import losing_others
+from maskcls.errors import WeightsError
+from maskcls.rundir import REFIT, RunDir
+from maskcls.show.progress import Reporter, main_process
+from maskcls.training.experiment import (
     Experiment,
     check_data_unchanged,
     environment,
@@ -16,12 +21,7 @@ from maskcls.commands.experiment import (
     wanted_folds,
     weights_hashes,
 )
-from maskcls.commands.progress import Reporter, main_process
-from maskcls.commands.train import check_experiment, train_folds, with_photos
-from maskcls.engine.device import start
-from maskcls.engine.processes import losing_others
-from maskcls.errors import WeightsError
-from maskcls.rundir import REFIT, RunDir
+from maskcls.training.starting_weights import check_starting_weights
 
 
 @losing_others()
@@ -56,7 +56,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any
             report.note(f"not bit-exact with the epochs before: {line}")
         if wanted != env["folds"]:
             forget_refit(experiment, report)
-            rundir.commit_json(run.env, env | {"folds": wanted})
+            files.commit_json(run.env, env | {"folds": wanted})
         return train_folds(experiment, wanted, accelerator, report)
 
 
@@ -74,7 +74,7 @@ def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> dict[str,
     folders = [experiment.fold_dir(member, k) for member, k in experiment.trainings(wanted)]
     if not experiment.run.summary.exists() or not all(folder.done.exists() for folder in folders):
         return None
-    summary: dict[str, Any] = rundir.read_json(experiment.run.summary)
+    summary: dict[str, Any] = files.read_json(experiment.run.summary)
     return summary if list(summary["folds"]) == [str(k) for k in wanted] else None
 
 

@@ -13,19 +13,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from maskcls import rundir
-from maskcls.commands.judged import places, read_run
-from maskcls.commands.progress import Reporter
+from maskcls import files
 from maskcls.commands.pseudo_label import pseudo_label, read_rule
 from maskcls.commands.resume import resume
 from maskcls.commands.train import train
-from maskcls.data.source import image_root
+from maskcls.data.layouts.source import image_root
 from maskcls.errors import BusyError, UsageError
-from maskcls.results.compare import Difference, paired_bootstrap
-from maskcls.results.evaluation import Judged
-from maskcls.results.metrics import confusion, macro_f1
+from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.scores.evaluation import Judged
+from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.rundir import RunDir
+from maskcls.runs.judged import places, read_run
 from maskcls.schema import Config
+from maskcls.show.progress import Reporter
 
 DRAWS = 1000
 
@@ -103,13 +103,13 @@ def self_train(
             break
         best, judged = number, new
     course = Course(done, best)
-    rundir.commit_json(folder / "rounds.json", to_json(course))
+    files.commit_json(folder / "rounds.json", to_json(course))
     return course
 
 
 def _check_labels(labels: Path, how: Mapping[str, Any], source: str) -> None:
     """Raise BusyError when labels that are there were made by another rule, or of other photos."""
-    lineage = rundir.read_json(labels.with_suffix(".json"))["lineage"]
+    lineage = files.read_json(labels.with_suffix(".json"))["lineage"]
     then = {"root": lineage["root"], "rule": lineage["rule"]}
     if then != json.loads(json.dumps({"root": source, "rule": how})):
         fix = "choose another --run, or give the settings it began with"
@@ -142,7 +142,7 @@ def _round(run: RunDir, labels: Path | None, gain: Difference | None) -> Round:
     score = macro_f1(confusion(judged.space.encode(judged.truth), judged.pred_N, judged.space.size))
     photos = 0
     if labels is not None:
-        sets = {line["set"]: line["rows"] for line in rundir.read_json(labels.with_suffix(".json"))["sets"]}
+        sets = {line["set"]: line["rows"] for line in files.read_json(labels.with_suffix(".json"))["sets"]}
         photos = sets["all"]
     return Round(run.path.name, photos, score, gain)
 

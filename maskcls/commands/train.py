@@ -14,27 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from maskcls import config, rundir
-from maskcls.commands import pseudo_rows
-from maskcls.commands.ancestry import check_starting_weights
-from maskcls.commands.assemble import assemble
-from maskcls.commands.check import check_photos
-from maskcls.commands.experiment import (
-    Experiment,
-    Member,
-    environment,
-    identity_files,
-    read_experiment,
-    view_spec,
-    wanted_folds,
-    write_identity,
-)
-from maskcls.commands.looks import with_looks
-from maskcls.commands.photos import cached_views
-from maskcls.commands.plans import fresh_network, with_plans
-from maskcls.commands.progress import Reporter
-from maskcls.commands.side_by_side import train_side_by_side
-from maskcls.commands.together import shared_tasks
+from maskcls import config, files, rundir
+from maskcls.commands.data.check import check_photos
 from maskcls.engine import checkpoint
 from maskcls.engine.course import Course, FoldRows, Step
 from maskcls.engine.device import Accelerator, augments_on_device, start
@@ -44,14 +25,33 @@ from maskcls.engine.processes import losing_others
 from maskcls.engine.session import Session, open_session, optimizer_of, restore_session, session_state
 from maskcls.engine.step import staged
 from maskcls.errors import BusyError, DataError
-from maskcls.insight.sheet import contact_sheet
 from maskcls.labels import UNKNOWN
 from maskcls.nn.average import soup
 from maskcls.nn.network import check_backbone, check_size
-from maskcls.results.metrics import score
 from maskcls.results.predictions import Predictions
+from maskcls.results.scores.metrics import score
 from maskcls.rundir import REFIT, FoldDir, RunDir
+from maskcls.runs.group_averaging import shared_tasks
 from maskcls.schema import Config
+from maskcls.show.progress import Reporter
+from maskcls.show.sheet import contact_sheet
+from maskcls.training import pseudo_rows
+from maskcls.training.assemble import assemble
+from maskcls.training.experiment import (
+    Experiment,
+    Member,
+    environment,
+    identity_files,
+    read_experiment,
+    view_spec,
+    wanted_folds,
+    write_identity,
+)
+from maskcls.training.grouping import with_looks
+from maskcls.training.photos import cached_views
+from maskcls.training.plans import fresh_network, with_plans
+from maskcls.training.side_by_side import train_side_by_side
+from maskcls.training.starting_weights import check_starting_weights
 
 SHEET_IMAGES = 24
 
@@ -239,7 +239,7 @@ def train_folds(
 
 def refitted(experiment: Experiment, member: Member, folds: Sequence[int]) -> Member:
     """Return the member as it is trained on all rows, where none judges it: for the median of the best epochs."""
-    best = [rundir.read_json(experiment.fold_dir(member, k).summary)["best_epoch"] + 1 for k in folds]
+    best = [files.read_json(experiment.fold_dir(member, k).summary)["best_epoch"] + 1 for k in folds]
     train = member.cfg.train.model_copy(update={"epochs": round(statistics.median(best)), "patience": None})
     return replace(member, cfg=member.cfg.model_copy(update={"train": train}))
 
@@ -276,7 +276,7 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     report.fold(title, cfg.train.epochs, session.epoch)
     report.skip(session.epoch)
     if session.epoch == 0 and accelerator.is_main_process:
-        rundir.commit(folder.first_batch, first_batch(experiment.rows(member, k), member))
+        files.commit(folder.first_batch, first_batch(experiment.rows(member, k), member))
     for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k)):
         if not isinstance(event, EpochResult):
             report.tick(title, event)
@@ -325,7 +325,7 @@ def _save(session: Session, member: Member, folder: FoldDir) -> None:
 def _save_results(session: Session, member: Member, folder: FoldDir) -> None:
     if not session.accelerator.is_main_process:
         return
-    rundir.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
+    files.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
     last = session.epoch - 1
     scores = {k.removeprefix("val/"): v for k, v in session.history[last].items() if k.startswith("val/")}
     tensors = session.judged.answering_state()
@@ -351,7 +351,7 @@ def _stir(experiment: Experiment, member: Member, folder: FoldDir, rows: FoldRow
 
     Wortsman et al. 2022, arXiv:2203.05482. Done once: the place then says what it holds.
     """
-    meta = rundir.read_json(folder.best / checkpoint.META)
+    meta = files.read_json(folder.best / checkpoint.META)
     epochs = sorted(int(path.name) for path in folder.soup.iterdir()) if folder.soup.is_dir() else []
     if len(epochs) < 2 or "soup" in meta:
         return
@@ -377,7 +377,7 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
     accelerator.wait_for_everyone()
     if not len(rows.valid):
         if accelerator.is_main_process:
-            rundir.commit(folder.done, (rundir.read_json(folder.best / checkpoint.META)["sha256"] + "\n").encode())
+            files.commit(folder.done, (files.read_json(folder.best / checkpoint.META)["sha256"] + "\n").encode())
         return
     _stir(experiment, member, folder, rows, accelerator)
     if experiment.leaky:
@@ -389,23 +389,23 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
     (prob,) = infer([speaker], reader, accelerator=accelerator, execution=execution)
     if not accelerator.is_main_process:
         return
-    meta = rundir.read_json(folder.best / checkpoint.META)
+    meta = files.read_json(folder.best / checkpoint.META)
     lineage = {"fold": k, "member": member.task, "weights": meta["sha256"], "views": cfg.predict.views}
     lineage |= {"seed": cfg.seed} if member.seeded else {}
     ids = experiment.manifest["id"].to_numpy()[rows.valid]
     Predictions(ids, prob, member.space, lineage).save(folder.oof)
     scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
     soup_of = {"soup": meta["soup"]} if "soup" in meta else {}
-    rundir.commit_json(folder.summary, {"best_epoch": meta["epoch"]} | soup_of | scores.to_json())
-    rundir.commit(folder.done, (meta["sha256"] + "\n").encode())
+    files.commit_json(folder.summary, {"best_epoch": meta["epoch"]} | soup_of | scores.to_json())
+    files.commit(folder.done, (meta["sha256"] + "\n").encode())
     shutil.rmtree(folder.soup, ignore_errors=True)
 
 
 def _finish_leaky(folder: FoldDir, accelerator: Accelerator) -> None:
     """Mark a fold as done without rows or scores: its network may have learnt about the people that judge it."""
     if accelerator.is_main_process:
-        meta = rundir.read_json(folder.best / checkpoint.META)
-        rundir.commit_json(folder.summary, {"best_epoch": meta["epoch"], "leaky": True})
-        rundir.commit(folder.done, (meta["sha256"] + "\n").encode())
+        meta = files.read_json(folder.best / checkpoint.META)
+        files.commit_json(folder.summary, {"best_epoch": meta["epoch"], "leaky": True})
+        files.commit(folder.done, (meta["sha256"] + "\n").encode())
         shutil.rmtree(folder.soup, ignore_errors=True)
     accelerator.wait_for_everyone()

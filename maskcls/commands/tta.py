@@ -16,19 +16,19 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from maskcls.commands.experiment import Experiment, open_experiment
 from maskcls.commands.predict import chosen, joint_mean, load_voices, refuse_answering, with_overrides
-from maskcls.commands.progress import Reporter
 from maskcls.commands.train import with_photos
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
 from maskcls.errors import ResultError
 from maskcls.labels import Floats, Ints
-from maskcls.results.compare import Difference, paired_bootstrap
+from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.crossfit import cross_fit
-from maskcls.results.metrics import confusion, macro_f1
+from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.rundir import RunDir
+from maskcls.show.progress import Reporter
+from maskcls.training.experiment import Experiment, open_experiment
 from maskcls.viewnames import SETS, SINGLE, parse_views
 
 DRAWS = 1000

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from maskcls.data.augment import HOP, Draws, Keys, augment, draw
-from maskcls.data.images import Pixels, decode, read_bytes
-from maskcls.data.transforms import ViewSpec, build_pixel_changes, change_pixels, eval_view
+from maskcls.data.photos.images import Pixels, decode, read_bytes
+from maskcls.data.views.augment import HOP, Draws, Keys, augment, draw
+from maskcls.data.views.transforms import ViewSpec, build_pixel_changes, change_pixels, eval_view
 from maskcls.errors import MaskclsError, ResourceError
 
 TIMEOUT_S = 120

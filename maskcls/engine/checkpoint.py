@@ -15,13 +15,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 import maskcls
-from maskcls.data.transforms import ViewSpec
+from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.infer import Speaker
 from maskcls.errors import WeightsError
+from maskcls.files import commit, commit_json, read_json, sha256
 from maskcls.labels import LabelSpace
 from maskcls.nn.heads import Head, plain_heads
 from maskcls.nn.network import Network, build_network
-from maskcls.rundir import commit, commit_json, read_json, sha256
 
 SCHEMA = 2
 TENSORS = "weights.safetensors"

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from maskcls.data.batches import Piece, Rows, pieces, steps
 from maskcls.data.dataset import Key, Photos
-from maskcls.data.mixing import Mixes, Mixing, Pools, build_pools, draw_mixes, mix_images
-from maskcls.data.sampling import Sampling, epoch_length, epoch_rows, turns
+from maskcls.data.rows.batches import Piece, Rows, pieces, steps
+from maskcls.data.rows.sampling import Sampling, epoch_length, epoch_rows, turns
+from maskcls.data.views.mixing import Mixes, Mixing, Pools, build_pools, draw_mixes, mix_images
 from maskcls.errors import MaskclsError
 from maskcls.labels import Floats, Ints
 from maskcls.schema import Config

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from maskcls.data.transforms import ViewSpec
+from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.execution import Execution
 from maskcls.errors import ConfigError, ResourceError
 from maskcls.machine import cores

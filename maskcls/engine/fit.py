@@ -28,7 +28,7 @@ from maskcls.errors import DivergedError, ResultError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.nn.optim import set_lr
 from maskcls.nn.schedule import Schedule, lr_at, plateau_scale
-from maskcls.results.metrics import Scores, score
+from maskcls.results.scores.metrics import Scores, score
 from maskcls.schema import Config
 
 

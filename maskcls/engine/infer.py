@@ -23,16 +23,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
-from maskcls.data.batches import Rows
 from maskcls.data.dataset import Key, Photos, batches, loader
-from maskcls.data.transforms import ViewSpec
+from maskcls.data.rows.batches import Rows
+from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.device import normalise, place
 from maskcls.engine.execution import Execution
 from maskcls.engine.precision import MEMORY_SHARE, available_bytes
 from maskcls.engine.tta import views_of
 from maskcls.errors import ResultError
 from maskcls.labels import LabelSpace
-from maskcls.nn.fold import Pairs, find_pairs, fold_pairs
+from maskcls.nn.fuse_norms import Pairs, find_pairs, fold_pairs
 from maskcls.nn.heads import JOINT, Head, probabilities
 from maskcls.nn.network import Network
 from maskcls.viewnames import parse_views

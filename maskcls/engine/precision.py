@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskcls import rundir
-from maskcls.data.batches import MIN_PIECE
-from maskcls.data.cache import cache_folder
+from maskcls import files
+from maskcls.data.photos.cache import cache_folder
+from maskcls.data.rows.batches import MIN_PIECE
 from maskcls.engine.device import place
 from maskcls.engine.execution import Execution, Plan
 from maskcls.errors import ConfigError, MaskclsError, ResourceError
@@ -387,7 +387,7 @@ def _speeds(
     if remember:
         told = [asdict(way) | {"images_per_second": speed} for way, speed in speeds.items()]
         with contextlib.suppress(MaskclsError):  # a cache that cannot be written costs some seconds at the next start
-            rundir.commit_json(_file(facts), facts | {"measured": told, "at": time.time()})
+            files.commit_json(_file(facts), facts | {"measured": told, "at": time.time()})
     return speeds
 
 
@@ -415,7 +415,7 @@ def _file(facts: Mapping[str, Any]) -> Path:
 
 def _remembered(facts: Mapping[str, Any]) -> dict[Way, float] | None:
     try:
-        told = rundir.read_json(_file(facts))["measured"]
+        told = files.read_json(_file(facts))["measured"]
         return {Way(Execution(**m["execution"]), m["threads"]): m["images_per_second"] for m in told}
     except (MaskclsError, KeyError, TypeError):
         return None

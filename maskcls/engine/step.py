@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from maskcls.data.augment import augment_on_device, to_device
-from maskcls.data.batches import Piece
 from maskcls.data.dataset import Photos
-from maskcls.data.mixing import mix_images, mix_targets
+from maskcls.data.rows.batches import Piece
+from maskcls.data.views.augment import augment_on_device, to_device
+from maskcls.data.views.mixing import mix_images, mix_targets
 from maskcls.engine.course import Step
 from maskcls.engine.device import normalise
 from maskcls.engine.objective import HeadTarget, step_totals

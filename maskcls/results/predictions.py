@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls import rundir
+from maskcls import files
 from maskcls.errors import DataError, ResultError, WeightsError
 from maskcls.labels import Floats, Ints, LabelSpace
 
@@ -112,7 +112,7 @@ class Predictions:
 
     def save(self, path: Path) -> str:
         """Commit the npz file whole or not at all and return its sha256; raises ResourceError."""
-        return rundir.commit(path, self.to_bytes())
+        return files.commit(path, self.to_bytes())
 
     @staticmethod
     def load(path: Path) -> Predictions:

@@ -71,9 +71,9 @@ def tta(
     \b
     maskcls tta runs/a
     """
-    from maskcls.commands.progress import Reporter
     from maskcls.commands.tta import print_search, search
     from maskcls.rundir import RunDir
+    from maskcls.show.progress import Reporter
 
     with Reporter() as report:
         found = search(RunDir(run), overrides=overrides or [], report=report)
@@ -118,8 +118,8 @@ def ensemble(
     maskcls ensemble --recipe submission.recipe.yaml --data others -o others.csv
     """
     from maskcls.commands.ensemble import ensemble as work
-    from maskcls.commands.ensemble_tables import print_found
-    from maskcls.commands.progress import Reporter
+    from maskcls.show.ensemble import print_found
+    from maskcls.show.progress import Reporter
 
     with Reporter() as report:
         found = work(
@@ -156,8 +156,8 @@ def group(
     maskcls group faces --run runs/a -o groups.csv    (judged on out-of-fold rows, photos weighted)
     """
     from maskcls.commands.group import group as work
-    from maskcls.commands.progress import Reporter
     from maskcls.rundir import RunDir
+    from maskcls.show.progress import Reporter
 
     with Reporter() as report:
         folder = RunDir(run) if run else None
@@ -208,10 +208,10 @@ def pseudo_label(
     maskcls pseudo-label runs/a --data faces -o pseudo.csv --min-confidence mask=0.95,gender=0.9,age=0.8
     maskcls train faces --config multi --run runs/b data.pseudo=pseudo.csv
     """
-    from maskcls.commands.progress import Reporter, main_process
     from maskcls.commands.pseudo_label import print_labelled
     from maskcls.commands.pseudo_label import pseudo_label as work
     from maskcls.rundir import RunDir
+    from maskcls.show.progress import Reporter, main_process
 
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "cap_rows": max_per_class}
     rule |= {"cap_share": max_share, "balance": balance, "prior": like_train, "soft": soft, "temperature": temperature}
@@ -247,7 +247,7 @@ def runs_list(
     maskcls runs list
     maskcls runs list runs/sweep --base runs/a --sort date
     """
-    from maskcls.commands.runs_list import list_runs
+    from maskcls.commands.runs.list import list_runs
 
     list_runs(folders or [Path("runs")], base=base, sort=sort, json=json)
 
@@ -270,7 +270,7 @@ def runs_note(
     """
     from datetime import datetime
 
-    from maskcls.commands.runs_note import note
+    from maskcls.commands.runs.note import note
     from maskcls.rundir import RunDir
 
     if name is not None and leaderboard is None:
@@ -294,7 +294,7 @@ def runs_compare(
     maskcls runs compare runs/a runs/b --changed changed.csv
     maskcls runs compare one.csv two.csv --answers faces/eval/answers.csv
     """
-    from maskcls.commands.compare import compare
+    from maskcls.commands.runs.compare import compare
 
     compare(a, b, answers=answers, changed=changed, json=json)
 
@@ -316,7 +316,7 @@ def runs_prune(
     """
     from datetime import datetime
 
-    from maskcls.commands.runs_prune import prune, read_size
+    from maskcls.commands.runs.prune import prune, read_size
 
     if dry_run and yes:
         raise UsageError("--dry-run and --yes contradict each other", fix="give one of them")
@@ -336,6 +336,6 @@ def submission_check(
     \b
     maskcls submission check submission.csv --data faces --run runs/a
     """
-    from maskcls.commands.submission_check import show
+    from maskcls.commands.submission.check import show
 
     show(submission, data, run, json=json)

@@ -25,7 +25,7 @@ def bench_data(
     maskcls bench data faces --config multi
     """
     from maskcls import config as configuration
-    from maskcls.commands.bench import bench_data as work
+    from maskcls.commands.bench.step import bench_data as work
 
     cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
     work(data, cfg, json=json)
@@ -44,7 +44,7 @@ def bench_step(
     maskcls bench step model.backbone=resnet18 train.batch_size=128
     """
     from maskcls import config as configuration
-    from maskcls.commands.bench import bench_step as work
+    from maskcls.commands.bench.step import bench_step as work
 
     cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
     work(cfg, json=json)
@@ -67,8 +67,8 @@ def bench_lr(
     maskcls bench lr faces --config multi optim.name=sgd --high 10
     """
     from maskcls import config as configuration
-    from maskcls.commands.lr_range import lr_range
-    from maskcls.commands.progress import Reporter
+    from maskcls.commands.bench.lr import lr_range
+    from maskcls.show.progress import Reporter
 
     cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
     with Reporter() as report:

@@ -26,7 +26,7 @@ def data_make(
     \b
     maskcls data make faces --people 60 --seed 0
     """
-    from maskcls.data.faces import make_faces
+    from maskcls.data.drawn.faces import make_faces
 
     made = make_faces(directory, people=people, seed=seed, eval_people=eval_people)
     typer.echo(f"{directory / 'train'}  {made.train_photos} photos of {len(made.train_people)} people")
@@ -47,7 +47,7 @@ def data_check(
     from maskcls import config as configuration
 
     cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
-    from maskcls.commands.check import check
+    from maskcls.commands.data.check import check
 
     check(data, cfg)
 
@@ -69,8 +69,8 @@ def data_crop(
     maskcls data crop faces cropped --detector face_detection_yunet_2023mar.onnx
     maskcls data crop more cropped2 --like cropped/crops.json
     """
-    from maskcls.commands.crop import crop
-    from maskcls.commands.progress import Reporter
+    from maskcls.commands.data.crop import crop
+    from maskcls.show.progress import Reporter
 
     with Reporter() as report:
         crop(
@@ -103,7 +103,7 @@ def data_look(
     maskcls data look faces transforms.preset=faces transforms.hue=0.02 --force
     """
     from maskcls import config as configuration
-    from maskcls.commands.look import look as work
+    from maskcls.commands.data.look import look as work
 
     cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
     work(data, cfg, output, photos=photos, draws=draws, force=force)
@@ -116,7 +116,7 @@ def cache_list(json: Annotated[bool, typer.Option("--json", help="print one JSON
     \b
     maskcls data cache list
     """
-    from maskcls.commands.cache import show
+    from maskcls.commands.data.cache import show
 
     show(json=json)
 
@@ -132,6 +132,6 @@ def cache_prune(
     maskcls data cache prune --days 7 --dry-run
     maskcls data cache prune --days 0
     """
-    from maskcls.commands.cache import prune
+    from maskcls.commands.data.cache import prune
 
     prune(days=days, dry_run=dry_run)

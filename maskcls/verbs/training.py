@@ -37,13 +37,13 @@ def train(
     path = configuration.find(config) if config else None
     cfg, origins = configuration.load(path, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
     folder = RunDir(run or Path("runs") / (path.stem if path else "default"))
-    from maskcls.commands.progress import Reporter, main_process
+    from maskcls.show.progress import Reporter, main_process
 
     if main_process():
         for line in idle_settings(cfg, origins):
             typer.echo(line, err=True)
     if dry_run:
-        from maskcls.commands.dry_run import dry_run as show
+        from maskcls.training.forecast import dry_run as show
 
         show(data, cfg, origins, folder, folds=folds)
         return
@@ -65,9 +65,9 @@ def resume(
     maskcls resume runs/a
     maskcls resume runs/a --folds 3,4    (further folds of the same run)
     """
-    from maskcls.commands.progress import Reporter, main_process
     from maskcls.commands.resume import resume as work
     from maskcls.rundir import RunDir
+    from maskcls.show.progress import Reporter, main_process
 
     with resumable(run), Reporter(quiet=not main_process()) as report:
         summary = work(RunDir(run), folds=folds, report=report)
@@ -95,8 +95,8 @@ def predict(
     maskcls predict runs/a --data faces -o submission.csv --tta shifts --force
     """
     from maskcls.commands.predict import predict as work
-    from maskcls.commands.progress import Reporter, main_process
     from maskcls.rundir import RunDir
+    from maskcls.show.progress import Reporter, main_process
 
     given = list(overrides or [])
     if tta is not None:
@@ -134,9 +134,9 @@ def self_train(
     maskcls self-train faces --config multi --run runs/self --rounds 3
     """
     from maskcls import config as configuration
-    from maskcls.commands.progress import Reporter
     from maskcls.commands.self_train import print_course
     from maskcls.commands.self_train import self_train as work
+    from maskcls.show.progress import Reporter
 
     cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}

@@ -1,0 +1,1 @@
+"""`maskcls bench`: one file per verb."""

@@ -1,0 +1,1 @@
+"""`maskcls data`: one file per verb."""

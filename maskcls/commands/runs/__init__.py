@@ -1,0 +1,1 @@
+"""`maskcls runs`: one file per verb."""

@@ -1,0 +1,149 @@
+"""maskcls runs compare: two runs, two files of predictions or two submissions, row by row.
+
+Rows are joined by id. Where the truth is known, it says by how much b is better and how sure that is; where it is not,
+how far the two agree.
+"""
+
+from __future__ import annotations
+
+import json as text
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from maskcls import config, files
+from maskcls.commands.runs.list import checked_run
+from maskcls.errors import BusyError, UsageError, WeightsError
+from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
+from maskcls.results.comparison.rows import (
+    Comparison,
+    Known,
+    Side,
+    agreement,
+    changed_csv,
+    changes,
+    joined,
+    judge,
+    moves,
+    to_json,
+)
+from maskcls.results.predictions import Predictions
+from maskcls.results.submissions.answers import read_answers, read_columns
+from maskcls.results.submissions.write import sidecar_space
+from maskcls.rundir import RunDir
+from maskcls.runs.judged import PEOPLE, check_complete, load_honest, read_judged
+from maskcls.runs.records import Found, assignment, read_run
+from maskcls.show.comparison import render
+from maskcls.show.progress import say
+
+
+def compare(
+    a: Path, b: Path, *, answers: Path | None = None, changed: Path | None = None, json: bool = False
+) -> Comparison:
+    """Compare two runs, predictions or submissions, print what was found and return it.
+
+    answers  a file of true answers; a run brings its own truth.
+    changed  a CSV to write, of every row on which the two differ: id, truth, a, b.
+
+    Raises UsageError for the same path twice, BusyError when `changed` exists, WeightsError for other label spaces,
+    DataError for another truth of the same id or no row in common, ResultError for a run that cannot be read.
+    """
+    if changed is not None and changed.exists():
+        raise BusyError("the output exists", where=str(changed), fix="choose another --changed")
+    if a.resolve() == b.resolve():
+        raise UsageError("a and b are the same", where=str(a), fix="name two")
+    found = comparison(*read_sides(a, b), answers)
+    if changed is not None:
+        files.commit(changed, changed_csv(found.rows, found.changed))
+    if json:
+        say(text.dumps(to_json(found), ensure_ascii=False, allow_nan=False))
+    else:
+        Console(highlight=False, markup=False, emoji=False).print(render(found))
+        if changed is not None:
+            say(f"\n{changed}  {found.changed.count} rows")
+    return found
+
+
+def read_sides(a: Path, b: Path) -> tuple[Side, Side]:
+    """Read both; a submission that has no sidecar is read in the other's label space, or else the contest's."""
+    spaces = [_own_space(path) for path in (a, b)]
+    known = [space for space in spaces if space]
+    first, second = (
+        _read_side(path, space or (known or [CONTEST])[0]) for path, space in zip((a, b), spaces, strict=True)
+    )
+    _check_spaces(first, second)
+    return first, second
+
+
+def comparison(a: Side, b: Side, answers: Path | None = None) -> Comparison:
+    """Compare two sides on the rows both have."""
+    known = [side.known for side in (a, b) if side.known]
+    rows = joined(a, b, [*known, *([_read_answers(answers, a.space)] if answers else [])])
+    verdict = judge(rows) if rows.truth is not None else None
+    settings = tuple(_settings(read_run(a.run), read_run(b.run))) if a.run and b.run else ()
+    return Comparison((a.name, b.name), rows, changes(rows), agreement(rows), moves(rows), verdict, settings)
+
+
+def _own_space(path: Path) -> LabelSpace | None:
+    if path.is_dir():
+        return config.load(checked_run(path).config)[0].space
+    return Predictions.load(path).space if path.suffix == ".npz" else sidecar_space(path)
+
+
+def _read_side(path: Path, space: LabelSpace) -> Side:
+    if path.is_dir():
+        return _read_run_side(path)
+    if path.suffix == ".npz":
+        found = load_honest(path)
+        return Side(str(path), found.ids.tolist(), found.labels(), found.space)
+    ids, parts = read_answers(path, space)
+    label_N = space.encode(parts)
+    check_complete(path, ids, label_N == UNKNOWN)
+    return Side(str(path), ids, label_N, space)
+
+
+def _read_run_side(path: Path) -> Side:
+    judged = read_judged(path, None)
+    people = None if judged.people_N is None else judged.people_N.tolist()
+    known = Known(str(path), judged.ids, judged.truth, people)
+    return Side(str(path), judged.ids, judged.pred_N, judged.space, known, RunDir(path))
+
+
+def _read_answers(path: Path, space: LabelSpace) -> Known:
+    """Read true answers; a column named as in PEOPLE tells who is on each row."""
+    ids, labels = read_answers(path, space)
+    columns, named = read_columns(path), [name for name in PEOPLE if name not in space.names]
+    return Known(str(path), ids, labels, next((columns[name] for name in named if name in columns), None))
+
+
+def _check_spaces(a: Side, b: Side) -> None:
+    if a.space.fingerprint == b.space.fingerprint:
+        return
+    mine, theirs = a.space.to_json(), b.space.to_json()
+    first = next((pair for pair in zip(mine, theirs, strict=False) if pair[0] != pair[1]), (mine, theirs))
+    raise WeightsError(
+        "the two have different label spaces",
+        where=f"{a.name} and {b.name}",
+        got=f"first difference: {first[0]} and {first[1]}",
+        expected="the same tasks, class order and bins",
+        fix="compare what was trained with the same tasks",
+    )
+
+
+def _settings(a: Found, b: Found) -> Iterator[tuple[str, str, str]]:
+    """Yield what differs between two runs: settings, folds trained, and the tables they were trained by."""
+    for key in dict.fromkeys((*a.settings, *b.settings)):
+        values = _value(a.settings, key), _value(b.settings, key)
+        if values[0] != values[1]:
+            yield key, *values
+    if a.folds != b.folds:
+        yield "folds trained", ", ".join(map(str, a.folds)), ", ".join(map(str, b.folds))
+    for one, other in ((a.run.manifest, b.run.manifest), (a.run.folds, b.run.folds)):
+        if files.file_sha256(one) != files.file_sha256(other):
+            yield one.name, "another", "another"
+
+
+def _value(settings: Mapping[str, Any], key: str) -> str:
+    return assignment(key, settings[key]).removeprefix(f"{key}=") if key in settings else "unset"

@@ -1,0 +1,1 @@
+"""`maskcls submission`: one file per verb."""

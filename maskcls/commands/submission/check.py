@@ -1,0 +1,170 @@
+"""`maskcls submission check`: would the file be accepted, does it look as it should, and is it what it says it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from json import dumps
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from maskcls import files
+from maskcls.csvfile import read_csv
+from maskcls.data.layouts import contest
+from maskcls.data.layouts.folder import is_folder_of_photos
+from maskcls.data.layouts.source import read_unlabelled
+from maskcls.data.rows import manifest as tables
+from maskcls.errors import DataError, MaskclsError, ResultError, visible
+from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
+from maskcls.results.submissions import checks
+from maskcls.results.submissions.answers import ANSWER, read_columns
+from maskcls.results.submissions.checks import Check, judge
+from maskcls.results.submissions.shares import compare_shares, person_classes
+from maskcls.rundir import RunDir
+from maskcls.runs.origin import NAMES, Origin, origin_checks, read_origin
+from maskcls.show.progress import say
+
+SHOWN = 5  # faults of a check that are printed
+DRAWS = 1000
+# The contest's 2,700 people to train on: men then women, by age band; each has five photos with a mask, one with a mask
+# worn wrongly and one without.
+CONTEST_PEOPLE, CONTEST_PHOTOS = (549, 410, 83, 732, 817, 109), (5, 1, 1)
+
+
+def check_submission(path: Path, data: Path | None = None, run: RunDir | None = None) -> list[Check]:
+    """Look at everything there is to look at; a check that lacks a file to compare with is skipped.
+
+    data  the data set it answers: a contest's root, a folder of photos, or a CSV table.
+    run   the run it was predicted with.
+
+    Raises DataError when the data set cannot be read, ResultError when the run cannot.
+    """
+    sidecar, origin = read_origin(path)
+    space = _space(origin, run)
+    rows = _row_checks(path, space, _header(origin, space, data), None if data is None else _asked(data, space))
+    if isinstance(rows, Check):
+        return [rows, sidecar, *origin_checks(origin, run, data)]
+    found, labels_N = rows
+    found += [_meaning_check(space, data), _share_check(labels_N, space, data, run)]
+    return [*found, sidecar, *origin_checks(origin, run, data)]
+
+
+def show(path: Path, data: Path | None = None, run: Path | None = None, *, json: bool = False) -> None:
+    """Print every check, a line each with its faults below, or all of them as one JSON object.
+
+    Raises DataError when a check of the rows failed, else ResultError when one of their origin did; warnings pass.
+    """
+    found = check_submission(path, data, None if run is None else RunDir(run))
+    failed = [check for check in found if check.verdict == "FAILED"]
+    if json:
+        say(dumps({"file": str(path), "ok": not failed, "checks": [asdict(check) for check in found]}))
+    else:
+        for check in found:
+            for line in _lines(check):
+                say(visible(line))
+    if failed:
+        kind = ResultError if {check.name for check in failed} <= set(NAMES) else DataError
+        raise kind(
+            f"the submission fails {len(failed)} of {len(found)} checks",
+            where=str(path),
+            fix="write it again with maskcls predict, from the run and the data it is meant for",
+            offenders=[f"{check.name}: {fault}" for check in failed for fault in check.faults],
+        )
+
+
+def _lines(check: Check) -> Iterator[str]:
+    yield f"{check.verdict:<8} {check.name:<8} {check.about}"
+    for fault in check.faults[:SHOWN]:
+        yield f"{'':<17} {fault}"
+    if len(check.faults) > SHOWN:
+        yield f"{'':<17} … and {len(check.faults) - SHOWN:,} more"
+
+
+def _space(origin: Origin | None, run: RunDir | None) -> LabelSpace:
+    """Return the labels' meaning: the sidecar's, else the run's, else the contest's."""
+    if origin is not None:
+        return origin.space
+    return CONTEST if run is None else LabelSpace.from_json(files.read_json(run.labels))
+
+
+def _asked(data: Path, space: LabelSpace) -> list[str]:
+    """Return the ids to answer: a folder's photos, or those in a table, in its order; then no photo is looked at."""
+    if is_folder_of_photos(data):
+        photos: list[str] = read_unlabelled(data, "contest", space)["id"].tolist()
+        return photos
+    table, name = (data / "eval" / "info.csv", "ImageID") if data.is_dir() else (data, "path")
+    ids: list[str] = read_csv(table, required=[name])[name].tolist()
+    return ids
+
+
+def _header(origin: Origin | None, space: LabelSpace, data: Path | None) -> list[str]:
+    """Return the columns to expect: a table's when it answers one, else those it was written with, or the contest's."""
+    if data is not None and not data.is_dir():
+        return ["path", ANSWER, *space.names]
+    return list(origin.columns) if data is None and origin is not None else ["ImageID", ANSWER]
+
+
+def _row_checks(
+    path: Path, space: LabelSpace, header: Sequence[str], asked: Sequence[str] | None
+) -> Check | tuple[list[Check], Ints]:
+    """Check the table alone; returns the checks and its labels (N,), -1 for none, or why it cannot be read."""
+    try:
+        columns = read_columns(path)
+    except DataError as error:
+        return Check("table", "FAILED", error.what, error.offenders or (error.got or error.what,))
+    ids = next(iter(columns.values()))
+    found = [Check("table", "ok", f"{len(ids):,} rows"), checks.check_header(columns, header)]
+    compared = [checks.check_distinct(ids)] if asked is None else [checks.check_ids(ids, asked)]
+    if asked is not None:
+        compared.append(checks.check_order(ids, asked))
+    labels, labels_N = checks.check_labels(ids, columns.get(ANSWER, [""] * len(ids)), space)
+    return [*found, *compared, labels, checks.check_tasks(ids, columns, labels_N, space)], labels_N
+
+
+def _share_check(labels_N: Ints, space: LabelSpace, data: Path | None, run: RunDir | None) -> Check:
+    """Compare how often each class is answered with the people of the run, of the data set, or of the contest."""
+    known_N = labels_N[labels_N != UNKNOWN]
+    try:
+        source, people_PJ = _known_people(space, data, run)
+    except MaskclsError as error:
+        return Check("classes", "skipped", f"the people to compare with cannot be read: {error.what}")
+    if not len(known_N) or not len(people_PJ):
+        return Check("classes", "skipped", "no people of known classes to compare with: give --run")
+    rows_J, names = np.bincount(known_N, minlength=space.size), space.joint_names
+    found = compare_shares(rows_J, people_PJ, draws=DRAWS, seed=0)
+    about = f"{found.distance:.3f} of the rows lie in other classes than {source}'s; chance explains {found.usual:.3f}"
+    unusual = [
+        f"{one.label} {names[one.label]}: {one.rows:,} rows, expected {one.expected:,.0f}" for one in found.unusual
+    ]
+    far = found.distance > found.usual and not unusual
+    return judge(
+        "classes", about, ["more than chance, though no single class stands out"] if far else unusual, bad="warning"
+    )
+
+
+def _known_people(space: LabelSpace, data: Path | None, run: RunDir | None) -> tuple[str, Ints]:
+    """Return whose class shares are expected, and those people's rows by class, (P, J); nobody when none are known."""
+    if run is not None:
+        return "the run", _rows_by_person(tables.from_csv(run.manifest, space), space)
+    if data is not None and (data / "train" / "train.csv").is_file():
+        return "the training set", _rows_by_person(contest.read_train(data, space), space)
+    kinds = np.eye(len(CONTEST_PEOPLE), dtype=np.int64).repeat(CONTEST_PEOPLE, axis=0)
+    people_PJ = np.concatenate([photos * kinds for photos in CONTEST_PHOTOS], axis=1)
+    return "the contest", people_PJ if space == CONTEST else np.zeros((0, space.size), dtype=np.int64)
+
+
+def _rows_by_person(frame: pd.DataFrame, space: LabelSpace) -> Ints:
+    return person_classes(space.encode(tables.labels(frame, space)), frame["person"].to_numpy(), space.size)
+
+
+def _meaning_check(space: LabelSpace, data: Path | None) -> Check:
+    """Warn when the numbers stand for other classes than the contest's, such as bands of other ages."""
+    names, contests = space.joint_names, data is None or (data.is_dir() and not is_folder_of_photos(data))
+    faults = (
+        ["the contest's are others, so it would read these numbers differently"]
+        if contests and space != CONTEST
+        else []
+    )
+    return judge("meaning", f"0 {names[0]} to {space.size - 1} {names[-1]}", faults, bad="warning")

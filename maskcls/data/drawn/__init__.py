@@ -1,0 +1,1 @@
+"""Drawn faces in the contest's layout."""

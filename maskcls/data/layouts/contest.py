@@ -1,0 +1,233 @@
+"""Read the contest's folders: train/train.csv and info.csv beside folders of photos, into manifests.
+
+One row of train.csv is a profile (a person); its folder holds one photo for each stem. A file's extension varies, so
+photos are found by stem. Dot files (`._mask1.jpg`, `.DS_Store`) are skipped. Everything else that does not fit is
+collected over the whole data set and reported at once. Nothing is ever written here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from maskcls.csvfile import read_csv
+from maskcls.data.layouts.paths import file_faults, name_fault, same_text
+from maskcls.data.rows import manifest
+from maskcls.errors import ConfigError, DataError
+from maskcls.labels import LabelSpace
+
+EXTENSIONS = (".jpg", ".jpeg", ".png")
+STEMS = {f"mask{i}": "wear" for i in range(1, 6)} | {"incorrect_mask": "incorrect", "normal": "normal"}
+CLASSES = {"mask": ("wear", "incorrect", "normal"), "gender": ("male", "female")}
+
+
+def read_train(root: Path, space: LabelSpace, fixes: Path | None = None) -> pd.DataFrame:
+    """Read root/train into a manifest: a row a photo, id `<path>/<stem>`, sorted by the bytes of the id.
+
+    space  any of the tasks mask, gender and age, with any class order and any age bins.
+    fixes  a CSV of corrections, see `read_fixes`; they are laid over the labels, no file is changed.
+
+    The person is the profile (`path`), because two profiles can share one `id`. Raises DataError that lists every
+    fault of table and folders, and ConfigError when the contest cannot answer one of the tasks.
+    """
+    check_space(space)
+    table = root / "train" / "train.csv"
+    cells = [task.name for task in space.tasks if task.name != "mask"]
+    rows = read_csv(table, required=["path", *cells], optional=[c for c in ("gender", "age") if c not in cells])
+    files, faults = _profile_files(root, rows["path"])
+    faults = _row_faults(rows, space) + faults
+    if faults:
+        raise DataError("the training set is not as expected", where=str(table.parent), offenders=faults)
+    rows = rows.set_index("path")
+    return _assemble(rows, files, space, read_fixes(fixes, rows.index) if fixes is not None else {})
+
+
+def read_eval(root: Path, space: LabelSpace) -> pd.DataFrame:
+    """Read root/eval into a manifest without labels, in the order of info.csv; the id is the ImageID.
+
+    Raises DataError that lists every ImageID repeated, unsafe or without a photo, and every photo without a row.
+    """
+    check_space(space)
+    table = root / "eval" / "info.csv"
+    rows = read_csv(table, required=["ImageID"], optional=["ans"])
+    ids = rows["ImageID"]
+    faults = _name_faults(ids, "ImageID")
+    safe = [name for name in dict.fromkeys(ids) if not _entry_fault(name)]
+    found = file_faults(root, [f"eval/images/{name}" for name in safe])
+    faults += [f"{name}: {fault}" for name, fault in zip(safe, found, strict=True) if fault]
+    there = {entry.name for entry in _entries(root / "eval" / "images")}
+    faults += [f"{name}: not named in info.csv" for name in sorted(there - set(ids))]
+    if faults:
+        raise DataError("the evaluation set is not as expected", where=str(table.parent), offenders=faults)
+    return manifest.build(list(ids), [f"eval/images/{name}" for name in ids], space, split="eval")
+
+
+def check_space(space: LabelSpace) -> None:
+    """Raise ConfigError when a task is none of the contest's, or has other classes than the contest's."""
+    fix = "correct `tasks`, or use data.format=table for other questions"
+    for task in space.tasks:
+        if task.name not in ("mask", "gender", "age"):
+            expected = "the contest's folders answer mask, gender and age only"
+            raise ConfigError("an unknown task", where=f"tasks: {task.name}", expected=expected, fix=fix)
+        if task.name == "age" and not task.bins:
+            raise ConfigError("the age task needs bins", where="tasks: age", expected="such as [30, 60]", fix=fix)
+        if task.name != "age" and (task.bins or sorted(task.classes) != sorted(CLASSES[task.name])):
+            got, expected = ", ".join(task.classes), "in any order: " + ", ".join(CLASSES[task.name])
+            raise ConfigError("wrong classes", where=f"tasks: {task.name}", got=got, expected=expected, fix=fix)
+
+
+def read_fixes(fixes: Path, paths: Collection[str]) -> dict[tuple[str, str], str]:
+    """Read label corrections into {(path, field): value}.
+
+    The CSV has the columns path, field and value. field: gender or age, value: the right one; or swap, value: two stems
+    with a space between, whose photos stand under each other's name. A correction for a task that is not asked is
+    checked all the same. Raises DataError that lists every row which names nothing known or contradicts another.
+    """
+    rows = read_csv(fixes, required=["path", "field", "value"], allow_empty=True)
+    fixed: dict[tuple[str, str], str] = {}
+    faults = []
+    for line, path, field, value in zip(rows.index, rows["path"], rows["field"], rows["value"], strict=True):
+        value = " ".join(sorted(value.split(" "))) if field == "swap" else value
+        fault = f"no profile {path!r} in train.csv" if path not in paths else _fix_fault(field, value)
+        if not fault and fixed.setdefault((path, field), value) != value:
+            fault = f"{path}: {field} is {fixed[path, field]!r} on an earlier line, here {value!r}"
+        faults += [f"line {line}: {fault}"] if fault else []
+    if faults:
+        raise DataError("corrections cannot be applied", where=str(fixes), offenders=faults)
+    return fixed
+
+
+def _fix_fault(field: str, value: str) -> str | None:
+    if field == "swap":
+        stems = value.split(" ")
+        if len(stems) != 2 or not set(stems) <= STEMS.keys():
+            return f"swap: {value!r}, expected two of {', '.join(STEMS)}, separated by a space"
+        return f"swap: {value!r} carry the same label" if STEMS[stems[0]] == STEMS[stems[1]] else None
+    if field == "gender":
+        return None if value in CLASSES["gender"] else f"gender: {value!r}, expected male or female"
+    if field == "age":
+        try:
+            manifest.whole_number(value, manifest.MAX_AGE_YEARS)
+        except ValueError as expected:
+            return f"age: {value!r}, expected {expected}"
+        return None
+    return f"field {field!r}, expected gender, age or swap"
+
+
+def _assemble(
+    rows: pd.DataFrame, files: Mapping[str, str], space: LabelSpace, fixes: Mapping[tuple[str, str], str]
+) -> pd.DataFrame:
+    """Build the manifest of checked rows, indexed by path, and files {`<path>/<stem>`: path below root}."""
+    # Code points sort like their UTF-8 bytes, on every machine and in every locale.
+    ids = sorted(files)
+    owners = [id.rpartition("/")[0] for id in ids]
+    stems = [id.rpartition("/")[2] for id in ids]
+    swaps = {path: value for (path, field), value in fixes.items() if field == "swap"}
+    cells = {"mask": [_mask(stem, swaps.get(path)) for path, stem in zip(owners, stems, strict=True)]}
+    for name in {"gender", "age"} & set(space.names):
+        own = rows[name].to_dict() | {path: value for (path, field), value in fixes.items() if field == name}
+        cells[name] = [own[path] for path in owners]
+    parsed = {
+        t.name: manifest.parse_column(t, pd.Series(cells[t.name], dtype="str"), empty_ok=False) for t in space.tasks
+    }
+    labels = {name: column[0] for name, column in parsed.items()}
+    values = {name: column[1] for name, column in parsed.items()}
+    return manifest.build(ids, [files[id] for id in ids], space, person=owners, labels=labels, values=values)
+
+
+def _mask(stem: str, swap: str | None) -> str:
+    """Return the class of a photo by its stem; `swap` names two stems that stand for each other."""
+    if swap:
+        a, b = swap.split(" ")
+        stem = {a: b, b: a}.get(stem, stem)
+    return STEMS[stem]
+
+
+def _row_faults(rows: pd.DataFrame, space: LabelSpace) -> list[str]:
+    faults = _name_faults(rows["path"], "path")
+    for task in space.tasks:
+        if task.name != "mask":
+            faults += manifest.parse_column(task, rows[task.name], empty_ok=False)[2]
+    return faults
+
+
+def _name_faults(cells: pd.Series, column: str) -> list[str]:
+    """Say which cells are no name of a file or folder that is looked at, and which name one a second time."""
+    again = "stands on an earlier line too"
+    names, repeated = cells.tolist(), cells.duplicated().tolist()  # lists: a pandas column is slow to walk along
+    faults = [_entry_fault(name) or (again if twice else None) for name, twice in zip(names, repeated, strict=True)]
+    rows = zip(cells.index, names, faults, strict=True)
+    return [f"line {n}, column {column}: {cell!r} {fault}" for n, cell, fault in rows if fault]
+
+
+def _entry_fault(name: str) -> str | None:
+    return name_fault(name) or ("starts with a dot; such files are skipped" if name.startswith(".") else None)
+
+
+def _entries(folder: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    """Return what a folder holds, sorted by name, dot files aside; raises DataError when it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        fix = "the data root is the folder that holds train/ and eval/"
+        raise DataError("cannot read a folder", where=os.fspath(folder), got=error.strerror, fix=fix) from None
+
+
+def _profile_files(root: Path, paths: pd.Series) -> tuple[dict[str, str], list[str]]:
+    """Return {`<path>/<stem>`: path below root} of every profile in the table, and what is wrong with the folders."""
+    images = root / "train" / "images"
+    files: dict[str, str] = {}
+    faults: list[str] = []
+    doubtful: list[str] = []
+    found = {entry.name: entry for entry in _entries(images)}
+    known = {path: line for line, path in paths.items() if not _entry_fault(path)}
+    for name in sorted({*known, *found}):
+        if name not in known:
+            faults.append(f"{name}: without a row in train.csv")
+        elif name in found:
+            faults += _photos(found[name], files, doubtful)
+        else:
+            faults.append(f"line {known[name]}: no folder {name!r}{_other_form(name, found)}")
+    # A regular file in real folders all the way down lies where it says; its listing told so without a further call.
+    if os.path.realpath(images) != os.path.join(os.path.realpath(root), "train", "images"):
+        doubtful = list(files.values())
+    unusable = file_faults(root, doubtful)
+    return files, faults + [f"{path}: {fault}" for path, fault in zip(doubtful, unusable, strict=True) if fault]
+
+
+def _photos(folder: os.DirEntry[str], files: dict[str, str], doubtful: list[str]) -> list[str]:
+    """Add one profile's photos to `files`, by stem, and to `doubtful` what a symbolic link leads to or no file is.
+
+    Returns what is wrong with their names.
+    """
+    profile = folder.name
+    if not folder.is_dir():
+        return [f"{profile}: not a folder"]
+    faults = []
+    own: dict[str, str] = {}
+    linked = folder.is_symlink()
+    for entry in _entries(folder):
+        stem, dot, extension = entry.name.rpartition(".")
+        if not dot or dot + extension.lower() not in EXTENSIONS:
+            faults.append(f"{profile}/{entry.name}: an extra file, expected {', '.join(EXTENSIONS)}")
+        elif stem not in STEMS:
+            faults.append(f"{profile}/{entry.name}: an unknown stem, expected one of {', '.join(STEMS)}")
+        elif stem in own:
+            faults.append(f"{profile}/{entry.name}: a second file for its stem, beside {own[stem]}")
+        else:
+            own[stem] = entry.name
+            files[f"{profile}/{stem}"] = path = f"train/images/{profile}/{entry.name}"
+            if linked or not entry.is_file(follow_symlinks=False):
+                doubtful.append(path)
+    if len(own) < len(STEMS):
+        faults += [f"{profile}: no photo {stem!r}" for stem in STEMS if stem not in own]
+    return faults
+
+
+def _other_form(name: str, found: Iterable[str]) -> str:
+    other = not name.isascii() and any(same_text(name, entry) for entry in found)
+    return " (its name there is composed differently: NFC and NFD)" if other else ""

@@ -1,0 +1,53 @@
+"""Any folder of photos, as rows to predict: no table, no labels, whatever lies below it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from maskcls.data.layouts.paths import file_faults, path_fault
+from maskcls.data.rows import manifest
+from maskcls.errors import DataError
+from maskcls.labels import LabelSpace
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def is_folder_of_photos(data: Path) -> bool:
+    """Say whether a folder has none of the contest's parts, so that its photos alone can be meant."""
+    return data.is_dir() and not (data / "eval").exists() and not (data / "train").exists()
+
+
+def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:
+    """Read every photo below a folder into a manifest without labels, by its relative path, in order of the paths.
+
+    Hidden files and folders, such as macOS's `._*`, and files with other suffixes are passed over.
+    Raises DataError when there is none, or one cannot be read by its name or leads outside, and for links to folders.
+    """
+    paths = sorted(_photos(root))
+    faults = [path_fault(path) for path in paths]
+    safe = [path for path, fault in zip(paths, faults, strict=True) if fault is None]
+    found = iter(file_faults(root, safe))
+    wrong = [f"{p}: {f}" for p, fault in zip(paths, faults, strict=True) if (f := fault or next(found))]
+    if wrong:
+        raise DataError("photos cannot be used", where=str(root), offenders=wrong)
+    if not paths:
+        expected = f"photos ({', '.join(SUFFIXES)}), or the contest's eval/info.csv"
+        raise DataError("the folder holds nothing to predict", where=str(root), expected=expected)
+    return manifest.build(paths, paths, space, split="eval")
+
+
+def _photos(root: Path) -> list[str]:
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [str(Path(folder, name)) for name in folders if Path(folder, name).is_symlink()]
+        if links:
+            fix = "put the photos, or links to them, into the folder itself"
+            raise DataError("a link to a folder is not followed", where=str(root), offenders=links, fix=fix)
+        below = Path(folder).relative_to(root).as_posix()
+        names = [name for name in files if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+        found += [name if below == "." else f"{below}/{name}" for name in names]
+    return found

@@ -1,0 +1,1 @@
+"""Photos: decoded, cached, cropped, described."""

@@ -1,0 +1,419 @@
+"""Decode once: the eval view of every photo in one file, read by many processes, runs and folds at a time.
+
+A pack holds exactly the pixels `eval_view` gives, so a run with a cache and one without differ in nothing. It is found
+by the photos' root, paths and sizes and by what decides the pixels; it is good while no photo's file has changed. N
+photos, H height, W width.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import features
+
+from maskcls import files
+from maskcls.data.photos import images
+from maskcls.data.photos.images import Pixels
+from maskcls.data.views.transforms import OVERSIZE, ViewSpec, eval_view
+from maskcls.errors import DataError, ResourceError
+from maskcls.machine import reading_threads
+
+FORMAT = 2
+PIXELS, ROWS, ABOUT = "pixels.u8", "rows.bin", "pack.json"
+PART, LOCK = ".part", ".lock"  # beside a pack: what is being made of it, and who makes or deletes it
+NAME = re.compile(r"([0-9a-f]{24})(\.part|\.lock)?")
+DIGEST_BYTES, STAMP_BYTES = 16, 24
+SPARE_BYTES = 1 << 30  # left free for everything else the machine does
+FRESH_NS = 50_000_000  # a file changed this shortly before it was read may change again under the same time stamp
+
+Stamps = NDArray[np.int64]  # (N, 3): size, time of change of the content and of the entry, in ns; -1 if unknown
+
+
+@dataclass(frozen=True)
+class PackInfo:
+    """What a pack on disk says about itself: photos, bytes, view, where the photos stood, and times in seconds."""
+
+    folder: Path
+    photos: int
+    bytes: int
+    size: tuple[int, int]
+    root: str
+    made: float
+    used: float
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file or folder no run can use: of a build that was killed, or a pack whose description is damaged."""
+
+    path: Path
+    bytes: int
+
+
+def cache_folder() -> Path:
+    """Return the folder packs are kept in: $MASKCLS_CACHE, or maskcls in the user's cache folder.
+
+    Raises ResourceError when neither is known.
+    """
+    if named := os.environ.get("MASKCLS_CACHE"):
+        return Path(named)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskcls"
+    except RuntimeError:
+        raise ResourceError(
+            "no folder is known to keep decoded photos in",
+            where="MASKCLS_CACHE",
+            got="not set, and the user has no home folder",
+            fix="set MASKCLS_CACHE to a folder with room",
+        ) from None
+
+
+def open_pack(root: Path, paths: Sequence[str], spec: ViewSpec) -> Pixels | None:
+    """Return the eval views (N, H, W, 3) of the photos, read-only and mapped from disk; None if no good pack is there.
+
+    Where only time stamps have changed the files are read and compared. Nothing is written: `build_pack` also notes
+    the new times, and that the pack was used. Raises ResourceError when there is no cache folder to look in.
+    """
+    stamps = _stamps(root, paths)
+    return _open(_folder(root, paths, stamps, spec), root, paths, stamps, spec)
+
+
+def _open(
+    folder: Path, root: Path, paths: Sequence[str], stamps: Stamps, spec: ViewSpec, *, remember: bool = False
+) -> Pixels | None:
+    shape = (len(paths), *spec.size, 3)
+    with contextlib.suppress(OSError, ValueError):
+        rows_file = (folder / ROWS).read_bytes()
+        rows = _read_rows(rows_file, len(paths))
+        if rows is None or _info(folder) is None or (folder / PIXELS).stat().st_size != int(np.prod(shape)):
+            return None
+        kept, digests = rows
+        changed = np.flatnonzero((stamps != kept).any(axis=1) | (kept < 0).any(axis=1))
+        if changed.size:
+            if not _same_content(root, [paths[row] for row in changed.tolist()], digests[changed]):
+                return None
+            if remember:
+                _note_times(folder, rows_file, _rows_file(_settled(stamps), digests))
+        if remember:
+            with contextlib.suppress(OSError):
+                os.utime(folder / ABOUT)
+        return np.memmap(folder / PIXELS, dtype=np.uint8, mode="r", shape=shape).view(np.ndarray)
+    return None
+
+
+def _note_times(folder: Path, before: bytes, after: bytes) -> None:
+    """Replace a pack's rows, if it is still the one they were read from; a pack that cannot be written serves as well.
+
+    Without the lock another process could put a new pack in its place, or delete it, in between.
+    """
+    with contextlib.suppress(OSError, ResourceError), _locked(folder, wait=False):
+        if (folder / ROWS).read_bytes() == before:
+            files.commit(folder / ROWS, after)
+
+
+def build_pack(
+    root: Path,
+    paths: Sequence[str],
+    spec: ViewSpec,
+    *,
+    threads: int,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Pixels:
+    """Decode every photo into a pack, whole or not at all, and open it; one that another process makes is waited for.
+
+    Raises DataError that lists all photos that cannot be read, ResourceError when the disk has no room or refuses.
+    """
+    stamps = _stamps(root, paths)
+    folder = _folder(root, paths, stamps, spec)
+    if (pixels := _open(folder, root, paths, stamps, spec, remember=True)) is not None:
+        return pixels
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            if (pixels := _open(folder, root, paths, stamps, spec)) is not None:
+                return pixels  # another process made it meanwhile
+            check_room(len(paths), spec)
+            part = folder.with_name(folder.name + PART)
+            shutil.rmtree(part, ignore_errors=True)
+            try:
+                part.mkdir()
+                _fill(part, root, paths, stamps, spec, threads=threads, on_progress=on_progress)
+                shutil.rmtree(folder, ignore_errors=True)
+                part.rename(folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise ResourceError(
+            "the cache of photos cannot be written",
+            where=str(folder.parent),
+            got=error.strerror or str(error),
+            fix="set MASKCLS_CACHE to a folder with room, or decode every epoch with data.cache=off",
+        ) from None
+    pixels = open_pack(root, paths, spec)
+    if pixels is None:
+        raise ResourceError(
+            "photos changed while they were read", where=str(root), fix="wait until nothing writes there, and try again"
+        )
+    return pixels
+
+
+def check_room(photos: int, spec: ViewSpec) -> None:
+    """Raise ResourceError when the disk of the cache has no room for the views of so many photos; writes nothing."""
+    folder = cache_folder()
+    place = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
+    needed, free = photos * _view_bytes(spec), shutil.disk_usage(place).free
+    if free < needed + SPARE_BYTES:
+        raise ResourceError(
+            "no room for the cache of photos",
+            where=str(folder),
+            got=f"{free / 1e9:.1f} GB free",
+            expected=f"{needed / 1e9:.1f} GB, and {SPARE_BYTES / 1e9:.1f} GB to spare",
+            fix="free some space (maskcls data cache prune), move the cache (MASKCLS_CACHE), or set data.cache=off",
+        )
+
+
+def packs(folder: Path) -> list[PackInfo]:
+    """Return the packs in a cache folder, the one used last first."""
+    found = [info for path, kind in _ours(folder) if not kind and (info := _info(path)) is not None]
+    return sorted(found, key=lambda pack: -pack.used)
+
+
+def leftovers(folder: Path) -> list[Leftover]:
+    """Return what no run can use in a cache folder, in the order of names; what another process makes is not of it."""
+    return [
+        Leftover(path, _bytes(path))
+        for path, kind in _ours(folder)
+        if (_is_alone(path) if kind == LOCK else kind == PART or _info(path) is None)
+        and not _is_held(path.with_suffix(""))
+    ]
+
+
+def remove(path: Path) -> bool:
+    """Delete a pack or a leftover; False when it is just being made. A process that reads it keeps its pixels.
+
+    Raises ResourceError when it cannot be deleted.
+    """
+    pack = path.with_suffix("")
+    try:
+        with _locked(pack, wait=False):
+            if path.is_dir():
+                shutil.rmtree(path)
+            if _is_alone(lock := pack.with_suffix(LOCK)):
+                lock.unlink()
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise ResourceError("the pack cannot be deleted", where=str(path), got=error.strerror or str(error)) from None
+    return True
+
+
+def _ours(folder: Path) -> list[tuple[Path, str]]:
+    """Return packs and what stands beside them, each with its ending; other things in a cache folder are not ours."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    found = [(folder / match[0], match[2] or "") for match in map(NAME.fullmatch, names) if match]
+    return [(path, kind) for path, kind in found if (_is_lock(path) if kind == LOCK else _is_pack(path))]
+
+
+def _is_lock(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
+
+
+def _is_pack(path: Path) -> bool:
+    """Tell whether a folder holds nothing but files of a pack, whole or not."""
+    names = {file.name for file in path.iterdir()} if path.is_dir() else {"not a folder"}
+    return all(name in (PIXELS, ROWS, ABOUT) or files.TEMPORARY.fullmatch(name) for name in names)
+
+
+def _is_alone(lock: Path) -> bool:
+    return not lock.with_suffix("").exists() and not lock.with_suffix(PART).exists()
+
+
+def _info(pack: Path) -> PackInfo | None:
+    """Read what a pack says about itself; None where it is damaged or gone."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        used = (pack / ABOUT).stat().st_mtime
+        match json.loads((pack / ABOUT).read_text()):
+            case {
+                "photos": int(photos),
+                "size": [int(height), int(width)],
+                "root": str(root),
+                "made": int() | float() as made,
+            }:
+                return PackInfo(pack, photos, _bytes(pack), (height, width), root, made, used)
+    return None
+
+
+def _bytes(path: Path) -> int:
+    size = 0
+    for file in path.iterdir() if path.is_dir() else [path]:
+        with contextlib.suppress(OSError):  # it may be gone by now
+            size += file.stat().st_size
+    return size
+
+
+def _fill(
+    part: Path,
+    root: Path,
+    paths: Sequence[str],
+    stamps: Stamps,
+    spec: ViewSpec,
+    *,
+    threads: int,
+    on_progress: Callable[[int], None],
+) -> None:
+    """Write the files of a pack into the folder `part`."""
+    view_bytes = _view_bytes(spec)
+    digests = np.zeros((len(paths), DIGEST_BYTES), dtype=np.uint8)
+    with (part / PIXELS).open("wb", buffering=0) as file:
+        # Room is taken before anything is decoded. Written rather than mapped: on a mapped file a full disk is a crash.
+        with contextlib.suppress(AttributeError, NotImplementedError):
+            os.posix_fallocate(file.fileno(), 0, len(paths) * view_bytes)
+
+        def decode(row: int, data: bytes) -> None:
+            image = images.decode(data, root / paths[row], at_least=spec.decode_size)
+            _write(file.fileno(), eval_view(image, spec).tobytes(), row * view_bytes)
+            digests[row] = np.frombuffer(_digest(data), dtype=np.uint8)
+
+        images.each_image(root, paths, decode, threads=threads, on_progress=on_progress)
+        os.fsync(file.fileno())
+    files.commit(part / ROWS, _rows_file(_settled(stamps), digests))
+    about = {"photos": len(paths), "size": list(spec.size), "root": str(root.resolve()), "made": time.time()}
+    files.commit_json(part / ABOUT, about | {"recipe": _recipe(spec)})
+
+
+def _recipe(spec: ViewSpec) -> dict[str, Any]:
+    """Return what decides the pixels of an eval view besides the file."""
+    return {
+        "format": FORMAT,
+        "crop": list(spec.crop),
+        "crop_centre": list(spec.crop_centre),
+        "size": list(spec.size),
+        "oversize": OVERSIZE,
+        "background": images.BACKGROUND,
+        "pillow": PIL.__version__,
+        "jpeg": features.version("jpg"),
+        "opencv": cv2.__version__,
+    }
+
+
+def _folder(root: Path, paths: Sequence[str], stamps: Stamps, spec: ViewSpec) -> Path:
+    digest = hashlib.blake2b(json.dumps(_recipe(spec), sort_keys=True).encode(), digest_size=12)
+    digest.update(stamps[:, 0].tobytes())
+    # With its root a pack has one set of photos for ever: two sets alike in names and sizes never replace each other's.
+    for path in (str(root.resolve()), *paths):
+        digest.update(path.encode(errors="surrogateescape") + b"\0")
+    return cache_folder() / digest.hexdigest()
+
+
+def _stamps(root: Path, paths: Sequence[str]) -> Stamps:
+    stamps = np.full((len(paths), 3), -1, dtype=np.int64)
+    base = str(root)
+    for row, path in enumerate(paths):
+        with contextlib.suppress(OSError, ValueError):  # a file that is gone is reported by whoever reads it
+            stat = os.stat(os.path.join(base, path))
+            stamps[row] = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+    return stamps
+
+
+def _settled(stamps: Stamps) -> Stamps:
+    """Return the stamps without those too young to tell the next change from the last."""
+    young = stamps[:, 1:].max(axis=1) > time.time_ns() - FRESH_NS
+    return np.where(young[:, None], -1, stamps)
+
+
+class _ChangedError(Exception):
+    """A photo is not the one that was decoded."""
+
+
+def _same_content(root: Path, paths: Sequence[str], digests: Pixels) -> bool:
+    def compare(row: int, data: bytes) -> None:
+        if _digest(data) != bytes(digests[row]):
+            raise _ChangedError
+
+    try:
+        images.each_image(root, paths, compare, threads=reading_threads(None))
+    except (_ChangedError, DataError):
+        return False
+    return True
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def _rows_file(stamps: Stamps, digests: Pixels) -> bytes:
+    """Return the stamps, the digests of the photos' files, and a digest of both, by which damage is noticed."""
+    rows = stamps.tobytes() + digests.tobytes()
+    return rows + _digest(rows)
+
+
+def _read_rows(data: bytes, photos: int) -> tuple[Stamps, Pixels] | None:
+    rows = data[:-DIGEST_BYTES]
+    if len(rows) != photos * (STAMP_BYTES + DIGEST_BYTES) or _digest(rows) != data[-DIGEST_BYTES:]:
+        return None
+    stamps, digests = rows[: photos * STAMP_BYTES], rows[photos * STAMP_BYTES :]
+    return np.frombuffer(stamps, np.int64).reshape(photos, 3), np.frombuffer(digests, np.uint8).reshape(photos, -1)
+
+
+def _view_bytes(spec: ViewSpec) -> int:
+    return 3 * spec.size[0] * spec.size[1]
+
+
+def _write(handle: int, data: bytes, place: int) -> None:
+    while data:
+        written = os.pwrite(handle, data, place)
+        data, place = data[written:], place + written
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a pack for this process while it is made or deleted; the kernel frees it at any death."""
+    handle = _lock(folder.with_suffix(LOCK), wait=wait)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(file: Path, *, wait: bool) -> int:
+    """Return a handle that holds the file; one that was deleted while it was waited for holds nothing."""
+    while True:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BaseException:
+            os.close(handle)
+            raise
+        if os.fstat(handle).st_nlink:
+            return handle
+        os.close(handle)
+
+
+def _is_held(pack: Path) -> bool:
+    """Tell whether a process makes or deletes this pack just now; nothing is written."""
+    try:
+        handle = os.open(pack.with_suffix(LOCK), os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False

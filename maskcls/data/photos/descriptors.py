@@ -1,0 +1,49 @@
+"""What a photo looks like from afar, in numbers small enough to compare every photo with every other.
+
+N photos, D numbers a photo, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from maskcls.data.photos.images import Pixels, decode, each_image
+from maskcls.labels import Floats
+
+SIZE = (16, 12)  # height and width of the thumbnail: hair, clothes, background and light, hardly the face
+D = SIZE[0] * SIZE[1] * 3
+AT_LEAST = (2 * SIZE[0], 2 * SIZE[1])  # what a JPEG is decoded at: an eighth of its size as a rule, and quick
+
+
+def descriptors(
+    root: Path, paths: Sequence[str], *, threads: int, on_progress: Callable[[int], None] | None = None
+) -> Floats:
+    """Read every photo and describe it; row n is `describe` of the photo at paths[n].
+
+    paths        relative to root.
+    on_progress  called with the number of photos done so far.
+
+    Returns (N, D) float32, the same whatever `threads` is. Raises DataError that lists all photos that cannot be read.
+    """
+    found_ND = np.empty((len(paths), D), dtype=np.float32)
+
+    def look(row: int, data: bytes) -> None:
+        found_ND[row] = describe(decode(data, root / paths[row], at_least=AT_LEAST))
+
+    each_image(root, paths, look, threads=threads, on_progress=on_progress)
+    return found_ND
+
+
+def describe(image_HWC: Pixels) -> Floats:
+    """Return the whole photo as a thumbnail in CIE L*a*b*, where distances are about as large as they look.
+
+    image_HWC  uint8 RGB of any size; it is squeezed to one shape, each pixel the mean of what it covers.
+
+    Returns (D,) float32, row by row: L in 0..100, a and b in -128..127 for every pixel.
+    """
+    small_HWC = cv2.resize(image_HWC, SIZE[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return cv2.cvtColor(small_HWC, cv2.COLOR_RGB2LAB).ravel().astype(np.float32, copy=False)

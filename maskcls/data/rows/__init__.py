@@ -1,0 +1,1 @@
+"""Rows: the manifest, its folds, and which rows an epoch draws."""

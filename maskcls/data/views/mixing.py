@@ -1,0 +1,252 @@
+"""Two training images made one, with their labels: drawn once as numbers, applied on the images' device.
+
+CutMix (Yun et al. 2019, arXiv:1905.04899) pastes a box of the partner, "halves" its left or its right part, and mixup
+(Zhang et al. 2018, arXiv:1710.09412) blends the two. What an image is mixed with depends on (seed, epoch, image) and on
+the rows partners come from: a partner is a row, not a neighbour, so how a step is cut into pieces changes nothing.
+B batch, M mixed rows of it, R rows of a fold's training side, K rows that may be partners, C classes of a head, H
+height, W width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from maskcls.data.rows.batches import Rows
+from maskcls.data.views.augment import HOP, Keys, to_device, uniforms
+from maskcls.labels import Ints
+
+Doubles = NDArray[np.float64]
+Partner = Literal["any", "same", "other"]
+
+STREAM = 0x6D69780000000000  # above every seed of a user's, so that no seed gives here what it gives to `augment`
+DRAWN = 5  # numbers an image
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How training images are mixed.
+
+    kind     "cutmix": a box of the partner; "halves": its left or right part; "mixup": a blend of both.
+    prob     probability that an image is mixed, in [0, 1].
+    alpha    > 0: the image's share is drawn from Beta(alpha, alpha), for cutmix (before clipping) and mixup.
+    ratio    (low, high), 0 < low <= high < 1: where halves are cut, as the left part's share of the width.
+    partner  what `build_pools` is given: a partner of any joint class, of the same, or of another.
+    """
+
+    kind: Literal["cutmix", "halves", "mixup"]
+    prob: float
+    alpha: float
+    ratio: tuple[float, float]
+    partner: Partner
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Who may be whose partner. The pool of a row is a stretch of the candidates with a gap in it.
+
+    rows        (R,) int64, ascending: the rows that have a pool.
+    candidates  (K + 1,) int64: rows by joint label, then -1, which is nobody.
+    first       (R,) int64: where a row's stretch of the candidates begins.
+    count       (R,) int64: how many partners it has; 0: it is not mixed.
+    gap         (R,) int64: where its gap begins, and
+    skipped     (R,) int64: how long the gap is.
+    """
+
+    rows: Rows
+    candidates: Rows
+    first: Ints
+    count: Ints
+    gap: Ints
+    skipped: Ints
+
+
+@dataclass(frozen=True)
+class Mixes:
+    """What a batch is mixed with.
+
+    partner  (B,) int64: the partner's row; -1 where the image stays as it is.
+    share    (B,) float32 in [0, 1]: the weight of the image's own label; below 1 where it is mixed, else 1. With a box
+             it is 1 - pasted pixels / all pixels, rounded once to float32.
+    box      (B, 4) int64: top, left, bottom, right of the pixels that come from the partner; all 0 for none.
+    blend    (B,) bool: every pixel is own * share + partner's * (1 - share).
+    """
+
+    partner: Rows
+    share: NDArray[np.float32]
+    box: Ints
+    blend: NDArray[np.bool_]
+
+    def take(self, places: Ints) -> Mixes:
+        """Return what the images at these places are mixed with."""
+        return Mixes(self.partner[places], self.share[places], self.box[places], self.blend[places])
+
+    @property
+    def mixed(self) -> Ints:
+        """Places (M,) in the batch of what is mixed, ascending: the order in which partners are handed over."""
+        return np.flatnonzero(self.partner >= 0)
+
+
+def build_pools(rows_R: Rows, label_R: Ints, *, partner: Partner, allowed_R: NDArray[np.bool_] | None = None) -> Pools:
+    """Work out from which rows each row's partner is drawn; the order of the rows changes nothing.
+
+    rows_R     distinct manifest rows.
+    label_R    their joint labels, -1 unknown.
+    partner    "any": every row; "same": rows of the same joint label; "other": rows of another. Unknown labels are
+               neither the same nor another: such a row is not mixed and no partner. Under "any" it is both; the
+               part of the target that belongs to an unknown label is zeros.
+    allowed_R  rows that may be partners, all if not given; a row need not be allowed to have a partner itself.
+
+    A row is never its own partner; one without any other in its pool has none. ValueError when a row comes twice or
+    the arrays differ in length.
+    """
+    allowed_R = np.ones(len(rows_R), dtype=np.bool_) if allowed_R is None else allowed_R
+    if not len(np.unique(rows_R)) == len(rows_R) == len(label_R) == len(allowed_R):
+        raise ValueError("rows must be distinct, with one label and one permission each")
+    order = np.argsort(rows_R)
+    group_R = np.zeros_like(label_R) if partner == "any" else label_R[order]
+    known_R = group_R >= 0
+    found_K = np.flatnonzero(allowed_R[order] & known_R)
+    found_K = found_K[np.argsort(group_R[found_K], kind="stable")]
+    first, last = (np.searchsorted(group_R[found_K], group_R, side=side) for side in ("left", "right"))  # own group
+    if partner == "other":
+        start, stop = np.zeros_like(first), np.full_like(first, len(found_K))
+        gap, skipped = first, last - first
+    else:
+        own = np.full(len(rows_R), -1)
+        own[found_K] = np.arange(len(found_K))
+        start, stop = first, last
+        gap, skipped = np.maximum(own, 0), (own >= 0).astype(np.int64)
+    candidates = np.append(rows_R[order][found_K], -1)
+    return Pools(rows_R[order], candidates, start, (stop - start - skipped) * known_R, gap, skipped)
+
+
+def draw_mixes(
+    mixing: Mixing,
+    pools: Pools,
+    rows_B: Rows,
+    *,
+    seed: int,
+    epoch_B: Ints,
+    key_B: Keys,
+    turn_B: Ints | None = None,
+    size: tuple[int, int],
+) -> Mixes:
+    """Draw what each image is mixed with from (seed, epoch, key of the image, turn); a negative epoch draws nothing.
+
+    Every number is drawn whether it is used or not, so that another probability changes only who is mixed. They are
+    independent of those `augment.draw` makes of the same seed. An image whose box is empty is not mixed.
+
+    rows_B  manifest rows of the pools; ValueError for any other.
+    key_B   as for `augment.draw`.
+    turn_B  how often the row has come up in this epoch before, where a row may come up again; 0 if not given.
+    size    (height, width) in pixels.
+    """
+    if turn_B is not None:
+        key_B = key_B + turn_B.astype(np.uint64) * HOP
+    fires, who, share, down, across = uniforms(seed ^ STREAM, epoch_B, key_B, DRAWN).T
+    if mixing.kind == "halves":
+        box = _half(mixing.ratio[0] + share * (mixing.ratio[1] - mixing.ratio[0]), across < 0.5, size)
+    elif mixing.kind == "cutmix":
+        box = _cutmix_box(_beta(share, mixing.alpha), down, across, size)
+    else:
+        box = np.zeros((len(rows_B), 4), dtype=np.int64)
+    blend = mixing.kind == "mixup"
+    area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+    share_B = (_beta(share, mixing.alpha) if blend else 1 - area / (size[0] * size[1])).astype(np.float32)
+    partner = _partners(pools, rows_B, who)
+    mixed = (fires < mixing.prob) & (epoch_B >= 0) & (partner >= 0) & (share_B < 1)
+    return Mixes(
+        np.where(mixed, partner, -1),
+        np.where(mixed, share_B, np.float32(1)),
+        box * mixed[:, None],
+        mixed & blend,
+    )
+
+
+def _partners(pools: Pools, rows_B: Rows, u_B: Doubles) -> Rows:
+    """Pick one of each row's pool by a number in [0, 1); -1 where the pool is empty."""
+    if not np.isin(rows_B, pools.rows).all():
+        raise ValueError("a row has no pool")
+    at = np.searchsorted(pools.rows, rows_B)
+    place = pools.first[at] + (u_B * pools.count[at]).astype(np.int64)
+    place += pools.skipped[at] * (place >= pools.gap[at])
+    return pools.candidates[np.where(pools.count[at] > 0, place, -1)]
+
+
+def _beta(u_B: Doubles, alpha: float) -> Doubles:
+    """Turn uniform numbers into ones distributed as Beta(alpha, alpha), by its inverse distribution function."""
+    if alpha == 1:
+        return u_B
+    from scipy.special import betaincinv  # takes long to load, and the usual alpha does without
+
+    share: Doubles = betaincinv(alpha, alpha, u_B)
+    return share
+
+
+def _cutmix_box(share_B: Doubles, down_B: Doubles, across_B: Doubles, size: tuple[int, int]) -> Ints:
+    """Return boxes (B, 4) of 1 - share of the area, of the image's shape, around a uniform pixel; clipped."""
+    height, width = size
+    sides = np.sqrt(1 - share_B)
+    tall, wide = (height * sides).astype(np.int64), (width * sides).astype(np.int64)
+    top = (down_B * height).astype(np.int64) - tall // 2
+    left = (across_B * width).astype(np.int64) - wide // 2
+    return np.stack([top, left, top + tall, left + wide], axis=1).clip(0, [height, width, height, width])
+
+
+def _half(ratio_B: Doubles, leftward_B: NDArray[np.bool_], size: tuple[int, int]) -> Ints:
+    """Return boxes (B, 4) left or right of a cut at `ratio` of the width, from top to bottom."""
+    height, width = size
+    cut = np.rint(ratio_B * width).astype(np.int64)
+    left, right = np.where(leftward_B, 0, cut), np.where(leftward_B, cut, width)
+    return np.stack([np.zeros_like(cut), left, np.full_like(cut, height), right], axis=1)
+
+
+def mix_images(images_BHWC: Tensor, partners_MHWC: Tensor, mixes: Mixes) -> Tensor:
+    """Put the partners into the images; a new tensor on the images' device, which is not waited for.
+
+    images_BHWC    uint8, or float32 in 0..255.
+    partners_MHWC  the partners of `mixes.mixed`, in that order; same device and dtype.
+
+    Boxes keep the dtype; a batch with a blend becomes float32, in 0..255. ValueError unless M partners are given.
+    """
+    _check(partners_MHWC, mixes)
+    out = images_BHWC.to(torch.float32 if mixes.blend.any() else images_BHWC.dtype, copy=True)
+    for i, partner_HWC in zip(mixes.mixed.tolist(), partners_MHWC, strict=True):
+        if mixes.blend[i]:
+            share = float(mixes.share[i])
+            out[i].mul_(share).add_(partner_HWC, alpha=1 - share)
+        else:
+            top, left, bottom, right = mixes.box[i].tolist()
+            out[i, top:bottom, left:right] = partner_HWC[top:bottom, left:right]
+    return out
+
+
+def mix_targets(target_BC: Tensor, partner_MC: Tensor, mixes: Mixes) -> Tensor:
+    """Return targets (B, C) of share * own + (1 - share) * partner's; rows that are not mixed stay as they are.
+
+    A row's sum is its weight, so zeros, an unknown label, add nothing. The same mixes serve every task. The device is
+    not waited for.
+
+    target_BC   float, any row sums.
+    partner_MC  the partners of `mixes.mixed`, in that order; same device and dtype. ValueError unless M are given.
+
+    >>> mixes = Mixes(np.array([7, -1]), np.array([0.75, 1], dtype=np.float32), np.array([[0, 0, 1, 1], [0] * 4]),
+    ...               np.array([False, False]))
+    >>> mix_targets(torch.eye(2), torch.tensor([[0.0, 1.0]]), mixes).tolist()
+    [[0.75, 0.25], [0.0, 1.0]]
+    """
+    _check(partner_MC, mixes)
+    share_B = to_device(mixes.share, target_BC.device)
+    mixed_M = to_device(mixes.mixed, target_BC.device)
+    return (share_B[:, None] * target_BC).index_add(0, mixed_M, (1 - share_B[mixed_M])[:, None] * partner_MC)
+
+
+def _check(partners: Tensor, mixes: Mixes) -> None:
+    if len(partners) != len(mixes.mixed):
+        raise ValueError(f"{len(mixes.mixed)} images are mixed, with {len(partners)} partners")

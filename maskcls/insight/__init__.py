@@ -1,1 +1,0 @@
-"""What a person looks at: pictures and tables of what went in and what came out."""

@@ -1,0 +1,1 @@
+"""From probabilities to labels: temperatures and decision rules."""

@@ -1,0 +1,1 @@
+"""Photos of one person: found by similarity, and averaged."""

@@ -1,0 +1,188 @@
+"""Everything there is to say about predictions whose truth is known, gathered from the modules that say one thing each.
+
+N rows, C classes of a task, J joint classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
+from maskcls.results.decisions.calibration import Qualities, qualities
+from maskcls.results.ensembles.diversity import kappa
+from maskcls.results.scores.consistency import Consistency, consistency
+from maskcls.results.scores.metrics import Interval, Scores, confusion, person_bootstrap, score
+from maskcls.results.scores.ranking import Rankings, rankings
+from maskcls.results.scores.slices import Mistake, Recall, Slice, class_recall, mistakes, slices
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Predictions beside the truth of the same rows.
+
+    ids       N texts.
+    pred_N    (N,) joint labels 0..J-1.
+    truth     {task: (N,) int}, every task of the space; -1 = unknown.
+    prob_NJ   (N, J) joint probabilities, where there are any.
+    people_N  (N,) names, where it is known who is on each row.
+    fold_N    (N,) the fold that judged each row, where there were folds.
+    seed      of the bootstrap.
+    """
+
+    ids: Sequence[str]
+    pred_N: Ints
+    truth: Mapping[str, Ints]
+    space: LabelSpace
+    prob_NJ: Floats | None = None
+    people_N: NDArray[np.str_] | None = None
+    fold_N: Ints | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Rows of one task by truth (down) and prediction (across), (C, C); kappa: agreement beyond chance, or NaN."""
+
+    classes: tuple[str, ...]
+    counts_CC: Ints
+    kappa: float
+
+    @property
+    def shares(self) -> list[list[float]]:
+        """The counts as shares of their row, NaN in a row of no truth."""
+        return [[cell / sum(row) if sum(row) else math.nan for cell in row] for row in self.counts_CC.tolist()]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; a NaN becomes None."""
+        shares = [[_plain(share) for share in row] for row in self.shares]
+        counts = self.counts_CC.tolist()
+        return {"classes": list(self.classes), "counts": counts, "shares": shares, "kappa": _plain(self.kappa)}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    interval     of the joint macro-F1, by drawing people, or single rows where they are not known; None when no row
+                 has a truth for every task.
+    people       how many people there are; None when that is not known.
+    confusion    {task: its matrix}.
+    mistakes     which joint classes were taken for which, the most frequent first.
+    by_class     a slice for each class of each task.
+    by_joint     a slice for each joint class.
+    by_others    {task: a slice for each combination of the other tasks' classes}.
+    last_band    {task with bins: the recall of its last class within every combination of the other tasks}.
+    consistency  between photos of one person; None where nothing can be compared.
+    rankings, qualities  of the probabilities, where there are any.
+    folds        {fold: its own scores}, where there were folds.
+    """
+
+    scores: Scores
+    interval: Interval | None
+    people: int | None
+    confusion: Mapping[str, Confusion]
+    mistakes: tuple[Mistake, ...]
+    by_class: tuple[Slice, ...]
+    by_joint: tuple[Slice, ...]
+    by_others: Mapping[str, tuple[Slice, ...]]
+    last_band: Mapping[str, tuple[Recall, ...]]
+    consistency: Consistency | None
+    rankings: Rankings | None
+    qualities: Qualities | None
+    folds: Mapping[int, Scores]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: the scores' own keys, and one more for every other part; a NaN becomes None."""
+        interval = self.interval and {**asdict(self.interval), "by": "row" if self.people is None else "person"}
+        return {
+            **self.scores.to_json(),
+            "interval": interval,
+            "people": self.people,
+            "confusion": {name: one.to_json() for name, one in self.confusion.items()},
+            "mistakes": [asdict(one) for one in self.mistakes],
+            "slices": {
+                "by_class": [one.to_json() for one in self.by_class],
+                "by_joint": [one.to_json() for one in self.by_joint],
+                "by_others": {name: [one.to_json() for one in found] for name, found in self.by_others.items()},
+            },
+            "last_band": {name: [one.to_json() for one in found] for name, found in self.last_band.items()},
+            "consistency": self.consistency and self.consistency.to_json(),
+            "ranking": self.rankings and self.rankings.to_json(),
+            "calibration": self.qualities and self.qualities.to_json(),
+            "folds": {str(fold): _brief(scores) for fold, scores in self.folds.items()},
+        }
+
+
+def evaluate(judged: Judged) -> Evaluation:
+    """Judge predictions in every way their rows allow."""
+    pred_N, truth, space, prob_NJ = judged.pred_N, judged.truth, judged.space, judged.prob_NJ
+    who_N = None if judged.people_N is None else np.unique(judged.people_N, return_inverse=True)[1]
+    joint = (pred_N, truth, space)
+    return Evaluation(
+        scores=score(*joint),
+        interval=_interval(judged, who_N),
+        people=None if who_N is None else int(who_N.max()) + 1,
+        confusion=_confusions(pred_N, truth, space),
+        mistakes=mistakes(*joint),
+        by_class=tuple(one for name in space.names for one in slices(*joint, [name], who_N)),
+        by_joint=slices(*joint, space.names, who_N),
+        by_others={name: slices(*joint, _others(space, name), who_N) for name in space.names},
+        last_band={
+            task.name: class_recall(*joint, task.name, len(task.classes) - 1, who_N)
+            for task in space.tasks
+            if task.bins
+        },
+        consistency=None if who_N is None else consistency(*joint, who_N, prob_NJ),
+        rankings=None if prob_NJ is None else rankings(prob_NJ, truth, space),
+        qualities=None if prob_NJ is None else qualities(prob_NJ, truth, space),
+        folds=_folds(judged),
+    )
+
+
+def _interval(judged: Judged, who_N: Ints | None) -> Interval | None:
+    true_N, size = judged.space.encode(judged.truth), judged.space.size
+    if (true_N == UNKNOWN).all():
+        return None
+    drawn_N = np.arange(len(true_N)) if who_N is None else who_N
+    return person_bootstrap(true_N, judged.pred_N, drawn_N, size, draws=DRAWS, seed=judged.seed)
+
+
+def _confusions(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, Confusion]:
+    found, part_of = {}, space.decode(pred_N)
+    for task in space.tasks:
+        known_N = truth[task.name] != UNKNOWN
+        true_N, given_N, classes = truth[task.name][known_N], part_of[task.name][known_N], len(task.classes)
+        agreement = float(kappa([true_N, given_N], classes)[0, 1])
+        found[task.name] = Confusion(task.classes, confusion(true_N, given_N, classes), agreement)
+    return found
+
+
+def _folds(judged: Judged) -> dict[int, Scores]:
+    if judged.fold_N is None:
+        return {}
+    found = {}
+    for fold in np.unique(judged.fold_N).tolist():
+        rows = np.flatnonzero(judged.fold_N == fold)
+        found[fold] = score(judged.pred_N[rows], {k: v[rows] for k, v in judged.truth.items()}, judged.space)
+    return found
+
+
+def _others(space: LabelSpace, name: str) -> list[str]:
+    return [other for other in space.names if other != name]
+
+
+def _brief(scores: Scores) -> dict[str, Any]:
+    joint = {"macro_f1": _plain(scores.macro_f1), "accuracy": _plain(scores.accuracy), "rows": scores.rows}
+    return {**joint, "tasks": {name: _plain(one.macro_f1) for name, one in scores.tasks.items()}}
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,1 @@
+"""A run read from its files, without torch."""

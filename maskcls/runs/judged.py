@@ -1,0 +1,178 @@
+"""Predictions and their truth, joined by id, from each of the files that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskcls import files
+from maskcls.errors import DataError, ResultError, UsageError
+from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
+from maskcls.results.predictions import Predictions, check_same_ids
+from maskcls.results.scores.evaluation import Judged
+from maskcls.results.submissions.answers import read_answers, read_columns
+from maskcls.results.submissions.write import sidecar_space
+from maskcls.rundir import RunDir
+
+PEOPLE = ("person", "group")  # columns of the answers that say who is on a photo, the first one there counts
+GROUPS = 5  # of people, where a run has one fold
+LEAKY = "the run is leaky, so its own rows judge nothing"
+
+
+def read_judged(what: Path, answers: Path | None) -> Judged:
+    """Read a run folder's out-of-fold rows, or a submission or predictions (.npz) with the answers to them.
+
+    Raises UsageError when answers are missing or too many, else DataError or ResultError.
+    """
+    if what.is_dir():
+        if answers is not None:
+            fix = "leave out --answers, or name a submission"
+            raise UsageError("a run knows the truth of its rows", where="--answers", got=str(answers), fix=fix)
+        return read_run(RunDir(what))
+    if answers is None:
+        fix = "give --answers FILE, a CSV of ids and true labels; only a run folder needs none"
+        raise UsageError("the truth is missing", where=str(what), expected="--answers", fix=fix)
+    return read_predictions(what, answers) if what.suffix == ".npz" else read_submission(what, answers)
+
+
+def read_submission(submission: Path, answers: Path, space: LabelSpace | None = None) -> Judged:
+    """Join a submission and the true answers by id.
+
+    space  the labels' meaning; None takes it from the submission's sidecar, or the contest's when there is none.
+
+    Raises DataError when a file is wrong, the ids differ, or no answer is known.
+    """
+    space = space or sidecar_space(submission) or CONTEST
+    pred_ids, pred = read_answers(submission, space)
+    true_ids, truth = _read_truth(answers, space)
+    check_same_ids(pred_ids, true_ids, names=(str(submission), str(answers)))
+    joint_N = space.encode(pred)
+    check_complete(submission, pred_ids, joint_N == UNKNOWN)
+    order_N = places(pred_ids, true_ids)
+    return Judged(true_ids, joint_N[order_N], truth, space, people_N=_read_people(answers, space))
+
+
+def read_predictions(path: Path, answers: Path) -> Judged:
+    """Join predictions and the true answers by id; raises DataError as `read_submission` does, or ResultError."""
+    predictions = load_honest(path)
+    ids, truth = _read_truth(answers, predictions.space)
+    predictions = predictions.align(ids, names=(str(path), str(answers)))
+    people_N = _read_people(answers, predictions.space)
+    return Judged(ids, predictions.labels(), truth, predictions.space, predictions.prob, people_N)
+
+
+def load_honest(path: Path) -> Predictions:
+    """Load predictions that may be judged; ResultError for those of a leaky run's own rows, also as part of others."""
+    predictions = Predictions.load(path)
+    if _says_leaky(predictions.lineage):
+        raise ResultError(LEAKY, where=str(path))
+    return predictions
+
+
+def read_run(run: RunDir) -> Judged:
+    """Read a run's out-of-fold rows with the truth, the people and the folds it was made with.
+
+    Raises ResultError when the run is leaky or not finished, or its files were changed or do not fit together.
+    """
+    from maskcls import config
+    from maskcls.data.rows import folds as folding
+    from maskcls.data.rows import manifest as tables
+
+    if not run.env.exists():
+        raise ResultError("this is not a run", where=str(run.path), expected="a folder that maskcls train made")
+    if is_leaky(run):
+        raise ResultError(LEAKY, where=str(run.path))
+    if not run.oof.exists():
+        raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
+    if changed := changed_files(run, _hashes(run)):
+        raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
+    oof, cfg = load_honest(run.oof), config.load(run.config)[0]
+    if oof.space.fingerprint != cfg.space.fingerprint:
+        raise ResultError("the predictions are about other classes than the run", where=str(run.oof))
+    frame, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
+    ids = frame["id"].tolist()
+    if strange := sorted(set(oof.ids.tolist()) - set(ids)):
+        raise ResultError("predicted rows are not in the manifest", where=str(run.oof), offenders=strange)
+    rows_N = places(ids, oof.ids.tolist())
+    truth = {name: labels[rows_N] for name, labels in tables.labels(frame, cfg.space).items()}
+    people_N = frame["person"].to_numpy(np.str_)[rows_N]
+    fold_N = folds["fold"].to_numpy(np.int64)[places(folds["id"].tolist(), oof.ids.tolist())]
+    return Judged(oof.ids.tolist(), oof.labels(), truth, cfg.space, oof.prob, people_N, fold_N, seed=cfg.seed)
+
+
+def parts_of(judged: Judged) -> Ints:
+    """Return which rows are judged by what the others gave: a run's folds, or groups of people where it has one."""
+    from maskcls.data.rows import folds as folding
+
+    assert judged.fold_N is not None
+    assert judged.people_N is not None
+    if len(np.unique(judged.fold_N)) > 1:
+        return judged.fold_N
+    people = judged.people_N.tolist()
+    groups = min(GROUPS, len(set(people)))
+    return folding.make_folds(people, np.zeros(len(people), np.int64), k=groups).astype(np.int64)
+
+
+def changed_files(run: RunDir, hashes: Mapping[str, str]) -> list[str]:
+    """Return the names of the run's files that are gone or have other content than these hashes say."""
+    paths = {name: run.path / name for name in hashes}
+    return [name for name, path in paths.items() if not path.is_file() or files.file_sha256(path) != hashes[name]]
+
+
+def _hashes(run: RunDir) -> Mapping[str, str]:
+    env = files.read_json(run.env)
+    hashes = env.get("hashes") if isinstance(env, dict) else None
+    if not isinstance(hashes, dict) or not hashes:
+        raise ResultError("a file of the run is not in our form", where=str(run.env), got="no hashes", fix="restore it")
+    return hashes
+
+
+def is_leaky(run: RunDir) -> bool:
+    """Tell whether a finished run may have learnt about the people that judge it."""
+    return run.summary.exists() and _says_leaky(files.read_json(run.summary))
+
+
+def _says_leaky(data: object) -> bool:
+    """Tell whether a summary, or a lineage at any depth, says `leaky`."""
+    if isinstance(data, Mapping):
+        return data.get("leaky") is True or any(map(_says_leaky, data.values()))
+    return isinstance(data, list) and any(map(_says_leaky, data))
+
+
+def _read_truth(answers: Path, space: LabelSpace) -> tuple[list[str], dict[str, Ints]]:
+    ids, truth = read_answers(answers, space)
+    if all((truth[name] == UNKNOWN).all() for name in space.names):
+        raise DataError("no answer is known", where=str(answers), fix="fill in the true labels")
+    return ids, truth
+
+
+def _read_people(answers: Path, space: LabelSpace) -> NDArray[np.str_] | None:
+    """Return who is on each row of the answers, None when no column says so; DataError when one says it in part."""
+    id_name, *others = columns = read_columns(answers)
+    name = next((name for name in PEOPLE if name in others and name not in space.names), None)
+    if name is None or not any(columns[name]):
+        return None
+    if empty := [repr(id) for id, cell in zip(columns[id_name], columns[name], strict=True) if not cell]:
+        fix = "name everybody, or take the column out"
+        raise DataError("rows without a person", where=f"{answers}, column {name}", offenders=empty, fix=fix)
+    return np.array(columns[name])
+
+
+def places(ids: Iterable[str], wanted: Iterable[str]) -> Ints:
+    """Return the row of each wanted id among the ids, which hold it; KeyError for one they do not."""
+    row_of = {name: row for row, name in enumerate(ids)}
+    return np.array([row_of[name] for name in wanted], dtype=np.int64)
+
+
+def check_complete(path: Path, ids: Sequence[str], unknown_N: NDArray[np.bool_]) -> None:
+    """Raise DataError, naming them, when rows of a submission have no label of some task."""
+    if unknown_N.any():
+        raise DataError(
+            "the submission leaves labels empty",
+            where=str(path),
+            expected="a label of every task on every row",
+            offenders=[repr(ids[row]) for row in np.flatnonzero(unknown_N).tolist()],
+        )

@@ -1,0 +1,138 @@
+"""What an ensemble is asked to do: by the command line, or by the recipe an earlier ensemble left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from maskcls.commands.calibrate import Calibration
+from maskcls.errors import DataError, UsageError
+from maskcls.labels import LabelSpace
+from maskcls.results.ensembles.blending import CHOOSING, METHODS, Blend, Searched, Verdict
+from maskcls.results.ensembles.combine import to_shares
+from maskcls.yaml12 import read_yaml
+
+KIND, VERSION = "maskcls ensemble", 1
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What is wanted. blend: chosen before, by weights or a recipe; None: still to be chosen by `method`."""
+
+    given: list[str]
+    method: str
+    decide: bool
+    blend: Blend | None = None
+
+
+def read_settings(given: Sequence[str], method: str, weights: str | None, *, decide: bool) -> Asked:
+    """Return what is wanted; raises UsageError for settings that make no sense together."""
+    if not given:
+        raise UsageError("no member is named", expected="run folders, or files of predictions")
+    if method not in METHODS:
+        raise UsageError("no such method", where="--method", got=repr(method), expected=", ".join(METHODS))
+    if len({Path(files_of(text)[0]).resolve() for text in given}) != len(given):
+        raise UsageError("a member stands twice", got=", ".join(given), fix="name each once; --weights counts one more")
+    if (method == "weights") != (weights is not None):
+        raise UsageError("--weights and --method weights belong together", fix="give both, or neither")
+    if weights is None:
+        return Asked(list(given), method, decide)
+    try:
+        numbers = [float(part) for part in weights.split(",")]
+    except ValueError:
+        raise UsageError("these are no weights", where="--weights", got=repr(weights), expected="0.6,0.3,0.1") from None
+    return Asked(list(given), method, decide, Blend(method, to_shares(numbers, len(given), where="--weights")))
+
+
+def recipe_path(output: Path) -> Path:
+    """Return where the recipe of a submission stands."""
+    return output.with_suffix(".recipe.yaml")
+
+
+def files_of(member: str) -> list[str]:
+    """Return the paths a member names: a run folder, which may have a comma in its name, or FILE, or FILE and OOF_FILE.
+
+    >>> files_of("theirs.csv,theirs_oof.csv")
+    ['theirs.csv', 'theirs_oof.csv']
+    """
+    return [member] if Path(member).is_dir() else member.split(",", 1)
+
+
+def recipe_of(asked: Asked, blend: Blend, calibration: Calibration | None, verdict: Verdict | None) -> dict[str, Any]:
+    """Return the recipe as plain data: members, method, what was chosen, and what it is worth."""
+    weights: Any = None
+    if isinstance(blend.weights, Mapping):
+        weights = {task: weights_M.tolist() for task, weights_M in blend.weights.items()}
+    elif blend.weights is not None:
+        weights = blend.weights.tolist()
+    recipe: dict[str, Any] = {"kind": KIND, "version": VERSION, "method": blend.method}
+    recipe["members"] = [{"run" if Path(text).is_dir() else "file": _absolute(text)} for text in asked.given]
+    recipe |= {"weights": weights, "sources": None if blend.sources is None else dict(blend.sources)}
+    recipe["decide"] = calibration is not None
+    if verdict is not None:
+        interval = [verdict.interval.low, verdict.interval.high]
+        name = "nested_macro_f1" if blend.method in CHOOSING else "macro_f1"
+        recipe[name] = {"value": verdict.nested.macro_f1, "interval": interval}
+    return recipe
+
+
+def _absolute(text: str) -> str:
+    return ",".join(str(Path(part).resolve()) for part in files_of(text))
+
+
+def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: str | None) -> Asked:
+    """Return what an earlier ensemble did: its runs, its method, and the weights or members it chose.
+
+    A stack is fitted again, on the same out-of-fold rows. Raises DataError for what is no recipe, or one with members
+    that are files, since these are about the photos of then; UsageError for settings beside it that it holds itself.
+    """
+    if said := [*given, *(text for text in (method, weights) if text is not None)]:
+        what, fix = "a recipe names its members, its method and its weights", "leave them out"
+        raise UsageError(what, where="--recipe", got=", ".join(said), fix=fix)
+    data = read_yaml(path)
+    try:
+        if (data["kind"], data["version"]) != (KIND, VERSION) or data["method"] not in METHODS:
+            raise ValueError(f"{data['kind']!r}, version {data['version']!r}, method {data['method']!r}")
+        members = [(kind, text) for member in data["members"] for kind, text in member.items()]
+        if not members or not all(kind in ("run", "file") and isinstance(text, str) for kind, text in members):
+            raise ValueError(f"members {data['members']!r}")
+        if not isinstance(data["decide"], bool):
+            raise ValueError(f"decide {data['decide']!r}")
+        blend = _chosen(data["method"], data["weights"], data["sources"], len(members))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError("this is no recipe of maskcls ensemble", where=str(path), got=repr(error)) from None
+    except UsageError as error:
+        raise DataError(error.what, where=str(path), got=error.got, expected=error.expected) from None
+    if files := [text for kind, text in members if kind == "file"]:
+        fix = "name the members anew, with files for these photos"
+        raise DataError("members of the recipe are files for other photos", where=str(path), offenders=files, fix=fix)
+    return Asked([text for _, text in members], data["method"], data["decide"], blend)
+
+
+def _chosen(method: str, weights: Any, sources: Any, members: int) -> Blend | None:
+    """Return what a recipe chose, None where nothing is kept; ValueError or UsageError where that is none for it."""
+    if (weights is not None, sources is not None) != (method in (*get_args(Searched), "weights"), method == "tasks"):
+        raise ValueError(f"method {method}, weights {weights!r}, sources {sources!r}")
+    if sources is not None:
+        if not all(type(member) is int and 0 <= member < members for member in sources.values()):
+            raise ValueError(f"sources {sources!r} of {members} members")
+        return Blend(method, sources=dict(sources))
+    if isinstance(weights, Mapping) != (method == "convex-tasks"):
+        raise ValueError(f"method {method}, weights {weights!r}")
+    if isinstance(weights, Mapping):
+        return Blend(method, {task: to_shares(part, members) for task, part in weights.items()})
+    return None if weights is None else Blend(method, to_shares(weights, members))
+
+
+def check_tasks(recipe: Path, blend: Blend, space: LabelSpace) -> None:
+    """Raise DataError when a recipe chose for other tasks than those of the runs."""
+    for chosen in (blend.weights, blend.sources):
+        if isinstance(chosen, Mapping) and set(chosen) != set(space.names):
+            raise DataError(
+                "the recipe is about other tasks",
+                where=str(recipe),
+                got=", ".join(map(str, chosen)),
+                expected=", ".join(space.names),
+            )

@@ -1,0 +1,41 @@
+"""From labels to a submission: what predict and ensemble share, without torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from maskcls.labels import Ints
+from maskcls.results.submissions.write import Written, write_submission
+from maskcls.schema import Config
+
+HEADERS = {"contest": ("ImageID", "ans"), "table": ("path", "ans")}
+
+
+def write_labels(
+    output: Path, cfg: Config, rows: pd.DataFrame, labels_N: Ints, lineage: Mapping[str, Any], *, force: bool
+) -> Written:
+    """Write the joint labels (N,) of these rows in the form of the data set; see `write_submission`."""
+    decoded, extra = cfg.space.decode(labels_N), {}
+    if cfg.data.format == "table":
+        extra = {task.name: [task.classes[i] for i in decoded[task.name].tolist()] for task in cfg.space.tasks}
+    return write_submission(
+        output,
+        header=HEADERS[cfg.data.format],
+        ids=rows["id"].tolist(),
+        labels=labels_N,
+        space=cfg.space,
+        lineage=lineage,
+        extra_columns=extra,
+        force=force,
+    )
+
+
+def data_name(data: Path) -> str:
+    """Return what a data set is called in a run's folder."""
+    path = data.resolve()
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem if path.is_file() else path.name) or "data"

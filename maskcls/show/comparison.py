@@ -1,0 +1,128 @@
+"""How two answers compare, for a person to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from maskcls.errors import visible
+from maskcls.labels import UNKNOWN
+from maskcls.results.comparison.rows import JOINT, Comparison, Verdict
+
+SHOWN_IDS = 3
+SHOWN_CHANGES = 12
+
+
+def render(found: Comparison) -> RenderableType:
+    """Return the heading, the verdict or the agreement, the rows that changed, and the settings that differ."""
+    parts: list[RenderableType] = list(_heading(found))
+    if found.verdict:
+        parts += ["", *_verdict(found, found.verdict), "", _task_table(found, found.verdict)]
+    else:
+        parts += ["", "no truth is known: this is how far the two agree", "", _agreement_table(found)]
+    parts += ["", *_changed(found)]
+    if not found.verdict and found.moves:
+        parts += ["", _moves_table(found)]
+    if found.settings:
+        parts += ["", _settings_table(found)]
+    return Group(*parts)
+
+
+def _heading(found: Comparison) -> Iterator[RenderableType]:
+    for letter, name in zip("ab", found.names, strict=True):
+        yield Text(f"{letter}  {visible(name)}", overflow="fold")
+    rows, (only_a, only_b) = found.rows, found.rows.left_out
+    of = f" of {len(set(rows.people)):,} people" if rows.people is not None else ""
+    yield Text(f"{len(rows.ids):,} rows{of}", overflow="fold")
+    if only_a or only_b:
+        yield Text(f"left out, as the other has them not: {only_a:,} rows of a, {only_b:,} rows of b", "yellow")
+    unjudged = int((rows.joint == UNKNOWN).sum())
+    if found.verdict and unjudged:
+        yield Text(f"of {unjudged:,} rows not every label is known; they count in the tasks that are", "yellow")
+
+
+def _verdict(found: Comparison, verdict: Verdict) -> Iterator[RenderableType]:
+    joint = verdict.differences.get(JOINT)
+    if joint is None:
+        yield Text("no row has a label for every task, so there is no joint score")
+        return
+    by_person = found.rows.people is not None
+    over = "over people" if by_person else "over rows: too narrow, as no table tells who is on them"
+    better = "b is better" if joint.low > 0 else "a is better" if joint.high < 0 else "within noise"
+    yield Text(f"macro-F1  a {verdict.a.macro_f1:.4f}  b {verdict.b.macro_f1:.4f}  b - a {joint.value:+.4f}: {better}")
+    yield Text(f"95 % interval {joint.low:+.4f} .. {joint.high:+.4f} {over}, {joint.draws:,} draws")
+    by_row = f"p {_p(verdict.p_rows)} by row (McNemar)"
+    if verdict.people is None:
+        yield Text(f"{by_row}, a lower bound where rows show the same person")
+        return
+    signs = verdict.people
+    yield Text(f"p {_p(signs.p)} by person (sign test: b has more right of {signs.for_b:,}, a of {signs.for_a:,})")
+    yield Text(f"{by_row}, a lower bound: photos of a person are right and wrong together")
+
+
+def _task_table(found: Comparison, verdict: Verdict) -> Table:
+    table = _table("task", "a", "b", "b - a", "95 % interval", "agreement", "kappa")
+    of_a, of_b = ({JOINT: scores.joint, **scores.tasks} for scores in (verdict.a, verdict.b))
+    for name, (share, agreed) in found.agreement.items():
+        one = verdict.differences.get(name)
+        shown = [f"{one.value:+.4f}", f"{one.low:+.4f} .. {one.high:+.4f}"] if one else ["-", "-"]
+        scores = [_number(of_a[name].macro_f1), _number(of_b[name].macro_f1)]
+        table.add_row(visible(name), *scores, *shown, _number(share), _number(agreed))
+    return table
+
+
+def _agreement_table(found: Comparison) -> Table:
+    table = _table("task", "agreement", "kappa")
+    for name, (share, agreed) in found.agreement.items():
+        table.add_row(visible(name), _number(share), _number(agreed))
+    return table
+
+
+def _changed(found: Comparison) -> Iterator[RenderableType]:
+    rows, changed = found.rows, found.changed
+    yield Text(f"{changed.count:,} of {len(rows.ids):,} rows changed, a share of {changed.count / len(rows.ids):.4f}")
+    for name, kind in changed.kinds.items():
+        if found.verdict is None or not (kind or name != "unknown"):
+            continue
+        first = ", ".join(visible(rows.ids[row]) for row in kind[:SHOWN_IDS]) + (", …" if len(kind) > SHOWN_IDS else "")
+        yield Text(f"  {name:12}{len(kind):>6,}  {first}".rstrip(), overflow="fold")
+
+
+def _moves_table(found: Comparison) -> Table:
+    table = _table("a", "rows")
+    table.add_column("b", overflow="fold")
+    for a, b, count in found.moves[:SHOWN_CHANGES]:
+        table.add_row(visible(a), f"{count:,}", visible(b))
+    if rest := found.moves[SHOWN_CHANGES:]:
+        table.add_row(f"{len(rest):,} more", f"{sum(count for _, _, count in rest):,}", "")
+    return table
+
+
+def _settings_table(found: Comparison) -> Table:
+    table = _table("setting")
+    for letter in "ab":
+        table.add_column(letter, overflow="fold")
+    for row in found.settings:
+        table.add_row(*map(visible, row))
+    return table
+
+
+def _table(first: str, *numbers: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
+    table.add_column(first, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4f}"
+
+
+def _p(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"

@@ -1,0 +1,162 @@
+"""A run's results: the out-of-fold rows of all folds, composed over the members, scored per fold and pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from maskcls import files
+from maskcls.labels import Ints
+from maskcls.results.comparison.bootstrap import paired_bootstrap
+from maskcls.results.predictions import Predictions
+from maskcls.results.scores.evaluation import Judged
+from maskcls.results.scores.metrics import Scores, person_bootstrap, score
+from maskcls.runs.group_averaging import Together, found_groups, shared_tasks
+from maskcls.runs.judged import places
+from maskcls.training.experiment import Experiment
+from maskcls.training.pseudo_rows import real_rows
+
+BOOTSTRAP_DRAWS = 1000
+
+
+def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
+    """Write the run's oof.npz and summary.json from its finished folds, and return the summary.
+
+    The summary holds no times, so that an interrupted run ends with the same bytes as an uninterrupted one. A leaky run
+    has no scores: its networks may have learnt about the people that would judge them.
+    """
+    if experiment.leaky:
+        files.commit_json(experiment.run.summary, _without_scores(experiment, folds))
+        return _without_scores(experiment, folds)
+    alone = Predictions.concat([_composed(experiment, k) for k in folds])
+    alone = alone.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
+    judged = _judged(experiment, alone)
+    pooled, together = _answered(experiment, alone, judged)
+    summary = _summary(experiment, pooled, judged, folds)
+    if experiment.looks is not None:
+        summary["groups"] = _worth(experiment, judged, pooled, together)
+    if len(experiment.seeds) > 1:
+        summary["seeds"] = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
+    pooled.save(experiment.run.oof)
+    files.commit_json(experiment.run.summary, summary)
+    return summary
+
+
+def _without_scores(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
+    people = experiment.manifest["person"][np.isin(experiment.fold, list(folds))].nunique()
+    empty: dict[str, Any] = {"pooled": None, "interval": None, "mean": {}, "sd": {}}
+    return {"leaky": True, "people": people, "folds": {str(k): {} for k in folds}} | empty
+
+
+def _composed(experiment: Experiment, k: int) -> Predictions:
+    """Return fold k's joint predictions: the mean over the seeds."""
+    parts = [_of_seed(experiment, k, seed) for seed in experiment.seeds]
+    return parts[0] if len(parts) == 1 else Predictions.mean(parts, names=[f"seed {s}" for s in experiment.seeds])
+
+
+def _of_seed(experiment: Experiment, k: int, seed: int) -> Predictions:
+    """Return fold k's joint predictions of one seed: the one network's, or the product over one network a task."""
+    members = [member for member in experiment.members if member.cfg.seed == seed]
+    parts = {member.task: Predictions.load(experiment.fold_dir(member, k).oof) for member in members}
+    if list(parts) == [""]:
+        return parts[""]
+    first = next(iter(parts.values()))
+    prob = experiment.cfg.space.compose({name: part.align(first.ids).prob for name, part in parts.items()})
+    lineage = {"members": {name: part.lineage for name, part in parts.items()}}
+    return Predictions(first.ids, prob, experiment.cfg.space, lineage)
+
+
+def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dict[str, float | None]:
+    """Return the pooled scores of one seed's networks alone."""
+    alone = Predictions.concat([_of_seed(experiment, k, seed) for k in folds])
+    judged = _judged(experiment, alone)
+    answered, _ = _answered(experiment, alone, judged)
+    scores = score(answered.prob, judged.truth, judged.space)
+    return {name: _plain(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
+
+
+def _answered(experiment: Experiment, alone: Predictions, judged: Judged) -> tuple[Predictions, Together]:
+    """Return out-of-fold rows as the run answers: photos that look like one person's together, where it has looks.
+
+    The groups were found by what other people taught, and what each photo says was fitted on the other folds.
+    """
+    if experiment.looks is None:
+        return alone, Together()
+    manifest, space = experiment.manifest, experiment.cfg.space
+    group_N = experiment.looks.group_N[places(manifest["id"][real_rows(manifest)], judged.ids)]
+    tasks = shared_tasks(manifest, space, where=str(experiment.run.manifest))
+    together = Together(rows=found_groups(group_N), tasks=tasks)
+    prob_NJ, together = together.of_rows(alone.prob, judged)
+    lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(together.tasks)}
+    return Predictions(alone.ids, prob_NJ, alone.space, lineage), together
+
+
+def _worth(experiment: Experiment, alone: Judged, answered: Predictions, together: Together) -> dict[str, Any]:
+    """Return what answering together is worth on these rows; gain: over answering alone, drawing people."""
+    assert experiment.looks is not None
+    true_N, gain = alone.space.encode(alone.truth), None
+    if (true_N >= 0).any():
+        labels = (alone.pred_N, answered.labels())
+        assert alone.people_N is not None
+        people, classes = alone.people_N, alone.space.size
+        gain = asdict(paired_bootstrap(true_N, *labels, people, classes, draws=BOOTSTRAP_DRAWS, seed=alone.seed))
+    return {
+        "by": experiment.cfg.predict.groups,
+        "tasks": list(together.tasks),
+        "weights": together.weights and dict(together.weights),
+        "alone": _plain(score(alone.pred_N, alone.truth, alone.space).macro_f1),
+        "gain": gain,
+        "pair_precision": experiment.looks.quality.precision,
+        "pair_recall": experiment.looks.quality.recall,
+    }
+
+
+def _judged(experiment: Experiment, part: Predictions) -> Judged:
+    rows_N = places(experiment.manifest["id"], part.ids.tolist())
+    return Judged(
+        part.ids.tolist(),
+        part.labels(),
+        {name: labels[rows_N] for name, labels in experiment.labels.items()},
+        part.space,
+        part.prob,
+        experiment.manifest["person"].to_numpy(np.str_)[rows_N],
+        experiment.fold[rows_N].astype(np.int64),
+        seed=experiment.cfg.seed,
+    )
+
+
+def _summary(experiment: Experiment, pooled: Predictions, judged: Judged, folds: Sequence[int]) -> dict[str, Any]:
+    """Return the scores of the answers, pooled and per fold; judged: the same rows with their truth."""
+    assert judged.people_N is not None
+    space, people = judged.space, judged.people_N
+    true_N, interval = space.encode(judged.truth), None
+    if (true_N >= 0).any():
+        draws, seed = BOOTSTRAP_DRAWS, experiment.cfg.seed
+        interval = asdict(person_bootstrap(true_N, pooled.labels(), people, space.size, draws=draws, seed=seed))
+    scores = {k: _of_rows(pooled, judged, np.flatnonzero(judged.fold_N == k)) for k in folds}
+    names = ["macro_f1", *space.names]
+    values = {name: np.array([_value(s, name) for s in scores.values()]) for name in names}
+    return {
+        "pooled": score(pooled.prob, judged.truth, space).to_json(),
+        "interval": interval,
+        "people": len(set(people.tolist())),
+        "folds": {str(k): {name: _plain(_value(s, name)) for name in names} for k, s in scores.items()},
+        "mean": {name: _plain(v.mean()) for name, v in values.items()},
+        "sd": {name: _plain(v.std(ddof=1)) if len(v) > 1 else None for name, v in values.items()},
+    }
+
+
+def _of_rows(pooled: Predictions, judged: Judged, rows: Ints) -> Scores:
+    return score(pooled.prob[rows], {name: label_N[rows] for name, label_N in judged.truth.items()}, judged.space)
+
+
+def _value(scores: Scores, name: str) -> float:
+    return scores.macro_f1 if name == "macro_f1" else scores.tasks[name].macro_f1
+
+
+def _plain(value: float) -> float | None:
+    """Return a number JSON can hold; a score over no rows is NaN, and null in the file."""
+    return float(value) if np.isfinite(value) else None

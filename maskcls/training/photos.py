@@ -1,0 +1,88 @@
+"""Where a command's photos come from: the cache, filled when need be, or the files themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from maskcls.data.dataset import Photos
+from maskcls.data.photos.cache import build_pack, check_room, open_pack
+from maskcls.data.photos.images import Pixels
+from maskcls.data.views.transforms import ViewSpec
+from maskcls.engine.device import Accelerator
+from maskcls.errors import ResourceError
+from maskcls.machine import reading_threads
+from maskcls.schema import Config
+from maskcls.show.progress import Reporter
+
+Views = Mapping[ViewSpec, Pixels]
+
+
+def cached_views(
+    root: Path,
+    paths: list[str],
+    specs: Sequence[ViewSpec],
+    cfg: Config,
+    accelerator: Accelerator,
+    report: Reporter,
+    *,
+    build: bool = True,
+) -> Views:
+    """Return the eval views (N, H, W, 3) of every spec from the cache; {} when photos have to be decoded when used.
+
+    One process of each machine fills the cache, and the others wait for it.
+    build  False: use what is there already, and write nothing; what a build would complain about is told all the same.
+    Raises DataError that lists all photos that cannot be read; ResourceError when data.cache=on and there is no room.
+    """
+    if cfg.data.cache == "off":
+        return {}
+    wanted = list(dict.fromkeys(specs))
+    found: list[Pixels | None] = []
+    if accelerator.is_local_main_process:
+        found = [_first(root, paths, spec, cfg, report, build=build) for spec in wanted]
+    accelerator.wait_for_everyone()
+    if not accelerator.is_local_main_process:
+        found = [_later(root, paths, spec) for spec in wanted]
+    views = {spec: pixels for spec, pixels in zip(wanted, found, strict=True) if pixels is not None}
+    return views if len(views) == len(wanted) else {}
+
+
+def _first(
+    root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Reporter, *, build: bool
+) -> Pixels | None:
+    """Make or find one pack; where there is none and none can be, say so, or raise if it was asked for."""
+    try:
+        if build:
+            return build_pack(
+                root,
+                paths,
+                spec,
+                threads=reading_threads(cfg.device.workers),
+                on_progress=lambda done: report.images("reading photos", done, len(paths)),
+            )
+        if (pixels := open_pack(root, paths, spec)) is None:
+            check_room(len(paths), spec)
+        return pixels
+    except ResourceError as error:
+        if cfg.data.cache == "on":
+            raise
+        report.note(f"photos are decoded every epoch: {error.what} ({error.where}: {error.got})")
+        return None
+
+
+def _later(root: Path, paths: list[str], spec: ViewSpec) -> Pixels | None:
+    """Find one pack after the first process of this machine had its turn, which also told what is wrong."""
+    try:
+        return open_pack(root, paths, spec)
+    except ResourceError:
+        return None
+
+
+def open_photos(
+    root: Path, frame: pd.DataFrame, specs: Sequence[ViewSpec], views: Views, *, seed: int, bare: bool = False
+) -> Photos:
+    """Return the photos of a manifest in every spec, from `cached_views` or, if these are empty, from the files."""
+    cached = [views[spec] for spec in specs] if views else None
+    return Photos(root, frame["path"].tolist(), frame["id"].tolist(), specs, seed=seed, cached=cached, bare=bare)

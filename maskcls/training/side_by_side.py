@@ -1,0 +1,165 @@
+"""Folds trained side by side, each in a process of its own; what they leave on disk is what one process would.
+
+A child reads the experiment from the run folder, as a resume does, and sends its progress through a pipe.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from maskcls.errors import Exit, MaskclsError, ResourceError
+from maskcls.rundir import RunDir
+from maskcls.show.progress import Reporter
+from maskcls.training.experiment import Experiment, Member
+
+GRACE_S = 10.0
+LOOK_S, WINK_S = 1.0, 0.05  # how often to look whether a child lives, and whether one that was told to end does
+Running = dict[Connection, tuple[SpawnProcess, int]]  # each child and its fold, by the pipe it speaks through
+
+
+class ChildError(Exception):
+    """An error in a child that is none of ours, and so a bug; its traceback is the message."""
+
+
+def train_side_by_side(
+    experiment: Experiment, member: Member, folds: Sequence[int], jobs: int, report: Reporter
+) -> None:
+    """Train a member's folds, `jobs` at a time; the first error of a child stops the others and is raised here.
+
+    Raises ResourceError when a child died without a word, ChildError when a bug ended it.
+    """
+    # A fresh interpreter for each: a forked one could not use the GPU, nor the threads it was copied without.
+    context = multiprocessing.get_context("spawn")
+    left = list(folds)
+    running: Running = {}
+    try:
+        while left or running:
+            while left and len(running) < jobs:
+                ours, theirs = context.Pipe(duplex=False)
+                fold = left.pop(0)
+                child = context.Process(
+                    target=_child, args=(theirs, experiment.run, member.name, fold, bool(experiment.views))
+                )
+                _start(child)
+                theirs.close()
+                running[ours] = child, fold
+            for pipe in _speaking(running):
+                _hear(pipe, running, report)
+    finally:
+        _end([child for child, _ in running.values()])
+
+
+def _start(child: SpawnProcess) -> None:
+    """Start a child that leaves Ctrl-C, which reaches the whole group, to the parent from its first moment on."""
+    if threading.current_thread() is not threading.main_thread():
+        child.start()
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child.start()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _speaking(running: Running) -> list[Connection]:
+    """Wait until a child has something to say, or has ended; return their pipes.
+
+    No pipe alone tells the end, not even multiprocessing's sentinel: a child's loader processes hold them too, and
+    outlive it for a while.
+    """
+    while True:
+        ready = wait(list(running), LOOK_S)
+        if found := [pipe for pipe, (child, _) in running.items() if pipe in ready or not child.is_alive()]:
+            return found
+
+
+def _hear(pipe: Connection, running: Running, report: Reporter) -> None:
+    """Take in one message of a child: progress, its error, or its end, which comes after all that it said."""
+    child, fold = running[pipe]
+    try:
+        ended = not child.is_alive()  # asked first, as it may speak and end in between
+        if ended and not pipe.poll():
+            raise EOFError
+        name, arguments = pipe.recv()
+    except (EOFError, OSError):  # the pipe may end in the middle of a message
+        del running[pipe]
+        child.join()
+        if child.exitcode:
+            raise ResourceError(
+                "a training process died",
+                where=f"fold {fold}",
+                got=_ending(child.exitcode),
+                fix="free memory, or train one fold after the other with train.fold_jobs=1; then resume the run",
+            ) from None
+        return
+    if name == "error":
+        raise arguments
+    if name == "crash":
+        raise ChildError(f"fold {fold}, in a process of its own\n\n{arguments}")
+    getattr(report, name)(*arguments)
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _end(children: Sequence[SpawnProcess]) -> None:
+    for child in children:
+        child.terminate()
+    until = time.monotonic() + GRACE_S
+    while any(child.is_alive() for child in children) and time.monotonic() < until:
+        time.sleep(WINK_S)  # as joining for a time would wait for the sentinel
+    for child in children:
+        if child.is_alive():
+            child.kill()
+        child.join()
+
+
+class _Sender:
+    """A Reporter's stand-in in a child: sends every call to the parent, and ends the child when there is none."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+
+    def __getattr__(self, name: str) -> Any:
+        def send(*arguments: object) -> None:
+            try:
+                self.pipe.send((name, arguments))
+            except OSError:
+                os._exit(1)
+
+        return send
+
+
+def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+    # The parent decides on Ctrl-C, which reaches the whole group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from maskcls.commands.train import train_fold, with_photos
+    from maskcls.engine.device import start
+    from maskcls.training.experiment import open_experiment
+
+    report: Any = _Sender(pipe)
+    try:
+        experiment, _ = open_experiment(run)
+        accelerator = start(experiment.cfg.device)
+        if cached:
+            experiment = with_photos(experiment, accelerator, report, build=False)
+        (mine,) = (m for m in experiment.members if m.name == member)
+        train_fold(experiment, mine, fold, accelerator, report)
+    except MaskclsError as error:
+        with suppress(OSError):
+            pipe.send(("error", error))
+    except Exception:
+        with suppress(OSError):
+            pipe.send(("crash", traceback.format_exc()))
+        raise SystemExit(Exit.INTERNAL) from None  # without a word on the screen: the parent knows how to tell a bug

@@ -1,0 +1,49 @@
+"""The benchmarks of scale and start-up run, on next to nothing, and write what their headers promise."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from project import BENCHMARKS_DIR
+
+BENCHMARKS = BENCHMARKS_DIR
+
+
+@pytest.mark.slow
+def test_scale(tmp_path: Path) -> None:
+    command = [sys.executable, BENCHMARKS / "scale.py", "--photos", "700,1400", "--json", tmp_path / "out.json"]
+    done = subprocess.run([*command, "--folder", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    printed, data = done.stdout, json.loads((tmp_path / "out.json").read_text())
+
+    assert (data["photos"], data["people"]) == ([700, 1400], [100, 200])
+    assert len(data["stages"]) == 10
+    for name, results in data["stages"].items():
+        assert f"| {name} |" in printed
+        assert [len(result["seconds"]) for result in results] == [1, 1]
+        assert all(result["seconds"][0] > 0 and result["peak_mib"] > 10 for result in results)
+        assert len(data["exponents"][name]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+@pytest.mark.slow
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    cli = runpy.run_path(str(BENCHMARKS / "cli.py"))
+    assert list(cli["COMMANDS"]) == [
+        *("maskcls --help", "maskcls --version", "maskcls evaluate", "maskcls data check"),
+        *("python -c pass", "python -c 'import torch'"),
+    ]
+    del cli["COMMANDS"]["python -c 'import torch'"]  # seconds of waiting that show nothing here
+    monkeypatch.setattr(sys, "argv", ["cli.py", "--repeats", "1", "--json", str(tmp_path / "out.json")])
+    cli["main"]()
+
+    data, printed = json.loads((tmp_path / "out.json").read_text()), capsys.readouterr().out
+    assert data["rows"] == 2800
+    assert {name: len(times) for name, times in data["seconds"].items()} == dict.fromkeys(cli["COMMANDS"], 1)
+    assert all(f"| `{name}` |" in printed for name in cli["COMMANDS"])
+    assert all(min(times) > 0 for times in data["seconds"].values())

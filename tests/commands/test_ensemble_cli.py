@@ -1,0 +1,354 @@
+"""`maskcls ensemble` from end to end: members joined by id, chosen out of fold, and a recipe that repeats it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+from tiny import train
+
+from maskcls.cli import run_app
+from maskcls.labels import CONTEST
+from maskcls.results.ensembles.blending import METHODS
+from maskcls.results.predictions import Predictions
+from maskcls.yaml12 import dump_yaml, read_yaml
+
+WORDS = ("model.backbone=test_convnext", "train.epochs=2", "optim.lr=3e-3", "predict.views=none")
+HARD = ("mean", "geometric", "vote", "rank", "greedy", "bagged", "convex", "convex-tasks", "tasks", "stack")
+
+
+@pytest.fixture(scope="module")
+def runs(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    home = tmp_path_factory.mktemp("members")
+    for seed in range(2):
+        assert train(drawn, home / f"r{seed}", *WORDS, f"seed={seed}") == 0
+        words = ["predict", str(home / f"r{seed}"), "--data", str(drawn), "-o", str(home / f"r{seed}.csv")]
+        assert run_app(words) == 0
+    return [home / "r0", home / "r1"]
+
+
+def ensemble(members: list[Any], data: Path, output: Path, *words: str) -> int:
+    return run_app(["ensemble", *map(str, members), "--data", str(data), "-o", str(output), *words])
+
+
+def answers(path: Path) -> list[int]:
+    with path.open(newline="") as handle:
+        return [int(row["ans"]) for row in csv.DictReader(handle)]
+
+
+def said_by(runs: list[Path]) -> list[Predictions]:
+    return [Predictions.load(run / "test/faces-none.npz") for run in runs]
+
+
+def truth_of(run: Path) -> tuple[Predictions, np.ndarray[Any, Any]]:
+    oof = Predictions.load(run / "oof.npz")
+    with (run / "manifest.csv").open(newline="") as handle:
+        rows = {row["id"]: row for row in csv.DictReader(handle)}
+    return oof, np.array([6 * int(rows[i]["mask"]) + 3 * int(rows[i]["gender"]) + int(rows[i]["age"]) for i in oof.ids])
+
+
+def test_the_mean_is_the_mean_and_is_scored_as_such(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "s.csv"
+    capsys.readouterr()
+    assert ensemble(runs, drawn, out, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    a, b = said_by(runs)
+    assert answers(out) == (a.prob.astype(float) + b.align(a.ids).prob).argmax(axis=1).tolist()
+    oofs = [truth_of(run) for run in runs]
+    truth, prob = oofs[0][1], np.mean([oof.prob for oof, _ in oofs], axis=0)
+    assert found["nested"]["macro_f1"] == pytest.approx(
+        f1_score(truth, prob.argmax(1), average="macro", zero_division=0), abs=1e-9
+    )
+    alone = [f1_score(truth, oof.prob.argmax(1), average="macro", zero_division=0) for oof, _ in oofs]
+    assert found["alone"] == pytest.approx(alone)
+    assert found["gain"]["value"] == pytest.approx(found["nested"]["macro_f1"] - max(alone))
+    lineage = json.loads(out.with_suffix(".json").read_text())["lineage"]
+    assert [member["run"] for member in lineage["members"]] == ["r0", "r1"]
+
+
+@pytest.mark.parametrize("method", HARD)
+def test_every_method_answers_and_its_recipe_repeats_it(
+    method: str, runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, again = tmp_path / "s.csv", tmp_path / "again.csv"
+    assert ensemble(runs, drawn, out, "--method", method) == 0
+    assert f"{method}: macro-F1 0." in capsys.readouterr().out
+    recipe = read_yaml(tmp_path / "s.recipe.yaml")
+    assert (recipe["method"], [Path(m["run"]).name for m in recipe["members"]]) == (method, ["r0", "r1"])
+    assert (
+        run_app(["ensemble", "--recipe", str(tmp_path / "s.recipe.yaml"), "--data", str(drawn), "-o", str(again)]) == 0
+    )
+    assert answers(again) == answers(out)
+
+
+def test_the_methods_are_all_asked() -> None:
+    assert set(METHODS) == {*HARD, "weights"}
+    assert len(METHODS) == 11
+
+
+def test_weights_are_used(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s.csv"
+    assert ensemble(runs, drawn, out, "--method", "weights", "--weights", "0,2") == 0
+    assert answers(out) == said_by(runs)[1].labels().tolist()
+    assert read_yaml(tmp_path / "s.recipe.yaml")["weights"] == [0, 1]
+
+
+def test_a_member_may_be_a_file_in_any_order(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
+    """Another's probabilities with the columns named and shuffled, rows too, and their out-of-fold rows beside them."""
+    rng = np.random.default_rng(0)
+    for name, predictions in (("test", said_by(runs)[1]), ("oof", Predictions.load(runs[1] / "oof.npz"))):
+        columns, rows = rng.permutation(18), rng.permutation(len(predictions))
+        with (tmp_path / f"{name}.csv").open("w", newline="") as handle:
+            writer = csv.writer(handle)
+            writer.writerow(["id", *(CONTEST.joint_names[c] for c in columns)])
+            for row in rows:
+                writer.writerow([predictions.ids[row], *(repr(float(predictions.prob[row, c])) for c in columns)])
+    theirs = f"{tmp_path / 'test.csv'},{tmp_path / 'oof.csv'}"
+    for method in ("mean", "greedy"):
+        ours, mixed = tmp_path / f"{method}1.csv", tmp_path / f"{method}2.csv"
+        assert ensemble(runs, drawn, ours, "--method", method) == 0
+        assert ensemble([runs[0], theirs], drawn, mixed, "--method", method) == 0
+        assert answers(ours) == answers(mixed)
+    alone = tmp_path / "alone.csv"
+    assert ensemble([runs[0], tmp_path / "test.csv"], drawn, alone) == 0  # no out-of-fold rows: no verdict
+    assert not {"nested_macro_f1", "macro_f1"} & set(read_yaml(tmp_path / "alone.recipe.yaml"))
+    assert ensemble([runs[0], tmp_path / "test.csv"], drawn, tmp_path / "b.csv", "--method", "stack") == 2
+
+
+def test_only_what_was_chosen_is_said_to_be_chosen(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for method, words in {"mean": [], "weights": ["--weights", "1,2"], "greedy": [], "tasks": []}.items():
+        capsys.readouterr()
+        assert ensemble(runs, drawn, tmp_path / f"{method}.csv", "--method", method, *words) == 0
+        chosen = method in ("greedy", "tasks")
+        assert ("chosen on the other folds" in capsys.readouterr().out) is chosen
+        recipe = read_yaml(tmp_path / f"{method}.recipe.yaml")
+        assert ("nested_macro_f1" in recipe, "macro_f1" in recipe) == (chosen, not chosen)
+
+
+def test_rows_the_networks_may_have_learnt_from_are_refused(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Submissions of predict and ensemble, predictions below another step, and those of leaky networks."""
+    assert ensemble(runs, drawn, tmp_path / "both.csv") == 0
+    sidecar = json.loads((tmp_path / "both.json").read_text())
+    (tmp_path / "both.json").write_text(json.dumps(sidecar | {"lineage": {"ensemble": {}}}))
+    oof = Predictions.load(runs[1] / "oof.npz")
+    for name, lineage in (
+        ("leaky.npz", {"concat": [{"fold": 0}, {"fold": 1, "leaky": True}]}),
+        ("smoothed.npz", {"smoothed": {"networks": "folds"}}),
+        ("fine.npz", {"concat": [{"fold": 0, "leaky": False}]}),
+    ):
+        Predictions(oof.ids, oof.prob, oof.space, lineage).save(tmp_path / name)
+    said = runs[1] / "test/faces-none.npz"
+    for bad in (runs[1].with_suffix(".csv"), *(tmp_path / name for name in ("both.csv", "leaky.npz", "smoothed.npz"))):
+        capsys.readouterr()
+        assert ensemble([runs[0], f"{said},{bad}"], drawn, tmp_path / "s.csv") == 9, bad
+        assert "no out-of-fold rows" in capsys.readouterr().err
+    assert ensemble([runs[0], f"{said},{tmp_path / 'fine.npz'}"], drawn, tmp_path / "s.csv") == 0
+
+
+def test_a_leaky_run_has_no_out_of_fold_rows(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaky = Path(shutil.copytree(runs[1], tmp_path / "leaky"))
+    (leaky / "oof.npz").unlink()
+    (leaky / "summary.json").write_text(json.dumps({"leaky": True, "pooled": None}))
+    for name, members in {"one": [runs[0], leaky], "all": [leaky]}.items():
+        assert ensemble(members, drawn, tmp_path / f"{name}.csv") == 0
+        assert "no member can be judged" in capsys.readouterr().out
+        assert ensemble(members, drawn, tmp_path / "s.csv", "--method", "greedy") == 2
+        assert "chooses on out-of-fold rows" in capsys.readouterr().err
+    assert answers(tmp_path / "all.csv") == said_by(runs)[1].labels().tolist()
+
+
+def broken(run: Path, tmp_path: Path, change: Any) -> str:
+    """Return a member whose out-of-fold rows were changed."""
+    oof = Predictions.load(run / "oof.npz")
+    change(oof).save(tmp_path / "oof.npz")
+    return f"{run / 'test/faces-none.npz'},{tmp_path / 'oof.npz'}"
+
+
+def test_members_that_do_not_fit_are_refused(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "s.csv"
+    short = broken(runs[1], tmp_path, lambda p: Predictions(p.ids[1:], p.prob[1:], p.space))
+    assert ensemble([runs[0], short], drawn, out) == 4
+    assert "the ids of two tables differ" in capsys.readouterr().err
+    in_sample = f"{runs[1] / 'test/faces-none.npz'},{runs[1] / 'test/faces-none.npz'}"
+    assert ensemble([runs[0], in_sample], drawn, out) == 9
+    assert "no out-of-fold rows" in capsys.readouterr().err
+    other = tmp_path / "other"
+    words = (*WORDS, "tasks=[{name: age, classes: [young, old], bins: [40]}]", "folds.stratify=[]")
+    assert train(drawn, other, *words) == 0
+    assert ensemble([runs[0], other], drawn, out) == 5
+    fixed = tmp_path / "fixed"
+    shutil.copytree(runs[1], fixed)
+    (fixed / "oof.npz").unlink()
+    capsys.readouterr()
+    assert ensemble([runs[0], fixed], drawn, out) == 9
+    assert "not finished" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "maen"], "no such method"),
+        (["--method", "weights"], "belong together"),
+        (["--weights", "1,1"], "belong together"),
+        (["--method", "weights", "--weights", "1,1,1"], "no weights for the members"),
+        (["--method", "weights", "--weights", "a,b"], "no weights"),
+    ],
+)
+def test_settings_that_make_no_sense(
+    words: list[str], message: str, runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ensemble(runs, drawn, tmp_path / "s.csv", *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_nothing_is_overwritten_and_nothing_is_done_twice(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "s.csv"
+    assert ensemble(runs, drawn, out) == 0
+    assert ensemble(runs, drawn, out) == 7
+    assert ensemble(runs, drawn, out, "--force") == 0
+    assert ensemble([], drawn, tmp_path / "t.csv") == 2
+    assert ensemble([runs[0], runs[0]], drawn, tmp_path / "t.csv") == 2
+    assert ensemble([runs[0], runs[1].parent / ".." / runs[0].parent.name / "r0"], drawn, tmp_path / "t.csv") == 2
+    (tmp_path / "link").symlink_to(runs[0])
+    assert ensemble([runs[0], tmp_path / "link"], drawn, tmp_path / "t.csv") == 2
+    assert ensemble([tmp_path / "s.csv"], drawn, tmp_path / "t.csv") == 2
+
+
+def test_a_run_may_have_a_comma_in_its_name(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(shutil.copytree(runs[1], tmp_path / "lr=1,wd=2"))
+    capsys.readouterr()
+    assert ensemble([runs[0], odd], drawn, tmp_path / "s.csv", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["members"] == ["r0", "lr=1,wd=2"]
+    recipe = tmp_path / "s.recipe.yaml"
+    assert read_yaml(recipe)["members"][1] == {"run": str(odd)}
+    assert run_app(["ensemble", "--recipe", str(recipe), "--data", str(drawn), "-o", str(tmp_path / "t.csv")]) == 0
+
+
+TASKS = {"mask": [1, 1], "gender": [1, 1], "age": [1, 1]}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"method": "tasks", "sources": {"mask": 0, "gender": 1, "age": 2}},
+        {"method": "tasks", "sources": {"mask": 0, "gender": 1, "age": -1}},
+        {"method": "tasks", "sources": {"mask": 0, "gender": 1, "age": "r0"}},
+        {"method": "tasks", "sources": {"mask": 0, "gender": 1}},
+        {"method": "tasks", "sources": [0, 1, 0]},
+        {"method": "tasks"},
+        {"method": "tasks", "weights": [1, 1]},
+        {"method": "greedy"},
+        {"method": "greedy", "weights": [1]},
+        {"method": "greedy", "weights": [1, float("nan")]},
+        {"method": "greedy", "weights": [[1], [1, 2]]},
+        {"method": "greedy", "weights": "ab"},
+        {"method": "greedy", "weights": TASKS},
+        {"method": "convex-tasks", "weights": [1, 1]},
+        {"method": "convex-tasks", "weights": {**TASKS, "age": [1]}},
+        {"method": "convex-tasks", "weights": {"mask": [1, 1], "gender": [1, 1]}},
+        {"method": "convex-tasks", "weights": {**TASKS, "hat": [1, 1]}},
+        {"method": "mean", "weights": [1, 1]},
+        {"method": "stack", "sources": {"mask": 0, "gender": 1, "age": 0}},
+        {"members": []},
+        {"members": [{"runs": "r0"}]},
+        {"members": [{"run": 1}]},
+        {"members": "r0"},
+        {"decide": "no"},
+    ],
+    ids=str,
+)
+def test_a_recipe_that_is_wrong_is_refused(
+    wrong: dict[str, Any], runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = {"kind": "maskcls ensemble", "version": 1, "method": "mean", "weights": None, "sources": None}
+    good |= {"decide": False, "members": [{"run": str(run)} for run in runs]}
+    recipe, words = tmp_path / "r.yaml", ["--data", str(drawn), "-o", str(tmp_path / "s.csv")]
+    recipe.write_text(dump_yaml({**good, **wrong}))
+    assert run_app(["ensemble", "--recipe", str(recipe), *words]) == 4
+    assert str(recipe) in capsys.readouterr().err
+    recipe.write_text(dump_yaml(good))
+    for more in (["--method", "mean"], ["--weights", "1,1"], [str(runs[0])]):
+        assert run_app(["ensemble", *more, "--recipe", str(recipe), *words]) == 2
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_a_run_that_has_not_predicted_yet_does_so_now(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
+    copies = [Path(shutil.copytree(run, tmp_path / run.name)) for run in runs]
+    shutil.rmtree(copies[1] / "test")
+    assert ensemble(copies, drawn, tmp_path / "s.csv") == 0
+    assert ensemble(runs, drawn, tmp_path / "t.csv") == 0
+    assert answers(tmp_path / "s.csv") == answers(tmp_path / "t.csv")
+
+
+def test_what_a_run_said_with_other_networks_is_not_taken(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
+    said, run = said_by(runs)[0], Path(shutil.copytree(runs[0], tmp_path / "r0"))
+    reverse, one = np.ascontiguousarray(said.prob[:, ::-1]), {"weights": said.lineage["weights"][:1]}
+    expected = {"now": reverse.argmax(1).tolist(), "before": said.labels().tolist()}
+    for name, lineage in (("now", said.lineage), ("before", {**said.lineage, **one})):
+        Predictions(said.ids, reverse, said.space, lineage).save(run / "test/faces-none.npz")
+        assert ensemble([run], drawn, tmp_path / f"{name}.csv") == 0
+        assert answers(tmp_path / f"{name}.csv") == expected[name]
+
+
+def test_decide_says_what_a_rule_is_worth(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ensemble(runs, drawn, tmp_path / "s.csv", "--decide") == 0
+    assert "decision rule:" in capsys.readouterr().out
+    assert read_yaml(tmp_path / "s.recipe.yaml")["decide"] is True
+
+
+def groups_of(drawn: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Return groups of the eval photos, and of the train photos, by `maskcls group`."""
+    photos, rows = tmp_path / "groups.csv", tmp_path / "train_groups.csv"
+    assert run_app(["group", str(drawn), "-o", str(photos)]) == 0
+    assert run_app(["group", str(drawn), "--train", "-o", str(rows)]) == 0
+    return photos, rows
+
+
+def test_photos_of_a_group_answer_together(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, rows = groups_of(drawn, tmp_path)
+    with photos.open(newline="") as handle:
+        group = [row["group"] for row in csv.DictReader(handle)]
+    capsys.readouterr()
+    alone, judged, both = tmp_path / "alone.csv", tmp_path / "judged.csv", tmp_path / "both.csv"
+    assert ensemble(runs, drawn, alone, "--groups", str(photos)) == 0
+    assert ensemble(runs, drawn, judged, "--groups", str(photos), "--oof-groups", str(rows), "--json") == 0
+    assert ensemble(runs, drawn, both, "--json") == 0
+    plain, together = (json.loads(line) for line in capsys.readouterr().out.splitlines()[-2:][::-1])
+    assert plain["nested"]["macro_f1"] != together["nested"]["macro_f1"]
+    for path in (alone, judged):
+        labels = [(answer // 3 % 2, answer % 3) for answer in answers(path)]
+        assert {len({pair for pair, g in zip(labels, group, strict=True) if g == name}) for name in set(group)} == {1}
+    told = json.loads(judged.with_suffix(".json").read_text())["lineage"]["groups"]
+    assert (told["tasks"], set(told["weights"])) == (["gender", "age"], {"wear", "incorrect", "normal"})
+    words = ["predict", str(runs[0]), "--data", str(drawn), "-o", str(tmp_path / "p.csv"), "--groups", str(photos)]
+    assert run_app(words) == 0
+    labels = [(answer // 3 % 2, answer % 3) for answer in answers(tmp_path / "p.csv")]
+    assert {len({pair for pair, g in zip(labels, group, strict=True) if g == name}) for name in set(group)} == {1}
+    assert run_app([*words, "--decide", "--force"]) == 2
+    assert ensemble(runs, drawn, tmp_path / "x.csv", "--oof-groups", str(rows)) == 2
+    assert ensemble(runs, drawn, tmp_path / "x.csv", "--groups", str(rows)) == 4

@@ -1,0 +1,384 @@
+"""evaluate: joined by id, refused when it would be guesswork, and shown within any width."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_run import answers_csv, make_run, predictions_for
+from sklearn.metrics import (
+    cohen_kappa_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+from maskcls.commands.evaluate import evaluate, print_scores, show, to_csv
+from maskcls.errors import BusyError, DataError, ResultError, UsageError
+from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.results.predictions import Predictions
+from maskcls.results.scores import evaluation
+from maskcls.results.scores.evaluation import Judged
+from maskcls.results.scores.metrics import person_bootstrap, score
+from maskcls.results.submissions.write import write_submission
+from maskcls.runs.judged import read_judged
+from maskcls.show.evaluation import render, render_scores
+
+HATS = LabelSpace((Task("hat", ("no", "[red]yes[/red] :smile:")),))
+
+
+def put(path: Path, *rows: str, header: str = "ImageID,ans") -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def test_rows_are_joined_by_id(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    truth, pred = rng.integers(18, size=(2, 300))
+    pred = np.where(rng.random(300) < 0.6, truth, pred)
+    answers = put(tmp_path / "answers.csv", *(f"00{i},{truth[i]}" for i in range(300)))
+    guess = put(tmp_path / "submission.csv", *(f"00{i},{pred[i]}" for i in rng.permutation(300)))
+    scores = evaluate(guess, answers)
+    assert scores.macro_f1 == pytest.approx(f1_score(truth, pred, average="macro"))
+    assert scores.tasks["age"].macro_f1 == pytest.approx(f1_score(truth % 3, pred % 3, average="macro"))
+    assert (scores.rows, scores.classes_scored, list(scores.tasks)) == (300, 18, ["mask", "gender", "age"])
+
+
+def test_ids_that_differ_are_named(tmp_path: Path) -> None:
+    guess, answers = put(tmp_path / "s.csv", "a,0", "b,1"), put(tmp_path / "t.csv", "b,1", "c,2", "1,3", "01,3", "d,4")
+    with pytest.raises(DataError) as caught:
+        evaluate(guess, answers)
+    text = str(caught.value)
+    assert "s.csv (2 ids)" in text
+    assert "t.csv (5 ids)" in text
+    assert "'a'; 4 only in" in text
+    assert "'01', '1', 'c' …" in text
+
+
+def test_answers_known_in_part(tmp_path: Path) -> None:
+    guess = put(tmp_path / "s.csv", "a,0", "b,17")
+    answers = put(tmp_path / "t.csv", "a,wear,,", "b,normal,female,71", header="path,mask,gender,age")
+    scores = evaluate(guess, answers)
+    assert (scores.rows, scores.tasks["mask"].rows, scores.tasks["gender"].rows) == (1, 2, 1)
+    assert scores.macro_f1 == 1.0
+
+
+def test_no_known_answer_and_unanswered_rows_are_refused(tmp_path: Path) -> None:
+    header = "path,mask,gender,age"
+    full, empty = "a,wear,male,20", "a,,,"
+    with pytest.raises(DataError, match="no answer is known"):
+        evaluate(put(tmp_path / "s.csv", full, header=header), put(tmp_path / "t.csv", empty, header=header))
+    with pytest.raises(DataError, match="leaves labels empty") as caught:
+        evaluate(put(tmp_path / "s.csv", "a,wear,male,", header=header), put(tmp_path / "t.csv", full, header=header))
+    assert caught.value.offenders == ("'a'",)
+
+
+def test_the_space_comes_from_the_argument_the_sidecar_or_the_contest(tmp_path: Path) -> None:
+    ids, labels = ["a", "b"], np.array([0, 1])
+    guess = tmp_path / "s.csv"
+    write_submission(guess, header=("path", "ans"), ids=ids, labels=labels, space=HATS, lineage={})
+    answers = put(tmp_path / "t.csv", "a,no", "b,no", header="path,hat")
+    scores = evaluate(guess, answers)
+    assert list(scores.tasks) == ["hat"]
+    assert scores.accuracy == 0.5
+    assert len(evaluate(guess, put(tmp_path / "u.csv", "a,0", "b,1"), CONTEST).joint.classes) == 18
+    (tmp_path / "s.json").unlink()
+    assert len(evaluate(guess, put(tmp_path / "u.csv", "a,0", "b,1")).joint.classes) == 18
+
+
+def test_a_submission_changed_after_it_was_written_is_refused(tmp_path: Path) -> None:
+    guess = tmp_path / "s.csv"
+    write_submission(guess, header=("path", "ans"), ids=["a"], labels=np.array([0]), space=HATS, lineage={})
+    put(guess, "a,1")
+    with pytest.raises(DataError, match="sidecar describes"):
+        evaluate(guess, put(tmp_path / "t.csv", "a,1"))
+
+
+def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    scores = score(np.array([0, 1]), {"hat": np.array([0, 1])}, HATS)
+    print_scores(scores, json=True)
+    out = capsys.readouterr().out
+    assert json.loads(out) == scores.to_json()
+    assert out.count("\n") == 1
+
+
+def test_tables_hold_every_class_and_take_names_literally(capsys: pytest.CaptureFixture[str]) -> None:
+    print_scores(score(np.array([0, 0, 0]), {"hat": np.array([0, 0, -1])}, HATS))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "macro-F1 1.0000   accuracy 1.0000   2 images   1 of 2 classes scored"
+    assert [line.split() for line in lines if line.startswith(" 0")] == [
+        ["0", "no", "1.0000", "1.0000", "1.0000", "2", "2"]
+    ]
+    absent = next(line for line in lines if line.startswith(" 1"))
+    assert absent.split() == ["1", "[red]yes[/red]", ":smile:", "-", "-", "-", "0", "0"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_fit_the_terminal(width: int) -> None:
+    from rich.console import Console
+
+    rng = np.random.default_rng(0)
+    scores = score(rng.integers(18, size=500), CONTEST.decode(rng.integers(18, size=500)), CONTEST)
+    console = Console(width=width, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(render_scores(scores))
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) == 1 + 1 + 2 + 3 + 8 + 1 + 2 + 18  # nothing wraps
+    assert not any("…" in line for line in lines)
+
+
+def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    space = LabelSpace((Task("t", ("a\x1b[31m", "b")),))
+    print_scores(score(np.array([0]), {"t": np.array([0])}, space))
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "a\\x1b[31m" in out
+
+
+def test_importing_it_stays_light() -> None:
+    code = "import sys, maskcls.commands.evaluate; print(sorted({m.partition('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "'numpy'" in loaded
+    for heavy in ("torch", "pandas", "scipy", "sklearn", "rich", "pydantic"):
+        assert f"'{heavy}'" not in loaded
+
+
+# ---- everything there is to say --------------------------------------------------------------------------------------
+
+KEYS = [
+    "macro_f1", "accuracy", "rows", "classes_scored", "classes", "tasks", "interval", "people", "confusion", "mistakes",
+    "slices", "last_band", "consistency", "ranking", "calibration", "folds",
+]  # fmt: skip
+
+
+def random_rows(seed: int, *, people: bool = True) -> Judged:
+    """Three photos a person; joint classes are absent and labels unknown here and there."""
+    rng = np.random.default_rng(seed)
+    person_N = rng.choice(6, size=3, replace=False)[rng.integers(3, size=50)]  # gender and age
+    truth_N = rng.choice(3, size=2, replace=False)[rng.integers(2, size=150)] * 6 + np.repeat(person_N, 3)
+    truth = CONTEST.decode(truth_N)
+    for name in CONTEST.names:
+        truth[name][rng.random(150) < 0.1] = -1
+    prob_NJ = rng.dirichlet(np.full(18, 0.3), 150)
+    prob_NJ[np.arange(150), truth_N] += rng.random(150)
+    prob_NJ = (prob_NJ / prob_NJ.sum(axis=1, keepdims=True)).astype(np.float32)
+    people_N = np.repeat([f"p{i}" for i in range(50)], 3) if people else None
+    return Judged([str(i) for i in range(150)], prob_NJ.argmax(axis=1), truth, CONTEST, prob_NJ, people_N)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")  # absent classes; 0 is the answer
+def test_every_number_equals_scikit_learn(seed: int) -> None:
+    judged = random_rows(seed)
+    data = json.loads(json.dumps(evaluation.evaluate(judged).to_json(), allow_nan=False))
+    assert list(data) == KEYS
+    prob = {"": judged.prob_NJ, **CONTEST.marginals(judged.prob_NJ)}
+    truth = {"": CONTEST.encode(judged.truth), **judged.truth}
+    given = {"": judged.pred_N, **CONTEST.decode(judged.pred_N)}
+    for name in ("", *CONTEST.names):
+        known = truth[name] >= 0
+        true_N, pred_N, prob_NC = truth[name][known], given[name][known], prob[name][known].astype(np.float64)
+        classes = range(prob_NC.shape[1])
+        of = data["tasks"][name] if name else data
+        assert of["macro_f1"] == pytest.approx(f1_score(true_N, pred_N, average="macro"))
+        table = precision_recall_fscore_support(true_N, pred_N, labels=classes, zero_division=0)
+        mine = [[one[key] for one in of["classes"]] for key in ("precision", "recall", "f1", "support")]
+        assert np.allclose(mine, np.array(table))
+        ranks = data["ranking"]["tasks"][name] if name else data["ranking"]
+        for label, value in zip(classes, ranks["auc_by_class"], strict=True):
+            if 0 < (true_N == label).sum() < len(true_N):
+                assert value == pytest.approx(roc_auc_score(true_N == label, prob_NC[:, label]))
+            else:
+                assert value is None
+        quality = data["calibration"]["tasks"][name] if name else data["calibration"]["joint"]
+        sums = prob_NC / prob_NC.sum(axis=1, keepdims=True)
+        assert quality["log_loss"] == pytest.approx(log_loss(true_N, sums, labels=list(classes)), rel=1e-5)  # sums of 1
+        if name:
+            found = data["confusion"][name]
+            assert found["counts"] == confusion_matrix(true_N, pred_N, labels=classes).tolist()
+            shares = confusion_matrix(true_N, pred_N, labels=classes, normalize="true")
+            assert np.allclose([[share or 0 for share in row] for row in found["shares"]], shares)
+            assert found["kappa"] == pytest.approx(cohen_kappa_score(true_N, pred_N))
+
+
+def test_the_interval_draws_people_where_they_are_known_and_rows_elsewhere() -> None:
+    for people in (True, False):
+        judged = random_rows(0, people=people)
+        found = evaluation.evaluate(judged)
+        who = judged.people_N if people else range(150)
+        truth = CONTEST.encode(judged.truth)
+        assert found.interval == person_bootstrap(truth, judged.pred_N, list(who), 18, seed=0, draws=1000)
+        data = found.to_json()
+        assert (data["interval"]["by"], data["people"]) == (("person", 50) if people else ("row", None))
+        assert (data["consistency"] is None) == (not people)
+
+
+def test_without_a_row_known_in_full_there_is_no_interval() -> None:
+    truth = {"mask": np.array([0, 1]), "gender": np.array([0, -1]), "age": np.array([-1, 0])}
+    data = evaluation.evaluate(Judged(["a", "b"], np.array([0, 6]), truth, CONTEST)).to_json()
+    assert (data["interval"], data["macro_f1"], data["mistakes"]) == (None, None, [])
+    assert data["tasks"]["mask"]["accuracy"] == 1.0
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
+    """A finished run on drawn faces, of probabilities nobody trained."""
+    return make_run(tmp_path_factory.mktemp("made") / "run", drawn).path
+
+
+def test_a_run_is_judged_by_its_own_rows(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = show(made, json=True)
+    data = json.loads(capsys.readouterr().out)
+    assert data == found.to_json()
+    oof = Predictions.load(made / "oof.npz")
+    lines = [line.split(",") for line in (made / "manifest.csv").read_text().splitlines()[1:]]
+    row_of = {cells[0]: cells for cells in lines}
+    columns = (made / "manifest.csv").read_text().splitlines()[0].split(",")
+    labels = [[int(row_of[name][columns.index(task)]) for task in CONTEST.names] for name in oof.ids.tolist()]
+    truth = CONTEST.encode(dict(zip(CONTEST.names, np.array(labels).T, strict=True)))
+    assert data["macro_f1"] == pytest.approx(f1_score(truth, oof.labels(), average="macro"))
+    assert (data["rows"], data["people"], list(data["folds"])) == (84, 12, ["0", "1"])
+    assert sum(fold["rows"] for fold in data["folds"].values()) == 84
+    people = [row_of[name][columns.index("person")] for name in oof.ids.tolist()]
+    expected = person_bootstrap(truth, oof.labels(), people, 18, seed=7, draws=1000)  # 7: the run's own seed
+    assert (data["interval"]["low"], data["interval"]["high"]) == (expected.low, expected.high)
+    assert list(data["consistency"]["tasks"]) == ["gender", "age"]
+
+
+def test_a_run_that_cannot_be_judged_is_refused(made: Path, tmp_path: Path, drawn: Path) -> None:
+    with pytest.raises(UsageError, match="a run knows the truth"):
+        show(made, drawn / "eval" / "answers.csv")
+    with pytest.raises(ResultError, match="not a run"):
+        show(tmp_path)
+    run = make_run(tmp_path / "run", drawn)
+    run.oof.rename(tmp_path / "oof.npz")
+    with pytest.raises(ResultError, match="not finished"):
+        show(run.path)
+    (tmp_path / "oof.npz").rename(run.oof)
+    run.manifest.write_text(run.manifest.read_text().replace(",0,", ",1,", 1))
+    with pytest.raises(ResultError, match="were changed") as caught:
+        show(run.path)
+    assert caught.value.offenders == ("manifest.csv",)
+
+
+@pytest.mark.parametrize("env", ["{}", "[]", '{"hashes": 3}'])
+def test_a_run_whose_env_is_damaged_is_refused(tmp_path: Path, drawn: Path, env: str) -> None:
+    run = make_run(tmp_path / "run", drawn)
+    run.env.write_text(env)
+    with pytest.raises(ResultError, match="not in our form") as caught:
+        show(run.path)
+    assert caught.value.where == str(run.env)
+
+
+def test_leaky_rows_are_refused(tmp_path: Path, drawn: Path) -> None:
+    run = make_run(tmp_path / "run", drawn)
+    run.summary.write_text('{"leaky": true, "pooled": null}')
+    run.oof.unlink()
+    with pytest.raises(ResultError, match="the run is leaky"):
+        show(run.path)
+    made, answers = predictions_for(4), answers_csv(tmp_path / "answers.csv", 4)
+    for lineage, leaky in (
+        ({"leaky": False}, False),
+        ({"leaky": True}, True),
+        ({"of": [{"x": {"leaky": True}}]}, True),
+    ):
+        Predictions(made.ids, made.prob, made.space, lineage).save(tmp_path / "p.npz")
+        with pytest.raises(ResultError, match="judge nothing") if leaky else nullcontext():
+            read_judged(tmp_path / "p.npz", answers)
+
+
+def test_predictions_and_a_submission_of_the_same_rows_score_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predictions, answers = predictions_for(40), answers_csv(tmp_path / "answers.csv", 40)
+    predictions.save(tmp_path / "p.npz")
+    labels = zip(predictions.ids.tolist(), predictions.labels().tolist(), strict=True)
+    guess = put(tmp_path / "s.csv", *(f"{name},{label}" for name, label in labels))
+    of_npz, of_csv = show(tmp_path / "p.npz", answers, json=True), show(guess, answers, json=True)
+    assert of_npz.scores == of_csv.scores == evaluate(guess, answers)
+    assert of_npz.interval == of_csv.interval
+    assert (of_npz.rankings is None, of_csv.rankings is None) == (False, True)
+    assert json.loads(capsys.readouterr().out.splitlines()[1])["ranking"] is None
+    with pytest.raises(UsageError, match="the truth is missing"):
+        show(guess)
+    with pytest.raises(DataError, match="ids of two tables differ"):
+        show(tmp_path / "p.npz", answers_csv(tmp_path / "more.csv", 41))
+
+
+@pytest.mark.parametrize("name", ["person", "group"])
+def test_people_come_from_a_column_of_the_answers(tmp_path: Path, name: str) -> None:
+    guess = put(tmp_path / "s.csv", "a,0", "b,1", "c,2")
+    answers = put(tmp_path / "t.csv", "c,2,bob", "a,0,ann", "b,1,ann", header=f"ImageID,ans,{name}")
+    judged = read_judged(guess, answers)
+    assert judged.people_N is not None
+    assert list(zip(judged.ids, judged.people_N.tolist(), strict=True)) == [("c", "bob"), ("a", "ann"), ("b", "ann")]
+    assert judged.pred_N.tolist() == [2, 0, 1]
+    put(answers, "a,0,ann", "b,1,", "c,2,bob", header=f"ImageID,ans,{name}")
+    with pytest.raises(DataError, match="without a person") as caught:
+        read_judged(guess, answers)
+    assert caught.value.offenders == ("'b'",)
+    put(answers, "a,0,", "b,1,", "c,2,", header=f"ImageID,ans,{name}")
+    assert read_judged(guess, answers).people_N is None
+
+
+def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
+    out = tmp_path / "rows.csv"
+    show(made, write=out, json=True)
+    header, *rows = [line.split(",") for line in out.read_text().splitlines()]
+    assert header == [
+        "id", "person", "fold", "true", "predicted", "true_mask", "mask", "true_gender", "gender", "true_age", "age",
+        "prob_true", "prob_predicted",
+    ]  # fmt: skip
+    oof = Predictions.load(made / "oof.npz")
+    assert [row[0] for row in rows] == oof.ids.tolist()
+    assert [int(row[4]) for row in rows] == oof.labels().tolist()
+    assert [float(row[11]) for row in rows] == pytest.approx(
+        [oof.prob[i, int(row[3])] for i, row in enumerate(rows)], rel=1e-5
+    )
+    with pytest.raises(BusyError, match="the output exists"):
+        show(made, write=out, json=True)
+    show(made, write=out, json=True, force=True)
+
+
+def test_unknown_labels_leave_their_cells_empty() -> None:
+    truth = {"hat": np.array([-1, 1])}
+    prob_NJ = np.array([[0.75, 0.25], [0.75, 0.25]], dtype=np.float32)
+    text = to_csv(Judged(["a", "b"], np.array([0, 0]), truth, HATS, prob_NJ)).decode()
+    assert text.splitlines()[1:] == ["a,,0,,no,,0.75", "b,1,0,[red]yes[/red] :smile:,no,0.25,0.75"]
+
+
+@pytest.mark.parametrize("section", ["short", "all", "scores", "confusion", "slices", "people"])
+@pytest.mark.parametrize("people", [True, False])
+def test_every_section_fits_80_columns(section: str, people: bool) -> None:
+    from rich.console import Console
+
+    console = Console(width=80, highlight=False, markup=False, emoji=False)
+    with console.capture() as captured:
+        console.print(render(evaluation.evaluate(random_rows(3, people=people)), section))
+    text = captured.get()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert text.startswith("macro-F1 ")
+    words = {"scores": "joint class", "confusion": "kappa", "slices": "true class", "people": "photos alike"}
+    for name, word in words.items():
+        wanted = section in ("short", "all", name) and (people or name != "people")
+        assert (word in text) == wanted or (name == "scores" and section == "slices"), (name, section)
+    assert ("drawing 50 people" in text) == people
+    assert ("too narrow" in text) == (not people)
+
+
+def test_the_short_form_is_about_two_screens() -> None:
+    from rich.console import Console
+
+    console = Console(width=100, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(render(evaluation.evaluate(random_rows(3)), "short"))
+    assert 60 < len(captured.get().splitlines()) <= 100
