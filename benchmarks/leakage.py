@@ -19,11 +19,12 @@ import numpy as np
 import pandas as pd
 
 from maskcls import files
-from maskcls.commands.train import device_of, train_folds
+from maskcls.commands.train import device_of
 from maskcls.engine.device import start
 from maskcls.rundir import RunDir
 from maskcls.show.progress import Reporter
 from maskcls.training.experiment import Experiment, environment, open_experiment, wanted_folds, write_identity
+from maskcls.training.folds import train_folds
 
 
 def image_level_folds(experiment: Experiment) -> pd.DataFrame:

@@ -292,7 +292,7 @@ PLANTED = [
     ("layer", "maskcls.engine.fit", "import maskcls.show.report"),
     ("layer", "maskcls.data.rows.folds", "from maskcls.results import metrics"),
     ("layer", "maskcls.nn.losses", "def f():\n    from maskcls.data import dataset"),
-    ("layer", "maskcls.results.scores.metrics", "from ..commands import train"),
+    ("layer", "maskcls.results.scores.metrics", "from ...commands import train"),
     ("layer", "maskcls.labels", "from maskcls import config"),
     ("layer", "maskcls.config", "from . import rundir"),
     ("layer", "maskcls.errors", "if TYPE_CHECKING:\n    from maskcls.labels import LabelSpace"),
@@ -347,7 +347,7 @@ def test_every_rule_has_a_planted_case() -> None:
 
 def test_a_relative_import_in_a_package_file_starts_at_the_package() -> None:
     assert [i.name for i in imports_of("from .folds import x", "maskcls.data", is_package=True)] == [
-        "maskcls.data.rows.folds.x"
+        "maskcls.data.folds.x"
     ]
     assert [i.name for i in imports_of("from ..nn import x", "maskcls.data", is_package=True)] == ["maskcls.nn.x"]
 

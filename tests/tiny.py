@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from maskcls import config
+from maskcls import config, files
 from maskcls.cli import run_app
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
@@ -66,8 +66,8 @@ def resume(run: Path, *words: str) -> int:
 
 def hashes(folder: Path) -> dict[str, str]:
     """Return the hash of every file below the folder, by its path there."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): files.file_sha256(path) for path in files}
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): files.file_sha256(path) for path in paths}
 
 
 def outcome(run: Path) -> dict[str, str]:

@@ -15,7 +15,6 @@ import pandas as pd
 
 import maskcls
 from maskcls import config, files
-from maskcls.commands.calibrate import Calibration, judge_rows
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
@@ -23,11 +22,12 @@ from maskcls.labels import Floats, LabelSpace
 from maskcls.results.ensembles.blending import Blend, Fixed, choose, combined, honest, judge
 from maskcls.results.ensembles.external import read_member
 from maskcls.results.people.groups import read_groups
-from maskcls.results.predictions import Predictions
+from maskcls.results.predictions import Predictions, places
 from maskcls.results.scores.evaluation import Judged
 from maskcls.rundir import REFIT, RunDir
+from maskcls.runs.calibration import Calibration, judge_rows
 from maskcls.runs.group_averaging import Together, shared_tasks
-from maskcls.runs.judged import is_leaky, places, read_run
+from maskcls.runs.judged import is_leaky, read_run
 from maskcls.runs.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
 from maskcls.runs.records import networks
 from maskcls.runs.submission_file import data_name, write_labels
@@ -178,7 +178,7 @@ def _run_says(run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[
         found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
         if found == (tables.sha256(frame), env["hashes"], _speaking(run, cfg, env["folds"])):
             return known
-    from maskcls.commands.predict import predict_rows  # torch
+    from maskcls.training.prediction import predict_rows  # torch
 
     predicted = predict_rows(run, data, overrides=list(overrides), report=report)
     if predicted is None:

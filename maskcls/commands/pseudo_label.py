@@ -17,17 +17,8 @@ from rich.table import Table
 
 import maskcls
 from maskcls import files
-from maskcls.commands.predict import (
-    Voice,
-    chosen,
-    joint_mean,
-    load_voices,
-    refuse_answering,
-    speak,
-    tell_other_cropping,
-    with_overrides,
-)
 from maskcls.data.layouts.source import image_root, read_unlabelled
+from maskcls.data.rows import manifest
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import losing_others
@@ -40,6 +31,16 @@ from maskcls.show.progress import Reporter
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment, open_experiment
 from maskcls.training.photos import cached_views
+from maskcls.training.prediction import (
+    Voice,
+    chosen,
+    joint_mean,
+    load_voices,
+    refuse_answering,
+    speak,
+    tell_other_cropping,
+    with_overrides,
+)
 
 OPTIONS = {"cap_rows": "max-per-class", "cap_share": "max-share"}  # the rule's names, where the command's are others
 Sources = dict[int, list[Floats]]  # by fold, what each run, seed and view says: (N, J)
@@ -149,7 +150,7 @@ def refuse_known_photos(
     """Raise DataError for photos whose bytes the runs were trained or validated on, whatever their names are now."""
     known: dict[int, set[Path]] = {}
     for experiment, _ in opened:
-        real = pseudo_rows.real_rows(experiment.manifest)
+        real = manifest.real_rows(experiment.manifest)
         for path, is_real in zip(experiment.photo_paths, real, strict=True):
             if is_real and (place := experiment.photo_root / path).is_file():
                 known.setdefault(place.stat().st_size, set()).add(place)
@@ -211,7 +212,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Mapping[str, Any]]], frame: pd
         name = str(experiment.run.path)
         if experiment.cfg.space.fingerprint != first.cfg.space.fingerprint:
             raise WeightsError("the runs have different classes", where=f"{first.run.path} and {name}")
-        real = experiment.manifest[pseudo_rows.real_rows(experiment.manifest)]
+        real = experiment.manifest[manifest.real_rows(experiment.manifest)]
         ids, people = frame["id"].tolist(), frame["person"].tolist()
         check_strangers(ids, people, known_ids=set(real["id"]), known_people=set(real["person"]))
         if leaky:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from maskcls import files, rundir
-from maskcls.commands.train import check_experiment, train_folds, with_photos
 from maskcls.engine.device import start
 from maskcls.engine.processes import losing_others
 from maskcls.errors import WeightsError
 from maskcls.rundir import REFIT, RunDir
 from maskcls.show.progress import Reporter, main_process
+from maskcls.training.checks import check_experiment, with_photos
 from maskcls.training.experiment import (
     Experiment,
     check_data_unchanged,
@@ -21,6 +21,7 @@ from maskcls.training.experiment import (
     wanted_folds,
     weights_hashes,
 )
+from maskcls.training.folds import train_folds
 from maskcls.training.starting_weights import check_starting_weights
 
 

@@ -20,10 +20,11 @@ from maskcls.commands.train import train
 from maskcls.data.layouts.source import image_root
 from maskcls.errors import BusyError, UsageError
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.predictions import places
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.rundir import RunDir
-from maskcls.runs.judged import places, read_run
+from maskcls.runs.judged import read_run
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter
 
@@ -129,7 +130,7 @@ def _train(data: Path, cfg: Config, run: RunDir, report: Reporter) -> None:
         train(data, cfg, run, folds=None, report=report)
         return
     from maskcls import config
-    from maskcls.commands.train import with_absolute_paths
+    from maskcls.training.checks import with_absolute_paths
 
     if config.load(run.config)[0] != with_absolute_paths(cfg):
         fix = "choose another --run, or give the settings it began with"

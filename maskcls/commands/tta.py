@@ -16,8 +16,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from maskcls.commands.predict import chosen, joint_mean, load_voices, refuse_answering, with_overrides
-from maskcls.commands.train import with_photos
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
@@ -28,7 +26,9 @@ from maskcls.results.crossfit import cross_fit
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.rundir import RunDir
 from maskcls.show.progress import Reporter
+from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment, open_experiment
+from maskcls.training.prediction import chosen, joint_mean, load_voices, refuse_answering, with_overrides
 from maskcls.viewnames import SETS, SINGLE, parse_views
 
 DRAWS = 1000

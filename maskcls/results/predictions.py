@@ -292,3 +292,9 @@ def named(members: Sequence[Predictions], names: Sequence[str]) -> list[str]:
     if names and len(names) != len(members):
         raise ValueError(f"{len(names)} names for {len(members)} predictions")
     return list(names) or [f"member {i}" for i in range(1, len(members) + 1)]
+
+
+def places(ids: Iterable[str], wanted: Iterable[str]) -> Ints:
+    """Return the row of each wanted id among the ids, which hold it; KeyError for one they do not."""
+    row_of = {name: row for row, name in enumerate(ids)}
+    return np.array([row_of[name] for name in wanted], dtype=np.int64)

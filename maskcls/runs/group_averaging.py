@@ -14,13 +14,13 @@ import pandas as pd
 
 from maskcls import files
 from maskcls.data.rows.folds import constant_tasks
+from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.people.groups import Groups, cross_smoothed, fit_weights, smooth, within
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Judged
 from maskcls.runs.judged import parts_of
-from maskcls.training.pseudo_rows import real_rows
 
 
 def found_groups(group_N: Ints) -> Groups:

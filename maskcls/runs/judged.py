@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from maskcls import files
 from maskcls.errors import DataError, ResultError, UsageError
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
-from maskcls.results.predictions import Predictions, check_same_ids
+from maskcls.results.predictions import Predictions, check_same_ids, places
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.submissions.answers import read_answers, read_columns
 from maskcls.results.submissions.write import sidecar_space
@@ -159,12 +159,6 @@ def _read_people(answers: Path, space: LabelSpace) -> NDArray[np.str_] | None:
         fix = "name everybody, or take the column out"
         raise DataError("rows without a person", where=f"{answers}, column {name}", offenders=empty, fix=fix)
     return np.array(columns[name])
-
-
-def places(ids: Iterable[str], wanted: Iterable[str]) -> Ints:
-    """Return the row of each wanted id among the ids, which hold it; KeyError for one they do not."""
-    row_of = {name: row for row, name in enumerate(ids)}
-    return np.array([row_of[name] for name in wanted], dtype=np.int64)
 
 
 def check_complete(path: Path, ids: Sequence[str], unknown_N: NDArray[np.bool_]) -> None:

@@ -16,7 +16,7 @@ from maskcls.results.ensembles.blending import CHOOSING, Blend, Verdict
 from maskcls.results.submissions.write import Written
 
 if TYPE_CHECKING:
-    from maskcls.commands.calibrate import Calibration
+    from maskcls.runs.calibration import Calibration
 
 
 @dataclass(frozen=True, eq=False)

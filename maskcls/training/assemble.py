@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from maskcls import files
+from maskcls.data.rows.manifest import real_rows
 from maskcls.labels import Ints
 from maskcls.results.comparison.bootstrap import paired_bootstrap
-from maskcls.results.predictions import Predictions
+from maskcls.results.predictions import Predictions, places
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import Scores, person_bootstrap, score
 from maskcls.runs.group_averaging import Together, found_groups, shared_tasks
-from maskcls.runs.judged import places
 from maskcls.training.experiment import Experiment
-from maskcls.training.pseudo_rows import real_rows
 
 BOOTSTRAP_DRAWS = 1000
 

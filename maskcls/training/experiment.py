@@ -20,6 +20,7 @@ from maskcls import config, files
 from maskcls.data.layouts.source import image_root, read_labelled
 from maskcls.data.photos.crops import cropping
 from maskcls.data.rows import folds as folding
+from maskcls.data.rows import manifest
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
@@ -292,7 +293,7 @@ def check_data_unchanged(experiment: Experiment) -> None:
     cfg = experiment.cfg
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes)
-    then = experiment.manifest[pseudo_rows.real_rows(experiment.manifest)]
+    then = experiment.manifest[manifest.real_rows(experiment.manifest)]
     if tables.sha256(now) == tables.sha256(then):
         return
     raise WeightsError(

@@ -13,9 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from maskcls import config
-from maskcls.commands.data.check import class_table
-from maskcls.commands.train import check_experiment, refuse_existing, with_photos
-from maskcls.data.rows import folds as folding
 from maskcls.engine.course import Course
 from maskcls.engine.device import Accelerator, augments_on_device, start
 from maskcls.engine.fit import EpochResult, build_schedule, fit
@@ -24,8 +21,10 @@ from maskcls.engine.step import stage_share
 from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
+from maskcls.show.class_counts import class_table, fold_table
 from maskcls.show.progress import Reporter, main_process
 from maskcls.show.spark import sparkline
+from maskcls.training.checks import check_experiment, refuse_existing, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec, wanted_folds
 from maskcls.training.grouping import with_looks
 from maskcls.training.plans import fresh_network, with_plans
@@ -44,7 +43,7 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
     console.print(_settings(cfg, origins))
     console.print(class_table(experiment.manifest, cfg.space))
     console.print()
-    console.print(fold_table(experiment))
+    console.print(fold_table(experiment.manifest, experiment.folds, cfg.space))
     console.print()
     for member in experiment.kinds:
         console.print(_rates(experiment, member))
@@ -90,22 +89,6 @@ def _rates(experiment: Experiment, member: Member) -> str:
     steps = f"{cfg.train.epochs} epochs of {steps_per_epoch} steps"
     falls = f", times {cfg.schedule.gamma:g} where the score stands still" if cfg.schedule.kind == "plateau" else ""
     return f"{name}  {sparkline(rates)}  {min(rates):.1e} to {max(rates):.1e}, {steps}{falls}"
-
-
-def fold_table(experiment: Experiment) -> Table:
-    """Return a table of people and photos by fold, and people by class of every task that is constant in a person."""
-    counts = folding.fold_counts(experiment.manifest, experiment.folds, experiment.cfg.space)
-    shown = ("all", *folding.constant_tasks(experiment.manifest, experiment.cfg.space))
-    table = Table("fold", box=None, pad_edge=False, header_style="bold")
-    first = counts[counts["fold"] == counts["fold"].min()]
-    for name in [row.task if row.task == "all" else row[3] for row in first.itertuples() if row.task in shown]:
-        table.add_column("people" if name == "all" else str(name), justify="right")
-    table.add_column("photos", justify="right")
-    for fold, group in counts[counts["task"].isin(shown)].groupby("fold"):
-        photos = group.loc[group["task"] == "all", "photos"].iloc[0]
-        name = "only trains" if fold == folding.NEVER else str(fold)
-        table.add_row(name, *map(str, group["people"]), str(photos))
-    return table
 
 
 def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> tuple[float, int]:

@@ -17,13 +17,13 @@ from threadpoolctl import threadpool_limits
 from maskcls import files
 from maskcls.data.photos.descriptors import descriptors
 from maskcls.data.rows.folds import make_folds
+from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import ConfigError, DataError, ResourceError, ResultError
 from maskcls.labels import Floats, Ints
 from maskcls.machine import reading_threads
 from maskcls.results.people.clustering import Grouper, Learned, learn
 from maskcls.runs.group_averaging import Together, found_groups, shared_tasks
 from maskcls.show.progress import Reporter
-from maskcls.training.pseudo_rows import real_rows
 
 if TYPE_CHECKING:
     from maskcls.training.experiment import Experiment

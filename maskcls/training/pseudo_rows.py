@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from maskcls.data.layouts.paths import file_faults
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
+from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.results.predictions import places
 from maskcls.results.pseudo.label_file import Pseudo, read_pseudo
-from maskcls.runs.judged import places
 from maskcls.schema import Config
-
-REAL = "real"
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,6 @@ class Taught:
     weight: NDArray[np.float32]
     soft: Floats | None
     teaches: NDArray[np.bool_]
-
-
-def real_rows(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows (N,) have labels of the data set's own."""
-    return (frame["source"] == REAL).to_numpy(dtype=bool)
 
 
 def folds_sha256(manifest: pd.DataFrame, folds: pd.DataFrame) -> str:

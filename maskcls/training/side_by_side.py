@@ -144,9 +144,10 @@ class _Sender:
 def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
     # The parent decides on Ctrl-C, which reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from maskcls.commands.train import train_fold, with_photos
     from maskcls.engine.device import start
+    from maskcls.training.checks import with_photos
     from maskcls.training.experiment import open_experiment
+    from maskcls.training.fold import train_fold
 
     report: Any = _Sender(pipe)
     try:

@@ -54,8 +54,8 @@ def calibrate(
     maskcls predict runs/a --data faces --decide
     """
     from maskcls.commands.calibrate import calibrate as work
-    from maskcls.commands.calibrate import print_calibration
     from maskcls.rundir import RunDir
+    from maskcls.show.calibration import print_calibration
 
     print_calibration(work(RunDir(run), tried=rule), json=json)
 

@@ -25,7 +25,7 @@ def bench_data(
     maskcls bench data faces --config multi
     """
     from maskcls import config as configuration
-    from maskcls.commands.bench.step import bench_data as work
+    from maskcls.commands.bench.data import bench_data as work
 
     cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
     work(data, cfg, json=json)

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from maskcls import config, files, rundir
-from maskcls.commands import calibrate as command
-from maskcls.commands.calibrate import Decision, calibrate, decision_path, print_calibration, read_decision, render
+from maskcls.commands.calibrate import calibrate
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
@@ -23,13 +22,16 @@ from maskcls.results.decisions.calibration import fit_temperatures, quality, sca
 from maskcls.results.decisions.rules import Rule, class_shares, shift_rule
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
+from maskcls.runs import calibration
+from maskcls.runs.decision import Decision, decision_path, read_decision
+from maskcls.show.calibration import print_calibration, render
 
 PEOPLE, PHOTOS, FOLDS = 60, 6, 3
 
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "DRAWS", 200)
+    monkeypatch.setattr(calibration, "DRAWS", 200)
 
 
 def guesses(truth: dict[str, Ints], sharpness: float, seed: int = 0) -> Floats:

@@ -267,7 +267,7 @@ def forget_step(patch: pytest.MonkeyPatch) -> None:
     def without_step(session: Any, tensors: Any, progress: Any) -> None:
         restore(session, tensors, {**progress, "step": 0})
 
-    patch.setattr("maskcls.commands.train.restore_session", without_step)
+    patch.setattr("maskcls.training.fold.restore_session", without_step)
 
 
 @pytest.mark.parametrize("forget", [forget_moments, forget_average, forget_seed, forget_step])

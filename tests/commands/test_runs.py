@@ -533,9 +533,12 @@ def test_no_run_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "no run in" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("module", ["run_records", "runs_list", "runs_note", "runs_prune", "compare"])
+@pytest.mark.parametrize(
+    "module",
+    ["runs.records", "commands.runs.list", "commands.runs.note", "commands.runs.prune", "commands.runs.compare"],
+)
 def test_importing_it_brings_no_torch(module: str) -> None:
-    code = f"import sys, maskcls.commands.{module}; print(sorted({{m.partition('.')[0] for m in sys.modules}}))"
+    code = f"import sys, maskcls.{module}; print(sorted({{m.partition('.')[0] for m in sys.modules}}))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert "'maskcls'" in loaded
     for heavy in ("torch", "timm", "pandas", "scipy", "sklearn", "cv2", "PIL", "albumentations"):
@@ -581,7 +584,7 @@ NOTING = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from maskcls.commands import runs_note
+from maskcls.commands.runs import note as runs_note
 from maskcls.rundir import RunDir
 for i in range(8):
     runs_note.note(RunDir(Path(sys.argv[1])), f"{sys.argv[2]}{i}", now=datetime.now(UTC))

@@ -16,7 +16,6 @@ from sklearn.metrics import accuracy_score, f1_score
 from tiny import IN_A_FOLD, hashes, log_lines, outcome, resume, train
 
 from maskcls import config
-from maskcls.commands.train import with_absolute_paths
 from maskcls.data.drawn.faces import make_faces
 from maskcls.engine.course import FoldRows
 from maskcls.engine.session import Session
@@ -24,6 +23,7 @@ from maskcls.errors import Exit
 from maskcls.results.predictions import Predictions
 from maskcls.schema import Config
 from maskcls.training import forecast as forecasting
+from maskcls.training.checks import with_absolute_paths
 
 TASKS = ("mask", "gender", "age")
 IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json", ".lock"}
@@ -341,7 +341,7 @@ def test_a_run_made_by_another_process_meanwhile_is_refused(
         os.symlink(multi, run)
         return {}
 
-    monkeypatch.setattr("maskcls.commands.train.cached_views", slow_reading)
+    monkeypatch.setattr("maskcls.training.checks.cached_views", slow_reading)
     before = {name: digest for name, digest in hashes(multi).items() if name != ".lock"}
     assert train(drawn, run) == 7
     assert {name: digest for name, digest in hashes(multi).items() if name != ".lock"} == before

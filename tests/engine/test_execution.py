@@ -14,8 +14,6 @@ from tiny import PLAIN, experiment, log_lines, outcome, resume, train
 from torch import Tensor, nn
 
 from maskcls.cli import run_app
-from maskcls.commands import predict as predicting
-from maskcls.commands import train as training
 from maskcls.engine import precision
 from maskcls.engine import step as stepping
 from maskcls.engine.course import FoldRows
@@ -24,6 +22,8 @@ from maskcls.engine.fit import EpochResult, fit, validate, validation_reader
 from maskcls.engine.session import Session, open_session
 from maskcls.engine.step import Tick
 from maskcls.show.progress import Reporter
+from maskcls.training import fold as training
+from maskcls.training import prediction as predicting
 from maskcls.training.plans import fresh_network
 
 SHORT = ("train.epochs=1", "--folds", "0")

@@ -9,8 +9,8 @@ import pytest
 from tiny import UNJUDGED, experiment, hashes, log_lines, outcome, resume, train
 
 from maskcls.cli import run_app
-from maskcls.commands.train import continued
 from maskcls.results.predictions import Predictions
+from maskcls.training.folds import continued
 
 PLAIN = ("model.backbone=test_convnext", "train.epochs=1", "schedule.kind=constant", "schedule.warmup_epochs=0")
 WORDS = (*PLAIN, "train.continue_epochs=2")

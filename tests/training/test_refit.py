@@ -12,9 +12,9 @@ from tiny import UNJUDGED, experiment, hashes, log_lines, resume, train
 
 from maskcls import files
 from maskcls.cli import run_app
-from maskcls.commands.train import refitted
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
+from maskcls.training.folds import refitted
 
 WORDS = ("train.refit=true", "model.backbone=test_convnext")
 

@@ -125,9 +125,9 @@ def test_members_are_trained_one_after_the_other_their_folds_side_by_side(
         raise ResultError("nothing was trained")
 
     trained: list[tuple[str, int]] = []
-    monkeypatch.setattr("maskcls.commands.train.train_side_by_side", record)
-    monkeypatch.setattr("maskcls.commands.train.train_fold", lambda e, m, k, *_: trained.append((m.name, k)))
-    monkeypatch.setattr("maskcls.commands.train.assemble", nothing_to_assemble)
+    monkeypatch.setattr("maskcls.training.folds.train_side_by_side", record)
+    monkeypatch.setattr("maskcls.training.folds.train_fold", lambda e, m, k, *_: trained.append((m.name, k)))
+    monkeypatch.setattr("maskcls.training.folds.assemble", nothing_to_assemble)
     words = ("model.heads=separate", "folds.k=3", "train.fold_jobs=2", "separate.age.train.fold_jobs=1")
     assert train(drawn, tmp_path / "run", *words) == 9
     assert asked == [("mask", [0, 1, 2], 2), ("gender", [0, 1, 2], 2)]

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from tiny import hashes, log_lines, resume, train
 
 from maskcls import files
-from maskcls.commands import train as training
-from maskcls.commands.train import best_epochs
 from maskcls.errors import ResourceError
 from maskcls.nn.average import soup
+from maskcls.training import soup as training
+from maskcls.training.soup import best_epochs
 
 WORDS = ("average.soup=3", "average.kind=none", "train.epochs=5", "optim.lr=3e-3", "--folds", "0")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from maskcls.commands.train import check_experiment, with_photos
 from maskcls.engine.course import Course
 from maskcls.engine.device import Accelerator, augments_on_device, start
 from maskcls.engine.fit import open_stream, open_targets, share_of
@@ -24,6 +23,7 @@ from maskcls.rundir import RunDir
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter, say
 from maskcls.show.spark import sparkline
+from maskcls.training.checks import check_experiment, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec
 from maskcls.training.plans import fresh_network, with_plans
 

@@ -1,113 +1,19 @@
-"""maskcls bench: what reading and augmenting photos costs here, and how fast a network can be computed."""
+"""maskcls bench step: how fast a network can be computed on this machine, and the largest step that fits."""
 
 from __future__ import annotations
 
 import json as text
-import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from pathlib import Path
-from statistics import median
-from typing import Any
+from dataclasses import asdict
 
-import cv2
-import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from maskcls.data.dataset import Key, Photos
-from maskcls.data.layouts.source import image_root, read_labelled
-from maskcls.data.photos.images import Pixels, decode, read_bytes
-from maskcls.data.views.transforms import ViewSpec, eval_view
 from maskcls.engine import precision
 from maskcls.engine.device import start
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter, say
-from maskcls.training.experiment import Member, view_spec
+from maskcls.training.experiment import Member
 from maskcls.training.plans import fresh_network
-
-PHOTOS = 256
-REPEATS = 5
-OFF: dict[str, Any] = {
-    **dict.fromkeys(("hflip", "geometry", "zoom", "colour", "cutout", "erasing", "grid_dropout"), 0.0),
-    **dict.fromkeys(("gray", "clahe", "sharpen", "blur"), 0.0),
-    "randaugment": 0,
-}
-# Each random step for every photo; strengths that are not given are the configuration's.
-STEPS: dict[str, dict[str, Any]] = {
-    **{name: {name: 1.0} for name, off in OFF.items() if isinstance(off, float)},
-    "colour": {"colour": 1.0, "saturation": 0.0, "hue": 0.0},
-    "colour, saturation": {"colour": 1.0, "saturation": 0.2},
-    **{f"randaugment {rounds}": {"randaugment": rounds} for rounds in (1, 2)},
-}
-
-
-def bench_data(data: Path, cfg: Config, *, json: bool) -> None:
-    """Time every part of the way from a file to a training image, on up to 256 photos, in one thread."""
-    frame = read_labelled(data, cfg.data.format, cfg.space, None)
-    frame = frame.iloc[:: max(1, len(frame) // PHOTOS)].head(PHOTOS)
-    root, spec = image_root(data, cfg.data.format), view_spec(cfg)
-    paths, ids = frame["path"].tolist(), frame["id"].tolist()
-    before = cv2.getNumThreads(), torch.get_num_threads()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)  # augmentation takes as many as torch
-    try:
-        costs = data_costs(root, paths, ids, spec)
-    finally:
-        cv2.setNumThreads(before[0])
-        torch.set_num_threads(before[1])
-    if json:
-        say(text.dumps({"photos": len(paths), "microseconds": costs}, allow_nan=False))
-        return
-    Console(highlight=False).print(_cost_table(costs))
-    say(f"median of {REPEATS} passes over {len(paths)} photos of {data}, one thread; shown for a probability of 1")
-
-
-def data_costs(root: Path, paths: list[str], ids: list[str], spec: ViewSpec) -> dict[str, float]:
-    """Return microseconds a photo of each part: of the way to the eval view, of each random step, of whole batches."""
-    files = [root / path for path in paths]
-    contents = [read_bytes(file) for file in files]
-    images = [decode(data, file, at_least=spec.decode_size) for data, file in zip(contents, files, strict=True)]
-    views = np.stack([eval_view(image, spec) for image in images])
-    ways = list(zip(contents, files, strict=True))
-    costs = {
-        "read": _microseconds(lambda: [read_bytes(file) for file in files], len(files)),
-        "decode": _microseconds(lambda: [decode(data, f, at_least=spec.decode_size) for data, f in ways], len(files)),
-        "crop and resize": _microseconds(lambda: [eval_view(image, spec) for image in images], len(files)),
-    }
-    still = replace(spec, **OFF)
-    keys = [Key(row, 0) for row in range(len(ids))]
-
-    def batch(wanted: ViewSpec, cached: Pixels | None) -> Callable[[], object]:
-        photos = Photos(root, paths, ids, [wanted], seed=0, cached=None if cached is None else [cached])
-        return lambda: photos.__getitems__(keys)
-
-    gathered = _microseconds(batch(still, views), len(ids))
-    for step, always in STEPS.items():
-        whole = _microseconds(batch(replace(still, **always), views), len(ids))
-        costs[step] = max(0.0, whole - gathered)
-    costs["a train view, decoded"] = _microseconds(batch(spec, None), len(ids))
-    costs["a train view, cached"] = _microseconds(batch(spec, views), len(ids))
-    return costs
-
-
-def _microseconds(work: Callable[[], object], photos: int) -> float:
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return median(times) / photos * 1e6
-
-
-def _cost_table(costs: dict[str, float]) -> Table:
-    table = Table("part", box=None, pad_edge=False, header_style="bold")
-    table.add_column("us a photo", justify="right")
-    table.add_column("photos/s", justify="right")
-    for name, cost in costs.items():
-        table.add_row(name, f"{cost:.1f}", f"{1e6 / cost:,.0f}" if cost > 0 else "-")
-    return table
 
 
 def bench_step(cfg: Config, *, json: bool) -> None:

@@ -26,9 +26,7 @@ from maskcls import files
 from maskcls.csvfile import read_csv
 from maskcls.data.layouts.paths import path_fault
 from maskcls.errors import ConfigError, DataError
-from maskcls.labels import UNKNOWN, LabelSpace, Task
-
-Ints = NDArray[np.int64]
+from maskcls.labels import UNKNOWN, Ints, LabelSpace, Task
 
 SPLITS = ("train", "eval")
 MAX_AGE_YEARS = 120
@@ -237,3 +235,11 @@ def _typed(frame: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
         column = frame[name].astype(kind)  # type: ignore[call-overload]
         out[name] = column.mask(column == UNKNOWN) if kind.startswith("Int") else column
     return pd.DataFrame(out)
+
+
+REAL = "real"
+
+
+def real_rows(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows (N,) have labels of the data set's own."""
+    return (frame["source"] == REAL).to_numpy(dtype=bool)

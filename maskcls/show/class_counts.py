@@ -1,0 +1,37 @@
+"""Tables of people and photos: by class, and by fold."""
+
+from __future__ import annotations
+
+import pandas as pd
+from rich.table import Table
+
+from maskcls.data.rows import folds as folding
+from maskcls.labels import LabelSpace
+
+
+def class_table(frame: pd.DataFrame, space: LabelSpace) -> Table:
+    """Return a table of people and photos by task and class."""
+    whole = pd.DataFrame({"id": frame["id"], "person": frame["person"], "fold": 0})
+    counts = folding.fold_counts(frame, whole, space)
+    table = Table("task", "class", box=None, pad_edge=False, header_style="bold")
+    for name in ("people", "photos"):
+        table.add_column(name, justify="right")
+    for row in counts[counts["task"] != "all"].itertuples(index=False):
+        table.add_row(row[1], row[2], str(row[3]), str(row[4]))
+    return table
+
+
+def fold_table(manifest: pd.DataFrame, folds: pd.DataFrame, space: LabelSpace) -> Table:
+    """Return a table of people and photos by fold, and people by class of every task that is constant in a person."""
+    counts = folding.fold_counts(manifest, folds, space)
+    shown = ("all", *folding.constant_tasks(manifest, space))
+    table = Table("fold", box=None, pad_edge=False, header_style="bold")
+    first = counts[counts["fold"] == counts["fold"].min()]
+    for name in [row.task if row.task == "all" else row[3] for row in first.itertuples() if row.task in shown]:
+        table.add_column("people" if name == "all" else str(name), justify="right")
+    table.add_column("photos", justify="right")
+    for fold, group in counts[counts["task"].isin(shown)].groupby("fold"):
+        photos = group.loc[group["task"] == "all", "photos"].iloc[0]
+        name = "only trains" if fold == folding.NEVER else str(fold)
+        table.add_row(name, *map(str, group["people"]), str(photos))
+    return table

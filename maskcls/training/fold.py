@@ -1,0 +1,164 @@
+"""One network on one fold: trained, saved after every epoch, scored in the end."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from maskcls import files
+from maskcls.engine import checkpoint
+from maskcls.engine.course import Course, FoldRows, Step
+from maskcls.engine.device import Accelerator, augments_on_device
+from maskcls.engine.fit import EpochResult, fit, validation_reader
+from maskcls.engine.infer import infer
+from maskcls.engine.session import Session, open_session, restore_session, session_state
+from maskcls.results.predictions import Predictions
+from maskcls.results.scores.metrics import score
+from maskcls.rundir import REFIT, FoldDir
+from maskcls.show.progress import Reporter
+from maskcls.show.sheet import contact_sheet
+from maskcls.training.experiment import (
+    Experiment,
+    Member,
+    view_spec,
+)
+from maskcls.training.plans import fresh_network
+from maskcls.training.soup import _stir, best_epochs
+
+SHEET_IMAGES = 24
+
+
+def without_scores(result: EpochResult) -> EpochResult:
+    """Return an epoch's result as it is shown where its scores mean nothing."""
+    return replace(result, val=dict.fromkeys(result.val, math.nan))
+
+
+def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Accelerator, report: Reporter) -> None:
+    """Train one network on one fold, from its saved state if there is one, and commit all it leaves behind."""
+    folder, cfg, plan = experiment.fold_dir(member, k), member.cfg, experiment.plans[member.task]
+    rows = experiment.rows(member, k, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
+    alone = k == REFIT or member.continued  # nothing is trained beside it, so it has the threads of all folds
+    torch.set_num_threads(plan.threads * (plan.fold_jobs if alone else 1))
+    network, _ = fresh_network(member, cfg.seed, k)
+    if member.continued:
+        judged = checkpoint.load_speaker(experiment.run.fold(k, member.name).best).network
+        network.load_state_dict(judged.state_dict(), strict=False)  # it answers; what only teaches starts anew
+    total_steps = cfg.train.epochs * Course(rows, cfg).steps_per_epoch
+    session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
+    if folder.state.exists():
+        restore_session(session, *checkpoint.load_state(folder.state))
+        _save_results(session, member, folder)
+    title = member.title(k) + (", leaky" if experiment.leaky else "")
+    report.fold(title, cfg.train.epochs, session.epoch)
+    report.skip(session.epoch)
+    if session.epoch == 0 and accelerator.is_main_process:
+        files.commit(folder.first_batch, first_batch(experiment.rows(member, k), member))
+    for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k)):
+        if not isinstance(event, EpochResult):
+            report.tick(title, event)
+            continue
+        report.epoch(title, without_scores(event) if experiment.leaky else event)
+        _save(session, member, folder)
+    report.skip(cfg.train.epochs - session.epoch)
+    _finish_fold(experiment, member, k, rows, accelerator)
+    report.fold_done(title)
+
+
+def first_batch(rows: FoldRows, member: Member) -> bytes:
+    """Draw the first images of the first step as they enter the network, with their labels; a PNG."""
+    course = Course(rows, member.cfg)
+    step = course.steps(0)[0]
+    step = step.take(np.arange(min(SHEET_IMAGES, len(step.rows))))
+    return contact_sheet(list(course.images(step, 0)), _captions(step, rows, member))
+
+
+def _captions(step: Step, rows: FoldRows, member: Member) -> list[list[str]]:
+    """Name each image's class of every task, and its partner's with the partner's share."""
+
+    def names(row: int) -> list[str]:
+        found = [(task, int(rows.labels[task.name][row])) for task in member.space.tasks]
+        return [task.classes[i] if i >= 0 else "unknown" for task, i in found]
+
+    captions = []
+    for place, row in enumerate(step.rows.tolist()):
+        lines = [f"{task.name} {name}" for task, name in zip(member.space.tasks, names(row), strict=True)]
+        if step.mixes is not None and step.mixes.partner[place] >= 0:
+            others = names(int(step.mixes.partner[place]))
+            part = f"{1 - step.mixes.share[place]:.0%}"
+            lines = [f"{line}, {part} {other}" for line, other in zip(lines, others, strict=True)]
+        captions.append(lines)
+    return captions
+
+
+def _save(session: Session, member: Member, folder: FoldDir) -> None:
+    """Commit an epoch: first the state it can be continued from, then what can be made again from that state."""
+    if session.accelerator.is_main_process:
+        checkpoint.save_state(folder.state, *session_state(session))
+        _save_results(session, member, folder)
+    session.accelerator.wait_for_everyone()
+
+
+def _save_results(session: Session, member: Member, folder: FoldDir) -> None:
+    if not session.accelerator.is_main_process:
+        return
+    files.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
+    last = session.epoch - 1
+    scores = {k.removeprefix("val/"): v for k, v in session.history[last].items() if k.startswith("val/")}
+    tensors = session.judged.answering_state()
+    checkpoint.save_weights(folder.last, tensors, member.blueprint, epoch=last, scores=scores)
+    if session.best_epoch == last:
+        checkpoint.save_weights(folder.best, tensors, member.blueprint, epoch=last, scores=scores)
+    if member.cfg.average.soup > 1:
+        chosen = best_epochs(session.history, member.cfg.average.soup)
+        if last in chosen:
+            checkpoint.save_weights(folder.soup / str(last), tensors, member.blueprint, epoch=last, scores=scores)
+        for epoch in set(range(last)) - set(chosen):
+            shutil.rmtree(folder.soup / str(epoch), ignore_errors=True)
+
+
+def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows, accelerator: Accelerator) -> None:
+    """Read the best weights back, predict the fold's own rows with them, score them, and mark the fold as done.
+
+    Nobody judges a network that was trained on all rows, so it is only marked.
+    """
+    folder, cfg = experiment.fold_dir(member, k), member.cfg
+    accelerator.wait_for_everyone()
+    if not len(rows.valid):
+        if accelerator.is_main_process:
+            files.commit(folder.done, (files.read_json(folder.best / checkpoint.META)["sha256"] + "\n").encode())
+        return
+    _stir(experiment, member, folder, rows, accelerator)
+    if experiment.leaky:
+        _finish_leaky(folder, accelerator)
+        return
+    speaker = checkpoint.load_speaker(folder.best)
+    reader = validation_reader(rows, cfg, accelerator)
+    execution = experiment.plans[member.task].infer
+    (prob,) = infer([speaker], reader, accelerator=accelerator, execution=execution)
+    if not accelerator.is_main_process:
+        return
+    meta = files.read_json(folder.best / checkpoint.META)
+    lineage = {"fold": k, "member": member.task, "weights": meta["sha256"], "views": cfg.predict.views}
+    lineage |= {"seed": cfg.seed} if member.seeded else {}
+    ids = experiment.manifest["id"].to_numpy()[rows.valid]
+    Predictions(ids, prob, member.space, lineage).save(folder.oof)
+    scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
+    soup_of = {"soup": meta["soup"]} if "soup" in meta else {}
+    files.commit_json(folder.summary, {"best_epoch": meta["epoch"]} | soup_of | scores.to_json())
+    files.commit(folder.done, (meta["sha256"] + "\n").encode())
+    shutil.rmtree(folder.soup, ignore_errors=True)
+
+
+def _finish_leaky(folder: FoldDir, accelerator: Accelerator) -> None:
+    """Mark a fold as done without rows or scores: its network may have learnt about the people that judge it."""
+    if accelerator.is_main_process:
+        meta = files.read_json(folder.best / checkpoint.META)
+        files.commit_json(folder.summary, {"best_epoch": meta["epoch"], "leaky": True})
+        files.commit(folder.done, (meta["sha256"] + "\n").encode())
+        shutil.rmtree(folder.soup, ignore_errors=True)
+    accelerator.wait_for_everyone()
