@@ -31,6 +31,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.scores.consistency import person_averaged
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import score
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.judged import parts_of, read_run
@@ -38,7 +39,6 @@ from maskcls.show.progress import Reporter, say
 from maskcls.training.grouping import compared, described, learned_from
 
 SPACE = CONTEST.only(["mask"])  # what the contest's table can always answer; no label is used here
-DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def judge(judged: Judged, known: pd.DataFrame, group_N: Ints, run: RunDir) -> Wo
         weighted=score(weighted.labels(), truth, space).macro_f1,
         ceiling=score(averaged, truth, space).macro_f1,
         log_loss=(losses[0], losses[1], losses[2]),
-        gain=paired_bootstrap(true_N, *labels, who_N, space.size, draws=DRAWS, seed=judged.seed),
+        gain=paired_bootstrap(true_N, *labels, who_N, space.size, draws=BOOTSTRAP_DRAWS, seed=judged.seed),
         weights=fit_weights(before.prob, truth, own_N, space, tasks) if better is weighted else None,
     )
 

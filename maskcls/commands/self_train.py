@@ -23,12 +23,11 @@ from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.predictions import places
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import confusion, macro_f1
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import read_run
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter
-
-DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,9 @@ def gain_of(old: Judged, new: Judged) -> Difference:
     """Return how far new predictions of the same rows lie above old ones."""
     truth_N, new_N = old.space.encode(old.truth), new.pred_N[places(new.ids, old.ids)]
     assert old.people_N is not None
-    return paired_bootstrap(truth_N, old.pred_N, new_N, old.people_N, old.space.size, draws=DRAWS, seed=old.seed)
+    return paired_bootstrap(
+        truth_N, old.pred_N, new_N, old.people_N, old.space.size, draws=BOOTSTRAP_DRAWS, seed=old.seed
+    )
 
 
 def _train(data: Path, cfg: Config, run: RunDir, report: Reporter) -> None:

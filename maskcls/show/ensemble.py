@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskcls.errors import visible
+from maskcls.files import none_for_nan
 from maskcls.results.ensembles.blending import CHOOSING, Blend, Verdict
 from maskcls.results.submissions.write import Written
 
@@ -51,18 +52,14 @@ class Found:
         data["weights"] = [self.weight_of(place) for place in range(len(self.members))]
         if verdict is not None:
             data["alone"] = [found.macro_f1 for found in verdict.alone]
-            data["values"] = [_plain(value) for value in verdict.values]
-            data["kappa"] = [[_plain(value) for value in row] for row in verdict.kappas]
-            data["correlation"] = [[_plain(value) for value in row] for row in verdict.correlations]
+            data["values"] = [none_for_nan(value) for value in verdict.values]
+            data["kappa"] = [[none_for_nan(value) for value in row] for row in verdict.kappas]
+            data["correlation"] = [[none_for_nan(value) for value in row] for row in verdict.correlations]
             data["nested"] = {"macro_f1": verdict.nested.macro_f1, "interval": asdict(verdict.interval)}
             data["gain"] = asdict(verdict.gain) | {"over": self.members[verdict.best]}
         if ruled:
             data["decision"] = asdict(ruled.gain) | {"worth_it": ruled.worth_it}
         return data
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def print_found(found: Found, *, json: bool = False) -> None:

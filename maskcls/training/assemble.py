@@ -10,15 +10,15 @@ import numpy as np
 
 from maskcls import files
 from maskcls.data.rows.manifest import real_rows
+from maskcls.files import none_for_nan
 from maskcls.labels import Ints
 from maskcls.results.comparison.bootstrap import paired_bootstrap
 from maskcls.results.predictions import Predictions, places
 from maskcls.results.scores.evaluation import Judged
-from maskcls.results.scores.metrics import Scores, person_bootstrap, score
+from maskcls.results.scores.metrics import Scores, score
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
 from maskcls.runs.group_averaging import Together, found_groups, shared_tasks
 from maskcls.training.experiment import Experiment
-
-BOOTSTRAP_DRAWS = 1000
 
 
 def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dic
     judged = _judged(experiment, alone)
     answered, _ = _answered(experiment, alone, judged)
     scores = score(answered.prob, judged.truth, judged.space)
-    return {name: _plain(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
+    return {name: none_for_nan(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
 def _answered(experiment: Experiment, alone: Predictions, judged: Judged) -> tuple[Predictions, Together]:
@@ -106,7 +106,7 @@ def _worth(experiment: Experiment, alone: Judged, answered: Predictions, togethe
         "by": experiment.cfg.predict.groups,
         "tasks": list(together.tasks),
         "weights": together.weights and dict(together.weights),
-        "alone": _plain(score(alone.pred_N, alone.truth, alone.space).macro_f1),
+        "alone": none_for_nan(score(alone.pred_N, alone.truth, alone.space).macro_f1),
         "gain": gain,
         "pair_precision": experiment.looks.quality.precision,
         "pair_recall": experiment.looks.quality.recall,
@@ -142,9 +142,9 @@ def _summary(experiment: Experiment, pooled: Predictions, judged: Judged, folds:
         "pooled": score(pooled.prob, judged.truth, space).to_json(),
         "interval": interval,
         "people": len(set(people.tolist())),
-        "folds": {str(k): {name: _plain(_value(s, name)) for name in names} for k, s in scores.items()},
-        "mean": {name: _plain(v.mean()) for name, v in values.items()},
-        "sd": {name: _plain(v.std(ddof=1)) if len(v) > 1 else None for name, v in values.items()},
+        "folds": {str(k): {name: none_for_nan(_value(s, name)) for name in names} for k, s in scores.items()},
+        "mean": {name: none_for_nan(float(v.mean())) for name, v in values.items()},
+        "sd": {name: none_for_nan(float(v.std(ddof=1))) if len(v) > 1 else None for name, v in values.items()},
     }
 
 
@@ -154,8 +154,3 @@ def _of_rows(pooled: Predictions, judged: Judged, rows: Ints) -> Scores:
 
 def _value(scores: Scores, name: str) -> float:
     return scores.macro_f1 if name == "macro_f1" else scores.tasks[name].macro_f1
-
-
-def _plain(value: float) -> float | None:
-    """Return a number JSON can hold; a score over no rows is NaN, and null in the file."""
-    return float(value) if np.isfinite(value) else None

@@ -31,7 +31,7 @@ PEOPLE, PHOTOS, FOLDS = 60, 6, 3
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "DRAWS", 200)
+    monkeypatch.setattr(calibration, "BOOTSTRAP_DRAWS", 200)
 
 
 def guesses(truth: dict[str, Ints], sharpness: float, seed: int = 0) -> Floats:

@@ -34,7 +34,7 @@ PEOPLE, EVAL_PEOPLE = 30, 8
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "DRAWS", 100)
+    monkeypatch.setattr(command, "BOOTSTRAP_DRAWS", 100)
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ HATS = LabelSpace((Task("hat", ("no", "yes")), Task("beard", ("none", "short", "
 @pytest.fixture(autouse=True)
 def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the intervals short; what they are is tested with the function that makes them."""
-    monkeypatch.setattr(versus, "DRAWS", 200)
+    monkeypatch.setattr(versus, "BOOTSTRAP_DRAWS", 200)
 
 
 def ints(*values: int) -> Ints:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.labels import UNKNOWN, Ints
-from maskcls.results.scores.metrics import Doubles, confusion, macro_f1, person_counts, resampled_macro_f1, resamples
+from maskcls.results.scores.metrics import Doubles, confusion, macro_f1
+from maskcls.results.scores.person_bootstrap import person_counts, resampled_macro_f1, resamples
 
 Counts = tuple[Doubles, Doubles]
 Bools = NDArray[np.bool_]

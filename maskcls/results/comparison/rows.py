@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.errors import DataError
+from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.comparison.bootstrap import Difference, mcnemar, paired_bootstrap
 from maskcls.results.comparison.sign_test import SignTest, sign_test
 from maskcls.results.ensembles.diversity import kappa
 from maskcls.results.scores.metrics import Scores, score
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 
-DRAWS = 1000
 JOINT = "joint"
 
 
@@ -191,7 +191,7 @@ def judge(rows: Rows) -> Verdict:
     parts = {JOINT: (rows.joint, rows.a, rows.b, space.size)}
     parts |= {t.name: (rows.truth[t.name], of_a[t.name], of_b[t.name], len(t.classes)) for t in space.tasks}
     differences = {
-        name: paired_bootstrap(truth_N, a_N, b_N, people, classes, draws=DRAWS, seed=0)
+        name: paired_bootstrap(truth_N, a_N, b_N, people, classes, draws=BOOTSTRAP_DRAWS, seed=0)
         for name, (truth_N, a_N, b_N, classes) in parts.items()
         if (truth_N != UNKNOWN).any()
     }
@@ -222,7 +222,7 @@ def to_json(found: Comparison) -> dict[str, Any]:
         "rows": len(rows.ids),
         "people": len(set(rows.people)) if rows.people is not None else None,
         "left_out": dict(zip("ab", rows.left_out, strict=True)),
-        "agreement": {n: {"share": share, "kappa": _plain(k)} for n, (share, k) in found.agreement.items()},
+        "agreement": {n: {"share": share, "kappa": none_for_nan(k)} for n, (share, k) in found.agreement.items()},
         "changed": {name: len(kind) for name, kind in found.changed.kinds.items()},
         "moves": [{"a": a, "b": b, "rows": count} for a, b, count in found.moves],
         "settings": [{"key": key, "a": a, "b": b} for key, a, b in found.settings],
@@ -280,7 +280,3 @@ def _true_name(rows: Rows, row: int) -> str:
         return ""
     found = [(task, int(rows.truth[task.name][row])) for task in rows.space.tasks]
     return "/".join("?" if label == UNKNOWN else task.classes[label] for task, label in found)
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value

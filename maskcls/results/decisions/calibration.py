@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.scores.metrics import Doubles
 
@@ -58,7 +59,8 @@ class Quality:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; a NaN becomes None."""
-        return {**_plain(asdict(self)), "bins": [_plain(asdict(one)) for one in self.bins]}
+        bins = [{name: none_for_nan(value) for name, value in asdict(one).items()} for one in self.bins]
+        return {**{name: none_for_nan(value) for name, value in asdict(self).items()}, "bins": bins}
 
 
 @dataclass(frozen=True)
@@ -256,7 +258,3 @@ def _log_total(logs_NC: Doubles) -> Doubles:
     top_N1 = logs_NC.max(axis=1, keepdims=True)
     total: Doubles = np.log(np.exp(logs_NC - top_N1).sum(axis=1, keepdims=True)) + top_N1
     return total
-
-
-def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in fields.items()}

@@ -18,7 +18,8 @@ from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.crossfit import cross_fit
 from maskcls.results.decisions.calibration import TINY, Probabilities, log_rows
-from maskcls.results.scores.metrics import Doubles, confusion, macro_f1, person_counts, resampled_macro_f1, resamples
+from maskcls.results.scores.metrics import Doubles, confusion, macro_f1
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_counts, resampled_macro_f1, resamples
 
 Fitted = TypeVar("Fitted")
 Kind = Literal["expected", "task", "joint", "prior", "shift"]
@@ -243,7 +244,7 @@ def nested(
     fit: Callable[[Ints], Fitted],
     apply: Callable[[Fitted, Ints], Ints],
     *,
-    draws: int = 1000,
+    draws: int = BOOTSTRAP_DRAWS,
     seed: int = 0,
     level: float = 0.95,
 ) -> Nested:

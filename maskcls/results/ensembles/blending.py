@@ -22,13 +22,13 @@ from maskcls.results.ensembles.weighting import nested as nested_weights
 from maskcls.results.ensembles.weighting import search_weights
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Judged
-from maskcls.results.scores.metrics import Interval, Scores, person_bootstrap, score
+from maskcls.results.scores.metrics import Scores, score
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, Interval, person_bootstrap
 
 Fixed = Literal["mean", "geometric", "vote", "rank"]
 Searched = Literal["greedy", "bagged", "convex", "convex-tasks"]
 METHODS = (*get_args(Fixed), *get_args(Searched), "tasks", "stack", "weights")
 CHOOSING = tuple(name for name in METHODS if name not in (*get_args(Fixed), "weights"))  # on out-of-fold rows
-DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +104,10 @@ def judge(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floa
         kappa(labels, space.size).tolist(),
         correlation(prob_MNJ, joint_N).tolist(),
         score(nested, truth, space),
-        person_bootstrap(joint_N, nested_N, people_N, space.size, draws=DRAWS, seed=judged.seed),
-        paired_bootstrap(joint_N, labels[best], nested_N, people_N, space.size, draws=DRAWS, seed=judged.seed),
+        person_bootstrap(joint_N, nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=judged.seed),
+        paired_bootstrap(
+            joint_N, labels[best], nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=judged.seed
+        ),
         best,
     )
 

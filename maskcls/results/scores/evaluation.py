@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.decisions.calibration import Qualities, qualities
 from maskcls.results.ensembles.diversity import kappa
 from maskcls.results.scores.consistency import Consistency, consistency
-from maskcls.results.scores.metrics import Interval, Scores, confusion, person_bootstrap, score
+from maskcls.results.scores.metrics import Scores, confusion, score
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, Interval, person_bootstrap
 from maskcls.results.scores.ranking import Rankings, rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, class_recall, mistakes, slices
-
-DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +62,9 @@ class Confusion:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; a NaN becomes None."""
-        shares = [[_plain(share) for share in row] for row in self.shares]
+        shares = [[none_for_nan(share) for share in row] for row in self.shares]
         counts = self.counts_CC.tolist()
-        return {"classes": list(self.classes), "counts": counts, "shares": shares, "kappa": _plain(self.kappa)}
+        return {"classes": list(self.classes), "counts": counts, "shares": shares, "kappa": none_for_nan(self.kappa)}
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _interval(judged: Judged, who_N: Ints | None) -> Interval | None:
     if (true_N == UNKNOWN).all():
         return None
     drawn_N = np.arange(len(true_N)) if who_N is None else who_N
-    return person_bootstrap(true_N, judged.pred_N, drawn_N, size, draws=DRAWS, seed=judged.seed)
+    return person_bootstrap(true_N, judged.pred_N, drawn_N, size, draws=BOOTSTRAP_DRAWS, seed=judged.seed)
 
 
 def _confusions(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, Confusion]:
@@ -180,9 +180,5 @@ def _others(space: LabelSpace, name: str) -> list[str]:
 
 
 def _brief(scores: Scores) -> dict[str, Any]:
-    joint = {"macro_f1": _plain(scores.macro_f1), "accuracy": _plain(scores.accuracy), "rows": scores.rows}
-    return {**joint, "tasks": {name: _plain(one.macro_f1) for name, one in scores.tasks.items()}}
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    joint = {"macro_f1": none_for_nan(scores.macro_f1), "accuracy": none_for_nan(scores.accuracy), "rows": scores.rows}
+    return {**joint, "tasks": {name: none_for_nan(one.macro_f1) for name, one in scores.tasks.items()}}

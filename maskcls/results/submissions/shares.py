@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.labels import UNKNOWN, Ints
-from maskcls.results.scores.metrics import Doubles, resamples
+from maskcls.results.scores.metrics import Doubles
+from maskcls.results.scores.person_bootstrap import resamples
 
 LEVEL = 0.99
 FAR_SD = 4.0  # of 18 classes, an honest set has one as far out as this once in some hundred times

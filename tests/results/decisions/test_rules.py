@@ -24,7 +24,7 @@ from maskcls.results.decisions.rules import (
     shift_rule,
     shifted_prior,
 )
-from maskcls.results.scores.metrics import resamples
+from maskcls.results.scores.person_bootstrap import resamples
 
 Doubles = NDArray[np.float64]
 PAIR = LabelSpace((Task("a", ("0", "1")), Task("b", ("0", "1"))))
