@@ -24,9 +24,10 @@ from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.csv_with_origin import check_free
 from maskcls.results.decisions.calibration import quality
 from maskcls.results.people.clustering import PairQuality
-from maskcls.results.people.groups import Weights, check_free, cross_smoothed, fit_weights, smooth, within, write_groups
+from maskcls.results.people.groups import GROUPS, Weights, cross_smoothed, fit_weights, smooth, within, write_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.consistency import person_averaged
 from maskcls.results.scores.evaluation import Judged
@@ -119,7 +120,7 @@ def group(
     `force`.
     """
     if output is not None:
-        check_free(output, force=force)
+        check_free(output, GROUPS, force=force)
     if train and photos is not None:
         raise UsageError("--train and --photos name different photos", fix="give one of them")
     known = _known(data)

@@ -24,7 +24,8 @@ from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import losing_others
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError, visible
 from maskcls.labels import Floats, LabelSpace
-from maskcls.results.pseudo.label_file import PseudoRows, check_free, check_same_folds, check_strangers, write_pseudo
+from maskcls.results.csv_with_origin import check_free
+from maskcls.results.pseudo.label_file import PSEUDO_LABELS, PseudoRows, check_same_folds, check_strangers, write_pseudo
 from maskcls.results.pseudo.selection import Rule, label_sets, thresholds, together
 from maskcls.rundir import REFIT, RunDir
 from maskcls.show.progress import Reporter
@@ -79,7 +80,7 @@ def pseudo_label(
     Raises DataError when the photos are of people the networks know, or the runs' folds differ, ResultError for a run
     that is not finished, WeightsError for runs of different classes.
     """
-    check_free(output, force=force)
+    check_free(output, PSEUDO_LABELS, force=force)
     opened = [open_experiment(run) for run in runs]
     first = opened[0][0]
     frame = read_unlabelled(data, first.cfg.data.format, first.cfg.space)

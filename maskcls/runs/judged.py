@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls import files
+from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, ResultError, UsageError
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
 from maskcls.results.predictions import Predictions, check_same_ids, places
 from maskcls.results.scores.evaluation import Judged
-from maskcls.results.submissions.answers import read_answers, read_columns
+from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 

@@ -10,10 +10,11 @@ from typing import Any
 from maskcls import files
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import MaskclsError, ResultError
+from maskcls.errors import DataError, MaskclsError
 from maskcls.labels import LabelSpace
+from maskcls.results.csv_with_origin import read_sidecar
 from maskcls.results.submissions.checks import Check, judge
-from maskcls.results.submissions.write import KIND
+from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import changed_files
 
@@ -36,16 +37,19 @@ def read_origin(path: Path) -> tuple[Check, Origin | None]:
     if not sidecar.is_file():
         return _without(f"no {sidecar.name} beside it")
     try:
-        data = files.read_json(sidecar)
-        if not isinstance(data, dict) or data.get("kind") != KIND:
-            return _without(f"{sidecar.name} is about something else")
-        space = LabelSpace.from_json(data["label_space"]["tasks"])
-        origin = Origin(str(data["sha256"]), tuple(map(str, data["columns"])), space, dict(data["lineage"]))
-    except (ResultError, KeyError, TypeError, ValueError) as error:
-        return Check("sidecar", "FAILED", sidecar.name, (f"it cannot be read: {getattr(error, 'got', error)}",)), None
+        origin = read_sidecar(path, SUBMISSION, _parsed)
+    except DataError as error:
+        return Check("sidecar", "FAILED", sidecar.name, (f"it cannot be read: {error.got}",)), None
+    if origin is None:
+        return _without(f"{sidecar.name} is about something else")
     found = files.file_sha256(path) if path.is_file() else "of no file"
     faults = [] if found == origin.sha256 else [f"{sidecar.name} describes another file, sha256 {origin.sha256[:16]}…"]
     return judge("sidecar", f"sha256 {found[:16]}…", faults), origin
+
+
+def _parsed(data: Mapping[str, Any]) -> Origin:
+    space = LabelSpace.from_json(data["label_space"]["tasks"])
+    return Origin(str(data["sha256"]), tuple(map(str, data["columns"])), space, dict(data["lineage"]))
 
 
 def origin_checks(origin: Origin | None, run: RunDir | None, data: Path | None) -> list[Check]:

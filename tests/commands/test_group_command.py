@@ -16,6 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from maskcls import files
 from maskcls.commands import group as command
 from maskcls.commands.group import Found, group
+from maskcls.csvfile import read_columns
 from maskcls.data.drawn.faces import SHOTS, make_faces
 from maskcls.data.layouts import contest
 from maskcls.errors import BusyError, DataError, UsageError
@@ -24,7 +25,7 @@ from maskcls.results.people.clustering import pair_quality
 from maskcls.results.people.groups import read_groups, smooth
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import confusion, macro_f1
-from maskcls.results.submissions.answers import read_answers, read_columns
+from maskcls.results.submissions.answers import read_answers
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import read_run
 from maskcls.show.progress import Reporter

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from maskcls import config, files
 from maskcls.commands.runs.list import checked_run
+from maskcls.csvfile import read_columns
 from maskcls.errors import BusyError, UsageError, WeightsError
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
 from maskcls.results.comparison.rows import (
@@ -30,7 +31,7 @@ from maskcls.results.comparison.rows import (
     to_json,
 )
 from maskcls.results.predictions import Predictions
-from maskcls.results.submissions.answers import read_answers, read_columns
+from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import PEOPLE, check_complete, load_honest, read_judged

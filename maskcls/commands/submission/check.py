@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from maskcls import files
-from maskcls.csvfile import read_csv
+from maskcls.csvfile import read_columns, read_csv
 from maskcls.data.layouts import contest
 from maskcls.data.layouts.folder import is_folder_of_photos
 from maskcls.data.layouts.source import read_unlabelled
@@ -20,7 +20,7 @@ from maskcls.errors import DataError, MaskclsError, ResultError, visible
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.results.submissions import checks
-from maskcls.results.submissions.answers import ANSWER, read_columns
+from maskcls.results.submissions.answers import ANSWER
 from maskcls.results.submissions.checks import Check, judge
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.rundir import RunDir

@@ -5,8 +5,6 @@ N rows, joined by id.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +18,7 @@ from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.comparison.bootstrap import Difference, mcnemar, paired_bootstrap
 from maskcls.results.comparison.sign_test import SignTest, sign_test
+from maskcls.results.csv_with_origin import to_csv
 from maskcls.results.ensembles.diversity import kappa
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
@@ -204,13 +203,17 @@ def judge(rows: Rows) -> Verdict:
 
 
 def changed_csv(rows: Rows, changed: Changed) -> bytes:
-    """Write every row on which the two differ: id, truth, a, b, in a's order; `?` stands for an unknown task."""
-    names, buffer = rows.space.joint_names, io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["id", "truth", "a", "b"])
-    for row in sorted(row for kind in changed.kinds.values() for row in kind):
-        writer.writerow([rows.ids[row], _true_name(rows, row), names[rows.a[row]], names[rows.b[row]]])
-    return buffer.getvalue().encode()
+    """Return a CSV of every row on which the two differ: id, truth, a, b, in a's order; `?` marks an unknown task."""
+    names = rows.space.joint_names
+    numbers = sorted(row for kind in changed.kinds.values() for row in kind)
+    return to_csv(
+        {
+            "id": [rows.ids[row] for row in numbers],
+            "truth": [_true_name(rows, row) for row in numbers],
+            "a": [names[rows.a[row]] for row in numbers],
+            "b": [names[rows.b[row]] for row in numbers],
+        }
+    )
 
 
 def to_json(found: Comparison) -> dict[str, Any]:

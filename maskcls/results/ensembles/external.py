@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from maskcls import files
+from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, ResultError, WeightsError
 from maskcls.labels import UNKNOWN, Floats, LabelSpace
 from maskcls.results.predictions import DAMAGE, ENTRIES, Predictions, Texts
 from maskcls.results.scores.metrics import Doubles
-from maskcls.results.submissions.answers import ANSWER, read_answers, read_columns
+from maskcls.results.submissions.answers import ANSWER, read_answers
 from maskcls.results.submissions.write import sidecar_space
 
 SHOWN_NAMES = 4

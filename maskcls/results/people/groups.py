@@ -6,8 +6,6 @@ age), V joint classes of the others (such as mask). Groups are numbers; where th
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,16 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls import files
-from maskcls.errors import BusyError, DataError, ResultError
+from maskcls.csvfile import read_columns
+from maskcls.errors import DataError
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.crossfit import cross_fit
+from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 from maskcls.results.decisions.calibration import TINY
 from maskcls.results.predictions import Predictions, check_same_ids
 from maskcls.results.scores.metrics import Doubles
-from maskcls.results.submissions.answers import read_columns
 
-KIND, VERSION = "maskcls groups", 1
+GROUPS = TableKind(
+    "maskcls groups", "the groups", fix="make the groups again, or move the sidecar away to read the CSV without it"
+)
 MOST_SAY = 30.0  # times as much as a photo of another class, at most: beyond that few people would decide
 
 Weights = Mapping[str, float]
@@ -153,16 +153,8 @@ def write_groups(
 
     Raises BusyError when the file exists, unless `force`; UsageError for a name without a sidecar; ResourceError.
     """
-    check_free(path, force=force)
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("id", "group"))
-    writer.writerows(zip(ids, _checked(group_N, len(ids)).tolist(), strict=True))
-    data = buffer.getvalue().encode()
-    origin = {"kind": KIND, "version": VERSION, "file": path.name, "sha256": files.sha256(data)}
-    origin |= {"weights": weights and dict(weights), **about}
-    files.commit_json(files.sidecar_path(path), origin)
-    return files.commit(path, data)
+    columns = {"id": list(ids), "group": _checked(group_N, len(ids)).tolist()}
+    return write_csv(path, columns, GROUPS, {"weights": weights and dict(weights), **about}, force=force)
 
 
 def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups:
@@ -190,42 +182,12 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
     check_same_ids([id for id in times if id in asked or not part], ids, names=(str(path), "the rows to group"))
     group_of = dict(zip(columns["id"], columns["group"], strict=True))
     number_N = np.unique(np.array([group_of[id] for id in ids], dtype=np.str_), return_inverse=True)[1]
-    digest = files.file_sha256(path)
-    return Groups(number_N.astype(np.int64), _sidecar_weights(path, digest), digest)
+    digest, weights = read_origin(path, GROUPS, _weights)
+    return Groups(number_N.astype(np.int64), weights, digest)
 
 
-def check_free(path: Path, *, force: bool) -> None:
-    """Raise BusyError when `write_groups` would replace a file unforced, UsageError for a name without a sidecar."""
-    taken = [str(found) for found in (path, files.sidecar_path(path)) if found.exists()]
-    if taken and not force:
-        fix = "choose another -o, or replace it with --force"
-        raise BusyError("the output exists", where=" and ".join(taken), fix=fix)
-
-
-def _sidecar_weights(path: Path, digest: str) -> Weights | None:
-    sidecar = files.sidecar_path(path)
-    if not sidecar.exists():
-        return None
-    try:
-        data = files.read_json(sidecar)
-        if (data["kind"], data["version"]) != (KIND, VERSION):
-            raise ValueError(f"{data['kind']!r}, version {data['version']!r}")
-        expected = str(data["sha256"])
-        weights = data["weights"] and {str(name): float(say) for name, say in data["weights"].items()}
-    except (ResultError, KeyError, TypeError, ValueError, AttributeError) as error:
-        got = f"{type(error).__name__}: {getattr(error, 'got', None) or error}"
-        fix = "make the groups again, or move the sidecar away to read the CSV without it"
-        raise DataError("the sidecar of the groups cannot be read", where=str(sidecar), got=got, fix=fix) from None
-    if digest != expected:
-        raise DataError(
-            "the groups are not the file their sidecar describes",
-            where=f"{path} and {sidecar.name}",
-            got=f"sha256 {digest[:16]}…",
-            expected=f"sha256 {expected[:16]}…",
-            fix="make the groups again, or move the sidecar away if the CSV was changed on purpose",
-        )
-    found: Weights | None = weights
-    return found
+def _weights(data: Mapping[str, Any]) -> Weights | None:
+    return data["weights"] and {str(name): float(weight) for name, weight in data["weights"].items()}
 
 
 def _checked(group_N: Ints, rows: int) -> Ints:

@@ -7,12 +7,10 @@ not so, or not known, the labels are leaky: they have the set "all" alone, and o
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,17 @@ from typing import Any
 import numpy as np
 
 from maskcls import files
-from maskcls.errors import BusyError, DataError, ResultError
+from maskcls.csvfile import read_columns
+from maskcls.errors import DataError, ResultError
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
+from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 from maskcls.results.predictions import Predictions, Texts
 from maskcls.results.scores.metrics import Doubles
-from maskcls.results.submissions.answers import read_columns
 from maskcls.rundir import REFIT
 
-KIND = "maskcls pseudo-labels"
-VERSION = 1
+PSEUDO_LABELS = TableKind(
+    "maskcls pseudo-labels", "the pseudo labels", fix="restore both files, or make the pseudo labels again"
+)
 ALL = "all"
 LEADING = ("set", "id", "path", "weight")
 PLAIN = re.compile(r"[^\0\r\n\ud800-\udfff]+")
@@ -64,8 +64,6 @@ class PseudoRows:
 class _Origin:
     """What a sidecar says."""
 
-    file: str
-    sha256: str
     space: LabelSpace
     folds_sha256: str | None
     k: int
@@ -125,13 +123,8 @@ def write_pseudo(
     header = _header(space, soft=soft)
     _check(sets, space, path, soft=soft)
     ordered = {fold: sets[fold] for fold in (*sorted(expected - {REFIT}), REFIT)}
-    data = _to_csv(header, ordered, space)
-    check_free(path, force=force)
-    origin = {
-        "kind": KIND,
-        "version": VERSION,
-        "file": path.name,
-        "sha256": files.sha256(data),
+    columns = dict(zip(header, _columns(ordered, space), strict=True))
+    details = {
         "columns": header,
         "label_space": {"fingerprint": space.fingerprint, "tasks": space.to_json()},
         "folds": {"sha256": folds_sha256, "k": k},
@@ -139,8 +132,7 @@ def write_pseudo(
         "sets": [{"set": _name(fold), "rows": len(rows)} for fold, rows in ordered.items()],
         "lineage": dict(lineage),
     }
-    files.commit_json(files.sidecar_path(path), origin)
-    return files.commit(path, data)
+    return write_csv(path, columns, PSEUDO_LABELS, details, force=force)
 
 
 def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, allow_leaky: bool = False) -> Pseudo:
@@ -154,10 +146,9 @@ def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, all
     Raises DataError for leaky labels unless allowed, a CSV that is not the one written, other classes, a missing set,
     and for cells and rows that are wrong.
     """
-    sidecar, digest = files.sidecar_path(path), _digest(path)
-    origin = _read_origin(sidecar) if sidecar.exists() else None
+    digest, origin = read_origin(path, PSEUDO_LABELS, _origin)
     if origin is not None:
-        _check_origin(origin, digest, space, path)
+        _check_space(origin, space, path)
     leak = _leak(origin, path, folds_sha256, k)
     if leak and not allow_leaky:
         raise leak
@@ -168,20 +159,6 @@ def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, all
     _check(sets, space, path, soft=soft)
     kept = {REFIT: sets[REFIT]} if leak else sets
     return Pseudo(kept, leak is not None, digest, {} if origin is None else origin.lineage)
-
-
-def check_free(path: Path, *, force: bool) -> None:
-    """Raise BusyError when `write_pseudo` would replace a file unforced, UsageError for a name without a sidecar.
-
-    Our sidecar without its CSV is what a kill leaves, and may be replaced.
-    """
-    sidecar = files.sidecar_path(path)
-    taken = [path] if path.exists() else []
-    if sidecar.exists() and not _belongs_to(sidecar, path):
-        taken.append(sidecar)
-    if taken and not force:
-        fix = "choose another path, or replace it with --force"
-        raise BusyError("the output exists already", where=" and ".join(map(str, taken)), fix=fix)
 
 
 def check_same_folds(folds_sha256: Mapping[str, str]) -> str:
@@ -238,50 +215,14 @@ def _leak(origin: _Origin | None, path: Path, folds_sha256: str, k: int) -> Data
     )
 
 
-def _digest(path: Path) -> str:
-    try:
-        return files.file_sha256(path)
-    except OSError as error:
-        raise DataError(
-            "cannot read pseudo labels", where=str(path), got=error.strerror, fix="check the path"
-        ) from None
+def _origin(data: Mapping[str, Any]) -> _Origin:
+    space, folds = LabelSpace.from_json(data["label_space"]["tasks"]), data["folds"]
+    leaky = data["leaky"] is not False  # in doubt, yes
+    str(data["file"])  # every entry is needed
+    return _Origin(space, folds["sha256"], int(folds["k"]), leaky, dict(data["lineage"]))
 
 
-def _belongs_to(sidecar: Path, path: Path) -> bool:
-    try:
-        return _read_origin(sidecar).file == path.name
-    except DataError:
-        return False
-
-
-def _read_origin(sidecar: Path) -> _Origin:
-    """Read a sidecar; DataError unless it is one of ours and whole."""
-    try:
-        data = files.read_json(sidecar)
-        if (data["kind"], data["version"]) != (KIND, VERSION):
-            raise ValueError(f"{data['kind']!r}, version {data['version']!r}")
-        space, folds = LabelSpace.from_json(data["label_space"]["tasks"]), data["folds"]
-        leaky = data["leaky"] is not False  # in doubt, yes
-        file, digest, lineage = str(data["file"]), str(data["sha256"]), dict(data["lineage"])
-        return _Origin(file, digest, space, folds["sha256"], int(folds["k"]), leaky, lineage)
-    except (ResultError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            "the sidecar of pseudo labels cannot be read",
-            where=str(sidecar),
-            got=f"{type(error).__name__}: {getattr(error, 'got', None) or error}",
-            fix="restore it, or make the pseudo labels again",
-        ) from None
-
-
-def _check_origin(origin: _Origin, digest: str, space: LabelSpace, path: Path) -> None:
-    if digest != origin.sha256:
-        raise DataError(
-            "the pseudo labels are not the file their sidecar describes",
-            where=str(path),
-            got=f"sha256 {digest[:16]}…",
-            expected=f"sha256 {origin.sha256[:16]}…",
-            fix="restore the file, or make the pseudo labels again",
-        )
+def _check_space(origin: _Origin, space: LabelSpace, path: Path) -> None:
     if origin.space.fingerprint != space.fingerprint:
         pairs = itertools.zip_longest(origin.space.to_json(), space.to_json())
         got, expected = next((a, b) for a, b in pairs if a != b)
@@ -297,7 +238,7 @@ def _check_origin(origin: _Origin, digest: str, space: LabelSpace, path: Path) -
 def _header(space: LabelSpace, *, soft: bool) -> list[str]:
     names = [*LEADING, *space.names, *(f"p{j}" for j in range(space.size) if soft)]
     if len(set(names)) != len(names):
-        raise DataError("a column stands twice", got=", ".join(names), fix="rename the task")
+        raise DataError("a column name occurs twice", got=", ".join(names), fix="rename the task")
     return names
 
 
@@ -314,18 +255,22 @@ def _check_header(found: Sequence[str], space: LabelSpace, path: Path, *, by_han
     return soft
 
 
-def _to_csv(header: Sequence[str], sets: Mapping[int, PseudoRows], space: LabelSpace) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    for fold, rows in sets.items():
-        columns: list[Iterable[Any]] = [[_name(fold)] * len(rows), rows.ids.tolist(), rows.paths.tolist()]
-        columns.append(rows.weight.tolist())  # csv writes a float by its shortest exact form
-        columns += [[("", *task.classes)[c + 1] for c in rows.labels[task.name].tolist()] for task in space.tasks]
-        if rows.prob is not None:
-            columns += [map("{:.9g}".format, prob_N.tolist()) for prob_N in rows.prob.T]  # 9 digits hold a float32
-        writer.writerows(zip(*columns, strict=True))
-    return buffer.getvalue().encode()
+def _columns(sets: Mapping[int, PseudoRows], space: LabelSpace) -> list[list[object]]:
+    """Return the cells of every column of the CSV, one set of labels after the other."""
+    parts = [list(_cells(fold, rows, space)) for fold, rows in sets.items()]
+    return [list(itertools.chain.from_iterable(column)) for column in zip(*parts, strict=True)]
+
+
+def _cells(fold: int, rows: PseudoRows, space: LabelSpace) -> Iterator[Iterable[object]]:
+    yield [_name(fold)] * len(rows)
+    yield rows.ids.tolist()
+    yield rows.paths.tolist()
+    yield rows.weight.tolist()  # csv writes a float by its shortest exact form
+    for task in space.tasks:
+        yield [("", *task.classes)[c + 1] for c in rows.labels[task.name].tolist()]
+    if rows.prob is not None:
+        for prob_N in rows.prob.T:
+            yield map("{:.9g}".format, prob_N.tolist())  # 9 digits hold a float32
 
 
 def _sets(columns: Mapping[str, Sequence[str]], space: LabelSpace, path: Path, *, soft: bool) -> dict[int, PseudoRows]:

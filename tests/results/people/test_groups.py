@@ -362,7 +362,7 @@ def test_a_wrong_table_is_refused(tmp_path: Path, text: str, message: str) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sha256": "0" * 64}, "not the file their sidecar describes"),
+        ({"sha256": "0" * 64}, "does not match its sidecar"),
         ({"version": 9}, "sidecar of the groups cannot be read"),
         ({"weights": [1]}, "sidecar of the groups cannot be read"),
     ],
