@@ -22,7 +22,8 @@ from maskcls.labels import Floats, LabelSpace
 from maskcls.results.ensembles.blending import Blend, Fixed, choose, combined, honest, judge
 from maskcls.results.ensembles.external import read_member
 from maskcls.results.people.groups import read_groups
-from maskcls.results.predictions import Predictions, places
+from maskcls.results.predictions import Predictions
+from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.evaluation import Judged
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.calibration import Calibration, judge_rows
@@ -257,7 +258,7 @@ def read_truth(members: list[Member]) -> Judged | None:
 
 def _check_truth(first: Judged, other: Judged, first_name: str, name: str) -> None:
     """Raise DataError when two runs were trained on other labels of the same rows."""
-    order = places(other.ids, first.ids)
+    order = rows_of(other.ids, first.ids)
     for task, label_N in first.truth.items():
         rows = np.flatnonzero(label_N != other.truth[task][order])
         if len(rows):

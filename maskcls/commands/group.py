@@ -29,6 +29,7 @@ from maskcls.results.decisions.calibration import quality
 from maskcls.results.people.clustering import PairQuality
 from maskcls.results.people.groups import GROUPS, Weights, cross_smoothed, fit_weights, smooth, within, write_groups
 from maskcls.results.predictions import Predictions
+from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.consistency import person_averaged
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import score
@@ -160,8 +161,7 @@ def judge(judged: Judged, known: pd.DataFrame, group_N: Ints, run: RunDir) -> Wo
     assert judged.fold_N is not None
     space, truth = judged.space, judged.truth
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
-    place = pd.Series(group_N, index=known["id"])
-    own_N = within(place.loc[list(judged.ids)].to_numpy(dtype=np.int64), judged.fold_N)
+    own_N = within(group_N[rows_of(known["id"], judged.ids)], judged.fold_N)
     before = Predictions(np.array(judged.ids, dtype=np.str_), judged.prob_NJ, space)
     equal = smooth(before, own_N, tasks)
     true_N = space.encode(truth)

@@ -13,7 +13,8 @@ from maskcls.data.rows.manifest import real_rows
 from maskcls.files import none_for_nan
 from maskcls.labels import Ints
 from maskcls.results.comparison.bootstrap import paired_bootstrap
-from maskcls.results.predictions import Predictions, places
+from maskcls.results.predictions import Predictions
+from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
@@ -85,7 +86,7 @@ def _answered(experiment: Experiment, alone: Predictions, judged: Judged) -> tup
     if experiment.looks is None:
         return alone, Together()
     manifest, space = experiment.manifest, experiment.cfg.space
-    group_N = experiment.looks.group_N[places(manifest["id"][real_rows(manifest)], judged.ids)]
+    group_N = experiment.looks.group_N[rows_of(manifest["id"][real_rows(manifest)], judged.ids)]
     tasks = shared_tasks(manifest, space, where=str(experiment.run.manifest))
     together = Together(rows=found_groups(group_N), tasks=tasks)
     prob_NJ, together = together.of_rows(alone.prob, judged)
@@ -114,7 +115,7 @@ def _worth(experiment: Experiment, alone: Judged, answered: Predictions, togethe
 
 
 def _judged(experiment: Experiment, part: Predictions) -> Judged:
-    rows_N = places(experiment.manifest["id"], part.ids.tolist())
+    rows_N = rows_of(experiment.manifest["id"], part.ids.tolist())
     return Judged(
         part.ids.tolist(),
         part.labels(),

@@ -20,6 +20,7 @@ from maskcls.results.comparison.bootstrap import Difference, mcnemar, paired_boo
 from maskcls.results.comparison.sign_test import SignTest, sign_test
 from maskcls.results.csv_with_origin import to_csv
 from maskcls.results.ensembles.diversity import kappa
+from maskcls.results.rows_by_id import find_rows
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
@@ -133,16 +134,16 @@ def joined(a: Side, b: Side, known: Sequence[Known]) -> Rows:
 
     Raises DataError when no row is common, when two tables give one id different labels or people, or none is known.
     """
-    row_of = {name: row for row, name in enumerate(b.ids)}
-    places = [(i, row_of[name]) for i, name in enumerate(a.ids) if name in row_of]
-    if not places:
+    row_N = find_rows(b.ids, a.ids, name=b.name)
+    rows_a = np.flatnonzero(row_N >= 0)
+    rows_b = row_N[rows_a]
+    if not len(rows_a):
         raise DataError(
             "the two have no row in common",
             where=f"{a.name} and {b.name}",
             got=f"{a.ids[0]!r} … and {b.ids[0]!r} …" if len(a.ids) and len(b.ids) else "no rows",
             expected="ids of the same images",
         )
-    rows_a, rows_b = (np.array(column, dtype=np.int64) for column in zip(*places, strict=True))
     ids = [str(a.ids[i]) for i in rows_a.tolist()]
     truth, people = _gathered(ids, known, a.space) if known else (None, None)
     if truth is not None and all((of_task == UNKNOWN).all() for of_task in truth.values()):
@@ -246,8 +247,7 @@ def _gathered(
     people = np.full(len(ids), "", dtype=object)
     faults: list[str] = []
     for one in known:
-        row_of = {name: row for row, name in enumerate(one.ids)}
-        row_N = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
+        row_N = find_rows(one.ids, ids, name=one.where)
         for task in space.tasks:
             classes = np.array(["unknown", *task.classes], dtype=object)
             theirs_N = np.where(row_N < 0, UNKNOWN, one.labels[task.name][row_N])

@@ -21,7 +21,8 @@ from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.crossfit import cross_fit
 from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 from maskcls.results.decisions.calibration import TINY
-from maskcls.results.predictions import Predictions, check_same_ids
+from maskcls.results.predictions import Predictions
+from maskcls.results.rows_by_id import check_same_ids, rows_of
 from maskcls.results.scores.metrics import Doubles
 
 GROUPS = TableKind(
@@ -180,8 +181,8 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
         raise DataError("rows of the groups are wrong", where=str(path), offenders=faults)
     asked = set(ids)
     check_same_ids([id for id in times if id in asked or not part], ids, names=(str(path), "the rows to group"))
-    group_of = dict(zip(columns["id"], columns["group"], strict=True))
-    number_N = np.unique(np.array([group_of[id] for id in ids], dtype=np.str_), return_inverse=True)[1]
+    name_N = np.array(columns["group"], dtype=np.str_)[rows_of(columns["id"], ids)]
+    number_N = np.unique(name_N, return_inverse=True)[1]
     digest, weights = read_origin(path, GROUPS, _weights)
     return Groups(number_N.astype(np.int64), weights, digest)
 
