@@ -18,7 +18,7 @@ from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
-from maskcls.runs.group_averaging import Together, found_groups, shared_tasks
+from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
 from maskcls.training.experiment import Experiment
 
 
@@ -36,7 +36,7 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
     judged = _judged(experiment, alone)
     pooled, together = _answered(experiment, alone, judged)
     summary = _summary(experiment, pooled, judged, folds)
-    if experiment.looks is not None:
+    if experiment.person_clustering is not None:
         summary["groups"] = _worth(experiment, judged, pooled, together)
     if len(experiment.seeds) > 1:
         summary["seeds"] = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
@@ -78,25 +78,25 @@ def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dic
     return {name: none_for_nan(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
-def _answered(experiment: Experiment, alone: Predictions, judged: Judged) -> tuple[Predictions, Together]:
+def _answered(experiment: Experiment, alone: Predictions, judged: Judged) -> tuple[Predictions, GroupAveraging]:
     """Return out-of-fold rows as the run answers: photos that look like one person's together, where it has looks.
 
     The groups were found by what other people taught, and what each photo says was fitted on the other folds.
     """
-    if experiment.looks is None:
-        return alone, Together()
+    if experiment.person_clustering is None:
+        return alone, GroupAveraging()
     manifest, space = experiment.manifest, experiment.cfg.space
-    group_N = experiment.looks.group_N[rows_of(manifest["id"][real_rows(manifest)], judged.ids)]
+    group_N = experiment.person_clustering.group_N[rows_of(manifest["id"][real_rows(manifest)], judged.ids)]
     tasks = shared_tasks(manifest, space, where=str(experiment.run.manifest))
-    together = Together(rows=found_groups(group_N), tasks=tasks)
-    prob_NJ, together = together.of_rows(alone.prob, judged)
+    together = GroupAveraging(oof=groups_of(group_N), tasks=tasks)
+    prob_NJ, together = together.average_oof(alone.prob, judged)
     lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(together.tasks)}
     return Predictions(alone.ids, prob_NJ, alone.space, lineage), together
 
 
-def _worth(experiment: Experiment, alone: Judged, answered: Predictions, together: Together) -> dict[str, Any]:
+def _worth(experiment: Experiment, alone: Judged, answered: Predictions, together: GroupAveraging) -> dict[str, Any]:
     """Return what answering together is worth on these rows; gain: over answering alone, drawing people."""
-    assert experiment.looks is not None
+    assert experiment.person_clustering is not None
     true_N, gain = alone.space.encode(alone.truth), None
     if (true_N >= 0).any():
         labels = (alone.pred_N, answered.labels())
@@ -109,8 +109,8 @@ def _worth(experiment: Experiment, alone: Judged, answered: Predictions, togethe
         "weights": together.weights and dict(together.weights),
         "alone": none_for_nan(score(alone.pred_N, alone.truth, alone.space).macro_f1),
         "gain": gain,
-        "pair_precision": experiment.looks.quality.precision,
-        "pair_recall": experiment.looks.quality.recall,
+        "pair_precision": experiment.person_clustering.quality.precision,
+        "pair_recall": experiment.person_clustering.quality.recall,
     }
 
 

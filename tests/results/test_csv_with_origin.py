@@ -18,7 +18,7 @@ from maskcls import files
 from maskcls.errors import BusyError, DataError, ResourceError, ResultError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.csv_with_origin import TableKind, check_free, read_origin, read_sidecar, to_csv, write_csv
-from maskcls.results.people.groups import read_groups, write_groups
+from maskcls.results.people.group_file import read_groups, write_groups
 from maskcls.results.pseudo.label_file import PseudoRows, read_pseudo, write_pseudo
 from maskcls.results.submissions.write import sidecar_space, write_submission
 from maskcls.rundir import REFIT
