@@ -19,8 +19,15 @@ from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import Floats, LabelSpace
-from maskcls.results.ensembles.blending import Blend, Fixed, choose, combined, honest, judge
 from maskcls.results.ensembles.external import read_member
+from maskcls.results.ensembles.methods import (
+    FittedEnsemble,
+    Fixed,
+    apply_ensemble,
+    fit_ensemble,
+    nested_ensemble,
+    score_ensemble,
+)
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
@@ -93,21 +100,21 @@ def ensemble(
     if recipe and asked.blend:
         check_tasks(recipe, asked.blend, cfg.space)
     judged = read_truth(members)
-    blend = asked.blend or (Blend(asked.method) if asked.method in get_args(Fixed) else None)
+    blend = asked.blend or (FittedEnsemble(asked.method) if asked.method in get_args(Fixed) else None)
     if blend is None or asked.decide or decide:
         check_judged(members, judged, asked.method)
     prob = [member.oof.prob for member in members if member.oof is not None]
     if blend is None:
         assert judged is not None
-        blend = choose(asked.method, prob, judged)
+        blend = fit_ensemble(asked.method, prob, judged)
     together = read_together(groups, oof_groups, frame, judged, asked.given)
     verdict = calibration = None
     if judged is not None:
-        nested, together = together.average_oof(honest(blend, prob, judged), judged)
-        verdict = judge(blend, prob, judged, nested)
+        nested, together = together.average_oof(nested_ensemble(blend, prob, judged), judged)
+        verdict = score_ensemble(blend, prob, judged, nested)
         calibration = decide_on(nested, judged) if asked.decide or decide else None
     how = recipe_of(asked, blend, calibration, verdict)
-    found = combined(blend, [member.test for member in members], names=[member.given for member in members])
+    found = apply_ensemble(blend, [member.test for member in members], names=[member.given for member in members])
     found = together.average_photos(found)
     labels = found.labels() if calibration is None else calibration.decision.labels(found)
     lineage: dict[str, Any] = {

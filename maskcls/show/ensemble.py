@@ -13,7 +13,7 @@ import numpy as np
 
 from maskcls.errors import visible
 from maskcls.files import none_for_nan
-from maskcls.results.ensembles.blending import CHOOSING, Blend, Verdict
+from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class Found:
     written: Written
     recipe: Path
     members: list[str]
-    blend: Blend
-    verdict: Verdict | None
+    blend: FittedEnsemble
+    verdict: EnsembleScores | None
     calibration: Calibration | None
 
     def weight_of(self, place: int) -> str:
@@ -90,7 +90,7 @@ def print_found(found: Found, *, json: bool = False) -> None:
         gain, interval = verdict.gain, verdict.interval
         score_text = f"{verdict.nested.macro_f1:.4f} [{interval.low:.4f}, {interval.high:.4f}] over people"
         gain_text = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] over {found.members[verdict.best]} alone"
-        chosen = ", chosen on the other folds" if found.blend.method in CHOOSING else ""
+        chosen = ", chosen on the other folds" if found.blend.method in FITTED else ""
         console.print(f"{found.blend.method}: macro-F1 {score_text}{chosen}; {gain_text}", soft_wrap=True)
     if found.calibration is not None and found.calibration.nested is not None:
         ruled = found.calibration.nested

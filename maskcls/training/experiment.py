@@ -31,7 +31,7 @@ from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.people.clustering import PersonClustering
 from maskcls.results.people.model_file import from_bytes, to_bytes
-from maskcls.results.pseudo.label_file import Pseudo
+from maskcls.results.pseudo.read_labels import Pseudo
 from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.schema import Config
 from maskcls.training import pseudo_rows

@@ -19,7 +19,7 @@ from maskcls.data.rows import manifest as tables
 from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints, LabelSpace
-from maskcls.results.pseudo.label_file import Pseudo, read_pseudo
+from maskcls.results.pseudo.read_labels import Pseudo, read_pseudo
 from maskcls.results.rows_by_id import rows_of
 from maskcls.schema import Config
 

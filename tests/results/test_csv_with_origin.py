@@ -19,7 +19,9 @@ from maskcls.errors import BusyError, DataError, ResourceError, ResultError, Usa
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.csv_with_origin import TableKind, check_free, read_origin, read_sidecar, to_csv, write_csv
 from maskcls.results.people.group_file import read_groups, write_groups
-from maskcls.results.pseudo.label_file import PseudoRows, read_pseudo, write_pseudo
+from maskcls.results.pseudo.label_rows import PseudoRows
+from maskcls.results.pseudo.read_labels import read_pseudo
+from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.results.submissions.write import sidecar_space, write_submission
 from maskcls.rundir import REFIT
 

@@ -21,7 +21,7 @@ from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.results.submissions import checks
 from maskcls.results.submissions.answers import ANSWER
-from maskcls.results.submissions.checks import Check, judge
+from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.rundir import RunDir
 from maskcls.runs.origin import NAMES, Origin, origin_checks, read_origin
@@ -139,7 +139,7 @@ def _share_check(labels_N: Ints, space: LabelSpace, data: Path | None, run: RunD
         f"{one.label} {names[one.label]}: {one.rows:,} rows, expected {one.expected:,.0f}" for one in found.unusual
     ]
     far = found.distance > found.usual and not unusual
-    return judge(
+    return check_of(
         "classes", about, ["more than chance, though no single class stands out"] if far else unusual, bad="warning"
     )
 
@@ -167,4 +167,4 @@ def _meaning_check(space: LabelSpace, data: Path | None) -> Check:
         if contests and space != CONTEST
         else []
     )
-    return judge("meaning", f"0 {names[0]} to {space.size - 1} {names[-1]}", faults, bad="warning")
+    return check_of("meaning", f"0 {names[0]} to {space.size - 1} {names[-1]}", faults, bad="warning")

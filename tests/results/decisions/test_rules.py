@@ -12,18 +12,11 @@ from scipy.optimize import minimize
 from sklearn.metrics import f1_score
 
 from maskcls.labels import CONTEST, Ints, LabelSpace, Task
-from maskcls.results.decisions.rules import (
-    Kind,
-    Nested,
-    Rule,
-    class_shares,
-    directions,
-    expected_rule,
-    fit_bias,
-    nested,
-    shift_rule,
-    shifted_prior,
-)
+from maskcls.results.decisions.bias_rule import class_shares, directions, fit_bias
+from maskcls.results.decisions.expected_rule import expected_rule
+from maskcls.results.decisions.nested_gain import Nested, nested_gain
+from maskcls.results.decisions.rule import DecisionRule, Kind
+from maskcls.results.decisions.shift_rule import shift_rule, shifted_prior
 from maskcls.results.scores.person_bootstrap import resamples
 
 Doubles = NDArray[np.float64]
@@ -58,7 +51,7 @@ def macro_f1(true_N: Ints, label_N: Ints) -> float:
 
 def test_a_bias_is_added_to_the_log_probabilities() -> None:
     prob_NJ, *_ = case(10, PAIR, 0)
-    rule = Rule("joint", (0.0, 1.0, -2.0, 0.5))
+    rule = DecisionRule("joint", (0.0, 1.0, -2.0, 0.5))
     odds = prob_NJ * np.exp([0.0, 1.0, -2.0, 0.5])
     np.testing.assert_allclose(rule.adjusted(prob_NJ), odds / odds.sum(axis=1, keepdims=True), rtol=1e-12)
     assert rule.labels(prob_NJ).tolist() == odds.argmax(axis=1).tolist() != prob_NJ.argmax(axis=1).tolist()
@@ -66,7 +59,7 @@ def test_a_bias_is_added_to_the_log_probabilities() -> None:
 
 
 def test_a_threshold_is_taken_off_before_the_weight() -> None:
-    rule = Rule("expected", (0.0, float(np.log(3))), (0.2, 0.3))
+    rule = DecisionRule("expected", (0.0, float(np.log(3))), (0.2, 0.3))
     # 0.6 - 0.2 = 0.4 against 3 (0.4 - 0.3) = 0.3; 0.55 - 0.2 = 0.35 against 3 (0.45 - 0.3) = 0.45
     assert rule.labels(np.array([[0.6, 0.4], [0.55, 0.45]])).tolist() == [0, 1]
     with pytest.raises(ValueError, match="thresholds"):
@@ -74,8 +67,11 @@ def test_a_threshold_is_taken_off_before_the_weight() -> None:
 
 
 def test_a_rule_comes_back_from_json() -> None:
-    for rule in (Rule("task", (0.1, -0.2), numbers={"age >=60": -0.2}), Rule("expected", (0.0, 1.0), (0.25, 0.5))):
-        assert Rule.from_json(json.loads(json.dumps(rule.to_json()))) == rule
+    for rule in (
+        DecisionRule("task", (0.1, -0.2), numbers={"age >=60": -0.2}),
+        DecisionRule("expected", (0.0, 1.0), (0.25, 0.5)),
+    ):
+        assert DecisionRule.from_json(json.loads(json.dumps(rule.to_json()))) == rule
 
 
 @pytest.mark.parametrize(
@@ -83,12 +79,12 @@ def test_a_rule_comes_back_from_json() -> None:
 )
 def test_what_is_no_rule_is_refused(arguments: tuple[Kind, tuple[float, ...]]) -> None:
     with pytest.raises(ValueError, match="no rule"):
-        Rule(*arguments)
+        DecisionRule(*arguments)
 
 
 def test_probabilities_of_other_classes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(N, 2\)"):
-        Rule("task", (0.0, 0.0)).labels(np.ones((3, 3)) / 3)
+        DecisionRule("task", (0.0, 0.0)).labels(np.ones((3, 3)) / 3)
 
 
 # --- directions
@@ -227,22 +223,22 @@ def test_a_class_nobody_can_have_does_no_harm() -> None:
 
 
 def judged(kind: Kind, prob_NJ: Doubles, true_N: Ints, person_N: Ints, fold_N: Ints, space: LabelSpace) -> Nested:
-    def fit(rows: Ints) -> Rule:
+    def fit(rows: Ints) -> DecisionRule:
         if kind == "expected":
             return expected_rule(prob_NJ[rows])
         return fit_bias(prob_NJ[rows], true_N[rows], person_N[rows], space, kind=kind, draws=20)
 
-    def apply(rule: Rule, rows: Ints) -> Ints:
+    def apply(rule: DecisionRule, rows: Ints) -> Ints:
         return rule.labels(prob_NJ[rows])
 
-    return nested(prob_NJ, true_N, person_N, fold_N, fit, apply, draws=300)
+    return nested_gain(prob_NJ, true_N, person_N, fold_N, fit, apply, draws=300)
 
 
 @pytest.mark.parametrize("kind", ["task", "joint", "prior"])
 def test_a_planted_bias_is_found_and_worth_it(kind: Kind) -> None:
     prob_NJ, true_N, person_N, fold_N = case(100, PAIR, seed=4)
     nats = 5.0 if kind == "prior" else 2.0
-    rows = Rule("joint", (0.0, nats, 0.0, nats)).adjusted(prob_NJ)  # b = 1 looks too likely
+    rows = DecisionRule("joint", (0.0, nats, 0.0, nats)).adjusted(prob_NJ)  # b = 1 looks too likely
     if kind == "prior":  # it can put right what follows the prior alone
         keep = np.random.default_rng(0).random(len(true_N)) < np.where(true_N % 2, 1.0, np.exp(-2))
         rows, true_N, person_N, fold_N = rows[keep], true_N[keep], person_N[keep], fold_N[keep]
@@ -279,7 +275,7 @@ def test_noise_is_not_worth_it(kind: Kind, seeds: int) -> None:
 
 def test_no_fold_sees_its_own_truth() -> None:
     prob_NJ, true_N, person_N, fold_N = case(30, PAIR, seed=7)
-    rows = Rule("joint", (0.0, 1.0, -1.0, 0.0)).adjusted(prob_NJ)
+    rows = DecisionRule("joint", (0.0, 1.0, -1.0, 0.0)).adjusted(prob_NJ)
     one = judged("joint", rows, true_N, person_N, fold_N, PAIR).labels
     elsewhere = 0
     for fold in range(5):

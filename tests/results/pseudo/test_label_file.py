@@ -17,15 +17,11 @@ from maskcls import files
 from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.csv_with_origin import check_free
-from maskcls.results.pseudo.label_file import (
-    PSEUDO_LABELS,
-    Pseudo,
-    PseudoRows,
-    check_same_folds,
-    check_strangers,
-    read_pseudo,
-    write_pseudo,
-)
+from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
+from maskcls.results.pseudo.label_rows import PseudoRows
+from maskcls.results.pseudo.leaks import check_same_folds, check_strangers
+from maskcls.results.pseudo.read_labels import Pseudo, read_pseudo
+from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT
 
 FOLDS = "f" * 64

@@ -18,8 +18,7 @@ from maskcls.results.crossfit import cross_fit_members
 from maskcls.results.ensembles.combine import Weights, combine, combine_tasks, combine_weighted
 from maskcls.results.ensembles.diversity import correlation, kappa, member_value
 from maskcls.results.ensembles.stacking import Stack, apply_stack, fit_stack, nested_stack
-from maskcls.results.ensembles.weighting import nested as nested_weights
-from maskcls.results.ensembles.weighting import search_weights
+from maskcls.results.ensembles.weight_search import nested_weights, search_weights
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import Scores, score
@@ -28,11 +27,11 @@ from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, Interval, p
 Fixed = Literal["mean", "geometric", "vote", "rank"]
 Searched = Literal["greedy", "bagged", "convex", "convex-tasks"]
 METHODS = (*get_args(Fixed), *get_args(Searched), "tasks", "stack", "weights")
-CHOOSING = tuple(name for name in METHODS if name not in (*get_args(Fixed), "weights"))  # on out-of-fold rows
+FITTED = tuple(name for name in METHODS if name not in (*get_args(Fixed), "weights"))  # on out-of-fold rows
 
 
 @dataclass(frozen=True, eq=False)
-class Blend:
+class FittedEnsemble:
     """How members become one: a method, and what it chose. weights: also those given; `sources`: {task: member}."""
 
     method: str
@@ -42,7 +41,7 @@ class Blend:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class EnsembleScores:
     """What out-of-fold rows say.
 
     alone     each member's scores.
@@ -63,17 +62,19 @@ class Verdict:
     best: int
 
 
-def choose(method: str, prob_MNJ: Sequence[Floats], judged: Judged) -> Blend:
+def fit_ensemble(method: str, prob_MNJ: Sequence[Floats], judged: Judged) -> FittedEnsemble:
     """Choose what a method leaves open, on all out-of-fold rows.
 
     prob_MNJ  what each member said of the rows of `judged`, in their order.
     """
     truth, space = judged.truth, judged.space
     if method in get_args(Searched):
-        return Blend(method, weights=search_weights(_search(method), prob_MNJ, truth, space, seed=judged.seed))
+        return FittedEnsemble(method, weights=search_weights(_search(method), prob_MNJ, truth, space, seed=judged.seed))
     if method == "tasks":
-        return Blend(method, sources=best_sources(prob_MNJ, truth, space))
-    return Blend(method, stack=fit_stack(prob_MNJ, truth, space)) if method == "stack" else Blend(method)
+        return FittedEnsemble(method, sources=best_sources(prob_MNJ, truth, space))
+    return (
+        FittedEnsemble(method, stack=fit_stack(prob_MNJ, truth, space)) if method == "stack" else FittedEnsemble(method)
+    )
 
 
 def _search(method: str) -> Searched:
@@ -86,10 +87,10 @@ def best_sources(prob_MNJ: Sequence[Floats], truth: Mapping[str, Ints], space: L
     return {name: int(np.argmax([found.tasks[name].macro_f1 for found in scores])) for name in space.names}
 
 
-def judge(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floats) -> Verdict:
+def score_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floats) -> EnsembleScores:
     """Score every member and the ensemble on the out-of-fold rows.
 
-    nested  what the ensemble says of them (N, J), everything chosen on the other folds; see `honest`.
+    nested  what the ensemble says of them (N, J), everything chosen on the other folds; see `nested_ensemble`.
     """
     space, truth = judged.space, judged.truth
     joint_N, people_N = space.encode(truth), judged.people_N
@@ -98,7 +99,7 @@ def judge(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floa
     alone = [score(prob_NJ, truth, space) for prob_NJ in prob_MNJ]
     best = int(np.argmax([found.macro_f1 for found in alone]))
     nested_N = nested.argmax(axis=1).astype(np.int64)
-    return Verdict(
+    return EnsembleScores(
         alone,
         member_value(prob_MNJ, joint_N, _mean_weights(blend, len(prob_MNJ), space)).tolist(),
         kappa(labels, space.size).tolist(),
@@ -112,15 +113,15 @@ def judge(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floa
     )
 
 
-def honest(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged) -> Floats:
+def nested_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: Judged) -> Floats:
     """Return what the method gives for every row (N, J) when it chooses on the other folds' people.
 
     A method with nothing to choose gives what it gives. Raises ResultError for runs of one fold.
     """
     space, truth, fold_N = judged.space, judged.truth, judged.fold_N
     assert fold_N is not None
-    if blend.method not in CHOOSING:
-        return combined(blend, [_as_predictions(prob_NJ, space) for prob_NJ in prob_MNJ]).prob
+    if blend.method not in FITTED:
+        return apply_ensemble(blend, [_as_predictions(prob_NJ, space) for prob_NJ in prob_MNJ]).prob
     if len(np.unique(fold_N)) < 2:
         raise ResultError(
             f"--method {blend.method} needs two folds or more, to choose on one and be judged on another",
@@ -141,14 +142,14 @@ def _as_predictions(prob_NJ: Floats, space: LabelSpace) -> Predictions:
     return Predictions(np.arange(len(prob_NJ)).astype(np.str_), prob_NJ, space)
 
 
-def _mean_weights(blend: Blend, members: int, space: LabelSpace) -> Any:
+def _mean_weights(blend: FittedEnsemble, members: int, space: LabelSpace) -> Any:
     """Return (M,) weights that stand for the blend where a member's value is asked."""
     if isinstance(blend.weights, Mapping):
         return np.mean([blend.weights[name] for name in space.names], axis=0)
     return np.full(members, 1 / members) if blend.weights is None else blend.weights
 
 
-def combined(blend: Blend, members: Sequence[Predictions], *, names: Sequence[str] = ()) -> Predictions:
+def apply_ensemble(blend: FittedEnsemble, members: Sequence[Predictions], *, names: Sequence[str] = ()) -> Predictions:
     """Join members' predictions of the same photos; raises DataError or WeightsError where they do not fit together."""
     if blend.stack is not None:
         first = members[0]

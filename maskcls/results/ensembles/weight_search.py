@@ -1,7 +1,7 @@
 """How much each member counts in a weighted mean, searched on out-of-fold rows, and the honest score of that search.
 
 N rows, C classes of one task, J joint classes, M members. Members are M arrays of probabilities, (N, J), of the same
-rows in the same order. A score on the rows that chose the weights flatters: `nested` gives what to report.
+rows in the same order. A score on the rows that chose the weights flatters: `nested_weights` gives what to report.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def search_weights(
             return {task: convex_weights([of[task] for of in marginals], truth[task]) for task in space.names}
 
 
-def nested(
+def nested_weights(
     search: Search,
     prob_MNJ: Sequence[Floats],
     truth: Mapping[str, Ints],
