@@ -1,4 +1,4 @@
-"""`Predictions`: image ids and one joint probability row per image, the one currency after a model.
+"""`Predictions`: image ids and one joint probability row per image, the shared result type of all models.
 
 N images, J joint classes, M members of an ensemble. Rows are joined by id, never by position. The file is an
 uncompressed npz without pickle, and equal predictions give equal bytes.

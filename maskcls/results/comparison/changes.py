@@ -1,4 +1,6 @@
-"""What changed between two answers to the same rows."""
+"""What changed between two sets of predictions of the same rows: fixed, broken and moved rows, and the agreement.
+
+N rows, joined by id."""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from maskcls.results.ensembles.diversity import kappa
 
 @dataclass(frozen=True)
 class Changed:
-    """The rows on which a and b differ, by number: what b puts right, spoils, leaves wrong, nobody can judge."""
+    """The numbers of the rows on which a and b differ: fixed by b, broken by b, still wrong, label unknown."""
 
     fixed: Sequence[int]
     broken: Sequence[int]
@@ -35,7 +37,7 @@ class Changed:
 
 
 def changes(rows: Rows) -> Changed:
-    """Sort the rows on which a and b differ by what became of them."""
+    """Sort the rows on which a and b differ into fixed, broken, still wrong and label unknown."""
     truth_N, differs_N = rows.joint, rows.a != rows.b
     known_N = truth_N != UNKNOWN
     kinds = (
@@ -48,7 +50,7 @@ def changes(rows: Rows) -> Changed:
 
 
 def moves(rows: Rows) -> list[tuple[str, str, int]]:
-    """Count what became of a's joint labels where b's are others: from, to, rows; the most frequent first."""
+    """Count the changes of joint labels from a to b: from, to, rows; the most frequent first."""
     differs_N, names = rows.a != rows.b, rows.space.joint_names
     counts = Counter(zip(rows.a[differs_N].tolist(), rows.b[differs_N].tolist(), strict=True))
     return [(names[i], names[j], count) for (i, j), count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]

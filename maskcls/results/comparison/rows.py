@@ -1,4 +1,4 @@
-"""Two answers to the same photos, row by row: what changed, and where the truth is known, which of the two is better.
+"""The rows that two sets of predictions have in common, with the labels and people known for them.
 
 N rows, joined by id.
 """
@@ -22,7 +22,7 @@ JOINT = "joint"
 
 @dataclass(frozen=True)
 class KnownLabels:
-    """What a table says about rows: ids, class indices (N,) by task with -1 = unknown, and who is on each, if told."""
+    """Labels from a table: ids, {task: (N,) class indices, -1 = unknown}, and the people, None when not known."""
 
     where: str
     ids: Sequence[str]
@@ -47,8 +47,8 @@ class Rows:
     """The rows both sides have, in a's order.
 
     a, b      joint labels (N,).
-    truth     class indices (N,) by task, -1 = unknown; None when no table tells any.
-    people    who is on each row, (N,) text; None when no table tells.
+    truth     class indices (N,) by task, -1 = unknown; None when no table has labels.
+    people    (N,) text, the person on each row; None when no table has people.
     left_out  rows that only a has, and only b.
     """
 
@@ -67,7 +67,7 @@ class Rows:
 
 
 def joined(a: Side, b: Side, known: Sequence[KnownLabels]) -> Rows:
-    """Take the rows both sides have, and what the tables say about them.
+    """Return the rows that both sides have, with the labels and people of the tables.
 
     Raises DataError when no row is common, when two tables give one id different labels or people, or none is known.
     """
@@ -92,7 +92,7 @@ def joined(a: Side, b: Side, known: Sequence[KnownLabels]) -> Rows:
 def _gathered(
     ids: Sequence[str], known: Sequence[KnownLabels], space: LabelSpace
 ) -> tuple[dict[str, Ints], Sequence[str] | None]:
-    """Return what the tables say of these rows; DataError where two contradict each other."""
+    """Return the labels and people of these rows; DataError where two tables contradict each other."""
     labels = {name: np.full(len(ids), UNKNOWN, dtype=np.int64) for name in space.names}
     people = np.full(len(ids), "", dtype=object)
     faults: list[str] = []

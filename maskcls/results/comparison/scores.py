@@ -1,4 +1,6 @@
-"""Two answers to the same rows scored against the known labels."""
+"""Two sets of predictions of the same rows, scored against the known labels; and the whole comparison as a value.
+
+N rows, joined by id."""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 
 @dataclass(frozen=True)
 class ScoreComparison:
-    """How b does against a where the truth is known.
+    """The scores of a and b on the rows with known labels.
 
     a, b         the scores.
     differences  b - a of the joint classes and of each task, with an interval; those without a known row are left out.
     p_rows       McNemar's p over rows, a lower bound when a person has several.
-    people       the sign test over people; None when no table tells who is on a row.
+    people       the sign test over people; None when no table has people.
     """
 
     a: Scores
@@ -37,7 +39,7 @@ class ScoreComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything the command shows.
+    """Everything that `runs compare` prints.
 
     agreement  share of equal labels and kappa, of the joint classes and of each task.
     moves      how often a's joint label became another one of b's, the most frequent first.
@@ -54,7 +56,7 @@ class Comparison:
 
 
 def score_both(rows: Rows) -> ScoreComparison:
-    """Hold both against the truth; without people every row counts as a person of its own."""
+    """Score both on the rows with known labels; without people every row counts as a person of its own."""
     assert rows.truth is not None
     space, people = rows.space, rows.people or rows.ids
     of_a, of_b = space.decode(rows.a), space.decode(rows.b)

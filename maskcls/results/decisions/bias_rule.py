@@ -1,7 +1,6 @@
-"""From probabilities to labels when the highest probability is not the best answer for the macro-F1.
+"""The decision rule whose biases are fitted on labelled out-of-fold rows, penalised by how much the gain varies.
 
-N rows, J joint classes, K directions, P people, D bootstrap draws. Every rule here gives each joint class a weight and
-a threshold, two numbers that are the same for all rows, and they differ in how these are found.
+N rows, J joint classes, K directions (the numbers that are fitted), P people, D bootstrap draws.
 """
 
 from __future__ import annotations
@@ -63,15 +62,15 @@ def fit_bias(
     draws: int = 40,
     seed: int = 0,
 ) -> DecisionRule:
-    """Find the bias that raises the macro-F1 on these rows, as far as other people would show the same.
+    """Fit the bias that raises the macro-F1 on these rows, penalised by how much that varies over people.
 
-    A bias is worth the mean, over resamples of the people, of how much it raises the macro-F1, less `caution` times
-    the spread of that. No bias is worth 0; so where nothing but chance is to be had, the rule is plain argmax. The
-    numbers of the rule are moved one after the other over a grid, first coarse, then fine, as long as that helps.
+    The objective is the mean gain in macro-F1 over resamples of the people, minus `caution` times its standard
+    deviation. It is 0 without a bias, so the rule stays plain argmax where gains are due to chance. The numbers of the
+    rule are changed one after the other on a grid, first coarse, then fine, as long as the objective rises.
 
-    prob_NJ   (N, J) float, rows sum to 1, of rows the network has not learnt from; calibrated first if at all.
+    prob_NJ   (N, J) float, rows sum to 1, of rows the network was not trained on; calibrate them first.
     true_N    (N,) int, 0..J-1, or -1 for a row to leave out.
-    person_N  who is on each row; text or whole numbers.
+    person_N  (N,) the person on each row; text or whole numbers.
     kind      "task", "joint" or "prior"; see `directions`. The prior is the share of each class in `true_N`.
     caution   standard deviations taken off, 0 or more; 0 follows these rows alone.
     draws     resamples of the people, 2 or more.
@@ -96,11 +95,11 @@ def fit_bias(
 
     plain_D = drawn_scores(np.zeros(len(named)))
 
-    def worth(number_K: Doubles) -> float:
+    def objective(number_K: Doubles) -> float:
         gain_D = drawn_scores(number_K) - plain_D
         return float(gain_D.mean() - caution * gain_D.std())
 
-    number_K = _climb(worth, len(named))
+    number_K = _climb(objective, len(named))
     bias = tuple((number_K @ direction_KJ).tolist())
     return DecisionRule(kind, bias, numbers=dict(zip(named, number_K.tolist(), strict=True)))
 
@@ -112,27 +111,27 @@ def class_shares(true_N: Ints, classes: int) -> Doubles:
     return share_C
 
 
-def _climb(worth: Callable[[Doubles], float], count: int) -> Doubles:
+def _climb(objective: Callable[[Doubles], float], count: int) -> Doubles:
     """Move one number after the other to the best place on the grid around it, as long as one of them gains."""
     number_K, best = np.zeros(count), 0.0
     for step in STEPS:
         for _ in range(PASSES):
             before = best
             for k in range(count):
-                number_K, best = _best_along(worth, number_K, best, k, step)
+                number_K, best = _best_along(objective, number_K, best, k, step)
             if best == before:
                 break
     return number_K
 
 
 def _best_along(
-    worth: Callable[[Doubles], float], number_K: Doubles, best: float, k: int, step: float
+    objective: Callable[[Doubles], float], number_K: Doubles, best: float, k: int, step: float
 ) -> tuple[Doubles, float]:
-    """Return the best numbers that differ from these in the k-th alone, and what they are worth."""
+    """Return the best numbers that differ from these in the k-th alone, and their objective."""
     start_K = number_K
     for times in sorted(range(-REACH, REACH + 1), key=abs):  # of equals, the nearest
         tried_K = start_K.copy()
         tried_K[k] = round(start_K[k] + times * step, 6)  # a sum of steps of 0.1 would not come back to 0
-        if times and (value := worth(tried_K)) > best + BETTER:
+        if times and (value := objective(tried_K)) > best + BETTER:
             number_K, best = tried_K, value
     return number_K, best

@@ -1,4 +1,6 @@
-"""The decision rule with the highest expected macro-F1."""
+"""The decision rule with the highest expected macro-F1, from calibrated probabilities alone.
+
+N rows, J joint classes."""
 
 from __future__ import annotations
 
@@ -10,11 +12,11 @@ from maskcls.results.decisions.calibration import Probabilities
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.scores.metrics import Doubles
 
-TURNS, PART = 100, 0.2  # of `expected_rule`
+TURNS, PART = 100, 0.2  # iterations, and the step of each
 
 
 def expected_rule(prob_NJ: Probabilities) -> DecisionRule:
-    """Make the rule with the highest macro-F1 that the probabilities themselves lead to expect; no truth is asked.
+    """Make the rule with the highest macro-F1 expected from the probabilities themselves, without labels.
 
     References: Narasimhan, Ramaswamy, Saha and Agarwal 2015, Consistent multiclass algorithms for complex performance
     measures, ICML; with one class, Lipton et al. 2014, arXiv:1402.1892: the best threshold is half the best F1.

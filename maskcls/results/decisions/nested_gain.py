@@ -1,4 +1,7 @@
-"""The gain of a decision rule, fitted on the other folds of each row."""
+"""The gain in macro-F1 of a decision rule, when the rule is fitted on the other folds of each row.
+
+N rows, J joint classes.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ Fitted = TypeVar("Fitted")
 
 @dataclass(frozen=True)
 class Nested:
-    """What a rule is worth on people it was not fitted on.
+    """The gain of a decision rule on people it was not fitted on.
 
     labels  (N,) int64, each row's by the rule fitted on the other folds.
     plain   macro-F1 of the labels without a rule, on all rows; `ruled` with it.
@@ -51,13 +54,13 @@ def nested_gain(
     seed: int = 0,
     level: float = 0.95,
 ) -> Nested:
-    """Judge a way of deciding by fitting it on the other folds of each row, against the plain argmax of the rows.
+    """Cross-fit a decision rule and compare it with the plain argmax of the rows.
 
     prob_NJ   (N, J) float: what the plain labels are taken from.
     true_N    (N,) int, 0..J-1, or -1 for a row that does not count.
-    person_N  who is on each row; the interval of the gain is drawn over people.
+    person_N  (N,) the person on each row; the interval of the gain is over people.
     fold_N    (N,) int, at least two different.
-    fit       takes row numbers, returns what it learned from them.
+    fit       takes row numbers, returns what it fitted on them.
     apply     takes that and other row numbers, returns their labels (n,).
 
     `fit` and `apply` close over the same rows as are given here. Raises ValueError as `cross_fit` and

@@ -1,4 +1,6 @@
-"""The decision rule: one weight and one threshold per joint class, from probabilities to labels."""
+"""The decision rule: one weight and one threshold per joint class turn probabilities into labels.
+
+The highest probability is not the best label for the macro-F1 when classes are rare. N rows, J joint classes."""
 
 from __future__ import annotations
 

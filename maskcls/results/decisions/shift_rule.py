@@ -1,4 +1,7 @@
-"""The decision rule for new rows whose class shares differ from training."""
+"""The decision rule that corrects for class shares among the new rows that differ from those in training.
+
+N rows, C classes of one task, J joint classes.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def shifted_prior(prob_NC: Probabilities, prior_C: Doubles) -> Doubles:
     probabilities are calibrated: if they are too sure or not sure enough, so is the answer.
 
     prob_NC  (N, C) float, rows sum to 1, of the new rows; at least one.
-    prior_C  the shares the probabilities were learnt with, above 0; the truth's on out-of-fold rows.
+    prior_C  the class shares of the training rows, above 0; the truth's on out-of-fold rows.
 
     Raises ValueError for a share of 0 or no rows.
     """

@@ -1,4 +1,6 @@
-"""Choose how members become one, and judge it, on out-of-fold rows; what `ensemble` and `weighting` offer, by name.
+"""The ensemble methods by name: fit one on out-of-fold rows, score it, and apply it to new predictions.
+
+What a method does is in `combine` (fixed rules and weighted means), `weight_search` (weights) and `stacking`.
 
 N out-of-fold rows, M members, J joint classes.
 """
@@ -32,7 +34,11 @@ FITTED = tuple(name for name in METHODS if name not in (*get_args(Fixed), "weigh
 
 @dataclass(frozen=True, eq=False)
 class FittedEnsemble:
-    """How members become one: a method, and what it chose. weights: also those given; `sources`: {task: member}."""
+    """A method and what was fitted for it.
+
+    weights  of the members, searched or given by the user.
+    sources  {task: number of the member that is best at it}, for the method "tasks".
+    """
 
     method: str
     weights: Weights | None = None
@@ -42,14 +48,16 @@ class FittedEnsemble:
 
 @dataclass(frozen=True, eq=False)
 class EnsembleScores:
-    """What out-of-fold rows say.
+    """Scores of an ensemble and its members on out-of-fold rows.
 
-    alone     each member's scores.
-    values    by how much the macro-F1 of the ensemble would fall without each member, NaN where that is not defined.
-    kappas    (M, M) agreement of the labels beyond chance, correlations (M, M) of the true classes' probabilities.
-    nested    scores of the ensemble with everything chosen on the other folds' people, `interval`: of its macro-F1.
-    gain      nested, less the best single member.
-    best      which member that is.
+    alone         each member's scores.
+    values        macro-F1 of the ensemble that is lost without each member; NaN where that is not defined.
+    kappas        (M, M) Cohen's kappa of the members' labels.
+    correlations  (M, M) correlation of the true classes' probabilities.
+    nested        scores of the ensemble when everything is fitted on the other folds' people.
+    interval      of the nested macro-F1.
+    gain          nested macro-F1 minus that of the best single member.
+    best          number of that member.
     """
 
     alone: list[Scores]
@@ -63,9 +71,9 @@ class EnsembleScores:
 
 
 def fit_ensemble(method: str, prob_MNJ: Sequence[Floats], judged: Judged) -> FittedEnsemble:
-    """Choose what a method leaves open, on all out-of-fold rows.
+    """Fit a method on all out-of-fold rows.
 
-    prob_MNJ  what each member said of the rows of `judged`, in their order.
+    prob_MNJ  each member's probabilities (N, J) of the rows of `judged`, in their order.
     """
     truth, space = judged.truth, judged.space
     if method in get_args(Searched):
@@ -90,7 +98,7 @@ def best_sources(prob_MNJ: Sequence[Floats], truth: Mapping[str, Ints], space: L
 def score_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floats) -> EnsembleScores:
     """Score every member and the ensemble on the out-of-fold rows.
 
-    nested  what the ensemble says of them (N, J), everything chosen on the other folds; see `nested_ensemble`.
+    nested  (N, J) the ensemble's probabilities of these rows, fitted on the other folds; see `nested_ensemble`.
     """
     space, truth = judged.space, judged.truth
     joint_N, people_N = space.encode(truth), judged.people_N
@@ -114,9 +122,9 @@ def score_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: Ju
 
 
 def nested_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: Judged) -> Floats:
-    """Return what the method gives for every row (N, J) when it chooses on the other folds' people.
+    """Return the ensemble's probabilities of every row (N, J), fitted on the other folds' people.
 
-    A method with nothing to choose gives what it gives. Raises ResultError for runs of one fold.
+    A method without anything to fit is applied directly. Raises ResultError for runs of one fold.
     """
     space, truth, fold_N = judged.space, judged.truth, judged.fold_N
     assert fold_N is not None
@@ -143,7 +151,7 @@ def _as_predictions(prob_NJ: Floats, space: LabelSpace) -> Predictions:
 
 
 def _mean_weights(blend: FittedEnsemble, members: int, space: LabelSpace) -> Any:
-    """Return (M,) weights that stand for the blend where a member's value is asked."""
+    """Return the weights (M,) that each member's value is computed with."""
     if isinstance(blend.weights, Mapping):
         return np.mean([blend.weights[name] for name in space.names], axis=0)
     return np.full(members, 1 / members) if blend.weights is None else blend.weights

@@ -1,8 +1,8 @@
 """Average predictions within groups of photos of one person, in the tasks that do not vary within a person.
 
 N rows, J joint classes, G joint classes of the shared tasks (the same on all photos of a person, such as gender and
-age), V joint classes of the others (such as mask). A group is a set of photos that are taken
-to show one person; here it is a number per row.
+age), V joint classes of the others (such as mask). A group is a set of photos that are taken to show one person; here
+it is a number per row.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Rows of pseudo labels, and what every row must fulfil."""
+"""Rows of pseudo labels, and the checks that every row must pass.
+
+N rows, J joint classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""From predictions to sets of pseudo labels."""
+"""Make the sets of pseudo labels: one set per fold, from the predictions of networks that never saw the fold's people.
+
+N photos, J joint classes, T tasks, K folds, S sources (networks and views) per fold."""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from maskcls.results.scores.metrics import Doubles
 
 
 def all_sources(sources: Mapping[int, Floats]) -> Floats:
-    """Return all folds' sources as one (K * S, N, J): those of a network that is trained on all rows.
+    """Return all folds' sources as one array (K * S, N, J), for a network that is trained on all rows.
 
     sources  {fold: (S, N, J)}, S the same for every fold, so that their mean is the mean of the folds.
     """
@@ -28,9 +30,9 @@ def all_sources(sources: Mapping[int, Floats]) -> Floats:
 def label_sets(
     sources: Mapping[int, Floats], ids: Texts, paths: Texts, space: LabelSpace, rule: SelectionRule
 ) -> tuple[dict[int, PseudoRows], list[dict[str, Any]]]:
-    """Label the photos once a set, each from its own sources alone.
+    """Label the photos once per set, each set from its own sources alone.
 
-    sources  {fold: (S, N, J)}: what the networks say that never saw the people of this fold; under REFIT `all_sources`.
+    sources  {fold: (S, N, J)}: predictions of networks that never saw the people of this fold; REFIT: `all_sources`.
 
     Returns the rows of each set, and the lines of all summaries, `set` (a fold, or -1) before the rest.
     Raises ResultError for probabilities that are none.
@@ -57,7 +59,7 @@ def sharpened(prob_NJ: Floats, temperature: float) -> Floats:
 def taken_rows(selection: Selection, paths: Texts, rule: SelectionRule) -> PseudoRows:
     """Return the rows taken, in the order given, with labels, weights and, where the rule asks, soft targets.
 
-    paths  (N,) text, one a row of the selection.
+    paths  (N,) text, one per row of the selection.
     """
     if len(paths) != len(selection.mean):
         raise ValueError(f"{len(paths)} paths for {len(selection.mean)} photos")
@@ -77,7 +79,7 @@ def taken_rows(selection: Selection, paths: Texts, rule: SelectionRule) -> Pseud
 
 
 def summary(selection: Selection) -> list[dict[str, Any]]:
-    """Count what became of the rows: one line a joint class (`task` is "joint"), then one a class of each task.
+    """Count the rows by outcome: one line per joint class (`task` is "joint"), then one per class of each task.
 
     A line holds `task`, `class`, `considered` (rows predicted to be of this class), how many of them were `taken`, or
     left out for `threshold`, `agreement`, `cap` or `balance`, and `confidence`: the mean of the taken, None of none.

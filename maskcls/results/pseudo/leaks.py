@@ -1,4 +1,4 @@
-"""Labels made by networks that saw the validation people."""
+"""Prevent leaks: pseudo labels must not come from networks that were trained on the validation people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_strangers(
 
     It would be trained on in folds that are validated on the same person.
 
-    people  one a photo, "" for unknown.
+    people  one per photo, "" for unknown.
     """
     known_ids, known_people = set(known_ids), set(known_people) - {""}
     pairs = zip(ids, people, strict=True)

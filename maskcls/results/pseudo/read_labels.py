@@ -1,8 +1,8 @@
-"""The file of pseudo labels: one label set a fold, so that no network learns from one that saw its validation people.
+"""Read a file of pseudo labels: one set per fold, made by networks that never saw the fold's validation people.
 
 N rows, J joint classes. Set k was made by networks that never saw the people of fold k, and is what a network that is
-validated on fold k may learn from. The set "all" (REFIT) is for a network that is trained on all rows. Where this is
-not so, or not known, the labels are leaky: they have the set "all" alone, and out-of-fold scores mean nothing.
+validated on fold k may learn from. The set "all" (REFIT) is for a network that is trained on all rows. If this is
+not so, or not known, the labels are leaky: they have the set "all" alone, and out-of-fold scores are invalid.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LEAKY_FIX = "make them with this run's folds, or ask for leaky labels and do wit
 
 @dataclass(frozen=True)
 class _Origin:
-    """What a sidecar says."""
+    """The entries of a sidecar."""
 
     space: LabelSpace
     folds_sha256: str | None
@@ -91,7 +91,7 @@ def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, all
 
 
 def _leak(origin: _Origin | None, path: Path, folds_sha256: str, k: int) -> DataError | None:
-    """Return what makes these labels leaky, as the error that says so; None when nothing does."""
+    """Return the error that explains why these labels are leaky; None when they are not."""
     if origin is None:
         fix = f"restore {files.sidecar_path(path).name}, or ask for leaky labels and do without out-of-fold scores"
         what = "pseudo labels without a sidecar do not say which networks made them"

@@ -1,10 +1,10 @@
-"""Choose which predictions of unlabelled photos are sure enough to be trained on, and with what label and weight.
+"""Select the predictions of unlabelled photos that are confident enough to train on.
 
 References: Lee 2013, "Pseudo-Label", ICML workshop (the threshold); Zou et al. 2018, arXiv:1810.07911 (a share of each
 class, so that easy classes do not crowd out the rare ones).
 
-N photos, J joint classes, C classes of a task, T tasks in the space's order, S sources: the networks and views that
-spoke about the same photos. A row's class in a task is the maximum of that task's marginal, the lowest index on a tie;
+N photos, J joint classes, C classes of a task, T tasks in the space's order, S sources: networks and views that
+predicted the same photos. A row's class in a task is the maximum of that task's marginal, the lowest index on a tie;
 these classes together are its joint class. Equal input gives equal output, whatever the order of the rows.
 """
 
@@ -29,7 +29,7 @@ ROUNDING = 1e-9  # 0.29 * 100 is a hair below 29 and means 29
 
 
 class Outcome(IntEnum):
-    """What became of one task of a row. A row as a whole has the lowest of its tasks' verdicts."""
+    """Why one task of a row was taken or left out. A row as a whole has the lowest of its tasks' outcomes."""
 
     TAKEN = 0
     BALANCE = 1
@@ -46,7 +46,7 @@ class Selection:
     label_TN       int64, the class of each task.
     confidence_TN  float64 in [0, 1], its marginal probability.
     confidence_N   float64 in [0, 1], all tasks combined: what caps go by.
-    outcome_TN     int64, a `Outcome` for each task.
+    outcome_TN     (T, N) int64, an `Outcome` for each task.
     """
 
     mean: Predictions
@@ -57,7 +57,7 @@ class Selection:
 
 
 def select(ids: Texts, prob_SNJ: Floats, space: LabelSpace, rule: SelectionRule) -> Selection:
-    """Decide about every row by what its sources say.
+    """Decide about every row from its sources' predictions.
 
     The order is: thresholds and agreement, then caps, then balance or prior among what is left. A row that fails both
     the threshold and the agreement counts as failing the threshold.

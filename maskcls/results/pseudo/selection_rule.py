@@ -1,4 +1,4 @@
-"""The settings of the selection."""
+"""The settings of the selection of pseudo labels, and the confidence thresholds by class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Thresholds = Mapping[str, tuple[float, ...]]
 class SelectionRule:
     """How rows are chosen; the defaults ask for nothing but the thresholds and that all sources agree.
 
-    thresholds   {task: one number a class}, in [0, 1]: a task passes when the marginal probability of its class is at
+    thresholds   {task: one number per class}, in [0, 1]: a task passes when the marginal probability of its class is at
                  least that of the class; see `thresholds`.
     partial      take the tasks that pass and leave the others unknown; else a row is taken when all its tasks pass.
     agree        share of the sources, in [0, 1], that must name the class the mean names, in each task.
@@ -29,7 +29,7 @@ class SelectionRule:
                  over, and the others keep their proportions. It excludes `balance`.
     combine      a row's confidence is the "product" or the "minimum" of its tasks' marginal probabilities.
     weigh        multiply the weight by the confidence in the tasks that are taken.
-    weight       what a row counts beside a labelled one, above 0.
+    weight       weight of a row relative to a labelled one, above 0.
     soft         keep the probabilities too, as the target.
     temperature  soft probabilities are raised to 1 / temperature, above 0, and scaled to sum to 1: below 1 is sharper.
 
@@ -72,7 +72,7 @@ class SelectionRule:
 
 
 def thresholds(given: float | Mapping[str, float | Mapping[str, float]], space: LabelSpace) -> Thresholds:
-    """Spell out thresholds by class: one number for all, or one a task, or one a class of a task.
+    """Return thresholds by class from one number for all, one per task, or one per class of a task.
 
     Raises ConfigError, listing every task or class that is missing or not known and every number outside [0, 1].
 

@@ -1,4 +1,4 @@
-"""Write pseudo labels."""
+"""Write a file of pseudo labels and its sidecar."""
 
 from __future__ import annotations
 
@@ -30,11 +30,10 @@ def write_pseudo(
     sets          {fold: rows} of every fold 0..k-1 and REFIT; of REFIT alone when leaky. All with `prob`, or none.
     folds_sha256  of the fold table that all the networks were trained with; None only when leaky.
     lineage       plain JSON data: sources with their weights' hashes by fold, data, views, rule, summary.
-    force         replace what is there.
+    force         replace existing files and keep them as `.bak`.
 
-    UTF-8, `\\n` line ends; the columns are set, id, path, weight, one a task with its class name (empty = unknown), and
-    p0 ... for the soft targets. Numbers are written so that they come back exactly. The sidecar is committed first; a
-    kill between the two leaves a pair that `read_pseudo` refuses.
+    Numbers are written so that they are read back exactly. See `write_csv` for the files and `label_columns` for the
+    columns.
 
     Raises BusyError when an output exists, DataError for rows that `read_pseudo` would refuse, ResourceError when the
     disk refuses, ValueError when sets are missing.

@@ -1,4 +1,4 @@
-"""Everything there is to say about predictions whose truth is known, gathered from the modules that say one thing each.
+"""Evaluate predictions with known labels: all scores of this package in one value.
 
 N rows, C classes of a task, J joint classes.
 """
@@ -26,14 +26,14 @@ from maskcls.results.scores.slices import Mistake, Recall, Slice, class_recall, 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Predictions beside the truth of the same rows.
+    """Predictions and the true labels of the same rows.
 
     ids       N texts.
     pred_N    (N,) joint labels 0..J-1.
     truth     {task: (N,) int}, every task of the space; -1 = unknown.
-    prob_NJ   (N, J) joint probabilities, where there are any.
-    people_N  (N,) names, where it is known who is on each row.
-    fold_N    (N,) the fold that judged each row, where there were folds.
+    prob_NJ   (N, J) joint probabilities; None for labels alone.
+    people_N  (N,) the person on each row; None when not known.
+    fold_N    (N,) the validation fold of each row; None without folds.
     seed      of the bootstrap.
     """
 

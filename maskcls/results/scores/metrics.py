@@ -64,7 +64,7 @@ class Scores:
 
     @property
     def macro_f1(self) -> float:
-        """Macro-F1 of the joint classes: the number a run is judged by."""
+        """Macro-F1 of the joint classes: a run's main score."""
         return self.joint.macro_f1
 
     @property
@@ -83,7 +83,7 @@ class Scores:
         return self.joint.classes_scored
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data: the joint score's fields, and `tasks` with the same fields a task."""
+        """Return plain data: the joint score's fields, and `tasks` with the same fields per task."""
         return {**self.joint.to_json(), "tasks": {name: score.to_json() for name, score in self.tasks.items()}}
 
 
@@ -93,7 +93,7 @@ def score(prediction: NDArray[Any], truth: Mapping[str, Ints], space: LabelSpace
     prediction  (N,) int joint labels, or (N, J) float joint probabilities whose row maximum is taken.
     truth       {task: (N,) int}, every task of the space; -1 = unknown.
 
-    A task's prediction is its part of the predicted joint class, because that is what a submission states. It may
+    A task's prediction is its part of the predicted joint class, because a submission holds joint classes. It may
     differ from the maximum of the task's marginal.
 
     Raises ResultError for probabilities that are not finite, ValueError for labels outside the space.
@@ -135,7 +135,7 @@ def f1_per_class(counts_CC: Ints) -> Doubles:
 def macro_f1(counts_CC: Ints) -> float:
     """Return the mean F1 of the classes that occur in truth or prediction; NaN when there is no row.
 
-    This is what scikit-learn's `f1_score(average="macro")` gives when it is told no `labels`.
+    This is what scikit-learn's `f1_score(average="macro")` gives without `labels`.
 
     >>> macro_f1(np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]]))
     0.6666666666666666

@@ -48,7 +48,7 @@ def person_bootstrap(
     whatever `draws` is; the result does not depend on the order of the rows.
 
     true_N, pred_N  as for `confusion`.
-    person_N        who is on each row; text or whole numbers.
+    person_N        (N,) the person on each row; text or whole numbers.
     level           share of the draws inside, in (0, 1).
 
     Raises ValueError for no rows, no draws, a level outside (0, 1), or labels outside the classes.

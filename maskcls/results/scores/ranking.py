@@ -1,4 +1,4 @@
-"""How well probabilities put the rows of a class before all others: ROC-AUC of one class against the rest.
+"""Ranking quality of probabilities: ROC-AUC of each class against the rest.
 
 N rows, C classes, J joint classes. Rows whose truth is unknown (-1) are left out. The number does not depend on where
 a decision is cut, so it tells a network that knows from one that decides well.

@@ -1,4 +1,4 @@
-"""Read a submission or a file of true answers, strictly: every cell is a label that is known, or it is named.
+"""Read a submission or a file of true answers, strictly: every cell must be a known label, or the error names it.
 
 N rows, J joint classes. All columns are text; `00123`, `1e5` and `NA` are ids like any other.
 """
@@ -22,9 +22,9 @@ WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 def read_answers(path: Path, space: LabelSpace) -> tuple[list[str], dict[str, Ints]]:
     """Read ids and labels from a submission or a file of true answers.
 
-    The first column is the id. The labels are either a column `ans` of joint classes 0..J-1, or one column a task
-    with class names, whole numbers for a task with bins, and nothing for unknown. Where both stand they must agree.
-    Other columns are not read.
+    The first column is the id. The labels are either a column `ans` of joint classes 0..J-1, or one column per
+    task with class names, whole numbers for a task with bins, and nothing for unknown. If both are there, they must
+    agree. Other columns are not read.
 
     Returns N ids in file order and {task: (N,) int64}, -1 = unknown. Raises DataError, listing what is wrong.
     """

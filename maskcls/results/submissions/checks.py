@@ -1,4 +1,4 @@
-"""What can be wrong with the rows of a submission: its columns, its ids, its labels; every fault, not the first.
+"""Checks of a submission's rows: columns, ids, order and labels; each check lists all faults.
 
 N rows, J joint classes. Ids are text: `001498-1` and `1498` are different people.
 """
@@ -24,7 +24,7 @@ LOOSE = re.compile(r"^.*/|(?<=\d)-\d+(?=\.|$)|\.[a-z]+$")  # a folder, a suffix 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. about: what was found, in a few words; faults: each of them, all of them."""
+    """The result of one check. about: what was found, in a few words; faults: all of them."""
 
     name: str
     verdict: Status

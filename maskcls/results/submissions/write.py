@@ -1,6 +1,6 @@
-"""Write the submission CSV, whole or not at all, and the sidecar that says where it comes from.
+"""Write the submission CSV, whole or not at all, and its sidecar with the provenance.
 
-N rows, J joint classes. Ids are text from end to end: `00123`, `1e5` and `NA` leave as they came.
+N rows, J joint classes. Ids stay text: `00123`, `1e5` and `NA` are written as they were read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LINE_BREAKING = re.compile(r"[\0\r\n\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Written:
-    """What `write_submission` left on disk. class_rows: rows given each joint class, J of them."""
+    """What `write_submission` wrote. class_rows: number of rows with each joint class, J of them."""
 
     path: Path
     sidecar: Path
@@ -53,19 +53,17 @@ def write_submission(
     """Write `id,label` rows in the order given, and a sidecar `.json` of the same stem with hash and lineage.
 
     header         names of the id and the label column, `("ImageID", "ans")` in the contest.
-    ids            N texts. A repeated id is allowed, because the file asked for may hold one, but only with one label.
+    ids            N texts. An id may be repeated, as in the list of ids to predict, but only with one label.
     labels         (N,) int, 0..J-1.
     lineage        plain JSON data, stored as the sidecar's `lineage`.
     extra_columns  further columns of N texts each.
     force          replace what is there; the old files stay beside the new ones as `.bak`.
 
-    UTF-8, `\\n` line ends, quotes only where a CSV reader needs them. The sidecar is committed first, so the CSV's
-    presence means that the step is finished; a kill between the two leaves either no CSV or the old one, and a
-    sidecar whose hash does not match it. After the write the file is read again and compared; on any failure both
-    files are put back as they were.
+    The two files are written by `write_csv`: the sidecar first, then the CSV, which is read again and compared; on any
+    failure both files are put back as they were.
 
     Raises BusyError when an output exists, DataError for ids a CSV or a spreadsheet would change, ResultError for
-    labels that are none or a file that reads back differently, ResourceError when the disk refuses.
+    labels outside the classes or a file that reads back differently, ResourceError when the disk refuses.
     """
     path, ids = path.resolve(), list(ids)
     _check_header([*header, *(extra_columns or {})])

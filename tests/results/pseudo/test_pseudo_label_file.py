@@ -19,7 +19,6 @@ from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.label_rows import PseudoRows
-from maskcls.results.pseudo.leaks import check_same_folds, check_strangers
 from maskcls.results.pseudo.read_labels import Pseudo, read_pseudo
 from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT
@@ -282,20 +281,6 @@ def test_other_classes_are_refused_whatever_is_allowed(tmp_path: Path, space: La
     with pytest.raises(DataError, match="other classes than the training") as caught:
         read(tmp_path / "p.csv", space, allow_leaky=True)
     assert caught.value.got != caught.value.expected
-
-
-def test_runs_of_different_folds_are_named() -> None:
-    assert check_same_folds({"runs/a": FOLDS, "runs/b": FOLDS}) == FOLDS
-    with pytest.raises(DataError, match="different folds") as caught:
-        check_same_folds({"runs/a": FOLDS, "runs/b": "e" * 64})
-    assert caught.value.offenders == ("runs/a: " + "f" * 16, "runs/b: " + "e" * 16)
-
-
-def test_known_photos_and_people_are_named() -> None:
-    check_strangers(["a", "b"], ["", "zoe"], known_ids=["c"], known_people=["ann", ""])
-    with pytest.raises(DataError, match="people the networks were trained") as caught:
-        check_strangers(["a", "b", "c", "d"], ["", "ann", "", "zoe"], known_ids=["c"], known_people=["ann", ""])
-    assert caught.value.offenders == ("'b' of 'ann'", "'c' of ''")
 
 
 # --- a table made by hand ---
