@@ -71,13 +71,13 @@ def large(members: int, rows: int) -> list[Any]:
 
 def _searched(search: Any, members: int, rows: int) -> Work:
     from maskcls.labels import CONTEST
-    from maskcls.results.ensembles.weighting import nested, search_weights
+    from maskcls.results.ensembles.weight_search import nested_weights, search_weights
 
     prob_MNJ, truth, fold_N = drawn(members, rows)
 
     def work() -> None:
         search_weights(search, prob_MNJ, truth, CONTEST)
-        nested(search, prob_MNJ, truth, fold_N, CONTEST)
+        nested_weights(search, prob_MNJ, truth, fold_N, CONTEST)
 
     return work
 

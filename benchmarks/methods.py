@@ -49,6 +49,7 @@ from maskcls.labels import Ints, LabelSpace
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import Scores, score
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.schema import Config, Section
 from maskcls.yaml12 import read_yaml
@@ -58,7 +59,6 @@ PLAN = "methods.json"
 FAMILY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 FILES = ("model.weights", "data.fixes", "data.pseudo")  # the ends of settings whose value is a file of the user's
-DRAWS = 1000
 GRACE_S = 60.0
 HELPS, HURTS, NOISE = "helps", "hurts", "within noise"
 
@@ -577,7 +577,7 @@ def compare(table: Table, done: Mapping[int, Done]) -> Difference:
     truth_N = judged.space.encode(judged.truth)
     ours = [judged.labels(one) for one in done.values()]
     base = [judged.labels(table.base[seed]) for seed in done]
-    return paired_bootstrap(truth_N, base, ours, judged.people, judged.space.size, draws=DRAWS, seed=0)
+    return paired_bootstrap(truth_N, base, ours, judged.people, judged.space.size, draws=BOOTSTRAP_DRAWS, seed=0)
 
 
 def verdict_of(difference: Difference) -> str:
@@ -628,7 +628,8 @@ def heading(table: Table, today: str, command: str) -> str:
             f"- Seeds: {listed(table.base)}. Date: {today}. Versions: "
             + ", ".join(f"{name} {value}" for name, value in versions.items())
             + ".",
-            f"- Difference: macro-F1 less the base's on the same rows and seeds, with a 95 % interval from {DRAWS:,}",
+            "- Difference: macro-F1 less the base's on the same rows and seeds, with a 95 % interval from "
+            f"{BOOTSTRAP_DRAWS:,}",
             "  resamples of people. The tasks' columns are differences too. Time: training seconds over the base's.",
             f'- "{HELPS}": the interval lies above 0; "{HURTS}": below; "{NOISE}": neither. The interval covers the',
             "  choice of people, not that of seeds, and of many rows about one in twenty stands out by chance alone.",

@@ -32,7 +32,6 @@ STATES = {
     "incorrect_mask": "incorrect",
     "normal": "normal",
 }
-DRAWS = 1000
 
 Work = Callable[[], object]
 
@@ -155,14 +154,15 @@ def evaluate(root: Path, photos: int) -> Work:
 def bootstrap(root: Path, photos: int) -> Work:
     """Score, and give the score an interval from 1,000 resamples of people."""
     from maskcls.labels import CONTEST
-    from maskcls.results.scores.metrics import person_bootstrap, score
+    from maskcls.results.scores.metrics import score
+    from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
 
     true_N, pred_N = labels_of(photos)
     person_N = [folder for folder, _, _ in people_for(photos) for _ in STATES]
 
     def work() -> None:
         score(pred_N, CONTEST.decode(true_N), CONTEST)
-        person_bootstrap(true_N, pred_N, person_N, CONTEST.size, seed=0, draws=DRAWS)
+        person_bootstrap(true_N, pred_N, person_N, CONTEST.size, seed=0, draws=BOOTSTRAP_DRAWS)
 
     return work
 

@@ -1,7 +1,8 @@
-"""Read a CSV table as text, strictly: what a lenient reader would guess, shift or fill in is an error here.
+"""The strict CSV reader: what a lenient reader would guess, shift or fill in is an error here.
 
-Every cell stays the text it is, so the ids `00123`, `1e5` and `NA` survive. pandas' own reader shifts the columns when
-every row has a field too many, fills short rows and renames repeated columns, all in silence; hence the csv module.
+N rows. Every cell stays the text it is, so the ids `00123`, `1e5` and `NA` survive. pandas' own reader shifts the
+columns when every row has one field too many, fills short rows and renames repeated columns without a message; so this
+module uses the csv module. It reads regular files only, because a pipe could block for ever.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import stat
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from maskcls.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_BYTES = 256 << 20
 MAX_COLUMNS = 1000
@@ -36,16 +39,35 @@ def read_csv(
     optional     columns that may be there. A near miss ("Group" for "group") is an error; any other column is allowed.
     allow_empty  accept a header without rows.
 
-    Returns all columns of the file as text, no cell ever NA. Raises DataError listing every line or column at fault.
+    Returns all columns of the file as text, no cell ever NA. Raises DataError listing every line or column at fault;
+    a line break inside a cell is one, because the line numbers would be wrong.
     """
+    import pandas as pd  # half a second, which a reader of columns alone need not wait for
+
+    columns = _read(path, required, optional, allow_empty=allow_empty, line_breaks=False)
+    count = len(next(iter(columns.values())))
+    return pd.DataFrame(columns, index=pd.RangeIndex(FIRST_ROW, FIRST_ROW + count, name="line"), dtype="str")
+
+
+def read_columns(path: Path) -> dict[str, list[str]]:
+    """Read a comma-separated UTF-8 table with at least one row as {column: its N cells}, in the file's order.
+
+    Every cell is text as it is, and may hold a line break within quotes. Raises DataError listing every line or column
+    at fault.
+    """
+    return _read(path, (), (), allow_empty=False, line_breaks=True)
+
+
+def _read(
+    path: Path, required: Sequence[str], optional: Sequence[str], *, allow_empty: bool, line_breaks: bool
+) -> dict[str, list[str]]:
     text = _decoded(path, _content(path))
-    header, columns = _regular(text) or _irregular(path, text, required, optional)
+    header, columns = _regular(text, line_breaks) or _irregular(path, text, required, optional, line_breaks)
     _check_header(path, header, required, optional)
-    count = len(columns[0])
-    if not count and not allow_empty:
-        raise DataError("the table has a header but no rows", where=str(path), fix="add the rows, or use another file")
-    data = dict(zip(header, columns, strict=True))
-    return pd.DataFrame(data, index=pd.RangeIndex(FIRST_ROW, FIRST_ROW + count, name="line"), dtype="str")
+    if not columns[0] and not allow_empty:
+        got, fix = f"header {', '.join(header)}", "add the rows, or use another file"
+        raise DataError("the table has a header but no rows", where=str(path), got=got, fix=fix)
+    return dict(zip(header, columns, strict=True))
 
 
 def _content(path: Path) -> bytes:
@@ -121,7 +143,7 @@ def _encoding_error(where: str, encoding: str) -> DataError:
     return DataError("the table is not UTF-8 text", where=where, got=got, expected="UTF-8", fix="save it as UTF-8")
 
 
-def _regular(text: str) -> tuple[list[str], list[list[str]]] | None:
+def _regular(text: str, line_breaks: bool) -> tuple[list[str], list[list[str]]] | None:
     """Return the header and the columns of a table without a fault in its form; None for any other.
 
     Rows are turned into columns a block at a time: a million lists kept would cost more memory than their cells, and
@@ -138,17 +160,19 @@ def _regular(text: str) -> tuple[list[str], list[list[str]]] | None:
                 column += cells
     except csv.Error:
         return None
+    if not header:
+        return None
     # As many lines as rows: no cell holds a line break.
-    return (header, columns) if header and reader.line_num == 1 + len(columns[0]) else None
+    return (header, columns) if line_breaks or reader.line_num == 1 + len(columns[0]) else None
 
 
 def _irregular(
-    path: Path, text: str, required: Sequence[str], optional: Sequence[str]
+    path: Path, text: str, required: Sequence[str], optional: Sequence[str], line_breaks: bool
 ) -> tuple[list[str], list[list[str]]]:
     """Return the header and the columns of a table with blank lines at its end; DataError for any other fault."""
     header, rows, ends = _split(path, text)
     _check_header(path, header, required, optional)
-    _check_rows(path, header, rows, ends)
+    _check_rows(path, header, rows, ends, line_breaks)
     return header, [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in header]
 
 
@@ -184,7 +208,7 @@ def _check_header(path: Path, header: list[str], required: Sequence[str], option
         if name not in header and (near := _near_miss(name, [h for h in header if h not in required]))
     ]
     if faults:
-        got = ", ".join(map(repr, header[:20])) + (" …" if len(header) > 20 else "")
+        got = _shown(header)
         expected = ", ".join(required) + (f"; optional: {', '.join(optional)}" if optional else "")
         raise DataError("the columns are wrong", where=f"{path}, line 1", got=got, expected=expected, offenders=faults)
 
@@ -195,6 +219,10 @@ def _check_separator(path: Path, header: list[str], required: Sequence[str]) -> 
         if len(parts) > 1 and (len(header) == 1 or set(required) <= set(parts)) and not set(required) <= set(header):
             fix = "save the table with commas"
             raise DataError(f"the table looks {name} separated", where=str(path), expected="commas", fix=fix)
+
+
+def _shown(header: Sequence[str]) -> str:
+    return ", ".join(map(repr, header[:20])) + (" …" if len(header) > 20 else "")
 
 
 def _missing(name: str, header: list[str], required: Sequence[str]) -> str:
@@ -211,16 +239,17 @@ def _near_miss(name: str, found: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, found, n=1, cutoff=0.85)), None)
 
 
-def _check_rows(path: Path, header: list[str], rows: list[list[str]], ends: list[int]) -> None:
+def _check_rows(path: Path, header: list[str], rows: list[list[str]], ends: list[int], line_breaks: bool) -> None:
     width = len(header)
     faults = []
-    if ends[0] > 1:
+    if ends[0] > 1 and not line_breaks:
         faults.append("line 1: a line break inside a cell")
     for i, row in enumerate(rows):
-        if ends[i + 1] != ends[i] + 1:
+        if ends[i + 1] != ends[i] + 1 and not line_breaks:
             faults.append(f"line {ends[i] + 1}: a line break inside a cell")
         if len(row) != width:
             faults.append(f"line {ends[i] + 1}: {f'{len(row)} fields' if row else 'blank'}")
     if faults:
-        expected = f"{width} fields on every line, as in the header, each on one line"
+        expected = f"{width} fields in every row, as in the header: {_shown(header)}"
+        expected += "" if line_breaks else "; every row on one line"
         raise DataError("rows do not fit the header", where=str(path), expected=expected, offenders=faults)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from maskcls.errors import ResourceError, ResultError, UsageError
+
+Value = TypeVar("Value")
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
@@ -58,6 +61,15 @@ def commit(path: Path, data: bytes) -> str:
 def commit_json(path: Path, value: Any) -> str:
     """Commit plain data as indented JSON, one newline at the end; NaN is refused with ValueError."""
     return commit(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def none_for_nan(value: Value) -> Value | None:
+    """Return None for a float NaN, which JSON cannot hold, and any other value unchanged.
+
+    >>> none_for_nan(float("nan")), none_for_nan(0.5)
+    (None, 0.5)
+    """
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def read_json(path: Path) -> Any:

@@ -106,8 +106,8 @@ class RunDir:
         return self.path / "pseudo.csv"
 
     @property
-    def looks(self) -> Path:
-        """Who looks like whom, learned from the labelled photos, where predict.groups asks for it."""
+    def person_clustering(self) -> Path:
+        """How to recognise photos of one person, fitted on the labelled photos; there with predict.groups=look only."""
         return self.path / "looks.npz"
 
     @property

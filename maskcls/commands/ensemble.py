@@ -19,14 +19,22 @@ from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import Floats, LabelSpace
-from maskcls.results.ensembles.blending import Blend, Fixed, choose, combined, honest, judge
 from maskcls.results.ensembles.external import read_member
-from maskcls.results.people.groups import read_groups
-from maskcls.results.predictions import Predictions, places
+from maskcls.results.ensembles.methods import (
+    FittedEnsemble,
+    Fixed,
+    apply_ensemble,
+    fit_ensemble,
+    nested_ensemble,
+    score_ensemble,
+)
+from maskcls.results.people.group_file import read_groups
+from maskcls.results.predictions import Predictions
+from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.evaluation import Judged
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.calibration import Calibration, judge_rows
-from maskcls.runs.group_averaging import Together, shared_tasks
+from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.judged import is_leaky, read_run
 from maskcls.runs.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
 from maskcls.runs.records import networks
@@ -92,29 +100,29 @@ def ensemble(
     if recipe and asked.blend:
         check_tasks(recipe, asked.blend, cfg.space)
     judged = read_truth(members)
-    blend = asked.blend or (Blend(asked.method) if asked.method in get_args(Fixed) else None)
+    blend = asked.blend or (FittedEnsemble(asked.method) if asked.method in get_args(Fixed) else None)
     if blend is None or asked.decide or decide:
         check_judged(members, judged, asked.method)
     prob = [member.oof.prob for member in members if member.oof is not None]
     if blend is None:
         assert judged is not None
-        blend = choose(asked.method, prob, judged)
+        blend = fit_ensemble(asked.method, prob, judged)
     together = read_together(groups, oof_groups, frame, judged, asked.given)
     verdict = calibration = None
     if judged is not None:
-        nested, together = together.of_rows(honest(blend, prob, judged), judged)
-        verdict = judge(blend, prob, judged, nested)
+        nested, together = together.average_oof(nested_ensemble(blend, prob, judged), judged)
+        verdict = score_ensemble(blend, prob, judged, nested)
         calibration = decide_on(nested, judged) if asked.decide or decide else None
     how = recipe_of(asked, blend, calibration, verdict)
-    found = combined(blend, [member.test for member in members], names=[member.given for member in members])
-    found = together.of_photos(found)
+    found = apply_ensemble(blend, [member.test for member in members], names=[member.given for member in members])
+    found = together.average_photos(found)
     labels = found.labels() if calibration is None else calibration.decision.labels(found)
     lineage: dict[str, Any] = {
         "maskcls": maskcls.__version__,
         "ensemble": how,
         "members": [member.test.lineage for member in members],
     }
-    lineage |= {"data": data.resolve().name, "data_sha256": tables.sha256(frame), "groups": together.about}
+    lineage |= {"data": data.resolve().name, "data_sha256": tables.sha256(frame), "groups": together.lineage}
     written = write_labels(output, cfg, frame, labels, lineage, force=force)
     files.commit(recipe_path(output), dump_yaml(how).encode())
     return Found(written, recipe_path(output), [member.name for member in members], blend, verdict, calibration)
@@ -257,7 +265,7 @@ def read_truth(members: list[Member]) -> Judged | None:
 
 def _check_truth(first: Judged, other: Judged, first_name: str, name: str) -> None:
     """Raise DataError when two runs were trained on other labels of the same rows."""
-    order = places(other.ids, first.ids)
+    order = rows_of(other.ids, first.ids)
     for task, label_N in first.truth.items():
         rows = np.flatnonzero(label_N != other.truth[task][order])
         if len(rows):
@@ -271,12 +279,12 @@ def _check_truth(first: Judged, other: Judged, first_name: str, name: str) -> No
 
 def read_together(
     groups: Path | None, oof_groups: Path | None, frame: pd.DataFrame, judged: Judged | None, given: Sequence[str]
-) -> Together:
+) -> GroupAveraging:
     """Read who answers together; raises UsageError for groups of the out-of-fold rows that could change nothing."""
     if groups is None:
         if oof_groups is not None:
             raise UsageError("--oof-groups without --groups changes no answer", fix="give both, or neither")
-        return Together()
+        return GroupAveraging()
     run = RunDir(next(Path(text) for text in given if Path(text).is_dir()))
     space = config.load(run.config)[0].space
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
@@ -284,8 +292,8 @@ def read_together(
     if oof_groups is None or judged is None:
         if oof_groups is not None:
             raise UsageError("--oof-groups without out-of-fold rows of all members", fix="give FILE,OOF_FILE for them")
-        return Together(photos, None, tasks, photos.weights)
-    return Together(photos, read_groups(oof_groups, judged.ids, part=True), tasks)
+        return GroupAveraging(photos, None, tasks, photos.weights)
+    return GroupAveraging(photos, read_groups(oof_groups, judged.ids, part=True), tasks)
 
 
 def check_judged(members: Sequence[Member], judged: Judged | None, method: str) -> None:

@@ -24,21 +24,30 @@ from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.csv_with_origin import check_free
 from maskcls.results.decisions.calibration import quality
+from maskcls.results.people.averaging import (
+    PhotoWeights,
+    average_groups,
+    cross_fit_averages,
+    fit_photo_weights,
+    split_groups,
+)
 from maskcls.results.people.clustering import PairQuality
-from maskcls.results.people.groups import Weights, check_free, cross_smoothed, fit_weights, smooth, within, write_groups
+from maskcls.results.people.group_file import GROUPS, write_groups
 from maskcls.results.predictions import Predictions
+from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.consistency import person_averaged
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import score
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.judged import parts_of, read_run
 from maskcls.show.progress import Reporter, say
-from maskcls.training.grouping import compared, described, learned_from
+from maskcls.training.person_clustering import describe_photos, fit_person_clustering, group_photos
 
 SPACE = CONTEST.only(["mask"])  # what the contest's table can always answer; no label is used here
-DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class Worth:
     ceiling: float
     log_loss: tuple[float, float, float]
     gain: Difference
-    weights: Weights | None
+    weights: PhotoWeights | None
 
     @property
     def worth_it(self) -> bool:
@@ -119,7 +128,7 @@ def group(
     `force`.
     """
     if output is not None:
-        check_free(output, force=force)
+        check_free(output, GROUPS, force=force)
     if train and photos is not None:
         raise UsageError("--train and --photos name different photos", fix="give one of them")
     known = _known(data)
@@ -131,15 +140,17 @@ def group(
             raise UsageError("photos of the run answer together already", where=str(run.path), fix=fix)
         _check_rows(judged, known, data)
     paths, people = known["path"].tolist(), known["person"].tolist()
-    taught_ND = described(image_root(data, _format(data)), paths, "reading train photos", report)
-    taught = learned_from(taught_ND, people, str(data))
+    taught_ND = describe_photos(image_root(data, _format(data)), paths, "reading train photos", report)
+    taught = fit_person_clustering(taught_ND, people, str(data))
     worth = judge(judged, known, taught.group_N, RunDir(run.path)) if judged and run else None
     group_N, rows = taught.group_N, known
     if to_group is not None:
         source = photos or data
-        asked_ND = described(image_root(source, _format(source)), to_group["path"].tolist(), "reading photos", report)
-        group_N, rows = compared(taught.grouper, asked_ND), to_group
-    found = Found(rows["id"].tolist(), group_N, taught.grouper.most, taught.quality, worth, _about(known, rows))
+        asked_ND = describe_photos(
+            image_root(source, _format(source)), to_group["path"].tolist(), "reading photos", report
+        )
+        group_N, rows = group_photos(taught.clusterer, asked_ND), to_group
+    found = Found(rows["id"].tolist(), group_N, taught.clusterer.max_photos, taught.quality, worth, _about(known, rows))
     if output is not None:
         weights = worth.weights if worth else None
         write_groups(output, found.ids, group_N, weights=weights, about=found.to_json(), force=force)
@@ -159,12 +170,11 @@ def judge(judged: Judged, known: pd.DataFrame, group_N: Ints, run: RunDir) -> Wo
     assert judged.fold_N is not None
     space, truth = judged.space, judged.truth
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
-    place = pd.Series(group_N, index=known["id"])
-    own_N = within(place.loc[list(judged.ids)].to_numpy(dtype=np.int64), judged.fold_N)
+    own_N = split_groups(group_N[rows_of(known["id"], judged.ids)], judged.fold_N)
     before = Predictions(np.array(judged.ids, dtype=np.str_), judged.prob_NJ, space)
-    equal = smooth(before, own_N, tasks)
+    equal = average_groups(before, own_N, tasks)
     true_N = space.encode(truth)
-    weighted = cross_smoothed(before, truth, own_N, parts_of(judged), tasks)
+    weighted = cross_fit_averages(before, truth, own_N, parts_of(judged), tasks)
     losses = tuple(quality(one.prob, true_N).log_loss for one in (before, equal, weighted))
     better = weighted if losses[2] < losses[1] else equal
     who_N = np.unique(judged.people_N, return_inverse=True)[1]
@@ -179,8 +189,8 @@ def judge(judged: Judged, known: pd.DataFrame, group_N: Ints, run: RunDir) -> Wo
         weighted=score(weighted.labels(), truth, space).macro_f1,
         ceiling=score(averaged, truth, space).macro_f1,
         log_loss=(losses[0], losses[1], losses[2]),
-        gain=paired_bootstrap(true_N, *labels, who_N, space.size, draws=DRAWS, seed=judged.seed),
-        weights=fit_weights(before.prob, truth, own_N, space, tasks) if better is weighted else None,
+        gain=paired_bootstrap(true_N, *labels, who_N, space.size, draws=BOOTSTRAP_DRAWS, seed=judged.seed),
+        weights=fit_photo_weights(before.prob, truth, own_N, space, tasks) if better is weighted else None,
     )
 
 

@@ -24,8 +24,13 @@ from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import losing_others
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError, visible
 from maskcls.labels import Floats, LabelSpace
-from maskcls.results.pseudo.label_file import PseudoRows, check_free, check_same_folds, check_strangers, write_pseudo
-from maskcls.results.pseudo.selection import Rule, label_sets, thresholds, together
+from maskcls.results.csv_with_origin import check_free
+from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
+from maskcls.results.pseudo.label_rows import PseudoRows
+from maskcls.results.pseudo.label_sets import all_sources, label_sets
+from maskcls.results.pseudo.leaks import check_same_folds, check_strangers
+from maskcls.results.pseudo.selection_rule import SelectionRule, thresholds
+from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT, RunDir
 from maskcls.show.progress import Reporter
 from maskcls.training import pseudo_rows
@@ -79,7 +84,7 @@ def pseudo_label(
     Raises DataError when the photos are of people the networks know, or the runs' folds differ, ResultError for a run
     that is not finished, WeightsError for runs of different classes.
     """
-    check_free(output, force=force)
+    check_free(output, PSEUDO_LABELS, force=force)
     opened = [open_experiment(run) for run in runs]
     first = opened[0][0]
     frame = read_unlabelled(data, first.cfg.data.format, first.cfg.space)
@@ -117,11 +122,11 @@ def pseudo_label(
     return _write(sources, frame, how, first, output, digest, lineage, like_train=like, leaky=leaky, force=force)
 
 
-def read_rule(given: Mapping[str, Any], space: LabelSpace) -> Rule:
+def read_rule(given: Mapping[str, Any], space: LabelSpace) -> SelectionRule:
     """Return the rule with its thresholds spelt out for these classes; raises ConfigError or UsageError.
 
-    given  the arguments of `Rule`; thresholds also as text, see `read_thresholds`, and prior as True for the training
-           set's own, which every set gets without its fold's people.
+    given  the arguments of `SelectionRule`; thresholds also as text, see `read_thresholds`, and prior as True for the
+           training set's own, which every set gets without its fold's people.
     """
     text = given["thresholds"]
     spelt = thresholds(read_thresholds(text) if isinstance(text, str) else text, space)
@@ -130,7 +135,7 @@ def read_rule(given: Mapping[str, Any], space: LabelSpace) -> Rule:
     if given.get("prior") and given.get("balance") is not None:
         raise UsageError("--balance and --like-train both say how many of a class", fix="give one of them")
     try:
-        return Rule(**{**given, "thresholds": spelt, "prior": None})
+        return SelectionRule(**{**given, "thresholds": spelt, "prior": None})
     except ValueError as error:
         name, _, rest = str(error).partition(" ")
         raise UsageError(f"--{OPTIONS.get(name, name)} {rest}") from None
@@ -257,7 +262,7 @@ def _said(
 def _write(
     sources: Sources,
     frame: pd.DataFrame,
-    rule: Rule,
+    rule: SelectionRule,
     experiment: Experiment,
     output: Path,
     digest: str,
@@ -268,7 +273,7 @@ def _write(
     force: bool,
 ) -> Labelled:
     by_fold = {k: np.stack(prob) for k, prob in sources.items()}
-    whole = {REFIT: np.concatenate(list(by_fold.values())) if leaky else together(by_fold)}
+    whole = {REFIT: np.concatenate(list(by_fold.values())) if leaky else all_sources(by_fold)}
     ids, paths = (frame[name].to_numpy(dtype=np.str_) for name in ("id", "path"))
     rows: dict[int, PseudoRows] = {}
     lines: list[dict[str, Any]] = []

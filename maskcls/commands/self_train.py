@@ -20,15 +20,14 @@ from maskcls.commands.train import train
 from maskcls.data.layouts.source import image_root
 from maskcls.errors import BusyError, UsageError
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
-from maskcls.results.predictions import places
+from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import confusion, macro_f1
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import read_run
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter
-
-DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -119,9 +118,11 @@ def _check_labels(labels: Path, how: Mapping[str, Any], source: str) -> None:
 
 def gain_of(old: Judged, new: Judged) -> Difference:
     """Return how far new predictions of the same rows lie above old ones."""
-    truth_N, new_N = old.space.encode(old.truth), new.pred_N[places(new.ids, old.ids)]
+    truth_N, new_N = old.space.encode(old.truth), new.pred_N[rows_of(new.ids, old.ids)]
     assert old.people_N is not None
-    return paired_bootstrap(truth_N, old.pred_N, new_N, old.people_N, old.space.size, draws=DRAWS, seed=old.seed)
+    return paired_bootstrap(
+        truth_N, old.pred_N, new_N, old.people_N, old.space.size, draws=BOOTSTRAP_DRAWS, seed=old.seed
+    )
 
 
 def _train(data: Path, cfg: Config, run: RunDir, report: Reporter) -> None:

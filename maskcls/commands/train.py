@@ -19,7 +19,7 @@ from maskcls.training.experiment import (
     write_identity,
 )
 from maskcls.training.folds import train_folds
-from maskcls.training.grouping import with_looks
+from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import with_plans
 from maskcls.training.starting_weights import check_starting_weights
 
@@ -41,7 +41,7 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
     experiment = with_plans(experiment, wanted, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
-    experiment = with_looks(experiment, report)
+    experiment = with_person_clustering(experiment, report)
     with rundir.lock(run):
         refuse_existing(run)  # once more: another process may have made and finished a run since
         rundir.sweep(run)

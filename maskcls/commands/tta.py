@@ -24,14 +24,13 @@ from maskcls.labels import Floats, Ints
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.crossfit import cross_fit
 from maskcls.results.scores.metrics import confusion, macro_f1
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.show.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment, open_experiment
 from maskcls.training.prediction import chosen, joint_mean, load_voices, refuse_answering, with_overrides
 from maskcls.viewnames import SETS, SINGLE, parse_views
-
-DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def judge(said: Mapping[str, Floats], truth_N: Ints, people_N: NDArray[Any], fol
 
     def tried(names: Sequence[str], name: str) -> Tried:
         labels = mean_of(said, names).argmax(axis=1)
-        gain = paired_bootstrap(truth_N, plain, labels, people_N, classes, draws=DRAWS, seed=0)
+        gain = paired_bootstrap(truth_N, plain, labels, people_N, classes, draws=BOOTSTRAP_DRAWS, seed=0)
         return Tried(name, len(names), macro_f1(confusion(truth_N, labels, classes)), gain)
 
     def choose(rows: Ints) -> tuple[str, ...]:
@@ -100,7 +99,9 @@ def judge(said: Mapping[str, Floats], truth_N: Ints, people_N: NDArray[Any], fol
         return labels
 
     names = choose(np.arange(len(truth_N)))
-    honest = paired_bootstrap(truth_N, plain, cross_fit(fold_N, choose, apply), people_N, classes, draws=DRAWS, seed=0)
+    honest = paired_bootstrap(
+        truth_N, plain, cross_fit(fold_N, choose, apply), people_N, classes, draws=BOOTSTRAP_DRAWS, seed=0
+    )
     known = [tried(parse_views(name), name) for name in SETS] + [tried((name,), name) for name in SINGLE[1:]]
     score = macro_f1(confusion(truth_N, plain, classes))
     return Search(score, known, tried(names, "+".join(names)), honest, len(truth_N), len(set(people_N.tolist())))

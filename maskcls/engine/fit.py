@@ -25,6 +25,7 @@ from maskcls.engine.objective import HeadTarget, head_targets
 from maskcls.engine.session import Session, set_frozen
 from maskcls.engine.step import Meter, Tick, train_step
 from maskcls.errors import DivergedError, ResultError
+from maskcls.files import none_for_nan
 from maskcls.labels import Ints, LabelSpace
 from maskcls.nn.optim import set_lr
 from maskcls.nn.schedule import Schedule, lr_at, plateau_scale
@@ -55,7 +56,7 @@ class EpochResult:
         """
         flat = {k: v for k, v in asdict(self).items() if k not in ("train", "val")}
         flat |= {f"{side}/{k}": v for side in ("train", "val") for k, v in getattr(self, side).items()}
-        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in sorted(flat.items())}
+        return {k: none_for_nan(v) for k, v in sorted(flat.items())}
 
 
 def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) -> Iterator[Tick | EpochResult]:

@@ -1,7 +1,7 @@
-"""Fit on the other folds, apply to this one: the one way a score stays honest when something was fitted on its rows.
+"""Cross-fitting: fit on the other folds, apply to the held-out fold. The resulting score is not biased by the fit.
 
-N rows, J joint classes, M members, K folds. Folds hold whole people, so that nobody's photos help to choose what they
-are judged by.
+N rows, J joint classes, M members, K folds. Folds hold whole people, so a person's photos never take part in
+fitting what they are scored with.
 
 Reference: Stone 1974, Cross-validatory choice and assessment of statistical predictions, J. R. Stat. Soc. B 36.
 """
@@ -22,9 +22,9 @@ T = TypeVar("T")
 def cross_fit(fold_N: Ints, fit: Callable[[Ints], T], apply: Callable[[T, Ints], NDArray[Any]]) -> NDArray[Any]:
     """For every fold, fit on the rows of the other folds and apply to its own; put the results together in row order.
 
-    fold_N  whole numbers of at least 0, two or more different; a person's rows share one. Numbers may be missing.
-    fit     gets the row numbers to learn from, ascending int64, and returns what it learned.
-    apply   gets that and the row numbers of the fold, ascending int64, and returns one result a row: (n, J)
+    fold_N  whole numbers from 0, two or more different; all rows of a person are in one fold. Numbers may be missing.
+    fit     takes the row numbers to fit on, ascending int64, and returns what it fitted.
+    apply   takes that and the row numbers of the fold, ascending int64, and returns one result per row: (n, J)
             probabilities or (n,) labels, of the same dtype and width for every fold.
 
     Returns (N, J) or (N,). Every row is given to `apply` once. Raises ValueError for fewer than two folds, negative or
@@ -51,12 +51,12 @@ def cross_fit_members(
     fit: Callable[[list[Floats], dict[str, Ints]], T],
     apply: Callable[[T, list[Floats]], Floats],
 ) -> Floats:
-    """Do `cross_fit` for what is learned from the members' probabilities and the truth, such as their weights.
+    """Cross-fit something that depends on the members' probabilities and the labels, such as their weights.
 
-    prob_MNJ  M arrays of the same rows; row n is what a member gave for a photo it was not trained on.
+    prob_MNJ  M arrays of the same rows; row n is a member's prediction of a photo it was not trained on.
     truth     {task: (N,) int64}, -1 = unknown.
     fit       gets the members and the truth of the other folds' rows.
-    apply     gets what was learned and the members of the fold's own rows, without their truth.
+    apply     takes what was fitted and the members' probabilities of the fold's own rows.
 
     Returns (N, J) float32. Raises ValueError as `cross_fit` does, and for unequal lengths.
     """

@@ -1,4 +1,4 @@
-"""`Predictions`: image ids and one joint probability row per image, the one currency after a model.
+"""`Predictions`: image ids and one joint probability row per image, the shared result type of all models.
 
 N images, J joint classes, M members of an ensemble. Rows are joined by id, never by position. The file is an
 uncompressed npz without pickle, and equal predictions give equal bytes.
@@ -11,7 +11,7 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls import files
-from maskcls.errors import DataError, ResultError, WeightsError
+from maskcls.errors import ResultError, WeightsError
 from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.results.rows_by_id import check_same_ids, rows_of
 
 Texts = NDArray[np.str_]
 
@@ -94,9 +95,8 @@ class Predictions:
         if np.array_equal(wanted_N, self.ids):
             return self
         _check_unique(wanted_N)
-        row_of = {name: row for row, name in enumerate(self.ids.tolist())}
-        check_same_ids(row_of.keys(), set(wanted_N.tolist()), names=names)
-        order_N = np.fromiter((row_of[name] for name in wanted_N.tolist()), dtype=np.int64, count=len(wanted_N))
+        check_same_ids(self.ids.tolist(), wanted_N.tolist(), names=names)
+        order_N = rows_of(self.ids.tolist(), wanted_N.tolist(), names=names)
         return Predictions(wanted_N, self.prob[order_N], self.space, self.lineage)
 
     def to_bytes(self) -> bytes:
@@ -168,26 +168,6 @@ class Predictions:
         ids_N = np.concatenate([part.ids for part in parts])
         prob_NJ = np.concatenate([part.prob for part in parts])
         return Predictions(ids_N, prob_NJ, parts[0].space, {"concat": [part.lineage for part in parts]})
-
-
-def check_same_ids(left: Iterable[str], right: Iterable[str], *, names: tuple[str, str]) -> None:
-    """Raise DataError unless both sides hold the same ids; it names both, the counts and the first differences."""
-    left, right = set(left), set(right)
-    if left == right:
-        return
-    parts = []
-    for mine, other, name in ((left, right, names[0]), (right, left, names[1])):
-        only = sorted(mine - other)
-        if only:
-            shown = ", ".join(repr(item) for item in only[:3])
-            parts.append(f"{len(only)} only in {name}: {shown}" + (" …" if len(only) > 3 else ""))
-    raise DataError(
-        "the ids of two tables differ",
-        where=f"{names[0]} ({len(left)} ids) and {names[1]} ({len(right)} ids)",
-        got="; ".join(parts),
-        expected="the same set of ids, in any order",
-        fix="use files made for the same images",
-    )
 
 
 def _parse(raw: bytes) -> Predictions:
@@ -292,9 +272,3 @@ def named(members: Sequence[Predictions], names: Sequence[str]) -> list[str]:
     if names and len(names) != len(members):
         raise ValueError(f"{len(names)} names for {len(members)} predictions")
     return list(names) or [f"member {i}" for i in range(1, len(members) + 1)]
-
-
-def places(ids: Iterable[str], wanted: Iterable[str]) -> Ints:
-    """Return the row of each wanted id among the ids, which hold it; KeyError for one they do not."""
-    row_of = {name: row for row, name in enumerate(ids)}
-    return np.array([row_of[name] for name in wanted], dtype=np.int64)

@@ -13,9 +13,13 @@ from maskcls import files
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.crossfit import cross_fit
+from maskcls.results.decisions.bias_rule import class_shares, fit_bias
 from maskcls.results.decisions.calibration import Qualities, fit_temperatures, qualities, scaled
-from maskcls.results.decisions.rules import Nested, class_shares, expected_rule, fit_bias, nested, shift_rule
+from maskcls.results.decisions.expected_rule import expected_rule
+from maskcls.results.decisions.nested_gain import Nested, nested_gain
+from maskcls.results.decisions.shift_rule import shift_rule
 from maskcls.results.scores.evaluation import Judged
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision
 from maskcls.runs.judged import parts_of, read_run
@@ -25,9 +29,6 @@ if TYPE_CHECKING:
 
 
 Tried = Literal["expected", "task", "joint", "prior", "shift"]
-
-
-DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,9 @@ def _nested(rows: _Rows, kind: Tried) -> Nested:
     def fit(other: Ints) -> Decision:
         return rows.fitted(other, kind)
 
-    return nested(rows.prob_NJ, rows.joint_N, rows.person_N, rows.group_N, fit, rows.ruled, draws=DRAWS, seed=rows.seed)
+    return nested_gain(
+        rows.prob_NJ, rows.joint_N, rows.person_N, rows.group_N, fit, rows.ruled, draws=BOOTSTRAP_DRAWS, seed=rows.seed
+    )
 
 
 def _rows(judged: Judged, oof_sha256: str) -> _Rows:

@@ -14,7 +14,8 @@ from maskcls import files
 from maskcls.errors import ResultError, WeightsError
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.decisions.calibration import scaled
-from maskcls.results.decisions.rules import Rule, shift_rule
+from maskcls.results.decisions.rule import DecisionRule
+from maskcls.results.decisions.shift_rule import shift_rule
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 
@@ -39,7 +40,7 @@ class Decision:
 
     space: LabelSpace
     temperatures: Mapping[str, float]
-    rule: Rule | None
+    rule: DecisionRule | None
     prior: tuple[float, ...] | None
     oof_sha256: str
 
@@ -99,7 +100,7 @@ def _decision(data: Mapping[str, Any]) -> Decision:
     temperatures = {name: float(data["temperatures"][name]) for name in space.names}
     if not all(0 < temperature < math.inf for temperature in temperatures.values()):
         raise ValueError(f"a temperature is not above 0 and finite: {temperatures}")
-    found = None if rule is None else Rule.from_json(rule)
+    found = None if rule is None else DecisionRule.from_json(rule)
     if found and found.kind == "shift" and (prior is None or len(prior) != space.size):
         raise ValueError(f"no class shares for {space.size} classes: {prior}")
     if found and (len(found.bias) != space.size or not all(0 <= threshold < 1 for threshold in found.threshold)):

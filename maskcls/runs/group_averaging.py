@@ -1,4 +1,4 @@
-"""Photos that answer together: the groups of out-of-fold rows and of photos to predict, and how much each photo says.
+"""Group averaging in a run: which photos are averaged, in which tasks and with which weights.
 
 N out-of-fold rows, J joint classes. torch is not imported.
 """
@@ -17,69 +17,79 @@ from maskcls.data.rows.folds import constant_tasks
 from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints, LabelSpace
-from maskcls.results.people.groups import Groups, cross_smoothed, fit_weights, smooth, within
+from maskcls.results.people.averaging import (
+    PhotoWeights,
+    average_groups,
+    cross_fit_averages,
+    fit_photo_weights,
+    split_groups,
+)
+from maskcls.results.people.group_file import Groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Judged
 from maskcls.runs.judged import parts_of
 
 
-def found_groups(group_N: Ints) -> Groups:
-    """Return groups (N,) int64 that no file holds."""
+def groups_of(group_N: Ints) -> Groups:
+    """Return groups, (N,) int64, that come from no file."""
     return Groups(group_N, None, files.sha256(group_N.tobytes()))
 
 
 def shared_tasks(manifest: pd.DataFrame, space: LabelSpace, *, where: str) -> tuple[str, ...]:
-    """Return the tasks in which photos of one person can answer together; DataError when there are none."""
+    """Return the tasks whose label is the same on all photos of each person; DataError when there are none."""
     tasks = constant_tasks(manifest[real_rows(manifest)], space)
     if not tasks:
         raise DataError(
-            "no task is the same on all photos of each person, so photos have nothing to answer together",
+            "no task has the same label on all photos of each person, so there is nothing to average within groups",
             where=where,
             got=", ".join(space.names),
-            fix="let every photo answer alone",
+            fix="predict without groups",
         )
     return tasks
 
 
 @dataclass(frozen=True, eq=False)
-class Together:
-    """Which photos answer together, and in which tasks; nothing is changed where there are no groups.
+class GroupAveraging:
+    """How predictions are averaged within groups of photos of one person; without groups they are not changed.
 
-    photos  groups of the photos to predict, `rows` of the out-of-fold rows.
+    photos   groups of the photos to predict.
+    oof      groups of the out-of-fold rows.
+    tasks    the tasks that are averaged.
+    weights  weight of a photo in its group's mean, see `average_groups`; None = all photos have equal weight.
     """
 
     photos: Groups | None = None
-    rows: Groups | None = None
+    oof: Groups | None = None
     tasks: tuple[str, ...] = ()
-    weights: Mapping[str, float] | None = None
+    weights: PhotoWeights | None = None
 
-    def of_rows(self, prob_NJ: Floats, judged: Judged) -> tuple[Floats, Together]:
-        """Return out-of-fold rows (N, J) smoothed with weights from other folds, and weights fitted on all of them.
+    def average_oof(self, prob_NJ: Floats, judged: Judged) -> tuple[Floats, GroupAveraging]:
+        """Return out-of-fold rows (N, J) averaged with cross-fitted weights, and this with weights fitted on all rows.
 
-        Rows of different folds never answer together: the networks of one have learnt from the people of the other.
+        Rows of different folds are never averaged: each fold's network was trained on the people of the others.
         """
-        if self.rows is None:
+        if self.oof is None:
             return prob_NJ, self
         assert judged.fold_N is not None
         assert judged.people_N is not None
         before = Predictions(np.asarray(judged.ids, dtype=np.str_), prob_NJ, judged.space)
-        group_N, truth = within(self.rows.number_N, judged.fold_N), judged.truth
-        if len(np.unique(judged.people_N)) < 2:  # nobody else to fit weights on
-            return smooth(before, group_N, self.tasks).prob, self
-        weights = fit_weights(prob_NJ, truth, group_N, judged.space, self.tasks)
-        after = cross_smoothed(before, truth, group_N, parts_of(judged), self.tasks)
+        group_N, truth = split_groups(self.oof.group_N, judged.fold_N), judged.truth
+        if len(np.unique(judged.people_N)) < 2:  # no other people to fit weights on
+            return average_groups(before, group_N, self.tasks).prob, self
+        weights = fit_photo_weights(prob_NJ, truth, group_N, judged.space, self.tasks)
+        after = cross_fit_averages(before, truth, group_N, parts_of(judged), self.tasks)
         return after.prob, replace(self, weights=weights)
 
-    def of_photos(self, predictions: Predictions) -> Predictions:
-        """Return the photos' predictions, smoothed."""
+    def average_photos(self, predictions: Predictions) -> Predictions:
+        """Return the predictions of the photos, averaged within their groups."""
         if self.photos is None:
             return predictions
-        return smooth(predictions, self.photos.number_N, self.tasks, weights=self.weights)
+        return average_groups(predictions, self.photos.group_N, self.tasks, weights=self.weights)
 
     @property
-    def about(self) -> dict[str, Any] | None:
-        """What the lineage tells."""
+    def lineage(self) -> dict[str, Any] | None:
+        """The entry `groups` of the lineage; None without groups of the photos."""
         if self.photos is None:
             return None
-        weights = None if self.weights is None else dict(self.weights)
+        weights: Mapping[str, float] | None = None if self.weights is None else dict(self.weights)
         return {"sha256": self.photos.sha256, "tasks": list(self.tasks), "weights": weights}

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls import files
+from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, ResultError, UsageError
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
-from maskcls.results.predictions import Predictions, check_same_ids, places
+from maskcls.results.predictions import Predictions
+from maskcls.results.rows_by_id import check_same_ids, rows_of
 from maskcls.results.scores.evaluation import Judged
-from maskcls.results.submissions.answers import read_answers, read_columns
+from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 
@@ -51,7 +53,7 @@ def read_submission(submission: Path, answers: Path, space: LabelSpace | None = 
     check_same_ids(pred_ids, true_ids, names=(str(submission), str(answers)))
     joint_N = space.encode(pred)
     check_complete(submission, pred_ids, joint_N == UNKNOWN)
-    order_N = places(pred_ids, true_ids)
+    order_N = rows_of(pred_ids, true_ids)
     return Judged(true_ids, joint_N[order_N], truth, space, people_N=_read_people(answers, space))
 
 
@@ -96,10 +98,10 @@ def read_run(run: RunDir) -> Judged:
     ids = frame["id"].tolist()
     if strange := sorted(set(oof.ids.tolist()) - set(ids)):
         raise ResultError("predicted rows are not in the manifest", where=str(run.oof), offenders=strange)
-    rows_N = places(ids, oof.ids.tolist())
+    rows_N = rows_of(ids, oof.ids.tolist())
     truth = {name: labels[rows_N] for name, labels in tables.labels(frame, cfg.space).items()}
     people_N = frame["person"].to_numpy(np.str_)[rows_N]
-    fold_N = folds["fold"].to_numpy(np.int64)[places(folds["id"].tolist(), oof.ids.tolist())]
+    fold_N = folds["fold"].to_numpy(np.int64)[rows_of(folds["id"].tolist(), oof.ids.tolist())]
     return Judged(oof.ids.tolist(), oof.labels(), truth, cfg.space, oof.prob, people_N, fold_N, seed=cfg.seed)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 from maskcls import files
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import MaskclsError, ResultError
+from maskcls.errors import DataError, MaskclsError
 from maskcls.labels import LabelSpace
-from maskcls.results.submissions.checks import Check, judge
-from maskcls.results.submissions.write import KIND
+from maskcls.results.csv_with_origin import read_sidecar
+from maskcls.results.submissions.checks import Check, check_of
+from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import changed_files
 
@@ -36,16 +37,19 @@ def read_origin(path: Path) -> tuple[Check, Origin | None]:
     if not sidecar.is_file():
         return _without(f"no {sidecar.name} beside it")
     try:
-        data = files.read_json(sidecar)
-        if not isinstance(data, dict) or data.get("kind") != KIND:
-            return _without(f"{sidecar.name} is about something else")
-        space = LabelSpace.from_json(data["label_space"]["tasks"])
-        origin = Origin(str(data["sha256"]), tuple(map(str, data["columns"])), space, dict(data["lineage"]))
-    except (ResultError, KeyError, TypeError, ValueError) as error:
-        return Check("sidecar", "FAILED", sidecar.name, (f"it cannot be read: {getattr(error, 'got', error)}",)), None
+        origin = read_sidecar(path, SUBMISSION, _parsed)
+    except DataError as error:
+        return Check("sidecar", "FAILED", sidecar.name, (f"it cannot be read: {error.got}",)), None
+    if origin is None:
+        return _without(f"{sidecar.name} is about something else")
     found = files.file_sha256(path) if path.is_file() else "of no file"
     faults = [] if found == origin.sha256 else [f"{sidecar.name} describes another file, sha256 {origin.sha256[:16]}…"]
-    return judge("sidecar", f"sha256 {found[:16]}…", faults), origin
+    return check_of("sidecar", f"sha256 {found[:16]}…", faults), origin
+
+
+def _parsed(data: Mapping[str, Any]) -> Origin:
+    space = LabelSpace.from_json(data["label_space"]["tasks"])
+    return Origin(str(data["sha256"]), tuple(map(str, data["columns"])), space, dict(data["lineage"]))
 
 
 def origin_checks(origin: Origin | None, run: RunDir | None, data: Path | None) -> list[Check]:
@@ -62,7 +66,7 @@ def _run_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
     if not isinstance(hashes, dict) or not hashes:
         return Check("run", "skipped", "the sidecar tells of no run")
     faults = [f"{name} has other content than when this was predicted" for name in changed_files(run, hashes)]
-    return judge("run", f"{', '.join(hashes)} of {lineage.get('run')}", faults)
+    return check_of("run", f"{', '.join(hashes)} of {lineage.get('run')}", faults)
 
 
 def _weights_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
@@ -80,7 +84,7 @@ def _weights_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
         for one in weights
         if one["sha256"] not in there
     ]
-    return judge("weights", f"{len(weights)} networks", faults)
+    return check_of("weights", f"{len(weights)} networks", faults)
 
 
 def _data_check(lineage: Mapping[str, Any], space: LabelSpace | None, data: Path | None) -> Check:
@@ -92,7 +96,7 @@ def _data_check(lineage: Mapping[str, Any], space: LabelSpace | None, data: Path
     except MaskclsError as error:
         return Check("data", "warning", "cannot be compared", (error.what, *error.offenders))
     faults = [] if found == expected else [f"the rows asked for were others then, sha256 {str(expected)[:16]}…"]
-    return judge("data", f"sha256 {found[:16]}…", faults)
+    return check_of("data", f"sha256 {found[:16]}…", faults)
 
 
 def _without(why: str) -> tuple[Check, None]:

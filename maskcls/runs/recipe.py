@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import LabelSpace
-from maskcls.results.ensembles.blending import CHOOSING, METHODS, Blend, Searched, Verdict
 from maskcls.results.ensembles.combine import to_shares
+from maskcls.results.ensembles.methods import FITTED, METHODS, EnsembleScores, FittedEnsemble, Searched
 from maskcls.runs.calibration import Calibration
 from maskcls.yaml12 import read_yaml
 
@@ -24,7 +24,7 @@ class Asked:
     given: list[str]
     method: str
     decide: bool
-    blend: Blend | None = None
+    blend: FittedEnsemble | None = None
 
 
 def read_settings(given: Sequence[str], method: str, weights: str | None, *, decide: bool) -> Asked:
@@ -43,7 +43,7 @@ def read_settings(given: Sequence[str], method: str, weights: str | None, *, dec
         numbers = [float(part) for part in weights.split(",")]
     except ValueError:
         raise UsageError("these are no weights", where="--weights", got=repr(weights), expected="0.6,0.3,0.1") from None
-    return Asked(list(given), method, decide, Blend(method, to_shares(numbers, len(given), where="--weights")))
+    return Asked(list(given), method, decide, FittedEnsemble(method, to_shares(numbers, len(given), where="--weights")))
 
 
 def recipe_path(output: Path) -> Path:
@@ -60,7 +60,9 @@ def files_of(member: str) -> list[str]:
     return [member] if Path(member).is_dir() else member.split(",", 1)
 
 
-def recipe_of(asked: Asked, blend: Blend, calibration: Calibration | None, verdict: Verdict | None) -> dict[str, Any]:
+def recipe_of(
+    asked: Asked, blend: FittedEnsemble, calibration: Calibration | None, verdict: EnsembleScores | None
+) -> dict[str, Any]:
     """Return the recipe as plain data: members, method, what was chosen, and what it is worth."""
     weights: Any = None
     if isinstance(blend.weights, Mapping):
@@ -73,7 +75,7 @@ def recipe_of(asked: Asked, blend: Blend, calibration: Calibration | None, verdi
     recipe["decide"] = calibration is not None
     if verdict is not None:
         interval = [verdict.interval.low, verdict.interval.high]
-        name = "nested_macro_f1" if blend.method in CHOOSING else "macro_f1"
+        name = "nested_macro_f1" if blend.method in FITTED else "macro_f1"
         recipe[name] = {"value": verdict.nested.macro_f1, "interval": interval}
     return recipe
 
@@ -111,22 +113,22 @@ def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: s
     return Asked([text for _, text in members], data["method"], data["decide"], blend)
 
 
-def _chosen(method: str, weights: Any, sources: Any, members: int) -> Blend | None:
+def _chosen(method: str, weights: Any, sources: Any, members: int) -> FittedEnsemble | None:
     """Return what a recipe chose, None where nothing is kept; ValueError or UsageError where that is none for it."""
     if (weights is not None, sources is not None) != (method in (*get_args(Searched), "weights"), method == "tasks"):
         raise ValueError(f"method {method}, weights {weights!r}, sources {sources!r}")
     if sources is not None:
         if not all(type(member) is int and 0 <= member < members for member in sources.values()):
             raise ValueError(f"sources {sources!r} of {members} members")
-        return Blend(method, sources=dict(sources))
+        return FittedEnsemble(method, sources=dict(sources))
     if isinstance(weights, Mapping) != (method == "convex-tasks"):
         raise ValueError(f"method {method}, weights {weights!r}")
     if isinstance(weights, Mapping):
-        return Blend(method, {task: to_shares(part, members) for task, part in weights.items()})
-    return None if weights is None else Blend(method, to_shares(weights, members))
+        return FittedEnsemble(method, {task: to_shares(part, members) for task, part in weights.items()})
+    return None if weights is None else FittedEnsemble(method, to_shares(weights, members))
 
 
-def check_tasks(recipe: Path, blend: Blend, space: LabelSpace) -> None:
+def check_tasks(recipe: Path, blend: FittedEnsemble, space: LabelSpace) -> None:
     """Raise DataError when a recipe chose for other tasks than those of the runs."""
     for chosen in (blend.weights, blend.sources):
         if isinstance(chosen, Mapping) and set(chosen) != set(space.names):

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from maskcls.errors import visible
 from maskcls.labels import UNKNOWN
-from maskcls.results.comparison.rows import JOINT, Comparison, Verdict
+from maskcls.results.comparison.rows import JOINT
+from maskcls.results.comparison.scores import Comparison, ScoreComparison
 
 SHOWN_IDS = 3
 SHOWN_CHANGES = 12
@@ -46,7 +47,7 @@ def _heading(found: Comparison) -> Iterator[RenderableType]:
         yield Text(f"of {unjudged:,} rows not every label is known; they count in the tasks that are", "yellow")
 
 
-def _verdict(found: Comparison, verdict: Verdict) -> Iterator[RenderableType]:
+def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[RenderableType]:
     joint = verdict.differences.get(JOINT)
     if joint is None:
         yield Text("no row has a label for every task, so there is no joint score")
@@ -65,7 +66,7 @@ def _verdict(found: Comparison, verdict: Verdict) -> Iterator[RenderableType]:
     yield Text(f"{by_row}, a lower bound: photos of a person are right and wrong together")
 
 
-def _task_table(found: Comparison, verdict: Verdict) -> Table:
+def _task_table(found: Comparison, verdict: ScoreComparison) -> Table:
     table = _table("task", "a", "b", "b - a", "95 % interval", "agreement", "kappa")
     of_a, of_b = ({JOINT: scores.joint, **scores.tasks} for scores in (verdict.a, verdict.b))
     for name, (share, agreed) in found.agreement.items():

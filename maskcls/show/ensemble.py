@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskcls.errors import visible
-from maskcls.results.ensembles.blending import CHOOSING, Blend, Verdict
+from maskcls.files import none_for_nan
+from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ class Found:
     written: Written
     recipe: Path
     members: list[str]
-    blend: Blend
-    verdict: Verdict | None
+    blend: FittedEnsemble
+    verdict: EnsembleScores | None
     calibration: Calibration | None
 
     def weight_of(self, place: int) -> str:
@@ -51,18 +52,14 @@ class Found:
         data["weights"] = [self.weight_of(place) for place in range(len(self.members))]
         if verdict is not None:
             data["alone"] = [found.macro_f1 for found in verdict.alone]
-            data["values"] = [_plain(value) for value in verdict.values]
-            data["kappa"] = [[_plain(value) for value in row] for row in verdict.kappas]
-            data["correlation"] = [[_plain(value) for value in row] for row in verdict.correlations]
+            data["values"] = [none_for_nan(value) for value in verdict.values]
+            data["kappa"] = [[none_for_nan(value) for value in row] for row in verdict.kappas]
+            data["correlation"] = [[none_for_nan(value) for value in row] for row in verdict.correlations]
             data["nested"] = {"macro_f1": verdict.nested.macro_f1, "interval": asdict(verdict.interval)}
             data["gain"] = asdict(verdict.gain) | {"over": self.members[verdict.best]}
         if ruled:
             data["decision"] = asdict(ruled.gain) | {"worth_it": ruled.worth_it}
         return data
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def print_found(found: Found, *, json: bool = False) -> None:
@@ -93,7 +90,7 @@ def print_found(found: Found, *, json: bool = False) -> None:
         gain, interval = verdict.gain, verdict.interval
         score_text = f"{verdict.nested.macro_f1:.4f} [{interval.low:.4f}, {interval.high:.4f}] over people"
         gain_text = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] over {found.members[verdict.best]} alone"
-        chosen = ", chosen on the other folds" if found.blend.method in CHOOSING else ""
+        chosen = ", chosen on the other folds" if found.blend.method in FITTED else ""
         console.print(f"{found.blend.method}: macro-F1 {score_text}{chosen}; {gain_text}", soft_wrap=True)
     if found.calibration is not None and found.calibration.nested is not None:
         ruled = found.calibration.nested

@@ -10,15 +10,16 @@ import numpy as np
 
 from maskcls import files
 from maskcls.data.rows.manifest import real_rows
+from maskcls.files import none_for_nan
 from maskcls.labels import Ints
 from maskcls.results.comparison.bootstrap import paired_bootstrap
-from maskcls.results.predictions import Predictions, places
+from maskcls.results.predictions import Predictions
+from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.evaluation import Judged
-from maskcls.results.scores.metrics import Scores, person_bootstrap, score
-from maskcls.runs.group_averaging import Together, found_groups, shared_tasks
+from maskcls.results.scores.metrics import Scores, score
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
+from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
 from maskcls.training.experiment import Experiment
-
-BOOTSTRAP_DRAWS = 1000
 
 
 def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
     judged = _judged(experiment, alone)
     pooled, together = _answered(experiment, alone, judged)
     summary = _summary(experiment, pooled, judged, folds)
-    if experiment.looks is not None:
+    if experiment.person_clustering is not None:
         summary["groups"] = _worth(experiment, judged, pooled, together)
     if len(experiment.seeds) > 1:
         summary["seeds"] = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
@@ -74,28 +75,28 @@ def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dic
     judged = _judged(experiment, alone)
     answered, _ = _answered(experiment, alone, judged)
     scores = score(answered.prob, judged.truth, judged.space)
-    return {name: _plain(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
+    return {name: none_for_nan(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
-def _answered(experiment: Experiment, alone: Predictions, judged: Judged) -> tuple[Predictions, Together]:
+def _answered(experiment: Experiment, alone: Predictions, judged: Judged) -> tuple[Predictions, GroupAveraging]:
     """Return out-of-fold rows as the run answers: photos that look like one person's together, where it has looks.
 
     The groups were found by what other people taught, and what each photo says was fitted on the other folds.
     """
-    if experiment.looks is None:
-        return alone, Together()
+    if experiment.person_clustering is None:
+        return alone, GroupAveraging()
     manifest, space = experiment.manifest, experiment.cfg.space
-    group_N = experiment.looks.group_N[places(manifest["id"][real_rows(manifest)], judged.ids)]
+    group_N = experiment.person_clustering.group_N[rows_of(manifest["id"][real_rows(manifest)], judged.ids)]
     tasks = shared_tasks(manifest, space, where=str(experiment.run.manifest))
-    together = Together(rows=found_groups(group_N), tasks=tasks)
-    prob_NJ, together = together.of_rows(alone.prob, judged)
+    together = GroupAveraging(oof=groups_of(group_N), tasks=tasks)
+    prob_NJ, together = together.average_oof(alone.prob, judged)
     lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(together.tasks)}
     return Predictions(alone.ids, prob_NJ, alone.space, lineage), together
 
 
-def _worth(experiment: Experiment, alone: Judged, answered: Predictions, together: Together) -> dict[str, Any]:
+def _worth(experiment: Experiment, alone: Judged, answered: Predictions, together: GroupAveraging) -> dict[str, Any]:
     """Return what answering together is worth on these rows; gain: over answering alone, drawing people."""
-    assert experiment.looks is not None
+    assert experiment.person_clustering is not None
     true_N, gain = alone.space.encode(alone.truth), None
     if (true_N >= 0).any():
         labels = (alone.pred_N, answered.labels())
@@ -106,15 +107,15 @@ def _worth(experiment: Experiment, alone: Judged, answered: Predictions, togethe
         "by": experiment.cfg.predict.groups,
         "tasks": list(together.tasks),
         "weights": together.weights and dict(together.weights),
-        "alone": _plain(score(alone.pred_N, alone.truth, alone.space).macro_f1),
+        "alone": none_for_nan(score(alone.pred_N, alone.truth, alone.space).macro_f1),
         "gain": gain,
-        "pair_precision": experiment.looks.quality.precision,
-        "pair_recall": experiment.looks.quality.recall,
+        "pair_precision": experiment.person_clustering.quality.precision,
+        "pair_recall": experiment.person_clustering.quality.recall,
     }
 
 
 def _judged(experiment: Experiment, part: Predictions) -> Judged:
-    rows_N = places(experiment.manifest["id"], part.ids.tolist())
+    rows_N = rows_of(experiment.manifest["id"], part.ids.tolist())
     return Judged(
         part.ids.tolist(),
         part.labels(),
@@ -142,9 +143,9 @@ def _summary(experiment: Experiment, pooled: Predictions, judged: Judged, folds:
         "pooled": score(pooled.prob, judged.truth, space).to_json(),
         "interval": interval,
         "people": len(set(people.tolist())),
-        "folds": {str(k): {name: _plain(_value(s, name)) for name in names} for k, s in scores.items()},
-        "mean": {name: _plain(v.mean()) for name, v in values.items()},
-        "sd": {name: _plain(v.std(ddof=1)) if len(v) > 1 else None for name, v in values.items()},
+        "folds": {str(k): {name: none_for_nan(_value(s, name)) for name in names} for k, s in scores.items()},
+        "mean": {name: none_for_nan(float(v.mean())) for name, v in values.items()},
+        "sd": {name: none_for_nan(float(v.std(ddof=1))) if len(v) > 1 else None for name, v in values.items()},
     }
 
 
@@ -154,8 +155,3 @@ def _of_rows(pooled: Predictions, judged: Judged, rows: Ints) -> Scores:
 
 def _value(scores: Scores, name: str) -> float:
     return scores.macro_f1 if name == "macro_f1" else scores.tasks[name].macro_f1
-
-
-def _plain(value: float) -> float | None:
-    """Return a number JSON can hold; a score over no rows is NaN, and null in the file."""
-    return float(value) if np.isfinite(value) else None

@@ -29,9 +29,9 @@ from maskcls.engine.execution import Plan
 from maskcls.engine.objective import build_heads
 from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Ints, LabelSpace
-from maskcls.results.people.clustering import Learned
+from maskcls.results.people.clustering import PersonClustering
 from maskcls.results.people.model_file import from_bytes, to_bytes
-from maskcls.results.pseudo.label_file import Pseudo
+from maskcls.results.pseudo.read_labels import Pseudo
 from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.schema import Config
 from maskcls.training import pseudo_rows
@@ -80,8 +80,8 @@ class Member:
 @dataclass(frozen=True)
 class Experiment:
     """All that training needs, as it stands in the run folder; `views`: the photos' cache, where there is one;
-    `plans`: how each member is computed, by its task; `pseudo`: labels of photos that train only; `looks`: who looks
-    like whom, learned from the photos with labels."""
+    `plans`: how each member is computed, by its task; `pseudo`: labels of photos that train only; `person_clustering`:
+    how to recognise photos of one person, fitted on the labelled photos."""
 
     cfg: Config
     data: Path
@@ -91,7 +91,7 @@ class Experiment:
     views: Views = field(default_factory=dict)
     plans: Mapping[str, Plan] = field(default_factory=dict)
     pseudo: Pseudo | None = None
-    looks: Learned | None = None
+    person_clustering: PersonClustering | None = None
 
     @cached_property
     def kinds(self) -> list[Member]:
@@ -220,15 +220,19 @@ def write_identity(experiment: Experiment, folds: Sequence[int], environment: di
     files.commit_json(run.labels, cfg.space.to_json())
     files.commit(run.manifest, tables.to_csv(experiment.manifest))
     files.commit(run.folds, folding.to_csv(experiment.folds))
-    for left in (run.pseudo.with_suffix(".json"), run.pseudo, run.looks):  # by a command killed before env.json
+    for left in (
+        run.pseudo.with_suffix(".json"),
+        run.pseudo,
+        run.person_clustering,
+    ):  # by a command killed before env.json
         left.unlink(missing_ok=True)
     if cfg.data.pseudo is not None:
         source = Path(cfg.data.pseudo)
         if source.with_suffix(".json").exists():
             files.commit(run.pseudo.with_suffix(".json"), source.with_suffix(".json").read_bytes())
         files.commit(run.pseudo, source.read_bytes())
-    if experiment.looks is not None:
-        files.commit(run.looks, to_bytes(experiment.looks))
+    if experiment.person_clustering is not None:
+        files.commit(run.person_clustering, to_bytes(experiment.person_clustering))
     identity: dict[str, Any] = {"data": str(experiment.data), "folds": list(folds), "hashes": identity_hashes(run)}
     identity["cropping"] = cropping(experiment.photo_root)
     identity["weights"] = weights_hashes(experiment)
@@ -249,7 +253,7 @@ def identity_hashes(run: RunDir) -> dict[str, str]:
 
 def identity_files(run: RunDir) -> tuple[Path, ...]:
     """Return the files that say what the run is, in the order they are written."""
-    further = (path for path in (run.pseudo.with_suffix(".json"), run.pseudo, run.looks) if path.exists())
+    further = (path for path in (run.pseudo.with_suffix(".json"), run.pseudo, run.person_clustering) if path.exists())
     return run.config, run.labels, run.manifest, run.folds, *further
 
 
@@ -284,8 +288,14 @@ def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
     plans = {name: Plan.from_json(plan) for name, plan in env["plans"].items()}
     folds = folding.from_csv(run.folds)
     pseudo = pseudo_rows.read(run.pseudo, cfg, manifest, folds) if cfg.data.pseudo is not None else None
-    looks = from_bytes(run.looks.read_bytes(), where=str(run.looks)) if cfg.predict.groups == "look" else None
-    return Experiment(cfg, Path(env["data"]), manifest, folds, run, plans=plans, pseudo=pseudo, looks=looks), env
+    clustering = (
+        from_bytes(run.person_clustering.read_bytes(), where=str(run.person_clustering))
+        if cfg.predict.groups == "look"
+        else None
+    )
+    return Experiment(
+        cfg, Path(env["data"]), manifest, folds, run, plans=plans, pseudo=pseudo, person_clustering=clustering
+    ), env
 
 
 def check_data_unchanged(experiment: Experiment) -> None:

@@ -26,7 +26,7 @@ from maskcls.show.progress import Reporter, main_process
 from maskcls.show.spark import sparkline
 from maskcls.training.checks import check_experiment, refuse_existing, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec, wanted_folds
-from maskcls.training.grouping import with_looks
+from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import fresh_network, with_plans
 from maskcls.training.starting_weights import check_starting_weights
 
@@ -54,7 +54,7 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
         experiment = with_photos(experiment, accelerator, report, build=False)
         experiment = with_plans(experiment, wanted, accelerator, report, remember=False)
         if accelerator.is_main_process:
-            with_looks(experiment, report)
+            with_person_clustering(experiment, report)
         seconds, size = 0.0, 0
         for member in experiment.kinds:
             member_seconds, member_bytes = _probe(experiment, member, accelerator)

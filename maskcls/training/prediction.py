@@ -24,15 +24,15 @@ from maskcls.engine.precision import Work, infer_execution
 from maskcls.engine.processes import decided_by_first
 from maskcls.errors import ConfigError, DataError, ResultError, UsageError
 from maskcls.labels import LabelSpace
-from maskcls.results.people.groups import read_groups
+from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
-from maskcls.runs.group_averaging import Together, shared_tasks
+from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.submission_file import data_name
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter
 from maskcls.training.experiment import Experiment, Member, open_experiment
-from maskcls.training.grouping import photos_together
+from maskcls.training.person_clustering import averaging_for
 from maskcls.training.photos import Views, cached_views, open_photos
 from maskcls.training.readable_photos import check_photos
 
@@ -70,17 +70,17 @@ def predict_rows(
     experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, [*overrides, *(["predict.groups=none"] if groups is not None else [])])
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
-    by_file, by_look = Together(), Together()
+    by_file, by_look = GroupAveraging(), GroupAveraging()
     if groups is not None:
         given = read_groups(groups, frame["id"].tolist())
         tasks = shared_tasks(experiment.manifest, cfg.space, where=str(run.manifest))
-        by_file = Together(given, None, tasks, given.weights)
+        by_file = GroupAveraging(given, None, tasks, given.weights)
     voices = load_voices(experiment, chosen(experiment, env["folds"], cfg.predict.networks))
     accelerator = start(cfg.device)
     root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
     tell_other_cropping(experiment, env, root, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
-        by_look = photos_together(experiment, env["folds"], frame, root, report)
+        by_look = averaging_for(experiment, env["folds"], frame, root, report)
     specs = [voice.speaker.spec for voice in voices]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
@@ -93,14 +93,14 @@ def predict_rows(
     prob = joint_mean(voices, probs, cfg.space)
     if not accelerator.is_main_process:
         return None
-    lineage = _lineage(experiment, env, voices, frame, data, cfg) | {"groups": by_look.about}
-    predictions = by_look.of_photos(Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space))
+    lineage = _lineage(experiment, env, voices, frame, data, cfg) | {"groups": by_look.lineage}
+    predictions = by_look.average_photos(Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space))
     predictions = replace(predictions, lineage=lineage)
     kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     lineage["predictions"] = predictions.save(kept)
     if groups is not None:
-        lineage["groups"] = by_file.about
-        predictions = by_file.of_photos(predictions)
+        lineage["groups"] = by_file.lineage
+        predictions = by_file.average_photos(predictions)
     return Predicted(cfg, frame, predictions, lineage)
 
 

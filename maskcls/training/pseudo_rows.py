@@ -19,8 +19,8 @@ from maskcls.data.rows import manifest as tables
 from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints, LabelSpace
-from maskcls.results.predictions import places
-from maskcls.results.pseudo.label_file import Pseudo, read_pseudo
+from maskcls.results.pseudo.read_labels import Pseudo, read_pseudo
+from maskcls.results.rows_by_id import rows_of
 from maskcls.schema import Config
 
 
@@ -101,7 +101,7 @@ def taught(manifest: pd.DataFrame, pseudo: Pseudo | None, k: int, space: LabelSp
     if pseudo is None:
         return Taught(labels, weight, None, np.ones(len(manifest), dtype=bool))
     rows, teaches = pseudo.for_fold(k), real_rows(manifest).copy()
-    row_R = places(manifest["id"], rows.ids.tolist())
+    row_R = rows_of(manifest["id"], rows.ids.tolist())
     soft = None
     for name, label_N in labels.items():
         label_N[row_R] = rows.labels[name]

@@ -18,8 +18,10 @@ from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import CONTEST, Floats, Ints, LabelSpace, Task
+from maskcls.results.decisions.bias_rule import class_shares
 from maskcls.results.decisions.calibration import fit_temperatures, quality, scaled, scaled_rows
-from maskcls.results.decisions.rules import Rule, class_shares, shift_rule
+from maskcls.results.decisions.rule import DecisionRule
+from maskcls.results.decisions.shift_rule import shift_rule
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs import calibration
@@ -31,7 +33,7 @@ PEOPLE, PHOTOS, FOLDS = 60, 6, 3
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "DRAWS", 200)
+    monkeypatch.setattr(calibration, "BOOTSTRAP_DRAWS", 200)
 
 
 def guesses(truth: dict[str, Ints], sharpness: float, seed: int = 0) -> Floats:
@@ -233,7 +235,7 @@ def test_a_damaged_decision_is_refused(tmp_path: Path, change: dict[str, Any]) -
 def test_a_decision_with_a_rule_out_of_range_is_refused(tmp_path: Path, rule: tuple[str, list[float]]) -> None:
     run = make_run(tmp_path / "a")
     calibrate(run)
-    whole = Rule("expected", (0.0,) * 18).to_json()
+    whole = DecisionRule("expected", (0.0,) * 18).to_json()
     for changed, refused in ((whole, False), (whole | dict([rule]), True)):
         files.commit_json(decision_path(run), files.read_json(decision_path(run)) | {"rule": changed})
         with pytest.raises(ResultError, match="cannot be read") if refused else nullcontext():
@@ -284,13 +286,13 @@ def test_what_is_no_finished_run_is_refused_and_left_alone(tmp_path: Path) -> No
 
 def test_another_label_space_is_refused() -> None:
     hats = LabelSpace((Task("hat", ("no", "yes")),))
-    decision = Decision(hats, {"hat": 2.0}, Rule("task", (0.0, 1.0)), None, "")
+    decision = Decision(hats, {"hat": 2.0}, DecisionRule("task", (0.0, 1.0)), None, "")
     with pytest.raises(WeightsError, match="another label space"):
         decision.labels(Predictions(["a"], np.eye(18, dtype=np.float32)[:1], CONTEST))
     # odds of 9 become 3 by the temperature; e more for the second class is not enough, e squared is
     one = Predictions(["a"], np.array([[0.9, 0.1]], dtype=np.float32), hats)
     assert decision.labels(one).tolist() == [0]
-    assert Decision(hats, {"hat": 2.0}, Rule("task", (0.0, 2.0)), None, "").labels(one).tolist() == [1]
+    assert Decision(hats, {"hat": 2.0}, DecisionRule("task", (0.0, 2.0)), None, "").labels(one).tolist() == [1]
 
 
 def test_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

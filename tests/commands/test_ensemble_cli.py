@@ -15,7 +15,7 @@ from tiny import train
 
 from maskcls.cli import run_app
 from maskcls.labels import CONTEST
-from maskcls.results.ensembles.blending import METHODS
+from maskcls.results.ensembles.methods import METHODS
 from maskcls.results.predictions import Predictions
 from maskcls.yaml12 import dump_yaml, read_yaml
 

@@ -26,7 +26,8 @@ from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores import evaluation
 from maskcls.results.scores.evaluation import Judged
-from maskcls.results.scores.metrics import person_bootstrap, score
+from maskcls.results.scores.metrics import score
+from maskcls.results.scores.person_bootstrap import person_bootstrap
 from maskcls.results.submissions.write import write_submission
 from maskcls.runs.judged import read_judged
 from maskcls.show.evaluation import render, render_scores

@@ -16,15 +16,17 @@ from sklearn.metrics import adjusted_rand_score
 from maskcls import files
 from maskcls.commands import group as command
 from maskcls.commands.group import Found, group
+from maskcls.csvfile import read_columns
 from maskcls.data.drawn.faces import SHOTS, make_faces
 from maskcls.data.layouts import contest
 from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.labels import CONTEST
+from maskcls.results.people.averaging import average_groups
 from maskcls.results.people.clustering import pair_quality
-from maskcls.results.people.groups import read_groups, smooth
+from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import confusion, macro_f1
-from maskcls.results.submissions.answers import read_answers, read_columns
+from maskcls.results.submissions.answers import read_answers
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import read_run
 from maskcls.show.progress import Reporter
@@ -34,7 +36,7 @@ PEOPLE, EVAL_PEOPLE = 30, 8
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "DRAWS", 100)
+    monkeypatch.setattr(command, "BOOTSTRAP_DRAWS", 100)
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +70,12 @@ def test_eval_photos_are_grouped_by_person(faces: Path, tmp_path: Path, capsys: 
     ids = contest.read_eval(faces, CONTEST)["id"].tolist()
     assert list(read_columns(path)["id"]) == ids
     groups = read_groups(path, ids)
-    assert groups.number_N.size == EVAL_PEOPLE * len(SHOTS)
+    assert groups.group_N.size == EVAL_PEOPLE * len(SHOTS)
     assert groups.weights is None
     assert found.most == len(SHOTS)
-    assert np.bincount(groups.number_N).max() <= len(SHOTS)
+    assert np.bincount(groups.group_N).max() <= len(SHOTS)
     # Drawn people keep clothes and background from photo to photo, so nearly all should be found.
-    assert whole_people(faces, ids, groups.number_N) >= EVAL_PEOPLE - 1
+    assert whole_people(faces, ids, groups.group_N) >= EVAL_PEOPLE - 1
     about = json.loads((tmp_path / "groups.json").read_text())
     assert about["held_out"] == found.quality.to_json()
     assert (about["photos"], about["groups"]) == (EVAL_PEOPLE * len(SHOTS), len(np.unique(found.group_N)))
@@ -166,7 +168,7 @@ def test_a_run_is_judged_on_its_own_rows(faces: Path, tmp_path: Path, capsys: py
     train = work(faces, train=True)
     group_of = dict(zip(train.ids, train.group_N.tolist(), strict=True))
     oof = Predictions.load(run.oof)
-    own = smooth(oof, np.array([group_of[id] for id in oof.ids.tolist()]), ("gender", "age"))
+    own = average_groups(oof, np.array([group_of[id] for id in oof.ids.tolist()]), ("gender", "age"))
     assert worth.equal == pytest.approx(macro_f1(confusion(true_N, own.labels(), 18)))
     assert worth.equal > worth.plain + 0.1
     assert worth.gain.low > 0
@@ -215,5 +217,5 @@ def test_wrong_calls_are_refused(faces: Path, drawn: Path, tmp_path: Path) -> No
 
 def test_too_few_people_are_refused(tmp_path: Path) -> None:
     make_faces(tmp_path / "two", people=2, seed=0, eval_people=1, size=(48, 36))
-    with pytest.raises(DataError, match="do not tell one person from another"):
+    with pytest.raises(DataError, match="do not suffice to recognise people"):
         work(tmp_path / "two")

@@ -20,7 +20,9 @@ from maskcls.commands.runs.compare import compare, comparison, read_sides
 from maskcls.errors import BusyError, DataError, MaskclsError, ResultError, UsageError, WeightsError
 from maskcls.labels import CONTEST, Ints, LabelSpace, Task
 from maskcls.results.comparison import rows as versus
-from maskcls.results.comparison.rows import Comparison, Known, Rows, changes, joined, judge
+from maskcls.results.comparison.changes import changes
+from maskcls.results.comparison.rows import KnownLabels, Rows, joined
+from maskcls.results.comparison.scores import Comparison, score_both
 from maskcls.results.comparison.sign_test import sign_test
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.write import write_submission
@@ -32,7 +34,7 @@ HATS = LabelSpace((Task("hat", ("no", "yes")), Task("beard", ("none", "short", "
 @pytest.fixture(autouse=True)
 def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the intervals short; what they are is tested with the function that makes them."""
-    monkeypatch.setattr(versus, "DRAWS", 200)
+    monkeypatch.setattr(versus, "BOOTSTRAP_DRAWS", 200)
 
 
 def ints(*values: int) -> Ints:
@@ -130,8 +132,8 @@ def test_answers_may_add_to_what_a_run_knows(tmp_path: Path) -> None:
     b = save(tmp_path / "b.npz", ["x", "y"], ints(0, 2))
     sides = read_sides(a, b)
     tables = [
-        Known("one", ["y"], {"mask": ints(-1), "gender": ints(0), "age": ints(2)}),
-        Known("two", ["x", "y"], {"mask": ints(0, 0), "gender": ints(-1, 0), "age": ints(0, -1)}, ["p", "q"]),
+        KnownLabels("one", ["y"], {"mask": ints(-1), "gender": ints(0), "age": ints(2)}),
+        KnownLabels("two", ["x", "y"], {"mask": ints(0, 0), "gender": ints(-1, 0), "age": ints(0, -1)}, ["p", "q"]),
     ]
     rows = joined(*sides, tables)
     assert rows.truth
@@ -296,7 +298,7 @@ def test_a_person_counts_once_however_many_rows_they_have() -> None:
         CONTEST.decode(ints(*[0] * 24)),
         [f"p{i}" for i in who],
     )
-    verdict = judge(rows)
+    verdict = score_both(rows)
     assert verdict.people == test
     assert verdict.p_rows == pytest.approx(binomtest(4, 24).pvalue)
 
@@ -304,7 +306,7 @@ def test_a_person_counts_once_however_many_rows_they_have() -> None:
 def test_truth_known_in_part() -> None:
     known = {"mask": ints(0, 0, 1), "gender": ints(-1, -1, -1), "age": ints(0, -1, 2)}
     rows = Rows(["x", "y", "z"], ints(0, 0, 0), ints(0, 6, 8), CONTEST, known)
-    verdict = judge(rows)
+    verdict = score_both(rows)
     assert set(verdict.differences) == {"mask", "age"}
     assert changes(rows).kinds == {"fixed": [], "broken": [], "still wrong": [], "unknown": [1, 2]}
     result = Comparison(("a", "b"), rows, changes(rows), {"joint": (0.5, 0.5)}, [], verdict)

@@ -16,7 +16,7 @@ from maskcls.cli import run_app
 from maskcls.commands.pseudo_label import class_prior
 from maskcls.engine.objective import build_heads, head_targets
 from maskcls.results.predictions import Predictions
-from maskcls.results.pseudo.label_file import read_pseudo
+from maskcls.results.pseudo.read_labels import read_pseudo
 from maskcls.rundir import REFIT, RunDir
 from maskcls.training.experiment import open_experiment
 

@@ -15,22 +15,14 @@ from rich.console import Console
 
 from maskcls import config, files
 from maskcls.commands.runs.list import checked_run
+from maskcls.csvfile import read_columns
 from maskcls.errors import BusyError, UsageError, WeightsError
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
-from maskcls.results.comparison.rows import (
-    Comparison,
-    Known,
-    Side,
-    agreement,
-    changed_csv,
-    changes,
-    joined,
-    judge,
-    moves,
-    to_json,
-)
+from maskcls.results.comparison.changes import agreement, changed_csv, changes, moves
+from maskcls.results.comparison.rows import KnownLabels, Side, joined
+from maskcls.results.comparison.scores import Comparison, score_both, to_json
 from maskcls.results.predictions import Predictions
-from maskcls.results.submissions.answers import read_answers, read_columns
+from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import PEOPLE, check_complete, load_honest, read_judged
@@ -81,7 +73,7 @@ def comparison(a: Side, b: Side, answers: Path | None = None) -> Comparison:
     """Compare two sides on the rows both have."""
     known = [side.known for side in (a, b) if side.known]
     rows = joined(a, b, [*known, *([_read_answers(answers, a.space)] if answers else [])])
-    verdict = judge(rows) if rows.truth is not None else None
+    verdict = score_both(rows) if rows.truth is not None else None
     settings = tuple(_settings(read_run(a.run), read_run(b.run))) if a.run and b.run else ()
     return Comparison((a.name, b.name), rows, changes(rows), agreement(rows), moves(rows), verdict, settings)
 
@@ -107,15 +99,15 @@ def _read_side(path: Path, space: LabelSpace) -> Side:
 def _read_run_side(path: Path) -> Side:
     judged = read_judged(path, None)
     people = None if judged.people_N is None else judged.people_N.tolist()
-    known = Known(str(path), judged.ids, judged.truth, people)
+    known = KnownLabels(str(path), judged.ids, judged.truth, people)
     return Side(str(path), judged.ids, judged.pred_N, judged.space, known, RunDir(path))
 
 
-def _read_answers(path: Path, space: LabelSpace) -> Known:
+def _read_answers(path: Path, space: LabelSpace) -> KnownLabels:
     """Read true answers; a column named as in PEOPLE tells who is on each row."""
     ids, labels = read_answers(path, space)
     columns, named = read_columns(path), [name for name in PEOPLE if name not in space.names]
-    return Known(str(path), ids, labels, next((columns[name] for name in named if name in columns), None))
+    return KnownLabels(str(path), ids, labels, next((columns[name] for name in named if name in columns), None))
 
 
 def _check_spaces(a: Side, b: Side) -> None:

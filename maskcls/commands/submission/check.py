@@ -11,23 +11,23 @@ import numpy as np
 import pandas as pd
 
 from maskcls import files
-from maskcls.csvfile import read_csv
+from maskcls.csvfile import read_columns, read_csv
 from maskcls.data.layouts import contest
 from maskcls.data.layouts.folder import is_folder_of_photos
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, MaskclsError, ResultError, visible
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.results.submissions import checks
-from maskcls.results.submissions.answers import ANSWER, read_columns
-from maskcls.results.submissions.checks import Check, judge
+from maskcls.results.submissions.answers import ANSWER
+from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.rundir import RunDir
 from maskcls.runs.origin import NAMES, Origin, origin_checks, read_origin
 from maskcls.show.progress import say
 
 SHOWN = 5  # faults of a check that are printed
-DRAWS = 1000
 # The contest's 2,700 people to train on: men then women, by age band; each has five photos with a mask, one with a mask
 # worn wrongly and one without.
 CONTEST_PEOPLE, CONTEST_PHOTOS = (549, 410, 83, 732, 817, 109), (5, 1, 1)
@@ -133,13 +133,13 @@ def _share_check(labels_N: Ints, space: LabelSpace, data: Path | None, run: RunD
     if not len(known_N) or not len(people_PJ):
         return Check("classes", "skipped", "no people of known classes to compare with: give --run")
     rows_J, names = np.bincount(known_N, minlength=space.size), space.joint_names
-    found = compare_shares(rows_J, people_PJ, draws=DRAWS, seed=0)
+    found = compare_shares(rows_J, people_PJ, draws=BOOTSTRAP_DRAWS, seed=0)
     about = f"{found.distance:.3f} of the rows lie in other classes than {source}'s; chance explains {found.usual:.3f}"
     unusual = [
         f"{one.label} {names[one.label]}: {one.rows:,} rows, expected {one.expected:,.0f}" for one in found.unusual
     ]
     far = found.distance > found.usual and not unusual
-    return judge(
+    return check_of(
         "classes", about, ["more than chance, though no single class stands out"] if far else unusual, bad="warning"
     )
 
@@ -167,4 +167,4 @@ def _meaning_check(space: LabelSpace, data: Path | None) -> Check:
         if contests and space != CONTEST
         else []
     )
-    return judge("meaning", f"0 {names[0]} to {space.size - 1} {names[-1]}", faults, bad="warning")
+    return check_of("meaning", f"0 {names[0]} to {space.size - 1} {names[-1]}", faults, bad="warning")

@@ -1,6 +1,6 @@
-"""What a photo looks like from afar, in numbers small enough to compare every photo with every other.
+"""Photo descriptors: the whole photo as a small thumbnail, so that all pairs of photos can be compared.
 
-N photos, D numbers a photo, H height, W width.
+N photos, D numbers per descriptor, H height, W width.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from maskcls.data.photos.images import Pixels, decode, each_image
 from maskcls.labels import Floats
 
-SIZE = (16, 12)  # height and width of the thumbnail: hair, clothes, background and light, hardly the face
+SIZE = (16, 12)  # height and width of the thumbnail: it shows hair, clothes, background and light, hardly the face
 D = SIZE[0] * SIZE[1] * 3
-AT_LEAST = (2 * SIZE[0], 2 * SIZE[1])  # what a JPEG is decoded at: an eighth of its size as a rule, and quick
+AT_LEAST = (2 * SIZE[0], 2 * SIZE[1])  # minimum decode size; usually allows fast decoding at 1/8 scale
 
 
 def descriptors(
@@ -31,17 +31,17 @@ def descriptors(
     """
     found_ND = np.empty((len(paths), D), dtype=np.float32)
 
-    def look(row: int, data: bytes) -> None:
+    def describe_one(row: int, data: bytes) -> None:
         found_ND[row] = describe(decode(data, root / paths[row], at_least=AT_LEAST))
 
-    each_image(root, paths, look, threads=threads, on_progress=on_progress)
+    each_image(root, paths, describe_one, threads=threads, on_progress=on_progress)
     return found_ND
 
 
 def describe(image_HWC: Pixels) -> Floats:
-    """Return the whole photo as a thumbnail in CIE L*a*b*, where distances are about as large as they look.
+    """Return the whole photo as a thumbnail in CIE L*a*b* (CIE 1976), where distances are roughly perceptual.
 
-    image_HWC  uint8 RGB of any size; it is squeezed to one shape, each pixel the mean of what it covers.
+    image_HWC  uint8 RGB of any size; resized to 16 x 12 without keeping the aspect ratio, by pixel area.
 
     Returns (D,) float32, row by row: L in 0..100, a and b in -128..127 for every pixel.
     """

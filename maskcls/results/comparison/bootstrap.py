@@ -1,4 +1,4 @@
-"""Two sets of joint predictions for the same rows: by how much the second is better, and how sure that is.
+"""Paired comparison of two sets of predictions for the same rows: the difference in macro-F1 and its uncertainty.
 
 N rows, C classes, P people, S seeds, D bootstrap draws. The macro-F1 is that of `metrics`: the mean over the classes
 that occur in truth or prediction. Everything follows from integer counts, so the order of the rows does not matter.
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.labels import UNKNOWN, Ints
-from maskcls.results.scores.metrics import Doubles, confusion, macro_f1, person_counts, resampled_macro_f1, resamples
+from maskcls.results.scores.metrics import Doubles, confusion, macro_f1
+from maskcls.results.scores.person_bootstrap import person_counts, resampled_macro_f1, resamples
 
 Counts = tuple[Doubles, Doubles]
 Bools = NDArray[np.bool_]
@@ -23,7 +24,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the macro-F1 of b lies above that of a, and what resampling people makes of it.
+    """The macro-F1 of b minus that of a, with a bootstrap interval over people.
 
     value       b - a on all rows, the mean over the seeds; negative where b is worse.
     low, high   percentile interval of the draws' b - a, `level` of them inside.
@@ -54,14 +55,14 @@ def paired_bootstrap(
     Reference: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8 (whole clusters).
 
     A draw scores a and b, and every seed of both, on the same people: what makes these people easy or hard cancels out,
-    and the interval is that of the difference, not of two scores. It says how much depends on the choice of people. How
-    much another seed would change it does not say; the mean over seeds only makes that smaller. Memory stays near the
+    and the interval is that of the difference, not of two scores. It covers the choice of people, not that of seeds;
+    the mean over seeds only makes the latter smaller. Memory stays near the
     size of the input, whatever `draws` is.
 
     truth_N       0..C-1, or -1 for a row to leave out.
     predicted_a   (N,) int in 0..C-1, or one such row per seed; seed s of a is compared with seed s of b.
     predicted_b   as many as predicted_a.
-    people_N      who is on each row; text or whole numbers.
+    people_N      (N,) the person on each row; text or whole numbers.
     level         share of the draws inside the interval, in (0, 1).
 
     Raises ValueError for no rows, no draws, a level outside (0, 1), unequal lengths or labels outside the classes.
@@ -87,11 +88,11 @@ def paired_bootstrap(
 
 
 def mcnemar(correct_a: Bools, correct_b: Bools) -> float:
-    """Return how likely rows right in one of a and b only would be shared out this unevenly, or more, by a fair coin.
+    """Return the p-value of McNemar's exact test: rows that only a or only b has right, against a fair coin.
 
     Reference: McNemar 1947, Psychometrika 12, the exact two-sided form; rows right or wrong in both do not count.
 
-    Rows must be independent: give one row a person, or read the result as a lower bound, since photos of one person
+    Rows must be independent: give one row per person, or read the result as a lower bound, since photos of one person
     are right and wrong together.
 
     correct_a, correct_b  (N,) bool, whether each row is right.

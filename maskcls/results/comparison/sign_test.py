@@ -27,15 +27,15 @@ class SignTest:
 
 
 def sign_test(correct_a: Bools, correct_b: Bools, people_N: Sequence[str] | NDArray[Any]) -> SignTest:
-    """Count the people of whom a, and of whom b, has more rows right, and say how likely chance shares them out so.
+    """Count the people for whom a, and for whom b, has more rows right, and return the sign test's p-value.
 
     Reference: Dixon and Mood 1946, Journal of the American Statistical Association 41, the sign test.
 
     Rows of one person are right and wrong together, so a test over rows believes too much; people do not depend on each
-    other. All rows of a person have a say, and those of whom both have equally many right do not count.
+    other. All rows of a person count; people for whom both have equally many rows right are left out.
 
     correct_a, correct_b  (N,) bool, whether each row is right.
-    people_N              who is on each row; text or whole numbers.
+    people_N              (N,) the person on each row; text or whole numbers.
 
     Raises ValueError for unequal lengths.
 

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed, and one temperature a task that makes them more believable.
+"""Calibration: the error of the probabilities, and one temperature per task that reduces it.
 
 N rows, C classes of a task, J joint classes, T tasks. Rows whose truth is unknown (-1) are left out. Temperatures and
 tables belong on out-of-fold rows: on its own training rows every network looks surer and better than it is.
@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.scores.metrics import Doubles
 
@@ -22,7 +23,7 @@ Binning = Literal["width", "mass"]
 
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures looked at; beyond them every row is as good as sure, or as good as even
 LEAST = float(np.finfo(np.float32).eps)  # what a log loss reckons with at least, as scikit-learn does for float32
-TINY = float(np.finfo(np.float32).tiny)  # stands for a probability that float32 has rounded to 0
+TINY = float(np.finfo(np.float32).tiny)  # replaces a probability that float32 has rounded to 0
 GRID = 41  # 15 % apart
 ROUNDS, CLOSE = 1000, 1e-7  # of proportional fitting; a product of tasks is there after the first
 
@@ -58,7 +59,8 @@ class Quality:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; a NaN becomes None."""
-        return {**_plain(asdict(self)), "bins": [_plain(asdict(one)) for one in self.bins]}
+        bins = [{name: none_for_nan(value) for name, value in asdict(one).items()} for one in self.bins]
+        return {**{name: none_for_nan(value) for name, value in asdict(self).items()}, "bins": bins}
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def reliability(
 def fit_temperatures(prob_NJ: Probabilities, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, float]:
     """Fit every task's temperature on its marginals: {task: temperature}.
 
-    prob_NJ  (N, J) float, joint probabilities of rows the network has not learnt from.
+    prob_NJ  (N, J) float, joint probabilities of rows the network was not trained on.
     truth    as for `qualities`.
 
     Raises ValueError when no row of a task is known.
@@ -256,7 +258,3 @@ def _log_total(logs_NC: Doubles) -> Doubles:
     top_N1 = logs_NC.max(axis=1, keepdims=True)
     total: Doubles = np.log(np.exp(logs_NC - top_N1).sum(axis=1, keepdims=True)) + top_N1
     return total
-
-
-def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in fields.items()}

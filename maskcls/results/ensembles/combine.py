@@ -1,4 +1,4 @@
-"""Several predictions of the same rows become one: means, votes, ranks, or each task from another member.
+"""Combine several predictions of the same rows: means, votes, ranks, or each task from another member.
 
 N rows, C classes of one task, J joint classes, M members. Members are joined by id and read one after the other, so a
 million rows need the memory of a few members, whatever M is. Sums are taken in float64. What may be chosen here (the
@@ -18,7 +18,7 @@ from maskcls.results.predictions import Predictions, check_same_space, named
 from maskcls.results.scores.metrics import Doubles
 
 Method = Literal["mean", "geometric", "vote", "rank"]
-Weights = Doubles | Mapping[str, Doubles]  # (M,), or (M,) a task
+Weights = Doubles | Mapping[str, Doubles]  # (M,), or {task: (M,)}
 
 FLOOR = 1e-7  # about the precision of float32: without it one member's hard 0 would overrule all the others
 TIE = 0.5  # what the mean counts beside whole votes: below 1, so it decides ties and nothing else
@@ -74,7 +74,7 @@ def combine_weighted(members: Sequence[Predictions], weights: Weights, *, names:
 def combine_tasks(sources: Mapping[str, Predictions], *, names: Mapping[str, str] | None = None) -> Predictions:
     """Take each task's probabilities from the member that is best at it, and multiply them as if independent.
 
-    sources  {task: member}, every task of the members' common label space. One member may stand for several tasks;
+    sources  {task: member}, every task of the members' common label space. One member may be given for several tasks;
              how its joint probabilities tied those tasks together is lost.
     names    {task: what to call its member} in a message; the task's name by default.
 
@@ -179,7 +179,7 @@ def to_shares(weights: Sequence[float] | Doubles, members: int, *, where: str | 
             where=where,
             got=f"{weights_M.tolist()}",
             expected=f"{members} numbers of at least 0, not all 0",
-            fix="give one weight a member, in the order of the members",
+            fix="give one weight per member, in the order of the members",
         )
     shares_M: Doubles = weights_M / weights_M.sum()
     return shares_M

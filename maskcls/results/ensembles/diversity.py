@@ -1,4 +1,4 @@
-"""What the members of an ensemble have to do with each other: who helps, and how much two of them agree.
+"""Diversity of an ensemble: the score lost without each member, and how much two members agree.
 
 N rows, J joint classes, M members, as M arrays of the same rows in the same order. A member that is worse than the rest
 but wrong elsewhere may help more than a twin of the best one.
@@ -19,8 +19,8 @@ from maskcls.results.scores.metrics import Doubles, confusion, macro_f1
 def member_value(prob_MNJ: Sequence[Floats], true_N: Ints, weights_M: Doubles) -> Doubles:
     """Return by how much the macro-F1 of the weighted mean would fall without each member, (M,) float64.
 
-    The others keep their weights in proportion; nothing is searched anew. Negative: the mean is better without it. NaN
-    where the others weigh nothing, and everywhere when no row has a known truth.
+    The others keep their weights in proportion; weights are not searched again. Negative: the mean is better without
+    it. NaN where the others weigh nothing, and everywhere when no row has a known truth.
 
     true_N     0..J-1, or -1 for a row to leave out.
     weights_M  >= 0, not all 0; equal for the plain mean.
@@ -59,10 +59,10 @@ def kappa(labels_MN: Sequence[Ints], classes: int) -> Doubles:
 
 
 def correlation(prob_MNJ: Sequence[Floats], true_N: Ints) -> Doubles:
-    """Return Pearson's correlation of the probability that every two members gave the true class, (M, M) float64.
+    """Return Pearson's correlation of the true class's probability between every two members, (M, M) float64.
 
-    Over the rows of known truth. High: they find the same rows hard, and their mean gains little. NaN for a member
-    that gives every row the same.
+    Over the rows with known labels. High: the same rows are hard for both, and their mean gains little. NaN for a
+    member that gives every row the same.
     """
     rows = np.flatnonzero(np.asarray(true_N) != UNKNOWN)
     true_MN = np.stack([prob_NJ[rows, true_N[rows]].astype(np.float64) for prob_NJ in prob_MNJ])

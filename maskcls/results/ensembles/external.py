@@ -1,7 +1,7 @@
-"""Read a member of an ensemble that somebody else made: a table of probabilities, an npz, or a submission.
+"""Read a member of an ensemble from a file of another program: a table of probabilities, an npz, or a submission.
 
 N rows, C classes of one task, J joint classes. Columns are matched by name, rows by id, and nothing is rescaled: a row
-that does not sum to 1 is a fault of the file, because nobody can tell logits from probabilities in a wrong order.
+that does not sum to 1 is an error, because it may hold logits.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 
 from maskcls import files
+from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, ResultError, WeightsError
 from maskcls.labels import UNKNOWN, Floats, LabelSpace
 from maskcls.results.predictions import DAMAGE, ENTRIES, Predictions, Texts
 from maskcls.results.scores.metrics import Doubles
-from maskcls.results.submissions.answers import ANSWER, read_answers, read_columns
+from maskcls.results.submissions.answers import ANSWER, read_answers
 from maskcls.results.submissions.write import sidecar_space
 
 SHOWN_NAMES = 4
 
 
 def read_member(path: Path, space: LabelSpace) -> Predictions:
-    """Read predictions from a file; its form is told from the suffix and the names of the columns.
+    """Read predictions from a file; its form follows from the suffix and the names of the columns.
 
     `.npz`         one written by maskcls, or arrays `ids` (N,) text and `prob` (N, J), and if the columns are in
                    another order than the joint classes, `classes` (J,) text with their names. Others are not read.
@@ -38,7 +39,7 @@ def read_member(path: Path, space: LabelSpace) -> Predictions:
     that a file of maskcls or the sidecar of a submission holds.
 
     Raises DataError for a file that is none of these, repeated ids, and rows that are no probabilities; ResultError for
-    a damaged file of maskcls; WeightsError when a file says that it has another label space.
+    a damaged file of maskcls; WeightsError when a file has another label space.
     """
     try:
         origin = {"file": path.name, "sha256": files.file_sha256(path)}
@@ -239,7 +240,7 @@ def _predictions(
     *,
     of: str = "",
 ) -> Predictions:
-    """Return checked predictions; a fault is the file's, so it is a DataError that says where."""
+    """Return checked predictions; an error in them is a DataError that names the file."""
     try:
         return Predictions(ids, prob_NJ, space, lineage)  # type: ignore[arg-type]  # it checks both itself
     except ResultError as error:

@@ -1,7 +1,7 @@
-"""Stacking: a small linear model that learns, for every task, what to make of the members' probabilities.
+"""Stacking: a multinomial logistic regression per task on the members' probabilities.
 
 N rows, C classes of one task, J joint classes, M members, as M arrays (N, J) of the same rows in the same order. It is
-fitted on out-of-fold rows; its own score on those rows flatters, so report that of `nested_stack`.
+fitted on out-of-fold rows; its score on those rows is biased upwards, so report that of `nested_stack`.
 
 Reference: Wolpert 1992, Stacked generalization, Neural Networks 5; Ting and Witten 1999, Issues in stacked
 generalization, JAIR 10, for probabilities as inputs.
@@ -27,7 +27,7 @@ STEPS = 2000
 
 @dataclass(frozen=True)
 class Stack:
-    """One multinomial logistic regression a task. members: how many it was fitted on, in their order."""
+    """One multinomial logistic regression per task. members: number of members it was fitted on, in order."""
 
     space: LabelSpace
     models: Mapping[str, Any]
@@ -40,7 +40,7 @@ def fit_stack(
     """Fit, for every task, a multinomial logistic regression on the logarithms of all members' marginals.
 
     prob_MNJ  what each member gave for rows it was not trained on.
-    truth     {task: (N,) int64}; a row that is unknown (-1) in a task is left out of that task's fit.
+    truth     {task: (N,) int64}; a row whose label is unknown (-1) is left out of that task's fit.
     l2        > 0: half of it times the squared coefficients is added to the mean log loss, so that its meaning does not
               depend on the number of rows. The intercept is free.
 
@@ -79,7 +79,7 @@ def nested_stack(
     *,
     l2: float = STACK_L2,
 ) -> Floats:
-    """Return (N, J) float32: every row by a stack that was fitted on the other folds' people.
+    """Return (N, J) float32: each row predicted by a stack fitted on the other folds' people.
 
     Arguments as for `fit_stack`, fold_N as for `crossfit.cross_fit`; members' rows must be out of fold themselves.
     """

@@ -1,7 +1,7 @@
-"""How far the answers to photos of one person agree, and what averaging them would give.
+"""Agreement of predictions on photos of one person, and the score if they were averaged.
 
 N rows (photos), P people, C classes, J joint classes, G joint classes of the tasks that do not vary within a person.
-Gender and age are a person's, not a photo's: two photos of one person with different answers hold a mistake for sure.
+Gender and age do not vary within a person, so two photos of one person with different predictions hold an error.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Consistency:
     people    people with two photos or more.
     tasks     {task: its agreement}.
     together  two photos agree when they do in every one of these tasks.
-    averaged  the scores if each person's answers in these tasks were averaged over the person's photos. Whose photo is
-              whose is not known when photos are predicted, so this is a bound to look at, not a score to report.
+    averaged  the scores if each person's predictions in these tasks were averaged over the person's photos: an upper
+              limit, because people are not known when new photos are predicted.
     """
 
     people: int
@@ -61,12 +61,12 @@ def consistency(
     people_N: NDArray[Any],
     prob_NJ: NDArray[Any] | None = None,
 ) -> Consistency | None:
-    """Compare the answers to the photos of each person; None when nobody has two photos, or every task varies.
+    """Compare the predictions of each person's photos; None when no person has two photos, or every task varies.
 
     pred_N    (N,) joint labels 0..J-1.
-    truth     {task: (N,) int}, every task; -1 = unknown. It says which tasks do not vary within a person, and scores
-              the averaged answers; photos of unknown truth are compared like all others.
-    people_N  who is on each row.
+    truth     {task: (N,) int}, every task; -1 = unknown. It determines which tasks do not vary within a
+              person, and scores the averaged predictions; photos with unknown labels are compared like all others.
+    people_N  (N,) the person on each row.
     prob_NJ   what is averaged; None: the photos vote, a tie goes to the lowest class.
     """
     who_N = np.unique(people_N, return_inverse=True)[1]
@@ -108,7 +108,7 @@ def person_averaged(
 ) -> Ints:
     """Return joint labels (N,) whose part in the tasks of `shared` is the most probable of the person's mean.
 
-    The other tasks keep the photo's own answer. prob_NJ None: every photo votes for its label.
+    The other tasks keep the photo's own label. prob_NJ None: every photo votes for its label.
     """
     votes_NJ = np.eye(space.size)[pred_N] if prob_NJ is None else np.asarray(prob_NJ, dtype=np.float64)
     grid = votes_NJ.reshape(-1, *space.shape)

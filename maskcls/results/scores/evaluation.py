@@ -1,4 +1,4 @@
-"""Everything there is to say about predictions whose truth is known, gathered from the modules that say one thing each.
+"""Evaluate predictions with known labels: all scores of this package in one value.
 
 N rows, C classes of a task, J joint classes.
 """
@@ -13,27 +13,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.decisions.calibration import Qualities, qualities
 from maskcls.results.ensembles.diversity import kappa
 from maskcls.results.scores.consistency import Consistency, consistency
-from maskcls.results.scores.metrics import Interval, Scores, confusion, person_bootstrap, score
+from maskcls.results.scores.metrics import Scores, confusion, score
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, Interval, person_bootstrap
 from maskcls.results.scores.ranking import Rankings, rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, class_recall, mistakes, slices
-
-DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Predictions beside the truth of the same rows.
+    """Predictions and the true labels of the same rows.
 
     ids       N texts.
     pred_N    (N,) joint labels 0..J-1.
     truth     {task: (N,) int}, every task of the space; -1 = unknown.
-    prob_NJ   (N, J) joint probabilities, where there are any.
-    people_N  (N,) names, where it is known who is on each row.
-    fold_N    (N,) the fold that judged each row, where there were folds.
+    prob_NJ   (N, J) joint probabilities; None for labels alone.
+    people_N  (N,) the person on each row; None when not known.
+    fold_N    (N,) the validation fold of each row; None without folds.
     seed      of the bootstrap.
     """
 
@@ -62,9 +62,9 @@ class Confusion:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; a NaN becomes None."""
-        shares = [[_plain(share) for share in row] for row in self.shares]
+        shares = [[none_for_nan(share) for share in row] for row in self.shares]
         counts = self.counts_CC.tolist()
-        return {"classes": list(self.classes), "counts": counts, "shares": shares, "kappa": _plain(self.kappa)}
+        return {"classes": list(self.classes), "counts": counts, "shares": shares, "kappa": none_for_nan(self.kappa)}
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _interval(judged: Judged, who_N: Ints | None) -> Interval | None:
     if (true_N == UNKNOWN).all():
         return None
     drawn_N = np.arange(len(true_N)) if who_N is None else who_N
-    return person_bootstrap(true_N, judged.pred_N, drawn_N, size, draws=DRAWS, seed=judged.seed)
+    return person_bootstrap(true_N, judged.pred_N, drawn_N, size, draws=BOOTSTRAP_DRAWS, seed=judged.seed)
 
 
 def _confusions(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, Confusion]:
@@ -180,9 +180,5 @@ def _others(space: LabelSpace, name: str) -> list[str]:
 
 
 def _brief(scores: Scores) -> dict[str, Any]:
-    joint = {"macro_f1": _plain(scores.macro_f1), "accuracy": _plain(scores.accuracy), "rows": scores.rows}
-    return {**joint, "tasks": {name: _plain(one.macro_f1) for name, one in scores.tasks.items()}}
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    joint = {"macro_f1": none_for_nan(scores.macro_f1), "accuracy": none_for_nan(scores.accuracy), "rows": scores.rows}
+    return {**joint, "tasks": {name: none_for_nan(one.macro_f1) for name, one in scores.tasks.items()}}

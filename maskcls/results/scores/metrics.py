@@ -7,7 +7,7 @@ Everything follows from integer counts, so the numbers do not depend on the orde
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.errors import ResultError
+from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 
 Doubles = NDArray[np.float64]
-
-WEIGHTS_AT_ONCE = 1 << 20  # resampling weights held at a time: 8 MiB, and twice that while they are drawn
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         """Return plain data; a NaN becomes None."""
         data = {**asdict(self), "classes": [asdict(one) for one in self.classes]}
-        return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in data.items()}
+        return {key: none_for_nan(value) for key, value in data.items()}
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Scores:
 
     @property
     def macro_f1(self) -> float:
-        """Macro-F1 of the joint classes: the number a run is judged by."""
+        """Macro-F1 of the joint classes: a run's main score."""
         return self.joint.macro_f1
 
     @property
@@ -84,18 +83,8 @@ class Scores:
         return self.joint.classes_scored
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data: the joint score's fields, and `tasks` with the same fields a task."""
+        """Return plain data: the joint score's fields, and `tasks` with the same fields per task."""
         return {**self.joint.to_json(), "tasks": {name: score.to_json() for name, score in self.tasks.items()}}
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A percentile interval of the macro-F1 from `draws` resamples of people."""
-
-    low: float
-    high: float
-    draws: int
-    level: float
 
 
 def score(prediction: NDArray[Any], truth: Mapping[str, Ints], space: LabelSpace) -> Scores:
@@ -104,7 +93,7 @@ def score(prediction: NDArray[Any], truth: Mapping[str, Ints], space: LabelSpace
     prediction  (N,) int joint labels, or (N, J) float joint probabilities whose row maximum is taken.
     truth       {task: (N,) int}, every task of the space; -1 = unknown.
 
-    A task's prediction is its part of the predicted joint class, because that is what a submission states. It may
+    A task's prediction is its part of the predicted joint class, because a submission holds joint classes. It may
     differ from the maximum of the task's marginal.
 
     Raises ResultError for probabilities that are not finite, ValueError for labels outside the space.
@@ -130,7 +119,7 @@ def confusion(true_N: Ints, pred_N: Ints, classes: int) -> Ints:
     >>> confusion(np.array([0, 0, 1, -1]), np.array([0, 1, 1, 0]), 2).tolist()
     [[1, 1], [0, 1]]
     """
-    true_N, pred_N = _known(true_N, pred_N, classes)
+    true_N, pred_N = known_rows(true_N, pred_N, classes)
     return np.bincount(true_N * classes + pred_N, minlength=classes * classes).reshape(classes, classes)
 
 
@@ -140,13 +129,13 @@ def f1_per_class(counts_CC: Ints) -> Doubles:
     >>> f1_per_class(np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])).round(4).tolist()
     [0.6667, 0.6667, 0.0]
     """
-    return _ratio(2 * np.diag(counts_CC), counts_CC.sum(axis=0) + counts_CC.sum(axis=1))
+    return share_of(2 * np.diag(counts_CC), counts_CC.sum(axis=0) + counts_CC.sum(axis=1))
 
 
 def macro_f1(counts_CC: Ints) -> float:
     """Return the mean F1 of the classes that occur in truth or prediction; NaN when there is no row.
 
-    This is what scikit-learn's `f1_score(average="macro")` gives when it is told no `labels`.
+    This is what scikit-learn's `f1_score(average="macro")` gives without `labels`.
 
     >>> macro_f1(np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]]))
     0.6666666666666666
@@ -164,7 +153,13 @@ def accuracy(counts_CC: Ints) -> float:
 def summary(counts_CC: Ints, names: Sequence[str]) -> Score:
     """Gather every number of one labelling from its counts (C, C) and the C class names."""
     hits_C, support_C, predicted_C = np.diag(counts_CC), counts_CC.sum(axis=1), counts_CC.sum(axis=0)
-    columns = (_ratio(hits_C, predicted_C), _ratio(hits_C, support_C), f1_per_class(counts_CC), support_C, predicted_C)
+    columns = (
+        share_of(hits_C, predicted_C),
+        share_of(hits_C, support_C),
+        f1_per_class(counts_CC),
+        support_C,
+        predicted_C,
+    )
     rows = zip(names, *(column.tolist() for column in columns), strict=True)
     return Score(
         macro_f1=macro_f1(counts_CC),
@@ -173,91 +168,6 @@ def summary(counts_CC: Ints, names: Sequence[str]) -> Score:
         classes_scored=int(_occurring(counts_CC).sum()),
         classes=tuple(ClassScore(*row) for row in rows),
     )
-
-
-def person_bootstrap(
-    true_N: Ints,
-    pred_N: Ints,
-    person_N: Sequence[str] | NDArray[Any],
-    classes: int,
-    *,
-    seed: int,
-    draws: int = 1000,
-    level: float = 0.95,
-) -> Interval:
-    """Give the macro-F1 an interval by drawing people, with all their photos, with replacement.
-
-    Reference: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8 (whole clusters).
-
-    Photos of one person are alike, so drawing photos one by one would give too narrow an interval. A class that does
-    not occur in a draw is left out of that draw's mean, as `macro_f1` does. Memory stays near the size of the input,
-    whatever `draws` is; the result does not depend on the order of the rows.
-
-    true_N, pred_N  as for `confusion`.
-    person_N        who is on each row; text or whole numbers.
-    level           share of the draws inside, in (0, 1).
-
-    Raises ValueError for no rows, no draws, a level outside (0, 1), or labels outside the classes.
-    """
-    if draws < 1 or not 0 < level < 1:
-        raise ValueError(f"draws must be at least 1 and level within (0, 1): got {draws}, {level}")
-    who_N = _person_index(person_N, np.asarray(true_N) != UNKNOWN)
-    true_N, pred_N = _known(true_N, pred_N, classes)
-    if not len(true_N):
-        raise ValueError("no row has a known truth")
-    hits_PC, marks_PC = person_counts(true_N, pred_N, who_N, classes)
-    scores_D = np.concatenate(
-        [resampled_macro_f1(weights_DP, hits_PC, marks_PC) for weights_DP in resamples(len(hits_PC), draws, seed)]
-    )
-    low, high = np.quantile(scores_D, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), draws, level)
-
-
-def resamples(people: int, draws: int, seed: int, *, taken: int | None = None) -> Iterator[Doubles]:
-    """Yield how often each draw takes each person, (d, P) float64, in pieces whose size does not change the draws.
-
-    taken  people a draw takes, with replacement; None: as many as there are.
-
-    >>> [weights_DP.sum(axis=1).tolist() for weights_DP in resamples(3, 2, seed=0, taken=5)]
-    [[5.0, 5.0]]
-    """
-    rng, taken = np.random.default_rng(seed), people if taken is None else taken
-    piece = max(1, WEIGHTS_AT_ONCE // max(people, taken))
-    for start in range(0, draws, piece):
-        count = min(piece, draws - start)
-        cells = rng.integers(people, size=(count, taken)) + people * np.arange(count)[:, np.newaxis]
-        yield np.bincount(cells.ravel(), minlength=count * people).reshape(count, people).astype(np.float64)
-
-
-def person_counts(true_N: Ints, pred_N: Ints, who_N: Ints, classes: int) -> tuple[Doubles, Doubles]:
-    """Count, by person and class, hits (P, C) and truths plus predictions (P, C): all that F1 needs.
-
-    who_N  0..P-1, every number in use. float64, because the sums that follow are matrix products.
-    """
-    people = int(who_N.max()) + 1
-
-    def count(rows: NDArray[np.bool_] | slice, label_N: Ints) -> Doubles:
-        cells = np.bincount(who_N[rows] * classes + label_N[rows], minlength=people * classes)
-        return cells.reshape(people, classes).astype(np.float64)
-
-    everything = slice(None)
-    return count(true_N == pred_N, true_N), count(everything, true_N) + count(everything, pred_N)
-
-
-def resampled_macro_f1(weights_DP: Doubles, hits_PC: Doubles, marks_PC: Doubles) -> Doubles:
-    """Return the macro-F1 of each draw, (D,), from how often it took each person, (D, P)."""
-    marks_DC = weights_DP @ marks_PC
-    f1_DC = _ratio(2 * (weights_DP @ hits_PC), marks_DC)
-    mean_D: Doubles = f1_DC.sum(axis=1) / (marks_DC > 0).sum(axis=1)
-    return mean_D
-
-
-def _person_index(person_N: Sequence[str] | NDArray[Any], keep_N: NDArray[np.bool_]) -> Ints:
-    if len(person_N) != len(keep_N):
-        raise ValueError(f"{len(person_N)} people for {len(keep_N)} rows")
-    names = np.asarray(person_N)[keep_N].tolist()
-    index = {name: i for i, name in enumerate(sorted(set(names)))}  # sorted: independent of the rows' order
-    return np.fromiter((index[name] for name in names), dtype=np.int64, count=len(names))
 
 
 def _joint_labels(prediction: NDArray[Any], space: LabelSpace) -> Ints:
@@ -274,7 +184,7 @@ def _joint_labels(prediction: NDArray[Any], space: LabelSpace) -> Ints:
     return best_N
 
 
-def _known(true_N: Ints, pred_N: Ints, classes: int) -> tuple[Ints, Ints]:
+def known_rows(true_N: Ints, pred_N: Ints, classes: int) -> tuple[Ints, Ints]:
     """Return the rows with known truth as int64; ValueError for different lengths or labels outside 0..C-1."""
     true_N, pred_N = np.asarray(true_N), np.asarray(pred_N)
     if true_N.shape != pred_N.shape or true_N.ndim != 1:
@@ -294,7 +204,7 @@ def _occurring(counts_CC: Ints) -> NDArray[np.bool_]:
     return present_C
 
 
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Doubles:
+def share_of(part: NDArray[Any], whole: NDArray[Any]) -> Doubles:
     """Divide element by element; 0 where the whole is 0."""
     result: Doubles = np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0)
     return result

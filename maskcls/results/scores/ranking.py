@@ -1,4 +1,4 @@
-"""How well probabilities put the rows of a class before all others: ROC-AUC of one class against the rest.
+"""Ranking quality of probabilities: ROC-AUC of each class against the rest.
 
 N rows, C classes, J joint classes. Rows whose truth is unknown (-1) are left out. The number does not depend on where
 a decision is cut, so it tells a network that knows from one that decides well.
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 
 
@@ -32,8 +33,8 @@ class Ranking:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; a NaN becomes None."""
-        by_class = [_plain(value) for value in self.auc_by_class]
-        return {"macro_auc": _plain(self.macro_auc), "rows": self.rows, "auc_by_class": by_class}
+        by_class = [none_for_nan(value) for value in self.auc_by_class]
+        return {"macro_auc": none_for_nan(self.macro_auc), "rows": self.rows, "auc_by_class": by_class}
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,3 @@ def roc_auc(score_N: NDArray[Any], positive_N: NDArray[np.bool_]) -> float:
     _, which_N, ties_U = np.unique(score_N, return_inverse=True, return_counts=True)
     rank_U = np.cumsum(ties_U) - (ties_U - 1) / 2  # from 1; equal scores share the mean of their ranks
     return float((rank_U[which_N][positive_N].sum() - positives * (positives + 1) / 2) / pairs)
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value

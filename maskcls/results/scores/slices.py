@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.scores.metrics import confusion
 
@@ -46,8 +47,8 @@ class Slice:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; a NaN becomes None."""
-        tasks = {name: _plain(share) for name, share in self.tasks.items()}
-        return {**asdict(self), "name": self.name, "accuracy": _plain(self.accuracy), "tasks": tasks}
+        tasks = {name: none_for_nan(share) for name, share in self.tasks.items()}
+        return {**asdict(self), "name": self.name, "accuracy": none_for_nan(self.accuracy), "tasks": tasks}
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Recall:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; a NaN becomes None."""
-        return {**asdict(self), "name": self.name, "recall": _plain(self.recall)}
+        return {**asdict(self), "name": self.name, "recall": none_for_nan(self.recall)}
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,3 @@ def _share(right_N: Bools, judged_N: Bools, here_N: Bools) -> float:
 
 def _people(here_N: Bools, people_N: NDArray[Any] | None) -> int | None:
     return None if people_N is None else len(np.unique(people_N[here_N]))
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -1,37 +1,30 @@
-"""Read a submission or a file of true answers, strictly: every cell is a label that is known, or it is named.
+"""Read a submission or a file of true answers, strictly: every cell must be a known label, or the error names it.
 
 N rows, J joint classes. All columns are text; `00123`, `1e5` and `NA` are ids like any other.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, nearest
 from maskcls.labels import UNKNOWN, Ints, LabelSpace, Task
 
-if TYPE_CHECKING:
-    import _csv  # the reader's type has no other name before Python 3.13
-
 ANSWER = "ans"
-ROWS_AT_ONCE = 500  # fewer lists than set off a pass of the garbage collector
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def read_answers(path: Path, space: LabelSpace) -> tuple[list[str], dict[str, Ints]]:
     """Read ids and labels from a submission or a file of true answers.
 
-    The first column is the id. The labels are either a column `ans` of joint classes 0..J-1, or one column a task
-    with class names, whole numbers for a task with bins, and nothing for unknown. Where both stand they must agree.
-    Other columns are not read.
+    The first column is the id. The labels are either a column `ans` of joint classes 0..J-1, or one column per
+    task with class names, whole numbers for a task with bins, and nothing for unknown. If both are there, they must
+    agree. Other columns are not read.
 
     Returns N ids in file order and {task: (N,) int64}, -1 = unknown. Raises DataError, listing what is wrong.
     """
@@ -49,56 +42,6 @@ def read_answers(path: Path, space: LabelSpace) -> tuple[list[str], dict[str, In
     labels = space.decode(_codes(columns[ANSWER], known, ids, where=f"{path}, column {ANSWER}", expected=expected))
     _check_agreement(path, ids, labels, parts)
     return ids, labels
-
-
-def read_columns(path: Path) -> dict[str, tuple[str, ...]]:
-    """Read a CSV as text, column by column; DataError unless every row has the header's fields."""
-    text = _read_text(path)
-    reader = _reader(text)
-    try:
-        header = next(reader, [])
-        columns: list[list[str]] = [[] for _ in header]
-        wrong: list[str] = []
-        # In blocks: a million lists kept would cost more memory than their cells, and as much time again.
-        while not wrong and (block := list(itertools.islice(reader, ROWS_AT_ONCE))):
-            if set(map(len, block)) != {len(header)}:
-                reader = _reader(text)
-                wrong = [f"line {reader.line_num}: {len(row)}" for row in reader if len(row) != len(header)]
-            else:
-                for column, cells in zip(columns, zip(*block, strict=True), strict=True):
-                    column += cells
-    except csv.Error as error:
-        raise DataError("this is not valid CSV", where=f"{path}, line {reader.line_num}", got=str(error)) from None
-    if wrong:
-        raise DataError(
-            "a row has more or fewer fields than the header",
-            where=str(path),
-            expected=f"{len(header)} fields: {', '.join(header)}",
-            offenders=wrong,
-        )
-    if not columns or not columns[0]:
-        raise DataError("the table has no rows", where=str(path), got=f"header {', '.join(header) or 'missing'}")
-    if len(set(header)) != len(header):
-        raise DataError("a column stands twice", where=str(path), got=", ".join(header))
-    return dict(zip(header, map(tuple, columns), strict=True))
-
-
-def _reader(text: str) -> _csv.Reader:
-    return csv.reader(io.StringIO(text, newline=""), strict=True)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError("cannot read a table", where=str(path), got=error.strerror) from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            "the table is not UTF-8 text", where=str(path), got=error.reason, fix="save it as UTF-8"
-        ) from None
-    if "\0" in text:
-        raise DataError("the table holds a NUL character", where=f"{path}, character {text.index(chr(0)) + 1}")
-    return text
 
 
 def _check_distinct(path: Path, id_name: str, ids: Sequence[str]) -> None:

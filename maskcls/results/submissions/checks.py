@@ -1,4 +1,4 @@
-"""What can be wrong with the rows of a submission: its columns, its ids, its labels; every fault, not the first.
+"""Checks of a submission's rows: columns, ids, order and labels; each check lists all faults.
 
 N rows, J joint classes. Ids are text: `001498-1` and `1498` are different people.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.submissions.answers import ANSWER
 
-Verdict = Literal["ok", "warning", "FAILED", "skipped"]
+Status = Literal["ok", "warning", "FAILED", "skipped"]
 Columns = Mapping[str, Sequence[str]]
 
 LOOSE = re.compile(r"^.*/|(?<=\d)-\d+(?=\.|$)|\.[a-z]+$")  # a folder, a suffix such as -1, an ending
@@ -24,15 +24,15 @@ LOOSE = re.compile(r"^.*/|(?<=\d)-\d+(?=\.|$)|\.[a-z]+$")  # a folder, a suffix 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. about: what was found, in a few words; faults: each of them, all of them."""
+    """The result of one check. about: what was found, in a few words; faults: all of them."""
 
     name: str
-    verdict: Verdict
+    verdict: Status
     about: str
     faults: tuple[str, ...] = ()
 
 
-def judge(name: str, about: str, faults: Sequence[str], *, bad: Verdict = "FAILED") -> Check:
+def check_of(name: str, about: str, faults: Sequence[str], *, bad: Status = "FAILED") -> Check:
     """Return a check that is ok without faults, and `bad` with some."""
     return Check(name, bad if faults else "ok", about, tuple(faults))
 
@@ -42,7 +42,7 @@ def check_header(columns: Columns, expected: Sequence[str]) -> Check:
     found = ", ".join(columns)
     right = list(columns) in (list(expected), list(expected[:2]))
     faults = [] if right else [f"found {found}; expected {', '.join(expected)}"]
-    return judge("header", found, faults)
+    return check_of("header", found, faults)
 
 
 def check_ids(ids: Sequence[str], asked: Sequence[str]) -> Check:
@@ -56,7 +56,7 @@ def check_ids(ids: Sequence[str], asked: Sequence[str]) -> Check:
         hint = f", but {near!r}" if near is not None else ""
         again = f"stands {found[name]} times, asked for {wanted[name]}" if name in wanted else "was not asked for"
         faults.append(f"{name!r} {again}{hint}")
-    return judge("ids", f"{len(ids):,} rows, {len(asked):,} asked for", faults)
+    return check_of("ids", f"{len(ids):,} rows, {len(asked):,} asked for", faults)
 
 
 def check_order(ids: Sequence[str], asked: Sequence[str]) -> Check:
@@ -65,14 +65,14 @@ def check_order(ids: Sequence[str], asked: Sequence[str]) -> Check:
         return Check("order", "skipped", "the ids are not those asked for")
     pairs = enumerate(zip(ids, asked, strict=True), 1)
     faults = [f"row {row}: {name!r}, asked for {wanted!r}" for row, (name, wanted) in pairs if name != wanted]
-    return judge("order", f"{len(faults):,} rows out of place" if faults else "as asked", faults)
+    return check_of("order", f"{len(faults):,} rows out of place" if faults else "as asked", faults)
 
 
 def check_distinct(ids: Sequence[str]) -> Check:
     """Look for ids that are empty or stand twice, where it is not known which were asked for."""
     faults = [f"row {row}: empty" for row, name in enumerate(ids, 1) if not name]
     faults += [f"{name!r} stands {times} times" for name, times in Counter(ids).items() if times > 1]
-    return judge("ids", f"{len(ids):,} rows", faults)
+    return check_of("ids", f"{len(ids):,} rows", faults)
 
 
 def check_labels(ids: Sequence[str], cells: Sequence[str], space: LabelSpace) -> tuple[Check, Ints]:
@@ -87,7 +87,7 @@ def check_labels(ids: Sequence[str], cells: Sequence[str], space: LabelSpace) ->
     first = dict(zip(reversed(ids), reversed(cells), strict=True))
     pairs = zip(ids, cells, strict=True)
     faults += [f"{name!r}: labels {first[name]!r} and {cell!r}" for name, cell in pairs if cell != first[name]]
-    return judge("labels", f"whole numbers 0..{space.size - 1}", faults), labels_N
+    return check_of("labels", f"whole numbers 0..{space.size - 1}", faults), labels_N
 
 
 def check_tasks(ids: Sequence[str], columns: Columns, labels_N: Ints, space: LabelSpace) -> Check:
@@ -99,7 +99,7 @@ def check_tasks(ids: Sequence[str], columns: Columns, labels_N: Ints, space: Lab
         for name, cell, label in zip(ids, columns[task.name], part_of[task.name].tolist(), strict=True)
         if label != UNKNOWN and cell != task.classes[label]
     ]
-    return judge("tasks", ", ".join(task.name for task in given) or "no column a task", faults)
+    return check_of("tasks", ", ".join(task.name for task in given) or "no column a task", faults)
 
 
 def _loose(name: str) -> str:

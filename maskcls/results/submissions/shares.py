@@ -1,8 +1,8 @@
-"""Are the classes answered as often as they should be: counts against those of other people, drawn whole.
+"""Compare the class shares of a submission with those of known people.
 
 P people, J joint classes, D draws. Photos of one person are of one gender and age, so the counts of a few hundred
-people vary far more than those of as many single photos. A chi-square test, which takes photos for independent, would
-find fault with nearly every honest set; here the spread is that of drawing people.
+people vary far more than those of as many single photos. A chi-square test assumes independent photos and would
+reject nearly every correct set; here the spread comes from drawing people.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.labels import UNKNOWN, Ints
-from maskcls.results.scores.metrics import Doubles, resamples
+from maskcls.results.scores.metrics import Doubles
+from maskcls.results.scores.person_bootstrap import resamples
 
 LEVEL = 0.99
-FAR_SD = 4.0  # of 18 classes, an honest set has one as far out as this once in some hundred times
+FAR_SD = 4.0  # in correct sets of 18 classes, one class is this far out about once in a few hundred sets
 
 
 @dataclass(frozen=True)
 class ClassShare:
-    """One class: rows found, rows expected, and the standard deviation of their difference by the choice of people."""
+    """One class: rows found, rows expected, and the standard deviation of their difference over people."""
 
     label: int
     rows: int
@@ -30,9 +31,9 @@ class ClassShare:
     sd: float
 
     @property
-    def stands_out(self) -> bool:
-        """Whether the rows lie farther from the expected ones than chance explains."""
-        return abs(self.rows - self.expected) > FAR_SD * self.sd + 1  # a row more, for classes without any spread
+    def is_unusual(self) -> bool:
+        """Whether the rows differ from the expected ones by more than random variation."""
+        return abs(self.rows - self.expected) > FAR_SD * self.sd + 1  # one row more, for classes without any spread
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Shares:
     """Class counts beside the expected ones.
 
     distance  total variation, half the sum of the shares' differences, in [0, 1].
-    usual     what 99% of pairs of sets of people, as large as these two, stay within.
+    usual     99 % quantile of that distance between two random sets of people of these sizes.
     """
 
     distance: float
@@ -49,8 +50,8 @@ class Shares:
 
     @property
     def unusual(self) -> tuple[ClassShare, ...]:
-        """The classes that stand out, the farthest from what was expected first."""
-        found = [one for one in self.classes if one.stands_out]
+        """The classes whose share is unusual, the largest difference first."""
+        found = [one for one in self.classes if one.is_unusual]
         return tuple(sorted(found, key=lambda one: -abs(one.rows - one.expected)))
 
 
@@ -60,9 +61,11 @@ def compare_shares(rows_J: Ints, people_PJ: Ints, *, draws: int, seed: int) -> S
     rows_J     (J,) int, rows given each class; at least one row.
     people_PJ  (P, J) int, rows of each class that each person has; at least one row.
 
-    The spread is that between two sets of people drawn with replacement, as many as have the rows in question on
-    average, and as many as are known: what is expected is itself known from these people only. What is compared are
-    answers with truths: a network that avoids a class stands out, too.
+    The spread is that between two sets of people drawn with replacement: as many as have `rows_J` rows on average, and
+    as many as are known, because the expected shares are known from these people only. Predicted labels are compared
+    with true ones, so a network that avoids a class is reported, too.
+
+    draws  number of resamples; `seed` and seed + 1 seed the two sets.
     """
     rows, known = int(rows_J.sum()), len(people_PJ)
     taken = max(1, round(rows * known / people_PJ.sum()))

@@ -1,16 +1,12 @@
-"""Write the submission CSV, whole or not at all, and the sidecar that says where it comes from.
+"""Write the submission CSV, whole or not at all, and its sidecar with the provenance.
 
-N rows, J joint classes. Ids are text from end to end: `00123`, `1e5` and `NA` leave as they came.
+N rows, J joint classes. Ids stay text: `00123`, `1e5` and `NA` are written as they were read.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +14,23 @@ from typing import Any
 import numpy as np
 
 from maskcls import files
-from maskcls.errors import BusyError, DataError, MaskclsError, ResourceError, ResultError
+from maskcls.errors import DataError, ResultError
 from maskcls.labels import Ints, LabelSpace
-from maskcls.results.submissions.answers import read_columns
+from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 
-KIND = "maskcls submission"
+SUBMISSION = TableKind(
+    "maskcls submission",
+    "the submission",
+    fix="write the submission again, or move the sidecar away to read the CSV without it",
+    ignores_other_kinds=True,
+)
 FORMULA_STARTS = ("=", "+", "@", "\t", "\r")  # "-" is left out: file names start with it, and it opens no function
 LINE_BREAKING = re.compile(r"[\0\r\n\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Written:
-    """What `write_submission` left on disk. class_rows: rows given each joint class, J of them."""
+    """What `write_submission` wrote. class_rows: number of rows with each joint class, J of them."""
 
     path: Path
     sidecar: Path
@@ -52,66 +53,37 @@ def write_submission(
     """Write `id,label` rows in the order given, and a sidecar `.json` of the same stem with hash and lineage.
 
     header         names of the id and the label column, `("ImageID", "ans")` in the contest.
-    ids            N texts. A repeated id is allowed, because the file asked for may hold one, but only with one label.
+    ids            N texts. An id may be repeated, as in the list of ids to predict, but only with one label.
     labels         (N,) int, 0..J-1.
     lineage        plain JSON data, stored as the sidecar's `lineage`.
     extra_columns  further columns of N texts each.
     force          replace what is there; the old files stay beside the new ones as `.bak`.
 
-    UTF-8, `\\n` line ends, quotes only where a CSV reader needs them. The sidecar is committed first, so the CSV's
-    presence means that the step is finished; a kill between the two leaves either no CSV or the old one, and a
-    sidecar whose hash does not match it. After the write the file is read again and compared; on any failure both
-    files are put back as they were.
+    The two files are written by `write_csv`: the sidecar first, then the CSV, which is read again and compared; on any
+    failure both files are put back as they were.
 
     Raises BusyError when an output exists, DataError for ids a CSV or a spreadsheet would change, ResultError for
-    labels that are none or a file that reads back differently, ResourceError when the disk refuses.
+    labels outside the classes or a file that reads back differently, ResourceError when the disk refuses.
     """
     path, ids = path.resolve(), list(ids)
     _check_header([*header, *(extra_columns or {})])
     _check_labels(labels, len(ids), space)
     _check_ids(ids, labels)
     columns = {header[0]: ids, header[1]: labels.tolist(), **(extra_columns or {})}
-    data = _to_csv(columns)
     class_rows = np.bincount(labels.astype(np.int64), minlength=space.size).tolist()
-    written = Written(path, files.sidecar_path(path), files.sha256(data), len(labels), tuple(class_rows))
-    _check_free(written, force=force)
-    with _put_back_on_failure(written.sidecar, path):
-        files.commit_json(written.sidecar, _sidecar(written, list(columns), space, lineage))
-        files.commit(path, data)
-        _verify(path, columns)
-    return written
+    details = _details(list(columns), len(ids), class_rows, space, lineage)
+    digest = write_csv(path, columns, SUBMISSION, details, force=force)
+    return Written(path, files.sidecar_path(path), digest, len(ids), tuple(class_rows))
 
 
 def sidecar_space(path: Path) -> LabelSpace | None:
-    """Return the label space a submission was written with, None when no sidecar of ours stands beside it.
+    """Return the label space a submission was written with; None without a sidecar of a submission beside it.
 
     Raises DataError when the sidecar is damaged or belongs to other bytes.
     """
-    sidecar = path.with_suffix(".json")
-    if sidecar == path or not sidecar.is_file() or not path.is_file():
+    if path.suffix == ".json" or not path.is_file():
         return None
-    try:
-        data = files.read_json(sidecar)
-        if not _is_ours(data):
-            return None
-        expected, space = str(data["sha256"]), LabelSpace.from_json(data["label_space"]["tasks"])
-    except (ResultError, KeyError, TypeError) as error:
-        raise DataError(
-            "the submission's sidecar cannot be read",
-            where=str(sidecar),
-            got=f"{type(error).__name__}: {getattr(error, 'got', None) or error}",
-            fix="write the submission again, or move the sidecar away to read the CSV without it",
-        ) from None
-    found = files.file_sha256(path)
-    if found != expected:
-        raise DataError(
-            "the submission is not the file its sidecar describes",
-            where=f"{path} and {sidecar.name}",
-            got=f"sha256 {found[:16]}…",
-            expected=f"sha256 {expected[:16]}…",
-            fix="write the submission again, or move the sidecar away if the CSV was changed on purpose",
-        )
-    return space
+    return read_origin(path, SUBMISSION, lambda data: LabelSpace.from_json(data["label_space"]["tasks"]))[1]
 
 
 def _check_labels(labels: Ints, rows: int, space: LabelSpace) -> None:
@@ -157,107 +129,17 @@ def _check_ids(ids: Sequence[str], labels: Ints) -> None:
 
 def _check_header(names: Sequence[str]) -> None:
     if len(set(names)) != len(names):
-        raise DataError("a column stands twice", got=", ".join(names), fix="rename the task or the column")
+        raise DataError("a column name occurs twice", got=", ".join(names), fix="rename the task or the column")
 
 
-def _to_csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return buffer.getvalue().encode()
-
-
-def _sidecar(written: Written, columns: list[str], space: LabelSpace, lineage: Mapping[str, Any]) -> dict[str, Any]:
-    counts = zip(space.joint_names, written.class_rows, strict=True)
+def _details(
+    columns: list[str], rows: int, class_rows: Sequence[int], space: LabelSpace, lineage: Mapping[str, Any]
+) -> dict[str, Any]:
+    counts = zip(space.joint_names, class_rows, strict=True)
     return {
-        "kind": KIND,
-        "version": 1,
-        "file": written.path.name,
-        "sha256": written.sha256,
-        "rows": written.rows,
+        "rows": rows,
         "columns": columns,
         "label_space": {"fingerprint": space.fingerprint, "tasks": space.to_json()},
-        "classes": [{"label": label, "name": name, "rows": rows} for label, (name, rows) in enumerate(counts)],
+        "classes": [{"label": label, "name": name, "rows": count} for label, (name, count) in enumerate(counts)],
         "lineage": dict(lineage),
     }
-
-
-def _check_free(written: Written, *, force: bool) -> None:
-    """Refuse to replace what is there. A sidecar without its CSV is what a kill leaves, and may be replaced."""
-    for path in (written.path, written.sidecar):
-        if path.exists() and not path.is_file():
-            raise ResourceError("the output is not a regular file", where=str(path), fix="choose another path")
-    if force:
-        return
-    taken = [written.path] if written.path.exists() else []
-    if written.sidecar.exists() and not _belongs_to(written.sidecar, written.path):
-        taken.append(written.sidecar)
-    if taken:
-        raise BusyError(
-            "the output exists already",
-            where=" and ".join(str(path) for path in taken),
-            fix="choose another path, or --force to replace it and keep the old one as .bak",
-        )
-
-
-def _belongs_to(sidecar: Path, path: Path) -> bool:
-    try:
-        data = files.read_json(sidecar)
-    except ResultError:
-        return False
-    return _is_ours(data) and data.get("file") == path.name
-
-
-def _is_ours(data: object) -> bool:
-    return isinstance(data, dict) and data.get("kind") == KIND
-
-
-@contextmanager
-def _put_back_on_failure(*paths: Path) -> Iterator[None]:
-    """Keep what stands at the paths as `.bak`; when the block raises, restore it, or remove what is new."""
-    backups = {path: _back_up(path) for path in paths}
-    try:
-        yield
-    except BaseException:
-        for path, backup in backups.items():
-            with suppress(OSError):  # the first error is the one to report
-                if backup is None:
-                    path.unlink(missing_ok=True)
-                else:
-                    os.replace(backup, path)
-        raise
-
-
-def _back_up(path: Path) -> Path | None:
-    """Copy a file to `.bak`, so that it stands at its own name until the moment it is replaced."""
-    if not path.exists():
-        return None
-    backup = path.with_name(path.name + ".bak")
-    try:
-        files.commit(backup, path.read_bytes())
-    except OSError as error:
-        raise ResourceError("cannot keep the old file", where=str(path), got=error.strerror) from None
-    return backup
-
-
-def _verify(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Read the file again and compare every cell; ResultError names the first that differs."""
-    try:
-        found = read_columns(path)
-    except MaskclsError as error:
-        raise ResultError("the submission cannot be read back", where=str(path), got=error.what) from None
-    if list(found) != list(columns):
-        raise ResultError("the submission has other columns", where=str(path), got=", ".join(found))
-    for name, column in columns.items():
-        wanted, got = tuple(str(value) for value in column), found[name]
-        if wanted == got:
-            continue
-        row = next((i for i, (a, b) in enumerate(zip(wanted, got, strict=False)) if a != b), min(len(wanted), len(got)))
-        raise ResultError(
-            "the submission reads back differently and was withdrawn",
-            where=f"{path}, column {name}, row {row + 1}",
-            got=f"{len(got)} rows; {got[row : row + 1]}",
-            expected=f"{len(wanted)} rows; {wanted[row : row + 1]}",
-            fix="check the disk and write it again",
-        )

@@ -12,8 +12,8 @@ from sklearn.metrics import f1_score
 
 from maskcls.labels import Ints
 from maskcls.results.comparison.bootstrap import Difference, mcnemar, paired_bootstrap
-from maskcls.results.scores import metrics
-from maskcls.results.scores.metrics import person_bootstrap
+from maskcls.results.scores import person_bootstrap as bootstrap
+from maskcls.results.scores.person_bootstrap import person_bootstrap
 
 CLASSES = 4
 
@@ -64,7 +64,7 @@ def test_one_pair_equals_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     low, high = np.quantile(drawn, [0.1, 0.9])
     assert len(set(drawn)) > 50
     for at_once in (1, 50, 1 << 20):  # one draw at a time, a few, all: the same interval
-        monkeypatch.setattr(metrics, "WEIGHTS_AT_ONCE", at_once)
+        monkeypatch.setattr(bootstrap, "WEIGHTS_AT_ONCE", at_once)
         got = paired_bootstrap(truth_N, a, b, person_N, CLASSES, draws=60, seed=7, level=0.8)
         assert got.value == pytest.approx(sklearn_f1(truth_N, b) - sklearn_f1(truth_N, a), abs=1e-12)
         assert (got.low, got.high) == (pytest.approx(low, abs=1e-12), pytest.approx(high, abs=1e-12))

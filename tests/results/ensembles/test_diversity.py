@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
-from test_weighting import case
+from test_weight_search import case
 
 from maskcls.labels import Ints
 from maskcls.results.ensembles.diversity import correlation, kappa, member_value

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from test_weighting import contest_case
+from test_weight_search import contest_case
 
 from maskcls.errors import DataError
 from maskcls.labels import CONTEST, Floats

@@ -16,22 +16,10 @@ from numpy.typing import NDArray
 
 from maskcls.errors import ConfigError, ResultError
 from maskcls.labels import CONTEST, UNKNOWN, Floats, LabelSpace, Task
-from maskcls.results.pseudo.label_file import PseudoRows
-from maskcls.results.pseudo.selection import (
-    Rule,
-    Selection,
-    Verdict,
-    agreement,
-    balanced,
-    in_proportion,
-    label_sets,
-    select,
-    sharpened,
-    summary,
-    taken_rows,
-    thresholds,
-    together,
-)
+from maskcls.results.pseudo.label_rows import PseudoRows
+from maskcls.results.pseudo.label_sets import all_sources, label_sets, sharpened, summary, taken_rows
+from maskcls.results.pseudo.selection import Outcome, Selection, agreement, balanced, in_proportion, select
+from maskcls.results.pseudo.selection_rule import SelectionRule, thresholds
 from maskcls.rundir import REFIT
 
 SMALL = LabelSpace((Task("hat", ("no", "yes")), Task("hue", ("red", "blue"))))  # joint: no/red no/blue yes/red yes/blue
@@ -53,16 +41,16 @@ def chosen(prob: Floats, space: LabelSpace = SMALL, ids: NDArray[np.str_] | None
     """Select with one source, or several; no threshold unless given."""
     prob_SNJ = prob if prob.ndim == 3 else prob[None]
     ids = names(prob_SNJ.shape[1]) if ids is None else ids
-    return select(ids, prob_SNJ, space, Rule(**({"thresholds": thresholds(0.0, space)} | options)))
+    return select(ids, prob_SNJ, space, SelectionRule(**({"thresholds": thresholds(0.0, space)} | options)))
 
 
 def taken(selection: Selection) -> list[int]:
-    return np.flatnonzero((selection.verdict_TN == Verdict.TAKEN).any(axis=0)).tolist()
+    return np.flatnonzero((selection.outcome_TN == Outcome.TAKEN).any(axis=0)).tolist()
 
 
 def rows_of(selection: Selection, **options: Any) -> PseudoRows:
     paths = np.array([f"eval/{name}" for name in selection.mean.ids])
-    return taken_rows(selection, paths, Rule(**({"thresholds": NOTHING} | options)))
+    return taken_rows(selection, paths, SelectionRule(**({"thresholds": NOTHING} | options)))
 
 
 def one_task(*rows: tuple[int, float]) -> Floats:
@@ -100,7 +88,7 @@ def test_a_row_is_taken_when_every_task_passes() -> None:
     selection = chosen(prob, thresholds=thresholds(0.9, SMALL))
     assert taken(selection) == [0]
     assert selection.label_TN.tolist() == [[1, 1, 0, 1], [1, 1, 1, 0]]
-    assert selection.verdict_TN.tolist() == [[0, 4, 4, 4], [0, 4, 4, 4]]
+    assert selection.outcome_TN.tolist() == [[0, 4, 4, 4], [0, 4, 4, 4]]
     assert taken(chosen(prob, thresholds=thresholds({"hat": 0.9, "hue": 0.5}, SMALL))) == [0, 1, 2]
     by_class = thresholds({"hat": {"no": 0.9, "yes": 0.5}, "hue": {"red": 0.9, "blue": 0.99}}, SMALL)
     assert taken(chosen(prob, thresholds=by_class)) == [3]
@@ -172,10 +160,10 @@ def test_the_sources_must_name_the_class_of_the_mean() -> None:
 def test_disagreement_takes_the_row_or_the_task() -> None:
     prob = np.stack([small((0.9, 0.9), (0.9, 0.9)), small((0.9, 0.6), (0.9, 0.45))])
     assert taken(chosen(prob)) == [0]
-    assert chosen(prob).verdict_TN.tolist() == [[0, 3], [0, 3]]
-    assert chosen(prob, partial=True).verdict_TN.tolist() == [[0, 0], [0, 3]]
+    assert chosen(prob).outcome_TN.tolist() == [[0, 3], [0, 3]]
+    assert chosen(prob, partial=True).outcome_TN.tolist() == [[0, 0], [0, 3]]
     assert taken(chosen(prob, agree=0.5)) == [0, 1]
-    assert chosen(prob, thresholds=thresholds(0.99, SMALL)).verdict_TN.tolist() == [[4, 4], [4, 4]]
+    assert chosen(prob, thresholds=thresholds(0.99, SMALL)).outcome_TN.tolist() == [[4, 4], [4, 4]]
 
 
 def test_shapes_that_are_none_are_a_bug() -> None:
@@ -231,15 +219,15 @@ def test_no_number_of_the_rule_goes_untested() -> None:
     """A new one belongs into this list and into a test above or below."""
     tried = {"thresholds", "partial", "agree", "cap_rows", "cap_share", "balance", "prior"}
     tried |= {"combine", "weigh", "weight", "soft", "temperature"}
-    assert {field.name for field in fields(Rule)} == tried
+    assert {field.name for field in fields(SelectionRule)} == tried
 
 
 def test_each_row_left_out_has_its_reason() -> None:
-    verdicts = chosen(UNEVEN, ONE, thresholds=thresholds(0.65, ONE), cap_rows=3, balance=1.0).verdict_TN
-    assert [Verdict(v).name.lower() for v in verdicts[0]] == [
+    verdicts = chosen(UNEVEN, ONE, thresholds=thresholds(0.65, ONE), cap_rows=3, balance=1.0).outcome_TN
+    assert [Outcome(v).name.lower() for v in verdicts[0]] == [
         "taken", "taken", "taken", "cap", "threshold", "taken", "balance",
     ]  # fmt: skip
-    assert chosen(UNEVEN, ONE, cap_share=0.75).verdict_TN[0].tolist() == [0, 2, 0, 2, 2, 0, 0]
+    assert chosen(UNEVEN, ONE, cap_share=0.75).outcome_TN[0].tolist() == [0, 2, 0, 2, 2, 0, 0]
 
 
 def test_the_joint_class_is_what_is_capped_and_ranked() -> None:
@@ -255,7 +243,7 @@ def test_partial_rows_are_ranked_by_all_tasks() -> None:
     """A row that knows one task only, though surely, is no better than one that knows both."""
     prob = small((0.99, 0.6), (0.95, 0.95))
     selection = chosen(prob, thresholds=thresholds(0.9, SMALL), partial=True, cap_rows=1)
-    assert selection.verdict_TN.tolist() == [[2, 0], [4, 0]]
+    assert selection.outcome_TN.tolist() == [[2, 0], [4, 0]]
 
 
 @given(
@@ -327,12 +315,12 @@ def test_limits_by_hand() -> None:
 )
 def test_numbers_out_of_range_are_refused(name: str, bad: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} is out of range"):
-        Rule(**{"thresholds": NOTHING, name: bad})
+        SelectionRule(**{"thresholds": NOTHING, name: bad})
 
 
 def test_balance_and_prior_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="balance is out of range"):
-        Rule(NOTHING, balance=2.0, prior=(1.0,) * 4)
+        SelectionRule(NOTHING, balance=2.0, prior=(1.0,) * 4)
 
 
 # --- labels, targets and weights ---
@@ -378,7 +366,7 @@ def test_no_confidence_is_above_one() -> None:
 
 def test_paths_of_other_rows_are_a_bug() -> None:
     with pytest.raises(ValueError, match="1 paths for 2 photos"):
-        taken_rows(chosen(small((0.9, 0.9), (0.9, 0.9))), np.array(["a"]), Rule(NOTHING))
+        taken_rows(chosen(small((0.9, 0.9), (0.9, 0.9))), np.array(["a"]), SelectionRule(NOTHING))
 
 
 # --- summary ---
@@ -423,7 +411,7 @@ def test_nothing_is_lost_in_the_summary(seed: int, partial: bool) -> None:
     lines, rows = summary(selection), rows_of(selection)
     assert len(lines) == 18 + 3 + 2 + 3
     for line in lines:
-        assert line["considered"] == sum(line[verdict.name.lower()] for verdict in Verdict)
+        assert line["considered"] == sum(line[verdict.name.lower()] for verdict in Outcome)
     for task in ("joint", *CONTEST.names):
         known = len(rows) if task == "joint" else int((rows.labels[task] != UNKNOWN).sum())
         assert sum(line["considered"] for line in lines if line["task"] == task) == 80
@@ -436,8 +424,8 @@ def test_nothing_is_lost_in_the_summary(seed: int, partial: bool) -> None:
 def test_each_set_hears_its_own_sources_alone() -> None:
     """Planted: fold 0's network alone is sure of photo 0, fold 1's alone of photo 1."""
     sources = {0: small((0.95, 0.95), (0.6, 0.6))[None], 1: small((0.4, 0.6), (0.05, 0.05))[None]}
-    sources[REFIT] = together(sources)
-    rule = Rule(thresholds(0.77, SMALL), soft=True)
+    sources[REFIT] = all_sources(sources)
+    rule = SelectionRule(thresholds(0.77, SMALL), soft=True)
     sets, lines = label_sets(sources, names(2), names(2), SMALL, rule)
     assert {k: rows.ids.tolist() for k, rows in sets.items()} == {0: ["00.jpg"], 1: ["01.jpg"], REFIT: []}
     assert sets[0].labels["hat"].tolist() == [1]
@@ -452,16 +440,16 @@ def test_each_set_hears_its_own_sources_alone() -> None:
 def test_all_folds_together_are_their_mean() -> None:
     rng = np.random.default_rng(0)
     sources = {k: rng.dirichlet(np.ones(4), (2, 7)).astype(np.float32) for k in (2, 0, 1)}
-    mean, _ = agreement(together(sources), SMALL, share=1.0)
+    mean, _ = agreement(all_sources(sources), SMALL, share=1.0)
     by_fold = [agreement(sources[k], SMALL, share=1.0)[0].astype(np.float64) for k in range(3)]
     np.testing.assert_allclose(mean, sum(by_fold) / 3, rtol=1e-6)
     with pytest.raises(ValueError, match="differ in shape"):
-        together({**sources, 1: sources[1][:1]})
+        all_sources({**sources, 1: sources[1][:1]})
 
 
 def test_the_rule_is_plain_data() -> None:
-    rule = Rule(thresholds({"hat": 0.9, "hue": {"red": 0.5, "blue": 0.95}}, SMALL), prior=(0.1, 0.2, 0.3, 0.4))
+    rule = SelectionRule(thresholds({"hat": 0.9, "hue": {"red": 0.5, "blue": 0.95}}, SMALL), prior=(0.1, 0.2, 0.3, 0.4))
     data = json.loads(json.dumps(rule.to_json()))
     assert data["thresholds"] == {"hat": [0.9, 0.9], "hue": [0.5, 0.95]}
     assert data["prior"] == [0.1, 0.2, 0.3, 0.4]
-    assert data.keys() == {field.name for field in fields(Rule)}
+    assert data.keys() == {field.name for field in fields(SelectionRule)}

@@ -13,16 +13,16 @@ from sklearn.metrics import f1_score, log_loss
 
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST, Floats, Ints
-from maskcls.results.ensembles import weighting
+from maskcls.results.ensembles import weight_search as weighting
 from maskcls.results.ensembles.combine import weighted_mean
-from maskcls.results.ensembles.weighting import (
+from maskcls.results.ensembles.weight_search import (
     CONVEX_TOLERANCE,
     Search,
     bagged_weights,
     convex_gap,
     convex_weights,
     greedy_weights,
-    nested,
+    nested_weights,
     search_weights,
 )
 
@@ -137,7 +137,7 @@ def test_the_seed_reaches_the_bags() -> None:
     assert np.array_equal(
         search_weights("bagged", members, truth, CONTEST, seed=5), bagged_weights(members, joint_N, seed=5)
     )
-    a, b = (nested("bagged", members, truth, fold_N, CONTEST, seed=seed) for seed in (5, 6))
+    a, b = (nested_weights("bagged", members, truth, fold_N, CONTEST, seed=seed) for seed in (5, 6))
     assert not np.array_equal(a, b)
 
 
@@ -259,14 +259,14 @@ def test_weights_of_each_task_are_those_of_its_marginals() -> None:
 @pytest.mark.parametrize("search", SEARCHES)
 def test_a_folds_rows_do_not_choose_their_weights(search: Search) -> None:
     members, truth, fold_N = contest_case(30, [0.8, 1.2, 1.0])
-    before = nested(search, members, truth, fold_N, CONTEST)
+    before = nested_weights(search, members, truth, fold_N, CONTEST)
     assert before.dtype == np.float32
     assert np.allclose(before.sum(axis=1), 1, atol=1e-5)
     own = fold_N == 2
     # Whatever the truth of fold 2 is, its own rows get the same; the others' weights change.
     rng = np.random.default_rng(0)
     other = {task: np.where(own, rng.permutation(label_N), label_N) for task, label_N in truth.items()}
-    after = nested(search, members, other, fold_N, CONTEST)
+    after = nested_weights(search, members, other, fold_N, CONTEST)
     assert np.array_equal(before[own], after[own])
     assert not np.array_equal(before[~own], after[~own])
 
@@ -279,9 +279,9 @@ def test_a_member_that_knows_one_fold_by_heart_does_not_flatter_the_honest_score
     leaky = np.where((fold_N == 0)[:, None], np.eye(18)[joint_N], 1 / 18).astype(np.float32)
     given_ = [*members, leaky]
     with_leak = search_weights("convex", given_, truth, CONTEST)
-    without = nested("convex", given_, truth, fold_N, CONTEST)[fold_N == 0]
+    without = nested_weights("convex", given_, truth, fold_N, CONTEST)[fold_N == 0]
     assert with_leak[2] > 0.2
-    assert np.allclose(without, nested("convex", members, truth, fold_N, CONTEST)[fold_N == 0], atol=0.02)
+    assert np.allclose(without, nested_weights("convex", members, truth, fold_N, CONTEST)[fold_N == 0], atol=0.02)
 
 
 @pytest.mark.parametrize("search", [greedy_weights, convex_weights])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,18 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maskcls import files, rundir
-from maskcls.errors import BusyError, DataError, ResourceError, UsageError
+from maskcls import files
+from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
-from maskcls.results.pseudo.label_file import (
-    Pseudo,
-    PseudoRows,
-    check_free,
-    check_same_folds,
-    check_strangers,
-    read_pseudo,
-    write_pseudo,
-)
+from maskcls.results.csv_with_origin import check_free
+from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
+from maskcls.results.pseudo.label_rows import PseudoRows
+from maskcls.results.pseudo.read_labels import Pseudo, read_pseudo
+from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT
 
 FOLDS = "f" * 64
@@ -267,7 +261,7 @@ def test_a_changed_csv_is_refused_whatever_is_allowed(tmp_path: Path) -> None:
     raw = (tmp_path / "p.csv").read_bytes()
     for changed in (raw.replace(b"0,a", b"1,a"), raw + b" ", raw[:-1], b"", b'"'):
         (tmp_path / "p.csv").write_bytes(changed)
-        with pytest.raises(DataError, match="not the file their sidecar describes"):
+        with pytest.raises(DataError, match="does not match its sidecar"):
             read(tmp_path / "p.csv", allow_leaky=True)
 
 
@@ -287,20 +281,6 @@ def test_other_classes_are_refused_whatever_is_allowed(tmp_path: Path, space: La
     with pytest.raises(DataError, match="other classes than the training") as caught:
         read(tmp_path / "p.csv", space, allow_leaky=True)
     assert caught.value.got != caught.value.expected
-
-
-def test_runs_of_different_folds_are_named() -> None:
-    assert check_same_folds({"runs/a": FOLDS, "runs/b": FOLDS}) == FOLDS
-    with pytest.raises(DataError, match="different folds") as caught:
-        check_same_folds({"runs/a": FOLDS, "runs/b": "e" * 64})
-    assert caught.value.offenders == ("runs/a: " + "f" * 16, "runs/b: " + "e" * 16)
-
-
-def test_known_photos_and_people_are_named() -> None:
-    check_strangers(["a", "b"], ["", "zoe"], known_ids=["c"], known_people=["ann", ""])
-    with pytest.raises(DataError, match="people the networks were trained") as caught:
-        check_strangers(["a", "b", "c", "d"], ["", "ann", "", "zoe"], known_ids=["c"], known_people=["ann", ""])
-    assert caught.value.offenders == ("'b' of 'ann'", "'c' of ''")
 
 
 # --- a table made by hand ---
@@ -427,7 +407,7 @@ def test_arrays_that_do_not_fit_are_a_bug(tmp_path: Path, change: Callable[[Pseu
 def test_a_task_named_like_a_column(tmp_path: Path) -> None:
     space = LabelSpace((Task("set", ("no", "yes")),))
     one = replace(rows(["a"], [1], [1]), labels={"set": np.array([1])})
-    with pytest.raises(DataError, match="column stands twice"):
+    with pytest.raises(DataError, match="column name occurs twice"):
         write_pseudo(tmp_path / "p.csv", {REFIT: one}, space, folds_sha256=None, k=1, lineage={}, leaky=True)
 
 
@@ -446,9 +426,9 @@ def test_existing_files_are_replaced_by_force_alone(tmp_path: Path) -> None:
     assert "--force" in str(caught.value)
     assert content_of(tmp_path) == before
     with pytest.raises(BusyError, match="exists already"):
-        check_free(tmp_path / "p.csv", force=False)  # before any work is done
-    check_free(tmp_path / "p.csv", force=True)
-    check_free(tmp_path / "q.csv", force=False)
+        check_free(tmp_path / "p.csv", PSEUDO_LABELS, force=False)  # before any work is done
+    check_free(tmp_path / "p.csv", PSEUDO_LABELS, force=True)
+    check_free(tmp_path / "q.csv", PSEUDO_LABELS, force=False)
     write(tmp_path / "p.csv", three_sets(weight=0.5), force=True)
     assert read(tmp_path / "p.csv").for_fold(0).weight.tolist() == [0.5, 0.5]
 
@@ -461,27 +441,6 @@ def test_another_files_sidecar_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(BusyError, match=r"q\.json"):
         write(tmp_path / "q.csv")
     assert (tmp_path / "q.json").read_text() == '{"mine": 1}'
-
-
-def test_a_kill_before_the_csv_leaves_nothing_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = os.replace, 0
-
-    def refuse_second(*args: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(*args)
-
-    monkeypatch.setattr(rundir.os, "replace", refuse_second)
-    with pytest.raises(ResourceError, match="No space left"):
-        write(tmp_path / "p.csv")
-    monkeypatch.undo()
-    assert set(content_of(tmp_path)) == {"p.json"}
-    with pytest.raises(DataError, match="cannot read pseudo labels"):
-        read(tmp_path / "p.csv")
-    write(tmp_path / "p.csv")  # the same command again is enough
-    assert len(read(tmp_path / "p.csv").sets) == 3
 
 
 def test_a_name_without_a_sidecar(tmp_path: Path) -> None:
@@ -503,7 +462,7 @@ def test_a_name_without_a_sidecar(tmp_path: Path) -> None:
 def test_a_damaged_sidecar_is_refused_whatever_is_allowed(tmp_path: Path, damaged: str) -> None:
     write(tmp_path / "p.csv")
     (tmp_path / "p.json").write_text(damaged)
-    with pytest.raises(DataError, match="sidecar of pseudo labels cannot be read"):
+    with pytest.raises(DataError, match="sidecar of the pseudo labels cannot be read"):
         read(tmp_path / "p.csv", allow_leaky=True)
 
 

@@ -1,4 +1,6 @@
-"""Choose how members become one, and judge it, on out-of-fold rows; what `ensemble` and `weighting` offer, by name.
+"""The ensemble methods by name: fit one on out-of-fold rows, score it, and apply it to new predictions.
+
+What a method does is in `combine` (fixed rules and weighted means), `weight_search` (weights) and `stacking`.
 
 N out-of-fold rows, M members, J joint classes.
 """
@@ -18,22 +20,25 @@ from maskcls.results.crossfit import cross_fit_members
 from maskcls.results.ensembles.combine import Weights, combine, combine_tasks, combine_weighted
 from maskcls.results.ensembles.diversity import correlation, kappa, member_value
 from maskcls.results.ensembles.stacking import Stack, apply_stack, fit_stack, nested_stack
-from maskcls.results.ensembles.weighting import nested as nested_weights
-from maskcls.results.ensembles.weighting import search_weights
+from maskcls.results.ensembles.weight_search import nested_weights, search_weights
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Judged
-from maskcls.results.scores.metrics import Interval, Scores, person_bootstrap, score
+from maskcls.results.scores.metrics import Scores, score
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, Interval, person_bootstrap
 
 Fixed = Literal["mean", "geometric", "vote", "rank"]
 Searched = Literal["greedy", "bagged", "convex", "convex-tasks"]
 METHODS = (*get_args(Fixed), *get_args(Searched), "tasks", "stack", "weights")
-CHOOSING = tuple(name for name in METHODS if name not in (*get_args(Fixed), "weights"))  # on out-of-fold rows
-DRAWS = 1000
+FITTED = tuple(name for name in METHODS if name not in (*get_args(Fixed), "weights"))  # on out-of-fold rows
 
 
 @dataclass(frozen=True, eq=False)
-class Blend:
-    """How members become one: a method, and what it chose. weights: also those given; `sources`: {task: member}."""
+class FittedEnsemble:
+    """A method and what was fitted for it.
+
+    weights  of the members, searched or given by the user.
+    sources  {task: number of the member that is best at it}, for the method "tasks".
+    """
 
     method: str
     weights: Weights | None = None
@@ -42,15 +47,17 @@ class Blend:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
-    """What out-of-fold rows say.
+class EnsembleScores:
+    """Scores of an ensemble and its members on out-of-fold rows.
 
-    alone     each member's scores.
-    values    by how much the macro-F1 of the ensemble would fall without each member, NaN where that is not defined.
-    kappas    (M, M) agreement of the labels beyond chance, correlations (M, M) of the true classes' probabilities.
-    nested    scores of the ensemble with everything chosen on the other folds' people, `interval`: of its macro-F1.
-    gain      nested, less the best single member.
-    best      which member that is.
+    alone         each member's scores.
+    values        macro-F1 of the ensemble that is lost without each member; NaN where that is not defined.
+    kappas        (M, M) Cohen's kappa of the members' labels.
+    correlations  (M, M) correlation of the true classes' probabilities.
+    nested        scores of the ensemble when everything is fitted on the other folds' people.
+    interval      of the nested macro-F1.
+    gain          nested macro-F1 minus that of the best single member.
+    best          number of that member.
     """
 
     alone: list[Scores]
@@ -63,17 +70,19 @@ class Verdict:
     best: int
 
 
-def choose(method: str, prob_MNJ: Sequence[Floats], judged: Judged) -> Blend:
-    """Choose what a method leaves open, on all out-of-fold rows.
+def fit_ensemble(method: str, prob_MNJ: Sequence[Floats], judged: Judged) -> FittedEnsemble:
+    """Fit a method on all out-of-fold rows.
 
-    prob_MNJ  what each member said of the rows of `judged`, in their order.
+    prob_MNJ  each member's probabilities (N, J) of the rows of `judged`, in their order.
     """
     truth, space = judged.truth, judged.space
     if method in get_args(Searched):
-        return Blend(method, weights=search_weights(_search(method), prob_MNJ, truth, space, seed=judged.seed))
+        return FittedEnsemble(method, weights=search_weights(_search(method), prob_MNJ, truth, space, seed=judged.seed))
     if method == "tasks":
-        return Blend(method, sources=best_sources(prob_MNJ, truth, space))
-    return Blend(method, stack=fit_stack(prob_MNJ, truth, space)) if method == "stack" else Blend(method)
+        return FittedEnsemble(method, sources=best_sources(prob_MNJ, truth, space))
+    return (
+        FittedEnsemble(method, stack=fit_stack(prob_MNJ, truth, space)) if method == "stack" else FittedEnsemble(method)
+    )
 
 
 def _search(method: str) -> Searched:
@@ -86,10 +95,10 @@ def best_sources(prob_MNJ: Sequence[Floats], truth: Mapping[str, Ints], space: L
     return {name: int(np.argmax([found.tasks[name].macro_f1 for found in scores])) for name in space.names}
 
 
-def judge(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floats) -> Verdict:
+def score_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floats) -> EnsembleScores:
     """Score every member and the ensemble on the out-of-fold rows.
 
-    nested  what the ensemble says of them (N, J), everything chosen on the other folds; see `honest`.
+    nested  (N, J) the ensemble's probabilities of these rows, fitted on the other folds; see `nested_ensemble`.
     """
     space, truth = judged.space, judged.truth
     joint_N, people_N = space.encode(truth), judged.people_N
@@ -98,27 +107,29 @@ def judge(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floa
     alone = [score(prob_NJ, truth, space) for prob_NJ in prob_MNJ]
     best = int(np.argmax([found.macro_f1 for found in alone]))
     nested_N = nested.argmax(axis=1).astype(np.int64)
-    return Verdict(
+    return EnsembleScores(
         alone,
         member_value(prob_MNJ, joint_N, _mean_weights(blend, len(prob_MNJ), space)).tolist(),
         kappa(labels, space.size).tolist(),
         correlation(prob_MNJ, joint_N).tolist(),
         score(nested, truth, space),
-        person_bootstrap(joint_N, nested_N, people_N, space.size, draws=DRAWS, seed=judged.seed),
-        paired_bootstrap(joint_N, labels[best], nested_N, people_N, space.size, draws=DRAWS, seed=judged.seed),
+        person_bootstrap(joint_N, nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=judged.seed),
+        paired_bootstrap(
+            joint_N, labels[best], nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=judged.seed
+        ),
         best,
     )
 
 
-def honest(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged) -> Floats:
-    """Return what the method gives for every row (N, J) when it chooses on the other folds' people.
+def nested_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: Judged) -> Floats:
+    """Return the ensemble's probabilities of every row (N, J), fitted on the other folds' people.
 
-    A method with nothing to choose gives what it gives. Raises ResultError for runs of one fold.
+    A method without anything to fit is applied directly. Raises ResultError for runs of one fold.
     """
     space, truth, fold_N = judged.space, judged.truth, judged.fold_N
     assert fold_N is not None
-    if blend.method not in CHOOSING:
-        return combined(blend, [_as_predictions(prob_NJ, space) for prob_NJ in prob_MNJ]).prob
+    if blend.method not in FITTED:
+        return apply_ensemble(blend, [_as_predictions(prob_NJ, space) for prob_NJ in prob_MNJ]).prob
     if len(np.unique(fold_N)) < 2:
         raise ResultError(
             f"--method {blend.method} needs two folds or more, to choose on one and be judged on another",
@@ -139,14 +150,14 @@ def _as_predictions(prob_NJ: Floats, space: LabelSpace) -> Predictions:
     return Predictions(np.arange(len(prob_NJ)).astype(np.str_), prob_NJ, space)
 
 
-def _mean_weights(blend: Blend, members: int, space: LabelSpace) -> Any:
-    """Return (M,) weights that stand for the blend where a member's value is asked."""
+def _mean_weights(blend: FittedEnsemble, members: int, space: LabelSpace) -> Any:
+    """Return the weights (M,) that each member's value is computed with."""
     if isinstance(blend.weights, Mapping):
         return np.mean([blend.weights[name] for name in space.names], axis=0)
     return np.full(members, 1 / members) if blend.weights is None else blend.weights
 
 
-def combined(blend: Blend, members: Sequence[Predictions], *, names: Sequence[str] = ()) -> Predictions:
+def apply_ensemble(blend: FittedEnsemble, members: Sequence[Predictions], *, names: Sequence[str] = ()) -> Predictions:
     """Join members' predictions of the same photos; raises DataError or WeightsError where they do not fit together."""
     if blend.stack is not None:
         first = members[0]

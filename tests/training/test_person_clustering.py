@@ -20,15 +20,15 @@ from maskcls.cli import run_app
 from maskcls.commands.group import group
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST, Floats
-from maskcls.results.people.clustering import Grouper, Learned, Metric, PairQuality
-from maskcls.results.people.groups import cross_smoothed, fit_weights, smooth
+from maskcls.results.people.averaging import average_groups, cross_fit_averages, fit_photo_weights
+from maskcls.results.people.clustering import Metric, PairQuality, PersonClusterer, PersonClustering
 from maskcls.results.people.model_file import from_bytes, to_bytes
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Judged
-from maskcls.runs.group_averaging import Together, found_groups
+from maskcls.runs.group_averaging import GroupAveraging, groups_of
 from maskcls.show.progress import Reporter
-from maskcls.training import grouping as looks
-from maskcls.training.grouping import compared, learned_from
+from maskcls.training import person_clustering as clustering
+from maskcls.training.person_clustering import fit_person_clustering, group_photos
 
 QUICK = ("model.backbone=test_convnext", "train.epochs=1", "optim.lr=1e-2", "schedule.warmup_epochs=0")
 LOOK = "predict.groups=look"
@@ -71,11 +71,11 @@ def alone(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(drawn: Path) -> Learned:
+def found(drawn: Path) -> PersonClustering:
     """What `maskcls group` finds among the train photos."""
     with Reporter(quiet=True) as report:
         it = group(drawn, output=None, train=True, report=report)
-    return Learned(Grouper(Metric(*[np.ones(1)] * 3), 0.0, it.most), it.group_N, it.quality)
+    return PersonClustering(PersonClusterer(Metric(*[np.ones(1)] * 3), 0.0, it.most), it.group_N, it.quality)
 
 
 # --- out of fold
@@ -91,7 +91,7 @@ def test_the_networks_are_those_of_the_run_without(together: Path, alone: Path) 
 
 
 def test_out_of_fold_rows_are_smoothed_by_the_groups_other_people_taught(
-    together: Path, alone: Path, found: Learned
+    together: Path, alone: Path, found: PersonClustering
 ) -> None:
     before, after = oof(alone), oof(together)
     assert after.ids.tolist() == before.ids.tolist()
@@ -100,7 +100,7 @@ def test_out_of_fold_rows_are_smoothed_by_the_groups_other_people_taught(
     folds = pd.read_csv(together / "folds.csv")["fold"].to_numpy(np.int64)
     truth = {name: manifest[name].to_numpy(np.int64) for name in CONTEST.names}
     group_N = np.unique(found.group_N * 2 + folds, return_inverse=True)[1]  # no group has rows of two folds
-    expected = cross_smoothed(before, truth, group_N, folds, SHARED)
+    expected = cross_fit_averages(before, truth, group_N, folds, SHARED)
     assert np.array_equal(after.prob, expected.prob)
     for number in np.unique(group_N):
         rows = np.flatnonzero(group_N == number)
@@ -111,7 +111,7 @@ def test_out_of_fold_rows_are_smoothed_by_the_groups_other_people_taught(
 
 
 def test_the_summary_is_of_the_answers_and_says_what_they_were_alone(
-    together: Path, alone: Path, found: Learned
+    together: Path, alone: Path, found: PersonClustering
 ) -> None:
     summary = json.loads((together / "summary.json").read_text())
     without = json.loads((alone / "summary.json").read_text())
@@ -134,7 +134,7 @@ def test_the_summary_is_of_the_answers_and_says_what_they_were_alone(
     assert groups["gain"]["value"] == pytest.approx(summary["pooled"]["macro_f1"] - groups["alone"])
     truth = {name: manifest[name].to_numpy(np.int64) for name in CONTEST.names}
     group_N = np.unique(found.group_N * 2 + folds, return_inverse=True)[1]
-    assert groups["weights"] == dict(fit_weights(oof(alone).prob, truth, group_N, CONTEST, SHARED))
+    assert groups["weights"] == dict(fit_photo_weights(oof(alone).prob, truth, group_N, CONTEST, SHARED))
     assert "groups" not in without
 
 
@@ -157,28 +157,30 @@ def test_one_fold_is_judged_by_parts_of_its_people(drawn: Path, together: Path, 
     assert outcome(run) == outcome(together)
 
 
-def test_the_groups_are_those_of_the_group_command(together: Path, found: Learned) -> None:
+def test_the_groups_are_those_of_the_group_command(together: Path, found: PersonClustering) -> None:
     looks = from_bytes((together / "looks.npz").read_bytes(), where="")
     assert np.array_equal(looks.group_N, found.group_N)
     assert looks.quality == found.quality
-    assert looks.grouper.most == found.grouper.most == 7
+    assert looks.clusterer.max_photos == found.clusterer.max_photos == 7
 
 
-def judged(people: list[str], folds: list[int], shared: tuple[str, ...] = SHARED) -> tuple[Judged, Floats, Together]:
+def judged(
+    people: list[str], folds: list[int], shared: tuple[str, ...] = SHARED
+) -> tuple[Judged, Floats, GroupAveraging]:
     """Return rows that all look like one person's."""
     prob_NJ = np.random.default_rng(0).dirichlet(np.ones(18), len(people)).astype(np.float32)
     ids, truth = [f"{row}" for row in range(len(people))], {name: np.zeros(len(people), np.int64) for name in SHARED}
     rows = Judged(ids, prob_NJ.argmax(1), truth, CONTEST, prob_NJ, np.array(people), np.array(folds))
-    return rows, prob_NJ, Together(rows=found_groups(np.zeros(len(people), np.int64)), tasks=shared)
+    return rows, prob_NJ, GroupAveraging(oof=groups_of(np.zeros(len(people), np.int64)), tasks=shared)
 
 
 def test_rows_of_two_folds_never_answer_together() -> None:
     """Each fold's networks have learnt the labels of the other's people: a look-alike's photo would tell them."""
     rows, prob_NJ, together = judged(["ann", "ann", "bob", "bob"], [0, 0, 1, 1], CONTEST.names)
     rows = replace(rows, truth={name: np.zeros(4, np.int64) for name in CONTEST.names})
-    before, _ = together.of_rows(prob_NJ, rows)
+    before, _ = together.average_oof(prob_NJ, rows)
     others = np.concatenate([prob_NJ[:2], prob_NJ[2:, ::-1]])
-    after, _ = together.of_rows(others, rows)
+    after, _ = together.average_oof(others, rows)
     assert np.array_equal(before[:2], after[:2])
     assert not np.array_equal(before[2:], after[2:])
     assert np.array_equal(before[0], before[1])
@@ -186,10 +188,10 @@ def test_rows_of_two_folds_never_answer_together() -> None:
 
 def test_one_person_alone_has_nobody_to_fit_weights_on() -> None:
     rows, before_NJ, together = judged(["ann"] * 3, [0] * 3)
-    prob_NJ, found = together.of_rows(before_NJ, rows)
+    prob_NJ, found = together.average_oof(before_NJ, rows)
     assert found.weights is None
     before = Predictions(list(rows.ids), before_NJ, CONTEST)
-    assert np.array_equal(prob_NJ, smooth(before, np.zeros(3, np.int64), SHARED).prob)
+    assert np.array_equal(prob_NJ, average_groups(before, np.zeros(3, np.int64), SHARED).prob)
 
 
 def test_what_is_learned_does_not_depend_on_the_threads_of_the_arithmetic() -> None:
@@ -199,8 +201,8 @@ def test_what_is_learned_does_not_depend_on_the_threads_of_the_arithmetic() -> N
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            learned = learned_from(shots, [str(one) for one in people], "x")
-            found.append((to_bytes(learned), compared(learned.grouper, shots).tolist()))
+            learned = fit_person_clustering(shots, [str(one) for one in people], "x")
+            found.append((to_bytes(learned), group_photos(learned.clusterer, shots).tolist()))
     assert found[0] == found[1]
 
 
@@ -217,7 +219,7 @@ def test_photos_that_look_alike_answer_together(drawn: Path, together: Path, alo
         of_photos = group(drawn, output=None, report=report)
     assert list(of_photos.ids) == after.ids.tolist()
     weights = json.loads((together / "summary.json").read_text())["groups"]["weights"]
-    assert np.array_equal(after.prob, smooth(before, of_photos.group_N, SHARED, weights=weights).prob)
+    assert np.array_equal(after.prob, average_groups(before, of_photos.group_N, SHARED, weights=weights).prob)
     answers = pd.read_csv(tmp_path / "together.csv")["ans"].to_numpy()
     assert np.array_equal(answers, after.labels())
     assert len(np.unique(np.stack([of_photos.group_N, answers % 6]), axis=1).T) == len(np.unique(of_photos.group_N))
@@ -238,7 +240,7 @@ def test_groups_can_be_left_out_or_taken_from_a_file(drawn: Path, together: Path
     assert not (run / "test" / "faces-none-look.npz").exists()
     answers = pd.read_csv(tmp_path / "file.csv")["ans"].to_numpy()
     assert len(np.unique(answers % 6)) == 1  # all photos are one person's
-    assert np.array_equal(answers, smooth(plain, np.zeros(len(plain), np.int64), SHARED).labels())
+    assert np.array_equal(answers, average_groups(plain, np.zeros(len(plain), np.int64), SHARED).labels())
 
 
 def test_an_ensemble_takes_the_run_as_it_answers(drawn: Path, together: Path, tmp_path: Path) -> None:
@@ -298,7 +300,7 @@ def test_a_run_without_its_summary_does_not_answer(
 # --- refusals
 
 REFUSED = {
-    "not learned": ("alone", ["predict", "RUN", "--data", "DATA", "-o", "OUT", LOOK], 3, "has not learned who looks"),
+    "not learned": ("alone", ["predict", "RUN", "--data", "DATA", "-o", "OUT", LOOK], 3, "has no person clustering"),
     "twice": (
         "together",
         ["predict", "RUN", "--data", "DATA", "-o", "OUT", "--groups", "g.csv", "predict.groups=none"],
@@ -346,7 +348,7 @@ def test_nothing_to_answer_together_is_told_before_training(
 ) -> None:
     only_mask = "tasks=[{name: mask, classes: [wear, incorrect, normal]}]"
     assert train(drawn, tmp_path / "run", *QUICK, LOOK, only_mask, "folds.stratify=[]") == 4
-    assert "no task is the same on all photos of each person" in capsys.readouterr().err
+    assert "no task has the same label on all photos of each person" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -362,7 +364,7 @@ def test_a_file_of_groups_needs_a_task_that_people_share(
     for verb in ("predict", "ensemble"):
         capsys.readouterr()
         assert run_app([verb, str(run), *words]) == 4
-        assert "no task is the same on all photos of each person" in capsys.readouterr().err
+        assert "no task has the same label on all photos of each person" in capsys.readouterr().err
     assert not (tmp_path / "a.csv").exists()
 
 
@@ -379,7 +381,7 @@ def test_people_with_one_photo_each_cannot_teach_looks(
     table = tmp_path / "table.csv"
     table.write_text("\n".join(lines) + "\n")
     assert train(table, tmp_path / "run", *QUICK, LOOK, "data.format=table") == 4
-    assert "do not tell one person from another" in capsys.readouterr().err
+    assert "do not suffice to recognise people" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -390,7 +392,7 @@ def test_more_photos_than_can_be_compared_are_told_at_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(looks, "MOST_PHOTOS", 20)
+    monkeypatch.setattr(clustering, "MAX_PHOTOS", 20)
     assert train(drawn, tmp_path / "run", *QUICK, LOOK) == 6
     assert "got: 42 photos, about 0 GiB" in capsys.readouterr().err  # half of the people
     assert predict(together, drawn, tmp_path / "a.csv") == 6
@@ -413,7 +415,7 @@ def test_a_dry_run_compares_photos_and_writes_nothing(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(drawn, tmp_path / "run", *QUICK, LOOK, "--dry-run") == 0
-    assert "by look, 84 photos are" in capsys.readouterr().err
+    assert "person clustering: 84 photos of" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -440,10 +442,12 @@ def test_looks_are_part_of_what_the_run_is(
 # --- the file
 
 
-def learned() -> Learned:
+def learned() -> PersonClustering:
     rng = np.random.default_rng(0)
     metric = Metric(rng.normal(size=5), rng.normal(size=(5, 3)), np.array([3.0, 2.0, 0.5]))
-    return Learned(Grouper(metric, -1.25, 7), np.array([0, 0, 1, 2]), PairQuality(0.5, 0.25, 4, 3, 2, 4 / 3))
+    return PersonClustering(
+        PersonClusterer(metric, -1.25, 7), np.array([0, 0, 1, 2]), PairQuality(0.5, 0.25, 4, 3, 2, 4 / 3)
+    )
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -451,9 +455,9 @@ def test_what_is_written_is_read_back() -> None:
     two = from_bytes(data, where="x")
     assert to_bytes(two) == data
     assert two.quality == one.quality
-    assert (two.grouper.threshold, two.grouper.most) == (-1.25, 7)
+    assert (two.clusterer.threshold, two.clusterer.max_photos) == (-1.25, 7)
     for name in ("mean_D", "axes_DK", "ratio_K"):
-        assert np.array_equal(getattr(two.grouper.metric, name), getattr(one.grouper.metric, name))
+        assert np.array_equal(getattr(two.clusterer.metric, name), getattr(one.clusterer.metric, name))
     assert np.array_equal(two.group_N, one.group_N)
 
 

@@ -1,7 +1,8 @@
-"""How much each member counts in a weighted mean, searched on out-of-fold rows, and the honest score of that search.
+"""Search the weights of an ensemble on out-of-fold rows, and cross-fit them for an unbiased score.
 
 N rows, C classes of one task, J joint classes, M members. Members are M arrays of probabilities, (N, J), of the same
-rows in the same order. A score on the rows that chose the weights flatters: `nested` gives what to report.
+rows in the same order. A score on the rows that the weights were searched on is biased upwards: `nested_weights`
+gives what to report.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def search_weights(
     truth   {task: (N,) int64}, -1 = unknown.
     seed    what `bagged` draws by; the others draw nothing.
 
-    Returns (M,), or {task: (M,)} for `convex-tasks`; `ensemble.combine_weighted` takes either.
+    Returns (M,), or {task: (M,)} for `convex-tasks`; `combine_weighted` takes either.
     """
     match search:
         case "greedy":
@@ -51,7 +52,7 @@ def search_weights(
             return {task: convex_weights([of[task] for of in marginals], truth[task]) for task in space.names}
 
 
-def nested(
+def nested_weights(
     search: Search,
     prob_MNJ: Sequence[Floats],
     truth: Mapping[str, Ints],
@@ -60,10 +61,10 @@ def nested(
     *,
     seed: int = 0,
 ) -> Floats:
-    """Return (N, J) float32: every row by weights that were searched on the other folds' people.
+    """Return (N, J) float32: each row combined with weights that were searched on the other folds' people.
 
-    The score of these rows is an honest one for the search as a whole. fold_N as for `crossfit.cross_fit`, the rest as
-    for `search_weights`.
+    Their score is an unbiased score of the search as a whole. fold_N as for `crossfit.cross_fit`, the rest as for
+    `search_weights`.
     """
 
     def apply(weights: Weights, part_MNJ: list[Floats]) -> Floats:
@@ -86,7 +87,7 @@ def greedy_weights(prob_MNJ: Sequence[Floats], true_N: Ints, *, rounds: int = GR
     Reference: Caruana, Niculescu-Mizil, Crew and Ksikes 2004, Ensemble selection from libraries of models, ICML.
 
     The first is the best single member. Among members of equal score the first in the list is taken. In the end the
-    list is cut where its score was highest, the first time it was; a member's weight is how often it stands in it. So
+    list is cut where its score was highest, the first time it was; a member's weight is how often it is in the list. So
     the mean never scores below the best single member on these rows, and the result is always the same.
 
     prob_MNJ  (N, J) float each, in [0, 1].

@@ -1,0 +1,93 @@
+"""The file of groups: which photos are taken to show one person, as a CSV with a sidecar.
+
+N rows. The CSV has the columns `id` and `group`; the sidecar holds the weights of photos, if any were fitted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskcls.csvfile import read_columns
+from maskcls.errors import DataError
+from maskcls.labels import Ints
+from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
+from maskcls.results.people.averaging import PhotoWeights, checked_groups
+from maskcls.results.rows_by_id import check_same_ids, rows_of
+
+GROUPS = TableKind(
+    "maskcls groups", "the groups", fix="make the groups again, or move the sidecar away to read the CSV without it"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The groups of some rows.
+
+    group_N  (N,) int64, 0 and up; rows with the same number are taken to show one person.
+    weights  weight of a photo in its group's mean, see `average_groups`; None = all photos have equal weight.
+    sha256   of the file, or of the numbers where there is no file.
+    """
+
+    group_N: Ints
+    weights: PhotoWeights | None
+    sha256: str
+
+
+def write_groups(
+    path: Path,
+    ids: Sequence[str],
+    group_N: Ints,
+    *,
+    weights: PhotoWeights | None,
+    about: Mapping[str, Any],
+    force: bool,
+) -> str:
+    """Write N rows `id,group` in the order given, and the sidecar; return the CSV's sha256.
+
+    group_N  (N,) int, 0 and up.
+    about    plain JSON data for the sidecar: where the groups come from and how good they are.
+    force    replace existing files and keep them as `.bak`.
+
+    Raises what `write_csv` raises.
+    """
+    columns = {"id": list(ids), "group": checked_groups(group_N, len(ids)).tolist()}
+    return write_csv(path, columns, GROUPS, {"weights": weights and dict(weights), **about}, force=force)
+
+
+def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups:
+    """Read a file that `write_groups` wrote, or a table made by hand, for N ids in their order.
+
+    part  the file may hold further ids.
+
+    The columns are `id` and `group`. The group is any text, and rows with the same text are one group. Without a
+    sidecar there are no weights.
+
+    Raises DataError for other columns, repeated ids, an empty group, ids that are not those asked for, and a sidecar
+    that is damaged or describes another file.
+    """
+    columns = read_columns(path)
+    if set(columns) != {"id", "group"}:
+        raise DataError(
+            "a file of groups has other columns", where=str(path), got=", ".join(columns), expected="id, group"
+        )
+    times = Counter(columns["id"])
+    faults = [f"{id!r} occurs {count} times" for id, count in times.items() if count > 1]
+    faults += [f"{id!r} has no group" for id, name in zip(columns["id"], columns["group"], strict=True) if not name]
+    if faults:
+        raise DataError("rows in a file of groups are wrong", where=str(path), offenders=faults)
+    asked = set(ids)
+    check_same_ids([id for id in times if id in asked or not part], ids, names=(str(path), "the rows to group"))
+    name_N = np.array(columns["group"], dtype=np.str_)[rows_of(columns["id"], ids)]
+    group_N = np.unique(name_N, return_inverse=True)[1]
+    digest, weights = read_origin(path, GROUPS, _weights)
+    return Groups(group_N.astype(np.int64), weights, digest)
+
+
+def _weights(data: Mapping[str, Any]) -> PhotoWeights | None:
+    return data["weights"] and {str(name): float(weight) for name, weight in data["weights"].items()}

@@ -1,0 +1,203 @@
+"""Read a file of pseudo labels: one set per fold, made by networks that never saw the fold's validation people.
+
+N rows, J joint classes. Set k was made by networks that never saw the people of fold k, and is what a network that is
+validated on fold k may learn from. The set "all" (REFIT) is for a network that is trained on all rows. If this is
+not so, or not known, the labels are leaky: they have the set "all" alone, and out-of-fold scores are invalid.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskcls import files
+from maskcls.csvfile import read_columns
+from maskcls.errors import DataError
+from maskcls.labels import UNKNOWN, Ints, LabelSpace
+from maskcls.results.csv_with_origin import read_origin
+from maskcls.results.pseudo.label_columns import ALL, PSEUDO_LABELS, header_of, set_name
+from maskcls.results.pseudo.label_rows import PseudoRows, check_sets
+from maskcls.results.scores.metrics import Doubles
+from maskcls.rundir import REFIT
+
+SET = re.compile(r"all|0|[1-9][0-9]?")
+DIGITS = re.compile(r"[0-9.e+-]*")
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
+SAW = "that saw its validation people"
+LEAKY_FIX = "make them with this run's folds, or ask for leaky labels and do without out-of-fold scores"
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The entries of a sidecar."""
+
+    space: LabelSpace
+    folds_sha256: str | None
+    k: int
+    leaky: bool
+    lineage: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Pseudo:
+    """A file of pseudo labels as read.
+
+    sets     {fold: its rows}, REFIT for "all"; leaky labels have REFIT alone.
+    leaky    a network may learn from photos labelled by one that saw its validation people.
+    sha256   of the CSV.
+    lineage  what `write_pseudo` was given; empty for a table without origin.
+    """
+
+    sets: Mapping[int, PseudoRows]
+    leaky: bool
+    sha256: str
+    lineage: Mapping[str, Any]
+
+    def for_fold(self, k: int) -> PseudoRows:
+        """Return the rows that a network validated on fold k, or REFIT, may learn from; KeyError for no such fold."""
+        return self.sets[REFIT if self.leaky else k]
+
+
+def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, allow_leaky: bool = False) -> Pseudo:
+    """Read what `write_pseudo` wrote, for a training with these classes and these folds.
+
+    folds_sha256  of the training's fold table, k its number of folds.
+    allow_leaky   take the set "all" for every fold of labels that are leaky: recorded as such, made with other folds,
+                  or in a table without sidecar, made by hand. Such a table has the columns id, path and the tasks; set
+                  (with nothing but "all"), weight (1 where absent) and p0 ... may be there.
+
+    Raises DataError for leaky labels unless allowed, a CSV that is not the one written, other classes, a missing set,
+    and for cells and rows that are wrong.
+    """
+    digest, origin = read_origin(path, PSEUDO_LABELS, _origin)
+    if origin is not None:
+        _check_space(origin, space, path)
+    leak = _leak(origin, path, folds_sha256, k)
+    if leak and not allow_leaky:
+        raise leak
+    columns = read_columns(path)
+    soft = _check_header(list(columns), space, path, by_hand=origin is None)
+    sets = _sets(columns, space, path, soft=soft)
+    _check_complete(sets, {REFIT} if origin is None or origin.leaky else {*range(origin.k), REFIT}, path)
+    check_sets(sets, space, path, soft=soft)
+    kept = {REFIT: sets[REFIT]} if leak else sets
+    return Pseudo(kept, leak is not None, digest, {} if origin is None else origin.lineage)
+
+
+def _leak(origin: _Origin | None, path: Path, folds_sha256: str, k: int) -> DataError | None:
+    """Return the error that explains why these labels are leaky; None when they are not."""
+    if origin is None:
+        fix = f"restore {files.sidecar_path(path).name}, or ask for leaky labels and do without out-of-fold scores"
+        what = "pseudo labels without a sidecar do not say which networks made them"
+        return DataError(what, where=str(path), fix=fix)
+    if origin.leaky:
+        what = "the labels were made by networks of all folds, so a network could learn from photos labelled by one"
+        return DataError(f"{what} {SAW}", where=str(path), fix=LEAKY_FIX)
+    if (origin.folds_sha256, origin.k) == (folds_sha256, k):
+        return None
+    return DataError(
+        f"the labels were made with other folds, so a network could learn from photos labelled by one {SAW}",
+        where=str(path),
+        got=f"{origin.k} folds, sha256 {str(origin.folds_sha256)[:16]}…",
+        expected=f"{k} folds, sha256 {folds_sha256[:16]}…",
+        fix=LEAKY_FIX,
+    )
+
+
+def _origin(data: Mapping[str, Any]) -> _Origin:
+    space, folds = LabelSpace.from_json(data["label_space"]["tasks"]), data["folds"]
+    leaky = data["leaky"] is not False  # in doubt, yes
+    str(data["file"])  # every entry is needed
+    return _Origin(space, folds["sha256"], int(folds["k"]), leaky, dict(data["lineage"]))
+
+
+def _check_space(origin: _Origin, space: LabelSpace, path: Path) -> None:
+    if origin.space.fingerprint != space.fingerprint:
+        pairs = itertools.zip_longest(origin.space.to_json(), space.to_json())
+        got, expected = next((a, b) for a, b in pairs if a != b)
+        raise DataError(
+            "the pseudo labels are of other classes than the training",
+            where=str(path),
+            got=str(got),
+            expected=str(expected),
+            fix="make them with networks of the same tasks, class order and bins",
+        )
+
+
+def _check_header(found: Sequence[str], space: LabelSpace, path: Path, *, by_hand: bool) -> bool:
+    """Say whether the table has soft targets; DataError for columns missing or not known."""
+    soft = "p0" in found
+    known = header_of(space, soft=soft)
+    needed = [name for name in known if not (by_hand and name in ("set", "weight"))]
+    faults = [f"{name} is missing" for name in needed if name not in found]
+    faults += [f"{name} is not known" for name in found if name not in known]
+    if faults:
+        expected = ", ".join(known)
+        raise DataError("the columns of pseudo labels are wrong", where=str(path), expected=expected, offenders=faults)
+    return soft
+
+
+def _sets(columns: Mapping[str, Sequence[str]], space: LabelSpace, path: Path, *, soft: bool) -> dict[int, PseudoRows]:
+    """Turn a table of text into sets; DataError for a cell that is no set, no class or no number."""
+    count = len(columns["id"])
+    names = {name: REFIT if name == ALL else int(name) for name in columns.get("set", [ALL]) if SET.fullmatch(name)}
+    fold_N = _codes(columns.get("set", [ALL] * count), names, f"{path}, column set", expected="a fold's number, or all")
+    labels = {
+        task.name: _codes(
+            columns[task.name],
+            {"": UNKNOWN} | {name: label for label, name in enumerate(task.classes)},
+            f"{path}, column {task.name}",
+            expected=f"{', '.join(task.classes)}, or nothing",
+        )
+        for task in space.tasks
+    }
+    weight_N = _numbers(columns.get("weight", ["1"] * count), f"{path}, column weight")
+    p_JN = [_numbers(columns[f"p{j}"], f"{path}, column p{j}") for j in range(space.size)] if soft else None
+    with np.errstate(over="ignore"):  # what is too large becomes inf, and is refused with its row
+        prob_NJ = None if p_JN is None else np.stack(p_JN, axis=1).astype(np.float32)
+    ids, paths = (np.array(columns[name], dtype=np.str_) for name in ("id", "path"))
+    return {
+        fold: PseudoRows(
+            ids[at],
+            paths[at],
+            {name: label_N[at] for name, label_N in labels.items()},
+            None if prob_NJ is None else prob_NJ[at],
+            weight_N[at],
+        )
+        for fold in np.unique(fold_N).tolist()
+        for at in [np.flatnonzero(fold_N == fold)]
+    }
+
+
+def _codes(column: Sequence[str], known: Mapping[str, int], where: str, *, expected: str) -> Ints:
+    wrong = [f"row {row}: {text!r}" for row, text in enumerate(column, 1) if text not in known]
+    if wrong:
+        raise DataError("a cell of pseudo labels is wrong", where=where, expected=expected, offenders=wrong)
+    return np.array([known[text] for text in column], dtype=np.int64)
+
+
+def _numbers(column: Sequence[str], where: str) -> Doubles:
+    try:
+        if not DIGITS.fullmatch("".join(column)):  # float() takes nan, spaces and 1_0 too
+            raise ValueError
+        return np.fromiter(map(float, column), dtype=np.float64, count=len(column))
+    except ValueError:
+        wrong = [f"row {row}: {text!r}" for row, text in enumerate(column, 1) if not NUMBER.fullmatch(text)]
+    raise DataError("a cell of pseudo labels is wrong", where=where, expected="a number from 0", offenders=wrong)
+
+
+def _check_complete(sets: Mapping[int, PseudoRows], expected: set[int], path: Path) -> None:
+    if sets.keys() != expected:
+        raise DataError(
+            "the sets of pseudo labels are not those expected",
+            where=f"{path}, column set",
+            got=", ".join(map(set_name, sorted(sets))),
+            expected=", ".join(map(set_name, sorted(expected))),
+            fix="make the pseudo labels again; a table made by hand has the set all alone",
+        )

@@ -1,0 +1,135 @@
+"""Person clustering in a training: fit it on the photos of known people, and group new photos with it.
+
+N rows (photos), D numbers per descriptor. Photos are grouped by their pixels alone; torch is not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from maskcls import files
+from maskcls.data.photos.descriptors import descriptors
+from maskcls.data.rows.folds import make_folds
+from maskcls.data.rows.manifest import real_rows
+from maskcls.errors import ConfigError, DataError, ResourceError, ResultError
+from maskcls.labels import Floats, Ints
+from maskcls.machine import reading_threads
+from maskcls.results.people.clustering import PersonClusterer, PersonClustering, fit_clustering
+from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
+from maskcls.show.progress import Reporter
+
+if TYPE_CHECKING:
+    from maskcls.training.experiment import Experiment
+
+MAX_PHOTOS = 40_000  # their pairwise distances take 12 GiB
+PARTS = 2  # of the train people; half of the contest's train photos are about as many as its eval photos
+
+
+def describe_photos(root: Path, paths: Sequence[str], what: str, report: Reporter) -> Floats:
+    """Return the photos' descriptors (N, D) float32; DataError lists all photos that cannot be read.
+
+    what  name of this step in the progress.
+    """
+    return descriptors(
+        root,
+        paths,
+        threads=reading_threads(None),
+        on_progress=lambda done: report.images(what, done, len(paths)),
+    )
+
+
+def fit_person_clustering(descriptor_ND: Floats, person: Sequence[str], where: str) -> PersonClustering:
+    """Fit a person clustering; its quality is measured on each half of the people with the other half's fit.
+
+    descriptor_ND  (N, D) float.
+    person         N names.
+
+    Raises DataError, naming `where`, when the photos do not suffice to recognise people, ResourceError for too many.
+    """
+    half_N = make_folds(person, np.zeros(len(person), np.int64), k=PARTS).astype(np.int64)
+    _check_number(int(np.bincount(half_N).max()))
+    try:
+        with threadpool_limits(1):  # more threads add in another order, and the run's file would have other bytes
+            return fit_clustering(descriptor_ND, person, half_N)
+    except ValueError as error:
+        raise DataError(
+            "the train photos do not suffice to recognise people",
+            where=where,
+            got=f"{len(person)} photos of {len(set(person))} people: {error}",
+            expected="several people with several photos each, and photos that are not all equal",
+            fix="use train photos of more people",
+        ) from None
+
+
+def group_photos(clusterer: PersonClusterer, descriptor_ND: Floats) -> Ints:
+    """Return the group (N,) int64 of each photo by its descriptor (N, D); raises ResourceError for too many photos."""
+    _check_number(len(descriptor_ND))
+    with threadpool_limits(1):
+        return clusterer.groups(descriptor_ND)
+
+
+def _check_number(photos: int) -> None:
+    if photos > MAX_PHOTOS:
+        raise ResourceError(
+            "too many photos to compare all pairs",
+            got=f"{photos:,} photos, about {photos**2 * 8 / 2**30:.0f} GiB of memory",
+            expected=f"at most {MAX_PHOTOS:,} at once",
+            fix="set predict.groups=none, or split the photos so that no person is in two parts",
+        )
+
+
+def with_person_clustering(experiment: Experiment, report: Reporter) -> Experiment:
+    """Return the experiment with a person clustering of its labelled photos, if predict.groups=look.
+
+    Raises DataError when the photos do not suffice to recognise people.
+    """
+    if experiment.cfg.predict.groups == "none":
+        return experiment
+    real = experiment.manifest[real_rows(experiment.manifest)]
+    descriptor_ND = describe_photos(experiment.photo_root, real["path"].tolist(), "comparing photos", report)
+    found = fit_person_clustering(descriptor_ND, real["person"].tolist(), str(experiment.data))
+    held = found.quality
+    report.note(
+        f"person clustering: {held.rows:,} photos of {held.people:,} people in {held.groups:,} groups. Pair precision "
+        f"{held.precision:.4f}, recall {held.recall:.4f}"
+    )
+    return replace(experiment, person_clustering=found)
+
+
+def averaging_for(
+    experiment: Experiment, folds: Sequence[int], frame: pd.DataFrame, root: Path, report: Reporter
+) -> GroupAveraging:
+    """Return how to average new photos, grouped by the run's person clustering, with the weights in its summary.
+
+    A leaky run has no out-of-fold rows to fit weights on: there all photos of a group have equal weight.
+
+    frame  the photos, with the column path relative to root.
+
+    Raises ConfigError for a run without a person clustering, ResultError for a run that is not finished, DataError for
+    photos that cannot be read, ResourceError for too many.
+    """
+    if experiment.person_clustering is None:
+        raise ConfigError(
+            "the run has no person clustering",
+            where="predict.groups=look",
+            fix="train with predict.groups=look, or make a file of groups with maskcls group and pass it with --groups",
+        )
+    summary = files.read_json(experiment.run.summary) if experiment.run.summary.exists() else {"folds": {}}
+    if list(summary["folds"]) != [str(k) for k in folds]:
+        fix = f"maskcls resume {experiment.run.path}"
+        raise ResultError("the run is not finished", where=str(experiment.run.summary), fix=fix)
+    weights = None if experiment.leaky else summary["groups"]["weights"]
+    group_N = group_photos(
+        experiment.person_clustering.clusterer,
+        describe_photos(root, frame["path"].tolist(), "comparing photos", report),
+    )
+    report.note(f"person clustering: {len(group_N):,} photos in {len(np.unique(group_N)):,} groups")
+    tasks = shared_tasks(experiment.manifest, experiment.cfg.space, where=str(experiment.run.manifest))
+    return GroupAveraging(photos=groups_of(group_N), tasks=tasks, weights=weights)
