@@ -22,9 +22,11 @@ from maskcls import files
 from maskcls.commands.train import device_of
 from maskcls.engine.device import start
 from maskcls.rundir import RunDir
+from maskcls.runs.environment import this_machine
 from maskcls.show.progress import Reporter
-from maskcls.training.experiment import Experiment, environment, open_experiment, wanted_folds, write_identity
+from maskcls.training.experiment import Experiment, wanted_folds
 from maskcls.training.folds import train_folds
+from maskcls.training.stored_experiment import open_experiment, write_identity
 
 
 def image_level_folds(experiment: Experiment) -> pd.DataFrame:
@@ -39,7 +41,7 @@ def image_level_summary(experiment: Experiment, folds: tuple[int, ...]) -> dict[
     with tempfile.TemporaryDirectory() as folder, Reporter() as report:
         leaky = replace(experiment, folds=image_level_folds(experiment), run=RunDir(Path(folder) / "image-level"))
         accelerator = start(experiment.cfg.device)
-        write_identity(leaky, folds, environment(**device_of(accelerator)))
+        write_identity(leaky, folds, this_machine(**device_of(accelerator)))
         return train_folds(leaky, folds, accelerator, report)
 
 

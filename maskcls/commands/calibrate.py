@@ -6,10 +6,10 @@ fold on the other folds' rows. No network is loaded.
 
 from __future__ import annotations
 
-from maskcls import files, rundir
+from maskcls import rundir
 from maskcls.rundir import RunDir
 from maskcls.runs.calibration import Calibration, judge
-from maskcls.runs.decision import decision_path
+from maskcls.runs.decision import write_decision
 
 
 def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
@@ -24,5 +24,5 @@ def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
     """
     calibration = judge(run, tried=tried)
     with rundir.lock(run):
-        files.commit_json(decision_path(run), {"version": 1, **calibration.to_json()})
+        write_decision(run, calibration.file)
     return calibration

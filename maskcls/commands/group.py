@@ -33,7 +33,7 @@ from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
-from maskcls.runs.judged import parts_of, read_run
+from maskcls.runs.judged import parts_of, read_out_of_fold
 from maskcls.show.progress import Reporter, say
 from maskcls.training.grouping import compared, described, learned_from
 
@@ -124,7 +124,7 @@ def group(
         raise UsageError("--train and --photos name different photos", fix="give one of them")
     known = _known(data)
     to_group = None if train else _to_group(data, photos)
-    judged = read_run(run) if run else None
+    judged = read_out_of_fold(run) if run else None
     if judged is not None and run is not None:
         if config.load(run.config)[0].predict.groups != "none":
             fix = "leave out --run, or name a run with predict.groups=none"

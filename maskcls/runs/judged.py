@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls import files
 from maskcls.errors import DataError, ResultError, UsageError
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
 from maskcls.results.predictions import Predictions, check_same_ids, places
@@ -16,6 +15,9 @@ from maskcls.results.scores.evaluation import Judged
 from maskcls.results.submissions.answers import read_answers, read_columns
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
+from maskcls.runs.environment import read_environment
+from maskcls.runs.identity import changed_files
+from maskcls.runs.summary import read_summary
 
 PEOPLE = ("person", "group")  # columns of the answers that say who is on a photo, the first one there counts
 GROUPS = 5  # of people, where a run has one fold
@@ -31,7 +33,7 @@ def read_judged(what: Path, answers: Path | None) -> Judged:
         if answers is not None:
             fix = "leave out --answers, or name a submission"
             raise UsageError("a run knows the truth of its rows", where="--answers", got=str(answers), fix=fix)
-        return read_run(RunDir(what))
+        return read_out_of_fold(RunDir(what))
     if answers is None:
         fix = "give --answers FILE, a CSV of ids and true labels; only a run folder needs none"
         raise UsageError("the truth is missing", where=str(what), expected="--answers", fix=fix)
@@ -72,7 +74,7 @@ def load_honest(path: Path) -> Predictions:
     return predictions
 
 
-def read_run(run: RunDir) -> Judged:
+def read_out_of_fold(run: RunDir) -> Judged:
     """Read a run's out-of-fold rows with the truth, the people and the folds it was made with.
 
     Raises ResultError when the run is leaky or not finished, or its files were changed or do not fit together.
@@ -81,13 +83,12 @@ def read_run(run: RunDir) -> Judged:
     from maskcls.data.rows import folds as folding
     from maskcls.data.rows import manifest as tables
 
-    if not run.env.exists():
-        raise ResultError("this is not a run", where=str(run.path), expected="a folder that maskcls train made")
+    env = read_environment(run)
     if is_leaky(run):
         raise ResultError(LEAKY, where=str(run.path))
     if not run.oof.exists():
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
-    if changed := changed_files(run, _hashes(run)):
+    if changed := changed_files(run, env.hashes):
         raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
     oof, cfg = load_honest(run.oof), config.load(run.config)[0]
     if oof.space.fingerprint != cfg.space.fingerprint:
@@ -116,23 +117,10 @@ def parts_of(judged: Judged) -> Ints:
     return folding.make_folds(people, np.zeros(len(people), np.int64), k=groups).astype(np.int64)
 
 
-def changed_files(run: RunDir, hashes: Mapping[str, str]) -> list[str]:
-    """Return the names of the run's files that are gone or have other content than these hashes say."""
-    paths = {name: run.path / name for name in hashes}
-    return [name for name, path in paths.items() if not path.is_file() or files.file_sha256(path) != hashes[name]]
-
-
-def _hashes(run: RunDir) -> Mapping[str, str]:
-    env = files.read_json(run.env)
-    hashes = env.get("hashes") if isinstance(env, dict) else None
-    if not isinstance(hashes, dict) or not hashes:
-        raise ResultError("a file of the run is not in our form", where=str(run.env), got="no hashes", fix="restore it")
-    return hashes
-
-
 def is_leaky(run: RunDir) -> bool:
     """Tell whether a finished run may have learnt about the people that judge it."""
-    return run.summary.exists() and _says_leaky(files.read_json(run.summary))
+    summary = read_summary(run)
+    return summary is not None and summary.leaky
 
 
 def _says_leaky(data: object) -> bool:

@@ -15,7 +15,8 @@ from maskcls.labels import LabelSpace
 from maskcls.results.submissions.checks import Check, judge
 from maskcls.results.submissions.write import KIND
 from maskcls.rundir import RunDir
-from maskcls.runs.judged import changed_files
+from maskcls.runs.identity import changed_files
+from maskcls.runs.lineage import read_weights
 
 NAMES = ("sidecar", "run", "weights", "data")  # of the checks made here
 
@@ -71,14 +72,12 @@ def _weights_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
     weights = lineage.get("weights")
     if not isinstance(weights, list) or not weights:
         return Check("weights", "skipped", "the sidecar tells of no weights")
-    if not all(isinstance(one, dict) and isinstance(one.get("sha256"), str) for one in weights):
+    used = read_weights(weights)
+    if used is None:
         return Check("weights", "FAILED", "cannot be compared", ("the sidecar's list of weights cannot be read",))
-    there = {files.file_sha256(path) for path in run.path.rglob("best/weights.safetensors")}
+    there = {files.file_sha256(path) for path in run.best_weights()}
     faults = [
-        f"{' '.join(f'{key} {value}' for key, value in one.items() if key != 'sha256' and value != '')}: "
-        f"sha256 {one['sha256'][:16]}… is none of the run's"
-        for one in weights
-        if one["sha256"] not in there
+        f"{one}: sha256 {one.sha256[:16]}… is not among the run's weights" for one in used if one.sha256 not in there
     ]
     return judge("weights", f"{len(weights)} networks", faults)
 

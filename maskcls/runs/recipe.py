@@ -15,6 +15,7 @@ from maskcls.runs.calibration import Calibration
 from maskcls.yaml12 import read_yaml
 
 KIND, VERSION = "maskcls ensemble", 1
+ENDING = "recipe.yaml"  # of a recipe's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,13 @@ def read_settings(given: Sequence[str], method: str, weights: str | None, *, dec
 
 
 def recipe_path(output: Path) -> Path:
-    """Return where the recipe of a submission stands."""
-    return output.with_suffix(".recipe.yaml")
+    """Return the path of a submission's recipe."""
+    return output.with_suffix(f".{ENDING}")
+
+
+def is_recipe(path: Path) -> bool:
+    """Tell by its name whether a file may be a recipe."""
+    return path.name.endswith(ENDING)
 
 
 def files_of(member: str) -> list[str]:

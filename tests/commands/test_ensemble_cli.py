@@ -162,7 +162,9 @@ def test_a_leaky_run_has_no_out_of_fold_rows(
 ) -> None:
     leaky = Path(shutil.copytree(runs[1], tmp_path / "leaky"))
     (leaky / "oof.npz").unlink()
-    (leaky / "summary.json").write_text(json.dumps({"leaky": True, "pooled": None}))
+    (leaky / "summary.json").write_text(
+        json.dumps({"leaky": True, "pooled": None, "interval": None, "folds": {"0": {}}, "sd": {}})
+    )
     for name, members in {"one": [runs[0], leaky], "all": [leaky]}.items():
         assert ensemble(members, drawn, tmp_path / f"{name}.csv") == 0
         assert "no member can be judged" in capsys.readouterr().out

@@ -29,6 +29,7 @@ from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import person_bootstrap, score
 from maskcls.results.submissions.write import write_submission
 from maskcls.runs.judged import read_judged
+from maskcls.runs.summary import RunSummary, write_summary
 from maskcls.show.evaluation import render, render_scores
 
 HATS = LabelSpace((Task("hat", ("no", "[red]yes[/red] :smile:")),))
@@ -273,14 +274,14 @@ def test_a_run_that_cannot_be_judged_is_refused(made: Path, tmp_path: Path, draw
 def test_a_run_whose_env_is_damaged_is_refused(tmp_path: Path, drawn: Path, env: str) -> None:
     run = make_run(tmp_path / "run", drawn)
     run.env.write_text(env)
-    with pytest.raises(ResultError, match="not in our form") as caught:
+    with pytest.raises(ResultError, match="unexpected form") as caught:
         show(run.path)
     assert caught.value.where == str(run.env)
 
 
 def test_leaky_rows_are_refused(tmp_path: Path, drawn: Path) -> None:
     run = make_run(tmp_path / "run", drawn)
-    run.summary.write_text('{"leaky": true, "pooled": null}')
+    write_summary(run, RunSummary(leaky=True, pooled=None, interval=None, folds={"0": {}}, sd={}))
     run.oof.unlink()
     with pytest.raises(ResultError, match="the run is leaky"):
         show(run.path)

@@ -18,7 +18,7 @@ from maskcls.engine.objective import build_heads, head_targets
 from maskcls.results.predictions import Predictions
 from maskcls.results.pseudo.label_file import read_pseudo
 from maskcls.rundir import REFIT, RunDir
-from maskcls.training.experiment import open_experiment
+from maskcls.training.stored_experiment import open_experiment
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=1")
 EVAL_PHOTOS = 21
