@@ -15,9 +15,7 @@ from maskcls.results.scores.evaluation import Judged
 from maskcls.results.submissions.answers import read_answers, read_columns
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
-from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import changed_files
-from maskcls.runs.summary import read_summary
 
 PEOPLE = ("person", "group")  # columns of the answers that say who is on a photo, the first one there counts
 GROUPS = 5  # of people, where a run has one fold
@@ -82,6 +80,7 @@ def read_out_of_fold(run: RunDir) -> Judged:
     from maskcls import config
     from maskcls.data.rows import folds as folding
     from maskcls.data.rows import manifest as tables
+    from maskcls.runs.environment import read_environment
 
     env = read_environment(run)
     if is_leaky(run):
@@ -119,6 +118,8 @@ def parts_of(judged: Judged) -> Ints:
 
 def is_leaky(run: RunDir) -> bool:
     """Tell whether a finished run may have learnt about the people that judge it."""
+    from maskcls.runs.summary import read_summary
+
     summary = read_summary(run)
     return summary is not None and summary.leaky
 

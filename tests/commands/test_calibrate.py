@@ -24,6 +24,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs import calibration
 from maskcls.runs.decision import Decision, read_decision
+from maskcls.runs.environment import Environment, this_machine, write_environment
 from maskcls.show.calibration import print_calibration, render
 
 PEOPLE, PHOTOS, FOLDS = 60, 6, 3
@@ -77,7 +78,8 @@ def make_run(
     files.commit(run.manifest, tables.to_csv(frame))
     files.commit(run.folds, folding.to_csv(table))
     hashes = {p.name: files.file_sha256(p) for p in (run.config, run.labels, run.manifest, run.folds)}
-    files.commit_json(run.env, {"folds": list(range(k)), "hashes": hashes})
+    machine = dict(this_machine("cpu", 1))
+    write_environment(run, Environment(data="faces", folds=tuple(range(k)), hashes=hashes, **machine))
     here = np.random.default_rng(1).permutation(np.flatnonzero(fold_N >= 0))  # joined by id, never by position
     Predictions(np.array(ids)[here], prob_NJ[here], CONTEST).save(run.oof)
     files.commit_json(run.summary, {})

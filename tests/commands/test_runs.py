@@ -33,7 +33,7 @@ from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import Machine, this_machine
-from maskcls.runs.identity import required_files
+from maskcls.runs.identity import identity_hashes
 from maskcls.runs.networks import run_networks
 from maskcls.runs.records.finding import find_runs
 from maskcls.runs.records.notes import read_notes
@@ -524,7 +524,7 @@ def test_pseudo_labelled_rows_are_not_judged_and_do_not_count(folds: Sequence[in
     never = pd.DataFrame({"id": ["x", "y"], "person": ["x", "y"], "fold": pd.array([-1, -1], dtype="Int8")})
     files.commit(run.manifest, tables.to_csv(pd.concat([photos(), added], ignore_index=True)))
     files.commit(run.folds, folding.to_csv(pd.concat([without.folds, never], ignore_index=True)))
-    hashes = {path.name: files.file_sha256(path) for path in required_files(run)}
+    hashes = identity_hashes(run)
     files.commit_json(run.env, files.read_json(run.env) | {"hashes": hashes})
     found, other = read_record(run), read_record(without.run)
     assert hashes["manifest.csv"] not in found.judged_on

@@ -217,5 +217,6 @@ def _is_held(run: RunDir) -> bool:
 
 
 def _one_line(error: MaskclsError, run: RunDir) -> str:
-    lines = "; ".join(line.strip() for line in error.lines() if not line.startswith("  fix: "))
+    left_out = ("  fix: ", f"  where: {run.path}\n")
+    lines = "; ".join(line.strip() for line in error.lines() if not f"{line}\n".startswith(left_out))
     return lines.removeprefix(f"error[{error.code}] ").replace(f"{run.path}{os.sep}", "")
