@@ -204,7 +204,7 @@ class RunDir:
 
 @contextmanager
 def lock(run: RunDir) -> Iterator[None]:
-    """Hold the run for this process; BusyError at once when another holds it. The kernel frees it at any death."""
+    """Lock the run for this process; BusyError at once when another has it. Its death unlocks it."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(run.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
@@ -221,7 +221,7 @@ def lock(run: RunDir) -> Iterator[None]:
 
 
 def sweep(run: RunDir) -> None:
-    """Remove what killed processes left half-written; the caller holds the lock. Only test/ is written without it."""
+    """Remove temporary files of killed processes; the caller holds the lock. Only test/ is written without it."""
     for path in run.path.rglob(".*.tmp"):
         if files.TEMPORARY.fullmatch(path.name) and path.relative_to(run.path).parts[0] != "test":
             path.unlink(missing_ok=True)
@@ -245,7 +245,7 @@ def _take(run: RunDir, handle: int) -> None:
 
 
 def _forget_locks() -> None:
-    """Drop a forked child's copies of the locks: a loader worker that outlives its parent must not hold the run."""
+    """Close a forked child's copies of the locks: a loader worker that outlives its parent must not hold the run."""
     while _held:
         os.close(_held.pop())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from maskcls import rundir
 from maskcls.rundir import RunDir
 from maskcls.runs.calibration import Calibration, judge
-from maskcls.runs.decision import write_decision
 
 
 def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
@@ -23,6 +22,8 @@ def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
     was changed since, DataError when a task's labels do not suffice, BusyError when another process works on the run.
     """
     calibration = judge(run, tried=tried)
+    from maskcls.runs.decision_file import write_decision
+
     with rundir.lock(run):
         write_decision(run, calibration.file)
     return calibration

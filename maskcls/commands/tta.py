@@ -25,6 +25,7 @@ from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.crossfit import cross_fit
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.rundir import RunDir
+from maskcls.runs.judged import LEAKY
 from maskcls.show.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
@@ -74,7 +75,7 @@ def search(run: RunDir, *, overrides: list[str], report: Reporter) -> Search:
     if len(env.folds) < 2:
         raise ResultError("choosing views needs two folds or more", where=str(run.path), got=f"{list(env.folds)}")
     if experiment.leaky:
-        raise ResultError("the run is leaky, so its own rows judge nothing", where=str(run.path))
+        raise ResultError(LEAKY, where=str(run.path))
     accelerator = start(experiment.cfg.device)
     experiment = with_photos(experiment, accelerator, report, build=False)
     rows = np.flatnonzero(np.isin(experiment.fold, env.folds))

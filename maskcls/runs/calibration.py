@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,11 @@ from maskcls.results.decisions.calibration import Qualities, fit_temperatures, q
 from maskcls.results.decisions.rules import Nested, class_shares, expected_rule, fit_bias, nested, shift_rule
 from maskcls.results.scores.evaluation import Judged
 from maskcls.rundir import RunDir
-from maskcls.runs.decision import Decision, DecisionFile, RuleGain
+from maskcls.runs.decision import Decision
 from maskcls.runs.judged import parts_of, read_out_of_fold
+
+if TYPE_CHECKING:
+    from maskcls.runs.decision_file import DecisionFile
 
 Tried = Literal["expected", "task", "joint", "prior", "shift"]
 
@@ -49,6 +52,8 @@ class Calibration:
     @property
     def file(self) -> DecisionFile:
         """The content of decision.json."""
+        from maskcls.runs.decision_file import DecisionFile, RuleGain
+
         found, decision, gain = self.nested, self.decision, None
         if found is not None:
             gain = RuleGain(plain=found.plain, ruled=found.ruled, gain=found.gain, worth_it=found.worth_it)

@@ -4,48 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field, JsonValue
 
-from maskcls import files, typedjson
+from maskcls import files
 from maskcls.errors import ResultError, WeightsError
-from maskcls.labels import Floats, Ints, LabelSpace, Task
-from maskcls.results.comparison.bootstrap import Difference
+from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.decisions.calibration import scaled
 from maskcls.results.decisions.rules import Rule, shift_rule
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
-from maskcls.typedjson import JsonFile
 
-
-class RuleGain(JsonFile):
-    """Macro-F1 without a rule and with rules fitted on the other folds, and the gain with its interval over people."""
-
-    plain: float
-    ruled: float
-    gain: Difference
-    worth_it: bool
-
-
-class DecisionFile(JsonFile):
-    """The content of decision.json: the decision, and what it was measured to gain; see `calibration.Calibration`."""
-
-    version: Literal[1]
-    space: tuple[Task, ...]
-    oof_sha256: str
-    temperatures: dict[str, Annotated[float, Field(gt=0)]]
-    rule: Rule | None
-    prior: tuple[float, ...] | None
-    tried: str
-    nested: RuleGain | None
-    rows: int
-    people: int
-    groups: int
-    folds: bool
-    before: dict[str, JsonValue]
-    after: dict[str, JsonValue]
+if TYPE_CHECKING:
+    from maskcls.runs.decision_file import DecisionFile
 
 
 @dataclass(frozen=True)
@@ -98,6 +70,9 @@ class Decision:
 
 def read_decision(run: RunDir) -> Decision:
     """Read what `calibrate` committed; raises ResultError when it is missing, damaged, or older than the oof.npz."""
+    from maskcls import typedjson
+    from maskcls.runs.decision_file import DecisionFile
+
     again = f"maskcls calibrate {run.path}"
     if not run.decision.exists():
         raise ResultError("the run is not calibrated", where=str(run.decision), fix=again)
@@ -110,11 +85,6 @@ def read_decision(run: RunDir) -> Decision:
     if not run.oof.exists() or files.file_sha256(run.oof) != decision.oof_sha256:
         raise ResultError("the decision was made from other out-of-fold predictions", where=str(run.oof), fix=again)
     return decision
-
-
-def write_decision(run: RunDir, decision: DecisionFile) -> None:
-    """Commit a run's decision.json; an earlier one is replaced."""
-    typedjson.write(run.decision, decision)
 
 
 def _decision(file: DecisionFile) -> Decision:

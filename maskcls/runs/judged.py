@@ -1,4 +1,4 @@
-"""Predictions and their truth, joined by id, from each of the files that hold them."""
+"""Predictions with the labels of the same rows, joined by id, from a run, a submission or a .npz."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.identity import changed_files
 
-PEOPLE = ("person", "group")  # columns of the answers that say who is on a photo, the first one there counts
-GROUPS = 5  # of people, where a run has one fold
-LEAKY = "the run is leaky, so its own rows judge nothing"
+PEOPLE = ("person", "group")  # columns of the answers that name the person on a photo; the first one found is used
+GROUPS = 5  # groups of people, for a run with one fold
+LEAKY = "the run is leaky: its networks were trained on its validation rows, so it has no score"
 
 
 def read_judged(what: Path, answers: Path | None) -> Judged:
     """Read a run folder's out-of-fold rows, or a submission or predictions (.npz) with the answers to them.
 
-    Raises UsageError when answers are missing or too many, else DataError or ResultError.
+    Raises UsageError when answers are missing or not needed, DataError or ResultError for wrong files.
     """
     if what.is_dir():
         if answers is not None:
             fix = "leave out --answers, or name a submission"
-            raise UsageError("a run knows the truth of its rows", where="--answers", got=str(answers), fix=fix)
+            raise UsageError("a run has the labels of its rows", where="--answers", got=str(answers), fix=fix)
         return read_out_of_fold(RunDir(what))
     if answers is None:
         fix = "give --answers FILE, a CSV of ids and true labels; only a run folder needs none"
-        raise UsageError("the truth is missing", where=str(what), expected="--answers", fix=fix)
+        raise UsageError("labels needed", where=str(what), expected="--answers", fix=fix)
     return read_predictions(what, answers) if what.suffix == ".npz" else read_submission(what, answers)
 
 
 def read_submission(submission: Path, answers: Path, space: LabelSpace | None = None) -> Judged:
     """Join a submission and the true answers by id.
 
-    space  the labels' meaning; None takes it from the submission's sidecar, or the contest's when there is none.
+    space  the labels' meaning; None: that of the submission's sidecar, or the contest's without one.
 
     Raises DataError when a file is wrong, the ids differ, or no answer is known.
     """
@@ -65,7 +65,7 @@ def read_predictions(path: Path, answers: Path) -> Judged:
 
 
 def load_honest(path: Path) -> Predictions:
-    """Load predictions that may be judged; ResultError for those of a leaky run's own rows, also as part of others."""
+    """Load predictions that may be scored; ResultError for out-of-fold rows of a leaky run, also as part of others."""
     predictions = Predictions.load(path)
     if _says_leaky(predictions.lineage):
         raise ResultError(LEAKY, where=str(path))
@@ -73,7 +73,7 @@ def load_honest(path: Path) -> Predictions:
 
 
 def read_out_of_fold(run: RunDir) -> Judged:
-    """Read a run's out-of-fold rows with the truth, the people and the folds it was made with.
+    """Read a run's out-of-fold predictions with the labels, people and folds of their rows.
 
     Raises ResultError when the run is leaky or not finished, or its files were changed or do not fit together.
     """
@@ -91,7 +91,7 @@ def read_out_of_fold(run: RunDir) -> Judged:
         raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
     oof, cfg = load_honest(run.oof), config.load(run.config)[0]
     if oof.space.fingerprint != cfg.space.fingerprint:
-        raise ResultError("the predictions are about other classes than the run", where=str(run.oof))
+        raise ResultError("the predictions have other classes than the run", where=str(run.oof))
     frame, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
     ids = frame["id"].tolist()
     if strange := sorted(set(oof.ids.tolist()) - set(ids)):
@@ -104,7 +104,7 @@ def read_out_of_fold(run: RunDir) -> Judged:
 
 
 def parts_of(judged: Judged) -> Ints:
-    """Return which rows are judged by what the others gave: a run's folds, or groups of people where it has one."""
+    """Return the part of each row for a cross-validation: a run's folds, or groups of people if it has one fold."""
     from maskcls.data.rows import folds as folding
 
     assert judged.fold_N is not None
@@ -117,7 +117,7 @@ def parts_of(judged: Judged) -> Ints:
 
 
 def is_leaky(run: RunDir) -> bool:
-    """Tell whether a finished run may have learnt about the people that judge it."""
+    """Tell whether a finished run may have trained on people of its validation folds."""
     from maskcls.runs.summary import read_summary
 
     summary = read_summary(run)
@@ -134,18 +134,18 @@ def _says_leaky(data: object) -> bool:
 def _read_truth(answers: Path, space: LabelSpace) -> tuple[list[str], dict[str, Ints]]:
     ids, truth = read_answers(answers, space)
     if all((truth[name] == UNKNOWN).all() for name in space.names):
-        raise DataError("no answer is known", where=str(answers), fix="fill in the true labels")
+        raise DataError("the answers hold no label", where=str(answers), fix="fill in the true labels")
     return ids, truth
 
 
 def _read_people(answers: Path, space: LabelSpace) -> NDArray[np.str_] | None:
-    """Return who is on each row of the answers, None when no column says so; DataError when one says it in part."""
+    """Return the person of each row of the answers; None without such a column, DataError when cells are empty."""
     id_name, *others = columns = read_columns(answers)
     name = next((name for name in PEOPLE if name in others and name not in space.names), None)
     if name is None or not any(columns[name]):
         return None
     if empty := [repr(id) for id, cell in zip(columns[id_name], columns[name], strict=True) if not cell]:
-        fix = "name everybody, or take the column out"
+        fix = "fill in every row, or remove the column"
         raise DataError("rows without a person", where=f"{answers}, column {name}", offenders=empty, fix=fix)
     return np.array(columns[name])
 

@@ -1,4 +1,4 @@
-"""Where a submission says it comes from, compared with the files that are there: sidecar, run, weights and data."""
+"""How a submission says it was made, compared with the files that exist: sidecar, run, weights and data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ("sidecar", "run", "weights", "data")  # of the checks made here
 
 @dataclass(frozen=True)
 class Origin:
-    """What a sidecar tells: the hash of the submission's bytes, its columns, its labels' meaning and its lineage."""
+    """The content of a sidecar: the hash of the submission, its columns, its label space and its lineage."""
 
     sha256: str
     columns: tuple[str, ...]
@@ -32,7 +32,7 @@ class Origin:
 
 
 def read_origin(path: Path) -> tuple[Check, Origin | None]:
-    """Return whether a submission's sidecar describes this very file, and what it tells where it can be read."""
+    """Return whether a submission's sidecar describes this file, and its content if it can be read."""
     sidecar = files.sidecar_path(path)
     if not sidecar.is_file():
         return _without(f"no {sidecar.name} beside it")
@@ -50,7 +50,7 @@ def read_origin(path: Path) -> tuple[Check, Origin | None]:
 
 
 def origin_checks(origin: Origin | None, run: RunDir | None, data: Path | None) -> list[Check]:
-    """Compare the hashes a sidecar tells with the run's files, its weights, and the data set's rows."""
+    """Compare the hashes in a sidecar with the run's files, its weights, and the data set's rows."""
     lineage: Mapping[str, Any] = origin.lineage if origin else {}
     space = origin.space if origin else None
     return [_run_check(lineage, run), _weights_check(lineage, run), _data_check(lineage, space, data)]
@@ -61,7 +61,7 @@ def _run_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
         return Check("run", "skipped", "no --run to compare with")
     hashes = lineage.get("run_hashes")
     if not isinstance(hashes, dict) or not hashes:
-        return Check("run", "skipped", "the sidecar tells of no run")
+        return Check("run", "skipped", "the sidecar does not name a run")
     faults = [f"{name} has other content than when this was predicted" for name in changed_files(run, hashes)]
     return judge("run", f"{', '.join(hashes)} of {lineage.get('run')}", faults)
 
@@ -71,7 +71,7 @@ def _weights_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
         return Check("weights", "skipped", "no --run to compare with")
     weights = lineage.get("weights")
     if not isinstance(weights, list) or not weights:
-        return Check("weights", "skipped", "the sidecar tells of no weights")
+        return Check("weights", "skipped", "the sidecar names no weights")
     used = read_weights(weights)
     if used is None:
         return Check("weights", "FAILED", "cannot be compared", ("the sidecar's list of weights cannot be read",))
@@ -85,14 +85,14 @@ def _weights_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
 def _data_check(lineage: Mapping[str, Any], space: LabelSpace | None, data: Path | None) -> Check:
     expected = lineage.get("data_sha256")
     if data is None or space is None or expected is None:
-        return Check("data", "skipped", "no --data to compare with" if data is None else "the sidecar tells of no data")
+        return Check("data", "skipped", "no --data to compare with" if data is None else "the sidecar names no data")
     try:
         found = tables.sha256(read_unlabelled(data, "contest" if data.is_dir() else "table", space))
     except MaskclsError as error:
         return Check("data", "warning", "cannot be compared", (error.what, *error.offenders))
-    faults = [] if found == expected else [f"the rows asked for were others then, sha256 {str(expected)[:16]}…"]
+    faults = [] if found == expected else [f"the photos to predict were others then, sha256 {str(expected)[:16]}…"]
     return judge("data", f"sha256 {found[:16]}…", faults)
 
 
 def _without(why: str) -> tuple[Check, None]:
-    return Check("sidecar", "warning", why, ("nothing says where the file comes from",)), None
+    return Check("sidecar", "warning", why, ("nothing says how the file was made",)), None

@@ -25,6 +25,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs import calibration
 from maskcls.runs.decision import Decision, read_decision
 from maskcls.runs.environment import Environment, this_machine, write_environment
+from maskcls.runs.summary import RunSummary, SavedScores, write_summary
 from maskcls.show.calibration import print_calibration, render
 
 PEOPLE, PHOTOS, FOLDS = 60, 6, 3
@@ -82,7 +83,7 @@ def make_run(
     write_environment(run, Environment(data="faces", folds=tuple(range(k)), hashes=hashes, **machine))
     here = np.random.default_rng(1).permutation(np.flatnonzero(fold_N >= 0))  # joined by id, never by position
     Predictions(np.array(ids)[here], prob_NJ[here], CONTEST).save(run.oof)
-    files.commit_json(run.summary, {})
+    write_summary(run, RunSummary(pooled=SavedScores(macro_f1=0.5, tasks={}), interval=None, folds={}, sd={}))
     return run
 
 
