@@ -38,8 +38,8 @@ def file_sha256(path: Path) -> str:
 def commit(path: Path, data: bytes) -> str:
     """Write bytes to `path` whole or not at all and return their hash; raises ResourceError when the disk refuses.
 
-    The folder is made if needed. An existing regular file is replaced, through a symbolic link its target; anything
-    else at `path` is refused.
+    The folder is created if needed. An existing regular file is replaced; through a symbolic link, its target is.
+    Anything else at `path` is refused.
     """
     try:
         target = path.resolve()
@@ -59,7 +59,7 @@ def commit(path: Path, data: bytes) -> str:
 
 
 def commit_json(path: Path, value: Any) -> str:
-    """Commit plain data as indented JSON, one newline at the end; NaN is refused with ValueError."""
+    """Commit plain data as indented JSON, one newline at the end; ValueError for NaN."""
     return commit(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
@@ -83,11 +83,11 @@ def read_json(path: Path) -> Any:
 
 
 def sidecar_path(path: Path) -> Path:
-    """Return where the JSON that tells a file's origin stands, beside it; UsageError when that is the file itself."""
+    """Return the path of the JSON beside a file that says how it was made; UsageError when that is the file itself."""
     sidecar = path.with_suffix(".json")
     if sidecar == path:
-        fix = "name it .csv; the .json beside it is its origin"
-        raise UsageError("a file with its origin beside it cannot end in .json", where=str(path), fix=fix)
+        fix = "name it .csv; the .json beside it says how it was made"
+        raise UsageError("this file cannot end in .json, the name of the file beside it", where=str(path), fix=fix)
     return sidecar
 
 

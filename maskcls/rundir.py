@@ -1,10 +1,14 @@
-"""A run on disk: the only place that knows the names of its files, and the lock of its folder."""
+"""A run on disk: the only module that knows the names of its files, and the lock of its folder.
+
+tests/test_run_names.py searches the package for these names.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +18,30 @@ from pathlib import Path
 from maskcls import files
 from maskcls.errors import BusyError, ResourceError
 
-REFIT = -1  # stands for a fold's number where a network is trained on all rows
+REFIT = -1  # in the place of a fold's number: the network is trained on all rows
+LEFT_OUT = re.compile(r"(?:members/[^/]+/)?fold(\d+)/(?:best|last)/[^/]+")  # weights that did not train on one fold
+
+
+@dataclass(frozen=True)
+class WeightsDir:
+    """A folder of saved weights: the tensors, and what is needed to rebuild the network around them."""
+
+    path: Path
+
+    @property
+    def tensors(self) -> Path:
+        """The tensors."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def meta(self) -> Path:
+        """Architecture, label space, transforms, scores, and the hash of the tensors."""
+        return self.path / "meta.json"
 
 
 @dataclass(frozen=True)
 class FoldDir:
-    """The files of one trained network: one member of the run on one fold."""
+    """The files of one trained network: one fold, or all rows."""
 
     path: Path
 
@@ -34,24 +56,33 @@ class FoldDir:
         return self.path / "first_batch.png"
 
     @property
-    def best(self) -> Path:
-        """Folder of the best weights and their meta.json."""
-        return self.path / "best"
+    def best(self) -> WeightsDir:
+        """The weights of the epoch with the best validation score."""
+        return WeightsDir(self.path / "best")
 
     @property
-    def last(self) -> Path:
-        """Folder of the last weights and their meta.json."""
-        return self.path / "last"
+    def last(self) -> WeightsDir:
+        """The weights of the last epoch."""
+        return WeightsDir(self.path / "last")
 
     @property
     def soup(self) -> Path:
-        """Folder of the epochs that are averaged in the end; gone when the fold is finished."""
+        """Folder of the epochs that are averaged in the end; deleted when the fold is finished."""
         return self.path / "soup"
+
+    def soup_epoch(self, epoch: int) -> WeightsDir:
+        """Return the weights of one epoch of the soup."""
+        return WeightsDir(self.soup / str(epoch))
+
+    @property
+    def resume(self) -> Path:
+        """Folder of what only a resumed training needs."""
+        return self.path / "resume"
 
     @property
     def state(self) -> Path:
         """Everything needed to continue after the last finished epoch, one file so that it is one commit."""
-        return self.path / "resume" / "state.safetensors"
+        return self.resume / "state.safetensors"
 
     @property
     def continued(self) -> FoldDir:
@@ -60,7 +91,7 @@ class FoldDir:
 
     @property
     def oof(self) -> Path:
-        """Predictions for the fold's own validation rows."""
+        """Predictions for the fold's validation rows."""
         return self.path / "oof.npz"
 
     @property
@@ -102,22 +133,27 @@ class RunDir:
 
     @property
     def pseudo(self) -> Path:
-        """A copy of the pseudo labels, where the run has some; a .json beside it says where they are from."""
+        """A copy of the pseudo labels, for runs with data.pseudo."""
         return self.path / "pseudo.csv"
 
     @property
+    def pseudo_origin(self) -> Path:
+        """A copy of the file that says how the pseudo labels were made."""
+        return self.path / "pseudo.json"
+
+    @property
     def person_clustering(self) -> Path:
-        """How to recognise photos of one person, fitted on the labelled photos; there with predict.groups=look only."""
+        """The photo-similarity model learned from the labelled photos, for runs with predict.groups=look."""
         return self.path / "looks.npz"
 
     @property
     def env(self) -> Path:
-        """Machine, versions, command, data root, hashes, and the folds asked for."""
+        """Data folder, folds asked for, hashes, plans, versions and machine; see runs/environment.py."""
         return self.path / "env.json"
 
     @property
     def oof(self) -> Path:
-        """Out-of-fold predictions of the composed joint classes, every trained row once."""
+        """Out-of-fold predictions of the joint classes, every validation row once."""
         return self.path / "oof.npz"
 
     @property
@@ -130,6 +166,30 @@ class RunDir:
         """What `lock` holds; present as soon as a command has begun to write here."""
         return self.path / ".lock"
 
+    @property
+    def decision(self) -> Path:
+        """Temperatures and decision rule, written by `maskcls calibrate`."""
+        return self.path / "decision.json"
+
+    @property
+    def notes(self) -> Path:
+        """What a person noted about the run."""
+        return self.path / "notes.json"
+
+    @property
+    def notes_lock(self) -> Path:
+        """A lock of the notes alone, so that a run in training can be noted about."""
+        return self.path / ".notes.lock"
+
+    def best_weights(self) -> list[Path]:
+        """Return the best tensors of every network in the folder, found on disk."""
+        return list(self.path.rglob("best/weights.safetensors"))
+
+    def fold_left_out(self, weights: Path) -> int | None:
+        """Return the fold a file of this run's weights did not train on; None when it trained on all rows."""
+        found = LEFT_OUT.fullmatch(weights.resolve().relative_to(self.path.resolve()).as_posix())
+        return int(found[1]) if found else None
+
     def fold(self, k: int, member: str = "") -> FoldDir:
         """Return the folder of fold k, or REFIT; `member` names the network where a fold has several."""
         return FoldDir(
@@ -137,14 +197,14 @@ class RunDir:
         )
 
     def test(self, data: str, views: str, networks: str, groups: str) -> Path:
-        """Predictions for another data set; the name says where they are not those of the folds, each photo alone."""
+        """Return the file of predictions for another data set; networks and groups are named if not the default."""
         others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"
         return self.path / "test" / f"{data}-{views}{others}{together}.npz"
 
 
 @contextmanager
 def lock(run: RunDir) -> Iterator[None]:
-    """Hold the run for this process; BusyError at once when another holds it. The kernel frees it at any death."""
+    """Lock the run for this process; BusyError at once when another has it. Its death unlocks it."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(run.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
@@ -161,7 +221,7 @@ def lock(run: RunDir) -> Iterator[None]:
 
 
 def sweep(run: RunDir) -> None:
-    """Remove what killed processes left half-written; the caller holds the lock. Only test/ is written without it."""
+    """Remove temporary files of killed processes; the caller holds the lock. Only test/ is written without it."""
     for path in run.path.rglob(".*.tmp"):
         if files.TEMPORARY.fullmatch(path.name) and path.relative_to(run.path).parts[0] != "test":
             path.unlink(missing_ok=True)
@@ -185,7 +245,7 @@ def _take(run: RunDir, handle: int) -> None:
 
 
 def _forget_locks() -> None:
-    """Drop a forked child's copies of the locks: a loader worker that outlives its parent must not hold the run."""
+    """Close a forked child's copies of the locks: a loader worker that outlives its parent must not hold the run."""
     while _held:
         os.close(_held.pop())
 

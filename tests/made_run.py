@@ -13,6 +13,8 @@ from maskcls.data.rows import manifest as tables
 from maskcls.labels import CONTEST
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
+from maskcls.runs.environment import Environment, this_machine, write_environment
+from maskcls.runs.identity import identity_hashes
 
 
 def predictions_for(rows: int, seed: int = 0) -> Predictions:
@@ -38,10 +40,10 @@ def make_run(path: Path, data: Path, *, seed: int = 7) -> RunDir:
     files.commit_json(run.labels, CONTEST.to_json())
     files.commit(run.manifest, tables.to_csv(frame))
     files.commit(run.folds, folds.to_csv(table))
-    paths = (run.config, run.labels, run.manifest, run.folds)
-    files.commit_json(run.env, {"hashes": {path.name: files.file_sha256(path) for path in paths}, "folds": [0, 1]})
+    machine = dict(this_machine("cpu", 1))
+    write_environment(run, Environment(data=str(data), folds=(0, 1), hashes=identity_hashes(run), **machine))
     for k in (0, 1):
-        files.commit(run.fold(k).best / "weights.safetensors", f"weights of fold {k}".encode())
+        files.commit(run.fold(k).best.tensors, f"weights of fold {k}".encode())
     rng = np.random.default_rng(seed)
     prob_NJ = rng.dirichlet(np.full(18, 0.2), len(frame)).astype(np.float32)
     order = rng.permutation(len(frame))  # the rows of a file are joined by id

@@ -1,7 +1,7 @@
 """The house plan, read from the source text: who may import whom, and which heavy packages may be loaded where.
 
-    cli -> verbs -> commands -> training -> show -> runs -> engine -> {nn, data, results} -> rundir -> {files, idle}
-    -> config -> schema -> {labels, csvfile, faults, yaml12, machine, lossterms, viewnames} -> errors
+    cli -> verbs -> commands -> training -> show -> runs -> engine -> {nn, data, results} -> {rundir, typedjson}
+    -> {files, idle} -> config -> schema -> {labels, csvfile, faults, yaml12, machine, lossterms, viewnames} -> errors
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -33,6 +33,7 @@ RANK = {
     "idle": 4,
     "files": 4,
     "rundir": 5,
+    "typedjson": 5,
     "nn": 6,
     "data": 6,
     "results": 6,
@@ -50,6 +51,14 @@ ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), import
 # (importing module, imported unit) -> why the plan bends here. An entry that matches nothing fails.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
+# Commands that import other commands -> why. An entry that matches nothing fails.
+SEQUENCES: dict[str, str] = {
+    "maskcls.commands.self_train": "a sequence of train, pseudo-label, train, ...; each step is the command itself",
+    "maskcls.commands.demo": "a sequence of data make, train, predict, evaluate, each shown as a command line",
+}
+
+WIDEST = 16  # modules in a folder, __init__.py apart
+
 ARRAYS_ONLY = {
     "errors",
     "labels",
@@ -63,6 +72,7 @@ ARRAYS_ONLY = {
     "config",
     "files",
     "rundir",
+    "typedjson",
     "results",
     "runs",
     "csvfile",
@@ -85,7 +95,16 @@ SLOW_FOR_CLI = {
 }
 SLOW_THROUGH_CLI = SLOW_FOR_CLI - {"numpy"}
 
-RULES = {"layer", "unknown unit", "arrays only", "nn reads config", "albumentations", "accelerate", "slow cli"}
+RULES = {
+    "layer",
+    "unknown unit",
+    "arrays only",
+    "nn reads config",
+    "albumentations",
+    "accelerate",
+    "slow cli",
+    "command",
+}
 
 
 @dataclass(frozen=True)
@@ -209,6 +228,8 @@ def violations(module: str, source: str, *, is_package: bool = False) -> list[Vi
                 report("layer")
             if unit == "nn" and target in ("config", "schema"):
                 report("nn reads config")
+        if is_command(module) and imports_command(imp.name, module) and module not in SEQUENCES:
+            report("command")
         if unit in ARRAYS_ONLY and imp.top in DEEP_PACKAGES:
             report("arrays only")
         if imp.top in {"albumentations", "albucore"} and module != "maskcls.data.views.transforms":
@@ -224,6 +245,51 @@ def may_import(unit: str, target: str) -> bool:
     if target in (ROOT, unit):
         return True
     return unit != ROOT and RANK[target] < RANK[unit]
+
+
+def is_command(module: str) -> bool:
+    return module.startswith("maskcls.commands.")
+
+
+def imports_command(name: str, module: str) -> bool:
+    """Tell whether a dotted name is in a command's module other than `module`."""
+    return is_command(name) and name != module and not name.startswith(f"{module}.")
+
+
+def imported_modules(module: str, sources: dict[str, tuple[str, bool]]) -> set[str]:
+    """Return the modules among `sources` that a module imports, also inside functions; not the packages they are in."""
+    source, is_package = sources[module]
+    found = set()
+    for imp in imports_of(source, module, is_package=is_package):
+        name = imp.name
+        while name and name not in sources:  # the last parts may be names inside a module
+            name = name.rpartition(".")[0]
+        found.add(name)
+    return found - {module, ""}
+
+
+def circles(sources: dict[str, tuple[str, bool]]) -> list[list[str]]:
+    """Return the groups of modules that import each other, directly or through others, however late."""
+    direct = {module: imported_modules(module, sources) for module in sources}
+    reached = {module: reach(module, direct) for module in sources}
+    groups = {frozenset({m, *(other for other in reached[m] if m in reached[other])}) for m in sources}
+    return sorted(sorted(group) for group in groups if len(group) > 1)
+
+
+def reach(start: str, direct: dict[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    todo = [*direct[start]]
+    while todo:
+        module = todo.pop()
+        if module not in found:
+            found.add(module)
+            todo += direct[module]
+    return found
+
+
+def too_wide(folders: dict[str, int]) -> list[str]:
+    """Name the folders with more than `WIDEST` modules."""
+    return [f"{folder}: {count} modules, at most {WIDEST}" for folder, count in folders.items() if count > WIDEST]
 
 
 def loaded_with(start: str, sources: dict[str, tuple[str, bool]]) -> list[Violation]:
@@ -285,6 +351,35 @@ def test_every_exception_is_needed_and_explained() -> None:
     assert all(reason.strip() for reason in EXCEPTIONS.values())
 
 
+def test_no_command_imports_another_but_the_named_sequences() -> None:
+    """The other half of the rule "command": every named exception is needed, and explained."""
+    sources = read_package()
+    needed = {
+        module
+        for module, (source, is_package) in sources.items()
+        if is_command(module)
+        and any(imports_command(i.name, module) for i in imports_of(source, module, is_package=is_package))
+    }
+    assert needed == SEQUENCES.keys()
+    assert all(reason.strip() for reason in SEQUENCES.values())
+    assert sum(map(is_command, sources)) >= 20
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circles(read_package()) == []
+
+
+def test_no_folder_is_wider_than_a_screen() -> None:
+    counts: dict[str, int] = {}
+    for path in PACKAGE_DIR.rglob("*.py"):
+        if path.name != "__init__.py":
+            folder = str(path.parent.relative_to(PACKAGE_DIR.parent))
+            counts[folder] = counts.get(folder, 0) + 1
+    assert len(counts) >= 20
+
+    assert too_wide(counts) == []
+
+
 # --- the rules can fail
 
 PLANTED = [
@@ -309,6 +404,9 @@ PLANTED = [
     ("albumentations", "maskcls.data.photos.images", "import albumentations as A"),
     ("albumentations", "maskcls.engine.tta", "from albumentations.pytorch import ToTensorV2"),
     ("accelerate", "maskcls.commands.train", "from accelerate import Accelerator"),
+    ("command", "maskcls.commands.predict", "from maskcls.commands.train import train"),
+    ("command", "maskcls.commands.runs.prune", "def f():\n    from maskcls.commands.runs import note"),
+    ("command", "maskcls.commands.runs.list", "from .note import note"),
     ("slow cli", "maskcls.cli", "import pandas as pd"),
     ("slow cli", "maskcls.cli", "class Table:\n    import numpy"),
 ]
@@ -318,7 +416,8 @@ INNOCENT = [
         "maskcls.results.scores.metrics",
         "import numpy as np\nfrom maskcls.labels import LabelSpace\nfrom .predictions import P",
     ),
-    ("maskcls.commands.train", "from maskcls.engine import fit\nfrom maskcls.commands.plan import plan\nimport torch"),
+    ("maskcls.commands.train", "from maskcls.engine import fit\nimport maskcls.commands\nimport torch"),
+    ("maskcls.commands.demo", "from maskcls.commands.train import train"),
     ("maskcls.data.views.transforms", "import albumentations as A"),
     (
         "maskcls.engine.fit",
@@ -377,3 +476,24 @@ def test_an_exception_excuses_its_module_alone(monkeypatch: pytest.MonkeyPatch) 
     assert violations("maskcls.nn.losses", source) == []
     assert [v.rule for v in violations("maskcls.nn.mixing", source)] == ["layer"]
     assert used_exceptions({"maskcls.nn.losses": (source, False)}) == {("maskcls.nn.losses", "results")}
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_planted_circle_is_found(late: bool) -> None:
+    back = "def f():\n    from maskcls.data.rows import folds" if late else "import maskcls.data.rows.folds"
+    sources = {
+        "maskcls": ("", True),
+        "maskcls.data": ("", True),
+        "maskcls.data.rows": ("", True),
+        "maskcls.data.rows.folds": ("from maskcls.data.rows.manifest import real_rows", False),
+        "maskcls.data.rows.manifest": ("from ..dataset import Photos", False),
+        "maskcls.data.dataset": (back, False),
+        "maskcls.results": ("from maskcls.data import dataset", True),
+    }
+    assert circles(sources) == [["maskcls.data.dataset", "maskcls.data.rows.folds", "maskcls.data.rows.manifest"]]
+
+    assert circles(sources | {"maskcls.data.dataset": ("import maskcls.data.rows", False)}) == []
+
+
+def test_a_planted_wide_folder_is_found() -> None:
+    assert too_wide({"maskcls/nn": WIDEST, "maskcls/data": WIDEST + 1}) == ["maskcls/data: 17 modules, at most 16"]

@@ -6,10 +6,9 @@ fold on the other folds' rows. No network is loaded.
 
 from __future__ import annotations
 
-from maskcls import files, rundir
+from maskcls import rundir
 from maskcls.rundir import RunDir
 from maskcls.runs.calibration import Calibration, judge
-from maskcls.runs.decision import decision_path
 
 
 def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
@@ -23,6 +22,8 @@ def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
     was changed since, DataError when a task's labels do not suffice, BusyError when another process works on the run.
     """
     calibration = judge(run, tried=tried)
+    from maskcls.runs.decision_file import write_decision
+
     with rundir.lock(run):
-        files.commit_json(decision_path(run), {"version": 1, **calibration.to_json()})
+        write_decision(run, calibration.file)
     return calibration

@@ -32,12 +32,14 @@ from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.evaluation import Judged
-from maskcls.rundir import REFIT, RunDir
+from maskcls.rundir import RunDir
 from maskcls.runs.calibration import Calibration, judge_rows
+from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
-from maskcls.runs.judged import is_leaky, read_run
+from maskcls.runs.judged import is_leaky, read_out_of_fold
+from maskcls.runs.lineage import read_lineage
+from maskcls.runs.networks import predicting, run_networks
 from maskcls.runs.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
-from maskcls.runs.records import networks
 from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.schema import Config
 from maskcls.show.ensemble import Found
@@ -149,8 +151,7 @@ def read_members(
         fix = "name at least one run folder, which says what the classes and the photos are"
         raise UsageError("none of the members is a run", got=", ".join(given), fix=fix)
     for run in runs:
-        if not run.env.exists():
-            raise ResultError("this is not a run", where=str(run.path), expected="a folder that maskcls train made")
+        read_environment(run)
     cfg = config.load(runs[0].config)[0]
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     ids = frame["id"].to_numpy(np.str_)
@@ -178,14 +179,16 @@ def _run_says(run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[
 
     Photos are told apart by the names in their table: others that took the same names are not noticed.
     """
-    cfg, env = config.load(run.config)[0], files.read_json(run.env)
+    cfg, env = config.load(run.config)[0], read_environment(run)
     path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     if path.exists() and not overrides:
-        known = Predictions.load(path)
-        weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))
-        found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
-        if found == (tables.sha256(frame), env["hashes"], _speaking(run, cfg, env["folds"])):
-            return known
+        stored = Predictions.load(path)
+        lineage = read_lineage(stored.lineage)
+        if lineage is not None:
+            weights = sorted(network.sha256 for network in lineage.weights)
+            found = lineage.data_sha256, lineage.run_hashes, weights
+            if found == (tables.sha256(frame), env.hashes, _predicting_weights(run, cfg, env.folds)):
+                return stored
     from maskcls.training.prediction import predict_rows  # torch
 
     predicted = predict_rows(run, data, overrides=list(overrides), report=report)
@@ -194,15 +197,10 @@ def _run_says(run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[
     return predicted.predictions
 
 
-def _speaking(run: RunDir, cfg: Config, folds: Sequence[int]) -> list[str]:
+def _predicting_weights(run: RunDir, cfg: Config, folds: Sequence[int]) -> list[str]:
     """Return the hashes of the weights that predict, in order; "" for a network that is not finished."""
-    wanted = ("folds", "refit") if cfg.predict.networks == "all" else (cfg.predict.networks,)
-    done = []
-    for network in networks(run, cfg, folds):
-        kind = "folds" if network.judged else "refit" if network.fold == REFIT else "continued"
-        if kind in wanted:
-            done.append(network.folder.done.read_text().strip() if network.folder.done.exists() else "")
-    return sorted(done)
+    done = [one.folder(run).done for one in predicting(run_networks(cfg, folds), cfg.predict.networks)]
+    return sorted(path.read_text().strip() if path.exists() else "" for path in done)
 
 
 def _check_alike(given: str, test: Predictions, oof: Predictions | None) -> None:
@@ -245,7 +243,7 @@ def read_truth(members: list[Member]) -> Judged | None:
     None where a member has none, as a leaky run. Raises DataError when members have other rows, or runs another truth.
     """
     folders = {place: RunDir(Path(m.given)) for place, m in enumerate(members) if Path(m.given).is_dir()}
-    runs = {place: read_run(run) for place, run in folders.items() if not is_leaky(run)}
+    runs = {place: read_out_of_fold(run) for place, run in folders.items() if not is_leaky(run)}
     if not runs:
         return None
     first, name = next(iter(runs.values())), members[next(iter(runs))].given

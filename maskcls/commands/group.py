@@ -43,7 +43,7 @@ from maskcls.results.scores.metrics import score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
-from maskcls.runs.judged import parts_of, read_run
+from maskcls.runs.judged import parts_of, read_out_of_fold
 from maskcls.show.progress import Reporter, say
 from maskcls.training.person_clustering import describe_photos, fit_person_clustering, group_photos
 
@@ -133,7 +133,7 @@ def group(
         raise UsageError("--train and --photos name different photos", fix="give one of them")
     known = _known(data)
     to_group = None if train else _to_group(data, photos)
-    judged = read_run(run) if run else None
+    judged = read_out_of_fold(run) if run else None
     if judged is not None and run is not None:
         if config.load(run.config)[0].predict.groups != "none":
             fix = "leave out --run, or name a run with predict.groups=none"

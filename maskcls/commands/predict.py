@@ -55,13 +55,10 @@ def predict(
     labels = predictions.labels()
     if decision is not None:
         labels = decision.labels(predictions)
-        lineage["decision"] = {
-            "rule": decision.rule and decision.rule.kind,
-            "temperatures": dict(decision.temperatures),
-        }
+        lineage = lineage.with_decision(decision)
         if decision.rule is None:
             report.note("no decision rule was worth it, so the most probable class is the answer")
-    return write_labels(output, found.cfg, found.rows, labels, lineage, force=force)
+    return write_labels(output, found.cfg, found.rows, labels, lineage.to_json(), force=force)
 
 
 def refuse_other_groups(cfg: Config, overrides: list[str]) -> None:

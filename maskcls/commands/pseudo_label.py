@@ -32,20 +32,21 @@ from maskcls.results.pseudo.leaks import check_same_folds, check_strangers
 from maskcls.results.pseudo.selection_rule import SelectionRule, thresholds
 from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT, RunDir
+from maskcls.runs.environment import Environment
 from maskcls.show.progress import Reporter
 from maskcls.training import pseudo_rows
-from maskcls.training.experiment import Experiment, open_experiment
+from maskcls.training.experiment import Experiment
 from maskcls.training.photos import cached_views
 from maskcls.training.prediction import (
-    Voice,
-    chosen,
-    joint_mean,
-    load_voices,
-    refuse_answering,
-    speak,
-    tell_other_cropping,
+    LoadedNetwork,
+    joint,
+    load_networks,
+    note_other_cropping,
+    predict_each,
+    refuse_predicting,
     with_overrides,
 )
+from maskcls.training.stored_experiment import open_experiment
 
 OPTIONS = {"cap_rows": "max-per-class", "cap_share": "max-share"}  # the rule's names, where the command's are others
 Sources = dict[int, list[Floats]]  # by fold, what each run, seed and view says: (N, J)
@@ -89,26 +90,26 @@ def pseudo_label(
     first = opened[0][0]
     frame = read_unlabelled(data, first.cfg.data.format, first.cfg.space)
     how = read_rule(rule, first.cfg.space)
-    refuse_answering(overrides, "the folds' networks are asked, photo by photo, in the views of --tta")
+    refuse_predicting(overrides, "the folds' networks are asked, photo by photo, in the views of --tta")
     refuse_known_photos(opened, frame, image_root(data, first.cfg.data.format))
     digest = check_runs(opened, frame, leaky=leaky)
     root, weights = image_root(data, first.cfg.data.format), []
     sources: Sources = {}
     accelerator = start(first.cfg.device)
     for experiment, env in opened:
-        tell_other_cropping(experiment, env, root, report)
-        voices = load_voices(experiment, chosen(experiment, env["folds"], "folds"))
-        weights.append([{"member": v.task, "seed": v.seed, "fold": v.fold, "sha256": v.sha256} for v in voices])
+        note_other_cropping(experiment, env, root, report)
+        networks = load_networks(experiment, experiment.predicting(env.folds, "folds"))
+        weights.append([network.used.to_json() for network in networks])
         for view in views or [experiment.cfg.predict.views]:
             changed = [*overrides, f"predict.views={view}", "predict.networks=folds"]
-            for k, prob in _said(experiment, voices, frame, root, changed, accelerator, report).items():
+            for k, prob in _said(experiment, networks, frame, root, changed, accelerator, report).items():
                 sources.setdefault(k, []).extend(prob)
     if not accelerator.is_main_process:
         return None
     lineage: dict[str, Any] = {
         "maskcls": maskcls.__version__,
         "runs": [
-            {"run": experiment.run.path.resolve().name, "run_hashes": env["hashes"], "weights": used}
+            {"run": experiment.run.path.resolve().name, "run_hashes": env.hashes, "weights": used}
             for (experiment, env), used in zip(opened, weights, strict=True)
         ],
         "root": str(root.resolve()),
@@ -149,9 +150,7 @@ def class_prior(experiment: Experiment, k: int) -> tuple[float, ...]:
     return tuple((counts / max(1, counts.sum())).tolist())
 
 
-def refuse_known_photos(
-    opened: Sequence[tuple[Experiment, Mapping[str, Any]]], frame: pd.DataFrame, root: Path
-) -> None:
+def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataFrame, root: Path) -> None:
     """Raise DataError for photos whose bytes the runs were trained or validated on, whatever their names are now."""
     known: dict[int, set[Path]] = {}
     for experiment, _ in opened:
@@ -206,7 +205,7 @@ def read_thresholds(text: str) -> float | dict[str, Any]:
     return found
 
 
-def check_runs(opened: Sequence[tuple[Experiment, Mapping[str, Any]]], frame: pd.DataFrame, *, leaky: bool) -> str:
+def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataFrame, *, leaky: bool) -> str:
     """Return the hash of the folds all runs share, after making sure that no label set can leak.
 
     Raises WeightsError for different classes, DataError for different folds or people the networks know, ResultError
@@ -225,7 +224,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Mapping[str, Any]]], frame: pd
         if experiment.leaky:
             fix = "label with a run that has an out-of-fold score, or give --leaky"
             raise ResultError("the run learnt from leaky pseudo labels, and would pass them on", where=name, fix=fix)
-        missing = sorted(set(range(experiment.cfg.folds.k)) - set(env["folds"]))
+        missing = sorted(set(range(experiment.cfg.folds.k)) - set(env.folds))
         if missing:
             raise ResultError(
                 "folds of the run are not trained, and every fold needs labels of its own",
@@ -239,7 +238,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Mapping[str, Any]]], frame: pd
 
 def _said(
     experiment: Experiment,
-    voices: list[Voice],
+    networks: list[LoadedNetwork],
     frame: pd.DataFrame,
     root: Path,
     overrides: list[str],
@@ -248,14 +247,16 @@ def _said(
 ) -> Sources:
     """Return what the networks say, seed by seed: {fold: [(N, J)]}."""
     cfg = with_overrides(experiment.cfg, overrides)
-    paths, specs = frame["path"].tolist(), [voice.speaker.spec for voice in voices]
+    paths, specs = frame["path"].tolist(), [network.speaker.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
-    report.note(f"{experiment.run.path}: {len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
-    probs = speak(voices, frame, cfg, root, views, accelerator, report)
+    report.note(f"{experiment.run.path}: {len(frame)} photos, {len(networks)} networks, views {cfg.predict.views}")
+    probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
     found: Sources = {}
-    for k, seed in sorted({(voice.fold, voice.seed) for voice in voices}):
-        mine = [(v, prob) for v, prob in zip(voices, probs, strict=True) if (v.fold, v.seed) == (k, seed)]
-        found.setdefault(k, []).append(joint_mean([v for v, _ in mine], [prob for _, prob in mine], cfg.space))
+    ids_N = frame["id"].to_numpy(np.str_)
+    for k, seed in sorted({(network.fold, network.seed) for network in networks}):
+        mine = [(n, prob) for n, prob in zip(networks, probs, strict=True) if (n.fold, n.seed) == (k, seed)]
+        part = joint([network for network, _ in mine], [prob for _, prob in mine], ids_N, cfg.space)
+        found.setdefault(k, []).append(part.prob)
     return found
 
 

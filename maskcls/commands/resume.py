@@ -4,44 +4,39 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from typing import Any
 
-from maskcls import files, rundir
+from maskcls import rundir
 from maskcls.engine.device import start
 from maskcls.engine.processes import losing_others
 from maskcls.errors import WeightsError
 from maskcls.rundir import REFIT, RunDir
+from maskcls.runs.environment import differences, this_machine, write_environment
+from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.progress import Reporter, main_process
 from maskcls.training.checks import check_experiment, with_photos
-from maskcls.training.experiment import (
-    Experiment,
-    check_data_unchanged,
-    environment,
-    open_experiment,
-    wanted_folds,
-    weights_hashes,
-)
+from maskcls.training.experiment import Experiment, wanted_folds
 from maskcls.training.folds import train_folds
 from maskcls.training.starting_weights import check_starting_weights
+from maskcls.training.stored_experiment import check_data_unchanged, open_experiment, weights_hashes
 
 
 @losing_others()
-def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any]:
+def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | None:
     """Finish the folds the run was asked for, and `folds` as well; returns the run's summary.
 
-    A finished run is left as it is. Processes that do not write return {}.
+    A finished run is left as it is. Processes that do not write return None.
     Raises ResultError or WeightsError when the run or its data set was changed.
     """
     experiment, env = open_experiment(run)
-    wanted = sorted({*env["folds"], *(wanted_folds(folds, experiment.cfg.folds.k) if folds is not None else ())})
+    wanted = sorted({*env.folds, *(wanted_folds(folds, experiment.cfg.folds.k) if folds is not None else ())})
     if (summary := finished_summary(experiment, wanted)) is not None:
         report.note(f"{run.path} is complete; nothing to do")
-        return summary if main_process() else {}
+        return summary if main_process() else None
     accelerator = start(experiment.cfg.device)
     check_data_unchanged(experiment)
     check_experiment(experiment, report)
     check_starting_weights(experiment, wanted)
-    if weights_hashes(experiment) != env["weights"]:
+    if weights_hashes(experiment) != env.weights:
         raise WeightsError(
             "the starting weights are not the ones this run began with",
             where="model.weights",
@@ -52,38 +47,28 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):
         rundir.sweep(run)
-        now = environment(accelerator.device, accelerator.num_processes)
-        for line in differences(env, now):
+        now = this_machine(accelerator.device, accelerator.num_processes)
+        for line in differences(env.machine, now):
             report.note(f"not bit-exact with the epochs before: {line}")
-        if wanted != env["folds"]:
+        if wanted != list(env.folds):
             forget_refit(experiment, report)
-            files.commit_json(run.env, env | {"folds": wanted})
+            write_environment(run, env.with_folds(wanted))
         return train_folds(experiment, wanted, accelerator, report)
 
 
 def forget_refit(experiment: Experiment, report: Reporter) -> None:
-    """Delete the networks of all rows: they were trained for as long as fewer folds chose."""
+    """Delete the networks trained on all rows: their epochs were chosen by fewer folds."""
     for member in experiment.members:
         folder = experiment.fold_dir(member, REFIT).path
         if folder.exists():
-            report.note(f"{folder} is trained anew, for the epochs that more folds choose")
+            report.note(f"{folder} is trained again, for a number of epochs chosen by more folds")
             shutil.rmtree(folder)
 
 
-def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> dict[str, Any] | None:
+def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> RunSummary | None:
     """Return the run's summary if every wanted fold is done and in it; None when something is left to do."""
     folders = [experiment.fold_dir(member, k) for member, k in experiment.trainings(wanted)]
-    if not experiment.run.summary.exists() or not all(folder.done.exists() for folder in folders):
+    if not all(folder.done.exists() for folder in folders):
         return None
-    summary: dict[str, Any] = files.read_json(experiment.run.summary)
-    return summary if list(summary["folds"]) == [str(k) for k in wanted] else None
-
-
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return `name: old -> new` for every version or part of the machine that differs."""
-    flat_before, flat_now = before | before["packages"], now | now["packages"]
-    return [
-        f"{name}: {flat_before.get(name)} -> {value}"
-        for name, value in flat_now.items()
-        if name != "packages" and flat_before.get(name) != value
-    ]
+    summary = read_summary(experiment.run)
+    return summary if summary and summary.fold_numbers == list(wanted) else None

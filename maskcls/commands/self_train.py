@@ -25,7 +25,7 @@ from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
-from maskcls.runs.judged import read_run
+from maskcls.runs.judged import read_out_of_fold
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter
 
@@ -78,7 +78,7 @@ def self_train(
     how, source = read_rule(rule, cfg.space).to_json(), str(image_root(unlabelled or data, cfg.data.format).resolve())
     first = RunDir(folder / "round0")
     _train(data, cfg, first, report)
-    done, judged, best = [_round(first, None, None)], read_run(first), 0
+    done, judged, best = [_round(first, None, None)], read_out_of_fold(first), 0
     for number in range(1, rounds + 1):
         labels, run = folder / f"round{number}.csv", RunDir(folder / f"round{number}")
         teacher = RunDir(folder / f"round{best}")
@@ -97,7 +97,7 @@ def self_train(
             assert made is not None
         _check_labels(labels, how, source)
         _train(data, cfg.model_copy(update={"data": cfg.data.model_copy(update={"pseudo": str(labels)})}), run, report)
-        new = read_run(run)
+        new = read_out_of_fold(run)
         done.append(_round(run, labels, gain_of(judged, new)))
         if not done[-1].macro_f1 > done[best].macro_f1:
             break
@@ -140,7 +140,7 @@ def _train(data: Path, cfg: Config, run: RunDir, report: Reporter) -> None:
 
 
 def _round(run: RunDir, labels: Path | None, gain: Difference | None) -> Round:
-    judged = read_run(run)
+    judged = read_out_of_fold(run)
     score = macro_f1(confusion(judged.space.encode(judged.truth), judged.pred_N, judged.space.size))
     photos = 0
     if labels is not None:

@@ -1,34 +1,32 @@
-"""maskcls train: photos and labels in, a run folder with one network a fold out."""
+"""maskcls train: photos and labels in, a run folder with one network per fold out."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from maskcls import rundir
 from maskcls.engine.device import start
 from maskcls.engine.processes import losing_others
 from maskcls.rundir import RunDir
+from maskcls.runs.environment import this_machine
+from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter
 from maskcls.training.checks import check_experiment, refuse_existing, with_absolute_paths, with_photos
-from maskcls.training.experiment import (
-    environment,
-    read_experiment,
-    wanted_folds,
-    write_identity,
-)
+from maskcls.training.experiment import read_experiment, wanted_folds
 from maskcls.training.folds import train_folds
 from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import with_plans
 from maskcls.training.starting_weights import check_starting_weights
+from maskcls.training.stored_experiment import write_identity
 
 
 @losing_others()
-def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any]:
+def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | None:
     """Train the wanted folds of every member from the start, and return the run's summary.
 
-    Raises BusyError when the run folder holds a run already; nothing is ever overwritten.
+    Raises BusyError when the run folder holds a run already; nothing is ever overwritten. Processes that do not
+    write return None.
     """
     wanted = wanted_folds(folds, cfg.folds.k)
     accelerator = start(cfg.device)
@@ -45,5 +43,5 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
     with rundir.lock(run):
         refuse_existing(run)  # once more: another process may have made and finished a run since
         rundir.sweep(run)
-        write_identity(experiment, wanted, environment(accelerator.device, accelerator.num_processes))
+        write_identity(experiment, wanted, this_machine(accelerator.device, accelerator.num_processes))
         return train_folds(experiment, wanted, accelerator, report)

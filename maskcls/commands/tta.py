@@ -26,10 +26,12 @@ from maskcls.results.crossfit import cross_fit
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
+from maskcls.runs.judged import LEAKY
 from maskcls.show.progress import Reporter
 from maskcls.training.checks import with_photos
-from maskcls.training.experiment import Experiment, open_experiment
-from maskcls.training.prediction import chosen, joint_mean, load_voices, refuse_answering, with_overrides
+from maskcls.training.experiment import Experiment
+from maskcls.training.prediction import joint, load_networks, refuse_predicting, with_overrides
+from maskcls.training.stored_experiment import open_experiment
 from maskcls.viewnames import SETS, SINGLE, parse_views
 
 
@@ -67,16 +69,16 @@ def search(run: RunDir, *, overrides: list[str], report: Reporter) -> Search:
     The greedy choice looks at the rows it is judged by, so it is judged a second time, by choosing on the other folds.
     Raises ResultError for a run that has fewer than two folds, or is leaky.
     """
-    refuse_answering(overrides, "every view is tried, with the folds' networks, photo by photo")
+    refuse_predicting(overrides, "every view is tried, with the folds' networks, photo by photo")
     experiment, env = open_experiment(run)
-    if len(env["folds"]) < 2:
-        raise ResultError("choosing views needs two folds or more", where=str(run.path), got=f"{env['folds']}")
+    if len(env.folds) < 2:
+        raise ResultError("choosing views needs two folds or more", where=str(run.path), got=f"{list(env.folds)}")
     if experiment.leaky:
-        raise ResultError("the run is leaky, so its own rows judge nothing", where=str(run.path))
+        raise ResultError(LEAKY, where=str(run.path))
     accelerator = start(experiment.cfg.device)
     experiment = with_photos(experiment, accelerator, report, build=False)
-    rows = np.flatnonzero(np.isin(experiment.fold, env["folds"]))
-    said = {name: _out_of_fold(experiment, env["folds"], name, overrides, accelerator, report)[rows] for name in SINGLE}
+    rows = np.flatnonzero(np.isin(experiment.fold, env.folds))
+    said = {name: _out_of_fold(experiment, env.folds, name, overrides, accelerator, report)[rows] for name in SINGLE}
     truth = experiment.cfg.space.encode({name: label[rows] for name, label in experiment.labels.items()})
     people, size = experiment.people[rows], experiment.cfg.space.size
     return judge(said, truth, people, experiment.fold[rows].astype(np.int64), size)
@@ -139,15 +141,16 @@ def _out_of_fold(
     found = np.zeros((len(experiment.fold), cfg.space.size), dtype=np.float32)
     for k in folds:
         report.note(f"view {view}, fold {k}")
-        voices = load_voices(experiment, chosen(experiment, [k], "folds"))
+        networks = load_networks(experiment, experiment.predicting([k], "folds"))
         probs = []
-        for voice in voices:
-            member = next(m for m in experiment.members if (m.task, m.cfg.seed) == (voice.task, voice.seed))
+        for network in networks:
+            member = next(m for m in experiment.members if (m.task, m.cfg.seed) == (network.task, network.seed))
             rows = experiment.rows(member, k)
             reader = validation_reader(rows, cfg, accelerator)
             execution = experiment.plans[member.task].infer
-            probs += infer([voice.speaker], reader, accelerator=accelerator, execution=execution)
-        found[rows.valid] = joint_mean(voices, probs, cfg.space)
+            probs += infer([network.speaker], reader, accelerator=accelerator, execution=execution)
+        ids_N = experiment.manifest["id"].to_numpy(np.str_)[rows.valid]
+        found[rows.valid] = joint(networks, probs, ids_N, cfg.space).prob
     return found
 
 

@@ -1,4 +1,7 @@
-"""Weights that need no source edit to be used, and the state a fold continues from. Safetensors and JSON, no pickle."""
+"""Saved weights with what is needed to rebuild their network, and the state a training resumes from.
+
+Safetensors and JSON, no pickle.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,27 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import torch
+from pydantic import Field, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 import maskcls
+from maskcls import typedjson
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.infer import Speaker
-from maskcls.errors import WeightsError
-from maskcls.files import commit, commit_json, read_json, sha256
-from maskcls.labels import LabelSpace
-from maskcls.nn.heads import Head, plain_heads
+from maskcls.errors import ResultError, WeightsError
+from maskcls.files import commit, read_json, sha256
+from maskcls.labels import LabelSpace, Task
+from maskcls.nn.heads import READINGS, Head, plain_heads
 from maskcls.nn.network import Network, build_network
+from maskcls.rundir import WeightsDir
+from maskcls.typedjson import JsonFile
 
 SCHEMA = 2
-TENSORS = "weights.safetensors"
-META = "meta.json"
 
 
 @dataclass(frozen=True)
@@ -42,25 +47,48 @@ class Blueprint:
         """Build the network with fresh weights."""
         return build_network(self.backbone, {h.name: h for h in self.heads}, size=self.spec.size, drop=self.drop)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        plain = {"backbone": self.backbone, "heads": [head.to_json() for head in self.heads], "drop": self.drop}
-        return plain | {"labels": self.space.to_json(), "transforms": self.spec.to_json()}
 
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Blueprint:
-        """Rebuild from `to_json` data."""
-        space, spec = LabelSpace.from_json(data["labels"]), ViewSpec.from_json(data["transforms"])
-        heads = data["heads"]
-        if isinstance(heads, str):  # schema 1
-            found = tuple(plain_heads(heads, space).values())
-        else:
-            found = tuple(Head.from_json(head) for head in heads)
-        return Blueprint(data["backbone"], found, data["drop"], space, spec)
+class Meta(JsonFile, extra="forbid"):
+    """The content of meta.json.
+
+    epoch   the last epoch trained, from 0.
+    scores  validation scores of these weights.
+    soup    the epochs these weights are the average of, where they are one.
+    sha256  of the tensors.
+    heads   "multi" or "joint" in files of schema 1, whose heads were softmaxes over the classes.
+    """
+
+    version: int = Field(alias="schema")
+    maskcls: str
+    epoch: int
+    scores: dict[str, float | None]
+    soup: tuple[int, ...] = ()
+    sha256: str
+    backbone: str
+    heads: tuple[Head, ...] | Literal["multi", "joint"]
+    drop: Annotated[float, Field(ge=0, lt=1)]
+    labels: Annotated[tuple[Task, ...], Field(min_length=1)]
+    transforms: ViewSpec
+
+    @model_validator(mode="after")
+    def _with_known_heads(self) -> Self:
+        for head in () if isinstance(self.heads, str) else self.heads:
+            if min(head.classes, head.groups) < 1:
+                raise ValueError("a head has no classes")
+            if head.reading not in READINGS:
+                raise ValueError(f"no reading of a head: {head.reading!r}")
+        return self
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """What the network is rebuilt from."""
+        space = LabelSpace(self.labels)
+        heads = plain_heads(self.heads, space).values() if isinstance(self.heads, str) else self.heads
+        return Blueprint(self.backbone, tuple(heads), self.drop, space, self.transforms)
 
 
 def save_weights(
-    folder: Path,
+    folder: WeightsDir,
     tensors: Mapping[str, Tensor],
     blueprint: Blueprint,
     *,
@@ -75,23 +103,32 @@ def save_weights(
     """
     broken = [name for name, t in tensors.items() if t.is_floating_point() and not torch.isfinite(t).all()]
     if broken:
-        raise WeightsError("refusing to save weights with NaN or infinity", where=str(folder), offenders=broken)
-    digest = commit(folder / TENSORS, save(_plain(tensors)))
-    meta = {"schema": SCHEMA, "maskcls": maskcls.__version__, "epoch": epoch, "scores": dict(scores)}
-    if soup:
-        meta["soup"] = list(soup)
-    commit_json(folder / META, meta | {"sha256": digest} | blueprint.to_json())
+        raise WeightsError("refusing to save weights with NaN or infinity", where=str(folder.path), offenders=broken)
+    digest = commit(folder.tensors, save(_plain(tensors)))
+    meta = Meta(
+        schema=SCHEMA,
+        maskcls=maskcls.__version__,
+        epoch=epoch,
+        scores=dict(scores),
+        sha256=digest,
+        backbone=blueprint.backbone,
+        heads=blueprint.heads,
+        drop=blueprint.drop,
+        labels=blueprint.space.tasks,
+        transforms=blueprint.spec,
+    )
+    typedjson.write(folder.meta, meta.model_copy(update={"soup": tuple(soup)}) if soup else meta)
     return digest
 
 
-def load_speaker(folder: Path) -> Speaker:
+def load_speaker(folder: WeightsDir) -> Speaker:
     """Rebuild the network saved in the folder.
 
     Raises WeightsError when the tensors are not the ones meta.json names, or meta.json is not ours; ResultError when
     meta.json is missing or damaged.
     """
-    blueprint, expected = _read_meta(folder / META)
-    path = folder / TENSORS
+    meta, path = read_meta(folder), folder.tensors
+    blueprint, expected = meta.blueprint, meta.sha256
     data = _read(path)
     digest = sha256(data)
     if digest != expected:
@@ -102,7 +139,15 @@ def load_speaker(folder: Path) -> Speaker:
             expected=f"sha256 {expected[:12]}…",
             fix="restore the file, or train the fold again",
         )
-    network = blueprint.build()
+    try:
+        network = blueprint.build()
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise WeightsError(
+            "the network meta.json describes cannot be built",
+            where=str(folder.meta),
+            got=" ".join(str(error).split()) or repr(error),
+            fix="restore the file, or train the fold again",
+        ) from None
     try:
         network.load_state_dict(load(data))
     except RuntimeError as error:
@@ -115,19 +160,23 @@ def load_speaker(folder: Path) -> Speaker:
     return Speaker(network.eval(), blueprint.space, blueprint.spec)
 
 
-def _read_meta(path: Path) -> tuple[Blueprint, str]:
-    meta = read_json(path)
+def read_meta(folder: WeightsDir) -> Meta:
+    """Read the meta.json of saved weights; WeightsError when it is of another form or newer, ResultError if missing."""
+    data = read_json(folder.meta)
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        got = f"maskcls {data.get('maskcls')}"
+        raise WeightsError("these weights were made by a newer maskcls", where=str(folder.meta), got=got)
     try:
-        if meta["schema"] <= SCHEMA:
-            return Blueprint.from_json(meta), str(meta["sha256"])
-        made_by = f"maskcls {meta['maskcls']}"
-    except (KeyError, TypeError, AttributeError) as error:
-        raise WeightsError("this is no meta.json of maskcls", where=str(path), got=repr(error)) from None
-    raise WeightsError("these weights were made by a newer maskcls", where=str(path), got=made_by)
+        return typedjson.parse(data, Meta, folder.meta)
+    except ResultError as error:
+        fix = "restore the file, or train the fold again"
+        where = str(folder.meta)
+        raise WeightsError("this is no meta.json of maskcls", where=where, got=error.got, fix=fix) from None
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
-    """Commit tensors and JSON progress as one file, so that they can never belong to different epochs."""
+    """Commit tensors and JSON progress as one file, so that both are always of the same epoch."""
     plain = _plain(tensors)
     text = json.dumps(progress, sort_keys=True)
     commit(path, save(plain, metadata={"progress": text, "sha256": _digest(plain, text)}))

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -23,13 +21,17 @@ class Execution:
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
         """Return the context a forward pass belongs into."""
-        dtype = AUTOCAST.get(self.precision)
+        import torch  # here, so that a run's plans can be read without it
+
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
         return torch.autocast(device.type, dtype) if dtype else contextlib.nullcontext()
 
     @property
     def layout(self) -> torch.memory_format:
         """torch's name of the memory format."""
-        return LAYOUTS[self.memory_format]
+        import torch
+
+        return {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}[self.memory_format]
 
     def __str__(self) -> str:
         return f"{self.precision} {self.memory_format}{' compiled' if self.compile else ''}"

@@ -5,9 +5,7 @@ B batch, O outputs of a head, G groups, K classes it is trained on, C classes of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -63,16 +61,6 @@ class Head:
     def scale(self) -> float:
         """The distance that is 1 to a normal reading."""
         return max(1.0, (self.bins[-1] - self.bins[0]) / 2) if len(self.bins) > 1 else 10.0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Head:
-        """Rebuild the head from `to_json` data that went through JSON."""
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return Head(**fields)
 
 
 def plain_heads(heads: str, space: LabelSpace) -> dict[str, Head]:

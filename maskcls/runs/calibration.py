@@ -1,9 +1,9 @@
-"""Temperatures and a decision rule for out-of-fold rows, fitted and judged. N rows, J joint classes."""
+"""Temperatures and a decision rule for out-of-fold rows, fitted and scored. N rows, J joint classes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -22,21 +22,22 @@ from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision
-from maskcls.runs.judged import parts_of, read_run
+from maskcls.runs.judged import parts_of, read_out_of_fold
 
 if TYPE_CHECKING:
-    pass
-
+    from maskcls.runs.decision_file import DecisionFile
 
 Tried = Literal["expected", "task", "joint", "prior", "shift"]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What `calibrate` found: `before` and `after` scaling by the other folds' temperatures; `tried`: the rule's kind.
+    """What `calibrate` found.
 
-    nested  what the rule is worth on other people; None where too few rows have a label of every task to fit one.
-    groups  how many sets of people each was judged by what the others gave; `folds`: they are the run's own folds.
+    before, after  quality of the probabilities before and after scaling, with temperatures from the other folds.
+    tried          the kind of rule.
+    nested         gain of the rule on people it was not fitted on; None: too few rows have a label of every task.
+    groups         number of parts in the cross-validation; `folds`: they are the run's folds, else groups of people.
     """
 
     decision: Decision
@@ -49,37 +50,41 @@ class Calibration:
     groups: int
     folds: bool
 
+    @property
+    def file(self) -> DecisionFile:
+        """The content of decision.json."""
+        from maskcls.runs.decision_file import DecisionFile, RuleGain
+
+        found, decision, gain = self.nested, self.decision, None
+        if found is not None:
+            gain = RuleGain(plain=found.plain, ruled=found.ruled, gain=found.gain, worth_it=found.worth_it)
+        return DecisionFile(
+            version=1,
+            space=decision.space.tasks,
+            oof_sha256=decision.oof_sha256,
+            temperatures=dict(decision.temperatures),
+            rule=decision.rule,
+            prior=decision.prior,
+            tried=self.tried,
+            nested=gain,
+            rows=self.rows,
+            people=self.people,
+            groups=self.groups,
+            folds=self.folds,
+            before=self.before.to_json(),
+            after=self.after.to_json(),
+        )
+
     def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        found = self.nested
-        judged = found and {
-            "plain": found.plain,
-            "ruled": found.ruled,
-            "gain": asdict(found.gain),
-            "worth_it": found.worth_it,
-        }
-        return {
-            "space": self.decision.space.to_json(),
-            "oof_sha256": self.decision.oof_sha256,
-            "temperatures": dict(self.decision.temperatures),
-            "rule": self.decision.rule and self.decision.rule.to_json(),
-            "prior": self.decision.prior and list(self.decision.prior),
-            "tried": self.tried,
-            "nested": judged,
-            "rows": self.rows,
-            "people": self.people,
-            "groups": self.groups,
-            "folds": self.folds,
-            "before": self.before.to_json(),
-            "after": self.after.to_json(),
-        }
+        """Return plain data: the content of decision.json without its version."""
+        return {key: value for key, value in self.file.to_json().items() if key != "version"}
 
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """A run's out-of-fold rows, with what is known of each.
+    """Out-of-fold rows, with labels, people and parts.
 
-    group_N  which rows are judged together: the run's folds if `folds`, else groups of people.
+    group_N  the part each row belongs to in the cross-validation: the run's folds if `folds`, else groups of people.
     """
 
     prob_NJ: Floats
@@ -116,13 +121,14 @@ class _Rows:
 
 
 def judge(run: RunDir, *, tried: str = "expected") -> Calibration:
-    """Do the work of `calibrate` without writing anything."""
-    digest = files.file_sha256(run.oof) if run.oof.exists() else ""  # first: rows that are newer will not fit it
-    return judge_rows(read_run(run), tried=tried, oof_sha256=digest)
+    """Calibrate a run without writing anything."""
+    # The hash comes first: if the rows are replaced meanwhile, they will not fit it.
+    digest = files.file_sha256(run.oof) if run.oof.exists() else ""
+    return judge_rows(read_out_of_fold(run), tried=tried, oof_sha256=digest)
 
 
 def judge_rows(judged: Judged, *, tried: str = "expected", oof_sha256: str = "") -> Calibration:
-    """Do the same for out-of-fold rows from elsewhere, such as an ensemble's."""
+    """Calibrate out-of-fold rows of another origin, such as an ensemble."""
     kind: Tried | None = next((known for known in get_args(Tried) if known == tried), None)
     if kind is None:
         raise UsageError("no such rule", where="--rule", got=repr(tried), expected=", ".join(get_args(Tried)))
@@ -174,7 +180,7 @@ def _rows(judged: Judged, oof_sha256: str) -> _Rows:
 
 
 def _check_enough(truth: Mapping[str, Ints], group_N: Ints) -> None:
-    """Raise DataError unless every task is known in two groups, so that there is a label beside each group."""
+    """Raise DataError unless every task has labels in two groups, so that it can be fitted without any one of them."""
     poor = [name for name, label_N in truth.items() if len(np.unique(group_N[label_N != UNKNOWN])) < 2]
     if poor:
         fix = "train more folds, or label more of the photos and train again"

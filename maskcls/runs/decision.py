@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,22 +18,22 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 
 if TYPE_CHECKING:
-    pass
+    from maskcls.runs.decision_file import DecisionFile
 
 
 @dataclass(frozen=True)
 class Decision:
-    """How a run's probabilities become believable, and then labels.
+    """How a run's probabilities are calibrated, and how labels are chosen from them.
 
-    temperatures  one a task; see `calibration.scaled`.
-    rule          applied to the calibrated rows; None: the most probable class of the rows as they are. One of kind
-                  "shift" is made anew for the rows that are asked about, all of them together.
+    temperatures  one per task; see `calibration.scaled`.
+    rule          applied to the calibrated rows; None: the most probable class of the rows as they are. A rule of kind
+                  "shift" is computed again from the rows to be labelled, all of them together.
     prior         the joint classes' shares (J,) of the rows it was fitted on; None where no row has a label of every
                   task.
     oof_sha256    of the out-of-fold predictions it was fitted on.
 
-    Temperatures and rule were fitted on rows that one network answered from one view. Where several are averaged, the
-    mean is less sure than each of them: `probabilities` is then best applied to each before the mean.
+    Temperatures and rule were fitted on predictions of one network from one view. The mean of several predictions is
+    less confident than each of them, so `probabilities` is best applied to each before the mean.
     """
 
     space: LabelSpace
@@ -58,11 +56,11 @@ class Decision:
         return Predictions(predictions.ids, prob, self.space, lineage)
 
     def labels(self, predictions: Predictions) -> Ints:
-        """Return the joint class (N,) of each row of predictions as a network gave them, not calibrated yet."""
+        """Return the joint class (N,) of each row of predictions that are not calibrated yet."""
         return self.ruled(self.probabilities(predictions).prob) if self.rule else predictions.labels()
 
     def ruled(self, prob_NJ: Floats) -> Ints:
-        """Return what the rule, which must be there, makes of calibrated rows: the joint class (N,) of each."""
+        """Return the joint class (N,) the rule, which must exist, chooses for each calibrated row."""
         assert self.rule is not None
         rule = self.rule
         if rule.kind == "shift":
@@ -73,37 +71,31 @@ class Decision:
 
 def read_decision(run: RunDir) -> Decision:
     """Read what `calibrate` committed; raises ResultError when it is missing, damaged, or older than the oof.npz."""
-    path = decision_path(run)
+    from maskcls import typedjson
+    from maskcls.runs.decision_file import DecisionFile
+
     again = f"maskcls calibrate {run.path}"
-    if not path.exists():
-        raise ResultError("the run is not calibrated", where=str(path), fix=again)
-    data = files.read_json(path)
+    if not run.decision.exists():
+        raise ResultError("the run is not calibrated", where=str(run.decision), fix=again)
+    data = files.read_json(run.decision)
     try:
-        if data["version"] != 1:
-            raise ValueError(f"version {data['version']} is not known")
-        decision = _decision(data)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        got = f"{type(error).__name__}: {error}"
-        raise ResultError("the decision cannot be read", where=str(path), got=got, fix=again) from None
+        decision = _decision(typedjson.parse(data, DecisionFile, run.decision))
+    except (ResultError, ValueError) as error:
+        got = error.got if isinstance(error, ResultError) else str(error)
+        raise ResultError("the decision cannot be read", where=str(run.decision), got=got, fix=again) from None
     if not run.oof.exists() or files.file_sha256(run.oof) != decision.oof_sha256:
         raise ResultError("the decision was made from other out-of-fold predictions", where=str(run.oof), fix=again)
     return decision
 
 
-def decision_path(run: RunDir) -> Path:
-    """Return where a run's decision stands."""
-    return run.path / "decision.json"
-
-
-def _decision(data: Mapping[str, Any]) -> Decision:
-    space, rule, prior = LabelSpace.from_json(data["space"]), data["rule"], data["prior"]
-    temperatures = {name: float(data["temperatures"][name]) for name in space.names}
-    if not all(0 < temperature < math.inf for temperature in temperatures.values()):
-        raise ValueError(f"a temperature is not above 0 and finite: {temperatures}")
-    found = None if rule is None else DecisionRule.from_json(rule)
-    if found and found.kind == "shift" and (prior is None or len(prior) != space.size):
+def _decision(file: DecisionFile) -> Decision:
+    """Return the decision a file holds; ValueError where its parts do not fit together."""
+    space, rule, prior = LabelSpace(file.space), file.rule, file.prior
+    if set(file.temperatures) != set(space.names):
+        raise ValueError(f"temperatures of {', '.join(file.temperatures) or 'no task'}, not of {space.names}")
+    if rule and rule.kind == "shift" and (prior is None or len(prior) != space.size):
         raise ValueError(f"no class shares for {space.size} classes: {prior}")
-    if found and (len(found.bias) != space.size or not all(0 <= threshold < 1 for threshold in found.threshold)):
-        raise ValueError(f"no rule for {space.size} classes: bias {found.bias}, threshold {found.threshold}")
-    shares = None if prior is None else tuple(map(float, prior))
-    return Decision(space, temperatures, found, shares, str(data["oof_sha256"]))
+    if rule and (len(rule.bias) != space.size or not all(0 <= threshold < 1 for threshold in rule.threshold)):
+        raise ValueError(f"no rule for {space.size} classes: bias {rule.bias}, threshold {rule.threshold}")
+    temperatures = {name: file.temperatures[name] for name in space.names}
+    return Decision(space, temperatures, rule, prior, file.oof_sha256)

@@ -1,4 +1,4 @@
-"""Predictions and their truth, joined by id, from each of the files that hold them."""
+"""Predictions with the labels of the same rows, joined by id, from a run, a submission or a .npz."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls import files
 from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, ResultError, UsageError
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
@@ -18,32 +17,33 @@ from maskcls.results.scores.evaluation import Judged
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
+from maskcls.runs.identity import changed_files
 
-PEOPLE = ("person", "group")  # columns of the answers that say who is on a photo, the first one there counts
-GROUPS = 5  # of people, where a run has one fold
-LEAKY = "the run is leaky, so its own rows judge nothing"
+PEOPLE = ("person", "group")  # columns of the answers that name the person on a photo; the first one found is used
+GROUPS = 5  # groups of people, for a run with one fold
+LEAKY = "the run is leaky: its networks were trained on its validation rows, so it has no score"
 
 
 def read_judged(what: Path, answers: Path | None) -> Judged:
     """Read a run folder's out-of-fold rows, or a submission or predictions (.npz) with the answers to them.
 
-    Raises UsageError when answers are missing or too many, else DataError or ResultError.
+    Raises UsageError when answers are missing or not needed, DataError or ResultError for wrong files.
     """
     if what.is_dir():
         if answers is not None:
             fix = "leave out --answers, or name a submission"
-            raise UsageError("a run knows the truth of its rows", where="--answers", got=str(answers), fix=fix)
-        return read_run(RunDir(what))
+            raise UsageError("a run has the labels of its rows", where="--answers", got=str(answers), fix=fix)
+        return read_out_of_fold(RunDir(what))
     if answers is None:
         fix = "give --answers FILE, a CSV of ids and true labels; only a run folder needs none"
-        raise UsageError("the truth is missing", where=str(what), expected="--answers", fix=fix)
+        raise UsageError("labels needed", where=str(what), expected="--answers", fix=fix)
     return read_predictions(what, answers) if what.suffix == ".npz" else read_submission(what, answers)
 
 
 def read_submission(submission: Path, answers: Path, space: LabelSpace | None = None) -> Judged:
     """Join a submission and the true answers by id.
 
-    space  the labels' meaning; None takes it from the submission's sidecar, or the contest's when there is none.
+    space  the labels' meaning; None: that of the submission's sidecar, or the contest's without one.
 
     Raises DataError when a file is wrong, the ids differ, or no answer is known.
     """
@@ -67,33 +67,33 @@ def read_predictions(path: Path, answers: Path) -> Judged:
 
 
 def load_honest(path: Path) -> Predictions:
-    """Load predictions that may be judged; ResultError for those of a leaky run's own rows, also as part of others."""
+    """Load predictions that may be scored; ResultError for out-of-fold rows of a leaky run, also as part of others."""
     predictions = Predictions.load(path)
     if _says_leaky(predictions.lineage):
         raise ResultError(LEAKY, where=str(path))
     return predictions
 
 
-def read_run(run: RunDir) -> Judged:
-    """Read a run's out-of-fold rows with the truth, the people and the folds it was made with.
+def read_out_of_fold(run: RunDir) -> Judged:
+    """Read a run's out-of-fold predictions with the labels, people and folds of their rows.
 
     Raises ResultError when the run is leaky or not finished, or its files were changed or do not fit together.
     """
     from maskcls import config
     from maskcls.data.rows import folds as folding
     from maskcls.data.rows import manifest as tables
+    from maskcls.runs.environment import read_environment
 
-    if not run.env.exists():
-        raise ResultError("this is not a run", where=str(run.path), expected="a folder that maskcls train made")
+    env = read_environment(run)
     if is_leaky(run):
         raise ResultError(LEAKY, where=str(run.path))
     if not run.oof.exists():
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
-    if changed := changed_files(run, _hashes(run)):
+    if changed := changed_files(run, env.hashes):
         raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
     oof, cfg = load_honest(run.oof), config.load(run.config)[0]
     if oof.space.fingerprint != cfg.space.fingerprint:
-        raise ResultError("the predictions are about other classes than the run", where=str(run.oof))
+        raise ResultError("the predictions have other classes than the run", where=str(run.oof))
     frame, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
     ids = frame["id"].tolist()
     if strange := sorted(set(oof.ids.tolist()) - set(ids)):
@@ -106,7 +106,7 @@ def read_run(run: RunDir) -> Judged:
 
 
 def parts_of(judged: Judged) -> Ints:
-    """Return which rows are judged by what the others gave: a run's folds, or groups of people where it has one."""
+    """Return the part of each row for a cross-validation: a run's folds, or groups of people if it has one fold."""
     from maskcls.data.rows import folds as folding
 
     assert judged.fold_N is not None
@@ -118,23 +118,12 @@ def parts_of(judged: Judged) -> Ints:
     return folding.make_folds(people, np.zeros(len(people), np.int64), k=groups).astype(np.int64)
 
 
-def changed_files(run: RunDir, hashes: Mapping[str, str]) -> list[str]:
-    """Return the names of the run's files that are gone or have other content than these hashes say."""
-    paths = {name: run.path / name for name in hashes}
-    return [name for name, path in paths.items() if not path.is_file() or files.file_sha256(path) != hashes[name]]
-
-
-def _hashes(run: RunDir) -> Mapping[str, str]:
-    env = files.read_json(run.env)
-    hashes = env.get("hashes") if isinstance(env, dict) else None
-    if not isinstance(hashes, dict) or not hashes:
-        raise ResultError("a file of the run is not in our form", where=str(run.env), got="no hashes", fix="restore it")
-    return hashes
-
-
 def is_leaky(run: RunDir) -> bool:
-    """Tell whether a finished run may have learnt about the people that judge it."""
-    return run.summary.exists() and _says_leaky(files.read_json(run.summary))
+    """Tell whether a finished run may have trained on people of its validation folds."""
+    from maskcls.runs.summary import read_summary
+
+    summary = read_summary(run)
+    return summary is not None and summary.leaky
 
 
 def _says_leaky(data: object) -> bool:
@@ -147,18 +136,18 @@ def _says_leaky(data: object) -> bool:
 def _read_truth(answers: Path, space: LabelSpace) -> tuple[list[str], dict[str, Ints]]:
     ids, truth = read_answers(answers, space)
     if all((truth[name] == UNKNOWN).all() for name in space.names):
-        raise DataError("no answer is known", where=str(answers), fix="fill in the true labels")
+        raise DataError("the answers hold no label", where=str(answers), fix="fill in the true labels")
     return ids, truth
 
 
 def _read_people(answers: Path, space: LabelSpace) -> NDArray[np.str_] | None:
-    """Return who is on each row of the answers, None when no column says so; DataError when one says it in part."""
+    """Return the person of each row of the answers; None without such a column, DataError when cells are empty."""
     id_name, *others = columns = read_columns(answers)
     name = next((name for name in PEOPLE if name in others and name not in space.names), None)
     if name is None or not any(columns[name]):
         return None
     if empty := [repr(id) for id, cell in zip(columns[id_name], columns[name], strict=True) if not cell]:
-        fix = "name everybody, or take the column out"
+        fix = "fill in every row, or remove the column"
         raise DataError("rows without a person", where=f"{answers}, column {name}", offenders=empty, fix=fix)
     return np.array(columns[name])
 

@@ -1,4 +1,4 @@
-"""Where a submission says it comes from, compared with the files that are there: sidecar, run, weights and data."""
+"""How a submission says it was made, compared with the files that exist: sidecar, run, weights and data."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from maskcls.results.csv_with_origin import read_sidecar
 from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import RunDir
-from maskcls.runs.judged import changed_files
+from maskcls.runs.identity import changed_files
+from maskcls.runs.lineage import read_weights
 
 NAMES = ("sidecar", "run", "weights", "data")  # of the checks made here
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a sidecar tells: the hash of the submission's bytes, its columns, its labels' meaning and its lineage."""
+    """The content of a sidecar: the hash of the submission, its columns, its label space and its lineage."""
 
     sha256: str
     columns: tuple[str, ...]
@@ -32,7 +33,7 @@ class Origin:
 
 
 def read_origin(path: Path) -> tuple[Check, Origin | None]:
-    """Return whether a submission's sidecar describes this very file, and what it tells where it can be read."""
+    """Return whether a submission's sidecar describes this file, and its content if it can be read."""
     sidecar = files.sidecar_path(path)
     if not sidecar.is_file():
         return _without(f"no {sidecar.name} beside it")
@@ -53,7 +54,7 @@ def _parsed(data: Mapping[str, Any]) -> Origin:
 
 
 def origin_checks(origin: Origin | None, run: RunDir | None, data: Path | None) -> list[Check]:
-    """Compare the hashes a sidecar tells with the run's files, its weights, and the data set's rows."""
+    """Compare the hashes in a sidecar with the run's files, its weights, and the data set's rows."""
     lineage: Mapping[str, Any] = origin.lineage if origin else {}
     space = origin.space if origin else None
     return [_run_check(lineage, run), _weights_check(lineage, run), _data_check(lineage, space, data)]
@@ -64,7 +65,7 @@ def _run_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
         return Check("run", "skipped", "no --run to compare with")
     hashes = lineage.get("run_hashes")
     if not isinstance(hashes, dict) or not hashes:
-        return Check("run", "skipped", "the sidecar tells of no run")
+        return Check("run", "skipped", "the sidecar does not name a run")
     faults = [f"{name} has other content than when this was predicted" for name in changed_files(run, hashes)]
     return check_of("run", f"{', '.join(hashes)} of {lineage.get('run')}", faults)
 
@@ -74,15 +75,13 @@ def _weights_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
         return Check("weights", "skipped", "no --run to compare with")
     weights = lineage.get("weights")
     if not isinstance(weights, list) or not weights:
-        return Check("weights", "skipped", "the sidecar tells of no weights")
-    if not all(isinstance(one, dict) and isinstance(one.get("sha256"), str) for one in weights):
+        return Check("weights", "skipped", "the sidecar names no weights")
+    used = read_weights(weights)
+    if used is None:
         return Check("weights", "FAILED", "cannot be compared", ("the sidecar's list of weights cannot be read",))
-    there = {files.file_sha256(path) for path in run.path.rglob("best/weights.safetensors")}
+    there = {files.file_sha256(path) for path in run.best_weights()}
     faults = [
-        f"{' '.join(f'{key} {value}' for key, value in one.items() if key != 'sha256' and value != '')}: "
-        f"sha256 {one['sha256'][:16]}… is none of the run's"
-        for one in weights
-        if one["sha256"] not in there
+        f"{one}: sha256 {one.sha256[:16]}… is not among the run's weights" for one in used if one.sha256 not in there
     ]
     return check_of("weights", f"{len(weights)} networks", faults)
 
@@ -90,14 +89,14 @@ def _weights_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
 def _data_check(lineage: Mapping[str, Any], space: LabelSpace | None, data: Path | None) -> Check:
     expected = lineage.get("data_sha256")
     if data is None or space is None or expected is None:
-        return Check("data", "skipped", "no --data to compare with" if data is None else "the sidecar tells of no data")
+        return Check("data", "skipped", "no --data to compare with" if data is None else "the sidecar names no data")
     try:
         found = tables.sha256(read_unlabelled(data, "contest" if data.is_dir() else "table", space))
     except MaskclsError as error:
         return Check("data", "warning", "cannot be compared", (error.what, *error.offenders))
-    faults = [] if found == expected else [f"the rows asked for were others then, sha256 {str(expected)[:16]}…"]
+    faults = [] if found == expected else [f"the photos to predict were others then, sha256 {str(expected)[:16]}…"]
     return check_of("data", f"sha256 {found[:16]}…", faults)
 
 
 def _without(why: str) -> tuple[Check, None]:
-    return Check("sidecar", "warning", why, ("nothing says where the file comes from",)), None
+    return Check("sidecar", "warning", why, ("nothing says how the file was made",)), None

@@ -1,4 +1,4 @@
-"""What an ensemble is asked to do: by the command line, or by the recipe an earlier ensemble left."""
+"""What an ensemble should do: by the command line, or by the recipe of an earlier ensemble."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from maskcls.runs.calibration import Calibration
 from maskcls.yaml12 import read_yaml
 
 KIND, VERSION = "maskcls ensemble", 1
+ENDING = "recipe.yaml"  # of a recipe's name
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What is wanted. blend: chosen before, by weights or a recipe; None: still to be chosen by `method`."""
+    """The settings of an ensemble. blend: given by weights or a recipe; None: to be chosen by `method`."""
 
     given: list[str]
     method: str
@@ -28,13 +29,15 @@ class Asked:
 
 
 def read_settings(given: Sequence[str], method: str, weights: str | None, *, decide: bool) -> Asked:
-    """Return what is wanted; raises UsageError for settings that make no sense together."""
+    """Return the settings; raises UsageError for settings that contradict each other."""
     if not given:
         raise UsageError("no member is named", expected="run folders, or files of predictions")
     if method not in METHODS:
         raise UsageError("no such method", where="--method", got=repr(method), expected=", ".join(METHODS))
     if len({Path(files_of(text)[0]).resolve() for text in given}) != len(given):
-        raise UsageError("a member stands twice", got=", ".join(given), fix="name each once; --weights counts one more")
+        raise UsageError(
+            "a member is named twice", got=", ".join(given), fix="name each once; --weights counts one more"
+        )
     if (method == "weights") != (weights is not None):
         raise UsageError("--weights and --method weights belong together", fix="give both, or neither")
     if weights is None:
@@ -47,8 +50,13 @@ def read_settings(given: Sequence[str], method: str, weights: str | None, *, dec
 
 
 def recipe_path(output: Path) -> Path:
-    """Return where the recipe of a submission stands."""
-    return output.with_suffix(".recipe.yaml")
+    """Return the path of a submission's recipe."""
+    return output.with_suffix(f".{ENDING}")
+
+
+def is_recipe(path: Path) -> bool:
+    """Tell by its name whether a file may be a recipe."""
+    return path.name.endswith(ENDING)
 
 
 def files_of(member: str) -> list[str]:
@@ -63,7 +71,7 @@ def files_of(member: str) -> list[str]:
 def recipe_of(
     asked: Asked, blend: FittedEnsemble, calibration: Calibration | None, verdict: EnsembleScores | None
 ) -> dict[str, Any]:
-    """Return the recipe as plain data: members, method, what was chosen, and what it is worth."""
+    """Return the recipe as plain data: members, method, what was chosen, and its score."""
     weights: Any = None
     if isinstance(blend.weights, Mapping):
         weights = {task: weights_M.tolist() for task, weights_M in blend.weights.items()}
@@ -85,7 +93,7 @@ def _absolute(text: str) -> str:
 
 
 def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: str | None) -> Asked:
-    """Return what an earlier ensemble did: its runs, its method, and the weights or members it chose.
+    """Return the settings of an earlier ensemble: its runs, its method, and the weights or members it chose.
 
     A stack is fitted again, on the same out-of-fold rows. Raises DataError for what is no recipe, or one with members
     that are files, since these are about the photos of then; UsageError for settings beside it that it holds itself.
@@ -108,7 +116,7 @@ def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: s
     except UsageError as error:
         raise DataError(error.what, where=str(path), got=error.got, expected=error.expected) from None
     if files := [text for kind, text in members if kind == "file"]:
-        fix = "name the members anew, with files for these photos"
+        fix = "name the members again, with files for these photos"
         raise DataError("members of the recipe are files for other photos", where=str(path), offenders=files, fix=fix)
     return Asked([text for _, text in members], data["method"], data["decide"], blend)
 
@@ -133,7 +141,7 @@ def check_tasks(recipe: Path, blend: FittedEnsemble, space: LabelSpace) -> None:
     for chosen in (blend.weights, blend.sources):
         if isinstance(chosen, Mapping) and set(chosen) != set(space.names):
             raise DataError(
-                "the recipe is about other tasks",
+                "the recipe was made for other tasks",
                 where=str(recipe),
                 got=", ".join(map(str, chosen)),
                 expected=", ".join(space.names),

@@ -1,4 +1,4 @@
-"""From labels to a submission: what predict and ensemble share, without torch."""
+"""From labels to a submission, for predict and ensemble."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def write_labels(
 
 
 def data_name(data: Path) -> str:
-    """Return what a data set is called in a run's folder."""
+    """Return the name of a data set in a run's folder."""
     path = data.resolve()
     return re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem if path.is_file() else path.name) or "data"

@@ -1,14 +1,11 @@
-"""A run's results: the out-of-fold rows of all folds, composed over the members, scored per fold and pooled."""
+"""A run's results: the out-of-fold predictions of all folds, joined over the members, scored per fold and pooled."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
-from maskcls import files
 from maskcls.data.rows.manifest import real_rows
 from maskcls.files import none_for_nan
 from maskcls.labels import Ints
@@ -19,69 +16,65 @@ from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
 from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
+from maskcls.runs.joint import joint_predictions
+from maskcls.runs.summary import GroupGain, RunSummary, SavedScores, write_summary
 from maskcls.training.experiment import Experiment
 
 
-def assemble(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
+def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
     """Write the run's oof.npz and summary.json from its finished folds, and return the summary.
 
     The summary holds no times, so that an interrupted run ends with the same bytes as an uninterrupted one. A leaky run
-    has no scores: its networks may have learnt about the people that would judge them.
+    has no scores: its networks may have trained on people of their validation fold.
     """
     if experiment.leaky:
-        files.commit_json(experiment.run.summary, _without_scores(experiment, folds))
-        return _without_scores(experiment, folds)
-    alone = Predictions.concat([_composed(experiment, k) for k in folds])
+        summary = _without_scores(experiment, folds)
+        write_summary(experiment.run, summary)
+        return summary
+    alone = Predictions.concat([_joint(experiment, k, experiment.seeds) for k in folds])
     alone = alone.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
     judged = _judged(experiment, alone)
-    pooled, together = _answered(experiment, alone, judged)
+    pooled, together = _averaged(experiment, alone, judged)
     summary = _summary(experiment, pooled, judged, folds)
     if experiment.person_clustering is not None:
-        summary["groups"] = _worth(experiment, judged, pooled, together)
+        summary = summary.model_copy(update={"groups": _group_gain(experiment, judged, pooled, together)})
     if len(experiment.seeds) > 1:
-        summary["seeds"] = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
+        seeds = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
+        summary = summary.model_copy(update={"seeds": seeds})
     pooled.save(experiment.run.oof)
-    files.commit_json(experiment.run.summary, summary)
+    write_summary(experiment.run, summary)
     return summary
 
 
-def _without_scores(experiment: Experiment, folds: Sequence[int]) -> dict[str, Any]:
+def _without_scores(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
     people = experiment.manifest["person"][np.isin(experiment.fold, list(folds))].nunique()
-    empty: dict[str, Any] = {"pooled": None, "interval": None, "mean": {}, "sd": {}}
-    return {"leaky": True, "people": people, "folds": {str(k): {} for k in folds}} | empty
+    scores: dict[str, dict[str, float | None]] = {str(k): {} for k in folds}
+    return RunSummary(leaky=True, pooled=None, interval=None, people=people, folds=scores, mean={}, sd={})
 
 
-def _composed(experiment: Experiment, k: int) -> Predictions:
-    """Return fold k's joint predictions: the mean over the seeds."""
-    parts = [_of_seed(experiment, k, seed) for seed in experiment.seeds]
-    return parts[0] if len(parts) == 1 else Predictions.mean(parts, names=[f"seed {s}" for s in experiment.seeds])
-
-
-def _of_seed(experiment: Experiment, k: int, seed: int) -> Predictions:
-    """Return fold k's joint predictions of one seed: the one network's, or the product over one network a task."""
-    members = [member for member in experiment.members if member.cfg.seed == seed]
-    parts = {member.task: Predictions.load(experiment.fold_dir(member, k).oof) for member in members}
-    if list(parts) == [""]:
-        return parts[""]
-    first = next(iter(parts.values()))
-    prob = experiment.cfg.space.compose({name: part.align(first.ids).prob for name, part in parts.items()})
-    lineage = {"members": {name: part.lineage for name, part in parts.items()}}
-    return Predictions(first.ids, prob, experiment.cfg.space, lineage)
+def _joint(experiment: Experiment, k: int, seeds: Sequence[int]) -> Predictions:
+    """Return fold k's joint predictions, averaged over these seeds."""
+    sources: dict[str, dict[str, Predictions]] = {f"seed {seed}": {} for seed in seeds}
+    for member in experiment.members:
+        if member.cfg.seed in seeds:
+            part = Predictions.load(experiment.fold_dir(member, k).oof)
+            sources[f"seed {member.cfg.seed}"][member.task] = part
+    return joint_predictions(sources, experiment.cfg.space)
 
 
 def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dict[str, float | None]:
     """Return the pooled scores of one seed's networks alone."""
-    alone = Predictions.concat([_of_seed(experiment, k, seed) for k in folds])
+    alone = Predictions.concat([_joint(experiment, k, [seed]) for k in folds])
     judged = _judged(experiment, alone)
-    answered, _ = _answered(experiment, alone, judged)
-    scores = score(answered.prob, judged.truth, judged.space)
+    averaged, _ = _averaged(experiment, alone, judged)
+    scores = score(averaged.prob, judged.truth, judged.space)
     return {name: none_for_nan(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
-def _answered(experiment: Experiment, alone: Predictions, judged: Judged) -> tuple[Predictions, GroupAveraging]:
-    """Return out-of-fold rows as the run answers: photos that look like one person's together, where it has looks.
+def _averaged(experiment: Experiment, alone: Predictions, judged: Judged) -> tuple[Predictions, GroupAveraging]:
+    """Return out-of-fold predictions, averaged within look-alike groups if the run has a photo-similarity model.
 
-    The groups were found by what other people taught, and what each photo says was fitted on the other folds.
+    The model was learned from other people than those it grouped, and the weights were fitted on the other folds.
     """
     if experiment.person_clustering is None:
         return alone, GroupAveraging()
@@ -94,24 +87,24 @@ def _answered(experiment: Experiment, alone: Predictions, judged: Judged) -> tup
     return Predictions(alone.ids, prob_NJ, alone.space, lineage), together
 
 
-def _worth(experiment: Experiment, alone: Judged, answered: Predictions, together: GroupAveraging) -> dict[str, Any]:
-    """Return what answering together is worth on these rows; gain: over answering alone, drawing people."""
+def _group_gain(experiment: Experiment, alone: Judged, averaged: Predictions, together: GroupAveraging) -> GroupGain:
+    """Return what averaging within groups gains over the predictions alone, with an interval over people."""
     assert experiment.person_clustering is not None
     true_N, gain = alone.space.encode(alone.truth), None
     if (true_N >= 0).any():
-        labels = (alone.pred_N, answered.labels())
+        labels = (alone.pred_N, averaged.labels())
         assert alone.people_N is not None
         people, classes = alone.people_N, alone.space.size
-        gain = asdict(paired_bootstrap(true_N, *labels, people, classes, draws=BOOTSTRAP_DRAWS, seed=alone.seed))
-    return {
-        "by": experiment.cfg.predict.groups,
-        "tasks": list(together.tasks),
-        "weights": together.weights and dict(together.weights),
-        "alone": none_for_nan(score(alone.pred_N, alone.truth, alone.space).macro_f1),
-        "gain": gain,
-        "pair_precision": experiment.person_clustering.quality.precision,
-        "pair_recall": experiment.person_clustering.quality.recall,
-    }
+        gain = paired_bootstrap(true_N, *labels, people, classes, draws=BOOTSTRAP_DRAWS, seed=alone.seed)
+    return GroupGain(
+        by=experiment.cfg.predict.groups,
+        tasks=tuple(together.tasks),
+        weights=None if together.weights is None else dict(together.weights),
+        alone=none_for_nan(score(alone.pred_N, alone.truth, alone.space).macro_f1),
+        gain=gain,
+        pair_precision=experiment.person_clustering.quality.precision,
+        pair_recall=experiment.person_clustering.quality.recall,
+    )
 
 
 def _judged(experiment: Experiment, part: Predictions) -> Judged:
@@ -128,25 +121,25 @@ def _judged(experiment: Experiment, part: Predictions) -> Judged:
     )
 
 
-def _summary(experiment: Experiment, pooled: Predictions, judged: Judged, folds: Sequence[int]) -> dict[str, Any]:
-    """Return the scores of the answers, pooled and per fold; judged: the same rows with their truth."""
+def _summary(experiment: Experiment, pooled: Predictions, judged: Judged, folds: Sequence[int]) -> RunSummary:
+    """Return the scores of these predictions, pooled and per fold; judged: the same rows with their labels."""
     assert judged.people_N is not None
     space, people = judged.space, judged.people_N
     true_N, interval = space.encode(judged.truth), None
     if (true_N >= 0).any():
         draws, seed = BOOTSTRAP_DRAWS, experiment.cfg.seed
-        interval = asdict(person_bootstrap(true_N, pooled.labels(), people, space.size, draws=draws, seed=seed))
+        interval = person_bootstrap(true_N, pooled.labels(), people, space.size, draws=draws, seed=seed)
     scores = {k: _of_rows(pooled, judged, np.flatnonzero(judged.fold_N == k)) for k in folds}
     names = ["macro_f1", *space.names]
     values = {name: np.array([_value(s, name) for s in scores.values()]) for name in names}
-    return {
-        "pooled": score(pooled.prob, judged.truth, space).to_json(),
-        "interval": interval,
-        "people": len(set(people.tolist())),
-        "folds": {str(k): {name: none_for_nan(_value(s, name)) for name in names} for k, s in scores.items()},
-        "mean": {name: none_for_nan(float(v.mean())) for name, v in values.items()},
-        "sd": {name: none_for_nan(float(v.std(ddof=1))) if len(v) > 1 else None for name, v in values.items()},
-    }
+    return RunSummary(
+        pooled=SavedScores.of(score(pooled.prob, judged.truth, space)),
+        interval=interval,
+        people=len(set(people.tolist())),
+        folds={str(k): {name: none_for_nan(_value(s, name)) for name in names} for k, s in scores.items()},
+        mean={name: none_for_nan(v.mean()) for name, v in values.items()},
+        sd={name: none_for_nan(v.std(ddof=1)) if len(v) > 1 else None for name, v in values.items()},
+    )
 
 
 def _of_rows(pooled: Predictions, judged: Judged, rows: Ints) -> Scores:

@@ -1,4 +1,4 @@
-"""What would stop a training later, found before it starts."""
+"""Checks before a training: problems that would stop it later."""
 
 from __future__ import annotations
 
@@ -18,24 +18,20 @@ from maskcls.labels import UNKNOWN
 from maskcls.nn.network import check_backbone, check_size
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.group_averaging import shared_tasks
+from maskcls.runs.identity import identity_files
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter
 from maskcls.training import pseudo_rows
-from maskcls.training.experiment import (
-    Experiment,
-    Member,
-    identity_files,
-    view_spec,
-)
+from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.photos import cached_views
 from maskcls.training.plans import fresh_network
 from maskcls.training.readable_photos import check_photos
 
 
 def refuse_existing(run: RunDir) -> None:
-    """Raise BusyError when the folder holds a run, or files of a run's names that are not ours.
+    """Raise BusyError when the folder holds a run, or files that a run would replace.
 
-    A run begins with env.json, the last file of its identity. What a killed process left before that is written anew.
+    A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
     """
     if run.env.exists():
         state = "a finished run" if run.summary.exists() else "an unfinished run"
@@ -71,7 +67,7 @@ def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_experiment(experiment: Experiment, report: Reporter) -> None:
-    """Find what would stop the training later: backbones, weights, optimizers, labels nothing can be learnt from."""
+    """Raise what would stop the training later: backbones, weights, optimizers, labels that cannot be trained on."""
     for member in experiment.kinds:
         check_backbone(member.cfg.model.backbone)
         network, about = fresh_network(member, 0, 0)
@@ -83,13 +79,13 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
     if experiment.cfg.model.heads == "joint":
         check_joint_labels(experiment, report)
     if experiment.pseudo is not None:
-        tell_pseudo(experiment, report)
+        note_pseudo(experiment, report)
     if experiment.cfg.predict.groups == "look":
         shared_tasks(experiment.manifest, experiment.cfg.space, where="predict.groups=look")
 
 
 def check_dropped(experiment: Experiment, member: Member) -> None:
-    """Raise DataError where the ages that are left out of training are all that a class has."""
+    """Raise DataError when age.drop leaves out every age of a class."""
     task, dropped = member.cfg.binned, member.cfg.age.drop
     if task is None or not dropped:
         return
@@ -101,7 +97,7 @@ def check_dropped(experiment: Experiment, member: Member) -> None:
         empty += [f"fold {k}: no row of {task.classes[label]} is left" for label in sorted(lost)]
     if empty:
         raise DataError(
-            "age.drop leaves a class nothing to learn from",
+            "age.drop leaves a class without training rows",
             where="age.drop",
             got=", ".join(map(str, dropped)),
             offenders=empty,
@@ -114,7 +110,7 @@ def with_photos(
 ) -> Experiment:
     """Return the experiment with its photos in the cache, or known to be readable; DataError lists those that are not.
 
-    build  False: write no cache, only use one that is there.
+    build  False: write no cache, only use one that exists.
     """
     root, paths, cfg = experiment.photo_root, experiment.photo_paths, experiment.cfg
     specs = [view_spec(member.cfg) for member in experiment.kinds]
@@ -126,31 +122,31 @@ def with_photos(
 
 
 def check_joint_labels(experiment: Experiment, report: Reporter) -> None:
-    """Say how many rows a joint head cannot learn from; DataError when a fold would leave it none at all."""
+    """Print how many rows a joint head cannot be trained on; DataError when a fold leaves it none."""
     real = manifest.real_rows(experiment.manifest)
     known = experiment.cfg.space.encode(experiment.labels) >= 0
     empty = [f"fold {k}" for k in range(experiment.cfg.folds.k) if not known[experiment.fold != k].any()]
     if empty:
         raise DataError(
-            "no row has a label for every task, so a joint head has nothing to learn from",
+            "no row has a label for every task, so a joint head cannot be trained",
             where="model.heads=joint",
             offenders=empty,
             fix="set model.heads=multi, or complete the labels",
         )
     if not known[real].all():
         lacking = (~known[real]).sum()
-        report.note(f"{lacking} of {real.sum()} rows lack a label of some task and do not teach the joint head")
+        report.note(f"{lacking} of {real.sum()} rows lack a label of some task and are not used by the joint head")
 
 
-def tell_pseudo(experiment: Experiment, report: Reporter) -> None:
-    """Say how many pseudo-labelled photos train, and what they cannot teach."""
+def note_pseudo(experiment: Experiment, report: Reporter) -> None:
+    """Print how many pseudo-labelled photos are trained on, and which heads cannot use them."""
     pseudo, cfg = experiment.pseudo, experiment.cfg
     assert pseudo is not None
     counts = [len(rows) for k, rows in pseudo.sets.items() if k != REFIT or pseudo.leaky]
     span = " to ".join(f"{count}" for count in dict.fromkeys((min(counts), max(counts))))
-    report.note(f"{span} pseudo-labelled photos train in a fold")
+    report.note(f"{span} pseudo-labelled photos are trained on per fold")
     for member in experiment.kinds:
         if (task := pseudo_rows.unteachable(member.cfg)) is not None:
-            report.note(f"pseudo labels teach the {task} head nothing: it learns from whole numbers, which they lack")
+            report.note(f"the {task} head does not use pseudo labels: it is trained on whole numbers, which they lack")
     if pseudo.leaky:
         report.note(f"the pseudo labels are leaky, so there will be no out-of-fold score: {cfg.data.pseudo}")

@@ -1,68 +1,55 @@
-"""An experiment ready to run: configuration, rows, folds and the run folder, checked before any training."""
+"""An experiment: configuration, rows, folds and run folder, and the networks they define."""
 
 from __future__ import annotations
 
-import platform
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import maskcls
-from maskcls import config, files
+from maskcls import config
 from maskcls.data.layouts.source import image_root, read_labelled
-from maskcls.data.photos.crops import cropping
 from maskcls.data.rows import folds as folding
-from maskcls.data.rows import manifest
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
 from maskcls.engine.course import FoldRows
 from maskcls.engine.execution import Plan
 from maskcls.engine.objective import build_heads
-from maskcls.errors import ResultError, UsageError, WeightsError
+from maskcls.errors import UsageError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.people.clustering import PersonClustering
-from maskcls.results.people.model_file import from_bytes, to_bytes
 from maskcls.results.pseudo.read_labels import Pseudo
 from maskcls.rundir import REFIT, FoldDir, RunDir
+from maskcls.runs.networks import Choice, RunNetwork, network_name, predicting, run_networks, seeds
 from maskcls.schema import Config
 from maskcls.training import pseudo_rows
 from maskcls.training.photos import Views, open_photos
 
-PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-headless", "pillow", "numpy", "pandas")
-
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a fold: its task when there is one a task ("" otherwise), and its own configuration and seed.
+    """One network of a fold, with its own configuration and seed; a run has each of them once per fold.
 
+    task       the task it predicts; "" for all tasks.
     index      of the task.
-    seeded     whether the fold has networks of other seeds beside it.
-    continued  whether it goes on from the best weights of the one that was judged.
+    name       distinguishes it from the fold's other networks, see `networks.RunNetwork`.
+    continued  whether it is trained further from the best weights of the network that was scored.
     """
 
     task: str
     index: int
     cfg: Config
-    seeded: bool = False
+    name: str = ""
     continued: bool = False
 
     @property
-    def name(self) -> str:
-        """What tells it from the fold's other networks: `age`, `seed1`, `age-seed1`, or "" where it is alone."""
-        return "-".join(part for part in (self.task, f"seed{self.cfg.seed}" if self.seeded else "") if part)
-
-    @property
     def space(self) -> LabelSpace:
-        """The label space this network speaks about."""
+        """The label space of its predictions."""
         return self.cfg.space
 
     def title(self, k: int) -> str:
@@ -79,9 +66,15 @@ class Member:
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that training needs, as it stands in the run folder; `views`: the photos' cache, where there is one;
-    `plans`: how each member is computed, by its task; `pseudo`: labels of photos that train only; `person_clustering`:
-    how to recognise photos of one person, fitted on the labelled photos."""
+    """Everything a training needs.
+
+    data      the data folder or table.
+    manifest  the training table, one row per photo; folds: id, person and fold of the same rows.
+    views     the photo cache, if there is one.
+    plans     how each member is computed, by task.
+    pseudo    labels of photos that are only trained on.
+    person_clustering  how to recognise photos of one person, fitted on the labelled photos.
+    """
 
     cfg: Config
     data: Path
@@ -101,27 +94,32 @@ class Experiment:
     @cached_property
     def members(self) -> list[Member]:
         """The networks of a fold: in the order of the tasks, one seed after the other."""
-        several, kinds = self.cfg.train.seeds > 1, config.members(self.cfg)
         return [
-            Member(task, index, cfg.model_copy(update={"seed": seed}), seeded=several)
+            Member(task, index, cfg.model_copy(update={"seed": seed}), network_name(self.cfg, task, seed))
             for seed in self.seeds
-            for index, (task, cfg) in enumerate(kinds.items())
+            for index, (task, cfg) in enumerate(config.members(self.cfg).items())
         ]
 
     @property
     def seeds(self) -> range:
-        """The seeds a fold's networks are made from."""
-        return range(self.cfg.seed, self.cfg.seed + self.cfg.train.seeds)
+        """The seeds of a fold's networks."""
+        return seeds(self.cfg)
 
     def trainings(self, folds: Sequence[int]) -> list[tuple[Member, int]]:
-        """Return every network these folds ask for, with its fold: those judged, those continued, those of all rows."""
-        train, judged = self.cfg.train, [(member, k) for member in self.members for k in folds]
-        further = [(replace(member, continued=True), k) for member, k in judged] if train.continue_epochs else []
-        return judged + further + ([(member, REFIT) for member in self.members] if train.refit else [])
+        """Return every network of these folds, see `networks.run_networks`, with its fold."""
+        return [self._member(network) for network in run_networks(self.cfg, folds)]
+
+    def predicting(self, folds: Sequence[int], choice: Choice) -> list[tuple[Member, int]]:
+        """Return the networks that predict new photos under this value of predict.networks, with their folds."""
+        return [self._member(network) for network in predicting(run_networks(self.cfg, folds), choice)]
+
+    def _member(self, network: RunNetwork) -> tuple[Member, int]:
+        (member,) = (one for one in self.members if one.name == network.name)
+        return (replace(member, continued=True) if network.kind == "continued" else member), network.fold
 
     @cached_property
     def fold(self) -> NDArray[np.int8]:
-        """The fold (N,) that validates each row, -1 for rows that only train."""
+        """The fold (N,) that validates each row, -1 for rows that are only trained on."""
         return self.folds["fold"].to_numpy(np.int8)
 
     @cached_property
@@ -146,12 +144,12 @@ class Experiment:
 
     @property
     def leaky(self) -> bool:
-        """Whether networks may have learnt about the people that judge them, so that no score means anything."""
+        """Whether networks may have trained on people of their validation fold; such a run has no scores."""
         return self.pseudo is not None and self.pseudo.leaky
 
     @property
     def photo_paths(self) -> list[str]:
-        """The path of every photo (N,), absolute where it lies elsewhere."""
+        """The path of every photo (N,), relative to `photo_root`, or absolute for photos outside it."""
         return pseudo_rows.located(self.manifest, self.pseudo, self.photo_root)
 
     def fold_dir(self, member: Member, k: int) -> FoldDir:
@@ -160,24 +158,24 @@ class Experiment:
         return folder.continued if member.continued else folder
 
     def rows(self, member: Member, k: int, *, bare: bool = False) -> FoldRows:
-        """Return the rows member trains on and is judged by on fold k; under REFIT all train and none judges.
+        """Return the rows a member trains on and is validated on in fold k; under REFIT it trains on all rows.
 
-        Nobody judges a member that goes on, and it trains on all rows, or on those of the fold.
+        A continued member is not validated; it trains on all rows, or on those of the fold.
         bare: the device augments the photos.
         """
         specs, seed = [view_spec(member.cfg)], member.cfg.seed
         frame = self.manifest.assign(path=self.photo_paths)
         photos = open_photos(self.photo_root, frame, specs, self.views, seed=seed, bare=bare)
         taught = pseudo_rows.taught(self.manifest, self.pseudo, k, self.cfg.space)
-        judging = (self.fold == k) & (k != REFIT)
-        train, valid = np.flatnonzero(~judging & taught.teaches), np.flatnonzero(judging)
+        validating = (self.fold == k) & (k != REFIT)
+        train, valid = np.flatnonzero(~validating & taught.teaches), np.flatnonzero(validating)
         if member.continued:
             every = np.append(train, valid)
             train, valid = (np.sort(every) if self.cfg.train.continue_rows == "all" else valid), valid[:0]
         if member.cfg.binned is not None and member.cfg.age.drop:
             train = train[~np.isin(self.values[member.cfg.binned.name][train], member.cfg.age.drop)]
         soft = taught.soft
-        if soft is not None and member.task:  # this network speaks about one task alone
+        if soft is not None and member.task:  # this network predicts one task alone
             soft = self.cfg.space.marginals(soft)[member.task]
         values, people = self.values, self.people
         return FoldRows(photos, train, valid, taught.labels, values, people, taught.weight, soft)
@@ -211,132 +209,3 @@ def wanted_folds(text: str | None, k: int) -> tuple[int, ...]:
             "no such fold", where="--folds", got=repr(text), expected=f"numbers from 0 to {k - 1}, such as 0,2"
         )
     return tuple(sorted({int(part) for part in parts}))
-
-
-def write_identity(experiment: Experiment, folds: Sequence[int], environment: dict[str, Any]) -> None:
-    """Commit what the run is: configuration, labels, manifest, folds, environment."""
-    run, cfg = experiment.run, experiment.cfg
-    files.commit(run.config, config.to_yaml(cfg).encode())
-    files.commit_json(run.labels, cfg.space.to_json())
-    files.commit(run.manifest, tables.to_csv(experiment.manifest))
-    files.commit(run.folds, folding.to_csv(experiment.folds))
-    for left in (
-        run.pseudo.with_suffix(".json"),
-        run.pseudo,
-        run.person_clustering,
-    ):  # by a command killed before env.json
-        left.unlink(missing_ok=True)
-    if cfg.data.pseudo is not None:
-        source = Path(cfg.data.pseudo)
-        if source.with_suffix(".json").exists():
-            files.commit(run.pseudo.with_suffix(".json"), source.with_suffix(".json").read_bytes())
-        files.commit(run.pseudo, source.read_bytes())
-    if experiment.person_clustering is not None:
-        files.commit(run.person_clustering, to_bytes(experiment.person_clustering))
-    identity: dict[str, Any] = {"data": str(experiment.data), "folds": list(folds), "hashes": identity_hashes(run)}
-    identity["cropping"] = cropping(experiment.photo_root)
-    identity["weights"] = weights_hashes(experiment)
-    identity["plans"] = {name: plan.to_json() for name, plan in experiment.plans.items()}
-    files.commit_json(run.env, identity | environment)
-
-
-def weights_hashes(experiment: Experiment) -> dict[str, str]:
-    """Return the hash of the file each task's trunk begins from; those that begin without one are left out."""
-    weights = {member.task: member.cfg.model.weights for member in experiment.kinds}
-    return {task: files.file_sha256(Path(file)) for task, file in weights.items() if file}
-
-
-def identity_hashes(run: RunDir) -> dict[str, str]:
-    """Return the hashes of the files that say what the run is."""
-    return {path.name: files.file_sha256(path) for path in identity_files(run)}
-
-
-def identity_files(run: RunDir) -> tuple[Path, ...]:
-    """Return the files that say what the run is, in the order they are written."""
-    further = (path for path in (run.pseudo.with_suffix(".json"), run.pseudo, run.person_clustering) if path.exists())
-    return run.config, run.labels, run.manifest, run.folds, *further
-
-
-def open_experiment(run: RunDir) -> tuple[Experiment, dict[str, Any]]:
-    """Read a run's experiment back; returns it with the content of env.json.
-
-    Raises ResultError when files are missing or were changed, WeightsError when the data set has changed since.
-    """
-    if not run.env.exists():
-        begun = run.lock_file.exists()
-        raise ResultError(
-            "the run was stopped before it began" if begun else "this is not a run",
-            where=str(run.path),
-            expected="a folder that maskcls train made",
-            fix="give the train command again" if begun else "check the path",
-        )
-    env = files.read_json(run.env)
-    if missing := [name for name in env["hashes"] if not (run.path / name).exists()]:
-        raise ResultError("files of the run are missing", where=str(run.path), offenders=missing, fix="restore them")
-    changed = [name for name, digest in identity_hashes(run).items() if env["hashes"].get(name) != digest]
-    if changed:
-        raise ResultError(
-            "files of the run were changed by hand",
-            where=str(run.path),
-            offenders=changed,
-            fix="restore them, or train a new run with what you want to change",
-        )
-    cfg, _ = config.load(run.config)
-    manifest = tables.from_csv(run.manifest, cfg.space)
-    if "plans" not in env:
-        raise ResultError("the run was made by an earlier maskcls", where=str(run.path), fix="train it again")
-    plans = {name: Plan.from_json(plan) for name, plan in env["plans"].items()}
-    folds = folding.from_csv(run.folds)
-    pseudo = pseudo_rows.read(run.pseudo, cfg, manifest, folds) if cfg.data.pseudo is not None else None
-    clustering = (
-        from_bytes(run.person_clustering.read_bytes(), where=str(run.person_clustering))
-        if cfg.predict.groups == "look"
-        else None
-    )
-    return Experiment(
-        cfg, Path(env["data"]), manifest, folds, run, plans=plans, pseudo=pseudo, person_clustering=clustering
-    ), env
-
-
-def check_data_unchanged(experiment: Experiment) -> None:
-    """Raise WeightsError, naming the rows that differ, unless the data set still gives the run's manifest."""
-    cfg = experiment.cfg
-    fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
-    now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes)
-    then = experiment.manifest[manifest.real_rows(experiment.manifest)]
-    if tables.sha256(now) == tables.sha256(then):
-        return
-    raise WeightsError(
-        "the data set is no longer the one this run began with",
-        where=str(experiment.data),
-        expected=f"the {len(then)} rows of {experiment.run.manifest}",
-        fix="restore the data set, or train a new run",
-        offenders=_row_changes(then, now),
-    )
-
-
-def _row_changes(before: pd.DataFrame, now: pd.DataFrame) -> list[str]:
-    """Return what became of every row that differs, by id."""
-    old, new = (_cells_by_id(frame) for frame in (before, now))
-    lost = [f"{name!r} is gone" for name in old if name not in new]
-    added = [f"{name!r} is new" for name in new if name not in old]
-    changed = [
-        f"{name!r}: {column} was {old[name][column] or 'empty'}, is {new[name][column] or 'empty'}"
-        for name in old
-        if name in new
-        for column in old[name]
-        if old[name][column] != new[name][column]
-    ]
-    return lost + added + changed or ["the rows stand in another order"]
-
-
-def _cells_by_id(frame: pd.DataFrame) -> dict[str, dict[str, str]]:
-    text = frame.astype(str).mask(frame.isna(), "").set_index("id", drop=False)
-    return {str(name): {str(k): v for k, v in row.items()} for name, row in text.to_dict(orient="index").items()}
-
-
-def environment(device: object, processes: int) -> dict[str, Any]:
-    """Return versions and machine, for env.json; no paths, names or variables of the user."""
-    packages = {name: version(name) for name in PACKAGES}
-    machine = {"platform": platform.platform(), "device": str(device), "processes": processes}
-    return {"maskcls": maskcls.__version__, "python": sys.version.split()[0], "packages": packages} | machine

@@ -1,4 +1,4 @@
-"""One network on one fold: trained, saved after every epoch, scored in the end."""
+"""One network on one fold: trained, saved after every epoch, scored after the last."""
 
 from __future__ import annotations
 
@@ -20,34 +20,32 @@ from maskcls.engine.session import Session, open_session, restore_session, sessi
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import REFIT, FoldDir
+from maskcls.runs.summary import FoldSummary, scored_fold, write_fold_summary
 from maskcls.show.progress import Reporter
 from maskcls.show.sheet import contact_sheet
-from maskcls.training.experiment import (
-    Experiment,
-    Member,
-    view_spec,
-)
+from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.plans import fresh_network
-from maskcls.training.soup import _stir, best_epochs
+from maskcls.training.soup import best_epochs, use_soup_if_better
 
 SHEET_IMAGES = 24
 
 
 def without_scores(result: EpochResult) -> EpochResult:
-    """Return an epoch's result as it is shown where its scores mean nothing."""
+    """Return an epoch's result without its scores, as it is shown for a leaky run."""
     return replace(result, val=dict.fromkeys(result.val, math.nan))
 
 
 def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Accelerator, report: Reporter) -> None:
-    """Train one network on one fold, from its saved state if there is one, and commit all it leaves behind."""
+    """Train one network on one fold, from its saved state if there is one, and commit its files."""
     folder, cfg, plan = experiment.fold_dir(member, k), member.cfg, experiment.plans[member.task]
     rows = experiment.rows(member, k, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
-    alone = k == REFIT or member.continued  # nothing is trained beside it, so it has the threads of all folds
+    alone = k == REFIT or member.continued  # it is trained alone, so it gets the threads of all folds
     torch.set_num_threads(plan.threads * (plan.fold_jobs if alone else 1))
     network, _ = fresh_network(member, cfg.seed, k)
     if member.continued:
         judged = checkpoint.load_speaker(experiment.run.fold(k, member.name).best).network
-        network.load_state_dict(judged.state_dict(), strict=False)  # it answers; what only teaches starts anew
+        # Weights are saved without parameters that only training needs; those start fresh.
+        network.load_state_dict(judged.state_dict(), strict=False)
     total_steps = cfg.train.epochs * Course(rows, cfg).steps_per_epoch
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
@@ -96,7 +94,7 @@ def _captions(step: Step, rows: FoldRows, member: Member) -> list[list[str]]:
 
 
 def _save(session: Session, member: Member, folder: FoldDir) -> None:
-    """Commit an epoch: first the state it can be continued from, then what can be made again from that state."""
+    """Commit an epoch: first the state to resume from, then what can be written again from that state."""
     if session.accelerator.is_main_process:
         checkpoint.save_state(folder.state, *session_state(session))
         _save_results(session, member, folder)
@@ -116,23 +114,23 @@ def _save_results(session: Session, member: Member, folder: FoldDir) -> None:
     if member.cfg.average.soup > 1:
         chosen = best_epochs(session.history, member.cfg.average.soup)
         if last in chosen:
-            checkpoint.save_weights(folder.soup / str(last), tensors, member.blueprint, epoch=last, scores=scores)
+            checkpoint.save_weights(folder.soup_epoch(last), tensors, member.blueprint, epoch=last, scores=scores)
         for epoch in set(range(last)) - set(chosen):
-            shutil.rmtree(folder.soup / str(epoch), ignore_errors=True)
+            shutil.rmtree(folder.soup_epoch(epoch).path, ignore_errors=True)
 
 
 def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows, accelerator: Accelerator) -> None:
-    """Read the best weights back, predict the fold's own rows with them, score them, and mark the fold as done.
+    """Read the best weights back, predict and score the validation rows with them, and mark the fold as done.
 
-    Nobody judges a network that was trained on all rows, so it is only marked.
+    A network without validation rows is only marked.
     """
     folder, cfg = experiment.fold_dir(member, k), member.cfg
     accelerator.wait_for_everyone()
     if not len(rows.valid):
         if accelerator.is_main_process:
-            files.commit(folder.done, (files.read_json(folder.best / checkpoint.META)["sha256"] + "\n").encode())
+            _mark_done(folder, checkpoint.read_meta(folder.best))
         return
-    _stir(experiment, member, folder, rows, accelerator)
+    use_soup_if_better(experiment, member, folder, rows, accelerator)
     if experiment.leaky:
         _finish_leaky(folder, accelerator)
         return
@@ -142,23 +140,26 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
     (prob,) = infer([speaker], reader, accelerator=accelerator, execution=execution)
     if not accelerator.is_main_process:
         return
-    meta = files.read_json(folder.best / checkpoint.META)
-    lineage = {"fold": k, "member": member.task, "weights": meta["sha256"], "views": cfg.predict.views}
-    lineage |= {"seed": cfg.seed} if member.seeded else {}
+    meta = checkpoint.read_meta(folder.best)
+    lineage = {"fold": k, "member": member.task, "weights": meta.sha256, "views": cfg.predict.views}
+    lineage |= {"seed": cfg.seed} if len(experiment.seeds) > 1 else {}
     ids = experiment.manifest["id"].to_numpy()[rows.valid]
     Predictions(ids, prob, member.space, lineage).save(folder.oof)
     scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
-    soup_of = {"soup": meta["soup"]} if "soup" in meta else {}
-    files.commit_json(folder.summary, {"best_epoch": meta["epoch"]} | soup_of | scores.to_json())
-    files.commit(folder.done, (meta["sha256"] + "\n").encode())
+    write_fold_summary(folder, scored_fold(meta.epoch, meta.soup, scores))
+    _mark_done(folder, meta)
     shutil.rmtree(folder.soup, ignore_errors=True)
 
 
 def _finish_leaky(folder: FoldDir, accelerator: Accelerator) -> None:
-    """Mark a fold as done without rows or scores: its network may have learnt about the people that judge it."""
+    """Mark a fold as done without predictions or scores: its network may have trained on the fold's people."""
     if accelerator.is_main_process:
-        meta = files.read_json(folder.best / checkpoint.META)
-        files.commit_json(folder.summary, {"best_epoch": meta["epoch"], "leaky": True})
-        files.commit(folder.done, (meta["sha256"] + "\n").encode())
+        meta = checkpoint.read_meta(folder.best)
+        write_fold_summary(folder, FoldSummary(best_epoch=meta.epoch, leaky=True))
+        _mark_done(folder, meta)
         shutil.rmtree(folder.soup, ignore_errors=True)
     accelerator.wait_for_everyone()
+
+
+def _mark_done(folder: FoldDir, meta: checkpoint.Meta) -> None:
+    files.commit(folder.done, f"{meta.sha256}\n".encode())

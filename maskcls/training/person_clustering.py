@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from maskcls import files
 from maskcls.data.photos.descriptors import descriptors
 from maskcls.data.rows.folds import make_folds
 from maskcls.data.rows.manifest import real_rows
@@ -23,6 +22,7 @@ from maskcls.labels import Floats, Ints
 from maskcls.machine import reading_threads
 from maskcls.results.people.clustering import PersonClusterer, PersonClustering, fit_clustering
 from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
+from maskcls.runs.summary import read_summary
 from maskcls.show.progress import Reporter
 
 if TYPE_CHECKING:
@@ -121,11 +121,11 @@ def averaging_for(
             where="predict.groups=look",
             fix="train with predict.groups=look, or make a file of groups with maskcls group and pass it with --groups",
         )
-    summary = files.read_json(experiment.run.summary) if experiment.run.summary.exists() else {"folds": {}}
-    if list(summary["folds"]) != [str(k) for k in folds]:
+    summary = read_summary(experiment.run)
+    if summary is None or summary.fold_numbers != list(folds):
         fix = f"maskcls resume {experiment.run.path}"
         raise ResultError("the run is not finished", where=str(experiment.run.summary), fix=fix)
-    weights = None if experiment.leaky else summary["groups"]["weights"]
+    weights = summary.groups.weights if summary.groups else None
     group_N = group_photos(
         experiment.person_clustering.clusterer,
         describe_photos(root, frame["path"].tolist(), "comparing photos", report),

@@ -1,4 +1,4 @@
-"""Where a command's photos come from: the cache, filled when need be, or the files themselves."""
+"""Where a command's photos come from: the cache, filled when needed, or the files themselves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def cached_views(
     """Return the eval views (N, H, W, 3) of every spec from the cache; {} when photos have to be decoded when used.
 
     One process of each machine fills the cache, and the others wait for it.
-    build  False: use what is there already, and write nothing; what a build would complain about is told all the same.
+    build  False: use a cache that exists, and write nothing; problems of a build are reported all the same.
     Raises DataError that lists all photos that cannot be read; ResourceError when data.cache=on and there is no room.
     """
     if cfg.data.cache == "off":
@@ -52,7 +52,7 @@ def cached_views(
 def _first(
     root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Reporter, *, build: bool
 ) -> Pixels | None:
-    """Make or find one pack; where there is none and none can be, say so, or raise if it was asked for."""
+    """Build or open one pack; if that is impossible, print a note, or raise when data.cache=on asked for it."""
     try:
         if build:
             return build_pack(
@@ -73,7 +73,7 @@ def _first(
 
 
 def _later(root: Path, paths: list[str], spec: ViewSpec) -> Pixels | None:
-    """Find one pack after the first process of this machine had its turn, which also told what is wrong."""
+    """Open the pack that the machine's first process built; it reported any problem."""
     try:
         return open_pack(root, paths, spec)
     except ResourceError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 import maskcls
 from maskcls import config, files
@@ -23,25 +24,30 @@ from maskcls.engine.infer import Speaker, infer, open_reader
 from maskcls.engine.precision import Work, infer_execution
 from maskcls.engine.processes import decided_by_first
 from maskcls.errors import ConfigError, DataError, ResultError, UsageError
-from maskcls.labels import LabelSpace
+from maskcls.labels import Floats, LabelSpace
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
-from maskcls.rundir import REFIT, RunDir
+from maskcls.rundir import RunDir
+from maskcls.runs.environment import Environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
+from maskcls.runs.joint import joint_predictions
+from maskcls.runs.lineage import RunLineage, UsedWeights
 from maskcls.runs.submission_file import data_name
+from maskcls.runs.summary import read_summary
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter
-from maskcls.training.experiment import Experiment, Member, open_experiment
+from maskcls.training.experiment import Experiment, Member
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.photos import Views, cached_views, open_photos
 from maskcls.training.readable_photos import check_photos
+from maskcls.training.stored_experiment import open_experiment
 
 TRAINING_ONLY = ("device.compile", "device.augment")
 
 
 @dataclass(frozen=True)
-class Voice:
-    """One trained network of the run: its task ("" when it speaks about all), seed and fold, its weights' hash."""
+class LoadedNetwork:
+    """One trained network of the run: its task ("" for all tasks), seed and fold, and the hash of its weights."""
 
     task: str
     seed: int
@@ -49,23 +55,28 @@ class Voice:
     sha256: str
     speaker: Speaker
 
+    @property
+    def used(self) -> UsedWeights:
+        """What a lineage says about it."""
+        return UsedWeights(member=self.task, seed=self.seed, fold=self.fold, sha256=self.sha256)
+
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a run says of photos. rows: their manifest, in the order of their table; `lineage`: of a submission."""
+    """A run's predictions for new photos. rows: the photos' manifest, in its order; lineage: for a submission."""
 
     cfg: Config
     rows: pd.DataFrame
     predictions: Predictions
-    lineage: dict[str, Any]
+    lineage: RunLineage
 
 
 def predict_rows(
     run: RunDir, data: Path, *, overrides: list[str], groups: Path | None = None, report: Reporter
 ) -> Predicted | None:
-    """Predict the photos with the run's networks and keep that in the run; None in processes that do not write.
+    """Predict photos with the run's networks and store the result in the run; None in processes that do not write.
 
-    What is kept are the answers by predict.groups; those by the file `groups` are for the caller alone.
+    groups  a file of groups to average predictions in. The stored predictions are without it, by predict.groups.
     """
     experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, [*overrides, *(["predict.groups=none"] if groups is not None else [])])
@@ -75,45 +86,44 @@ def predict_rows(
         given = read_groups(groups, frame["id"].tolist())
         tasks = shared_tasks(experiment.manifest, cfg.space, where=str(run.manifest))
         by_file = GroupAveraging(given, None, tasks, given.weights)
-    voices = load_voices(experiment, chosen(experiment, env["folds"], cfg.predict.networks))
+    networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
     accelerator = start(cfg.device)
     root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
-    tell_other_cropping(experiment, env, root, report)
+    note_other_cropping(experiment, env, root, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
-        by_look = averaging_for(experiment, env["folds"], frame, root, report)
-    specs = [voice.speaker.spec for voice in voices]
+        by_look = averaging_for(experiment, env.folds, frame, root, report)
+    specs = [network.speaker.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
-    report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
+    report.note(f"{len(frame)} photos, {len(networks)} networks, views {cfg.predict.views}")
     try:
-        probs = speak(voices, frame, cfg, root, views, accelerator, report)
+        probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
     except DataError:
-        # Photos were decoded on the way, once; the first bad one ended that, and the message should list them all.
+        # Photos were decoded while predicting, and the first bad one ended that; the message should list them all.
         check_photos(root, paths, cfg, report)
         raise
-    prob = joint_mean(voices, probs, cfg.space)
+    predictions = joint(networks, probs, frame["id"].to_numpy(np.str_), cfg.space)
     if not accelerator.is_main_process:
         return None
-    lineage = _lineage(experiment, env, voices, frame, data, cfg) | {"groups": by_look.lineage}
-    predictions = by_look.average_photos(Predictions(frame["id"].to_numpy(np.str_), prob, cfg.space))
-    predictions = replace(predictions, lineage=lineage)
+    lineage = _lineage(experiment, env, networks, frame, data, cfg).with_groups(by_look.lineage)
+    predictions = replace(by_look.average_photos(predictions), lineage=lineage.to_json())
     kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
-    lineage["predictions"] = predictions.save(kept)
+    lineage = lineage.with_predictions(predictions.save(kept))
     if groups is not None:
-        lineage["groups"] = by_file.lineage
+        lineage = lineage.with_groups(by_file.lineage)
         predictions = by_file.average_photos(predictions)
     return Predicted(cfg, frame, predictions, lineage)
 
 
-def tell_other_cropping(experiment: Experiment, env: Mapping[str, Any], root: Path, report: Reporter) -> None:
-    """Note it when the photos below root were cropped to faces in another way than those the run learnt from."""
-    if cropping(root) != env.get("cropping"):
-        report.note(f"these photos are not cropped like those the run learnt from: {root}, {experiment.photo_root}")
+def note_other_cropping(experiment: Experiment, env: Environment, root: Path, report: Reporter) -> None:
+    """Print a note when the photos below root were cropped to faces in another way than the training photos."""
+    if cropping(root) != env.cropping:
+        report.note(f"these photos are not cropped like the training photos: {root}, {experiment.photo_root}")
 
 
 def with_overrides(cfg: Config, overrides: list[str]) -> Config:
     """Return the run's configuration with `predict.*`, `device.*`, `data.cache` changed; ConfigError for other keys.
 
-    Those of `device` that say how a network is trained are refused as well: nothing would come of them.
+    Keys of `device` that only change training are refused as well: they would have no effect.
     """
     plain = cfg.model_dump(mode="json")
     for key, value in map(config.parse_override, overrides):
@@ -127,7 +137,7 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
         for leaf, part in config.flatten({key: value}).items():
             if leaf in TRAINING_ONLY:
                 raise ConfigError(
-                    "this setting has no part in prediction",
+                    "this setting has no effect on prediction",
                     where=leaf,
                     got=str(part),
                     fix="leave it out",
@@ -136,24 +146,14 @@ def with_overrides(cfg: Config, overrides: list[str]) -> Config:
     return config.validate(plain, where="command line")
 
 
-def refuse_answering(overrides: Sequence[str], what: str) -> None:
-    """Raise UsageError for settings of who answers, and how, where the command itself says that."""
+def refuse_predicting(overrides: Sequence[str], what: str) -> None:
+    """Raise UsageError for settings of which networks predict, and how, for commands that choose these themselves."""
     if given := config.setting(overrides, "predict.views", "predict.networks", "predict.groups"):
         raise UsageError(what, where=given[0], fix="leave it out")
 
 
-def chosen(experiment: Experiment, folds: Sequence[int], networks: str) -> list[tuple[Member, int]]:
-    """Return the networks that predict, each with its fold, by the name `predict.networks` gives them."""
-    kinds = {"folds": ("folds",), "continued": ("continued",), "refit": ("refit",), "all": ("folds", "refit")}
-
-    def kind(member: Member, k: int) -> str:
-        return "refit" if k == REFIT else "continued" if member.continued else "folds"
-
-    return [(member, k) for member, k in experiment.trainings(folds) if kind(member, k) in kinds[networks]]
-
-
-def load_voices(experiment: Experiment, networks: Sequence[tuple[Member, int]]) -> list[Voice]:
-    """Load the best weights of every network that predicts; ResultError when one of them is not finished."""
+def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]) -> list[LoadedNetwork]:
+    """Load the best weights of these networks; ResultError when one of them is not finished."""
     left = [member.title(k) for member, k in networks if not experiment.fold_dir(member, k).done.exists()]
     if left:
         raise ResultError(
@@ -162,31 +162,29 @@ def load_voices(experiment: Experiment, networks: Sequence[tuple[Member, int]]) 
             offenders=left,
             fix=f"maskcls resume {experiment.run.path}",
         )
-    voices = []
+    loaded = []
     for member, k in networks:
-        folder = experiment.fold_dir(member, k)
-        speaker = load_speaker(folder.best)
+        folder = experiment.fold_dir(member, k).best
+        speaker = load_speaker(folder)
         if speaker.space.fingerprint != member.space.fingerprint:
-            raise ResultError("the weights speak about other classes than the run", where=str(folder.best))
-        digest = files.file_sha256(folder.best / "weights.safetensors")
-        voices.append(Voice(member.task, member.cfg.seed, k, digest, speaker))
-    return voices
+            raise ResultError("the weights were trained for other classes than the run's", where=str(folder.path))
+        loaded.append(LoadedNetwork(member.task, member.cfg.seed, k, files.file_sha256(folder.tensors), speaker))
+    return loaded
 
 
-def joint_mean(voices: list[Voice], probs: list[Any], space: LabelSpace) -> Any:
-    """Return the mean (N, J) of all joint probabilities; networks of one fold and seed, a task each, are multiplied."""
-    total = None
-    sources = sorted({(voice.fold, voice.seed) for voice in voices})
-    for source in sources:
-        parts = {v.task: prob for v, prob in zip(voices, probs, strict=True) if (v.fold, v.seed) == source}
-        joint = parts[""] if "" in parts else space.compose(parts)
-        total = joint.astype(np.float64) if total is None else total + joint
-    assert total is not None
-    return (total / len(sources)).astype(np.float32)
+def joint(
+    networks: Sequence[LoadedNetwork], probs: Sequence[Floats], ids_N: NDArray[np.str_], space: LabelSpace
+) -> Predictions:
+    """Return the joint predictions of these networks, averaged over folds and seeds; `probs` are (N, C) of each."""
+    sources: dict[tuple[int, int], dict[str, Predictions]] = {}
+    for network, prob in zip(networks, probs, strict=True):
+        part = Predictions(ids_N, prob, network.speaker.space)
+        sources.setdefault((network.fold, network.seed), {})[network.task] = part
+    return joint_predictions({f"fold {k}, seed {seed}": sources[k, seed] for k, seed in sorted(sources)}, space)
 
 
-def speak(
-    voices: list[Voice],
+def predict_each(
+    networks: Sequence[LoadedNetwork],
     frame: pd.DataFrame,
     cfg: Config,
     root: Path,
@@ -194,10 +192,10 @@ def speak(
     accelerator: Accelerator,
     report: Reporter,
 ) -> list[Any]:
-    """Return what every network says of the rows of a manifest: its probabilities (N, C), the views averaged."""
-    specs: list[ViewSpec] = list(dict.fromkeys(voice.speaker.spec for voice in voices))
+    """Return each network's probabilities (N, C) for the rows of a manifest, averaged over the views."""
+    specs: list[ViewSpec] = list(dict.fromkeys(network.speaker.spec for network in networks))
     photos = open_photos(root, frame, specs, views, seed=cfg.seed)
-    speakers = [voice.speaker for voice in voices]
+    speakers = [network.speaker for network in networks]
     reader = open_reader(
         photos,
         np.arange(len(frame)),
@@ -225,17 +223,22 @@ def _execution(speakers: Sequence[Speaker], cfg: Config, accelerator: Accelerato
 
 
 def _lineage(
-    experiment: Experiment, env: dict[str, Any], voices: list[Voice], frame: pd.DataFrame, data: Path, cfg: Config
-) -> dict[str, Any]:
-    pooled = files.read_json(experiment.run.summary)["pooled"] if experiment.run.summary.exists() else None
-    return {
-        "maskcls": maskcls.__version__,
-        "run": experiment.run.path.resolve().name,
-        "run_hashes": env["hashes"],
-        "oof_macro_f1": pooled["macro_f1"] if pooled else None,
-        "weights": [{"member": v.task, "seed": v.seed, "fold": v.fold, "sha256": v.sha256} for v in voices],
-        "data": data.resolve().name,
-        "data_sha256": tables.sha256(frame),
-        "views": cfg.predict.views,
-        "networks": cfg.predict.networks,
-    }
+    experiment: Experiment,
+    env: Environment,
+    networks: Sequence[LoadedNetwork],
+    frame: pd.DataFrame,
+    data: Path,
+    cfg: Config,
+) -> RunLineage:
+    summary = read_summary(experiment.run)
+    return RunLineage(
+        maskcls=maskcls.__version__,
+        run=experiment.run.path.resolve().name,
+        run_hashes=env.hashes,
+        oof_macro_f1=summary.pooled.macro_f1 if summary and summary.pooled else None,
+        weights=tuple(network.used for network in networks),
+        data=data.resolve().name,
+        data_sha256=tables.sha256(frame),
+        views=cfg.predict.views,
+        networks=cfg.predict.networks,
+    )

@@ -1,7 +1,7 @@
-"""Pseudo-labelled photos as rows of an experiment: they stand behind the real ones, train, and never judge.
+"""Pseudo-labelled photos as rows of an experiment: they come after the real ones, and are only trained on.
 
-In the manifest they have no label, because each fold has labels of its own: those of networks that never saw the
-fold's people. N rows of the manifest, U of them pseudo-labelled, J joint classes.
+In the manifest they have no label, because each fold has labels of its own, from networks that never saw the people
+of the fold. N rows of the manifest, U of them pseudo-labelled, J joint classes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from maskcls.schema import Config
 
 @dataclass(frozen=True)
 class Taught:
-    """What the rows of a manifest teach the network of one fold.
+    """The labels that the network of one fold is trained on.
 
     labels   {task: (N,) int64}, -1 = unknown.
     weight   (N,) float32.
-    soft     (N, J) float32, probabilities that stand for the labels where a row is not all zeros; None for hard labels.
+    soft     (N, J) float32, probabilities that replace labels where a row is not all zeros; None for hard labels.
     teaches  (N,) bool, False for pseudo-labelled rows this fold has no label for.
     """
 
@@ -94,7 +94,7 @@ def located(manifest: pd.DataFrame, pseudo: Pseudo | None, root: Path) -> list[s
 
 
 def taught(manifest: pd.DataFrame, pseudo: Pseudo | None, k: int, space: LabelSpace) -> Taught:
-    """Return what the rows teach a network that is validated on fold k, or on none (REFIT)."""
+    """Return the labels for a network that is validated on fold k, or on none (REFIT)."""
     # Copies, because pandas hands out what may not be written to.
     labels = {name: label_N.copy() for name, label_N in tables.labels(manifest, space).items()}
     weight = manifest["weight"].to_numpy(np.float32, copy=True)
@@ -113,7 +113,7 @@ def taught(manifest: pd.DataFrame, pseudo: Pseudo | None, k: int, space: LabelSp
 
 
 def unteachable(cfg: Config) -> str | None:
-    """Name the task whose head learns from whole numbers, which pseudo labels do not have; None where there is none."""
+    """Return the task whose head is trained on whole numbers, which pseudo labels do not have; None without one."""
     if cfg.binned is None:
         return None
     return cfg.binned.name if cfg.age.head in ("fine", "normal") or cfg.age.fine_bins is not None else None

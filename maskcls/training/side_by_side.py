@@ -1,4 +1,4 @@
-"""Folds trained side by side, each in a process of its own; what they leave on disk is what one process would.
+"""Folds trained side by side, each in a process of its own; the files are the same as from one process.
 
 A child reads the experiment from the run folder, as a resume does, and sends its progress through a pipe.
 """
@@ -23,12 +23,13 @@ from maskcls.show.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
 
 GRACE_S = 10.0
-LOOK_S, WINK_S = 1.0, 0.05  # how often to look whether a child lives, and whether one that was told to end does
-Running = dict[Connection, tuple[SpawnProcess, int]]  # each child and its fold, by the pipe it speaks through
+POLL_S = 1.0  # between two checks that a child is alive
+TERMINATE_POLL_S = 0.05  # between two checks that a terminated child has ended
+Running = dict[Connection, tuple[SpawnProcess, int]]  # each child and its fold, by the pipe it sends through
 
 
 class ChildError(Exception):
-    """An error in a child that is none of ours, and so a bug; its traceback is the message."""
+    """An unexpected exception in a child process, a bug; the message is its traceback."""
 
 
 def train_side_by_side(
@@ -36,9 +37,9 @@ def train_side_by_side(
 ) -> None:
     """Train a member's folds, `jobs` at a time; the first error of a child stops the others and is raised here.
 
-    Raises ResourceError when a child died without a word, ChildError when a bug ended it.
+    Raises ResourceError when a child died without sending an error, ChildError when a bug ended it.
     """
-    # A fresh interpreter for each: a forked one could not use the GPU, nor the threads it was copied without.
+    # A new interpreter for each: a forked one could not use the GPU, and would lack the threads of the parent.
     context = multiprocessing.get_context("spawn")
     left = list(folds)
     running: Running = {}
@@ -53,14 +54,14 @@ def train_side_by_side(
                 _start(child)
                 theirs.close()
                 running[ours] = child, fold
-            for pipe in _speaking(running):
-                _hear(pipe, running, report)
+            for pipe in _pipes_to_read(running):
+                _receive(pipe, running, report)
     finally:
         _end([child for child, _ in running.values()])
 
 
 def _start(child: SpawnProcess) -> None:
-    """Start a child that leaves Ctrl-C, which reaches the whole group, to the parent from its first moment on."""
+    """Start a child that ignores Ctrl-C: the terminal sends it to the whole group, and the parent decides."""
     if threading.current_thread() is not threading.main_thread():
         child.start()
         return
@@ -71,23 +72,23 @@ def _start(child: SpawnProcess) -> None:
         signal.signal(signal.SIGINT, handler)
 
 
-def _speaking(running: Running) -> list[Connection]:
-    """Wait until a child has something to say, or has ended; return their pipes.
+def _pipes_to_read(running: Running) -> list[Connection]:
+    """Wait until a child has sent something, or has ended; return the pipes of these children.
 
-    No pipe alone tells the end, not even multiprocessing's sentinel: a child's loader processes hold them too, and
-    outlive it for a while.
+    The end of a pipe, or multiprocessing's sentinel, does not show the end of a child: its loader processes hold them
+    too, and may live longer.
     """
     while True:
-        ready = wait(list(running), LOOK_S)
+        ready = wait(list(running), POLL_S)
         if found := [pipe for pipe, (child, _) in running.items() if pipe in ready or not child.is_alive()]:
             return found
 
 
-def _hear(pipe: Connection, running: Running, report: Reporter) -> None:
-    """Take in one message of a child: progress, its error, or its end, which comes after all that it said."""
+def _receive(pipe: Connection, running: Running, report: Reporter) -> None:
+    """Handle one message of a child: progress, its error, or its end, which comes after all its messages."""
     child, fold = running[pipe]
     try:
-        ended = not child.is_alive()  # asked first, as it may speak and end in between
+        ended = not child.is_alive()  # checked first, as the child may send and end in between
         if ended and not pipe.poll():
             raise EOFError
         name, arguments = pipe.recv()
@@ -118,7 +119,7 @@ def _end(children: Sequence[SpawnProcess]) -> None:
         child.terminate()
     until = time.monotonic() + GRACE_S
     while any(child.is_alive() for child in children) and time.monotonic() < until:
-        time.sleep(WINK_S)  # as joining for a time would wait for the sentinel
+        time.sleep(TERMINATE_POLL_S)  # join(timeout) would wait for the sentinel
     for child in children:
         if child.is_alive():
             child.kill()
@@ -126,7 +127,7 @@ def _end(children: Sequence[SpawnProcess]) -> None:
 
 
 class _Sender:
-    """A Reporter's stand-in in a child: sends every call to the parent, and ends the child when there is none."""
+    """Replaces the Reporter in a child: sends every call to the parent, and ends the child if the parent is gone."""
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
@@ -146,8 +147,8 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from maskcls.engine.device import start
     from maskcls.training.checks import with_photos
-    from maskcls.training.experiment import open_experiment
     from maskcls.training.fold import train_fold
+    from maskcls.training.stored_experiment import open_experiment
 
     report: Any = _Sender(pipe)
     try:
@@ -163,4 +164,4 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) 
     except Exception:
         with suppress(OSError):
             pipe.send(("crash", traceback.format_exc()))
-        raise SystemExit(Exit.INTERNAL) from None  # without a word on the screen: the parent knows how to tell a bug
+        raise SystemExit(Exit.INTERNAL) from None  # prints nothing: the parent reports the bug

@@ -40,6 +40,8 @@ def resumable(run: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Stopped):
-        if (run / "env.json").exists():
+        from maskcls.rundir import RunDir
+
+        if RunDir(run).env.exists():
             typer.echo(f"interrupted; finished epochs are kept. Continue with: maskcls resume {run}", err=True)
         raise

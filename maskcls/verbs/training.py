@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maskcls.errors import UsageError
 from maskcls.verbs.options import Answering, Config, Folds, Json, Overrides, RunPath, resumable
+
+if TYPE_CHECKING:
+    from maskcls.runs.summary import RunSummary
 
 app = typer.Typer()
 
@@ -161,31 +164,31 @@ def demo(
     work(directory)
 
 
-def finished(run: Path, summary: dict[str, Any]) -> None:
+def finished(run: Path, summary: RunSummary | None) -> None:
     """Print what a training came to, on stdout; processes that do not write print nothing."""
-    if not summary:
+    if summary is None:
         return
-    pooled, interval = summary["pooled"], summary["interval"]
+    pooled, interval = summary.pooled, summary.interval
     if pooled is None:
         why = "the pseudo labels were made by networks that saw the validation people"
         typer.echo(f"{run}  no out-of-fold score: {why}")
         return
     if interval:
-        spread = f"[{interval['low']:.4f}, {interval['high']:.4f}]"
-        typer.echo(f"{run}  out-of-fold macro-F1 {pooled['macro_f1']:.4f}  95% interval {spread} over people")
+        spread = f"[{interval.low:.4f}, {interval.high:.4f}]"
+        typer.echo(f"{run}  out-of-fold macro-F1 {pooled.macro_f1:.4f}  95% interval {spread} over people")
     else:
         typer.echo(f"{run}  no row has a label for every task; the tasks' own macro-F1:")
-    tasks = "  ".join(f"{name} {_number(task['macro_f1'])}" for name, task in pooled["tasks"].items())
-    if groups := summary.get("groups"):
-        gain = groups["gain"]
-        text = f", {gain['value']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]" if gain else ""
-        text += "" if gain is None or gain["low"] > 0 else ": not worth it, leave predict.groups=look out"
-        typer.echo(f"  by look, {' and '.join(groups['tasks'])} together: {_number(groups['alone'])} alone{text}")
-        typer.echo(f"  pair precision {groups['pair_precision']:.4f}, recall {groups['pair_recall']:.4f}")
-    if seeds := summary.get("seeds"):
-        each = "  ".join(f"seed {seed} {_number(scores['macro_f1'])}" for seed, scores in seeds.items())
+    tasks = "  ".join(f"{name} {_number(task.macro_f1)}" for name, task in pooled.tasks.items())
+    if groups := summary.groups:
+        gain = groups.gain
+        text = f", {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]" if gain else ""
+        text += "" if gain is None or gain.low > 0 else ": not worth it, leave predict.groups=look out"
+        typer.echo(f"  by look, {' and '.join(groups.tasks)} together: {_number(groups.alone)} alone{text}")
+        typer.echo(f"  pair precision {groups.pair_precision:.4f}, recall {groups.pair_recall:.4f}")
+    if summary.seeds:
+        each = "  ".join(f"seed {seed} {_number(scores['macro_f1'])}" for seed, scores in summary.seeds.items())
         typer.echo(f"  each alone: {each}")
-    typer.echo(f"  {tasks}  ({sum(len(f) > 0 for f in summary['folds'].values())} folds, {summary['people']} people)")
+    typer.echo(f"  {tasks}  ({sum(len(f) > 0 for f in summary.folds.values())} folds, {summary.people} people)")
 
 
 def _number(value: float | None) -> str:

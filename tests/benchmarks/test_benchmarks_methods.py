@@ -30,8 +30,10 @@ from maskcls.errors import ConfigError, Exit, ResultError, UsageError
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
+from maskcls.runs.environment import Machine, this_machine
 from maskcls.training.assemble import assemble
-from maskcls.training.experiment import Experiment, environment, write_identity
+from maskcls.training.experiment import Experiment
+from maskcls.training.stored_experiment import write_identity
 
 BENCHMARKS = BENCHMARKS_DIR
 RECIPE = "folds: {k: 2}\nmodel: {backbone: test_efficientnet, drop: 0.2}\ntrain: {epochs: 2}\n"
@@ -97,8 +99,8 @@ def photos() -> pd.DataFrame:
 
 
 @cache
-def machine() -> dict[str, Any]:
-    return environment("cpu", 1)
+def machine() -> Machine:
+    return this_machine("cpu", 1)
 
 
 def guesses(truth_N: Ints, share: float, seed: int) -> Ints:

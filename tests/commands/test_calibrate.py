@@ -25,7 +25,9 @@ from maskcls.results.decisions.shift_rule import shift_rule
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs import calibration
-from maskcls.runs.decision import Decision, decision_path, read_decision
+from maskcls.runs.decision import Decision, read_decision
+from maskcls.runs.environment import Environment, this_machine, write_environment
+from maskcls.runs.summary import RunSummary, SavedScores, write_summary
 from maskcls.show.calibration import print_calibration, render
 
 PEOPLE, PHOTOS, FOLDS = 60, 6, 3
@@ -79,10 +81,11 @@ def make_run(
     files.commit(run.manifest, tables.to_csv(frame))
     files.commit(run.folds, folding.to_csv(table))
     hashes = {p.name: files.file_sha256(p) for p in (run.config, run.labels, run.manifest, run.folds)}
-    files.commit_json(run.env, {"folds": list(range(k)), "hashes": hashes})
+    machine = dict(this_machine("cpu", 1))
+    write_environment(run, Environment(data="faces", folds=tuple(range(k)), hashes=hashes, **machine))
     here = np.random.default_rng(1).permutation(np.flatnonzero(fold_N >= 0))  # joined by id, never by position
     Predictions(np.array(ids)[here], prob_NJ[here], CONTEST).save(run.oof)
-    files.commit_json(run.summary, {})
+    write_summary(run, RunSummary(pooled=SavedScores(macro_f1=0.5, tasks={}), interval=None, folds={}, sd={}))
     return run
 
 
@@ -131,9 +134,9 @@ def test_the_decision_comes_back_from_the_folder(tmp_path: Path, tried: str) -> 
     assert found.decision.oof_sha256 == files.file_sha256(run.oof)
     truth = CONTEST.encode(truth_of(run, Predictions.load(run.oof)))
     assert found.decision.prior == pytest.approx(class_shares(truth, 18).tolist())
-    content = decision_path(run).read_bytes()
+    content = run.decision.read_bytes()
     calibrate(run, tried=tried)
-    assert decision_path(run).read_bytes() == content
+    assert run.decision.read_bytes() == content
 
 
 def test_a_rule_that_is_worth_it_decides(tmp_path: Path) -> None:
@@ -168,7 +171,7 @@ def test_a_shift_is_corrected_for_the_rows_that_are_asked_about(tmp_path: Path) 
         prob = scaled(new.prob, decision.temperatures, CONTEST)
         assert decision.labels(new).tolist() == shift_rule(prob, prior_J, CONTEST).labels(prob).tolist()
     assert decision.labels(new).tolist() != decision.rule.labels(prob).tolist()
-    path = decision_path(run)
+    path = run.decision
     files.commit_json(path, files.read_json(path) | {"prior": None})
     with pytest.raises(ResultError, match="the decision cannot be read"):
         read_decision(run)
@@ -226,7 +229,7 @@ def test_a_damaged_decision_is_refused(tmp_path: Path, change: dict[str, Any]) -
     with pytest.raises(ResultError, match="not calibrated"):
         read_decision(run)
     calibrate(run)
-    files.commit_json(decision_path(run), files.read_json(decision_path(run)) | change)
+    files.commit_json(run.decision, files.read_json(run.decision) | change)
     with pytest.raises(ResultError, match="cannot be read"):
         read_decision(run)
 
@@ -237,7 +240,7 @@ def test_a_decision_with_a_rule_out_of_range_is_refused(tmp_path: Path, rule: tu
     calibrate(run)
     whole = DecisionRule("expected", (0.0,) * 18).to_json()
     for changed, refused in ((whole, False), (whole | dict([rule]), True)):
-        files.commit_json(decision_path(run), files.read_json(decision_path(run)) | {"rule": changed})
+        files.commit_json(run.decision, files.read_json(run.decision) | {"rule": changed})
         with pytest.raises(ResultError, match="cannot be read") if refused else nullcontext():
             read_decision(run)
 
@@ -246,8 +249,8 @@ def test_a_decision_with_a_rule_out_of_range_is_refused(tmp_path: Path, rule: tu
 def test_a_decision_with_a_strange_temperature_is_refused(tmp_path: Path, temperature: object) -> None:
     run = make_run(tmp_path / "a")
     calibrate(run)
-    data = files.read_json(decision_path(run))
-    files.commit_json(decision_path(run), data | {"temperatures": data["temperatures"] | {"age": temperature}})
+    data = files.read_json(run.decision)
+    files.commit_json(run.decision, data | {"temperatures": data["temperatures"] | {"age": temperature}})
     with pytest.raises(ResultError, match="cannot be read"):
         read_decision(run)
 
@@ -281,7 +284,7 @@ def test_what_is_no_finished_run_is_refused_and_left_alone(tmp_path: Path) -> No
     run.oof.unlink()
     with pytest.raises(ResultError, match="not finished"):
         calibrate(run)
-    assert not decision_path(run).exists()
+    assert not run.decision.exists()
 
 
 def test_another_label_space_is_refused() -> None:
@@ -302,7 +305,7 @@ def test_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert json.loads(out) == found.to_json()
-    assert json.loads(out) | {"version": 1} == files.read_json(decision_path(run))
+    assert json.loads(out) | {"version": 1} == files.read_json(run.decision)
     assert found.nested is not None
     assert json.loads(out)["nested"]["gain"]["low"] == found.nested.gain.low
     assert "labels" not in json.loads(out)["nested"]

@@ -440,7 +440,7 @@ def test_other_photos_than_those_of_the_training_are_told(
     for data, told in ((faces, False), (drawn, True)):
         capsys.readouterr()
         assert run_app(["predict", str(run), "--data", str(data), "-o", str(tmp_path / f"{told}.csv")]) == 0
-        assert ("not cropped like those the run learnt from" in capsys.readouterr().err) == told
+        assert ("not cropped like the training photos" in capsys.readouterr().err) == told
 
 
 def test_the_summary_names_what_fell_back(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

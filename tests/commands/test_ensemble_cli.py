@@ -17,6 +17,8 @@ from maskcls.cli import run_app
 from maskcls.labels import CONTEST
 from maskcls.results.ensembles.methods import METHODS
 from maskcls.results.predictions import Predictions
+from maskcls.rundir import RunDir
+from maskcls.runs.summary import RunSummary, write_summary
 from maskcls.yaml12 import dump_yaml, read_yaml
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=2", "optim.lr=3e-3", "predict.views=none")
@@ -162,7 +164,7 @@ def test_a_leaky_run_has_no_out_of_fold_rows(
 ) -> None:
     leaky = Path(shutil.copytree(runs[1], tmp_path / "leaky"))
     (leaky / "oof.npz").unlink()
-    (leaky / "summary.json").write_text(json.dumps({"leaky": True, "pooled": None}))
+    write_summary(RunDir(leaky), RunSummary(leaky=True, pooled=None, interval=None, folds={"0": {}}, sd={}))
     for name, members in {"one": [runs[0], leaky], "all": [leaky]}.items():
         assert ensemble(members, drawn, tmp_path / f"{name}.csv") == 0
         assert "no member can be judged" in capsys.readouterr().out

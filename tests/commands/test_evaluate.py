@@ -30,6 +30,7 @@ from maskcls.results.scores.metrics import score
 from maskcls.results.scores.person_bootstrap import person_bootstrap
 from maskcls.results.submissions.write import write_submission
 from maskcls.runs.judged import read_judged
+from maskcls.runs.summary import RunSummary, write_summary
 from maskcls.show.evaluation import render, render_scores
 
 HATS = LabelSpace((Task("hat", ("no", "[red]yes[/red] :smile:")),))
@@ -74,7 +75,7 @@ def test_answers_known_in_part(tmp_path: Path) -> None:
 def test_no_known_answer_and_unanswered_rows_are_refused(tmp_path: Path) -> None:
     header = "path,mask,gender,age"
     full, empty = "a,wear,male,20", "a,,,"
-    with pytest.raises(DataError, match="no answer is known"):
+    with pytest.raises(DataError, match="the answers hold no label"):
         evaluate(put(tmp_path / "s.csv", full, header=header), put(tmp_path / "t.csv", empty, header=header))
     with pytest.raises(DataError, match="leaves labels empty") as caught:
         evaluate(put(tmp_path / "s.csv", "a,wear,male,", header=header), put(tmp_path / "t.csv", full, header=header))
@@ -255,7 +256,7 @@ def test_a_run_is_judged_by_its_own_rows(made: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_run_that_cannot_be_judged_is_refused(made: Path, tmp_path: Path, drawn: Path) -> None:
-    with pytest.raises(UsageError, match="a run knows the truth"):
+    with pytest.raises(UsageError, match="a run has the labels"):
         show(made, drawn / "eval" / "answers.csv")
     with pytest.raises(ResultError, match="not a run"):
         show(tmp_path)
@@ -274,14 +275,14 @@ def test_a_run_that_cannot_be_judged_is_refused(made: Path, tmp_path: Path, draw
 def test_a_run_whose_env_is_damaged_is_refused(tmp_path: Path, drawn: Path, env: str) -> None:
     run = make_run(tmp_path / "run", drawn)
     run.env.write_text(env)
-    with pytest.raises(ResultError, match="not in our form") as caught:
+    with pytest.raises(ResultError, match="unexpected form") as caught:
         show(run.path)
     assert caught.value.where == str(run.env)
 
 
 def test_leaky_rows_are_refused(tmp_path: Path, drawn: Path) -> None:
     run = make_run(tmp_path / "run", drawn)
-    run.summary.write_text('{"leaky": true, "pooled": null}')
+    write_summary(run, RunSummary(leaky=True, pooled=None, interval=None, folds={"0": {}}, sd={}))
     run.oof.unlink()
     with pytest.raises(ResultError, match="the run is leaky"):
         show(run.path)
@@ -292,7 +293,7 @@ def test_leaky_rows_are_refused(tmp_path: Path, drawn: Path) -> None:
         ({"of": [{"x": {"leaky": True}}]}, True),
     ):
         Predictions(made.ids, made.prob, made.space, lineage).save(tmp_path / "p.npz")
-        with pytest.raises(ResultError, match="judge nothing") if leaky else nullcontext():
+        with pytest.raises(ResultError, match="the run is leaky") if leaky else nullcontext():
             read_judged(tmp_path / "p.npz", answers)
 
 
@@ -308,7 +309,7 @@ def test_predictions_and_a_submission_of_the_same_rows_score_alike(
     assert of_npz.interval == of_csv.interval
     assert (of_npz.rankings is None, of_csv.rankings is None) == (False, True)
     assert json.loads(capsys.readouterr().out.splitlines()[1])["ranking"] is None
-    with pytest.raises(UsageError, match="the truth is missing"):
+    with pytest.raises(UsageError, match="labels needed"):
         show(guess)
     with pytest.raises(DataError, match="ids of two tables differ"):
         show(tmp_path / "p.npz", answers_csv(tmp_path / "more.csv", 41))

@@ -28,7 +28,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.submissions.answers import read_answers
 from maskcls.rundir import RunDir
-from maskcls.runs.judged import read_run
+from maskcls.runs.judged import read_out_of_fold
 from maskcls.show.progress import Reporter
 
 PEOPLE, EVAL_PEOPLE = 30, 8
@@ -162,7 +162,7 @@ def test_a_run_is_judged_on_its_own_rows(faces: Path, tmp_path: Path, capsys: py
     assert worth is not None
     assert worth.tasks == ("gender", "age")
     assert worth.rows == PEOPLE * len(SHOTS)
-    judged = read_run(run)
+    judged = read_out_of_fold(run)
     true_N = CONTEST.encode(judged.truth)
     assert worth.plain == pytest.approx(macro_f1(confusion(true_N, judged.pred_N, 18)))
     train = work(faces, train=True)

@@ -23,6 +23,7 @@ from maskcls.data.views.transforms import eval_view
 from maskcls.engine.checkpoint import load_speaker
 from maskcls.engine.infer import Speaker
 from maskcls.results.predictions import Predictions
+from maskcls.rundir import RunDir
 
 EVAL_PHOTOS = 21
 QUICK = (
@@ -119,7 +120,7 @@ def test_the_submission_is_the_argmax_of_the_mean_over_folds(
 ) -> None:
     output = tmp_path / "out" / "submission.csv"
     assert predict(copy, drawn, output, "--tta", views) == 0
-    folds = [[load_speaker(run / f"fold{k}" / "best")] for k in (0, 1)]
+    folds = [[load_speaker(RunDir(run).fold(k).best)] for k in (0, 1)]
     flips = (False,) if views == "none" else (False, True)
     wanted = [row["ImageID"] for row in rows_of(drawn / "eval" / "info.csv")]
     want = [joint_by_hand(folds, drawn / "eval" / "images" / name, flips=flips) for name in wanted]
@@ -140,7 +141,7 @@ def test_members_with_views_of_their_own_are_multiplied(separate: Path, drawn: P
     shutil.copytree(separate, copy)
     assert predict(copy, drawn, tmp_path / "s.csv", "--tta", "hflip") == 0
     tasks = ("mask", "gender", "age")
-    folds = [[load_speaker(copy / f"members/{task}/fold{k}/best") for task in tasks] for k in (0, 1)]
+    folds = [[load_speaker(RunDir(copy).fold(k, task).best) for task in tasks] for k in (0, 1)]
     assert [speaker.spec.size for speaker in folds[0]] == [(32, 32), (48, 36), (32, 32)]
     names = column(drawn / "eval" / "info.csv", "ImageID")
     want = [joint_by_hand(folds, drawn / "eval" / "images" / name, flips=(False, True)) for name in names]

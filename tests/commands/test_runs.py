@@ -32,9 +32,18 @@ from maskcls.errors import ResultError, UsageError
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
-from maskcls.runs import records as run_records
+from maskcls.runs.environment import Machine, this_machine
+from maskcls.runs.identity import identity_hashes
+from maskcls.runs.networks import run_networks
+from maskcls.runs.records.finding import find_runs
+from maskcls.runs.records.notes import read_notes
+from maskcls.runs.records.order import SORTS, in_order
+from maskcls.runs.records.record import RunRecord, read_record
+from maskcls.runs.records.settings import assignment, differences, shared_settings
+from maskcls.show.units import size
 from maskcls.training.assemble import assemble
-from maskcls.training.experiment import Experiment, environment, write_identity
+from maskcls.training.experiment import Experiment
+from maskcls.training.stored_experiment import write_identity
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 PEOPLE, PHOTOS = 30, 6
@@ -68,8 +77,8 @@ def truth() -> Ints:
 
 
 @cache
-def machine() -> dict[str, Any]:
-    return environment("cpu", 1)
+def machine() -> Machine:
+    return this_machine("cpu", 1)
 
 
 def guesses(share: float, seed: int = 0) -> Ints:
@@ -102,8 +111,8 @@ def train(experiment: Experiment, predicted_N: Ints, folds: Sequence[int], *, ep
             Predictions(experiment.manifest["id"].to_numpy()[here], prob, member.space).save(folder.oof)
         files.commit(folder.log, f'{{"seconds": {epoch_s}}}\n{{"seconds": {epoch_s}}}\n'.encode())
         for part in (folder.best, folder.last):
-            files.commit(part / "weights.safetensors", b"w" * BIG)
-            files.commit(part / "meta.json", b"{}\n")
+            files.commit(part.tensors, b"w" * BIG)
+            files.commit(part.meta, b"{}\n")
         files.commit(folder.state, b"s" * SMALL)
         files.commit(folder.done, b"hash\n")
 
@@ -116,9 +125,9 @@ def make(path: Path, *words: str, share: float = 0.6, folds: Sequence[int] = (0,
     return experiment.run
 
 
-def shown(found: Sequence[run_records.Found], width: int, base: dict[str, Any] | None = None) -> list[str]:
+def shown(found: Sequence[RunRecord], width: int, base: dict[str, Any] | None = None) -> list[str]:
     console = Console(width=width, highlight=False, markup=False, emoji=False)
-    shared = run_records.shared_settings([one.settings for one in found if one.settings])
+    shared = shared_settings([one.settings for one in found if one.settings])
     with console.capture() as captured:
         console.print(runs_list.render(found, shared if base is None else base, width))
     return [line.rstrip() for line in captured.get().splitlines()]
@@ -135,7 +144,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 def test_a_finished_run(tmp_path: Path) -> None:
     run = make(tmp_path / "a")
     summary = json.loads(run.summary.read_text())
-    found = run_records.read_run(run)
+    found = read_record(run)
     assert (found.state, found.status, found.fault, found.left) == ("finished", "finished", "", "")
     assert found.score == summary["pooled"]["macro_f1"]
     assert found.interval == (summary["interval"]["low"], summary["interval"]["high"])
@@ -145,8 +154,8 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert found.folds == (0, 1)
     assert found.settings["train.epochs"] == 2
     assert found.weights
-    (run.fold(1).best / "weights.safetensors").unlink()
-    assert run_records.read_run(run).status == "finished, weights deleted"
+    (run.fold(1).best.tensors).unlink()
+    assert read_record(run).status == "finished, weights deleted"
 
 
 KINDS = {
@@ -163,46 +172,46 @@ KINDS = {
 def test_the_networks_are_those_that_are_trained(kind: str, tmp_path: Path) -> None:
     experiment = begin(tmp_path / "a", *KINDS[kind])
     wanted = {(m.task, k, experiment.fold_dir(m, k).path) for m, k in experiment.trainings([0, 1])}
-    found = run_records.networks(experiment.run, experiment.cfg, [0, 1])
-    assert {(one.task, one.fold, one.folder.path) for one in found} == wanted
+    found = run_networks(experiment.cfg, [0, 1])
+    assert {(one.task, one.fold, one.folder(experiment.run).path) for one in found} == wanted
     assert len(found) == {"plain": 2, "separate": 6, "seeds": 4, "refit": 3, "continued": 4, "all": 30}[kind]
-    assert {one.folder.path for one in found if one.judged} == {
+    assert {one.folder(experiment.run).path for one in found if one.judged} == {
         experiment.fold_dir(member, k).path for member in experiment.members for k in (0, 1)
     }
 
 
 def test_seconds_are_shared_out_over_folds_side_by_side(tmp_path: Path) -> None:
     # Two epochs of 10 s a network. Side by side two folds take 20 s; what is not judged is trained alone.
-    assert run_records.read_run(make(tmp_path / "a")).seconds == 40
-    assert run_records.read_run(make(tmp_path / "b", jobs=2)).seconds == 20
-    assert run_records.read_run(make(tmp_path / "c", jobs=8)).seconds == 20
-    assert run_records.read_run(make(tmp_path / "d", folds=(1,), jobs=2)).seconds == 20
-    assert run_records.read_run(make(tmp_path / "e", "train.refit=true", jobs=2)).seconds == 40
-    assert run_records.read_run(make(tmp_path / "f", "model.heads=separate", jobs=2)).seconds == 60
+    assert read_record(make(tmp_path / "a")).seconds == 40
+    assert read_record(make(tmp_path / "b", jobs=2)).seconds == 20
+    assert read_record(make(tmp_path / "c", jobs=8)).seconds == 20
+    assert read_record(make(tmp_path / "d", folds=(1,), jobs=2)).seconds == 20
+    assert read_record(make(tmp_path / "e", "train.refit=true", jobs=2)).seconds == 40
+    assert read_record(make(tmp_path / "f", "model.heads=separate", jobs=2)).seconds == 60
 
 
 def test_an_unfinished_run_says_how_far_it_is(tmp_path: Path) -> None:
     experiment = begin(tmp_path / "a", "train.refit=true", "model.heads=separate")
     run = experiment.run
-    assert run_records.read_run(run).status == "unfinished: 0 of 2 folds"
+    assert read_record(run).status == "unfinished: 0 of 2 folds"
     train(experiment, guesses(0.5), [0, 1])
     for member in ("mask", "age"):
         run.fold(1, member).done.unlink()
-    found = run_records.read_run(run)
+    found = read_record(run)
     assert (found.state, found.status, found.score) == ("unfinished", "unfinished: 1 of 2 folds", None)
     for member in ("mask", "age"):
         run.fold(1, member).done.touch()
     run.fold(REFIT, "age").done.unlink()
-    assert run_records.read_run(run).status == "unfinished: all folds, but 1 further network"
+    assert read_record(run).status == "unfinished: all folds, but 1 further network"
     run.fold(REFIT, "age").done.touch()
-    assert run_records.read_run(run).status == "unfinished: all folds, but not put together"
+    assert read_record(run).status == "unfinished: all folds, but not put together"
 
 
 def test_a_run_whose_folds_were_extended_is_unfinished_again(tmp_path: Path) -> None:
     run = make(tmp_path / "a", folds=(0,))
-    assert run_records.read_run(run).state == "finished"
+    assert read_record(run).state == "finished"
     files.commit_json(run.env, files.read_json(run.env) | {"folds": [0, 1]})
-    assert run_records.read_run(run).status == "unfinished: 1 of 2 folds"
+    assert read_record(run).status == "unfinished: 1 of 2 folds"
 
 
 def make_leaky(run: RunDir) -> RunDir:
@@ -215,7 +224,7 @@ def make_leaky(run: RunDir) -> RunDir:
 
 def test_a_leaky_run_is_finished_without_a_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_leaky(make(tmp_path / "a"))
-    found = run_records.read_run(run)
+    found = read_record(run)
     assert (found.state, found.status) == ("finished", "finished, leaky: no score")
     assert (found.score, found.interval, found.tasks) == (None, None, {})
     runs_list.list_runs([tmp_path], base=None, sort="score", json=True)
@@ -225,15 +234,15 @@ def test_a_leaky_run_is_finished_without_a_score(tmp_path: Path, capsys: pytest.
     assert "finished, leaky: no score" in capsys.readouterr().out
     plan = runs_prune.plan_pruning(tmp_path, keep=0, whole=True)
     assert (plan.steps, plan.kept) == ((), {run: "it has no score"})
-    (run.fold(1).best / "weights.safetensors").unlink()
-    assert run_records.read_run(run).status == "finished, leaky: no score, weights deleted"
+    (run.fold(1).best.tensors).unlink()
+    assert read_record(run).status == "finished, leaky: no score, weights deleted"
 
 
 def test_a_run_in_training_is_seen_and_not_disturbed(tmp_path: Path) -> None:
     run = begin(tmp_path / "a").run
     with rundir.lock(run):
-        assert run_records.read_run(run).status == "in training: 0 of 2 folds"
-    assert run_records.read_run(run).status == "unfinished: 0 of 2 folds"
+        assert read_record(run).status == "in training: 0 of 2 folds"
+    assert read_record(run).status == "unfinished: 0 of 2 folds"
     with rundir.lock(run):  # looking held nothing
         pass
 
@@ -270,9 +279,9 @@ def damage(run: RunDir, how: str) -> None:
         case "unknown setting":
             run.config.write_text(run.config.read_text() + "later: 1\n")
         case "notes damaged":
-            run_records.notes_path(run).write_text('[{"text": 3}]')
+            run.notes.write_text('[{"text": 3}]')
         case "notes a mapping":
-            run_records.notes_path(run).write_text("{}")
+            run.notes.write_text("{}")
         case "a folder for a file":
             run.summary.unlink()
             run.summary.mkdir()
@@ -281,12 +290,12 @@ def damage(run: RunDir, how: str) -> None:
 DAMAGES = {
     "no config": "config.yaml",
     "manifest edited": "changed by hand: manifest.csv",
-    "env is a list": "not in our form",
+    "env is a list": "unexpected form",
     "env is cut": "cannot be read",
     "env is binary": "cannot be read",
     "no env": "missing; where: env.json",
     "before it began": "stopped before it began",
-    "earlier maskcls": "plans: Field required",
+    "earlier maskcls": "made by an earlier maskcls",
     "summary of another form": "pooled.macro_f1",
     "no scores": "only a leaky run has no scores",
     "log cut": "a log cannot be read; where: fold0/log.jsonl",
@@ -303,8 +312,8 @@ DAMAGES = {
 def test_a_damaged_run_is_listed_with_the_reason(how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, other = make(tmp_path / "a"), make(tmp_path / "b")
     damage(run, how)
-    assert [one.path for one in run_records.find_runs([tmp_path])] == [run.path, other.path]
-    found = run_records.read_run(run)
+    assert [one.path for one in find_runs([tmp_path])] == [run.path, other.path]
+    found = read_record(run)
     assert found.state == "broken"
     assert DAMAGES[how] in found.status
     assert str(tmp_path) not in found.status
@@ -324,17 +333,17 @@ def test_what_is_no_run_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "deep" / "er" / "a")
     (tmp_path / "loop").symlink_to(tmp_path)
     a = tmp_path / "deep" / "er" / "a"
-    assert [one.path for one in run_records.find_runs([tmp_path])] == [a]
-    assert [one.path for one in run_records.find_runs([a, tmp_path, tmp_path / "link"])] == [a]
-    assert [one.path for one in run_records.find_runs([tmp_path / "link"])] == [tmp_path / "link"]
+    assert [one.path for one in find_runs([tmp_path])] == [a]
+    assert [one.path for one in find_runs([a, tmp_path, tmp_path / "link"])] == [a]
+    assert [one.path for one in find_runs([tmp_path / "link"])] == [tmp_path / "link"]
     outside = tmp_path / "outside"
     shutil.move(tmp_path / "deep", outside)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "c").symlink_to(outside / "er" / "a")
-    assert [one.path for one in run_records.find_runs([tmp_path / "runs"])] == [tmp_path / "runs" / "c"]
-    assert run_records.find_runs([tmp_path / "runs"], links=False) == []
+    assert [one.path for one in find_runs([tmp_path / "runs"])] == [tmp_path / "runs" / "c"]
+    assert find_runs([tmp_path / "runs"], links=False) == []
     with pytest.raises(ResultError, match="cannot read the folder"):
-        run_records.find_runs([tmp_path / "nowhere"])
+        find_runs([tmp_path / "nowhere"])
 
 
 # --- settings
@@ -343,10 +352,10 @@ def test_what_is_no_run_is_ignored(tmp_path: Path) -> None:
 def test_the_shared_settings_are_the_most_common_ones() -> None:
     every = [{"seed": 3, "x": 1}, {"seed": 4, "x": 1}, {"seed": 0, "x": 2}, {"seed": 4, "loss.age": "ce"}]
     # seed: 4 twice. x: 1 twice of four, against once 2 and once absent. loss.age: most have none.
-    assert run_records.shared_settings(every) == {"seed": 4, "x": 1}
-    assert run_records.shared_settings([{"seed": 3}, {"seed": 0}]) == {"seed": 0}  # a tie goes to the default
-    assert run_records.shared_settings([{"x": [1, 2]}, {"x": [3]}]) == {"x": [1, 2]}  # or the first
-    assert run_records.shared_settings([]) == {}
+    assert shared_settings(every) == {"seed": 4, "x": 1}
+    assert shared_settings([{"seed": 3}, {"seed": 0}]) == {"seed": 0}  # a tie goes to the default
+    assert shared_settings([{"x": [1, 2]}, {"x": [3]}]) == {"x": [1, 2]}  # or the first
+    assert shared_settings([]) == {}
 
 
 VALUES = st.recursive(
@@ -365,7 +374,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_a_difference_can_be_given_to_train(value: Any) -> None:
-    assert config.parse_override(run_records.assignment("a.b", value)) == ("a.b", value)
+    assert config.parse_override(assignment("a.b", value)) == ("a.b", value)
 
 
 def test_differences_to_a_base(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -390,7 +399,7 @@ def test_differences_to_a_base(tmp_path: Path, capsys: pytest.CaptureFixture[str
 # --- the list
 
 
-def many(folder: Path) -> list[run_records.Found]:
+def many(folder: Path) -> list[RunRecord]:
     """A good run, a bad one with a lot of settings and notes, an unfinished and a broken one."""
     good = make(folder / "runs" / "good", share=0.8)
     bad = make(
@@ -403,17 +412,13 @@ def many(folder: Path) -> list[run_records.Found]:
     runs_note.note(bad, "\x1b[31m" + "too much of everything at once, " * 4, now=NOW)
     half = begin(folder / "runs" / "half").run
     damage(make(folder / "runs" / "lost"), "no config")
-    return (
-        runs_list.in_order([run_records.read_run(run) for run in run_records.find_runs([folder])], "score")
-        if half
-        else []
-    )
+    return in_order([read_record(run) for run in find_runs([folder])], "score") if half else []
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_list_fits_the_terminal(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found = [run_records.read_run(RunDir(one.run.path.relative_to(tmp_path))) for one in many(tmp_path)]
+    found = [read_record(RunDir(one.run.path.relative_to(tmp_path))) for one in many(tmp_path)]
     lines = shown(found, width)
     assert max(map(len, lines)) <= width
     assert not any("…" in line or "\x1b" in line for line in lines)
@@ -426,7 +431,7 @@ def test_the_list_fits_the_terminal(width: int, tmp_path: Path, monkeypatch: pyt
     assert f"{best.score:.4f}" in text
     assert best.interval
     assert f"{best.interval[0]:.3f}-{best.interval[1]:.3f}" in text
-    for words in run_records.differences(worst.settings, run_records.shared_settings([one.settings for one in found])):
+    for words in differences(worst.settings, shared_settings([one.settings for one in found])):
         assert words in text
     assert "leaderboard public 0.7123" in text
     assert "2026-11-21 sent with hflip" in text
@@ -439,19 +444,19 @@ def test_a_wide_terminal_takes_one_line_a_run(tmp_path: Path, monkeypatch: pytes
     make(tmp_path / "good", share=0.8)
     make(tmp_path / "poor", share=0.3)
     monkeypatch.chdir(tmp_path)
-    found = [run_records.read_run(run) for run in run_records.find_runs([Path()])]
+    found = [read_record(run) for run in find_runs([Path()])]
     assert len(shown(found, 100)) == 3
     assert len(shown(found, 75)) == 5
     head, first, _ = shown(found, 100)
     assert head.split() == ["run", "F1", "95", "%", "sd", "mask", "gender", "age", "time", "size", "date"]
     one, today = found[0], datetime.now().strftime("%Y-%m-%d")
     assert first.split()[:2] == ["good", f"{one.score:.4f}"]
-    assert first.split()[-5:] == ["40", "s", *runs_list.size(one.bytes).split(), today]
+    assert first.split()[-5:] == ["40", "s", *size(one.bytes).split(), today]
 
 
 def test_names_may_be_wide(tmp_path: Path) -> None:
-    found = [run_records.read_run(make(tmp_path / name)) for name in ("가면", "ab")]
-    lines = shown([run_records.read_run(RunDir(one.run.path)) for one in found], 400)
+    found = [read_record(make(tmp_path / name)) for name in ("가면", "ab")]
+    lines = shown([read_record(RunDir(one.run.path)) for one in found], 400)
     from rich.cells import cell_len
 
     assert len({cell_len(line) for line in lines}) == 1
@@ -464,12 +469,12 @@ def test_the_orders(tmp_path: Path) -> None:
     for age_s, name in ((300, "a"), (200, "c"), (100, "b")):
         for path in (tmp_path / name).rglob("*"):
             os.utime(path, (NOW.timestamp() - age_s,) * 2)
-    found = [run_records.read_run(run) for run in run_records.find_runs([tmp_path])]
+    found = [read_record(run) for run in find_runs([tmp_path])]
 
     def names(sort: str) -> str:
-        return "".join(one.run.path.name for one in runs_list.in_order(found, sort))
+        return "".join(one.run.path.name for one in in_order(found, sort))
 
-    assert {sort: names(sort) for sort in runs_list.SORTS} == {
+    assert {sort: names(sort) for sort in SORTS} == {
         "score": "bac",
         "date": "bca",
         "time": "abc",
@@ -519,13 +524,13 @@ def test_pseudo_labelled_rows_are_not_judged_and_do_not_count(folds: Sequence[in
     never = pd.DataFrame({"id": ["x", "y"], "person": ["x", "y"], "fold": pd.array([-1, -1], dtype="Int8")})
     files.commit(run.manifest, tables.to_csv(pd.concat([photos(), added], ignore_index=True)))
     files.commit(run.folds, folding.to_csv(pd.concat([without.folds, never], ignore_index=True)))
-    hashes = {path.name: files.file_sha256(path) for path in run_records.identity(run)}
+    hashes = identity_hashes(run)
     files.commit_json(run.env, files.read_json(run.env) | {"hashes": hashes})
-    found, other = run_records.read_run(run), run_records.read_run(without.run)
+    found, other = read_record(run), read_record(without.run)
     assert hashes["manifest.csv"] not in found.judged_on
     assert (found.fault, found.judged_on) == ("", other.judged_on)
     run.manifest.write_bytes(b"\xff")
-    assert run_records.read_run(run).state == "broken"
+    assert read_record(run).state == "broken"
 
 
 def test_no_run_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -535,7 +540,7 @@ def test_no_run_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize(
     "module",
-    ["runs.records", "commands.runs.list", "commands.runs.note", "commands.runs.prune", "commands.runs.compare"],
+    ["runs.records.record", "commands.runs.list", "commands.runs.note", "commands.runs.prune", "commands.runs.compare"],
 )
 def test_importing_it_brings_no_torch(module: str) -> None:
     code = f"import sys, maskcls.{module}; print(sorted({{m.partition('.')[0] for m in sys.modules}}))"
@@ -562,22 +567,22 @@ def test_notes_are_only_added_to_and_nothing_else_is_touched(tmp_path: Path) -> 
         {"date": "2026-11-21T09:30:00+00:00", "text": "가장 좋음", "leaderboard": {"private": 0.7}},
         {"date": "2026-11-21T09:30:00+00:00", "text": "", "leaderboard": {}, "keep": False},
     ]
-    assert run_records.read_run(run).state == "finished"
+    assert read_record(run).state == "finished"
 
 
 def test_the_last_word_counts(tmp_path: Path) -> None:
     run = make(tmp_path / "a")
     for keep, score in ((True, 0.6), (None, 0.7), (False, None)):
         runs_note.note(run, "x", keep=keep, leaderboard=score, now=NOW)
-        assert run_records.read_run(run).kept is (keep is not False)
-    assert run_records.read_run(run).leaderboard == {"public": 0.7}
+        assert read_record(run).kept is (keep is not False)
+    assert read_record(run).leaderboard == {"public": 0.7}
 
 
 def test_a_run_in_training_can_be_noted(tmp_path: Path) -> None:
     run = begin(tmp_path / "a").run
     with rundir.lock(run):
         runs_note.note(run, "slow today", now=NOW)
-    assert [one.text for one in run_records.read_notes(run)] == ["slow today"]
+    assert [one.text for one in read_notes(run)] == ["slow today"]
 
 
 NOTING = """
@@ -595,9 +600,7 @@ def test_notes_of_two_processes_at_once_are_all_kept(tmp_path: Path) -> None:
     run = begin(tmp_path / "a").run
     started = [subprocess.Popen([sys.executable, "-c", NOTING, str(run.path), who]) for who in "xy"]
     assert [process.wait() for process in started] == [0, 0]
-    assert sorted(one.text for one in run_records.read_notes(run)) == sorted(
-        f"{who}{i}" for who in "xy" for i in range(8)
-    )
+    assert sorted(one.text for one in read_notes(run)) == sorted(f"{who}{i}" for who in "xy" for i in range(8))
 
 
 def test_notes_that_say_nothing_or_cannot_be_are_refused(tmp_path: Path) -> None:
@@ -607,10 +610,10 @@ def test_notes_that_say_nothing_or_cannot_be_are_refused(tmp_path: Path) -> None
             runs_note.note(run, words, leaderboard=score, now=NOW)
     with pytest.raises(ResultError, match="this is not a run"):
         runs_note.note(RunDir(tmp_path), "x", now=NOW)
-    run_records.notes_path(run).write_text("[3]")
+    run.notes.write_text("[3]")
     with pytest.raises(ResultError):
         runs_note.note(run, "x", now=NOW)
-    assert run_records.notes_path(run).read_text() == "[3]"
+    assert run.notes.read_text() == "[3]"
 
 
 # --- pruning
@@ -674,11 +677,11 @@ def test_pruning_deletes_what_was_planned_and_no_more(three: Path, capsys: pytes
     assert len(kept) == 3 * (3 + 2 * (1 + 1 + 1 + 1))  # and three logs, marks and metas of each fold
     assert kept <= after.keys()
     assert all(before[name] == after[name] for name in before.keys() & after.keys() if not name.endswith(".lock"))
-    assert f"{runs_list.size(freed)} freed" in capsys.readouterr().out
-    worst = run_records.read_run(RunDir(three / "worst"))
+    assert f"{size(freed)} freed" in capsys.readouterr().out
+    worst = read_record(RunDir(three / "worst"))
     assert worst.status == "finished, weights deleted"
     assert [note.text for note in worst.notes] == ["best weights deleted by runs prune"]
-    assert run_records.read_run(RunDir(three / "best")).status == "finished"
+    assert read_record(RunDir(three / "best")).status == "finished"
     assert steps(runs_prune.plan_pruning(three, keep=1)) == []  # nothing is left to delete
 
 
@@ -766,10 +769,10 @@ def test_what_changes_between_plan_and_deed_is_respected(three: Path) -> None:
         assert runs_prune.carry_out(first, NOW) == "another process is working on it"
     runs_note.note(second.found.run, keep=True, now=NOW)
     assert runs_prune.carry_out(second, NOW) == "a note says keep"
-    shutil.rmtree(third.found.run.fold(0).last)
+    shutil.rmtree(third.found.run.fold(0).last.path)
     (three / "other").mkdir()
     (three / "other" / "precious").write_text("mine")
-    third.found.run.fold(0).last.symlink_to(three / "other")
+    third.found.run.fold(0).last.path.symlink_to(three / "other")
     assert "symbolic link" in runs_prune.carry_out(third, NOW)
     assert (three / "other" / "precious").exists()
     assert all(step.paths[0].exists() for step in (first, second))
@@ -798,7 +801,7 @@ def test_sizes_that_are_none_are_refused(words: str) -> None:
 
 @given(st.integers(0, 10**15))
 def test_a_written_size_is_near_the_number(count: int) -> None:
-    number, unit = runs_list.size(count).split()
+    number, unit = size(count).split()
     power = ["B", "kB", "MB", "GB", "TB"].index(unit)
     assert float(number) * 1000**power == pytest.approx(count, rel=0.051)
     assert len(number) <= 3 or unit == "TB"

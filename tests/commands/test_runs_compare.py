@@ -174,7 +174,7 @@ def test_a_leaky_run_and_its_rows_are_refused(tmp_path: Path) -> None:
     Predictions(oof.ids, oof.prob, oof.space, {"parts": [{"leaky": True}]}).save(tmp_path / "rows.npz")
     make_leaky(leaky)
     for path in (leaky.path, tmp_path / "rows.npz"):
-        with pytest.raises(ResultError, match="the run is leaky, so its own rows judge nothing"):
+        with pytest.raises(ResultError, match="the run is leaky"):
             found(honest.path, path)
 
 

@@ -56,7 +56,7 @@ def truths(data: Path) -> list[int]:
 
 def written(path: Path, data: Path, run: RunDir, *, space: LabelSpace = CONTEST, **lineage: Any) -> Path:
     """Write the true answers with the lineage that predict gives."""
-    weights = [files.file_sha256(run.fold(k).best / "weights.safetensors") for k in (0, 1)]
+    weights = [files.file_sha256(run.fold(k).best.tensors) for k in (0, 1)]
     told = {
         "run": "run",
         "run_hashes": files.read_json(run.env)["hashes"],
@@ -167,13 +167,13 @@ def test_an_origin_that_does_not_fit_fails_alone(tmp_path: Path, drawn: Path, ru
         show(path, drawn, run.path)
     assert caught.value.exit_code == 9
     assert [fault.split(":")[0] for fault in caught.value.offenders] == ["weights", "data"]
-    assert "fold 0: sha256 ffffffffffffffff… is none of the run's" in caught.value.offenders[0]
+    assert "fold 0: sha256 ffffffffffffffff… is not among the run's weights" in caught.value.offenders[0]
 
 
 def test_a_run_changed_since_and_another_run_are_told(tmp_path: Path, drawn: Path, run: RunDir) -> None:
     path = written(tmp_path / "s.csv", drawn, run)
     other = make_run(tmp_path / "other", drawn, seed=8)
-    (other.fold(1).best / "weights.safetensors").write_text("others")
+    (other.fold(1).best.tensors).write_text("others")
     found = check_submission(path, drawn, other)
     assert verdicts(found)["run"] == verdicts(found)["weights"] == "FAILED"
     assert faults(found, "run") == ("config.yaml has other content than when this was predicted",)

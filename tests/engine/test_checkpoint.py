@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from photos import LIVELY, wake
 from torch import Tensor, nn
 
 import maskcls
-from maskcls.engine.checkpoint import Blueprint, load_speaker, load_state, save_state, save_weights
+from maskcls.engine.checkpoint import Blueprint, load_speaker, load_state, read_meta, save_state, save_weights
 from maskcls.errors import ConfigError, ResultError, WeightsError
 from maskcls.files import file_sha256
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn.heads import plain_heads
 from maskcls.nn.network import Network
+from maskcls.rundir import WeightsDir
 
 HEADS = tuple(plain_heads("multi", CONTEST).values())
 BLUEPRINT = Blueprint("test_efficientnet", HEADS, 0.25, CONTEST, replace(LIVELY, size=(32, 32), crop=(0.9, 0.8)))
@@ -41,7 +42,7 @@ def same(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> bool:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    save_weights(tmp_path / "best", network().state_dict(), BLUEPRINT, epoch=3, scores=SCORES)
+    save_weights(WeightsDir(tmp_path / "best"), network().state_dict(), BLUEPRINT, epoch=3, scores=SCORES)
     return tmp_path / "best"
 
 
@@ -50,7 +51,7 @@ def saved(tmp_path: Path) -> Path:
 
 def test_what_is_loaded_is_what_was_saved(saved: Path) -> None:
     torch.manual_seed(99)
-    speaker = load_speaker(saved)
+    speaker = load_speaker(WeightsDir(saved))
     assert same(speaker.network.state_dict(), network().state_dict())
     assert (speaker.space, speaker.spec) == (CONTEST, BLUEPRINT.spec)
     assert speaker.network.drop.p == 0.25
@@ -63,7 +64,7 @@ def test_what_is_loaded_is_what_was_saved(saved: Path) -> None:
 
 def test_exactly_two_files_and_what_meta_says(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "best"
-    digest = save_weights(folder, network().state_dict(), BLUEPRINT, epoch=3, scores=SCORES)
+    digest = save_weights(WeightsDir(folder), network().state_dict(), BLUEPRINT, epoch=3, scores=SCORES)
     assert sorted(path.name for path in folder.iterdir()) == ["meta.json", "weights.safetensors"]
     assert digest == file_sha256(folder / "weights.safetensors")
     assert json.loads((folder / "meta.json").read_text()) == {
@@ -73,21 +74,24 @@ def test_exactly_two_files_and_what_meta_says(tmp_path: Path) -> None:
         "scores": SCORES,
         "sha256": digest,
         "backbone": "test_efficientnet",
-        "heads": json.loads(json.dumps([head.to_json() for head in HEADS])),
+        "heads": json.loads(json.dumps([asdict(head) for head in HEADS])),
         "drop": 0.25,
         "labels": CONTEST.to_json(),
-        "transforms": json.loads(json.dumps(BLUEPRINT.spec.to_json())),
+        "transforms": json.loads(json.dumps(asdict(BLUEPRINT.spec))),
     }
 
 
 def test_saving_again_replaces(saved: Path) -> None:
-    save_weights(saved, network(1).state_dict(), BLUEPRINT, epoch=4, scores=SCORES)
-    assert same(load_speaker(saved).network.state_dict(), network(1).state_dict())
+    save_weights(WeightsDir(saved), network(1).state_dict(), BLUEPRINT, epoch=4, scores=SCORES)
+    assert same(load_speaker(WeightsDir(saved)).network.state_dict(), network(1).state_dict())
     assert len(list(saved.iterdir())) == 2
 
 
 def test_equal_tensors_make_equal_files(tmp_path: Path) -> None:
-    hashes = {save_weights(tmp_path / str(i), network().state_dict(), BLUEPRINT, epoch=i, scores={}) for i in range(2)}
+    hashes = {
+        save_weights(WeightsDir(tmp_path / str(i)), network().state_dict(), BLUEPRINT, epoch=i, scores={})
+        for i in range(2)
+    }
     assert len(hashes) == 1
 
 
@@ -95,10 +99,10 @@ def test_the_memory_format_makes_no_difference(tmp_path: Path) -> None:
     wanted = network().state_dict()
     turned = network().to(memory_format=torch.channels_last).state_dict()
     assert not turned["trunk.conv_stem.weight"].is_contiguous()
-    one = save_weights(tmp_path / "one", turned, BLUEPRINT, epoch=0, scores={})
-    other = save_weights(tmp_path / "other", wanted, BLUEPRINT, epoch=0, scores={})
+    one = save_weights(WeightsDir(tmp_path / "one"), turned, BLUEPRINT, epoch=0, scores={})
+    other = save_weights(WeightsDir(tmp_path / "other"), wanted, BLUEPRINT, epoch=0, scores={})
     assert one == other
-    assert same(load_speaker(tmp_path / "one").network.state_dict(), wanted)
+    assert same(load_speaker(WeightsDir(tmp_path / "one")).network.state_dict(), wanted)
 
 
 def test_tied_weights_are_saved_too(tmp_path: Path) -> None:
@@ -111,12 +115,13 @@ def test_tied_weights_are_saved_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("crop", [(1.0, 1.0), (0.5, 0.25)])
 @pytest.mark.parametrize("heads", ["multi", "joint"])
-def test_a_blueprint_survives_json(crop: Any, heads: str) -> None:
+def test_a_blueprint_survives_json(crop: Any, heads: str, tmp_path: Path) -> None:
     space = LabelSpace((Task("age", ("young", "old"), (40,)), Task("hat", ("no", "yes"))))
     blueprint = Blueprint(
         "test_resnet", tuple(plain_heads(heads, space).values()), 0.5, space, replace(LIVELY, crop=crop)
     )
-    back = Blueprint.from_json(json.loads(json.dumps(blueprint.to_json())))
+    save_weights(WeightsDir(tmp_path), blueprint.build().state_dict(), blueprint, epoch=0, scores={})
+    back = read_meta(WeightsDir(tmp_path)).blueprint
     assert back == blueprint
     assert back.space.fingerprint == space.fingerprint
     assert {name: head.out_features for name, head in back.build().heads.items()} == (
@@ -125,10 +130,10 @@ def test_a_blueprint_survives_json(crop: Any, heads: str) -> None:
 
 
 @pytest.mark.parametrize("heads", ["multi", "joint"])
-def test_weights_of_the_first_schema_are_read(heads: str) -> None:
+def test_weights_of_the_first_schema_are_read(heads: str, saved: Path) -> None:
     """It named the kind of heads, which were softmaxes over the classes."""
-    old = BLUEPRINT.to_json() | {"heads": heads}
-    assert Blueprint.from_json(json.loads(json.dumps(old))).heads == tuple(plain_heads(heads, CONTEST).values())
+    rewrite(saved, schema=1, heads=heads)
+    assert read_meta(WeightsDir(saved)).blueprint.heads == tuple(plain_heads(heads, CONTEST).values())
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -138,7 +143,7 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path: Path, saved: Path
     bad["heads.age.bias"][1] = value
     for folder in (saved, tmp_path / "fresh"):
         with pytest.raises(WeightsError, match="NaN or infinity") as caught:
-            save_weights(folder, bad, BLUEPRINT, epoch=0, scores={})
+            save_weights(WeightsDir(folder), bad, BLUEPRINT, epoch=0, scores={})
         assert caught.value.offenders == ("heads.age.bias",)
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
     assert not (tmp_path / "fresh").exists()
@@ -152,23 +157,23 @@ def test_any_flipped_byte_of_the_weights_is_noticed(saved: Path) -> None:
     for position in positions:
         path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
         with pytest.raises(WeightsError, match="not the ones that were saved"):
-            load_speaker(saved)
+            load_speaker(WeightsDir(saved))
     for wrong in (b"", data[:-1], data + b"\0", data[: len(data) // 2]):
         path.write_bytes(wrong)
         with pytest.raises(WeightsError, match="not the ones that were saved"):
-            load_speaker(saved)
+            load_speaker(WeightsDir(saved))
     path.write_bytes(data)
-    load_speaker(saved)
+    load_speaker(WeightsDir(saved))
 
 
 def test_missing_files_are_named(saved: Path) -> None:
     (saved / "weights.safetensors").unlink()
     with pytest.raises(WeightsError, match="cannot read") as caught:
-        load_speaker(saved)
+        load_speaker(WeightsDir(saved))
     assert caught.value.where == str(saved / "weights.safetensors")
     (saved / "meta.json").unlink()
     with pytest.raises(ResultError, match="missing") as missing:
-        load_speaker(saved)
+        load_speaker(WeightsDir(saved))
     assert missing.value.where == str(saved / "meta.json")
 
 
@@ -181,7 +186,7 @@ def rewrite(saved: Path, **changes: Any) -> None:
 def test_weights_of_a_newer_version_are_refused(saved: Path) -> None:
     rewrite(saved, schema=3, maskcls="9.9")
     with pytest.raises(WeightsError, match="newer") as caught:
-        load_speaker(saved)
+        load_speaker(WeightsDir(saved))
     assert caught.value.got == "maskcls 9.9"
 
 
@@ -189,7 +194,7 @@ def test_weights_of_a_newer_version_are_refused(saved: Path) -> None:
 def test_a_meta_without_one_of_its_keys_is_refused(saved: Path, key: str) -> None:
     rewrite(saved, **{key: None})
     with pytest.raises(WeightsError, match=r"no meta\.json of maskcls") as caught:
-        load_speaker(saved)
+        load_speaker(WeightsDir(saved))
     assert key in str(caught.value.got)
 
 
@@ -197,20 +202,54 @@ def test_a_meta_without_one_of_its_keys_is_refused(saved: Path, key: str) -> Non
 def test_json_that_is_no_meta_is_refused(saved: Path, text: str) -> None:
     (saved / "meta.json").write_text(text)
     with pytest.raises(WeightsError, match=r"no meta\.json of maskcls"):
-        load_speaker(saved)
+        load_speaker(WeightsDir(saved))
+
+
+def head(**changes: Any) -> list[dict[str, Any]]:
+    return [asdict(HEADS[0]) | changes, *(asdict(other) for other in HEADS[1:])]
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        ({"heads": head(classes=-1)}, "a head has no classes"),
+        ({"heads": head(reading="other")}, "no reading of a head: 'other'"),
+        ({"heads": head(classes="3")}, "classes"),
+        ({"heads": head(colour=1)}, "colour"),
+        ({"drop": 5}, "drop"),
+        ({"labels": []}, "labels"),
+        ({"labels": 5}, "labels"),
+        ({"transforms": {}}, "transforms"),
+        ({"epoch": "last"}, "epoch"),
+        ({"later": 1}, "later"),
+    ],
+)
+def test_a_meta_with_a_value_of_another_form_is_refused(saved: Path, change: dict[str, Any], got: str) -> None:
+    rewrite(saved, **change)
+    with pytest.raises(WeightsError, match=r"no meta\.json of maskcls") as caught:
+        load_speaker(WeightsDir(saved))
+    assert got in str(caught.value.got)
+    assert caught.value.fix
+
+
+def test_a_network_that_cannot_be_built_is_refused(saved: Path) -> None:
+    rewrite(saved, heads=head(classes=10**13))
+    with pytest.raises(WeightsError, match="cannot be built") as caught:
+        load_speaker(WeightsDir(saved))
+    assert caught.value.where == str(saved / "meta.json")
 
 
 @pytest.mark.parametrize(("key", "value"), [("backbone", "test_resnet"), ("heads", "joint")])
 def test_weights_of_another_network_are_refused(saved: Path, key: str, value: str) -> None:
     rewrite(saved, **{key: value})
     with pytest.raises(WeightsError, match="do not fit"):
-        load_speaker(saved)
+        load_speaker(WeightsDir(saved))
 
 
 def test_a_backbone_this_timm_does_not_have_is_named(saved: Path) -> None:
     rewrite(saved, backbone="test_efficientnett")
     with pytest.raises(ConfigError, match="no backbone"):
-        load_speaker(saved)
+        load_speaker(WeightsDir(saved))
 
 
 # --- the resume state

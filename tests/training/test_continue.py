@@ -10,7 +10,7 @@ from tiny import UNJUDGED, experiment, hashes, log_lines, outcome, resume, train
 
 from maskcls.cli import run_app
 from maskcls.results.predictions import Predictions
-from maskcls.training.folds import continued
+from maskcls.training.folds import continuing
 
 PLAIN = ("model.backbone=test_convnext", "train.epochs=1", "schedule.kind=constant", "schedule.warmup_epochs=0")
 WORDS = (*PLAIN, "train.continue_epochs=2")
@@ -37,7 +37,7 @@ def test_the_rows_it_learns_from(drawn: Path) -> None:
 def test_the_recipe_it_goes_on_with(drawn: Path) -> None:
     words = ("train.epochs=9", "train.continue_epochs=3", "train.continue_lr_share=0.25", "optim.lr=4e-3")
     words += ("optim.freeze_epochs=1", "train.stages=[[2, 0.5]]", "train.patience=1", "schedule.warmup_epochs=4")
-    cfg = continued(experiment(drawn, *words).members[0]).cfg
+    cfg = continuing(experiment(drawn, *words).members[0]).cfg
     assert (cfg.train.epochs, cfg.train.patience, cfg.train.stages) == (3, None, ())
     assert (cfg.optim.lr, cfg.optim.freeze_epochs, cfg.schedule.warmup_epochs) == (1e-3, 0, 0)
 

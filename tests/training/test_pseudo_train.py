@@ -18,7 +18,7 @@ from maskcls.engine.objective import build_heads, head_targets
 from maskcls.results.predictions import Predictions
 from maskcls.results.pseudo.read_labels import read_pseudo
 from maskcls.rundir import REFIT, RunDir
-from maskcls.training.experiment import open_experiment
+from maskcls.training.stored_experiment import open_experiment
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=1")
 EVAL_PHOTOS = 21
@@ -82,7 +82,7 @@ def sha_of(run: Path) -> str:
 
 def test_each_fold_learns_from_its_own_set_and_none_is_judged_by_it(taught: Path, pseudo: Path, drawn: Path) -> None:
     opened, env = open_experiment(RunDir(taught))
-    assert set(env["hashes"]) >= {"pseudo.csv", "pseudo.json"}
+    assert set(env.hashes) >= {"pseudo.csv", "pseudo.json"}
     assert opened.pseudo is not None
     added = np.flatnonzero(opened.manifest["source"] == "pseudo")
     assert len(added) == EVAL_PHOTOS

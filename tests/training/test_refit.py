@@ -14,7 +14,7 @@ from maskcls import files
 from maskcls.cli import run_app
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
-from maskcls.training.folds import refitted
+from maskcls.training.folds import refitting
 
 WORDS = ("train.refit=true", "model.backbone=test_convnext")
 
@@ -38,9 +38,9 @@ def test_it_trains_for_the_median_of_the_best_epochs(drawn: Path, tmp_path: Path
     plan = type(plan)(plan.cfg, plan.data, plan.manifest, plan.folds, RunDir(tmp_path))
     for k, best in enumerate((6, 0, 3)):
         files.commit_json(plan.run.fold(k).summary, {"best_epoch": best})
-    assert refitted(plan, plan.members[0], [0, 1, 2]).cfg.train.epochs == 4
-    assert refitted(plan, plan.members[0], [0, 2]).cfg.train.epochs == round((7 + 4) / 2)
-    assert refitted(plan, plan.members[0], [0]).cfg.train.patience is None
+    assert refitting(plan, plan.members[0], [0, 1, 2]).cfg.train.epochs == 4
+    assert refitting(plan, plan.members[0], [0, 2]).cfg.train.epochs == round((7 + 4) / 2)
+    assert refitting(plan, plan.members[0], [0]).cfg.train.patience is None
 
 
 def test_what_it_leaves(whole: Path) -> None:

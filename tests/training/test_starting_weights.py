@@ -51,7 +51,7 @@ def test_judges_are_not_met_before(
     for words in ([begin], [begin, "--folds", "1"], [f"model.weights={weights(first, 'refit')}", "--folds", "0"]):
         assert train(drawn, tmp_path / "run", *words, "train.epochs=1") == Exit.DATA
         told = capsys.readouterr().err
-        assert "the starting weights have learnt from people that would judge the network" in told
+        assert "the starting weights were trained on people of the validation folds" in told
         assert "people of fold" in told
         assert not (tmp_path / "run" / "env.json").exists()
     assert train(drawn, tmp_path / "run", begin, "--dry-run") == Exit.DATA

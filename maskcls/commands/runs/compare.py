@@ -14,7 +14,6 @@ from typing import Any
 from rich.console import Console
 
 from maskcls import config, files
-from maskcls.commands.runs.list import checked_run
 from maskcls.csvfile import read_columns
 from maskcls.errors import BusyError, UsageError, WeightsError
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
@@ -26,7 +25,9 @@ from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import PEOPLE, check_complete, load_honest, read_judged
-from maskcls.runs.records import Found, assignment, read_run
+from maskcls.runs.records.finding import checked_run
+from maskcls.runs.records.record import RunRecord, read_record
+from maskcls.runs.records.settings import assignment
 from maskcls.show.comparison import render
 from maskcls.show.progress import say
 
@@ -74,7 +75,7 @@ def comparison(a: Side, b: Side, answers: Path | None = None) -> Comparison:
     known = [side.known for side in (a, b) if side.known]
     rows = joined(a, b, [*known, *([_read_answers(answers, a.space)] if answers else [])])
     verdict = score_both(rows) if rows.truth is not None else None
-    settings = tuple(_settings(read_run(a.run), read_run(b.run))) if a.run and b.run else ()
+    settings = tuple(_settings(read_record(a.run), read_record(b.run))) if a.run and b.run else ()
     return Comparison((a.name, b.name), rows, changes(rows), agreement(rows), moves(rows), verdict, settings)
 
 
@@ -124,7 +125,7 @@ def _check_spaces(a: Side, b: Side) -> None:
     )
 
 
-def _settings(a: Found, b: Found) -> Iterator[tuple[str, str, str]]:
+def _settings(a: RunRecord, b: RunRecord) -> Iterator[tuple[str, str, str]]:
     """Yield what differs between two runs: settings, folds trained, and the tables they were trained by."""
     for key in dict.fromkeys((*a.settings, *b.settings)):
         values = _value(a.settings, key), _value(b.settings, key)

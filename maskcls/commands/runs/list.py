@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json as text
-import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from maskcls.errors import ResultError, UsageError, visible
-from maskcls.rundir import RunDir
-from maskcls.runs.records import Found, differences, find_runs, is_run, read_run, shared_settings
+from maskcls.runs.records.finding import checked_run, find_runs
+from maskcls.runs.records.order import SORTS, in_order
+from maskcls.runs.records.record import RunRecord, read_record
+from maskcls.runs.records.settings import differences, shared_settings
 from maskcls.show.progress import say
-
-SORTS = ("score", "date", "time", "size", "name")
+from maskcls.show.units import duration, size
 
 
 def list_runs(folders: Sequence[Path], *, base: Path | None, sort: str, json: bool) -> None:
@@ -31,7 +31,7 @@ def list_runs(folders: Sequence[Path], *, base: Path | None, sort: str, json: bo
     """
     if sort not in SORTS:
         raise UsageError("no such order", where="--sort", got=repr(sort), expected=", ".join(SORTS))
-    found = in_order([read_run(run) for run in find_runs(folders)], sort)
+    found = in_order([read_record(run) for run in find_runs(folders)], sort)
     other = _base_settings(base) if base else shared_settings([one.settings for one in found if one.settings])
     if json:
         told = [to_json(one, other) for one in found]
@@ -46,21 +46,7 @@ def list_runs(folders: Sequence[Path], *, base: Path | None, sort: str, json: bo
     console.print(_footer(found, base))
 
 
-def in_order(found: Sequence[Found], sort: str) -> list[Found]:
-    """Return runs the best, the newest, the longest or the largest first, or by name; those without come last."""
-    named = sorted(found, key=lambda one: str(one.run.path))
-    if sort == "name":
-        return named
-    value: Callable[[Found], float | None] = {
-        "score": lambda one: one.score,
-        "date": lambda one: one.date.timestamp() if one.date else None,
-        "time": lambda one: one.seconds,
-        "size": lambda one: one.bytes,
-    }[sort]
-    return sorted(named, key=lambda one: math.inf if (v := value(one)) is None else -v)
-
-
-def to_json(found: Found, base: Mapping[str, Any]) -> dict[str, Any]:
+def to_json(found: RunRecord, base: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that the list shows of a run, and its notes whole, as plain data."""
     return {
         "run": str(found.run.path),
@@ -80,7 +66,7 @@ def to_json(found: Found, base: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def render(found: Sequence[Found], base: Mapping[str, Any], width: int) -> RenderableType:
+def render(found: Sequence[RunRecord], base: Mapping[str, Any], width: int) -> RenderableType:
     """Return a line a run, its numbers below its name where the width asks for that, and what is to say about it."""
     tasks = list(dict.fromkeys(name for one in found for name in one.tasks))
     head = ["F1", "95 %", "sd", *map(visible, tasks), "time", "size", "date"]
@@ -98,7 +84,7 @@ def render(found: Sequence[Found], base: Mapping[str, Any], width: int) -> Rende
     return Group(*lines)
 
 
-def _said(found: Found, base: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _said(found: RunRecord, base: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what there is to say about a run besides numbers, each with its style."""
     if found.status != "finished":
         yield visible(found.status), {"broken": "red", "unfinished": "yellow"}.get(found.state, "")
@@ -113,7 +99,7 @@ def _said(found: Found, base: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "kept: prune leaves it alone", ""
 
 
-def _cells(found: Found, tasks: Sequence[str]) -> list[str]:
+def _cells(found: RunRecord, tasks: Sequence[str]) -> list[str]:
     low_high = f"{found.interval[0]:.3f}-{found.interval[1]:.3f}" if found.interval else "-"
     scores = [low_high, _number(found.sd, 3), *(_number(found.tasks.get(name), 3) for name in tasks)]
     when = found.date.strftime("%Y-%m-%d") if found.date else "-"
@@ -126,7 +112,7 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(" " * (w - cell_len(c)) + c for c, w in zip(row, widths, strict=True)) for row in rows]
 
 
-def _footer(found: Sequence[Found], base: Path | None) -> Text:
+def _footer(found: Sequence[RunRecord], base: Path | None) -> Text:
     states = Counter(one.state for one in found)
     counted = ", ".join(f"{count} {state}" for state, count in states.items())
     parts = [f"{len(found)} run{'s' * (len(found) > 1)}: {counted}; {size(sum(one.bytes for one in found))}."]
@@ -137,45 +123,10 @@ def _footer(found: Sequence[Found], base: Path | None) -> Text:
 
 
 def _base_settings(path: Path) -> Mapping[str, Any]:
-    found = read_run(checked_run(path))
+    found = read_record(checked_run(path))
     if not found.settings:
         raise ResultError("the settings of the base cannot be read", where=str(path), got=found.fault)
     return found.settings
-
-
-def checked_run(path: Path) -> RunDir:
-    """Return the run at a path; ResultError when there is none."""
-    if not is_run(RunDir(path)):
-        expected = "a folder that maskcls train made"
-        raise ResultError("this is not a run", where=str(path), expected=expected, fix="check the path")
-    return RunDir(path)
-
-
-def duration(seconds: float) -> str:
-    """Write a time for people.
-
-    >>> duration(89), duration(90), duration(5400), duration(200_000)
-    ('89 s', '1.5 min', '1.5 h', '56 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    value, unit = (seconds / 60, "min") if seconds < 5400 else (seconds / 3600, "h")
-    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
-
-
-def size(count: int) -> str:
-    """Write a number of bytes for people, a thousand to the next unit.
-
-    >>> size(999), size(1_500_000), size(20_400_000_000)
-    ('999 B', '1.5 MB', '20 GB')
-    """
-    if count < 1000:
-        return f"{count} B"
-    value, units = float(count), iter(("kB", "MB", "GB", "TB"))
-    unit = ""
-    while value >= 999.5 and (further := next(units, None)):
-        value, unit = value / 1000, further
-    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 
-from maskcls import files
-from maskcls.commands.runs.list import checked_run
-from maskcls.errors import ResourceError, UsageError
+from maskcls.errors import UsageError
 from maskcls.rundir import RunDir
-from maskcls.runs.records import Note, notes_path, read_notes
+from maskcls.runs.records.finding import checked_run
+from maskcls.runs.records.notes import Note, add_note
 
 
 def note(
@@ -29,8 +24,7 @@ def note(
     leaderboard  a score in [0, 1], and the name of the board it was shown on.
     keep         True: prune has to leave the run alone; False: it need not any more.
 
-    A run may be in training meanwhile: its lock is not asked for, the file is replaced whole, and a lock of the notes'
-    own keeps two that note at once from losing one. Nothing else of the run is touched.
+    The run may be in training: its lock is not needed, because only the notes are written, under a lock of their own.
 
     Raises UsageError for a note without content or a score outside [0, 1], ResultError for a folder that is no run or
     notes that are damaged, ResourceError when the disk refuses.
@@ -43,21 +37,5 @@ def note(
     checked_run(run.path)
     scores = {} if leaderboard is None else {name: leaderboard}
     added = Note(date=now.isoformat(timespec="seconds"), text=words, leaderboard=scores, keep=keep)
-    with _noting(run):
-        every = [*read_notes(run), added]
-        files.commit_json(notes_path(run), [one.model_dump(exclude_none=True) for one in every])
+    add_note(run, added)
     return added
-
-
-@contextmanager
-def _noting(run: RunDir) -> Iterator[None]:
-    """Hold the notes of a run; another process waits, since it is a matter of milliseconds."""
-    try:
-        handle = os.open(run.path / ".notes.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise ResourceError("cannot write into the run folder", where=str(run.path), got=error.strerror) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

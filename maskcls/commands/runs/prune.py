@@ -14,12 +14,16 @@ from rich.console import Console
 from rich.text import Text
 
 from maskcls import rundir
-from maskcls.commands.runs.list import in_order, size
-from maskcls.commands.runs.note import note
 from maskcls.errors import BusyError, MaskclsError, ResourceError, ResultError, UsageError, visible
 from maskcls.rundir import RunDir
-from maskcls.runs.records import WEIGHTS, Found, find_runs, read_run, scan
+from maskcls.runs.recipe import is_recipe
+from maskcls.runs.records.disk_use import disk_use
+from maskcls.runs.records.finding import find_runs
+from maskcls.runs.records.notes import Note, add_note
+from maskcls.runs.records.order import in_order
+from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.show.progress import say
+from maskcls.show.units import size
 from maskcls.yaml12 import read_yaml
 
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGT]?)(i?)B")
@@ -30,7 +34,7 @@ POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 class Step:
     """Something of a run that may go: what it is, the files or folders, and how many bytes they hold."""
 
-    found: Found
+    found: RunRecord
     what: str
     paths: tuple[Path, ...]
     bytes: int
@@ -86,7 +90,7 @@ def plan_pruning(folder: Path, *, keep: int, budget: int | None = None, whole: b
     Unfinished and broken runs stay as they are, and those without a score, with a note that says keep, with a symbolic
     link inside, and those that an ensemble's recipe or another run's starting weights name.
     """
-    found = in_order([read_run(run) for run in find_runs([folder], links=False)], "score")
+    found = in_order([read_record(run) for run in find_runs([folder], links=False)], "score")
     named = named_elsewhere(found, folder)
     ranked = [one for one in found if one.state == "finished" and one.score is not None]
     kept = {one.run: why for one in found if (why := _untouchable(one, named))}
@@ -95,7 +99,7 @@ def plan_pruning(folder: Path, *, keep: int, budget: int | None = None, whole: b
     steps = [_step(one, "what it could be resumed from", _resuming(one)) for one in loose]
     for one in loose:
         if one.run not in best:
-            weights = [network.folder.best / WEIGHTS for network in one.networks]
+            weights = [network.folder(one.run).best.tensors for network in one.networks]
             resumed = sum(step.bytes for step in steps if step.found is one)
             rest = _step(one, "best weights", weights)
             steps.append(Step(one, "the whole folder", (one.run.path,), one.bytes - resumed) if whole else rest)
@@ -103,7 +107,7 @@ def plan_pruning(folder: Path, *, keep: int, budget: int | None = None, whole: b
     return Pruning(tuple(_until(budget, total, [s for s in steps if s.paths])), best | kept, total)
 
 
-def named_elsewhere(found: Sequence[Found], folder: Path) -> dict[RunDir, str]:
+def named_elsewhere(found: Sequence[RunRecord], folder: Path) -> dict[RunDir, str]:
     """Return the runs that something else needs, and what that is: a recipe of an ensemble, or another run.
 
     Recipes are looked for below the folder and in the working folder; every text under `members` may be a path, from
@@ -131,13 +135,13 @@ def carry_out(step: Step, now: datetime) -> str:
     run = step.found.run
     try:
         with rundir.lock(run):
-            again = read_run(run)  # a note, or another process, may have come between
+            again = read_record(run)  # a note, or another process, may have come between
             if why := _untouchable(again, {}):
                 return why
             for path in step.paths:
                 _remove(path)
             if step.what == "best weights":
-                note(run, "best weights deleted by runs prune", now=now)
+                add_note(run, Note(date=now.isoformat(timespec="seconds"), text="best weights deleted by runs prune"))
     except BusyError:
         return "another process is working on it"
     except OSError as error:
@@ -158,7 +162,7 @@ def read_size(words: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** POWERS[prefix])
 
 
-def _untouchable(found: Found, named: Mapping[RunDir, str]) -> str:
+def _untouchable(found: RunRecord, named: Mapping[RunDir, str]) -> str:
     """Return why nothing of a run may be deleted, or ""."""
     if found.state != "finished":
         return found.status
@@ -171,13 +175,14 @@ def _untouchable(found: Found, named: Mapping[RunDir, str]) -> str:
     return named.get(found.run, "")
 
 
-def _resuming(found: Found) -> list[Path]:
-    return [path for one in found.networks for path in (one.folder.last, one.folder.state.parent)]
+def _resuming(found: RunRecord) -> list[Path]:
+    folders = [network.folder(found.run) for network in found.networks]
+    return [path for folder in folders for path in (folder.last.path, folder.resume)]
 
 
-def _step(found: Found, what: str, paths: Sequence[Path]) -> Step:
+def _step(found: RunRecord, what: str, paths: Sequence[Path]) -> Step:
     there = tuple(path for path in paths if path.exists())
-    return Step(found, what, there, sum(scan(p).bytes if p.is_dir() else p.stat().st_size for p in there))
+    return Step(found, what, there, sum(disk_use(p).bytes if p.is_dir() else p.stat().st_size for p in there))
 
 
 def _until(budget: int | None, total: int, steps: Sequence[Step]) -> Iterator[Step]:
@@ -198,7 +203,7 @@ def _remove(path: Path) -> None:
 def _recipes(folder: Path) -> list[Path]:
     """Return the files that may be recipes of ensembles; no link to a folder is followed."""
     below = [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
-    return sorted(path for path in {*below, *Path().iterdir()} if path.name.endswith("recipe.yaml"))
+    return sorted(path for path in {*below, *Path().iterdir()} if is_recipe(path))
 
 
 def _members(recipe: Path) -> list[Path]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -100,16 +99,6 @@ class ViewSpec:
         """(height, width) in pixels a photo must at least be decoded at, so that resizing still averages pixels."""
         height, width = (math.ceil(OVERSIZE * n / share) for n, share in zip(self.size, self.crop, strict=True))
         return height, width
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> ViewSpec:
-        """Rebuild the spec from `to_json` data that went through JSON, of this version or an earlier one."""
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return ViewSpec(**fields)
 
 
 def eval_view(image_HWC: Image, spec: ViewSpec) -> Image:

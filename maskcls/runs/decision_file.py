@@ -1,0 +1,47 @@
+"""decision.json: written by `maskcls calibrate`, read by `decision.read_decision`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from maskcls import typedjson
+from maskcls.labels import Task
+from maskcls.results.comparison.bootstrap import Difference
+from maskcls.results.decisions.rule import DecisionRule
+from maskcls.rundir import RunDir
+from maskcls.typedjson import JsonFile
+
+
+class RuleGain(JsonFile):
+    """Macro-F1 without a rule and with rules fitted on the other folds, and the gain with its interval over people."""
+
+    plain: float
+    ruled: float
+    gain: Difference
+    worth_it: bool
+
+
+class DecisionFile(JsonFile):
+    """The content of decision.json: the decision, and what it was measured to gain; see `calibration.Calibration`."""
+
+    version: Literal[1]
+    space: tuple[Task, ...]
+    oof_sha256: str
+    temperatures: dict[str, Annotated[float, Field(gt=0)]]
+    rule: DecisionRule | None
+    prior: tuple[float, ...] | None
+    tried: str
+    nested: RuleGain | None
+    rows: int
+    people: int
+    groups: int
+    folds: bool
+    before: dict[str, JsonValue]
+    after: dict[str, JsonValue]
+
+
+def write_decision(run: RunDir, decision: DecisionFile) -> None:
+    """Commit a run's decision.json; an earlier one is replaced."""
+    typedjson.write(run.decision, decision)

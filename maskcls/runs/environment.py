@@ -1,0 +1,112 @@
+"""env.json: where a run's data is, which folds it has, the hashes of its identity, how it is computed, and on what.
+
+Written when a training starts; `maskcls resume --folds` replaces the folds. Nothing else writes it.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+from pydantic import Field, JsonValue
+
+import maskcls
+from maskcls import typedjson
+from maskcls.engine.execution import Plan
+from maskcls.errors import ResultError
+from maskcls.rundir import RunDir
+from maskcls.typedjson import JsonFile
+
+PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-headless", "pillow", "numpy", "pandas")
+
+
+class Machine(JsonFile):
+    """Versions and machine. No paths, names or variables of the user.
+
+    processes  of a training over several devices; 1 otherwise.
+    """
+
+    maskcls: str
+    python: str
+    packages: dict[str, str]
+    platform: str
+    device: str
+    processes: int
+
+
+class Environment(JsonFile):
+    """The content of env.json.
+
+    data      the data folder or table, absolute.
+    folds     the numbers of the folds asked for.
+    hashes    sha256 of each file of the identity, by name; see runs/identity.py.
+    cropping  how the photos were cropped to faces; None: not by maskcls.
+    weights   sha256 of the file each task's network starts from, by task; empty for those that start without one.
+    plans     how each task's networks are computed, by task. None: made by an earlier maskcls, cannot be continued.
+    """
+
+    data: str
+    folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    hashes: Annotated[dict[str, str], Field(min_length=1)]
+    cropping: dict[str, JsonValue] | None = None
+    weights: dict[str, str] = Field(default_factory=dict)
+    plans: dict[str, Plan] | None = None
+    maskcls: str
+    python: str
+    packages: dict[str, str]
+    platform: str
+    device: str
+    processes: int
+
+    @property
+    def machine(self) -> Machine:
+        """Versions and machine alone."""
+        return Machine(**{name: getattr(self, name) for name in Machine.model_fields})
+
+    def with_folds(self, folds: Sequence[int]) -> Environment:
+        """Return the same environment with other folds."""
+        return self.model_copy(update={"folds": tuple(folds)})
+
+
+def this_machine(device: object, processes: int) -> Machine:
+    """Return the versions and the machine of this process."""
+    return Machine(
+        maskcls=maskcls.__version__,
+        python=sys.version.split()[0],
+        packages={name: version(name) for name in PACKAGES},
+        platform=platform.platform(),
+        device=str(device),
+        processes=processes,
+    )
+
+
+def read_environment(run: RunDir) -> Environment:
+    """Read a run's env.json; raises ResultError when it is missing, damaged or of another form."""
+    begun = run.lock_file.exists()
+    if not run.env.exists() and (begun or not run.config.exists()):
+        raise ResultError(
+            "the run was stopped before it began, or is just beginning" if begun else "this is not a run",
+            where=str(run.path),
+            expected="a folder that maskcls train made",
+            fix="wait, or give the train command again" if begun else "check the path",
+        )
+    return typedjson.read(run.env, Environment)
+
+
+def write_environment(run: RunDir, environment: Environment) -> None:
+    """Commit a run's env.json."""
+    typedjson.write(run.env, environment)
+
+
+def differences(before: Machine, now: Machine) -> list[str]:
+    """Return `name: old -> new` for every version or part of the machine that differs."""
+    old, new = (_flat(machine) for machine in (before, now))
+    return [f"{name}: {old.get(name)} -> {value}" for name, value in new.items() if old.get(name) != value]
+
+
+def _flat(machine: Machine) -> dict[str, str]:
+    parts = {name: str(value) for name, value in machine.to_json().items() if name != "packages"}
+    return parts | machine.packages

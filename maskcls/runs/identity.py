@@ -1,0 +1,41 @@
+"""Which files say what a run is. Their hashes stand in env.json; a run whose identity changed is not continued."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from maskcls import files
+from maskcls.rundir import RunDir
+
+
+def required_files(run: RunDir) -> tuple[Path, ...]:
+    """Return the files of the identity that every run has."""
+    return run.config, run.labels, run.manifest, run.folds
+
+
+def optional_files(run: RunDir) -> tuple[Path, ...]:
+    """Return the files of the identity that some runs have: pseudo labels and the photo-similarity model."""
+    return run.pseudo_origin, run.pseudo, run.person_clustering
+
+
+def identity_files(run: RunDir) -> tuple[Path, ...]:
+    """Return the files of the run's identity, in the order they are written; optional ones only if they exist."""
+    return *required_files(run), *(path for path in optional_files(run) if path.exists())
+
+
+def identity_hashes(run: RunDir) -> dict[str, str]:
+    """Return the sha256 of every file of the identity, by name."""
+    return {path.name: files.file_sha256(path) for path in identity_files(run)}
+
+
+def missing_files(run: RunDir, hashes: Mapping[str, str]) -> list[str]:
+    """Return the names in these hashes of which the run has no file."""
+    return [name for name in hashes if not (run.path / name).is_file()]
+
+
+def changed_files(run: RunDir, hashes: Mapping[str, str]) -> list[str]:
+    """Return the names of identity files that are missing, were changed, or were added since these hashes."""
+    now = {path.name: path for path in identity_files(run)}
+    paths = {name: run.path / name for name in hashes} | now
+    return [name for name, path in paths.items() if not path.is_file() or hashes.get(name) != files.file_sha256(path)]

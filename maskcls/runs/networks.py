@@ -1,0 +1,82 @@
+"""Which networks a run has, where each is stored, and which of them predict new photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from maskcls import config
+from maskcls.rundir import REFIT, FoldDir, RunDir
+from maskcls.schema import Config
+
+Kind = Literal["judged", "continued", "refit"]
+Choice = Literal["folds", "continued", "refit", "all"]  # the values of predict.networks
+PREDICTING: Mapping[Choice, tuple[Kind, ...]] = {
+    "folds": ("judged",),
+    "continued": ("continued",),
+    "refit": ("refit",),
+    "all": ("judged", "refit"),
+}
+
+
+@dataclass(frozen=True)
+class RunNetwork:
+    """One network of a run.
+
+    task  "" for a network about all tasks.
+    fold  the fold that validates it; REFIT for a network trained on all rows.
+    kind  judged: scored on its fold; continued: trained further from the best judged weights; refit: trained on all
+          rows. The last two have no validation rows.
+    name  distinguishes it from the fold's other networks: `age`, `seed1`, `age-seed1`, or "" for a single network.
+    """
+
+    task: str
+    seed: int
+    fold: int
+    kind: Kind
+    name: str
+
+    @property
+    def judged(self) -> bool:
+        """Whether it has out-of-fold rows and a score."""
+        return self.kind == "judged"
+
+    def folder(self, run: RunDir) -> FoldDir:
+        """Return where its files are."""
+        folder = run.fold(self.fold, self.name)
+        return folder.continued if self.kind == "continued" else folder
+
+
+def seeds(cfg: Config) -> range:
+    """Return the seeds of a fold's networks."""
+    return range(cfg.seed, cfg.seed + cfg.train.seeds)
+
+
+def network_name(cfg: Config, task: str, seed: int) -> str:
+    """Return what distinguishes a network from the fold's other networks."""
+    return "-".join(part for part in (task, f"seed{seed}" if cfg.train.seeds > 1 else "") if part)
+
+
+def run_networks(cfg: Config, folds: Sequence[int]) -> tuple[RunNetwork, ...]:
+    """Return every network of these folds: those judged, those continued, those trained on all rows.
+
+    Within a kind: seed by seed, the tasks of a seed in their order, the folds of a task.
+    """
+    kinds: list[tuple[Kind, Sequence[int]]] = [("judged", folds)]
+    if cfg.train.continue_epochs:
+        kinds.append(("continued", folds))
+    if cfg.train.refit:
+        kinds.append(("refit", (REFIT,)))
+    return tuple(
+        RunNetwork(task, seed, k, kind, network_name(cfg, task, seed))
+        for kind, ks in kinds
+        for seed in seeds(cfg)
+        for task in config.members(cfg)
+        for k in ks
+    )
+
+
+def predicting(networks: Iterable[RunNetwork], choice: Choice) -> list[RunNetwork]:
+    """Return the networks that predict new photos under this value of predict.networks."""
+    return [network for network in networks if network.kind in PREDICTING[choice]]

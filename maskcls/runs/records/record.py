@@ -1,0 +1,222 @@
+"""What a run's files say about it: status, scores, times, size and settings, read without torch.
+
+A damaged run is a record as well, with a description of what is wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from maskcls import config, files
+from maskcls.errors import MaskclsError, ResultError
+from maskcls.rundir import RunDir
+from maskcls.runs.environment import Environment, read_environment
+from maskcls.runs.identity import changed_files
+from maskcls.runs.networks import RunNetwork, run_networks
+from maskcls.runs.records.disk_use import DiskUse, disk_use
+from maskcls.runs.records.notes import Note, read_notes
+from maskcls.runs.records.settings import settings_of
+from maskcls.runs.records.training_seconds import training_seconds
+from maskcls.runs.summary import RunSummary, read_summary
+from maskcls.schema import Config
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run's files say about it; what could not be read is empty, and `fault` says why.
+
+    left      what remains to be trained, in words; "" for a finished run.
+    busy      whether a process is working on an unfinished run just now.
+    leaky     whether its networks may have trained on people of their validation fold: there is no score then.
+    score     pooled out-of-fold macro-F1; None without one. interval, sd and tasks belong to it.
+    seconds   of all epochs of all networks; folds trained side by side share theirs.
+    links     symbolic links inside, relative.
+    judged_on identifies the scored rows: scores can be compared where it is equal.
+    """
+
+    run: RunDir
+    fault: str = ""
+    left: str = ""
+    busy: bool = False
+    leaky: bool = False
+    score: float | None = None
+    interval: tuple[float, float] | None = None
+    sd: float | None = None
+    tasks: Mapping[str, float | None] = field(default_factory=dict)
+    seconds: float = 0.0
+    bytes: int = 0
+    date: datetime | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    folds: tuple[int, ...] = ()
+    notes: tuple[Note, ...] = ()
+    networks: tuple[RunNetwork, ...] = ()
+    weights: bool = False
+    links: tuple[str, ...] = ()
+    judged_on: str = ""
+
+    @property
+    def state(self) -> str:
+        """`finished`, `unfinished` or `broken`."""
+        return "broken" if self.fault else "unfinished" if self.left else "finished"
+
+    @property
+    def status(self) -> str:
+        """The state with its reason, and what is special about the run."""
+        if self.fault:
+            return f"broken: {self.fault}"
+        if self.left:
+            return f"{'in training' if self.busy else 'unfinished'}: {self.left}"
+        return "finished" + ", leaky: no score" * self.leaky + ", weights deleted" * (not self.weights)
+
+    @property
+    def leaderboard(self) -> dict[str, float]:
+        """The last score noted for each leaderboard."""
+        return {name: score for note in self.notes for name, score in note.leaderboard.items()}
+
+    @property
+    def kept(self) -> bool:
+        """Whether the last note about this says that `runs prune` must leave the run alone."""
+        said = [note.keep for note in self.notes if note.keep is not None]
+        return bool(said) and said[-1]
+
+
+def read_record(run: RunDir) -> RunRecord:
+    """Read a run folder as far as possible; faults are part of the result, and nothing is raised."""
+    faults: list[str] = []
+
+    def part(read: Callable[[], T], instead: T) -> T:
+        try:
+            return read()
+        except MaskclsError as error:
+            faults.append(_one_line(error, run))
+        except OSError as error:
+            faults.append(f"{Path(error.filename or run.path).name}: {error.strerror}")
+        return instead
+
+    none: tuple[Note, ...] = ()
+    size, notes = part(lambda: disk_use(run.path), DiskUse()), part(lambda: read_notes(run), none)
+    env = part(lambda: read_environment(run), None)
+    cfg = part(lambda: config.load(run.config)[0], None)
+    summary = part(lambda: read_summary(run), None)
+    trained = run_networks(cfg, env.folds) if env and cfg else ()
+    if env:
+        part(lambda: _check_identity(run, env), None)
+        part(lambda: _check_plans(env), None)
+    left = part(lambda: _left(run, env, trained, summary), "") if env else ""
+    jobs = {task: plan.fold_jobs for task, plan in (env.plans or {}).items()} if env else {}
+    seconds = part(lambda: training_seconds(run, trained, jobs), 0.0)
+    date, busy = part(lambda: _last_written(run, trained), None), bool(left) and part(lambda: _is_held(run), False)
+    judged_on = part(lambda: _judged_on(run, env, cfg), "") if env and cfg else ""
+    interval = summary.interval if summary else None
+    pooled = summary.pooled if summary else None
+    return RunRecord(
+        run,
+        fault="; ".join(faults),
+        left=left,
+        busy=busy,
+        leaky=summary.leaky if summary else False,
+        score=pooled.macro_f1 if pooled else None,
+        interval=(interval.low, interval.high) if interval else None,
+        sd=summary.sd.get("macro_f1") if summary else None,
+        tasks={name: one.macro_f1 for name, one in pooled.tasks.items()} if pooled else {},
+        seconds=seconds,
+        bytes=size.bytes,
+        date=date,
+        settings=settings_of(cfg) if cfg else {},
+        folds=env.folds if env else (),
+        notes=notes,
+        networks=trained,
+        weights=bool(trained) and all(one.folder(run).best.tensors.is_file() for one in trained),
+        links=size.links,
+        judged_on=judged_on,
+    )
+
+
+def _check_identity(run: RunDir, env: Environment) -> None:
+    if changed := changed_files(run, env.hashes):
+        raise ResultError(f"gone, or changed by hand: {', '.join(changed)}")
+
+
+def _check_plans(env: Environment) -> None:
+    if env.plans is None:
+        raise ResultError("made by an earlier maskcls, cannot be continued: no plans in env.json")
+
+
+def _left(run: RunDir, env: Environment, trained: Sequence[RunNetwork], summary: RunSummary | None) -> str:
+    undone = [one for one in trained if not one.folder(run).done.exists()]
+    folds = {one.fold for one in undone if one.judged}
+    if folds:
+        return f"{len(env.folds) - len(folds)} of {len(env.folds)} folds"
+    if undone:
+        return f"all folds, but {len(undone)} further network{'s' * (len(undone) > 1)}"
+    if summary is None or summary.fold_numbers != list(env.folds):
+        return "all folds, but not put together"
+    return ""
+
+
+def _last_written(run: RunDir, trained: Sequence[RunNetwork]) -> datetime | None:
+    """Return when the training last wrote something; notes and predictions do not count."""
+    written = [
+        path.stat().st_mtime for path in (run.env, run.summary, *(n.folder(run).log for n in trained)) if path.exists()
+    ]
+    return datetime.fromtimestamp(max(written)).astimezone() if written else None
+
+
+def _judged_on(run: RunDir, env: Environment, cfg: Config) -> str:
+    rows, folds = (env.hashes.get(path.name, "") for path in (run.manifest, run.folds))
+    if cfg.data.pseudo is not None:
+        rows, folds = _real_hashes(run)
+    every = cfg.folds.k > 1 and sorted(env.folds) == list(range(cfg.folds.k))
+    return rows if every else f"{rows} {folds} {sorted(env.folds)}"
+
+
+def _real_hashes(run: RunDir) -> tuple[str, str]:
+    """Return the hashes of manifest.csv and folds.csv without the pseudo-labelled rows, which are last."""
+    try:
+        texts = (path.read_bytes().decode() for path in (run.manifest, run.folds))
+        tables = [io.StringIO(table, newline="").readlines() for table in texts]
+        real = sum(row["source"] == "real" for row in csv.DictReader(tables[0]))
+        rows, folds = (files.sha256("".join(_first(lines, real)).encode()) for lines in tables)
+    except (KeyError, ValueError, csv.Error) as error:
+        raise ResultError("a table of the run cannot be read", where=str(run.manifest), got=repr(error)) from None
+    return rows, folds
+
+
+def _first(lines: Sequence[str], rows: int) -> Sequence[str]:
+    """Return the lines of the header and of this many rows, some of which may be several lines long."""
+    reader = csv.reader(lines)
+    for _ in islice(reader, rows + 1):
+        pass
+    return lines[: reader.line_num]
+
+
+def _is_held(run: RunDir) -> bool:
+    """Tell whether a process is working on this run; nothing is written."""
+    try:
+        handle = os.open(run.lock_file, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _one_line(error: MaskclsError, run: RunDir) -> str:
+    left_out = ("  fix: ", f"  where: {run.path}\n")
+    lines = "; ".join(line.strip() for line in error.lines() if not f"{line}\n".startswith(left_out))
+    return lines.removeprefix(f"error[{error.code}] ").replace(f"{run.path}{os.sep}", "")

@@ -1,0 +1,33 @@
+"""How long a run's networks were trained, from their logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from maskcls.errors import ResultError
+from maskcls.rundir import FoldDir, RunDir
+from maskcls.runs.networks import RunNetwork
+
+
+def training_seconds(run: RunDir, networks: Sequence[RunNetwork], fold_jobs: Mapping[str, int]) -> float:
+    """Return the training and validation seconds of a run's networks, from their logs.
+
+    fold_jobs  how many folds of a task were trained side by side; networks without validation are trained alone.
+
+    Raises ResultError when a log cannot be read, or one of a finished network is missing.
+    """
+    folds = len({one.fold for one in networks if one.judged})
+    return sum(
+        _log_seconds(one.folder(run)) / (min(fold_jobs.get(one.task, 1), folds) if one.judged else 1)
+        for one in networks
+    )
+
+
+def _log_seconds(folder: FoldDir) -> float:
+    if not folder.log.exists() and not folder.done.exists():
+        return 0.0
+    try:
+        return float(sum(json.loads(line)["seconds"] for line in folder.log.read_text().splitlines()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultError("a log cannot be read", where=str(folder.log), got=repr(error)) from None

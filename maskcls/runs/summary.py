@@ -1,0 +1,145 @@
+"""summary.json, of a run and of a fold: scores, and what was averaged. A fold's also names the best epoch.
+
+A leaky run has no scores: its networks may have trained on people of the validation folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from maskcls import typedjson
+from maskcls.results.comparison.bootstrap import Difference
+from maskcls.results.scores.metrics import ClassScore, Score, Scores
+from maskcls.results.scores.person_bootstrap import Interval
+from maskcls.rundir import FoldDir, RunDir
+from maskcls.typedjson import JsonFile
+
+
+class SavedScore(JsonFile):
+    """A `metrics.Score`; numbers are null where no row is scored."""
+
+    macro_f1: float | None
+    accuracy: float | None = None
+    rows: int = 0
+    classes_scored: int = 0
+    classes: tuple[ClassScore, ...] = ()
+
+    @staticmethod
+    def of(score: Score) -> SavedScore:
+        """Return a score in the form it is saved in."""
+        return SavedScore.model_validate(score.to_json() | {"classes": score.classes})
+
+
+class SavedScores(JsonFile):
+    """A `metrics.Scores`: the joint classes' score, and each task's."""
+
+    macro_f1: float | None
+    accuracy: float | None = None
+    rows: int = 0
+    classes_scored: int = 0
+    classes: tuple[ClassScore, ...] = ()
+    tasks: dict[str, SavedScore]
+
+    @staticmethod
+    def of(scores: Scores) -> SavedScores:
+        """Return scores in the form they are saved in."""
+        joint = dict(SavedScore.of(scores.joint))
+        return SavedScores(**joint, tasks={name: SavedScore.of(one) for name, one in scores.tasks.items()})
+
+
+class GroupGain(JsonFile):
+    """What averaging predictions within look-alike groups gains on the out-of-fold rows.
+
+    by       the value of predict.groups.
+    tasks    the tasks in which predictions are averaged: those that never vary within a person.
+    weights  of a photo in its group, by its predicted class of another task; None: all weigh the same.
+    alone    macro-F1 without averaging; gain: over that, with an interval over people.
+    """
+
+    by: str
+    tasks: tuple[str, ...]
+    weights: dict[str, float] | None
+    alone: float | None
+    gain: Difference | None
+    pair_precision: float
+    pair_recall: float
+
+
+class RunSummary(JsonFile):
+    """The content of a run's summary.json.
+
+    pooled    scores of all out-of-fold rows; None: the run is leaky.
+    interval  of the pooled macro-F1, over people; None where no row has a label of every task.
+    folds     macro-F1 by fold: `macro_f1` of the joint classes, and of each task; mean and sd are over the folds.
+    groups    where predict.groups averages within look-alike groups.
+    seeds     where a fold has networks of several seeds: each seed's scores alone.
+    """
+
+    leaky: bool = False
+    pooled: SavedScores | None
+    interval: Interval | None
+    people: int = 0
+    folds: dict[str, dict[str, float | None]]
+    mean: dict[str, float | None] = Field(default_factory=dict)
+    sd: dict[str, float | None]
+    groups: GroupGain | None = None
+    seeds: dict[str, dict[str, float | None]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _scored_unless_leaky(self) -> Self:
+        if (self.pooled is None) != self.leaky:
+            raise ValueError("only a leaky run has no scores")
+        return self
+
+    @property
+    def fold_numbers(self) -> list[int]:
+        """The folds the summary is about."""
+        return [int(k) for k in self.folds]
+
+
+class FoldSummary(JsonFile):
+    """The content of a fold's summary.json.
+
+    best_epoch  the epoch, from 0, with the best validation score.
+    soup        the epochs that were averaged, where the average scored higher than the best epoch.
+    leaky       there are no scores then.
+    """
+
+    best_epoch: int
+    leaky: bool = False
+    soup: tuple[int, ...] = ()
+    macro_f1: float | None = None
+    accuracy: float | None = None
+    rows: int = 0
+    classes_scored: int = 0
+    classes: tuple[ClassScore, ...] = ()
+    tasks: dict[str, SavedScore] = Field(default_factory=dict)
+
+
+def read_summary(run: RunDir) -> RunSummary | None:
+    """Read a run's summary.json; None where there is none, ResultError when it is damaged or of another form."""
+    return typedjson.read(run.summary, RunSummary) if run.summary.exists() else None
+
+
+def write_summary(run: RunDir, summary: RunSummary) -> None:
+    """Commit a run's summary.json; the run is finished then."""
+    typedjson.write(run.summary, summary)
+
+
+def read_fold_summary(folder: FoldDir) -> FoldSummary:
+    """Read a fold's summary.json; ResultError when it is missing, damaged or of another form."""
+    return typedjson.read(folder.summary, FoldSummary)
+
+
+def write_fold_summary(folder: FoldDir, summary: FoldSummary) -> None:
+    """Commit a fold's summary.json."""
+    typedjson.write(folder.summary, summary)
+
+
+def scored_fold(best_epoch: int, soup: Sequence[int], scores: Scores) -> FoldSummary:
+    """Return the summary of a fold with scores."""
+    summary = FoldSummary(best_epoch=best_epoch, **dict(SavedScores.of(scores)))
+    return summary.model_copy(update={"soup": tuple(soup)}) if soup else summary

@@ -1,0 +1,122 @@
+"""An experiment on disk: its identity written before training, and read back to resume or to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from maskcls import config, files
+from maskcls.data.layouts.source import read_labelled
+from maskcls.data.photos.crops import cropping
+from maskcls.data.rows import folds as folding
+from maskcls.data.rows import manifest as tables
+from maskcls.errors import ResultError, WeightsError
+from maskcls.results.people.model_file import from_bytes, to_bytes
+from maskcls.rundir import RunDir
+from maskcls.runs.environment import Environment, Machine, read_environment, write_environment
+from maskcls.runs.identity import changed_files, identity_hashes, missing_files, optional_files
+from maskcls.training import pseudo_rows
+from maskcls.training.experiment import Experiment
+
+
+def write_identity(experiment: Experiment, folds: Sequence[int], machine: Machine) -> None:
+    """Commit what the run is: configuration, labels, manifest, folds, and last the environment."""
+    run, cfg = experiment.run, experiment.cfg
+    files.commit(run.config, config.to_yaml(cfg).encode())
+    files.commit_json(run.labels, cfg.space.to_json())
+    files.commit(run.manifest, tables.to_csv(experiment.manifest))
+    files.commit(run.folds, folding.to_csv(experiment.folds))
+    for left in optional_files(run):  # by a command that was killed before it wrote env.json
+        left.unlink(missing_ok=True)
+    if cfg.data.pseudo is not None:
+        source = Path(cfg.data.pseudo)
+        if (origin := source.with_suffix(run.pseudo_origin.suffix)).exists():
+            files.commit(run.pseudo_origin, origin.read_bytes())
+        files.commit(run.pseudo, source.read_bytes())
+    if experiment.person_clustering is not None:
+        files.commit(run.person_clustering, to_bytes(experiment.person_clustering))
+    environment = Environment(
+        data=str(experiment.data),
+        folds=tuple(folds),
+        hashes=identity_hashes(run),
+        cropping=cropping(experiment.photo_root),
+        weights=weights_hashes(experiment),
+        plans=dict(experiment.plans),
+        **dict(machine),
+    )
+    write_environment(run, environment)
+
+
+def weights_hashes(experiment: Experiment) -> dict[str, str]:
+    """Return the hash of the file each task's network starts from; those that start without one are left out."""
+    weights = {member.task: member.cfg.model.weights for member in experiment.kinds}
+    return {task: files.file_sha256(Path(file)) for task, file in weights.items() if file}
+
+
+def open_experiment(run: RunDir) -> tuple[Experiment, Environment]:
+    """Read a run's experiment back; returns it with the content of env.json.
+
+    Raises ResultError when files are missing, damaged or were changed.
+    """
+    env = read_environment(run)
+    if missing := missing_files(run, env.hashes):
+        raise ResultError("files of the run are missing", where=str(run.path), offenders=missing, fix="restore them")
+    if changed := changed_files(run, env.hashes):
+        raise ResultError(
+            "files of the run were changed by hand",
+            where=str(run.path),
+            offenders=changed,
+            fix="restore them, or train a new run with what you want to change",
+        )
+    if env.plans is None:
+        raise ResultError("the run was made by an earlier maskcls", where=str(run.path), fix="train it again")
+    cfg, _ = config.load(run.config)
+    manifest, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
+    pseudo = pseudo_rows.read(run.pseudo, cfg, manifest, folds) if cfg.data.pseudo is not None else None
+    clustering = (
+        from_bytes(run.person_clustering.read_bytes(), where=str(run.person_clustering))
+        if cfg.predict.groups == "look"
+        else None
+    )
+    return Experiment(
+        cfg, Path(env.data), manifest, folds, run, plans=env.plans, pseudo=pseudo, person_clustering=clustering
+    ), env
+
+
+def check_data_unchanged(experiment: Experiment) -> None:
+    """Raise WeightsError, naming the rows that differ, unless the data set still gives the run's manifest."""
+    cfg = experiment.cfg
+    fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
+    now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes)
+    then = experiment.manifest[tables.real_rows(experiment.manifest)]
+    if tables.sha256(now) == tables.sha256(then):
+        return
+    raise WeightsError(
+        "the data set is no longer the one this run began with",
+        where=str(experiment.data),
+        expected=f"the {len(then)} rows of {experiment.run.manifest}",
+        fix="restore the data set, or train a new run",
+        offenders=_row_changes(then, now),
+    )
+
+
+def _row_changes(before: pd.DataFrame, now: pd.DataFrame) -> list[str]:
+    """Return what changed, row by row."""
+    old, new = (_cells_by_id(frame) for frame in (before, now))
+    lost = [f"{name!r} is gone" for name in old if name not in new]
+    added = [f"{name!r} is new" for name in new if name not in old]
+    changed = [
+        f"{name!r}: {column} was {old[name][column] or 'empty'}, is {new[name][column] or 'empty'}"
+        for name in old
+        if name in new
+        for column in old[name]
+        if old[name][column] != new[name][column]
+    ]
+    return lost + added + changed or ["the rows are in another order"]
+
+
+def _cells_by_id(frame: pd.DataFrame) -> dict[str, dict[str, str]]:
+    text = frame.astype(str).mask(frame.isna(), "").set_index("id", drop=False)
+    return {str(name): {str(k): v for k, v in row.items()} for name, row in text.to_dict(orient="index").items()}
