@@ -17,7 +17,7 @@ from project import PROJECT_DIR
 from maskcls import rundir
 from maskcls.errors import BusyError, ResourceError, ResultError
 from maskcls.files import commit, commit_json, file_sha256, read_json, sha256
-from maskcls.rundir import REFIT, FoldDir, RunDir, lock
+from maskcls.rundir import REFIT, FoldDir, RunDir, WeightsDir, lock
 
 OLD, NEW = b"old " * 100, b"new " * 5000
 
@@ -400,11 +400,15 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "manifest": "r/manifest.csv",
         "folds": "r/folds.csv",
         "pseudo": "r/pseudo.csv",
+        "pseudo_origin": "r/pseudo.json",
         "looks": "r/looks.npz",
         "env": "r/env.json",
         "oof": "r/oof.npz",
         "summary": "r/summary.json",
         "lock_file": "r/.lock",
+        "decision": "r/decision.json",
+        "notes": "r/notes.json",
+        "notes_lock": "r/.notes.lock",
     }
     assert run.test("eval", "hflip", "folds", "none") == Path("r/test/eval-hflip.npz")
     assert run.test("eval", "hflip", "all", "none") == Path("r/test/eval-hflip-all.npz")
@@ -416,12 +420,13 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
 def test_every_file_of_a_fold_has_the_written_name() -> None:
     fold = RunDir(Path("r")).fold(3)
     names = {name: getattr(fold, name) for name, p in vars(FoldDir).items() if isinstance(p, property)}
-    assert {k: str(v.path if isinstance(v, FoldDir) else v) for k, v in names.items()} == {
+    assert {k: str(v.path if isinstance(v, FoldDir | WeightsDir) else v) for k, v in names.items()} == {
         "log": "r/fold3/log.jsonl",
         "first_batch": "r/fold3/first_batch.png",
         "best": "r/fold3/best",
         "last": "r/fold3/last",
         "soup": "r/fold3/soup",
+        "resume": "r/fold3/resume",
         "state": "r/fold3/resume/state.safetensors",
         "continued": "r/fold3/continued",
         "oof": "r/fold3/oof.npz",
@@ -429,3 +434,13 @@ def test_every_file_of_a_fold_has_the_written_name() -> None:
         "done": "r/fold3/DONE",
     }
     assert RunDir(Path("r")).fold(0, "age").path == Path("r/members/age/fold0")
+    assert fold.soup_epoch(7).meta == Path("r/fold3/soup/7/meta.json")
+    assert fold.best.tensors == Path("r/fold3/best/weights.safetensors")
+
+
+def test_the_fold_a_file_of_weights_left_out_is_read_from_its_place(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    assert run.fold_left_out(run.fold(3).best.tensors) == 3
+    assert run.fold_left_out(run.fold(12, "age-seed1").last.tensors) == 12
+    for other in (run.fold(REFIT).best, run.fold(3).continued.best, run.fold(3).soup_epoch(1)):
+        assert run.fold_left_out(other.tensors) is None
