@@ -73,3 +73,36 @@ def test_the_comparison_of_splits(
     written = json.loads((tmp_path / "out.json").read_text())
     assert (written["folds"], len(written["person"]), len(written["image"])) == ([0, 1], 2, 2)
     assert "| by person |" in capsys.readouterr().out
+
+
+def test_bits_names_what_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bits = runpy.run_path(str(BENCHMARKS_DIR / "bits.py"))
+    assert list(bits["RECIPES"]) == ["tiny", "multi", "joint", "separate", "seeds", "groups"]
+
+    def train(out: Path) -> None:
+        for name in (
+            "runs/a/oof.npz",
+            "runs/a/fold0/resume/state.safetensors",
+            "cache/p.npz",
+            "a.csv",
+            "runs/a/env.json",
+        ):
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_text(f"{name} {out.name if name == 'a.csv' else ''}")
+
+    monkeypatch.setitem(bits["main"].__globals__, "train", train)
+    for words, code in (("one", 0), ("one2 --like one", 1), ("x/one --like one", 0)):
+        out, *rest = (str(tmp_path / word) if not word.startswith("-") else word for word in words.split())
+        monkeypatch.setattr(sys, "argv", ["bits.py", out, *rest])
+        try:
+            bits["main"]()
+            ended = 0
+        except SystemExit as end:
+            ended = int(end.code or 0)
+        assert ended == code, words
+    printed = capsys.readouterr().out
+    assert "2 files of 6 recipes" in printed
+    assert "different: a.csv\n1 of 2 files differ" in printed
+    assert "0 of 2 files differ" in printed
