@@ -24,11 +24,11 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maskcls import config, files
+from maskcls.config.yaml12 import parse_yaml
 from maskcls.errors import MaskclsError, ResultError
 from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.runs.judged import changed_files
 from maskcls.schema import Config
-from maskcls.yaml12 import parse_yaml
 
 T = TypeVar("T")
 F = TypeVar("F", bound=BaseModel)

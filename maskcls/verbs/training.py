@@ -31,7 +31,7 @@ def train(
     maskcls train faces --config multi --dry-run
     """
     from maskcls import config as configuration
-    from maskcls.idle import idle_settings
+    from maskcls.config.unused_settings import unused_settings
     from maskcls.rundir import RunDir
 
     path = configuration.find(config) if config else None
@@ -40,7 +40,7 @@ def train(
     from maskcls.show.progress import Reporter, main_process
 
     if main_process():
-        for line in idle_settings(cfg, origins):
+        for line in unused_settings(cfg, origins):
             typer.echo(line, err=True)
     if dry_run:
         from maskcls.training.forecast import dry_run as show

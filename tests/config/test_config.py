@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from maskcls.config import (
-    MEMBER_SECTIONS,
-    SHARED,
     find,
     flatten,
     load,
@@ -24,11 +22,12 @@ from maskcls.config import (
     to_yaml,
     validate,
 )
+from maskcls.config.faults import EXPECTED
+from maskcls.config.validation import MEMBER_SECTIONS, SHARED
+from maskcls.config.yaml12 import parse_yaml
 from maskcls.errors import ConfigError, MaskclsError, UsageError
-from maskcls.faults import EXPECTED
 from maskcls.labels import CONTEST
 from maskcls.schema import Config, TaskConfig
-from maskcls.yaml12 import parse_yaml
 
 # The surface: an option that appears, disappears or changes its name fails here.
 FIELDS = {
@@ -438,10 +437,10 @@ def test_dotted_keys_mean_the_same_in_a_file(yaml_file: Callable[[str], Path]) -
         "separate: {age: {model.drop: 0.1, model: {drop: 0.2}}}",
     ],
 )
-def test_a_key_given_dotted_and_nested_stands_twice(yaml_file: Callable[[str], Path], text: str) -> None:
+def test_a_key_cannot_be_given_dotted_and_nested(yaml_file: Callable[[str], Path], text: str) -> None:
     path = yaml_file(text)
     error = fault(path=path)
-    assert error.what == "a key stands twice"
+    assert error.what == "a key is given twice"
     assert str(error.where).startswith(f"{path}: ")
 
 
@@ -620,7 +619,10 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     "f1 in pieces": (["loss.age=ce+f1", "train.accumulate=2"], "train.accumulate=1 with the f1 loss"),
     "f1 of mixtures": (["loss.all=f1", "mix.kind=cutmix"], "mix.kind=none or mix.partner=same with the f1 loss"),
     "balance names": (["balance.weights={agee: 2}"], "balance.weights with names of heads only"),
-    "balance of one": (["model.heads=joint", "balance.learned=true"], "balance only with several heads on one trunk"),
+    "balance of one": (
+        ["model.heads=joint", "balance.learned=true"],
+        "balance only with several heads on one backbone",
+    ),
     "balance twice": (
         ["balance.learned=true", "balance.weights={age: 2}"],
         "either balance.weights or balance.learned",
@@ -634,16 +636,19 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
         ["age.head=ordinal", "age.fine_bins=[20, 30, 60]", "age.train_bins=[29, 58]"],
         "age.train_bins only with age.head=bands, or ordinal without age.fine_bins",
     ),
-    "own spread": (["age.head=normal", "age.spread=2"], "age.spread without age.head=normal"),
+    "own spread": (["age.head=normal", "age.spread=2"], "no age.spread with age.head=normal"),
     "own loss": (["age.head=ordinal", "loss.age=focal"], "no loss.age with age.head=ordinal"),
     "given itself": (["age.given=age"], "age.given with the name of another task than age"),
     "given apart": (["model.heads=separate", "age.given=mask"], "model.heads=multi with age.given"),
     "group": (["sampler.by=agee"], "sampler.by = joint, person or a task (mask, gender, age), not agee"),
-    "group apart": (["model.heads=separate", "sampler.by=age"], "sampler.by = joint (which is a network's own task)"),
-    "ratio": (["mix.ratio=[0.6, 0.5]"], "mix.ratio from the smaller to the larger"),
+    "group apart": (["model.heads=separate", "sampler.by=age"], "sampler.by = joint (each network's own task)"),
+    "ratio": (["mix.ratio=[0.6, 0.5]"], "mix.ratio with the smaller share first"),
     "no mix": (["mix.partner_classes={age: ['>=60']}"], "because mix.partner_classes is set"),
     "partner task": (["mix.kind=mixup", "mix.partner_classes={agee: [x]}"], "with names of tasks (mask, gender, age)"),
-    "partner class": (["mix.kind=mixup", "mix.partner_classes={age: [old]}"], "with classes of it (<30, 30-59, >=60)"),
+    "partner class": (
+        ["mix.kind=mixup", "mix.partner_classes={age: [old]}"],
+        "with classes of this task (<30, 30-59, >=60)",
+    ),
     "prior twice": (["loss.all=la", "sampler.draw=weighted"], "sampler.draw=shuffle with the la loss"),
     "pieces": (["train.batch_size=4", "train.accumulate=5"], "train.accumulate (5) within train.batch_size (4)"),
     "device": (["device.augment=device", "transforms.clahe=0.1"], "device.augment=host or auto, as transforms.gray"),

@@ -16,11 +16,11 @@ from rich.text import Text
 from maskcls import rundir
 from maskcls.commands.runs.list import in_order, size
 from maskcls.commands.runs.note import note
+from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import BusyError, MaskclsError, ResourceError, ResultError, UsageError, visible
 from maskcls.rundir import RunDir
 from maskcls.runs.records import WEIGHTS, Found, find_runs, read_run, scan
 from maskcls.show.progress import say
-from maskcls.yaml12 import read_yaml
 
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGT]?)(i?)B")
 POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
