@@ -31,13 +31,13 @@ def find(name: Path) -> Path:
 
 
 def read_files(paths: Sequence[Path]) -> list[ConfigFile]:
-    """Read files and their bases, in the order in which they apply: a later one wins, and a base comes before its file.
+    """Read files, by path or shipped name, and their bases, in the order in which they apply: a later one wins.
 
-    A base that was already read is not applied a second time. Raises ConfigError for a file that cannot be read, for a
-    base that does not exist, and for files that are based on each other.
+    A base comes before its file; one that was already read is not applied a second time. Raises ConfigError for a file
+    that cannot be read, for a base that does not exist, and for files that are based on each other.
     """
     files: list[ConfigFile] = []
-    for path in paths:
+    for path in map(find, paths):
         for file in _with_bases(path):
             if file.path == path or all(file.path.resolve() != other.path.resolve() for other in files):
                 files.append(file)

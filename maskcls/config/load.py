@@ -59,7 +59,7 @@ class Merged:
 
 
 def load(files: Path | Sequence[Path] | None, overrides: Sequence[str] = ()) -> tuple[Config, dict[str, Origin]]:
-    """Resolve the defaults, YAML files and `key=value` overrides, each above the one before.
+    """Resolve the defaults, YAML files (paths or shipped names) and `key=value` overrides, each above the one before.
 
     A dotted key means the same in a file as on the command line. Returns the configuration, and for each of its dotted
     keys the origin. Raises ConfigError or UsageError.
