@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
-from maskcls.verbs import after, bench, data, training
+from maskcls.verbs import after, bench, config, data, training
 from maskcls.verbs.options import Stopped
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ app.add_typer(training.app)
 app.add_typer(after.app)
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
+app.add_typer(config.app, name="config")
 
 
 def show_version(value: bool) -> None:

@@ -22,7 +22,7 @@ from maskcls.schema.transforms import TransformsConfig
 
 
 class Config(Section):
-    """The whole configuration of one experiment."""
+    """The whole configuration of one experiment. The description of a section is that of its class."""
 
     seed: Seed = 0
     """Seed of everything random in a training, except the folds (folds.seed)."""
@@ -31,35 +31,20 @@ class Config(Section):
     )
     """The tasks: a list of entries with name, classes and bins."""
     data: DataConfig = DataConfig()
-    """Where labels and photos come from."""
     folds: FoldsConfig = FoldsConfig()
-    """The folds of the cross-validation."""
     model: ModelConfig = ModelConfig()
-    """The network."""
     transforms: TransformsConfig = TransformsConfig()
-    """Crop, size and random changes of the photos."""
     loss: LossConfig = LossConfig()
-    """The loss of each head."""
     balance: BalanceConfig = BalanceConfig()
-    """The weights of the tasks' losses."""
     age: AgeConfig = AgeConfig()
-    """How the task with bins is learned."""
     sampler: SamplerConfig = SamplerConfig()
-    """Which rows an epoch draws."""
     mix: MixConfig = MixConfig()
-    """Mixing of pairs of training images."""
     optim: OptimConfig = OptimConfig()
-    """The optimizer."""
     schedule: ScheduleConfig = ScheduleConfig()
-    """The learning rate over time."""
     average: AverageConfig = AverageConfig()
-    """The average of the weights."""
     train: TrainConfig = TrainConfig()
-    """The training loop."""
     predict: PredictConfig = PredictConfig()
-    """Prediction."""
     device: DeviceConfig = DeviceConfig()
-    """The machine."""
     separate: dict[str, dict[str, Any]] = Field(default={})
     """Settings for the network of one task, with model.heads=separate, for example `{age: {model.backbone: resnet34,
     optim.lr: 1e-4}}`."""
