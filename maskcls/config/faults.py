@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from maskcls.errors import ConfigError, nearest
+from maskcls.schema.options import keys_by_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -144,7 +145,7 @@ def _fault(error: dict[str, Any], root: type[BaseModel]) -> Fault:
     null = " or null" if type(None) in get_args(_annotation(root, loc)) else ""
     if kind == "extra_forbidden":
         known = sorted(_annotation(root, loc[:-1]).model_fields)
-        return Fault(key, "one of " + ", ".join(known), "an unknown key", _near(root, str(loc[-1]), known))
+        return Fault(key, "one of " + ", ".join(known), "an unknown key", _near(str(loc[-1]), known))
     if kind == "value_error":  # ours: a message that follows "expected"
         return Fault(key, str(context["error"]), got if key else None)
     if kind == "literal_error":
@@ -178,22 +179,13 @@ def _annotation(root: Any, loc: Sequence[str | int]) -> Any:
     return root
 
 
-def _near(root: type[BaseModel], name: str, known: Sequence[str]) -> tuple[str, ...]:
+def _near(name: str, known: Sequence[str]) -> tuple[str, ...]:
     """Return the keys that an unknown one may have meant: settings of that name in other sections, or similar names."""
-    if name in (leaves := _leaves(root)):
-        return leaves[name]
+    if name in (keys := keys_by_name()):
+        return keys[name]
     if near := nearest(name, known):
         return (near,)
-    return leaves.get(nearest(name, list(leaves)) or "", ())
-
-
-def _leaves(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
-    """Return for each name of a setting the dotted keys of all sections that end in it."""
-    found: dict[str, tuple[str, ...]] = {}
-    for section, declared in root.model_fields.items():
-        for name in getattr(declared.annotation, "model_fields", {}):
-            found[name] = (*found.get(name, ()), f"{section}.{name}")
-    return found
+    return keys.get(nearest(name, list(keys)) or "", ())
 
 
 def _part(part: str | int) -> str:

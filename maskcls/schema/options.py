@@ -55,6 +55,20 @@ def option_sections() -> list[OptionSection]:
     return [OptionSection(TOP, "", tuple(top)), *sections]
 
 
+def keys_by_name() -> dict[str, tuple[str, ...]]:
+    """Return for each name of an option its dotted keys, those of all sections that have an option of this name.
+
+    >>> keys_by_name()["patience"], keys_by_name()["seed"]
+    (('schedule.patience', 'train.patience'), ('seed', 'folds.seed'))
+    """
+    fields = {name: getattr(field.annotation, "model_fields", None) for name, field in Config.model_fields.items()}
+    found: dict[str, tuple[str, ...]] = {name: (name,) for name, own in fields.items() if own is None}
+    for section, own in fields.items():
+        for name in own or ():
+            found[name] = (*found.get(name, ()), f"{section}.{name}")
+    return found
+
+
 def _section(name: str, definition: Node) -> OptionSection:
     options = [_option(f"{name}.{field}", node) for field, node in definition["properties"].items()]
     return OptionSection(name, _one_line(definition["description"]), tuple(options))

@@ -87,3 +87,15 @@ def test_values_of_a_preset_are_not_reported() -> None:
 def test_train_prints_the_warning(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(drawn, tmp_path / "run", "--dry-run", "sampler.power=0.5") == 0
     assert capsys.readouterr().err.startswith("sampler.power has no effect: sampler.draw is shuffle\n")
+
+
+def test_what_a_higher_file_switched_off_is_not_reported(tmp_path: Path) -> None:
+    low, high = tmp_path / "low.yaml", tmp_path / "high.yaml"
+    low.write_text("mix: {kind: mixup, alpha: 0.2}")
+    high.write_text("base: low.yaml\nmix: {kind: none}")
+    assert unused_settings(*config.load(high)) == unused_settings(*config.load([low, high])) == []
+    high.write_text("base: low.yaml\nmix: {kind: none, alpha: 0.3}")
+    assert unused_settings(*config.load(high)) == ["mix.alpha has no effect: mix.kind is none"]
+    low.write_text("mix: {kind: none}")
+    high.write_text("base: low.yaml\nmix: {alpha: 0.3}")
+    assert unused_settings(*config.load(high)) == ["mix.alpha has no effect: mix.kind is none"]
