@@ -230,23 +230,3 @@ def test_the_configuration_of_a_run_is_whole(drawn: Path, tmp_path: Path) -> Non
     assert "base" not in written
     assert set(written) == set(Config.model_fields)
     assert (written["schedule"]["warmup_epochs"], written["average"]["decay"]) == (0, 0.95)
-
-
-@pytest.mark.parametrize(
-    ("words", "hint"),
-    [
-        (["train", "x", "--epochs", "3"], "--epochs is a setting, not an option: give it as train.epochs=VALUE"),
-        (["train", "x", "--batch-size=3"], "train.batch_size=VALUE or predict.batch_size=VALUE"),
-        (["data", "check", "x", "--optim.lr", "3"], "give it as optim.lr=VALUE"),
-        (["train", "x", "--seed", "3"], "give it as seed=VALUE or folds.seed=VALUE"),
-        (["train", "x", "--nothing", "3"], None),
-        (["evaluate", "x", "--epochs", "3"], None),  # takes no settings
-        (["train", "x", "--folds"], None),
-    ],
-)
-def test_a_setting_given_as_an_option_is_answered_with_its_key(
-    words: list[str], hint: str | None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.run_app(words) == Exit.USAGE
-    err = capsys.readouterr().err
-    assert (hint in err) if hint else ("is a setting" not in err)
