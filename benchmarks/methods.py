@@ -42,9 +42,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from maskcls import config, files
+from maskcls.config.faults import Source, config_error, read_faults
+from maskcls.config.yaml12 import read_yaml
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import ConfigError, Exit, MaskclsError, ResultError, UsageError, nearest
-from maskcls.faults import Source, config_error, read_faults
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.predictions import Predictions
@@ -52,7 +53,6 @@ from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.schema import Config, Section
-from maskcls.yaml12 import read_yaml
 
 BASE = "base"
 PLAN = "methods.json"

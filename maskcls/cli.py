@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
-from maskcls.verbs import after, bench, data, training
+from maskcls.verbs import after, bench, config, data, training
 from maskcls.verbs.options import Stopped
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ app.add_typer(training.app)
 app.add_typer(after.app)
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
+app.add_typer(config.app, name="config")
 
 
 def show_version(value: bool) -> None:
@@ -97,8 +98,25 @@ def _exit_code(arguments: list[str]) -> int:
         # Typer and rich leave with 1 when the reader of our output has gone, and for nothing else we do.
         if error.code == 1:
             return Exit.PIPE
+        if hint := _setting_hint(error.__context__):
+            print(hint, file=sys.stderr)
         return int(error.code or 0)
     return Exit.OK
+
+
+def _setting_hint(cause: BaseException | None) -> str | None:
+    """Return how to give a setting that was given as an option, such as --epochs to a verb that takes train.epochs=."""
+    name = getattr(cause, "option_name", None)
+    verb = getattr(getattr(cause, "ctx", None), "command", None)
+    if name is None or all(parameter.name != "overrides" for parameter in getattr(verb, "params", ())):
+        return None
+    from maskcls.schema.options import keys_by_name
+
+    wanted = name.lstrip("-").replace("-", "_")
+    keys = {key: (key,) for keys in keys_by_name().values() for key in keys} | keys_by_name()
+    if wanted not in keys:
+        return None
+    return f"{name} is a setting, not an option: give it as {' or '.join(f'{key}=VALUE' for key in keys[wanted])}"
 
 
 def _terminate(*_: object) -> None:

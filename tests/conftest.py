@@ -17,7 +17,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +133,15 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("drawn") / "faces"
     make_faces(root, people=12, seed=0, eval_people=3, size=(48, 36))
     return root
+
+
+@pytest.fixture
+def yaml_file(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a configuration file and return its path."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "exp.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write

@@ -1,7 +1,7 @@
 """The house plan, read from the source text: who may import whom, and which heavy packages may be loaded where.
 
     cli -> verbs -> commands -> training -> show -> runs -> engine -> {nn, data, results} -> {rundir, typedjson}
-    -> {files, idle} -> config -> schema -> {labels, csvfile, faults, yaml12, machine, lossterms, viewnames} -> errors
+    -> files -> config -> schema -> {labels, csvfile, machine, lossterms, viewnames} -> errors
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -23,14 +23,11 @@ RANK = {
     "errors": 0,
     "labels": 1,
     "csvfile": 1,
-    "faults": 1,
-    "yaml12": 1,
     "machine": 1,
     "lossterms": 1,
     "viewnames": 1,
     "schema": 2,
     "config": 3,
-    "idle": 4,
     "files": 4,
     "rundir": 5,
     "typedjson": 5,
@@ -62,12 +59,9 @@ WIDEST = 16  # modules in a folder, __init__.py apart
 ARRAYS_ONLY = {
     "errors",
     "labels",
-    "faults",
-    "yaml12",
     "machine",
     "lossterms",
     "viewnames",
-    "idle",
     "schema",
     "config",
     "files",

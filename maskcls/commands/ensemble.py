@@ -15,6 +15,7 @@ import pandas as pd
 
 import maskcls
 from maskcls import config, files
+from maskcls.config.yaml12 import dump_yaml
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
@@ -44,7 +45,6 @@ from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.schema import Config
 from maskcls.show.ensemble import Found
 from maskcls.show.progress import Reporter
-from maskcls.yaml12 import dump_yaml
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import LabelSpace
 from maskcls.results.ensembles.combine import to_shares
 from maskcls.results.ensembles.methods import FITTED, METHODS, EnsembleScores, FittedEnsemble, Searched
 from maskcls.runs.calibration import Calibration
-from maskcls.yaml12 import read_yaml
 
 KIND, VERSION = "maskcls ensemble", 1
 ENDING = "recipe.yaml"  # of a recipe's name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,9 +9,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
-from maskcls import config
 from maskcls.engine.course import Course
 from maskcls.engine.device import Accelerator, augments_on_device, start
 from maskcls.engine.fit import EpochResult, build_schedule, fit
@@ -22,6 +19,7 @@ from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
 from maskcls.show.class_counts import class_table, fold_table
+from maskcls.show.config import print_settings
 from maskcls.show.progress import Reporter, main_process
 from maskcls.show.spark import sparkline
 from maskcls.training.checks import check_experiment, refuse_existing, with_photos
@@ -40,7 +38,8 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
     refuse_existing(run)
     experiment = read_experiment(cfg, data, run)
     console = Console(highlight=False, quiet=not main_process())
-    console.print(_settings(cfg, origins))
+    if main_process():
+        print_settings(cfg, origins)
     console.print(class_table(experiment.manifest, cfg.space))
     console.print()
     console.print(fold_table(experiment.manifest, experiment.folds, cfg.space))
@@ -69,14 +68,6 @@ def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *,
         f"\nmeasured on {PROBE_STEPS} steps of each network on {accelerator.device}"
     )
     console.print(f"run folder: {run.path} (nothing was written)")
-
-
-def _settings(cfg: Config, origins: Mapping[str, str]) -> Table:
-    table = Table("setting", "value", "origin", box=None, pad_edge=False, header_style="bold")
-    for key, value in config.flatten(cfg.model_dump(mode="json")).items():
-        origin = origins.get(key, "default")
-        table.add_row(key, json.dumps(value, ensure_ascii=False), origin, style="dim" if origin == "default" else "")
-    return table
 
 
 def _rates(experiment: Experiment, member: Member) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskcls.verbs.options import Json, Overrides
+from maskcls.verbs.options import Config, Json, Overrides
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine: photos and networks.")
 
@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure this machine: photos and n
 def bench_data(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
     overrides: Overrides = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """Time reading, decoding and every step of augmentation on your photos.
@@ -27,14 +27,14 @@ def bench_data(
     from maskcls import config as configuration
     from maskcls.commands.bench.data import bench_data as work
 
-    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    cfg, _ = configuration.load(config, overrides or [])
     work(data, cfg, json=json)
 
 
 @app.command("step")
 def bench_step(
     overrides: Overrides = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """Time a network in every number and memory format, and find the largest step that fits into memory.
@@ -46,7 +46,7 @@ def bench_step(
     from maskcls import config as configuration
     from maskcls.commands.bench.step import bench_step as work
 
-    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    cfg, _ = configuration.load(config, overrides or [])
     work(cfg, json=json)
 
 
@@ -54,7 +54,7 @@ def bench_step(
 def bench_lr(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
     overrides: Overrides = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
+    config: Config = None,
     low: Annotated[float, typer.Option(help="the rate of the first step")] = 1e-6,
     high: Annotated[float, typer.Option(help="the rate of the last step")] = 1.0,
     steps: Annotated[int, typer.Option(help="steps to train")] = 100,
@@ -70,6 +70,6 @@ def bench_lr(
     from maskcls.commands.bench.lr import lr_range
     from maskcls.show.progress import Reporter
 
-    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    cfg, _ = configuration.load(config, overrides or [])
     with Reporter() as report:
         lr_range(data, cfg, low=low, high=high, steps=steps, json=json, report=report)

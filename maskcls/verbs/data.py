@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskcls.verbs.options import Overrides
+from maskcls.verbs.options import Config, Overrides
 
 app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
 cache_app = typer.Typer(no_args_is_help=True, help="See and clear the cache of decoded photos.")
@@ -37,7 +37,7 @@ def data_make(
 def data_check(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="data root, or a CSV table")],
     overrides: Overrides = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
+    config: Config = None,
 ) -> None:
     """Read every row and photo of a data set, and say what is wrong or what is there.
 
@@ -46,7 +46,7 @@ def data_check(
     """
     from maskcls import config as configuration
 
-    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    cfg, _ = configuration.load(config, overrides or [])
     from maskcls.commands.data.check import check
 
     check(data, cfg)
@@ -90,7 +90,7 @@ def data_crop(
 def data_look(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
     overrides: Overrides = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file, or a shipped name")] = None,
+    config: Config = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the picture to write, a .png")] = Path("sheet.png"),
     photos: Annotated[int, typer.Option(min=1, max=500, help="photos to show, spread over the classes")] = 8,
     draws: Annotated[int, typer.Option(min=0, max=100, help="epochs of training to show of each")] = 6,
@@ -105,7 +105,7 @@ def data_look(
     from maskcls import config as configuration
     from maskcls.commands.data.look import look as work
 
-    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    cfg, _ = configuration.load(config, overrides or [])
     work(data, cfg, output, photos=photos, draws=draws, force=force)
 
 

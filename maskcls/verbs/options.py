@@ -10,19 +10,21 @@ from typing import Annotated
 import typer
 
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="dotted.key=value, such as optim.lr=1e-4", show_default=False)
+    list[str] | None,
+    typer.Argument(help="dotted.key=value, such as optim.lr=1e-4; all keys: maskcls config list", show_default=False),
 ]
 Answering = Annotated[
     list[str] | None,
     typer.Argument(help="predict.*, device.* or data.cache, such as predict.batch_size=32", show_default=False),
 ]
 Config = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--config",
         "-c",
         help="YAML file, or a shipped name: faces_best, multi, joint, separate, tiny_cpu, swin_large_gpu, recipes/…;"
-        " default: the built-in values",
+        " may be given several times, the later one wins; default: the built-in values",
+        show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]

@@ -21,7 +21,7 @@ def train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
     overrides: Overrides = None,
     config: Config = None,
-    run: Annotated[Path | None, typer.Option(help="folder to make; default: runs/<config's name>")] = None,
+    run: Annotated[Path | None, typer.Option(help="folder to make; default: runs/<the last config's name>")] = None,
     folds: Folds = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be done, and how long it takes")] = False,
     leaky: Annotated[bool, typer.Option("--leaky", help="take pseudo labels that leak; no score then")] = False,
@@ -34,16 +34,15 @@ def train(
     maskcls train faces --config multi --dry-run
     """
     from maskcls import config as configuration
-    from maskcls.idle import idle_settings
+    from maskcls.config.unused_settings import unused_settings
     from maskcls.rundir import RunDir
 
-    path = configuration.find(config) if config else None
-    cfg, origins = configuration.load(path, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
-    folder = RunDir(run or Path("runs") / (path.stem if path else "default"))
+    cfg, origins = configuration.load(config, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
+    folder = RunDir(run or Path("runs") / (config[-1].stem if config else "default"))
     from maskcls.show.progress import Reporter, main_process
 
     if main_process():
-        for line in idle_settings(cfg, origins):
+        for line in unused_settings(cfg, origins):
             typer.echo(line, err=True)
     if dry_run:
         from maskcls.training.forecast import dry_run as show
@@ -141,7 +140,7 @@ def self_train(
     from maskcls.commands.self_train import self_train as work
     from maskcls.show.progress import Reporter
 
-    cfg, _ = configuration.load(configuration.find(config) if config else None, overrides or [])
+    cfg, _ = configuration.load(config, overrides or [])
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
     with resumable(run), Reporter() as report:
         course = work(data, cfg, run, unlabelled=unlabelled, rounds=rounds, rule=rule, report=report)

@@ -49,6 +49,9 @@ SURFACE = {
     "bench data": {"data", "overrides", "config", "json"},
     "bench lr": {"data", "overrides", "config", "low", "high", "steps", "json"},
     "bench step": {"overrides", "config", "json"},
+    "config list": {"prefix", "json", "markdown"},
+    "config show": {"overrides", "config", "yaml", "json"},
+    "config schema": set(),
     "data cache list": {"json"},
     "data cache prune": {"days", "dry_run"},
 }
@@ -69,7 +72,7 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert commands() == SURFACE
-    assert len(SURFACE) == 25
+    assert len(SURFACE) == 28
 
 
 @pytest.mark.parametrize("verb", [[], *[name.split() for name in SURFACE]], ids=lambda v: " ".join(v) or "maskcls")

@@ -14,12 +14,12 @@ from sklearn.metrics import f1_score
 from tiny import train
 
 from maskcls.cli import run_app
+from maskcls.config.yaml12 import dump_yaml, read_yaml
 from maskcls.labels import CONTEST
 from maskcls.results.ensembles.methods import METHODS
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.summary import RunSummary, write_summary
-from maskcls.yaml12 import dump_yaml, read_yaml
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=2", "optim.lr=3e-3", "predict.views=none")
 HARD = ("mean", "geometric", "vote", "rank", "greedy", "bagged", "convex", "convex-tasks", "tasks", "stack")

@@ -8,7 +8,8 @@ import pytest
 import timm
 from project import CONFIGS_DIR
 
-from maskcls import config, yaml12
+from maskcls import config
+from maskcls.config import yaml12
 from maskcls.errors import ConfigError
 
 FOLDER = CONFIGS_DIR

@@ -9,8 +9,8 @@ from effort import python_calls
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from maskcls.config.yaml12 import MAX_BYTES, MAX_DEPTH, dump_yaml, parse_yaml, read_yaml
 from maskcls.errors import ConfigError
-from maskcls.yaml12 import MAX_BYTES, MAX_DEPTH, dump_yaml, parse_yaml, read_yaml
 
 # text -> value, compared with its type
 SCALARS: dict[str, Any] = {

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from maskcls import rundir
+from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import BusyError, MaskclsError, ResourceError, ResultError, UsageError, visible
 from maskcls.rundir import RunDir
 from maskcls.runs.recipe import is_recipe
@@ -24,7 +25,6 @@ from maskcls.runs.records.order import in_order
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.show.progress import say
 from maskcls.show.units import size
-from maskcls.yaml12 import read_yaml
 
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGT]?)(i?)B")
 POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}

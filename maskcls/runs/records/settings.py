@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maskcls import config
+from maskcls.config.yaml12 import parse_yaml
 from maskcls.schema import Config
-from maskcls.yaml12 import parse_yaml
 
 PLAIN_WORD = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.+()=-]*")
 

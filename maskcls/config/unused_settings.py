@@ -1,15 +1,16 @@
-"""Settings that nothing reads while another one stands as it does, so that a user can be told."""
+"""Settings without effect, because another setting switches them off; the user gets a warning."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from maskcls import config
-from maskcls.faults import COMMAND_LINE
+from maskcls.config.keys import flatten
+from maskcls.config.load import Origin
+from maskcls.config.validation import members
 from maskcls.schema import Config
 
-# Of the transforms: a chance, and what counts where it is above 0.
+# Of the transforms: a probability, and the settings that are used only when it is above 0.
 CHANCES = {
     "geometry": ("shift", "scale", "rotate_deg"),
     "zoom": ("zoom_share",),
@@ -19,7 +20,7 @@ CHANCES = {
     "erasing": ("erasing_boxes", "erasing_area", "erasing_fill"),
     "grid_dropout": ("grid_unit", "grid_ratio"),
 }
-# A setting that chooses, and with which of its values others count.
+# A setting that chooses, and the other settings with the choices that use them.
 KINDS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "sampler.draw": dict.fromkeys(("sampler.by", "sampler.power"), ("weighted", "oversample")),
     "mix.kind": {
@@ -43,30 +44,31 @@ KINDS: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 
 
-def idle_settings(cfg: Config, origins: Mapping[str, str]) -> list[str]:
-    """Return a line for every setting somebody gave that changes nothing, such as `mix.alpha: mix.kind is none`.
+def unused_settings(cfg: Config, origins: Mapping[str, Origin]) -> list[str]:
+    """Return a line for every setting somebody wrote that has no effect, such as `mix.alpha has no effect: …`.
 
-    origins  what `config.load` returns beside the configuration: defaults and presets were given by nobody, and who
-             switches something off on the command line knows that what a file says about it is idle.
+    origins  what `load` returns beside the configuration. Only values that a person wrote are reported, and none that a
+             higher layer switched off: who writes mix.kind=none on the command line knows that mix.alpha in the file
+             is not used.
     """
-    plain = {task: config.flatten(member.model_dump(mode="json")) for task, member in config.members(cfg).items()}
+    plain = {task: flatten(member.model_dump(mode="json")) for task, member in members(cfg).items()}
     found = []
     for key, origin in origins.items():
-        if origin == "default" or origin.startswith("preset "):
+        if not origin.given:
             continue
         *place, rest = key.split(".", 2)[1:] if key.startswith("separate.") else (key,)
         readers = [plain[place[0]]] if place else list(plain.values())
         deciding = [next(_deciding(rest, settings), None) for settings in readers]
         first = deciding[0]
-        if first is None or not all(deciding):  # somebody reads it
+        if first is None or not all(deciding):  # a network uses it
             continue
-        if origin == COMMAND_LINE or origins.get(first) != COMMAND_LINE:
-            found.append(f"{key} changes nothing: {first} is {readers[0][first]}")
+        if origin.layer >= origins[first].layer:
+            found.append(f"{key} has no effect: {first} is {readers[0][first]}")
     return found
 
 
 def _deciding(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the settings that stand so that this one does not count."""
+    """Yield the settings whose values switch this one off."""
     section, _, name = key.partition(".")
     if section == "transforms":
         for chance in (f"transforms.{chance}" for chance, names in CHANCES.items() if name in names):

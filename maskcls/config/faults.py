@@ -1,17 +1,21 @@
-"""What pydantic found wrong with a configuration, in the words of the person who wrote it."""
+"""What is wrong with a configuration: the errors of pydantic, as messages that name the setting and its place."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from maskcls.errors import ConfigError, nearest
+from maskcls.schema.options import keys_by_name
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 COMMAND_LINE = "command line"
 SHOWN_CHARS = 60
@@ -40,17 +44,22 @@ EXPECTED = {
 
 @dataclass(frozen=True)
 class Fault:
-    """One setting that is wrong, or (key "") several that contradict each other."""
+    """One wrong setting, or with the key "" several that contradict each other."""
 
     key: str
     expected: str
     got: str | None = None
-    near: str | None = None
+    near: tuple[str, ...] = ()  # what may have been meant
 
     def __str__(self) -> str:
         got = f", got {self.got}" if self.got else ""
-        near = f" (did you mean {self.near!r}?)" if self.near else ""
+        near = f" ({self.question})" if self.near else ""
         return f"{self.key or 'settings'}: expected {self.expected}{got}{near}"
+
+    @property
+    def question(self) -> str | None:
+        """Ask for what may have been meant; None where nothing is similar."""
+        return f"did you mean {' or '.join(map(repr, self.near))}?" if self.near else None
 
     def below(self, prefix: str) -> Fault:
         """Return the fault with its key moved below a dotted prefix."""
@@ -59,19 +68,29 @@ class Fault:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a configuration came from: a place for the whole, and the dotted keys set on the command line since."""
+    """Where a configuration comes from.
+
+    where      the place of most settings, such as the last file.
+    elsewhere  dotted key -> the place where it was set, for all other settings, in the order in which the places apply.
+    """
 
     where: str = "config"
-    overridden: Collection[str] = ()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, key: str) -> str:
-        """Name the place a key was set at, or both places when it cannot be told."""
-        if not self.overridden or self.where == COMMAND_LINE:
-            return self.where
+        """Name the place where a key was set, or all places for the key ""."""
         if not key:
-            return f"{self.where} and {COMMAND_LINE}"
-        theirs = (f"{other}." for other in self.overridden)
-        return COMMAND_LINE if any(f"{key}.".startswith(o) or o.startswith(f"{key}.") for o in theirs) else self.where
+            others = list(dict.fromkeys(self.elsewhere.values()))
+            before = [other for other in others if other != COMMAND_LINE]
+            places = [*before, self.where, *others[len(before) :]]
+            return f"{', '.join(places[:-1])} and {places[-1]}" if others else self.where
+        found = [place for other, place in self.elsewhere.items() if _overlap(f"{other}.", f"{key}.")]
+        return found[-1] if found else self.where
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Tell whether one of two dotted keys, each with a dot at its end, is a part of the other."""
+    return one.startswith(other) or other.startswith(one)
 
 
 def config_error(faults: Sequence[Fault], source: Source) -> ConfigError:
@@ -84,13 +103,22 @@ def config_error(faults: Sequence[Fault], source: Source) -> ConfigError:
             where=f"{place}: {fault.key}" if fault.key else place,
             got=fault.got,
             expected=fault.expected,
-            fix=f"did you mean {fault.near!r}?" if fault.near else None,
+            fix=fault.question,
         )
     shared = len(set(places)) == 1
     lines = [str(f) if shared or p == source.where else f"{p}: {f}" for f, p in zip(faults, places, strict=True)]
     return ConfigError(
         f"{len(faults)} settings are wrong", where=places[0] if shared else source.place(""), offenders=lines
     )
+
+
+def at(place: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function on dotted keys; `place` is added to the position that its error names."""
+    try:
+        return function(*args, **kwargs)
+    except ConfigError as error:
+        error.where = f"{place}{error.where}"
+        raise
 
 
 def shown(value: object) -> str:
@@ -117,14 +145,14 @@ def _fault(error: dict[str, Any], root: type[BaseModel]) -> Fault:
     null = " or null" if type(None) in get_args(_annotation(root, loc)) else ""
     if kind == "extra_forbidden":
         known = sorted(_annotation(root, loc[:-1]).model_fields)
-        near = nearest(str(loc[-1]), known) or next(_elsewhere(root, str(loc[-1])), None)
-        return Fault(key, "one of " + ", ".join(known), "an unknown key", near)
+        return Fault(key, "one of " + ", ".join(known), "an unknown key", _near(str(loc[-1]), known))
     if kind == "value_error":  # ours: a message that follows "expected"
         return Fault(key, str(context["error"]), got if key else None)
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"])
         one_of = "one of " if len(choices) > 1 else ""
-        return Fault(key, f"{one_of}{', '.join(choices)}{null}", got, nearest(str(error["input"]), choices))
+        near = nearest(str(error["input"]), choices)
+        return Fault(key, f"{one_of}{', '.join(choices)}{null}", got, (near,) if near else ())
     if kind == "missing":
         got = "nothing"
     words = EXPECTED.get(kind, error["msg"]).format(**context)
@@ -151,11 +179,13 @@ def _annotation(root: Any, loc: Sequence[str | int]) -> Any:
     return root
 
 
-def _elsewhere(root: type[BaseModel], name: str) -> Iterator[str]:
-    """Yield the dotted keys of other sections that end in `name`."""
-    for section, field in root.model_fields.items():
-        if name in getattr(field.annotation, "model_fields", {}):
-            yield f"{section}.{name}"
+def _near(name: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the keys that an unknown one may have meant: settings of that name in other sections, or similar names."""
+    if name in (keys := keys_by_name()):
+        return keys[name]
+    if near := nearest(name, known):
+        return (near,)
+    return keys.get(nearest(name, list(keys)) or "", ())
 
 
 def _part(part: str | int) -> str:

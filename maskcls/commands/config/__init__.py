@@ -1,0 +1,1 @@
+"""What can be configured, and what a configuration resolves to."""

@@ -1,0 +1,24 @@
+"""The resolved configuration: read from files and the command line, checked, and written.
+
+Builders read a configuration; components take plain arguments.
+"""
+
+from maskcls.config.files import find
+from maskcls.config.keys import flatten, preset_keys, put
+from maskcls.config.load import Origin, load, to_yaml
+from maskcls.config.overrides import parse_override, setting
+from maskcls.config.validation import members, validate
+
+__all__ = [
+    "Origin",
+    "find",
+    "flatten",
+    "load",
+    "members",
+    "parse_override",
+    "preset_keys",
+    "put",
+    "setting",
+    "to_yaml",
+    "validate",
+]

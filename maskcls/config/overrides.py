@@ -1,0 +1,32 @@
+"""Settings given on the command line as `dotted.key=value`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from maskcls.config.faults import COMMAND_LINE, shown
+from maskcls.config.keys import flatten
+from maskcls.config.yaml12 import parse_yaml
+from maskcls.errors import UsageError
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Split `dotted.key=value` and read the value as YAML.
+
+    >>> parse_override("optim.lr=1e-3")
+    ('optim.lr', 0.001)
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UsageError("not an override", got=shown(text), expected="dotted.key=value, such as optim.lr=1e-4")
+    return key, parse_yaml(value, where=f"{COMMAND_LINE}: {key}")
+
+
+def setting(overrides: Sequence[str], *keys: str) -> list[str]:
+    """Return those of the overrides that set one of these dotted keys, alone or within a section.
+
+    >>> setting(["predict.views=none", "predict={groups: look}", "seed=1"], "predict.views", "predict.groups")
+    ['predict.views=none', 'predict={groups: look}']
+    """
+    return [text for text in overrides if set(flatten(dict([parse_override(text)]))) & set(keys)]

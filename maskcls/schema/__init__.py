@@ -1,0 +1,41 @@
+"""Every option of the configuration, with its description, default and range, and the rules between options.
+
+One file per section of the configuration; small sections share one. `config` resolves it from files and the command
+line.
+"""
+
+from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
+from maskcls.schema.device import DeviceConfig
+from maskcls.schema.loss import BalanceConfig, LossConfig
+from maskcls.schema.mix import MixConfig
+from maskcls.schema.model import ModelConfig
+from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
+from maskcls.schema.predict import PredictConfig
+from maskcls.schema.presets import PRESETS
+from maskcls.schema.root import Config
+from maskcls.schema.section import Section
+from maskcls.schema.tasks import AgeConfig, TaskConfig
+from maskcls.schema.train import TrainConfig
+from maskcls.schema.transforms import TransformsConfig
+
+__all__ = [
+    "PRESETS",
+    "AgeConfig",
+    "AverageConfig",
+    "BalanceConfig",
+    "Config",
+    "DataConfig",
+    "DeviceConfig",
+    "FoldsConfig",
+    "LossConfig",
+    "MixConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "PredictConfig",
+    "SamplerConfig",
+    "ScheduleConfig",
+    "Section",
+    "TaskConfig",
+    "TrainConfig",
+    "TransformsConfig",
+]

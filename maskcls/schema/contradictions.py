@@ -1,0 +1,170 @@
+"""What must hold between settings of different sections. Each message follows the word "expected"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the configuration checks itself with these rules
+    from maskcls.schema.root import Config
+
+MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
+
+
+def contradictions(cfg: Config) -> Iterator[str]:
+    """Yield every rule between settings that does not hold."""
+    yield from _of_tasks(cfg)
+    yield from _of_training(cfg)
+    yield from _of_further_networks(cfg)
+    yield from _of_losses(cfg)
+    yield from _of_balance(cfg)
+    yield from _of_sampler(cfg)
+    yield from _of_mixing(cfg)
+    yield from _of_age(cfg)
+
+
+def _of_tasks(cfg: Config) -> Iterator[str]:
+    names = [task.name for task in cfg.tasks]
+    if len(set(names)) != len(names):
+        yield "tasks that all have different names"
+    if cfg.space.size > MAX_JOINT:
+        yield f"tasks with at most {MAX_JOINT} joint classes, not {cfg.space.size}"
+    if set(cfg.folds.stratify or ()) - set(names):
+        yield f"folds.stratify with names of tasks only ({', '.join(names)})"
+    if set(cfg.separate) - set(names):
+        yield f"separate with names of tasks only ({', '.join(names)})"
+    if cfg.separate and cfg.model.heads != "separate":
+        yield "model.heads=separate, because separate is set"
+
+
+def _of_training(cfg: Config) -> Iterator[str]:
+    if cfg.model.pretrained and cfg.model.weights is not None:
+        yield "only one of model.pretrained and model.weights"
+    if cfg.model.drop_samples > 1 and cfg.model.drop == 0:
+        yield "model.drop above 0 with model.drop_samples"
+    if cfg.data.leaky and cfg.data.pseudo is None:
+        yield "data.pseudo with data.leaky=true"
+    if sum(epochs for epochs, _ in cfg.train.stages) > cfg.train.epochs:
+        yield f"train.stages of at most train.epochs ({cfg.train.epochs}) epochs together"
+    if cfg.schedule.warmup_epochs > cfg.train.epochs:
+        yield f"schedule.warmup_epochs ({cfg.schedule.warmup_epochs}) within train.epochs ({cfg.train.epochs})"
+    if cfg.optim.freeze_epochs >= cfg.train.epochs:
+        yield f"optim.freeze_epochs ({cfg.optim.freeze_epochs}) below train.epochs ({cfg.train.epochs})"
+    if cfg.train.accumulate != "auto" and cfg.train.accumulate > cfg.train.batch_size:
+        yield f"train.accumulate ({cfg.train.accumulate}) within train.batch_size ({cfg.train.batch_size})"
+    view = cfg.transforms
+    if cfg.device.augment == "device" and any((view.gray, view.clahe, view.sharpen, view.blur, view.randaugment)):
+        alone = "gray, clahe, sharpen, blur and randaugment"
+        yield f"device.augment=host or auto, as transforms.{alone} are computed on the host only"
+
+
+def _of_further_networks(cfg: Config) -> Iterator[str]:
+    train, networks = cfg.train, cfg.predict.networks
+    names = ("continue_rows", "continue_lr_share")
+    given = any(getattr(train, name) != type(train).model_fields[name].default for name in names)
+    if given and not train.continue_epochs:
+        yield "train.continue_epochs above 0 with train.continue_rows or train.continue_lr_share"
+    if networks == "continued" and not train.continue_epochs:
+        yield "train.continue_epochs above 0 with predict.networks=continued"
+    if networks in ("refit", "all") and not train.refit:
+        yield f"train.refit=true with predict.networks={networks}"
+    if train.refit and cfg.schedule.kind == "plateau":
+        yield "another schedule.kind than plateau with train.refit, as a network trained on all rows has no score"
+
+
+def _of_losses(cfg: Config) -> Iterator[str]:
+    heads = cfg.head_names
+    if unknown := sorted(set(cfg.loss.own) - set(heads)):
+        yield f"loss with all, or names of heads ({', '.join(heads)}), not {', '.join(unknown)}"
+    if cfg.scored_by_step and cfg.train.accumulate not in ("auto", 1):
+        yield "train.accumulate=1 with the f1 loss, as the F1 of a step is not the mean of the F1 of its pieces"
+    if cfg.mix.kind != "none" and cfg.mix.partner != "same" and cfg.scored_by_step:
+        yield "mix.kind=none or mix.partner=same with the f1 loss, as F1 is not defined for mixed labels"
+    adjusted = any(term.kind == "la" for head in heads for term in cfg.loss.terms(head))
+    if adjusted and cfg.sampler.draw != "shuffle":
+        yield "sampler.draw=shuffle with the la loss, as both correct for rare classes"
+
+
+def _of_balance(cfg: Config) -> Iterator[str]:
+    balance, heads = cfg.balance, cfg.head_names
+    if unknown := sorted(set(balance.weights) - set(heads)):
+        yield f"balance.weights with names of heads only ({', '.join(heads)}), not {', '.join(unknown)}"
+    if balance != type(balance)() and (len(heads) == 1 or cfg.model.heads == "separate"):
+        yield "balance only with several heads on one backbone (model.heads=multi)"
+    if balance.learned and balance.weights:
+        yield "either balance.weights or balance.learned"
+
+
+def _of_sampler(cfg: Config) -> Iterator[str]:
+    names = [task.name for task in cfg.tasks]
+    if cfg.sampler.by not in ("joint", "person", *names):
+        yield f"sampler.by = joint, person or a task ({', '.join(names)}), not {cfg.sampler.by}"
+    elif cfg.sampler.by in names and cfg.model.heads == "separate":
+        yield "sampler.by = joint (each network's own task) or person with model.heads=separate"
+
+
+def _of_mixing(cfg: Config) -> Iterator[str]:
+    mix, names = cfg.mix, [task.name for task in cfg.tasks]
+    if mix.ratio[0] > mix.ratio[1]:
+        yield "mix.ratio with the smaller share first"
+    if mix.partner_classes and cfg.model.heads == "separate":
+        yield "mix.partner_classes below separate.TASK.mix with model.heads=separate"
+    if mix.kind == "none" and mix.partner_classes:
+        yield "mix.kind=cutmix, halves or mixup, because mix.partner_classes is set"
+    for name, classes in mix.partner_classes.items():
+        known = cfg.space.task(name).classes if name in names else ()
+        if not known:
+            yield f"mix.partner_classes with names of tasks ({', '.join(names)}), not {name}"
+        elif not classes or set(classes) - set(known):
+            yield f"mix.partner_classes.{name} with classes of this task ({', '.join(known)})"
+
+
+def _of_age(cfg: Config) -> Iterator[str]:
+    if cfg.age == type(cfg.age)():
+        return
+    if cfg.binned is None:
+        yield "exactly one task with bins, because age is set"
+        return
+    yield from _of_age_head(cfg, cfg.binned.name)
+    yield from _of_age_bins(cfg, cfg.binned.bins)
+    yield from _of_age_labels(cfg, cfg.binned.name)
+
+
+def _of_age_head(cfg: Config, task: str) -> Iterator[str]:
+    age = cfg.age
+    if (age.head != "bands" or age.given is not None) and cfg.model.heads == "joint":
+        yield "model.heads=multi or separate with age.head or age.given"
+    if age.head in ("ordinal", "normal") and task in cfg.loss.own:
+        yield f"no loss.{task} with age.head={age.head}, which has its own loss"
+    if age.given is not None and (age.given == task or age.given not in cfg.head_names):
+        yield f"age.given with the name of another task than {task}"
+    if age.given is not None and cfg.model.heads == "separate":
+        yield "model.heads=multi with age.given"
+
+
+def _of_age_bins(cfg: Config, bins: tuple[int, ...]) -> Iterator[str]:
+    age = cfg.age
+    if age.head == "fine" and age.fine_bins is None:
+        yield "age.fine_bins with age.head=fine"
+    if age.fine_bins is not None:
+        if age.head not in ("fine", "ordinal"):
+            yield "age.head=fine or ordinal with age.fine_bins"
+        if list(age.fine_bins) != sorted(set(age.fine_bins)) or not set(age.fine_bins) > set(bins):
+            yield f"age.fine_bins in ascending order, with {', '.join(map(str, bins))} and more"
+    if age.train_bins is not None:
+        if age.fine_bins is not None or age.head == "normal":
+            yield "age.train_bins only with age.head=bands, or ordinal without age.fine_bins"
+        if list(age.train_bins) != sorted(set(age.train_bins)) or len(age.train_bins) != len(bins):
+            yield f"age.train_bins in ascending order, {len(bins)} of them"
+
+
+def _of_age_labels(cfg: Config, task: str) -> Iterator[str]:
+    age = cfg.age
+    heads = [head for head in cfg.head_names if head in ("joint", task)]
+    by_f1 = any(term.kind == "f1" for head in heads for term in cfg.loss.terms(head))
+    if by_f1 and age.spread is not None:
+        yield "no age.spread with the f1 loss, as F1 is not defined for spread labels"
+    if by_f1 and age.train_bins is not None and cfg.mix.kind != "none":
+        yield "no age.train_bins with the f1 loss and mixing, as partners of one age class could get mixed labels"
+    if age.spread is not None and age.head == "normal":
+        yield "no age.spread with age.head=normal, which learns its own spread"

@@ -1,0 +1,58 @@
+"""Which rows are used: where photos and labels are read from, the folds, and how an epoch draws its rows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from maskcls.schema.section import Inside, Kept, Section, Seed, Share, Text
+
+
+class DataConfig(Section):
+    """Where labels and photos come from."""
+
+    format: Literal["contest", "table"] = "contest"
+    """Layout of the data set. contest: a folder with train/ and eval/. table: a CSV file with one row per photo. See
+    data/README.md."""
+    fixes: Text | None = None
+    """Path of a CSV file with corrected labels. The data set itself is not changed. Null: no corrections."""
+    pseudo: Text | None = None
+    """Path of a file written by `maskcls pseudo-label`, whose rows are added to the training rows. Null: none."""
+    leaky: bool = False
+    """Accept pseudo labels from networks that were trained on people of the validation folds. The run then has no
+    out-of-fold score."""
+    cache: Literal["auto", "on", "off"] = "auto"
+    """Whether decoded photos are kept on disk. auto: if there is enough free space. on: stop if there is not. off:
+    decode every photo in every epoch."""
+
+
+class FoldsConfig(Section):
+    """Cross-validation folds. All photos of a person are in one fold."""
+
+    k: Annotated[int, Field(ge=1, le=100)] = 5
+    """Number of folds. With 1, the share folds.holdout of the people is held out once."""
+    holdout: Inside = 0.2
+    """Share of the people held out when folds.k is 1."""
+    seed: Seed = 0
+    """Seed of the assignment of people to folds. Runs with the same folds can be compared and combined."""
+    stratify: tuple[str, ...] | None = None
+    """Names of tasks whose classes should be equally frequent in all folds. Null: every task whose label is the same on
+    all photos of each person."""
+
+
+class SamplerConfig(Section):
+    """Which rows an epoch draws, and how often."""
+
+    draw: Literal["shuffle", "weighted", "oversample"] = "shuffle"
+    """How rows are drawn. shuffle: every row once. weighted: at random with replacement, rows of rare groups more
+    often. oversample: every row, rows of rare groups several times."""
+    by: Text = "joint"
+    """What forms a group for sampler.draw=weighted or oversample: joint (the joint class), person, or a task's name."""
+    power: Share = 1.0
+    """Strength of the balancing for sampler.draw=weighted or oversample. 1 makes all groups equally frequent, one half
+    weights them by the square root of their rarity, 0 changes nothing."""
+    one_per_person: bool = False
+    """Count photos of one person with equal labels as one row. They take turns from epoch to epoch."""
+    epoch_fraction: Kept = 1.0
+    """Share of the rows in one epoch."""

@@ -1,0 +1,35 @@
+"""Prediction: test-time augmentation, which networks predict, and how photos are combined."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from maskcls.schema.section import Count, Section
+from maskcls.viewnames import parse_views
+
+
+def _read_views(text: str) -> str:
+    parse_views(text)
+    return text
+
+
+Views = Annotated[str, AfterValidator(_read_views)]
+
+
+class PredictConfig(Section):
+    """Prediction, in the same way for validation, out-of-fold and new photos."""
+
+    views: Views = "hflip"
+    """Test-time augmentation: plain, hflip, zoom, hflip_zoom or shifts, or single views joined by +, such as
+    plain+flip+up. Single views: plain, flip, zoomed, flip_zoomed, up, down, left, right. The probabilities of all views
+    are averaged."""
+    networks: Literal["folds", "continued", "refit", "all"] = "folds"
+    """Which networks predict new photos. folds: those of the folds. continued: those trained further by
+    train.continue_epochs. refit: the one of train.refit. all: those of the folds and the refit one."""
+    groups: Literal["none", "look"] = "none"
+    """Whether photos are averaged in groups. look: photos that look like one person's are averaged for the tasks whose
+    label never varies within a person, in out-of-fold predictions too."""
+    batch_size: Count = 128
+    """Number of images per forward pass. Each view of a photo counts."""

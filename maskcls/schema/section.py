@@ -1,0 +1,30 @@
+"""The base class of every section of the configuration, and the ranges that several settings share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Kept = Annotated[float, Field(gt=0, le=1)]
+Below = Annotated[float, Field(ge=0, lt=1)]
+Inside = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Pixels = Annotated[int, Field(ge=8, le=4096)]
+Text = Annotated[str, Field(min_length=1)]
+TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Auto = Literal["auto"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: it cannot be changed, converts no types and refuses unknown keys.
+
+    The text below a field is its description: meaning, unit and source. The type holds its range and default.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )

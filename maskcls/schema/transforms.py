@@ -1,0 +1,107 @@
+"""From a photo to the input of the network: crop, size, and the random changes in training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from maskcls.schema.presets import PRESETS
+from maskcls.schema.section import Below, Inside, Kept, Pixels, Positive, Section, Share
+
+
+class TransformsConfig(Section):
+    """How a photo becomes the input of the network.
+
+    preset, crop, crop_centre, size, mean and std apply always; all others are random changes in training only.
+    """
+
+    preset: Literal["none", "light", "medium", "strong", "faces"] | None = Field(default=None, exclude=True)
+    """Name of a set of values for the random changes below. Settings given beside it in the same file, or later, win. A
+    resolved configuration holds the values and no preset. Null: no preset."""
+    crop: tuple[Kept, Kept] = (1.0, 1.0)
+    """Shares of the height and the width that are kept before resizing."""
+    crop_centre: tuple[Share, Share] = (0.5, 0.5)
+    """Position of the crop's centre, as shares of the photo's height and width. It is moved if the crop would leave the
+    photo."""
+    size: tuple[Pixels, Pixels] = (128, 96)
+    """Height and width of the network's input, in pixels."""
+    hflip: Share = 0.5
+    """Probability of a left-right flip."""
+    geometry: Share = 0.5
+    """Probability of a random shift, change of scale and rotation, drawn together."""
+    shift: Below = 0.05
+    """Largest shift, as a share of each side."""
+    scale: Below = 0.1
+    """Largest change of scale, as a share: the factor lies between 1 - scale and 1 + scale."""
+    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 10.0
+    """Largest rotation in either direction, in degrees."""
+    zoom: Share = 0.0
+    """Probability of a random crop, resized to the full input size."""
+    zoom_share: Kept = 0.8
+    """Smallest share of each side that the random crop keeps."""
+    colour: Share = 0.5
+    """Probability of a random change of brightness, contrast, saturation and hue, drawn together."""
+    brightness: Below = 0.2
+    """Largest relative change of the brightness, as a share."""
+    contrast: Below = 0.2
+    """Largest relative change of the contrast, as a share."""
+    saturation: Below = 0.0
+    """Largest relative change of the saturation, as a share."""
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Largest change of the hue, as a share of the colour circle."""
+    randaugment: Annotated[int, Field(ge=0, le=3)] = 0
+    """Number of RandAugment operations per image (Cubuk et al. 2020, arXiv:1909.13719)."""
+    randaugment_magnitude: Annotated[float, Field(ge=0, le=10)] = 5.0
+    """Strength of the RandAugment operations, on the scale of the paper."""
+    cutout: Share = 0.0
+    """Probability of hiding one box with the mean colour (Cutout, DeVries and Taylor 2017, arXiv:1708.04552)."""
+    cutout_size: Inside = 0.3
+    """Size of the Cutout box, as a share of each side."""
+    erasing: Share = 0.0
+    """Probability of hiding several boxes of random shape (random erasing, Zhong et al. 2017, arXiv:1708.04896)."""
+    erasing_boxes: Annotated[int, Field(ge=1, le=8)] = 1
+    """Largest number of boxes of random erasing."""
+    erasing_area: tuple[Kept, Kept] = (0.02, 0.2)
+    """Smallest and largest area that all boxes of random erasing hide together, as shares of the image."""
+    erasing_fill: Literal["mean", "noise"] = "mean"
+    """What the boxes of random erasing are filled with: the mean colour, or random noise."""
+    grid_dropout: Share = 0.0
+    """Probability of hiding a regular grid of squares with the mean colour (GridMask, Chen et al. 2020,
+    arXiv:2001.04086)."""
+    grid_unit: Kept = 0.25
+    """Distance between the squares of the grid, as a share of the shorter side."""
+    grid_ratio: Inside = 0.5
+    """Side of a square, as a share of the distance between the squares."""
+    gray: Share = 0.0
+    """Probability of removing the colour."""
+    clahe: Share = 0.0
+    """Probability of local contrast equalisation (CLAHE)."""
+    sharpen: Share = 0.0
+    """Probability of sharpening."""
+    blur: Share = 0.0
+    """Probability of blurring."""
+    mean: tuple[Share, Share, Share] = (0.485, 0.456, 0.406)
+    """Mean per channel (red, green, blue) that is subtracted from pixel values scaled to [0, 1]."""
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    """Standard deviation per channel (red, green, blue) that the result is divided by."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out_preset(cls, data: Any) -> Any:
+        """Replace a preset by its values for all settings that are not given; raises if all of them are given."""
+        if not isinstance(data, dict):
+            return data
+        name, filled = data.get("preset"), data
+        if isinstance(name, str) and name in PRESETS:
+            if PRESETS[name].keys() <= data.keys():
+                raise ValueError(f"fewer settings beside preset={name}, as it sets only what is not given")
+            filled = PRESETS[name] | data | {"preset": None}
+        # Strict validation accepts a list for a tuple only in JSON, and the result of this function is not JSON.
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in filled.items()}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.erasing_area[0] > self.erasing_area[1]:
+            raise ValueError("transforms.erasing_area with the smaller share first")
+        return self

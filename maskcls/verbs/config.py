@@ -1,0 +1,90 @@
+"""Options of the configuration: list them, resolve them, describe them to an editor."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from maskcls.errors import UsageError
+from maskcls.verbs.options import Config, Json, Overrides
+
+app = typer.Typer(no_args_is_help=True, help="List options, and show what a configuration resolves to.")
+
+
+@app.command("list")
+def config_list(
+    prefix: Annotated[
+        str | None,
+        typer.Argument(help="a section or the beginning of a key, such as optim, or a word", show_default=False),
+    ] = None,
+    json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="print the page docs/configuration.md")] = False,
+) -> None:
+    """List all options with description, default and allowed values.
+
+    \b
+    maskcls config list
+    maskcls config list schedule
+    maskcls config list dropout
+    """
+    from maskcls.commands.config.list import list_options
+
+    if markdown and (json or prefix is not None):
+        raise UsageError("--markdown prints the whole page", fix="leave out --json and PREFIX")
+    sections = list_options(prefix)
+    if markdown:
+        from maskcls.show.config_page import reference_page
+
+        typer.echo(reference_page(sections), nl=False)
+        return
+    from maskcls.show.config import options_json, options_text
+
+    typer.echo(options_json(sections) if json else options_text(sections).rstrip("\n"))
+
+
+@app.command("show")
+def config_show(
+    overrides: Overrides = None,
+    config: Config = None,
+    yaml: Annotated[bool, typer.Option("--yaml", help="print a file that --config takes")] = False,
+    json: Json = False,
+) -> None:
+    """Print the resolved configuration, with the origin of each value.
+
+    \b
+    maskcls config show --config multi optim.lr=1e-4
+    maskcls config show --config multi --config mine.yaml --yaml > whole.yaml
+    """
+    from maskcls.commands.config.show import resolve
+
+    if yaml and json:
+        raise UsageError("--yaml and --json are two forms of the same output", fix="give one of them")
+    found = resolve(config, overrides or [])
+    for line in found.unused:
+        typer.echo(line, err=True)
+    if yaml:
+        from maskcls.config import to_yaml
+
+        typer.echo(to_yaml(found.cfg), nl=False)
+        return
+    from maskcls.show.config import print_settings, settings_json
+
+    if json:
+        typer.echo(settings_json(found.cfg, found.origins))
+    else:
+        print_settings(found.cfg, found.origins)
+
+
+@app.command("schema")
+def config_schema() -> None:
+    """Print a JSON schema of configuration files, for completion and checks in an editor.
+
+    \b
+    maskcls config schema > maskcls.schema.json
+    """
+    from json import dumps
+
+    from maskcls.commands.config.schema import editor_schema
+
+    typer.echo(dumps(editor_schema(), ensure_ascii=False, indent=2))

@@ -1,0 +1,51 @@
+"""Settings on the command line: --config in every verb that takes it, and settings given as options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_cli import SURFACE
+
+from maskcls import cli
+from maskcls.errors import Exit
+
+WITH_CONFIG = ("train", "self-train", "data check", "data look", "bench data", "bench step", "bench lr", "config show")
+
+
+def test_the_verbs_that_take_a_configuration_are_the_written_ones() -> None:
+    assert {verb for verb, options in SURFACE.items() if "config" in options} == set(WITH_CONFIG)
+    assert len(WITH_CONFIG) == 8
+
+
+@pytest.mark.parametrize("verb", WITH_CONFIG)
+@pytest.mark.parametrize("first", [True, False])
+def test_every_verb_reads_every_file(
+    verb: str, first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.yaml").write_text("optim: {lrr: 1}")
+    names = ["wrong.yaml", "tiny_cpu"] if first else ["tiny_cpu", "wrong.yaml"]
+    data = ["absent"] if "data" in SURFACE[verb] else []
+    assert cli.run_app([*verb.split(), *data, "-c", names[0], "-c", names[1]]) == Exit.CONFIG
+    assert "wrong.yaml: optim.lrr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["train", "x", "--epochs", "3"], "--epochs is a setting, not an option: give it as train.epochs=VALUE"),
+        (["train", "x", "--batch-size=3"], "train.batch_size=VALUE or predict.batch_size=VALUE"),
+        (["data", "check", "x", "--optim.lr", "3"], "give it as optim.lr=VALUE"),
+        (["train", "x", "--seed", "3"], "give it as seed=VALUE or folds.seed=VALUE"),
+        (["train", "x", "--nothing", "3"], None),
+        (["evaluate", "x", "--epochs", "3"], None),  # takes no settings
+        (["train", "x", "--folds"], None),
+    ],
+)
+def test_a_setting_given_as_an_option_is_answered_with_its_key(
+    words: list[str], hint: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_app(words) == Exit.USAGE
+    err = capsys.readouterr().err
+    assert (hint in err) if hint else ("is a setting" not in err)

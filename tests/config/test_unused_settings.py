@@ -1,0 +1,101 @@
+"""Settings without effect cause a warning: every setting of a choice that was not made, and none of one that was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from project import CONFIGS_DIR
+from tiny import train
+
+from maskcls import config
+from maskcls.config.unused_settings import CHANCES, KINDS, unused_settings
+from maskcls.schema import Config
+
+SHIPPED = sorted(CONFIGS_DIR.rglob("*.yaml"))
+CHOSEN = [(decides, key, kinds) for decides, keys in KINDS.items() for key, kinds in keys.items()]
+DRAWN = [(chance, name) for chance, names in CHANCES.items() for name in names]
+
+
+def unused(*overrides: str) -> list[str]:
+    return unused_settings(*config.load(None, list(overrides)))
+
+
+def value_of(cfg: Config, key: str) -> str:
+    value = config.flatten(cfg.model_dump(mode="json"))[key]
+    return f"{key}={value}"
+
+
+def values_of(key: str) -> tuple[str, ...]:
+    """All values a setting that chooses may take."""
+    section, name = key.split(".")
+    annotation = type(getattr(Config(), section)).model_fields[name].annotation
+    return annotation.__args__  # type: ignore[union-attr, return-value]
+
+
+def test_how_many_rules_there_are() -> None:
+    assert (len(CHOSEN), len(DRAWN)) == (16, 15)
+
+
+@pytest.mark.parametrize(("decides", "key", "kinds"), CHOSEN)
+def test_a_setting_of_another_kind_is_reported(decides: str, key: str, kinds: tuple[str, ...]) -> None:
+    assert set(kinds) < set(values_of(decides))
+    for value in values_of(decides):
+        expected = [] if value in kinds else [f"{key} has no effect: {decides} is {value}"]
+        more = ["train.epochs=3", "sampler.draw=weighted"] if decides == "mix.kind" else ["train.epochs=3"]
+        assert unused(value_of(Config(), key), f"{decides}={value}", *more) == expected
+
+
+@pytest.mark.parametrize(("chance", "name"), DRAWN)
+def test_a_setting_of_a_change_with_probability_0_is_reported(chance: str, name: str) -> None:
+    given = value_of(Config(), f"transforms.{name}")
+    assert unused(given, f"transforms.{chance}=0") == [
+        f"transforms.{name} has no effect: transforms.{chance} is {0 if chance == 'randaugment' else 0.0}"
+    ]
+    assert unused(given, f"transforms.{chance}=1") == []
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_configurations_have_none(path: Path) -> None:
+    assert unused_settings(*config.load(path)) == []
+
+
+def test_what_the_command_line_switched_off_is_not_reported(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("mix: {kind: mixup, alpha: 0.2}\naverage: {start: 0.2}\n")
+    path = tmp_path / "a.yaml"
+    ema = "average.start has no effect: average.kind is ema"
+    assert unused_settings(*config.load(path)) == [ema]
+    assert unused_settings(*config.load(path, ["mix.kind=none"])) == [ema]
+    expected = ["mix.alpha has no effect: mix.kind is none", ema]
+    assert unused_settings(*config.load(path, ["mix.kind=none", "mix.alpha=0.3"])) == expected
+
+
+def test_separate_networks_have_their_own_settings() -> None:
+    apart = ("model.heads=separate", "sampler.power=0.5")
+    assert unused(*apart) == ["sampler.power has no effect: sampler.draw is shuffle"]
+    assert unused(*apart, "separate.age.sampler.draw=weighted") == []
+    assert unused("model.heads=separate", "mix.kind=halves", "separate.age.mix.alpha=0.2") == [
+        "separate.age.mix.alpha has no effect: mix.kind is halves"
+    ]
+
+
+def test_values_of_a_preset_are_not_reported() -> None:
+    for name in ("none", "light", "medium", "strong", "faces"):
+        assert unused(f"transforms.preset={name}") == []
+
+
+def test_train_prints_the_warning(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(drawn, tmp_path / "run", "--dry-run", "sampler.power=0.5") == 0
+    assert capsys.readouterr().err.startswith("sampler.power has no effect: sampler.draw is shuffle\n")
+
+
+def test_what_a_higher_file_switched_off_is_not_reported(tmp_path: Path) -> None:
+    low, high = tmp_path / "low.yaml", tmp_path / "high.yaml"
+    low.write_text("mix: {kind: mixup, alpha: 0.2}")
+    high.write_text("base: low.yaml\nmix: {kind: none}")
+    assert unused_settings(*config.load(high)) == unused_settings(*config.load([low, high])) == []
+    high.write_text("base: low.yaml\nmix: {kind: none, alpha: 0.3}")
+    assert unused_settings(*config.load(high)) == ["mix.alpha has no effect: mix.kind is none"]
+    low.write_text("mix: {kind: none}")
+    high.write_text("base: low.yaml\nmix: {alpha: 0.3}")
+    assert unused_settings(*config.load(high)) == ["mix.alpha has no effect: mix.kind is none"]

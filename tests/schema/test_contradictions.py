@@ -1,0 +1,109 @@
+"""Settings that contradict each other are refused, each with its names."""
+
+from __future__ import annotations
+
+import pytest
+from option_values import TASK, leaf, refused
+
+from maskcls.config import (
+    load,
+)
+
+CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
+    "names": ([f"tasks=[{TASK}, {TASK}]"], "tasks that all have different names"),
+    "joint": (
+        [f"tasks=[{', '.join(f'{{name: t{i}, classes: [a, b]}}' for i in range(14))}]"],
+        "joint classes, not 16384",
+    ),
+    "weights": (["model.pretrained=true", "model.weights=a"], "only one of model.pretrained and model.weights"),
+    "warmup": (["train.epochs=2", "schedule.warmup_epochs=2.5"], "warmup_epochs (2.5) within train.epochs (2)"),
+    "stages": (["train.epochs=2", "train.stages=[[2, 0.5], [1, 0.7]]"], "train.stages of at most train.epochs (2)"),
+    "nobody": (["predict.networks=all"], "train.refit=true with predict.networks=all"),
+    "going on": (
+        ["train.continue_rows=valid"],
+        "train.continue_epochs above 0 with train.continue_rows or train.continue_lr_share",
+    ),
+    "nobody went on": (
+        ["predict.networks=continued"],
+        "train.continue_epochs above 0 with predict.networks=continued",
+    ),
+    "leak of nothing": (["data.leaky=true"], "data.pseudo with data.leaky=true"),
+    "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
+    "heads of losses": (["loss.agee=focal"], "loss with all, or names of heads (mask, gender, age), not agee"),
+    "joint loss": (["loss.joint=focal"], "names of heads (mask, gender, age), not joint"),
+    "f1 in pieces": (["loss.age=ce+f1", "train.accumulate=2"], "train.accumulate=1 with the f1 loss"),
+    "f1 of mixtures": (["loss.all=f1", "mix.kind=cutmix"], "mix.kind=none or mix.partner=same with the f1 loss"),
+    "balance names": (["balance.weights={agee: 2}"], "balance.weights with names of heads only"),
+    "balance of one": (
+        ["model.heads=joint", "balance.learned=true"],
+        "balance only with several heads on one backbone",
+    ),
+    "balance twice": (
+        ["balance.learned=true", "balance.weights={age: 2}"],
+        "either balance.weights or balance.learned",
+    ),
+    "dropout": (["model.drop_samples=2"], "model.drop above 0 with model.drop_samples"),
+    "no bins": ([f"tasks=[{TASK}]", "age.spread=2"], "exactly one task with bins, because age is set"),
+    "joint age": (["model.heads=joint", "age.head=normal"], "model.heads=multi or separate with age.head"),
+    "fine bins": (["age.head=fine"], "age.fine_bins with age.head=fine"),
+    "coarse head": (["age.fine_bins=[20, 30, 60]"], "age.head=fine or ordinal with age.fine_bins"),
+    "both bins": (
+        ["age.head=ordinal", "age.fine_bins=[20, 30, 60]", "age.train_bins=[29, 58]"],
+        "age.train_bins only with age.head=bands, or ordinal without age.fine_bins",
+    ),
+    "own spread": (["age.head=normal", "age.spread=2"], "no age.spread with age.head=normal"),
+    "own loss": (["age.head=ordinal", "loss.age=focal"], "no loss.age with age.head=ordinal"),
+    "given itself": (["age.given=age"], "age.given with the name of another task than age"),
+    "given apart": (["model.heads=separate", "age.given=mask"], "model.heads=multi with age.given"),
+    "group": (["sampler.by=agee"], "sampler.by = joint, person or a task (mask, gender, age), not agee"),
+    "group apart": (["model.heads=separate", "sampler.by=age"], "sampler.by = joint (each network's own task)"),
+    "ratio": (["mix.ratio=[0.6, 0.5]"], "mix.ratio with the smaller share first"),
+    "no mix": (["mix.partner_classes={age: ['>=60']}"], "because mix.partner_classes is set"),
+    "partner task": (["mix.kind=mixup", "mix.partner_classes={agee: [x]}"], "with names of tasks (mask, gender, age)"),
+    "partner class": (
+        ["mix.kind=mixup", "mix.partner_classes={age: [old]}"],
+        "with classes of this task (<30, 30-59, >=60)",
+    ),
+    "prior twice": (["loss.all=la", "sampler.draw=weighted"], "sampler.draw=shuffle with the la loss"),
+    "pieces": (["train.batch_size=4", "train.accumulate=5"], "train.accumulate (5) within train.batch_size (4)"),
+    "device": (["device.augment=device", "transforms.clahe=0.1"], "device.augment=host or auto, as transforms.gray"),
+    "refit by plateau": (
+        ["train.refit=true", "schedule.kind=plateau"],
+        "another schedule.kind than plateau with train.refit",
+    ),
+    "partners apart": (
+        ["model.heads=separate", "mix.kind=halves", "mix.partner_classes={age: ['>=60']}"],
+        "mix.partner_classes below separate.TASK.mix with model.heads=separate",
+    ),
+    "f1 of spread ages": (["loss.age=ce+f1", "age.spread=3"], "no age.spread with the f1 loss"),
+    "f1 of moved bands": (
+        ["loss.all=f1", "mix.kind=halves", "mix.partner=same", "age.train_bins=[29, 45]"],
+        "no age.train_bins with the f1 loss and mixing",
+    ),
+    "strata": (["folds.stratify=[agee]"], "folds.stratify with names of tasks only (mask, gender, age)"),
+    "heads": (["separate.age.model.drop=0"], "model.heads=separate, because separate is set"),
+    "members": (["model.heads=separate", "separate.agee.model.drop=0"], "separate with names of tasks only"),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_settings_that_contradict_each_other_are_named(name: str) -> None:
+    overrides, expected = CONTRADICTIONS[name]
+    error = refused(*overrides)
+    assert error.what == "settings contradict each other"
+    assert expected in str(error.expected)
+
+
+def test_all_contradictions_are_reported_at_once() -> None:
+    assert len(CONTRADICTIONS) == 43
+    error = refused("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
+    assert "schedule.warmup_epochs" in str(error.expected)
+    assert "train.accumulate" in str(error.expected)
+
+
+@pytest.mark.parametrize("change", ["gray", "clahe", "sharpen", "blur", "randaugment"])
+def test_a_change_of_the_host_alone_is_never_asked_of_the_device(change: str) -> None:
+    assert "device.augment=host" in str(refused("device.augment=device", f"transforms.{change}=1").expected)
+    for other in ([f"transforms.{change}=1"], [f"transforms.{change}=1", "device.augment=host"]):
+        assert leaf(load(None, other)[0], f"transforms.{change}") == 1
+    assert load(None, ["device.augment=device", f"transforms.{change}=0"])[0].device.augment == "device"
