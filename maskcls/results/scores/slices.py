@@ -16,10 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.files import none_for_nan
-from maskcls.labels import UNKNOWN, Ints, LabelSpace
+from maskcls.labels import UNKNOWN, Bools, Ints, LabelSpace
 from maskcls.results.scores.metrics import confusion
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def test_probabilities_that_are_none_stop_it() -> None:
     with pytest.raises(ResultError, match="not finite") as caught:
         chosen(prob, ONE)
     assert caught.value.offenders == ("01.jpg",)
-    with pytest.raises(ResultError, match="stands twice"):
+    with pytest.raises(ResultError, match="occurs twice"):
         chosen(voices((1, 2)), ONE, ids=np.array(["a", "a"]))
 
 
