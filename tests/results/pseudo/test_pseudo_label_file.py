@@ -373,7 +373,7 @@ def test_cells_and_rows_that_are_wrong(tmp_path: Path, text: str, message: str) 
         (lambda r: replace(r, weight=np.array([1.0, np.nan])), "'b': the weight"),
         (lambda r: replace(r, weight=np.array([1.0, 0.0])), "'b': the weight"),
         (lambda r: replace(r, weight=np.array([1.0, 1e300])), "'b': the weight"),
-        (lambda r: replace(r, paths=np.array(["x", "eval/b"])), "two photos"),
+        (lambda r: replace(r, paths=np.array(["x", "eval/b"])), "two paths"),
         (lambda r: rows([], [], []), "no photo reached the thresholds"),
     ],
 )
