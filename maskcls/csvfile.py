@@ -27,7 +27,7 @@ MAX_BYTES = 256 << 20
 MAX_COLUMNS = 1000
 ROWS_AT_ONCE = 500  # fewer lists than set off a pass of the garbage collector
 SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
-FIRST_ROW = 2  # the header is line 1, and no cell may hold a line break, so row i stands on line i + 2
+FIRST_ROW = 2  # the header is line 1, and no cell may hold a line break, so row i is on line i + 2
 
 
 def read_csv(
@@ -200,7 +200,7 @@ def _check_header(path: Path, header: list[str], required: Sequence[str], option
     if len(header) > MAX_COLUMNS:
         raise DataError("too many columns", where=str(path), got=str(len(header)), expected=f"at most {MAX_COLUMNS}")
     _check_separator(path, header, required)
-    faults = [f"{name!r} stands {n} times" for name, n in Counter(header).items() if n > 1]
+    faults = [f"{name!r} occurs {n} times" for name, n in Counter(header).items() if n > 1]
     faults += [_missing(name, header, required) for name in required if name not in header]
     faults += [
         f"{near!r}: did you mean {name!r}?"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 
 UNKNOWN = -1
 
@@ -152,6 +153,15 @@ class LabelSpace:
             name: grid.sum(axis=tuple(a for a in axes if a != axis)).astype(np.float32)
             for axis, name in zip(axes, self.names, strict=True)
         }
+
+    def first_difference(self, other: LabelSpace) -> tuple[str, str]:
+        """Return the first task in which two spaces differ, as each has it; "no task" where one space has fewer.
+
+        >>> LabelSpace((Task("t", ("a", "b")),)).first_difference(LabelSpace(()))[1]
+        'no task'
+        """
+        pairs = itertools.zip_longest(map(str, self.to_json()), map(str, other.to_json()), fillvalue="no task")
+        return next(((mine, theirs) for mine, theirs in pairs if mine != theirs), ("the same", "the same"))
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the tasks as plain data, the content of labels.json."""

@@ -157,7 +157,7 @@ def test_a_semicolon_in_an_extra_column_is_no_separator(tmp_path: Path) -> None:
 def test_wrong_columns_are_reported_together_with_the_nearest_name(tmp_path: Path) -> None:
     error = refused(write(tmp_path, "id,id, ans,Path,other\n1,2,3,4,5\n"), "id", "ans", "path", "zebra")
     assert error.offenders == (
-        "'id' stands 2 times",
+        "'id' occurs 2 times",
         "'ans' is missing (found ' ans')",
         "'path' is missing (found 'Path')",
         "'zebra' is missing",

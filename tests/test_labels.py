@@ -175,3 +175,12 @@ def test_only_keeps_the_order_of_the_space_and_refuses_other_names() -> None:
         CONTEST.only(["agee"])
     with pytest.raises(KeyError, match="agee"):
         CONTEST.task("agee")
+
+
+def test_the_first_task_that_differs_is_given_from_both_sides() -> None:
+    mask, *others = CONTEST.tasks
+    other = LabelSpace((mask, Task("gender", ("female", "male")), others[1]))
+    mine, theirs = CONTEST.first_difference(other)
+    assert "'male', 'female'" in mine
+    assert "'female', 'male'" in theirs
+    assert LabelSpace((mask,)).first_difference(CONTEST)[0] == "no task"

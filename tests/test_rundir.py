@@ -401,7 +401,7 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "folds": "r/folds.csv",
         "pseudo": "r/pseudo.csv",
         "pseudo_origin": "r/pseudo.json",
-        "looks": "r/looks.npz",
+        "person_clustering": "r/looks.npz",
         "env": "r/env.json",
         "oof": "r/oof.npz",
         "summary": "r/summary.json",

@@ -83,7 +83,7 @@ def _checked(fold_N: Ints) -> Ints:
     if fold_N.ndim != 1 or fold_N.dtype.kind not in "iu" or (fold_N.size and fold_N.min() < 0):
         raise ValueError("fold numbers must be a list of whole numbers of at least 0")
     if len(np.unique(fold_N)) < 2:
-        raise ValueError("an honest score needs two folds or more: one fold leaves nothing to fit on")
+        raise ValueError("cross-fitting needs two folds or more: with one fold there are no rows to fit on")
     return fold_N
 
 

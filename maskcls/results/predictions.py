@@ -229,7 +229,7 @@ def _check_unique(ids_N: Texts) -> None:
         return
     seen: set[str] = set()
     repeated = dict.fromkeys(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-    raise ResultError("an id stands twice", expected="every id once", offenders=[repr(name) for name in repeated])
+    raise ResultError("an id occurs twice", expected="every id once", offenders=[repr(name) for name in repeated])
 
 
 def _check_rows(ids_N: Texts, prob_NJ: NDArray[Any]) -> None:
@@ -255,12 +255,11 @@ def _check_rows(ids_N: Texts, prob_NJ: NDArray[Any]) -> None:
 def check_same_space(first: Predictions, other: Predictions, names: tuple[str, str]) -> None:
     if first.space.fingerprint == other.space.fingerprint:
         return
-    mine, theirs = (member.space.to_json() for member in (first, other))
-    differing = next(((a, b) for a, b in zip(mine, theirs, strict=False) if a != b), (mine, theirs))
+    mine, theirs = first.space.first_difference(other.space)
     raise WeightsError(
         "predictions of different label spaces cannot be joined",
         where=f"{names[0]} and {names[1]}",
-        got=f"first difference: {differing[0]} and {differing[1]}",
+        got=f"first difference: {mine} and {theirs}",
         expected="the same tasks, class order and bins",
         fix="use runs trained with the same tasks",
     )

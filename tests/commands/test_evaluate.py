@@ -99,7 +99,7 @@ def test_a_submission_changed_after_it_was_written_is_refused(tmp_path: Path) ->
     guess = tmp_path / "s.csv"
     write_submission(guess, header=("path", "ans"), ids=["a"], labels=np.array([0]), space=HATS, lineage={})
     put(guess, "a,1")
-    with pytest.raises(DataError, match="sidecar describes"):
+    with pytest.raises(DataError, match="does not match its sidecar"):
         evaluate(guess, put(tmp_path / "t.csv", "a,1"))
 
 

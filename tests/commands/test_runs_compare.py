@@ -19,7 +19,7 @@ from test_runs import damage, few_draws, guesses, make, make_leaky, photos, trut
 from maskcls.commands.runs.compare import compare, comparison, read_sides
 from maskcls.errors import BusyError, DataError, MaskclsError, ResultError, UsageError, WeightsError
 from maskcls.labels import CONTEST, Ints, LabelSpace, Task
-from maskcls.results.comparison import rows as versus
+from maskcls.results.comparison import scores as versus
 from maskcls.results.comparison.changes import changes
 from maskcls.results.comparison.rows import KnownLabels, Rows, joined
 from maskcls.results.comparison.scores import Comparison, score_both

@@ -111,9 +111,9 @@ BROKEN: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, str]]] = {
     ),
     "order": (lambda rows: [rows[0], *rows[:0:-1]], {"order": "row 1: "}),
     "missing": (lambda rows: rows[:-1], {"ids": "is missing"}),
-    "twice": (lambda rows: [*rows, rows[1]], {"ids": "stands 2 times, asked for 1"}),
+    "twice": (lambda rows: [*rows, rows[1]], {"ids": "occurs 2 times, expected 1"}),
     "ending": (lambda rows: [row.replace(".jpg", "") for row in rows], {"ids": "is missing"}),
-    "strange": (lambda rows: [*rows, "x.jpg,3"], {"ids": "'x.jpg' was not asked for"}),
+    "strange": (lambda rows: [*rows, "x.jpg,3"], {"ids": "'x.jpg' is not expected"}),
     "range": (lambda rows: [*rows[:-1], rows[-1].split(",")[0] + ",18"], {"labels": "'18'"}),
     "float": (lambda rows: [rows[0], *(row + ".0" for row in rows[1:])], {"labels": "row 1, "}),
     "empty": (lambda rows: [*rows[:-1], rows[-1].split(",")[0] + ","], {"labels": "''"}),
@@ -249,8 +249,8 @@ def test_ids_that_lost_zeros_suffix_or_ending_are_matched_with_what_was_asked_fo
     assert found.faults == (
         "'001498-1.jpg' is missing",
         "'b.jpg' is missing",
-        "'1498.jpg' was not asked for, but '001498-1.jpg'",
-        "'b' was not asked for, but 'b.jpg'",
+        "'1498.jpg' is not expected, but '001498-1.jpg'",
+        "'b' is not expected, but 'b.jpg'",
     )
     assert check_ids(["b", "a"], ["a", "b"]).verdict == "ok"
 

@@ -114,12 +114,11 @@ def _read_answers(path: Path, space: LabelSpace) -> KnownLabels:
 def _check_spaces(a: Side, b: Side) -> None:
     if a.space.fingerprint == b.space.fingerprint:
         return
-    mine, theirs = a.space.to_json(), b.space.to_json()
-    first = next((pair for pair in zip(mine, theirs, strict=False) if pair[0] != pair[1]), (mine, theirs))
+    mine, theirs = a.space.first_difference(b.space)
     raise WeightsError(
         "the two have different label spaces",
         where=f"{a.name} and {b.name}",
-        got=f"first difference: {first[0]} and {first[1]}",
+        got=f"first difference: {mine} and {theirs}",
         expected="the same tasks, class order and bins",
         fix="compare what was trained with the same tasks",
     )

@@ -134,13 +134,16 @@ def _share_check(labels_N: Ints, space: LabelSpace, data: Path | None, run: RunD
         return Check("classes", "skipped", "no people of known classes to compare with: give --run")
     rows_J, names = np.bincount(known_N, minlength=space.size), space.joint_names
     found = compare_shares(rows_J, people_PJ, draws=BOOTSTRAP_DRAWS, seed=0)
-    about = f"{found.distance:.3f} of the rows lie in other classes than {source}'s; chance explains {found.usual:.3f}"
+    about = f"class shares differ from {source} by {found.distance:.3f}; random variation gives up to {found.usual:.3f}"
     unusual = [
         f"{one.label} {names[one.label]}: {one.rows:,} rows, expected {one.expected:,.0f}" for one in found.unusual
     ]
     far = found.distance > found.usual and not unusual
     return check_of(
-        "classes", about, ["more than chance, though no single class stands out"] if far else unusual, bad="warning"
+        "classes",
+        about,
+        ["more than random variation, though no single class is unusual"] if far else unusual,
+        bad="warning",
     )
 
 

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls.labels import UNKNOWN, Ints
+from maskcls.labels import UNKNOWN, Bools, Ints
 from maskcls.results.scores.metrics import Doubles, confusion, macro_f1
 from maskcls.results.scores.person_bootstrap import person_counts, resampled_macro_f1, resamples
 
 Counts = tuple[Doubles, Doubles]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,9 @@ def _gathered(
             people = np.where(theirs == "", people, theirs)
     if faults:
         raise DataError(
-            "two tables say different things about the same rows",
+            "two tables contradict each other about the same rows",
             where=" and ".join(one.where for one in known),
-            fix="compare what was judged by the same truth",
+            fix="compare runs or submissions with the same labels",
             offenders=faults,
         )
     if not (people != "").any():

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.labels import Bools
 from maskcls.results.comparison.bootstrap import mcnemar
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

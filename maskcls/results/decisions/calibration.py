@@ -30,8 +30,7 @@ ROUNDS, CLOSE = 1000, 1e-7  # of proportional fitting; a product of tasks is the
 
 @dataclass(frozen=True)
 class Bin:
-    """Rows of like confidence: (low, high], how many, their mean confidence and the share that is right; both NaN
-    where there is no row."""
+    """Rows with a confidence in (low, high]: their number, mean confidence and accuracy; both NaN without rows."""
 
     low: float
     high: float
@@ -42,9 +41,9 @@ class Bin:
 
 @dataclass(frozen=True)
 class Quality:
-    """How good the probabilities of one labelling are; every number is better when it is lower.
+    """Quality of the probabilities of one labelling; for every number, lower is better.
 
-    log_loss  mean of -log(probability of the truth), in nats, with probabilities below 1.2e-7 reckoned as that.
+    log_loss  mean of -log(probability of the truth), in nats, with probabilities below 1.2e-7 raised to it.
     brier     mean squared distance between row and truth, summed over the classes: 0..2.
     ece       expected calibration error: the bins' |accuracy - confidence|, weighted by their rows; 0..1.
     rows      rows with known truth; the other numbers are NaN when there are none.
@@ -78,7 +77,7 @@ class Qualities:
 def qualities(
     prob_NJ: Probabilities, truth: Mapping[str, Ints], space: LabelSpace, *, bins: int = 15, by: Binning = "width"
 ) -> Qualities:
-    """Judge joint probabilities (N, J) and the marginals of every task.
+    """Return the quality of joint probabilities (N, J) and of every task's marginals.
 
     truth  {task: (N,) int}, every task of the space; -1 = unknown.
     bins   as for `reliability`, and `by` too.
@@ -89,7 +88,7 @@ def qualities(
 
 
 def quality(prob_NC: Probabilities, true_N: Ints, *, bins: int = 15, by: Binning = "width") -> Quality:
-    """Judge probabilities by the truth: log loss, Brier score, calibration error and reliability table.
+    """Return log loss, Brier score, calibration error and reliability table of probabilities.
 
     References: Brier 1950, Monthly Weather Review 78; Guo et al. 2017, arXiv:1706.04599, for the calibration error,
     whose confidence is the row's highest probability.
@@ -117,7 +116,7 @@ def quality(prob_NC: Probabilities, true_N: Ints, *, bins: int = 15, by: Binning
 def reliability(
     confidence_N: Probabilities, correct_N: NDArray[np.bool_], *, bins: int = 15, by: Binning = "width"
 ) -> tuple[Bin, ...]:
-    """Sort rows into bins of confidence and set its mean against the share that is right.
+    """Sort rows into bins of confidence and return each bin's mean confidence and accuracy.
 
     confidence_N  (N,) float in [0, 1].
     bins          how many, at least 1.
@@ -193,7 +192,7 @@ def scaled_rows(prob_NC: Probabilities, temperature: float) -> Doubles:
 
 
 def scaled(prob_NJ: Probabilities, temperatures: Mapping[str, float], space: LabelSpace) -> Floats:
-    """Give every task's marginal its temperature, and keep how the tasks depend on each other.
+    """Apply every task's temperature to its marginal, and keep the dependence between the tasks.
 
     Reference: Deming and Stephan 1940, Annals of Mathematical Statistics 11, proportional fitting; Csiszár 1975,
     Annals of Probability 3: of all rows with the marginals asked for, its limit is the nearest to the given one.
@@ -229,7 +228,7 @@ def log_rows(prob_NC: Probabilities) -> Doubles:
 
 
 def _fit_axis(grid: Doubles, axis: int, target_NC: Doubles) -> Doubles:
-    """Scale one task's classes in place to their probabilities; return the most that was missing or too much (N,)."""
+    """Scale one task's classes in place to their probabilities; return the largest absolute correction (N,)."""
     others = tuple(a for a in range(1, grid.ndim) if a != axis)
     found = grid.sum(axis=others, keepdims=True)
     target = target_NC.reshape(found.shape)

@@ -149,7 +149,7 @@ def _unknown_columns(path: Path, names: Sequence[str], space: LabelSpace) -> Dat
         got = "; ".join(part for part in parts if part)
     expected = [f"{_shown(form)} ({len(form)} columns)" for form in (nearest, *(f for f in forms if f is not nearest))]
     return DataError(
-        "the columns are not those of a member",
+        "the columns do not fit any form of a member",
         where=str(path),
         got=got,
         expected=f"the id, then {'; or '.join(expected)}; or labels: {ANSWER}, or all of {', '.join(space.names)}",
@@ -256,10 +256,11 @@ def _predictions(
 
 def _check_space(path: Path, found: LabelSpace, space: LabelSpace) -> None:
     if found.fingerprint != space.fingerprint:
+        got, expected = found.first_difference(space)
         raise WeightsError(
             "a member has another label space",
             where=str(path),
-            got=f"{found.to_json()}",
-            expected=f"{space.to_json()}",
+            got=got,
+            expected=expected,
             fix="use a member made with the same tasks, class order and bins",
         )

@@ -132,7 +132,7 @@ def nested_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: J
         return apply_ensemble(blend, [_as_predictions(prob_NJ, space) for prob_NJ in prob_MNJ]).prob
     if len(np.unique(fold_N)) < 2:
         raise ResultError(
-            f"--method {blend.method} needs two folds or more, to choose on one and be judged on another",
+            f"--method {blend.method} needs two folds or more: it is fitted on the other folds of each row",
             fix="use --method mean, or train further folds with maskcls resume RUN --folds",
         )
     if blend.method == "stack":

@@ -105,7 +105,7 @@ def _fit_task(task: str, input_NF: Doubles, true_N: Ints, l2: float) -> Any:
     seen = np.unique(true_N[rows])
     if len(seen) < 2:
         raise DataError(
-            "stacking has nothing to tell apart",
+            "stacking needs two classes or more",
             where=f"task {task}",
             got=f"{len(rows)} known rows of {len(seen)} class(es)",
             expected="rows of at least two classes outside every fold",

@@ -50,13 +50,13 @@ def check_sets(sets: Mapping[int, PseudoRows], space: LabelSpace, path: Path, *,
         pairs = list(zip(rows.ids.tolist(), rows.paths.tolist(), strict=True))
         torn = [f"{id!r}: {path_of[id]!r} and {own!r}" for id, own in pairs if path_of.setdefault(id, own) != own]
         if torn:
-            raise DataError("an id stands for two photos", where=f"{path}, set {set_name(fold)}", offenders=torn)
+            raise DataError("an id has two paths", where=f"{path}, set {set_name(fold)}", offenders=torn)
 
 
 def _check_rows(rows: PseudoRows, space: LabelSpace, where: str, *, soft: bool) -> None:
     if not len(rows):
         fix = "lower the thresholds, or label more photos"
-        raise DataError("no photo is left in a set of pseudo labels", where=where, fix=fix)
+        raise DataError("no photo reached the thresholds in a set of pseudo labels", where=where, fix=fix)
     space.encode(rows.labels)
     ids, known_TN = rows.ids.tolist(), np.stack([rows.labels[name] for name in space.names]) != UNKNOWN
     shapes = {rows.ids.shape, rows.paths.shape, rows.weight.shape, known_TN[0].shape}
@@ -67,7 +67,7 @@ def _check_rows(rows: PseudoRows, space: LabelSpace, where: str, *, soft: bool) 
     with np.errstate(over="ignore"):
         weight_N = rows.weight.astype(np.float32)  # what training counts with
     masks = {
-        "the id stands twice": [times[id] > 1 for id in ids],
+        "the id occurs twice": [times[id] > 1 for id in ids],
         "the id or the path is empty or has a line break": [not all(map(PLAIN.fullmatch, pair)) for pair in texts],
         "no task has a label": ~known_TN.any(axis=0),
         "the weight is not a finite number above 0": ~(np.isfinite(weight_N) & (weight_N > 0)),

@@ -7,7 +7,6 @@ not so, or not known, the labels are leaky: they have the set "all" alone, and o
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ SET = re.compile(r"all|0|[1-9][0-9]?")
 DIGITS = re.compile(r"[0-9.e+-]*")
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 SAW = "that saw its validation people"
-LEAKY_FIX = "make them with this run's folds, or ask for leaky labels and do without out-of-fold scores"
+LEAKY_FIX = "make them with this run's folds, or accept leaky labels; then no out-of-fold score is computed"
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,8 @@ def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, all
 def _leak(origin: _Origin | None, path: Path, folds_sha256: str, k: int) -> DataError | None:
     """Return the error that explains why these labels are leaky; None when they are not."""
     if origin is None:
-        fix = f"restore {files.sidecar_path(path).name}, or ask for leaky labels and do without out-of-fold scores"
-        what = "pseudo labels without a sidecar do not say which networks made them"
+        fix = f"restore {files.sidecar_path(path).name}, or accept leaky labels; then no out-of-fold score is computed"
+        what = "without a sidecar it is not known which networks made the pseudo labels"
         return DataError(what, where=str(path), fix=fix)
     if origin.leaky:
         what = "the labels were made by networks of all folds, so a network could learn from photos labelled by one"
@@ -119,13 +118,12 @@ def _origin(data: Mapping[str, Any]) -> _Origin:
 
 def _check_space(origin: _Origin, space: LabelSpace, path: Path) -> None:
     if origin.space.fingerprint != space.fingerprint:
-        pairs = itertools.zip_longest(origin.space.to_json(), space.to_json())
-        got, expected = next((a, b) for a, b in pairs if a != b)
+        got, expected = origin.space.first_difference(space)
         raise DataError(
             "the pseudo labels are of other classes than the training",
             where=str(path),
-            got=str(got),
-            expected=str(expected),
+            got=got,
+            expected=expected,
             fix="make them with networks of the same tasks, class order and bins",
         )
 

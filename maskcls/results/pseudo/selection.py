@@ -16,14 +16,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
-from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.labels import Bools, Floats, Ints, LabelSpace
 from maskcls.results.predictions import Predictions, Texts
 from maskcls.results.pseudo.selection_rule import SelectionRule
 from maskcls.results.scores.metrics import Doubles
-
-Bools = NDArray[np.bool_]
 
 ROUNDING = 1e-9  # 0.29 * 100 is a hair below 29 and means 29
 

@@ -1,4 +1,4 @@
-"""Macro-F1, accuracy and their interval, from counts.
+"""Macro-F1, accuracy, precision and recall, from counts of rows by true and predicted class.
 
 N rows, C classes, J joint classes, P people, D bootstrap draws. Rows whose truth is unknown (-1) are left out.
 Everything follows from integer counts, so the numbers do not depend on the order of the rows.
@@ -40,7 +40,7 @@ class Score:
     macro_f1        mean F1 of the classes that occur in truth or prediction; NaN when no row has a known truth.
     accuracy        share of rows that agree; NaN when there are none.
     rows            rows with known truth.
-    classes_scored  how many classes the mean runs over.
+    classes_scored  number of classes in the macro-F1.
     """
 
     macro_f1: float
@@ -151,7 +151,7 @@ def accuracy(counts_CC: Ints) -> float:
 
 
 def summary(counts_CC: Ints, names: Sequence[str]) -> Score:
-    """Gather every number of one labelling from its counts (C, C) and the C class names."""
+    """Return all scores of one labelling from its counts (C, C) and the C class names."""
     hits_C, support_C, predicted_C = np.diag(counts_CC), counts_CC.sum(axis=1), counts_CC.sum(axis=0)
     columns = (
         share_of(hits_C, predicted_C),

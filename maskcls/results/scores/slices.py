@@ -1,4 +1,4 @@
-"""Where the mistakes are: scores within slices of the truth, such as the photos of women above 60 with a mask.
+"""Scores within slices of the true classes, such as the photos of women above 60 with a mask.
 
 N rows, C classes. A slice is the rows whose true labels of some tasks are the ones named. Rows whose label of one of
 those tasks is unknown (-1) are in no slice.
@@ -16,10 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.files import none_for_nan
-from maskcls.labels import UNKNOWN, Ints, LabelSpace
+from maskcls.labels import UNKNOWN, Bools, Ints, LabelSpace
 from maskcls.results.scores.metrics import confusion
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def slices(
 
     pred_N    (N,) joint labels 0..J-1.
     truth     {task: (N,) int}, every task; -1 = unknown.
-    people_N  who is on each row, where that is known.
+    people_N  (N,) the person on each row; None when not known.
     """
     right = _right(pred_N, truth, space)
     return tuple(
@@ -158,7 +156,7 @@ def mistakes(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> tupl
 
 
 def _right(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, tuple[Bools, Bools]]:
-    """Return, by task and under "" for all of them, which rows are right and which can be judged."""
+    """Return, by task and under "" for all of them, which rows are right and which have a known label."""
     part_of, joint_N = space.decode(pred_N), space.encode(truth)
     right = {name: (part_of[name] == truth[name], truth[name] != UNKNOWN) for name in space.names}
     return {**right, "": (pred_N == joint_N, joint_N != UNKNOWN)}

@@ -54,7 +54,7 @@ def _check_distinct(path: Path, id_name: str, ids: Sequence[str]) -> None:
         if first.setdefault(name, row) != row
     ]
     raise DataError(
-        "an id stands twice", where=f"{path}, column {id_name}", expected="every id once", offenders=repeated
+        "an id occurs twice", where=f"{path}, column {id_name}", expected="every id once", offenders=repeated
     )
 
 

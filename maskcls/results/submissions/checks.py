@@ -46,7 +46,7 @@ def check_header(columns: Columns, expected: Sequence[str]) -> Check:
 
 
 def check_ids(ids: Sequence[str], asked: Sequence[str]) -> Check:
-    """Compare the ids with those asked for, whatever their order: each as often as asked, and no other."""
+    """Compare the ids with those expected, in any order: each as often as expected, and no other."""
     found, wanted = Counter(ids), Counter(asked)
     missing, extra = wanted - found, found - wanted
     close = {_loose(name): name for name in missing}
@@ -54,24 +54,24 @@ def check_ids(ids: Sequence[str], asked: Sequence[str]) -> Check:
     for name in extra:
         near = close.get(_loose(name))
         hint = f", but {near!r}" if near is not None else ""
-        again = f"stands {found[name]} times, asked for {wanted[name]}" if name in wanted else "was not asked for"
+        again = f"occurs {found[name]} times, expected {wanted[name]}" if name in wanted else "is not expected"
         faults.append(f"{name!r} {again}{hint}")
-    return check_of("ids", f"{len(ids):,} rows, {len(asked):,} asked for", faults)
+    return check_of("ids", f"{len(ids):,} rows, {len(asked):,} expected", faults)
 
 
 def check_order(ids: Sequence[str], asked: Sequence[str]) -> Check:
-    """Compare the order of the ids with the order asked for; skipped when they are not the same ids."""
+    """Compare the order of the ids with the expected order; skipped when they are not the same ids."""
     if Counter(ids) != Counter(asked):
-        return Check("order", "skipped", "the ids are not those asked for")
+        return Check("order", "skipped", "the ids are not those expected")
     pairs = enumerate(zip(ids, asked, strict=True), 1)
-    faults = [f"row {row}: {name!r}, asked for {wanted!r}" for row, (name, wanted) in pairs if name != wanted]
-    return check_of("order", f"{len(faults):,} rows out of place" if faults else "as asked", faults)
+    faults = [f"row {row}: {name!r}, expected {wanted!r}" for row, (name, wanted) in pairs if name != wanted]
+    return check_of("order", f"{len(faults):,} rows out of place" if faults else "as expected", faults)
 
 
 def check_distinct(ids: Sequence[str]) -> Check:
-    """Look for ids that are empty or stand twice, where it is not known which were asked for."""
+    """Look for ids that are empty or occur twice, when the expected ids are not known."""
     faults = [f"row {row}: empty" for row, name in enumerate(ids, 1) if not name]
-    faults += [f"{name!r} stands {times} times" for name, times in Counter(ids).items() if times > 1]
+    faults += [f"{name!r} occurs {times} times" for name, times in Counter(ids).items() if times > 1]
     return check_of("ids", f"{len(ids):,} rows", faults)
 
 
@@ -94,12 +94,12 @@ def check_tasks(ids: Sequence[str], columns: Columns, labels_N: Ints, space: Lab
     """Compare the tasks' columns, where there are any, with the joint labels."""
     given, part_of = [task for task in space.tasks if task.name in columns], space.decode(labels_N)
     faults = [
-        f"{name!r}: {task.name} {cell!r}, but {ANSWER} says {task.classes[label]!r}"
+        f"{name!r}: {task.name} {cell!r}, but {ANSWER} is {task.classes[label]!r}"
         for task in given
         for name, cell, label in zip(ids, columns[task.name], part_of[task.name].tolist(), strict=True)
         if label != UNKNOWN and cell != task.classes[label]
     ]
-    return check_of("tasks", ", ".join(task.name for task in given) or "no column a task", faults)
+    return check_of("tasks", ", ".join(task.name for task in given) or "no column per task", faults)
 
 
 def _loose(name: str) -> str:

@@ -104,12 +104,12 @@ def _check_labels(labels: Ints, rows: int, space: LabelSpace) -> None:
 
 def _check_ids(ids: Sequence[str], labels: Ints) -> None:
     if not ids:
-        raise DataError("there is nothing to submit", got="0 rows", expected="at least one image")
+        raise DataError("there are no rows to submit", got="0 rows", expected="at least one image")
     broken = [repr(name) for name in ids if not name or LINE_BREAKING.search(name)]
     if broken:
         raise DataError(
-            "an id cannot stand in a CSV file",
-            expected="text that is not empty and has no line break, NUL or half a character",
+            "an id cannot be written to a CSV file",
+            expected="text that is not empty and has no line break, NUL or unpaired surrogate",
             fix="rename these images in the table",
             offenders=broken,
         )

@@ -86,7 +86,7 @@ def test_a_class_never_seen_gets_nothing_and_one_class_alone_is_refused() -> Non
     assert (got[:, 1] == 0).all()
     assert (got[:, [0, 2]] > 0).all()
     assert np.allclose(got.sum(axis=1), 1, atol=1e-6)
-    with pytest.raises(DataError, match="tell apart") as caught:
+    with pytest.raises(DataError, match="two classes or more") as caught:
         fit_stack(members, {**truth, "gender": np.zeros_like(truth["gender"])}, CONTEST)
     assert caught.value.where == "task gender"
 

@@ -328,7 +328,7 @@ def test_a_table_made_by_hand_is_leaky(tmp_path: Path) -> None:
         ("id,path,hat,age\na,a,1,old\n", "row 1: '1'"),
         ("id,path,hat,age\na,a,yes,35\n", "row 1: '35'"),
         ("id,path,hat,age\na,a,yes,\nb,b,,\n", "'b': no task has a label"),
-        ("id,path,hat,age\na,a,yes,old\na,a,yes,old\n", "2 in all: 'a': the id stands twice"),
+        ("id,path,hat,age\na,a,yes,old\na,a,yes,old\n", "2 in all: 'a': the id occurs twice"),
         ("id,path,hat,age\n,a,yes,old\n", "'': the id or the path is empty"),
         ("id,path,hat,age\na,,yes,old\n", "'a': the id or the path is empty"),
         ('id,path,hat,age\n"a\nb",c,yes,old\n', "has a line break"),
@@ -365,7 +365,7 @@ def test_cells_and_rows_that_are_wrong(tmp_path: Path, text: str, message: str) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: replace(r, ids=np.array(["a", "a"])), "stands twice"),
+        (lambda r: replace(r, ids=np.array(["a", "a"])), "occurs twice"),
         (lambda r: replace(r, ids=np.array(["a", ""])), "empty"),
         (lambda r: replace(r, paths=np.array(["a", "b\n"])), "line break"),
         (lambda r: replace(r, paths=np.array(["a", "\ud800"])), "line break"),
@@ -373,8 +373,8 @@ def test_cells_and_rows_that_are_wrong(tmp_path: Path, text: str, message: str) 
         (lambda r: replace(r, weight=np.array([1.0, np.nan])), "'b': the weight"),
         (lambda r: replace(r, weight=np.array([1.0, 0.0])), "'b': the weight"),
         (lambda r: replace(r, weight=np.array([1.0, 1e300])), "'b': the weight"),
-        (lambda r: replace(r, paths=np.array(["x", "eval/b"])), "two photos"),
-        (lambda r: rows([], [], []), "no photo is left"),
+        (lambda r: replace(r, paths=np.array(["x", "eval/b"])), "two paths"),
+        (lambda r: rows([], [], []), "no photo reached the thresholds"),
     ],
 )
 @pytest.mark.parametrize("k", [0, REFIT])

@@ -120,7 +120,7 @@ def test_ids_a_reader_would_change(tmp_path: Path, bad: str) -> None:
 
 
 def test_no_rows_a_repeated_column_a_json_name_and_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nothing to submit"):
+    with pytest.raises(DataError, match="no rows to submit"):
         write(tmp_path / "s.csv", [], np.zeros(0, dtype=int))
     with pytest.raises(DataError, match="column name occurs twice"):
         write(tmp_path / "s.csv", header=("ans", "ans"))
@@ -306,7 +306,7 @@ def test_task_values_that_are_no_label(tmp_path: Path, column: str, bad: str) ->
         ("", "table is empty"),
         ("ImageID,ans\n", "no rows"),
         ("ImageID,ans\na,1\na,2\n", "'a': rows 1 and 2"),
-        ("ImageID,ans,ans\na,1,1\n", "'ans' stands 2 times"),
+        ("ImageID,ans,ans\na,1,1\n", "'ans' occurs 2 times"),
         ("ImageID,ans\na,1\nb\n", "line 3: 1"),
         ("ImageID,ans\na,1\nb,1,2\n", "line 3: 3"),
         ("ImageID,ans\n,a,1\n,b,2\n", "2 in all: line 2: 3 fields; line 3: 3 fields"),
