@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.engine.execution import Execution
+from maskcls.engine.compute.plan import Execution
 from maskcls.errors import ConfigError, ResourceError
 from maskcls.machine import cores
 from maskcls.schema import DeviceConfig

@@ -24,8 +24,8 @@ from maskcls.data.rows import manifest
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
+from maskcls.engine.compute.plan import Plan
 from maskcls.engine.course import FoldRows
-from maskcls.engine.execution import Plan
 from maskcls.engine.objective import build_heads
 from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Ints, LabelSpace
