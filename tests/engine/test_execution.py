@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from maskcls.cli import run_app
 from maskcls.engine import precision
 from maskcls.engine import step as stepping
+from maskcls.engine.compute.plan import Execution, Plan
 from maskcls.engine.course import FoldRows
-from maskcls.engine.execution import Execution, Plan
 from maskcls.engine.fit import EpochResult, fit, validate, validation_reader
 from maskcls.engine.session import Session, open_session
 from maskcls.engine.step import Tick

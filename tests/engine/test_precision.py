@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from maskcls.engine.precision import Way, Work, executions, explain, measure, plan, thread_counts
 from photos import small_network
 from tiny import tiny
 from torch import nn
 
 from maskcls.engine import precision
-from maskcls.engine.execution import Execution, Plan
-from maskcls.engine.precision import Way, Work, executions, explain, measure, plan, thread_counts
+from maskcls.engine.compute.plan import Execution, Plan
 from maskcls.errors import ConfigError, ResourceError
 from maskcls.nn.network import Network
 from maskcls.schema import Config

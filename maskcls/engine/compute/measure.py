@@ -117,7 +117,8 @@ class _Clock:
     ) -> None:
         self.stopwatch, self.limit_s, self.on_progress, self.passes = stopwatch, limit_s, on_progress, passes
         self.spent_s, self.done, self.last_s = 0.0, 0, 0.0
-        self.started: dict[Candidate, float] = {}
+        self.started: dict[Candidate, float] = {}  # seconds of the first pass
+        self.latest: dict[Candidate, float] = {}
 
     @property
     def left_s(self) -> float:
@@ -129,7 +130,8 @@ class _Clock:
         return self.started[candidate]
 
     def again(self, candidate: Candidate) -> float:
-        return self._count(self.stopwatch.again(candidate))
+        self.latest[candidate] = self._count(self.stopwatch.again(candidate))
+        return self.latest[candidate]
 
     def _count(self, seconds: float) -> float:
         self.spent_s, self.last_s, self.done = self.spent_s + seconds, seconds, self.done + 1
@@ -187,12 +189,15 @@ def _stage(clock: _Clock, candidates: Sequence[Candidate], *, drop: bool) -> tup
     for _ in range(ROUNDS):
         if len(candidates) > 1 and len(running) < 2 and timings[reference]:
             break  # no rival is left
-        if timings[reference] and clock.left_s < sum(timings[one][-1] for one in running):
-            return timings, False
+        if clock.left_s < sum(timings[one][-1] if timings[one] else clock.started[one] for one in running):
+            complete = False
+            break
         for candidate in running:
             timings[candidate].append(clock.again(candidate))
-        before_s = timings[reference][-1]
-        running = [c for c in running if c == reference or not drop or faster_by_margin(timings[c][-1], before_s)]
+        last_s = timings[reference][-1]
+        running = [c for c in running if c == reference or not drop or faster_by_margin(timings[c][-1], last_s)]
+    if not timings[reference]:  # its speed is asked for in any case
+        timings[reference].append(clock.latest.get(reference) or clock.again(reference))
     return timings, complete
 
 
