@@ -198,7 +198,7 @@ def _stage(clock: _Clock, candidates: Sequence[Candidate], *, drop: bool) -> tup
         running = [c for c in running if c == reference or not drop or faster_by_margin(timings[c][-1], last_s)]
     if not timings[reference]:  # its speed is asked for in any case
         timings[reference].append(clock.latest.get(reference) or clock.again(reference))
-    return timings, complete
+    return {candidate: tuple(rounds) for candidate, rounds in timings.items()}, complete
 
 
 def _unsteady(stages: Sequence[Timings]) -> bool:
