@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
+from maskcls.startup import rest_collector
 from maskcls.verbs import after, bench, config, data, training
 from maskcls.verbs.options import Stopped
 
@@ -66,6 +67,7 @@ def main() -> None:
     # late. Read by the library when torch is first imported; see docs/adr/0005.
     if not os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
         os.environ["GOMP_SPINCOUNT"] = "3000"
+    rest_collector()
     sys.exit(int(run_app(sys.argv[1:])))
 
 

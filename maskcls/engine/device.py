@@ -9,10 +9,11 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.engine.execution import Execution
+from maskcls.engine.compute.plan import Execution
 from maskcls.errors import ConfigError, ResourceError
 from maskcls.machine import cores
 from maskcls.schema import DeviceConfig
+from maskcls.startup import wake_collector
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of <malloc.h>
 
@@ -24,6 +25,7 @@ def start(device: DeviceConfig) -> Accelerator:
 
     Raises ResourceError when the device is not there: nothing falls back to the CPU unasked.
     """
+    wake_collector()  # all packages are imported by now
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ResourceError("no CUDA device can be used", where="device.type=cuda", fix="set device.type=cpu or auto")
     if device.type == "mps" and not torch.backends.mps.is_available():

@@ -26,9 +26,9 @@ from torch.utils.data import DataLoader
 from maskcls.data.dataset import Key, Photos, batches, loader
 from maskcls.data.rows.batches import Rows
 from maskcls.data.views.transforms import ViewSpec
+from maskcls.engine.compute.free_memory import MEMORY_SHARE, available_bytes
+from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import normalise, place
-from maskcls.engine.execution import Execution
-from maskcls.engine.precision import MEMORY_SHARE, available_bytes
 from maskcls.engine.tta import views_of
 from maskcls.errors import ResultError
 from maskcls.labels import LabelSpace

@@ -11,8 +11,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import place
-from maskcls.engine.execution import Plan
 from maskcls.labels import LabelSpace
 from maskcls.nn.average import Average, build_ema, build_swa
 from maskcls.nn.network import Network

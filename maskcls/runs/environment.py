@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue
 
 import maskcls
 from maskcls import typedjson
-from maskcls.engine.execution import Plan
+from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError
 from maskcls.rundir import RunDir
 from maskcls.typedjson import JsonFile

@@ -17,8 +17,8 @@ from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
+from maskcls.engine.compute.plan import Plan
 from maskcls.engine.course import FoldRows
-from maskcls.engine.execution import Plan
 from maskcls.engine.objective import build_heads
 from maskcls.errors import UsageError
 from maskcls.labels import Ints, LabelSpace

@@ -1,14 +1,12 @@
-"""maskcls train --dry-run: the resolved configuration, the folds, and a measured forecast; nothing is written."""
+"""What a training would take: its rows, folds and learning rates, and a forecast measured on a few real steps."""
 
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from maskcls.engine.course import Course
 from maskcls.engine.device import Accelerator, augments_on_device, start
@@ -18,10 +16,8 @@ from maskcls.engine.step import stage_share
 from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
-from maskcls.show.class_counts import class_table, fold_table
-from maskcls.show.config import print_settings
-from maskcls.show.progress import Reporter, main_process
-from maskcls.show.spark import sparkline
+from maskcls.show.forecast import Forecast, Rates, Survey
+from maskcls.show.progress import Reporter
 from maskcls.training.checks import check_experiment, refuse_existing, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec, wanted_folds
 from maskcls.training.person_clustering import with_person_clustering
@@ -32,58 +28,61 @@ PROBE_STEPS = 4
 STATE_COPIES = 6  # best, last, and the resume state's weights, average and two moments
 
 
-def dry_run(data: Path, cfg: Config, origins: Mapping[str, str], run: RunDir, *, folds: str | None) -> None:
-    """Print what `train` would do with these arguments; raises what `train` would raise before it starts."""
-    wanted = wanted_folds(folds, cfg.folds.k)
+def planned(data: Path, cfg: Config, run: RunDir, folds: str | None) -> Experiment:
+    """Read what `train` would train; raises what `train` would raise before it computes anything."""
+    wanted_folds(folds, cfg.folds.k)
     refuse_existing(run)
-    experiment = read_experiment(cfg, data, run)
-    console = Console(highlight=False, quiet=not main_process())
-    if main_process():
-        print_settings(cfg, origins)
-    console.print(class_table(experiment.manifest, cfg.space))
-    console.print()
-    console.print(fold_table(experiment.manifest, experiment.folds, cfg.space))
-    console.print()
-    for member in experiment.kinds:
-        console.print(_rates(experiment, member))
+    return read_experiment(cfg, data, run)
+
+
+def survey(experiment: Experiment) -> Survey:
+    """Return the rows, the folds and every network's learning rates."""
+    return Survey(experiment.manifest, experiment.folds, tuple(_rates(experiment, one) for one in experiment.kinds))
+
+
+def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> Forecast:
+    """Measure a few real steps of each network; nothing is written.
+
+    Raises what `train` would raise before its first epoch.
+    """
+    cfg, wanted = experiment.cfg, wanted_folds(folds, experiment.cfg.folds.k)
     accelerator = start(cfg.device)
-    with Reporter(quiet=not main_process()) as report:
-        check_experiment(experiment, report)
-        check_starting_weights(experiment, wanted)
-        experiment = with_photos(experiment, accelerator, report, build=False)
-        experiment = with_plans(experiment, wanted, accelerator, report, remember=False)
-        if accelerator.is_main_process:
-            with_person_clustering(experiment, report)
-        seconds, size = 0.0, 0
-        for member in experiment.kinds:
-            member_seconds, member_bytes = _probe(experiment, member, accelerator)
-            times, went_on = cfg.train.seeds, cfg.train.continue_epochs > 0
-            rounds = -(-len(wanted) // experiment.plans[member.task].fold_jobs) + cfg.train.refit
-            further = len(wanted) * cfg.train.continue_epochs / member.cfg.train.epochs
-            seconds += member_seconds * times * (rounds + further)
-            size += member_bytes * times * (len(wanted) * (1 + went_on) + cfg.train.refit)
-    console.print(
-        f"\nforecast: {len(wanted)} folds x {len(experiment.members)} network(s), about {_duration(seconds)}, "
-        f"{size * STATE_COPIES / 2**20:.0f} MiB on disk, {_memory_mib(accelerator):.0f} MiB of memory"
-        f"\nmeasured on {PROBE_STEPS} steps of each network on {accelerator.device}"
+    check_experiment(experiment, report)
+    check_starting_weights(experiment, wanted)
+    experiment = with_photos(experiment, accelerator, report, build=False)
+    experiment = with_plans(experiment, wanted, accelerator, report, remember=False)
+    if accelerator.is_main_process:
+        with_person_clustering(experiment, report)
+    seconds, size = 0.0, 0
+    for member in experiment.kinds:
+        member_seconds, member_bytes = _probe(experiment, member, accelerator)
+        times, went_on = cfg.train.seeds, cfg.train.continue_epochs > 0
+        rounds = -(-len(wanted) // experiment.plans[member.task].fold_jobs) + cfg.train.refit
+        further = len(wanted) * cfg.train.continue_epochs / member.cfg.train.epochs
+        seconds += member_seconds * times * (rounds + further)
+        size += member_bytes * times * (len(wanted) * (1 + went_on) + cfg.train.refit)
+    return Forecast(
+        folds=len(wanted),
+        networks=len(experiment.members),
+        seconds=seconds,
+        disk_bytes=size * STATE_COPIES,
+        memory_bytes=_memory_bytes(accelerator),
+        steps=PROBE_STEPS,
+        device=str(accelerator.device),
+        run=experiment.run.path,
     )
-    console.print(f"run folder: {run.path} (nothing was written)")
 
 
-def _rates(experiment: Experiment, member: Member) -> str:
-    """Draw the learning rate over all steps of a fold."""
+def _rates(experiment: Experiment, member: Member) -> Rates:
     cfg = member.cfg
-    steps_per_epoch = Course(experiment.rows(member, 0), cfg).steps_per_epoch
-    schedule = build_schedule(cfg, steps_per_epoch)
-    rates = [lr_at(step, schedule, cfg.optim.lr) for step in range(schedule.total_steps)]
-    name = f"learning rate of {member.task}" if member.task else "learning rate"
-    steps = f"{cfg.train.epochs} epochs of {steps_per_epoch} steps"
-    falls = f", times {cfg.schedule.gamma:g} where the score stands still" if cfg.schedule.kind == "plateau" else ""
-    return f"{name}  {sparkline(rates)}  {min(rates):.1e} to {max(rates):.1e}, {steps}{falls}"
+    schedule = build_schedule(cfg, Course(experiment.rows(member, 0), cfg).steps_per_epoch)
+    rates = tuple(lr_at(step, schedule, cfg.optim.lr) for step in range(schedule.total_steps))
+    gamma = cfg.schedule.gamma if cfg.schedule.kind == "plateau" else None
+    return Rates(member.task, rates, cfg.train.epochs, gamma)
 
 
 def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> tuple[float, int]:
-    """Train two tiny epochs through the real loop; returns the seconds of a whole fold and the bytes of the weights.
+    """Train two short epochs through the real loop; returns the seconds of a whole fold and the bytes of the weights.
 
     The second epoch counts: the first pays for starting workers and kernels.
     """
@@ -110,17 +109,8 @@ def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> 
     return training * epochs + validating * cfg.train.epochs, size
 
 
-def _memory_mib(accelerator: Accelerator) -> float:
+def _memory_bytes(accelerator: Accelerator) -> float:
+    """Return the peak of memory so far: of the GPU if there is one, or of this process."""
     if accelerator.device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

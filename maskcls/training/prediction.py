@@ -18,10 +18,11 @@ from maskcls.data.photos.crops import cropping
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import load_speaker
+from maskcls.engine.compute.candidates import Workload
+from maskcls.engine.compute.choose import infer_execution
+from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator, start, worker_count
-from maskcls.engine.execution import Execution
 from maskcls.engine.infer import Speaker, infer, open_reader
-from maskcls.engine.precision import Work, infer_execution
 from maskcls.engine.processes import decided_by_first
 from maskcls.errors import ConfigError, DataError, ResultError, UsageError
 from maskcls.labels import Floats, LabelSpace
@@ -39,8 +40,10 @@ from maskcls.show.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.photos import Views, cached_views, open_photos
+from maskcls.training.plans import listener_of
 from maskcls.training.readable_photos import check_photos
 from maskcls.training.stored_experiment import open_experiment
+from maskcls.viewnames import parse_views
 
 TRAINING_ONLY = ("device.compile", "device.augment")
 
@@ -204,7 +207,7 @@ def predict_each(
         batch_size=cfg.predict.batch_size,
         workers=worker_count(cfg.device, accelerator, cached=bool(views)),
     )
-    execution = _execution(speakers, cfg, accelerator)
+    execution = _execution(speakers, len(frame), cfg, accelerator, report)
     done = 0
 
     def count(images: int) -> None:
@@ -215,11 +218,17 @@ def predict_each(
     return infer(speakers, reader, accelerator=accelerator, execution=execution, on_images=count)
 
 
-def _execution(speakers: Sequence[Speaker], cfg: Config, accelerator: Accelerator) -> Execution:
-    """Return how the networks are computed here, decided on the first of them by the first process."""
+def _execution(
+    speakers: Sequence[Speaker], photos: int, cfg: Config, accelerator: Accelerator, report: Reporter
+) -> Execution:
+    """Return how the networks are computed here, chosen with the first of them by the first process."""
     first = speakers[0]
-    work = Work(cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, jobs=1)
-    return decided_by_first(lambda: infer_execution(work, cfg, accelerator.device), accelerator)
+    passes = photos * len(parse_views(cfg.predict.views)) * len(speakers)
+    work = Workload(
+        cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, predicted=passes, jobs=1
+    )
+    listener = listener_of(report)
+    return decided_by_first(lambda: infer_execution(work, cfg, accelerator.device, listener=listener), accelerator)
 
 
 def _lineage(

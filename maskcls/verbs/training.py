@@ -45,9 +45,14 @@ def train(
         for line in unused_settings(cfg, origins):
             typer.echo(line, err=True)
     if dry_run:
-        from maskcls.training.forecast import dry_run as show
+        from maskcls.show.forecast import print_forecast, print_survey
+        from maskcls.training.forecast import forecast, planned, survey
 
-        show(data, cfg, origins, folder, folds=folds)
+        experiment = planned(data, cfg, folder, folds)
+        print_survey(survey(experiment), cfg, origins)
+        with Reporter(quiet=not main_process()) as report:
+            measured = forecast(experiment, folds, report)
+        print_forecast(measured)
         return
     from maskcls.commands.train import train as work
 

@@ -25,7 +25,7 @@ from sklearn.metrics import f1_score
 from maskcls import config, files
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
-from maskcls.engine.execution import Plan
+from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ConfigError, Exit, ResultError, UsageError
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions

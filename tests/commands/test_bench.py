@@ -11,7 +11,7 @@ import pytest
 from tiny import RECIPE
 
 from maskcls.cli import run_app
-from maskcls.engine import precision
+from maskcls.engine.compute import timing
 
 ONE = {"precision": "fp32", "memory_format": "channels_last", "compile": False}
 
@@ -49,7 +49,7 @@ def test_ways_are_listed_with_their_threads(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prediction is timed on one thread, as each core computes batches of its own."""
-    monkeypatch.setattr(precision, "_rounds", lambda work, ways, *_, **__: {way: [0.5] for way in ways})
+    monkeypatch.setattr(timing.Trial, "run", lambda _: 0.5)
     words = ("device.memory_format=auto", "device.threads=3", "train.fold_jobs=1")
     assert run_app(["bench", "step", *RECIPE, *words]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]

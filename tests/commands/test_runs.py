@@ -27,7 +27,7 @@ from maskcls.commands.runs import note as runs_note
 from maskcls.commands.runs import prune as runs_prune
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
-from maskcls.engine.execution import Plan
+from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError, UsageError
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions

@@ -19,7 +19,7 @@ from photos import PLAIN, noise, open_photos, small_network, write_photos
 from maskcls.data import dataset
 from maskcls.data.views.transforms import eval_view
 from maskcls.engine import infer as inference
-from maskcls.engine.execution import Execution
+from maskcls.engine.compute.plan import Execution
 from maskcls.engine.infer import Speaker, infer, joint_probabilities, open_reader
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST, LabelSpace, Task

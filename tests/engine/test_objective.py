@@ -12,8 +12,8 @@ from accelerate import Accelerator
 from tiny import PLAIN, experiment, train
 from torch import Tensor
 
+from maskcls.engine.compute.plan import Plan
 from maskcls.engine.course import Course, FoldRows
-from maskcls.engine.execution import Plan
 from maskcls.engine.fit import EpochResult, fit
 from maskcls.engine.objective import HeadTarget, build_heads, head_targets, step_totals
 from maskcls.engine.session import open_session

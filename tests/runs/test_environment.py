@@ -9,7 +9,7 @@ import pytest
 
 from maskcls import files
 from maskcls.cli import run_app
-from maskcls.engine.execution import Execution, Plan
+from maskcls.engine.compute.plan import Execution, Plan
 from maskcls.errors import ResultError
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import Environment, differences, read_environment, this_machine, write_environment

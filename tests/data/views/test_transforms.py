@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 from maskcls.config import load, to_yaml
 from maskcls.data.views.randaugment import OPERATIONS, operate
 from maskcls.data.views.transforms import ViewSpec, build_pixel_changes, change_pixels, eval_view
+from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import normalise
-from maskcls.engine.execution import Execution
 from maskcls.errors import ConfigError
 from maskcls.schema import PRESETS, TransformsConfig
 from maskcls.training.experiment import view_spec

@@ -14,15 +14,19 @@ from tiny import PLAIN, experiment, log_lines, outcome, resume, train
 from torch import Tensor, nn
 
 from maskcls.cli import run_app
-from maskcls.engine import precision
 from maskcls.engine import step as stepping
+from maskcls.engine.compute import free_memory, memory
+from maskcls.engine.compute.candidates import Candidate, Workload
+from maskcls.engine.compute.choose import Choice
+from maskcls.engine.compute.measure import untimed
+from maskcls.engine.compute.plan import Execution, Plan
 from maskcls.engine.course import FoldRows
-from maskcls.engine.execution import Execution, Plan
 from maskcls.engine.fit import EpochResult, fit, validate, validation_reader
 from maskcls.engine.session import Session, open_session
 from maskcls.engine.step import Tick
 from maskcls.show.progress import Reporter
 from maskcls.training import fold as training
+from maskcls.training import plans
 from maskcls.training import prediction as predicting
 from maskcls.training.plans import fresh_network
 
@@ -246,7 +250,7 @@ def test_every_option_reaches_the_training(
     assert opened.seen.layouts == {True: {False}, False: {False}}
     assert opened.seen.lengths[True] == [4] * 8 + [3] * 4
     assert threads[:2] == [2, 2]  # when the device is started, and by the plan
-    told = "test_convnext: trains in bf16 contiguous compiled on 2 thread(s), a step in 4 pieces"
+    told = "chosen: bf16 contiguous compiled, 2 threads, steps in 4 pieces to fit into memory"
     assert told in " ".join(capsys.readouterr().err.split())
     way = {"precision": "bf16", "memory_format": "contiguous"}
     assert json.loads((tmp_path / "run" / "env.json").read_text())["plans"] == {
@@ -264,8 +268,8 @@ def test_a_step_that_does_not_fit_is_cut_into_pieces(
     drawn: Path, tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory for 5 images: a step of 16 takes 4 pieces of 4, and learns what it would at once."""
-    monkeypatch.setattr(precision, "_kept_bytes", lambda work, batch: batch)
-    monkeypatch.setattr(precision, "available_bytes", lambda: 5 / precision.MEMORY_SHARE)
+    monkeypatch.setattr(memory, "kept_bytes", lambda work, batch: batch)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 5 / free_memory.MEMORY_SHARE)
     words = (*SHORT, *PLAIN)
     assert train(drawn, tmp_path / "cut", *words) == 0
     assert opened.seen.lengths[True] == [4] * 8 + [3] * 4
@@ -276,18 +280,23 @@ def test_a_step_that_does_not_fit_is_cut_into_pieces(
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
+def chosen(plan: Plan) -> Choice:
+    """Return a plan that nothing was measured for."""
+    return Choice(plan, untimed(Candidate(plan.train, plan.threads), 16), untimed(Candidate(plan.infer, 1), 16))
+
+
 @pytest.mark.parametrize("what", ["backbone", "size"])
 def test_a_member_has_a_plan_of_its_own(
     drawn: Path, tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     asked: list[tuple[str, tuple[int, int]]] = []
 
-    def planned(work: precision.Work, *args: Any, **kwargs: Any) -> tuple[Plan, str]:
+    def planned(work: Workload, *args: Any, **kwargs: Any) -> Choice:
         asked.append((work.name, work.size))
-        assert (work.batch, work.images, work.jobs) == (16, 42, 1)
-        return Plan(Execution(memory_format="contiguous" if len(asked) == 3 else "channels_last")), "so it is"
+        assert (work.batch, work.images, work.predicted, work.jobs) == (16, 42, 42, 1)
+        return chosen(Plan(Execution(memory_format="contiguous" if len(asked) == 3 else "channels_last")))
 
-    monkeypatch.setattr(precision, "plan", planned)
+    monkeypatch.setattr(plans, "choose", planned)
     own = {"backbone": "model.backbone=test_resnet", "size": "transforms.size=[40, 32]"}[what]
     assert train(drawn, tmp_path / "run", *SHORT, "model.heads=separate", f"separate.age.{own}") == 0
     third = ("test_resnet", (32, 32)) if what == "backbone" else ("test_efficientnet", (40, 32))
@@ -301,7 +310,7 @@ def test_a_run_is_resumed_as_it_was_planned(
 ) -> None:
     """Nothing is measured again, whatever would come of it: the plan in the run folder is what counts."""
     planned = Plan(Execution("fp32", "contiguous"), Execution("bf16", "contiguous"), threads=3, accumulate=2)
-    monkeypatch.setattr(precision, "plan", lambda *_, **__: (planned, "so it is"))
+    monkeypatch.setattr(plans, "choose", lambda *_, **__: chosen(planned))
     words = ("--folds", "0", "device.memory_format=auto", "device.precision=auto")
     assert train(drawn, tmp_path / "whole", *words) == 0
     shown = Reporter.epoch
@@ -319,7 +328,7 @@ def test_a_run_is_resumed_as_it_was_planned(
     def refuse(*args: Any, **kwargs: Any) -> Any:
         pytest.fail("a plan was made anew")
 
-    monkeypatch.setattr(precision, "plan", refuse)
+    monkeypatch.setattr(plans, "choose", refuse)
     threads.clear()
     assert resume(run) == 0
     assert threads[:2] == [1, 3]  # as configured, and then by the plan
@@ -331,13 +340,13 @@ def test_a_run_is_resumed_as_it_was_planned(
 
 def test_a_dry_run_remembers_nothing(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
-    real = precision.plan
+    real = plans.choose
 
     def noted(*args: Any, remember: bool, **kwargs: Any) -> Any:
         asked.append(remember)
         return real(*args, remember=remember, **kwargs)
 
-    monkeypatch.setattr(precision, "plan", noted)
+    monkeypatch.setattr(plans, "choose", noted)
     monkeypatch.setenv("MASKCLS_CACHE", str(tmp_path / "cache"))
     assert train(drawn, tmp_path / "run", *SHORT, "--dry-run", "device.memory_format=auto") == 0
     assert asked == [False]
@@ -382,17 +391,18 @@ def test_prediction_is_computed_as_asked(
 def test_prediction_measures_what_is_left_open(
     run: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[precision.Work] = []
+    asked: list[Workload] = []
 
-    def chosen(work: precision.Work, *args: Any) -> Execution:
+    def contiguous(work: Workload, *args: Any, **kwargs: Any) -> Execution:
         asked.append(work)
         return Execution("fp32", "contiguous")
 
-    monkeypatch.setattr(predicting, "infer_execution", chosen)
+    monkeypatch.setattr(predicting, "infer_execution", contiguous)
     words = ("device.memory_format=auto", "predict.batch_size=24")
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / "s.csv"), *words]) == 0
     (work,) = asked
     assert (work.name, work.size, work.batch) == ("test_efficientnet", (32, 32), 24)
+    assert work.predicted == 21  # three people in seven photos; one network, one view
 
 
 def test_ticks_carry_on_in_any_way_of_computing(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""How networks are computed in a run: decided once, saved with the run, the same after a resume."""
+"""How networks are computed in a run: chosen once, saved with the run, unchanged by a resume."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+EXACT = "fp32"
+
 
 @dataclass(frozen=True)
 class Execution:
-    """The number format of the heavy operations, the order of an image's numbers in memory, and compiled or not."""
+    """The number format of the heavy operations, the memory format of images and weights, and compiled or not."""
 
-    precision: str = "fp32"
+    precision: str = EXACT
     memory_format: str = "channels_last"
     compile: bool = False
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
-        """Return the context a forward pass belongs into."""
+        """Return the context manager for a forward pass."""
         import torch  # here, so that a run's plans can be read without it
 
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
@@ -39,12 +41,12 @@ class Execution:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything about the machine that decides a run's speed, and its last bits.
+    """All machine-dependent choices of a run; they decide its speed, and the last bits of its results.
 
     train, infer  how passes are computed in training, and in validation and prediction.
-    threads       threads of one process for one operation.
-    accumulate    pieces a process computes its share of an optimizer step in.
-    fold_jobs     folds trained side by side, each in a process of its own.
+    threads       threads per process.
+    accumulate    number of pieces in which a process computes its share of an optimizer step.
+    fold_jobs     folds trained at the same time, each in its own process.
     """
 
     train: Execution = Execution()

@@ -1,0 +1,1 @@
+"""Choosing how networks are computed on this machine: measure, apply one rule, remember."""

@@ -1,0 +1,34 @@
+"""Whether the training's network is compiled: on a GPU, where a long training clearly gains by it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+
+from maskcls.engine.compute import timing
+from maskcls.engine.compute.candidates import Candidate, Workload
+from maskcls.engine.compute.plan import Execution
+from maskcls.engine.compute.rule import ROUNDS, repeatedly_faster
+from maskcls.schema import Config
+
+COMPILED_S = 600.0  # a shorter training is over before compiling has paid
+
+
+def compiled(workload: Workload, cfg: Config, device: torch.device, execution: Execution, speed: float) -> Execution:
+    """Return the execution, compiled if the configuration asks for it or if a training at `speed` images/s gains by it.
+
+    It gains if, in every round, the whole training with the time to compile is shorter by the rule's margin.
+    """
+    result = replace(execution, compile=True)
+    if cfg.device.compile != "auto":
+        return result if cfg.device.compile == "on" else execution
+    if device.type != "cuda" or workload.images / speed < COMPILED_S:
+        return execution
+    trial = timing.Trial(workload, Candidate(result, torch.get_num_threads()), workload.batch, device, train=True)
+    started = time.monotonic()
+    trial.run()
+    cost_s = time.monotonic() - started
+    whole_s = [workload.images * trial.run() / workload.batch + cost_s for _ in range(ROUNDS)]
+    return result if repeatedly_faster(whole_s, [workload.images / speed] * ROUNDS) else execution

@@ -1,0 +1,116 @@
+"""What fits into memory: the number of pieces of a step, and the largest batch.
+
+This follows from the memory that is free, never from a timing. A step is cut only where it does not fit, since the
+pieces of a network with BatchNorm are normalised separately.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from maskcls.data.rows.batches import MIN_PIECE
+from maskcls.engine.compute import timing
+from maskcls.engine.compute.candidates import Candidate, Workload
+from maskcls.engine.compute.free_memory import MEMORY_SHARE, available_bytes, device_room
+from maskcls.engine.compute.plan import Execution
+from maskcls.errors import ResourceError
+from maskcls.schema import Config
+
+MOST_IMAGES = 65_536
+
+
+def pieces(workload: Workload, cfg: Config, device: torch.device, execution: Execution, processes: int) -> int:
+    """Return the smallest number of pieces in which a process's share of a step fits into memory."""
+    if cfg.train.accumulate != "auto":
+        return cfg.train.accumulate
+    fits = _fitting(workload, device, execution, sharing(workload, cfg, device, processes))
+    if cfg.scored_by_step and not fits(piece_images(workload, processes)):
+        raise ResourceError(
+            "the f1 loss needs a whole step at a time, and it does not fit into memory",
+            where=workload.name,
+            got=f"train.batch_size={workload.batch}",
+            fix="lower train.batch_size, or leave f1 out of the loss",
+        )
+    count = 1
+    while not fits(batch := piece_images(workload, processes * count)):
+        if batch == MIN_PIECE:
+            raise ResourceError(
+                "two images of a training step do not fit into memory",
+                where=workload.name,
+                fix="choose a smaller network or a smaller transforms.size",
+            )
+        count *= 2
+    return count
+
+
+def sharing(workload: Workload, cfg: Config, device: torch.device, processes: int) -> int:
+    """Return the number of processes that will share the memory of a machine or GPU, as far as the configuration says.
+
+    Several processes are assumed to run on one machine, each with its own GPU if there are GPUs.
+    """
+    if processes > 1:
+        return processes if device.type == "cpu" else 1
+    return 1 if cfg.train.fold_jobs == "auto" else min(cfg.train.fold_jobs, workload.jobs)
+
+
+def piece_images(workload: Workload, parts: int) -> int:
+    """Return the images in one of so many parts of a step."""
+    return max(MIN_PIECE, -(-workload.batch // parts))
+
+
+def largest_batch(workload: Workload, device: torch.device, execution: Execution) -> int:
+    """Return the largest training batch that fits: a power of two from 2 to 65,536."""
+    fits = _fitting(workload, device, execution, 1)
+    batch = MIN_PIECE
+    while batch < MOST_IMAGES and fits(2 * batch):
+        batch *= 2
+    return batch
+
+
+def _fitting(workload: Workload, device: torch.device, execution: Execution, among: int) -> Callable[[int], bool]:
+    """Return a function that tells whether a step of n images fits, in each of `among` processes.
+
+    On a device by trying; on a CPU, which would begin to swap, by an estimate of the activation memory.
+    """
+    if device.type != "cpu":
+        return lambda batch: _fits_device(workload, batch, device, execution, among)
+    room, needed = available_bytes() * MEMORY_SHARE / among, step_bytes(workload)
+    return lambda batch: needed(batch) <= room
+
+
+def step_bytes(workload: Workload) -> Callable[[int], float]:
+    """Return a function that estimates the activation memory of n images, extrapolated from two short passes."""
+    few, more = (kept_bytes(workload, n) for n in (2, 4))
+    return lambda batch: more + (more - few) / 2 * (batch - 4)
+
+
+def kept_bytes(workload: Workload, batch: int) -> int:
+    """Return the bytes that a forward pass of so many images keeps for its backward pass."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    network = copy.deepcopy(workload.network).train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        logits = network(torch.zeros(batch, 3, *workload.size))
+    del logits
+    return sum(kept.values())
+
+
+def _fits_device(workload: Workload, batch: int, device: torch.device, execution: Execution, among: int) -> bool:
+    try:
+        if among > 1 and device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        timing.Trial(workload, Candidate(execution, torch.get_num_threads()), batch, device, train=True).run()
+    except torch.OutOfMemoryError:
+        return False
+    finally:
+        torch.cuda.empty_cache()
+    return among == 1 or device.type != "cuda" or device_room() >= among

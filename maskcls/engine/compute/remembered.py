@@ -1,0 +1,91 @@
+"""Measurements kept in the cache folder, per machine, network and batch.
+
+A kept measurement is used only if nobody else used the machine while it was made, and if it was complete or made for a
+training about as long as this one; otherwise it is made again, and replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskcls import files
+from maskcls.data.photos.cache import cache_folder
+from maskcls.engine.compute.candidates import Candidate, Workload
+from maskcls.engine.compute.measure import Measurement
+from maskcls.engine.compute.plan import Execution
+from maskcls.engine.compute.rule import Timings
+from maskcls.errors import MaskclsError
+from maskcls.machine import cores, processor
+
+FORMAT = 2
+LONGER = 1.5  # a training that is longer by this factor has more time for an incomplete measurement
+
+Facts = dict[str, Any]
+
+
+def facts_of(
+    workload: Workload, candidates: Sequence[Candidate], batch: int, device: torch.device, *, train: bool
+) -> Facts:
+    """Return everything a measurement depends on; the name of its file is derived from it."""
+    return {
+        "format": FORMAT,
+        "machine": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
+        "cores": cores(),
+        "torch": torch.__version__,
+        "wait": [os.environ.get(name, "") for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")],
+        "device": device.type,
+        "network": workload.name,
+        "parameters": sum(p.numel() for p in workload.network.parameters()),
+        "size": list(workload.size),
+        "batch": batch,
+        "train": train,
+        "candidates": [asdict(candidate) for candidate in candidates],
+    }
+
+
+def keep(facts: Facts, measurement: Measurement, images: int) -> None:
+    """Write a measurement down. images: what the training it was made for passes in all.
+
+    A cache folder that cannot be written is no error: the next start measures again.
+    """
+    stages = [
+        [asdict(candidate) | {"seconds": list(rounds)} for candidate, rounds in stage.items()]
+        for stage in measurement.stages
+    ]
+    about = {"timed_batch": measurement.batch, "complete": measurement.complete, "busy": measurement.busy}
+    with contextlib.suppress(MaskclsError):
+        files.commit_json(_file(facts), facts | about | {"images": images, "stages": stages, "at": time.time()})
+
+
+def recall(facts: Facts, images: int) -> Measurement | None:
+    """Return the kept measurement if it can be used for a training of so many images; None to measure again."""
+    try:
+        kept = files.read_json(_file(facts))
+        if kept["busy"] or not (kept["complete"] or images <= LONGER * kept["images"]):
+            return None
+        stages = tuple(_stage(stage) for stage in kept["stages"])
+        return Measurement(stages, kept["timed_batch"], complete=kept["complete"]) if stages and stages[0] else None
+    except (MaskclsError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _stage(rows: Sequence[Mapping[str, Any]]) -> Timings:
+    return {
+        Candidate(Execution(**row["execution"]), row["threads"]): tuple(float(s) for s in row["seconds"])
+        for row in rows
+    }
+
+
+def _file(facts: Facts) -> Path:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+    return cache_folder() / "speeds" / f"{digest}.json"
