@@ -20,7 +20,7 @@ from maskcls.engine.infer import Speaker
 from maskcls.errors import WeightsError
 from maskcls.files import commit, commit_json, read_json, sha256
 from maskcls.labels import LabelSpace
-from maskcls.nn.heads import Head, plain_heads
+from maskcls.nn.heads import JOINT, Head, plain_heads
 from maskcls.nn.network import Network, build_network
 
 SCHEMA = 2
@@ -53,7 +53,7 @@ class Blueprint:
         space, spec = LabelSpace.from_json(data["labels"]), ViewSpec.from_json(data["transforms"])
         heads = data["heads"]
         if isinstance(heads, str):  # schema 1
-            found = tuple(plain_heads(heads, space).values())
+            found = tuple(plain_heads("joint" if heads == JOINT else "multi", space).values())
         else:
             found = tuple(Head.from_json(head) for head in heads)
         return Blueprint(data["backbone"], found, data["drop"], space, spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from accelerate import Accelerator
@@ -87,7 +87,10 @@ def _build_average(network: Network, how: AverageConfig, total_steps: int) -> Av
             return build_ema(network, decay=how.decay, power=how.power)
         case "swa":
             return build_swa(network, start_step=max(1, round(how.start * total_steps)))
-    return None
+        case "none":
+            return None
+        case _:
+            assert_never(how.kind)
 
 
 def _prepared(network: Network, accelerator: Accelerator, plan: Plan) -> nn.Module:

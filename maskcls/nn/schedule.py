@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
@@ -54,11 +54,11 @@ def lr_at(step: int, schedule: Schedule, peak: float) -> float:
     >>> [round(lr_at(s, Schedule("cosine", total_steps=5, warmup_steps=2), 1.0), 3) for s in range(5)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
-    if schedule.kind == "onecycle":
-        return peak * _one_cycle(step, schedule)
-    if step < schedule.warmup_steps:
+    if step < schedule.warmup_steps and schedule.kind != "onecycle":
         return peak * (step + 1) / schedule.warmup_steps
     match schedule.kind:
+        case "onecycle":
+            return peak * _one_cycle(step, schedule)
         case "cosine":
             return peak * _cosine(_progress(step, schedule), schedule.end_share)
         case "linear":
@@ -71,6 +71,8 @@ def lr_at(step: int, schedule: Schedule, peak: float) -> float:
             return peak * _cosine(_cycle_progress(step, schedule), schedule.end_share)
         case "constant" | "plateau":
             return peak
+        case _:
+            assert_never(schedule.kind)
 
 
 def _cosine(progress: float, end_share: float) -> float:

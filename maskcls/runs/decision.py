@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
@@ -63,11 +63,14 @@ class Decision:
     def ruled(self, prob_NJ: Floats) -> Ints:
         """Return what the rule, which must be there, makes of calibrated rows: the joint class (N,) of each."""
         assert self.rule is not None
-        rule = self.rule
-        if rule.kind == "shift":
-            assert self.prior is not None
-            rule = shift_rule(prob_NJ, np.array(self.prior), self.space)
-        return rule.labels(prob_NJ)
+        match self.rule.kind:
+            case "shift":
+                assert self.prior is not None
+                return shift_rule(prob_NJ, np.array(self.prior), self.space).labels(prob_NJ)
+            case "expected" | "task" | "joint" | "prior":
+                return self.rule.labels(prob_NJ)
+            case _:
+                assert_never(self.rule.kind)
 
 
 def read_decision(run: RunDir) -> Decision:

@@ -11,7 +11,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, assert_never
 
 import cv2
 import numpy as np
@@ -223,10 +223,14 @@ def _erased(u: NDArray[np.float64], spec: ViewSpec) -> NDArray[np.int64]:
 
 
 def _noise_places(u: NDArray[np.float64], spec: ViewSpec) -> NDArray[np.int64]:
-    if spec.erasing_fill != "noise":
-        return np.full((len(u), 2), -1)
-    places: NDArray[np.int64] = (u[:, NOISE_Y : NOISE_X + 1] * (np.array(spec.size) + 1)).astype(np.int64)
-    return places
+    match spec.erasing_fill:
+        case "mean":
+            return np.full((len(u), 2), -1)
+        case "noise":
+            places: NDArray[np.int64] = (u[:, NOISE_Y : NOISE_X + 1] * (np.array(spec.size) + 1)).astype(np.int64)
+            return places
+        case _:
+            assert_never(spec.erasing_fill)
 
 
 @cache

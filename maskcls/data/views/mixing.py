@@ -10,7 +10,7 @@ height, W width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from maskcls.data.views.augment import HOP, Keys, to_device, uniforms
 from maskcls.labels import Ints
 
 Doubles = NDArray[np.float64]
+MixKind = Literal["cutmix", "halves", "mixup"]
 Partner = Literal["any", "same", "other"]
 
 STREAM = 0x6D69780000000000  # above every seed of a user's, so that no seed gives here what it gives to `augment`
@@ -39,7 +40,7 @@ class Mixing:
     partner  what `build_pools` is given: a partner of any joint class, of the same, or of another.
     """
 
-    kind: Literal["cutmix", "halves", "mixup"]
+    kind: MixKind
     prob: float
     alpha: float
     ratio: tuple[float, float]
@@ -109,7 +110,7 @@ def build_pools(rows_R: Rows, label_R: Ints, *, partner: Partner, allowed_R: NDA
     if not len(np.unique(rows_R)) == len(rows_R) == len(label_R) == len(allowed_R):
         raise ValueError("rows must be distinct, with one label and one permission each")
     order = np.argsort(rows_R)
-    group_R = np.zeros_like(label_R) if partner == "any" else label_R[order]
+    group_R = _pool_groups(label_R[order], partner)
     known_R = group_R >= 0
     found_K = np.flatnonzero(allowed_R[order] & known_R)
     found_K = found_K[np.argsort(group_R[found_K], kind="stable")]
@@ -124,6 +125,17 @@ def build_pools(rows_R: Rows, label_R: Ints, *, partner: Partner, allowed_R: NDA
         gap, skipped = np.maximum(own, 0), (own >= 0).astype(np.int64)
     candidates = np.append(rows_R[order][found_K], -1)
     return Pools(rows_R[order], candidates, start, (stop - start - skipped) * known_R, gap, skipped)
+
+
+def _pool_groups(label_R: Ints, partner: Partner) -> Ints:
+    """Return the group (R,) by which a row's pool is found; a negative one has no pool."""
+    match partner:
+        case "any":
+            return np.zeros_like(label_R)
+        case "same" | "other":
+            return label_R
+        case _:
+            assert_never(partner)
 
 
 def draw_mixes(
@@ -150,12 +162,15 @@ def draw_mixes(
     if turn_B is not None:
         key_B = key_B + turn_B.astype(np.uint64) * HOP
     fires, who, share, down, across = uniforms(seed ^ STREAM, epoch_B, key_B, DRAWN).T
-    if mixing.kind == "halves":
-        box = _half(mixing.ratio[0] + share * (mixing.ratio[1] - mixing.ratio[0]), across < 0.5, size)
-    elif mixing.kind == "cutmix":
-        box = _cutmix_box(_beta(share, mixing.alpha), down, across, size)
-    else:
-        box = np.zeros((len(rows_B), 4), dtype=np.int64)
+    match mixing.kind:
+        case "halves":
+            box = _half(mixing.ratio[0] + share * (mixing.ratio[1] - mixing.ratio[0]), across < 0.5, size)
+        case "cutmix":
+            box = _cutmix_box(_beta(share, mixing.alpha), down, across, size)
+        case "mixup":
+            box = np.zeros((len(rows_B), 4), dtype=np.int64)
+        case _:
+            assert_never(mixing.kind)
     blend = mixing.kind == "mixup"
     area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
     share_B = (_beta(share, mixing.alpha) if blend else 1 - area / (size[0] * size[1])).astype(np.float32)

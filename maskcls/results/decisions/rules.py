@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, assert_never, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,9 @@ class Rule:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Rule:
-        """Rebuild a rule from `to_json` data."""
+        """Rebuild a rule from `to_json` data; raises ValueError for a kind that is not known."""
+        if data["kind"] not in get_args(Kind):
+            raise ValueError(f"an unknown kind of rule: {data['kind']!r}")
         bias, threshold = (tuple(map(float, data[name])) for name in ("bias", "threshold"))
         return Rule(data["kind"], bias, threshold, dict(data["numbers"]))
 
@@ -159,13 +161,20 @@ def directions(kind: Kind, prior_J: Doubles, space: LabelSpace) -> dict[str, Dou
 
     Raises ValueError for the kinds that are not fitted on labels.
     """
-    if kind == "prior":
-        return {"tau": -np.log(_above_0(prior_J))}
-    each_J = np.eye(space.size)
-    if kind == "joint":
-        return dict(zip(space.joint_names[1:], each_J[1:], strict=True))
-    if kind != "task":
-        raise ValueError(f"a rule of kind {kind!r} is not fitted on labels")
+    match kind:
+        case "prior":
+            return {"tau": -np.log(_above_0(prior_J))}
+        case "joint":
+            return dict(zip(space.joint_names[1:], np.eye(space.size)[1:], strict=True))
+        case "task":
+            return _task_directions(space)
+        case "expected" | "shift":
+            raise ValueError(f"a rule of kind {kind!r} is not fitted on labels")
+        case _:
+            assert_never(kind)
+
+
+def _task_directions(space: LabelSpace) -> dict[str, Doubles]:
     part_of = space.decode(np.arange(space.size))
     return {
         f"{task.name} {name}": (part_of[task.name] == label).astype(np.float64)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, assert_never, get_args
 
 import numpy as np
 
@@ -15,18 +15,19 @@ from maskcls.errors import ResultError
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.crossfit import cross_fit_members
-from maskcls.results.ensembles.combine import Weights, combine, combine_tasks, combine_weighted
+from maskcls.results.ensembles.combine import Method, Weights, combine, combine_tasks, combine_weighted
 from maskcls.results.ensembles.diversity import correlation, kappa, member_value
 from maskcls.results.ensembles.stacking import Stack, apply_stack, fit_stack, nested_stack
+from maskcls.results.ensembles.weighting import Search, search_weights
 from maskcls.results.ensembles.weighting import nested as nested_weights
-from maskcls.results.ensembles.weighting import search_weights
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import Interval, Scores, person_bootstrap, score
 
-Fixed = Literal["mean", "geometric", "vote", "rank"]
-Searched = Literal["greedy", "bagged", "convex", "convex-tasks"]
-METHODS = (*get_args(Fixed), *get_args(Searched), "tasks", "stack", "weights")
+Fixed = Method
+Searched = Search
+BlendMethod = Literal[Fixed, Searched, "tasks", "stack", "weights"]
+METHODS: tuple[BlendMethod, ...] = get_args(BlendMethod)
 CHOOSING = tuple(name for name in METHODS if name not in (*get_args(Fixed), "weights"))  # on out-of-fold rows
 DRAWS = 1000
 
@@ -69,15 +70,22 @@ def choose(method: str, prob_MNJ: Sequence[Floats], judged: Judged) -> Blend:
     prob_MNJ  what each member said of the rows of `judged`, in their order.
     """
     truth, space = judged.truth, judged.space
-    if method in get_args(Searched):
-        return Blend(method, weights=search_weights(_search(method), prob_MNJ, truth, space, seed=judged.seed))
-    if method == "tasks":
-        return Blend(method, sources=best_sources(prob_MNJ, truth, space))
-    return Blend(method, stack=fit_stack(prob_MNJ, truth, space)) if method == "stack" else Blend(method)
+    known = _known(method)
+    match known:
+        case "greedy" | "bagged" | "convex" | "convex-tasks":
+            return Blend(known, weights=search_weights(known, prob_MNJ, truth, space, seed=judged.seed))
+        case "tasks":
+            return Blend(known, sources=best_sources(prob_MNJ, truth, space))
+        case "stack":
+            return Blend(known, stack=fit_stack(prob_MNJ, truth, space))
+        case "mean" | "geometric" | "vote" | "rank" | "weights":
+            return Blend(known)
+        case _:
+            assert_never(known)
 
 
-def _search(method: str) -> Searched:
-    return next(known for known in get_args(Searched) if known == method)
+def _known(method: str) -> BlendMethod:
+    return next(known for known in METHODS if known == method)
 
 
 def best_sources(prob_MNJ: Sequence[Floats], truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, int]:
@@ -124,15 +132,22 @@ def honest(blend: Blend, prob_MNJ: Sequence[Floats], judged: Judged) -> Floats:
             f"--method {blend.method} needs two folds or more, to choose on one and be judged on another",
             fix="use --method mean, or train further folds with maskcls resume RUN --folds",
         )
-    if blend.method == "stack":
-        return nested_stack(prob_MNJ, truth, fold_N, space)
-    if blend.method == "tasks":
 
-        def mix(sources: Mapping[str, int], part: list[Floats]) -> Floats:
-            return space.compose({name: space.marginals(part[m])[name] for name, m in sources.items()})
+    def mix(sources: Mapping[str, int], part: list[Floats]) -> Floats:
+        return space.compose({name: space.marginals(part[m])[name] for name, m in sources.items()})
 
-        return cross_fit_members(prob_MNJ, truth, fold_N, lambda part, known: best_sources(part, known, space), mix)
-    return nested_weights(_search(blend.method), prob_MNJ, truth, fold_N, space, seed=judged.seed)
+    method = _known(blend.method)
+    match method:
+        case "stack":
+            return nested_stack(prob_MNJ, truth, fold_N, space)
+        case "tasks":
+            return cross_fit_members(prob_MNJ, truth, fold_N, lambda part, known: best_sources(part, known, space), mix)
+        case "greedy" | "bagged" | "convex" | "convex-tasks":
+            return nested_weights(method, prob_MNJ, truth, fold_N, space, seed=judged.seed)
+        case "mean" | "geometric" | "vote" | "rank" | "weights":
+            raise AssertionError("nothing to choose; handled above")
+        case _:
+            assert_never(method)
 
 
 def _as_predictions(prob_NJ: Floats, space: LabelSpace) -> Predictions:
