@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.layoutnames import LayoutName
 from maskcls.lossterms import Term, parse_loss
 from maskcls.viewnames import parse_views
 
@@ -79,7 +80,7 @@ class DataConfig(Section):
     the people that judge, and do without an out-of-fold score; cache: keep decoded photos on disk: auto = where there
     is room, on = or fail, off = decode every epoch."""
 
-    format: Literal["contest", "table"] = "contest"
+    format: LayoutName = "contest"
     fixes: Annotated[str, Field(min_length=1)] | None = None
     pseudo: Annotated[str, Field(min_length=1)] | None = None
     leaky: bool = False

@@ -1,7 +1,7 @@
 """The house plan, read from the source text: who may import whom, and which heavy packages may be loaded where.
 
     cli -> verbs -> commands -> training -> show -> runs -> engine -> {nn, data, results} -> rundir -> {files, idle}
-    -> config -> schema -> {labels, csvfile, faults, yaml12, machine, lossterms, viewnames} -> errors
+    -> config -> schema -> {labels, csvfile, faults, yaml12, machine, layoutnames, lossterms, viewnames} -> errors
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -26,6 +26,7 @@ RANK = {
     "faults": 1,
     "yaml12": 1,
     "machine": 1,
+    "layoutnames": 1,
     "lossterms": 1,
     "viewnames": 1,
     "schema": 2,
@@ -56,6 +57,7 @@ ARRAYS_ONLY = {
     "faults",
     "yaml12",
     "machine",
+    "layoutnames",
     "lossterms",
     "viewnames",
     "idle",

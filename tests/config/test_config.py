@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import pytest
 from effort import python_calls
@@ -27,6 +27,7 @@ from maskcls.config import (
 from maskcls.errors import ConfigError, MaskclsError, UsageError
 from maskcls.faults import EXPECTED
 from maskcls.labels import CONTEST
+from maskcls.layoutnames import LayoutName
 from maskcls.schema import Config, TaskConfig
 from maskcls.yaml12 import parse_yaml
 
@@ -129,7 +130,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "seed": SEED,
     "tasks": (GOOD_TASKS, BAD_TASKS),
     "separate": (["{}"], ["null", "3", "[]", "{age: 3}", "{age: null}", "{age: {model.drop: 0}}", "{agee: {}}"]),
-    "data.format": (["contest", "table"], ["csv", "Table", "null", "3"]),
+    "data.format": (list(get_args(LayoutName)), ["csv", "Table", "null", "3"]),
     "data.fixes": TEXT_OR_NULL,
     "data.pseudo": TEXT_OR_NULL,
     "data.leaky": FLAG,

@@ -480,8 +480,8 @@ def test_the_reader_is_chosen_by_format(root: Path, tmp_path: Path) -> None:
             source.read_unlabelled(data, fmt, CONTEST)
     with pytest.raises(ConfigError, match="corrections"):
         source.read_labelled(root / "train" / "train.csv", "table", CONTEST, fixes=tmp_path / "f.csv")
-    with pytest.raises(ValueError, match="fmt"):
-        source.read_labelled(root, "folder", CONTEST)
+    with pytest.raises(AssertionError, match="unreachable"):
+        source.read_labelled(root, "folder", CONTEST)  # type: ignore[arg-type]
 
 
 def test_corrections_pass_through_the_choice(root: Path, tmp_path: Path) -> None:
