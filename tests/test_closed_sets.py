@@ -11,6 +11,9 @@ from typing import get_args
 import pytest
 from project import PACKAGE_DIR
 
+from maskcls.data.drawn.look import MASK_KINDS, Garment, MaskKind
+from maskcls.data.drawn.mask import SHAPES, SLIP_SHARES, SLIPS, Slip
+from maskcls.data.drawn.scene import NECKLINE_Y
 from maskcls.data.rows.sampling import Draw
 from maskcls.data.views.mixing import MixKind, Partner
 from maskcls.data.views.transforms import ErasingFill
@@ -27,9 +30,6 @@ OPEN = {
     ("faults.py", "_fault"): "pydantic's kinds of faults: an open set",
     ("engine/precision.py", "_wait"): "torch's device types: an open set",
     ("training/side_by_side.py", "_hear"): "names of the reporter's methods",
-    ("data/drawn/drawing.py", "_mask_colour"): "to be closed",
-    ("data/drawn/drawing.py", "_paint_body"): "to be closed",
-    ("data/drawn/drawing.py", "_paint_fabric"): "to be closed",
 }
 
 
@@ -121,6 +121,9 @@ def test_lists_of_names_agree_with_their_types() -> None:
     assert set(WEIGHTINGS) == set(get_args(Weighting))
     assert set(METHODS) == set(get_args(BlendMethod))
     assert len(METHODS) == 11
+    assert set(SHAPES) == set(MASK_KINDS) == set(get_args(MaskKind))
+    assert set(NECKLINE_Y) == set(get_args(Garment))
+    assert len(SLIPS) == len(SLIP_SHARES) == len(get_args(Slip)) == 4
 
 
 def test_options_and_the_types_below_have_the_same_names() -> None:
