@@ -26,7 +26,7 @@ from maskcls.schema import MixConfig, SamplerConfig, ScheduleConfig, Section, Tr
 OPEN = {
     ("data/layouts/contest.py", "_fix_fault"): "the field of a row of a CSV file: any text, reported as a fault",
     ("data/photos/cache.py", "_info"): "the shape of a JSON document, not a name",
-    ("engine/course.py", "_group"): "joint, person or the name of any task",
+    ("engine/step_plan.py", "_group"): "joint, person or the name of any task",
     ("faults.py", "_fault"): "pydantic's kinds of faults: an open set",
     ("engine/precision.py", "_wait"): "torch's device types: an open set",
     ("training/side_by_side.py", "_hear"): "names of the reporter's methods",

@@ -8,7 +8,7 @@ from typing import Any
 
 from maskcls import files, rundir
 from maskcls.engine.device import start
-from maskcls.engine.processes import losing_others
+from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import WeightsError
 from maskcls.rundir import REFIT, RunDir
 from maskcls.show.progress import Reporter, main_process
@@ -25,7 +25,7 @@ from maskcls.training.folds import train_folds
 from maskcls.training.starting_weights import check_starting_weights
 
 
-@losing_others()
+@lost_processes_as_errors()
 def resume(run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any]:
     """Finish the folds the run was asked for, and `folds` as well; returns the run's summary.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from maskcls import rundir
 from maskcls.engine.device import start
-from maskcls.engine.processes import losing_others
+from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
 from maskcls.show.progress import Reporter
@@ -24,7 +24,7 @@ from maskcls.training.plans import with_plans
 from maskcls.training.starting_weights import check_starting_weights
 
 
-@losing_others()
+@lost_processes_as_errors()
 def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Reporter) -> dict[str, Any]:
     """Train the wanted folds of every member from the start, and return the run's summary.
 

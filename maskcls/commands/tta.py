@@ -145,7 +145,7 @@ def _out_of_fold(
             rows = experiment.rows(member, k)
             reader = validation_reader(rows, cfg, accelerator)
             execution = experiment.plans[member.task].infer
-            probs += infer([voice.speaker], reader, accelerator=accelerator, execution=execution)
+            probs += infer([voice.predictor], reader, accelerator=accelerator, execution=execution)
         found[rows.valid] = joint_mean(voices, probs, cfg.space)
     return found
 

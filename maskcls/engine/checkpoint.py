@@ -16,7 +16,7 @@ from torch import Tensor
 
 import maskcls
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.engine.infer import Speaker
+from maskcls.engine.infer import Predictor
 from maskcls.errors import WeightsError
 from maskcls.files import commit, commit_json, read_json, sha256
 from maskcls.labels import LabelSpace
@@ -84,7 +84,7 @@ def save_weights(
     return digest
 
 
-def load_speaker(folder: Path) -> Speaker:
+def load_predictor(folder: Path) -> Predictor:
     """Rebuild the network saved in the folder.
 
     Raises WeightsError when the tensors are not the ones meta.json names, or meta.json is not ours; ResultError when
@@ -112,7 +112,7 @@ def load_speaker(folder: Path) -> Speaker:
             got="; ".join(line.strip() for line in str(error).splitlines()[1:4]),
             fix="restore both files of the folder, or install the timm these weights were made with",
         ) from None
-    return Speaker(network.eval(), blueprint.space, blueprint.spec)
+    return Predictor(network.eval(), blueprint.space, blueprint.spec)
 
 
 def _read_meta(path: Path) -> tuple[Blueprint, str]:

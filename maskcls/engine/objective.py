@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from maskcls.engine.course import Step
+from maskcls.engine.step_plan import StepRows
 from maskcls.labels import Floats, Ints
 from maskcls.nn.heads import JOINT, Head, Reading, plain_heads
 from maskcls.nn.losses import HeadLoss, build_loss, f1_sums, gaussian, linear_terms, ordinal
@@ -148,12 +148,12 @@ def _on(loss: HeadLoss, device: torch.device) -> HeadLoss:
     return HeadLoss(loss.terms, tuple(w.to(device) for w in loss.weights), loss.log_prior.to(device))
 
 
-def step_totals(targets: Sequence[HeadTarget], step: Step) -> NDArray[np.float32]:
+def step_totals(targets: Sequence[HeadTarget], step: StepRows) -> NDArray[np.float32]:
     """Return the weight of all rows of a step in each term, float32, the terms of one head after those of another."""
     return np.array([_total(mass, step) for target in targets for mass in target.masses], dtype=np.float32)
 
 
-def _total(mass: NDArray[np.float64], step: Step) -> float:
+def _total(mass: NDArray[np.float64], step: StepRows) -> float:
     if step.mixes is None:
         return float(mass[step.rows].sum())
     # A partner of -1 means none; its share is 0.

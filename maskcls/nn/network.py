@@ -58,7 +58,7 @@ class Network(nn.Module):
         features = self.drop(features)
         return {name: head(features) for name, head in self.heads.items()}
 
-    def answering_state(self) -> dict[str, Tensor]:
+    def inference_state(self) -> dict[str, Tensor]:
         """Return the state dict without what only training needs."""
         return {name: value for name, value in self.state_dict().items() if name != "log_variance"}
 

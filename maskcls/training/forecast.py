@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from maskcls import config
-from maskcls.engine.course import Course
 from maskcls.engine.device import Accelerator, augments_on_device, start
 from maskcls.engine.fit import EpochResult, build_schedule, fit
 from maskcls.engine.session import open_session
 from maskcls.engine.step import stage_share
+from maskcls.engine.step_plan import StepPlan
 from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
@@ -82,7 +82,7 @@ def _settings(cfg: Config, origins: Mapping[str, str]) -> Table:
 def _rates(experiment: Experiment, member: Member) -> str:
     """Draw the learning rate over all steps of a fold."""
     cfg = member.cfg
-    steps_per_epoch = Course(experiment.rows(member, 0), cfg).steps_per_epoch
+    steps_per_epoch = StepPlan(experiment.rows(member, 0), cfg).steps_per_epoch
     schedule = build_schedule(cfg, steps_per_epoch)
     rates = [lr_at(step, schedule, cfg.optim.lr) for step in range(schedule.total_steps)]
     name = f"learning rate of {member.task}" if member.task else "learning rate"
@@ -106,12 +106,12 @@ def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> 
     short = short.model_copy(update={"schedule": cfg.schedule.model_copy(update={"warmup_epochs": 0.0})})
     short = short.model_copy(update={"optim": cfg.optim.model_copy(update={"freeze_epochs": 0})})
     network, _ = fresh_network(member, cfg.seed, 0)
-    total_steps = short.train.epochs * Course(few, short).steps_per_epoch
+    total_steps = short.train.epochs * StepPlan(few, short).steps_per_epoch
     session = open_session(network, short, member.space, accelerator, plan, total_steps=total_steps)
     results = [e for e in fit(session, few, short, key=(cfg.seed, member.index, 0)) if isinstance(e, EpochResult)]
     speed = results[1].images_per_second
-    training = Course(rows, cfg).epoch_images / speed
-    validating = (results[1].seconds - Course(few, short).epoch_images / speed) * len(rows.valid) / len(few.valid)
+    training = StepPlan(rows, cfg).epoch_images / speed
+    validating = (results[1].seconds - StepPlan(few, short).epoch_images / speed) * len(rows.valid) / len(few.valid)
     size = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     accelerator.free_memory()
     # An image of half the sides has a quarter of the pixels.

@@ -16,10 +16,10 @@ from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.photos.crops import cropping
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.engine.checkpoint import load_speaker
+from maskcls.engine.checkpoint import load_predictor
 from maskcls.engine.device import Accelerator, start, worker_count
 from maskcls.engine.execution import Execution
-from maskcls.engine.infer import Speaker, infer, open_reader
+from maskcls.engine.infer import Predictor, infer, open_reader
 from maskcls.engine.precision import Work, infer_execution
 from maskcls.engine.processes import decided_by_first
 from maskcls.errors import ConfigError, DataError, ResultError, UsageError
@@ -47,7 +47,7 @@ class Voice:
     seed: int
     fold: int
     sha256: str
-    speaker: Speaker
+    predictor: Predictor
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def predict_rows(
     tell_other_cropping(experiment, env, root, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = photos_together(experiment, env["folds"], frame, root, report)
-    specs = [voice.speaker.spec for voice in voices]
+    specs = [voice.predictor.spec for voice in voices]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{len(frame)} photos, {len(voices)} networks, views {cfg.predict.views}")
     try:
@@ -165,11 +165,11 @@ def load_voices(experiment: Experiment, networks: Sequence[tuple[Member, int]]) 
     voices = []
     for member, k in networks:
         folder = experiment.fold_dir(member, k)
-        speaker = load_speaker(folder.best)
-        if speaker.space.fingerprint != member.space.fingerprint:
+        predictor = load_predictor(folder.best)
+        if predictor.space.fingerprint != member.space.fingerprint:
             raise ResultError("the weights speak about other classes than the run", where=str(folder.best))
         digest = files.file_sha256(folder.best / "weights.safetensors")
-        voices.append(Voice(member.task, member.cfg.seed, k, digest, speaker))
+        voices.append(Voice(member.task, member.cfg.seed, k, digest, predictor))
     return voices
 
 
@@ -195,9 +195,9 @@ def speak(
     report: Reporter,
 ) -> list[Any]:
     """Return what every network says of the rows of a manifest: its probabilities (N, C), the views averaged."""
-    specs: list[ViewSpec] = list(dict.fromkeys(voice.speaker.spec for voice in voices))
+    specs: list[ViewSpec] = list(dict.fromkeys(voice.predictor.spec for voice in voices))
     photos = open_photos(root, frame, specs, views, seed=cfg.seed)
-    speakers = [voice.speaker for voice in voices]
+    predictors = [voice.predictor for voice in voices]
     reader = open_reader(
         photos,
         np.arange(len(frame)),
@@ -206,7 +206,7 @@ def speak(
         batch_size=cfg.predict.batch_size,
         workers=worker_count(cfg.device, accelerator, cached=bool(views)),
     )
-    execution = _execution(speakers, cfg, accelerator)
+    execution = _execution(predictors, cfg, accelerator)
     done = 0
 
     def count(images: int) -> None:
@@ -214,12 +214,12 @@ def speak(
         done += images * accelerator.num_processes
         report.images("predicting", min(done, len(frame)), len(frame))
 
-    return infer(speakers, reader, accelerator=accelerator, execution=execution, on_images=count)
+    return infer(predictors, reader, accelerator=accelerator, execution=execution, on_images=count)
 
 
-def _execution(speakers: Sequence[Speaker], cfg: Config, accelerator: Accelerator) -> Execution:
+def _execution(predictors: Sequence[Predictor], cfg: Config, accelerator: Accelerator) -> Execution:
     """Return how the networks are computed here, decided on the first of them by the first process."""
-    first = speakers[0]
+    first = predictors[0]
     work = Work(cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, jobs=1)
     return decided_by_first(lambda: infer_execution(work, cfg, accelerator.device), accelerator)
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from maskcls.cli import run_app
 from maskcls.engine import precision
 from maskcls.engine import step as stepping
-from maskcls.engine.course import FoldRows
 from maskcls.engine.execution import Execution, Plan
 from maskcls.engine.fit import EpochResult, fit, validate, validation_reader
 from maskcls.engine.session import Session, open_session
 from maskcls.engine.step import Tick
+from maskcls.engine.step_plan import FoldRows
 from maskcls.show.progress import Reporter
 from maskcls.training import fold as training
 from maskcls.training import prediction as predicting

@@ -13,11 +13,11 @@ from accelerate import Accelerator
 from tiny import PLAIN, experiment, train
 from torch import Tensor
 
-from maskcls.engine.course import Course, FoldRows
 from maskcls.engine.execution import Plan
 from maskcls.engine.fit import EpochResult, fit
 from maskcls.engine.objective import HeadTarget, build_heads, head_targets, step_totals
 from maskcls.engine.session import open_session
+from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.lossterms import LossKind
 from maskcls.nn.heads import Head
 from maskcls.schema import AgeConfig, Config
@@ -158,7 +158,7 @@ def test_a_given_head_learns_from_the_group_of_its_label(drawn: Path) -> None:
 def test_totals_of_a_mixed_step_count_both_partners(drawn: Path) -> None:
     overrides = ("mix.kind=mixup", "mix.prob=1", "loss.all=ce(weights=inverse)")
     found, rows, cfg = targets(drawn, *overrides)
-    step = Course(rows, cfg).steps(0)[0]
+    step = StepPlan(rows, cfg).steps(0)[0]
     assert step.mixes is not None
     totals = step_totals(list(found.values()), step)
     for total, target in zip(totals, found.values(), strict=True):
@@ -176,7 +176,7 @@ def trained(drawn: Path, *overrides: str, accumulate: int = 1) -> tuple[Tensor, 
     member = plan.members[0]
     rows = plan.rows(member, 0)
     network, _ = fresh_network(member, 0, 0)
-    total = member.cfg.train.epochs * Course(rows, member.cfg).steps_per_epoch
+    total = member.cfg.train.epochs * StepPlan(rows, member.cfg).steps_per_epoch
     session = open_session(
         network, member.cfg, member.space, Accelerator(cpu=True), Plan(accumulate=accumulate), total_steps=total
     )

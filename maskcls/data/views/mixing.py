@@ -68,7 +68,7 @@ class Pools:
 
 
 @dataclass(frozen=True)
-class Mixes:
+class MixDraws:
     """What a batch is mixed with.
 
     partner  (B,) int64: the partner's row; -1 where the image stays as it is.
@@ -83,9 +83,9 @@ class Mixes:
     box: Ints
     blend: NDArray[np.bool_]
 
-    def take(self, places: Ints) -> Mixes:
+    def take(self, places: Ints) -> MixDraws:
         """Return what the images at these places are mixed with."""
-        return Mixes(self.partner[places], self.share[places], self.box[places], self.blend[places])
+        return MixDraws(self.partner[places], self.share[places], self.box[places], self.blend[places])
 
     @property
     def mixed(self) -> Ints:
@@ -148,7 +148,7 @@ def draw_mixes(
     key_B: Keys,
     turn_B: Ints | None = None,
     size: tuple[int, int],
-) -> Mixes:
+) -> MixDraws:
     """Draw what each image is mixed with from (seed, epoch, key of the image, turn); a negative epoch draws nothing.
 
     Every number is drawn whether it is used or not, so that another probability changes only who is mixed. They are
@@ -176,7 +176,7 @@ def draw_mixes(
     share_B = (_beta(share, mixing.alpha) if blend else 1 - area / (size[0] * size[1])).astype(np.float32)
     partner = _partners(pools, rows_B, who)
     mixed = (fires < mixing.prob) & (epoch_B >= 0) & (partner >= 0) & (share_B < 1)
-    return Mixes(
+    return MixDraws(
         np.where(mixed, partner, -1),
         np.where(mixed, share_B, np.float32(1)),
         box * mixed[:, None],
@@ -222,7 +222,7 @@ def _half(ratio_B: Doubles, leftward_B: NDArray[np.bool_], size: tuple[int, int]
     return np.stack([np.zeros_like(cut), left, np.full_like(cut, height), right], axis=1)
 
 
-def mix_images(images_BHWC: Tensor, partners_MHWC: Tensor, mixes: Mixes) -> Tensor:
+def mix_images(images_BHWC: Tensor, partners_MHWC: Tensor, mixes: MixDraws) -> Tensor:
     """Put the partners into the images; a new tensor on the images' device, which is not waited for.
 
     images_BHWC    uint8, or float32 in 0..255.
@@ -242,7 +242,7 @@ def mix_images(images_BHWC: Tensor, partners_MHWC: Tensor, mixes: Mixes) -> Tens
     return out
 
 
-def mix_targets(target_BC: Tensor, partner_MC: Tensor, mixes: Mixes) -> Tensor:
+def mix_targets(target_BC: Tensor, partner_MC: Tensor, mixes: MixDraws) -> Tensor:
     """Return targets (B, C) of share * own + (1 - share) * partner's; rows that are not mixed stay as they are.
 
     A row's sum is its weight, so zeros, an unknown label, add nothing. The same mixes serve every task. The device is
@@ -251,7 +251,7 @@ def mix_targets(target_BC: Tensor, partner_MC: Tensor, mixes: Mixes) -> Tensor:
     target_BC   float, any row sums.
     partner_MC  the partners of `mixes.mixed`, in that order; same device and dtype. ValueError unless M are given.
 
-    >>> mixes = Mixes(np.array([7, -1]), np.array([0.75, 1], dtype=np.float32), np.array([[0, 0, 1, 1], [0] * 4]),
+    >>> mixes = MixDraws(np.array([7, -1]), np.array([0.75, 1], dtype=np.float32), np.array([[0, 0, 1, 1], [0] * 4]),
     ...               np.array([False, False]))
     >>> mix_targets(torch.eye(2), torch.tensor([[0.0, 1.0]]), mixes).tolist()
     [[0.75, 0.25], [0.0, 1.0]]
@@ -262,6 +262,6 @@ def mix_targets(target_BC: Tensor, partner_MC: Tensor, mixes: Mixes) -> Tensor:
     return (share_B[:, None] * target_BC).index_add(0, mixed_M, (1 - share_B[mixed_M])[:, None] * partner_MC)
 
 
-def _check(partners: Tensor, mixes: Mixes) -> None:
+def _check(partners: Tensor, mixes: MixDraws) -> None:
     if len(partners) != len(mixes.mixed):
         raise ValueError(f"{len(mixes.mixed)} images are mixed, with {len(partners)} partners")
