@@ -25,7 +25,7 @@ from maskcls.schema import MixConfig, SamplerConfig, ScheduleConfig, Section, Tr
 # (module, function) -> why its `match` or chain need not be closed. An entry that matches nothing fails.
 OPEN = {
     ("data/layouts/contest.py", "_fix_fault"): "the field of a row of a CSV file: any text, reported as a fault",
-    ("data/photos/cache.py", "_info"): "the shape of a JSON document, not a name",
+    ("data/photos/cache_folder.py", "read_info"): "the shape of a JSON document, not a name",
     ("engine/step_plan.py", "_group"): "joint, person or the name of any task",
     ("faults.py", "_fault"): "pydantic's kinds of faults: an open set",
     ("engine/precision.py", "_wait"): "torch's device types: an open set",

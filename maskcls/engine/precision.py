@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from maskcls import files
-from maskcls.data.photos.cache import cache_folder
+from maskcls.data.photos.cache_folder import cache_folder
 from maskcls.data.rows.batches import MIN_PIECE
 from maskcls.engine.device import place
 from maskcls.engine.execution import Execution, Plan

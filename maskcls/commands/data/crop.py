@@ -19,7 +19,8 @@ import cv2
 from maskcls import __version__, files
 from maskcls.data.layouts.source import guess_layout, image_root, list_photos
 from maskcls.data.photos import crops
-from maskcls.data.photos.crops import ABOUT, Box, Detector, Face, Size, Window, YuNet
+from maskcls.data.photos.crops import ABOUT, Box, Detector, Face, Size, Window
+from maskcls.data.photos.face_detector import YuNet
 from maskcls.data.photos.images import decode, each_image
 from maskcls.errors import BusyError, DataError, ResourceError, UsageError
 from maskcls.machine import reading_threads

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.data.rows.batches import Rows, epoch_order
-from maskcls.data.views.augment import uniforms
+from maskcls.data.views.keyed_random import uniforms
 from maskcls.labels import UNKNOWN, Ints
 
 Draw = Literal["shuffle", "weighted", "oversample"]

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maskcls.data.rows.batches import Rows
-from maskcls.data.views.augment import HOP, Keys, to_device, uniforms
+from maskcls.data.views.augment import to_device
+from maskcls.data.views.keyed_random import HOP, Keys, uniforms
 from maskcls.labels import Ints
 
 Doubles = NDArray[np.float64]

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from maskcls.data.views.augment import draw
+from maskcls.data.views.draws import draw
 from maskcls.data.views.mixing import (
     MixDraws,
     Mixing,
