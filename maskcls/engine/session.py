@@ -25,7 +25,7 @@ COUNTERS = ("step", "lookahead_step")  # what an optimizer may count in a group 
 
 @dataclass
 class Session:
-    """The state of one network in training, made anew for every fold by `open_session`; nothing else is carried on."""
+    """The state of one network in training, created for every fold by `open_session`; folds share nothing else."""
 
     network: Network
     model: nn.Module
@@ -99,7 +99,7 @@ def _prepared(network: Network, accelerator: Accelerator, plan: Plan) -> nn.Modu
 
 
 def set_frozen(session: Session, frozen: bool) -> None:
-    """Put the network into training; frozen: all of it but the heads stands still and answers as in evaluation."""
+    """Put the network into training mode; frozen: all but the heads is not trained and stays in evaluation mode."""
     learnt = session.trunk_parameters
     if any(p.requires_grad == frozen for p in learnt):
         for parameter in learnt:

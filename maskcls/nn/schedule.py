@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step, and the search for a good one. The step is given; nothing counts."""
+"""The learning rate as a function of the step, and the range test that finds a good one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from maskcls.errors import ResultError
 
 Kind = Literal["cosine", "linear", "step", "constant", "onecycle", "wsd", "cosine_restarts", "plateau"]
 
-DIVERGED = 4.0  # times the lowest loss so far; what is seen after that says nothing about learning
+DIVERGED = 4.0  # times the lowest loss so far; later losses are ignored
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def plateau_scale(scores: Sequence[float], *, patience: int, gamma: float) -> fl
     """Return what the learning rate is multiplied by after these validation scores, of which higher is better.
 
     It falls by gamma each time `patience` scores in a row and one more were no better than the best before, and the
-    row then begins anew. A NaN, a score nobody could give, counts neither way.
+    count then starts again. A NaN, which means no score, does not count.
 
     >>> plateau_scale([0.5, 0.6, 0.6, 0.55], patience=1, gamma=0.5)
     0.5
@@ -144,7 +144,7 @@ def lr_range_test(losses: Sequence[float], lrs: Sequence[float]) -> float:
 
     Reference: Smith 2017, arXiv:1506.01186.
 
-    losses   of the steps of a range test, one a rate.
+    losses   of the steps of a range test, one per rate.
     lrs      the rates, ascending, as `lr_ramp` gives them.
 
     What comes after a loss that is not finite, or DIVERGED times the lowest before, is left out; so is what comes

@@ -29,7 +29,7 @@ MASK_ONLY = CONTEST.only(["mask"])  # needs no column of the table but the photo
 
 
 def read_train(root: Path, space: LabelSpace, fixes: Path | None = None) -> pd.DataFrame:
-    """Read root/train into a manifest: a row a photo, id `<path>/<stem>`, sorted by the bytes of the id.
+    """Read root/train into a manifest: one row per photo, id `<path>/<stem>`, sorted by the bytes of the id.
 
     space  any of the tasks mask, gender and age, with any class order and any age bins.
     fixes  a CSV of corrections, see `read_fixes`; they are laid over the labels, no file is changed.
@@ -160,7 +160,7 @@ def _row_faults(rows: pd.DataFrame, space: LabelSpace) -> list[str]:
 
 def _name_faults(cells: pd.Series, column: str) -> list[str]:
     """Say which cells are no name of a file or folder that is looked at, and which name one a second time."""
-    again = "stands on an earlier line too"
+    again = "is on an earlier line too"
     names, repeated = cells.tolist(), cells.duplicated().tolist()  # lists: a pandas column is slow to walk along
     faults = [_entry_fault(name) or (again if twice else None) for name, twice in zip(names, repeated, strict=True)]
     rows = zip(cells.index, names, faults, strict=True)
@@ -196,7 +196,7 @@ def _profile_files(root: Path, paths: pd.Series) -> tuple[dict[str, str], list[s
             faults += _photos(found[name], files, doubtful)
         else:
             faults.append(f"line {known[name]}: no folder {name!r}{_other_form(name, found)}")
-    # A regular file in real folders all the way down lies where it says; its listing told so without a further call.
+    # A regular file in real folders all the way down lies where it says; the listing says so without a further call.
     if os.path.realpath(images) != os.path.join(os.path.realpath(root), "train", "images"):
         doubtful = list(files.values())
     unusable = file_faults(root, doubtful)

@@ -56,7 +56,7 @@ def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
 
 
 def _path_faults(root: Path, paths: pd.Series) -> list[str]:
-    again = "stands on an earlier line too"
+    again = "is on an earlier line too"
     texts, repeated = paths.tolist(), paths.duplicated().tolist()  # lists: a pandas column is slow to walk along
     faults = [path_fault(text) or (again if twice else None) for text, twice in zip(texts, repeated, strict=True)]
     safe = [text for text, fault in zip(texts, faults, strict=True) if fault is None]

@@ -28,7 +28,7 @@ OVERLAP = 0.3  # of two detections that share more than this, the weaker one goe
 MOST_FACES = 100
 
 
-ROW = 15  # numbers a detection: x, y, width, height, five landmarks, score
+ROW = 15  # numbers per detection: x, y, width, height, five landmarks, score
 
 
 ZOO = "https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet"

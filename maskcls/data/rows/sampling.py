@@ -1,4 +1,4 @@
-"""Which rows an epoch draws: all of them in turn, by weight, or the rare ones more than once.
+"""Which rows an epoch draws: each once, by weight, or rare ones more often.
 
 Everything is a pure function of (seed, epoch): training can resume anywhere, and any number of processes agrees. An
 epoch is cut into steps by batches.py. R rows of a fold's training side, U units of rows, G groups, n rows of an epoch.
@@ -100,7 +100,7 @@ def epoch_length(rows_R: Rows, group_R: Ints, unit_R: Ints, how: Sampling) -> in
 
 
 def turns(rows_n: Rows) -> Ints:
-    """Count for each place (n,) how often its row stands before it: 0 where a row comes up for the first time.
+    """Count for each place (n,) how often its row occurs before it; 0 for the first time.
 
     A row that comes twice in an epoch should not look the same twice, so its augmentation is keyed on this as well.
 

@@ -1,4 +1,4 @@
-"""Two training images made one, with their labels: drawn once as numbers, applied on the images' device.
+"""Mixing of two training images and their labels: CutMix, halves and mixup.
 
 CutMix (Yun et al. 2019, arXiv:1905.04899) pastes a box of the partner, "halves" its left or its right part, and mixup
 (Zhang et al. 2018, arXiv:1710.09412) blends the two. What an image is mixed with depends on (seed, epoch, image) and on
@@ -27,7 +27,7 @@ MixKind = Literal["cutmix", "halves", "mixup"]
 Partner = Literal["any", "same", "other"]
 
 STREAM = 0x6D69780000000000  # above every seed of a user's, so that no seed gives here what it gives to `augment`
-DRAWN = 5  # numbers an image
+DRAWN = 5  # random numbers per image
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Mixing:
 
 @dataclass(frozen=True)
 class Pools:
-    """Who may be whose partner. The pool of a row is a stretch of the candidates with a gap in it.
+    """The rows each row may be mixed with: its pool, a range of the candidates without a gap in the range.
 
     rows        (R,) int64, ascending: the rows that have a pool.
-    candidates  (K + 1,) int64: rows by joint label, then -1, which is nobody.
+    candidates  (K + 1,) int64: rows by joint label, then -1, which means none.
     first       (R,) int64: where a row's stretch of the candidates begins.
     count       (R,) int64: how many partners it has; 0: it is not mixed.
     gap         (R,) int64: where its gap begins, and
@@ -70,7 +70,7 @@ class Pools:
 
 @dataclass(frozen=True)
 class MixDraws:
-    """What a batch is mixed with.
+    """The mixing partners of a batch.
 
     partner  (B,) int64: the partner's row; -1 where the image stays as it is.
     share    (B,) float32 in [0, 1]: the weight of the image's own label; below 1 where it is mixed, else 1. With a box
@@ -85,17 +85,17 @@ class MixDraws:
     blend: NDArray[np.bool_]
 
     def take(self, places: Ints) -> MixDraws:
-        """Return what the images at these places are mixed with."""
+        """Return the partners of the images at these places."""
         return MixDraws(self.partner[places], self.share[places], self.box[places], self.blend[places])
 
     @property
     def mixed(self) -> Ints:
-        """Places (M,) in the batch of what is mixed, ascending: the order in which partners are handed over."""
+        """Places (M,) in the batch of the mixed images, ascending; partners are passed in this order."""
         return np.flatnonzero(self.partner >= 0)
 
 
 def build_pools(rows_R: Rows, label_R: Ints, *, partner: Partner, allowed_R: NDArray[np.bool_] | None = None) -> Pools:
-    """Work out from which rows each row's partner is drawn; the order of the rows changes nothing.
+    """Find the rows from which each row's partner is drawn, whatever the order of the rows.
 
     rows_R     distinct manifest rows.
     label_R    their joint labels, -1 unknown.
@@ -150,7 +150,7 @@ def draw_mixes(
     turn_B: Ints | None = None,
     size: tuple[int, int],
 ) -> MixDraws:
-    """Draw what each image is mixed with from (seed, epoch, key of the image, turn); a negative epoch draws nothing.
+    """Draw the partner of each image from (seed, epoch, key of the image, turn); a negative epoch draws none.
 
     Every number is drawn whether it is used or not, so that another probability changes only who is mixed. They are
     independent of those `augment.draw` makes of the same seed. An image whose box is empty is not mixed.
