@@ -173,7 +173,7 @@ def training(root: Path, photos: int) -> Work:
 
     from maskcls import config
     from maskcls.data.dataset import Photos
-    from maskcls.engine.course import Course, FoldRows
+    from maskcls.engine.step_plan import FoldRows, StepPlan
     from maskcls.labels import CONTEST
     from maskcls.training.experiment import view_spec
 
@@ -187,7 +187,7 @@ def training(root: Path, photos: int) -> Work:
     rows = FoldRows(view, np.arange(photos), nobody, CONTEST.decode(true_N), {}, people_N, weight_N)
 
     def work() -> None:
-        for keys in Course(rows, cfg).keys(0, processes=1, accumulate=1, process=0):
+        for keys in StepPlan(rows, cfg).keys(0, processes=1, accumulate=1, process=0):
             view.__getitems__(keys)
 
     return work

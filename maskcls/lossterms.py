@@ -1,21 +1,25 @@
-"""What a head's loss is made of, as one line of text: `0.5*focal(gamma=2)+0.5*f1`.
+"""A head's loss as one line of text: `0.5*focal(gamma=2)+0.5*f1`.
 
-A loss is a sum of terms; a term is a kind, with a factor in front and settings in brackets where the usual ones are not
-wanted. Plain data: `nn.losses` computes them.
+A loss is a sum of terms. A term is a kind, with a factor in front of it and settings in brackets where they differ from
+the defaults. Plain data: `nn.losses` computes the terms.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, assert_never, get_args
 
 from maskcls.errors import nearest
 
-WEIGHTINGS = ("none", "inverse", "effective")
+LossKind = Literal["ce", "smooth", "focal", "f1", "bce", "la"]
+Weighting = Literal["none", "inverse", "effective"]
+
+WEIGHTINGS: tuple[Weighting, ...] = get_args(Weighting)
 _WEIGHTED: dict[str, float | str] = {"weights": "none", "beta": 0.999}
-# Every kind with its settings and their usual values.
-KINDS: dict[str, dict[str, float | str]] = {
+# The settings of every kind, with their defaults.
+KINDS: dict[LossKind, dict[str, float | str]] = {
     "ce": _WEIGHTED,
     "smooth": {"epsilon": 0.1, **_WEIGHTED},
     "focal": {"gamma": 2.0, **_WEIGHTED},
@@ -33,23 +37,39 @@ class Term:
     """One part of a loss.
 
     kind      ce: cross-entropy; smooth: with smoothed labels (epsilon of the weight spread over all classes);
-              focal: (1 - p) ** gamma times the cross-entropy; f1: 1 - soft macro-F1 of the step; bce: a sigmoid a
-              class, the largest decides; la: cross-entropy adjusted by tau times the log of the classes' shares.
-    factor    what it is multiplied with.
-    weights   of the classes: none, inverse (1 / count), effective (by `beta`, the number of effective samples).
+              focal: (1 - p) ** gamma times the cross-entropy; f1: 1 - soft macro-F1 of the step; bce: binary
+              cross-entropy, one sigmoid per class, of which the largest decides; la: cross-entropy of logits adjusted
+              by tau times the log of the classes' shares.
+    factor    what the term is multiplied by, above 0.
+    epsilon   of smooth, in [0, 1): the share of the weight that is spread over all classes.
+    gamma     of focal, in [0, 10].
+    weights   of the classes: none, inverse (1 / count), effective (by `beta`, the effective number of samples).
+    beta      in [0, 1).
+    tau       of la, in [0, 5].
     """
 
-    kind: str
+    kind: LossKind
     factor: float = 1.0
     epsilon: float = 0.1
     gamma: float = 2.0
-    weights: str = "none"
+    weights: Weighting = "none"
     beta: float = 0.999
     tau: float = 1.0
 
+    @property
+    def is_sum_over_rows(self) -> bool:
+        """Whether the term is a sum over rows; else it is computed once from all rows of a step."""
+        match self.kind:
+            case "ce" | "smooth" | "focal" | "bce" | "la":
+                return True
+            case "f1":
+                return False
+            case _:
+                assert_never(self.kind)
+
 
 def parse_loss(text: str) -> tuple[Term, ...]:
-    """Read a loss. Raises ValueError in words that follow "expected".
+    """Read a loss. Raises ValueError with a text that follows "expected".
 
     >>> [(t.kind, t.factor, t.gamma) for t in parse_loss("0.3*focal(gamma=1) + f1")]
     [('focal', 0.3, 1.0), ('f1', 1.0, 2.0)]
@@ -58,11 +78,11 @@ def parse_loss(text: str) -> tuple[Term, ...]:
     terms = tuple(_term(part) for part in parts)
     kinds = [term.kind for term in terms]
     if len(set(kinds)) != len(kinds):
-        raise ValueError("a sum in which every kind of loss stands once")
+        raise ValueError("a sum in which every kind of loss occurs once")
     if "bce" in kinds and len(kinds) > 1:
-        raise ValueError("bce alone: its outputs are a sigmoid a class, those of the others a softmax")
+        raise ValueError("bce alone: its outputs are one sigmoid per class, those of the others a softmax")
     if "la" in kinds and set(kinds) & {"ce", "smooth", "focal"}:
-        raise ValueError("la without ce, smooth or focal: it takes the classes' shares out of what they put in")
+        raise ValueError("la without ce, smooth or focal: it removes the classes' shares, which these learn")
     return terms
 
 
@@ -70,9 +90,9 @@ def _term(text: str) -> Term:
     match = _TERM.fullmatch(text)
     if match is None:
         raise ValueError(f"a sum of {', '.join(KINDS)}, such as 0.5*focal(gamma=2)+0.5*f1; {text!r} is no term")
-    kind, factor = match["kind"], match["factor"]
-    if kind not in KINDS:
-        raise ValueError(f"a sum of {', '.join(KINDS)}{_hint(kind, KINDS)}")
+    kind, factor = next((known for known in KINDS if known == match["kind"]), None), match["factor"]
+    if kind is None:
+        raise ValueError(f"a sum of {', '.join(KINDS)}{_hint(match['kind'], KINDS)}")
     known = KINDS[kind]
     found: dict[str, float | str] = {}
     for setting in filter(None, (match["settings"] or "").split(",")):
@@ -88,10 +108,11 @@ def _term(text: str) -> Term:
     return Term(kind, 1.0 if factor is None else _number("the factor", factor, 0.0, 1e6, True, above=True), **found)  # type: ignore[arg-type]
 
 
-def _weighting(text: str) -> str:
-    if text not in WEIGHTINGS:
-        raise ValueError(f"weights={', '.join(WEIGHTINGS)}{_hint(text, dict.fromkeys(WEIGHTINGS))}")
-    return text
+def _weighting(text: str) -> Weighting:
+    for known in WEIGHTINGS:
+        if known == text:
+            return known
+    raise ValueError(f"weights={', '.join(WEIGHTINGS)}{_hint(text, WEIGHTINGS)}")
 
 
 def _number(name: str, text: str, low: float, high: float, closed: bool, *, above: bool = False) -> float:
@@ -106,6 +127,6 @@ def _number(name: str, text: str, low: float, high: float, closed: bool, *, abov
     )
 
 
-def _hint(word: str, known: Mapping[str, object]) -> str:
+def _hint(word: str, known: Iterable[str]) -> str:
     near = nearest(word, list(known))
-    return f"; {word!r} is none of them" + (f", did you mean {near!r}?" if near else "")
+    return f"; {word!r} is not one of them" + (f", did you mean {near!r}?" if near else "")

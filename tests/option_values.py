@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from maskcls.config import (
-    load,
-)
+from maskcls.config import load
 from maskcls.errors import ConfigError
+from maskcls.layoutnames import LayoutName
 from maskcls.schema import Config
 
 # The surface: an option that appears, disappears or changes its name fails here.
@@ -112,7 +111,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "seed": SEED,
     "tasks": (GOOD_TASKS, BAD_TASKS),
     "separate": (["{}"], ["null", "3", "[]", "{age: 3}", "{age: null}", "{age: {model.drop: 0}}", "{agee: {}}"]),
-    "data.format": (["contest", "table"], ["csv", "Table", "null", "3"]),
+    "data.format": (list(get_args(LayoutName)), ["csv", "Table", "null", "3"]),
     "data.fixes": TEXT_OR_NULL,
     "data.pseudo": TEXT_OR_NULL,
     "data.leaky": FLAG,

@@ -1,7 +1,8 @@
 """The house plan, read from the source text: who may import whom, and which heavy packages may be loaded where.
 
     cli -> verbs -> commands -> training -> show -> runs -> engine -> {nn, data, results} -> {rundir, typedjson}
-    -> files -> config -> schema -> {labels, csvfile, machine, startup, lossterms, viewnames} -> errors
+    -> files -> config -> schema -> {labels, csvfile, machine, startup, layoutnames, lossterms,
+    viewnames} -> errors
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -25,6 +26,7 @@ RANK = {
     "csvfile": 1,
     "machine": 1,
     "startup": 1,
+    "layoutnames": 1,
     "lossterms": 1,
     "viewnames": 1,
     "schema": 2,
@@ -62,6 +64,7 @@ ARRAYS_ONLY = {
     "labels",
     "machine",
     "startup",
+    "layoutnames",
     "lossterms",
     "viewnames",
     "schema",

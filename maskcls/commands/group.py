@@ -18,8 +18,7 @@ import pandas as pd
 
 import maskcls
 from maskcls import config, files
-from maskcls.csvfile import read_csv
-from maskcls.data.layouts.source import image_root, read_labelled, read_unlabelled
+from maskcls.data.layouts.source import guess_layout, image_root, layout_named, read_people, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import CONTEST, Ints
@@ -131,7 +130,7 @@ def group(
         check_free(output, GROUPS, force=force)
     if train and photos is not None:
         raise UsageError("--train and --photos name different photos", fix="give one of them")
-    known = _known(data)
+    known = read_people(data, guess_layout(data))
     to_group = None if train else _to_group(data, photos)
     judged = read_out_of_fold(run) if run else None
     if judged is not None and run is not None:
@@ -140,14 +139,14 @@ def group(
             raise UsageError("photos of the run answer together already", where=str(run.path), fix=fix)
         _check_rows(judged, known, data)
     paths, people = known["path"].tolist(), known["person"].tolist()
-    taught_ND = describe_photos(image_root(data, _format(data)), paths, "reading train photos", report)
+    taught_ND = describe_photos(image_root(data, guess_layout(data)), paths, "reading train photos", report)
     taught = fit_person_clustering(taught_ND, people, str(data))
     worth = judge(judged, known, taught.group_N, RunDir(run.path)) if judged and run else None
     group_N, rows = taught.group_N, known
     if to_group is not None:
         source = photos or data
         asked_ND = describe_photos(
-            image_root(source, _format(source)), to_group["path"].tolist(), "reading photos", report
+            image_root(source, guess_layout(source)), to_group["path"].tolist(), "reading photos", report
         )
         group_N, rows = group_photos(taught.clusterer, asked_ND), to_group
     found = Found(rows["id"].tolist(), group_N, taught.clusterer.max_photos, taught.quality, worth, _about(known, rows))
@@ -221,30 +220,11 @@ def _say_worth(worth: Worth) -> None:
     say("worth it" if worth.worth_it else "not worth it: the interval holds 0")
 
 
-def _format(data: Path) -> str:
-    return "table" if data.is_file() else "contest"
-
-
-def _known(data: Path) -> pd.DataFrame:
-    """Return the train photos with their people; only the columns that name these are looked at."""
-    if _format(data) == "contest":
-        if data.is_dir() and not (data / "train").exists():
-            fix = "name the data set that holds train/, and the photos to group with --photos"
-            raise DataError("there are no train people to learn from", where=str(data), fix=fix)
-        return read_labelled(data, "contest", SPACE)
-    frame = read_unlabelled(data, "table", SPACE)
-    person = read_csv(data, required=["path", "group"])["group"]
-    empty = [f"line {line}" for line in person.index[person == ""]]
-    if empty:
-        raise DataError("rows without a person", where=f"{data}, column group", offenders=empty, fix="name everybody")
-    return frame.assign(person=person.tolist())
-
-
 def _to_group(data: Path, photos: Path | None) -> pd.DataFrame:
-    if photos is None and _format(data) == "table":
+    if photos is None and not layout_named(guess_layout(data)).in_parts:
         fix = "name their table with --photos, or group the train photos with --train"
         raise UsageError("a table has no eval photos", where=str(data), fix=fix)
-    return read_unlabelled(photos or data, _format(photos or data), SPACE)
+    return read_unlabelled(photos or data, guess_layout(photos or data), SPACE)
 
 
 def _check_rows(judged: Judged, known: pd.DataFrame, data: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maskcls import config, files
-from maskcls.engine.processes import losing_others
+from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import BusyError, UsageError
 from maskcls.results.submissions.write import Written
 from maskcls.rundir import RunDir
@@ -18,7 +18,7 @@ from maskcls.training.prediction import predict_rows, with_overrides
 OTHER_GROUPS = "the run's decision was fitted on photos that answer in other groups"
 
 
-@losing_others()
+@lost_processes_as_errors()
 def predict(
     run: RunDir,
     data: Path,

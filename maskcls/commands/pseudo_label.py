@@ -21,7 +21,7 @@ from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.rows import manifest
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import Accelerator, start
-from maskcls.engine.processes import losing_others
+from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError, visible
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.csv_with_origin import check_free
@@ -63,7 +63,7 @@ class Labelled:
     lines: list[dict[str, Any]]
 
 
-@losing_others()
+@lost_processes_as_errors()
 def pseudo_label(
     runs: Sequence[RunDir],
     data: Path,
@@ -247,7 +247,7 @@ def _said(
 ) -> Sources:
     """Return what the networks say, seed by seed: {fold: [(N, J)]}."""
     cfg = with_overrides(experiment.cfg, overrides)
-    paths, specs = frame["path"].tolist(), [network.speaker.spec for network in networks]
+    paths, specs = frame["path"].tolist(), [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{experiment.run.path}: {len(frame)} photos, {len(networks)} networks, views {cfg.predict.views}")
     probs = predict_each(networks, frame, cfg, root, views, accelerator, report)

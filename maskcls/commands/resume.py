@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from maskcls import rundir
 from maskcls.engine.device import start
-from maskcls.engine.processes import losing_others
+from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import WeightsError
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import differences, this_machine, write_environment
@@ -20,7 +20,7 @@ from maskcls.training.starting_weights import check_starting_weights
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment, weights_hashes
 
 
-@losing_others()
+@lost_processes_as_errors()
 def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | None:
     """Finish the folds the run was asked for, and `folds` as well; returns the run's summary.
 

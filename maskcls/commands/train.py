@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskcls import rundir
 from maskcls.engine.device import start
-from maskcls.engine.processes import losing_others
+from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import this_machine
 from maskcls.runs.summary import RunSummary
@@ -21,7 +21,7 @@ from maskcls.training.starting_weights import check_starting_weights
 from maskcls.training.stored_experiment import write_identity
 
 
-@losing_others()
+@lost_processes_as_errors()
 def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | None:
     """Train the wanted folds of every member from the start, and return the run's summary.
 

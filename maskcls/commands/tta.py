@@ -148,7 +148,7 @@ def _out_of_fold(
             rows = experiment.rows(member, k)
             reader = validation_reader(rows, cfg, accelerator)
             execution = experiment.plans[member.task].infer
-            probs += infer([network.speaker], reader, accelerator=accelerator, execution=execution)
+            probs += infer([network.predictor], reader, accelerator=accelerator, execution=execution)
         ids_N = experiment.manifest["id"].to_numpy(np.str_)[rows.valid]
         found[rows.valid] = joint(networks, probs, ids_N, cfg.space).prob
     return found

@@ -23,7 +23,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from maskcls.data.photos.images import Pixels, decode, read_bytes
-from maskcls.data.views.augment import HOP, Draws, Keys, augment, draw
+from maskcls.data.views.augment import augment
+from maskcls.data.views.draws import Draws, draw
+from maskcls.data.views.keyed_random import HOP, Keys
 from maskcls.data.views.transforms import ViewSpec, build_pixel_changes, change_pixels, eval_view
 from maskcls.errors import MaskclsError, ResourceError
 

@@ -21,11 +21,11 @@ from torch import Tensor
 import maskcls
 from maskcls import typedjson
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.engine.infer import Speaker
+from maskcls.engine.infer import Predictor
 from maskcls.errors import ResultError, WeightsError
 from maskcls.files import commit, read_json, sha256
 from maskcls.labels import LabelSpace, Task
-from maskcls.nn.heads import READINGS, Head, plain_heads
+from maskcls.nn.heads import Head, plain_heads
 from maskcls.nn.network import Network, build_network
 from maskcls.rundir import WeightsDir
 from maskcls.typedjson import JsonFile
@@ -75,8 +75,6 @@ class Meta(JsonFile, extra="forbid"):
         for head in () if isinstance(self.heads, str) else self.heads:
             if min(head.classes, head.groups) < 1:
                 raise ValueError("a head has no classes")
-            if head.reading not in READINGS:
-                raise ValueError(f"no reading of a head: {head.reading!r}")
         return self
 
     @property
@@ -121,7 +119,7 @@ def save_weights(
     return digest
 
 
-def load_speaker(folder: WeightsDir) -> Speaker:
+def load_predictor(folder: WeightsDir) -> Predictor:
     """Rebuild the network saved in the folder.
 
     Raises WeightsError when the tensors are not the ones meta.json names, or meta.json is not ours; ResultError when
@@ -157,7 +155,7 @@ def load_speaker(folder: WeightsDir) -> Speaker:
             got="; ".join(line.strip() for line in str(error).splitlines()[1:4]),
             fix="restore both files of the folder, or install the timm these weights were made with",
         ) from None
-    return Speaker(network.eval(), blueprint.space, blueprint.spec)
+    return Predictor(network.eval(), blueprint.space, blueprint.spec)
 
 
 def read_meta(folder: WeightsDir) -> Meta:

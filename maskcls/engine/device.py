@@ -1,4 +1,4 @@
-"""The machine: accelerate's process group and device, and images on their way onto it."""
+"""The device: starting it with accelerate, moving networks to it, and normalising images on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ __all__ = ["Accelerator", "augments_on_device", "normalise", "place", "start", "
 def start(device: DeviceConfig) -> Accelerator:
     """Start the device the configuration asks for; several processes when torchrun or accelerate launched them.
 
-    Raises ResourceError when the device is not there: nothing falls back to the CPU unasked.
+    Raises ResourceError when the device does not exist (there is no silent fallback to the CPU), and ConfigError for
+    fp16 on a CPU.
     """
     wake_collector()  # all packages are imported by now
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -35,20 +36,20 @@ def start(device: DeviceConfig) -> Accelerator:
         raise ConfigError("fp16 needs a GPU", where="device.precision", got="fp16 on a CPU", expected="fp32 or bf16")
     if device.threads != "auto":
         torch.set_num_threads(device.threads)
-    # Denormal numbers, which moving averages decay into, cost a CPU up to a hundred times an ordinary operation. Set
-    # before anything is computed: the threads that compute take the setting over when they are made.
+    # Operations on denormal numbers, to which moving averages decay, take a CPU up to a hundred times as long. Set
+    # before anything is computed: threads inherit the setting when they are created.
     torch.set_flush_denormal(True)
     if cpu:
         _keep_memory()
-    # Our own passes say how they are computed; accelerate need only know when gradients must be scaled.
+    # `Execution` sets the number format of our passes; accelerate only needs to know when gradients must be scaled.
     return Accelerator(cpu=cpu, mixed_precision="fp16" if device.precision == "fp16" else "no")
 
 
 def _keep_memory() -> None:
-    """Have the C library keep freed memory for the next step instead of giving it back to the system.
+    """Make glibc keep freed memory for the next step instead of returning it to the system.
 
-    A training step frees and takes the same hundreds of megabytes every time, and every page that comes back from the
-    system is cleared first. Where the library is another one than glibc nothing changes.
+    A training step frees and allocates the same hundreds of megabytes every time, and the system clears every page it
+    hands out again. No effect with another C library.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version") and hasattr(libc, "mallopt"):
@@ -59,8 +60,8 @@ def _keep_memory() -> None:
 def worker_count(device: DeviceConfig, accelerator: Accelerator, *, cached: bool) -> int:
     """Return the number of loader processes: as asked, or from the cores this process may use.
 
-    cached  photos come from the cache: cheap enough for a CPU's training process itself, which then has its cores to
-            itself; beside a GPU a few processes keep copies and transfers out of its way.
+    cached  photos come from the cache. Reading them is cheap enough for the training process of a CPU, which then has
+            all cores; beside a GPU a few processes do the copying and transfers.
     """
     if device.workers is not None:
         return device.workers
@@ -87,7 +88,7 @@ def normalise(images_BHWC: Tensor, *, mean: tuple[float, ...], std: tuple[float,
 
 
 def augments_on_device(device: DeviceConfig, spec: ViewSpec, on: torch.device) -> bool:
-    """Tell whether the training images are augmented on the device: as asked, or on a GPU where all steps can be."""
+    """Return whether training images are augmented on the device: as asked, else on a GPU that can do all of it."""
     if device.augment != "auto":
         return device.augment == "device"
     return on.type == "cuda" and not spec.host_alone

@@ -18,12 +18,12 @@ from accelerate.utils import broadcast
 from torch import Tensor
 
 from maskcls.data.dataset import Key, batches, loader
-from maskcls.engine.course import Course, FoldRows
 from maskcls.engine.device import worker_count
-from maskcls.engine.infer import Prob, Reader, Speaker, infer, open_reader
+from maskcls.engine.infer import Predictor, Prob, Reader, infer, open_reader
 from maskcls.engine.objective import HeadTarget, head_targets
 from maskcls.engine.session import Session, set_frozen
 from maskcls.engine.step import Meter, Tick, train_step
+from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.errors import DivergedError, ResultError
 from maskcls.files import none_for_nan
 from maskcls.labels import Ints, LabelSpace
@@ -65,15 +65,15 @@ def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) 
     key: integers the randomness of this fold is keyed on. Between two yields of EpochResult the session may be saved.
     Raises DivergedError naming the step when the loss or the gradient is not finite.
     """
-    course = Course(rows, cfg)
-    heads, stream = open_targets(session, course), open_stream(session, course)
+    step_plan = StepPlan(rows, cfg)
+    heads, stream = open_targets(session, step_plan), open_stream(session, step_plan)
     reader = validation_reader(rows, cfg, session.accelerator, keep=True)
     while not session.finished(cfg.train.epochs, cfg.train.patience):
         # Dropout draws from torch's generator; seeding it by epoch makes an epoch's start its own resume point.
         torch.manual_seed(stream_seed(*key, session.epoch, session.accelerator.process_index))
         started = time.monotonic()
-        train = yield from _train_epoch(session, course, heads, stream)
-        images_per_second = course.epoch_images / (time.monotonic() - started)
+        train = yield from _train_epoch(session, step_plan, heads, stream)
+        images_per_second = step_plan.epoch_images / (time.monotonic() - started)
         lr = session.optimizer.param_groups[0]["lr"]
         val, _ = validate(session, rows, reader)
         # Where nothing can be scored (NaN) no epoch is better than another, and the latest counts as the best.
@@ -103,9 +103,9 @@ def validation_reader(rows: FoldRows, cfg: Config, accelerator: Accelerator, *, 
 def validate(session: Session, rows: FoldRows, reader: Reader) -> tuple[dict[str, float], Prob]:
     """Score the judged network on the fold's validation rows; returns scores by name and probabilities (n, J)."""
     _agree_on_buffers(session)
-    speaker = Speaker(session.judged, session.space, rows.photos.specs[0])
+    predictor = Predictor(session.judged, session.space, rows.photos.specs[0])
     try:
-        (prob,) = infer([speaker], reader, accelerator=session.accelerator, execution=session.plan.infer)
+        (prob,) = infer([predictor], reader, accelerator=session.accelerator, execution=session.plan.infer)
     except ResultError as error:
         raise DivergedError(
             f"training diverged: {error.what}",
@@ -133,18 +133,20 @@ def flat_scores(scores: Scores, prob: Prob, truth: Mapping[str, Ints], space: La
     return {"macro_f1": float(np.mean(scored)) if scored else math.nan, "loss": math.nan} | tasks
 
 
-def open_targets(session: Session, course: Course) -> dict[str, HeadTarget]:
-    """Return what each head of the session's network learns from the course's rows."""
-    rows, device = course.rows, session.accelerator.device
+def open_targets(session: Session, step_plan: StepPlan) -> dict[str, HeadTarget]:
+    """Return what each head of the session's network learns from the rows of the plan."""
+    rows, device = step_plan.rows, session.accelerator.device
     specs = session.network.specs
-    return head_targets(specs, rows.labels, rows.values, rows.weight, rows.train, course.cfg, device, soft_NJ=rows.soft)
+    return head_targets(
+        specs, rows.labels, rows.values, rows.weight, rows.train, step_plan.cfg, device, soft_NJ=rows.soft
+    )
 
 
-def open_stream(session: Session, course: Course) -> Iterator[list[Tensor]]:
-    """Return the images this process trains on, from the session's epoch to the end of the course, piece by piece."""
-    photos, accelerator = course.rows.photos, session.accelerator
-    workers = worker_count(course.cfg.device, accelerator, cached=bool(photos.cached))
-    keys = _Restarting(lambda: course.keys(session.epoch, **share_of(session)))
+def open_stream(session: Session, step_plan: StepPlan) -> Iterator[list[Tensor]]:
+    """Return the images this process trains on, from the session's epoch to the end of training, piece by piece."""
+    photos, accelerator = step_plan.rows.photos, session.accelerator
+    workers = worker_count(step_plan.cfg.device, accelerator, cached=bool(photos.cached))
+    keys = _Restarting(lambda: step_plan.keys(session.epoch, **share_of(session)))
     return batches(loader(photos, keys, workers=workers, pin=accelerator.device.type == "cuda"))
 
 
@@ -170,19 +172,21 @@ class _Restarting:
 
 def _train_epoch(
     session: Session,
-    course: Course,
+    step_plan: StepPlan,
     heads: dict[str, HeadTarget],
     stream: Iterator[list[Tensor]],
 ) -> Generator[Tick, None, dict[str, float]]:
-    cfg, share = course.cfg, share_of(session)
+    cfg, share = step_plan.cfg, share_of(session)
     set_frozen(session, session.epoch < cfg.optim.freeze_epochs)
-    schedule = build_schedule(cfg, course.steps_per_epoch)
+    schedule = build_schedule(cfg, step_plan.steps_per_epoch)
     scores = [line["val/macro_f1"] for line in session.history]
     peak = cfg.optim.lr * _plateau(scores, cfg)
-    meter = Meter(list(heads), session, course.epoch_images)
-    for step in course.steps(session.epoch):
+    meter = Meter(list(heads), session, step_plan.epoch_images)
+    for step in step_plan.steps(session.epoch):
         set_lr(session.optimizer, lr_at(session.step, schedule, peak))
-        terms, norm = train_step(session, course.rows.photos, heads, cfg, step, course.pieces(step, **share), stream)
+        terms, norm = train_step(
+            session, step_plan.rows.photos, heads, cfg, step, step_plan.pieces(step, **share), stream
+        )
         session.step += 1
         if session.average is not None:
             session.average.update(session.network, step=session.step)

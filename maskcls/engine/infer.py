@@ -1,4 +1,4 @@
-"""Networks, photos and views to probabilities: the one path for validation, out-of-fold rows and test.
+"""Inference: networks, photos and views to probabilities, for validation, out-of-fold rows and new photos alike.
 
 n rows asked for, J joint classes of a network's label space, B batch, V views.
 """
@@ -32,21 +32,21 @@ from maskcls.engine.device import normalise, place
 from maskcls.engine.tta import views_of
 from maskcls.errors import ResultError
 from maskcls.labels import LabelSpace
-from maskcls.nn.fuse_norms import Pairs, find_pairs, fold_pairs
+from maskcls.nn.fuse_norms import Pairs, find_pairs, fuse_pairs
 from maskcls.nn.heads import JOINT, Head, probabilities
 from maskcls.nn.network import Network
 from maskcls.viewnames import parse_views
 
 Prob = NDArray[np.float32]
 Places = NDArray[np.int64]
-Logits = list[dict[str, Tensor]]  # of each speaker: {head: (V * B, C)}
+Logits = list[dict[str, Tensor]]  # per predictor: {head: (V * B, C)}
 
-HELD = 3  # what a pass holds, by its widest operation: shortcuts wait beside it, and the library has room of its own
+HELD = 3  # memory of a pass over that of its widest operation: residuals are kept beside it, and workspaces
 
 
 @dataclass(frozen=True)
-class Speaker:
-    """A network, the label space it speaks about, and the view it was trained on."""
+class Predictor:
+    """A network with all that inference needs: the label space of its outputs, and the view it was trained on."""
 
     network: Network
     space: LabelSpace
@@ -55,9 +55,9 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Reader:
-    """Rows of a photo set in whole batches, to be read once or, its loader processes kept, once an epoch.
+    """Rows of a photo set in whole batches, to be read once, or once per epoch by the same loader processes.
 
-    places  which of the n rows each of this process's batches holds, -1 where it is filled up.
+    places  the row of each place of this process's batches, 0..n-1; -1 for a filler.
     """
 
     photos: Photos
@@ -77,9 +77,9 @@ def open_reader(
     workers: int,
     keep: bool = False,
 ) -> Reader:
-    """Plan the reading of these rows; `batch_size` images of a forward pass, all views of a photo together.
+    """Plan the reading of these rows. batch_size: images of one forward pass, all views of a photo counted.
 
-    With several processes each takes whole batches, so their number changes no bit of the result.
+    Each of several processes takes whole batches, so the number of processes does not change the result.
     """
     plan = _whole_batches(len(rows_n), max(1, batch_size // len(parse_views(views))))
     mine = plan[accelerator.process_index :: accelerator.num_processes]
@@ -90,65 +90,66 @@ def open_reader(
 
 @torch.inference_mode()
 def infer(
-    speakers: Sequence[Speaker],
+    predictors: Sequence[Predictor],
     reader: Reader,
     *,
     accelerator: Accelerator,
     execution: Execution,
     on_images: Callable[[int], None] = lambda count: None,
 ) -> list[Prob]:
-    """Return each speaker's joint probabilities (n, J) for the reader's rows, in their order.
+    """Return each predictor's joint probabilities (n, J) for the reader's rows, in their order.
 
-    The reader's photos must hold the spec of every speaker; a photo is read once for all of them. The mean over the
-    views is taken of probabilities.
-    Raises ResultError when rows are lost or doubled, or a probability is not finite.
+    The reader's photos must be open in the spec of every predictor; a photo is read once for all of them. The mean
+    over the views is taken of probabilities, not of logits.
+    Raises ResultError when rows are missing or repeated, or a probability is not finite.
     """
-    ready = [_ready(speaker, accelerator, execution) for speaker in speakers]
+    ready = [_ready(predictor, accelerator, execution) for predictor in predictors]
     found: list[tuple[Places, list[Prob]]] = []
     with _lanes(accelerator.device, _lane_count(ready, reader, execution)) as (submit, depth):
         waiting: deque[tuple[Places, Callable[[], Logits]]] = deque()
         for places, images in zip(reader.places, batches(reader.source), strict=True):
-            work = partial(_speak, ready, _full(images, places), reader, execution)
+            work = partial(_forward, ready, _full(images, places), reader, execution)
             waiting.append((places, submit(work)))
             if len(waiting) > depth:
                 found.append(_collected(*waiting.popleft(), ready, on_images))
         while waiting:
             found.append(_collected(*waiting.popleft(), ready, on_images))
-    return _gathered(found, speakers, reader.count, accelerator)
+    return _gathered(found, predictors, reader.count, accelerator)
 
 
-def _ready(speaker: Speaker, accelerator: Accelerator, execution: Execution) -> Speaker:
-    network, size = speaker.network, speaker.spec.size
+def _ready(predictor: Predictor, accelerator: Accelerator, execution: Execution) -> Predictor:
+    network, size = predictor.network, predictor.spec.size
     structure = f"{size} {network.trunk}"
     if structure not in _pairs:
         example = torch.zeros(2, 3, *size).normal_(generator=torch.Generator().manual_seed(0))
         _pairs[structure] = find_pairs(network, example)
-    folded = fold_pairs(network, _pairs[structure])
-    place(folded, accelerator.device, execution)
-    return replace(speaker, network=folded)
+    fused = fuse_pairs(network, _pairs[structure])
+    place(fused, accelerator.device, execution)
+    return replace(predictor, network=fused)
 
 
-_pairs: dict[str, Pairs] = {}  # by structure: all folds and epochs of a network share the search
+_pairs: dict[str, Pairs] = {}  # by structure, so that all folds and epochs of a network search once
 
 
-def _lane_count(ready: Sequence[Speaker], reader: Reader, execution: Execution) -> int:
-    """Return how many batches a CPU computes side by side: one a core, as far as there is memory for them.
+def _lane_count(ready: Sequence[Predictor], reader: Reader, execution: Execution) -> int:
+    """Return how many batches a CPU computes in parallel: one per core, as far as memory allows.
 
-    Batches are not cut instead: their length would then follow from the number of cores, and the last bits from it.
+    Batches are not divided among the cores: the result of a row depends in its last bits on the length of its batch,
+    and so would depend on the number of cores.
     """
     threads = torch.get_num_threads()
     if threads == 1 or not reader.places or next(ready[0].network.parameters()).device.type != "cpu":
         return 1
     passed = sum(3 * 4 * spec.size[0] * spec.size[1] for spec in reader.photos.specs)
-    widest = max(image_bytes(speaker.network, speaker.spec.size, execution) for speaker in ready)
+    widest = max(image_bytes(predictor.network, predictor.spec.size, execution) for predictor in ready)
     lane = len(reader.places[0]) * len(parse_views(reader.views)) * (2 * passed + HELD * widest)
     return max(1, min(threads, int(available_bytes() * MEMORY_SHARE / lane)))
 
 
 def image_bytes(network: Network, size: tuple[int, int], execution: Execution) -> float:
-    """Return the bytes that one image more adds to what the widest operation of a pass reads and writes.
+    """Return the bytes per image that the widest operation of a forward pass reads and writes, without the weights.
 
-    Taken from passes of two and of four images, in which the weights are the same.
+    Measured as the difference between passes of two and of four images.
     """
     key = f"{size} {execution} {network.trunk}"
     if key not in _widths:
@@ -165,7 +166,7 @@ _widths: dict[str, float] = {}  # by structure, as with _pairs
 
 
 class _Bytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Note of every operation the bytes it reads and writes."""
+    """Record the bytes that every operation reads and writes."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -183,10 +184,10 @@ class _Bytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _lanes(
     device: torch.device, count: int
 ) -> Iterator[tuple[Callable[[Callable[[], Logits]], Callable[[], Logits]], int]]:
-    """Give a function that starts a batch and returns what waits for its logits, and how many may be under way.
+    """Yield a function that starts a batch and returns a function that waits for its logits, and how many may run.
 
-    A CPU computes `count` whole batches side by side, each on one thread: an operation shared by cores makes each wait
-    for the others. A device works through its own queue, and only fetching an answer waits for it.
+    A CPU computes `count` whole batches in parallel, each on one thread: cores that share an operation wait for each
+    other. A GPU works through its own queue, and only fetching a result waits for it.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu":
@@ -196,7 +197,7 @@ def _lanes(
         try:
             yield (lambda work: pool.submit(work).result), count
         finally:
-            # The number is each thread's own, but also what threads made later begin with.
+            # The setting belongs to a thread, but threads made later inherit it.
             torch.set_num_threads(threads)
 
 
@@ -206,9 +207,9 @@ def _at_once(work: Callable[[], Logits]) -> Callable[[], Logits]:
 
 
 def _whole_batches(count: int, batch_size: int) -> list[Places]:
-    """Cut the places 0..n-1 into batches of one length, the shortest that serves; -1 fills up the last.
+    """Divide the places 0..n-1 into batches of one length, the shortest possible; -1 fills up the last.
 
-    The result of a row depends in its last bits on the length of its batch, so no batch is shorter.
+    The result of a row depends in its last bits on the length of its batch, so all batches have the same.
     """
     if not count:
         return []
@@ -220,7 +221,7 @@ def _whole_batches(count: int, batch_size: int) -> list[Places]:
 
 
 def _full(images: list[Tensor], places: Places) -> list[Tensor]:
-    """Repeat the first image behind the others until there is one a place; fillers are not read again."""
+    """Repeat the first image at the end until there is one per place; the results of fillers are dropped."""
     return [
         torch.cat([images_BHWC, images_BHWC[:1].expand(len(places) - len(images_BHWC), -1, -1, -1)])
         for images_BHWC in images
@@ -228,30 +229,30 @@ def _full(images: list[Tensor], places: Places) -> list[Tensor]:
 
 
 @torch.inference_mode()  # each thread has its own mode
-def _speak(ready: Sequence[Speaker], images: list[Tensor], reader: Reader, execution: Execution) -> Logits:
+def _forward(ready: Sequence[Predictor], images: list[Tensor], reader: Reader, execution: Execution) -> Logits:
     device = next(ready[0].network.parameters()).device
     views: dict[ViewSpec, Tensor] = {}
     for spec, images_BHWC in zip(reader.photos.specs, images, strict=True):
         floats = normalise(images_BHWC.to(device, non_blocking=True), mean=spec.mean, std=spec.std, execution=execution)
         views[spec] = torch.cat([view(floats) for view in views_of(reader.views)])
     with execution.autocast(device):
-        return [speaker.network(views[speaker.spec]) for speaker in ready]
+        return [predictor.network(views[predictor.spec]) for predictor in ready]
 
 
 def _collected(
-    places: Places, wait: Callable[[], Logits], ready: Sequence[Speaker], on_images: Callable[[int], None]
+    places: Places, wait: Callable[[], Logits], ready: Sequence[Predictor], on_images: Callable[[int], None]
 ) -> tuple[Places, list[Prob]]:
     real = places >= 0
     probs = []
-    for speaker, logits in zip(ready, wait(), strict=True):
-        joint = joint_probabilities(logits, speaker.network.specs, speaker.space)
+    for predictor, logits in zip(ready, wait(), strict=True):
+        joint = joint_probabilities(logits, predictor.network.specs, predictor.space)
         probs.append(joint.reshape(-1, len(places), joint.shape[1]).mean(axis=0, dtype=np.float64)[real])
     on_images(int(real.sum()))
     return places[real], [prob.astype(np.float32) for prob in probs]
 
 
 def joint_probabilities(logits: Mapping[str, Tensor], specs: Mapping[str, Head], space: LabelSpace) -> Prob:
-    """Return joint probabilities (B, J): the joint head's, or the product of the tasks', each given those it needs."""
+    """Return joint probabilities (B, J): the joint head's, or the product of the tasks', conditional where `given`."""
     prob = {name: probabilities(specs[name], value).cpu().numpy() for name, value in logits.items()}
     if JOINT in prob:
         return prob[JOINT][:, 0]
@@ -260,16 +261,18 @@ def joint_probabilities(logits: Mapping[str, Tensor], specs: Mapping[str, Head],
 
 
 def _gathered(
-    found: list[tuple[Places, list[Prob]]], speakers: Sequence[Speaker], count: int, accelerator: Accelerator
+    found: list[tuple[Places, list[Prob]]], predictors: Sequence[Predictor], count: int, accelerator: Accelerator
 ) -> list[Prob]:
     parts = gather_object(found) if accelerator.num_processes > 1 else found
     places = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, dtype=np.int64)
-    # accelerate may pad or truncate what it gathers; only the set of rows proves that nothing was lost or doubled.
+    # accelerate may pad or truncate what it gathers; only the set of rows proves that none is missing or repeated.
     if not np.array_equal(np.sort(places), np.arange(count)):
-        raise ResultError("rows were lost or doubled in inference", got=f"{len(places)} rows", expected=f"{count} rows")
+        raise ResultError(
+            "rows are missing or repeated after inference", got=f"{len(places)} rows", expected=f"{count} rows"
+        )
     results = []
-    for index, speaker in enumerate(speakers):
-        prob = np.empty((count, speaker.space.size), dtype=np.float32)
+    for index, predictor in enumerate(predictors):
+        prob = np.empty((count, predictor.space.size), dtype=np.float32)
         for part_places, probs in parts:
             prob[part_places] = probs[index]
         broken = int((~np.isfinite(prob)).any(axis=1).sum())

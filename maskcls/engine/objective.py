@@ -1,4 +1,4 @@
-"""What a network of a run learns: its heads, the rows they learn from, and their losses, from a configuration.
+"""The training objective of a network, from a configuration: its heads, their targets and their losses.
 
 N rows of the manifest, R training rows, B rows of a piece, O outputs of a head.
 """
@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from maskcls.engine.course import Step
+from maskcls.engine.step_plan import StepRows
 from maskcls.labels import Floats, Ints
-from maskcls.nn.heads import JOINT, Head, plain_heads
+from maskcls.nn.heads import JOINT, Head, Reading, plain_heads
 from maskcls.nn.losses import HeadLoss, build_loss, f1_sums, gaussian, linear_terms, ordinal
 from maskcls.nn.targets import target_rows
 from maskcls.schema import AgeConfig, Config
-
-READING = {"bands": "softmax", "fine": "softmax", "ordinal": "ordinal", "normal": "normal"}
 
 
 def build_heads(cfg: Config) -> dict[str, Head]:
@@ -30,8 +29,19 @@ def build_heads(cfg: Config) -> dict[str, Head]:
         name, bins, age = cfg.binned.name, cfg.binned.bins, cfg.age
         groups = len(cfg.space.task(age.given).classes) if age.given else 1
         edges = bins if age.fine_bins is None else age.fine_bins
-        heads[name] = Head(name, len(bins) + 1, READING[age.head], bins, edges, age.given, groups)
+        heads[name] = Head(name, len(bins) + 1, _reading(age), bins, edges, age.given, groups)
     return {name: replace(head, reading="sigmoid") if _of_sigmoids(head, cfg) else head for name, head in heads.items()}
+
+
+def _reading(age: AgeConfig) -> Reading:
+    """Return how the outputs of the head of the ages are read; `_of_sigmoids` may change a softmax."""
+    match age.head:
+        case "bands" | "fine":
+            return "softmax"
+        case "ordinal" | "normal":
+            return age.head
+        case _:
+            assert_never(age.head)
 
 
 def _of_sigmoids(head: Head, cfg: Config) -> bool:
@@ -40,11 +50,12 @@ def _of_sigmoids(head: Head, cfg: Config) -> bool:
 
 @dataclass(frozen=True)
 class HeadTarget:
-    """What one head learns.
+    """The targets and the loss of one head.
 
-    rows    (N, G * K) float32, on the device, so that a step sends nothing but the numbers of its rows; see `losses`.
-    masses  of each term that is a sum over rows: (N,) float64, what a row counts in it; here, not on the device.
-    weight  what the head counts against the others.
+    rows    (N, G * K) float32 target rows, see `losses`; on the device, so that a step sends only row numbers there.
+    masses  (N,) float64 of each term of `per_row`: the weight of a row in it, by which the term is normalised; on the
+            CPU.
+    weight  of the head in the sum over heads.
     """
 
     head: Head
@@ -55,12 +66,14 @@ class HeadTarget:
 
     @property
     def f1(self) -> float:
-        """What the soft F1 counts in the loss."""
-        return sum(term.factor for term in self.loss.terms if term.kind == "f1") if self._by_terms else 0.0
-
-    @property
-    def _by_terms(self) -> bool:
-        return self.head.reading in ("softmax", "sigmoid")
+        """The factor of the soft F1 in the loss; 0 without it."""
+        match self.head.reading:
+            case "softmax" | "sigmoid":
+                return sum(term.factor for term in self.loss.terms if term.kind == "f1")
+            case "ordinal" | "normal":
+                return 0.0
+            case _:
+                assert_never(self.head.reading)
 
     def per_row(self, logits_BO: Tensor, target_BX: Tensor) -> list[tuple[float, Tensor]]:
         """Return (factor, summed loss) of every term that is a sum over rows; in the order of `masses`."""
@@ -70,14 +83,17 @@ class HeadTarget:
                 return [(1.0, ordinal(logits, target).sum())]
             case "normal":
                 return [(1.0, gaussian(logits, target).sum())]
-        return [(factor, rows.sum()) for factor, rows, _ in linear_terms(self.loss, logits, target)]
+            case "softmax" | "sigmoid":
+                return [(factor, rows.sum()) for factor, rows, _ in linear_terms(self.loss, logits, target)]
+            case _:
+                assert_never(self.head.reading)
 
     def sums(self, logits_BO: Tensor, target_BX: Tensor) -> Tensor:
-        """Return what the soft F1 is made of (3, K)."""
+        """Return the sums of the soft F1 (3, K); see `f1_sums`."""
         return f1_sums(*self._by_group(logits_BO, target_BX))
 
     def _by_group(self, logits_BO: Tensor, target_BX: Tensor) -> tuple[Tensor, Tensor]:
-        # A group that is not the row's own has a target of zeros, and so neither costs nor moves anything.
+        # A group of another class has a target of zeros: no loss and no gradient.
         groups = len(logits_BO) * self.head.groups
         return logits_BO.view(groups, -1), target_BX.view(groups, -1)
 
@@ -93,7 +109,7 @@ def head_targets(
     *,
     soft_NJ: Floats | None = None,
 ) -> dict[str, HeadTarget]:
-    """Return what every head learns. The classes' counts, where a loss needs them, are those of the training rows."""
+    """Return the targets of every head. Class counts, where a loss needs them, are those of the training rows."""
     found = {}
     for name, head in heads.items():
         rows = target_rows(
@@ -115,13 +131,15 @@ def _target(head: Head, rows: Floats, train_R: Ints, cfg: Config, device: torch.
     by_group = rows.reshape(len(rows) * head.groups, -1)
     classes = tensor[train_R].view(len(train_R) * head.groups, -1).sum(dim=0, dtype=torch.float64)
     loss = build_loss(cfg.loss.terms(head.name), classes)
-    if head.reading == "normal":
-        masses = [by_group[:, 0]]
-    elif head.reading == "ordinal":
-        masses = [by_group.sum(axis=1)]
-    else:
-        weights = [w.numpy() for term, w in zip(loss.terms, loss.weights, strict=True) if term.kind != "f1"]
-        masses = [by_group @ weight for weight in weights]
+    match head.reading:
+        case "normal":
+            masses = [by_group[:, 0]]
+        case "ordinal":
+            masses = [by_group.sum(axis=1)]
+        case "softmax" | "sigmoid":
+            masses = [by_group @ weight.numpy() for _, weight in loss.linear]
+        case _:
+            assert_never(head.reading)
     totals = tuple(mass.astype(np.float64).reshape(len(rows), head.groups).sum(axis=1) for mass in masses)
     return HeadTarget(head, _on(loss, device), tensor.to(device), totals, cfg.balance.weights.get(head.name, 1.0))
 
@@ -130,14 +148,14 @@ def _on(loss: HeadLoss, device: torch.device) -> HeadLoss:
     return HeadLoss(loss.terms, tuple(w.to(device) for w in loss.weights), loss.log_prior.to(device))
 
 
-def step_totals(targets: Sequence[HeadTarget], step: Step) -> NDArray[np.float32]:
-    """Return what all rows of a step count in each term, over the heads one after the other."""
+def step_totals(targets: Sequence[HeadTarget], step: StepRows) -> NDArray[np.float32]:
+    """Return the weight of all rows of a step in each term, float32, the terms of one head after those of another."""
     return np.array([_total(mass, step) for target in targets for mass in target.masses], dtype=np.float32)
 
 
-def _total(mass: NDArray[np.float64], step: Step) -> float:
+def _total(mass: NDArray[np.float64], step: StepRows) -> float:
     if step.mixes is None:
         return float(mass[step.rows].sum())
-    # A partner of -1 stands for nobody, and its share is 0.
+    # A partner of -1 means none; its share is 0.
     share = step.mixes.share.astype(np.float64)
     return float((share * mass[step.rows] + (1 - share) * mass[step.mixes.partner]).sum())

@@ -1,4 +1,4 @@
-"""Several processes on one task: what one decides for all, and what one says when another is gone."""
+"""Several processes of one command: a value that the first decides for all, and an error when another has ended."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def decided_by_first(decide: Callable[[], T], accelerator: Accelerator) -> T:
 
 
 @contextmanager
-def losing_others() -> Iterator[None]:
-    """Turn a failed exchange between processes into a ResourceError that points to the one that ended first.
+def lost_processes_as_errors() -> Iterator[None]:
+    """Turn a failed exchange between processes into a ResourceError that points to the process that ended first.
 
-    A process that stops for a reason of its own tells it; the others only find the line dead.
+    The failing process prints its own error; the others only lose the connection.
     """
     try:
         yield

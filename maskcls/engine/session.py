@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from accelerate import Accelerator
@@ -25,7 +25,7 @@ COUNTERS = ("step", "lookahead_step")  # what an optimizer may count in a group 
 
 @dataclass
 class Session:
-    """The state of one network in training, made anew for every fold by `open_session`; nothing else is carried on."""
+    """The state of one network in training, created for every fold by `open_session`; folds share nothing else."""
 
     network: Network
     model: nn.Module
@@ -87,7 +87,10 @@ def _build_average(network: Network, how: AverageConfig, total_steps: int) -> Av
             return build_ema(network, decay=how.decay, power=how.power)
         case "swa":
             return build_swa(network, start_step=max(1, round(how.start * total_steps)))
-    return None
+        case "none":
+            return None
+        case _:
+            assert_never(how.kind)
 
 
 def _prepared(network: Network, accelerator: Accelerator, plan: Plan) -> nn.Module:
@@ -96,7 +99,7 @@ def _prepared(network: Network, accelerator: Accelerator, plan: Plan) -> nn.Modu
 
 
 def set_frozen(session: Session, frozen: bool) -> None:
-    """Put the network into training; frozen: all of it but the heads stands still and answers as in evaluation."""
+    """Put the network into training mode; frozen: all but the heads is not trained and stays in evaluation mode."""
     learnt = session.trunk_parameters
     if any(p.requires_grad == frozen for p in learnt):
         for parameter in learnt:

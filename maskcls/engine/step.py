@@ -22,10 +22,10 @@ from maskcls.data.dataset import Photos
 from maskcls.data.rows.batches import Piece
 from maskcls.data.views.augment import augment_on_device, to_device
 from maskcls.data.views.mixing import mix_images, mix_targets
-from maskcls.engine.course import Step
 from maskcls.engine.device import normalise
 from maskcls.engine.objective import HeadTarget, step_totals
 from maskcls.engine.session import Session
+from maskcls.engine.step_plan import StepRows
 from maskcls.errors import DivergedError
 from maskcls.nn.losses import soft_f1_loss
 from maskcls.schema import Config
@@ -50,7 +50,7 @@ def train_step(
     photos: Photos,
     heads: dict[str, HeadTarget],
     cfg: Config,
-    step: Step,
+    step: StepRows,
     mine: Sequence[Piece],
     stream: Iterator[list[Tensor]],
 ) -> tuple[Tensor, Tensor]:
@@ -91,7 +91,7 @@ def _clip(session: Session, limit: float) -> Tensor:
     return norm
 
 
-def _images(images_BHWC: Tensor, photos: Photos, part: Step, session: Session) -> Tensor:
+def _images(images_BHWC: Tensor, photos: Photos, part: StepRows, session: Session) -> Tensor:
     """Return the images of a piece as the network sees them, from what was loaded for it, the partners last."""
     device, spec = session.accelerator.device, photos.specs[0]
     images = images_BHWC.to(device, non_blocking=True)
@@ -133,7 +133,7 @@ def _resized(images_BCHW: Tensor, share: float) -> Tensor:
 def _terms(
     logits: Mapping[str, Tensor],
     heads: dict[str, HeadTarget],
-    part: Step,
+    part: StepRows,
     real: NDArray[np.bool_],
     totals: Tensor,
     accelerator: Accelerator,

@@ -57,7 +57,7 @@ def build_ema(network: Network, *, decay: float, power: float) -> Average:
 
     After n updates the decay in force is 1 - n ** -power, at most `decay`: early averages forget the random start
     quickly, where a fixed decay would still hold 0.9998 ** 800 = 85 % of it after 800 steps. Pass the number of
-    finished steps to every `update`, since the average counts nothing itself. The network stands on its device already.
+    finished steps to every `update`, since the average does not count them. The network is on its device already.
     """
     return Average(network, weight=partial(ema_weight, decay=decay, power=power))
 
@@ -67,7 +67,7 @@ def build_swa(network: Network, *, start_step: int, every_steps: int = 1) -> Ave
 
     Reference: Izmailov et al. 2018, arXiv:1803.05407. With every_steps the steps of an epoch, and start_step a multiple
     of it, the ends of the epochs are averaged. Before the start the average is the network itself. As for `build_ema`,
-    the step given to `update` is all it counts by. A norm's statistics are averaged like weights, not gathered anew.
+    the step given to `update` is all it counts by. A norm's statistics are averaged like weights, not recomputed.
     """
     return Average(network, weight=partial(swa_weight, start_step=start_step, every_steps=every_steps))
 

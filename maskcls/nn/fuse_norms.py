@@ -1,4 +1,4 @@
-"""Batch norms worked into the convolutions before them, for inference.
+"""Fuse batch norms into the convolutions before them, for inference.
 
 B batch, C channels of an image, H height, W width.
 """
@@ -23,50 +23,50 @@ Pairs = tuple[tuple[str, str], ...]  # names of a convolution and of the norm be
 # These types and no others: a subclass may do more to its weights than convolve, such as standardise them.
 CONVS = (nn.Conv2d, Conv2dSame)
 NORMS = (nn.BatchNorm2d, BatchNormAct2d)
-# Share of the largest feature. Rounding left 2e-6 of it in most of sixty backbones, 1e-5 in one; a norm folded where
-# it must not be moves features by about their size.
+# Share of the largest feature. Rounding changed it by 2e-6 in most of sixty backbones, by 1e-5 in one; a norm that was
+# fused wrongly changes features by about their size.
 TOLERANCE = 1e-4
 
 
-def fold_batch_norm(network: Network, example_BCHW: Tensor) -> tuple[Network, int]:
-    """Return a copy for inference whose batch norms are folded into the convolutions before them, and their number.
+def fuse_batch_norms(network: Network, example_BCHW: Tensor) -> tuple[Network, int]:
+    """Return a copy for inference whose batch norms are fused into the convolutions before them, and their number.
 
-    `find_pairs` and `fold_pairs` in one.
+    `find_pairs` and `fuse_pairs` in one.
     """
     pairs = find_pairs(network, example_BCHW)
-    return fold_pairs(network, pairs).to(example_BCHW.device), len(pairs)
+    return fuse_pairs(network, pairs).to(example_BCHW.device), len(pairs)
 
 
 @torch.no_grad()
 def find_pairs(network: Network, example_BCHW: Tensor) -> Pairs:
-    """Return the names of the convolutions and norms that may become one, which the structure of a network decides.
+    """Return the names of convolutions and batch norms that can be fused; they depend on the network's structure only.
 
-    A norm is folded only where the example's way shows that nothing else takes in what the convolution gives, and
-    nothing else uses a tensor of the two. Should the folded trunk's features then differ from the network's, or not be
+    A norm is fused only if, in a forward pass of the example, no other operation reads the convolution's output and no
+    other uses a tensor of the two. If the features of the fused trunk then differ from the network's, or are not
     finite, there are no pairs.
 
-    example_BCHW: float32 images (B, 3, H, W), normalised, of the size to come. They show the way every image must take
-    through the network. It takes two passes on the CPU, since a GPU's TF32 would blur their comparison.
+    example_BCHW  float32 images (B, 3, H, W), normalised, of the size used in inference. Two passes run on the CPU,
+                  because the TF32 of a GPU would make the comparison inexact.
     """
     alone, example_BCHW_cpu = _copy(network).cpu(), example_BCHW.cpu()
     pairs, want = _watch(alone.trunk, example_BCHW_cpu)
     names = {module: name for name, module in alone.named_modules()}
     found = tuple((names[conv], names[norm]) for conv, norm in pairs)
-    # Features, not logits: nothing in a head is folded, and a fresh head answers 0 to everything.
-    return found if _agree(fold_pairs(alone, found).trunk(example_BCHW_cpu), want) else ()
+    # Features, not logits: nothing in a head is fused, and the logits of a fresh head are all 0.
+    return found if _agree(fuse_pairs(alone, found).trunk(example_BCHW_cpu), want) else ()
 
 
 @torch.no_grad()
-def fold_pairs(network: Network, pairs: Pairs) -> Network:
-    """Return a copy in eval mode, without gradients, on the network's device, in which each pair is one convolution."""
-    folded = _copy(network)
+def fuse_pairs(network: Network, pairs: Pairs) -> Network:
+    """Return a copy in eval mode, without gradients, on the network's device, with every pair fused."""
+    fused = _copy(network)
     for conv_name, norm_name in pairs:
-        conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
+        conv, norm = fused.get_submodule(conv_name), fused.get_submodule(norm_name)
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
-        _fold(conv, norm)
-        _replace(folded, norm, _after(norm))
-    return folded
+        _fuse(conv, norm)
+        _replace(fused, norm, _after(norm))
+    return fused
 
 
 def _copy(network: Network) -> Network:
@@ -74,9 +74,9 @@ def _copy(network: Network) -> Network:
 
 
 class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While it is on, count for each watched tensor how often an operation of torch's takes it in.
+    """Count, while active, how many of torch's operations read each watched tensor.
 
-    The dispatcher sees all operations, those between modules too, such as the addition of a residual.
+    The dispatcher sees all operations, also those between modules, such as the addition of a residual.
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
@@ -102,10 +102,10 @@ class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _watch(trunk: nn.Module, example_BCHW: Tensor) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
-    """Pass the example through; returns the pairs that may become one, and the features.
+    """Run the example through the trunk; return the pairs that can be fused, and the features.
 
-    In a pair the very tensor the convolution gave went into the norm, and it and every tensor of the two was used
-    once. That also says that each of the two ran once, and that they share no weights.
+    In a pair the norm reads the output tensor of the convolution, and this tensor and every tensor of the two modules
+    is read exactly once. So each of the two ran once, and they share no weights with other modules.
     """
     uses = _Uses([*trunk.parameters(), *trunk.buffers()])
     made: dict[int, nn.Conv2d] = {}
@@ -137,10 +137,10 @@ def _tensors(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> list[Tensor]:
     return [part for part in parts if part is not None]
 
 
-def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    """Work the norm into the convolution, in place.
+def _fuse(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Fuse the norm into the convolution, in place.
 
-    With s = gamma / sqrt(var + eps) a channel: W' = s W and b' = s (b - mean) + beta (Jacob et al. 2018,
+    With s = gamma / sqrt(var + eps) per channel: W' = s W and b' = s (b - mean) + beta (Jacob et al. 2018,
     arXiv:1712.05877, section 3.2).
     """
     mean, var = norm.running_mean, norm.running_var
@@ -150,7 +150,7 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 
 def _after(norm: nn.BatchNorm2d) -> nn.Module:
-    """Return what a folded norm still does: timm's hold a dropout and an activation."""
+    """Return the rest of a fused norm: timm's norms contain a dropout and an activation."""
     steps = (norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else ()
     return nn.Sequential(*[step for step in steps if type(step) is not nn.Identity]).eval()
 

@@ -6,6 +6,7 @@ B batch, O outputs of a head, G groups, K classes it is trained on, C classes of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -13,25 +14,26 @@ from torch import Tensor, nn
 from maskcls.labels import LabelSpace
 
 JOINT = "joint"
-READINGS = ("softmax", "sigmoid", "ordinal", "normal")
+Reading = Literal["softmax", "sigmoid", "ordinal", "normal"]
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a head answers, and how.
+    """What a head predicts, and how its outputs are read.
 
     name     a task's name, or `joint`.
-    classes  classes of that task, or of all tasks together.
-    reading  softmax; sigmoid: one a class, shared out to a sum of 1; ordinal: one output a boundary, the logit of lying
-             above it; normal: the mean and log variance of a normal distribution over the values, in units of `scale`
-             around `centre`.
+    classes  number of classes of that task, or of all tasks together.
+    reading  softmax; sigmoid: one output per class, normalised to a sum of 1; ordinal: one output per boundary, the
+             logit of lying above it; normal: the mean and log variance of a normal distribution over the values, in
+             units of `scale` around `centre`.
     bins     the task's boundaries; edges: those it is trained on, which may be finer.
-    given    a task on whose class the answer depends, and the number of its classes: a group of outputs for each.
+    given    a task on whose class the prediction depends; groups: the number of its classes, each with outputs of its
+             own.
     """
 
     name: str
     classes: int
-    reading: str = "softmax"
+    reading: Reading = "softmax"
     bins: tuple[int, ...] = ()
     edges: tuple[int, ...] = ()
     given: str | None = None
@@ -39,17 +41,25 @@ class Head:
 
     @property
     def trained_classes(self) -> int:
-        """Classes a target row of one group has."""
+        """Number of classes in a target row of one group."""
         return len(self.edges) + 1 if self.edges else self.classes
 
     @property
     def width(self) -> int:
-        """Outputs of one group."""
-        return {"ordinal": self.trained_classes - 1, "normal": 2}.get(self.reading, self.trained_classes)
+        """Number of outputs of one group."""
+        match self.reading:
+            case "softmax" | "sigmoid":
+                return self.trained_classes
+            case "ordinal":
+                return self.trained_classes - 1
+            case "normal":
+                return 2
+            case _:
+                assert_never(self.reading)
 
     @property
     def outputs(self) -> int:
-        """Outputs of the head."""
+        """Number of outputs of the head."""
         return self.groups * self.width
 
     @property
@@ -63,16 +73,23 @@ class Head:
         return max(1.0, (self.bins[-1] - self.bins[0]) / 2) if len(self.bins) > 1 else 10.0
 
 
-def plain_heads(heads: str, space: LabelSpace) -> dict[str, Head]:
-    """Return softmax heads by name: one over the joint classes, or one a task."""
-    if heads == JOINT:
-        return {JOINT: Head(JOINT, space.size)}
-    return {task.name: Head(task.name, len(task.classes), bins=task.bins, edges=task.bins) for task in space.tasks}
+def plain_heads(heads: Literal["joint", "multi"], space: LabelSpace) -> dict[str, Head]:
+    """Return softmax heads by name: one over the joint classes, or one per task (multi)."""
+    match heads:
+        case "joint":
+            return {JOINT: Head(JOINT, space.size)}
+        case "multi":
+            tasks = space.tasks
+            return {task.name: Head(task.name, len(task.classes), bins=task.bins, edges=task.bins) for task in tasks}
+        case _:
+            assert_never(heads)
 
 
 class Ordinal(nn.Module):
-    """One direction in the features and a threshold a boundary, for each group (Cao, Mirjalili and Raschka 2020,
-    arXiv:1901.07884): features (B, F) to logits (B, G * (K - 1)) of lying above each boundary.
+    """One weight vector and one threshold per boundary, for each group: ordinal regression by CORAL.
+
+    Source: Cao, Mirjalili and Raschka 2020, arXiv:1901.07884. Features (B, F) to logits (B, G * (K - 1)) of lying above
+    each boundary.
     """
 
     def __init__(self, features: int, groups: int, classes: int) -> None:
@@ -89,13 +106,17 @@ class Ordinal(nn.Module):
 
 
 def build_head(head: Head, features: int) -> nn.Module:
-    """Build the layer of a head, which says nothing yet: its first answer is the same for every image.
+    """Build the layer of a head, initialised so that its first prediction is the same for every image.
 
-    The first loss is then log(classes), whatever the trunk says: a check on everything before it.
+    The first loss of a softmax is then log(classes), whatever the trunk computes: a check on everything before it.
     """
-    if head.reading == "ordinal":
-        return Ordinal(features, head.groups, head.trained_classes)
-    layer = nn.Linear(features, head.outputs)
+    match head.reading:
+        case "ordinal":
+            return Ordinal(features, head.groups, head.trained_classes)
+        case "softmax" | "sigmoid" | "normal":
+            layer = nn.Linear(features, head.outputs)
+        case _:
+            assert_never(head.reading)
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
@@ -108,12 +129,14 @@ def probabilities(head: Head, logits_BO: Tensor) -> Tensor:
         case "softmax":
             prob = torch.softmax(logits, dim=2)
         case "sigmoid":
-            # From logarithms, so that a row of hopeless classes still has a largest one.
+            # From logarithms, so that a row of very small values still has a largest one.
             prob = torch.softmax(nn.functional.logsigmoid(logits), dim=2)
         case "ordinal":
             prob = _between(torch.sigmoid(logits))
-        case _:
+        case "normal":
             return _between(_above(head, logits))
+        case _:
+            assert_never(head.reading)
     if head.edges == head.bins:
         return prob
     # Sums of neighbouring classes: a boundary of the task is one of the finer ones.

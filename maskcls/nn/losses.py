@@ -1,63 +1,75 @@
 """Losses on weighted target rows.
 
-B rows, C classes of a head. A target row holds its row's weight, shared among the classes: (0, 1, 0) for a plain label,
-(0, 0.5, 0) where the row counts half, (0.3, 0.7, 0) for a mixed one, zeros where the label is unknown. Every loss but
-the F1 is linear in the rows, so what mixing, weights and soft labels mean for it follows from the rows alone.
+B rows, C classes of a head. A target row holds the weight of its row, divided among the classes: (0, 1, 0) for a label,
+(0, 0.5, 0) where the row has weight 0.5, (0.3, 0.7, 0) for a mixed label, zeros where the label is unknown. Every loss
+but the F1 is linear in the target rows, so mixing, row weights and soft labels need no code of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from maskcls.lossterms import Term
+from maskcls.lossterms import Term, Weighting
 
 
 @dataclass(frozen=True)
 class HeadLoss:
     """A head's loss.
 
-    terms     its parts.
-    weights   of each term: (C,) float32 class weights.
-    log_prior (C,) float32, the log of the classes' shares of the training rows.
+    terms      of the sum.
+    weights    of each term: (C,) float32 class weights.
+    log_prior  (C,) float32, the log of the classes' shares of the training rows.
     """
 
     terms: tuple[Term, ...]
     weights: tuple[Tensor, ...]
     log_prior: Tensor
 
+    @property
+    def linear(self) -> list[tuple[Term, Tensor]]:
+        """The terms that are sums over rows, each with its class weights."""
+        return [(term, weight) for term, weight in zip(self.terms, self.weights, strict=True) if term.is_sum_over_rows]
+
 
 def build_loss(terms: Sequence[Term], mass_C: Tensor) -> HeadLoss:
-    """Build a head's loss for classes of this mass, the sum of their training rows."""
+    """Build the loss of a head. mass_C: (C,) the sum of the training rows' targets of each class."""
     weights = tuple(class_weights(mass_C, term.weights, beta=term.beta) for term in terms)
-    # A class that never occurs has no share to adjust by; it gets that of one row, for a finite logarithm.
+    # A class that never occurs gets the share of one row, so that its logarithm is finite.
     shares = mass_C.double().clamp(min=1.0) / mass_C.double().clamp(min=1.0).sum()
     return HeadLoss(tuple(terms), weights, shares.log().float())
 
 
-def class_weights(mass_C: Tensor, how: str, *, beta: float = 0.999) -> Tensor:
+def class_weights(mass_C: Tensor, how: Weighting, *, beta: float = 0.999) -> Tensor:
     """Return the weights (C,) float32 of classes of this mass (C,), scaled to a mean of 1 over the classes that occur.
 
     none: 1. inverse: 1 / mass. effective: (1 - beta) / (1 - beta ** mass), by the effective number of samples (Cui et
-    al. 2019, arXiv:1901.05555). A class that never occurs has weight 0: no row asks for it.
+    al. 2019, arXiv:1901.05555). A class that never occurs has weight 0, except with none.
 
     >>> class_weights(torch.tensor([3.0, 1.0]), "inverse").tolist()
     [0.5, 1.5]
     """
-    if how == "none":
-        return torch.ones(len(mass_C))
     mass = mass_C.double()
-    size = mass if how == "inverse" else (1 - beta**mass) / (1 - beta)
+    match how:
+        case "none":
+            return torch.ones(len(mass_C))
+        case "inverse":
+            size = mass
+        case "effective":
+            size = (1 - beta**mass) / (1 - beta)
+        case _:
+            assert_never(how)
     weight = torch.where(mass > 0, 1 / size, 0.0)
     return (weight * (mass > 0).sum() / weight.sum().clamp(min=1e-300)).float()
 
 
 def cross_entropy(logits_BC: Tensor, target_BC: Tensor, weight_C: Tensor | None = None) -> Tensor:
-    """Return the cross-entropy (B,) of logits (B, C) against target rows (B, C), each class by its weight, in float32.
+    """Return the cross-entropy (B,) float32 of logits (B, C) against target rows (B, C), weighted per class (C,).
 
     >>> cross_entropy(torch.zeros(1, 2), torch.tensor([[0.0, 1.0]])).item()  # log 2
     0.6931471824645996
@@ -75,25 +87,28 @@ def smoothed(target_BC: Tensor, epsilon: float) -> Tensor:
 
 
 def focal(logits_BC: Tensor, target_BC: Tensor, gamma: float, weight_C: Tensor | None = None) -> Tensor:
-    """Return the focal loss (B,) of a softmax: (1 - p) ** gamma times the cross-entropy, class by class (Lin et al.
-    2017, arXiv:1708.02002); the class weights are the paper's alpha. gamma 0 is the cross-entropy.
+    """Return the focal loss (B,) float32 of a softmax: (1 - p) ** gamma times the cross-entropy of each class.
+
+    Source: Lin et al. 2017, arXiv:1708.02002; the class weights (C,) are the paper's alpha. gamma is 0 or more; 0 gives
+    the cross-entropy.
     """
     log_prob = torch.log_softmax(logits_BC.float(), dim=1)
-    # 1 - p by its own function: near p = 1 the difference would lose its digits. Above 0: a root is vertical there.
+    # expm1 keeps the digits of 1 - p near p = 1. The clamp keeps the gradient of a root finite at 0.
     rest = -torch.expm1(log_prob)
     return -(_weighted(target_BC, weight_C) * rest.clamp(min=1e-12) ** gamma * log_prob).sum(dim=1)
 
 
 def binary_cross_entropy(logits_BC: Tensor, target_BC: Tensor) -> Tensor:
-    """Return the mean over the classes (B,) of the cross-entropy of a sigmoid a class, for or against it."""
+    """Return the binary cross-entropy (B,) float32, one sigmoid per class, averaged over the classes."""
     logits, mass = logits_BC.float(), target_BC.sum(dim=1, keepdim=True)
     against = mass - target_BC
     return (target_BC * functional.softplus(-logits) + against * functional.softplus(logits)).mean(dim=1)
 
 
 def ordinal(logits_BK: Tensor, target_BC: Tensor) -> Tensor:
-    """Return the sum over the K = C - 1 boundaries (B,) of the cross-entropy of "the class lies above" (Cao, Mirjalili
-    and Raschka 2020, arXiv:1901.07884); logits (B, K), ascending boundaries.
+    """Return the sum (B,) float32 over K = C - 1 boundaries of the binary cross-entropy of "the class is above".
+
+    Source: Cao, Mirjalili and Raschka 2020, arXiv:1901.07884. logits (B, K) of ascending boundaries, targets (B, C).
     """
     logits, mass = logits_BK.float(), target_BC.sum(dim=1, keepdim=True)
     above = mass - target_BC.cumsum(dim=1)[:, :-1]
@@ -101,10 +116,12 @@ def ordinal(logits_BK: Tensor, target_BC: Tensor) -> Tensor:
 
 
 def gaussian(outputs_B2: Tensor, moments_B3: Tensor) -> Tensor:
-    """Return the negative log likelihood (B,) of a normal distribution (Kendall and Gal 2017, arXiv:1703.04977).
+    """Return the negative log likelihood (B,) float32 of a normal distribution, without its constant.
 
-    outputs   (B, 2): its mean, and the logarithm of its variance.
-    moments   (B, 3): weight, weight * value and weight * value ** 2 of each row; linear, as target rows are.
+    Source: Kendall and Gal 2017, arXiv:1703.04977.
+
+    outputs_B2  the mean, and the logarithm of the variance.
+    moments_B3  weight, weight * value and weight * value ** 2 of each row; the loss is linear in them.
     """
     mean, log_variance = outputs_B2.float().unbind(dim=1)
     weight, value, square = moments_B3.unbind(dim=1)
@@ -113,16 +130,17 @@ def gaussian(outputs_B2: Tensor, moments_B3: Tensor) -> Tensor:
 
 
 def f1_sums(logits_BC: Tensor, target_BC: Tensor) -> Tensor:
-    """Return what the soft F1 is made of (3, C): the true, the predicted and the correct mass of each class."""
+    """Return the sums (3, C) of the soft F1: the true, the predicted and the correct mass of each class."""
     prob = torch.softmax(logits_BC.float(), dim=1)
     predicted = prob * target_BC.sum(dim=1, keepdim=True)
     return torch.stack([target_BC.sum(dim=0), predicted.sum(dim=0), (prob * target_BC).sum(dim=0)])
 
 
 def soft_f1_loss(sums_3C: Tensor) -> Tensor:
-    """Return 1 - macro-F1 of probabilities instead of decisions, over the classes that occur in the step.
+    """Return 1 - macro-F1, a scalar in [0, 1], computed from probabilities instead of decisions.
 
-    A class nobody has cannot be raised by any gradient. With probabilities of 0 and 1 this is the macro-F1 of those.
+    The mean is over the classes that occur in the step: no gradient can raise the F1 of another class. With
+    probabilities of 0 and 1 it is the macro-F1 of these decisions.
     """
     true, predicted, correct = sums_3C
     f1 = 2 * correct / (true + predicted).clamp(min=1e-12)
@@ -132,9 +150,9 @@ def soft_f1_loss(sums_3C: Tensor) -> Tensor:
 
 
 def linear_terms(loss: HeadLoss, logits_BC: Tensor, target_BC: Tensor) -> list[tuple[float, Tensor, Tensor]]:
-    """Return (factor, losses (B,), class weights (C,)) of every term that is a sum over rows, which the F1 is not."""
+    """Return (factor, losses (B,), class weights (C,)) of the terms of `loss.linear`, in that order."""
     found = []
-    for term, weight in zip(loss.terms, loss.weights, strict=True):
+    for term, weight in loss.linear:
         plain = weight if term.weights != "none" else None
         match term.kind:
             case "ce":
@@ -147,8 +165,10 @@ def linear_terms(loss: HeadLoss, logits_BC: Tensor, target_BC: Tensor) -> list[t
                 rows = binary_cross_entropy(logits_BC, target_BC)
             case "la":
                 rows = cross_entropy(logits_BC.float() + term.tau * loss.log_prior, target_BC)
+            case "f1":
+                raise AssertionError("the F1 is no sum over rows; see f1_sums")
             case _:
-                continue
+                assert_never(term.kind)
         found.append((term.factor, rows, weight))
     return found
 

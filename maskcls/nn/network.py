@@ -24,7 +24,7 @@ class Network(nn.Module):
     """Images (B, 3, H, W), normalised, to logits {head: (B, outputs)}.
 
     trunk     maps images to features (B, features).
-    specs     what each head answers, by name; a number of classes stands for a softmax over them.
+    specs     the heads by name; a number of classes means a softmax over them.
     drop      dropout in front of the heads.
     samples   how many times the features are dropped out in training, each time anew (Inoue 2019, arXiv:1905.09788):
               logits then have samples * B rows, all images once after the other.
@@ -58,7 +58,7 @@ class Network(nn.Module):
         features = self.drop(features)
         return {name: head(features) for name, head in self.heads.items()}
 
-    def answering_state(self) -> dict[str, Tensor]:
+    def inference_state(self) -> dict[str, Tensor]:
         """Return the state dict without what only training needs."""
         return {name: value for name, value in self.state_dict().items() if name != "log_variance"}
 

@@ -1,11 +1,11 @@
-"""The learning rate as a function of the step, and the search for a good one. The step is given; nothing counts."""
+"""The learning rate as a function of the step, and the range test that finds a good one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from maskcls.errors import ResultError
 
 Kind = Literal["cosine", "linear", "step", "constant", "onecycle", "wsd", "cosine_restarts", "plateau"]
 
-DIVERGED = 4.0  # times the lowest loss so far; what is seen after that says nothing about learning
+DIVERGED = 4.0  # times the lowest loss so far; later losses are ignored
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ def lr_at(step: int, schedule: Schedule, peak: float) -> float:
     >>> [round(lr_at(s, Schedule("cosine", total_steps=5, warmup_steps=2), 1.0), 3) for s in range(5)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
-    if schedule.kind == "onecycle":
-        return peak * _one_cycle(step, schedule)
-    if step < schedule.warmup_steps:
+    if step < schedule.warmup_steps and schedule.kind != "onecycle":
         return peak * (step + 1) / schedule.warmup_steps
     match schedule.kind:
+        case "onecycle":
+            return peak * _one_cycle(step, schedule)
         case "cosine":
             return peak * _cosine(_progress(step, schedule), schedule.end_share)
         case "linear":
@@ -71,6 +71,8 @@ def lr_at(step: int, schedule: Schedule, peak: float) -> float:
             return peak * _cosine(_cycle_progress(step, schedule), schedule.end_share)
         case "constant" | "plateau":
             return peak
+        case _:
+            assert_never(schedule.kind)
 
 
 def _cosine(progress: float, end_share: float) -> float:
@@ -112,7 +114,7 @@ def plateau_scale(scores: Sequence[float], *, patience: int, gamma: float) -> fl
     """Return what the learning rate is multiplied by after these validation scores, of which higher is better.
 
     It falls by gamma each time `patience` scores in a row and one more were no better than the best before, and the
-    row then begins anew. A NaN, a score nobody could give, counts neither way.
+    count then starts again. A NaN, which means no score, does not count.
 
     >>> plateau_scale([0.5, 0.6, 0.6, 0.55], patience=1, gamma=0.5)
     0.5
@@ -142,7 +144,7 @@ def lr_range_test(losses: Sequence[float], lrs: Sequence[float]) -> float:
 
     Reference: Smith 2017, arXiv:1506.01186.
 
-    losses   of the steps of a range test, one a rate.
+    losses   of the steps of a range test, one per rate.
     lrs      the rates, ascending, as `lr_ramp` gives them.
 
     What comes after a loss that is not finite, or DIVERGED times the lowest before, is left out; so is what comes

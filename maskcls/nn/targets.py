@@ -1,4 +1,4 @@
-"""What a head learns, as one row of numbers an image; see `losses` for how a row is read.
+"""The targets of a head, one row of numbers per image; see `losses` for the meaning of a row.
 
 N rows of the manifest, C classes of a task, G groups and K trained classes of a head.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from maskcls.labels import Floats, Ints, LabelSpace, Task
 from maskcls.nn.heads import JOINT, Head
 
-HALF = 0.5  # who is 29 years old has lived 29.5 on average
+HALF = 0.5  # people of 29 years have lived 29.5 years on average
 
 
 def target_rows(
@@ -28,26 +29,22 @@ def target_rows(
     spread: float | None = None,
     soft_NJ: Floats | None = None,
 ) -> Floats:
-    """Return the rows (N, G * K) a head learns from, (N, G * 3) for a normal reading; each holds its row's weight.
+    """Return the target rows of a head, float32 (N, G * K), (N, G * 3) for a normal reading, times the row's weight.
 
     labels      {task: (N,)} class indices, -1 unknown; values: {task: (N,)} whole numbers such as years, -1 unknown.
-    train_bins  other boundaries for the classes of the task with bins, in training alone.
-    spread      standard deviation of a normal distribution that stands for a value, so that one near a boundary
-                belongs to both classes; None: it belongs to one.
-    soft_NJ     probabilities of the joint classes, which stand for the labels of the rows that are not all zeros. A
-                head of finer classes, or of whole numbers, learns nothing from these rows.
+    train_bins  other boundaries for the classes of the task with bins, used in training only.
+    spread      standard deviation of a normal distribution around each value, in the value's unit, so that a value near
+                a boundary belongs to both classes; None: it belongs to one.
+    soft_NJ     probabilities of the joint classes; a row that is not all zeros replaces the labels of its row. A head
+                with finer classes, or with a normal reading, does not learn from these rows.
     """
     if head.name == JOINT:
         rows = np.ones((len(weight_N), 1), dtype=np.float32)
         for task in space.tasks:
             part = _task_rows(task, labels, values, train_bins or task.bins, spread)
             rows = (rows[:, :, None] * part[:, None, :]).reshape(len(rows), -1)
-    elif head.reading == "normal":
-        value_N = np.where(labels[head.name] >= 0, values[head.name], -1)
-        rows = moment_rows(value_N, centre=head.centre, scale=head.scale)
     else:
-        edges = head.edges if head.edges != head.bins else train_bins or head.bins
-        rows = _task_rows(space.task(head.name), labels, values, edges, spread)
+        rows = _own_task_rows(head, labels, values, space, train_bins, spread)
     if soft_NJ is not None:
         _soften(rows, head, labels, soft_NJ, space)
     if head.given is not None:
@@ -55,8 +52,27 @@ def target_rows(
     return (rows * weight_N[:, None]).astype(np.float32)
 
 
+def _own_task_rows(
+    head: Head,
+    labels: Mapping[str, Ints],
+    values: Mapping[str, Ints],
+    space: LabelSpace,
+    train_bins: Sequence[int] | None,
+    spread: float | None,
+) -> Floats:
+    match head.reading:
+        case "normal":
+            value_N = np.where(labels[head.name] >= 0, values[head.name], -1)
+            return moment_rows(value_N, centre=head.centre, scale=head.scale)
+        case "softmax" | "sigmoid" | "ordinal":
+            edges = head.edges if head.edges != head.bins else train_bins or head.bins
+            return _task_rows(space.task(head.name), labels, values, edges, spread)
+        case _:
+            assert_never(head.reading)
+
+
 def _soften(rows: Floats, head: Head, labels: Mapping[str, Ints], soft_NJ: Floats, space: LabelSpace) -> None:
-    """Put probabilities in the place of labels, where there is a label."""
+    """Replace labels by probabilities, where there is a label."""
     here_N = soft_NJ.any(axis=1)
     known_N = np.all([labels[name] >= 0 for name in (space.names if head.name == JOINT else [head.name])], axis=0)
     wide = soft_NJ if head.name == JOINT else space.marginals(soft_NJ)[head.name]
@@ -104,7 +120,7 @@ def _task_rows(
         return class_rows(label_N, len(task.classes))
     value_N = np.where(label_N >= 0, values[task.name], -1)
     rows = value_rows(value_N, edges, spread=spread)
-    # A row whose number is not known, only its class, teaches that class where there are no finer ones.
+    # A row with a known class but an unknown number is a target of that class, unless the head has finer classes.
     if len(edges) == len(task.bins):
         rows[value_N < 0] = class_rows(label_N[value_N < 0], len(task.classes))
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, assert_never, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,13 +107,16 @@ class _Rows:
     def fitted(self, rows: Ints, tried: Tried) -> Decision:
         temperatures, prior_J = self.temperatures(rows), class_shares(self.joint_N[rows], self.space.size)
         prob = self.scaled(temperatures, rows)
-        if tried == "expected":
-            rule = expected_rule(prob)
-        elif tried == "shift":
-            rule = shift_rule(prob, prior_J, self.space)
-        else:
-            people = self.person_N[rows]
-            rule = fit_bias(prob, self.joint_N[rows], people, self.space, kind=tried, seed=self.seed)
+        match tried:
+            case "expected":
+                rule = expected_rule(prob)
+            case "shift":
+                rule = shift_rule(prob, prior_J, self.space)
+            case "task" | "joint" | "prior":
+                people = self.person_N[rows]
+                rule = fit_bias(prob, self.joint_N[rows], people, self.space, kind=tried, seed=self.seed)
+            case _:
+                assert_never(tried)
         return Decision(self.space, temperatures, rule, tuple(prior_J.tolist()), self.oof_sha256)
 
     def ruled(self, decision: Decision, rows: Ints) -> Ints:

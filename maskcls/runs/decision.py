@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
@@ -62,11 +62,14 @@ class Decision:
     def ruled(self, prob_NJ: Floats) -> Ints:
         """Return the joint class (N,) the rule, which must exist, chooses for each calibrated row."""
         assert self.rule is not None
-        rule = self.rule
-        if rule.kind == "shift":
-            assert self.prior is not None
-            rule = shift_rule(prob_NJ, np.array(self.prior), self.space)
-        return rule.labels(prob_NJ)
+        match self.rule.kind:
+            case "shift":
+                assert self.prior is not None
+                return shift_rule(prob_NJ, np.array(self.prior), self.space).labels(prob_NJ)
+            case "expected" | "task" | "joint" | "prior":
+                return self.rule.labels(prob_NJ)
+            case _:
+                assert_never(self.rule.kind)
 
 
 def read_decision(run: RunDir) -> Decision:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskcls import files
-from maskcls.data.layouts.source import read_unlabelled
+from maskcls.data.layouts.source import guess_layout, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, MaskclsError
 from maskcls.labels import LabelSpace
@@ -91,7 +91,7 @@ def _data_check(lineage: Mapping[str, Any], space: LabelSpace | None, data: Path
     if data is None or space is None or expected is None:
         return Check("data", "skipped", "no --data to compare with" if data is None else "the sidecar names no data")
     try:
-        found = tables.sha256(read_unlabelled(data, "contest" if data.is_dir() else "table", space))
+        found = tables.sha256(read_unlabelled(data, guess_layout(data), space))
     except MaskclsError as error:
         return Check("data", "warning", "cannot be compared", (error.what, *error.offenders))
     faults = [] if found == expected else [f"the photos to predict were others then, sha256 {str(expected)[:16]}…"]

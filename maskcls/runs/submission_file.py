@@ -9,23 +9,23 @@ from typing import Any
 
 import pandas as pd
 
+from maskcls.data.layouts.source import layout_named
 from maskcls.labels import Ints
+from maskcls.results.submissions.answers import ANSWER
 from maskcls.results.submissions.write import Written, write_submission
 from maskcls.schema import Config
-
-HEADERS = {"contest": ("ImageID", "ans"), "table": ("path", "ans")}
 
 
 def write_labels(
     output: Path, cfg: Config, rows: pd.DataFrame, labels_N: Ints, lineage: Mapping[str, Any], *, force: bool
 ) -> Written:
     """Write the joint labels (N,) of these rows in the form of the data set; see `write_submission`."""
-    decoded, extra = cfg.space.decode(labels_N), {}
-    if cfg.data.format == "table":
+    layout, decoded, extra = layout_named(cfg.data.format), cfg.space.decode(labels_N), {}
+    if layout.task_columns:
         extra = {task.name: [task.classes[i] for i in decoded[task.name].tolist()] for task in cfg.space.tasks}
     return write_submission(
         output,
-        header=HEADERS[cfg.data.format],
+        header=(layout.id_column, ANSWER),
         ids=rows["id"].tolist(),
         labels=labels_N,
         space=cfg.space,

@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from maskcls.layoutnames import LayoutName
 from maskcls.schema.section import Inside, Kept, Section, Seed, Share, Text
 
 
 class DataConfig(Section):
     """Where labels and photos come from."""
 
-    format: Literal["contest", "table"] = "contest"
+    format: LayoutName = "contest"
     """Layout of the data set. contest: a folder with train/ and eval/. table: a CSV file with one row per photo. See
     data/README.md."""
     fixes: Text | None = None

@@ -69,7 +69,7 @@ class Config(Section):
     @property
     def scored_by_step(self) -> bool:
         """Whether a loss is a score of a whole step, which is not a sum over its images."""
-        return any(term.kind == "f1" for head in self.head_names for term in self.loss.terms(head))
+        return any(not term.is_sum_over_rows for head in self.head_names for term in self.loss.terms(head))
 
     @property
     def space(self) -> LabelSpace:

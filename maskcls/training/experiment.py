@@ -18,8 +18,8 @@ from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
 from maskcls.engine.compute.plan import Plan
-from maskcls.engine.course import FoldRows
 from maskcls.engine.objective import build_heads
+from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import UsageError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.people.clustering import PersonClustering
@@ -166,19 +166,19 @@ class Experiment:
         specs, seed = [view_spec(member.cfg)], member.cfg.seed
         frame = self.manifest.assign(path=self.photo_paths)
         photos = open_photos(self.photo_root, frame, specs, self.views, seed=seed, bare=bare)
-        taught = pseudo_rows.taught(self.manifest, self.pseudo, k, self.cfg.space)
+        targets = pseudo_rows.fold_targets(self.manifest, self.pseudo, k, self.cfg.space)
         validating = (self.fold == k) & (k != REFIT)
-        train, valid = np.flatnonzero(~validating & taught.teaches), np.flatnonzero(validating)
+        train, valid = np.flatnonzero(~validating & targets.trains), np.flatnonzero(validating)
         if member.continued:
             every = np.append(train, valid)
             train, valid = (np.sort(every) if self.cfg.train.continue_rows == "all" else valid), valid[:0]
         if member.cfg.binned is not None and member.cfg.age.drop:
             train = train[~np.isin(self.values[member.cfg.binned.name][train], member.cfg.age.drop)]
-        soft = taught.soft
+        soft = targets.soft
         if soft is not None and member.task:  # this network predicts one task alone
             soft = self.cfg.space.marginals(soft)[member.task]
         values, people = self.values, self.people
-        return FoldRows(photos, train, valid, taught.labels, values, people, taught.weight, soft)
+        return FoldRows(photos, train, valid, targets.labels, values, people, targets.weight, soft)
 
 
 def view_spec(cfg: Config) -> ViewSpec:

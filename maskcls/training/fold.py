@@ -12,11 +12,11 @@ import torch
 
 from maskcls import files
 from maskcls.engine import checkpoint
-from maskcls.engine.course import Course, FoldRows, Step
 from maskcls.engine.device import Accelerator, augments_on_device
 from maskcls.engine.fit import EpochResult, fit, validation_reader
 from maskcls.engine.infer import infer
 from maskcls.engine.session import Session, open_session, restore_session, session_state
+from maskcls.engine.step_plan import FoldRows, StepPlan, StepRows
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import REFIT, FoldDir
@@ -43,10 +43,10 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     torch.set_num_threads(plan.threads * (plan.fold_jobs if alone else 1))
     network, _ = fresh_network(member, cfg.seed, k)
     if member.continued:
-        judged = checkpoint.load_speaker(experiment.run.fold(k, member.name).best).network
+        judged = checkpoint.load_predictor(experiment.run.fold(k, member.name).best).network
         # Weights are saved without parameters that only training needs; those start fresh.
         network.load_state_dict(judged.state_dict(), strict=False)
-    total_steps = cfg.train.epochs * Course(rows, cfg).steps_per_epoch
+    total_steps = cfg.train.epochs * StepPlan(rows, cfg).steps_per_epoch
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state))
@@ -69,13 +69,13 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
 
 def first_batch(rows: FoldRows, member: Member) -> bytes:
     """Draw the first images of the first step as they enter the network, with their labels; a PNG."""
-    course = Course(rows, member.cfg)
-    step = course.steps(0)[0]
+    step_plan = StepPlan(rows, member.cfg)
+    step = step_plan.steps(0)[0]
     step = step.take(np.arange(min(SHEET_IMAGES, len(step.rows))))
-    return contact_sheet(list(course.images(step, 0)), _captions(step, rows, member))
+    return contact_sheet(list(step_plan.images(step, 0)), _captions(step, rows, member))
 
 
-def _captions(step: Step, rows: FoldRows, member: Member) -> list[list[str]]:
+def _captions(step: StepRows, rows: FoldRows, member: Member) -> list[list[str]]:
     """Name each image's class of every task, and its partner's with the partner's share."""
 
     def names(row: int) -> list[str]:
@@ -107,7 +107,7 @@ def _save_results(session: Session, member: Member, folder: FoldDir) -> None:
     files.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
     last = session.epoch - 1
     scores = {k.removeprefix("val/"): v for k, v in session.history[last].items() if k.startswith("val/")}
-    tensors = session.judged.answering_state()
+    tensors = session.judged.inference_state()
     checkpoint.save_weights(folder.last, tensors, member.blueprint, epoch=last, scores=scores)
     if session.best_epoch == last:
         checkpoint.save_weights(folder.best, tensors, member.blueprint, epoch=last, scores=scores)
@@ -134,10 +134,10 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
     if experiment.leaky:
         _finish_leaky(folder, accelerator)
         return
-    speaker = checkpoint.load_speaker(folder.best)
+    predictor = checkpoint.load_predictor(folder.best)
     reader = validation_reader(rows, cfg, accelerator)
     execution = experiment.plans[member.task].infer
-    (prob,) = infer([speaker], reader, accelerator=accelerator, execution=execution)
+    (prob,) = infer([predictor], reader, accelerator=accelerator, execution=execution)
     if not accelerator.is_main_process:
         return
     meta = checkpoint.read_meta(folder.best)

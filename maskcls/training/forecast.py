@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from maskcls.engine.course import Course
 from maskcls.engine.device import Accelerator, augments_on_device, start
 from maskcls.engine.fit import EpochResult, build_schedule, fit
 from maskcls.engine.session import open_session
 from maskcls.engine.step import stage_share
+from maskcls.engine.step_plan import StepPlan
 from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
@@ -75,7 +75,7 @@ def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> For
 
 def _rates(experiment: Experiment, member: Member) -> Rates:
     cfg = member.cfg
-    schedule = build_schedule(cfg, Course(experiment.rows(member, 0), cfg).steps_per_epoch)
+    schedule = build_schedule(cfg, StepPlan(experiment.rows(member, 0), cfg).steps_per_epoch)
     rates = tuple(lr_at(step, schedule, cfg.optim.lr) for step in range(schedule.total_steps))
     gamma = cfg.schedule.gamma if cfg.schedule.kind == "plateau" else None
     return Rates(member.task, rates, cfg.train.epochs, gamma)
@@ -96,12 +96,12 @@ def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> 
     short = short.model_copy(update={"schedule": cfg.schedule.model_copy(update={"warmup_epochs": 0.0})})
     short = short.model_copy(update={"optim": cfg.optim.model_copy(update={"freeze_epochs": 0})})
     network, _ = fresh_network(member, cfg.seed, 0)
-    total_steps = short.train.epochs * Course(few, short).steps_per_epoch
+    total_steps = short.train.epochs * StepPlan(few, short).steps_per_epoch
     session = open_session(network, short, member.space, accelerator, plan, total_steps=total_steps)
     results = [e for e in fit(session, few, short, key=(cfg.seed, member.index, 0)) if isinstance(e, EpochResult)]
     speed = results[1].images_per_second
-    training = Course(rows, cfg).epoch_images / speed
-    validating = (results[1].seconds - Course(few, short).epoch_images / speed) * len(rows.valid) / len(few.valid)
+    training = StepPlan(rows, cfg).epoch_images / speed
+    validating = (results[1].seconds - StepPlan(few, short).epoch_images / speed) * len(rows.valid) / len(few.valid)
     size = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     accelerator.free_memory()
     # An image of half the sides has a quarter of the pixels.

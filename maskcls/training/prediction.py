@@ -17,12 +17,12 @@ from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.photos.crops import cropping
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.engine.checkpoint import load_speaker
+from maskcls.engine.checkpoint import load_predictor
 from maskcls.engine.compute.candidates import Workload
 from maskcls.engine.compute.choose import infer_execution
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator, start, worker_count
-from maskcls.engine.infer import Speaker, infer, open_reader
+from maskcls.engine.infer import Predictor, infer, open_reader
 from maskcls.engine.processes import decided_by_first
 from maskcls.errors import ConfigError, DataError, ResultError, UsageError
 from maskcls.labels import Floats, LabelSpace
@@ -56,7 +56,7 @@ class LoadedNetwork:
     seed: int
     fold: int
     sha256: str
-    speaker: Speaker
+    predictor: Predictor
 
     @property
     def used(self) -> UsedWeights:
@@ -95,7 +95,7 @@ def predict_rows(
     note_other_cropping(experiment, env, root, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = averaging_for(experiment, env.folds, frame, root, report)
-    specs = [network.speaker.spec for network in networks]
+    specs = [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{len(frame)} photos, {len(networks)} networks, views {cfg.predict.views}")
     try:
@@ -168,10 +168,10 @@ def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]
     loaded = []
     for member, k in networks:
         folder = experiment.fold_dir(member, k).best
-        speaker = load_speaker(folder)
-        if speaker.space.fingerprint != member.space.fingerprint:
+        predictor = load_predictor(folder)
+        if predictor.space.fingerprint != member.space.fingerprint:
             raise ResultError("the weights were trained for other classes than the run's", where=str(folder.path))
-        loaded.append(LoadedNetwork(member.task, member.cfg.seed, k, files.file_sha256(folder.tensors), speaker))
+        loaded.append(LoadedNetwork(member.task, member.cfg.seed, k, files.file_sha256(folder.tensors), predictor))
     return loaded
 
 
@@ -181,7 +181,7 @@ def joint(
     """Return the joint predictions of these networks, averaged over folds and seeds; `probs` are (N, C) of each."""
     sources: dict[tuple[int, int], dict[str, Predictions]] = {}
     for network, prob in zip(networks, probs, strict=True):
-        part = Predictions(ids_N, prob, network.speaker.space)
+        part = Predictions(ids_N, prob, network.predictor.space)
         sources.setdefault((network.fold, network.seed), {})[network.task] = part
     return joint_predictions({f"fold {k}, seed {seed}": sources[k, seed] for k, seed in sorted(sources)}, space)
 
@@ -196,9 +196,9 @@ def predict_each(
     report: Reporter,
 ) -> list[Any]:
     """Return each network's probabilities (N, C) for the rows of a manifest, averaged over the views."""
-    specs: list[ViewSpec] = list(dict.fromkeys(network.speaker.spec for network in networks))
+    specs: list[ViewSpec] = list(dict.fromkeys(network.predictor.spec for network in networks))
     photos = open_photos(root, frame, specs, views, seed=cfg.seed)
-    speakers = [network.speaker for network in networks]
+    predictors = [network.predictor for network in networks]
     reader = open_reader(
         photos,
         np.arange(len(frame)),
@@ -207,7 +207,7 @@ def predict_each(
         batch_size=cfg.predict.batch_size,
         workers=worker_count(cfg.device, accelerator, cached=bool(views)),
     )
-    execution = _execution(speakers, len(frame), cfg, accelerator, report)
+    execution = _execution(predictors, len(frame), cfg, accelerator, report)
     done = 0
 
     def count(images: int) -> None:
@@ -215,15 +215,15 @@ def predict_each(
         done += images * accelerator.num_processes
         report.images("predicting", min(done, len(frame)), len(frame))
 
-    return infer(speakers, reader, accelerator=accelerator, execution=execution, on_images=count)
+    return infer(predictors, reader, accelerator=accelerator, execution=execution, on_images=count)
 
 
 def _execution(
-    speakers: Sequence[Speaker], photos: int, cfg: Config, accelerator: Accelerator, report: Reporter
+    predictors: Sequence[Predictor], photos: int, cfg: Config, accelerator: Accelerator, report: Reporter
 ) -> Execution:
     """Return how the networks are computed here, chosen with the first of them by the first process."""
-    first = speakers[0]
-    passes = photos * len(parse_views(cfg.predict.views)) * len(speakers)
+    first = predictors[0]
+    passes = photos * len(parse_views(cfg.predict.views)) * len(predictors)
     work = Workload(
         cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, predicted=passes, jobs=1
     )

@@ -25,19 +25,19 @@ from maskcls.schema import Config
 
 
 @dataclass(frozen=True)
-class Taught:
+class FoldTargets:
     """The labels that the network of one fold is trained on.
 
     labels   {task: (N,) int64}, -1 = unknown.
     weight   (N,) float32.
     soft     (N, J) float32, probabilities that replace labels where a row is not all zeros; None for hard labels.
-    teaches  (N,) bool, False for pseudo-labelled rows this fold has no label for.
+    trains  (N,) bool, False for pseudo-labelled rows this fold has no label for.
     """
 
     labels: dict[str, Ints]
     weight: NDArray[np.float32]
     soft: Floats | None
-    teaches: NDArray[np.bool_]
+    trains: NDArray[np.bool_]
 
 
 def folds_sha256(manifest: pd.DataFrame, folds: pd.DataFrame) -> str:
@@ -93,23 +93,23 @@ def located(manifest: pd.DataFrame, pseudo: Pseudo | None, root: Path) -> list[s
     return [p if real else str(home / p) for p, real in zip(paths, real_rows(manifest), strict=True)]
 
 
-def taught(manifest: pd.DataFrame, pseudo: Pseudo | None, k: int, space: LabelSpace) -> Taught:
+def fold_targets(manifest: pd.DataFrame, pseudo: Pseudo | None, k: int, space: LabelSpace) -> FoldTargets:
     """Return the labels for a network that is validated on fold k, or on none (REFIT)."""
     # Copies, because pandas hands out what may not be written to.
     labels = {name: label_N.copy() for name, label_N in tables.labels(manifest, space).items()}
     weight = manifest["weight"].to_numpy(np.float32, copy=True)
     if pseudo is None:
-        return Taught(labels, weight, None, np.ones(len(manifest), dtype=bool))
-    rows, teaches = pseudo.for_fold(k), real_rows(manifest).copy()
+        return FoldTargets(labels, weight, None, np.ones(len(manifest), dtype=bool))
+    rows, trains = pseudo.for_fold(k), real_rows(manifest).copy()
     row_R = rows_of(manifest["id"], rows.ids.tolist())
     soft = None
     for name, label_N in labels.items():
         label_N[row_R] = rows.labels[name]
-    weight[row_R], teaches[row_R] = rows.weight, True
+    weight[row_R], trains[row_R] = rows.weight, True
     if rows.prob is not None:
         soft = np.zeros((len(manifest), space.size), dtype=np.float32)
         soft[row_R] = rows.prob
-    return Taught(labels, weight, soft, teaches)
+    return FoldTargets(labels, weight, soft, trains)
 
 
 def unteachable(cfg: Config) -> str | None:

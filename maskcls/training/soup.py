@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maskcls.engine import checkpoint
-from maskcls.engine.course import FoldRows
 from maskcls.engine.device import Accelerator
 from maskcls.engine.fit import flat_scores, validation_reader
 from maskcls.engine.infer import infer
+from maskcls.engine.step_plan import FoldRows
 from maskcls.nn.average import soup
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import FoldDir
@@ -33,11 +33,11 @@ def use_soup_if_better(
     epochs = sorted(int(path.name) for path in folder.soup.iterdir()) if folder.soup.is_dir() else []
     if len(epochs) < 2 or meta.soup:
         return
-    tensors = soup([checkpoint.load_speaker(folder.soup_epoch(epoch)).network.state_dict() for epoch in epochs])
-    speaker = checkpoint.load_speaker(folder.best)
-    speaker.network.load_state_dict(tensors)
+    tensors = soup([checkpoint.load_predictor(folder.soup_epoch(epoch)).network.state_dict() for epoch in epochs])
+    predictor = checkpoint.load_predictor(folder.best)
+    predictor.network.load_state_dict(tensors)
     reader, execution = validation_reader(rows, member.cfg, accelerator), experiment.plans[member.task].infer
-    (prob,) = infer([speaker], reader, accelerator=accelerator, execution=execution)
+    (prob,) = infer([predictor], reader, accelerator=accelerator, execution=execution)
     truth = {name: rows.labels[name][rows.valid] for name in member.space.names}
     scores = flat_scores(score(prob, truth, member.space), prob, truth, member.space)
     best = meta.scores["macro_f1"]

@@ -17,7 +17,8 @@ from maskcls import files
 from maskcls.commands import group as command
 from maskcls.commands.group import Found, group
 from maskcls.csvfile import read_columns
-from maskcls.data.drawn.faces import SHOTS, make_faces
+from maskcls.data.drawn.faces import make_faces
+from maskcls.data.drawn.people import SHOTS
 from maskcls.data.layouts import contest
 from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.labels import CONTEST

@@ -20,8 +20,8 @@ from maskcls.data import dataset
 from maskcls.data.photos import images
 from maskcls.data.photos.images import read_bytes, read_image
 from maskcls.data.views.transforms import eval_view
-from maskcls.engine.checkpoint import load_speaker
-from maskcls.engine.infer import Speaker
+from maskcls.engine.checkpoint import load_predictor
+from maskcls.engine.infer import Predictor
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 
@@ -80,28 +80,28 @@ def copy(run: Path, tmp_path: Path) -> Path:
 # ---- by hand --------------------------------------------------------------------------------------------------------
 
 
-def softmaxes(speaker: Speaker, path: Path, *, flip: bool) -> dict[str, list[float]]:
+def softmaxes(predictor: Predictor, path: Path, *, flip: bool) -> dict[str, list[float]]:
     """Return each head's probabilities for one photo, alone in its batch."""
-    small = eval_view(read_image(path), speaker.spec)
+    small = eval_view(read_image(path), predictor.spec)
     pixels = torch.tensor(np.ascontiguousarray(small[:, ::-1] if flip else small), dtype=torch.float32).permute(2, 0, 1)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (speaker.spec.mean, speaker.spec.std))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (predictor.spec.mean, predictor.spec.std))
     with torch.no_grad():
-        logits = speaker.network((pixels / 255 - mean)[None] / std)
+        logits = predictor.network((pixels / 255 - mean)[None] / std)
     return {name: torch.softmax(value[0].double(), 0).tolist() for name, value in logits.items()}
 
 
-def joint_by_hand(folds: list[list[Speaker]], path: Path, *, flips: tuple[bool, ...] = (False,)) -> list[float]:
+def joint_by_hand(folds: list[list[Predictor]], path: Path, *, flips: tuple[bool, ...] = (False,)) -> list[float]:
     """Average, over folds, the product of the tasks' probabilities; a network's are averaged over its views first.
 
     folds  for each fold its networks: one that speaks about all tasks, or one a task.
     """
     total = np.zeros(18)
-    for speakers in folds:
+    for predictors in folds:
         by_network = []
-        for speaker in speakers:
-            views = [softmaxes(speaker, path, flip=flip) for flip in flips]
+        for predictor in predictors:
+            views = [softmaxes(predictor, path, flip=flip) for flip in flips]
             by_network.append(views)
-        if len(speakers) == 1:
+        if len(predictors) == 1:
             for view in by_network[0]:
                 total += np.array(products(view)) / len(flips) / len(folds)
         else:
@@ -120,7 +120,7 @@ def test_the_submission_is_the_argmax_of_the_mean_over_folds(
 ) -> None:
     output = tmp_path / "out" / "submission.csv"
     assert predict(copy, drawn, output, "--tta", views) == 0
-    folds = [[load_speaker(RunDir(run).fold(k).best)] for k in (0, 1)]
+    folds = [[load_predictor(RunDir(run).fold(k).best)] for k in (0, 1)]
     flips = (False,) if views == "none" else (False, True)
     wanted = [row["ImageID"] for row in rows_of(drawn / "eval" / "info.csv")]
     want = [joint_by_hand(folds, drawn / "eval" / "images" / name, flips=flips) for name in wanted]
@@ -141,8 +141,8 @@ def test_members_with_views_of_their_own_are_multiplied(separate: Path, drawn: P
     shutil.copytree(separate, copy)
     assert predict(copy, drawn, tmp_path / "s.csv", "--tta", "hflip") == 0
     tasks = ("mask", "gender", "age")
-    folds = [[load_speaker(RunDir(copy).fold(k, task).best) for task in tasks] for k in (0, 1)]
-    assert [speaker.spec.size for speaker in folds[0]] == [(32, 32), (48, 36), (32, 32)]
+    folds = [[load_predictor(RunDir(copy).fold(k, task).best) for task in tasks] for k in (0, 1)]
+    assert [predictor.spec.size for predictor in folds[0]] == [(32, 32), (48, 36), (32, 32)]
     names = column(drawn / "eval" / "info.csv", "ImageID")
     want = [joint_by_hand(folds, drawn / "eval" / "images" / name, flips=(False, True)) for name in names]
     assert abs(probabilities(copy / "test" / "faces-hflip.npz") - np.array(want)).max() < 1e-5

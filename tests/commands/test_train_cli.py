@@ -17,8 +17,8 @@ from tiny import IN_A_FOLD, hashes, log_lines, outcome, resume, train
 
 from maskcls import config
 from maskcls.data.drawn.faces import make_faces
-from maskcls.engine.course import FoldRows
 from maskcls.engine.session import Session
+from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import Exit
 from maskcls.results.predictions import Predictions
 from maskcls.schema import Config

@@ -19,7 +19,8 @@ from torch import Tensor
 from maskcls.data import dataset
 from maskcls.data.dataset import Key, Photos, batches, loader
 from maskcls.data.photos.images import read_bytes
-from maskcls.data.views.augment import augment, draw
+from maskcls.data.views.augment import augment
+from maskcls.data.views.draws import draw
 from maskcls.data.views.transforms import build_pixel_changes, change_pixels, eval_view
 from maskcls.errors import DataError, MaskclsError, ResourceError
 

@@ -22,10 +22,10 @@ from maskcls.data.rows.batches import epoch_order, steps
 from maskcls.engine import fit as loop
 from maskcls.engine import step as stepping
 from maskcls.engine.compute.plan import Plan
-from maskcls.engine.course import FoldRows
 from maskcls.engine.fit import EpochResult, fit, validation_reader
 from maskcls.engine.session import Session, open_session
 from maskcls.engine.step import Tick
+from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import DivergedError
 from maskcls.schema import Config
 from maskcls.training.experiment import Member

@@ -20,7 +20,7 @@ from maskcls.data import dataset
 from maskcls.data.views.transforms import eval_view
 from maskcls.engine import infer as inference
 from maskcls.engine.compute.plan import Execution
-from maskcls.engine.infer import Speaker, infer, joint_probabilities, open_reader
+from maskcls.engine.infer import Predictor, infer, joint_probabilities, open_reader
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn.heads import plain_heads
@@ -45,12 +45,12 @@ def names(tmp_path: Path) -> list[str]:
     return write_photos(tmp_path, COUNT)
 
 
-def multi() -> Speaker:
-    return Speaker(small_network(plain_heads("multi", CONTEST), seed=1), CONTEST, PLAIN)
+def multi() -> Predictor:
+    return Predictor(small_network(plain_heads("multi", CONTEST), seed=1), CONTEST, PLAIN)
 
 
-def joint() -> Speaker:
-    return Speaker(small_network({"joint": TWO.size}, seed=2), TWO, OTHER_SPEC)
+def joint() -> Predictor:
+    return Predictor(small_network({"joint": TWO.size}, seed=2), TWO, OTHER_SPEC)
 
 
 def softmax(logits: list[float]) -> list[float]:
@@ -58,52 +58,54 @@ def softmax(logits: list[float]) -> list[float]:
     return [e / sum(exponents) for e in exponents]
 
 
-def one_by_one(speaker: Speaker, row: int, *, mirrored: bool = False) -> list[float]:
+def one_by_one(predictor: Predictor, row: int, *, mirrored: bool = False) -> list[float]:
     """Return the joint probabilities of one photo: no batch, no loader, plain sums."""
-    pixels = eval_view(noise(row), speaker.spec).astype(np.float64) / 255
-    ready = (pixels - speaker.spec.mean) / speaker.spec.std
+    pixels = eval_view(noise(row), predictor.spec).astype(np.float64) / 255
+    ready = (pixels - predictor.spec.mean) / predictor.spec.std
     if mirrored:
         ready = ready[:, ::-1]
     image = torch.tensor(ready.transpose(2, 0, 1).copy(), dtype=torch.float32)[None]
     with torch.no_grad():
-        logits = {name: value[0].tolist() for name, value in speaker.network.eval()(image).items()}
+        logits = {name: value[0].tolist() for name, value in predictor.network.eval()(image).items()}
     if "joint" in logits:
         return softmax(logits["joint"])
     joint = [1.0]
-    for name in speaker.space.names:
+    for name in predictor.space.names:
         joint = [p * q for p in joint for q in softmax(logits[name])]
     return joint
 
 
-def run(speakers: list[Speaker], root: Path, names: list[str], rows: np.ndarray, **options: Any) -> list[np.ndarray]:
-    specs = list(dict.fromkeys(s.spec for s in speakers))
+def run(
+    predictors: list[Predictor], root: Path, names: list[str], rows: np.ndarray, **options: Any
+) -> list[np.ndarray]:
+    specs = list(dict.fromkeys(s.spec for s in predictors))
     settings: dict[str, Any] = {"views": "none", "batch_size": 4, "workers": 0} | options
     here = settings.pop("accelerator", None) or Accelerator(cpu=True)
     execution = settings.pop("execution", Execution())
     on_images = settings.pop("on_images", lambda count: None)
     reader = open_reader(open_photos(root, names, *specs), rows, accelerator=here, **settings)
-    return infer(speakers, reader, accelerator=here, execution=execution, on_images=on_images)
+    return infer(predictors, reader, accelerator=here, execution=execution, on_images=on_images)
 
 
 @pytest.mark.parametrize("make", [multi, joint])
 @pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
 def test_equals_a_plain_loop_over_single_photos(tmp_path: Path, names: list[str], make: Any, layout: str) -> None:
-    speaker = make()
-    (prob,) = run([speaker], tmp_path, names, ROWS, execution=Execution(memory_format=layout))
+    predictor = make()
+    (prob,) = run([predictor], tmp_path, names, ROWS, execution=Execution(memory_format=layout))
     assert prob.dtype == np.float32
-    assert prob.shape == (len(ROWS), speaker.space.size)
-    np.testing.assert_allclose(prob, [one_by_one(speaker, int(row)) for row in ROWS], atol=SAME, rtol=0)
+    assert prob.shape == (len(ROWS), predictor.space.size)
+    np.testing.assert_allclose(prob, [one_by_one(predictor, int(row)) for row in ROWS], atol=SAME, rtol=0)
     np.testing.assert_allclose(prob.sum(axis=1), 1, atol=SAME)
     assert np.ptp(prob, axis=0).max() > 0.01  # the photos matter
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 64])
 def test_the_batch_size_changes_neither_order_nor_rows(tmp_path: Path, names: list[str], batch_size: int) -> None:
-    speaker, counts, lengths = multi(), list[int](), list[int]()
-    speaker.network.register_forward_pre_hook(lambda _, images: lengths.append(len(images[0])))
-    want = [one_by_one(speaker, int(row)) for row in ROWS]
+    predictor, counts, lengths = multi(), list[int](), list[int]()
+    predictor.network.register_forward_pre_hook(lambda _, images: lengths.append(len(images[0])))
+    want = [one_by_one(predictor, int(row)) for row in ROWS]
     lengths.clear()
-    (prob,) = run([speaker], tmp_path, names, ROWS, batch_size=batch_size, on_images=counts.append)
+    (prob,) = run([predictor], tmp_path, names, ROWS, batch_size=batch_size, on_images=counts.append)
     assert set(lengths) == {min(batch_size, len(ROWS))}  # no batch is shorter, none longer than the rows
     np.testing.assert_allclose(prob, want, atol=SAME, rtol=0)
     assert prob.argmax(axis=1).tolist() == np.argmax(want, axis=1).tolist()
@@ -116,11 +118,11 @@ def test_the_batch_size_counts_all_views_of_a_photo(
     tmp_path: Path, names: list[str], views: str, batch_size: int, passes: int
 ) -> None:
     """7 photos: two batches of 4, or with five views four batches of 2."""
-    speaker, lengths = multi(), list[int]()
-    speaker.network.register_forward_pre_hook(lambda _, images: lengths.append(len(images[0])))
-    (prob,) = run([speaker], tmp_path, names, ROWS, views=views, batch_size=batch_size)
+    predictor, lengths = multi(), list[int]()
+    predictor.network.register_forward_pre_hook(lambda _, images: lengths.append(len(images[0])))
+    (prob,) = run([predictor], tmp_path, names, ROWS, views=views, batch_size=batch_size)
     assert set(lengths) == {passes}
-    (alone,) = run([speaker], tmp_path, names, ROWS, views=views, batch_size=1)  # never less than a photo
+    (alone,) = run([predictor], tmp_path, names, ROWS, views=views, batch_size=1)  # never less than a photo
     np.testing.assert_allclose(prob, alone, atol=SAME, rtol=0)
 
 
@@ -168,14 +170,14 @@ def test_no_more_batches_side_by_side_than_there_is_memory_for(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch, room: float, views: str, want: int
 ) -> None:
     """Room in units of one batch of four photos: twice the images that enter, three times the convolution's numbers."""
-    speaker, found = multi(), lanes(monkeypatch)
-    (expected,) = run([speaker], tmp_path, names, ROWS, views=views, batch_size=4 if views == "none" else 8)
+    predictor, found = multi(), lanes(monkeypatch)
+    (expected,) = run([predictor], tmp_path, names, ROWS, views=views, batch_size=4 if views == "none" else 8)
     size = 4 * (2 * 4 * 3 * 24 * 18 + 3 * 4 * (3 * 24 * 18 + 4 * 11 * 8))
     monkeypatch.setattr(inference, "available_bytes", lambda: room * size / inference.MEMORY_SHARE)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(5)
-        (got,) = run([speaker], tmp_path, names, ROWS, views=views, batch_size=4 if views == "none" else 8)
+        (got,) = run([predictor], tmp_path, names, ROWS, views=views, batch_size=4 if views == "none" else 8)
         assert torch.get_num_threads() == 5
     finally:
         torch.set_num_threads(before)
@@ -208,9 +210,9 @@ def test_workers_change_no_bit(tmp_path: Path, names: list[str]) -> None:
 
 
 def test_views_are_averaged_as_probabilities(tmp_path: Path, names: list[str]) -> None:
-    speaker = multi()
-    (prob,) = run([speaker], tmp_path, names, ROWS, views="hflip")
-    pairs = [(one_by_one(speaker, int(r)), one_by_one(speaker, int(r), mirrored=True)) for r in ROWS]
+    predictor = multi()
+    (prob,) = run([predictor], tmp_path, names, ROWS, views="hflip")
+    pairs = [(one_by_one(predictor, int(r)), one_by_one(predictor, int(r), mirrored=True)) for r in ROWS]
     np.testing.assert_allclose(prob, np.mean(pairs, axis=1), atol=SAME, rtol=0)
     # the mean of the logits, or of the marginals, would be something else by far more than the tolerance
     geometric = np.sqrt(np.prod(pairs, axis=1))
@@ -231,11 +233,11 @@ def test_two_networks_with_other_specs_and_classes_share_the_decoding(
         return original(path)
 
     monkeypatch.setattr(dataset, "read_bytes", counted)
-    speakers = [multi(), joint(), multi()]
-    found = run(speakers, tmp_path, names, ROWS, batch_size=4)  # the second batch has a filler
+    predictors = [multi(), joint(), multi()]
+    found = run(predictors, tmp_path, names, ROWS, batch_size=4)  # the second batch has a filler
     assert calls == [f"{row}.png" for row in ROWS]
-    for speaker, prob in zip(speakers, found, strict=True):
-        np.testing.assert_allclose(prob, [one_by_one(speaker, int(row)) for row in ROWS], atol=SAME, rtol=0)
+    for predictor, prob in zip(predictors, found, strict=True):
+        np.testing.assert_allclose(prob, [one_by_one(predictor, int(row)) for row in ROWS], atol=SAME, rtol=0)
 
 
 def state_hash(network: Network) -> str:
@@ -246,23 +248,23 @@ def state_hash(network: Network) -> str:
 
 
 def test_inference_leaves_the_network_as_it_was(tmp_path: Path, names: list[str]) -> None:
-    speaker = multi()
-    speaker.network.train()
-    before = state_hash(speaker.network)
-    (prob,) = run([speaker], tmp_path, names, ROWS)
-    assert state_hash(speaker.network) == before
-    assert speaker.network.training
-    assert all(p.grad is None for p in speaker.network.parameters())
-    np.testing.assert_allclose(prob, [one_by_one(speaker, int(row)) for row in ROWS], atol=SAME, rtol=0)
+    predictor = multi()
+    predictor.network.train()
+    before = state_hash(predictor.network)
+    (prob,) = run([predictor], tmp_path, names, ROWS)
+    assert state_hash(predictor.network) == before
+    assert predictor.network.training
+    assert all(p.grad is None for p in predictor.network.parameters())
+    np.testing.assert_allclose(prob, [one_by_one(predictor, int(row)) for row in ROWS], atol=SAME, rtol=0)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_network_that_gives_no_numbers_is_refused(tmp_path: Path, names: list[str], value: float) -> None:
-    speaker = multi()
+    predictor = multi()
     with torch.no_grad():
-        speaker.network.heads["age"].bias[1] = value
+        predictor.network.heads["age"].bias[1] = value
     with pytest.raises(ResultError, match="not finite") as caught:
-        run([joint(), speaker], tmp_path, names, ROWS)
+        run([joint(), predictor], tmp_path, names, ROWS)
     assert caught.value.got == "NaN or infinity in 7 of 7 rows"
 
 
@@ -299,7 +301,7 @@ def test_the_number_of_processes_changes_no_bit(
     monkeypatch.setattr(inference, "gather_object", gathered)
     batches = math.ceil(len(ROWS) / 2)
     for index in range(min(count, batches) - 1):
-        with pytest.raises(ResultError, match="lost or doubled"):
+        with pytest.raises(ResultError, match="missing or repeated"):
             run([multi()], tmp_path, names, ROWS, batch_size=2, accelerator=process(index, count))
     for index in range(min(count, batches) - 1, count):  # with the last share all is there; more processes have none
         (got,) = run([multi()], tmp_path, names, ROWS, batch_size=2, accelerator=process(index, count))
@@ -308,6 +310,6 @@ def test_the_number_of_processes_changes_no_bit(
 
 def test_a_row_gathered_twice_is_noticed(tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "gather_object", lambda found: found + found[:1])
-    with pytest.raises(ResultError, match="lost or doubled") as caught:
+    with pytest.raises(ResultError, match="missing or repeated") as caught:
         run([multi()], tmp_path, names, ROWS[:4], batch_size=4, accelerator=process(0, 2))
     assert (caught.value.got, caught.value.expected) == ("8 rows", "4 rows")

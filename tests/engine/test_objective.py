@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from tiny import PLAIN, experiment, train
 from torch import Tensor
 
 from maskcls.engine.compute.plan import Plan
-from maskcls.engine.course import Course, FoldRows
 from maskcls.engine.fit import EpochResult, fit
 from maskcls.engine.objective import HeadTarget, build_heads, head_targets, step_totals
 from maskcls.engine.session import open_session
+from maskcls.engine.step_plan import FoldRows, StepPlan
+from maskcls.lossterms import LossKind
 from maskcls.nn.heads import Head
-from maskcls.schema import Config
+from maskcls.schema import AgeConfig, Config
 from maskcls.training.plans import fresh_network
 
 STEADY = (*PLAIN, "schedule.warmup_epochs=0", "schedule.end_share=1", "average.kind=none", "train.epochs=1")
@@ -97,6 +99,49 @@ def test_a_sum_of_losses_divides_each_by_its_own_weights(drawn: Path) -> None:
     torch.testing.assert_close(loss_of(target, logits, step), want)
 
 
+# A kind of loss, and torch's own loss of the same rows; `None`: computed once per step, and so without a mass.
+WHOLE_STEP = {"f1"}
+
+
+@pytest.mark.parametrize("kind", get_args(LossKind))
+@pytest.mark.parametrize("weights", ["none", "inverse"])
+def test_a_term_beside_any_kind_is_normalised_by_its_own_total(drawn: Path, kind: str, weights: str) -> None:
+    """A kind that only one of the two lists knew would shift the totals of every later term."""
+    if kind in ("bce", "la"):
+        loss, beside = kind, None  # refused beside others
+    else:
+        loss, beside = f"0.5*{kind}+2*smooth(weights={weights})", "smooth"
+        if kind == "smooth":
+            loss, beside = f"0.5*smooth+2*ce(weights={weights})", "ce"
+    found, rows, _ = targets(drawn, f"loss.mask={loss}", "train.accumulate=1")
+    target, step = found["mask"], rows.train[:20]
+    logits = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    parts = target.per_row(logits, target.rows[torch.from_numpy(step)])
+    assert len(parts) == len(target.masses) == (0 if kind in WHOLE_STEP else 1) + (beside is not None)
+    assert target.f1 == (0.5 if kind in WHOLE_STEP else 0)
+    if beside is not None:
+        labels, weight = torch.from_numpy(rows.labels["mask"])[step], target.loss.weights[1]
+        want = F.cross_entropy(logits, labels, weight, label_smoothing=0.1 if beside == "smooth" else 0)
+        factor, total = parts[-1]
+        got = total / target.masses[-1][step].sum()
+        assert factor == 2
+        torch.testing.assert_close(got.double(), want.double(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("how", get_args(AgeConfig.model_fields["head"].annotation))
+def test_every_treatment_of_the_ages_has_a_loss(drawn: Path, how: str) -> None:
+    wanted = {"bands": "softmax", "fine": "softmax", "ordinal": "ordinal", "normal": "normal"}
+    overrides = ("age.fine_bins=[20, 30, 60]",) if how == "fine" else ()
+    found, rows, _ = targets(drawn, f"age.head={how}", *overrides)
+    target, step = found["age"], rows.train[:20]
+    assert target.head.reading == wanted[how]
+    logits = torch.zeros(20, target.head.outputs)
+    ((factor, total),) = target.per_row(logits, target.rows[torch.from_numpy(step)])
+    assert factor == 1
+    assert total > 0
+    assert target.masses[0][step].tolist() == pytest.approx([1.0] * 20)
+
+
 def test_a_given_head_learns_from_the_group_of_its_label(drawn: Path) -> None:
     found, rows, _ = targets(drawn, "age.given=mask")
     step = rows.train[:20]
@@ -113,7 +158,7 @@ def test_a_given_head_learns_from_the_group_of_its_label(drawn: Path) -> None:
 def test_totals_of_a_mixed_step_count_both_partners(drawn: Path) -> None:
     overrides = ("mix.kind=mixup", "mix.prob=1", "loss.all=ce(weights=inverse)")
     found, rows, cfg = targets(drawn, *overrides)
-    step = Course(rows, cfg).steps(0)[0]
+    step = StepPlan(rows, cfg).steps(0)[0]
     assert step.mixes is not None
     totals = step_totals(list(found.values()), step)
     for total, target in zip(totals, found.values(), strict=True):
@@ -131,7 +176,7 @@ def trained(drawn: Path, *overrides: str, accumulate: int = 1) -> tuple[Tensor, 
     member = plan.members[0]
     rows = plan.rows(member, 0)
     network, _ = fresh_network(member, 0, 0)
-    total = member.cfg.train.epochs * Course(rows, member.cfg).steps_per_epoch
+    total = member.cfg.train.epochs * StepPlan(rows, member.cfg).steps_per_epoch
     session = open_session(
         network, member.cfg, member.space, Accelerator(cpu=True), Plan(accumulate=accumulate), total_steps=total
     )

@@ -1,4 +1,4 @@
-"""Folded networks against the plain ones, on many families; and all that must not be folded."""
+"""Fused networks against the plain ones, on many families; and all that must not be fused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from timm.layers import BatchNormAct2d, StdConv2d
 from torch import Tensor, nn
 
-from maskcls.nn.fuse_norms import fold_batch_norm
+from maskcls.nn.fuse_norms import fuse_batch_norms
 from maskcls.nn.network import Network
 
 NORMS = (nn.BatchNorm2d, BatchNormAct2d)
@@ -37,8 +37,8 @@ def logits(network: Network, images: Tensor) -> dict[str, Tensor]:
         return copy.deepcopy(network).eval()(images)
 
 
-def same_logits(folded: Network, plain: Network, images: Tensor) -> None:
-    found, want = folded(images), logits(plain, images)
+def same_logits(fused: Network, plain: Network, images: Tensor) -> None:
+    found, want = fused(images), logits(plain, images)
     assert list(found) == list(want) == ["mask", "age"]
     for head, value in want.items():
         # float32 rounding of the largest logit through up to a hundred layers
@@ -47,7 +47,7 @@ def same_logits(folded: Network, plain: Network, images: Tensor) -> None:
 
 # --- families
 
-FAMILIES = [  # backbone, features, norms, of them folded
+FAMILIES = [  # backbone, features, norms, of them fused
     ("resnet10t", 512, 14, 14),
     ("test_resnet", 96, 15, 15),
     ("test_byobnet", 256, 14, 14),
@@ -71,17 +71,17 @@ def test_families_answer_the_same(backbone: str, features: int, norms: int, pair
     torch.manual_seed(0)
     trunk = timm.create_model(backbone, num_classes=0, **({"img_size": 64} if "vit" in backbone else {}))
     network = random_network(trunk, features).to(memory_format=torch.channels_last)
-    folded, count = fold_batch_norm(network, torch.randn(2, 3, 64, 64))
+    fused, count = fuse_batch_norms(network, torch.randn(2, 3, 64, 64))
     assert count == pairs
-    assert [sum(isinstance(m, NORMS) for m in n.modules()) for n in (network, folded)] == [norms, norms - pairs]
-    same_logits(folded, network, torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last))
+    assert [sum(isinstance(m, NORMS) for m in n.modules()) for n in (network, fused)] == [norms, norms - pairs]
+    same_logits(fused, network, torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last))
 
 
 # --- one pair
 
 
 class Pair(nn.Module):
-    """A pair that can be folded, and what a test puts behind it."""
+    """A pair that can be fused, and what a test puts behind it."""
 
     def __init__(self, behind: nn.Module | None = None) -> None:
         super().__init__()
@@ -98,33 +98,33 @@ def test_by_hand() -> None:
     for tensor, value in [*fill, (norm.running_mean, 4.0), (norm.running_var, 8.0)]:
         nn.init.constant_(tensor, value)
     network = Network(nn.Sequential(conv, norm, nn.Flatten()), 4, {"mask": 3, "age": 2})
-    folded, count = fold_batch_norm(network, torch.randn(2, 3, 2, 2))
+    fused, count = fuse_batch_norms(network, torch.randn(2, 3, 2, 2))
     assert count == 1
-    found = folded.trunk[0]
+    found = fused.trunk[0]
     assert found.weight.flatten().tolist() == pytest.approx([4.0] * 3)  # 2 * 6 / sqrt(8 + 1)
     assert found.bias.tolist() == pytest.approx([2.5])  # (5 - 4) * 6 / 3 + 0.5
 
 
 def test_the_activation_and_the_dropout_of_a_norm_stay() -> None:
     network = random_network(Pair(), 4)
-    folded, count = fold_batch_norm(network, torch.randn(2, 3, 8, 8))
+    fused, count = fuse_batch_norms(network, torch.randn(2, 3, 8, 8))
     assert count == 1
-    assert [type(step) for step in folded.trunk.first[1]] == [nn.Dropout, nn.ReLU]
-    same_logits(folded, network, torch.randn(2, 3, 8, 8))
+    assert [type(step) for step in fused.trunk.first[1]] == [nn.Dropout, nn.ReLU]
+    same_logits(fused, network, torch.randn(2, 3, 8, 8))
 
 
 def test_the_network_itself_stays_as_it_is() -> None:
     network = random_network(Pair(), 4)
     before = copy.deepcopy(network.state_dict())
-    folded, _ = fold_batch_norm(network, torch.randn(2, 3, 8, 8))
+    fused, _ = fuse_batch_norms(network, torch.randn(2, 3, 8, 8))
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert all(module.training for module in network.modules())
     assert all(p.requires_grad for p in network.parameters())
-    assert not any(module.training for module in folded.modules())
-    assert not any(p.requires_grad for p in folded.parameters())
-    shared = {p.data_ptr() for p in network.parameters()} & {p.data_ptr() for p in folded.parameters()}
+    assert not any(module.training for module in fused.modules())
+    assert not any(p.requires_grad for p in fused.parameters())
+    shared = {p.data_ptr() for p in network.parameters()} & {p.data_ptr() for p in fused.parameters()}
     assert not shared
-    for module in [*network.modules(), *folded.modules()]:
+    for module in [*network.modules(), *fused.modules()]:
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
 
@@ -132,13 +132,13 @@ def test_the_network_itself_stays_as_it_is() -> None:
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_the_memory_format_and_the_number_type_stay(memory_format: torch.memory_format) -> None:
     network = random_network(Pair(), 4).to(memory_format=memory_format)
-    folded, count = fold_batch_norm(network, torch.randn(2, 3, 8, 8))
+    fused, count = fuse_batch_norms(network, torch.randn(2, 3, 8, 8))
     assert count == 1
-    assert folded.trunk.first[0].weight.is_contiguous(memory_format=memory_format)
-    assert {p.dtype for p in folded.parameters()} == {torch.float32}
+    assert fused.trunk.first[0].weight.is_contiguous(memory_format=memory_format)
+    assert {p.dtype for p in fused.parameters()} == {torch.float32}
 
 
-# --- what must not be folded
+# --- what must not be fused
 
 
 class Residual(nn.Module):
@@ -247,11 +247,11 @@ def without_statistics() -> nn.Module:
 def test_only_the_pair_in_front_is_folded(behind: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
     network = random_network(Pair(behind()), 4)
-    folded, count = fold_batch_norm(network, torch.randn(2, 3, 8, 8))
+    fused, count = fuse_batch_norms(network, torch.randn(2, 3, 8, 8))
     assert count == 1
-    norms = [sum(isinstance(m, NORMS) for m in n.modules()) for n in (network, folded)]
+    norms = [sum(isinstance(m, NORMS) for m in n.modules()) for n in (network, fused)]
     assert norms[1] == norms[0] - 1
-    same_logits(folded, network, torch.randn(2, 3, 8, 8))
+    same_logits(fused, network, torch.randn(2, 3, 8, 8))
 
 
 class Looks(Residual):
@@ -287,20 +287,20 @@ def test_nothing_is_folded_where_the_features_disagree(
     network = random_network(Pair(behind()), 4)
     with torch.no_grad():
         spoil(network)
-    folded, count = fold_batch_norm(network, torch.randn(2, 3, 8, 8))
+    fused, count = fuse_batch_norms(network, torch.randn(2, 3, 8, 8))
     assert count == 0
-    found, want = folded.state_dict(), network.state_dict()
+    found, want = fused.state_dict(), network.state_dict()
     assert found.keys() == want.keys()
     for key in want:
         torch.testing.assert_close(found[key], want[key], rtol=0, atol=0, equal_nan=True)
-    assert not any(module.training for module in folded.modules())
+    assert not any(module.training for module in fused.modules())
     images = torch.randn(2, 3, 8, 8)
     for head, value in logits(network, images).items():
-        torch.testing.assert_close(folded(images)[head], value, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(fused(images)[head], value, rtol=0, atol=0, equal_nan=True)
 
 
 def test_fresh_heads_do_not_hide_a_wrong_fold() -> None:
     network = random_network(Pair(Looks()), 4)
     for parameter in network.heads.parameters():
         nn.init.zeros_(parameter)
-    assert fold_batch_norm(network, torch.randn(2, 3, 8, 8))[1] == 0
+    assert fuse_batch_norms(network, torch.randn(2, 3, 8, 8))[1] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from maskcls.labels import CONTEST
-from maskcls.nn.heads import READINGS, Head, build_head, plain_heads, probabilities
+from maskcls.nn.heads import Head, Reading, build_head, plain_heads, probabilities
 
 BINS = (30, 60)
 FINE = (20, 30, 45, 60, 70)
@@ -37,7 +38,8 @@ def drawn(*shape: int) -> Tensor:
 
 
 def test_every_reading_is_tried() -> None:
-    assert {head.reading for head in HEADS.values()} == set(READINGS)
+    assert {head.reading for head in HEADS.values()} == set(get_args(Reading))
+    assert len(get_args(Reading)) == 4
 
 
 @pytest.mark.parametrize("name", HEADS)

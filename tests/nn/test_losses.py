@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from sklearn.metrics import f1_score
 from timm.loss import BinaryCrossEntropy, LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
 from torch import Tensor
 
-from maskcls.lossterms import Term, parse_loss
+from maskcls.lossterms import LossKind, Term, Weighting, parse_loss
 from maskcls.nn.losses import (
     binary_cross_entropy,
     build_loss,
@@ -272,8 +273,54 @@ def test_terms_use_their_own_settings() -> None:
         assert torch.equal(weight, want)
 
 
-def test_every_kind_of_term_is_computed() -> None:
-    kinds = [Term("ce"), Term("smooth"), Term("focal"), Term("bce"), Term("la")]
-    for term in kinds:
-        loss = build_loss((term,), torch.tensor([3.0, 1.0]))
-        assert len(linear_terms(loss, drawn(2, 2), torch.eye(2))) == 1
+# Every kind by a plain formula: log-probabilities and class shares in, losses of two rows out.
+LOG_PROB = torch.log_softmax(torch.tensor([[0.5, -1.0], [2.0, 0.0]], dtype=torch.float64), dim=1)
+BY_HAND: dict[str, Callable[[], list[float]]] = {
+    "ce": lambda: [-LOG_PROB[0, 0].item(), -LOG_PROB[1, 1].item()],
+    "smooth": lambda: [
+        -(0.95 * LOG_PROB[0, 0] + 0.05 * LOG_PROB[0, 1]).item(),
+        -(0.95 * LOG_PROB[1, 1] + 0.05 * LOG_PROB[1, 0]).item(),
+    ],
+    "focal": lambda: [(-((1 - p.exp()) ** 2) * p).item() for p in (LOG_PROB[0, 0], LOG_PROB[1, 1])],
+    "bce": lambda: [
+        (math.log1p(math.exp(-0.5)) + math.log1p(math.exp(-1.0))) / 2,
+        (math.log1p(math.exp(2.0)) + math.log1p(math.exp(-0.0))) / 2,
+    ],
+    "la": lambda: [
+        math.log1p(math.exp(-1.5) * (1 / 3)),  # the second class against the first: shares 1/4 and 3/4
+        math.log1p(math.exp(2.0) * 3),
+    ],
+}
+
+
+def test_every_kind_that_is_a_sum_over_rows_is_computed() -> None:
+    kinds = get_args(LossKind)
+    assert len(kinds) == 6
+    assert set(BY_HAND) == {kind for kind in kinds if Term(kind).is_sum_over_rows} == set(kinds) - {"f1"}
+    for kind, by_hand in BY_HAND.items():
+        loss = build_loss(parse_loss(kind), torch.tensor([3.0, 1.0]))
+        ((factor, each, _),) = linear_terms(loss, torch.tensor([[0.5, -1.0], [2.0, 0.0]]), torch.eye(2))
+        assert factor == 1
+        assert each.tolist() == pytest.approx(by_hand(), abs=SAME), kind
+
+
+@pytest.mark.parametrize("kind", get_args(LossKind))
+def test_a_term_of_every_kind_is_in_both_lists_or_in_neither(kind: LossKind) -> None:
+    """`HeadLoss.linear` decides by which weights a term is normalised, `linear_terms` what is normalised."""
+    other = "smooth" if kind == "ce" else "ce"
+    for kinds in ([kind], [kind, other], [other, kind]):
+        loss = build_loss([Term(one, factor=0.5) for one in kinds], torch.tensor([3.0, 1.0]))
+        found = linear_terms(loss, drawn(2, 2), torch.eye(2))
+        assert len(found) == len(loss.linear) == len(kinds) - (kind == "f1")
+        assert [term.kind for term, _ in loss.linear] == [one for one in kinds if one != "f1"]
+
+
+def test_a_kind_that_nobody_computes_is_refused() -> None:
+    with pytest.raises(AssertionError, match="unreachable"):
+        build_loss([Term("dice")], torch.tensor([3.0, 1.0])).linear  # type: ignore[arg-type]  # noqa: B018
+
+
+def test_every_weighting_has_a_figure_of_its_own() -> None:
+    mass = torch.tensor([8.0, 2.0])
+    found = {how: class_weights(mass, how, beta=0.9).tolist() for how in get_args(Weighting)}
+    assert len(found) == len({tuple(weights) for weights in found.values()}) == 3

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from maskcls.results.decisions.rules import Rule
+from maskcls.results.decisions.rule import DecisionRule as Rule
 
 from maskcls.labels import CONTEST
 from maskcls.runs.decision import Decision

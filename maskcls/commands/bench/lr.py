@@ -11,11 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from maskcls.engine.course import Course
 from maskcls.engine.device import Accelerator, augments_on_device, start
 from maskcls.engine.fit import open_stream, open_targets, share_of
 from maskcls.engine.session import open_session
 from maskcls.engine.step import train_step
+from maskcls.engine.step_plan import StepPlan
 from maskcls.errors import UsageError
 from maskcls.nn.optim import set_lr
 from maskcls.nn.schedule import DIVERGED, lr_ramp, lr_range_test
@@ -62,19 +62,19 @@ def ramped(experiment: Experiment, member: Member, rates: list[float], accelerat
     """Yield the loss before the step of each rate; ends early where it is no number, or far above the lowest."""
     cfg = member.cfg
     rows = experiment.rows(member, 0, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
-    steps_per_epoch = Course(rows, cfg).steps_per_epoch
+    steps_per_epoch = StepPlan(rows, cfg).steps_per_epoch
     longer = cfg.train.model_copy(update={"epochs": -(-len(rates) // steps_per_epoch)})
-    course = Course(rows, cfg.model_copy(update={"train": longer}))
+    step_plan = StepPlan(rows, cfg.model_copy(update={"train": longer}))
     network, _ = fresh_network(member, cfg.seed, 0)
     plan = experiment.plans[member.task]
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=len(rates))
-    heads, stream = open_targets(session, course), open_stream(session, course)
+    heads, stream = open_targets(session, step_plan), open_stream(session, step_plan)
     session.model.train()
     lowest = math.inf
-    steps = itertools.chain.from_iterable(map(course.steps, range(longer.epochs)))
+    steps = itertools.chain.from_iterable(map(step_plan.steps, range(longer.epochs)))
     for rate, step in zip(rates, steps, strict=False):
         set_lr(session.optimizer, rate)
-        pieces = course.pieces(step, **share_of(session))
+        pieces = step_plan.pieces(step, **share_of(session))
         terms, _ = train_step(session, rows.photos, heads, cfg, step, pieces, stream)
         loss = float(terms.sum())
         if not math.isfinite(loss) or loss > DIVERGED * lowest:

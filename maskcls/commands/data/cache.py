@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from maskcls.data.photos.cache import PackInfo, cache_folder, leftovers, packs, remove
+from maskcls.data.photos.cache_folder import PackInfo, cache_folder, leftovers, packs, remove
 from maskcls.errors import visible
 from maskcls.show.progress import say
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from maskcls.data.layouts.source import image_root, read_labelled, read_unlabelled
+from maskcls.data.layouts.source import image_root, layout_named, read_labelled, read_unlabelled
 from maskcls.schema import Config
 from maskcls.show.class_counts import class_table
 from maskcls.show.progress import Reporter
@@ -17,7 +17,7 @@ def check(data: Path, cfg: Config) -> None:
     """Print the class counts of a data set whose every row and photo can be read; raises DataError otherwise."""
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     frames = {"train": read_labelled(data, cfg.data.format, cfg.space, fixes)}
-    if cfg.data.format == "contest" and (data / "eval").exists():
+    if layout_named(cfg.data.format).has_unlabelled(data):
         frames["eval"] = read_unlabelled(data, cfg.data.format, cfg.space)
     root = image_root(data, cfg.data.format)
     paths = [path for frame in frames.values() for path in frame["path"].tolist()]

@@ -17,13 +17,12 @@ from typing import Literal
 import cv2
 
 from maskcls import __version__, files
-from maskcls.data.layouts.contest import read_eval, read_train
-from maskcls.data.layouts.source import read_unlabelled
+from maskcls.data.layouts.source import guess_layout, image_root, list_photos
 from maskcls.data.photos import crops
-from maskcls.data.photos.crops import ABOUT, Box, Detector, Face, Size, Window, YuNet
+from maskcls.data.photos.crops import ABOUT, Box, Detector, Face, Size, Window
+from maskcls.data.photos.face_detector import YuNet
 from maskcls.data.photos.images import decode, each_image
 from maskcls.errors import BusyError, DataError, ResourceError, UsageError
-from maskcls.labels import CONTEST
 from maskcls.machine import reading_threads
 from maskcls.show.progress import Reporter, say
 
@@ -254,16 +253,9 @@ def _check_options(
 
 def _read(data: Path) -> _Source:
     """Find the tables and photos of a data set; only the columns that name photos are looked at."""
-    space = CONTEST.only(["mask"])
-    if not data.is_dir():
-        paths = read_unlabelled(data, "table", space)["path"].tolist()
-        return _Source(data.parent, (data.name,), tuple(paths), len(paths))
-    has_eval = (data / "eval").exists()
-    has_train = (data / "train").exists() or not has_eval  # with neither, the reader says what is missing
-    train = read_train(data, space)["path"].tolist() if has_train else []
-    rest = read_eval(data, space)["path"].tolist() if has_eval else []
-    tables = ["train/train.csv"] * has_train + ["eval/info.csv"] * has_eval
-    return _Source(data, tuple(tables), (*train, *rest), len(train))
+    name = guess_layout(data)
+    found = list_photos(data, name)
+    return _Source(image_root(data, name), found.tables, (*found.labelled, *found.unlabelled), len(found.labelled))
 
 
 def _check_apart(data: Path, out: Path) -> None:

@@ -16,7 +16,7 @@ from maskcls.data.dataset import Key, Photos
 from maskcls.data.layouts.source import image_root, read_labelled
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.engine.course import Course, FoldRows
+from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.errors import BusyError, MaskclsError, UsageError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.schema import Config, MixConfig
@@ -63,8 +63,8 @@ def look(data: Path, cfg: Config, out: Path, *, photos: int = 8, draws: int = 6,
     for (spec, _), members in views.items():
         names = ", ".join(name for name, _ in members)
         title = names if len(views) > 1 else "eval view"
-        course = _course(image_root(data, cfg.data.format), frame, spec, members[0][1])
-        blocks.append([_row(course, int(row), frame, cfg.space, draws, title) for row in rows])
+        step_plan = _step_plan(image_root(data, cfg.data.format), frame, spec, members[0][1])
+        blocks.append([_row(step_plan, int(row), frame, cfg.space, draws, title) for row in rows])
         about = [names, f"{spec.size[0]} x {spec.size[1]} pixels", *steps(spec), *mixing(members[0][1].mix)]
         lines.append("  ".join(filter(None, about)))
     _, png = cv2.imencode(".png", _stacked(blocks))
@@ -118,28 +118,28 @@ def _joint(frame: pd.DataFrame, space: LabelSpace) -> Ints:
     return space.encode(tables.labels(frame, space))
 
 
-def _course(root: Path, frame: pd.DataFrame, spec: ViewSpec, cfg: Config) -> Course:
+def _step_plan(root: Path, frame: pd.DataFrame, spec: ViewSpec, cfg: Config) -> StepPlan:
     """Return a training on all rows; a row's partners so come from all of them, not from those of one fold."""
     photos = Photos(root, frame["path"].tolist(), frame["id"].tolist(), [spec], seed=cfg.seed)
     everybody, nobody = np.arange(len(frame)), np.zeros(0, dtype=np.int64)
     people = pd.factorize(frame["person"])[0].astype(np.int64)
     labels, values = tables.labels(frame, cfg.space), tables.values(frame, cfg.space)
     weight = frame["weight"].to_numpy(np.float32)
-    return Course(FoldRows(photos, everybody, nobody, labels, values, people, weight), cfg)
+    return StepPlan(FoldRows(photos, everybody, nobody, labels, values, people, weight), cfg)
 
 
-def _row(course: Course, row: int, frame: pd.DataFrame, space: LabelSpace, draws: int, title: str) -> bytes:
+def _row(step_plan: StepPlan, row: int, frame: pd.DataFrame, space: LabelSpace, draws: int, title: str) -> bytes:
     """Return a contact sheet of one photo."""
     labels = tables.labels(frame.iloc[[row]], space)
     named = [(task, int(labels[task.name][0])) for task in space.tasks]
     known = ", ".join(task.classes[i] if i >= 0 else f"{task.name} unknown" for task, i in named)
-    plain = course.rows.photos[Key(row)]
+    plain = step_plan.rows.photos[Key(row)]
     if isinstance(plain, MaskclsError):
         raise plain
     images, captions = [plain[0]], [[title, *wrap(known, LINE)]]
     for epoch in range(draws):
-        step = course.step(np.array([row]), epoch)
-        images.append(course.images(step, epoch)[0])
+        step = step_plan.step(np.array([row]), epoch)
+        images.append(step_plan.images(step, epoch)[0])
         part = 0.0 if step.mixes is None else float(1 - step.mixes.share[0])
         captions.append([f"epoch {epoch}" + (f", {part:.0%} of another" if part else "")])
     return contact_sheet(images, captions)

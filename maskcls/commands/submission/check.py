@@ -11,10 +11,8 @@ import numpy as np
 import pandas as pd
 
 from maskcls import files
-from maskcls.csvfile import read_columns, read_csv
-from maskcls.data.layouts import contest
-from maskcls.data.layouts.folder import is_folder_of_photos
-from maskcls.data.layouts.source import read_unlabelled
+from maskcls.csvfile import read_columns
+from maskcls.data.layouts.source import guess_layout, layout_named
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, MaskclsError, ResultError, visible
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
@@ -43,7 +41,8 @@ def check_submission(path: Path, data: Path | None = None, run: RunDir | None = 
     """
     sidecar, origin = read_origin(path)
     space = _space(origin, run)
-    rows = _row_checks(path, space, _header(origin, space, data), None if data is None else _asked(data, space))
+    asked = None if data is None else layout_named(guess_layout(data)).unlabelled_ids(data)
+    rows = _row_checks(path, space, _header(origin, space, data), asked)
     if isinstance(rows, Check):
         return [rows, sidecar, *origin_checks(origin, run, data)]
     found, labels_N = rows
@@ -89,21 +88,12 @@ def _space(origin: Origin | None, run: RunDir | None) -> LabelSpace:
     return CONTEST if run is None else LabelSpace.from_json(files.read_json(run.labels))
 
 
-def _asked(data: Path, space: LabelSpace) -> list[str]:
-    """Return the ids to answer: a folder's photos, or those in a table, in its order; then no photo is looked at."""
-    if is_folder_of_photos(data):
-        photos: list[str] = read_unlabelled(data, "contest", space)["id"].tolist()
-        return photos
-    table, name = (data / "eval" / "info.csv", "ImageID") if data.is_dir() else (data, "path")
-    ids: list[str] = read_csv(table, required=[name])[name].tolist()
-    return ids
-
-
 def _header(origin: Origin | None, space: LabelSpace, data: Path | None) -> list[str]:
-    """Return the columns to expect: a table's when it answers one, else those it was written with, or the contest's."""
-    if data is not None and not data.is_dir():
-        return ["path", ANSWER, *space.names]
-    return list(origin.columns) if data is None and origin is not None else ["ImageID", ANSWER]
+    """Return the expected columns: of the data set's layout, else those it was written with, else the contest's."""
+    if data is None and origin is not None:
+        return list(origin.columns)
+    layout = layout_named("contest" if data is None else guess_layout(data))
+    return [layout.id_column, ANSWER, *(space.names if layout.task_columns else ())]
 
 
 def _row_checks(
@@ -151,8 +141,8 @@ def _known_people(space: LabelSpace, data: Path | None, run: RunDir | None) -> t
     """Return whose class shares are expected, and those people's rows by class, (P, J); nobody when none are known."""
     if run is not None:
         return "the run", _rows_by_person(tables.from_csv(run.manifest, space), space)
-    if data is not None and (data / "train" / "train.csv").is_file():
-        return "the training set", _rows_by_person(contest.read_train(data, space), space)
+    if data is not None and (layout := layout_named(guess_layout(data))).has_labelled(data):
+        return "the training set", _rows_by_person(layout.read_labelled(data, space, None), space)
     kinds = np.eye(len(CONTEST_PEOPLE), dtype=np.int64).repeat(CONTEST_PEOPLE, axis=0)
     people_PJ = np.concatenate([photos * kinds for photos in CONTEST_PHOTOS], axis=1)
     return "the contest", people_PJ if space == CONTEST else np.zeros((0, space.size), dtype=np.int64)
@@ -164,10 +154,11 @@ def _rows_by_person(frame: pd.DataFrame, space: LabelSpace) -> Ints:
 
 def _meaning_check(space: LabelSpace, data: Path | None) -> Check:
     """Warn when the numbers stand for other classes than the contest's, such as bands of other ages."""
-    names, contests = space.joint_names, data is None or (data.is_dir() and not is_folder_of_photos(data))
+    names = space.joint_names
+    prescribed = CONTEST if data is None else layout_named(guess_layout(data)).prescribed(data)
     faults = (
         ["the contest's are others, so it would read these numbers differently"]
-        if contests and space != CONTEST
+        if prescribed is not None and space != prescribed
         else []
     )
     return check_of("meaning", f"0 {names[0]} to {space.size - 1} {names[-1]}", faults, bad="warning")

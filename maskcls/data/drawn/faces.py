@@ -1,9 +1,9 @@
-"""Drawn people in the contest's layout: who they are, how they look, and the folder that holds their photos.
+"""A data set of drawn people in the contest's layout: the folder with its tables and photos.
 
 Nothing here is a real face. The look follows gender and age through overlapping distributions, so that the labels can
 be learnt from the pixels, but never perfectly: age is the hard task, and more people give a better score.
 
-Everything hangs on (seed, split, person, shot) alone. A larger set repeats the people of a smaller one with the same
+Everything is a function of (seed, split, person, shot). A larger set repeats the people of a smaller one with the same
 seed and size before it adds its own, and the order of drawing has no effect.
 """
 
@@ -16,80 +16,18 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
-import numpy as np
 
-from maskcls.data.drawn.drawing import MASK_KINDS, Look, State, draw_photo, mix
+from maskcls.data.drawn.look import Look
+from maskcls.data.drawn.people import RACE, SHOTS, Person, generator, people_of
+from maskcls.data.drawn.photo import draw_photo
+from maskcls.data.drawn.traits import look_of
 from maskcls.errors import BusyError, ResourceError, UsageError
-from maskcls.labels import CONTEST
 
-Split = Literal["train", "eval"]
-Gender = Literal["male", "female"]
-
-SHOTS: tuple[tuple[str, State], ...] = (
-    ("mask1", "wear"),
-    ("mask2", "wear"),
-    ("mask3", "wear"),
-    ("mask4", "wear"),
-    ("mask5", "wear"),
-    ("incorrect_mask", "incorrect"),
-    ("normal", "normal"),
-)
-RACE = "Drawn"
 SMALLEST_PX = 16
 MOST_PEOPLE = 999_999
 JPEG_QUALITIES = (75, 96)
-
-# Shares of the people, and how years spread over a band: first year, span, and the two shapes of a beta distribution.
-CELL_SHARES: dict[tuple[Gender, int], float] = {
-    ("female", 1): 0.29,
-    ("female", 0): 0.27,
-    ("male", 0): 0.20,
-    ("male", 1): 0.15,
-    ("female", 2): 0.05,
-    ("male", 2): 0.04,
-}
-BAND_YEARS = ((18, 12, 1.2, 1.8), (30, 30, 1.8, 1.1), (60, 16, 1.0, 2.0))
-SECOND_SEAT_DIVISOR = 0.5
-
-
-@dataclass(frozen=True)
-class Person:
-    """One drawn person.
-
-    split       the part of the set they belong to.
-    index       position in it, from 0.
-    gender      male or female.
-    age_years   18 and more.
-    """
-
-    split: Split
-    index: int
-    gender: Gender
-    age_years: int
-
-    @property
-    def id(self) -> str:
-        """Six digits, from 000001."""
-        return f"{self.index + 1:06d}"
-
-    @property
-    def folder(self) -> str:
-        """Name of the person's folder, the `path` of train.csv."""
-        return f"{self.id}_{self.gender}_{RACE}_{self.age_years}"
-
-    def answer(self, state: State) -> int:
-        """Return the joint class of a photo of this person.
-
-        >>> Person("eval", 0, "female", 30).answer("incorrect")
-        10
-        """
-        mask, gender, age = CONTEST.tasks
-        index = {mask.name: mask.classes.index(state), gender.name: gender.classes.index(self.gender)}
-        labels = {name: np.array([value]) for name, value in index.items()}
-        return int(CONTEST.encode({**labels, age.name: age.band(np.array([self.age_years]))})[0])
 
 
 @dataclass(frozen=True)
@@ -151,130 +89,6 @@ def make_faces(
 
 
 # ---- people ---------------------------------------------------------------------------------------------------------
-
-
-def cells(count: int) -> list[tuple[Gender, int]]:
-    """Return gender and age band of the first `count` people, close to `CELL_SHARES` at every length.
-
-    Reference: Adams' divisor method, which seats one party after the other and favours the small ones; the second seat
-    comes earlier still, so that 18 people put two into every cell.
-
-    >>> cells(3)
-    [('female', 1), ('female', 0), ('male', 0)]
-    """
-    seats = dict.fromkeys(CELL_SHARES, 0)
-
-    def claim(cell: tuple[Gender, int]) -> float:
-        taken = seats[cell]
-        return CELL_SHARES[cell] / (SECOND_SEAT_DIVISOR if taken == 1 else taken) if taken else 1 + CELL_SHARES[cell]
-
-    order = []
-    for _ in range(count):
-        order.append(max(CELL_SHARES, key=claim))
-        seats[order[-1]] += 1
-    return order
-
-
-def people_of(split: Split, count: int, seed: int) -> list[Person]:
-    """Return the first `count` people of a split; a longer list begins with the shorter one.
-
-    >>> [person.folder for person in people_of("train", 2, seed=0)] == [
-    ...     person.folder for person in people_of("train", 9, seed=0)][:2]
-    True
-    """
-    people = []
-    for index, (gender, band) in enumerate(cells(count)):
-        first, span, low, high = BAND_YEARS[band]
-        years = first + int(span * _rng(seed, split, index, 0).beta(low, high) * (1 - 1e-9))
-        people.append(Person(split, index, gender, years))
-    return people
-
-
-def look_of(person: Person, seed: int) -> Look:
-    """Draw the lasting traits of a person, given gender and age.
-
-    Every trait is a draw from a distribution that gender or years only shift: there are men with long hair, women
-    without lipstick, and some look ten years younger than they are.
-    """
-    rng = _rng(seed, person.split, person.index, 1)
-    female = person.gender == "female"
-    seeming_years = person.age_years + rng.normal(0, 3)
-    skin = mix((247, 217, 193), (160, 115, 84), rng.beta(1.8, 5.0))
-    recede = _unit((seeming_years - 38) / 32 + rng.normal(-0.15, 0.3)) * (0.35 if female else 1.0)
-    return Look(
-        skin=mix(skin, (160, 138, 118), 0.65 * _unit((seeming_years - 20) / 60)),
-        hair=_hair(rng, seeming_years),
-        lips=mix(mix(skin, (175, 85, 85), 0.45), (190, 20, 45), _unit(rng.normal(0.5 if female else 0.1, 0.22))),
-        cloth=_cloth(rng, female, seeming_years),
-        jaw=float(np.clip(rng.normal(0.73 if female else 0.83, 0.045), 0.6, 0.93)),
-        face_length=float(np.clip(rng.normal(1.0 if female else 1.04, 0.04), 0.92, 1.12)),
-        hair_length=_hair_length(rng, female, seeming_years),
-        hair_volume=float(rng.uniform(0.08, 0.24)) * (1 - 0.5 * _unit((seeming_years - 35) / 45)),
-        fringe=_unit(rng.normal(0.45 if female else 0.3, 0.35) - 0.4 * recede),
-        parting=float(rng.choice([-1, 1]) * rng.uniform(0, 1)),
-        recede=recede,
-        grey=_grey(rng, female, seeming_years),
-        brow=float(np.clip(rng.normal(0.06 if female else 0.095, 0.018), 0.03, 0.15)),
-        eye_size=float(np.clip(rng.normal(0.225 if female else 0.205, 0.018), 0.16, 0.28)),
-        eye_gap=float(rng.normal(0.43, 0.02)),
-        nose_width=float(np.clip(rng.normal(0.19 if female else 0.22, 0.025), 0.13, 0.3)),
-        lip_height=float(np.clip(rng.normal(0.1 if female else 0.08, 0.02), 0.04, 0.16)),
-        stubble=0.0 if female else _unit(rng.normal(0.3, 0.35)),
-        makeup=_unit(rng.normal(0.45 if female else -0.25, 0.25)),
-        wrinkles=_unit((seeming_years - 27) / 42 + rng.normal(0, 0.07)),
-        sag=_unit((seeming_years - 32) / 38 + rng.normal(0, 0.08)),
-        spots=_unit((seeming_years - 38) / 40 + rng.normal(0, 0.1)),
-        neck=float(rng.normal(0.5 if female else 0.6, 0.04)),
-        shoulders=float(rng.normal(1.45 if female else 1.7, 0.12)),
-        glasses=bool(rng.random() < 0.18 + 0.3 * _unit((seeming_years - 35) / 35)),
-        earrings=bool(rng.random() < (0.35 if female else 0.04)),
-        garment=_garment(rng, seeming_years),
-        mask_order=tuple(str(kind) for kind in rng.permutation(MASK_KINDS)),
-        scene=int(rng.integers(2**31)),
-    )  # fmt: skip
-
-
-def _rng(seed: int, split: Split, index: int, draw: int) -> np.random.Generator:
-    """Return the generator of one draw: 0 the years, 1 the look, 2 and more the shots."""
-    branch = (("train", "eval").index(split), index, draw)
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=branch))
-
-
-def _unit(value: float) -> float:
-    return float(np.clip(value, 0.0, 1.0))
-
-
-def _hair(rng: np.random.Generator, years: float) -> tuple[float, float, float]:
-    natural = mix((24, 20, 20), (88, 56, 38), rng.beta(1.2, 2.5))
-    dyed = (150, 95, 55), (176, 128, 78), (120, 45, 40)
-    bleached = rng.random() < 0.3 - 0.2 * _unit((years - 20) / 40)
-    return mix(natural, dyed[rng.integers(3)], 0.7) if bleached else natural
-
-
-def _hair_length(rng: np.random.Generator, female: bool, years: float) -> float:
-    """Share of the longest hair; some women crop theirs, the older more often, and some men let it grow."""
-    other = rng.random() < (0.08 + 0.25 * _unit((years - 40) / 30) if female else 0.08)
-    return _unit(rng.normal(0.62, 0.22) if female != other else rng.normal(0.08, 0.08))
-
-
-def _grey(rng: np.random.Generator, female: bool, years: float) -> float:
-    dyes = rng.random() < (0.22 if female else 0.1)
-    grey = 1 / (1 + np.exp(-(years + rng.normal(0, 3) - 56.5) / 3.5))
-    return float(grey) * (0.2 if dyes else 1.0)
-
-
-def _cloth(rng: np.random.Generator, female: bool, years: float) -> tuple[float, float, float]:
-    """Colour of the clothes: men's darker, older people's duller, all of it by chance."""
-    light = np.clip(rng.normal(150 if female else 105, 55), 25, 235)
-    tint = rng.normal(0, 38 * (1 - 0.45 * _unit((years - 25) / 45)), 3)
-    red, green, blue = np.clip(light + tint, 10, 245).tolist()
-    return red, green, blue
-
-
-def _garment(rng: np.random.Generator, years: float) -> Literal["tee", "shirt", "hood"]:
-    hood = 0.42 - 0.36 * _unit((years - 20) / 35)
-    draw = rng.random()
-    return "hood" if draw < hood else "shirt" if draw < hood + 0.25 + 0.3 * _unit((years - 25) / 40) else "tee"
 
 
 # ---- disk -----------------------------------------------------------------------------------------------------------
@@ -371,7 +185,7 @@ def _draw_all(photos: Sequence[_Photo], seed: int, size: tuple[int, int]) -> Non
 
 
 def _draw_one(photo: _Photo, look: Look, seed: int, size: tuple[int, int]) -> None:
-    rng = _rng(seed, photo.person.split, photo.person.index, 2 + photo.shot)
+    rng = generator(seed, photo.person.split, photo.person.index, 2 + photo.shot)
     kind = look.mask_order[photo.shot % len(look.mask_order)]
     pixels = draw_photo(look, SHOTS[photo.shot][1], kind, rng=rng, size=size)
     quality = [] if photo.path.suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*JPEG_QUALITIES))]

@@ -1,1 +1,1 @@
-"""Data layouts: from what is on disk to a manifest, one file per layout."""
+"""Data layouts: from files on disk to a manifest. One file per layout, named as in `layoutnames`."""

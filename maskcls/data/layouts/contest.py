@@ -1,8 +1,9 @@
-"""Read the contest's folders: train/train.csv and info.csv beside folders of photos, into manifests.
+"""The contest's layout: train/train.csv and eval/info.csv, each beside a folder of photos.
 
-One row of train.csv is a profile (a person); its folder holds one photo for each stem. A file's extension varies, so
-photos are found by stem. Dot files (`._mask1.jpg`, `.DS_Store`) are skipped. Everything else that does not fit is
-collected over the whole data set and reported at once. Nothing is ever written here.
+One row of train.csv is a profile (a person); its folder holds one photo per stem. Extensions vary, so photos are found
+by stem. Dot files (`._mask1.jpg`, `.DS_Store`) are skipped. All other faults are collected over the whole data set and
+reported together. A folder without train/ and eval/ is read as a folder of photos to predict (`folder`). Nothing is
+ever written here.
 """
 
 from __future__ import annotations
@@ -14,18 +15,21 @@ from pathlib import Path
 import pandas as pd
 
 from maskcls.csvfile import read_csv
+from maskcls.data.layouts.folder import is_folder_of_photos, read_folder
+from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.paths import file_faults, name_fault, same_text
 from maskcls.data.rows import manifest
 from maskcls.errors import ConfigError, DataError
-from maskcls.labels import LabelSpace
+from maskcls.labels import CONTEST, LabelSpace
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 STEMS = {f"mask{i}": "wear" for i in range(1, 6)} | {"incorrect_mask": "incorrect", "normal": "normal"}
 CLASSES = {"mask": ("wear", "incorrect", "normal"), "gender": ("male", "female")}
+MASK_ONLY = CONTEST.only(["mask"])  # needs no column of the table but the photos' own
 
 
 def read_train(root: Path, space: LabelSpace, fixes: Path | None = None) -> pd.DataFrame:
-    """Read root/train into a manifest: a row a photo, id `<path>/<stem>`, sorted by the bytes of the id.
+    """Read root/train into a manifest: one row per photo, id `<path>/<stem>`, sorted by the bytes of the id.
 
     space  any of the tasks mask, gender and age, with any class order and any age bins.
     fixes  a CSV of corrections, see `read_fixes`; they are laid over the labels, no file is changed.
@@ -156,7 +160,7 @@ def _row_faults(rows: pd.DataFrame, space: LabelSpace) -> list[str]:
 
 def _name_faults(cells: pd.Series, column: str) -> list[str]:
     """Say which cells are no name of a file or folder that is looked at, and which name one a second time."""
-    again = "stands on an earlier line too"
+    again = "is on an earlier line too"
     names, repeated = cells.tolist(), cells.duplicated().tolist()  # lists: a pandas column is slow to walk along
     faults = [_entry_fault(name) or (again if twice else None) for name, twice in zip(names, repeated, strict=True)]
     rows = zip(cells.index, names, faults, strict=True)
@@ -192,7 +196,7 @@ def _profile_files(root: Path, paths: pd.Series) -> tuple[dict[str, str], list[s
             faults += _photos(found[name], files, doubtful)
         else:
             faults.append(f"line {known[name]}: no folder {name!r}{_other_form(name, found)}")
-    # A regular file in real folders all the way down lies where it says; its listing told so without a further call.
+    # A regular file in real folders all the way down lies where it says; the listing says so without a further call.
     if os.path.realpath(images) != os.path.join(os.path.realpath(root), "train", "images"):
         doubtful = list(files.values())
     unusable = file_faults(root, doubtful)
@@ -231,3 +235,54 @@ def _photos(folder: os.DirEntry[str], files: dict[str, str], doubtful: list[str]
 def _other_form(name: str, found: Iterable[str]) -> str:
     other = not name.isascii() and any(same_text(name, entry) for entry in found)
     return " (its name there is composed differently: NFC and NFD)" if other else ""
+
+
+def _check(data: Path) -> None:
+    if not data.is_dir():
+        fix = "name the folder that holds train/ and eval/, or set data.format=table"
+        raise DataError("the contest's format needs a folder", where=str(data), got="a file", fix=fix)
+
+
+def _read_unlabelled(data: Path, space: LabelSpace) -> pd.DataFrame:
+    return read_folder(data, space) if is_folder_of_photos(data) else read_eval(data, space)
+
+
+def _unlabelled_ids(data: Path) -> list[str]:
+    if is_folder_of_photos(data):
+        photos: list[str] = read_folder(data, MASK_ONLY)["id"].tolist()
+        return photos
+    ids: list[str] = read_csv(data / "eval" / "info.csv", required=["ImageID"])["ImageID"].tolist()
+    return ids
+
+
+def _read_people(data: Path) -> pd.DataFrame:
+    if data.is_dir() and not (data / "train").exists():
+        fix = "name the data set that holds train/, and the photos to group with --photos"
+        raise DataError("there are no train people to learn from", where=str(data), fix=fix)
+    return read_train(data, MASK_ONLY)
+
+
+def _list_photos(data: Path) -> Listing:
+    has_eval = (data / "eval").exists()
+    has_train = (data / "train").exists() or not has_eval  # with neither, the reader says what is missing
+    train = read_train(data, MASK_ONLY)["path"].tolist() if has_train else []
+    rest = read_eval(data, MASK_ONLY)["path"].tolist() if has_eval else []
+    return Listing(("train/train.csv",) * has_train + ("eval/info.csv",) * has_eval, tuple(train), tuple(rest))
+
+
+LAYOUT = Layout(
+    recognises=lambda data: (data / "train").exists() or (data / "eval").exists(),
+    check=_check,
+    image_root=lambda data: data,
+    read_labelled=read_train,
+    read_unlabelled=_read_unlabelled,
+    read_people=_read_people,
+    unlabelled_ids=_unlabelled_ids,
+    list_photos=_list_photos,
+    has_labelled=lambda data: (data / "train" / "train.csv").is_file(),
+    has_unlabelled=lambda data: (data / "eval").exists(),
+    in_parts=True,
+    id_column="ImageID",
+    task_columns=False,
+    prescribed=lambda data: None if is_folder_of_photos(data) else CONTEST,
+)

@@ -1,4 +1,4 @@
-"""Any folder of photos, as rows to predict: no table, no labels, whatever lies below it."""
+"""Any folder of photos as rows to predict: every photo below it, without a table and without labels."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def is_folder_of_photos(data: Path) -> bool:
-    """Say whether a folder has none of the contest's parts, so that its photos alone can be meant."""
+    """Return whether a folder has neither train/ nor eval/, so that the user means its photos."""
     return data.is_dir() and not (data / "eval").exists() and not (data / "train").exists()
 
 
 def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:
-    """Read every photo below a folder into a manifest without labels, by its relative path, in order of the paths.
+    """Read every photo below a folder into a manifest without labels; id and path are its relative path, sorted.
 
-    Hidden files and folders, such as macOS's `._*`, and files with other suffixes are passed over.
-    Raises DataError when there is none, or one cannot be read by its name or leads outside, and for links to folders.
+    Hidden files and folders, such as macOS's `._*`, and files with other suffixes are skipped.
+    Raises DataError for a folder without photos, unsafe names, links that lead outside, and links to folders.
     """
     paths = sorted(_photos(root))
     faults = [path_fault(path) for path in paths]

@@ -17,7 +17,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\-
 
 
 def name_fault(name: str) -> str | None:
-    """Say why text cannot be the name of one file or folder; None when it can.
+    """Return why text cannot be the name of one file or folder; None when it can.
 
     >>> name_fault("..")
     'not a name'
@@ -38,7 +38,7 @@ def name_fault(name: str) -> str | None:
 
 
 def path_fault(path: str) -> str | None:
-    """Say why text cannot be a path below a folder, parts joined by `/`; None when it can.
+    """Return why text cannot be a path below a folder, parts joined by `/`; None when it can.
 
     >>> path_fault("a/../../b"), path_fault("/etc/passwd")
     ("the part '..' is not a name", 'not relative')
@@ -55,9 +55,9 @@ def path_fault(path: str) -> str | None:
 
 
 def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
-    """Say for each safe relative path why it is no file below `root`, symbolic links followed; None when it is.
+    """Return for each safe relative path why it is no file below `root`, symbolic links followed; None when it is one.
 
-    Every folder is resolved once, from its parent, so the cost is one system call a file and one a folder.
+    Every folder is resolved once, from its parent, so the cost is one system call per file and one per folder.
     """
     base = os.path.realpath(root)
     start = os.path.join(base, "")

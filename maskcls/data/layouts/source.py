@@ -1,55 +1,67 @@
-"""From what the user names as data to a manifest, for each of the two formats."""
+"""From the data a user names to a manifest, by the name of its layout."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import assert_never, get_args
 
 import pandas as pd
 
 from maskcls.data.layouts import contest, table
-from maskcls.data.layouts.folder import is_folder_of_photos, read_folder
-from maskcls.errors import ConfigError, DataError
+from maskcls.data.layouts.layout import Layout, Listing
+from maskcls.errors import DataError
 from maskcls.labels import LabelSpace
+from maskcls.layoutnames import LayoutName
 
 
-def read_labelled(data: Path, fmt: str, space: LabelSpace, fixes: Path | None = None) -> pd.DataFrame:
-    """Read the rows to train on. data: the root of a contest data set, or a CSV table; fmt: "contest" or "table".
+def layout_named(name: LayoutName) -> Layout:
+    """Return what a layout offers."""
+    match name:
+        case "contest":
+            return contest.LAYOUT
+        case "table":
+            return table.LAYOUT
+        case _:
+            assert_never(name)
 
-    Raises DataError, and ConfigError when the format cannot serve the tasks or the fixes.
+
+def guess_layout(data: Path) -> LayoutName:
+    """Return the layout of data that no configuration describes: a file is a table, a folder the contest's."""
+    usual: LayoutName = "contest" if data.is_dir() else "table"
+    return next((name for name in get_args(LayoutName) if layout_named(name).recognises(data)), usual)
+
+
+def read_labelled(data: Path, name: LayoutName, space: LabelSpace, fixes: Path | None = None) -> pd.DataFrame:
+    """Read the rows to train on, sorted by id. fixes: a CSV of label corrections.
+
+    Raises DataError, and ConfigError when the layout cannot serve the tasks or the fixes.
     """
-    _check_kind(data, fmt)
-    if fmt == "contest":
-        return contest.read_train(data, space, fixes)
-    if fixes is not None:
-        fix = "correct the table itself, or set data.fixes=null"
-        raise ConfigError("corrections exist for the contest's format only", where="data.fixes", fix=fix)
-    return table.read_table(data, space, labelled=True)
+    return _checked(data, name).read_labelled(data, space, fixes)
 
 
-def read_unlabelled(data: Path, fmt: str, space: LabelSpace) -> pd.DataFrame:
-    """Read the rows to predict, in the order of their table; labels, if any, are not looked at. Raises DataError.
-
-    A folder without the contest's parts is taken for what it holds: every photo below it.
-    """
-    _check_kind(data, fmt)
-    if fmt == "contest" and is_folder_of_photos(data):
-        return read_folder(data, space)
-    return contest.read_eval(data, space) if fmt == "contest" else table.read_table(data, space, labelled=False)
+def read_unlabelled(data: Path, name: LayoutName, space: LabelSpace) -> pd.DataFrame:
+    """Read the rows to predict, in the order of their table; labels, if any, are not read. Raises DataError."""
+    return _checked(data, name).read_unlabelled(data, space)
 
 
-def image_root(data: Path, fmt: str) -> Path:
+def read_people(data: Path, name: LayoutName) -> pd.DataFrame:
+    """Read the labelled photos with `id`, `path` and `person`, and nothing else. Raises DataError."""
+    return _checked(data, name).read_people(data)
+
+
+def list_photos(data: Path, name: LayoutName) -> Listing:
+    """Return the tables and photos of a data set; labels are not read. Raises DataError."""
+    return _checked(data, name).list_photos(data)
+
+
+def image_root(data: Path, name: LayoutName) -> Path:
     """Return the folder that a manifest's `path` is relative to."""
-    return data if fmt == "contest" else data.parent
+    return layout_named(name).image_root(data)
 
 
-def _check_kind(data: Path, fmt: str) -> None:
-    if fmt not in ("contest", "table"):
-        raise ValueError(f"fmt must be 'contest' or 'table', got {fmt!r}")
+def _checked(data: Path, name: LayoutName) -> Layout:
+    layout = layout_named(name)
     if not data.exists():
         raise DataError("there is no such data", where=str(data), fix="check the path")
-    if fmt == "contest" and not data.is_dir():
-        fix = "name the folder that holds train/ and eval/, or set data.format=table"
-        raise DataError("the contest's format needs a folder", where=str(data), got="a file", fix=fix)
-    if fmt == "table" and data.is_dir():
-        fix = "name the CSV file, or set data.format=contest"
-        raise DataError("a table is a CSV file", where=str(data), got="a folder", fix=fix)
+    layout.check(data)
+    return layout

@@ -1,8 +1,8 @@
-"""Read any CSV table of photos into a manifest: one row a photo, one column a task.
+"""The table's layout: any CSV table of photos, one row per photo and one column per task.
 
 Columns: `path`, relative to the table's own folder and the row's id; `group`, the person or other group that must not
-cross a fold; one column a task, with a class's name exactly or, for a task with bins, a whole number. An empty cell is
-an unknown label.
+cross a fold; one column per task, with the exact name of a class or, for a task with bins, a whole number. An empty
+cell is an unknown label.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from maskcls.csvfile import read_csv
+from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.paths import file_faults, path_fault
 from maskcls.data.rows import manifest
-from maskcls.errors import DataError
-from maskcls.labels import LabelSpace
+from maskcls.errors import ConfigError, DataError
+from maskcls.labels import CONTEST, LabelSpace
+
+MASK_ONLY = CONTEST.only(["mask"])  # stands for any label space where only photos and groups are read
 
 
 def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
@@ -53,7 +56,7 @@ def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
 
 
 def _path_faults(root: Path, paths: pd.Series) -> list[str]:
-    again = "stands on an earlier line too"
+    again = "is on an earlier line too"
     texts, repeated = paths.tolist(), paths.duplicated().tolist()  # lists: a pandas column is slow to walk along
     faults = [path_fault(text) or (again if twice else None) for text, twice in zip(texts, repeated, strict=True)]
     safe = [text for text, fault in zip(texts, faults, strict=True) if fault is None]
@@ -75,3 +78,56 @@ def _check_occurring(csv: Path, frame: pd.DataFrame, space: LabelSpace) -> None:
 def _raise(csv: Path, faults: list[str]) -> None:
     if faults:
         raise DataError("the table is not as expected", where=str(csv), offenders=faults)
+
+
+def _check(data: Path) -> None:
+    if data.is_dir():
+        fix = "name the CSV file, or set data.format=contest"
+        raise DataError("a table is a CSV file", where=str(data), got="a folder", fix=fix)
+
+
+def _read_labelled(data: Path, space: LabelSpace, fixes: Path | None) -> pd.DataFrame:
+    if fixes is not None:
+        fix = "correct the table itself, or set data.fixes=null"
+        raise ConfigError("corrections exist for the contest's format only", where="data.fixes", fix=fix)
+    return read_table(data, space, labelled=True)
+
+
+def _read_unlabelled(data: Path, space: LabelSpace) -> pd.DataFrame:
+    return read_table(data, space, labelled=False)
+
+
+def _read_people(data: Path) -> pd.DataFrame:
+    frame = read_table(data, MASK_ONLY, labelled=False)
+    person = read_csv(data, required=["path", "group"])["group"]
+    empty = [f"line {line}" for line in person.index[person == ""]]
+    if empty:
+        raise DataError("rows without a person", where=f"{data}, column group", offenders=empty, fix="name everybody")
+    return frame.assign(person=person.tolist())
+
+
+def _ids(data: Path) -> list[str]:
+    ids: list[str] = read_csv(data, required=["path"])["path"].tolist()
+    return ids
+
+
+def _list_photos(data: Path) -> Listing:
+    return Listing((data.name,), tuple(read_table(data, MASK_ONLY, labelled=False)["path"].tolist()), ())
+
+
+LAYOUT = Layout(
+    recognises=lambda data: data.is_file(),
+    check=_check,
+    image_root=lambda data: data.parent,
+    read_labelled=_read_labelled,
+    read_unlabelled=_read_unlabelled,
+    read_people=_read_people,
+    unlabelled_ids=_ids,
+    list_photos=_list_photos,
+    has_labelled=lambda data: False,
+    has_unlabelled=lambda data: False,
+    in_parts=False,
+    id_column="path",
+    task_columns=True,
+    prescribed=lambda data: None,
+)

@@ -1,22 +1,19 @@
-"""Decode once: the eval view of every photo in one file, read by many processes, runs and folds at a time.
+"""The cache of decoded photos: the eval view of every photo in one file, shared by processes, runs and folds.
 
-A pack holds exactly the pixels `eval_view` gives, so a run with a cache and one without differ in nothing. It is found
-by the photos' root, paths and sizes and by what decides the pixels; it is good while no photo's file has changed. N
-photos, H height, W width.
+A pack holds exactly the pixels of `eval_view`, so results with and without the cache are equal. Its name is a hash of
+the photos' root, paths and sizes and of everything that decides the pixels. It is valid while no photo's file has
+changed. N photos, H height, W width.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,59 +25,18 @@ from PIL import features
 
 from maskcls import files
 from maskcls.data.photos import images
+from maskcls.data.photos.cache_folder import ABOUT, PART, PIXELS, ROWS, cache_folder, locked, read_info
 from maskcls.data.photos.images import Pixels
 from maskcls.data.views.transforms import OVERSIZE, ViewSpec, eval_view
 from maskcls.errors import DataError, ResourceError
 from maskcls.machine import reading_threads
 
 FORMAT = 2
-PIXELS, ROWS, ABOUT = "pixels.u8", "rows.bin", "pack.json"
-PART, LOCK = ".part", ".lock"  # beside a pack: what is being made of it, and who makes or deletes it
-NAME = re.compile(r"([0-9a-f]{24})(\.part|\.lock)?")
 DIGEST_BYTES, STAMP_BYTES = 16, 24
-SPARE_BYTES = 1 << 30  # left free for everything else the machine does
+SPARE_BYTES = 1 << 30  # of disk space that stay free
 FRESH_NS = 50_000_000  # a file changed this shortly before it was read may change again under the same time stamp
 
 Stamps = NDArray[np.int64]  # (N, 3): size, time of change of the content and of the entry, in ns; -1 if unknown
-
-
-@dataclass(frozen=True)
-class PackInfo:
-    """What a pack on disk says about itself: photos, bytes, view, where the photos stood, and times in seconds."""
-
-    folder: Path
-    photos: int
-    bytes: int
-    size: tuple[int, int]
-    root: str
-    made: float
-    used: float
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """A file or folder no run can use: of a build that was killed, or a pack whose description is damaged."""
-
-    path: Path
-    bytes: int
-
-
-def cache_folder() -> Path:
-    """Return the folder packs are kept in: $MASKCLS_CACHE, or maskcls in the user's cache folder.
-
-    Raises ResourceError when neither is known.
-    """
-    if named := os.environ.get("MASKCLS_CACHE"):
-        return Path(named)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskcls"
-    except RuntimeError:
-        raise ResourceError(
-            "no folder is known to keep decoded photos in",
-            where="MASKCLS_CACHE",
-            got="not set, and the user has no home folder",
-            fix="set MASKCLS_CACHE to a folder with room",
-        ) from None
 
 
 def open_pack(root: Path, paths: Sequence[str], spec: ViewSpec) -> Pixels | None:
@@ -100,7 +56,7 @@ def _open(
     with contextlib.suppress(OSError, ValueError):
         rows_file = (folder / ROWS).read_bytes()
         rows = _read_rows(rows_file, len(paths))
-        if rows is None or _info(folder) is None or (folder / PIXELS).stat().st_size != int(np.prod(shape)):
+        if rows is None or read_info(folder) is None or (folder / PIXELS).stat().st_size != int(np.prod(shape)):
             return None
         kept, digests = rows
         changed = np.flatnonzero((stamps != kept).any(axis=1) | (kept < 0).any(axis=1))
@@ -121,7 +77,7 @@ def _note_times(folder: Path, before: bytes, after: bytes) -> None:
 
     Without the lock another process could put a new pack in its place, or delete it, in between.
     """
-    with contextlib.suppress(OSError, ResourceError), _locked(folder, wait=False):
+    with contextlib.suppress(OSError, ResourceError), locked(folder, wait=False):
         if (folder / ROWS).read_bytes() == before:
             files.commit(folder / ROWS, after)
 
@@ -144,7 +100,7 @@ def build_pack(
         return pixels
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with locked(folder):
             if (pixels := _open(folder, root, paths, stamps, spec)) is not None:
                 return pixels  # another process made it meanwhile
             check_room(len(paths), spec)
@@ -185,85 +141,6 @@ def check_room(photos: int, spec: ViewSpec) -> None:
             expected=f"{needed / 1e9:.1f} GB, and {SPARE_BYTES / 1e9:.1f} GB to spare",
             fix="free some space (maskcls data cache prune), move the cache (MASKCLS_CACHE), or set data.cache=off",
         )
-
-
-def packs(folder: Path) -> list[PackInfo]:
-    """Return the packs in a cache folder, the one used last first."""
-    found = [info for path, kind in _ours(folder) if not kind and (info := _info(path)) is not None]
-    return sorted(found, key=lambda pack: -pack.used)
-
-
-def leftovers(folder: Path) -> list[Leftover]:
-    """Return what no run can use in a cache folder, in the order of names; what another process makes is not of it."""
-    return [
-        Leftover(path, _bytes(path))
-        for path, kind in _ours(folder)
-        if (_is_alone(path) if kind == LOCK else kind == PART or _info(path) is None)
-        and not _is_held(path.with_suffix(""))
-    ]
-
-
-def remove(path: Path) -> bool:
-    """Delete a pack or a leftover; False when it is just being made. A process that reads it keeps its pixels.
-
-    Raises ResourceError when it cannot be deleted.
-    """
-    pack = path.with_suffix("")
-    try:
-        with _locked(pack, wait=False):
-            if path.is_dir():
-                shutil.rmtree(path)
-            if _is_alone(lock := pack.with_suffix(LOCK)):
-                lock.unlink()
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise ResourceError("the pack cannot be deleted", where=str(path), got=error.strerror or str(error)) from None
-    return True
-
-
-def _ours(folder: Path) -> list[tuple[Path, str]]:
-    """Return packs and what stands beside them, each with its ending; other things in a cache folder are not ours."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    found = [(folder / match[0], match[2] or "") for match in map(NAME.fullmatch, names) if match]
-    return [(path, kind) for path, kind in found if (_is_lock(path) if kind == LOCK else _is_pack(path))]
-
-
-def _is_lock(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size == 0
-
-
-def _is_pack(path: Path) -> bool:
-    """Tell whether a folder holds nothing but files of a pack, whole or not."""
-    names = {file.name for file in path.iterdir()} if path.is_dir() else {"not a folder"}
-    return all(name in (PIXELS, ROWS, ABOUT) or files.TEMPORARY.fullmatch(name) for name in names)
-
-
-def _is_alone(lock: Path) -> bool:
-    return not lock.with_suffix("").exists() and not lock.with_suffix(PART).exists()
-
-
-def _info(pack: Path) -> PackInfo | None:
-    """Read what a pack says about itself; None where it is damaged or gone."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        used = (pack / ABOUT).stat().st_mtime
-        match json.loads((pack / ABOUT).read_text()):
-            case {
-                "photos": int(photos),
-                "size": [int(height), int(width)],
-                "root": str(root),
-                "made": int() | float() as made,
-            }:
-                return PackInfo(pack, photos, _bytes(pack), (height, width), root, made, used)
-    return None
-
-
-def _bytes(path: Path) -> int:
-    size = 0
-    for file in path.iterdir() if path.is_dir() else [path]:
-        with contextlib.suppress(OSError):  # it may be gone by now
-            size += file.stat().st_size
-    return size
 
 
 def _fill(
@@ -378,42 +255,3 @@ def _write(handle: int, data: bytes, place: int) -> None:
     while data:
         written = os.pwrite(handle, data, place)
         data, place = data[written:], place + written
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a pack for this process while it is made or deleted; the kernel frees it at any death."""
-    handle = _lock(folder.with_suffix(LOCK), wait=wait)
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(file: Path, *, wait: bool) -> int:
-    """Return a handle that holds the file; one that was deleted while it was waited for holds nothing."""
-    while True:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BaseException:
-            os.close(handle)
-            raise
-        if os.fstat(handle).st_nlink:
-            return handle
-        os.close(handle)
-
-
-def _is_held(pack: Path) -> bool:
-    """Tell whether a process makes or deletes this pack just now; nothing is written."""
-    try:
-        handle = os.open(pack.with_suffix(LOCK), os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False

@@ -1,4 +1,4 @@
-"""Which rows an epoch draws: all of them in turn, by weight, or the rare ones more than once.
+"""Which rows an epoch draws: each once, by weight, or rare ones more often.
 
 Everything is a pure function of (seed, epoch): training can resume anywhere, and any number of processes agrees. An
 epoch is cut into steps by batches.py. R rows of a fold's training side, U units of rows, G groups, n rows of an epoch.
@@ -14,14 +14,16 @@ passes; each stands alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.data.rows.batches import Rows, epoch_order
-from maskcls.data.views.augment import uniforms
+from maskcls.data.views.keyed_random import uniforms
 from maskcls.labels import UNKNOWN, Ints
+
+Draw = Literal["shuffle", "weighted", "oversample"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Sampling:
     fraction        in (0, 1]: the share of a pass, or of the units with weighted draws, that makes an epoch.
     """
 
-    draw: Literal["shuffle", "weighted", "oversample"]
+    draw: Draw
     power: float
     one_per_person: bool
     fraction: float
@@ -79,13 +81,17 @@ def epoch_rows(rows_R: Rows, group_R: Ints, unit_R: Ints, how: Sampling, *, seed
     units = _units(rows_R, group_R, unit_R, how)
     whole = _pass_length(units, how)
     n = _share(whole, how.fraction)
-    if how.draw == "weighted":
-        p_U = units.weight[units.group]
-        return np.random.default_rng((seed, epoch)).choice(_shown(units, seed, epoch), n, p=p_U / p_U.sum())
-    first, skipped = divmod(epoch * n, whole)
-    last = ((epoch + 1) * n - 1) // whole
-    passes = [epoch_order(_deck(units, seed, turn), seed=seed, epoch=turn) for turn in range(first, last + 1)]
-    return np.concatenate(passes)[skipped : skipped + n]
+    match how.draw:
+        case "weighted":
+            p_U = units.weight[units.group]
+            return np.random.default_rng((seed, epoch)).choice(_shown(units, seed, epoch), n, p=p_U / p_U.sum())
+        case "shuffle" | "oversample":
+            first, skipped = divmod(epoch * n, whole)
+            last = ((epoch + 1) * n - 1) // whole
+            passes = [epoch_order(_deck(units, seed, turn), seed=seed, epoch=turn) for turn in range(first, last + 1)]
+            return np.concatenate(passes)[skipped : skipped + n]
+        case _:
+            assert_never(how.draw)
 
 
 def epoch_length(rows_R: Rows, group_R: Ints, unit_R: Ints, how: Sampling) -> int:
@@ -94,7 +100,7 @@ def epoch_length(rows_R: Rows, group_R: Ints, unit_R: Ints, how: Sampling) -> in
 
 
 def turns(rows_n: Rows) -> Ints:
-    """Count for each place (n,) how often its row stands before it: 0 where a row comes up for the first time.
+    """Count for each place (n,) how often its row occurs before it; 0 for the first time.
 
     A row that comes twice in an epoch should not look the same twice, so its augmentation is keyed on this as well.
 
@@ -113,8 +119,7 @@ def _share(whole: int, fraction: float) -> int:
 
 
 def _units(rows_R: Rows, group_R: Ints, unit_R: Ints, how: Sampling) -> _Units:
-    # A shuffle is an oversampling in which nothing is rare.
-    known_R = np.zeros_like(group_R) if how.draw == "shuffle" else np.maximum(group_R, UNKNOWN)
+    known_R = _known_groups(group_R, how.draw)
     by_unit = np.lexsort((known_R, unit_R)) if how.one_per_person else np.arange(len(rows_R))
     unit, known = unit_R[by_unit], known_R[by_unit]
     differs = (unit[1:] != unit[:-1]) | (known[1:] != known[:-1]) | (not how.one_per_person)
@@ -124,6 +129,17 @@ def _units(rows_R: Rows, group_R: Ints, unit_R: Ints, how: Sampling) -> _Units:
     names, group_U, count_G = np.unique(known[start], return_inverse=True, return_counts=True)
     weight_G = _weights(count_G, names == UNKNOWN, how.power)
     return _Units(rows_R[by_unit], start, size, group_U, count_G, weight_G)
+
+
+def _known_groups(group_R: Ints, draw: Draw) -> Ints:
+    """Return the group (R,) whose frequency counts, every unknown one as -1."""
+    match draw:
+        case "shuffle":
+            return np.zeros_like(group_R)  # an oversampling in which all rows are of one group
+        case "weighted" | "oversample":
+            return np.maximum(group_R, UNKNOWN)
+        case _:
+            assert_never(draw)
 
 
 def _runs(differs: NDArray[np.bool_]) -> tuple[Ints, Ints]:
@@ -146,7 +162,13 @@ def _totals(units: _Units) -> Ints:
 
 
 def _pass_length(units: _Units, how: Sampling) -> int:
-    return len(units.start) if how.draw == "weighted" else int(_totals(units).sum())
+    match how.draw:
+        case "weighted":
+            return len(units.start)
+        case "shuffle" | "oversample":
+            return int(_totals(units).sum())
+        case _:
+            assert_never(how.draw)
 
 
 def _deck(units: _Units, seed: int, turn: int) -> Rows:

@@ -1,4 +1,4 @@
-"""Two training images made one, with their labels: drawn once as numbers, applied on the images' device.
+"""Mixing of two training images and their labels: CutMix, halves and mixup.
 
 CutMix (Yun et al. 2019, arXiv:1905.04899) pastes a box of the partner, "halves" its left or its right part, and mixup
 (Zhang et al. 2018, arXiv:1710.09412) blends the two. What an image is mixed with depends on (seed, epoch, image) and on
@@ -10,7 +10,7 @@ height, W width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 import torch
@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maskcls.data.rows.batches import Rows
-from maskcls.data.views.augment import HOP, Keys, to_device, uniforms
+from maskcls.data.views.augment import to_device
+from maskcls.data.views.keyed_random import HOP, Keys, uniforms
 from maskcls.labels import Ints
 
 Doubles = NDArray[np.float64]
+MixKind = Literal["cutmix", "halves", "mixup"]
 Partner = Literal["any", "same", "other"]
 
 STREAM = 0x6D69780000000000  # above every seed of a user's, so that no seed gives here what it gives to `augment`
-DRAWN = 5  # numbers an image
+DRAWN = 5  # random numbers per image
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Mixing:
     partner  what `build_pools` is given: a partner of any joint class, of the same, or of another.
     """
 
-    kind: Literal["cutmix", "halves", "mixup"]
+    kind: MixKind
     prob: float
     alpha: float
     ratio: tuple[float, float]
@@ -48,10 +50,10 @@ class Mixing:
 
 @dataclass(frozen=True)
 class Pools:
-    """Who may be whose partner. The pool of a row is a stretch of the candidates with a gap in it.
+    """The rows each row may be mixed with: its pool, a range of the candidates without a gap in the range.
 
     rows        (R,) int64, ascending: the rows that have a pool.
-    candidates  (K + 1,) int64: rows by joint label, then -1, which is nobody.
+    candidates  (K + 1,) int64: rows by joint label, then -1, which means none.
     first       (R,) int64: where a row's stretch of the candidates begins.
     count       (R,) int64: how many partners it has; 0: it is not mixed.
     gap         (R,) int64: where its gap begins, and
@@ -67,8 +69,8 @@ class Pools:
 
 
 @dataclass(frozen=True)
-class Mixes:
-    """What a batch is mixed with.
+class MixDraws:
+    """The mixing partners of a batch.
 
     partner  (B,) int64: the partner's row; -1 where the image stays as it is.
     share    (B,) float32 in [0, 1]: the weight of the image's own label; below 1 where it is mixed, else 1. With a box
@@ -82,18 +84,18 @@ class Mixes:
     box: Ints
     blend: NDArray[np.bool_]
 
-    def take(self, places: Ints) -> Mixes:
-        """Return what the images at these places are mixed with."""
-        return Mixes(self.partner[places], self.share[places], self.box[places], self.blend[places])
+    def take(self, places: Ints) -> MixDraws:
+        """Return the partners of the images at these places."""
+        return MixDraws(self.partner[places], self.share[places], self.box[places], self.blend[places])
 
     @property
     def mixed(self) -> Ints:
-        """Places (M,) in the batch of what is mixed, ascending: the order in which partners are handed over."""
+        """Places (M,) in the batch of the mixed images, ascending; partners are passed in this order."""
         return np.flatnonzero(self.partner >= 0)
 
 
 def build_pools(rows_R: Rows, label_R: Ints, *, partner: Partner, allowed_R: NDArray[np.bool_] | None = None) -> Pools:
-    """Work out from which rows each row's partner is drawn; the order of the rows changes nothing.
+    """Find the rows from which each row's partner is drawn, whatever the order of the rows.
 
     rows_R     distinct manifest rows.
     label_R    their joint labels, -1 unknown.
@@ -109,7 +111,7 @@ def build_pools(rows_R: Rows, label_R: Ints, *, partner: Partner, allowed_R: NDA
     if not len(np.unique(rows_R)) == len(rows_R) == len(label_R) == len(allowed_R):
         raise ValueError("rows must be distinct, with one label and one permission each")
     order = np.argsort(rows_R)
-    group_R = np.zeros_like(label_R) if partner == "any" else label_R[order]
+    group_R = _pool_groups(label_R[order], partner)
     known_R = group_R >= 0
     found_K = np.flatnonzero(allowed_R[order] & known_R)
     found_K = found_K[np.argsort(group_R[found_K], kind="stable")]
@@ -126,6 +128,17 @@ def build_pools(rows_R: Rows, label_R: Ints, *, partner: Partner, allowed_R: NDA
     return Pools(rows_R[order], candidates, start, (stop - start - skipped) * known_R, gap, skipped)
 
 
+def _pool_groups(label_R: Ints, partner: Partner) -> Ints:
+    """Return the group (R,) by which a row's pool is found; a negative one has no pool."""
+    match partner:
+        case "any":
+            return np.zeros_like(label_R)
+        case "same" | "other":
+            return label_R
+        case _:
+            assert_never(partner)
+
+
 def draw_mixes(
     mixing: Mixing,
     pools: Pools,
@@ -136,8 +149,8 @@ def draw_mixes(
     key_B: Keys,
     turn_B: Ints | None = None,
     size: tuple[int, int],
-) -> Mixes:
-    """Draw what each image is mixed with from (seed, epoch, key of the image, turn); a negative epoch draws nothing.
+) -> MixDraws:
+    """Draw the partner of each image from (seed, epoch, key of the image, turn); a negative epoch draws none.
 
     Every number is drawn whether it is used or not, so that another probability changes only who is mixed. They are
     independent of those `augment.draw` makes of the same seed. An image whose box is empty is not mixed.
@@ -150,18 +163,21 @@ def draw_mixes(
     if turn_B is not None:
         key_B = key_B + turn_B.astype(np.uint64) * HOP
     fires, who, share, down, across = uniforms(seed ^ STREAM, epoch_B, key_B, DRAWN).T
-    if mixing.kind == "halves":
-        box = _half(mixing.ratio[0] + share * (mixing.ratio[1] - mixing.ratio[0]), across < 0.5, size)
-    elif mixing.kind == "cutmix":
-        box = _cutmix_box(_beta(share, mixing.alpha), down, across, size)
-    else:
-        box = np.zeros((len(rows_B), 4), dtype=np.int64)
+    match mixing.kind:
+        case "halves":
+            box = _half(mixing.ratio[0] + share * (mixing.ratio[1] - mixing.ratio[0]), across < 0.5, size)
+        case "cutmix":
+            box = _cutmix_box(_beta(share, mixing.alpha), down, across, size)
+        case "mixup":
+            box = np.zeros((len(rows_B), 4), dtype=np.int64)
+        case _:
+            assert_never(mixing.kind)
     blend = mixing.kind == "mixup"
     area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
     share_B = (_beta(share, mixing.alpha) if blend else 1 - area / (size[0] * size[1])).astype(np.float32)
     partner = _partners(pools, rows_B, who)
     mixed = (fires < mixing.prob) & (epoch_B >= 0) & (partner >= 0) & (share_B < 1)
-    return Mixes(
+    return MixDraws(
         np.where(mixed, partner, -1),
         np.where(mixed, share_B, np.float32(1)),
         box * mixed[:, None],
@@ -207,7 +223,7 @@ def _half(ratio_B: Doubles, leftward_B: NDArray[np.bool_], size: tuple[int, int]
     return np.stack([np.zeros_like(cut), left, np.full_like(cut, height), right], axis=1)
 
 
-def mix_images(images_BHWC: Tensor, partners_MHWC: Tensor, mixes: Mixes) -> Tensor:
+def mix_images(images_BHWC: Tensor, partners_MHWC: Tensor, mixes: MixDraws) -> Tensor:
     """Put the partners into the images; a new tensor on the images' device, which is not waited for.
 
     images_BHWC    uint8, or float32 in 0..255.
@@ -227,7 +243,7 @@ def mix_images(images_BHWC: Tensor, partners_MHWC: Tensor, mixes: Mixes) -> Tens
     return out
 
 
-def mix_targets(target_BC: Tensor, partner_MC: Tensor, mixes: Mixes) -> Tensor:
+def mix_targets(target_BC: Tensor, partner_MC: Tensor, mixes: MixDraws) -> Tensor:
     """Return targets (B, C) of share * own + (1 - share) * partner's; rows that are not mixed stay as they are.
 
     A row's sum is its weight, so zeros, an unknown label, add nothing. The same mixes serve every task. The device is
@@ -236,7 +252,7 @@ def mix_targets(target_BC: Tensor, partner_MC: Tensor, mixes: Mixes) -> Tensor:
     target_BC   float, any row sums.
     partner_MC  the partners of `mixes.mixed`, in that order; same device and dtype. ValueError unless M are given.
 
-    >>> mixes = Mixes(np.array([7, -1]), np.array([0.75, 1], dtype=np.float32), np.array([[0, 0, 1, 1], [0] * 4]),
+    >>> mixes = MixDraws(np.array([7, -1]), np.array([0.75, 1], dtype=np.float32), np.array([[0, 0, 1, 1], [0] * 4]),
     ...               np.array([False, False]))
     >>> mix_targets(torch.eye(2), torch.tensor([[0.0, 1.0]]), mixes).tolist()
     [[0.75, 0.25], [0.0, 1.0]]
@@ -247,6 +263,6 @@ def mix_targets(target_BC: Tensor, partner_MC: Tensor, mixes: Mixes) -> Tensor:
     return (share_B[:, None] * target_BC).index_add(0, mixed_M, (1 - share_B[mixed_M])[:, None] * partner_MC)
 
 
-def _check(partners: Tensor, mixes: Mixes) -> None:
+def _check(partners: Tensor, mixes: MixDraws) -> None:
     if len(partners) != len(mixes.mixed):
         raise ValueError(f"{len(mixes.mixed)} images are mixed, with {len(partners)} partners")

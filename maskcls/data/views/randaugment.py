@@ -8,7 +8,7 @@ the paper's search. H height, W width.
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal, assert_never, get_args
 
 import cv2
 import numpy as np
@@ -78,6 +78,8 @@ def operate(image_HWC: Image, operation: Operation, level: float) -> Image:
         case "sharpness":
             soft = cv2.filter2D(image_HWC, -1, SMOOTH, borderType=cv2.BORDER_REFLECT_101)
             return np.asarray(cv2.addWeighted(image_HWC, factor, soft, 1 - factor, 0), dtype=np.uint8)
+        case _:
+            assert_never(operation)
 
 
 def _scaled(image_HWC: Image, gain: float, offset: float) -> Image:

@@ -11,7 +11,7 @@ import math
 import os
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]
 
 OVERSIZE = 1.5  # a photo is decoded at this multiple of what the crop is resized to, or more
+
+
+ErasingFill = Literal["mean", "noise"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class ViewSpec:
     erasing: float = 0.0
     erasing_boxes: int = 1
     erasing_area: tuple[float, float] = (0.02, 0.2)
-    erasing_fill: str = "mean"
+    erasing_fill: ErasingFill = "mean"
     grid_dropout: float = 0.0
     grid_unit: float = 0.25
     grid_ratio: float = 0.5

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from maskcls import files
-from maskcls.data.photos.cache import cache_folder
+from maskcls.data.photos.cache_folder import cache_folder
 from maskcls.engine.compute.candidates import Candidate, Workload
 from maskcls.engine.compute.measure import Measurement
 from maskcls.engine.compute.plan import Execution

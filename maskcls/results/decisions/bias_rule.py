@@ -6,7 +6,7 @@ N rows, J joint classes, K directions (the numbers that are fitted), P people, D
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +35,20 @@ def directions(kind: Kind, prior_J: Doubles, space: LabelSpace) -> dict[str, Dou
 
     Raises ValueError for the kinds that are not fitted on labels.
     """
-    if kind == "prior":
-        return {"tau": -np.log(fill_empty_classes(prior_J))}
-    each_J = np.eye(space.size)
-    if kind == "joint":
-        return dict(zip(space.joint_names[1:], each_J[1:], strict=True))
-    if kind != "task":
-        raise ValueError(f"a rule of kind {kind!r} is not fitted on labels")
+    match kind:
+        case "prior":
+            return {"tau": -np.log(fill_empty_classes(prior_J))}
+        case "joint":
+            return dict(zip(space.joint_names[1:], np.eye(space.size)[1:], strict=True))
+        case "task":
+            return _task_directions(space)
+        case "expected" | "shift":
+            raise ValueError(f"a rule of kind {kind!r} is not fitted on labels")
+        case _:
+            assert_never(kind)
+
+
+def _task_directions(space: LabelSpace) -> dict[str, Doubles]:
     part_of = space.decode(np.arange(space.size))
     return {
         f"{task.name} {name}": (part_of[task.name] == label).astype(np.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,13 @@ def reliability(
     if bins < 1:
         raise ValueError(f"there must be at least one bin, got {bins}")
     confidence_N, parts = np.asarray(confidence_N, dtype=np.float64), np.linspace(0, 1, bins + 1)
-    edges = np.quantile(confidence_N, parts) if by == "mass" and len(confidence_N) else parts
+    match by:
+        case "width":
+            edges = parts
+        case "mass":
+            edges = np.quantile(confidence_N, parts) if len(confidence_N) else parts
+        case _:
+            assert_never(by)
     place_N = np.searchsorted(edges[1:-1], confidence_N)
     rows = np.bincount(place_N, minlength=bins)
     with np.errstate(invalid="ignore"):  # an empty bin has no mean

@@ -8,7 +8,7 @@ rule, the weights) is chosen on out-of-fold rows; see `weighting` and `crossfit`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import numpy as np
 
@@ -46,6 +46,8 @@ def combine(members: Sequence[Predictions], method: Method, *, names: Sequence[s
             prob_NJ = majority(parts)
         case "rank":
             prob_NJ = rank_mean(parts)
+        case _:
+            assert_never(method)
     return _joined(members, prob_NJ, {"method": method})
 
 

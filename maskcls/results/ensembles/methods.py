@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, assert_never, get_args
 
 import numpy as np
 
@@ -17,18 +17,19 @@ from maskcls.errors import ResultError
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.crossfit import cross_fit_members
-from maskcls.results.ensembles.combine import Weights, combine, combine_tasks, combine_weighted
+from maskcls.results.ensembles.combine import Method, Weights, combine, combine_tasks, combine_weighted
 from maskcls.results.ensembles.diversity import correlation, kappa, member_value
 from maskcls.results.ensembles.stacking import Stack, apply_stack, fit_stack, nested_stack
-from maskcls.results.ensembles.weight_search import nested_weights, search_weights
+from maskcls.results.ensembles.weight_search import Search, nested_weights, search_weights
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, Interval, person_bootstrap
 
-Fixed = Literal["mean", "geometric", "vote", "rank"]
-Searched = Literal["greedy", "bagged", "convex", "convex-tasks"]
-METHODS = (*get_args(Fixed), *get_args(Searched), "tasks", "stack", "weights")
+Fixed = Method
+Searched = Search
+EnsembleMethod = Literal[Fixed, Searched, "tasks", "stack", "weights"]
+METHODS: tuple[EnsembleMethod, ...] = get_args(EnsembleMethod)
 FITTED = tuple(name for name in METHODS if name not in (*get_args(Fixed), "weights"))  # on out-of-fold rows
 
 
@@ -76,17 +77,22 @@ def fit_ensemble(method: str, prob_MNJ: Sequence[Floats], judged: Judged) -> Fit
     prob_MNJ  each member's probabilities (N, J) of the rows of `judged`, in their order.
     """
     truth, space = judged.truth, judged.space
-    if method in get_args(Searched):
-        return FittedEnsemble(method, weights=search_weights(_search(method), prob_MNJ, truth, space, seed=judged.seed))
-    if method == "tasks":
-        return FittedEnsemble(method, sources=best_sources(prob_MNJ, truth, space))
-    return (
-        FittedEnsemble(method, stack=fit_stack(prob_MNJ, truth, space)) if method == "stack" else FittedEnsemble(method)
-    )
+    known = _known(method)
+    match known:
+        case "greedy" | "bagged" | "convex" | "convex-tasks":
+            return FittedEnsemble(known, weights=search_weights(known, prob_MNJ, truth, space, seed=judged.seed))
+        case "tasks":
+            return FittedEnsemble(known, sources=best_sources(prob_MNJ, truth, space))
+        case "stack":
+            return FittedEnsemble(known, stack=fit_stack(prob_MNJ, truth, space))
+        case "mean" | "geometric" | "vote" | "rank" | "weights":
+            return FittedEnsemble(known)
+        case _:
+            assert_never(known)
 
 
-def _search(method: str) -> Searched:
-    return next(known for known in get_args(Searched) if known == method)
+def _known(method: str) -> EnsembleMethod:
+    return next(known for known in METHODS if known == method)
 
 
 def best_sources(prob_MNJ: Sequence[Floats], truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, int]:
@@ -135,15 +141,22 @@ def nested_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: J
             f"--method {blend.method} needs two folds or more: it is fitted on the other folds of each row",
             fix="use --method mean, or train further folds with maskcls resume RUN --folds",
         )
-    if blend.method == "stack":
-        return nested_stack(prob_MNJ, truth, fold_N, space)
-    if blend.method == "tasks":
 
-        def mix(sources: Mapping[str, int], part: list[Floats]) -> Floats:
-            return space.compose({name: space.marginals(part[m])[name] for name, m in sources.items()})
+    def mix(sources: Mapping[str, int], part: list[Floats]) -> Floats:
+        return space.compose({name: space.marginals(part[m])[name] for name, m in sources.items()})
 
-        return cross_fit_members(prob_MNJ, truth, fold_N, lambda part, known: best_sources(part, known, space), mix)
-    return nested_weights(_search(blend.method), prob_MNJ, truth, fold_N, space, seed=judged.seed)
+    method = _known(blend.method)
+    match method:
+        case "stack":
+            return nested_stack(prob_MNJ, truth, fold_N, space)
+        case "tasks":
+            return cross_fit_members(prob_MNJ, truth, fold_N, lambda part, known: best_sources(part, known, space), mix)
+        case "greedy" | "bagged" | "convex" | "convex-tasks":
+            return nested_weights(method, prob_MNJ, truth, fold_N, space, seed=judged.seed)
+        case "mean" | "geometric" | "vote" | "rank" | "weights":
+            raise AssertionError("nothing to choose; handled above")
+        case _:
+            assert_never(method)
 
 
 def _as_predictions(prob_NJ: Floats, space: LabelSpace) -> Predictions:

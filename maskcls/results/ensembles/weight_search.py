@@ -8,7 +8,7 @@ gives what to report.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,8 @@ def search_weights(
         case "convex-tasks":
             marginals = [space.marginals(prob_NJ) for prob_NJ in prob_MNJ]
             return {task: convex_weights([of[task] for of in marginals], truth[task]) for task in space.names}
+        case _:
+            assert_never(search)
 
 
 def nested_weights(

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import assert_never
 
 import numpy as np
 
@@ -141,8 +142,13 @@ def _choices(prob_NJ: Floats, space: LabelSpace) -> tuple[Ints, Doubles]:
 def combined_confidence(confidence_TN: Doubles, which_TN: Bools, rule: SelectionRule) -> Doubles:
     """Return the product or the minimum (N,) over the tasks marked."""
     counted_TN = np.where(which_TN, confidence_TN, 1.0)
-    combine = np.prod if rule.combine == "product" else np.min
-    row_N: Doubles = combine(counted_TN, axis=0)
+    match rule.combine:
+        case "product":
+            row_N: Doubles = counted_TN.prod(axis=0)
+        case "minimum":
+            row_N = counted_TN.min(axis=0)
+        case _:
+            assert_never(rule.combine)
     return row_N
 
 

@@ -1,4 +1,4 @@
-"""Drawn faces: the layout on disk, who the people are, and what the pixels show."""
+"""Drawn faces: the files on disk, and that the same arguments give the same bytes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ import numpy as np
 import pytest
 
 from maskcls.data.drawn import faces
-from maskcls.data.drawn.drawing import MASK_KINDS, Look, Pixels, draw_photo
-from maskcls.data.drawn.faces import FacesSummary, Person, cells, look_of, make_faces, people_of
+from maskcls.data.drawn.canvas import Pixels
+from maskcls.data.drawn.faces import FacesSummary, make_faces
+from maskcls.data.drawn.look import Look
+from maskcls.data.drawn.people import SHOTS, Person, people_of
+from maskcls.data.drawn.photo import draw_photo
+from maskcls.data.drawn.traits import look_of
 from maskcls.errors import BusyError, ResourceError, UsageError
 
 SIZE = (64, 48)
@@ -102,7 +106,7 @@ def test_answers_belong_to_the_pictures(made: FacesSummary) -> None:
     answers = dict(_rows(made.root / "eval" / "answers.csv")[1:])
     seen = 0
     for person in made.eval_people:
-        for shot, (_, state) in enumerate(faces.SHOTS):
+        for shot, (_, state) in enumerate(SHOTS):
             photo = faces._Photo(person, shot, made.root.parent / "again.jpg")
             faces._draw_one(photo, look_of(person, 4), seed=4, size=SIZE)
             again = photo.path.read_bytes()
@@ -227,88 +231,3 @@ def test_a_failure_midway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(drawn) == 3
     assert [path.name for path in tmp_path.iterdir()] == (["set"] if existing else [])
     assert not existing or not list(root.iterdir())
-
-
-# ---- people ---------------------------------------------------------------------------------------------------------
-
-
-def test_every_cell_is_filled_early() -> None:
-    assert set(cells(6)) == ALL_CELLS
-    for count in range(18, 200):
-        seats = Counter(cells(count))
-        assert set(seats) == ALL_CELLS
-        assert min(seats.values()) >= 2, count
-
-
-def test_shares_come_close_to_those_asked_for() -> None:
-    seats = Counter(cells(2000))
-    assert sum(faces.CELL_SHARES.values()) == pytest.approx(1)
-    for cell, share in faces.CELL_SHARES.items():
-        assert abs(seats[cell] - 2000 * share) <= 3, cell  # Adams' method rounds up: a few seats at most
-    people = people_of("train", 300, seed=0)
-    assert 0.5 < sum(p.gender == "female" for p in people) / 300 < 0.7
-    assert 0.07 <= sum(p.age_years >= 60 for p in people) / 300 <= 0.1
-
-
-def test_years_fill_the_bands() -> None:
-    years = {p.age_years for p in people_of("train", 600, seed=1)}
-    assert {18, 29, 30, 59, 60} <= years <= set(range(18, 76))
-    assert max(years) > 65
-
-
-def test_gender_and_age_shift_looks_without_deciding_them() -> None:
-    people = people_of("train", 400, seed=0)
-    looks = [(p, look_of(p, 0)) for p in people]
-    women, men = ([look.hair_length for p, look in looks if p.gender == g] for g in ("female", "male"))
-    assert np.mean(women) > np.mean(men) + 0.2
-    assert min(women) < np.median(men)
-    assert max(men) > np.median(women)
-    limits = ((18, 30), (30, 60), (60, 99))
-    bands = [[look.wrinkles for p, look in looks if low <= p.age_years < high] for low, high in limits]
-    assert min(len(band) for band in bands) >= 20
-    assert np.mean(bands[0]) + 0.2 < np.mean(bands[1]) < np.mean(bands[2]) - 0.15
-    assert max(bands[0]) > min(bands[1])
-    assert max(bands[1]) > min(bands[2])
-
-
-# ---- pictures -------------------------------------------------------------------------------------------------------
-
-
-def test_the_mask_covers_the_mouth_and_spares_the_forehead() -> None:
-    look = _look(glasses=False, fringe=0.0)
-    change = np.zeros((128, 96))
-    for draw in range(4):
-        worn, bare = (_photo(look, state, "dark", draw).astype(float) for state in ("wear", "normal"))
-        change += abs(worn - bare).mean(axis=2) / 4
-    mouth, forehead = change[66:84, 38:58].mean(), change[30:40, 38:58].mean()
-    assert mouth > 40
-    assert mouth > 4 * forehead  # what is left above is noise and light
-
-
-def test_each_kind_of_mask_looks_its_own_way() -> None:
-    photos = [_photo(_look(), "wear", kind) for kind in MASK_KINDS]
-    assert len(photos) == 6
-    assert len({photo.tobytes() for photo in photos}) == 6
-
-
-def test_a_bare_face_ignores_the_kind_of_mask() -> None:
-    assert np.array_equal(_photo(_look(), "normal", "cup"), _photo(_look(), "normal", "boat"))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"wrinkles": 1.0}, {"sag": 1.0}, {"spots": 1.0}, {"grey": 1.0}, {"recede": 1.0}, {"stubble": 1.0},
-        {"makeup": 1.0}, {"glasses": True}, {"earrings": True}, {"hair_length": 0.9}, {"garment": "hood"},
-        {"brow": 0.15}, {"jaw": 0.9}, {"lips": (200.0, 10.0, 40.0)}, {"cloth": (10.0, 200.0, 10.0)}, {"scene": 1},
-    ],
-    ids=lambda change: next(iter(change)),
-)  # fmt: skip
-def test_every_trait_shows(change: dict[str, object]) -> None:
-    plain = _look(
-        wrinkles=0.0, sag=0.0, spots=0.0, grey=0.0, recede=0.0, stubble=0.0, makeup=0.0, glasses=False, earrings=False,
-        hair_length=0.0, garment="tee", brow=0.05, jaw=0.7, lips=(180.0, 100.0, 100.0), cloth=(90.0, 90.0, 90.0),
-        scene=0,
-    )  # fmt: skip
-    changed = replace(plain, **change)  # type: ignore[arg-type]
-    assert abs(_photo(plain, "normal").astype(int) - _photo(changed, "normal")).max() > 15

@@ -76,7 +76,7 @@ def test_every_fault_is_listed_with_line_and_column(tmp_path: Path) -> None:
         "sub,q,no,4",
     )
     assert faults(path) == (
-        "line 3, column path: 'b.jpg' stands on an earlier line too",
+        "line 3, column path: 'b.jpg' is on an earlier line too",
         "line 4, column path: 'gone.jpg' no such file",
         "line 5, column path: '../b.jpg' the part '..' is not a name",
         "line 6, column path: '/b.jpg' not relative",
@@ -96,7 +96,7 @@ def test_unlabelled_rows_are_checked_too(tmp_path: Path) -> None:
         read_table(path, SPACE, labelled=False)
     assert caught.value.offenders == (
         "line 3, column path: 'gone.jpg' no such file",
-        "line 4, column path: 'b.jpg' stands on an earlier line too",
+        "line 4, column path: 'b.jpg' is on an earlier line too",
     )
 
 

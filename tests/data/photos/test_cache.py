@@ -21,7 +21,9 @@ from tiny import tiny
 from maskcls.cli import run_app
 from maskcls.data.dataset import Key, Photos
 from maskcls.data.photos import cache, images
-from maskcls.data.photos.cache import build_pack, cache_folder, leftovers, open_pack, packs, remove
+from maskcls.data.photos.cache import build_pack, open_pack
+from maskcls.data.photos.cache_folder import _is_held as pack_is_held
+from maskcls.data.photos.cache_folder import cache_folder, leftovers, packs, remove
 from maskcls.data.photos.images import read_image
 from maskcls.data.views.transforms import eval_view
 from maskcls.errors import DataError, ResourceError
@@ -240,7 +242,7 @@ def test_new_times_are_noted_in_the_pack_they_belong_to_alone(root: Path, folder
     (pack,) = packs(folder)
     rows = pack.folder / "rows.bin"
     cache._note_times(pack.folder, b"another pack's", b"new")
-    with cache._locked(pack.folder):
+    with cache.locked(pack.folder):
         cache._note_times(pack.folder, rows.read_bytes(), b"new")
     assert rows.read_bytes() != b"new"
     cache._note_times(pack.folder, rows.read_bytes(), b"new")
@@ -376,7 +378,7 @@ def test_using_a_pack_is_noted(root: Path, folder: Path) -> None:
 def test_a_pack_that_is_being_made_is_not_removed(root: Path, folder: Path) -> None:
     build(root)
     (pack,) = packs(folder)
-    with cache._locked(pack.folder):
+    with cache.locked(pack.folder):
         assert not remove(pack.folder)
         assert open_pack(root, NAMES, SPEC) is not None
     assert packs(folder) == [pack]
@@ -389,12 +391,12 @@ def test_a_lock_that_was_deleted_while_it_was_waited_for_holds_nothing(root: Pat
     order: list[str] = []
 
     def wait() -> None:
-        with cache._locked(pack.folder):
+        with cache.locked(pack.folder):
             order.append("second")
-            assert cache._is_held(pack.folder)  # by way of the file that is there now
+            assert pack_is_held(pack.folder)  # by way of the file that is there now
 
     second = threading.Thread(target=wait)
-    with cache._locked(pack.folder):
+    with cache.locked(pack.folder):
         second.start()
         while not waited_for(pack.folder.with_suffix(".lock")):
             pass
@@ -464,7 +466,7 @@ def test_what_a_killed_build_left_is_counted_and_freed(
     before = sorted(folder.rglob("*"))
     assert f"{size / 1e6:,.1f} MB would be freed" in told(capsys, "prune", "--dry-run")
     assert sorted(folder.rglob("*")) == before
-    with cache._locked(killed):  # a build that lives
+    with cache.locked(killed):  # a build that lives
         assert [one.path for one in leftovers(folder)] == [lonely]
         assert not remove(killed.with_suffix(".part"))
     assert f"{size / 1e6:,.1f} MB freed" in told(capsys, "prune")

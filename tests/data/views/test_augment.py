@@ -13,7 +13,9 @@ import torch
 from photos import LIVELY, PLAIN, noise
 from PIL import Image, ImageEnhance
 
-from maskcls.data.views.augment import HOP, _scramble, augment, augment_on_device, draw, uniforms
+from maskcls.data.views.augment import augment, augment_on_device
+from maskcls.data.views.draws import draw
+from maskcls.data.views.keyed_random import HOP, _scramble, uniforms
 from maskcls.data.views.randaugment import OPERATIONS, operate
 from maskcls.data.views.transforms import ViewSpec
 

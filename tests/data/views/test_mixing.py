@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from maskcls.data.views.augment import draw
+from maskcls.data.views.draws import draw
 from maskcls.data.views.mixing import (
-    Mixes,
+    MixDraws,
     Mixing,
     Partner,
     Pools,
@@ -60,7 +60,7 @@ def mixes_of(
     epoch: int = 0,
     turns: NDArray[Any] | None = None,
     size: tuple[int, int] = (24, 18),
-) -> Mixes:
+) -> MixDraws:
     """Draw for these keys, which stand for the rows 0, 10, 20, … over and over, if nothing else is said."""
     rows = 10 * (keys.astype(np.int64) % ROWS) if rows is None else rows
     epochs = np.full(len(keys), epoch)
@@ -69,19 +69,19 @@ def mixes_of(
     )
 
 
-def same(one: Mixes, other: Mixes) -> bool:
-    return all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(Mixes))
+def same(one: MixDraws, other: MixDraws) -> bool:
+    return all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(MixDraws))
 
 
-def at(mixes: Mixes, places: NDArray[Any]) -> Mixes:
-    return Mixes(mixes.partner[places], mixes.share[places], mixes.box[places], mixes.blend[places])
+def at(mixes: MixDraws, places: NDArray[Any]) -> MixDraws:
+    return MixDraws(mixes.partner[places], mixes.share[places], mixes.box[places], mixes.blend[places])
 
 
-def by_hand(share: list[float], box: list[tuple[int, int, int, int]], blend: bool = False) -> Mixes:
+def by_hand(share: list[float], box: list[tuple[int, int, int, int]], blend: bool = False) -> MixDraws:
     """Return mixes of the partners 0, 10, …; an image of share 1 is not mixed."""
     shares = np.array(share, dtype=np.float32)
     partner = np.where(shares < 1, 10 * np.arange(len(share)), -1)
-    return Mixes(partner, shares, np.array(box, dtype=np.int64), (shares < 1) & blend)
+    return MixDraws(partner, shares, np.array(box, dtype=np.int64), (shares < 1) & blend)
 
 
 def pictures(count: int, height: int = 7, width: int = 9, seed: int = 0) -> Tensor:

@@ -20,10 +20,10 @@ from maskcls.engine.compute.candidates import Candidate, Workload
 from maskcls.engine.compute.choose import Choice
 from maskcls.engine.compute.measure import untimed
 from maskcls.engine.compute.plan import Execution, Plan
-from maskcls.engine.course import FoldRows
 from maskcls.engine.fit import EpochResult, fit, validate, validation_reader
 from maskcls.engine.session import Session, open_session
 from maskcls.engine.step import Tick
+from maskcls.engine.step_plan import FoldRows
 from maskcls.show.progress import Reporter
 from maskcls.training import fold as training
 from maskcls.training import plans

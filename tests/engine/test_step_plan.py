@@ -1,4 +1,4 @@
-"""The course of a training: rows, turns and partners of every step, whoever computes it."""
+"""The plan of a training's steps: rows, turns and partners of every step, whoever computes it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import pytest
 from tiny import experiment
 
 from maskcls.data.dataset import Key
-from maskcls.engine.course import PARTNER, Course, FoldRows
+from maskcls.engine.step_plan import PARTNER, FoldRows, StepPlan
 
 CUTMIX = ("mix.kind=cutmix", "mix.prob=0.5")
 
 
-def course(drawn: Path, *overrides: str) -> Course:
+def step_plan(drawn: Path, *overrides: str) -> StepPlan:
     plan = experiment(drawn, *overrides)
     member = plan.members[0]
-    return Course(plan.rows(member, 0), member.cfg)
+    return StepPlan(plan.rows(member, 0), member.cfg)
 
 
-def rows_of(it: Course, epoch: int) -> list[int]:
+def rows_of(it: StepPlan, epoch: int) -> list[int]:
     return [row for step in it.steps(epoch) for row in step.rows.tolist()]
 
 
 def test_a_plain_course_shows_every_row_once(drawn: Path) -> None:
-    plain = course(drawn)
+    plain = step_plan(drawn)
     for epoch in range(2):
         assert sorted(rows_of(plain, epoch)) == sorted(plain.rows.train.tolist())
         assert all(step.mixes is None and not step.turns.any() for step in plain.steps(epoch))
@@ -35,23 +35,23 @@ def test_a_plain_course_shows_every_row_once(drawn: Path) -> None:
 
 
 def test_a_part_of_the_rows_makes_an_epoch(drawn: Path) -> None:
-    part = course(drawn, "sampler.epoch_fraction=0.5")
+    part = step_plan(drawn, "sampler.epoch_fraction=0.5")
     assert (part.epoch_images, part.steps_per_epoch) == (21, 2)
     assert sorted(rows_of(part, 0) + rows_of(part, 1)) == sorted(part.rows.train.tolist())
 
 
 def test_weighted_draws_even_the_groups_out(drawn: Path) -> None:
-    even = course(drawn, "sampler.draw=weighted", "sampler.by=mask")
+    even = step_plan(drawn, "sampler.draw=weighted", "sampler.by=mask")
     shown = Counter(int(even.rows.labels["mask"][row]) for epoch in range(60) for row in rows_of(even, epoch))
     total = sum(shown.values())
     assert [round(shown[mask] / total, 1) for mask in range(3)] == [0.3, 0.3, 0.3]  # of five to one to one
-    raw = course(drawn, "sampler.draw=weighted", "sampler.by=mask", "sampler.power=0")
+    raw = step_plan(drawn, "sampler.draw=weighted", "sampler.by=mask", "sampler.power=0")
     shown = Counter(int(raw.rows.labels["mask"][row]) for epoch in range(60) for row in rows_of(raw, epoch))
     assert [round(7 * shown[mask] / total) for mask in range(3)] == [5, 1, 1]
 
 
 def test_oversampling_repeats_and_counts_the_turns(drawn: Path) -> None:
-    more = course(drawn, "sampler.draw=oversample", "sampler.by=mask")
+    more = step_plan(drawn, "sampler.draw=oversample", "sampler.by=mask")
     steps = more.steps(0)
     shown = Counter((row, turn) for step in steps for row, turn in zip(step.rows.tolist(), step.turns, strict=True))
     assert max(shown.values()) == 1
@@ -62,7 +62,7 @@ def test_oversampling_repeats_and_counts_the_turns(drawn: Path) -> None:
 
 
 def test_one_photo_a_person_and_label(drawn: Path) -> None:
-    one = course(drawn, "sampler.one_per_person=true")
+    one = step_plan(drawn, "sampler.one_per_person=true")
     found = Counter((int(one.rows.people[r]), int(one.rows.labels["mask"][r])) for r in rows_of(one, 0))
     assert set(found.values()) == {1}
     assert one.epoch_images == len(found) == 18  # six people, three states of the mask
@@ -70,14 +70,16 @@ def test_one_photo_a_person_and_label(drawn: Path) -> None:
 
 
 def test_balance_by_person_and_by_joint_class_differ(drawn: Path) -> None:
-    groups = {by: course(drawn, "sampler.draw=weighted", f"sampler.by={by}").group for by in ("joint", "person", "age")}
+    groups = {
+        by: step_plan(drawn, "sampler.draw=weighted", f"sampler.by={by}").group for by in ("joint", "person", "age")
+    }
     assert len(set(groups["person"].tolist())) == 6
     assert set(groups["age"].tolist()) <= {0, 1, 2}
     assert groups["joint"].max() > 2
 
 
 def test_partners_follow_their_images_in_a_piece(drawn: Path) -> None:
-    mixed = course(drawn, *CUTMIX)
+    mixed = step_plan(drawn, *CUTMIX)
     keys = mixed.keys(0, processes=1, accumulate=1, process=0)
     for step in mixed.steps(0):
         assert step.mixes is not None
@@ -92,7 +94,7 @@ def test_partners_follow_their_images_in_a_piece(drawn: Path) -> None:
 def test_what_a_row_is_mixed_with_does_not_depend_on_who_computes_it(
     drawn: Path, processes: int, accumulate: int
 ) -> None:
-    mixed = course(drawn, *CUTMIX)
+    mixed = step_plan(drawn, *CUTMIX)
     for step in mixed.steps(1):
         assert step.mixes is not None
         whole = {int(row): int(p) for row, p in zip(step.rows, step.mixes.partner, strict=True)}
@@ -110,7 +112,7 @@ def test_what_a_row_is_mixed_with_does_not_depend_on_who_computes_it(
 
 
 def test_partners_can_be_asked_for_by_class(drawn: Path) -> None:
-    old = course(drawn, *CUTMIX, "mix.partner_classes={age: ['>=60', '<30'], mask: [wear]}")
+    old = step_plan(drawn, *CUTMIX, "mix.partner_classes={age: ['>=60', '<30'], mask: [wear]}")
     found = [int(p) for epoch in range(3) for step in old.steps(epoch) for p in step.mixes.partner if p >= 0]  # type: ignore[union-attr]
     assert found
     assert {int(old.rows.labels["age"][p]) for p in found} <= {0, 2}
@@ -118,7 +120,7 @@ def test_partners_can_be_asked_for_by_class(drawn: Path) -> None:
 
 
 def test_partners_of_the_same_class(drawn: Path) -> None:
-    same = course(drawn, *CUTMIX, "mix.partner=same")
+    same = step_plan(drawn, *CUTMIX, "mix.partner=same")
     joint = same.cfg.space.encode(same.rows.labels)
     for step in same.steps(0):
         assert step.mixes is not None

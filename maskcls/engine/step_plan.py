@@ -1,6 +1,6 @@
-"""The course of a fold's training: which rows every step sees, and what they are mixed with.
+"""The plan of a fold's training: which rows every optimizer step uses, and what they are mixed with.
 
-A pure function of the configuration and the rows, so that training resumes anywhere, and every process agrees.
+A pure function of the configuration and the rows, so that a training can resume at any epoch and all processes agree.
 N rows of the manifest, R training rows, S rows of a step, B of a piece.
 """
 
@@ -16,19 +16,25 @@ from numpy.typing import NDArray
 from maskcls.data.dataset import Key, Photos
 from maskcls.data.rows.batches import Piece, Rows, pieces, steps
 from maskcls.data.rows.sampling import Sampling, epoch_length, epoch_rows, turns
-from maskcls.data.views.mixing import Mixes, Mixing, Pools, build_pools, draw_mixes, mix_images
+from maskcls.data.views.mixing import MixDraws, Mixing, Pools, build_pools, draw_mixes, mix_images
 from maskcls.errors import MaskclsError
 from maskcls.labels import Floats, Ints
 from maskcls.schema import Config
 
-PARTNER = 1 << 32  # turn of a partner's image, which so looks another way than where it comes up itself
+PARTNER = 1 << 32  # turn number of mixing partners, so that a partner copy of an image gets its own augmentation
 
 
 @dataclass(frozen=True)
 class FoldRows:
-    """The rows of one fold: photos, what they train on, what judges it, and of every row the labels, values such as
-    years, its person as a number, its weight, and probabilities (N, J) that stand for its labels where they are not
-    all zeros."""
+    """The data of one fold.
+
+    photos  of all N rows.
+    train   int64: rows to train on; valid: rows of the fold's held-out people.
+    labels  {task: (N,) int64} class indices, -1 = unknown; values: {task: (N,) int64} such as years, -1 = unknown.
+    people  (N,) int64, the person of each row as a number.
+    weight  (N,) float32.
+    soft    (N, J) probabilities that replace the labels of a row where they are not all zeros; None: of no row.
+    """
 
     photos: Photos
     train: Rows
@@ -41,29 +47,29 @@ class FoldRows:
 
 
 @dataclass(frozen=True)
-class Step:
-    """Rows (S,) of an optimizer step, how often each came before in its epoch (S,), and what they are mixed with."""
+class StepRows:
+    """Rows (S,) of an optimizer step, how often each was used before in its epoch (S,), and their mixing partners."""
 
     rows: Rows
     turns: Ints
-    mixes: Mixes | None
+    mixes: MixDraws | None
 
-    def take(self, places: Ints) -> Step:
-        """Return the step at these places alone."""
+    def take(self, places: Ints) -> StepRows:
+        """Return the part of the step at these places."""
         mixes = None if self.mixes is None else self.mixes.take(places)
-        return Step(self.rows[places], self.turns[places], mixes)
+        return StepRows(self.rows[places], self.turns[places], mixes)
 
     @property
     def loaded(self) -> tuple[Rows, Ints]:
-        """Rows and turns of all images that are needed: those of the step, then the partners they are mixed with."""
+        """Rows and turns of all images to load: those of the step, then their mixing partners."""
         if self.mixes is None:
             return self.rows, self.turns
         partners = self.mixes.partner[self.mixes.mixed]
         return np.append(self.rows, partners), np.append(self.turns, np.full(len(partners), PARTNER))
 
 
-class Course:
-    """All steps of a training."""
+class StepPlan:
+    """All optimizer steps of a training, epoch by epoch."""
 
     def __init__(self, rows: FoldRows, cfg: Config) -> None:
         self.rows, self.cfg = rows, cfg
@@ -76,18 +82,18 @@ class Course:
         self.epoch_images = epoch_length(rows.train, self.group, self.unit, self.sampling)
         self.steps_per_epoch = -(-self.epoch_images // cfg.train.batch_size)
 
-    def steps(self, epoch: int) -> list[Step]:
+    def steps(self, epoch: int) -> list[StepRows]:
         """Return the steps of an epoch."""
         order = epoch_rows(self.rows.train, self.group, self.unit, self.sampling, seed=self.cfg.seed, epoch=epoch)
         whole = self.step(order, epoch)
         return [whole.take(places) for places in steps(np.arange(len(order)), self.cfg.train.batch_size)]
 
-    def step(self, order: Rows, epoch: int) -> Step:
-        """Return these training rows in this order as if they made an epoch."""
+    def step(self, order: Rows, epoch: int) -> StepRows:
+        """Return one step of these training rows in this order, as if they made an epoch."""
         turn = turns(order)
-        return Step(order, turn, self._mixes(order, turn, epoch))
+        return StepRows(order, turn, self._mixes(order, turn, epoch))
 
-    def images(self, step: Step, epoch: int) -> NDArray[np.uint8]:
+    def images(self, step: StepRows, epoch: int) -> NDArray[np.uint8]:
         """Return the images (S, H, W, 3) of a step of this epoch as they enter the network; raises MaskclsError."""
         loaded, turn = step.loaded
         views = self.rows.photos.__getitems__([Key(int(r), epoch, int(t)) for r, t in zip(loaded, turn, strict=True)])
@@ -98,19 +104,19 @@ class Course:
             images = mix_images(images[: len(step.rows)], images[len(step.rows) :], step.mixes)
         return images.round().to(torch.uint8).numpy()
 
-    def pieces(self, step: Step, *, processes: int, accumulate: int, process: int) -> list[Piece]:
+    def pieces(self, step: StepRows, *, processes: int, accumulate: int, process: int) -> list[Piece]:
         """Return the pieces of a step that one process computes."""
         return pieces(len(step.rows), processes=processes, accumulate=accumulate)[process]
 
     def keys(self, first: int, *, processes: int, accumulate: int, process: int) -> Iterator[list[Key]]:
-        """Yield what this process loads from an epoch on, in one stream, so that no epoch starts with idle workers."""
+        """Yield the keys of all images this process loads, from epoch `first` on; one stream keeps the workers busy."""
         for epoch in range(first, self.cfg.train.epochs):
             for step in self.steps(epoch):
                 for piece in self.pieces(step, processes=processes, accumulate=accumulate, process=process):
                     rows, turn = step.take(piece.places).loaded
                     yield [Key(*key) for key in zip(rows.tolist(), [epoch] * len(rows), turn.tolist(), strict=True)]
 
-    def _mixes(self, order: Rows, turn: Ints, epoch: int) -> Mixes | None:
+    def _mixes(self, order: Rows, turn: Ints, epoch: int) -> MixDraws | None:
         if self.mixing is None or self.pools is None:
             return None
         return draw_mixes(

@@ -1,0 +1,1 @@
+"""The parts of `methods.py`: rows, training, finished runs, comparison and report."""

@@ -1,0 +1,63 @@
+"""What every data layout offers: the functions that read it, and the form of a submission for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from maskcls.labels import LabelSpace
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The tables and photos of a data set, all relative to its image root; labels are not read.
+
+    tables      files that name the photos.
+    labelled    photos to train on, in the order of the manifest.
+    unlabelled  other photos, in the order of their table.
+    """
+
+    tables: tuple[str, ...]
+    labelled: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way in which photos and labels lie on disk. `data` is the path a user gives: a folder or a file.
+
+    recognises       (data): whether a data set that no configuration describes is of this layout.
+    check            (data): raise DataError where this path, which exists, cannot be a data set of this layout.
+    image_root       (data): the folder that a manifest's `path` is relative to.
+    read_labelled    (data, space, fixes): the manifest of the rows to train on, sorted by id. fixes: a CSV of label
+                     corrections, or None. Raises DataError that lists every fault, ConfigError for tasks or fixes the
+                     layout cannot serve.
+    read_unlabelled  (data, space): the manifest of the rows to predict, in the order of their table. Raises DataError.
+    read_people      (data): the labelled photos with `id`, `path` and `person`; nothing else is read. Raises DataError.
+    unlabelled_ids   (data): the ids of the rows to predict, in order, from the table alone. Raises DataError.
+    list_photos      (data): tables and photos. Raises DataError.
+    has_labelled     (data): whether a data set to predict holds labelled rows as well.
+    has_unlabelled   (data): whether a data set to train on holds rows to predict as well.
+    in_parts         whether one data set holds both; else rows to predict are a data set of their own.
+    id_column        the first column of a submission; `ans` is the second.
+    task_columns     whether one column per task follows, with the name of the class.
+    prescribed       (data): the label space that whoever set the task reads a submission by; None: any.
+    """
+
+    recognises: Callable[[Path], bool]
+    check: Callable[[Path], None]
+    image_root: Callable[[Path], Path]
+    read_labelled: Callable[[Path, LabelSpace, Path | None], pd.DataFrame]
+    read_unlabelled: Callable[[Path, LabelSpace], pd.DataFrame]
+    read_people: Callable[[Path], pd.DataFrame]
+    unlabelled_ids: Callable[[Path], list[str]]
+    list_photos: Callable[[Path], Listing]
+    has_labelled: Callable[[Path], bool]
+    has_unlabelled: Callable[[Path], bool]
+    in_parts: bool
+    id_column: str
+    task_columns: bool
+    prescribed: Callable[[Path], LabelSpace | None]

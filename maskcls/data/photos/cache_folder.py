@@ -1,0 +1,183 @@
+"""The folder of the cache: where it is, which packs it holds, and removing them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskcls import files
+from maskcls.errors import ResourceError
+
+PIXELS, ROWS, ABOUT = "pixels.u8", "rows.bin", "pack.json"
+PART, LOCK = (
+    ".part",
+    ".lock",
+)  # an unfinished pack, and the lock of who makes or deletes it
+NAME = re.compile(r"([0-9a-f]{24})(\.part|\.lock)?")
+
+
+@dataclass(frozen=True)
+class PackInfo:
+    """A pack's description: photos, bytes, size (height, width) of a view, the photos' root, and times in seconds."""
+
+    folder: Path
+    photos: int
+    bytes: int
+    size: tuple[int, int]
+    root: str
+    made: float
+    used: float
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file or folder that no run can use: of a build that was killed, or a pack with a damaged description."""
+
+    path: Path
+    bytes: int
+
+
+def cache_folder() -> Path:
+    """Return the folder packs are kept in: $MASKCLS_CACHE, or maskcls in the user's cache folder.
+
+    Raises ResourceError when neither is known.
+    """
+    if named := os.environ.get("MASKCLS_CACHE"):
+        return Path(named)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskcls"
+    except RuntimeError:
+        raise ResourceError(
+            "no folder is known to keep decoded photos in",
+            where="MASKCLS_CACHE",
+            got="not set, and the user has no home folder",
+            fix="set MASKCLS_CACHE to a folder with room",
+        ) from None
+
+
+def packs(folder: Path) -> list[PackInfo]:
+    """Return the packs in a cache folder, the one used last first."""
+    found = [info for path, kind in _ours(folder) if not kind and (info := read_info(path)) is not None]
+    return sorted(found, key=lambda pack: -pack.used)
+
+
+def leftovers(folder: Path) -> list[Leftover]:
+    """Return the files in a cache folder that no run can use, by name; without those of a process at work."""
+    return [
+        Leftover(path, _bytes(path))
+        for path, kind in _ours(folder)
+        if (_is_alone(path) if kind == LOCK else kind == PART or read_info(path) is None)
+        and not _is_held(path.with_suffix(""))
+    ]
+
+
+def remove(path: Path) -> bool:
+    """Delete a pack or a leftover; False when a process is making it. Processes that read it keep its pixels.
+
+    Raises ResourceError when it cannot be deleted.
+    """
+    pack = path.with_suffix("")
+    try:
+        with locked(pack, wait=False):
+            if path.is_dir():
+                shutil.rmtree(path)
+            if _is_alone(lock := pack.with_suffix(LOCK)):
+                lock.unlink()
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise ResourceError("the pack cannot be deleted", where=str(path), got=error.strerror or str(error)) from None
+    return True
+
+
+def _ours(folder: Path) -> list[tuple[Path, str]]:
+    """Return the packs and the files beside them, each with its suffix; other files in the folder are ignored."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    found = [(folder / match[0], match[2] or "") for match in map(NAME.fullmatch, names) if match]
+    return [(path, kind) for path, kind in found if (_is_lock(path) if kind == LOCK else _is_pack(path))]
+
+
+def _is_lock(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
+
+
+def _is_pack(path: Path) -> bool:
+    """Return whether a folder holds only files of a pack, complete or not."""
+    names = {file.name for file in path.iterdir()} if path.is_dir() else {"not a folder"}
+    return all(name in (PIXELS, ROWS, ABOUT) or files.TEMPORARY.fullmatch(name) for name in names)
+
+
+def _is_alone(lock: Path) -> bool:
+    return not lock.with_suffix("").exists() and not lock.with_suffix(PART).exists()
+
+
+def read_info(pack: Path) -> PackInfo | None:
+    """Read the description of a pack; None when it is damaged or missing."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        used = (pack / ABOUT).stat().st_mtime
+        match json.loads((pack / ABOUT).read_text()):
+            case {
+                "photos": int(photos),
+                "size": [int(height), int(width)],
+                "root": str(root),
+                "made": int() | float() as made,
+            }:
+                return PackInfo(pack, photos, _bytes(pack), (height, width), root, made, used)
+    return None
+
+
+def _bytes(path: Path) -> int:
+    size = 0
+    for file in path.iterdir() if path.is_dir() else [path]:
+        with contextlib.suppress(OSError):  # it may be gone by now
+            size += file.stat().st_size
+    return size
+
+
+@contextlib.contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Lock a pack for this process while it is made or deleted; the kernel releases the lock when the process ends.
+
+    Raises BlockingIOError when it is locked already, unless `wait`.
+    """
+    handle = _lock(folder.with_suffix(LOCK), wait=wait)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(file: Path, *, wait: bool) -> int:
+    """Return a handle with a lock on the file; a file deleted while waiting is created and locked again."""
+    while True:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BaseException:
+            os.close(handle)
+            raise
+        if os.fstat(handle).st_nlink:
+            return handle
+        os.close(handle)
+
+
+def _is_held(pack: Path) -> bool:
+    """Return whether a process is making or deleting this pack; nothing is written."""
+    try:
+        handle = os.open(pack.with_suffix(LOCK), os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
