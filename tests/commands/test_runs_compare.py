@@ -122,7 +122,7 @@ def test_another_truth_for_the_same_id_is_refused(tmp_path: Path) -> None:
     a, b = make(tmp_path / "a"), make(tmp_path / "b")
     answers = put(tmp_path / "t.csv", "i0,normal,male,25,p0", "i7,,,,somebody", header="id,mask,gender,age,person")
     assert truth()[0] == 0  # wear, male, <30: the mask is another one
-    with pytest.raises(DataError, match="different things about the same rows") as caught:
+    with pytest.raises(DataError, match="contradict each other about the same rows") as caught:
         found(a.path, b.path, answers)
     assert caught.value.offenders == ("'i0' mask is wear and normal", "'i7' shows p1 and somebody")
 

@@ -241,7 +241,7 @@ def test_a_table_of_other_questions(tmp_path: Path) -> None:
     assert found["classes"] == "skipped"
     path.write_text("path,ans,hat\nb.png,1,no\na.png,0,no\n")
     found_now = check_submission(path, tmp_path / "asked.csv")
-    assert faults(found_now, "tasks") == ("'b.png': hat 'no', but ans says 'yes'",)
+    assert faults(found_now, "tasks") == ("'b.png': hat 'no', but ans is 'yes'",)
 
 
 def test_ids_that_lost_zeros_suffix_or_ending_are_matched_with_what_was_asked_for() -> None:
