@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import get_args
 
 import pytest
-from maskcls.results.ensembles.methods import METHODS, EnsembleMethod
 from project import PACKAGE_DIR
 
 from maskcls.data.drawn.look import MASK_KINDS, Garment, MaskKind
@@ -20,6 +19,7 @@ from maskcls.data.views.mixing import MixKind, Partner
 from maskcls.data.views.transforms import ErasingFill
 from maskcls.lossterms import KINDS, WEIGHTINGS, LossKind, Weighting
 from maskcls.nn.schedule import Kind as ScheduleKind
+from maskcls.results.ensembles.methods import METHODS, EnsembleMethod
 from maskcls.schema import MixConfig, SamplerConfig, ScheduleConfig, Section, TransformsConfig
 
 # (module, function) -> why its `match` or chain need not be closed. An entry that matches nothing fails.
@@ -27,7 +27,7 @@ OPEN = {
     ("data/layouts/contest.py", "_fix_fault"): "the field of a row of a CSV file: any text, reported as a fault",
     ("data/photos/cache_folder.py", "read_info"): "the shape of a JSON document, not a name",
     ("engine/step_plan.py", "_group"): "joint, person or the name of any task",
-    ("faults.py", "_fault"): "pydantic's kinds of faults: an open set",
+    ("config/faults.py", "_fault"): "pydantic's kinds of faults: an open set",
     ("engine/precision.py", "_wait"): "torch's device types: an open set",
     ("training/side_by_side.py", "_hear"): "names of the reporter's methods",
 }

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskcls.config.faults import Source, config_error, read_faults
-from maskcls.config.yaml12 import read_yaml
 from pydantic import ValidationError
 
 from maskcls import config, files
+from maskcls.config.faults import Source, config_error, read_faults
+from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import ConfigError, MaskclsError, UsageError, nearest
 from maskcls.rundir import RunDir
 from maskcls.schema import Config, Section

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from maskcls.results.decisions.rule import DecisionRule as Rule
 
 from maskcls.labels import CONTEST
+from maskcls.results.decisions.rule import DecisionRule as Rule
 from maskcls.runs.decision import Decision
 from maskcls.runs.lineage import RunLineage, UsedWeights, read_lineage, read_weights
 

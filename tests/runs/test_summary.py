@@ -11,7 +11,8 @@ import pytest
 from maskcls import files
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST
-from maskcls.results.scores.metrics import Interval, score
+from maskcls.results.scores.metrics import score
+from maskcls.results.scores.person_bootstrap import Interval
 from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.summary import (
     FoldSummary,
