@@ -164,7 +164,7 @@ def leaf_names() -> set[str]:
 def test_relative_links_lead_somewhere() -> None:
     seen = 0
     for page in pages():
-        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf8")):
+        for target in re.findall(r"(?:\]\(|src=\")([^)\s\"]+)[)\"]", page.read_text(encoding="utf8")):
             if re.match(r"[a-z]+:|#", target):
                 continue
             seen += 1
