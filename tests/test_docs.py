@@ -26,7 +26,7 @@ PAGE_FOLDERS = ("docs", "data", "benchmarks")  # and the project's own folder, w
 GENERATED = {"docs/configuration.md"}  # has a test of its own
 TABLES = {"benchmarks/methods.md", "benchmarks/full.md"}  # name the settings of a row one by one
 PATH = re.compile(r"(?<![\w./~-])(?:maskcls|tests|configs|benchmarks|docs)/[\w./-]*\w/?")
-SETTING = re.compile(r"(?:^|(?<=\s))(?=[a-z_]+(?:\.[\w-]+)*=[^\s=])")
+SETTING = re.compile(r"[a-z_]+(?:\.[\w-]+)*=[^\s=]")
 PLACEHOLDER = re.compile(r"[A-Z]+|\$\w+|…")
 
 # Each pattern: one phrase that readers stumbled over. The left part of "one row a photo" is a list, because "gives each
@@ -135,16 +135,22 @@ def verb_of(words: Sequence[str]) -> list[str]:
     return []
 
 
-def settings_of(code: str) -> list[str]:
-    """Return the settings of a line; empty unless the line consists of settings.
+def settings_of(line: str) -> list[str]:
+    """Return the settings of a line as a shell passes them; empty unless the line begins with a setting.
 
-    >>> settings_of("age.head=fine age.fine_bins=[20, 30]")
+    Raises ValueError where a shell would read something else than was meant, for want of quotes.
+
+    >>> settings_of("age.head=fine 'age.fine_bins=[20, 30]'")
     ['age.head=fine', 'age.fine_bins=[20, 30]']
+    >>> settings_of("mask=0.9,age=0.8"), settings_of('rare="loss.age=f1 sampler.power=1"')
+    ([], [])
     """
-    if re.match(r"\w+=\"", code):  # a variable of the shell
+    if not SETTING.match(line.lstrip("'")) or not is_key(line.lstrip("'").partition("=")[0]):
         return []
-    parts = [part.strip().strip("'\"") for part in SETTING.split(code.strip("'\"")) if part.strip()]
-    return parts if parts and all(SETTING.match(part) and is_key(part.partition("=")[0]) for part in parts) else []
+    words = shlex.split(line)
+    if re.search(r"[][(){}*<>|&;]", re.sub(r"'[^']*'", "", line)) or not all(SETTING.match(word) for word in words):
+        raise ValueError(f"put quotes around it: {line}")
+    return words
 
 
 def is_key(text: str) -> bool:
@@ -270,6 +276,12 @@ def refusal(settings: Sequence[str], base: str = "multi") -> str | None:
 )
 def test_a_setting_that_cannot_be_typed_is_seen(wrong: str) -> None:
     assert refusal([wrong]) is not None
+
+
+def test_a_setting_that_needs_quotes_is_seen() -> None:
+    for wrong in ("age.train_bins=[29, 58]", "loss.all=0.5*ce+f1", "loss.all=focal(gamma=1)", "optim.lr=1 or more"):
+        with pytest.raises(ValueError, match="quotes"):
+            settings_of(wrong)
 
 
 @pytest.mark.slow
