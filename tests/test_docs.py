@@ -32,9 +32,9 @@ PLACEHOLDER = re.compile(r"[A-Z]+|\$\w+|…")
 # Each pattern: one phrase that readers stumbled over. The left part of "one row a photo" is a list, because "gives each
 # photo a class" is good English.
 COUNTED = (
-    "adapter|answer|batch|column|copy|core|direction|dot|experiment|file|generator|head|hundred|idea|image|job|label|labels|"
-    "line|member|minutes|ms|name|network|pack|photo|photos|process|record|row|run|seconds|sentence|set|sigmoid|"
-    "table|temperature|thread|threshold|training|variance|view|weight|workflow"
+    "adapter|answer|batch|column|core|direction|dot|experiment|file|generator|head|hundred|idea|image|job|label|labels|"
+    "line|member|minutes|ms|network|pack|photo|photos|process|row|run|seconds|sentence|set|sigmoid|"
+    "table|temperature|thread|threshold|training|variance|weight|workflow"
 )
 PER = (
     "batch|bin|boundary|class|core|data set|epoch|fold|head|image|joint class|line|member|network|person|photo|pixel|"
@@ -44,14 +44,14 @@ BANNED = {
     "a for per": rf"\b(?:{COUNTED}) an? (?:{PER})\b",
     "currency": r"\bcurrency\b",
     "door": r"\bfront door\b|\| door \|",
-    "ground floor": r"\bground (?:floor|in |level)|\bthe floors?\b",
+    "ground floor": r"\bground (?:floor|in |level)|\bthe floors\b",
     "house": r"\b(?:the|our) house\b|\bhouse plan\b",
     "sidecar tells": r"\bsidecars? (?:tells?|says?|knows?)\b",
     "nobody can judge": r"\bnobody can judge\b|\bnobody judges\b",
     "the truth is": r"\btruth is (?:missing|known|unknown)\b",
     "answer together": r"\banswers? together\b|\banswer as one\b|\banswers? alone\b",
     "by look": r"\bby look\b|\blook alone\b",
-    "clear of 0": r"\bclear of 0\b|\bholds? 0\b",
+    "clear of 0": r"\bclear of 0\b|\bholds 0\b",
     "probabilities believed": r"\bbe believed\b|\bbelievable\b",
     "is worth": r"\b(?:are|is|was|be) (?:it )?worth (?!reading)|\bnot worth it\b|\bwhat \w+ is worth\b",
     "anew": r"\banew\b",
@@ -348,4 +348,5 @@ def test_a_banned_phrase_is_seen(bad: str) -> None:
 
 
 def test_good_phrases_are_not_banned() -> None:
-    assert stumbles("one network per fold; each photo gets a class; a run on disk; the background; worth reading") == []
+    good = "one network per fold; each photo gets a class; a run on disk; the background; worth reading; name a task"
+    assert stumbles(good) == stumbles("copy a data set; the floor of 0; no intervals hold 0") == []
