@@ -37,12 +37,12 @@ def heading(table: Table, today: str, command: str) -> str:
         [
             "# Methods against one base",
             "",
-            "One training a row and seed; all but the row's own settings are the base's. Made by",
+            "One training per row and seed; all settings that a row does not name are those of the base. Made by",
             "",
             f"    {plan.command}",
             f"    {command}",
             "",
-            f"- Data: {judged.photos_in_all:,} photos of {judged.people_in_all:,} people. Judged out of fold: "
+            f"- Data: {judged.photos_in_all:,} photos of {judged.people_in_all:,} people. Scored out of fold: "
             f"{len(judged.ids):,} photos of {len(set(judged.people.tolist())):,} people, "
             f"fold{'s' * (len(first.folds) > 1)} {trained} of {k}. Table {first.identity['rows or labels']}, "
             f"folds {first.identity['folds']}.",
@@ -52,9 +52,9 @@ def heading(table: Table, today: str, command: str) -> str:
             + ", ".join(f"{name} {value}" for name, value in versions.items())
             + ".",
             f"- Difference: macro-F1 less the base's on the same rows and seeds, with a 95 % interval from {DRAWS:,}",
-            "  resamples of people. The tasks' columns are differences too. Time: training seconds over the base's.",
+            "  resamples of people. The columns of the tasks are differences too. Time: training seconds relative to the base.",
             f'- "{HELPS}": the interval lies above 0; "{HURTS}": below; "{NOISE}": neither. The interval covers the',
-            "  choice of people, not that of seeds, and of many rows about one in twenty stands out by chance alone.",
+            "  choice of people, not that of seeds. Of many rows, about one in twenty is outside by chance alone.",
         ]
     )
 
@@ -66,7 +66,7 @@ def base_part(table: Table) -> str:
     row = [number(statistics.mean(s.macro_f1 for s in scores)), listed(number(s.macro_f1) for s in scores)]
     row += [number(statistics.mean(s.tasks[name].macro_f1 for s in scores)) for name in names]
     row.append(f"{statistics.mean(done.seconds for done in table.base.values()):.0f}")
-    return "## The base\n\n" + markdown(["macro-F1", f"seed {listed(seeds)}", *names, "seconds a seed"], [row])
+    return "## The base\n\n" + markdown(["macro-F1", f"seed {listed(seeds)}", *names, "seconds per seed"], [row])
 
 
 def family_table(lines: Sequence[Line], names: Sequence[str]) -> str:
