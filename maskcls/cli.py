@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
-from maskcls.verbs import after, bench, data, training
+from maskcls.verbs import after, bench, data, runs, submission, training
 from maskcls.verbs.options import Stopped
 
 app = typer.Typer(
@@ -37,6 +37,8 @@ app = typer.Typer(
 )
 app.add_typer(training.app)
 app.add_typer(after.app)
+app.add_typer(runs.app, name="runs")
+app.add_typer(submission.app, name="submission")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 

@@ -1,10 +1,8 @@
-"""`maskcls submission check`: would the file be accepted, does it look as it should, and is it what it says it is."""
+"""maskcls submission check: format, ids, labels, class shares and provenance of a submission."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from json import dumps
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ from maskcls.data.layouts import contest
 from maskcls.data.layouts.folder import is_folder_of_photos
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import DataError, MaskclsError, ResultError, visible
+from maskcls.errors import DataError, MaskclsError, ResultError
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
 from maskcls.results.submissions import checks
 from maskcls.results.submissions.answers import ANSWER, read_columns
@@ -24,17 +22,16 @@ from maskcls.results.submissions.checks import Check, judge
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.rundir import RunDir
 from maskcls.runs.origin import NAMES, Origin, origin_checks, read_origin
-from maskcls.show.progress import say
+from maskcls.show.submission_checks import SubmissionChecks
 
-SHOWN = 5  # faults of a check that are printed
 DRAWS = 1000
 # The contest's 2,700 people to train on: men then women, by age band; each has five photos with a mask, one with a mask
 # worn wrongly and one without.
 CONTEST_PEOPLE, CONTEST_PHOTOS = (549, 410, 83, 732, 817, 109), (5, 1, 1)
 
 
-def check_submission(path: Path, data: Path | None = None, run: RunDir | None = None) -> list[Check]:
-    """Look at everything there is to look at; a check that lacks a file to compare with is skipped.
+def check_submission(path: Path, data: Path | None = None, run: RunDir | None = None) -> SubmissionChecks:
+    """Run every check; one that lacks a file to compare with is skipped.
 
     data  the data set it answers: a contest's root, a folder of photos, or a CSV table.
     run   the run it was predicted with.
@@ -45,41 +42,23 @@ def check_submission(path: Path, data: Path | None = None, run: RunDir | None = 
     space = _space(origin, run)
     rows = _row_checks(path, space, _header(origin, space, data), None if data is None else _asked(data, space))
     if isinstance(rows, Check):
-        return [rows, sidecar, *origin_checks(origin, run, data)]
+        return SubmissionChecks(path, (rows, sidecar, *origin_checks(origin, run, data)))
     found, labels_N = rows
     found += [_meaning_check(space, data), _share_check(labels_N, space, data, run)]
-    return [*found, sidecar, *origin_checks(origin, run, data)]
+    return SubmissionChecks(path, (*found, sidecar, *origin_checks(origin, run, data)))
 
 
-def show(path: Path, data: Path | None = None, run: Path | None = None, *, json: bool = False) -> None:
-    """Print every check, a line each with its faults below, or all of them as one JSON object.
-
-    Raises DataError when a check of the rows failed, else ResultError when one of their origin did; warnings pass.
-    """
-    found = check_submission(path, data, None if run is None else RunDir(run))
-    failed = [check for check in found if check.verdict == "FAILED"]
-    if json:
-        say(dumps({"file": str(path), "ok": not failed, "checks": [asdict(check) for check in found]}))
-    else:
-        for check in found:
-            for line in _lines(check):
-                say(visible(line))
-    if failed:
-        kind = ResultError if {check.name for check in failed} <= set(NAMES) else DataError
-        raise kind(
-            f"the submission fails {len(failed)} of {len(found)} checks",
-            where=str(path),
-            fix="write it again with maskcls predict, from the run and the data it is meant for",
-            offenders=[f"{check.name}: {fault}" for check in failed for fault in check.faults],
-        )
-
-
-def _lines(check: Check) -> Iterator[str]:
-    yield f"{check.verdict:<8} {check.name:<8} {check.about}"
-    for fault in check.faults[:SHOWN]:
-        yield f"{'':<17} {fault}"
-    if len(check.faults) > SHOWN:
-        yield f"{'':<17} … and {len(check.faults) - SHOWN:,} more"
+def refuse_faulty(found: SubmissionChecks) -> None:
+    """Raise DataError when a check of the rows failed, else ResultError when one of their origin did; warnings pass."""
+    if not found.failed:
+        return
+    kind = ResultError if {check.name for check in found.failed} <= set(NAMES) else DataError
+    raise kind(
+        f"the submission fails {len(found.failed)} of {len(found.checks)} checks",
+        where=str(found.path),
+        fix="write it again with maskcls predict, from the run and the data it is meant for",
+        offenders=[f"{check.name}: {fault}" for check in found.failed for fault in check.faults],
+    )
 
 
 def _space(origin: Origin | None, run: RunDir | None) -> LabelSpace:
@@ -131,16 +110,18 @@ def _share_check(labels_N: Ints, space: LabelSpace, data: Path | None, run: RunD
     except MaskclsError as error:
         return Check("classes", "skipped", f"the people to compare with cannot be read: {error.what}")
     if not len(known_N) or not len(people_PJ):
-        return Check("classes", "skipped", "no people of known classes to compare with: give --run")
+        return Check("classes", "skipped", "no people with known classes to compare with: give --run")
     rows_J, names = np.bincount(known_N, minlength=space.size), space.joint_names
     found = compare_shares(rows_J, people_PJ, draws=DRAWS, seed=0)
-    about = f"{found.distance:.3f} of the rows lie in other classes than {source}'s; chance explains {found.usual:.3f}"
+    about = (
+        f"class shares differ from {source}'s by {found.distance:.3f}; random variation gives up to {found.usual:.3f}"
+    )
     unusual = [
         f"{one.label} {names[one.label]}: {one.rows:,} rows, expected {one.expected:,.0f}" for one in found.unusual
     ]
     far = found.distance > found.usual and not unusual
     return judge(
-        "classes", about, ["more than chance, though no single class stands out"] if far else unusual, bad="warning"
+        "classes", about, ["more than random variation, though in no single class"] if far else unusual, bad="warning"
     )
 
 
@@ -162,9 +143,5 @@ def _rows_by_person(frame: pd.DataFrame, space: LabelSpace) -> Ints:
 def _meaning_check(space: LabelSpace, data: Path | None) -> Check:
     """Warn when the numbers stand for other classes than the contest's, such as bands of other ages."""
     names, contests = space.joint_names, data is None or (data.is_dir() and not is_folder_of_photos(data))
-    faults = (
-        ["the contest's are others, so it would read these numbers differently"]
-        if contests and space != CONTEST
-        else []
-    )
+    faults = ["the contest has other classes for these numbers"] if contests and space != CONTEST else []
     return judge("meaning", f"0 {names[0]} to {space.size - 1} {names[-1]}", faults, bad="warning")
