@@ -50,6 +50,14 @@ ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), import
 # (importing module, imported unit) -> why the plan bends here. An entry that matches nothing fails.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
+# (importing command, imported command) -> why one verb needs another's file. An entry that matches nothing fails.
+COMMANDS_TOGETHER: dict[tuple[str, str], str] = {
+    ("maskcls.commands.runs.compare", "maskcls.commands.runs.list"): "what both need is on its way to runs/",
+    ("maskcls.commands.runs.note", "maskcls.commands.runs.list"): "what both need is on its way to runs/",
+    ("maskcls.commands.runs.prune", "maskcls.commands.runs.list"): "what both need is on its way to runs/",
+    ("maskcls.commands.runs.prune", "maskcls.commands.runs.note"): "what both need is on its way to runs/",
+}
+
 ARRAYS_ONLY = {
     "errors",
     "labels",
@@ -85,7 +93,15 @@ SLOW_FOR_CLI = {
 }
 SLOW_THROUGH_CLI = SLOW_FOR_CLI - {"numpy"}
 
-RULES = {"layer", "unknown unit", "arrays only", "nn reads config", "albumentations", "accelerate", "slow cli"}
+# A command returns a value, show/ prints it, and verbs connect the two.
+SILENT = {"commands", "verbs"}
+PRINTERS = {"print", "sys.stdout.write", "typer.echo", "typer.secho"}
+JSON_PRINTER = "maskcls.show.json_output"
+
+RULES = {
+    *("layer", "unknown unit", "arrays only", "nn reads config", "albumentations", "accelerate", "slow cli"),
+    *("command imports command", "prints", "json"),
+}
 
 
 @dataclass(frozen=True)
@@ -179,6 +195,9 @@ def imports_of(source: str, module: str, *, is_package: bool = False) -> list[Im
     return found
 
 
+COMMANDS = [name for name, (_, package) in read_package().items() if unit_of(name) == "commands" and not package]
+
+
 # --- judging
 
 
@@ -217,7 +236,32 @@ def violations(module: str, source: str, *, is_package: bool = False) -> list[Vi
             report("accelerate")
         if unit in ("cli", "verbs") and imp.at_import_time and imp.top in SLOW_FOR_CLI:
             report("slow cli")
-    return bad
+        if unit == "commands" and (other := command_of(imp.name)) and (module, other) not in COMMANDS_TOGETHER:
+            report("command imports command")
+        if unit in SILENT and imp.top == "rich":
+            report("prints")
+    return bad + [Violation(rule, module, line, got) for rule, line, got in printed(source, module)]
+
+
+def command_of(name: str) -> str:
+    """Return the command's module that an imported name is of or in; "" for anything else."""
+    commands = [module for module in COMMANDS if name == module or name.startswith(f"{module}.")]
+    return max(commands, key=len, default="")
+
+
+def printed(source: str, module: str) -> Iterator[tuple[str, int, str]]:
+    """Yield what a module prints that has to leave that to show/, and JSON that is not written in the one place."""
+    unit = unit_of(module)
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name, keywords = ast.unparse(node.func), {keyword.arg: keyword.value for keyword in node.keywords}
+        err = keywords.get("err")
+        on_stderr = isinstance(err, ast.Constant) and err.value is True
+        if unit in SILENT and name in PRINTERS and not on_stderr:
+            yield "prints", node.lineno, f"calls {name}"
+        if unit in {"show", "verbs"} and module != JSON_PRINTER and name.rpartition(".")[2] in {"dump", "dumps"}:
+            yield "json", node.lineno, f"calls {name}"
 
 
 def may_import(unit: str, target: str) -> bool:
@@ -285,6 +329,20 @@ def test_every_exception_is_needed_and_explained() -> None:
     assert all(reason.strip() for reason in EXCEPTIONS.values())
 
 
+def test_every_verb_has_one_command_file_and_no_command_needs_another() -> None:
+    sources = read_package()
+    assert len(COMMANDS) == 24, COMMANDS
+    used = {
+        (module, other)
+        for module in COMMANDS
+        for imp in imports_of(sources[module][0], module)
+        if (other := command_of(imp.name)) and other != module
+    }
+
+    assert used == COMMANDS_TOGETHER.keys()
+    assert all(reason.strip() for reason in COMMANDS_TOGETHER.values())
+
+
 # --- the rules can fail
 
 PLANTED = [
@@ -311,6 +369,14 @@ PLANTED = [
     ("accelerate", "maskcls.commands.train", "from accelerate import Accelerator"),
     ("slow cli", "maskcls.cli", "import pandas as pd"),
     ("slow cli", "maskcls.cli", "class Table:\n    import numpy"),
+    ("command imports command", "maskcls.commands.demo", "from maskcls.commands.train import train"),
+    ("command imports command", "maskcls.commands.demo", "def f():\n    from maskcls.commands.data import check"),
+    ("prints", "maskcls.commands.train", "def f():\n    print('done')"),
+    ("prints", "maskcls.commands.train", "import sys\nsys.stdout.write('done')"),
+    ("prints", "maskcls.commands.train", "import typer\ntyper.echo('done', err=False)"),
+    ("prints", "maskcls.commands.data.check", "def f():\n    from rich.table import Table"),
+    ("prints", "maskcls.verbs.training", "import typer\ntyper.echo('done')"),
+    ("json", "maskcls.show.ensemble", "import json\ndef f():\n    return json.dumps({})"),
 ]
 
 INNOCENT = [
@@ -318,7 +384,13 @@ INNOCENT = [
         "maskcls.results.scores.metrics",
         "import numpy as np\nfrom maskcls.labels import LabelSpace\nfrom .predictions import P",
     ),
-    ("maskcls.commands.train", "from maskcls.engine import fit\nfrom maskcls.commands.plan import plan\nimport torch"),
+    (
+        "maskcls.commands.train",
+        "from maskcls.engine import fit\nfrom maskcls.show.progress import Reporter\nimport torch",
+    ),
+    ("maskcls.verbs.options", "import typer\ntyper.echo('interrupted', err=True)"),
+    ("maskcls.show.text", "from rich.console import Console\nprint('done')"),
+    ("maskcls.show.json_output", "from json import dumps\nprint(dumps({}))"),
     ("maskcls.data.views.transforms", "import albumentations as A"),
     (
         "maskcls.engine.fit",

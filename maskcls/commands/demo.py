@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maskcls import config
 from maskcls.data.drawn.faces import make_faces
-from maskcls.errors import BusyError
+from maskcls.errors import BusyError, ResourceError
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import read_submission
@@ -31,6 +31,8 @@ def demo(
     train, predict  the verbs it is made of.
     """
     started = time.monotonic()
+    if directory.exists() and not directory.is_dir():
+        raise ResourceError("this is no folder", where=str(directory), fix="name a folder, or remove the file")
     faces, name = directory / "faces", _free_name(directory)
     run, submission = RunDir(directory / "runs" / name), directory / f"{name}.csv"
     answers = faces / "eval" / "answers.csv"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from maskcls.data.photos.cache import Leftover, PackInfo
 from maskcls.errors import visible
 from maskcls.show.json_output import print_json
-from maskcls.show.text import plural, say, show, size
+from maskcls.show.text import plural, say, show
+from maskcls.show.units import size
 
 if TYPE_CHECKING:
     from rich.table import Table

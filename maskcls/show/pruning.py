@@ -8,7 +8,8 @@ from typing import Any
 
 from maskcls.errors import visible
 from maskcls.show.json_output import print_json
-from maskcls.show.text import say, show, size
+from maskcls.show.text import say, show
+from maskcls.show.units import size
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from rich.text import Text
 from maskcls.errors import visible
 from maskcls.runs.records import Found, differences
 from maskcls.show.json_output import print_json
-from maskcls.show.text import duration, number, plural, say, show, size
+from maskcls.show.text import number, plural, say, show
+from maskcls.show.units import duration, size
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ def pseudo_label(
     runs, overrides = split_words(words)
     if not runs:
         raise UsageError("no run to label with", expected="RUN, one or several run folders")
-    votes = current_views(moved(("--tta", tta), "--views", views))
+    votes = current_views(tta, views)
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "cap_rows": max_per_class}
     rule |= {"cap_share": max_share, "balance": balance, "prior": like_train, "soft": soft, "temperature": temperature}
     rule |= {"weight": weight, "weigh": weigh}

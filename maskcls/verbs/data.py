@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.verbs.older import note_dry_run, renamed
+from maskcls.verbs.older import note_dry_run, output_of_extra
 from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config
 
 app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
@@ -52,10 +52,10 @@ def data_check(data: Data, overrides: Overrides = None, config: Config = None, j
     print_data_check(found, json=json)
 
 
-@app.command("crop")
+@app.command("crop", context_settings={"allow_extra_args": True})
 def data_crop(
+    context: typer.Context,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="data root, or a CSV table; it is not changed")],
-    out: Annotated[Path | None, typer.Argument(hidden=True, metavar="")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="folder to make (needed)", show_default=False)
     ] = None,
@@ -77,11 +77,7 @@ def data_crop(
     from maskcls.show.crop import print_copy
     from maskcls.show.progress import Reporter
 
-    if out is not None:
-        if output is not None:
-            raise UsageError("the folder to make is named twice", got=f"{out} and -o {output}", fix="give -o alone")
-        renamed(str(out), f"-o {out}")
-        output = out
+    output = output_of_extra(context.args, output)
     if output is None:
         raise UsageError("no folder to make", expected="-o FOLDER", fix="name a new or an empty folder")
     with Reporter() as report:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.viewnames import OLDER
 
 T = TypeVar("T")
 
-OLDER_VALUES = {"predict.views=none": "predict.views=plain"}
+OLDER_VALUES = {f"predict.views={old}": f"predict.views={new}" for old, new in OLDER.items()}
 
 
 def renamed(old: str, new: str) -> None:
@@ -32,12 +34,22 @@ def current(overrides: Sequence[str] | None) -> list[str]:
     return found
 
 
-def current_views(text: str | None) -> list[str]:
-    """Return views separated by commas, in the new spelling."""
-    return [
-        setting.partition("=")[2]
-        for setting in current([f"predict.views={v}" for v in text.split(",")] if text else [])
-    ]
+def current_views(tta: str | None, views: str | None) -> list[str]:
+    """Return the views of `--views`, or of `--tta`, which it was; each in the new spelling."""
+    given = views if tta is None else tta
+    new = [OLDER.get(name, name) for name in given.split(",")] if given else []
+    if tta is not None or (given and new != given.split(",")):
+        renamed(f"{'--views' if tta is None else '--tta'} {given}", f"--views {','.join(new)}")
+    return new
+
+
+def views_override(tta: str | None) -> list[str]:
+    """Return the override that `--tta` stands for; none without it."""
+    if tta is None:
+        return []
+    override = f"predict.views={OLDER.get(tta, tta)}"
+    renamed(f"--tta {tta}", override)
+    return [override]
 
 
 def without_set(settings: Sequence[str] | None) -> list[str]:
@@ -62,3 +74,13 @@ def note_dry_run(dry_run: bool, yes: bool) -> None:
         raise UsageError("--dry-run and --yes contradict each other", fix="give one of them")
     if dry_run:
         renamed("--dry-run", "no option at all: nothing is deleted without --yes")
+
+
+def output_of_extra(words: Sequence[str], output: Path | None) -> Path | None:
+    """Return the output, or the second argument, which named it; raises UsageError for more than one of them."""
+    if not words:
+        return output
+    if output is not None or len(words) > 1:
+        raise UsageError("too many arguments", got=" ".join(words), fix="name the output with -o alone")
+    renamed(words[0], f"-o {words[0]}")
+    return Path(words[0])

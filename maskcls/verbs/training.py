@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.verbs.older import current, renamed
+from maskcls.verbs.older import current, renamed, views_override
 from maskcls.verbs.options import (
     Answering,
     Config,
@@ -117,14 +117,12 @@ def predict(
     from maskcls.show.prediction import print_written
     from maskcls.show.progress import Reporter, main_process
 
-    given = list(overrides or [])
+    given = [*(overrides or []), *views_override(tta)]
     if tta is not None:
         from maskcls import config as configuration
 
-        renamed(f"--tta {tta}", f"predict.views={tta}")
-        if configuration.setting(given, "predict.views"):
+        if configuration.setting(overrides or [], "predict.views"):
             raise UsageError("--tta and predict.views= set the same", fix="give predict.views= alone")
-        given.append(f"predict.views={tta}")
     with Reporter(quiet=not main_process()) as report:
         written = work(
             RunDir(run),

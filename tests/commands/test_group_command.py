@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from maskcls import files
 from maskcls.commands import group as command
-from maskcls.commands.group import Found, group
+from maskcls.commands.group import group
 from maskcls.data.drawn.faces import SHOTS, make_faces
 from maskcls.data.layouts import contest
 from maskcls.errors import BusyError, DataError, UsageError
@@ -27,6 +27,7 @@ from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.submissions.answers import read_answers, read_columns
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import read_run
+from maskcls.show.group import GroupResult
 from maskcls.show.progress import Reporter
 
 PEOPLE, EVAL_PEOPLE = 30, 8
@@ -45,7 +46,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def work(data: Path, output: Path | None = None, **options: Any) -> Found:
+def work(data: Path, output: Path | None = None, **options: Any) -> GroupResult:
     with Reporter(quiet=True) as report:
         return group(data, output=output, report=report, **options)
 

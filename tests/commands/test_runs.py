@@ -33,6 +33,9 @@ from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs import records as run_records
+from maskcls.show.pruning import print_pruning
+from maskcls.show.runs import print_runs, render
+from maskcls.show.units import size
 from maskcls.training.assemble import assemble
 from maskcls.training.experiment import Experiment, environment, write_identity
 
@@ -120,7 +123,7 @@ def shown(found: Sequence[run_records.Found], width: int, base: dict[str, Any] |
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     shared = run_records.shared_settings([one.settings for one in found if one.settings])
     with console.capture() as captured:
-        console.print(runs_list.render(found, shared if base is None else base, width))
+        console.print(render(found, shared if base is None else base, width))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
@@ -218,13 +221,13 @@ def test_a_leaky_run_is_finished_without_a_score(tmp_path: Path, capsys: pytest.
     found = run_records.read_run(run)
     assert (found.state, found.status) == ("finished", "finished, leaky: no score")
     assert (found.score, found.interval, found.tasks) == (None, None, {})
-    runs_list.list_runs([tmp_path], base=None, sort="score", json=True)
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=True)
     told = json.loads(capsys.readouterr().out)["runs"][0]
     assert (told["state"], told["status"], told["macro_f1"]) == ("finished", "finished, leaky: no score", None)
-    runs_list.list_runs([tmp_path], base=None, sort="score", json=False)
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=False)
     assert "finished, leaky: no score" in capsys.readouterr().out
     plan = runs_prune.plan_pruning(tmp_path, keep=0, whole=True)
-    assert (plan.steps, plan.kept) == ((), {run: "it has no score"})
+    assert (plan.parts, plan.kept) == ((), {run: "it has no score"})
     (run.fold(1).best / "weights.safetensors").unlink()
     assert run_records.read_run(run).status == "finished, leaky: no score, weights deleted"
 
@@ -310,7 +313,7 @@ def test_a_damaged_run_is_listed_with_the_reason(how: str, tmp_path: Path, capsy
     assert str(tmp_path) not in found.status
     assert "\n" not in found.status
     for json_wanted in (False, True):
-        runs_list.list_runs([tmp_path], base=None, sort="score", json=json_wanted)
+        print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=json_wanted)
     assert DAMAGES[how].split(":")[0] in capsys.readouterr().out.replace("\n    ", " ")
 
 
@@ -374,7 +377,7 @@ def test_differences_to_a_base(tmp_path: Path, capsys: pytest.CaptureFixture[str
     make(tmp_path / "c", "loss.age=focal", "loss.mask=ce")
 
     def differences(base: Path | None) -> dict[str, list[str]]:
-        runs_list.list_runs([tmp_path], base=base, sort="name", json=True)
+        print_runs(runs_list.list_runs([tmp_path], base=base, sort="name"), json=True)
         data = json.loads(capsys.readouterr().out)
         assert data["base"] == (str(base) if base else None)
         return {Path(one["run"]).name: one["differences"] for one in data["runs"]}
@@ -384,7 +387,7 @@ def test_differences_to_a_base(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert common["b"] == ["mix.kind=mixup", "optim.lr=0.001"]
     assert differences(tmp_path / "b")["a"] == ["mix.kind=none", "optim.lr=0.0003"]
     with pytest.raises(ResultError, match="this is not a run"):
-        runs_list.list_runs([tmp_path], base=tmp_path, sort="name", json=True)
+        print_runs(runs_list.list_runs([tmp_path], base=tmp_path, sort="name"), json=True)
 
 
 # --- the list
@@ -446,7 +449,7 @@ def test_a_wide_terminal_takes_one_line_a_run(tmp_path: Path, monkeypatch: pytes
     assert head.split() == ["run", "F1", "95", "%", "sd", "mask", "gender", "age", "time", "size", "date"]
     one, today = found[0], datetime.now().strftime("%Y-%m-%d")
     assert first.split()[:2] == ["good", f"{one.score:.4f}"]
-    assert first.split()[-5:] == ["40", "s", *runs_list.size(one.bytes).split(), today]
+    assert first.split()[-5:] == ["40", "s", *size(one.bytes).split(), today]
 
 
 def test_names_may_be_wide(tmp_path: Path) -> None:
@@ -477,12 +480,12 @@ def test_the_orders(tmp_path: Path) -> None:
         "name": "abc",
     }
     with pytest.raises(UsageError, match="no such order"):
-        runs_list.list_runs([tmp_path], base=None, sort="f1", json=False)
+        print_runs(runs_list.list_runs([tmp_path], base=None, sort="f1"), json=False)
 
 
 def test_json_holds_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     many(tmp_path)
-    runs_list.list_runs([tmp_path], base=None, sort="name", json=True)
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="name"), json=True)
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     told = json.loads(out)["runs"]
@@ -501,12 +504,12 @@ def test_json_holds_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_scores_of_different_rows_are_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(tmp_path / "a")
     make(tmp_path / "b", "folds.seed=3")  # other folds, but every row is judged all the same
-    runs_list.list_runs([tmp_path], base=None, sort="score", json=False)
-    assert "do not all compare" not in " ".join(capsys.readouterr().out.split())
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=False)
+    assert "not all can be compared" not in " ".join(capsys.readouterr().out.split())
     make(tmp_path / "c", folds=(0,))
-    runs_list.list_runs([tmp_path], base=None, sort="score", json=False)
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=False)
     out = " ".join(capsys.readouterr().out.split())
-    assert "do not all compare" in out
+    assert "not all can be compared" in out
     assert "3 runs: 3 finished" in out
 
 
@@ -529,7 +532,7 @@ def test_pseudo_labelled_rows_are_not_judged_and_do_not_count(folds: Sequence[in
 
 
 def test_no_run_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    runs_list.list_runs([tmp_path], base=None, sort="score", json=False)
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=False)
     assert "no run in" in capsys.readouterr().out
 
 
@@ -627,10 +630,10 @@ def three(tmp_path: Path) -> Path:
 
 
 def steps(plan: runs_prune.Pruning) -> list[tuple[str, str]]:
-    return [(step.found.run.path.name, step.what) for step in plan.steps]
+    return [(step.found.run.path.name, step.what) for step in plan.parts]
 
 
-RESUMED, BEST, WHOLE = "what it could be resumed from", "best weights", "the whole folder"
+RESUMED, BEST, WHOLE = "resume state", "best weights", "the whole folder"
 
 
 def test_the_plan_goes_from_the_harmless_to_the_worst_and_spares_the_best(three: Path) -> None:
@@ -643,13 +646,13 @@ def test_the_plan_goes_from_the_harmless_to_the_worst_and_spares_the_best(three:
         ("middle", BEST),
     ]
     # Two folds each: the last weights with their meta.json of 3 bytes, and a state; then the best weights alone.
-    assert [step.bytes for step in plan.steps] == [2 * (BIG + 3 + SMALL)] * 3 + [2 * BIG] * 2
+    assert [step.bytes for step in plan.parts] == [2 * (BIG + 3 + SMALL)] * 3 + [2 * BIG] * 2
     assert plan.bytes == sum(map(len, everything(three).values()))
 
 
 def test_a_dry_run_deletes_nothing(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(three)
-    runs_prune.prune(three, keep=1, budget=None, whole=True, yes=False, now=NOW)
+    print_pruning(runs_prune.prune(three, keep=1, budget=None, whole=True, yes=False, now=NOW))
     assert everything(three) == before
     said = capsys.readouterr().out
     assert "would be freed" in said
@@ -660,7 +663,7 @@ def test_a_dry_run_deletes_nothing(three: Path, capsys: pytest.CaptureFixture[st
 def test_pruning_deletes_what_was_planned_and_no_more(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(three)
     freed = runs_prune.plan_pruning(three, keep=1).freed
-    runs_prune.prune(three, keep=1, budget=None, whole=False, yes=True, now=NOW)
+    print_pruning(runs_prune.prune(three, keep=1, budget=None, whole=False, yes=True, now=NOW))
     after = everything(three)
     gone = before.keys() - after.keys()
     assert sum(len(before[name]) for name in gone) == freed
@@ -674,7 +677,7 @@ def test_pruning_deletes_what_was_planned_and_no_more(three: Path, capsys: pytes
     assert len(kept) == 3 * (3 + 2 * (1 + 1 + 1 + 1))  # and three logs, marks and metas of each fold
     assert kept <= after.keys()
     assert all(before[name] == after[name] for name in before.keys() & after.keys() if not name.endswith(".lock"))
-    assert f"{runs_list.size(freed)} freed" in capsys.readouterr().out
+    assert f"{size(freed)} freed" in capsys.readouterr().out
     worst = run_records.read_run(RunDir(three / "worst"))
     assert worst.status == "finished, weights deleted"
     assert [note.text for note in worst.notes] == ["best weights deleted by runs prune"]
@@ -688,7 +691,7 @@ def test_whole_folders(three: Path) -> None:
     assert steps(plan)[3:] == [("worst", WHOLE)]
     inside = {n: d for n, d in everything(three).items() if n.startswith("worst") or "/last/" in n or "/resume/" in n}
     assert plan.freed == sum(map(len, inside.values()))
-    runs_prune.prune(three, keep=2, budget=None, whole=True, yes=True, now=NOW)
+    print_pruning(runs_prune.prune(three, keep=2, budget=None, whole=True, yes=True, now=NOW))
     assert sorted(path.name for path in three.iterdir()) == ["best", "middle"]
 
 
@@ -698,8 +701,8 @@ def test_a_budget_stops_it_as_soon_as_it_is_met(three: Path, capsys: pytest.Capt
     assert steps(runs_prune.plan_pruning(three, keep=1, budget=total - 1)) == [("worst", RESUMED)]
     assert steps(runs_prune.plan_pruning(three, keep=1, budget=total - each)) == [("worst", RESUMED)]
     assert len(steps(runs_prune.plan_pruning(three, keep=1, budget=total - 3 * each - 1))) == 4
-    runs_prune.prune(three, keep=1, budget=10, whole=False, yes=False, now=NOW)
-    assert "more than the 10 B asked for" in capsys.readouterr().out
+    print_pruning(runs_prune.prune(three, keep=1, budget=10, whole=False, yes=False, now=NOW))
+    assert "more than --budget 10 B" in capsys.readouterr().out
 
 
 def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -730,13 +733,13 @@ def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -
     assert why.keys() == {"noted", "ensembled", "started_from", "linked", "unscored", "half", "lost"}
     assert "a note says keep" in why["noted"]
     assert "x.recipe.yaml names it" in why["ensembled"]
-    assert "later began from its weights" in why["started_from"]
+    assert "later was started from its weights" in why["started_from"]
     assert "symbolic link, fold0" in why["linked"]
     assert "no score" in why["unscored"]
     assert "unfinished: 1 of 2" in why["half"]
     assert "broken" in why["lost"]
     before = everything(three.parent)
-    runs_prune.prune(three, keep=0, budget=None, whole=True, yes=True, now=NOW)
+    print_pruning(runs_prune.prune(three, keep=0, budget=None, whole=True, yes=True, now=NOW))
     after = everything(three.parent)
     assert {name.split("/")[1] for name in before.keys() - after.keys()} == {"worst", "middle", "best", "later"}
 
@@ -761,7 +764,7 @@ def test_recipes_elsewhere(three: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_changes_between_plan_and_deed_is_respected(three: Path) -> None:
-    first, second, third = runs_prune.plan_pruning(three, keep=3).steps
+    first, second, third = runs_prune.plan_pruning(three, keep=3).parts
     with rundir.lock(first.found.run):
         assert runs_prune.carry_out(first, NOW) == "another process is working on it"
     runs_note.note(second.found.run, keep=True, now=NOW)
@@ -777,7 +780,7 @@ def test_what_changes_between_plan_and_deed_is_respected(three: Path) -> None:
 
 def test_all_networks_of_a_run_are_pruned(tmp_path: Path) -> None:
     run = make(tmp_path / "runs" / "a", *KINDS["all"])
-    runs_prune.prune(tmp_path / "runs", keep=0, budget=None, whole=False, yes=True, now=NOW)
+    print_pruning(runs_prune.prune(tmp_path / "runs", keep=0, budget=None, whole=False, yes=True, now=NOW))
     assert len(list(run.path.rglob("meta.json"))) == 30
     assert not list(run.path.rglob("*.safetensors"))
 
@@ -798,7 +801,7 @@ def test_sizes_that_are_none_are_refused(words: str) -> None:
 
 @given(st.integers(0, 10**15))
 def test_a_written_size_is_near_the_number(count: int) -> None:
-    number, unit = runs_list.size(count).split()
+    number, unit = size(count).split()
     power = ["B", "kB", "MB", "GB", "TB"].index(unit)
     assert float(number) * 1000**power == pytest.approx(count, rel=0.051)
     assert len(number) <= 3 or unit == "TB"
