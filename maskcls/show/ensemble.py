@@ -78,16 +78,16 @@ def print_ensemble(found: EnsembleResult, *, json: bool = False) -> None:
         ruled = found.calibration.nested
         gain = ruled.gain
         use = "used" if ruled.worth_it else f"{NO_GAIN}, not used"
-        say(f"decision rule  gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}: {use}")
+        say(f"decision rule: gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}: {use}")
     say(f"{found.written.path}  {plural(found.written.rows, 'row')}")
-    say(f"{found.recipe}  repeats it: maskcls ensemble --recipe")
+    say(f"{found.recipe}  for other photos: maskcls ensemble --recipe")
 
 
 def _member_table(found: EnsembleResult, verdict: Verdict) -> Table:
     names = list(verdict.alone[0].tasks)
     weights = [found.weight_of(place) for place in range(len(found.members))]
     weight = ["weight"] if any(weights) else []
-    table = plain_table("member", "macro-F1", *map(visible, names), *weight, "loss without", "kappa", "correlation")
+    table = plain_table("member", "macro-F1", *map(visible, names), *weight, "loss\nwithout", "kappa", "corre-\nlation")
     for place, (name, alone) in enumerate(zip(found.members, verdict.alone, strict=True)):
         scores = [alone.macro_f1, *(alone.tasks[task].macro_f1 for task in names)]
         apart = [_others(verdict.kappas[place], place), _others(verdict.correlations[place], place)]
@@ -100,12 +100,11 @@ def _member_table(found: EnsembleResult, verdict: Verdict) -> Table:
 def _say_scores(found: EnsembleResult, verdict: Verdict) -> None:
     gain, interval = verdict.gain, verdict.interval
     chosen = ", chosen on the other folds" if found.blend.method in CHOOSING else ""
-    say("loss without: macro-F1 lost without the member; kappa, correlation: agreement with the others, mean\n")
-    say(f"{found.blend.method}{chosen}  macro-F1 {verdict.nested.macro_f1:.4f}, ", end="")
-    say(f"95 % interval {span(interval.low, interval.high)}, resampling people")
-    best = visible(found.members[verdict.best])
-    over = f"gain over {best} {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}"
-    say(over if gain.low > 0 or gain.high < 0 else f"{over}: no proven difference")
+    say("loss without: macro-F1 lost without the member; kappa, correlation: with the others, mean\n")
+    say(f"{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")
+    say(f"  95 % interval {span(interval.low, interval.high)}, resampling people")
+    over = f"  {gain.value:+.4f} over {visible(found.members[verdict.best])}, the best member alone"
+    say(f"{over}, 95 % interval {span(gain.low, gain.high, sign=True)}")
 
 
 def _others(row: Sequence[float], place: int) -> float:

@@ -454,7 +454,7 @@ def test_the_summary_names_what_fell_back(root: Path, tmp_path: Path, capsys: py
     assert "centre x 0.500" in text
     assert "of 13 faces" in text
     # Box(22, 32, 49, 68) in 96 x 72: 2 * 68 - 96 = 40 of 96 rows, 72 - 2 * 22 = 28 of 72 columns.
-    assert "transforms.crop=[0.42,0.39] keeps it in photos of 96 x 72" in text
+    assert "transforms.crop=[0.42,0.39] contains it in 96 x 72 photos" in text
     assert "transforms.crop=[1,1]" in text
 
 

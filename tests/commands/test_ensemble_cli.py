@@ -165,9 +165,9 @@ def test_a_leaky_run_has_no_out_of_fold_rows(
     (leaky / "summary.json").write_text(json.dumps({"leaky": True, "pooled": None}))
     for name, members in {"one": [runs[0], leaky], "all": [leaky]}.items():
         assert ensemble(members, drawn, tmp_path / f"{name}.csv") == 0
-        assert "no member can be judged" in capsys.readouterr().out
+        assert "no scores: some members have no out-of-fold rows" in capsys.readouterr().out
         assert ensemble(members, drawn, tmp_path / "s.csv", "--method", "greedy") == 2
-        assert "chooses on out-of-fold rows" in capsys.readouterr().err
+        assert "needs out-of-fold rows of all members" in capsys.readouterr().err
     assert answers(tmp_path / "all.csv") == said_by(runs)[1].labels().tolist()
 
 

@@ -31,7 +31,7 @@ def test_single_views_can_be_joined_in_any_order() -> None:
 
 @pytest.mark.parametrize("text", ["", "plain+", "plain+plain", "hflip+plain", "flp", "plain flip", "NONE"])
 def test_what_is_no_name(text: str) -> None:
-    with pytest.raises(ValueError, match="one of none, hflip"):
+    with pytest.raises(ValueError, match="one of plain, hflip"):
         parse_views(text)
 
 

@@ -277,7 +277,7 @@ def test_files_of_a_run_that_answers_in_two_ways_are_no_member(
     words = ["--data", str(drawn), "-o", str(tmp_path / "e.csv")]
     capsys.readouterr()
     assert run_app(["ensemble", str(run), f"{run}/test/faces-plain.npz,{run}/oof.npz", *words]) == 9
-    assert "answer together in one of the files and alone in the other" in capsys.readouterr().err
+    assert "averaged over groups in one of the files and not in the other" in capsys.readouterr().err
     assert run_app(["ensemble", str(run), f"{run}/test/faces-plain-look.npz,{run}/oof.npz", *words]) == 0
 
 

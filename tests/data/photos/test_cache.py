@@ -431,8 +431,8 @@ def test_a_pack_with_a_damaged_description_is_made_again_or_pruned(
     file.write_bytes(about.encode(errors="surrogatepass"))
     assert packs(folder) == []
     assert [left.path for left in leftovers(folder)] == [file.parent]
-    assert f"broken, or of a build that was killed: {file.parent.name}" in told(capsys, "list")
-    (listed,) = json.loads(told(capsys, "list", "--json"))
+    assert f"broken, or left by a build that was killed: {file.parent.name}" in told(capsys, "list")
+    (listed,) = json.loads(told(capsys, "list", "--json"))["packs"]
     assert listed == {"folder": str(file.parent), "bytes": leftovers(folder)[0].bytes, "broken": True}
     assert open_pack(root, NAMES, SPEC) is None
     build(root)
