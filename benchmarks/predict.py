@@ -106,7 +106,7 @@ def ours(run: Path, data: Path, a: argparse.Namespace) -> Record:
 
 
 def _predict(run: Path, data: Path, output: Path, env: dict[str, str]) -> Record:
-    command = [*MASKCLS, "predict", str(run), "--data", str(data), "-o", str(output), "--tta", "hflip"]
+    command = [*MASKCLS, "predict", str(run), "--data", str(data), "-o", str(output), "predict.views=hflip"]
     started = time.monotonic()
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     wall_s = time.monotonic() - started

@@ -51,12 +51,6 @@ ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), import
 # (importing module, imported unit) -> why the plan bends here. An entry that matches nothing fails.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
-# Commands that import other commands -> why. An entry that matches nothing fails.
-SEQUENCES: dict[str, str] = {
-    "maskcls.commands.self_train": "a sequence of train, pseudo-label, train, ...; each step is the command itself",
-    "maskcls.commands.demo": "a sequence of data make, train, predict, evaluate, each shown as a command line",
-}
-
 WIDEST = 16  # modules in a folder, __init__.py apart
 
 ARRAYS_ONLY = {
@@ -94,15 +88,14 @@ SLOW_FOR_CLI = {
 }
 SLOW_THROUGH_CLI = SLOW_FOR_CLI - {"numpy"}
 
+# A command returns a value, show/ prints it, and verbs connect the two.
+SILENT = {"commands", "verbs"}
+PRINTERS = {"print", "sys.stdout.write", "typer.echo", "typer.secho"}
+JSON_PRINTER = "maskcls.show.json_output"
+
 RULES = {
-    "layer",
-    "unknown unit",
-    "arrays only",
-    "nn reads config",
-    "albumentations",
-    "accelerate",
-    "slow cli",
-    "command",
+    *("layer", "unknown unit", "arrays only", "nn reads config", "albumentations", "accelerate", "slow cli"),
+    *("command", "prints", "json"),
 }
 
 
@@ -197,6 +190,14 @@ def imports_of(source: str, module: str, *, is_package: bool = False) -> list[Im
     return found
 
 
+def is_command(module: str) -> bool:
+    return module.startswith("maskcls.commands.")
+
+
+COMMANDS = [name for name, (_, package) in read_package().items() if is_command(name) and not package]
+COMMAND_FOLDERS = [name for name, (_, package) in read_package().items() if is_command(name) and package]
+
+
 # --- judging
 
 
@@ -227,7 +228,7 @@ def violations(module: str, source: str, *, is_package: bool = False) -> list[Vi
                 report("layer")
             if unit == "nn" and target in ("config", "schema"):
                 report("nn reads config")
-        if is_command(module) and imports_command(imp.name, module) and module not in SEQUENCES:
+        if is_command(module) and imports_command(imp.name, module):
             report("command")
         if unit in ARRAYS_ONLY and imp.top in DEEP_PACKAGES:
             report("arrays only")
@@ -237,17 +238,30 @@ def violations(module: str, source: str, *, is_package: bool = False) -> list[Vi
             report("accelerate")
         if unit in ("cli", "verbs") and imp.at_import_time and imp.top in SLOW_FOR_CLI:
             report("slow cli")
-    return bad
+        if unit in SILENT and imp.top == "rich":
+            report("prints")
+    return bad + [Violation(rule, module, line, got) for rule, line, got in printed(source, module)]
+
+
+def printed(source: str, module: str) -> Iterator[tuple[str, int, str]]:
+    """Yield what a module prints that has to leave that to show/, and JSON that is not written in the one place."""
+    unit = unit_of(module)
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name, keywords = ast.unparse(node.func), {keyword.arg: keyword.value for keyword in node.keywords}
+        err = keywords.get("err")
+        on_stderr = isinstance(err, ast.Constant) and err.value is True
+        if unit in SILENT and name in PRINTERS and not on_stderr:
+            yield "prints", node.lineno, f"calls {name}"
+        if unit in {"show", "verbs"} and module != JSON_PRINTER and name.rpartition(".")[2] in {"dump", "dumps"}:
+            yield "json", node.lineno, f"calls {name}"
 
 
 def may_import(unit: str, target: str) -> bool:
     if target in (ROOT, unit):
         return True
     return unit != ROOT and RANK[target] < RANK[unit]
-
-
-def is_command(module: str) -> bool:
-    return module.startswith("maskcls.commands.")
 
 
 def imports_command(name: str, module: str) -> bool:
@@ -350,18 +364,11 @@ def test_every_exception_is_needed_and_explained() -> None:
     assert all(reason.strip() for reason in EXCEPTIONS.values())
 
 
-def test_no_command_imports_another_but_the_named_sequences() -> None:
-    """The other half of the rule "command": every named exception is needed, and explained."""
-    sources = read_package()
-    needed = {
-        module
-        for module, (source, is_package) in sources.items()
-        if is_command(module)
-        and any(imports_command(i.name, module) for i in imports_of(source, module, is_package=is_package))
-    }
-    assert needed == SEQUENCES.keys()
-    assert all(reason.strip() for reason in SEQUENCES.values())
-    assert sum(map(is_command, sources)) >= 20
+def test_every_verb_has_one_command_file() -> None:
+    """The rule "command" says that none of them imports another."""
+    assert sum(map(is_command, read_package())) == len(COMMANDS) + len(COMMAND_FOLDERS)
+    assert len(COMMANDS) == 27, COMMANDS
+    assert len(COMMAND_FOLDERS) == 5, COMMAND_FOLDERS
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -408,6 +415,12 @@ PLANTED = [
     ("command", "maskcls.commands.runs.list", "from .note import note"),
     ("slow cli", "maskcls.cli", "import pandas as pd"),
     ("slow cli", "maskcls.cli", "class Table:\n    import numpy"),
+    ("prints", "maskcls.commands.train", "def f():\n    print('done')"),
+    ("prints", "maskcls.commands.train", "import sys\nsys.stdout.write('done')"),
+    ("prints", "maskcls.commands.train", "import typer\ntyper.echo('done', err=False)"),
+    ("prints", "maskcls.commands.data.check", "def f():\n    from rich.table import Table"),
+    ("prints", "maskcls.verbs.training", "import typer\ntyper.echo('done')"),
+    ("json", "maskcls.show.ensemble", "import json\ndef f():\n    return json.dumps({})"),
 ]
 
 INNOCENT = [
@@ -415,8 +428,13 @@ INNOCENT = [
         "maskcls.results.scores.metrics",
         "import numpy as np\nfrom maskcls.labels import LabelSpace\nfrom .predictions import P",
     ),
-    ("maskcls.commands.train", "from maskcls.engine import fit\nimport maskcls.commands\nimport torch"),
-    ("maskcls.commands.demo", "from maskcls.commands.train import train"),
+    (
+        "maskcls.commands.train",
+        "from maskcls.engine import fit\nfrom maskcls.show.progress import Reporter\nimport torch",
+    ),
+    ("maskcls.verbs.options", "import typer\ntyper.echo('interrupted', err=True)"),
+    ("maskcls.show.text", "from rich.console import Console\nprint('done')"),
+    ("maskcls.show.json_output", "from json import dumps\nprint(dumps({}))"),
     ("maskcls.data.views.transforms", "import albumentations as A"),
     (
         "maskcls.engine.fit",

@@ -52,7 +52,8 @@ def heading(table: Table, today: str, command: str) -> str:
             + ", ".join(f"{name} {value}" for name, value in versions.items())
             + ".",
             f"- Difference: macro-F1 less the base's on the same rows and seeds, with a 95 % interval from {DRAWS:,}",
-            "  resamples of people. The columns of the tasks are differences too. Time: training seconds relative to the base.",
+            "  resamples of people. The columns of the tasks are differences too. Time: training seconds, relative to",
+            "  the base.",
             f'- "{HELPS}": the interval lies above 0; "{HURTS}": below; "{NOISE}": neither. The interval covers the',
             "  choice of people, not that of seeds. Of many rows, about one in twenty is outside by chance alone.",
         ]

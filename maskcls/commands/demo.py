@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from maskcls import config
-from maskcls.commands.evaluate import evaluate, print_scores
-from maskcls.commands.predict import predict
-from maskcls.commands.train import train
 from maskcls.data.drawn.faces import make_faces
-from maskcls.errors import BusyError
+from maskcls.errors import BusyError, ResourceError
+from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
-from maskcls.show.progress import Reporter, say
+from maskcls.runs.judged import read_submission
+from maskcls.schema import Config
+from maskcls.show.demo import DemoResult
+from maskcls.show.progress import Reporter
 
 PEOPLE, EVAL_PEOPLE, SEED = 120, 40, 0
 
 
-def demo(directory: Path) -> None:
-    """Go the whole way in `directory`: faces/ (drawn once), a new run folder, and its submission beside it."""
+def demo(
+    directory: Path,
+    *,
+    train: Callable[[Path, Config, RunDir], object],
+    predict: Callable[[RunDir, Path, Path], object],
+    report: Reporter,
+) -> DemoResult:
+    """Do all steps in `directory`: faces/ (drawn once), a new run folder, and its submission beside it.
+
+    train, predict  the verbs it is made of.
+    """
     started = time.monotonic()
+    if directory.exists() and not directory.is_dir():
+        raise ResourceError("this is no folder", where=str(directory), fix="name a folder, or remove the file")
     faces, name = directory / "faces", _free_name(directory)
     run, submission = RunDir(directory / "runs" / name), directory / f"{name}.csv"
     answers = faces / "eval" / "answers.csv"
     if answers.exists():
-        say(f"$ # {faces} was drawn before")
+        report.note(f"{faces} exists and is used again")
     else:
-        say(f"$ maskcls data make {faces} --people {PEOPLE} --eval-people {EVAL_PEOPLE} --seed {SEED}")
+        report.note(f"$ maskcls data make {faces} --people {PEOPLE} --eval-people {EVAL_PEOPLE} --seed {SEED}")
         make_faces(faces, people=PEOPLE, eval_people=EVAL_PEOPLE, seed=SEED)
     cfg, _ = config.load(config.find(Path("tiny_cpu")))
-    with Reporter() as report:
-        say(f"$ maskcls train {faces} --config tiny_cpu --run {run.path}")
-        train(faces, cfg, run, folds=None, report=report)
-        say(f"$ maskcls predict {run.path} --data {faces} -o {submission}")
-        predict(run, faces, submission, overrides=[], force=False, report=report)
-    say(f"$ maskcls evaluate {submission} --answers {answers}")
-    scores = evaluate(submission, answers)
-    print_scores(scores)
-    say(f"\nmacro-F1 {scores.macro_f1:.3f} on people it never saw; guessing gives about {1 / cfg.space.size:.2f}")
-    say(f"run folder  {run.path}\nsubmission  {submission}\ntook        {time.monotonic() - started:.0f} s")
+    report.note(f"$ maskcls train {faces} --config tiny_cpu --run {run.path}")
+    train(faces, cfg, run)
+    report.note(f"$ maskcls predict {run.path} --data {faces} -o {submission}")
+    predict(run, faces, submission)
+    report.note(f"$ maskcls evaluate {submission} --answers {answers}")
+    judged = read_submission(submission, answers)
+    scores = score(judged.pred_N, judged.truth, judged.space)
+    return DemoResult(run.path, submission, scores, 1 / cfg.space.size, time.monotonic() - started)
 
 
 def _free_name(directory: Path) -> str:

@@ -1,4 +1,4 @@
-"""maskcls ensemble: runs and other people's predictions in, one submission out, chosen and judged on out-of-fold rows.
+"""maskcls ensemble: combine runs and files of predictions into one submission, chosen and scored on out-of-fold rows.
 
 N out-of-fold rows, M members, J joint classes. torch is imported only where a run has not predicted the photos yet.
 """
@@ -38,18 +38,17 @@ from maskcls.runs.calibration import Calibration, judge_rows
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.judged import is_leaky, read_out_of_fold
-from maskcls.runs.lineage import read_lineage
 from maskcls.runs.networks import predicting, run_networks
 from maskcls.runs.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
 from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.schema import Config
-from maskcls.show.ensemble import Found
+from maskcls.show.ensemble import EnsembleResult
 from maskcls.show.progress import Reporter
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
-    """One member: a run folder, or a file of somebody else's predictions, with its out-of-fold rows where it has some.
+class EnsembleMember:
+    """One member: a run folder, or a file of predictions, with its out-of-fold rows where it has some.
 
     given  as on the command line: `RUN`, `FILE`, or `FILE,OOF_FILE`.
     oof    of the same rows for all members.
@@ -61,7 +60,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Its name in tables."""
         return Path(files_of(self.given)[0]).name
 
 
@@ -79,16 +78,16 @@ def ensemble(
     groups: Path | None = None,
     oof_groups: Path | None = None,
     report: Reporter,
-) -> Found:
+) -> EnsembleResult:
     """Combine members and write the submission, and beside it the recipe that repeats it on other photos.
 
     given    run folders, or files of predictions for these photos; `FILE,OOF_FILE` adds a file's out-of-fold rows.
     method   one of METHODS, the mean by default. Whatever it has to choose is chosen on out-of-fold rows.
-    weights  one a member, with commas between them.
-    recipe   of an earlier ensemble: its members, method and weights, in the place of those above.
-    decide   answer by the decision rule that the out-of-fold rows of the ensemble make worth while, if any.
-    groups   which photos are of one person, see `group`: they answer together. oof_groups: the same of the train
-             photos, so that this is judged, and how much each photo says is fitted, on out-of-fold rows.
+    weights  one per member, separated by commas.
+    recipe   of an earlier ensemble: its members, method and weights, instead of those above.
+    decide   answer by a decision rule, if it has a proven gain on the out-of-fold rows of the ensemble.
+    groups   which photos are of one person, see `group`: their predictions are averaged. oof_groups: the same of the
+             train photos, so that the effect is scored, and the weight of each photo fitted, on out-of-fold rows.
 
     Raises UsageError for settings that make no sense together, DataError, WeightsError or ResultError for members that
     do not fit together, BusyError when the output exists.
@@ -127,7 +126,9 @@ def ensemble(
     lineage |= {"data": data.resolve().name, "data_sha256": tables.sha256(frame), "groups": together.lineage}
     written = write_labels(output, cfg, frame, labels, lineage, force=force)
     files.commit(recipe_path(output), dump_yaml(how).encode())
-    return Found(written, recipe_path(output), [member.name for member in members], blend, verdict, calibration)
+    return EnsembleResult(
+        written, recipe_path(output), [member.name for member in members], blend, verdict, calibration
+    )
 
 
 def check_output(output: Path, *, force: bool) -> None:
@@ -141,11 +142,11 @@ def check_output(output: Path, *, force: bool) -> None:
 
 def read_members(
     given: Sequence[str], data: Path, overrides: Sequence[str], report: Reporter
-) -> tuple[Config, pd.DataFrame, list[Member]]:
+) -> tuple[Config, pd.DataFrame, list[EnsembleMember]]:
     """Read every member's predictions for the photos, or make them, and its out-of-fold rows."""
     if regrouped := config.setting(overrides, "predict.groups"):
-        fix = "leave it out; --groups and --oof-groups group the ensemble"
-        raise UsageError("the runs' out-of-fold rows are grouped as in their training", where=regrouped[0], fix=fix)
+        fix = "leave it out; give --groups and --oof-groups for the ensemble"
+        raise UsageError("the runs' out-of-fold rows keep the groups of their training", where=regrouped[0], fix=fix)
     runs = [RunDir(Path(text)) for text in given if Path(text).is_dir()]
     if not runs:
         fix = "name at least one run folder, which says what the classes and the photos are"
@@ -158,23 +159,25 @@ def read_members(
     members = []
     for text in given:
         if Path(text).is_dir():
-            test, oof = _run_says(RunDir(Path(text)), data, frame, overrides, report), None
+            test, oof = _run_predictions(RunDir(Path(text)), data, frame, overrides, report), None
         else:
             file, *oof_files = map(Path, files_of(text))
             test, oof = read_member(file, cfg.space), _oof_of_file(oof_files[0], cfg.space) if oof_files else None
             _check_alike(text, test, oof)
         if test.space.fingerprint != cfg.space.fingerprint:
             raise WeightsError(
-                "a member speaks about other classes",
+                "a member has other classes",
                 where=text,
                 expected=", ".join(cfg.space.names),
                 fix="leave it out",
             )
-        members.append(Member(text, test.align(ids, names=(text, str(data))), oof))
+        members.append(EnsembleMember(text, test.align(ids, names=(text, str(data))), oof))
     return cfg, frame, members
 
 
-def _run_says(run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[str], report: Reporter) -> Predictions:
+def _run_predictions(
+    run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[str], report: Reporter
+) -> Predictions:
     """Return what the run predicted for exactly these photos with the networks it has now, or let it predict them.
 
     Photos are told apart by the names in their table: others that took the same names are not noticed.
@@ -182,13 +185,11 @@ def _run_says(run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[
     cfg, env = config.load(run.config)[0], read_environment(run)
     path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     if path.exists() and not overrides:
-        stored = Predictions.load(path)
-        lineage = read_lineage(stored.lineage)
-        if lineage is not None:
-            weights = sorted(network.sha256 for network in lineage.weights)
-            found = lineage.data_sha256, lineage.run_hashes, weights
-            if found == (tables.sha256(frame), env.hashes, _predicting_weights(run, cfg, env.folds)):
-                return stored
+        known = Predictions.load(path)
+        weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))
+        found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
+        if found == (tables.sha256(frame), env.hashes, _predicting_weights(run, cfg, env.folds)):
+            return known
     from maskcls.training.prediction import predict_rows  # torch
 
     predicted = predict_rows(run, data, overrides=list(overrides), report=report)
@@ -208,7 +209,7 @@ def _check_alike(given: str, test: Predictions, oof: Predictions | None) -> None
     ours = [one.lineage["lineage"] for one in (test, oof) if one is not None and one.lineage["kind"] == "maskcls"]
     if len({bool(lineage.get("groups")) for lineage in ours}) > 1:
         raise ResultError(
-            "photos answer together in one of the files and alone in the other",
+            "predictions are averaged over groups in one of the files and not in the other",
             where=given,
             fix="name the run folder as the member",
         )
@@ -220,7 +221,7 @@ def _oof_of_file(path: Path, space: LabelSpace) -> Predictions:
     submission = oof.lineage["kind"] != "maskcls" and "ensemble" in (oof.lineage.get("lineage") or {})
     if submission or any("networks" in part or part.get("leaky") is True for part in _mappings(oof.lineage)):
         raise ResultError(
-            "these are no out-of-fold rows: networks made them that may have learnt from the rows",
+            "these are no out-of-fold rows: the networks may have been trained on them",
             where=str(path),
             fix="name the run folder as the member, or the oof.npz of a run",
         )
@@ -237,7 +238,7 @@ def _mappings(lineage: Any) -> Iterator[Mapping[str, Any]]:
             yield from _mappings(part)
 
 
-def read_truth(members: list[Member]) -> Judged | None:
+def read_truth(members: list[EnsembleMember]) -> Judged | None:
     """Bring the members' out-of-fold rows into one order, and return the first run's with their truth.
 
     None where a member has none, as a leaky run. Raises DataError when members have other rows, or runs another truth.
@@ -255,7 +256,7 @@ def read_truth(members: list[Member]) -> Judged | None:
             assert judged.prob_NJ is not None
             oof = Predictions(np.asarray(judged.ids, dtype=np.str_), judged.prob_NJ, judged.space)
         if oof is not None:
-            members[place] = Member(member.given, member.test, oof.align(ids, names=(member.given, name)))
+            members[place] = EnsembleMember(member.given, member.test, oof.align(ids, names=(member.given, name)))
         if place in runs:
             _check_truth(first, runs[place], name, member.given)
     return first if all(member.oof is not None for member in members) else None
@@ -278,7 +279,7 @@ def _check_truth(first: Judged, other: Judged, first_name: str, name: str) -> No
 def read_together(
     groups: Path | None, oof_groups: Path | None, frame: pd.DataFrame, judged: Judged | None, given: Sequence[str]
 ) -> GroupAveraging:
-    """Read who answers together; raises UsageError for groups of the out-of-fold rows that could change nothing."""
+    """Read which photos are averaged; raises UsageError for groups of out-of-fold rows that could change nothing."""
     if groups is None:
         if oof_groups is not None:
             raise UsageError("--oof-groups without --groups changes no answer", fix="give both, or neither")
@@ -294,12 +295,12 @@ def read_together(
     return GroupAveraging(photos, read_groups(oof_groups, judged.ids, part=True), tasks)
 
 
-def check_judged(members: Sequence[Member], judged: Judged | None, method: str) -> None:
+def check_judged(members: Sequence[EnsembleMember], judged: Judged | None, method: str) -> None:
     """Raise UsageError that names the members without out-of-fold rows, where something has to be chosen on them."""
     lacking = [member.given for member in members if member.oof is None]
     if judged is None or lacking:
         raise UsageError(
-            f"--method {method}, or --decide, chooses on out-of-fold rows, and members have none",
+            f"--method {method}, or --decide, needs out-of-fold rows of all members",
             fix="give FILE,OOF_FILE for them, or use --method mean, vote or weights alone",
             offenders=lacking,
         )

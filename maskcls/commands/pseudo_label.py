@@ -1,19 +1,15 @@
-"""maskcls pseudo-label: unlabelled photos in, the labels a run's networks are sure of out, a set of labels a fold."""
+"""maskcls pseudo-label: label photos by the networks of runs, keep confident labels, one set of labels per fold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from json import dumps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 import maskcls
 from maskcls import files
@@ -22,18 +18,20 @@ from maskcls.data.rows import manifest
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import lost_processes_as_errors
-from maskcls.errors import DataError, ResultError, UsageError, WeightsError, visible
-from maskcls.labels import Floats, LabelSpace
+from maskcls.errors import DataError, ResultError, WeightsError
+from maskcls.labels import Floats
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.label_rows import PseudoRows
 from maskcls.results.pseudo.label_sets import all_sources, label_sets
 from maskcls.results.pseudo.leaks import check_same_folds, check_strangers
-from maskcls.results.pseudo.selection_rule import SelectionRule, thresholds
+from maskcls.results.pseudo.rule_options import read_rule
+from maskcls.results.pseudo.selection_rule import SelectionRule
 from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import Environment
 from maskcls.show.progress import Reporter
+from maskcls.show.pseudo_label import PseudoLabels
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment
 from maskcls.training.photos import cached_views
@@ -48,19 +46,7 @@ from maskcls.training.prediction import (
 )
 from maskcls.training.stored_experiment import open_experiment
 
-OPTIONS = {"cap_rows": "max-per-class", "cap_share": "max-share"}  # the rule's names, where the command's are others
-Sources = dict[int, list[Floats]]  # by fold, what each run, seed and view says: (N, J)
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """What was written. sets: {fold, or REFIT: rows}; lines: the summary, one line a set and class."""
-
-    path: Path
-    sha256: str
-    photos: int
-    sets: dict[int, int]
-    lines: list[dict[str, Any]]
+Sources = dict[int, list[Floats]]  # by fold, the probabilities of each run, seed and view: (N, J)
 
 
 @lost_processes_as_errors()
@@ -75,11 +61,11 @@ def pseudo_label(
     force: bool,
     overrides: list[str],
     report: Reporter,
-) -> Labelled | None:
+) -> PseudoLabels | None:
     """Label photos by the networks of one or several runs; None in processes that do not write.
 
     rule   the arguments of `pseudo.Rule`; thresholds may be given as text, see `read_thresholds`.
-    views  test-time views; each is a source of its own, and sources have to agree. Empty: the run's own.
+    views  test-time views; each is a separate vote, and votes have to agree. Empty: the run's own.
     leaky  take runs with different folds, unfinished ones and leaky ones, and write one set made by all networks.
 
     Raises DataError when the photos are of people the networks know, or the runs' folds differ, ResultError for a run
@@ -90,7 +76,7 @@ def pseudo_label(
     first = opened[0][0]
     frame = read_unlabelled(data, first.cfg.data.format, first.cfg.space)
     how = read_rule(rule, first.cfg.space)
-    refuse_predicting(overrides, "the folds' networks are asked, photo by photo, in the views of --tta")
+    refuse_predicting(overrides, "pseudo-label uses the networks of the folds, the views of --views, and no groups")
     refuse_known_photos(opened, frame, image_root(data, first.cfg.data.format))
     digest = check_runs(opened, frame, leaky=leaky)
     root, weights = image_root(data, first.cfg.data.format), []
@@ -102,7 +88,7 @@ def pseudo_label(
         weights.append([network.used.to_json() for network in networks])
         for view in views or [experiment.cfg.predict.views]:
             changed = [*overrides, f"predict.views={view}", "predict.networks=folds"]
-            for k, prob in _said(experiment, networks, frame, root, changed, accelerator, report).items():
+            for k, prob in _probabilities(experiment, networks, frame, root, changed, accelerator, report).items():
                 sources.setdefault(k, []).extend(prob)
     if not accelerator.is_main_process:
         return None
@@ -123,27 +109,8 @@ def pseudo_label(
     return _write(sources, frame, how, first, output, digest, lineage, like_train=like, leaky=leaky, force=force)
 
 
-def read_rule(given: Mapping[str, Any], space: LabelSpace) -> SelectionRule:
-    """Return the rule with its thresholds spelt out for these classes; raises ConfigError or UsageError.
-
-    given  the arguments of `SelectionRule`; thresholds also as text, see `read_thresholds`, and prior as True for the
-           training set's own, which every set gets without its fold's people.
-    """
-    text = given["thresholds"]
-    spelt = thresholds(read_thresholds(text) if isinstance(text, str) else text, space)
-    if given.get("temperature", 1.0) != 1.0 and not given.get("soft"):
-        raise UsageError("--temperature is for soft labels", fix="add --soft, or leave it out")
-    if given.get("prior") and given.get("balance") is not None:
-        raise UsageError("--balance and --like-train both say how many of a class", fix="give one of them")
-    try:
-        return SelectionRule(**{**given, "thresholds": spelt, "prior": None})
-    except ValueError as error:
-        name, _, rest = str(error).partition(" ")
-        raise UsageError(f"--{OPTIONS.get(name, name)} {rest}") from None
-
-
 def class_prior(experiment: Experiment, k: int) -> tuple[float, ...]:
-    """Return the joint classes' shares of the rows that do not judge fold k."""
+    """Return the shares of the joint classes among the rows outside fold k."""
     space = experiment.cfg.space
     joint = space.encode(experiment.labels)[experiment.fold != k]
     counts = np.bincount(joint[joint >= 0], minlength=space.size)
@@ -175,36 +142,6 @@ def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame:
         )
 
 
-def read_thresholds(text: str) -> float | dict[str, Any]:
-    """Read `0.9`, or `mask=0.9,age=0.8`, or by class `mask.wear=0.5,mask.incorrect=0.95`; raises UsageError.
-
-    >>> read_thresholds("mask.wear=0.5,mask.normal=0.9,age=0.8")
-    {'mask': {'wear': 0.5, 'normal': 0.9}, 'age': 0.8}
-    """
-    wrong = UsageError(
-        "not a confidence",
-        where="--min-confidence",
-        got=repr(text),
-        expected="0.9, or mask=0.9,age=0.8, or mask.wear=0.5",
-    )
-    found: dict[str, Any] = {}
-    try:
-        if "=" not in text:
-            return float(text)
-        for part in text.split(","):
-            key, _, value = part.partition("=")
-            task, dot, name = key.strip().partition(".")
-            if name in found.get(task, {}) if dot and isinstance(found.get(task, {}), dict) else task in found:
-                raise wrong
-            if dot:
-                found.setdefault(task, {})[name] = float(value)
-            else:
-                found[task] = float(value)
-    except (ValueError, TypeError, AttributeError):
-        raise wrong from None
-    return found
-
-
 def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataFrame, *, leaky: bool) -> str:
     """Return the hash of the folds all runs share, after making sure that no label set can leak.
 
@@ -223,7 +160,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
             continue
         if experiment.leaky:
             fix = "label with a run that has an out-of-fold score, or give --leaky"
-            raise ResultError("the run learnt from leaky pseudo labels, and would pass them on", where=name, fix=fix)
+            raise ResultError("the run was trained on leaky pseudo labels and would pass them on", where=name, fix=fix)
         missing = sorted(set(range(experiment.cfg.folds.k)) - set(env.folds))
         if missing:
             raise ResultError(
@@ -236,7 +173,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
     return next(iter(digests.values())) if leaky else check_same_folds(digests)
 
 
-def _said(
+def _probabilities(
     experiment: Experiment,
     networks: list[LoadedNetwork],
     frame: pd.DataFrame,
@@ -245,7 +182,7 @@ def _said(
     accelerator: Accelerator,
     report: Reporter,
 ) -> Sources:
-    """Return what the networks say, seed by seed: {fold: [(N, J)]}."""
+    """Return the networks' probabilities, seed by seed: {fold: [(N, J)]}."""
     cfg = with_overrides(experiment.cfg, overrides)
     paths, specs = frame["path"].tolist(), [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
@@ -272,7 +209,7 @@ def _write(
     like_train: bool,
     leaky: bool,
     force: bool,
-) -> Labelled:
+) -> PseudoLabels:
     by_fold = {k: np.stack(prob) for k, prob in sources.items()}
     whole = {REFIT: np.concatenate(list(by_fold.values())) if leaky else all_sources(by_fold)}
     ids, paths = (frame[name].to_numpy(dtype=np.str_) for name in ("id", "path"))
@@ -294,33 +231,4 @@ def _write(
         leaky=leaky,
         force=force,
     )
-    return Labelled(output, sha256, len(frame), {k: len(of_set) for k, of_set in rows.items()}, lines)
-
-
-def print_labelled(found: Labelled, *, json: bool = False) -> None:
-    """Print to stdout how many photos were labelled, by set and by class, or with `json` one JSON object."""
-    if json:
-        sets = {_set_name(k): rows for k, rows in found.sets.items()}
-        lines = [line | {"set": _set_name(line["set"])} for line in found.lines]
-        print(
-            dumps(
-                {"file": str(found.path), "sha256": found.sha256, "photos": found.photos, "sets": sets, "lines": lines}
-            )
-        )
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
-    table.add_column("set all", overflow="fold", min_width=16)
-    reasons = {"threshold": "unsure", "agreement": "disputed", "cap": "capped", "balance": "balance"}
-    for name in ("predicted", "taken", *reasons.values(), "confidence"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for line in (line for line in found.lines if line["set"] == REFIT and line["task"] != "joint"):
-        counts = [line["considered"], line["taken"], *(line[reason] for reason in reasons)]
-        sure = "-" if line["confidence"] is None else f"{line['confidence']:.3f}"
-        table.add_row(visible(f"{line['task']} {line['class']}"), *(f"{count:,}" for count in counts), sure)
-    Console(highlight=False, markup=False, emoji=False).print(table)
-    each = ", ".join(f"{rows:,} in set {_set_name(k)}" for k, rows in found.sets.items())
-    print(f"{found.path}  {found.photos:,} photos; {each}")
-
-
-def _set_name(k: int) -> str:
-    return "all" if k == REFIT else str(k)
+    return PseudoLabels(output, sha256, len(frame), {k: len(of_set) for k, of_set in rows.items()}, lines)

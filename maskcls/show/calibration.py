@@ -1,31 +1,30 @@
-"""What a person sees of a calibration."""
+"""What `maskcls calibrate` prints."""
 
 from __future__ import annotations
 
-from json import dumps
 from typing import TYPE_CHECKING
 
 from maskcls.errors import visible
 from maskcls.results.decisions.calibration import Quality
 from maskcls.runs.calibration import Calibration
+from maskcls.show.json_output import print_json
+from maskcls.show.text import NO_GAIN, plain_table, show, span
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
 
-def print_calibration(calibration: Calibration, json: bool = False) -> None:
-    """Print to stdout: tables for a person, or with `json` one JSON object, NaN as null."""
+def print_calibration(calibration: Calibration, *, json: bool = False) -> None:
+    """Print the temperatures, and the gain of the decision rule."""
     if json:
-        print(dumps(calibration.to_json(), allow_nan=False))
-        return
-    from rich.console import Console
-
-    Console(highlight=False, markup=False, emoji=False).print(render(calibration))
+        print_json(calibration.to_json())
+    else:
+        show(render(calibration))
 
 
 def render(calibration: Calibration) -> RenderableType:
-    """Return the headline, a table of the tasks before and after, and what the rule is worth."""
+    """Return the headline, a table of the tasks before and after, and the gain of the rule."""
     from rich.console import Group
 
     groups = "folds" if calibration.folds else "groups of people"
@@ -36,13 +35,7 @@ def render(calibration: Calibration) -> RenderableType:
 
 
 def _quality_table(calibration: Calibration) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
-    table.add_column("task", overflow="fold", min_width=12)
-    for name in ("temperature", "log loss", "after", "ECE", "after", "images"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = plain_table("task", "temperature", "log loss", "after", "ECE", "after", "images")
     before, after = calibration.before, calibration.after
     for name, temperature in calibration.decision.temperatures.items():
         table.add_row(visible(name), f"{temperature:.3f}", *_cells(before.tasks[name], after.tasks[name]))
@@ -60,15 +53,19 @@ def _cells(before: Quality, after: Quality) -> list[str]:
 def _verdict(calibration: Calibration) -> list[str]:
     before, after, found = calibration.before.tasks, calibration.after.tasks, calibration.nested
     worse = [visible(name) for name in before if after[name].log_loss > before[name].log_loss]
-    lines = [f"a temperature from other people makes the log loss higher: {', '.join(worse)}"] if worse else []
+    lines = (
+        [f"log loss is higher after calibration, on people the temperature was not fitted on: {', '.join(worse)}"]
+        if worse
+        else []
+    )
     if found is None:
         return [*lines, "no rule: too few images have a label of every task"]
     gain = found.gain
-    interval = f"{gain.level:.0%} interval [{gain.low:+.4f}, {gain.high:+.4f}] over people"
-    verdict = "worth it" if found.worth_it else "not worth it: the most probable class stays the answer"
+    interval = f"{gain.level:.0%} interval {span(gain.low, gain.high, sign=True)}, resampling people"
+    verdict = "used by predict --decide" if found.worth_it else f"{NO_GAIN}: not used"
     return [
         *lines,
-        f"rule {calibration.tried}   macro-F1 {found.plain:.4f} without, {found.ruled:.4f} with it, fitted on others",
+        f"rule {calibration.tried}   macro-F1 {found.plain:.4f} without, {found.ruled:.4f} with it, cross-fitted",
         f"gain {gain.value:+.4f}   {interval}",
         verdict,
     ]

@@ -9,15 +9,21 @@ from maskcls.data.rows import folds as folding
 from maskcls.labels import LabelSpace
 
 
-def class_table(frame: pd.DataFrame, space: LabelSpace) -> Table:
-    """Return a table of people and photos by task and class."""
+def class_counts(frame: pd.DataFrame, space: LabelSpace) -> list[tuple[str, str, int, int]]:
+    """Return task, class, people and photos, class by class."""
     whole = pd.DataFrame({"id": frame["id"], "person": frame["person"], "fold": 0})
     counts = folding.fold_counts(frame, whole, space)
+    rows = counts[counts["task"] != "all"].itertuples(index=False)
+    return [(str(row[1]), str(row[2]), int(row[3]), int(row[4])) for row in rows]
+
+
+def class_table(frame: pd.DataFrame, space: LabelSpace) -> Table:
+    """Return a table of people and photos by task and class."""
     table = Table("task", "class", box=None, pad_edge=False, header_style="bold")
     for name in ("people", "photos"):
         table.add_column(name, justify="right")
-    for row in counts[counts["task"] != "all"].itertuples(index=False):
-        table.add_row(row[1], row[2], str(row[3]), str(row[4]))
+    for task, name, people, photos in class_counts(frame, space):
+        table.add_row(task, name, str(people), str(photos))
     return table
 
 

@@ -1,11 +1,10 @@
-"""How two answers compare, for a person to read."""
+"""What `maskcls runs compare` prints: which of two answers is better, or how far they agree."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from pathlib import Path
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -13,10 +12,22 @@ from rich.text import Text
 from maskcls.errors import visible
 from maskcls.labels import UNKNOWN
 from maskcls.results.comparison.rows import JOINT
-from maskcls.results.comparison.scores import Comparison, ScoreComparison
+from maskcls.results.comparison.scores import Comparison, ScoreComparison, to_json
+from maskcls.show.json_output import print_json
+from maskcls.show.text import number, plain_table, plural, say, show, span
 
 SHOWN_IDS = 3
 SHOWN_CHANGES = 12
+
+
+def print_comparison(found: Comparison, changed: Path | None, *, json: bool = False) -> None:
+    """Print how two answers compare, and the file of the rows on which they differ, where one was written."""
+    if json:
+        print_json(to_json(found))
+        return
+    show(render(found))
+    if changed is not None:
+        say(f"\n{changed}  {plural(found.changed.count, 'row')}")
 
 
 def render(found: Comparison) -> RenderableType:
@@ -25,7 +36,7 @@ def render(found: Comparison) -> RenderableType:
     if found.verdict:
         parts += ["", *_verdict(found, found.verdict), "", _task_table(found, found.verdict)]
     else:
-        parts += ["", "no truth is known: this is how far the two agree", "", _agreement_table(found)]
+        parts += ["", "no labels are known: agreement only", "", _agreement_table(found)]
     parts += ["", *_changed(found)]
     if not found.verdict and found.moves:
         parts += ["", _moves_table(found)]
@@ -41,10 +52,10 @@ def _heading(found: Comparison) -> Iterator[RenderableType]:
     of = f" of {len(set(rows.people)):,} people" if rows.people is not None else ""
     yield Text(f"{len(rows.ids):,} rows{of}", overflow="fold")
     if only_a or only_b:
-        yield Text(f"left out, as the other has them not: {only_a:,} rows of a, {only_b:,} rows of b", "yellow")
+        yield Text(f"left out, only in one of the two: {only_a:,} rows of a, {only_b:,} rows of b", "yellow")
     unjudged = int((rows.joint == UNKNOWN).sum())
     if found.verdict and unjudged:
-        yield Text(f"of {unjudged:,} rows not every label is known; they count in the tasks that are", "yellow")
+        yield Text(f"{unjudged:,} rows have unknown labels; they count in the tasks whose label is known", "yellow")
 
 
 def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[RenderableType]:
@@ -53,40 +64,40 @@ def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[Renderable
         yield Text("no row has a label for every task, so there is no joint score")
         return
     by_person = found.rows.people is not None
-    over = "over people" if by_person else "over rows: too narrow, as no table tells who is on them"
-    better = "b is better" if joint.low > 0 else "a is better" if joint.high < 0 else "within noise"
+    over = "resampling people" if by_person else "resampling rows (too narrow if rows show the same person)"
+    better = "b is better" if joint.low > 0 else "a is better" if joint.high < 0 else "no proven difference"
     yield Text(f"macro-F1  a {verdict.a.macro_f1:.4f}  b {verdict.b.macro_f1:.4f}  b - a {joint.value:+.4f}: {better}")
-    yield Text(f"95 % interval {joint.low:+.4f} .. {joint.high:+.4f} {over}, {joint.draws:,} draws")
+    yield Text(f"95 % interval {span(joint.low, joint.high, sign=True)}, {over}, {joint.draws:,} draws")
     by_row = f"p {_p(verdict.p_rows)} by row (McNemar)"
     if verdict.people is None:
-        yield Text(f"{by_row}, a lower bound where rows show the same person")
+        yield Text(f"{by_row}; too small if rows show the same person")
         return
     signs = verdict.people
-    yield Text(f"p {_p(signs.p)} by person (sign test: b has more right of {signs.for_b:,}, a of {signs.for_a:,})")
-    yield Text(f"{by_row}, a lower bound: photos of a person are right and wrong together")
+    yield Text(f"p {_p(signs.p)} by person: b is better for {signs.for_b:,} people, a for {signs.for_a:,} (sign test)")
+    yield Text(f"{by_row}; too small, as photos of one person are not independent")
 
 
 def _task_table(found: Comparison, verdict: ScoreComparison) -> Table:
-    table = _table("task", "a", "b", "b - a", "95 % interval", "agreement", "kappa")
+    table = plain_table("task", "a", "b", "b - a", "95 % interval", "agreement", "kappa")
     of_a, of_b = ({JOINT: scores.joint, **scores.tasks} for scores in (verdict.a, verdict.b))
     for name, (share, agreed) in found.agreement.items():
         one = verdict.differences.get(name)
-        shown = [f"{one.value:+.4f}", f"{one.low:+.4f} .. {one.high:+.4f}"] if one else ["-", "-"]
-        scores = [_number(of_a[name].macro_f1), _number(of_b[name].macro_f1)]
-        table.add_row(visible(name), *scores, *shown, _number(share), _number(agreed))
+        shown = [f"{one.value:+.4f}", span(one.low, one.high, sign=True)] if one else ["-", "-"]
+        scores = [number(of_a[name].macro_f1), number(of_b[name].macro_f1)]
+        table.add_row(visible(name), *scores, *shown, number(share), number(agreed))
     return table
 
 
 def _agreement_table(found: Comparison) -> Table:
-    table = _table("task", "agreement", "kappa")
+    table = plain_table("task", "agreement", "kappa")
     for name, (share, agreed) in found.agreement.items():
-        table.add_row(visible(name), _number(share), _number(agreed))
+        table.add_row(visible(name), number(share), number(agreed))
     return table
 
 
 def _changed(found: Comparison) -> Iterator[RenderableType]:
     rows, changed = found.rows, found.changed
-    yield Text(f"{changed.count:,} of {len(rows.ids):,} rows changed, a share of {changed.count / len(rows.ids):.4f}")
+    yield Text(f"{changed.count:,} of {len(rows.ids):,} rows differ, a share of {changed.count / len(rows.ids):.4f}")
     for name, kind in changed.kinds.items():
         if found.verdict is None or not (kind or name != "unknown"):
             continue
@@ -95,7 +106,7 @@ def _changed(found: Comparison) -> Iterator[RenderableType]:
 
 
 def _moves_table(found: Comparison) -> Table:
-    table = _table("a", "rows")
+    table = plain_table("a", "rows")
     table.add_column("b", overflow="fold")
     for a, b, count in found.moves[:SHOWN_CHANGES]:
         table.add_row(visible(a), f"{count:,}", visible(b))
@@ -105,24 +116,12 @@ def _moves_table(found: Comparison) -> Table:
 
 
 def _settings_table(found: Comparison) -> Table:
-    table = _table("setting")
+    table = plain_table("setting")
     for letter in "ab":
         table.add_column(letter, overflow="fold")
     for row in found.settings:
         table.add_row(*map(visible, row))
     return table
-
-
-def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
-    table.add_column(first, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4f}"
 
 
 def _p(value: float) -> str:

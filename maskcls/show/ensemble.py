@@ -1,28 +1,30 @@
-"""What `maskcls ensemble` shows: the members, how they differ, and what they are worth together."""
+"""What `maskcls ensemble` returns and prints: the members, how they differ, and the score of their combination."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskcls.errors import visible
-from maskcls.files import none_for_nan
 from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
+from maskcls.show.json_output import print_json
+from maskcls.show.text import NO_GAIN, number, plain_table, plural, say, show, span
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from maskcls.runs.calibration import Calibration
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What `ensemble` made."""
+class EnsembleResult:
+    """What `ensemble` made. verdict and calibration: None without out-of-fold rows, or without --decide."""
 
     written: Written
     recipe: Path
@@ -32,7 +34,7 @@ class Found:
     calibration: Calibration | None
 
     def weight_of(self, place: int) -> str:
-        """Return what a member counts, in words."""
+        """Return a member's weight, one per task where they differ, or the tasks it answers."""
         weights, sources = self.blend.weights, self.blend.sources
         if sources is not None:
             return " ".join(task for task, member in sources.items() if member == place) or "-"
@@ -41,7 +43,7 @@ class Found:
         return "" if weights is None else f"{weights[place]:.2f}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data; a NaN becomes None."""
+        """Return plain data; NaN stays NaN."""
         verdict, ruled = self.verdict, self.calibration and self.calibration.nested
         data: dict[str, Any] = {
             "file": str(self.written.path),
@@ -52,9 +54,9 @@ class Found:
         data["weights"] = [self.weight_of(place) for place in range(len(self.members))]
         if verdict is not None:
             data["alone"] = [found.macro_f1 for found in verdict.alone]
-            data["values"] = [none_for_nan(value) for value in verdict.values]
-            data["kappa"] = [[none_for_nan(value) for value in row] for row in verdict.kappas]
-            data["correlation"] = [[none_for_nan(value) for value in row] for row in verdict.correlations]
+            data["values"] = list(verdict.values)
+            data["kappa"] = [list(row) for row in verdict.kappas]
+            data["correlation"] = [list(row) for row in verdict.correlations]
             data["nested"] = {"macro_f1": verdict.nested.macro_f1, "interval": asdict(verdict.interval)}
             data["gain"] = asdict(verdict.gain) | {"over": self.members[verdict.best]}
         if ruled:
@@ -62,49 +64,50 @@ class Found:
         return data
 
 
-def print_found(found: Found, *, json: bool = False) -> None:
-    """Print to stdout the members, how they differ, and what the ensemble is worth; with `json` one JSON object."""
+def print_ensemble(found: EnsembleResult, *, json: bool = False) -> None:
+    """Print the members, how they differ, the score of the ensemble and its files."""
     if json:
-        print(dumps(found.to_json(), allow_nan=False))
+        print_json(found.to_json())
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    verdict = found.verdict
-    if verdict is None:
-        console.print("no member can be judged: some have no out-of-fold rows")
+    if found.verdict is None:
+        say("no scores: some members have no out-of-fold rows")
     else:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
-        table.add_column("member", overflow="fold", min_width=12)
-        names = list(verdict.alone[0].tasks)
-        for name in ("macro-F1", *names, "weight", "worth", "kappa", "alike"):
-            table.add_column(visible(name), justify="right", no_wrap=True)
-        for place, (name, alone) in enumerate(zip(found.members, verdict.alone, strict=True)):
-            scores = [alone.macro_f1, *(alone.tasks[task].macro_f1 for task in names)]
-            apart = [_others(verdict.kappas[place], place), _others(verdict.correlations[place], place)]
-            numbers = [*map(_number, scores), found.weight_of(place), _number(verdict.values[place], sign=True)]
-            table.add_row(visible(name), *numbers, *map(_number, apart))
-        console.print(table)
-        gain, interval = verdict.gain, verdict.interval
-        score_text = f"{verdict.nested.macro_f1:.4f} [{interval.low:.4f}, {interval.high:.4f}] over people"
-        gain_text = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] over {found.members[verdict.best]} alone"
-        chosen = ", chosen on the other folds" if found.blend.method in FITTED else ""
-        console.print(f"{found.blend.method}: macro-F1 {score_text}{chosen}; {gain_text}", soft_wrap=True)
+        show(_member_table(found, found.verdict))
+        _say_scores(found, found.verdict)
     if found.calibration is not None and found.calibration.nested is not None:
         ruled = found.calibration.nested
         gain = ruled.gain
-        verdict_text = "used" if ruled.worth_it else "not worth it, not used"
-        console.print(f"decision rule: {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], {verdict_text}")
-    console.print(f"{found.written.path}  {found.written.rows:,} rows; {found.recipe.name} repeats it", soft_wrap=True)
+        use = "used" if ruled.worth_it else f"{NO_GAIN}, not used"
+        say(f"decision rule: gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}: {use}")
+    say(f"{found.written.path}  {plural(found.written.rows, 'row')}")
+    say(f"{found.recipe}  for other photos: maskcls ensemble --recipe")
+
+
+def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
+    names = list(verdict.alone[0].tasks)
+    weights = [found.weight_of(place) for place in range(len(found.members))]
+    weight = ["weight"] if any(weights) else []
+    table = plain_table("member", "macro-F1", *map(visible, names), *weight, "loss\nwithout", "kappa", "corre-\nlation")
+    for place, (name, alone) in enumerate(zip(found.members, verdict.alone, strict=True)):
+        scores = [alone.macro_f1, *(alone.tasks[task].macro_f1 for task in names)]
+        apart = [_others(verdict.kappas[place], place), _others(verdict.correlations[place], place)]
+        given = [weights[place]] if weight else []
+        numbers = [*map(number, scores), *given, number(verdict.values[place], sign=True)]
+        table.add_row(visible(name), *numbers, *map(number, apart))
+    return table
+
+
+def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
+    gain, interval = verdict.gain, verdict.interval
+    chosen = ", chosen on the other folds" if found.blend.method in FITTED else ""
+    say("loss without: macro-F1 lost without the member; kappa, correlation: with the others, mean\n")
+    say(f"{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")
+    say(f"  95 % interval {span(interval.low, interval.high)}, resampling people")
+    over = f"  {gain.value:+.4f} over {visible(found.members[verdict.best])}, the best member alone"
+    say(f"{over}, 95 % interval {span(gain.low, gain.high, sign=True)}")
 
 
 def _others(row: Sequence[float], place: int) -> float:
     """Return the mean over the other members, NaN where there is none."""
     others = [value for other, value in enumerate(row) if other != place]
     return float(np.mean(others)) if others else math.nan
-
-
-def _number(value: float, *, sign: bool = False) -> str:
-    return "-" if math.isnan(value) else f"{value:+.4f}" if sign else f"{value:.4f}"

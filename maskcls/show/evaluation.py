@@ -1,27 +1,31 @@
-"""What a person sees of an evaluation: a headline, and tables that fit 80 columns."""
+"""What `maskcls evaluate` prints: a headline, and tables that fit 80 columns."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-
-from rich import box
-from rich.columns import Columns
-from rich.console import Group, RenderableType
-from rich.table import Table
+from typing import TYPE_CHECKING, Literal
 
 from maskcls.errors import visible
 from maskcls.results.scores.evaluation import Confusion, Evaluation
 from maskcls.results.scores.metrics import ClassScore, Score, Scores
 from maskcls.results.scores.ranking import Ranking, Rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, worst
+from maskcls.show.json_output import print_json
+from maskcls.show.text import number, plain_table, show
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+
+Section = Literal["short", "all", "scores", "confusion", "slices", "people"]
 
 WORST = 3  # slices in the short form
 FREQUENT = {True: 5, False: 20}  # mistakes shown in the short form, and else
 
 
 def render(found: Evaluation, section: str) -> RenderableType:
-    """Return the headline and one section: scores, confusion, slices or people; or all; or short, the most of all."""
+    """Return the headline and one section: scores, confusion, slices or people; all; or short, a selection of all."""
     brief = section == "short"
     sections = {
         "scores": lambda: _scores(found.scores, found.rankings),
@@ -33,19 +37,34 @@ def render(found: Evaluation, section: str) -> RenderableType:
     return _spaced([_headline(found.scores), *_details(found)], [part for name in chosen for part in sections[name]()])
 
 
+def print_evaluation(found: Evaluation, section: Section = "short", *, json: bool = False) -> None:
+    """Print the headline and one section, or with `json` everything."""
+    if json:
+        print_json(found.to_json())
+    else:
+        show(render(found, section))
+
+
+def print_scores(scores: Scores) -> None:
+    """Print scores alone: the headline, the tasks and the joint classes."""
+    show(render_scores(scores))
+
+
 def render_scores(scores: Scores) -> RenderableType:
     """Return the headline, a table of the tasks with their classes, and a table of the joint classes."""
     return _spaced([_headline(scores)], _scores(scores, None))
 
 
 def _spaced(lines: Sequence[str], parts: Sequence[RenderableType]) -> Group:
+    from rich.console import Group
+
     return Group(*lines, *(item for part in parts for item in ("", part)))
 
 
 def _headline(scores: Scores) -> str:
     joint = scores.joint
     return (
-        f"macro-F1 {_share(joint.macro_f1)}   accuracy {_share(joint.accuracy)}   {joint.rows:,} images   "
+        f"macro-F1 {number(joint.macro_f1)}   accuracy {number(joint.accuracy)}   {joint.rows:,} images   "
         f"{joint.classes_scored} of {len(joint.classes)} classes scored"
     )
 
@@ -54,20 +73,20 @@ def _details(found: Evaluation) -> list[str]:
     """Return the lines below the headline: the interval, the folds, the probabilities; those there are."""
     lines = []
     if found.interval:
-        who = "single images" if found.people is None else f"{found.people:,} people"
-        low, high = _share(found.interval.low), _share(found.interval.high)
+        who = "images" if found.people is None else f"{found.people:,} people"
+        low, high = number(found.interval.low), number(found.interval.high)
         lines.append(
-            f"{found.interval.level:.0%} interval {low} to {high}, drawing {who} {found.interval.draws:,} times"
+            f"{found.interval.level:.0%} interval {low} to {high}, resampling {who} {found.interval.draws:,} times"
         )
         if found.people is None:
-            lines.append("(too narrow if people have several images: name them in a column person of the answers)")
+            lines.append("(too narrow if people have several images: add a column person to the answers)")
     if found.folds:
-        lines.append("by fold  " + "  ".join(f"{k}: {_share(one.macro_f1)}" for k, one in found.folds.items()))
+        lines.append("per fold  " + "  ".join(f"{k}: {number(one.macro_f1)}" for k, one in found.folds.items()))
     if found.rankings and found.qualities:
         quality = found.qualities.joint
         lines.append(
-            f"ROC-AUC {_share(found.rankings.joint.macro_auc)}   log loss {_share(quality.log_loss)}   "
-            f"calibration error {_share(quality.ece)}"
+            f"ROC-AUC {number(found.rankings.joint.macro_auc)}   log loss {number(quality.log_loss)}   "
+            f"calibration error {number(quality.ece)}"
         )
     return lines
 
@@ -77,11 +96,11 @@ def _scores(scores: Scores, rankings: Rankings | None) -> list[RenderableType]:
 
 
 def _task_table(scores: Scores, rankings: Rankings | None) -> Table:
-    table = _table("task", "F1", "precision", "recall", "accuracy", "images", *(["AUC"] if rankings else []))
+    table = plain_table("task", "F1", "precision", "recall", "accuracy", "images", *(["AUC"] if rankings else []))
     for name, of_task in scores.tasks.items():
         ranking = rankings.tasks[name] if rankings else None
-        mean = [_share(of_task.macro_f1), "", "", _share(of_task.accuracy), f"{of_task.rows:,}"]
-        table.add_row(visible(name), *mean, *([_share(ranking.macro_auc)] if ranking else []), style="bold")
+        mean = [number(of_task.macro_f1), "", "", number(of_task.accuracy), f"{of_task.rows:,}"]
+        table.add_row(visible(name), *mean, *([number(ranking.macro_auc)] if ranking else []), style="bold")
         for one, auc in zip(of_task.classes, _aucs(ranking, len(of_task.classes)), strict=True):
             f1, precision, recall, images, _ = _cells(one)
             table.add_row("  " + visible(one.name), f1, precision, recall, "", images, *auc)
@@ -89,26 +108,29 @@ def _task_table(scores: Scores, rankings: Rankings | None) -> Table:
 
 
 def _joint_table(joint: Score, ranking: Ranking | None) -> Table:
-    names = ["F1", "precision", "recall", "images", "answered", *(["AUC"] if ranking else [])]
-    table = _table("joint class", *names)
+    names = ["F1", "precision", "recall", "images", "predicted", *(["AUC"] if ranking else [])]
+    table = plain_table("joint class", *names)
     for label, (one, auc) in enumerate(zip(joint.classes, _aucs(ranking, len(joint.classes)), strict=True)):
         table.add_row(f"{label:>2}  {visible(one.name)}", *_cells(one), *auc)
     return table
 
 
 def _aucs(ranking: Ranking | None, classes: int) -> list[list[str]]:
-    return [[_share(value)] for value in ranking.auc_by_class] if ranking else [[]] * classes
+    return [[number(value)] for value in ranking.auc_by_class] if ranking else [[]] * classes
 
 
 def _confusion(found: Evaluation, count: int) -> list[RenderableType]:
-    kappas = "   ".join(f"{visible(name)} {_share(one.kappa)}" for name, one in found.confusion.items())
-    note = f"Truth down, answer across: images, and their share of the truth.\nCohen's kappa  {kappas}"
+    from rich.columns import Columns
+    from rich.console import Group
+
+    kappas = "   ".join(f"{visible(name)} {number(one.kappa)}" for name, one in found.confusion.items())
+    note = f"Rows: truth. Columns: prediction. Images, and their share of the row.\nCohen's kappa  {kappas}"
     matrices = Columns([_matrix(name, one) for name, one in found.confusion.items()], padding=(0, 4))
     return [Group(note, "", matrices), *([_mistake_table(found.mistakes[:count])] if found.mistakes else [])]
 
 
 def _matrix(name: str, one: Confusion) -> Table:
-    table = _table(visible(name), *map(visible, one.classes), width=0)
+    table = plain_table(visible(name), *map(visible, one.classes), width=0)
     for known, counts, shares in zip(one.classes, one.counts_CC.tolist(), one.shares, strict=True):
         cells = zip(counts, shares, strict=True)
         table.add_row(visible(known), *(f"{rows:,} {_narrow(share)}" for rows, share in cells))
@@ -116,12 +138,12 @@ def _matrix(name: str, one: Confusion) -> Table:
 
 
 def _mistake_table(mistakes: Sequence[Mistake]) -> Table:
-    table = _table("most frequent mistakes")
-    table.add_column("taken for", overflow="fold", min_width=20)
-    for number in ("images", "of the class"):
-        table.add_column(number, justify="right", no_wrap=True)
+    table = plain_table("most frequent mistakes")
+    table.add_column("predicted as", overflow="fold", min_width=20)
+    for name in ("images", "share of class"):
+        table.add_column(name, justify="right", no_wrap=True)
     for one in mistakes:
-        table.add_row(visible(one.true), visible(one.predicted), f"{one.rows:,}", _share(one.share))
+        table.add_row(visible(one.true), visible(one.predicted), f"{one.rows:,}", number(one.share))
     return table
 
 
@@ -134,23 +156,23 @@ def _all_slices(found: Evaluation) -> list[RenderableType]:
     others = [_others_table(name, slices) for name, slices in found.by_others.items() if len(found.by_others) > 1]
     tables = [_slice_table("true class", found.by_class), _slice_table("joint class", found.by_joint)]
     (lowest,) = worst(found.by_joint) or [None]
-    line = [f"lowest: {visible(lowest.name)}, {_share(lowest.accuracy)} of {lowest.rows:,} images"] if lowest else []
+    line = [f"lowest: {visible(lowest.name)}, {number(lowest.accuracy)} of {lowest.rows:,} images"] if lowest else []
     return [*tables, *line, *others, *_band_tables(found.last_band)]
 
 
 def _slice_table(first: str, slices: Sequence[Slice]) -> Table:
     known, tasks = any(one.people is not None for one in slices), list(slices[0].tasks) if slices else []
-    table = _table(first, "images", *(["people"] if known else []), "accuracy", *map(visible, tasks))
+    table = plain_table(first, "images", *(["people"] if known else []), "accuracy", *map(visible, tasks))
     for one in slices:
-        shares = [_share(one.accuracy), *map(_share, one.tasks.values())]
+        shares = [number(one.accuracy), *map(number, one.tasks.values())]
         table.add_row(visible(one.name), f"{one.rows:,}", *([f"{one.people:,}"] if known else []), *shares)
     return table
 
 
 def _others_table(name: str, slices: Sequence[Slice]) -> Table:
-    table = _table(f"{visible(name)} within", "images", "accuracy")
+    table = plain_table(f"{visible(name)} within", "images", "accuracy")
     for one in slices:
-        table.add_row(visible(one.name), f"{one.rows:,}", _share(one.tasks[name]))
+        table.add_row(visible(one.name), f"{one.rows:,}", number(one.tasks[name]))
     return table
 
 
@@ -161,49 +183,39 @@ def _band_tables(last_band: Mapping[str, Sequence[Recall]]) -> list[Table]:
 def _band_table(name: str, found: Sequence[Recall]) -> Table:
     known = any(one.people is not None for one in found)
     title = f"{visible(name)} {visible(found[0].label)} within"
-    table = _table(title, "images", *(["people"] if known else []), "recall")
-    table.add_column("taken for", overflow="fold")
+    table = plain_table(title, "images", *(["people"] if known else []), "recall")
+    table.add_column("predicted as", overflow="fold")
     for one in found:
         taken = ", ".join(f"{visible(other)} {rows:,}" for other, rows in one.mistaken.items())
         people = [f"{one.people:,}"] if known else []
-        table.add_row(visible(one.name), f"{one.rows:,}", *people, _share(one.recall), taken)
+        table.add_row(visible(one.name), f"{one.rows:,}", *people, number(one.recall), taken)
     return table
 
 
 def _people(found: Evaluation) -> list[RenderableType]:
+    from rich.console import Group
+
     one = found.consistency
     if one is None:
         return []
-    table = _table(f"answers to {one.people:,} people", "pairs of photos alike", "all photos alike")
-    rows = {**one.tasks, **({"together": one.together} if len(one.tasks) > 1 else {})}
+    table = plain_table(f"{one.people:,} people", "equal pairs of photos", "all photos equal")
+    rows = {**one.tasks, **({"all tasks": one.together} if len(one.tasks) > 1 else {})}
     for name, agreement in rows.items():
-        table.add_row(visible(name), _share(agreement.pairs), _share(agreement.whole))
+        table.add_row(visible(name), number(agreement.pairs), number(agreement.whole))
     gain = one.averaged.macro_f1 - found.scores.macro_f1
     note = (
-        f"Averaged over each person's photos they would give macro-F1 {_share(one.averaged.macro_f1)} ({gain:+.4f}): "
-        "a bound, as new photos do not say who is on them."
+        f"Averaged over each person's photos: macro-F1 {number(one.averaged.macro_f1)} ({gain:+.4f}), "
+        "an upper limit: it needs to know who is on each photo."
     )
     return [Group(table, note)]
 
 
-def _table(first: str, *numbers: str, width: int = 20) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True, header_style="")
-    table.add_column(first, overflow="fold", min_width=width)
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
 def _cells(one: ClassScore) -> list[str]:
     """Return F1, precision, recall, images, predicted; a dash where a share has nothing to divide by."""
-    precision = _share(one.precision if one.predicted else math.nan)
-    recall = _share(one.recall if one.support else math.nan)
-    f1 = _share(one.f1 if one.predicted or one.support else math.nan)
+    precision = number(one.precision if one.predicted else math.nan)
+    recall = number(one.recall if one.support else math.nan)
+    f1 = number(one.f1 if one.predicted or one.support else math.nan)
     return [f1, precision, recall, f"{one.support:,}", f"{one.predicted:,}"]
-
-
-def _share(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4f}"
 
 
 def _narrow(value: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -126,8 +125,3 @@ def main_process() -> bool:
     import os
 
     return os.environ.get("RANK", "0") == "0"
-
-
-def say(text: str = "") -> None:
-    """Print one line of a result on stdout."""
-    sys.stdout.write(text + "\n")

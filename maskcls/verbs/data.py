@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from maskcls.verbs.options import Config, Overrides
+from maskcls.errors import UsageError
+from maskcls.verbs.older import note_dry_run, output_of_extra
+from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config
 
 app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
-cache_app = typer.Typer(no_args_is_help=True, help="See and clear the cache of decoded photos.")
+cache_app = typer.Typer(no_args_is_help=True, help="List and delete decoded photos that are kept.")
 app.add_typer(cache_app, name="cache")
 
 
@@ -18,64 +20,70 @@ app.add_typer(cache_app, name="cache")
 def data_make(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="folder to make")],
     people: Annotated[int, typer.Option(min=1, help="people to train on, seven photos each")] = 60,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="another seed draws other people")] = 0,
     eval_people: Annotated[int | None, typer.Option(min=1, help="people to predict; default: a third")] = None,
+    json: Json = False,
 ) -> None:
     """Draw faces in the contest's layout, with eval photos and their answers.
 
     \b
     maskcls data make faces --people 60 --seed 0
     """
-    from maskcls.data.drawn.faces import make_faces
+    from maskcls.commands.data.make import make
+    from maskcls.show.drawn_data import print_drawn_data
 
-    made = make_faces(directory, people=people, seed=seed, eval_people=eval_people)
-    typer.echo(f"{directory / 'train'}  {made.train_photos} photos of {len(made.train_people)} people")
-    typer.echo(f"{directory / 'eval'}  {made.eval_photos} photos of {len(made.eval_people)} people, with answers.csv")
+    print_drawn_data(make(directory, people=people, seed=seed, eval_people=eval_people), json=json)
 
 
 @app.command("check")
-def data_check(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root, or a CSV table")],
-    overrides: Overrides = None,
-    config: Config = None,
-) -> None:
-    """Read every row and photo of a data set, and say what is wrong or what is there.
+def data_check(data: Data, overrides: Overrides = None, config: Config = None, json: Json = False) -> None:
+    """Read every row and photo of a data set; print every fault, or the number of people and photos per class.
 
     \b
     maskcls data check faces
     """
-    from maskcls import config as configuration
-
-    cfg, _ = configuration.load(config, overrides or [])
+    cfg, _ = load_config(config, overrides)
     from maskcls.commands.data.check import check
+    from maskcls.show.data_check import print_data_check
+    from maskcls.show.progress import Reporter
 
-    check(data, cfg)
+    with Reporter() as report:
+        found = check(data, cfg, report)
+    print_data_check(found, json=json)
 
 
-@app.command("crop")
+@app.command("crop", context_settings={"allow_extra_args": True})
 def data_crop(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root, or a CSV table; only read")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder to make")],
-    detector: Annotated[Path | None, typer.Option(help="OpenCV Zoo's YuNet, an .onnx file")] = None,
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root, or a CSV table; it is not changed")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="folder to make (needed)", show_default=False)
+    ] = None,
+    detector: Annotated[Path | None, typer.Option(help="face detector: OpenCV Zoo's YuNet, an .onnx file")] = None,
     any_detector: Annotated[bool, typer.Option("--any-detector", help="accept another file than the known")] = False,
-    like: Annotated[Path | None, typer.Option(help="crops.json of another copy: its margin, aspect, window")] = None,
-    fixed: Annotated[bool, typer.Option("--fixed", help="crop every photo where faces usually are")] = False,
+    like: Annotated[Path | None, typer.Option(help="crops.json of another copy: same margin, aspect, window")] = None,
+    fixed: Annotated[bool, typer.Option("--fixed", help="crop every photo at the usual place of faces")] = False,
     margin: Annotated[float | None, typer.Option(help="share of the face on each side; default: 0.3")] = None,
     aspect: Annotated[str | None, typer.Option(help="height:width of the crops; default: 4:3")] = None,
+    json: Json = False,
 ) -> None:
     """Copy a data set with every photo cropped at its face; crops.csv lists the boxes.
 
     \b
-    maskcls data crop faces cropped --detector face_detection_yunet_2023mar.onnx
-    maskcls data crop more cropped2 --like cropped/crops.json
+    maskcls data crop faces -o cropped --detector face_detection_yunet_2023mar.onnx
+    maskcls data crop more -o cropped2 --like cropped/crops.json
     """
     from maskcls.commands.data.crop import crop
+    from maskcls.show.crop import print_copy
     from maskcls.show.progress import Reporter
 
+    output = output_of_extra(context.args, output)
+    if output is None:
+        raise UsageError("no folder to make", expected="-o FOLDER", fix="name a new or an empty folder")
     with Reporter() as report:
-        crop(
+        copy = crop(
             data,
-            out,
+            output,
             detector=detector,
             any_detector=any_detector,
             like=like,
@@ -84,54 +92,61 @@ def data_crop(
             aspect=aspect,
             report=report,
         )
+    print_copy(copy, json=json)
 
 
 @app.command("look")
 def data_look(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
+    data: Data,
     overrides: Overrides = None,
     config: Config = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the picture to write, a .png")] = Path("sheet.png"),
-    photos: Annotated[int, typer.Option(min=1, max=500, help="photos to show, spread over the classes")] = 8,
-    draws: Annotated[int, typer.Option(min=0, max=100, help="epochs of training to show of each")] = 6,
-    force: Annotated[bool, typer.Option("--force", help="replace the picture")] = False,
+    photos: Annotated[int, typer.Option(min=1, max=500, help="number of photos, spread over the classes")] = 8,
+    draws: Annotated[int, typer.Option(min=0, max=100, help="augmented training views of each photo")] = 6,
+    force: Force = False,
+    json: Json = False,
 ) -> None:
-    """Draw what the network sees of some photos: as they are judged, and as they come in the first epochs.
+    """Draw some photos as the network gets them: the validation view and augmented training views.
 
     \b
     maskcls data look faces --config multi -o sheet.png
     maskcls data look faces transforms.preset=faces transforms.hue=0.02 --force
     """
-    from maskcls import config as configuration
+    cfg, _ = load_config(config, overrides)
     from maskcls.commands.data.look import look as work
+    from maskcls.show.contact_sheet import print_contact_sheet
 
-    cfg, _ = configuration.load(config, overrides or [])
-    work(data, cfg, output, photos=photos, draws=draws, force=force)
+    print_contact_sheet(work(data, cfg, output, photos=photos, draws=draws, force=force), json=json)
 
 
 @cache_app.command("list")
-def cache_list(json: Annotated[bool, typer.Option("--json", help="print one JSON array")] = False) -> None:
-    """List the packs of decoded photos: size, photos, view, last use, and where the photos stood.
+def cache_list(json: Json = False) -> None:
+    """List the packs of decoded photos: size, photos, view, last use, and the folder of the photos.
 
     \b
     maskcls data cache list
     """
-    from maskcls.commands.data.cache import show
+    from maskcls.commands.data.cache import list_packs
+    from maskcls.show.cache import print_packs
 
-    show(json=json)
+    print_packs(list_packs(), json=json)
 
 
 @cache_app.command("prune")
 def cache_prune(
-    days: Annotated[float, typer.Option(min=0, help="delete packs not used for this long; 0: all")] = 30,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="delete nothing, only say what would go")] = False,
+    days: Annotated[float, typer.Option(min=0, help="packs not used for this long; 0: all")] = 30,
+    yes: Annotated[bool, typer.Option("--yes", help="delete; without it, only show what would be deleted")] = False,
+    json: Json = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,
 ) -> None:
-    """Delete packs of decoded photos; they are made anew when they are needed.
+    """Show which packs of decoded photos can be deleted, and with --yes delete them; they are made again when needed.
 
     \b
-    maskcls data cache prune --days 7 --dry-run
-    maskcls data cache prune --days 0
+    maskcls data cache prune --days 7
+    maskcls data cache prune --days 0 --yes
     """
     from maskcls.commands.data.cache import prune
+    from maskcls.show.pruning import print_pruning
 
-    prune(days=days, dry_run=dry_run)
+    note_dry_run(dry_run, yes)
+    print_pruning(prune(days=days, yes=yes), json=json)

@@ -1,21 +1,35 @@
-"""What several verbs take, and how they are stopped."""
+"""Options that several verbs take, and how a verb is stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskcls.verbs.older import current
+
+if TYPE_CHECKING:
+    from maskcls.config import Origin
+    from maskcls.schema import Config as Settings
+
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="dotted.key=value, such as optim.lr=1e-4; all keys: maskcls config list", show_default=False),
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="settings: dotted.key=value, such as optim.lr=1e-4; all keys: maskcls config list",
+        show_default=False,
+    ),
 ]
 Answering = Annotated[
     list[str] | None,
-    typer.Argument(help="predict.*, device.* or data.cache, such as predict.batch_size=32", show_default=False),
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="settings: predict.*, device.* or data.cache, such as predict.views=hflip",
+        show_default=False,
+    ),
 ]
 Config = Annotated[
     list[Path] | None,
@@ -27,9 +41,19 @@ Config = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object, with a version")]
+Force = Annotated[bool, typer.Option("--force", help="replace the output if it exists")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder that train made")]
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")]
+ToPredict = Annotated[Path, typer.Option("--data", help="data root with eval/, a CSV table, or any folder of photos")]
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
+
+
+def load_config(config: list[Path] | None, overrides: Sequence[str] | None) -> tuple[Settings, dict[str, Origin]]:
+    """Resolve `--config` and the overrides; returns the configuration and the origin of each value."""
+    from maskcls import config as configuration
+
+    return configuration.load(config, current(overrides))
 
 
 class Stopped(BaseException):
@@ -38,7 +62,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def resumable(run: Path) -> Iterator[None]:
-    """Tell how to continue when the work inside is interrupted."""
+    """Print how to continue when the work inside is interrupted."""
     try:
         yield
     except (KeyboardInterrupt, Stopped):

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.verbs.options import Answering, Config, Folds, Json, Overrides, RunPath, resumable
-
-if TYPE_CHECKING:
-    from maskcls.runs.summary import RunSummary
+from maskcls.verbs.older import current, renamed, views_override
+from maskcls.verbs.options import (
+    Answering,
+    Config,
+    Data,
+    Folds,
+    Json,
+    Overrides,
+    RunPath,
+    ToPredict,
+    load_config,
+    resumable,
+)
 
 app = typer.Typer()
 
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
+    data: Data,
     overrides: Overrides = None,
     config: Config = None,
     run: Annotated[Path | None, typer.Option(help="folder to make; default: runs/<the last config's name>")] = None,
     folds: Folds = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be done, and how long it takes")] = False,
-    leaky: Annotated[bool, typer.Option("--leaky", help="take pseudo labels that leak; no score then")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="train nothing: print settings and a forecast")] = False,
+    json: Json = False,
+    leaky: Annotated[bool, typer.Option("--leaky", hidden=True)] = False,
 ) -> None:
     """Train one network per fold and write a run folder.
 
@@ -33,11 +43,14 @@ def train(
     maskcls train faces --config multi --folds 0 optim.lr=1e-4 folds.k=3
     maskcls train faces --config multi --dry-run
     """
-    from maskcls import config as configuration
     from maskcls.config.unused_settings import unused_settings
     from maskcls.rundir import RunDir
 
-    cfg, origins = configuration.load(config, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
+    if dry_run and json:
+        raise UsageError("--dry-run prints no JSON", fix="leave out one of them")
+    if leaky:
+        renamed("--leaky", "data.leaky=true")
+    cfg, origins = load_config(config, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
     folder = RunDir(run or Path("runs") / (config[-1].stem if config else "default"))
     from maskcls.show.progress import Reporter, main_process
 
@@ -55,16 +68,18 @@ def train(
         print_forecast(measured)
         return
     from maskcls.commands.train import train as work
+    from maskcls.show.training import print_training
 
     with resumable(folder.path), Reporter(quiet=not main_process()) as report:
         summary = work(data, cfg, folder, folds=folds, report=report)
-    finished(folder.path, summary)
+    print_training(folder.path, summary, json=json)
 
 
 @app.command()
 def resume(
     run: RunPath,
     folds: Annotated[str | None, typer.Option(help="further folds to train, such as 3,4", show_default=False)] = None,
+    json: Json = False,
 ) -> None:
     """Continue an unfinished run from its last epoch; finished folds are kept.
 
@@ -75,81 +90,111 @@ def resume(
     from maskcls.commands.resume import resume as work
     from maskcls.rundir import RunDir
     from maskcls.show.progress import Reporter, main_process
+    from maskcls.show.training import print_training
 
     with resumable(run), Reporter(quiet=not main_process()) as report:
         summary = work(RunDir(run), folds=folds, report=report)
-    finished(run, summary)
+    print_training(run, summary, json=json)
 
 
 @app.command()
 def predict(
     run: RunPath,
-    data: Annotated[Path, typer.Option("--data", help="data root with eval/, a CSV table, or any folder of photos")],
+    data: ToPredict,
     overrides: Answering = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
-    tta: Annotated[
-        str | None,
-        typer.Option(help="views: none, hflip, zoom, hflip_zoom, shifts, or plain+flip+…; default: the run's"),
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV of maskcls group: average the predictions of each group")
     ] = None,
-    groups: Annotated[Path | None, typer.Option(help="CSV of maskcls group: who answers as one")] = None,
-    decide: Annotated[bool, typer.Option("--decide", help="answer by the rule that calibrate found")] = False,
+    decide: Annotated[bool, typer.Option("--decide", help="use the decision rule that calibrate found")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")] = False,
+    json: Json = False,
+    tta: Annotated[str | None, typer.Option("--tta", hidden=True)] = None,
 ) -> None:
-    """Predict photos with every fold of a finished run and write a submission.
+    """Predict photos with the networks of a finished run and write a submission.
 
     \b
     maskcls predict runs/a --data faces -o submission.csv
-    maskcls predict runs/a --data faces -o submission.csv --tta shifts --force
+    maskcls predict runs/a --data faces -o submission.csv predict.views=shifts --force
     """
     from maskcls.commands.predict import predict as work
     from maskcls.rundir import RunDir
+    from maskcls.show.prediction import print_written
     from maskcls.show.progress import Reporter, main_process
 
-    given = list(overrides or [])
+    given = [*(overrides or []), *views_override(tta)]
     if tta is not None:
         from maskcls import config as configuration
 
-        if configuration.setting(given, "predict.views"):
-            raise UsageError("--tta and predict.views= say the same thing", fix="give one of them")
-        given.append(f"predict.views={tta}")
+        if configuration.setting(overrides or [], "predict.views"):
+            raise UsageError("--tta and predict.views= set the same", fix="give predict.views= alone")
     with Reporter(quiet=not main_process()) as report:
         written = work(
-            RunDir(run), data, output, overrides=given, decide=decide, groups=groups, force=force, report=report
+            RunDir(run),
+            data,
+            output,
+            overrides=current(given),
+            decide=decide,
+            groups=groups,
+            force=force,
+            report=report,
         )
     if written:
-        typer.echo(f"{output}  {written.rows} rows\n{output.with_suffix('.json')}  where they come from")
+        print_written(written, json=json)
 
 
 @app.command("self-train")
 def self_train(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")],
+    data: Data,
     overrides: Overrides = None,
     config: Config = None,
     run: Annotated[Path, typer.Option(help="folder of all rounds")] = Path("runs/self"),
-    unlabelled: Annotated[Path | None, typer.Option(help="photos to label; default: DATA's own to predict")] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=20, help="trainings with pseudo labels, at most")] = 2,
-    min_confidence: Annotated[str, typer.Option(help="0.9, or by task mask=0.9,age=0.8, or by class")] = "0.9",
-    partial: Annotated[bool, typer.Option("--partial", help="take the tasks that are sure, leave others open")] = False,
-    agree: Annotated[float, typer.Option(help="share of the seeds and views that must agree")] = 1.0,
-    soft: Annotated[bool, typer.Option("--soft", help="keep the probabilities as targets")] = False,
+    unlabelled: Annotated[Path | None, typer.Option(help="data set to label; default: the eval photos of DATA")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="most trainings with pseudo labels")] = 2,
+    min_confidence: Annotated[str, typer.Option(help="0.9, or per task mask=0.9,age=0.8, or per class")] = "0.9",
+    partial: Annotated[bool, typer.Option("--partial", help="label the confident tasks, leave others unknown")] = False,
+    agree: Annotated[float, typer.Option(help="share of seeds and views that must agree")] = 1.0,
+    soft: Annotated[bool, typer.Option("--soft", help="use probabilities as targets")] = False,
     weight: Annotated[float, typer.Option(help="weight of a pseudo-labelled photo; a labelled one has 1")] = 1.0,
     json: Json = False,
 ) -> None:
-    """Train, label photos, train with them, and again while out-of-fold scores rise; the best round is kept.
+    """Train, label photos, train with them too, and repeat while the out-of-fold score rises; says which run is best.
 
     \b
     maskcls self-train faces --config multi --run runs/self --rounds 3
     """
-    from maskcls import config as configuration
-    from maskcls.commands.self_train import print_course
+    cfg, _ = load_config(config, overrides)
+    from maskcls.commands.pseudo_label import pseudo_label
+    from maskcls.commands.resume import resume as continued
     from maskcls.commands.self_train import self_train as work
+    from maskcls.commands.train import train as started
     from maskcls.show.progress import Reporter
+    from maskcls.show.self_training import print_self_training
 
-    cfg, _ = configuration.load(config, overrides or [])
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
     with resumable(run), Reporter() as report:
-        course = work(data, cfg, run, unlabelled=unlabelled, rounds=rounds, rule=rule, report=report)
-    print_course(course, run, as_json=json)
+        found = work(
+            data,
+            cfg,
+            run,
+            unlabelled=unlabelled,
+            rounds=rounds,
+            rule=rule,
+            train=lambda own, folder: started(data, own, folder, folds=None, report=report),
+            resume=lambda folder: continued(folder, folds=None, report=report),
+            label=lambda teacher, labels: pseudo_label(
+                [teacher],
+                unlabelled or data,
+                labels,
+                rule=rule,
+                views=[],
+                leaky=False,
+                force=False,
+                overrides=[],
+                report=report,
+            ),
+        )
+    print_self_training(found, run, json=json)
 
 
 @app.command()
@@ -157,43 +202,24 @@ def demo(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="folder for photos, run and submission")] = Path(
         "demo"
     ),
+    json: Json = False,
 ) -> None:
-    """Draw faces, train on them, predict and score: the whole way in about a minute.
+    """Draw faces, train on them, predict and score: all steps in about a minute.
 
     \b
     maskcls demo
     """
     from maskcls.commands.demo import demo as work
+    from maskcls.commands.predict import predict as predicted
+    from maskcls.commands.train import train as started
+    from maskcls.show.demo import print_demo
+    from maskcls.show.progress import Reporter
 
-    work(directory)
-
-
-def finished(run: Path, summary: RunSummary | None) -> None:
-    """Print what a training came to, on stdout; processes that do not write print nothing."""
-    if summary is None:
-        return
-    pooled, interval = summary.pooled, summary.interval
-    if pooled is None:
-        why = "the pseudo labels were made by networks that saw the validation people"
-        typer.echo(f"{run}  no out-of-fold score: {why}")
-        return
-    if interval:
-        spread = f"[{interval.low:.4f}, {interval.high:.4f}]"
-        typer.echo(f"{run}  out-of-fold macro-F1 {pooled.macro_f1:.4f}  95% interval {spread} over people")
-    else:
-        typer.echo(f"{run}  no row has a label for every task; the tasks' own macro-F1:")
-    tasks = "  ".join(f"{name} {_number(task.macro_f1)}" for name, task in pooled.tasks.items())
-    if groups := summary.groups:
-        gain = groups.gain
-        text = f", {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]" if gain else ""
-        text += "" if gain is None or gain.low > 0 else ": not worth it, leave predict.groups=look out"
-        typer.echo(f"  by look, {' and '.join(groups.tasks)} together: {_number(groups.alone)} alone{text}")
-        typer.echo(f"  pair precision {groups.pair_precision:.4f}, recall {groups.pair_recall:.4f}")
-    if summary.seeds:
-        each = "  ".join(f"seed {seed} {_number(scores['macro_f1'])}" for seed, scores in summary.seeds.items())
-        typer.echo(f"  each alone: {each}")
-    typer.echo(f"  {tasks}  ({sum(len(f) > 0 for f in summary.folds.values())} folds, {summary.people} people)")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    with Reporter() as report:
+        found = work(
+            directory,
+            train=lambda data, cfg, run: started(data, cfg, run, folds=None, report=report),
+            predict=lambda run, data, output: predicted(run, data, output, overrides=[], force=False, report=report),
+            report=report,
+        )
+    print_demo(found, json=json)

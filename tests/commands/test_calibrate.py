@@ -304,8 +304,8 @@ def test_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     print_calibration(found, json=True)
     out = capsys.readouterr().out
     assert out.count("\n") == 1
-    assert json.loads(out) == found.to_json()
-    assert json.loads(out) | {"version": 1} == files.read_json(run.decision)
+    assert json.loads(out) == {"version": 1} | found.to_json()
+    assert json.loads(out) == files.read_json(run.decision)
     assert found.nested is not None
     assert json.loads(out)["nested"]["gain"]["low"] == found.nested.gain.low
     assert "labels" not in json.loads(out)["nested"]
@@ -316,8 +316,8 @@ def test_the_tables_fit_and_say_the_verdict(tmp_path: Path, width: int) -> None:
     from rich.console import Console
 
     for name, bias, verdict in (
-        ("a", None, "not worth it: the most probable class stays the answer"),
-        ("b", BIASED, "worth it"),
+        ("a", None, "no proven gain (95 % interval includes 0): not used"),
+        ("b", BIASED, "used by predict --decide"),
     ):
         found = calibrate(make_run(tmp_path / name, bias=bias), tried="task")
         console = Console(width=width, highlight=False, markup=False)

@@ -19,13 +19,14 @@ from tiny import train
 from maskcls import __version__, files
 from maskcls.cli import run_app
 from maskcls.commands.data import crop as cropping
-from maskcls.commands.data.crop import Copy, Recipe, copy_cropped, crop, parse_aspect, show
+from maskcls.commands.data.crop import Recipe, copy_cropped, crop, parse_aspect
 from maskcls.data.layouts import contest, source
 from maskcls.data.photos import crops
 from maskcls.data.photos.crops import Box, Face, Window
 from maskcls.data.photos.images import read_image
 from maskcls.errors import BusyError, DataError, Exit, UsageError, WeightsError
 from maskcls.labels import CONTEST
+from maskcls.show.crop import Copy, print_copy
 from maskcls.show.progress import Reporter
 
 HEIGHT, WIDTH = 96, 72
@@ -445,22 +446,22 @@ def test_other_photos_than_those_of_the_training_are_told(
 
 def test_the_summary_names_what_fell_back(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    show(out, copied(root, out), RECIPE)
+    print_copy(copied(root, out))
     text = capsys.readouterr().out
-    assert f"{out}  17 photos, 14 of them to train on" in text
+    assert f"{out}  17 photos, 14 of them train photos" in text
     assert "15 cropped at their own face" in text
     assert f"2 without a face, cropped at the window: {FACELESS}, eval/images/c.jpg; {out / 'crops.csv'}" in text
     assert "centre x 0.500" in text
     assert "of 13 faces" in text
     # Box(22, 32, 49, 68) in 96 x 72: 2 * 68 - 96 = 40 of 96 rows, 72 - 2 * 22 = 28 of 72 columns.
-    assert "transforms.crop=[0.42,0.39] keeps it in photos of 96 x 72" in text
+    assert "transforms.crop=[0.42,0.39] contains it in 96 x 72 photos" in text
     assert "transforms.crop=[1,1]" in text
 
 
 def test_a_long_list_is_cut(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in EVAL:
         paint(root / "eval" / "images" / name, None)
-    show(tmp_path / "out", copied(root, tmp_path / "out"), RECIPE)
+    print_copy(copied(root, tmp_path / "out"))
     named = f"{FACELESS}, eval/images/b.jpg, eval/images/a.jpg, …;"
     assert f"4 without a face, cropped at the window: {named}" in capsys.readouterr().out
 

@@ -20,20 +20,36 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from maskcls.commands.evaluate import evaluate, print_scores, show, to_csv
+from maskcls.commands.evaluate import evaluate, to_csv
 from maskcls.errors import BusyError, DataError, ResultError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores import evaluation
-from maskcls.results.scores.evaluation import Judged
-from maskcls.results.scores.metrics import score
+from maskcls.results.scores.evaluation import Evaluation, Judged
+from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import person_bootstrap
 from maskcls.results.submissions.write import write_submission
-from maskcls.runs.judged import read_judged
+from maskcls.runs.judged import read_judged, read_submission
 from maskcls.runs.summary import RunSummary, write_summary
-from maskcls.show.evaluation import render, render_scores
+from maskcls.show.evaluation import print_evaluation, print_scores, render, render_scores
+from maskcls.show.json_output import print_json
 
 HATS = LabelSpace((Task("hat", ("no", "[red]yes[/red] :smile:")),))
+
+
+def scored(submission: Path, answers: Path, space: LabelSpace | None = None) -> Scores:
+    """Score a submission on known answers."""
+    judged = read_submission(submission, answers, space)
+    return score(judged.pred_N, judged.truth, judged.space)
+
+
+def shown(
+    what: Path, answers: Path | None = None, *, output: Path | None = None, force: bool = False, json: bool = False
+) -> Evaluation:
+    """Evaluate and print."""
+    found = evaluate(what, answers, output=output, force=force)
+    print_evaluation(found, json=json)
+    return found
 
 
 def put(path: Path, *rows: str, header: str = "ImageID,ans") -> Path:
@@ -47,7 +63,7 @@ def test_rows_are_joined_by_id(tmp_path: Path) -> None:
     pred = np.where(rng.random(300) < 0.6, truth, pred)
     answers = put(tmp_path / "answers.csv", *(f"00{i},{truth[i]}" for i in range(300)))
     guess = put(tmp_path / "submission.csv", *(f"00{i},{pred[i]}" for i in rng.permutation(300)))
-    scores = evaluate(guess, answers)
+    scores = scored(guess, answers)
     assert scores.macro_f1 == pytest.approx(f1_score(truth, pred, average="macro"))
     assert scores.tasks["age"].macro_f1 == pytest.approx(f1_score(truth % 3, pred % 3, average="macro"))
     assert (scores.rows, scores.classes_scored, list(scores.tasks)) == (300, 18, ["mask", "gender", "age"])
@@ -56,7 +72,7 @@ def test_rows_are_joined_by_id(tmp_path: Path) -> None:
 def test_ids_that_differ_are_named(tmp_path: Path) -> None:
     guess, answers = put(tmp_path / "s.csv", "a,0", "b,1"), put(tmp_path / "t.csv", "b,1", "c,2", "1,3", "01,3", "d,4")
     with pytest.raises(DataError) as caught:
-        evaluate(guess, answers)
+        scored(guess, answers)
     text = str(caught.value)
     assert "s.csv (2 ids)" in text
     assert "t.csv (5 ids)" in text
@@ -67,7 +83,7 @@ def test_ids_that_differ_are_named(tmp_path: Path) -> None:
 def test_answers_known_in_part(tmp_path: Path) -> None:
     guess = put(tmp_path / "s.csv", "a,0", "b,17")
     answers = put(tmp_path / "t.csv", "a,wear,,", "b,normal,female,71", header="path,mask,gender,age")
-    scores = evaluate(guess, answers)
+    scores = scored(guess, answers)
     assert (scores.rows, scores.tasks["mask"].rows, scores.tasks["gender"].rows) == (1, 2, 1)
     assert scores.macro_f1 == 1.0
 
@@ -76,9 +92,9 @@ def test_no_known_answer_and_unanswered_rows_are_refused(tmp_path: Path) -> None
     header = "path,mask,gender,age"
     full, empty = "a,wear,male,20", "a,,,"
     with pytest.raises(DataError, match="the answers hold no label"):
-        evaluate(put(tmp_path / "s.csv", full, header=header), put(tmp_path / "t.csv", empty, header=header))
+        scored(put(tmp_path / "s.csv", full, header=header), put(tmp_path / "t.csv", empty, header=header))
     with pytest.raises(DataError, match="leaves labels empty") as caught:
-        evaluate(put(tmp_path / "s.csv", "a,wear,male,", header=header), put(tmp_path / "t.csv", full, header=header))
+        scored(put(tmp_path / "s.csv", "a,wear,male,", header=header), put(tmp_path / "t.csv", full, header=header))
     assert caught.value.offenders == ("'a'",)
 
 
@@ -87,12 +103,12 @@ def test_the_space_comes_from_the_argument_the_sidecar_or_the_contest(tmp_path: 
     guess = tmp_path / "s.csv"
     write_submission(guess, header=("path", "ans"), ids=ids, labels=labels, space=HATS, lineage={})
     answers = put(tmp_path / "t.csv", "a,no", "b,no", header="path,hat")
-    scores = evaluate(guess, answers)
+    scores = scored(guess, answers)
     assert list(scores.tasks) == ["hat"]
     assert scores.accuracy == 0.5
-    assert len(evaluate(guess, put(tmp_path / "u.csv", "a,0", "b,1"), CONTEST).joint.classes) == 18
+    assert len(scored(guess, put(tmp_path / "u.csv", "a,0", "b,1"), CONTEST).joint.classes) == 18
     (tmp_path / "s.json").unlink()
-    assert len(evaluate(guess, put(tmp_path / "u.csv", "a,0", "b,1")).joint.classes) == 18
+    assert len(scored(guess, put(tmp_path / "u.csv", "a,0", "b,1")).joint.classes) == 18
 
 
 def test_a_submission_changed_after_it_was_written_is_refused(tmp_path: Path) -> None:
@@ -100,14 +116,14 @@ def test_a_submission_changed_after_it_was_written_is_refused(tmp_path: Path) ->
     write_submission(guess, header=("path", "ans"), ids=["a"], labels=np.array([0]), space=HATS, lineage={})
     put(guess, "a,1")
     with pytest.raises(DataError, match="does not match its sidecar"):
-        evaluate(guess, put(tmp_path / "t.csv", "a,1"))
+        scored(guess, put(tmp_path / "t.csv", "a,1"))
 
 
 def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     scores = score(np.array([0, 1]), {"hat": np.array([0, 1])}, HATS)
-    print_scores(scores, json=True)
+    print_json(scores.to_json())
     out = capsys.readouterr().out
-    assert json.loads(out) == scores.to_json()
+    assert json.loads(out) == {"version": 1} | scores.to_json()
     assert out.count("\n") == 1
 
 
@@ -237,9 +253,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
 
 
 def test_a_run_is_judged_by_its_own_rows(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = show(made, json=True)
+    found = shown(made, json=True)
     data = json.loads(capsys.readouterr().out)
-    assert data == found.to_json()
+    assert data == {"version": 1} | found.to_json()
     oof = Predictions.load(made / "oof.npz")
     lines = [line.split(",") for line in (made / "manifest.csv").read_text().splitlines()[1:]]
     row_of = {cells[0]: cells for cells in lines}
@@ -257,17 +273,17 @@ def test_a_run_is_judged_by_its_own_rows(made: Path, capsys: pytest.CaptureFixtu
 
 def test_a_run_that_cannot_be_judged_is_refused(made: Path, tmp_path: Path, drawn: Path) -> None:
     with pytest.raises(UsageError, match="a run has the labels"):
-        show(made, drawn / "eval" / "answers.csv")
+        shown(made, drawn / "eval" / "answers.csv")
     with pytest.raises(ResultError, match="not a run"):
-        show(tmp_path)
+        shown(tmp_path)
     run = make_run(tmp_path / "run", drawn)
     run.oof.rename(tmp_path / "oof.npz")
     with pytest.raises(ResultError, match="not finished"):
-        show(run.path)
+        shown(run.path)
     (tmp_path / "oof.npz").rename(run.oof)
     run.manifest.write_text(run.manifest.read_text().replace(",0,", ",1,", 1))
     with pytest.raises(ResultError, match="were changed") as caught:
-        show(run.path)
+        shown(run.path)
     assert caught.value.offenders == ("manifest.csv",)
 
 
@@ -276,7 +292,7 @@ def test_a_run_whose_env_is_damaged_is_refused(tmp_path: Path, drawn: Path, env:
     run = make_run(tmp_path / "run", drawn)
     run.env.write_text(env)
     with pytest.raises(ResultError, match="unexpected form") as caught:
-        show(run.path)
+        shown(run.path)
     assert caught.value.where == str(run.env)
 
 
@@ -285,7 +301,7 @@ def test_leaky_rows_are_refused(tmp_path: Path, drawn: Path) -> None:
     write_summary(run, RunSummary(leaky=True, pooled=None, interval=None, folds={"0": {}}, sd={}))
     run.oof.unlink()
     with pytest.raises(ResultError, match="the run is leaky"):
-        show(run.path)
+        shown(run.path)
     made, answers = predictions_for(4), answers_csv(tmp_path / "answers.csv", 4)
     for lineage, leaky in (
         ({"leaky": False}, False),
@@ -304,15 +320,15 @@ def test_predictions_and_a_submission_of_the_same_rows_score_alike(
     predictions.save(tmp_path / "p.npz")
     labels = zip(predictions.ids.tolist(), predictions.labels().tolist(), strict=True)
     guess = put(tmp_path / "s.csv", *(f"{name},{label}" for name, label in labels))
-    of_npz, of_csv = show(tmp_path / "p.npz", answers, json=True), show(guess, answers, json=True)
-    assert of_npz.scores == of_csv.scores == evaluate(guess, answers)
+    of_npz, of_csv = shown(tmp_path / "p.npz", answers, json=True), shown(guess, answers, json=True)
+    assert of_npz.scores == of_csv.scores == scored(guess, answers)
     assert of_npz.interval == of_csv.interval
     assert (of_npz.rankings is None, of_csv.rankings is None) == (False, True)
     assert json.loads(capsys.readouterr().out.splitlines()[1])["ranking"] is None
     with pytest.raises(UsageError, match="labels needed"):
-        show(guess)
+        shown(guess)
     with pytest.raises(DataError, match="ids of two tables differ"):
-        show(tmp_path / "p.npz", answers_csv(tmp_path / "more.csv", 41))
+        shown(tmp_path / "p.npz", answers_csv(tmp_path / "more.csv", 41))
 
 
 @pytest.mark.parametrize("name", ["person", "group"])
@@ -333,7 +349,7 @@ def test_people_come_from_a_column_of_the_answers(tmp_path: Path, name: str) -> 
 
 def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
     out = tmp_path / "rows.csv"
-    show(made, write=out, json=True)
+    shown(made, output=out, json=True)
     header, *rows = [line.split(",") for line in out.read_text().splitlines()]
     assert header == [
         "id", "person", "fold", "true", "predicted", "true_mask", "mask", "true_gender", "gender", "true_age", "age",
@@ -346,8 +362,8 @@ def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
         [oof.prob[i, int(row[3])] for i, row in enumerate(rows)], rel=1e-5
     )
     with pytest.raises(BusyError, match="the output exists"):
-        show(made, write=out, json=True)
-    show(made, write=out, json=True, force=True)
+        shown(made, output=out, json=True)
+    shown(made, output=out, json=True, force=True)
 
 
 def test_unknown_labels_leave_their_cells_empty() -> None:
@@ -369,11 +385,11 @@ def test_every_section_fits_80_columns(section: str, people: bool) -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert text.startswith("macro-F1 ")
-    words = {"scores": "joint class", "confusion": "kappa", "slices": "true class", "people": "photos alike"}
+    words = {"scores": "joint class", "confusion": "kappa", "slices": "true class", "people": "equal pairs of photos"}
     for name, word in words.items():
         wanted = section in ("short", "all", name) and (people or name != "people")
         assert (word in text) == wanted or (name == "scores" and section == "slices"), (name, section)
-    assert ("drawing 50 people" in text) == people
+    assert ("resampling 50 people" in text) == people
     assert ("too narrow" in text) == (not people)
 
 

@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from maskcls import files
 from maskcls.commands import group as command
-from maskcls.commands.group import Found, group
+from maskcls.commands.group import group
 from maskcls.csvfile import read_columns
 from maskcls.data.drawn.faces import make_faces
 from maskcls.data.drawn.people import SHOTS
@@ -30,6 +30,7 @@ from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.submissions.answers import read_answers
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import read_out_of_fold
+from maskcls.show.group import GroupResult, print_group
 from maskcls.show.progress import Reporter
 
 PEOPLE, EVAL_PEOPLE = 30, 8
@@ -48,9 +49,12 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def work(data: Path, output: Path | None = None, **options: Any) -> Found:
+def work(data: Path, output: Path | None = None, *, json: bool = False, **options: Any) -> GroupResult:
+    """Group and print, as the verb does."""
     with Reporter(quiet=True) as report:
-        return group(data, output=output, report=report, **options)
+        found = group(data, output=output, report=report, **options)
+    print_group(found, json=json)
+    return found
 
 
 def whole_people(root: Path, ids: list[str], group_N: np.ndarray) -> int:
@@ -115,7 +119,7 @@ def test_train_photos_are_grouped_by_what_the_other_half_taught(faces: Path, tmp
 
 
 def test_photos_of_another_set_are_grouped_by_what_this_one_taught(faces: Path, drawn: Path) -> None:
-    found = work(faces, photos=drawn)
+    found = work(faces, unlabelled=drawn)
     assert list(found.ids) == contest.read_eval(drawn, CONTEST)["id"].tolist()
     assert found.quality.people == PEOPLE
 
@@ -129,7 +133,7 @@ def test_a_table_teaches_by_its_groups(faces: Path, tmp_path: Path) -> None:
     table.write_text("path,group\n" + "".join(f"{path},{person}\n" for path, person in rows))
     ids = contest.read_eval(faces, CONTEST)["id"].tolist()
     other.write_text("path\n" + "".join(f"eval/images/{id}\n" for id in ids))
-    found, expected = work(table, photos=other), work(faces)
+    found, expected = work(table, unlabelled=other), work(faces)
     assert list(found.ids) == [f"eval/images/{id}" for id in ids]
     # The same photos in another order: sums, and so near ties, may differ in the last bits.
     assert adjusted_rand_score(found.group_N, expected.group_N) > 0.9
@@ -176,8 +180,8 @@ def test_a_run_is_judged_on_its_own_rows(faces: Path, tmp_path: Path, capsys: py
     assert worth.worth_it
     assert worth.log_loss[1] < worth.log_loss[0]
     said = capsys.readouterr().out
-    assert "\nworth it\n" in said
-    assert f"macro-F1 {worth.plain:.4f} without" in said
+    assert "averaging helps: predict with --groups" in said
+    assert f"not averaged    macro-F1 {worth.plain:.4f}" in said
     ids = contest.read_eval(faces, CONTEST)["id"].tolist()
     assert read_groups(tmp_path / "g.csv", ids).weights == worth.weights
     assert json.loads((tmp_path / "g.json").read_text())["worth"]["worth_it"] is True
@@ -190,14 +194,25 @@ def test_a_run_whose_photos_know_nothing_gains_nothing(
     found = work(faces, run=make_run(tmp_path / "run", faces))  # random probabilities
     assert found.worth is not None
     assert not found.worth.worth_it
-    assert "not worth it" in capsys.readouterr().out
+    assert "no proven gain" in capsys.readouterr().out
 
 
 def test_json_is_one_object_with_everything(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = work(faces, run=noisy_run(tmp_path / "run", faces), json=True)
     data = json.loads(capsys.readouterr().out)
-    assert data == json.loads(json.dumps(found.to_json()))
-    assert {"photos", "groups", "most", "held_out", "worth", "train_sha256", "photos_sha256", "maskcls"} == set(data)
+    assert data == {"version": 1, "file": None} | json.loads(json.dumps(found.to_json()))
+    assert {
+        "version",
+        "file",
+        "photos",
+        "groups",
+        "most",
+        "held_out",
+        "worth",
+        "train_sha256",
+        "photos_sha256",
+        "maskcls",
+    } == set(data)
 
 
 def test_wrong_calls_are_refused(faces: Path, drawn: Path, tmp_path: Path) -> None:
@@ -206,7 +221,7 @@ def test_wrong_calls_are_refused(faces: Path, drawn: Path, tmp_path: Path) -> No
     with pytest.raises(BusyError):
         work(faces, taken)
     with pytest.raises(UsageError, match="different photos"):
-        work(faces, train=True, photos=drawn)
+        work(faces, train=True, unlabelled=drawn)
     with pytest.raises(DataError, match="not in the data"):
         work(drawn, run=make_run(tmp_path / "run", faces))
     shutil.copytree(faces / "eval", tmp_path / "bare" / "eval")

@@ -14,6 +14,7 @@ from maskcls.commands.data.look import STEPS, look, spread, steps
 from maskcls.data.dataset import Key
 from maskcls.errors import BusyError, MaskclsError, UsageError
 from maskcls.schema import Config, TransformsConfig
+from maskcls.show.contact_sheet import print_contact_sheet
 from maskcls.training.experiment import view_spec
 
 TILE, LINE = 168, 15  # pixels of a tile's side, with its margin, and of a line of text
@@ -42,7 +43,7 @@ def test_each_row_is_a_photo_s_eval_view_and_its_train_views_of_the_first_epochs
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cfg, out = tiny(*LIVELY, "seed=3"), tmp_path / "new" / "sheet.png"
-    look(drawn, cfg, out, photos=5, draws=4)
+    print_contact_sheet(look(drawn, cfg, out, photos=5, draws=4))
     sheet = picture(out)
     assert sheet.shape == (5 * (TILE + 2 * LINE), 5 * TILE, 3)
     whole = experiment(drawn, *LIVELY, "seed=3")
@@ -53,7 +54,9 @@ def test_each_row_is_a_photo_s_eval_view_and_its_train_views_of_the_first_epochs
             assert not isinstance(views, MaskclsError)
             np.testing.assert_array_equal(tile(sheet, place, column), views[0])
     text = capsys.readouterr().out
-    assert text.startswith(f"{out}  5 photos of {drawn}, each as the eval view and in 4 epochs of training\n")
+    assert text.startswith(
+        f"{out}  5 photos of {drawn}, each in the validation view and in 4 augmented training views\n"
+    )
     assert "80 x 80 pixels  hflip 0.5  zoom 0.5 (zoom_share 0.75)" in text
     assert "gray 0.5" in text
 
@@ -76,7 +79,7 @@ def test_networks_with_views_of_their_own_have_rows_of_their_own(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     separate = ("model.heads=separate", "transforms.size=[80, 80]", "separate.age.transforms.crop=[0.5, 0.5]")
-    look(drawn, tiny(*separate), tmp_path / "a.png", photos=2, draws=1)
+    print_contact_sheet(look(drawn, tiny(*separate), tmp_path / "a.png", photos=2, draws=1))
     sheet = picture(tmp_path / "a.png")
     assert sheet.shape[0] == 4 * (TILE + 2 * LINE)
     assert not np.array_equal(tile(sheet, 0, 0), tile(sheet, 2, 0))

@@ -29,7 +29,7 @@ def test_the_rate_is_one_that_was_tried_and_lies_where_the_loss_fell(
 ) -> None:
     words = ("model.backbone=test_convnext", "--steps", "40", "--low", "1e-6", "--high", "10", "--json")
     assert bench(drawn, *words) == 0
-    found = json.loads(capsys.readouterr().out)["network"]
+    found = json.loads(capsys.readouterr().out)["networks"]["network"]
     assert len(found["rates"]) == 40
     assert (found["rates"][0], found["rates"][-1]) == (pytest.approx(1e-6), pytest.approx(10))
     assert found["lr"] in found["rates"]

@@ -32,6 +32,7 @@ from maskcls.errors import ResultError, UsageError
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
+from maskcls.runs import records as run_records
 from maskcls.runs.environment import Machine, this_machine
 from maskcls.runs.identity import identity_hashes
 from maskcls.runs.networks import run_networks
@@ -40,6 +41,8 @@ from maskcls.runs.records.notes import read_notes
 from maskcls.runs.records.order import SORTS, in_order
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import assignment, differences, shared_settings
+from maskcls.show.pruning import print_pruning
+from maskcls.show.runs import print_runs, render
 from maskcls.show.units import size
 from maskcls.training.assemble import assemble
 from maskcls.training.experiment import Experiment
@@ -129,7 +132,7 @@ def shown(found: Sequence[RunRecord], width: int, base: dict[str, Any] | None = 
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     shared = shared_settings([one.settings for one in found if one.settings])
     with console.capture() as captured:
-        console.print(runs_list.render(found, shared if base is None else base, width))
+        console.print(render(found, shared if base is None else base, width))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
@@ -227,15 +230,15 @@ def test_a_leaky_run_is_finished_without_a_score(tmp_path: Path, capsys: pytest.
     found = read_record(run)
     assert (found.state, found.status) == ("finished", "finished, leaky: no score")
     assert (found.score, found.interval, found.tasks) == (None, None, {})
-    runs_list.list_runs([tmp_path], base=None, sort="score", json=True)
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=True)
     told = json.loads(capsys.readouterr().out)["runs"][0]
     assert (told["state"], told["status"], told["macro_f1"]) == ("finished", "finished, leaky: no score", None)
-    runs_list.list_runs([tmp_path], base=None, sort="score", json=False)
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=False)
     assert "finished, leaky: no score" in capsys.readouterr().out
     plan = runs_prune.plan_pruning(tmp_path, keep=0, whole=True)
-    assert (plan.steps, plan.kept) == ((), {run: "it has no score"})
+    assert (plan.parts, plan.kept) == ((), {run: "it has no score"})
     (run.fold(1).best.tensors).unlink()
-    assert read_record(run).status == "finished, leaky: no score, weights deleted"
+    assert run_records.read_run(run).status == "finished, leaky: no score, weights deleted"
 
 
 def test_a_run_in_training_is_seen_and_not_disturbed(tmp_path: Path) -> None:
@@ -319,7 +322,7 @@ def test_a_damaged_run_is_listed_with_the_reason(how: str, tmp_path: Path, capsy
     assert str(tmp_path) not in found.status
     assert "\n" not in found.status
     for json_wanted in (False, True):
-        runs_list.list_runs([tmp_path], base=None, sort="score", json=json_wanted)
+        print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=json_wanted)
     assert DAMAGES[how].split(":")[0] in capsys.readouterr().out.replace("\n    ", " ")
 
 
@@ -383,7 +386,7 @@ def test_differences_to_a_base(tmp_path: Path, capsys: pytest.CaptureFixture[str
     make(tmp_path / "c", "loss.age=focal", "loss.mask=ce")
 
     def differences(base: Path | None) -> dict[str, list[str]]:
-        runs_list.list_runs([tmp_path], base=base, sort="name", json=True)
+        print_runs(runs_list.list_runs([tmp_path], base=base, sort="name"), json=True)
         data = json.loads(capsys.readouterr().out)
         assert data["base"] == (str(base) if base else None)
         return {Path(one["run"]).name: one["differences"] for one in data["runs"]}
@@ -393,7 +396,7 @@ def test_differences_to_a_base(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert common["b"] == ["mix.kind=mixup", "optim.lr=0.001"]
     assert differences(tmp_path / "b")["a"] == ["mix.kind=none", "optim.lr=0.0003"]
     with pytest.raises(ResultError, match="this is not a run"):
-        runs_list.list_runs([tmp_path], base=tmp_path, sort="name", json=True)
+        print_runs(runs_list.list_runs([tmp_path], base=tmp_path, sort="name"), json=True)
 
 
 # --- the list
@@ -482,12 +485,12 @@ def test_the_orders(tmp_path: Path) -> None:
         "name": "abc",
     }
     with pytest.raises(UsageError, match="no such order"):
-        runs_list.list_runs([tmp_path], base=None, sort="f1", json=False)
+        print_runs(runs_list.list_runs([tmp_path], base=None, sort="f1"), json=False)
 
 
 def test_json_holds_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     many(tmp_path)
-    runs_list.list_runs([tmp_path], base=None, sort="name", json=True)
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="name"), json=True)
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     told = json.loads(out)["runs"]
@@ -506,12 +509,12 @@ def test_json_holds_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_scores_of_different_rows_are_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(tmp_path / "a")
     make(tmp_path / "b", "folds.seed=3")  # other folds, but every row is judged all the same
-    runs_list.list_runs([tmp_path], base=None, sort="score", json=False)
-    assert "do not all compare" not in " ".join(capsys.readouterr().out.split())
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=False)
+    assert "not all can be compared" not in " ".join(capsys.readouterr().out.split())
     make(tmp_path / "c", folds=(0,))
-    runs_list.list_runs([tmp_path], base=None, sort="score", json=False)
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=False)
     out = " ".join(capsys.readouterr().out.split())
-    assert "do not all compare" in out
+    assert "not all can be compared" in out
     assert "3 runs: 3 finished" in out
 
 
@@ -534,7 +537,7 @@ def test_pseudo_labelled_rows_are_not_judged_and_do_not_count(folds: Sequence[in
 
 
 def test_no_run_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    runs_list.list_runs([tmp_path], base=None, sort="score", json=False)
+    print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=False)
     assert "no run in" in capsys.readouterr().out
 
 
@@ -630,10 +633,10 @@ def three(tmp_path: Path) -> Path:
 
 
 def steps(plan: runs_prune.Pruning) -> list[tuple[str, str]]:
-    return [(step.found.run.path.name, step.what) for step in plan.steps]
+    return [(step.found.run.path.name, step.what) for step in plan.parts]
 
 
-RESUMED, BEST, WHOLE = "what it could be resumed from", "best weights", "the whole folder"
+RESUMED, BEST, WHOLE = "resume state", "best weights", "the whole folder"
 
 
 def test_the_plan_goes_from_the_harmless_to_the_worst_and_spares_the_best(three: Path) -> None:
@@ -646,13 +649,13 @@ def test_the_plan_goes_from_the_harmless_to_the_worst_and_spares_the_best(three:
         ("middle", BEST),
     ]
     # Two folds each: the last weights with their meta.json of 3 bytes, and a state; then the best weights alone.
-    assert [step.bytes for step in plan.steps] == [2 * (BIG + 3 + SMALL)] * 3 + [2 * BIG] * 2
+    assert [step.bytes for step in plan.parts] == [2 * (BIG + 3 + SMALL)] * 3 + [2 * BIG] * 2
     assert plan.bytes == sum(map(len, everything(three).values()))
 
 
 def test_a_dry_run_deletes_nothing(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(three)
-    runs_prune.prune(three, keep=1, budget=None, whole=True, yes=False, now=NOW)
+    print_pruning(runs_prune.prune(three, keep=1, budget=None, whole=True, yes=False, now=NOW))
     assert everything(three) == before
     said = capsys.readouterr().out
     assert "would be freed" in said
@@ -663,7 +666,7 @@ def test_a_dry_run_deletes_nothing(three: Path, capsys: pytest.CaptureFixture[st
 def test_pruning_deletes_what_was_planned_and_no_more(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(three)
     freed = runs_prune.plan_pruning(three, keep=1).freed
-    runs_prune.prune(three, keep=1, budget=None, whole=False, yes=True, now=NOW)
+    print_pruning(runs_prune.prune(three, keep=1, budget=None, whole=False, yes=True, now=NOW))
     after = everything(three)
     gone = before.keys() - after.keys()
     assert sum(len(before[name]) for name in gone) == freed
@@ -678,7 +681,7 @@ def test_pruning_deletes_what_was_planned_and_no_more(three: Path, capsys: pytes
     assert kept <= after.keys()
     assert all(before[name] == after[name] for name in before.keys() & after.keys() if not name.endswith(".lock"))
     assert f"{size(freed)} freed" in capsys.readouterr().out
-    worst = read_record(RunDir(three / "worst"))
+    worst = run_records.read_run(RunDir(three / "worst"))
     assert worst.status == "finished, weights deleted"
     assert [note.text for note in worst.notes] == ["best weights deleted by runs prune"]
     assert read_record(RunDir(three / "best")).status == "finished"
@@ -691,7 +694,7 @@ def test_whole_folders(three: Path) -> None:
     assert steps(plan)[3:] == [("worst", WHOLE)]
     inside = {n: d for n, d in everything(three).items() if n.startswith("worst") or "/last/" in n or "/resume/" in n}
     assert plan.freed == sum(map(len, inside.values()))
-    runs_prune.prune(three, keep=2, budget=None, whole=True, yes=True, now=NOW)
+    print_pruning(runs_prune.prune(three, keep=2, budget=None, whole=True, yes=True, now=NOW))
     assert sorted(path.name for path in three.iterdir()) == ["best", "middle"]
 
 
@@ -701,8 +704,8 @@ def test_a_budget_stops_it_as_soon_as_it_is_met(three: Path, capsys: pytest.Capt
     assert steps(runs_prune.plan_pruning(three, keep=1, budget=total - 1)) == [("worst", RESUMED)]
     assert steps(runs_prune.plan_pruning(three, keep=1, budget=total - each)) == [("worst", RESUMED)]
     assert len(steps(runs_prune.plan_pruning(three, keep=1, budget=total - 3 * each - 1))) == 4
-    runs_prune.prune(three, keep=1, budget=10, whole=False, yes=False, now=NOW)
-    assert "more than the 10 B asked for" in capsys.readouterr().out
+    print_pruning(runs_prune.prune(three, keep=1, budget=10, whole=False, yes=False, now=NOW))
+    assert "more than --budget 10 B" in capsys.readouterr().out
 
 
 def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -733,13 +736,13 @@ def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -
     assert why.keys() == {"noted", "ensembled", "started_from", "linked", "unscored", "half", "lost"}
     assert "a note says keep" in why["noted"]
     assert "x.recipe.yaml names it" in why["ensembled"]
-    assert "later began from its weights" in why["started_from"]
+    assert "later was started from its weights" in why["started_from"]
     assert "symbolic link, fold0" in why["linked"]
     assert "no score" in why["unscored"]
     assert "unfinished: 1 of 2" in why["half"]
     assert "broken" in why["lost"]
     before = everything(three.parent)
-    runs_prune.prune(three, keep=0, budget=None, whole=True, yes=True, now=NOW)
+    print_pruning(runs_prune.prune(three, keep=0, budget=None, whole=True, yes=True, now=NOW))
     after = everything(three.parent)
     assert {name.split("/")[1] for name in before.keys() - after.keys()} == {"worst", "middle", "best", "later"}
 
@@ -764,7 +767,7 @@ def test_recipes_elsewhere(three: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_changes_between_plan_and_deed_is_respected(three: Path) -> None:
-    first, second, third = runs_prune.plan_pruning(three, keep=3).steps
+    first, second, third = runs_prune.plan_pruning(three, keep=3).parts
     with rundir.lock(first.found.run):
         assert runs_prune.carry_out(first, NOW) == "another process is working on it"
     runs_note.note(second.found.run, keep=True, now=NOW)
@@ -780,7 +783,7 @@ def test_what_changes_between_plan_and_deed_is_respected(three: Path) -> None:
 
 def test_all_networks_of_a_run_are_pruned(tmp_path: Path) -> None:
     run = make(tmp_path / "runs" / "a", *KINDS["all"])
-    runs_prune.prune(tmp_path / "runs", keep=0, budget=None, whole=False, yes=True, now=NOW)
+    print_pruning(runs_prune.prune(tmp_path / "runs", keep=0, budget=None, whole=False, yes=True, now=NOW))
     assert len(list(run.path.rglob("meta.json"))) == 30
     assert not list(run.path.rglob("*.safetensors"))
 

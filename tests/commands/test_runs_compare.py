@@ -26,7 +26,7 @@ from maskcls.results.comparison.scores import Comparison, score_both
 from maskcls.results.comparison.sign_test import sign_test
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.write import write_submission
-from maskcls.show.comparison import SHOWN_CHANGES, render
+from maskcls.show.comparison import SHOWN_CHANGES, print_comparison, render
 
 HATS = LabelSpace((Task("hat", ("no", "yes")), Task("beard", ("none", "short", "long"))))
 
@@ -99,7 +99,7 @@ def test_runs_of_different_folds_are_compared_on_common_rows(tmp_path: Path) -> 
     assert len(result.rows.ids) == count[a.path] < count[b.path]
     assert set(result.rows.ids) == set(Predictions.load(a.oof).ids.tolist())
     text = "\n".join(printed(result))
-    assert f"left out, as the other has them not: 0 rows of a, {count[b.path] - count[a.path]} rows of b" in text
+    assert f"left out, only in one of the two: 0 rows of a, {count[b.path] - count[a.path]} rows of b" in text
     assert ("folds trained", "0", "0, 1") in result.settings
     other = make(tmp_path / "c", folds=(1,))
     with pytest.raises(DataError, match="no row in common"):
@@ -183,7 +183,7 @@ def test_small_mistakes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the same"):
         compare(a, tmp_path / "." / "a.csv")
     with pytest.raises(BusyError, match="the output exists"):
-        compare(a, b, changed=b)
+        compare(a, b, output=b)
     with pytest.raises(DataError, match="no answer of a common row"):
         found(a, b, put(tmp_path / "t.csv", "y,1"))
     empty = put(tmp_path / "e.csv", "x,wear,,", header="id,mask,gender,age")
@@ -200,7 +200,8 @@ def test_two_submissions_without_answers_only_agree(tmp_path: Path, capsys: pyte
     two = np.where(rng.random(400) < 0.8, one, rng.integers(18, size=400))
     a = put(tmp_path / "a.csv", *(f"{i},{one[i]}" for i in range(400)))
     b = put(tmp_path / "b.csv", *(f"{i},{two[i]}" for i in rng.permutation(400)))
-    result = compare(a, b, json=True)
+    result = compare(a, b)
+    print_comparison(result, None, json=True)
     assert result.verdict is None
     assert result.agreement["joint"] == (
         pytest.approx((one == two).mean()),
@@ -223,7 +224,7 @@ def test_two_submissions_without_answers_only_agree(tmp_path: Path, capsys: pyte
     assert data["scores"] is None
     assert data["changed"]["unknown"] == (one != two).sum()
     text = "\n".join(printed(result))
-    assert "no truth is known" in text
+    assert "no labels are known" in text
     assert "macro-F1" not in text
     rest = result.moves[SHOWN_CHANGES:]
     assert f"{len(rest)} more" in text
@@ -240,8 +241,8 @@ def test_two_submissions_with_answers(tmp_path: Path) -> None:
     assert result.verdict
     assert result.verdict.people is None
     text = "\n".join(printed(result))
-    assert "too narrow, as no table tells who is on them" in text
-    assert "a lower bound where rows show the same person" in text
+    assert "too narrow if rows show the same person" in text
+    assert "too small if rows show the same person" in text
 
 
 def test_the_space_is_that_of_the_sidecar_or_the_others(tmp_path: Path) -> None:
@@ -311,7 +312,7 @@ def test_truth_known_in_part() -> None:
     assert changes(rows).kinds == {"fixed": [], "broken": [], "still wrong": [], "unknown": [1, 2]}
     result = Comparison(("a", "b"), rows, changes(rows), {"joint": (0.5, 0.5)}, [], verdict)
     text = "\n".join(printed(result))
-    assert "of 3 rows not every label is known" in text
+    assert "3 rows have unknown labels" in text
     assert "no row has a label for every task" in text
 
 
@@ -329,7 +330,8 @@ def test_the_changed_rows_are_written(tmp_path: Path, capsys: pytest.CaptureFixt
         "s,wear,male,80",
         header="id,mask,gender,age",
     )
-    compare(a, b, answers=answers, changed=tmp_path / "changed.csv")
+    out = tmp_path / "changed.csv"
+    print_comparison(compare(a, b, answers=answers, output=out), out)
     rows = list(csv.reader(io.StringIO((tmp_path / "changed.csv").read_text())))
     names = CONTEST.joint_names
     assert rows == [
@@ -354,7 +356,7 @@ def test_it_fits_the_terminal(width: int, tmp_path: Path) -> None:
     d, text = verdict.differences["joint"], " ".join(" ".join(lines).split())
     for words in (
         f"macro-F1 a {verdict.a.macro_f1:.4f} b {verdict.b.macro_f1:.4f} b - a {d.value:+.4f}",
-        f"95 % interval {d.low:+.4f} .. {d.high:+.4f} over people",
+        f"95 % interval {d.low:+.4f} to {d.high:+.4f}, resampling people",
         f"fixed {len(result.changed.fixed)}",
         "model.heads multi separate",
     ):
@@ -367,7 +369,8 @@ def test_it_fits_the_terminal(width: int, tmp_path: Path) -> None:
 
 def test_json_holds_every_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = make(tmp_path / "a", share=0.4), make(tmp_path / "b", share=0.7)
-    result = compare(a.path, b.path, json=True)
+    result = compare(a.path, b.path)
+    print_comparison(result, None, json=True)
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     data: dict[str, Any] = json.loads(out)
@@ -386,5 +389,5 @@ def test_names_cannot_steer_the_terminal(tmp_path: Path) -> None:
 
 
 def test_equal_labels_of_one_class_have_no_kappa(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compare(put(tmp_path / "a.csv", "x,0"), put(tmp_path / "b.csv", "x,0"), json=True)
+    print_comparison(compare(put(tmp_path / "a.csv", "x,0"), put(tmp_path / "b.csv", "x,0")), None, json=True)
     assert json.loads(capsys.readouterr().out)["agreement"]["joint"] == {"share": 1.0, "kappa": None}

@@ -11,6 +11,7 @@ from tiny import RECIPE, outcome
 
 from maskcls.cli import run_app
 from maskcls.commands import self_train
+from maskcls.show.self_training import Round
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=1")
 REAL = self_train._round
@@ -26,9 +27,9 @@ def scored(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
     """Let the rounds have these scores."""
     given = iter(scores)
 
-    def round_of(*args: Any) -> self_train.Round:
+    def round_of(*args: Any) -> Round:
         found = REAL(*args)
-        return self_train.Round(found.run, found.photos, next(given), found.gain)
+        return Round(found.run, found.photos, next(given), found.gain)
 
     monkeypatch.setattr(self_train, "_round", round_of)
 
@@ -38,7 +39,7 @@ def test_it_stops_when_the_score_falls_and_keeps_the_old_run(
 ) -> None:
     scored(monkeypatch, [0.5, 0.6, 0.4])
     assert start(drawn, tmp_path, "--rounds", "5") == 0
-    assert f"use {tmp_path / 'round1'}; round2 did not rise above it" in capsys.readouterr().out
+    assert f"use {tmp_path / 'round1'}; round2 did not score higher" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["round0", "round1", "round2"]
     found = json.loads((tmp_path / "rounds.json").read_text())
     assert (found["best"], [one["photos"] for one in found["rounds"]]) == ("round1", [0, 21, 21])

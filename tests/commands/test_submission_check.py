@@ -12,7 +12,7 @@ import pytest
 from made_run import make_run
 
 from maskcls import files
-from maskcls.commands.submission.check import CONTEST_PEOPLE, CONTEST_PHOTOS, check_submission, show
+from maskcls.commands.submission.check import CONTEST_PEOPLE, CONTEST_PHOTOS, check_submission, refuse_faulty
 from maskcls.data.layouts import contest
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
@@ -22,6 +22,7 @@ from maskcls.results.submissions.checks import Check, check_ids, check_labels
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.results.submissions.write import write_submission
 from maskcls.rundir import RunDir
+from maskcls.show.submission_checks import print_checks
 
 BANDS_OF_58 = LabelSpace((*CONTEST.tasks[:2], Task("age", ("<30", "30-57", ">=58"), (30, 58))))
 NAMES = [
@@ -38,6 +39,13 @@ NAMES = [
     "weights",
     "data",
 ]
+
+
+def shown(path: Path, data: Path | None = None, run: Path | None = None, *, json: bool = False) -> None:
+    """Check, print, and raise as the verb does."""
+    found = check_submission(path, data, None if run is None else RunDir(run))
+    print_checks(found, json=json)
+    refuse_faulty(found)
 
 
 @pytest.fixture(scope="module")
@@ -82,23 +90,23 @@ def test_an_honest_submission_passes(
     tmp_path: Path, drawn: Path, run: RunDir, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path / "s.csv", drawn, run)
-    found = check_submission(path, drawn, run)
+    found = check_submission(path, drawn, run).checks
     assert verdicts(found) == dict.fromkeys(NAMES, "ok")
-    show(path, drawn, run.path)
+    shown(path, drawn, run.path)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [["ok", name] for name in NAMES]
-    show(path, drawn, run.path, json=True)
+    shown(path, drawn, run.path, json=True)
     data = json.loads(capsys.readouterr().out)
     assert (data["ok"], [check["name"] for check in data["checks"]]) == (True, NAMES)
 
 
 def test_what_has_nothing_to_compare_with_is_skipped(tmp_path: Path, drawn: Path, run: RunDir) -> None:
     path = written(tmp_path / "s.csv", drawn, run)
-    found = verdicts(check_submission(path))
+    found = verdicts(check_submission(path).checks)
     assert {name for name, verdict in found.items() if verdict == "skipped"} == {"run", "weights", "data"}
     assert "order" not in found
     (tmp_path / "s.json").unlink()
-    found = verdicts(check_submission(path, drawn, run))
+    found = verdicts(check_submission(path, drawn, run).checks)
     assert (found["sidecar"], found["run"], found["data"]) == ("warning", "skipped", "skipped")
 
 
@@ -129,7 +137,7 @@ def test_a_broken_file_fails_the_right_check(tmp_path: Path, drawn: Path, run: R
     path = tmp_path / "s.csv"
     rows = (written(tmp_path / "honest.csv", drawn, run)).read_text().splitlines()
     path.write_text("\n".join(change(rows)) + "\n")
-    found = check_submission(path, drawn)
+    found = check_submission(path, drawn).checks
     failed = {check.name: check.faults[0] for check in found if check.verdict == "FAILED"}
     if name == "index":
         assert failed.keys() >= expected.keys()
@@ -138,7 +146,7 @@ def test_a_broken_file_fails_the_right_check(tmp_path: Path, drawn: Path, run: R
     for check, words in expected.items():
         assert words in failed[check]
     with pytest.raises(DataError, match="fails") as caught:
-        show(path, drawn)
+        shown(path, drawn)
     assert len(caught.value.offenders) >= len(failed)
 
 
@@ -149,7 +157,7 @@ def test_all_faults_are_told_at_once(
     rows = path.read_text().splitlines()
     path.write_text("\n".join(["ImageID,label,ans", *(f"{row.split(',')[0]},0,99" for row in rows[2:])]) + "\n")
     with pytest.raises(DataError) as caught:
-        show(path, drawn, run.path)
+        shown(path, drawn, run.path)
     out = capsys.readouterr().out
     failed = [line.split()[1] for line in out.splitlines() if line.startswith("FAILED")]
     assert failed == ["header", "ids", "labels", "sidecar"]
@@ -157,14 +165,14 @@ def test_all_faults_are_told_at_once(
     assert len(caught.value.offenders) == 1 + 1 + 20 + 1
     assert "… and 15 more" in out
     with pytest.raises(DataError):
-        show(path, drawn, run.path, json=True)
+        shown(path, drawn, run.path, json=True)
     assert json.loads(capsys.readouterr().out)["ok"] is False
 
 
 def test_an_origin_that_does_not_fit_fails_alone(tmp_path: Path, drawn: Path, run: RunDir) -> None:
     path = written(tmp_path / "s.csv", drawn, run, data_sha256="0" * 64, weights=[{"fold": 0, "sha256": "f" * 64}])
     with pytest.raises(ResultError) as caught:
-        show(path, drawn, run.path)
+        shown(path, drawn, run.path)
     assert caught.value.exit_code == 9
     assert [fault.split(":")[0] for fault in caught.value.offenders] == ["weights", "data"]
     assert "fold 0: sha256 ffffffffffffffff… is not among the run's weights" in caught.value.offenders[0]
@@ -174,12 +182,12 @@ def test_a_run_changed_since_and_another_run_are_told(tmp_path: Path, drawn: Pat
     path = written(tmp_path / "s.csv", drawn, run)
     other = make_run(tmp_path / "other", drawn, seed=8)
     (other.fold(1).best.tensors).write_text("others")
-    found = check_submission(path, drawn, other)
+    found = check_submission(path, drawn, other).checks
     assert verdicts(found)["run"] == verdicts(found)["weights"] == "FAILED"
     assert faults(found, "run") == ("config.yaml has other content than when this was predicted",)
     assert len(faults(found, "weights")) == 1
     other.folds.unlink()
-    assert len(faults(check_submission(path, drawn, other), "run")) == 2
+    assert len(faults(check_submission(path, drawn, other).checks, "run")) == 2
 
 
 @pytest.mark.parametrize(
@@ -188,14 +196,14 @@ def test_a_run_changed_since_and_another_run_are_told(tmp_path: Path, drawn: Pat
 def test_a_damaged_sidecar_fails(tmp_path: Path, drawn: Path, run: RunDir, content: str) -> None:
     path = written(tmp_path / "s.csv", drawn, run)
     path.with_suffix(".json").write_text(content)
-    assert verdicts(check_submission(path, drawn, run))["sidecar"] == "FAILED"
+    assert verdicts(check_submission(path, drawn, run).checks)["sidecar"] == "FAILED"
     path.with_suffix(".json").write_text('{"kind": "a recipe"}')
-    assert verdicts(check_submission(path, drawn, run))["sidecar"] == "warning"
+    assert verdicts(check_submission(path, drawn, run).checks)["sidecar"] == "warning"
 
 
 @pytest.mark.parametrize("weights", [[3], ["a"], [{"fold": 0}], [{"sha256": ["a"]}]])
 def test_strange_weights_in_a_sidecar_fail(tmp_path: Path, drawn: Path, run: RunDir, weights: list[Any]) -> None:
-    found = check_submission(written(tmp_path / "s.csv", drawn, run, weights=weights), drawn, run)
+    found = check_submission(written(tmp_path / "s.csv", drawn, run, weights=weights), drawn, run).checks
     assert {name for name, verdict in verdicts(found).items() if verdict == "FAILED"} == {"weights"}
     assert faults(found, "weights") == ("the sidecar's list of weights cannot be read",)
 
@@ -208,25 +216,25 @@ def test_an_answer_to_a_folder_of_photos(tmp_path: Path) -> None:
     options: dict[str, Any] = {"header": ("ImageID", "ans"), "space": BANDS_OF_58, "labels": np.array([1, 0])}
     lineage = {"data_sha256": tables.sha256(rows)}
     write_submission(tmp_path / "s.csv", ids=rows["id"].tolist(), lineage=lineage, **options)
-    found = verdicts(check_submission(tmp_path / "s.csv", tmp_path / "photos"))
+    found = verdicts(check_submission(tmp_path / "s.csv", tmp_path / "photos").checks)
     assert [found[name] for name in ("header", "ids", "order", "meaning", "data")] == ["ok"] * 5
     (tmp_path / "photos" / "c.jpg").write_bytes(b"")
-    found = verdicts(check_submission(tmp_path / "s.csv", tmp_path / "photos"))
+    found = verdicts(check_submission(tmp_path / "s.csv", tmp_path / "photos").checks)
     assert (found["ids"], found["data"]) == ("FAILED", "FAILED")
 
 
 def test_classes_of_another_meaning_are_warned_about(tmp_path: Path, drawn: Path, run: RunDir) -> None:
     path = written(tmp_path / "s.csv", drawn, run, space=BANDS_OF_58)
-    assert verdicts(check_submission(path))["meaning"] == "warning"
+    assert verdicts(check_submission(path).checks)["meaning"] == "warning"
 
 
 def test_a_constant_answer_is_warned_about_and_passes(tmp_path: Path, drawn: Path, run: RunDir) -> None:
     path = tmp_path / "s.csv"
     path.write_text("ImageID,ans\n" + "".join(f"{i}.jpg,4\n" for i in range(2100)))
-    found = check_submission(path, None, run)
+    found = check_submission(path, None, run).checks
     assert verdicts(found)["classes"] == "warning"
     assert faults(found, "classes")[0].startswith("4 wear/female/30-59: 2,100 rows, expected ")
-    show(path)
+    shown(path)
 
 
 def test_a_table_of_other_questions(tmp_path: Path) -> None:
@@ -236,11 +244,11 @@ def test_a_table_of_other_questions(tmp_path: Path) -> None:
     extra = {"hat": ["yes", "no"]}
     options: dict[str, Any] = {"header": ("path", "ans"), "space": space, "lineage": {}, "extra_columns": extra}
     write_submission(path, ids=["b.png", "a.png"], labels=answers, **options)
-    found = verdicts(check_submission(path, tmp_path / "asked.csv"))
+    found = verdicts(check_submission(path, tmp_path / "asked.csv").checks)
     assert [found[name] for name in ("header", "ids", "order", "labels", "tasks", "meaning")] == ["ok"] * 6
     assert found["classes"] == "skipped"
     path.write_text("path,ans,hat\nb.png,1,no\na.png,0,no\n")
-    found_now = check_submission(path, tmp_path / "asked.csv")
+    found_now = check_submission(path, tmp_path / "asked.csv").checks
     assert faults(found_now, "tasks") == ("'b.png': hat 'no', but ans is 'yes'",)
 
 

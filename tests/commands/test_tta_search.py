@@ -11,8 +11,8 @@ from sklearn.metrics import f1_score
 from tiny import train
 
 from maskcls.cli import run_app
-from maskcls.commands.tta import greedy, judge, mean_of
 from maskcls.labels import Floats, Ints
+from maskcls.results.comparison.views import compare_views, greedy, mean_of
 from maskcls.results.predictions import Predictions
 from maskcls.viewnames import SINGLE
 
@@ -40,7 +40,7 @@ def rows() -> tuple[Ints, Ints, Ints]:
 
 def test_views_that_help_are_found_and_worth_it(rows: tuple[Ints, Ints, Ints]) -> None:
     truth, people, fold = rows
-    found = judge(said(truth, dict.fromkeys(SINGLE, 0.3), seed=1), truth, people, fold, CLASSES)
+    found = compare_views(said(truth, dict.fromkeys(SINGLE, 0.3), seed=1), truth, people, fold, CLASSES)
     assert found.plain == pytest.approx(
         f1_score(truth, said(truth, dict.fromkeys(SINGLE, 0.3), seed=1)["plain"].argmax(1), average="macro")
     )
@@ -52,7 +52,9 @@ def test_views_that_help_are_found_and_worth_it(rows: tuple[Ints, Ints, Ints]) -
 
 def test_views_that_only_add_noise_are_not_worth_it(rows: tuple[Ints, Ints, Ints]) -> None:
     truth, people, fold = rows
-    found = judge(said(truth, dict.fromkeys(SINGLE, 0.9) | {"plain": 0.05}, seed=2), truth, people, fold, CLASSES)
+    found = compare_views(
+        said(truth, dict.fromkeys(SINGLE, 0.9) | {"plain": 0.05}, seed=2), truth, people, fold, CLASSES
+    )
     assert found.chosen.name.startswith("plain")
     assert not found.pays
 
@@ -93,8 +95,8 @@ def test_the_command_agrees_with_the_run_s_own_rows(
     assert scores["hflip"] == pytest.approx(summary["pooled"]["macro_f1"], abs=1e-9)
     assert found["rows"] == len(oof)
     assert run_app(["tta", str(run)]) == 0
-    assert "choosing on the other folds is worth" in capsys.readouterr().out
-    assert run_app(["tta", str(run), "predict.views=none"]) == 2
+    assert "Chosen on the other folds" in capsys.readouterr().out
+    assert run_app(["tta", str(run), "predict.views=plain"]) == 2
     one = tmp_path / "one"
     assert train(drawn, one, "train.epochs=1", "--folds", "0") == 0
     assert run_app(["tta", str(one)]) == 9

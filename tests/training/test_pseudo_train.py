@@ -59,7 +59,7 @@ def fold_prediction(base: Path, drawn: Path, tmp_path: Path, k: int) -> Predicti
     env = json.loads((run / "env.json").read_text())
     (run / "env.json").write_text(json.dumps(env | {"folds": [k]}))
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / f"{k}.csv")]) == 0
-    return Predictions.load(run / "test/faces-none.npz")
+    return Predictions.load(run / "test/faces-plain.npz")
 
 
 def test_each_set_is_what_its_fold_s_network_says(base: Path, pseudo: Path, drawn: Path, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_leaky_labels_train_on_demand_and_leave_no_score(
     words = (*WORDS, f"data.pseudo={path}", "--folds", "0", "predict.groups=look")
     assert train(drawn, run, *words) == 4
     assert "without a sidecar" in capsys.readouterr().err
-    assert train(drawn, run, *words, "--leaky") == 0
+    assert train(drawn, run, *words, "data.leaky=true") == 0
     captured = capsys.readouterr()
     assert "no out-of-fold score" in captured.out
     assert "macro-F1" not in captured.out
@@ -289,7 +289,7 @@ def test_soft_labels_teach_a_network_a_task(pseudo: Path, drawn: Path, tmp_path:
         (["--max-per-class", "0"], "--max-per-class is out of range"),
         (["--min-confidence", "mask=0.9,mask=0.1"], "not a confidence"),
         (["--min-confidence", "mask.wear=0.5,mask=0.9"], "not a confidence"),
-        (["--set", "predict.views=none"], "--tta"),
+        (["predict.views=plain"], "--views"),
     ],
 )
 def test_options_that_would_be_ignored_are_refused(
@@ -311,7 +311,11 @@ def test_views_are_voices_of_their_own(
     base: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = []
-    for words in (("--tta", "none"), ("--tta", "none,hflip,shifts"), ("--tta", "none,hflip,shifts", "--agree", "0")):
+    for words in (
+        ("--views", "plain"),
+        ("--views", "plain,hflip,shifts"),
+        ("--views", "plain,hflip,shifts", "--agree", "0"),
+    ):
         path = tmp_path / f"{len(counts)}.csv"
         assert label(base, drawn, path, *words, "--json") == 0
         counts.append(json.loads(capsys.readouterr().out)["sets"]["0"])
@@ -325,4 +329,4 @@ def test_what_is_printed(base: Path, drawn: Path, tmp_path: Path, capsys: pytest
     assert "mask incorrect" in out
     assert "disputed" in out
     assert "21 photos" in out
-    assert "in set all" in out
+    assert "set all" in out

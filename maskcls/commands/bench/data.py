@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as text
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,15 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from maskcls.data.dataset import Key, Photos
 from maskcls.data.layouts.source import image_root, read_labelled
 from maskcls.data.photos.images import Pixels, decode, read_bytes
 from maskcls.data.views.transforms import ViewSpec, eval_view
 from maskcls.schema import Config
-from maskcls.show.progress import say
+from maskcls.show.bench import ReadingCosts
 from maskcls.training.experiment import view_spec
 
 PHOTOS = 256
@@ -46,8 +43,8 @@ STEPS: dict[str, dict[str, Any]] = {
 }
 
 
-def bench_data(data: Path, cfg: Config, *, json: bool) -> None:
-    """Time every part of the way from a file to a training image, on up to 256 photos, in one thread."""
+def bench_data(data: Path, cfg: Config) -> ReadingCosts:
+    """Time every step from a file to a training image, on up to 256 photos, in one thread."""
     frame = read_labelled(data, cfg.data.format, cfg.space, None)
     frame = frame.iloc[:: max(1, len(frame) // PHOTOS)].head(PHOTOS)
     root, spec = image_root(data, cfg.data.format), view_spec(cfg)
@@ -60,15 +57,11 @@ def bench_data(data: Path, cfg: Config, *, json: bool) -> None:
     finally:
         cv2.setNumThreads(before[0])
         torch.set_num_threads(before[1])
-    if json:
-        say(text.dumps({"photos": len(paths), "microseconds": costs}, allow_nan=False))
-        return
-    Console(highlight=False).print(_cost_table(costs))
-    say(f"median of {REPEATS} passes over {len(paths)} photos of {data}, one thread; shown for a probability of 1")
+    return ReadingCosts(data, len(paths), REPEATS, costs)
 
 
 def data_costs(root: Path, paths: list[str], ids: list[str], spec: ViewSpec) -> dict[str, float]:
-    """Return microseconds a photo of each part: of the way to the eval view, of each random step, of whole batches."""
+    """Return microseconds per photo: of reading up to the validation view, of each random step, of whole batches."""
     files = [root / path for path in paths]
     contents = [read_bytes(file) for file in files]
     images = [decode(data, file, at_least=spec.decode_size) for data, file in zip(contents, files, strict=True)]
@@ -102,12 +95,3 @@ def _microseconds(work: Callable[[], object], photos: int) -> float:
         work()
         times.append(time.perf_counter() - started)
     return median(times) / photos * 1e6
-
-
-def _cost_table(costs: dict[str, float]) -> Table:
-    table = Table("part", box=None, pad_edge=False, header_style="bold")
-    table.add_column("us a photo", justify="right")
-    table.add_column("photos/s", justify="right")
-    for name, cost in costs.items():
-        table.add_row(name, f"{cost:.1f}", f"{1e6 / cost:,.0f}" if cost > 0 else "-")
-    return table

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json as text
 import math
 from collections.abc import Iterator
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from maskcls.engine.device import Accelerator, augments_on_device, start
 from maskcls.engine.fit import open_stream, open_targets, share_of
@@ -21,8 +17,8 @@ from maskcls.nn.optim import set_lr
 from maskcls.nn.schedule import DIVERGED, lr_ramp, lr_range_test
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
-from maskcls.show.progress import Reporter, say
-from maskcls.show.spark import sparkline
+from maskcls.show.bench import LrRange, Ramp
+from maskcls.show.progress import Reporter
 from maskcls.training.checks import check_experiment, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec
 from maskcls.training.plans import fresh_network, with_plans
@@ -30,8 +26,8 @@ from maskcls.training.plans import fresh_network, with_plans
 FEWEST = 20
 
 
-def lr_range(data: Path, cfg: Config, *, low: float, high: float, steps: int, json: bool, report: Reporter) -> None:
-    """Print the rate at which each network's loss fell most steeply, on the training rows of fold 0.
+def lr_range(data: Path, cfg: Config, *, low: float, high: float, steps: int, report: Reporter) -> LrRange:
+    """Return the rate at which each network's loss fell most steeply, on the training rows of fold 0.
 
     Raises UsageError for rates that do not rise or too few steps, ResultError when no rate lowers the loss.
     """
@@ -48,14 +44,8 @@ def lr_range(data: Path, cfg: Config, *, low: float, high: float, steps: int, js
     found = {}
     for member in experiment.kinds:
         losses = list(ramped(experiment, member, rates, accelerator))
-        found[member.task or "network"] = lr_range_test(losses, rates[: len(losses)]), losses
-    if json:
-        say(text.dumps({name: {"lr": lr, "losses": losses, "rates": rates} for name, (lr, losses) in found.items()}))
-        return
-    table = Table("network", f"loss, from {low:g} to {high:g}", "falls fastest at", box=None, pad_edge=False)
-    for name, (lr, losses) in found.items():
-        table.add_row(name, sparkline(losses), f"optim.lr={lr:.1e}")
-    Console(highlight=False).print(table)
+        found[member.task or "network"] = Ramp(lr_range_test(losses, rates[: len(losses)]), losses, rates)
+    return LrRange(low, high, found)
 
 
 def ramped(experiment: Experiment, member: Member, rates: list[float], accelerator: Accelerator) -> Iterator[float]:

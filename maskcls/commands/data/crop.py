@@ -1,4 +1,4 @@
-"""maskcls data crop: a copy of a data set that holds the faces only, which every other verb reads like the original."""
+"""maskcls data crop: copy a data set with every photo cropped at its face; verbs read the copy like the original."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 
@@ -24,13 +22,10 @@ from maskcls.data.photos.face_detector import YuNet
 from maskcls.data.photos.images import decode, each_image
 from maskcls.errors import BusyError, DataError, ResourceError, UsageError
 from maskcls.machine import reading_threads
-from maskcls.show.progress import Reporter, say
-
-How = Literal["detector", "fallback", "fixed"]
+from maskcls.show.crop import LIST, Copy, Cropped, How
+from maskcls.show.progress import Reporter
 
 MARGIN, ASPECT = 0.3, (4, 3)
-LIST = "crops.csv"
-NAMED = 3  # photos without a face that the summary names
 
 
 @dataclass(frozen=True)
@@ -60,35 +55,6 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Cropped:
-    """What became of one photo; size: of the whole one; score: the detector's, or None."""
-
-    path: str
-    how: How
-    score: float | None
-    box: Box
-    size: Size
-
-
-@dataclass(frozen=True)
-class Copy:
-    """What `copy_cropped` wrote: train photos first, then the others, and the window that was used or learned.
-
-    held  share of the faces found in train photos that lie wholly inside the window; None when none was looked for.
-    """
-
-    rows: tuple[Cropped, ...]
-    train: int
-    window: Window | None
-    held: float | None
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Photos by how they were cropped."""
-        return Counter(row.how for row in self.rows)
-
-
-@dataclass(frozen=True)
 class _Source:
     """Photos below `root`, the tables to copy beside them, and how many of the photos, from the first, train."""
 
@@ -112,8 +78,8 @@ def crop(
     margin: float | None,
     aspect: str | None,
     report: Reporter,
-) -> None:
-    """Write a cropped copy of a data set to a new folder and say what became of its photos.
+) -> Copy:
+    """Write a cropped copy of a data set to a new folder.
 
     data          the root of a contest data set, or a CSV table; it is only read.
     out           absent or an empty folder.
@@ -147,7 +113,7 @@ def crop(
             margin=MARGIN if margin is None else margin,
             aspect=parse_aspect(aspect) if aspect else ASPECT,
         )
-    show(out, copy_cropped(data, out, recipe, report), recipe)
+    return copy_cropped(data, out, recipe, report)
 
 
 def copy_cropped(data: Path, out: Path, recipe: Recipe, report: Reporter) -> Copy:
@@ -170,7 +136,7 @@ def copy_cropped(data: Path, out: Path, recipe: Recipe, report: Reporter) -> Cop
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
             draft = Path(scratch) / "cropped"
             rows = _write_photos(source, draft, _chooser(found, window, recipe), report)
-            copy = Copy(tuple(rows), source.train, window, held)
+            copy = Copy(out, tuple(rows), source.train, window, held, recipe.margin, recipe.aspect)
             for name in source.tables:
                 shutil.copyfile(source.root / name, draft / name)
             files.commit(draft / LIST, _list(copy.rows))
@@ -183,36 +149,6 @@ def copy_cropped(data: Path, out: Path, recipe: Recipe, report: Reporter) -> Cop
         got = error.strerror or str(error)
         raise ResourceError("cannot write the cropped copy", where=str(out), got=got, fix="nothing was kept") from None
     return copy
-
-
-def show(out: Path, copy: Copy, recipe: Recipe) -> None:
-    """Print what was written, what fell back, and which centre crop would do instead of a copy."""
-    counts = copy.counts
-    rest = len(copy.rows) - copy.train
-    say(f"{out}  {len(copy.rows)} photos" + (f", {copy.train} of them to train on" if copy.train and rest else ""))
-    if counts["detector"]:
-        say(f"  {counts['detector']} cropped at their own face")
-    if counts["fixed"]:
-        say(f"  {counts['fixed']} cropped at the window")
-    if counts["fallback"]:
-        missed = [row.path for row in copy.rows if row.how == "fallback"]
-        named = ", ".join(missed[:NAMED]) + (", …" if len(missed) > NAMED else "")
-        where = "at the window" if copy.window else "at the centre, because no train photo told where (see --like)"
-        say(f"  {len(missed)} without a face, cropped {where}: {named}; {out / LIST} lists them")
-    if copy.window:
-        _show_window(copy, copy.window, recipe)
-    say("  train and predict on copies with transforms.crop=[1,1], and crop what you predict like what you train on")
-
-
-def _show_window(copy: Copy, window: Window, recipe: Recipe) -> None:
-    w, (x, y, wide, tall) = window, window.spread
-    at = f"centre x {w.x:.3f} ± {x:.3f}, y {w.y:.3f} ± {y:.3f}"
-    say(f"  window: {at}, width {w.width:.3f} ± {wide:.3f}, height {w.height:.3f} ± {tall:.3f}, of {w.faces} faces")
-    if copy.held is not None:
-        say(f"  the crop at the window holds a share of {copy.held:.3f} of the faces whole")
-    size = Counter(row.size for row in copy.rows).most_common(1)[0][0]
-    shares = crops.centred_shares(recipe.box(window.face(size), size), size)
-    say(f"  without a copy: transforms.crop=[{shares[0]:g},{shares[1]:g}] keeps it in photos of {size[0]} x {size[1]}")
 
 
 def parse_aspect(text: str) -> tuple[int, int]:

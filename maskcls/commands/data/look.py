@@ -1,4 +1,4 @@
-"""maskcls data look: what the network sees of some photos, and what it would see of them in the first epochs."""
+"""maskcls data look: the validation view and the augmented training views of some photos, as one picture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.errors import BusyError, MaskclsError, UsageError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.schema import Config, MixConfig
-from maskcls.show.progress import say
+from maskcls.show.contact_sheet import ContactSheet, Views
 from maskcls.show.sheet import contact_sheet
 from maskcls.training.experiment import view_spec
 
@@ -42,9 +42,9 @@ STEPS: dict[str, tuple[str, ...]] = {
 }
 
 
-def look(data: Path, cfg: Config, out: Path, *, photos: int = 8, draws: int = 6, force: bool = False) -> None:
-    """Write a PNG with a row for each photo: its eval view, then its train views in epochs 0 to `draws` - 1, exactly as
-    they enter the network; print what is drawn. Tasks whose networks see different views have rows of their own.
+def look(data: Path, cfg: Config, out: Path, *, photos: int = 8, draws: int = 6, force: bool = False) -> ContactSheet:
+    """Write a PNG with a row for each photo: its validation view, then its train views in epochs 0 to `draws` - 1,
+    exactly as they enter the network. Tasks whose networks have different views have separate rows.
 
     photos  photos to show, spread over the classes, by the configuration's seed.
     Raises BusyError when the output exists, unless `force`; UsageError when it is no .png.
@@ -62,16 +62,14 @@ def look(data: Path, cfg: Config, out: Path, *, photos: int = 8, draws: int = 6,
     blocks, lines = [], []
     for (spec, _), members in views.items():
         names = ", ".join(name for name, _ in members)
-        title = names if len(views) > 1 else "eval view"
+        title = names if len(views) > 1 else "validation"
         step_plan = _step_plan(image_root(data, cfg.data.format), frame, spec, members[0][1])
         blocks.append([_row(step_plan, int(row), frame, cfg.space, draws, title) for row in rows])
-        about = [names, f"{spec.size[0]} x {spec.size[1]} pixels", *steps(spec), *mixing(members[0][1].mix)]
-        lines.append("  ".join(filter(None, about)))
+        size, drawn = f"{spec.size[0]} x {spec.size[1]} pixels", [*steps(spec), *mixing(members[0][1].mix)]
+        lines.append(Views(names, size, tuple(drawn)))
     _, png = cv2.imencode(".png", _stacked(blocks))
     files.commit(out, png.tobytes())
-    say(f"{out}  {len(rows)} photos of {data}, each as the eval view and in {draws} epochs of training")
-    for line in lines:
-        say(line)
+    return ContactSheet(out, data, len(rows), draws, tuple(lines))
 
 
 def spread(label_N: Ints, count: int, *, seed: int) -> NDArray[np.int64]:

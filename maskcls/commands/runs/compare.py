@@ -1,17 +1,14 @@
 """maskcls runs compare: two runs, two files of predictions or two submissions, row by row.
 
-Rows are joined by id. Where the truth is known, it says by how much b is better and how sure that is; where it is not,
-how far the two agree.
+Rows are joined by id. Where labels are known: by how much b is better, with an interval; where not: how far the two
+agree.
 """
 
 from __future__ import annotations
 
-import json as text
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from maskcls import config, files
 from maskcls.csvfile import read_columns
@@ -19,7 +16,7 @@ from maskcls.errors import BusyError, UsageError, WeightsError
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
 from maskcls.results.comparison.changes import agreement, changed_csv, changes, moves
 from maskcls.results.comparison.rows import KnownLabels, Side, joined
-from maskcls.results.comparison.scores import Comparison, score_both, to_json
+from maskcls.results.comparison.scores import Comparison, score_both
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
@@ -28,34 +25,27 @@ from maskcls.runs.judged import PEOPLE, check_complete, load_honest, read_judged
 from maskcls.runs.records.finding import checked_run
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import assignment
-from maskcls.show.comparison import render
-from maskcls.show.progress import say
 
 
 def compare(
-    a: Path, b: Path, *, answers: Path | None = None, changed: Path | None = None, json: bool = False
+    a: Path, b: Path, *, answers: Path | None = None, output: Path | None = None, force: bool = False
 ) -> Comparison:
-    """Compare two runs, predictions or submissions, print what was found and return it.
+    """Compare two runs, predictions or submissions.
 
-    answers  a file of true answers; a run brings its own truth.
-    changed  a CSV to write, of every row on which the two differ: id, truth, a, b.
+    answers  a file of true labels; a run has its own.
+    output   a CSV to write, of every row on which the two differ: id, truth, a, b.
 
-    Raises UsageError for the same path twice, BusyError when `changed` exists, WeightsError for other label spaces,
-    DataError for another truth of the same id or no row in common, ResultError for a run that cannot be read.
+    Raises UsageError for the same path twice, BusyError when `output` exists, unless `force`, WeightsError for other
+    label spaces, DataError for another truth of the same id or no row in common, ResultError for a run that cannot be
+    read.
     """
-    if changed is not None and changed.exists():
-        raise BusyError("the output exists", where=str(changed), fix="choose another --changed")
+    if output is not None and output.exists() and not force:
+        raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
     if a.resolve() == b.resolve():
         raise UsageError("a and b are the same", where=str(a), fix="name two")
     found = comparison(*read_sides(a, b), answers)
-    if changed is not None:
-        files.commit(changed, changed_csv(found.rows, found.changed))
-    if json:
-        say(text.dumps(to_json(found), ensure_ascii=False, allow_nan=False))
-    else:
-        Console(highlight=False, markup=False, emoji=False).print(render(found))
-        if changed is not None:
-            say(f"\n{changed}  {found.changed.count} rows")
+    if output is not None:
+        files.commit(output, changed_csv(found.rows, found.changed))
     return found
 
 

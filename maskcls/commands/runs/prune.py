@@ -1,4 +1,4 @@
-"""maskcls runs prune: free the room of what finished runs need no more."""
+"""maskcls runs prune: delete resume states and weights of finished runs to free disk space."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
 from maskcls import rundir
 from maskcls.config.yaml12 import read_yaml
-from maskcls.errors import BusyError, MaskclsError, ResourceError, ResultError, UsageError, visible
+from maskcls.errors import BusyError, MaskclsError, ResourceError, ResultError, UsageError
 from maskcls.rundir import RunDir
 from maskcls.runs.recipe import is_recipe
 from maskcls.runs.records.disk_use import disk_use
@@ -23,16 +20,15 @@ from maskcls.runs.records.finding import find_runs
 from maskcls.runs.records.notes import Note, add_note
 from maskcls.runs.records.order import in_order
 from maskcls.runs.records.record import RunRecord, read_record
-from maskcls.show.progress import say
-from maskcls.show.units import size
+from maskcls.show.pruning import Deletion, PruneResult
 
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGT]?)(i?)B")
 POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 @dataclass(frozen=True)
-class Step:
-    """Something of a run that may go: what it is, the files or folders, and how many bytes they hold."""
+class RunPart:
+    """Files of a run that may be deleted: what they are, their paths, and their size."""
 
     found: RunRecord
     what: str
@@ -42,46 +38,36 @@ class Step:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What is to be deleted, in order; why each other run stays; the bytes of all runs before."""
+    """What is to be deleted, in order; why each other run is kept; the bytes of all runs before."""
 
-    steps: tuple[Step, ...]
+    parts: tuple[RunPart, ...]
     kept: Mapping[RunDir, str]
     bytes: int
 
     @property
     def freed(self) -> int:
-        """Bytes of all steps."""
-        return sum(step.bytes for step in self.steps)
+        """Bytes of all parts."""
+        return sum(part.bytes for part in self.parts)
 
 
-def prune(folder: Path, *, keep: int, budget: int | None, whole: bool, yes: bool, now: datetime) -> None:
-    """Delete what the best runs of a folder do not need, and say what; without `yes` only say it.
+def prune(folder: Path, *, keep: int, budget: int | None, whole: bool, yes: bool, now: datetime) -> PruneResult:
+    """Delete what the best runs of a folder do not need; without `yes` only say what that is.
 
     Raises ResultError for a folder that is not there or a recipe that cannot be read.
     """
     plan = plan_pruning(folder, keep=keep, budget=budget, whole=whole)
-    console = Console(highlight=False, markup=False, emoji=False)
-    for run, why in plan.kept.items():
-        console.print(Text(f"keep    {visible(str(run.path))}: {visible(why)}", overflow="fold"))
-    freed = 0
-    for step in plan.steps:
-        line = f"{visible(str(step.found.run.path))}: {step.what}, {size(step.bytes)}"
-        why_not = carry_out(step, now) if yes else ""
-        freed += 0 if why_not else step.bytes
-        start = f"keep    {line}; {why_not}" if why_not else f"delete  {line}"
-        console.print(Text(start, overflow="fold"))
-    left = plan.bytes - freed
-    say(f"{size(freed)} {'freed' if yes else 'would be freed'}, {size(left)} {'are' if yes else 'would be'} left")
-    if budget is not None and left > budget:
-        say(f"that is more than the {size(budget)} asked for: the rest belongs to runs that stay")
-    if plan.steps and not yes:
-        say("nothing was deleted; --yes does it")
+    parts = []
+    for part in plan.parts:
+        kept_because = carry_out(part, now) if yes else ""
+        parts.append(Deletion(str(part.found.run.path), part.what, part.bytes, kept_because))
+    kept = {str(run.path): why for run, why in plan.kept.items()}
+    return PruneResult(tuple(parts), kept, plan.bytes, budget, deleted=yes)
 
 
 def plan_pruning(folder: Path, *, keep: int, budget: int | None = None, whole: bool = False) -> Pruning:
-    """Say what of the runs in a folder may go, the most dispensable first.
+    """List what of the runs in a folder may be deleted, the least needed first.
 
-    First what only a training could continue from, of every finished run, from the worst to the best; then the
+    First the resume state of every finished run, from the worst to the best; then the
     best weights of all but the `keep` best, in the same order. Out-of-fold predictions, scores, settings, logs stay.
 
     budget  bytes; nothing more is deleted once all runs together take no more. None: everything that may go.
@@ -95,16 +81,16 @@ def plan_pruning(folder: Path, *, keep: int, budget: int | None = None, whole: b
     ranked = [one for one in found if one.state == "finished" and one.score is not None]
     kept = {one.run: why for one in found if (why := _untouchable(one, named))}
     loose = [one for one in reversed(ranked) if one.run not in kept]
-    best = {one.run: f"number {place} by score, its best weights stay" for place, one in enumerate(ranked[:keep], 1)}
-    steps = [_step(one, "what it could be resumed from", _resuming(one)) for one in loose]
+    best = {one.run: f"number {place} by score, keeps its best weights" for place, one in enumerate(ranked[:keep], 1)}
+    parts = [_part(one, "resume state", _resuming(one)) for one in loose]
     for one in loose:
         if one.run not in best:
             weights = [network.folder(one.run).best.tensors for network in one.networks]
-            resumed = sum(step.bytes for step in steps if step.found is one)
-            rest = _step(one, "best weights", weights)
-            steps.append(Step(one, "the whole folder", (one.run.path,), one.bytes - resumed) if whole else rest)
+            resumed = sum(part.bytes for part in parts if part.found is one)
+            rest = _part(one, "best weights", weights)
+            parts.append(RunPart(one, "the whole folder", (one.run.path,), one.bytes - resumed) if whole else rest)
     total = sum(one.bytes for one in found)
-    return Pruning(tuple(_until(budget, total, [s for s in steps if s.paths])), best | kept, total)
+    return Pruning(tuple(_until(budget, total, [s for s in parts if s.paths])), best | kept, total)
 
 
 def named_elsewhere(found: Sequence[RunRecord], folder: Path) -> dict[RunDir, str]:
@@ -116,7 +102,7 @@ def named_elsewhere(found: Sequence[RunRecord], folder: Path) -> dict[RunDir, st
     """
     uses = [(path, f"{recipe} names it") for recipe in _recipes(folder) for path in _members(recipe)]
     uses += [
-        (Path(value), f"{one.run.path} began from its weights")
+        (Path(value), f"{one.run.path} was started from its weights")
         for one in found
         for key, value in one.settings.items()
         if key.endswith("model.weights") and isinstance(value, str)
@@ -130,17 +116,17 @@ def named_elsewhere(found: Sequence[RunRecord], folder: Path) -> dict[RunDir, st
     return needed
 
 
-def carry_out(step: Step, now: datetime) -> str:
-    """Delete what a step names, holding the run; returns "", or why it was left."""
-    run = step.found.run
+def carry_out(part: RunPart, now: datetime) -> str:
+    """Delete what a part names, holding the run; returns "", or why it was left."""
+    run = part.found.run
     try:
         with rundir.lock(run):
             again = read_record(run)  # a note, or another process, may have come between
             if why := _untouchable(again, {}):
                 return why
-            for path in step.paths:
+            for path in part.paths:
                 _remove(path)
-            if step.what == "best weights":
+            if part.what == "best weights":
                 add_note(run, Note(date=now.isoformat(timespec="seconds"), text="best weights deleted by runs prune"))
     except BusyError:
         return "another process is working on it"
@@ -180,17 +166,17 @@ def _resuming(found: RunRecord) -> list[Path]:
     return [path for folder in folders for path in (folder.last.path, folder.resume)]
 
 
-def _step(found: RunRecord, what: str, paths: Sequence[Path]) -> Step:
+def _part(found: RunRecord, what: str, paths: Sequence[Path]) -> RunPart:
     there = tuple(path for path in paths if path.exists())
-    return Step(found, what, there, sum(disk_use(p).bytes if p.is_dir() else p.stat().st_size for p in there))
+    return RunPart(found, what, there, sum(disk_use(p).bytes if p.is_dir() else p.stat().st_size for p in there))
 
 
-def _until(budget: int | None, total: int, steps: Sequence[Step]) -> Iterator[Step]:
-    for step in steps:
+def _until(budget: int | None, total: int, parts: Sequence[RunPart]) -> Iterator[RunPart]:
+    for part in parts:
         if budget is not None and total <= budget:
             return
-        total -= step.bytes
-        yield step
+        total -= part.bytes
+        yield part
 
 
 def _remove(path: Path) -> None:
@@ -211,7 +197,7 @@ def _members(recipe: Path) -> list[Path]:
     try:
         members = read_yaml(recipe).get("members")
     except MaskclsError as error:
-        fix = "mend it, or move it away; it may name runs that must not go"
+        fix = "repair it, or move it away; it may name runs that must be kept"
         raise ResultError("a recipe cannot be read", where=str(recipe), got=error.got or error.what, fix=fix) from None
     return [place / words for words in _texts(members) for place in (recipe.parent, Path()) if "\0" not in words]
 

@@ -1,10 +1,8 @@
-"""`maskcls submission check`: would the file be accepted, does it look as it should, and is it what it says it is."""
+"""maskcls submission check: format, ids, labels, class shares and provenance of a submission."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from json import dumps
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from maskcls import files
 from maskcls.csvfile import read_columns
 from maskcls.data.layouts.source import guess_layout, layout_named
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import DataError, MaskclsError, ResultError, visible
+from maskcls.errors import DataError, MaskclsError, ResultError
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.results.submissions import checks
@@ -23,16 +21,15 @@ from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.rundir import RunDir
 from maskcls.runs.origin import NAMES, Origin, origin_checks, read_origin
-from maskcls.show.progress import say
+from maskcls.show.submission_checks import SubmissionChecks
 
-SHOWN = 5  # faults of a check that are printed
 # The contest's 2,700 people to train on: men then women, by age band; each has five photos with a mask, one with a mask
 # worn wrongly and one without.
 CONTEST_PEOPLE, CONTEST_PHOTOS = (549, 410, 83, 732, 817, 109), (5, 1, 1)
 
 
-def check_submission(path: Path, data: Path | None = None, run: RunDir | None = None) -> list[Check]:
-    """Look at everything there is to look at; a check that lacks a file to compare with is skipped.
+def check_submission(path: Path, data: Path | None = None, run: RunDir | None = None) -> SubmissionChecks:
+    """Run every check; one that lacks a file to compare with is skipped.
 
     data  the data set it answers: a contest's root, a folder of photos, or a CSV table.
     run   the run it was predicted with.
@@ -44,41 +41,23 @@ def check_submission(path: Path, data: Path | None = None, run: RunDir | None = 
     asked = None if data is None else layout_named(guess_layout(data)).unlabelled_ids(data)
     rows = _row_checks(path, space, _header(origin, space, data), asked)
     if isinstance(rows, Check):
-        return [rows, sidecar, *origin_checks(origin, run, data)]
+        return SubmissionChecks(path, (rows, sidecar, *origin_checks(origin, run, data)))
     found, labels_N = rows
     found += [_meaning_check(space, data), _share_check(labels_N, space, data, run)]
-    return [*found, sidecar, *origin_checks(origin, run, data)]
+    return SubmissionChecks(path, (*found, sidecar, *origin_checks(origin, run, data)))
 
 
-def show(path: Path, data: Path | None = None, run: Path | None = None, *, json: bool = False) -> None:
-    """Print every check, a line each with its faults below, or all of them as one JSON object.
-
-    Raises DataError when a check of the rows failed, else ResultError when one of their origin did; warnings pass.
-    """
-    found = check_submission(path, data, None if run is None else RunDir(run))
-    failed = [check for check in found if check.verdict == "FAILED"]
-    if json:
-        say(dumps({"file": str(path), "ok": not failed, "checks": [asdict(check) for check in found]}))
-    else:
-        for check in found:
-            for line in _lines(check):
-                say(visible(line))
-    if failed:
-        kind = ResultError if {check.name for check in failed} <= set(NAMES) else DataError
-        raise kind(
-            f"the submission fails {len(failed)} of {len(found)} checks",
-            where=str(path),
-            fix="write it again with maskcls predict, from the run and the data it is meant for",
-            offenders=[f"{check.name}: {fault}" for check in failed for fault in check.faults],
-        )
-
-
-def _lines(check: Check) -> Iterator[str]:
-    yield f"{check.verdict:<8} {check.name:<8} {check.about}"
-    for fault in check.faults[:SHOWN]:
-        yield f"{'':<17} {fault}"
-    if len(check.faults) > SHOWN:
-        yield f"{'':<17} … and {len(check.faults) - SHOWN:,} more"
+def refuse_faulty(found: SubmissionChecks) -> None:
+    """Raise DataError when a check of the rows failed, else ResultError when one of their origin did; warnings pass."""
+    if not found.failed:
+        return
+    kind = ResultError if {check.name for check in found.failed} <= set(NAMES) else DataError
+    raise kind(
+        f"the submission fails {len(found.failed)} of {len(found.checks)} checks",
+        where=str(found.path),
+        fix="write it again with maskcls predict, from the run and the data it is meant for",
+        offenders=[f"{check.name}: {fault}" for check in found.failed for fault in check.faults],
+    )
 
 
 def _space(origin: Origin | None, run: RunDir | None) -> LabelSpace:
@@ -121,7 +100,7 @@ def _share_check(labels_N: Ints, space: LabelSpace, data: Path | None, run: RunD
     except MaskclsError as error:
         return Check("classes", "skipped", f"the people to compare with cannot be read: {error.what}")
     if not len(known_N) or not len(people_PJ):
-        return Check("classes", "skipped", "no people of known classes to compare with: give --run")
+        return Check("classes", "skipped", "no people with known classes to compare with: give --run")
     rows_J, names = np.bincount(known_N, minlength=space.size), space.joint_names
     found = compare_shares(rows_J, people_PJ, draws=BOOTSTRAP_DRAWS, seed=0)
     about = f"class shares differ from {source} by {found.distance:.3f}; random variation gives up to {found.usual:.3f}"
@@ -130,10 +109,7 @@ def _share_check(labels_N: Ints, space: LabelSpace, data: Path | None, run: RunD
     ]
     far = found.distance > found.usual and not unusual
     return check_of(
-        "classes",
-        about,
-        ["more than random variation, though no single class is unusual"] if far else unusual,
-        bad="warning",
+        "classes", about, ["more than random variation, though in no single class"] if far else unusual, bad="warning"
     )
 
 
@@ -156,9 +132,6 @@ def _meaning_check(space: LabelSpace, data: Path | None) -> Check:
     """Warn when the numbers stand for other classes than the contest's, such as bands of other ages."""
     names = space.joint_names
     prescribed = CONTEST if data is None else layout_named(guess_layout(data)).prescribed(data)
-    faults = (
-        ["the contest's are others, so it would read these numbers differently"]
-        if prescribed is not None and space != prescribed
-        else []
-    )
+    other = prescribed is not None and space != prescribed
+    faults = ["the contest has other classes for these numbers"] if other else []
     return check_of("meaning", f"0 {names[0]} to {space.size - 1} {names[-1]}", faults, bad="warning")

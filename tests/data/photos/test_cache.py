@@ -27,6 +27,7 @@ from maskcls.data.photos.cache_folder import cache_folder, leftovers, packs, rem
 from maskcls.data.photos.images import read_image
 from maskcls.data.views.transforms import eval_view
 from maskcls.errors import DataError, ResourceError
+from maskcls.show.units import size as size_text
 from maskcls.training.photos import Views, cached_views
 
 COUNT = 6
@@ -432,15 +433,15 @@ def test_a_pack_with_a_damaged_description_is_made_again_or_pruned(
     file.write_bytes(about.encode(errors="surrogatepass"))
     assert packs(folder) == []
     assert [left.path for left in leftovers(folder)] == [file.parent]
-    assert f"broken, or of a build that was killed: {file.parent.name}" in told(capsys, "list")
-    (listed,) = json.loads(told(capsys, "list", "--json"))
+    assert f"broken, or left by a build that was killed: {file.parent.name}" in told(capsys, "list")
+    (listed,) = json.loads(told(capsys, "list", "--json"))["packs"]
     assert listed == {"folder": str(file.parent), "bytes": leftovers(folder)[0].bytes, "broken": True}
     assert open_pack(root, NAMES, SPEC) is None
     build(root)
     assert len(packs(folder)) == 1
     assert leftovers(folder) == []
     file.write_bytes(about.encode(errors="surrogatepass"))
-    assert "deleted" in told(capsys, "prune")
+    assert "delete  " in told(capsys, "prune", "--yes")
     assert list(folder.iterdir()) == []
 
 
@@ -464,12 +465,12 @@ def test_what_a_killed_build_left_is_counted_and_freed(
     size = sum(file.stat().st_size for file in killed.with_suffix(".part").iterdir())
     assert left[killed.with_suffix(".part")] == size > 0
     before = sorted(folder.rglob("*"))
-    assert f"{size / 1e6:,.1f} MB would be freed" in told(capsys, "prune", "--dry-run")
+    assert f"{size_text(size)} would be freed" in told(capsys, "prune")
     assert sorted(folder.rglob("*")) == before
     with cache.locked(killed):  # a build that lives
         assert [one.path for one in leftovers(folder)] == [lonely]
         assert not remove(killed.with_suffix(".part"))
-    assert f"{size / 1e6:,.1f} MB freed" in told(capsys, "prune")
+    assert f"{size_text(size)} freed" in told(capsys, "prune", "--yes")
     assert leftovers(folder) == []
     assert set(folder.iterdir()) == {kept, kept.with_suffix(".lock"), *strangers}
 
@@ -607,16 +608,16 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def test_the_list_shows_every_pack(root: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys, "list") == f"{folder}: 0 pack(s), 0.0 MB\n"
+    assert told(capsys, "list") == f"{folder}: 0 packs, 0 B\n"
     build(root)
     build_pack(root, NAMES, LIVELY, threads=1)
     shown = told(capsys, "list")
     assert "16 x 12" in shown
     assert "24 x 18" in shown
-    assert "2 pack(s)" in shown
+    assert "2 packs" in shown
     listed = json.loads(told(capsys, "list", "--json"))
-    assert [pack["photos"] for pack in listed] == [COUNT, COUNT]
-    assert {pack["folder"] for pack in listed} == {str(pack.folder) for pack in packs(folder)}
+    assert [pack["photos"] for pack in listed["packs"]] == [COUNT, COUNT]
+    assert {pack["folder"] for pack in listed["packs"]} == {str(pack.folder) for pack in packs(folder)}
 
 
 def test_prune_deletes_what_was_not_used_for_long(root: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -624,10 +625,10 @@ def test_prune_deletes_what_was_not_used_for_long(root: Path, folder: Path, caps
     build_pack(root, NAMES, LIVELY, threads=1)
     (old,) = (pack for pack in packs(folder) if pack.size == (16, 12))
     os.utime(old.folder / "pack.json", (1e9, 1e9))
-    assert "would delete" in told(capsys, "prune", "--dry-run")
+    assert "nothing was deleted: add --yes to delete" in told(capsys, "prune")
     assert len(packs(folder)) == 2
-    assert "deleted" in told(capsys, "prune")
+    assert "delete  " in told(capsys, "prune", "--yes")
     assert [pack.size for pack in packs(folder)] == [(24, 18)]
-    assert told(capsys, "prune", "--days", "30") == "0.0 MB freed\n"
-    assert "deleted" in told(capsys, "prune", "--days", "0")
+    assert told(capsys, "prune", "--days", "30", "--yes").startswith("0 B freed, ")
+    assert "delete  " in told(capsys, "prune", "--days", "0", "--yes")
     assert packs(folder) == []

@@ -18,7 +18,6 @@ from PIL import Image
 
 from maskcls import files
 from maskcls.data.photos.crops import (
-    MIN_SIDE,
     Box,
     Face,
     Window,
@@ -31,7 +30,7 @@ from maskcls.data.photos.crops import (
     read_learned,
     widen,
 )
-from maskcls.data.photos.images import decode
+from maskcls.data.photos.images import MIN_SIDE, decode
 from maskcls.data.views.transforms import eval_view
 from maskcls.errors import DataError
 

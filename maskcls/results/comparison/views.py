@@ -1,0 +1,99 @@
+"""Which test-time views pay: single views, named sets and a greedy choice, compared on the same out-of-fold rows.
+
+N out-of-fold rows, J joint classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskcls.labels import Floats, Ints
+from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.crossfit import cross_fit
+from maskcls.results.scores.metrics import confusion, macro_f1
+from maskcls.viewnames import SETS, SINGLE, parse_views
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class TriedViews:
+    """One set of views. cost: forward passes per photo; gain: over the plain view, on the same rows."""
+
+    name: str
+    cost: int
+    macro_f1: float
+    gain: Difference
+
+
+@dataclass(frozen=True)
+class ViewSearch:
+    """Test-time views compared on the same rows.
+
+    plain   macro-F1 of the plain view alone.
+    chosen  the views that a greedy search adds one by one while the score rises.
+    honest  the gain of such a choice on people it was not made on.
+    """
+
+    plain: float
+    tried: list[TriedViews]
+    chosen: TriedViews
+    honest: Difference
+    rows: int
+    people: int
+
+    @property
+    def pays(self) -> bool:
+        """Whether the choice is better than the plain view, with an interval above 0."""
+        return self.honest.low > 0
+
+
+def compare_views(
+    prob_by_view: Mapping[str, Floats], truth_N: Ints, people_N: NDArray[Any], fold_N: Ints, classes: int
+) -> ViewSearch:
+    """Compare the views, given the probabilities (N, J) of each single one for the same out-of-fold rows."""
+    plain = prob_by_view["plain"].argmax(axis=1)
+
+    def tried(names: Sequence[str], name: str) -> TriedViews:
+        labels = mean_of(prob_by_view, names).argmax(axis=1)
+        gain = paired_bootstrap(truth_N, plain, labels, people_N, classes, draws=DRAWS, seed=0)
+        return TriedViews(name, len(names), macro_f1(confusion(truth_N, labels, classes)), gain)
+
+    def choose(rows: Ints) -> tuple[str, ...]:
+        return greedy({name: prob[rows] for name, prob in prob_by_view.items()}, truth_N[rows], classes)
+
+    def apply(names: tuple[str, ...], rows: Ints) -> Ints:
+        labels: Ints = mean_of(prob_by_view, names)[rows].argmax(axis=1)
+        return labels
+
+    names = choose(np.arange(len(truth_N)))
+    honest = paired_bootstrap(truth_N, plain, cross_fit(fold_N, choose, apply), people_N, classes, draws=DRAWS, seed=0)
+    known = [tried(parse_views(name), name) for name in SETS] + [tried((name,), name) for name in SINGLE[1:]]
+    score = macro_f1(confusion(truth_N, plain, classes))
+    return ViewSearch(score, known, tried(names, "+".join(names)), honest, len(truth_N), len(set(people_N.tolist())))
+
+
+def greedy(prob_by_view: Mapping[str, Floats], truth_N: Ints, classes: int) -> tuple[str, ...]:
+    """Return the plain view and, one by one, the view that raises the macro-F1 of the mean most, until none does."""
+    taken: tuple[str, ...] = ("plain",)
+    best = macro_f1(confusion(truth_N, prob_by_view["plain"].argmax(axis=1), classes))
+    while left := [name for name in prob_by_view if name not in taken]:
+        scores = {
+            n: macro_f1(confusion(truth_N, mean_of(prob_by_view, (*taken, n)).argmax(axis=1), classes)) for n in left
+        }
+        name = max(scores, key=lambda n: scores[n])  # the first of equals
+        if not scores[name] > best:
+            break
+        taken, best = (*taken, name), scores[name]
+    return taken
+
+
+def mean_of(prob_by_view: Mapping[str, Floats], names: Sequence[str]) -> Floats:
+    """Return the mean (N, J) over these views."""
+    mean: Floats = np.stack([prob_by_view[name] for name in names]).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean

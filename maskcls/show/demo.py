@@ -1,0 +1,34 @@
+"""What `maskcls demo` returns and prints: scores, and where its run and submission are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskcls.results.scores.metrics import Scores
+from maskcls.show.json_output import print_json
+from maskcls.show.text import say
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """The run and the submission, its scores, and the seconds it took. chance: the score of guessing, about."""
+
+    run: Path
+    submission: Path
+    scores: Scores
+    chance: float
+    seconds: float
+
+
+def print_demo(found: DemoResult, *, json: bool = False) -> None:
+    """Print the scores as evaluate does, and where everything is."""
+    if json:
+        files = {"run": str(found.run), "submission": str(found.submission), "seconds": found.seconds}
+        print_json(files | {"chance": found.chance, "scores": found.scores.to_json()})
+        return
+    from maskcls.show.evaluation import print_scores
+
+    print_scores(found.scores)
+    say(f"\nmacro-F1 {found.scores.macro_f1:.3f} on people it never saw; guessing gives about {found.chance:.2f}")
+    say(f"run folder  {found.run}\nsubmission  {found.submission}\ntook        {found.seconds:.0f} s")

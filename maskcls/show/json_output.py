@@ -1,0 +1,29 @@
+"""The one place that prints JSON: what `--json` of every verb writes to stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from json import dumps
+from typing import Any
+
+from maskcls.files import none_for_nan
+
+VERSION = 1  # of every verb's --json; raised when a key is renamed or removed, or its meaning changes
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line, its first key `version`; NaN is null, text is UTF-8, not escaped.
+
+    A list is an entry with a name, never the whole output, so that keys can be added.
+    """
+    print(dumps({"version": VERSION, **_plain(value)}, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return none_for_nan(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value

@@ -1,0 +1,19 @@
+"""What `maskcls predict` prints: the files it wrote."""
+
+from __future__ import annotations
+
+from maskcls.results.submissions.write import Written
+from maskcls.show.json_output import print_json
+from maskcls.show.text import plural, say
+
+
+def print_written(written: Written, *, json: bool = False) -> None:
+    """Print the submission's path and rows, and the file beside it that says how it was made."""
+    about = written.path.with_suffix(".json")
+    if json:
+        print_json(
+            {"file": str(written.path), "sha256": written.sha256, "rows": written.rows, "provenance": str(about)}
+        )
+        return
+    say(f"{written.path}  {plural(written.rows, 'row')}")
+    say(f"{about}  provenance: run, weights and data hashes")

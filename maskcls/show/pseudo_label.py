@@ -1,0 +1,51 @@
+"""What `maskcls pseudo-label` returns and prints: how many photos got a label, by class and by label set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskcls.errors import visible
+from maskcls.rundir import REFIT
+from maskcls.show.json_output import print_json
+from maskcls.show.text import number, plain_table, plural, say, show
+
+# Why a photo is not taken: the name in the summary, and the column's head.
+REASONS = {"threshold": "unsure", "agreement": "disputed", "cap": "over limit", "balance": "over balance"}
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """What was written. sets: {fold, or REFIT: rows}; lines: the summary, one line per set and class."""
+
+    path: Path
+    sha256: str
+    photos: int
+    sets: dict[int, int]
+    lines: list[dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        sets = {_set_name(k): rows for k, rows in self.sets.items()}
+        lines = [line | {"set": _set_name(line["set"])} for line in self.lines]
+        return {"file": str(self.path), "sha256": self.sha256, "photos": self.photos, "sets": sets, "lines": lines}
+
+
+def print_pseudo_labels(found: PseudoLabels, *, json: bool = False) -> None:
+    """Print how many photos of each class were labelled for the networks of all rows, and the size of each set."""
+    if json:
+        print_json(found.to_json())
+        return
+    table = plain_table("class, set all", "predicted", "taken", *REASONS.values(), "confidence", width=16)
+    for line in (line for line in found.lines if line["set"] == REFIT and line["task"] != "joint"):
+        counts = [line["considered"], line["taken"], *(line[reason] for reason in REASONS)]
+        name = visible(f"{line['task']} {line['class']}")
+        table.add_row(name, *(f"{count:,}" for count in counts), number(line["confidence"], 3))
+    show(table)
+    each = ", ".join(f"set {_set_name(k)} {rows:,}" for k, rows in found.sets.items())
+    say(f"\n{found.path}  {plural(found.photos, 'photo')} read; labelled: {each}")
+
+
+def _set_name(k: int) -> str:
+    return "all" if k == REFIT else str(k)

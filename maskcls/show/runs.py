@@ -1,0 +1,127 @@
+"""What `maskcls runs list` returns and prints: runs with their scores, time, size, settings and notes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from maskcls.errors import visible
+from maskcls.runs.records.record import RunRecord
+from maskcls.runs.records.settings import differences
+from maskcls.show.json_output import print_json
+from maskcls.show.text import number, plural, say, show
+from maskcls.show.units import duration, size
+
+
+@dataclass(frozen=True)
+class RunList:
+    """Runs in order. settings: of `base`, or those most runs share, which the runs' own are compared with."""
+
+    runs: tuple[RunRecord, ...]
+    folders: tuple[Path, ...]
+    base: Path | None
+    settings: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "base": str(self.base) if self.base else None,
+            "runs": [_run_json(one, self.settings) for one in self.runs],
+        }
+
+
+def print_runs(found: RunList, *, json: bool = False) -> None:
+    """Print the runs, and how many there are of each state."""
+    if json:
+        print_json(found.to_json())
+    elif not found.runs:
+        say(f"no run in {', '.join(map(str, found.folders))}")
+    else:
+        show(render(found.runs, found.settings, Console().width))
+        say()
+        show(_footer(found.runs, found.base))
+
+
+def _run_json(found: RunRecord, base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that the list shows of a run, with its notes in full."""
+    return {
+        "run": str(found.run.path),
+        "state": found.state,
+        "status": found.status,
+        "macro_f1": found.score,
+        "interval": found.interval,
+        "sd": found.sd,
+        "tasks": dict(found.tasks),
+        "seconds": found.seconds,
+        "bytes": found.bytes,
+        "date": found.date.isoformat(timespec="seconds") if found.date else None,
+        "differences": differences(found.settings, base) if found.settings else [],
+        "leaderboard": found.leaderboard,
+        "kept": found.kept,
+        "notes": [note.model_dump() for note in found.notes],
+    }
+
+
+def render(found: Sequence[RunRecord], base: Mapping[str, Any], width: int) -> RenderableType:
+    """Return one line per run, its numbers below its name in a narrow terminal, and below it settings and notes."""
+    tasks = list(dict.fromkeys(name for one in found for name in one.tasks))
+    head = ["F1", "95 %", "sd", *map(visible, tasks), "time", "size", "date"]
+    numbers = _columns([head, *(_cells(one, tasks) for one in found)])
+    names = [visible(str(one.run.path)) for one in found]
+    room = max(map(cell_len, ["run", *names]))
+    beside = room + 2 + cell_len(numbers[0]) <= width
+    lines: list[RenderableType] = [Text(f"{'run':{room}}  {numbers[0]}" if beside else f"  {numbers[0]}", "bold")]
+    for one, name, line in zip(found, names, numbers[1:], strict=True):
+        padded = name + " " * (room - cell_len(name))
+        lines += [Text(f"{padded}  {line}")] if beside else [Text(name, "bold", overflow="fold"), Text(f"  {line}")]
+        lines += [
+            Padding(Text(line_below, style, overflow="fold"), (0, 0, 0, 4), expand=False)
+            for line_below, style in _lines_below(one, base)
+        ]
+    return Group(*lines)
+
+
+def _lines_below(found: RunRecord, base: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the lines about a run below its numbers, each with its style."""
+    if found.status != "finished":
+        yield visible(found.status), {"broken": "red", "unfinished": "yellow"}.get(found.state, "")
+    if found.settings and (changed := differences(found.settings, base)):
+        yield visible("  ".join(changed)), "cyan"
+    if found.leaderboard:
+        yield visible("leaderboard  " + "  ".join(f"{k} {v:.4f}" for k, v in found.leaderboard.items())), ""
+    for note in found.notes:
+        if note.text:
+            yield visible(f"{note.date[:10]}  {note.text}"), ""
+    if found.kept:
+        yield "kept: runs prune does not delete it", ""
+
+
+def _cells(found: RunRecord, tasks: Sequence[str]) -> list[str]:
+    low_high = f"{found.interval[0]:.3f}-{found.interval[1]:.3f}" if found.interval else "-"
+    scores = [low_high, number(found.sd, 3), *(number(found.tasks.get(name), 3) for name in tasks)]
+    when = found.date.strftime("%Y-%m-%d") if found.date else "-"
+    return [number(found.score, 4), *scores, duration(found.seconds), size(found.bytes), when]
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines with columns aligned to the right."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(" " * (w - cell_len(c)) + c for c, w in zip(row, widths, strict=True)) for row in rows]
+
+
+def _footer(found: Sequence[RunRecord], base: Path | None) -> Text:
+    states = Counter(one.state for one in found)
+    counted = ", ".join(f"{count} {state}" for state, count in states.items())
+    parts = [f"{plural(len(found), 'run')}: {counted}; {size(sum(one.bytes for one in found))}."]
+    parts.append(f"Settings shown differ from {visible(str(base)) if base else 'those most runs share'}.")
+    if len({one.judged_on for one in found if one.score is not None}) > 1:
+        parts.append("The scores are of different rows (other data or folds), so not all can be compared.")
+    return Text(" ".join(parts), "dim")

@@ -1,0 +1,27 @@
+"""What `maskcls tta` prints: test-time views by their gain over one plain view, and which to use."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from maskcls.results.comparison.views import ViewSearch
+from maskcls.show.json_output import print_json
+from maskcls.show.text import NO_GAIN, plain_table, say, show, span
+
+
+def print_view_search(found: ViewSearch, *, json: bool = False) -> None:
+    """Print a table of all views tried, and the choice."""
+    if json:
+        print_json(asdict(found) | {"pays": found.pays})
+        return
+    table = plain_table("views", "passes per photo", "macro-F1", "gain over plain", "95 % interval")
+    for one in [*found.tried, found.chosen]:
+        gain = one.gain
+        name = f"{one.name} (chosen)" if one is found.chosen else one.name
+        numbers = [f"{one.macro_f1:.4f}", f"{gain.value:+.4f}", span(gain.low, gain.high, sign=True)]
+        table.add_row(name, str(one.cost), *numbers)
+    show(table)
+    honest, cost = found.honest, found.chosen.cost
+    say(f"\n{found.chosen.name}: {cost} times the cost of one view. Chosen on the other folds:")
+    say(f"gain {honest.value:+.4f}, 95 % interval {span(honest.low, honest.high, sign=True)}")
+    say(f"use predict.views={found.chosen.name}" if found.pays else f"{NO_GAIN}: keep predict.views=plain")

@@ -1,0 +1,121 @@
+"""List, compare, note and prune runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskcls.errors import UsageError
+from maskcls.verbs.older import moved, note_dry_run
+from maskcls.verbs.options import Force, Json, RunPath
+
+app = typer.Typer(no_args_is_help=True, help="List, compare, note and prune runs.")
+
+
+@app.command("list")
+def runs_list(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="FOLDER", help="where to look; default: runs", show_default=False)
+    ] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="run to compare settings with; default: the settings most runs share")
+    ] = None,
+    sort: Annotated[str, typer.Option(help="score, date, time, size or name")] = "score",
+    json: Json = False,
+) -> None:
+    """List runs: scores, time, size, settings that differ, notes, leaderboard scores.
+
+    \b
+    maskcls runs list
+    maskcls runs list runs/sweep --base runs/a --sort date
+    """
+    from maskcls.commands.runs.list import list_runs
+    from maskcls.show.runs import print_runs
+
+    print_runs(list_runs(folders or [Path("runs")], base=base, sort=sort), json=json)
+
+
+@app.command("note")
+def runs_note(
+    run: RunPath,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="the note", show_default=False)] = "",
+    leaderboard: Annotated[float | None, typer.Option(help="score on a leaderboard, 0 to 1")] = None,
+    name: Annotated[str | None, typer.Option(help="which leaderboard; default: public")] = None,
+    keep: Annotated[
+        bool | None, typer.Option("--keep/--no-keep", help="protect the run from runs prune, or no longer")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Add a note to a run, while it trains or after.
+
+    \b
+    maskcls runs note runs/a "sent with hflip" --leaderboard 0.7123
+    maskcls runs note runs/a --keep
+    """
+    from datetime import datetime
+
+    from maskcls.commands.runs.note import note
+    from maskcls.rundir import RunDir
+    from maskcls.show.note import print_note
+
+    if name is not None and leaderboard is None:
+        raise UsageError("--name belongs to --leaderboard", fix="give both")
+    now = datetime.now().astimezone()
+    added = note(RunDir(run), text, leaderboard=leaderboard, name=name or "public", keep=keep, now=now)
+    print_note(run, added, json=json)
+
+
+@app.command("compare")
+def runs_compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="run folder, predictions (.npz) or submission")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="run folder, predictions or submission to compare A with")],
+    answers: Annotated[
+        Path | None, typer.Option(help="CSV of true labels: id, then ans or a column per task; not for two runs")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="CSV to write of every row on which the two differ")
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+    changed: Annotated[Path | None, typer.Option("--changed", hidden=True)] = None,
+) -> None:
+    """Print how much better B is than A, with an interval, and which rows differ.
+
+    \b
+    maskcls runs compare runs/a runs/b -o changed.csv
+    maskcls runs compare one.csv two.csv --answers faces/eval/answers.csv
+    """
+    from maskcls.commands.runs.compare import compare
+    from maskcls.show.comparison import print_comparison
+
+    output = moved(("--changed", changed), "-o", output)
+    print_comparison(compare(a, b, answers=answers, output=output, force=force), output, json=json)
+
+
+@app.command("prune")
+def runs_prune(
+    keep: Annotated[int, typer.Option(min=0, help="number of runs that keep their weights, the best by score")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="where the runs are")] = Path("runs"),
+    budget: Annotated[str | None, typer.Option(help="stop when all runs take at most this, such as 20GB")] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="delete whole folders, not only weights")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="delete; without it, only show what would be deleted")] = False,
+    json: Json = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,
+) -> None:
+    """Show which files of finished runs can be deleted, and with --yes delete them: resume states, then weights.
+
+    \b
+    maskcls runs prune --keep 5
+    maskcls runs prune --keep 5 --budget 20GB --yes
+    """
+    from datetime import datetime
+
+    from maskcls.commands.runs.prune import prune, read_size
+    from maskcls.show.pruning import print_pruning
+
+    note_dry_run(dry_run, yes)
+    size = None if budget is None else read_size(budget)
+    found = prune(folder, keep=keep, budget=size, whole=whole, yes=yes, now=datetime.now().astimezone())
+    print_pruning(found, json=json)

@@ -1,0 +1,35 @@
+"""Check a submission."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskcls.verbs.options import Json
+
+app = typer.Typer(no_args_is_help=True, help="Check a submission before it is handed in.")
+
+
+@app.command("check")
+def submission_check(
+    submission: Annotated[Path, typer.Argument(metavar="FILE", help="the submission, a CSV")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="the data that was predicted: root with eval/, a table, or photos")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="the run it was predicted with")] = None,
+    json: Json = False,
+) -> None:
+    """Check header, ids, order, labels, class shares and provenance of a submission, and print every fault.
+
+    \b
+    maskcls submission check submission.csv --data faces --run runs/a
+    """
+    from maskcls.commands.submission.check import check_submission, refuse_faulty
+    from maskcls.rundir import RunDir
+    from maskcls.show.submission_checks import print_checks
+
+    found = check_submission(submission, data, None if run is None else RunDir(run))
+    print_checks(found, json=json)
+    refuse_faulty(found)

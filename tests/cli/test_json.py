@@ -1,0 +1,108 @@
+"""Every verb prints JSON on request: one object on stdout, on one line, with a version."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_run import make_run
+from test_cli import SURFACE
+from tiny import RECIPE, train
+
+from maskcls.cli import run_app
+from maskcls.errors import Exit
+from maskcls.show.json_output import VERSION, print_json
+
+FAST = ("model.backbone=test_convnext", "train.epochs=1")
+# Verb -> its words, and the keys that must be there. {out}: a new folder; {run}: a trained run; {data}: drawn faces.
+CALLS: dict[str, tuple[str, set[str]]] = {
+    "train": ("{data} --run {out}/run --folds 0", {"run", "summary"}),
+    "resume": ("{run}", {"run", "summary"}),
+    "predict": ("{run} --data {data} -o {out}/s.csv", {"file", "sha256", "rows", "provenance"}),
+    "pseudo-label": (
+        "{run} --data {data} -o {out}/p.csv --min-confidence 0 --agree 0",
+        {"file", "sha256", "photos", "sets", "lines"},
+    ),
+    "self-train": ("{data} --run {out}/self --rounds 1 --min-confidence 0 --agree 0", {"best", "rounds"}),
+    "tta": ("{run}", {"plain", "tried", "chosen", "honest", "pays", "rows", "people"}),
+    "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),
+    "calibrate": ("{run}", {"temperatures", "rows", "people"}),
+    "ensemble": ("{run} --data {data} -o {out}/s.csv", {"file", "rows", "recipe", "method", "members", "weights"}),
+    "runs list": ("{runs}", {"base", "runs"}),
+    "runs note": ("{other} hello", {"run", "note"}),
+    "runs compare": ("{run} {other}", {"a", "b", "rows", "agreement", "changed"}),
+    "runs prune": ("{runs} --keep 1", {"deleted", "freed", "left", "budget", "parts", "kept"}),
+    "group": ("{data}", {"file", "photos", "groups", "held_out", "worth"}),
+    "submission check": ("{submission} --data {data}", {"file", "ok", "checks"}),
+    "demo": ("{out}", {"run", "submission", "scores", "seconds", "chance"}),
+    "data make": ("{out}/faces --people 1 --eval-people 1", {"folder", "parts"}),
+    "data check": ("{data}", {"parts", "classes"}),
+    "data look": ("{data} -o {out}/a.png --photos 1 --draws 0", {"path", "data", "photos", "epochs", "views"}),
+    "data crop": ("{data} -o {out}/cropped --like {like}", {"folder", "photos", "train", "counts", "window", "held"}),
+    "bench data": ("{data}", {"photos", "microseconds"}),
+    "bench lr": ("{data} --steps 20 --high 10", {"networks"}),
+    "bench step": ("", {"plan", "largest_batch", "train", "infer"}),
+    "data cache list": ("", {"folder", "packs"}),
+    "data cache prune": ("", {"deleted", "freed", "left", "parts"}),
+}
+SLOW = {"demo", "self-train"}  # run with the slow tests: a whole demo, three trainings
+CONFIGURED = {"train", "self-train", "data check", "data look", "bench data", "bench lr", "bench step"}
+
+
+@pytest.fixture(scope="module")
+def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return paths for the calls; a run that was trained among them."""
+    root = tmp_path_factory.mktemp("json")
+    run = root / "runs" / "a"
+    assert train(drawn, run, *FAST) == 0
+    like, submission = root / "crops.json", root / "s.csv"
+    window = {"x": 0.5, "y": 0.4, "width": 0.4, "height": 0.4, "spread": [0.1, 0.1, 0.1, 0.1], "faces": 3}
+    like.write_text(json.dumps({"margin": 0.3, "aspect": [4, 3], "window": window}))
+    assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(submission)]) == 0
+    other = make_run(root / "runs" / "other", drawn)
+    named = {"run": run, "runs": root / "runs", "other": other.path, "data": drawn, "like": like}
+    return {name: str(path) for name, path in (named | {"submission": submission}).items()}
+
+
+def test_every_verb_can_print_json() -> None:
+    assert CALLS.keys() == SURFACE.keys()
+    assert len(CALLS) == 25
+    assert [verb for verb, options in SURFACE.items() if "--json" not in options] == []
+
+
+@pytest.mark.parametrize("verb", [pytest.param(v, marks=pytest.mark.slow if v in SLOW else ()) for v in CALLS])
+def test_the_output_is_one_object_with_a_version(
+    verb: str, places: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, keys = CALLS[verb]
+    given = [*verb.split(), *words.format(out=tmp_path, **places).split(), "--json"]
+    given += [*RECIPE, *FAST] if verb in CONFIGURED else []
+    assert run_app(given) == Exit.OK
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    found = strict(out)
+    assert next(iter(found)) == "version"
+    assert found["version"] == VERSION
+    assert keys <= found.keys()
+
+
+def strict(text: str) -> dict[str, Any]:
+    """Read JSON as the standard has it, which knows no NaN."""
+
+    def refuse(constant: str) -> None:
+        pytest.fail(f"{constant} is no JSON")
+
+    found: dict[str, Any] = json.loads(text, parse_constant=refuse)
+    return found
+
+
+def test_nan_is_null_and_text_is_not_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": [float("nan"), 1.0, {"b": (float("nan"),)}], "name": "가장 좋음"})
+    assert capsys.readouterr().out == '{"version": 1, "a": [null, 1.0, {"b": [null]}], "name": "가장 좋음"}\n'
+
+
+def test_infinity_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        print_json({"a": float("inf")})
