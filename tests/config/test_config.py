@@ -496,7 +496,7 @@ def test_a_file_with_no_settings_at_all_is_refused(yaml_file: Callable[[str], Pa
 # --- messages
 
 VIEWS = (
-    "one of plain, hflip, zoom, hflip_zoom, shifts, or different ones of "
+    "one of none, hflip, zoom, hflip_zoom, shifts, or different ones of "
     "plain, flip, zoomed, flip_zoomed, up, down, left, right joined by +"
 )
 
