@@ -100,7 +100,5 @@ def _say_gain(worth: GroupingGain) -> None:
     say(f"  {'true people':<15} macro-F1 {worth.ceiling:.4f}   (upper limit: needs known people)")
     if worth.weights:
         say("  fitted weights: " + ", ".join(f"{name} {value:.2f}" for name, value in worth.weights.items()))
-    say(
-        f"  gain {gain.value:+.4f}, {percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}, resampling people"
-    )
+    say(f"  gain {gain.value:+.4f}, {percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}")
     say("averaging helps: predict with --groups" if worth.worth_it else NO_GAIN)

@@ -263,7 +263,7 @@ def test_the_decision_is_fitted_on_the_answers(
     assert predict(run, drawn, tmp_path / "a.csv", "--decide", LOOK, "--force") == 0  # it does anyway
     capsys.readouterr()
     assert predict(run, drawn, tmp_path / "b.csv", "--decide", "predict.groups=none") == 2
-    assert "fitted on photos that answer in other groups" in capsys.readouterr().err
+    assert "fitted with other groups" in capsys.readouterr().err
     assert not (tmp_path / "b.csv").exists()
 
 
@@ -303,7 +303,7 @@ REFUSED = {
         "together",
         ["predict", "RUN", "--data", "DATA", "-o", "OUT", "--groups", "g.csv", "predict.groups=none"],
         2,
-        "say the same thing",
+        "set the same",
     ),
     "tta": ("together", ["tta", "RUN", "predict.groups=none"], 2, "groups"),
     "pseudo-label": (
