@@ -143,12 +143,18 @@ def submission_write(root: Path, photos: int) -> Work:
 
 def evaluate(root: Path, photos: int) -> Work:
     """Read a submission and its answers in another order, join them by id and score them; needs the stage before."""
-    from maskcls.commands.evaluate import evaluate as work
+    from maskcls.results.scores.metrics import score
+    from maskcls.runs.judged import read_submission
 
     true_N, _ = labels_of(photos)
     rows = [f"{name},{label}\n" for name, label in zip(ids_of(photos), true_N.tolist(), strict=True)]
     (root / "answers.csv").write_text("ImageID,ans\n" + "".join(rows[::-1]))
-    return lambda: work(root / "submission.csv", root / "answers.csv")
+
+    def work() -> None:
+        judged = read_submission(root / "submission.csv", root / "answers.csv")
+        score(judged.pred_N, judged.truth, judged.space)
+
+    return work
 
 
 def bootstrap(root: Path, photos: int) -> Work:

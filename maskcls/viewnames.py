@@ -9,13 +9,12 @@ from maskcls.errors import nearest
 
 SINGLE = ("plain", "flip", "zoomed", "flip_zoomed", "up", "down", "left", "right")
 SETS = {
-    "plain": ("plain",),
+    "none": ("plain",),
     "hflip": ("plain", "flip"),
     "zoom": ("plain", "zoomed"),
     "hflip_zoom": ("plain", "flip", "zoomed", "flip_zoomed"),
     "shifts": ("plain", "up", "down", "left", "right"),
 }
-OLDER = {"none": "plain"}  # in configurations of earlier versions
 
 
 def parse_views(text: str) -> tuple[str, ...]:
@@ -24,7 +23,6 @@ def parse_views(text: str) -> tuple[str, ...]:
     >>> parse_views("hflip"), parse_views("plain+up")
     (('plain', 'flip'), ('plain', 'up'))
     """
-    text = OLDER.get(text, text)
     if text in SETS:
         return SETS[text]
     names = tuple(text.split("+"))

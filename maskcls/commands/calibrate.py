@@ -1,6 +1,6 @@
-"""`maskcls calibrate`: make a run's probabilities believable, and find out whether a decision rule is worth having.
+"""maskcls calibrate: calibrate a run's probabilities, and measure the gain of a decision rule.
 
-N rows, J joint classes. Everything is fitted on the run's out-of-fold rows, and judged by fitting it anew for every
+N rows, J joint classes. Everything is fitted on the run's out-of-fold rows, and scored by fitting it again for every
 fold on the other folds' rows. No network is loaded.
 """
 
@@ -15,8 +15,8 @@ def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
     """Fit temperatures and a rule on a finished run's out-of-fold rows, judge them, and commit decision.json.
 
     tried  the kind of rule: "expected", "task", "joint" or "prior" of `decision.fit_bias`, "shift" of
-           `decision.shift_rule`. It is kept only if it is worth it. Whoever tries several and keeps the best has
-           chosen on the rows that judge it.
+           `decision.shift_rule`. It is kept only if its gain is proven. Trying several and keeping the best is a
+           choice on the rows it is scored on.
 
     An earlier decision.json is replaced. Raises UsageError for another kind, ResultError for what is no finished run or
     was changed since, DataError when a task's labels do not suffice, BusyError when another process works on the run.

@@ -180,7 +180,7 @@ def _run_predictions(
 ) -> Predictions:
     """Return what the run predicted for exactly these photos with the networks it has now, or let it predict them.
 
-    Photos are told apart by the names in their table: others that took the same names are not noticed.
+    Photos are compared by the names in their table: other photos with the same names are not noticed.
     """
     cfg, env = config.load(run.config)[0], read_environment(run)
     path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
@@ -205,7 +205,7 @@ def _predicting_weights(run: RunDir, cfg: Config, folds: Sequence[int]) -> list[
 
 
 def _check_alike(given: str, test: Predictions, oof: Predictions | None) -> None:
-    """Raise ResultError where photos of a person answer together in one of a run's files, and alone in the other."""
+    """Raise ResultError where predictions are averaged over groups in one of a run's files and not in the other."""
     ours = [one.lineage["lineage"] for one in (test, oof) if one is not None and one.lineage["kind"] == "maskcls"]
     if len({bool(lineage.get("groups")) for lineage in ours}) > 1:
         raise ResultError(

@@ -1,4 +1,4 @@
-"""maskcls predict: a run's networks and unlabelled photos in, submission.csv out."""
+"""maskcls predict: predict photos with a run's networks and write a submission."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from maskcls.schema import Config
 from maskcls.show.progress import Reporter
 from maskcls.training.prediction import predict_rows, with_overrides
 
-OTHER_GROUPS = "the run's decision was fitted on photos that answer in other groups"
+OTHER_GROUPS = "the run's decision rule was fitted with other groups"
 
 
 @lost_processes_as_errors()
@@ -30,18 +30,21 @@ def predict(
     force: bool,
     report: Reporter,
 ) -> Written | None:
-    """Predict the photos with every fold and write the submission; None in processes that do not write.
+    """Predict the photos with every fold's network and write the submission; None in processes that do not write.
 
-    overrides may change `predict.*`, `device.*` and `data.cache` alone. decide: answer by the run's decision, see
-    `calibrate`, in the place of the most probable class. groups: which photos are of one person, see `group`; they
-    answer together in the tasks that are the same on all photos of a person, in the place of predict.groups. Raises
-    BusyError when the output exists, unless `force`, UsageError for other groups than the decision was fitted with.
+    overrides  of `predict.*`, `device.*` and `data.cache` alone.
+    decide     predict by the run's decision rule, see `calibrate`, instead of the most probable class.
+    groups     which photos are of one person, see `group`: their predictions are averaged in the tasks that are
+               the same on all photos of a person. It replaces predict.groups.
+
+    Raises BusyError when the output exists, unless `force`, UsageError for other groups than the decision rule was
+    fitted with.
     """
     files.sidecar_path(output)  # refuses a name that has none, before any work
     if output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
     if groups is not None and config.setting(overrides, "predict.groups"):
-        raise UsageError("--groups and predict.groups= say the same thing", fix="give one of them")
+        raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
     if decide and groups is not None:
         fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
         raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)
@@ -57,12 +60,12 @@ def predict(
         labels = decision.labels(predictions)
         lineage = lineage.with_decision(decision)
         if decision.rule is None:
-            report.note("no decision rule was worth it, so the most probable class is the answer")
+            report.note("no decision rule had a proven gain: the most probable class is predicted")
     return write_labels(output, found.cfg, found.rows, labels, lineage.to_json(), force=force)
 
 
 def refuse_other_groups(cfg: Config, overrides: list[str]) -> None:
-    """Raise UsageError where photos would answer in other groups than the rows the run's decision was fitted on."""
+    """Raise UsageError for other groups than those the run's decision rule was fitted with."""
     asked, own = with_overrides(cfg, overrides).predict.groups, cfg.predict.groups
     if asked != own:
         where = f"--decide, predict.groups={asked}"

@@ -220,7 +220,9 @@ def _write(
         of_set, counted = label_sets({k: prob_SNJ}, ids, paths, experiment.cfg.space, own)
         rows, lines = rows | of_set, lines + counted
     if not any(len(of_set) for of_set in rows.values()):
-        raise DataError("no photo passed", got=f"{len(frame)} photos", fix="lower --min-confidence or --agree")
+        raise DataError(
+            "no photo reached the thresholds", got=f"{len(frame)} photos", fix="lower --min-confidence or --agree"
+        )
     sha256 = write_pseudo(
         output,
         rows,

@@ -1,4 +1,4 @@
-"""maskcls train: photos and labels in, a run folder with one network per fold out."""
+"""maskcls train: train one network per fold on photos and labels, and write a run folder."""
 
 from __future__ import annotations
 

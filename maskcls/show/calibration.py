@@ -8,7 +8,7 @@ from maskcls.errors import visible
 from maskcls.results.decisions.calibration import Quality
 from maskcls.runs.calibration import Calibration
 from maskcls.show.json_output import print_json
-from maskcls.show.text import NO_GAIN, plain_table, show, span
+from maskcls.show.text import NO_GAIN, percent, plain_table, show, span
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,7 +61,7 @@ def _verdict(calibration: Calibration) -> list[str]:
     if found is None:
         return [*lines, "no rule: too few images have a label of every task"]
     gain = found.gain
-    interval = f"{gain.level:.0%} interval {span(gain.low, gain.high, sign=True)}, resampling people"
+    interval = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}, resampling people"
     verdict = "used by predict --decide" if found.worth_it else f"{NO_GAIN}: not used"
     return [
         *lines,

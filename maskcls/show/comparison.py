@@ -73,7 +73,9 @@ def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[Renderable
         yield Text(f"{by_row}; too small if rows show the same person")
         return
     signs = verdict.people
-    yield Text(f"p {_p(signs.p)} by person: b is better for {signs.for_b:,} people, a for {signs.for_a:,} (sign test)")
+    yield Text(
+        f"p {_p(signs.p)} by person: b is better for {plural(signs.for_b, 'person')}, a for {signs.for_a:,} (sign test)"
+    )
     yield Text(f"{by_row}; too small, as photos of one person are not independent")
 
 

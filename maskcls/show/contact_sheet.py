@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.show.json_output import print_json
-from maskcls.show.text import plural, say
+from maskcls.show.text import plural, say, say_wrapped
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def print_contact_sheet(found: ContactSheet, *, json: bool = False) -> None:
     if json:
         print_json(found.to_json())
         return
-    shown = f"each in the validation view and in {plural(found.epochs, 'augmented training view')}"
-    say(f"{found.path}  {plural(found.photos, 'photo')} of {found.data}, {shown}")
+    shown = f"validation view and {plural(found.epochs, 'augmented training view')}"
+    say(f"{found.path}  {plural(found.photos, 'photo')} of {found.data}: {shown}")
     for one in found.views:
-        say("  ".join(filter(None, (one.networks, one.size, *one.drawn))))
+        say_wrapped("  ".join(filter(None, (one.networks, one.size, *one.drawn))), 2)

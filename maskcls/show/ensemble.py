@@ -14,7 +14,7 @@ from maskcls.errors import visible
 from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
 from maskcls.show.json_output import print_json
-from maskcls.show.text import NO_GAIN, number, plain_table, plural, say, show, span
+from maskcls.show.text import NO_GAIN, near, number, plain_table, plural, say, show, span
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,6 +41,19 @@ class EnsembleResult:
         if isinstance(weights, Mapping):
             return " ".join(f"{weights_M[place]:.2f}" for weights_M in weights.values())
         return "" if weights is None else f"{weights[place]:.2f}"
+
+    @property
+    def by_task(self) -> dict[str, str]:
+        """Return what each task takes from the members, in words, where that differs between tasks."""
+        weights, sources = self.blend.weights, self.blend.sources
+        if sources is not None:
+            return {task: self.members[member] for task, member in sources.items()}
+        if not isinstance(weights, Mapping):
+            return {}
+        return {
+            task: ", ".join(f"{name} {weight:.2f}" for name, weight in zip(self.members, weights_M, strict=True))
+            for task, weights_M in weights.items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; NaN stays NaN."""
@@ -73,20 +86,21 @@ def print_ensemble(found: EnsembleResult, *, json: bool = False) -> None:
         say("no scores: some members have no out-of-fold rows")
     else:
         show(_member_table(found, found.verdict))
+        say()
         _say_scores(found, found.verdict)
     if found.calibration is not None and found.calibration.nested is not None:
         ruled = found.calibration.nested
         gain = ruled.gain
-        use = "used" if ruled.worth_it else f"{NO_GAIN}, not used"
-        say(f"decision rule: gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}: {use}")
-    say(f"{found.written.path}  {plural(found.written.rows, 'row')}")
-    say(f"{found.recipe}  for other photos: maskcls ensemble --recipe")
+        use = "used" if ruled.worth_it else f"{NO_GAIN}: not used"
+        say(f"decision rule: gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}\n  {use}")
+    say(f"{near(found.written.path)}  {plural(found.written.rows, 'row')}")
+    say(f"{near(found.recipe)}  for other photos: maskcls ensemble --recipe")
 
 
 def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
     names = list(verdict.alone[0].tasks)
     weights = [found.weight_of(place) for place in range(len(found.members))]
-    weight = ["weight"] if any(weights) else []
+    weight = ["weight"] if any(weights) and not found.by_task else []
     table = plain_table("member", "macro-F1", *map(visible, names), *weight, "loss\nwithout", "kappa", "corre-\nlation")
     for place, (name, alone) in enumerate(zip(found.members, verdict.alone, strict=True)):
         scores = [alone.macro_f1, *(alone.tasks[task].macro_f1 for task in names)]
@@ -100,8 +114,11 @@ def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
 def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
     gain, interval = verdict.gain, verdict.interval
     chosen = ", chosen on the other folds" if found.blend.method in FITTED else ""
-    say("loss without: macro-F1 lost without the member; kappa, correlation: with the others, mean\n")
-    say(f"{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")
+    say("loss without: macro-F1 lost without the member")
+    say("kappa, correlation: mean over the other members")
+    for task, weights in found.by_task.items():
+        say(f"weights for {task}: {weights}")
+    say(f"\n{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")
     say(f"  95 % interval {span(interval.low, interval.high)}, resampling people")
     over = f"  {gain.value:+.4f} over {visible(found.members[verdict.best])}, the best member alone"
     say(f"{over}, 95 % interval {span(gain.low, gain.high, sign=True)}")

@@ -12,7 +12,7 @@ from maskcls.results.scores.metrics import ClassScore, Score, Scores
 from maskcls.results.scores.ranking import Ranking, Rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, worst
 from maskcls.show.json_output import print_json
-from maskcls.show.text import number, plain_table, show
+from maskcls.show.text import number, percent, plain_table, show
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -76,7 +76,7 @@ def _details(found: Evaluation) -> list[str]:
         who = "images" if found.people is None else f"{found.people:,} people"
         low, high = number(found.interval.low), number(found.interval.high)
         lines.append(
-            f"{found.interval.level:.0%} interval {low} to {high}, resampling {who} {found.interval.draws:,} times"
+            f"{percent(found.interval.level)} interval {low} to {high}, resampling {who} {found.interval.draws:,} times"
         )
         if found.people is None:
             lines.append("(too narrow if people have several images: add a column person to the answers)")

@@ -14,7 +14,7 @@ from maskcls.results.comparison.bootstrap import Difference
 from maskcls.results.people.averaging import PhotoWeights
 from maskcls.results.people.clustering import PairQuality
 from maskcls.show.json_output import print_json
-from maskcls.show.text import NO_GAIN, plural, say, span
+from maskcls.show.text import NO_GAIN, percent, plural, say, span
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ def print_group(found: GroupResult, *, json: bool = False) -> None:
     sizes = f"{len(found.ids) / groups:.2f} photos per group, {found.most} at most"
     start = f"{found.output}  " if found.output else ""
     say(f"{start}{plural(len(found.ids), 'photo')} in {plural(groups, 'group')}, {sizes}")
-    say(f"tested on {plural(held.people, 'train person')}; each half was grouped by a model learned from the other:")
+    people = plural(held.people, "train person")
+    say(f"tested on {people}, learned from one half, grouping the other:")
     say(f"  pair precision {held.precision:.4f}   pair recall {held.recall:.4f}   ", end="")
     say(f"{held.mean_size:.2f} photos per group")
     if found.worth:
@@ -96,10 +97,8 @@ def _say_gain(worth: GroupingGain) -> None:
     ways = ("not averaged", "equal weights", "fitted weights")
     for way, f1, loss in zip(ways, (worth.plain, worth.equal, worth.weighted), worth.log_loss, strict=True):
         say(f"  {way:<15} macro-F1 {f1:.4f}   log loss {loss:.4f}")
-    say(f"  {'true people':<15} macro-F1 {worth.ceiling:.4f}   (upper limit: needs to know who is on each photo)")
+    say(f"  {'true people':<15} macro-F1 {worth.ceiling:.4f}   (upper limit: needs known people)")
     if worth.weights:
         say("  fitted weights: " + ", ".join(f"{name} {value:.2f}" for name, value in worth.weights.items()))
-    say(
-        f"  gain {gain.value:+.4f}, {gain.level:.0%} interval {span(gain.low, gain.high, sign=True)}, resampling people"
-    )
+    say(f"  gain {gain.value:+.4f}, {percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}")
     say("averaging helps: predict with --groups" if worth.worth_it else NO_GAIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maskcls.results.submissions.write import Written
 from maskcls.show.json_output import print_json
-from maskcls.show.text import plural, say
+from maskcls.show.text import near, plural, say
 
 
 def print_written(written: Written, *, json: bool = False) -> None:
@@ -15,5 +15,5 @@ def print_written(written: Written, *, json: bool = False) -> None:
             {"file": str(written.path), "sha256": written.sha256, "rows": written.rows, "provenance": str(about)}
         )
         return
-    say(f"{written.path}  {plural(written.rows, 'row')}")
-    say(f"{about}  provenance: run, weights and data hashes")
+    say(f"{near(written.path)}  {plural(written.rows, 'row')}")
+    say(f"{near(about)}  provenance: run, weights and data hashes")

@@ -51,8 +51,8 @@ class Reporter:
             self.bars.stop()
 
     def note(self, text: str) -> None:
-        """Print one line."""
-        self.console.print(escape(text), soft_wrap=True)
+        """Print one line; a terminal breaks it between words, a file keeps it whole."""
+        self.console.print(escape(text), soft_wrap=not self.console.is_terminal)
 
     def begin(self, what: str, epochs_in_all: int) -> None:
         """Open the bar over everything this command trains; it counts epochs."""

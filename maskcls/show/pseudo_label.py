@@ -12,7 +12,7 @@ from maskcls.show.json_output import print_json
 from maskcls.show.text import number, plain_table, plural, say, show
 
 # Why a photo is not taken: the name in the summary, and the column's head.
-REASONS = {"threshold": "unsure", "agreement": "disputed", "cap": "over limit", "balance": "over balance"}
+REASONS = {"threshold": "unsure", "agreement": "disputed", "cap": "over\nlimit", "balance": "over\nbalance"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def print_pseudo_labels(found: PseudoLabels, *, json: bool = False) -> None:
         name = visible(f"{line['task']} {line['class']}")
         table.add_row(name, *(f"{count:,}" for count in counts), number(line["confidence"], 3))
     show(table)
-    each = ", ".join(f"set {_set_name(k)} {rows:,}" for k, rows in found.sets.items())
+    each = ", ".join(f"{rows:,} in set {_set_name(k)}" for k, rows in found.sets.items())
     say(f"\n{found.path}  {plural(found.photos, 'photo')} read; labelled: {each}")
 
 

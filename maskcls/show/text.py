@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import TextWrapper
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+WIDEST = 10_000  # columns: no table is as wide
 NO_GAIN = "no proven gain (95 % interval includes 0)"
 
 
@@ -17,11 +22,41 @@ def say(text: str = "", *, end: str = "\n") -> None:
     print(text, end=end)
 
 
-def show(what: RenderableType, *, wrap: bool = True) -> None:
-    """Print a table or text as it is: no markup, no colours of its own. wrap: break lines at the terminal's width."""
+def show(what: RenderableType) -> None:
+    """Print a table or text as it is; a table that needs more than the terminal's width keeps all its columns."""
     from rich.console import Console
+    from rich.table import Table
 
-    Console(highlight=False, markup=False, emoji=False).print(what, soft_wrap=not wrap)
+    console = Console(highlight=False, markup=False, emoji=False)
+    if isinstance(what, Table):
+        needed = console.measure(what, options=console.options.update(max_width=WIDEST)).minimum
+        console.width = max(console.width, needed)
+    console.print(what)
+
+
+def say_wrapped(text: str, indent: int = 0) -> None:
+    """Print one line of a result; a terminal breaks it between words, with `indent` spaces before the rest."""
+    print(wrapped(text, indent, sys.stdout))
+
+
+def wrapped(text: str, indent: int, stream: TextIO) -> str:
+    """Break a line between words where the stream is a terminal; files and pipes keep it whole."""
+    if not stream.isatty():
+        return text
+    lines = TextWrapper(
+        get_terminal_size().columns,
+        subsequent_indent=" " * indent,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines.fill(text)
+
+
+def near(path: Path) -> Path:
+    """Return a path from the working folder, where it is below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def plain_table(first: str, *numbers: str, width: int = 12) -> Table:
@@ -56,11 +91,23 @@ def span(low: float, high: float, *, sign: bool = False) -> str:
     return f"{number(low, sign=sign)} to {number(high, sign=sign)}"
 
 
+def percent(share: float) -> str:
+    """Write a share as whole percent.
+
+    >>> percent(0.95)
+    '95 %'
+    """
+    return f"{share * 100:.0f} %"
+
+
 def plural(count: int, name: str) -> str:
     """Write a count with its noun.
 
     >>> plural(1, "photo"), plural(1200, "photo"), plural(2, "person")
     ('1 photo', '1,200 photos', '2 people')
     """
-    many = name.removesuffix("person") + "people" if name.endswith("person") else f"{name}s"
+    if name.endswith("person"):
+        many = name.removesuffix("person") + "people"
+    else:
+        many = f"{name}es" if name.endswith("ss") else f"{name}s"
     return f"{count:,} {name if count == 1 else many}"

@@ -23,7 +23,7 @@ def print_training(run: Path, summary: RunSummary | None, *, json: bool = False)
         return
     if interval:
         ends = span(interval.low, interval.high)
-        say(f"{run}  out-of-fold macro-F1 {pooled.macro_f1:.4f}  95 % interval {ends}, resampling people")
+        say(f"{run}  out-of-fold macro-F1 {pooled.macro_f1:.4f} (95 % interval {ends})")
     else:
         say(f"{run}  no row has a label for every task; macro-F1 per task:")
     tasks = "  ".join(f"{name} {number(task.macro_f1)}" for name, task in pooled.tasks.items())

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from maskcls.results.comparison.views import ViewSearch
 from maskcls.show.json_output import print_json
-from maskcls.show.text import NO_GAIN, plain_table, say, show, span
+from maskcls.show.text import NO_GAIN, plain_table, plural, say, show, span
 
 
 def print_view_search(found: ViewSearch, *, json: bool = False) -> None:
@@ -14,7 +14,7 @@ def print_view_search(found: ViewSearch, *, json: bool = False) -> None:
     if json:
         print_json(asdict(found) | {"pays": found.pays})
         return
-    table = plain_table("views", "passes per photo", "macro-F1", "gain over plain", "95 % interval")
+    table = plain_table("views", "passes", "macro-F1", "gain over none", "95 % interval")
     for one in [*found.tried, found.chosen]:
         gain = one.gain
         name = f"{one.name} (chosen)" if one is found.chosen else one.name
@@ -22,6 +22,7 @@ def print_view_search(found: ViewSearch, *, json: bool = False) -> None:
         table.add_row(name, str(one.cost), *numbers)
     show(table)
     honest, cost = found.honest, found.chosen.cost
-    say(f"\n{found.chosen.name}: {cost} times the cost of one view. Chosen on the other folds:")
-    say(f"gain {honest.value:+.4f}, 95 % interval {span(honest.low, honest.high, sign=True)}")
-    say(f"use predict.views={found.chosen.name}" if found.pays else f"{NO_GAIN}: keep predict.views=plain")
+    say(f"\nchosen: {found.chosen.name}, {plural(cost, 'pass')} per photo")
+    say("gain when each fold's views are chosen on the other folds: ", end="")
+    say(f"{honest.value:+.4f}\n95 % interval {span(honest.low, honest.high, sign=True)}")
+    say(f"use predict.views={found.chosen.name}" if found.pays else f"{NO_GAIN}: keep predict.views=none")

@@ -202,7 +202,7 @@ def pseudo_label(
     weight: Annotated[float, typer.Option(help="weight of a pseudo-labelled photo; a labelled one has 1")] = 1.0,
     weigh: Annotated[bool, typer.Option("--weigh", help="multiply each photo's weight by its confidence")] = False,
     views: Annotated[
-        str | None, typer.Option(help="views, one vote each, such as plain,hflip; default: the run's")
+        str | None, typer.Option(help="views, one vote each, such as none,hflip; default: the run's")
     ] = None,
     leaky: Annotated[
         bool, typer.Option("--leaky", help="one set of labels by all networks; then there is no out-of-fold score")

@@ -10,17 +10,17 @@ from typing import TypeVar
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.viewnames import OLDER
 
 T = TypeVar("T")
 
+OLDER = {"plain": "none"}  # views
 OLDER_VALUES = {f"predict.views={old}": f"predict.views={new}" for old, new in OLDER.items()}
 
 
 def renamed(old: str, new: str) -> None:
     """Print that an older spelling was used, and the new one; only the first of several processes does."""
     if os.environ.get("RANK", "0") == "0":
-        typer.echo(f"note: {old} is an older spelling; the new one is {new}", err=True)
+        typer.echo(f"note: {old} is an older spelling of {new}", err=True)
 
 
 def current(overrides: Sequence[str] | None) -> list[str]:

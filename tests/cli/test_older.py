@@ -23,8 +23,8 @@ RULE = "--min-confidence 0 --agree 0"
 # verb words | old words | new words | what the message names. RUN, DATA: a trained run, drawn faces; OUT: a new path.
 TABLE = [
     ("predict RUN --data DATA -o OUT.csv", "--tta hflip", "predict.views=hflip"),
-    ("predict RUN --data DATA -o OUT.csv", "predict.views=none", "predict.views=plain"),
-    (f"pseudo-label RUN --data DATA -o OUT.csv {RULE}", "--tta none,hflip", "--views plain,hflip"),
+    ("predict RUN --data DATA -o OUT.csv", "predict.views=plain", "predict.views=none"),
+    (f"pseudo-label RUN --data DATA -o OUT.csv {RULE}", "--tta plain,hflip", "--views none,hflip"),
     (f"pseudo-label RUN --data DATA -o OUT.csv {RULE}", "--set predict.batch_size=8", "predict.batch_size=8"),
     ("ensemble RUN --data DATA -o OUT.csv", "--set predict.batch_size=8", "predict.batch_size=8"),
     ("evaluate RUN", "--write OUT.csv", "-o OUT.csv"),
@@ -36,7 +36,7 @@ TABLE = [
     ("train DATA PSEUDO --run OUT --folds 0", "--leaky", "data.leaky=true"),
 ]
 # What is no hidden option: a value, and a second argument.
-OTHERS = {"predict.views=none", "OUT"}
+OTHERS = {"predict.views=plain", "OUT"}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_only_one_process_names_the_new_spelling(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     older.renamed("--a", "--b")
-    assert capsys.readouterr().err == "note: --a is an older spelling; the new one is --b\n"
+    assert capsys.readouterr().err == "note: --a is an older spelling of --b\n"
     monkeypatch.setenv("RANK", "1")
     older.renamed("--a", "--b")
     assert capsys.readouterr().err == ""

@@ -21,7 +21,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.summary import RunSummary, write_summary
 
-WORDS = ("model.backbone=test_convnext", "train.epochs=2", "optim.lr=3e-3", "predict.views=plain")
+WORDS = ("model.backbone=test_convnext", "train.epochs=2", "optim.lr=3e-3", "predict.views=none")
 HARD = ("mean", "geometric", "vote", "rank", "greedy", "bagged", "convex", "convex-tasks", "tasks", "stack")
 
 
@@ -45,7 +45,7 @@ def answers(path: Path) -> list[int]:
 
 
 def said_by(runs: list[Path]) -> list[Predictions]:
-    return [Predictions.load(run / "test/faces-plain.npz") for run in runs]
+    return [Predictions.load(run / "test/faces-none.npz") for run in runs]
 
 
 def truth_of(run: Path) -> tuple[Predictions, np.ndarray[Any, Any]]:
@@ -151,7 +151,7 @@ def test_rows_the_networks_may_have_learnt_from_are_refused(
         ("fine.npz", {"concat": [{"fold": 0, "leaky": False}]}),
     ):
         Predictions(oof.ids, oof.prob, oof.space, lineage).save(tmp_path / name)
-    said = runs[1] / "test/faces-plain.npz"
+    said = runs[1] / "test/faces-none.npz"
     for bad in (runs[1].with_suffix(".csv"), *(tmp_path / name for name in ("both.csv", "leaky.npz", "smoothed.npz"))):
         capsys.readouterr()
         assert ensemble([runs[0], f"{said},{bad}"], drawn, tmp_path / "s.csv") == 9, bad
@@ -177,7 +177,7 @@ def broken(run: Path, tmp_path: Path, change: Any) -> str:
     """Return a member whose out-of-fold rows were changed."""
     oof = Predictions.load(run / "oof.npz")
     change(oof).save(tmp_path / "oof.npz")
-    return f"{run / 'test/faces-plain.npz'},{tmp_path / 'oof.npz'}"
+    return f"{run / 'test/faces-none.npz'},{tmp_path / 'oof.npz'}"
 
 
 def test_members_that_do_not_fit_are_refused(
@@ -187,7 +187,7 @@ def test_members_that_do_not_fit_are_refused(
     short = broken(runs[1], tmp_path, lambda p: Predictions(p.ids[1:], p.prob[1:], p.space))
     assert ensemble([runs[0], short], drawn, out) == 4
     assert "the ids of two tables differ" in capsys.readouterr().err
-    in_sample = f"{runs[1] / 'test/faces-plain.npz'},{runs[1] / 'test/faces-plain.npz'}"
+    in_sample = f"{runs[1] / 'test/faces-none.npz'},{runs[1] / 'test/faces-none.npz'}"
     assert ensemble([runs[0], in_sample], drawn, out) == 9
     assert "no out-of-fold rows" in capsys.readouterr().err
     other = tmp_path / "other"
@@ -308,7 +308,7 @@ def test_what_a_run_said_with_other_networks_is_not_taken(runs: list[Path], draw
     reverse, one = np.ascontiguousarray(said.prob[:, ::-1]), {"weights": said.lineage["weights"][:1]}
     expected = {"now": reverse.argmax(1).tolist(), "before": said.labels().tolist()}
     for name, lineage in (("now", said.lineage), ("before", {**said.lineage, **one})):
-        Predictions(said.ids, reverse, said.space, lineage).save(run / "test/faces-plain.npz")
+        Predictions(said.ids, reverse, said.space, lineage).save(run / "test/faces-none.npz")
         assert ensemble([run], drawn, tmp_path / f"{name}.csv") == 0
         assert answers(tmp_path / f"{name}.csv") == expected[name]
 
@@ -354,3 +354,17 @@ def test_photos_of_a_group_answer_together(
     assert run_app([*words, "--decide", "--force"]) == 2
     assert ensemble(runs, drawn, tmp_path / "x.csv", "--oof-groups", str(rows)) == 2
     assert ensemble(runs, drawn, tmp_path / "x.csv", "--groups", str(rows)) == 4
+
+
+@pytest.mark.parametrize("method", ["convex-tasks", "tasks", "convex"])
+def test_the_table_fits_80_columns_and_says_what_each_task_takes(
+    method: str, runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ensemble(runs, drawn, tmp_path / "s.csv", "--method", method) == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[: lines.index("")]
+    assert max(map(len, table)) <= 80
+    assert table[1].split()[-3:] == ["without", "kappa", "lation"]
+    weights = [line.partition(":")[0] for line in lines if line.startswith("weights for ")]
+    assert weights == ([] if method == "convex" else [f"weights for {task}" for task in ("mask", "gender", "age")])
+    assert ("weight" in table[1].split()) == (method == "convex")

@@ -54,9 +54,7 @@ def test_each_row_is_a_photo_s_eval_view_and_its_train_views_of_the_first_epochs
             assert not isinstance(views, MaskclsError)
             np.testing.assert_array_equal(tile(sheet, place, column), views[0])
     text = capsys.readouterr().out
-    assert text.startswith(
-        f"{out}  5 photos of {drawn}, each in the validation view and in 4 augmented training views\n"
-    )
+    assert text.startswith(f"{out}  5 photos of {drawn}: validation view and 4 augmented training views\n")
     assert "80 x 80 pixels  hflip 0.5  zoom 0.5 (zoom_share 0.75)" in text
     assert "gray 0.5" in text
 

@@ -114,14 +114,14 @@ def products(prob: dict[str, list[float]]) -> list[float]:
     return [m * g * a for m in prob["mask"] for g in prob["gender"] for a in prob["age"]]
 
 
-@pytest.mark.parametrize("views", ["plain", "hflip"])
+@pytest.mark.parametrize("views", ["none", "hflip"])
 def test_the_submission_is_the_argmax_of_the_mean_over_folds(
     run: Path, drawn: Path, tmp_path: Path, copy: Path, views: str
 ) -> None:
     output = tmp_path / "out" / "submission.csv"
     assert predict(copy, drawn, output, f"predict.views={views}") == 0
     folds = [[load_predictor(RunDir(run).fold(k).best)] for k in (0, 1)]
-    flips = (False,) if views == "plain" else (False, True)
+    flips = (False,) if views == "none" else (False, True)
     wanted = [row["ImageID"] for row in rows_of(drawn / "eval" / "info.csv")]
     want = [joint_by_hand(folds, drawn / "eval" / "images" / name, flips=flips) for name in wanted]
     assert output.read_text() == "ImageID,ans\n" + "".join(
@@ -151,12 +151,12 @@ def test_members_with_views_of_their_own_are_multiplied(separate: Path, drawn: P
 
 def test_views_change_the_probabilities(copy: Path, drawn: Path, tmp_path: Path) -> None:
     """Without predict.views the run's own views are used."""
-    for name, words in {"a": ["predict.views=plain"], "b": ["predict.views=hflip"], "c": []}.items():
+    for name, words in {"a": ["predict.views=none"], "b": ["predict.views=hflip"], "c": []}.items():
         assert predict(copy, drawn, tmp_path / f"{name}.csv", *words) == 0
-    plain, hflip = (probabilities(copy / "test" / f"faces-{views}.npz") for views in ("plain", "hflip"))
-    assert abs(plain - hflip).max() > 1e-3
+    none, hflip = (probabilities(copy / "test" / f"faces-{views}.npz") for views in ("none", "hflip"))
+    assert abs(none - hflip).max() > 1e-3
     views = [json.loads((tmp_path / f"{name}.json").read_text())["lineage"]["views"] for name in "abc"]
-    assert views == ["plain", "hflip", "plain"]
+    assert views == ["none", "hflip", "none"]
 
 
 def test_every_photo_is_read_once(separate: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,7 @@ def test_the_batch_size_changes_no_label(copy: Path, drawn: Path, tmp_path: Path
         output = tmp_path / f"{size}.csv"
         assert predict(copy, drawn, output, f"predict.batch_size={size}") == 0
         answers.add(output.read_bytes())
-        rows.append(probabilities(copy / "test" / "faces-plain.npz"))
+        rows.append(probabilities(copy / "test" / "faces-none.npz"))
     assert len(answers) == 1
     assert abs(rows[0] - rows[2]).max() < 1e-5  # sums of float32 in another order
 
@@ -211,14 +211,14 @@ def test_the_sidecar_names_the_files_it_comes_from(copy: Path, drawn: Path, tmp_
     assert lineage["weights"] == [
         {"member": "", "seed": 0, "fold": k, "sha256": before[f"fold{k}/best/weights.safetensors"]} for k in (0, 1)
     ]
-    assert lineage["predictions"] == hashes(copy)["test/faces-plain.npz"]
+    assert lineage["predictions"] == hashes(copy)["test/faces-none.npz"]
     names = column(drawn / "eval" / "info.csv", "ImageID")
     table = "id,path,person,mask,gender,age,age_value,split,source,weight\n"
     table += "".join(f"{name},eval/images/{name},,,,,,eval,real,1.0\n" for name in names)
     assert lineage["data_sha256"] == hashlib.sha256(table.encode()).hexdigest()
     assert lineage["oof_macro_f1"] == json.loads((copy / "summary.json").read_text())["pooled"]["macro_f1"]
     after = hashes(copy)
-    assert after.pop("test/faces-plain.npz")
+    assert after.pop("test/faces-none.npz")
     assert after == before  # predicting changes no weight, not even a running mean
 
 
@@ -261,7 +261,7 @@ def test_an_output_that_exists_is_kept(
         (["device.compile=on"], 3, "device.compile"),
         (["device={augment: device}"], 3, "device.augment"),
         (["predict.views=hflop"], 3, "hflip"),
-        (["--tta", "plain", "predict.views=hflip"], 2, "--tta"),
+        (["--tta", "none", "predict.views=hflip"], 2, "--tta"),
     ],
 )
 def test_only_prediction_and_device_can_be_set(

@@ -23,7 +23,7 @@ from maskcls.errors import ConfigError, UsageError
 from maskcls.schema import Config
 
 VIEWS = (
-    "one of plain, hflip, zoom, hflip_zoom, shifts, or different ones of "
+    "one of none, hflip, zoom, hflip_zoom, shifts, or different ones of "
     "plain, flip, zoomed, flip_zoomed, up, down, left, right joined by +"
 )
 

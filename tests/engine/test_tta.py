@@ -9,7 +9,7 @@ from maskcls.engine.tta import SINGLE, hflip, identity, shifted, views_of, zoom
 from maskcls.viewnames import SETS, parse_views
 from maskcls.viewnames import SINGLE as NAMES
 
-COUNTS = {"plain": 1, "hflip": 2, "zoom": 2, "hflip_zoom": 4, "shifts": 5}
+COUNTS = {"none": 1, "hflip": 2, "zoom": 2, "hflip_zoom": 4, "shifts": 5}
 
 
 def numbered(height: int, width: int) -> torch.Tensor:
@@ -31,7 +31,7 @@ def test_single_views_can_be_joined_in_any_order() -> None:
 
 @pytest.mark.parametrize("text", ["", "plain+", "plain+plain", "hflip+plain", "flp", "plain flip", "NONE"])
 def test_what_is_no_name(text: str) -> None:
-    with pytest.raises(ValueError, match="one of plain, hflip"):
+    with pytest.raises(ValueError, match="one of none, hflip"):
         parse_views(text)
 
 
@@ -42,7 +42,7 @@ def test_a_near_name_is_told() -> None:
 
 def test_none_changes_nothing() -> None:
     images = numbered(4, 5)
-    (view,) = views_of("plain")
+    (view,) = views_of("none")
     assert torch.equal(view(images), images)
 
 
@@ -108,8 +108,3 @@ def test_shapes_types_and_the_original_are_kept(name: str, size: tuple[int, int]
             assert out.shape == images.shape
             assert out.dtype == images.dtype
     assert torch.equal(images, numbered(*size))
-
-
-def test_the_older_name_of_one_view_is_read() -> None:
-    assert parse_views("none") == parse_views("plain") == ("plain",)
-    assert "none" not in SETS

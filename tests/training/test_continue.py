@@ -66,7 +66,7 @@ def predictions(run: Path, drawn: Path, tmp_path: Path, networks: str) -> Predic
     out = tmp_path / f"{networks}.csv"
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(out), f"predict.networks={networks}"]) == 0
     ending = "" if networks == "folds" else f"-{networks}"
-    return Predictions.load(run / "test" / f"faces-plain{ending}.npz")
+    return Predictions.load(run / "test" / f"faces-none{ending}.npz")
 
 
 def test_it_is_asked_by_name(whole: Path, drawn: Path, tmp_path: Path) -> None:

@@ -213,8 +213,8 @@ def test_photos_that_look_alike_answer_together(drawn: Path, together: Path, alo
     for run, name in ((together, "together"), (alone, "alone")):
         shutil.copytree(run, tmp_path / name)
         assert predict(tmp_path / name, drawn, tmp_path / f"{name}.csv") == 0
-    after = Predictions.load(tmp_path / "together" / "test" / "faces-plain-look.npz")
-    before = Predictions.load(tmp_path / "alone" / "test" / "faces-plain.npz")
+    after = Predictions.load(tmp_path / "together" / "test" / "faces-none-look.npz")
+    before = Predictions.load(tmp_path / "alone" / "test" / "faces-none.npz")
     with Reporter(quiet=True) as report:
         of_photos = group(drawn, output=None, report=report)
     assert list(of_photos.ids) == after.ids.tolist()
@@ -231,13 +231,13 @@ def test_groups_can_be_left_out_or_taken_from_a_file(drawn: Path, together: Path
     run, file = tmp_path / "run", tmp_path / "groups.csv"
     shutil.copytree(together, run)
     assert predict(run, drawn, tmp_path / "none.csv", "predict.groups=none") == 0
-    plain = Predictions.load(run / "test" / "faces-plain.npz")
+    plain = Predictions.load(run / "test" / "faces-none.npz")
     shutil.copytree(alone, tmp_path / "alone")
     assert predict(tmp_path / "alone", drawn, tmp_path / "alone.csv") == 0
     assert (tmp_path / "none.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
     file.write_text("id,group\n" + "".join(f"{name},all\n" for name in plain.ids.tolist()))
     assert predict(run, drawn, tmp_path / "file.csv", "--groups", str(file)) == 0
-    assert not (run / "test" / "faces-plain-look.npz").exists()
+    assert not (run / "test" / "faces-none-look.npz").exists()
     answers = pd.read_csv(tmp_path / "file.csv")["ans"].to_numpy()
     assert len(np.unique(answers % 6)) == 1  # all photos are one person's
     assert np.array_equal(answers, average_groups(plain, np.zeros(len(plain), np.int64), SHARED).labels())
@@ -247,9 +247,9 @@ def test_an_ensemble_takes_the_run_as_it_answers(drawn: Path, together: Path, tm
     run = tmp_path / "run"
     shutil.copytree(together, run)
     assert predict(run, drawn, tmp_path / "own.csv") == 0
-    kept = (run / "test" / "faces-plain-look.npz").stat().st_mtime_ns
+    kept = (run / "test" / "faces-none-look.npz").stat().st_mtime_ns
     assert run_app(["ensemble", str(run), "--data", str(drawn), "-o", str(tmp_path / "e.csv")]) == 0
-    assert (run / "test" / "faces-plain-look.npz").stat().st_mtime_ns == kept  # it was read, not made anew
+    assert (run / "test" / "faces-none-look.npz").stat().st_mtime_ns == kept  # it was read, not made anew
     assert pd.read_csv(tmp_path / "e.csv").equals(pd.read_csv(tmp_path / "own.csv"))
 
 
@@ -265,7 +265,7 @@ def test_the_decision_is_fitted_on_the_answers(
     assert predict(run, drawn, tmp_path / "a.csv", "--decide", LOOK, "--force") == 0  # it does anyway
     capsys.readouterr()
     assert predict(run, drawn, tmp_path / "b.csv", "--decide", "predict.groups=none") == 2
-    assert "fitted on photos that answer in other groups" in capsys.readouterr().err
+    assert "fitted with other groups" in capsys.readouterr().err
     assert not (tmp_path / "b.csv").exists()
 
 
@@ -278,9 +278,9 @@ def test_files_of_a_run_that_answers_in_two_ways_are_no_member(
     assert predict(run, drawn, tmp_path / "b.csv") == 0
     words = ["--data", str(drawn), "-o", str(tmp_path / "e.csv")]
     capsys.readouterr()
-    assert run_app(["ensemble", str(run), f"{run}/test/faces-plain.npz,{run}/oof.npz", *words]) == 9
+    assert run_app(["ensemble", str(run), f"{run}/test/faces-none.npz,{run}/oof.npz", *words]) == 9
     assert "averaged over groups in one of the files and not in the other" in capsys.readouterr().err
-    assert run_app(["ensemble", str(run), f"{run}/test/faces-plain-look.npz,{run}/oof.npz", *words]) == 0
+    assert run_app(["ensemble", str(run), f"{run}/test/faces-none-look.npz,{run}/oof.npz", *words]) == 0
 
 
 def test_a_run_without_its_summary_does_not_answer(
@@ -305,7 +305,7 @@ REFUSED = {
         "together",
         ["predict", "RUN", "--data", "DATA", "-o", "OUT", "--groups", "g.csv", "predict.groups=none"],
         2,
-        "say the same thing",
+        "set the same",
     ),
     "tta": ("together", ["tta", "RUN", "predict.groups=none"], 2, "groups"),
     "pseudo-label": (

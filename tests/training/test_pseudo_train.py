@@ -59,7 +59,7 @@ def fold_prediction(base: Path, drawn: Path, tmp_path: Path, k: int) -> Predicti
     env = json.loads((run / "env.json").read_text())
     (run / "env.json").write_text(json.dumps(env | {"folds": [k]}))
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / f"{k}.csv")]) == 0
-    return Predictions.load(run / "test/faces-plain.npz")
+    return Predictions.load(run / "test/faces-none.npz")
 
 
 def test_each_set_is_what_its_fold_s_network_says(base: Path, pseudo: Path, drawn: Path, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_what_cannot_be_labelled(base: Path, drawn: Path, tmp_path: Path, capsys
     assert "different folds" in capsys.readouterr().err
     assert run_app(["pseudo-label", str(base), str(other), *words, "--leaky"]) == 0
     assert label(base, drawn, tmp_path / "c.csv", "--min-confidence", "1") == 4
-    assert "no photo passed" in capsys.readouterr().err
+    assert "no photo reached the thresholds" in capsys.readouterr().err
     assert label(base, drawn, tmp_path / "c.csv", "--min-confidence", "mask=0.5,agee=0.5") == 3
     assert label(base, drawn, tmp_path / "c.csv", "--min-confidence", "sure") == 2
 
@@ -289,7 +289,7 @@ def test_soft_labels_teach_a_network_a_task(pseudo: Path, drawn: Path, tmp_path:
         (["--max-per-class", "0"], "--max-per-class is out of range"),
         (["--min-confidence", "mask=0.9,mask=0.1"], "not a confidence"),
         (["--min-confidence", "mask.wear=0.5,mask=0.9"], "not a confidence"),
-        (["predict.views=plain"], "--views"),
+        (["predict.views=none"], "--views"),
     ],
 )
 def test_options_that_would_be_ignored_are_refused(
@@ -312,9 +312,9 @@ def test_views_are_voices_of_their_own(
 ) -> None:
     counts = []
     for words in (
-        ("--views", "plain"),
-        ("--views", "plain,hflip,shifts"),
-        ("--views", "plain,hflip,shifts", "--agree", "0"),
+        ("--views", "none"),
+        ("--views", "none,hflip,shifts"),
+        ("--views", "none,hflip,shifts", "--agree", "0"),
     ):
         path = tmp_path / f"{len(counts)}.csv"
         assert label(base, drawn, path, *words, "--json") == 0

@@ -76,7 +76,7 @@ def predictions(run: Path, drawn: Path, tmp_path: Path, networks: str) -> Predic
     sidecar = json.loads(out.with_suffix(".json").read_text())
     assert sidecar["lineage"]["networks"] == networks
     ending = "" if networks == "folds" else f"-{networks}"
-    return Predictions.load(run / "test" / f"faces-plain{ending}.npz")
+    return Predictions.load(run / "test" / f"faces-none{ending}.npz")
 
 
 def test_who_predicts_can_be_chosen(whole: Path, drawn: Path, tmp_path: Path) -> None:

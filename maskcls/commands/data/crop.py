@@ -117,7 +117,7 @@ def crop(
 
 
 def copy_cropped(data: Path, out: Path, recipe: Recipe, report: Reporter) -> Copy:
-    """Write the copy, whole or not at all: tables as they are, photos cropped and encoded anew, crops.csv, crops.json.
+    """Write the copy, whole or not at all: tables as they are, photos cropped and encoded again, crops.csv, crops.json.
 
     Raises as `crop` does.
     """

@@ -75,7 +75,14 @@ def compare_views(
     honest = paired_bootstrap(truth_N, plain, cross_fit(fold_N, choose, apply), people_N, classes, draws=DRAWS, seed=0)
     known = [tried(parse_views(name), name) for name in SETS] + [tried((name,), name) for name in SINGLE[1:]]
     score = macro_f1(confusion(truth_N, plain, classes))
-    return ViewSearch(score, known, tried(names, "+".join(names)), honest, len(truth_N), len(set(people_N.tolist())))
+    return ViewSearch(
+        score,
+        known,
+        tried(names, "none" if names == ("plain",) else "+".join(names)),
+        honest,
+        len(truth_N),
+        len(set(people_N.tolist())),
+    )
 
 
 def greedy(prob_by_view: Mapping[str, Floats], truth_N: Ints, classes: int) -> tuple[str, ...]:
