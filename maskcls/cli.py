@@ -133,7 +133,7 @@ def _print_error(error: MaskclsError) -> None:
         lines.append(f"  all {len(error.offenders)}: {_kept('offenders', chr(10).join(error.offenders))}")
     rank = os.environ.get("RANK", "0")
     prefix = "" if rank == "0" else f"[process {rank}] "
-    from maskcls.show.text import wrapped
+    from maskcls.show.terminal.text import wrapped
 
     print("\n".join(wrapped(prefix + line, 4, sys.stderr) for line in lines), file=sys.stderr)
 

@@ -28,8 +28,8 @@ OPEN = {
     ("data/photos/cache_folder.py", "read_info"): "the shape of a JSON document, not a name",
     ("engine/step_plan.py", "_group"): "joint, person or the name of any task",
     ("config/faults.py", "_fault"): "pydantic's kinds of faults: an open set",
-    ("engine/precision.py", "_wait"): "torch's device types: an open set",
-    ("training/side_by_side.py", "_hear"): "names of the reporter's methods",
+    ("engine/compute/timing.py", "_wait"): "torch's device types: an open set",
+    ("training/side_by_side.py", "_receive"): "names of the reporter's methods",
 }
 
 

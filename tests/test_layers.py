@@ -91,7 +91,7 @@ SLOW_THROUGH_CLI = SLOW_FOR_CLI - {"numpy"}
 # A command returns a value, show/ prints it, and verbs connect the two.
 SILENT = {"commands", "verbs"}
 PRINTERS = {"print", "sys.stdout.write", "typer.echo", "typer.secho"}
-JSON_PRINTER = "maskcls.show.json_output"
+JSON_PRINTER = "maskcls.show.terminal.json_output"
 
 RULES = {
     *("layer", "unknown unit", "arrays only", "nn reads config", "albumentations", "accelerate", "slow cli"),
@@ -420,7 +420,7 @@ PLANTED = [
     ("prints", "maskcls.commands.train", "import typer\ntyper.echo('done', err=False)"),
     ("prints", "maskcls.commands.data.check", "def f():\n    from rich.table import Table"),
     ("prints", "maskcls.verbs.training", "import typer\ntyper.echo('done')"),
-    ("json", "maskcls.show.ensemble", "import json\ndef f():\n    return json.dumps({})"),
+    ("json", "maskcls.show.answers.ensemble", "import json\ndef f():\n    return json.dumps({})"),
 ]
 
 INNOCENT = [
@@ -430,11 +430,11 @@ INNOCENT = [
     ),
     (
         "maskcls.commands.train",
-        "from maskcls.engine import fit\nfrom maskcls.show.progress import Reporter\nimport torch",
+        "from maskcls.engine import fit\nfrom maskcls.show.terminal.progress import Reporter\nimport torch",
     ),
     ("maskcls.verbs.options", "import typer\ntyper.echo('interrupted', err=True)"),
-    ("maskcls.show.text", "from rich.console import Console\nprint('done')"),
-    ("maskcls.show.json_output", "from json import dumps\nprint(dumps({}))"),
+    ("maskcls.show.terminal.text", "from rich.console import Console\nprint('done')"),
+    ("maskcls.show.terminal.json_output", "from json import dumps\nprint(dumps({}))"),
     ("maskcls.data.views.transforms", "import albumentations as A"),
     (
         "maskcls.engine.fit",

@@ -13,8 +13,8 @@ from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import read_submission
 from maskcls.schema import Config
-from maskcls.show.demo import DemoResult
-from maskcls.show.progress import Reporter
+from maskcls.show.runs.demo import DemoResult
+from maskcls.show.terminal.progress import Reporter
 
 PEOPLE, EVAL_PEOPLE, SEED = 120, 40, 0
 

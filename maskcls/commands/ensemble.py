@@ -42,8 +42,8 @@ from maskcls.runs.networks import predicting, run_networks
 from maskcls.runs.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
 from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.schema import Config
-from maskcls.show.ensemble import EnsembleResult
-from maskcls.show.progress import Reporter
+from maskcls.show.answers.ensemble import EnsembleResult
+from maskcls.show.terminal.progress import Reporter
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,8 +38,8 @@ from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.judged import parts_of, read_out_of_fold
-from maskcls.show.group import GroupingGain, GroupResult
-from maskcls.show.progress import Reporter
+from maskcls.show.answers.group import GroupingGain, GroupResult
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.person_clustering import describe_photos, fit_person_clustering, group_photos
 
 SPACE = CONTEST.only(["mask"])  # what the contest's table can always answer; no label is used here

@@ -12,7 +12,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.decision import read_decision
 from maskcls.runs.submission_file import write_labels
 from maskcls.schema import Config
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.prediction import predict_rows, with_overrides
 
 OTHER_GROUPS = "the run's decision rule was fitted with other groups"

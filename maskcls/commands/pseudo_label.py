@@ -30,8 +30,8 @@ from maskcls.results.pseudo.selection_rule import SelectionRule
 from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import Environment
-from maskcls.show.progress import Reporter
-from maskcls.show.pseudo_label import PseudoLabels
+from maskcls.show.answers.pseudo_label import PseudoLabels
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment
 from maskcls.training.photos import cached_views

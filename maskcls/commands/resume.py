@@ -12,7 +12,7 @@ from maskcls.errors import WeightsError
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import differences, this_machine, write_environment
 from maskcls.runs.summary import RunSummary, read_summary
-from maskcls.show.progress import Reporter, main_process
+from maskcls.show.terminal.progress import Reporter, main_process
 from maskcls.training.checks import check_experiment, with_photos
 from maskcls.training.experiment import Experiment, wanted_folds
 from maskcls.training.folds import train_folds

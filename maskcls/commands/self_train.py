@@ -24,7 +24,7 @@ from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import read_out_of_fold
 from maskcls.schema import Config
-from maskcls.show.self_training import Round, SelfTraining
+from maskcls.show.runs.self_training import Round, SelfTraining
 from maskcls.training.checks import with_absolute_paths
 
 

@@ -11,7 +11,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.environment import this_machine
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import check_experiment, refuse_existing, with_absolute_paths, with_photos
 from maskcls.training.experiment import read_experiment, wanted_folds
 from maskcls.training.folds import train_folds

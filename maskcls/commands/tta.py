@@ -16,7 +16,7 @@ from maskcls.errors import ResultError
 from maskcls.labels import Floats
 from maskcls.results.comparison.views import ViewSearch, compare_views
 from maskcls.rundir import RunDir
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.prediction import joint, load_networks, refuse_predicting, with_overrides

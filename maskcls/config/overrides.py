@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,3 +31,12 @@ def setting(overrides: Sequence[str], *keys: str) -> list[str]:
     ['predict.views=none', 'predict={groups: look}']
     """
     return [text for text in overrides if set(flatten(dict([parse_override(text)]))) & set(keys)]
+
+
+def written(value: object) -> str:
+    """Write a value as it may be given on the command line.
+
+    >>> written(None), written((0.9, 0.9)), written("none")
+    ('null', '[0.9, 0.9]', '"none"')
+    """
+    return json.dumps(value, ensure_ascii=False)

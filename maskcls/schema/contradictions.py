@@ -3,15 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-if TYPE_CHECKING:  # the configuration checks itself with these rules
-    from maskcls.schema.root import Config
+from maskcls.labels import LabelSpace
+from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
+from maskcls.schema.device import DeviceConfig
+from maskcls.schema.loss import BalanceConfig, LossConfig
+from maskcls.schema.mix import MixConfig
+from maskcls.schema.model import ModelConfig
+from maskcls.schema.optim import OptimConfig, ScheduleConfig
+from maskcls.schema.predict import PredictConfig
+from maskcls.schema.tasks import AgeConfig, TaskConfig
+from maskcls.schema.train import TrainConfig
+from maskcls.schema.transforms import TransformsConfig
 
 MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
 
 
-def contradictions(cfg: Config) -> Iterator[str]:
+class Sections(Protocol):
+    """What the rules read of a configuration. The configuration checks itself with them, so it is not named here."""
+
+    tasks: tuple[TaskConfig, ...]
+    data: DataConfig
+    folds: FoldsConfig
+    model: ModelConfig
+    transforms: TransformsConfig
+    loss: LossConfig
+    balance: BalanceConfig
+    age: AgeConfig
+    sampler: SamplerConfig
+    mix: MixConfig
+    optim: OptimConfig
+    schedule: ScheduleConfig
+    train: TrainConfig
+    predict: PredictConfig
+    device: DeviceConfig
+    separate: dict[str, dict[str, Any]]
+
+    @property
+    def head_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def binned(self) -> TaskConfig | None: ...
+
+    @property
+    def scored_by_step(self) -> bool: ...
+
+    @property
+    def space(self) -> LabelSpace: ...
+
+
+def contradictions(cfg: Sections) -> Iterator[str]:
     """Yield every rule between settings that does not hold."""
     yield from _of_tasks(cfg)
     yield from _of_training(cfg)
@@ -23,7 +65,7 @@ def contradictions(cfg: Config) -> Iterator[str]:
     yield from _of_age(cfg)
 
 
-def _of_tasks(cfg: Config) -> Iterator[str]:
+def _of_tasks(cfg: Sections) -> Iterator[str]:
     names = [task.name for task in cfg.tasks]
     if len(set(names)) != len(names):
         yield "tasks that all have different names"
@@ -37,7 +79,7 @@ def _of_tasks(cfg: Config) -> Iterator[str]:
         yield "model.heads=separate, because separate is set"
 
 
-def _of_training(cfg: Config) -> Iterator[str]:
+def _of_training(cfg: Sections) -> Iterator[str]:
     if cfg.model.pretrained and cfg.model.weights is not None:
         yield "only one of model.pretrained and model.weights"
     if cfg.model.drop_samples > 1 and cfg.model.drop == 0:
@@ -58,7 +100,7 @@ def _of_training(cfg: Config) -> Iterator[str]:
         yield f"device.augment=host or auto, as transforms.{alone} are computed on the host only"
 
 
-def _of_further_networks(cfg: Config) -> Iterator[str]:
+def _of_further_networks(cfg: Sections) -> Iterator[str]:
     train, networks = cfg.train, cfg.predict.networks
     names = ("continue_rows", "continue_lr_share")
     given = any(getattr(train, name) != type(train).model_fields[name].default for name in names)
@@ -72,7 +114,7 @@ def _of_further_networks(cfg: Config) -> Iterator[str]:
         yield "another schedule.kind than plateau with train.refit, as a network trained on all rows has no score"
 
 
-def _of_losses(cfg: Config) -> Iterator[str]:
+def _of_losses(cfg: Sections) -> Iterator[str]:
     heads = cfg.head_names
     if unknown := sorted(set(cfg.loss.own) - set(heads)):
         yield f"loss with all, or names of heads ({', '.join(heads)}), not {', '.join(unknown)}"
@@ -85,7 +127,7 @@ def _of_losses(cfg: Config) -> Iterator[str]:
         yield "sampler.draw=shuffle with the la loss, as both correct for rare classes"
 
 
-def _of_balance(cfg: Config) -> Iterator[str]:
+def _of_balance(cfg: Sections) -> Iterator[str]:
     balance, heads = cfg.balance, cfg.head_names
     if unknown := sorted(set(balance.weights) - set(heads)):
         yield f"balance.weights with names of heads only ({', '.join(heads)}), not {', '.join(unknown)}"
@@ -95,7 +137,7 @@ def _of_balance(cfg: Config) -> Iterator[str]:
         yield "either balance.weights or balance.learned"
 
 
-def _of_sampler(cfg: Config) -> Iterator[str]:
+def _of_sampler(cfg: Sections) -> Iterator[str]:
     names = [task.name for task in cfg.tasks]
     if cfg.sampler.by not in ("joint", "person", *names):
         yield f"sampler.by = joint, person or a task ({', '.join(names)}), not {cfg.sampler.by}"
@@ -103,7 +145,7 @@ def _of_sampler(cfg: Config) -> Iterator[str]:
         yield "sampler.by = joint (each network's own task) or person with model.heads=separate"
 
 
-def _of_mixing(cfg: Config) -> Iterator[str]:
+def _of_mixing(cfg: Sections) -> Iterator[str]:
     mix, names = cfg.mix, [task.name for task in cfg.tasks]
     if mix.ratio[0] > mix.ratio[1]:
         yield "mix.ratio with the smaller share first"
@@ -119,7 +161,7 @@ def _of_mixing(cfg: Config) -> Iterator[str]:
             yield f"mix.partner_classes.{name} with classes of this task ({', '.join(known)})"
 
 
-def _of_age(cfg: Config) -> Iterator[str]:
+def _of_age(cfg: Sections) -> Iterator[str]:
     if cfg.age == type(cfg.age)():
         return
     if cfg.binned is None:
@@ -130,7 +172,7 @@ def _of_age(cfg: Config) -> Iterator[str]:
     yield from _of_age_labels(cfg, cfg.binned.name)
 
 
-def _of_age_head(cfg: Config, task: str) -> Iterator[str]:
+def _of_age_head(cfg: Sections, task: str) -> Iterator[str]:
     age = cfg.age
     if (age.head != "bands" or age.given is not None) and cfg.model.heads == "joint":
         yield "model.heads=multi or separate with age.head or age.given"
@@ -142,7 +184,7 @@ def _of_age_head(cfg: Config, task: str) -> Iterator[str]:
         yield "model.heads=multi with age.given"
 
 
-def _of_age_bins(cfg: Config, bins: tuple[int, ...]) -> Iterator[str]:
+def _of_age_bins(cfg: Sections, bins: tuple[int, ...]) -> Iterator[str]:
     age = cfg.age
     if age.head == "fine" and age.fine_bins is None:
         yield "age.fine_bins with age.head=fine"
@@ -158,7 +200,7 @@ def _of_age_bins(cfg: Config, bins: tuple[int, ...]) -> Iterator[str]:
             yield f"age.train_bins in ascending order, {len(bins)} of them"
 
 
-def _of_age_labels(cfg: Config, task: str) -> Iterator[str]:
+def _of_age_labels(cfg: Sections, task: str) -> Iterator[str]:
     age = cfg.age
     heads = [head for head in cfg.head_names if head in ("joint", task)]
     by_f1 = any(term.kind == "f1" for head in heads for term in cfg.loss.terms(head))

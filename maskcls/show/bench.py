@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from maskcls.show.json_output import print_json
-from maskcls.show.spark import sparkline
-from maskcls.show.text import say, show
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.spark import sparkline
+from maskcls.show.terminal.text import say, show
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,23 +1,27 @@
-"""Options and resolved configurations: as text of 80 columns, as a table, as JSON."""
+"""What the verbs of `maskcls config` print, and the table of settings of a dry run."""
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from maskcls import config
+from maskcls.config.overrides import written
 from maskcls.schema import Config
 from maskcls.schema.options import NONE, Option, OptionSection
+from maskcls.show.terminal.json_output import print_document, print_json
+from maskcls.show.terminal.text import say
 
 COLUMNS = 80
-VERSION = 1  # of the JSON below
 
 
-def options_text(sections: Sequence[OptionSection]) -> str:
-    """Write options with what they take, their defaults and their descriptions, in lines of at most 80 columns."""
-    return "\n".join(line for section in sections for line in _section_lines(section))
+def print_options(sections: Sequence[OptionSection], *, json: bool = False) -> None:
+    """Print options with what they take, their defaults and their descriptions, in lines of at most 80 columns."""
+    if json:
+        print_json({"options": [_option_data(section, option) for section in sections for option in section.options]})
+        return
+    say("\n".join(line for section in sections for line in _section_lines(section)).rstrip("\n"))
 
 
 def _section_lines(section: OptionSection) -> Iterator[str]:
@@ -25,7 +29,7 @@ def _section_lines(section: OptionSection) -> Iterator[str]:
         yield from textwrap.wrap(f"{section.name}: {section.help}", COLUMNS)
         yield ""
     for option in section.options:
-        given = "must be given" if option.default is NONE else f"default {plain(option.default)}"
+        given = "must be given" if option.default is NONE else f"default {written(option.default)}"
         yield from textwrap.wrap(f"{option.key}  ({given})", COLUMNS, subsequent_indent="    ", initial_indent="  ")
         indent = " " * 4
         for text in (option.allowed, option.help):
@@ -33,12 +37,6 @@ def _section_lines(section: OptionSection) -> Iterator[str]:
                 text, COLUMNS, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
             )
         yield ""
-
-
-def options_json(sections: Sequence[OptionSection]) -> str:
-    """Write options as one JSON object."""
-    options = [_option_data(section, option) for section in sections for option in section.options]
-    return json.dumps({"version": VERSION, "options": options}, ensure_ascii=False, indent=2)
 
 
 def _option_data(section: OptionSection, option: Option) -> dict[str, Any]:
@@ -53,29 +51,25 @@ def _option_data(section: OptionSection, option: Option) -> dict[str, Any]:
     }
 
 
-def settings_rows(cfg: Config, origins: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return key, value and origin of every setting, as text."""
-    settings = config.flatten(cfg.model_dump(mode="json"))
-    return [(key, plain(value), origins[key]) for key, value in settings.items()]
-
-
-def settings_json(cfg: Config, origins: Mapping[str, str]) -> str:
-    """Write a resolved configuration as one JSON object."""
-    data = {"version": VERSION, "config": cfg.model_dump(mode="json"), "origins": dict(origins)}
-    return json.dumps(data, ensure_ascii=False, indent=2)
-
-
-def print_settings(cfg: Config, origins: Mapping[str, str]) -> None:
+def print_settings(cfg: Config, origins: Mapping[str, str], *, json: bool = False) -> None:
     """Print a table of settings, values and origins; defaults are dim."""
+    if json:
+        print_json({"config": cfg.model_dump(mode="json"), "origins": dict(origins)})
+        return
     from rich.console import Console
     from rich.table import Table
 
     table = Table("setting", "value", "origin", box=None, pad_edge=False, header_style="bold")
-    for key, value, origin in settings_rows(cfg, origins):
-        table.add_row(key, value, origin, style="dim" if origin == "default" else "")
+    for key, value in config.flatten(cfg.model_dump(mode="json")).items():
+        table.add_row(key, written(value), origins[key], style="dim" if origins[key] == "default" else "")
     Console(highlight=False).print(table)
 
 
-def plain(value: object) -> str:
-    """Write a value as it may be given on the command line."""
-    return json.dumps(value, ensure_ascii=False)
+def print_settings_file(cfg: Config) -> None:
+    """Print the settings as a file that --config takes."""
+    say(config.to_yaml(cfg), end="")
+
+
+def print_schema(schema: Mapping[str, Any]) -> None:
+    """Print a JSON schema, which has a form of its own and no version of ours."""
+    print_document(schema)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from maskcls.config.overrides import written
 from maskcls.schema.options import NONE, OptionSection
-from maskcls.show.config import plain
+from maskcls.show.terminal.text import say
 
 COMMAND = "maskcls config list --markdown"
 INTRODUCTION = f"""<!-- Written by `{COMMAND} > docs/configuration.md`. Do not edit it by hand. -->
@@ -90,7 +91,12 @@ def _section(section: OptionSection) -> Iterator[str]:
     yield from (f"### {section.name}", "", section.help, "") if section.name else ("### In no section", "")
     yield from ("| option | default | values | meaning |", "|---|---|---|---|")
     for option in section.options:
-        default = "required" if option.default is NONE else f"`{plain(option.default)}`"
+        default = "required" if option.default is NONE else f"`{written(option.default)}`"
         cells = (f"`{option.key}`", default, option.allowed, option.help)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     yield ""
+
+
+def print_reference_page(sections: Sequence[OptionSection]) -> None:
+    """Print the page."""
+    say(reference_page(sections), end="")

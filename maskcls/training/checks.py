@@ -20,7 +20,7 @@ from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.identity import identity_files
 from maskcls.schema import Config
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.photos import cached_views

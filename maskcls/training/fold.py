@@ -21,8 +21,8 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import REFIT, FoldDir
 from maskcls.runs.summary import FoldSummary, scored_fold, write_fold_summary
-from maskcls.show.progress import Reporter
-from maskcls.show.sheet import contact_sheet
+from maskcls.show.terminal.progress import Reporter
+from maskcls.show.terminal.sheet import contact_sheet
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.plans import fresh_network
 from maskcls.training.soup import best_epochs, use_soup_if_better

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from maskcls.engine.device import Accelerator
 from maskcls.runs.summary import RunSummary, read_fold_summary
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.assemble import assemble
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import train_fold

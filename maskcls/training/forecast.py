@@ -16,8 +16,8 @@ from maskcls.engine.step_plan import StepPlan
 from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
-from maskcls.show.forecast import Forecast, Rates, Survey
-from maskcls.show.progress import Reporter
+from maskcls.show.runs.forecast import Forecast, Rates, Survey
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import check_experiment, refuse_existing, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec, wanted_folds
 from maskcls.training.person_clustering import with_person_clustering

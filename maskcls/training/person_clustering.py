@@ -23,7 +23,7 @@ from maskcls.machine import reading_threads
 from maskcls.results.people.clustering import PersonClusterer, PersonClustering, fit_clustering
 from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
 from maskcls.runs.summary import read_summary
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 
 if TYPE_CHECKING:
     from maskcls.training.experiment import Experiment

@@ -15,7 +15,7 @@ from maskcls.engine.device import Accelerator
 from maskcls.errors import ResourceError
 from maskcls.machine import reading_threads
 from maskcls.schema import Config
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 
 Views = Mapping[ViewSpec, Pixels]
 

@@ -36,7 +36,7 @@ from maskcls.runs.lineage import RunLineage, UsedWeights
 from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import read_summary
 from maskcls.schema import Config
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.photos import Views, cached_views, open_photos

@@ -7,7 +7,7 @@ from pathlib import Path
 from maskcls.data.photos.images import check_images
 from maskcls.machine import reading_threads
 from maskcls.schema import Config
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 
 
 def check_photos(root: Path, paths: list[str], cfg: Config, report: Reporter) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from maskcls.errors import Exit, MaskclsError, ResourceError
 from maskcls.rundir import RunDir
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
 
 GRACE_S = 10.0

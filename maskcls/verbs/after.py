@@ -36,7 +36,7 @@ def evaluate(
     maskcls evaluate runs/a --section slices -o rows.csv
     """
     from maskcls.commands.evaluate import evaluate as work
-    from maskcls.show.evaluation import print_evaluation
+    from maskcls.show.answers.evaluation import print_evaluation
 
     output = moved(("--write", write), "-o", output)
     print_evaluation(work(what, answers, output=output, force=force), section, json=json)
@@ -56,7 +56,7 @@ def calibrate(
     """
     from maskcls.commands.calibrate import calibrate as work
     from maskcls.rundir import RunDir
-    from maskcls.show.calibration import print_calibration
+    from maskcls.show.answers.calibration import print_calibration
 
     print_calibration(work(RunDir(run), tried=rule), json=json)
 
@@ -70,8 +70,8 @@ def tta(run: RunPath, overrides: Answering = None, json: Json = False) -> None:
     """
     from maskcls.commands.tta import tta as work
     from maskcls.rundir import RunDir
-    from maskcls.show.progress import Reporter
-    from maskcls.show.view_search import print_view_search
+    from maskcls.show.answers.view_search import print_view_search
+    from maskcls.show.terminal.progress import Reporter
 
     with Reporter() as report:
         found = work(RunDir(run), overrides=current(overrides), report=report)
@@ -122,8 +122,8 @@ def ensemble(
     maskcls ensemble --recipe submission.recipe.yaml --data others -o others.csv
     """
     from maskcls.commands.ensemble import ensemble as work
-    from maskcls.show.ensemble import print_ensemble
-    from maskcls.show.progress import Reporter
+    from maskcls.show.answers.ensemble import print_ensemble
+    from maskcls.show.terminal.progress import Reporter
 
     members, overrides = split_words(words)
     with Reporter() as report:
@@ -165,8 +165,8 @@ def group(
     """
     from maskcls.commands.group import group as work
     from maskcls.rundir import RunDir
-    from maskcls.show.group import print_group
-    from maskcls.show.progress import Reporter
+    from maskcls.show.answers.group import print_group
+    from maskcls.show.terminal.progress import Reporter
 
     unlabelled, folder = moved(("--photos", photos), "--unlabelled", unlabelled), RunDir(run) if run else None
     with Reporter() as report:
@@ -222,8 +222,8 @@ def pseudo_label(
     """
     from maskcls.commands.pseudo_label import pseudo_label as work
     from maskcls.rundir import RunDir
-    from maskcls.show.progress import Reporter, main_process
-    from maskcls.show.pseudo_label import print_pseudo_labels
+    from maskcls.show.answers.pseudo_label import print_pseudo_labels
+    from maskcls.show.terminal.progress import Reporter, main_process
 
     runs, overrides = split_words(words)
     if not runs:

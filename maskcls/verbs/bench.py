@@ -36,7 +36,7 @@ def bench_step(overrides: Overrides = None, config: Config = None, json: Json = 
     cfg, _ = load_config(config, overrides)
     from maskcls.commands.bench.step import bench_step as work
     from maskcls.show.bench import print_step_speeds
-    from maskcls.show.progress import Reporter
+    from maskcls.show.terminal.progress import Reporter
 
     with Reporter() as report:
         found = work(cfg, report)
@@ -62,7 +62,7 @@ def bench_lr(
     cfg, _ = load_config(config, overrides)
     from maskcls.commands.bench.lr import lr_range
     from maskcls.show.bench import print_lr_range
-    from maskcls.show.progress import Reporter
+    from maskcls.show.terminal.progress import Reporter
 
     with Reporter() as report:
         found = lr_range(data, cfg, low=low, high=high, steps=steps, report=report)

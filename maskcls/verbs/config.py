@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.verbs.older import current
 from maskcls.verbs.options import Config, Json, Overrides
 
 app = typer.Typer(no_args_is_help=True, help="List options, and show what a configuration resolves to.")
@@ -16,7 +17,9 @@ app = typer.Typer(no_args_is_help=True, help="List options, and show what a conf
 def config_list(
     prefix: Annotated[
         str | None,
-        typer.Argument(help="a section or the beginning of a key, such as optim, or a word", show_default=False),
+        typer.Argument(
+            metavar="PREFIX", help="a section or the beginning of a key, such as optim, or a word", show_default=False
+        ),
     ] = None,
     json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="print the page docs/configuration.md")] = False,
@@ -34,13 +37,13 @@ def config_list(
         raise UsageError("--markdown prints the whole page", fix="leave out --json and PREFIX")
     sections = list_options(prefix)
     if markdown:
-        from maskcls.show.config_page import reference_page
+        from maskcls.show.config_page import print_reference_page
 
-        typer.echo(reference_page(sections), nl=False)
+        print_reference_page(sections)
         return
-    from maskcls.show.config import options_json, options_text
+    from maskcls.show.config import print_options
 
-    typer.echo(options_json(sections) if json else options_text(sections).rstrip("\n"))
+    print_options(sections, json=json)
 
 
 @app.command("show")
@@ -60,20 +63,15 @@ def config_show(
 
     if yaml and json:
         raise UsageError("--yaml and --json are two forms of the same output", fix="give one of them")
-    found = resolve(config, overrides or [])
+    found = resolve(config, current(overrides))
     for line in found.unused:
         typer.echo(line, err=True)
+    from maskcls.show.config import print_settings, print_settings_file
+
     if yaml:
-        from maskcls.config import to_yaml
-
-        typer.echo(to_yaml(found.cfg), nl=False)
-        return
-    from maskcls.show.config import print_settings, settings_json
-
-    if json:
-        typer.echo(settings_json(found.cfg, found.origins))
+        print_settings_file(found.cfg)
     else:
-        print_settings(found.cfg, found.origins)
+        print_settings(found.cfg, found.origins, json=json)
 
 
 @app.command("schema")
@@ -83,8 +81,7 @@ def config_schema() -> None:
     \b
     maskcls config schema > maskcls.schema.json
     """
-    from json import dumps
-
     from maskcls.commands.config.schema import editor_schema
+    from maskcls.show.config import print_schema
 
-    typer.echo(dumps(editor_schema(), ensure_ascii=False, indent=2))
+    print_schema(editor_schema())

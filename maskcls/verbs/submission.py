@@ -28,7 +28,7 @@ def submission_check(
     """
     from maskcls.commands.submission.check import check_submission, refuse_faulty
     from maskcls.rundir import RunDir
-    from maskcls.show.submission_checks import print_checks
+    from maskcls.show.answers.submission_checks import print_checks
 
     found = check_submission(submission, data, None if run is None else RunDir(run))
     print_checks(found, json=json)

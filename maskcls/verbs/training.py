@@ -52,13 +52,13 @@ def train(
         renamed("--leaky", "data.leaky=true")
     cfg, origins = load_config(config, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
     folder = RunDir(run or Path("runs") / (config[-1].stem if config else "default"))
-    from maskcls.show.progress import Reporter, main_process
+    from maskcls.show.terminal.progress import Reporter, main_process
 
     if main_process():
         for line in unused_settings(cfg, origins):
             typer.echo(line, err=True)
     if dry_run:
-        from maskcls.show.forecast import print_forecast, print_survey
+        from maskcls.show.runs.forecast import print_forecast, print_survey
         from maskcls.training.forecast import forecast, planned, survey
 
         experiment = planned(data, cfg, folder, folds)
@@ -68,7 +68,7 @@ def train(
         print_forecast(measured)
         return
     from maskcls.commands.train import train as work
-    from maskcls.show.training import print_training
+    from maskcls.show.runs.training import print_training
 
     with resumable(folder.path), Reporter(quiet=not main_process()) as report:
         summary = work(data, cfg, folder, folds=folds, report=report)
@@ -89,8 +89,8 @@ def resume(
     """
     from maskcls.commands.resume import resume as work
     from maskcls.rundir import RunDir
-    from maskcls.show.progress import Reporter, main_process
-    from maskcls.show.training import print_training
+    from maskcls.show.runs.training import print_training
+    from maskcls.show.terminal.progress import Reporter, main_process
 
     with resumable(run), Reporter(quiet=not main_process()) as report:
         summary = work(RunDir(run), folds=folds, report=report)
@@ -119,8 +119,8 @@ def predict(
     """
     from maskcls.commands.predict import predict as work
     from maskcls.rundir import RunDir
-    from maskcls.show.prediction import print_written
-    from maskcls.show.progress import Reporter, main_process
+    from maskcls.show.answers.prediction import print_written
+    from maskcls.show.terminal.progress import Reporter, main_process
 
     given = [*(overrides or []), *views_override(tta)]
     if tta is not None:
@@ -168,8 +168,8 @@ def self_train(
     from maskcls.commands.resume import resume as continued
     from maskcls.commands.self_train import self_train as work
     from maskcls.commands.train import train as started
-    from maskcls.show.progress import Reporter
-    from maskcls.show.self_training import print_self_training
+    from maskcls.show.runs.self_training import print_self_training
+    from maskcls.show.terminal.progress import Reporter
 
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
     with resumable(run), Reporter() as report:
@@ -212,8 +212,8 @@ def demo(
     from maskcls.commands.demo import demo as work
     from maskcls.commands.predict import predict as predicted
     from maskcls.commands.train import train as started
-    from maskcls.show.demo import print_demo
-    from maskcls.show.progress import Reporter
+    from maskcls.show.runs.demo import print_demo
+    from maskcls.show.terminal.progress import Reporter
 
     with Reporter() as report:
         found = work(

@@ -52,6 +52,9 @@ SURFACE = {
     "group": frozenset({"DATA", "-o/--output", "--unlabelled", "--train", "--run", "--force", "--json"}),
     "submission check": frozenset({"FILE", "--data", "--run", "--json"}),
     "demo": frozenset({"DIR", "--json"}),
+    "config list": frozenset({"PREFIX", "--json", "--markdown"}),
+    "config show": frozenset({"KEY=VALUE", "-c/--config", "--yaml", "--json"}),
+    "config schema": frozenset(),
     "data make": frozenset({"DIR", "--people", "--seed", "--eval-people", "--json"}),
     "data check": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--json"}),
     "data look": frozenset(
@@ -103,7 +106,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 25
+    assert len(SURFACE) == 28
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

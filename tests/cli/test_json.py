@@ -13,7 +13,7 @@ from tiny import RECIPE, train
 
 from maskcls.cli import run_app
 from maskcls.errors import Exit
-from maskcls.show.json_output import VERSION, print_json
+from maskcls.show.terminal.json_output import VERSION, print_json
 
 FAST = ("model.backbone=test_convnext", "train.epochs=1")
 # Verb -> its words, and the keys that must be there. {out}: a new folder; {run}: a trained run; {data}: drawn faces.

@@ -28,7 +28,7 @@ from maskcls.runs import calibration
 from maskcls.runs.decision import Decision, read_decision
 from maskcls.runs.environment import Environment, this_machine, write_environment
 from maskcls.runs.summary import RunSummary, SavedScores, write_summary
-from maskcls.show.calibration import print_calibration, render
+from maskcls.show.answers.calibration import print_calibration, render
 
 PEOPLE, PHOTOS, FOLDS = 60, 6, 3
 

@@ -31,8 +31,8 @@ from maskcls.results.scores.person_bootstrap import person_bootstrap
 from maskcls.results.submissions.write import write_submission
 from maskcls.runs.judged import read_judged, read_submission
 from maskcls.runs.summary import RunSummary, write_summary
-from maskcls.show.evaluation import print_evaluation, print_scores, render, render_scores
-from maskcls.show.json_output import print_json
+from maskcls.show.answers.evaluation import print_evaluation, print_scores, render, render_scores
+from maskcls.show.terminal.json_output import print_json
 
 HATS = LabelSpace((Task("hat", ("no", "[red]yes[/red] :smile:")),))
 

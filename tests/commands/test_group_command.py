@@ -30,8 +30,8 @@ from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.submissions.answers import read_answers
 from maskcls.rundir import RunDir
 from maskcls.runs.judged import read_out_of_fold
-from maskcls.show.group import GroupResult, print_group
-from maskcls.show.progress import Reporter
+from maskcls.show.answers.group import GroupResult, print_group
+from maskcls.show.terminal.progress import Reporter
 
 PEOPLE, EVAL_PEOPLE = 30, 8
 

@@ -9,7 +9,7 @@ import pytest
 from tiny import RECIPE
 
 from maskcls.cli import run_app
-from maskcls.show.spark import BARS, sparkline
+from maskcls.show.terminal.spark import BARS, sparkline
 
 
 def test_a_line_of_bars() -> None:

@@ -22,7 +22,7 @@ from maskcls import files, rundir
 from maskcls.engine import fit as loop
 from maskcls.engine import session as keeping
 from maskcls.rundir import RunDir
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 
 # Everything that carries state from one epoch to the next: moments, an average, dropout, patience, a rate that changes.
 WORDS = ("train.epochs=3", "model.drop=0.3", "train.patience=2", "average.decay=0.9", "optim.lr=1e-3")

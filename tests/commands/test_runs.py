@@ -41,9 +41,9 @@ from maskcls.runs.records.notes import read_notes
 from maskcls.runs.records.order import SORTS, in_order
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import assignment, differences, shared_settings
-from maskcls.show.pruning import print_pruning
-from maskcls.show.runs import print_runs, render
-from maskcls.show.units import size
+from maskcls.show.runs.pruning import print_pruning
+from maskcls.show.runs.run_list import print_runs, render
+from maskcls.show.terminal.units import size
 from maskcls.training.assemble import assemble
 from maskcls.training.experiment import Experiment
 from maskcls.training.stored_experiment import write_identity

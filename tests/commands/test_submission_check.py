@@ -22,7 +22,7 @@ from maskcls.results.submissions.checks import Check, check_ids, check_labels
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.results.submissions.write import write_submission
 from maskcls.rundir import RunDir
-from maskcls.show.submission_checks import print_checks
+from maskcls.show.answers.submission_checks import print_checks
 
 BANDS_OF_58 = LabelSpace((*CONTEST.tasks[:2], Task("age", ("<30", "30-57", ">=58"), (30, 58))))
 NAMES = [

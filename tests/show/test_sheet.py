@@ -9,7 +9,7 @@ import pytest
 from photos import noise
 from PIL import Image
 
-from maskcls.show.sheet import contact_sheet
+from maskcls.show.terminal.sheet import contact_sheet
 
 # A tile is 160 pixels of image with a margin of 4 on each side, and 15 pixels for each line of caption.
 TILE = 168

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from maskcls.show import text
-from maskcls.show.text import near, number, percent, plain_table, plural, say_wrapped, show, span, wrapped
+from maskcls.show.terminal import text
+from maskcls.show.terminal.text import near, number, percent, plain_table, plural, say_wrapped, show, span, wrapped
 
 
 class Terminal(io.StringIO):

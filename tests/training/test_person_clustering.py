@@ -26,7 +26,7 @@ from maskcls.results.people.model_file import from_bytes, to_bytes
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Judged
 from maskcls.runs.group_averaging import GroupAveraging, groups_of
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training import person_clustering as clustering
 from maskcls.training.person_clustering import fit_person_clustering, group_photos
 

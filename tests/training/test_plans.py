@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training import plans
 from maskcls.training.plans import NOTE_EVERY_S, listener_of
 

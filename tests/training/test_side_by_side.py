@@ -21,7 +21,7 @@ from tiny import log_lines, outcome, resume, train
 from maskcls import cli
 from maskcls.errors import DivergedError, ResourceError, ResultError
 from maskcls.rundir import RunDir
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training import side_by_side
 from maskcls.training.side_by_side import train_side_by_side
 

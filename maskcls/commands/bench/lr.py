@@ -18,7 +18,7 @@ from maskcls.nn.schedule import DIVERGED, lr_ramp, lr_range_test
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
 from maskcls.show.bench import LrRange, Ramp
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import check_experiment, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec
 from maskcls.training.plans import fresh_network, with_plans

@@ -12,7 +12,7 @@ from maskcls.engine.compute.memory import largest_batch
 from maskcls.engine.device import start
 from maskcls.schema import Config
 from maskcls.show.bench import CandidateSpeed, StepSpeeds
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Member
 from maskcls.training.plans import fresh_network, listener_of
 

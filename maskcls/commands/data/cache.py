@@ -6,8 +6,8 @@ import time
 
 from maskcls.data.photos.cache_folder import cache_folder, leftovers, packs, remove
 from maskcls.errors import visible
-from maskcls.show.cache import BROKEN, CacheList
-from maskcls.show.pruning import Deletion, PruneResult
+from maskcls.show.data.cache import BROKEN, CacheList
+from maskcls.show.runs.pruning import Deletion, PruneResult
 
 DAY_S = 86_400
 

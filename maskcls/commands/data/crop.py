@@ -22,8 +22,8 @@ from maskcls.data.photos.face_detector import YuNet
 from maskcls.data.photos.images import decode, each_image
 from maskcls.errors import BusyError, DataError, ResourceError, UsageError
 from maskcls.machine import reading_threads
-from maskcls.show.crop import LIST, Copy, Cropped, How
-from maskcls.show.progress import Reporter
+from maskcls.show.data.crop import LIST, Copy, Cropped, How
+from maskcls.show.terminal.progress import Reporter
 
 MARGIN, ASPECT = 0.3, (4, 3)
 

@@ -20,8 +20,8 @@ from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.errors import BusyError, MaskclsError, UsageError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.schema import Config, MixConfig
-from maskcls.show.contact_sheet import ContactSheet, Views
-from maskcls.show.sheet import contact_sheet
+from maskcls.show.data.contact_sheet import ContactSheet, Views
+from maskcls.show.terminal.sheet import contact_sheet
 from maskcls.training.experiment import view_spec
 
 LINE = 26  # characters a tile of the sheet is wide

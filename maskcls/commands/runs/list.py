@@ -11,7 +11,7 @@ from maskcls.runs.records.finding import checked_run, find_runs
 from maskcls.runs.records.order import SORTS, in_order
 from maskcls.runs.records.record import read_record
 from maskcls.runs.records.settings import shared_settings
-from maskcls.show.runs import RunList
+from maskcls.show.runs.run_list import RunList
 
 
 def list_runs(folders: Sequence[Path], *, base: Path | None, sort: str) -> RunList:

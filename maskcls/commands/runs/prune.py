@@ -20,7 +20,7 @@ from maskcls.runs.records.finding import find_runs
 from maskcls.runs.records.notes import Note, add_note
 from maskcls.runs.records.order import in_order
 from maskcls.runs.records.record import RunRecord, read_record
-from maskcls.show.pruning import Deletion, PruneResult
+from maskcls.show.runs.pruning import Deletion, PruneResult
 
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGT]?)(i?)B")
 POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}

@@ -21,7 +21,7 @@ from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.rundir import RunDir
 from maskcls.runs.origin import NAMES, Origin, origin_checks, read_origin
-from maskcls.show.submission_checks import SubmissionChecks
+from maskcls.show.answers.submission_checks import SubmissionChecks
 
 # The contest's 2,700 people to train on: men then women, by age band; each has five photos with a mask, one with a mask
 # worn wrongly and one without.

@@ -27,7 +27,7 @@ from maskcls.data.photos.cache_folder import cache_folder, leftovers, packs, rem
 from maskcls.data.photos.images import read_image
 from maskcls.data.views.transforms import eval_view
 from maskcls.errors import DataError, ResourceError
-from maskcls.show.units import size as size_text
+from maskcls.show.terminal.units import size as size_text
 from maskcls.training.photos import Views, cached_views
 
 COUNT = 6

@@ -24,7 +24,7 @@ from maskcls.engine.fit import EpochResult, fit, validate, validation_reader
 from maskcls.engine.session import Session, open_session
 from maskcls.engine.step import Tick
 from maskcls.engine.step_plan import FoldRows
-from maskcls.show.progress import Reporter
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training import fold as training
 from maskcls.training import plans
 from maskcls.training import prediction as predicting

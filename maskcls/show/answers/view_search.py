@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from maskcls.results.comparison.views import ViewSearch
-from maskcls.show.json_output import print_json
-from maskcls.show.text import NO_GAIN, plain_table, plural, say, show, span
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import NO_GAIN, plain_table, plural, say, show, span
 
 
 def print_view_search(found: ViewSearch, *, json: bool = False) -> None:

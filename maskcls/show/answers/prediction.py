@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from maskcls.results.submissions.write import Written
-from maskcls.show.json_output import print_json
-from maskcls.show.text import near, plural, say
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import near, plural, say
 
 
 def print_written(written: Written, *, json: bool = False) -> None:

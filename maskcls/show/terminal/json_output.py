@@ -19,6 +19,11 @@ def print_json(value: Mapping[str, Any]) -> None:
     print(dumps({"version": VERSION, **_plain(value)}, ensure_ascii=False, allow_nan=False))
 
 
+def print_document(value: Mapping[str, Any]) -> None:
+    """Print an indented JSON document whose form is defined elsewhere, such as a JSON schema."""
+    print(dumps(value, ensure_ascii=False, allow_nan=False, indent=2))
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return none_for_nan(value)

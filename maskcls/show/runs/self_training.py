@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.results.comparison.bootstrap import Difference
-from maskcls.show.json_output import print_json
-from maskcls.show.text import plural, say, span
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import plural, say, span
 
 
 @dataclass(frozen=True)

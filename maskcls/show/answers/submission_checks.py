@@ -8,8 +8,8 @@ from pathlib import Path
 
 from maskcls.errors import visible
 from maskcls.results.submissions.checks import Check
-from maskcls.show.json_output import print_json
-from maskcls.show.text import say_wrapped
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import say_wrapped
 
 SHOWN = 5  # faults of a check that are printed
 

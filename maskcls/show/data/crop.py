@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 
 from maskcls.data.photos import crops
 from maskcls.data.photos.crops import Box, Size, Window
-from maskcls.show.json_output import print_json
-from maskcls.show.text import plural, say
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import plural, say
 
 How = Literal["detector", "fallback", "fixed"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls.results.scores.metrics import Scores
-from maskcls.show.json_output import print_json
-from maskcls.show.text import say
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import say
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def print_demo(found: DemoResult, *, json: bool = False) -> None:
         files = {"run": str(found.run), "submission": str(found.submission), "seconds": found.seconds}
         print_json(files | {"chance": found.chance, "scores": found.scores.to_json()})
         return
-    from maskcls.show.evaluation import print_scores
+    from maskcls.show.answers.evaluation import print_scores
 
     print_scores(found.scores)
     say(f"\nmacro-F1 {found.scores.macro_f1:.3f} on people it never saw; guessing gives about {found.chance:.2f}")

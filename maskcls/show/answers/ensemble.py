@@ -13,8 +13,8 @@ import numpy as np
 from maskcls.errors import visible
 from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
-from maskcls.show.json_output import print_json
-from maskcls.show.text import NO_GAIN, near, number, plain_table, plural, say, show, span
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import NO_GAIN, near, number, plain_table, plural, say, show, span
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,10 +10,10 @@ import pandas as pd
 from rich.console import Console
 
 from maskcls.schema import Config
-from maskcls.show.class_counts import class_table, fold_table
 from maskcls.show.config import print_settings
-from maskcls.show.progress import main_process
-from maskcls.show.spark import sparkline
+from maskcls.show.data.class_counts import class_table, fold_table
+from maskcls.show.terminal.progress import main_process
+from maskcls.show.terminal.spark import sparkline
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from maskcls.show.json_output import print_json
-from maskcls.show.text import plural, say, say_wrapped
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import plural, say, say_wrapped
 
 
 @dataclass(frozen=True)

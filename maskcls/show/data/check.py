@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from maskcls.labels import LabelSpace
-from maskcls.show.class_counts import class_counts, class_table
-from maskcls.show.json_output import print_json
-from maskcls.show.text import plural, say, show
+from maskcls.show.data.class_counts import class_counts, class_table
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import plural, say, show
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from maskcls.data.photos.cache_folder import Leftover, PackInfo
 from maskcls.errors import visible
-from maskcls.show.json_output import print_json
-from maskcls.show.text import plural, say, show
-from maskcls.show.units import size
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import plural, say, show
+from maskcls.show.terminal.units import size
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from maskcls.errors import visible
-from maskcls.show.json_output import print_json
-from maskcls.show.text import say, show
-from maskcls.show.units import size
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import say, show
+from maskcls.show.terminal.units import size
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from maskcls.runs.summary import GroupGain, RunSummary
-from maskcls.show.json_output import print_json
-from maskcls.show.text import number, plural, say, span
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import number, plural, say, span
 
 
 def print_training(run: Path, summary: RunSummary | None, *, json: bool = False) -> None:

@@ -11,8 +11,8 @@ from maskcls.results.scores.evaluation import Confusion, Evaluation
 from maskcls.results.scores.metrics import ClassScore, Score, Scores
 from maskcls.results.scores.ranking import Ranking, Rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, worst
-from maskcls.show.json_output import print_json
-from maskcls.show.text import number, percent, plain_table, show
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import number, percent, plain_table, show
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from maskcls.errors import visible
 from maskcls.runs.records.notes import Note
-from maskcls.show.json_output import print_json
-from maskcls.show.text import say
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import say
 
 
 def print_note(run: Path, note: Note, *, json: bool = False) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskcls.show.json_output import print_json
-from maskcls.show.text import plural, say
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import plural, say
 
 
 @dataclass(frozen=True)

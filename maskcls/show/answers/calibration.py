@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from maskcls.errors import visible
 from maskcls.results.decisions.calibration import Quality
 from maskcls.runs.calibration import Calibration
-from maskcls.show.json_output import print_json
-from maskcls.show.text import NO_GAIN, percent, plain_table, show, span
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import NO_GAIN, percent, plain_table, show, span
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

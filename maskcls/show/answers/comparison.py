@@ -13,8 +13,8 @@ from maskcls.errors import visible
 from maskcls.labels import UNKNOWN
 from maskcls.results.comparison.rows import JOINT
 from maskcls.results.comparison.scores import Comparison, ScoreComparison, to_json
-from maskcls.show.json_output import print_json
-from maskcls.show.text import number, plain_table, plural, say, show, span
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import number, plain_table, plural, say, show, span
 
 SHOWN_IDS = 3
 SHOWN_CHANGES = 12

@@ -13,8 +13,8 @@ from maskcls.labels import Ints
 from maskcls.results.comparison.bootstrap import Difference
 from maskcls.results.people.averaging import PhotoWeights
 from maskcls.results.people.clustering import PairQuality
-from maskcls.show.json_output import print_json
-from maskcls.show.text import NO_GAIN, percent, plural, say, span
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import NO_GAIN, percent, plural, say, span
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from rich.text import Text
 from maskcls.errors import visible
 from maskcls.runs.records.record import RunRecord
 from maskcls.runs.records.settings import differences
-from maskcls.show.json_output import print_json
-from maskcls.show.text import number, plural, say, show
-from maskcls.show.units import duration, size
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import number, plural, say, show
+from maskcls.show.terminal.units import duration, size
 
 
 @dataclass(frozen=True)

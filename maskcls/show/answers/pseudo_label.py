@@ -8,8 +8,8 @@ from typing import Any
 
 from maskcls.errors import visible
 from maskcls.rundir import REFIT
-from maskcls.show.json_output import print_json
-from maskcls.show.text import number, plain_table, plural, say, show
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import number, plain_table, plural, say, show
 
 # Why a photo is not taken: the name in the summary, and the column's head.
 REASONS = {"threshold": "unsure", "agreement": "disputed", "cap": "over\nlimit", "balance": "over\nbalance"}

@@ -1,0 +1,1 @@
+"""What is printed of predictions: scores, comparisons, ensembles, groups, checks."""

@@ -1,0 +1,1 @@
+"""What is printed of a data set, its photos and their cache."""

@@ -1,0 +1,1 @@
+"""How text, numbers, JSON, progress and pictures are written, the same way everywhere."""
