@@ -36,6 +36,7 @@ def train_folds(
         for k in left:
             train_fold(experiment, member, k, accelerator, report)
             accelerator.free_memory()
+    accelerator.wait_for_everyone()  # the main process alone writes what the others read here
     for member, k in experiment.trainings(wanted):
         if not experiment.fold_dir(member, k).done.exists():  # networks without validation rows; the others are done
             how = continuing(member) if member.continued else refitting(experiment, member, wanted)

@@ -32,7 +32,6 @@ from maskcls.errors import ResultError, UsageError
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
-from maskcls.runs import records as run_records
 from maskcls.runs.environment import Machine, this_machine
 from maskcls.runs.identity import identity_hashes
 from maskcls.runs.networks import run_networks
@@ -238,7 +237,7 @@ def test_a_leaky_run_is_finished_without_a_score(tmp_path: Path, capsys: pytest.
     plan = runs_prune.plan_pruning(tmp_path, keep=0, whole=True)
     assert (plan.parts, plan.kept) == ((), {run: "it has no score"})
     (run.fold(1).best.tensors).unlink()
-    assert run_records.read_run(run).status == "finished, leaky: no score, weights deleted"
+    assert read_record(run).status == "finished, leaky: no score, weights deleted"
 
 
 def test_a_run_in_training_is_seen_and_not_disturbed(tmp_path: Path) -> None:
@@ -681,7 +680,7 @@ def test_pruning_deletes_what_was_planned_and_no_more(three: Path, capsys: pytes
     assert kept <= after.keys()
     assert all(before[name] == after[name] for name in before.keys() & after.keys() if not name.endswith(".lock"))
     assert f"{size(freed)} freed" in capsys.readouterr().out
-    worst = run_records.read_run(RunDir(three / "worst"))
+    worst = read_record(RunDir(three / "worst"))
     assert worst.status == "finished, weights deleted"
     assert [note.text for note in worst.notes] == ["best weights deleted by runs prune"]
     assert read_record(RunDir(three / "best")).status == "finished"

@@ -43,7 +43,7 @@ def test_what_is_missing_changed_or_added_is_named(tmp_path: Path) -> None:
     run.folds.unlink()
     assert missing_files(run, hashes) == ["folds.csv"]
     assert changed_files(run, hashes) == ["manifest.csv", "folds.csv"]
-    run.looks.write_text("added")
+    run.person_clustering.write_text("added")
     assert changed_files(run, hashes) == ["manifest.csv", "folds.csv", "looks.npz"]
     run.pseudo.unlink()
     assert changed_files(run, hashes) == ["manifest.csv", "folds.csv", "pseudo.csv", "looks.npz"]

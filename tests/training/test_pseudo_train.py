@@ -46,7 +46,7 @@ def pseudo(base: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def fold_targets(pseudo: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def taught(pseudo: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("taught") / "run"
     assert train(drawn, run, *WORDS, f"data.pseudo={pseudo}") == 0
     return run

@@ -64,7 +64,7 @@ def test_more_folds_train_it_anew(drawn: Path, tmp_path: Path, capsys: pytest.Ca
     before = (run / "refit" / "DONE").stat().st_mtime_ns
     capsys.readouterr()
     assert resume(run, "--folds", "1") == 0
-    assert "is trained anew" in capsys.readouterr().err
+    assert "is trained again" in capsys.readouterr().err
     assert (run / "refit" / "DONE").stat().st_mtime_ns > before
     assert train(drawn, once, *words) == 0
     assert hashes(run / "refit" / "best") == hashes(once / "refit" / "best")

@@ -53,7 +53,7 @@ def test_two_at_a_time_leave_the_same_bytes(drawn: Path, serial: Path, tmp_path:
     assert len(outcome(run)) == 3 + 2 * 7
     for fold in ("fold 0", "fold 1"):
         assert [f"{fold} epoch {n}/2: loss" in told.getvalue() for n in (1, 2, 3)] == [True, True, False]
-    assert "2 folds side by side" in told.getvalue()
+    assert "2 folds at the same time" in told.getvalue()
     plans = [json.loads((made / "env.json").read_text())["plans"][""] for made in (serial, run)]
     assert [plan["fold_jobs"] for plan in plans] == [1, 2]
     assert survivors() == []
