@@ -9,6 +9,7 @@ import hashlib
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,22 +140,32 @@ def loader(
     A fault arrives as a MaskclsError in place of its batch; read the loader through `batches`.
     """
     parallel = {"prefetch_factor": PREFETCH, "timeout": TIMEOUT_S, "persistent_workers": keep} if workers else {}
-    return DataLoader(
-        photos,
-        batch_sampler=plan,  # type: ignore[arg-type]
-        num_workers=workers,
-        collate_fn=_tensors,
-        worker_init_fn=_calm_worker,
-        pin_memory=pin,
-        # A loader draws a number when it starts: from the global generator, dropout would differ after a resume.
-        generator=torch.Generator(),
-        **parallel,  # type: ignore[arg-type]
-    )
+    with _without_advice_on_workers():
+        return DataLoader(
+            photos,
+            batch_sampler=plan,  # type: ignore[arg-type]
+            num_workers=workers,
+            collate_fn=_tensors,
+            worker_init_fn=_calm_worker,
+            pin_memory=pin,
+            # A loader draws a number when it starts: from the global generator, dropout would differ after a resume.
+            generator=torch.Generator(),
+            **parallel,  # type: ignore[arg-type]
+        )
+
+
+@contextmanager
+def _without_advice_on_workers() -> Iterator[None]:
+    """Silence torch's warning about more loader processes than cores: device.workers is an explicit choice."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        yield
 
 
 def batches(source: DataLoader[object]) -> Iterator[list[Tensor]]:
     """Yield the loader's batches; raise what a worker found as MaskclsError, its death or silence as ResourceError."""
-    items = iter(source)
+    with _without_advice_on_workers():
+        items = iter(source)
     _deaths.take_over()
     while True:
         try:

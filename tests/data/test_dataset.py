@@ -24,9 +24,6 @@ from maskcls.data.views.draws import draw
 from maskcls.data.views.transforms import build_pixel_changes, change_pixels, eval_view
 from maskcls.errors import DataError, MaskclsError, ResourceError
 
-# torch warns when a machine has fewer cores than the two workers these tests start.
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
-
 COUNT = 10
 PLAN = [[Key(3, 0), Key(1, 0)], [Key(0, 1), Key(3, 1), Key(9, 2)], [Key(5)], [Key(5, -1), Key(5, 7)]]
 
@@ -44,6 +41,16 @@ def view_of(photos: Photos, row: int, epoch: int) -> np.ndarray:
     views = photos[Key(row, epoch)]
     assert not isinstance(views, MaskclsError), views
     return views[0]
+
+
+def test_more_workers_than_cores_cause_no_warning(
+    tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warning is an error in these tests."""
+    monkeypatch.setattr(torch._utils, "cpu_count", lambda: 1)
+    with pytest.warns(UserWarning, match="This DataLoader will create 2 worker processes"):
+        torch.utils.data.DataLoader([0], num_workers=2)  # torch asks the function replaced here
+    assert len(load(open_photos(tmp_path, names, PLAIN), PLAN, 2)) == len(PLAN)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
