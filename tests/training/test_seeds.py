@@ -75,7 +75,7 @@ def test_one_network_a_task_and_seed(drawn: Path, tmp_path: Path, capsys: pytest
     assert train(drawn, run, *words) == 0
     names = {f"{task}-seed{seed}" for task in ("mask", "gender", "age") for seed in (0, 1)}
     assert {path.name for path in (run / "members").iterdir()} == names
-    assert "each alone: seed 0 0." in capsys.readouterr().out
+    assert "each seed alone: seed 0 0." in capsys.readouterr().out
     out = tmp_path / "a.csv"
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(out)]) == 0
     assert len(json.loads(out.with_suffix(".json").read_text())["lineage"]["weights"]) == 6
