@@ -342,6 +342,13 @@ def test_the_changed_rows_are_written(tmp_path: Path, capsys: pytest.CaptureFixt
         ['t,"1",x', "?/?/?", names[3], names[4]],
     ]
     assert "changed.csv  4 rows" in capsys.readouterr().out
+    content = out.read_bytes()
+    out.write_text("mine")
+    with pytest.raises(BusyError, match="the output exists"):
+        compare(a, b, answers=answers, output=out)
+    assert out.read_text() == "mine"
+    compare(a, b, answers=answers, output=out, force=True)
+    assert out.read_bytes() == content
 
 
 @pytest.mark.parametrize("width", [80, 120])

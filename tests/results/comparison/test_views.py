@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
-from tiny import train
 
-from maskcls.cli import run_app
 from maskcls.labels import Floats, Ints
 from maskcls.results.comparison.views import compare_views, greedy, mean_of
-from maskcls.results.predictions import Predictions
 from maskcls.viewnames import SINGLE
 
 CLASSES = 3
@@ -79,24 +73,3 @@ def test_greedy_stops_where_nothing_helps() -> None:
     half[0] = [0.4, 0.6, 0.0]
     assert greedy({"plain": half, "flip": right}, truth, CLASSES) == ("plain", "flip")
     np.testing.assert_allclose(mean_of({"plain": half, "flip": right}, ("plain", "flip"))[0], [0.7, 0.3, 0])
-
-
-def test_the_command_agrees_with_the_run_s_own_rows(
-    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = tmp_path / "run"
-    assert train(drawn, run, "train.epochs=1", "predict.views=hflip") == 0
-    oof = Predictions.load(run / "oof.npz")
-    capsys.readouterr()
-    assert run_app(["tta", str(run), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    scores = {one["name"]: one["macro_f1"] for one in found["tried"]}
-    summary = json.loads((run / "summary.json").read_text())
-    assert scores["hflip"] == pytest.approx(summary["pooled"]["macro_f1"], abs=1e-9)
-    assert found["rows"] == len(oof)
-    assert run_app(["tta", str(run)]) == 0
-    assert "views are chosen on the other folds" in capsys.readouterr().out
-    assert run_app(["tta", str(run), "predict.views=none"]) == 2
-    one = tmp_path / "one"
-    assert train(drawn, one, "train.epochs=1", "--folds", "0") == 0
-    assert run_app(["tta", str(one)]) == 9

@@ -1,4 +1,4 @@
-"""maskcls bench lr, and the line it is drawn with."""
+"""maskcls bench lr: losses at rising learning rates, and the rate where they fall fastest."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ import pytest
 from tiny import RECIPE
 
 from maskcls.cli import run_app
-from maskcls.show.terminal.spark import BARS, sparkline
-
-
-def test_a_line_of_bars() -> None:
-    assert sparkline(range(8)) == BARS
-    assert sparkline([1.0, 1.0]) == BARS[0] * 2
-    assert sparkline([]) == ""
-    assert sparkline([3, 3, 0, 0, 6, 6, 6, 6], width=4) == "▅▁██"
-    assert len(sparkline(range(1000))) == 60
 
 
 def bench(drawn: Path, *words: str) -> int:
