@@ -30,7 +30,7 @@ def data_make(
     maskcls data make faces --people 60 --seed 0
     """
     from maskcls.commands.data.make import make
-    from maskcls.show.drawn_data import print_drawn_data
+    from maskcls.show.data.drawn import print_drawn_data
 
     print_drawn_data(make(directory, people=people, seed=seed, eval_people=eval_people), json=json)
 
@@ -44,7 +44,7 @@ def data_check(data: Data, overrides: Overrides = None, config: Config = None, j
     """
     cfg, _ = load_config(config, overrides)
     from maskcls.commands.data.check import check
-    from maskcls.show.data_check import print_data_check
+    from maskcls.show.data.check import print_data_check
     from maskcls.show.progress import Reporter
 
     with Reporter() as report:
@@ -74,7 +74,7 @@ def data_crop(
     maskcls data crop more -o cropped2 --like cropped/crops.json
     """
     from maskcls.commands.data.crop import crop
-    from maskcls.show.crop import print_copy
+    from maskcls.show.data.crop import print_copy
     from maskcls.show.progress import Reporter
 
     output = output_of_extra(context.args, output)
@@ -114,7 +114,7 @@ def data_look(
     """
     cfg, _ = load_config(config, overrides)
     from maskcls.commands.data.look import look as work
-    from maskcls.show.contact_sheet import print_contact_sheet
+    from maskcls.show.data.contact_sheet import print_contact_sheet
 
     print_contact_sheet(work(data, cfg, output, photos=photos, draws=draws, force=force), json=json)
 
@@ -127,7 +127,7 @@ def cache_list(json: Json = False) -> None:
     maskcls data cache list
     """
     from maskcls.commands.data.cache import list_packs
-    from maskcls.show.cache import print_packs
+    from maskcls.show.data.cache import print_packs
 
     print_packs(list_packs(), json=json)
 

@@ -32,7 +32,7 @@ def runs_list(
     maskcls runs list runs/sweep --base runs/a --sort date
     """
     from maskcls.commands.runs.list import list_runs
-    from maskcls.show.runs import print_runs
+    from maskcls.show.runs.list import print_runs
 
     print_runs(list_runs(folders or [Path("runs")], base=base, sort=sort), json=json)
 
@@ -58,7 +58,7 @@ def runs_note(
 
     from maskcls.commands.runs.note import note
     from maskcls.rundir import RunDir
-    from maskcls.show.note import print_note
+    from maskcls.show.runs.note import print_note
 
     if name is not None and leaderboard is None:
         raise UsageError("--name belongs to --leaderboard", fix="give both")
@@ -88,7 +88,7 @@ def runs_compare(
     maskcls runs compare one.csv two.csv --answers faces/eval/answers.csv
     """
     from maskcls.commands.runs.compare import compare
-    from maskcls.show.comparison import print_comparison
+    from maskcls.show.runs.comparison import print_comparison
 
     output = moved(("--changed", changed), "-o", output)
     print_comparison(compare(a, b, answers=answers, output=output, force=force), output, json=json)

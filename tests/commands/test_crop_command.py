@@ -26,7 +26,7 @@ from maskcls.data.photos.crops import Box, Face, Window
 from maskcls.data.photos.images import read_image
 from maskcls.errors import BusyError, DataError, Exit, UsageError, WeightsError
 from maskcls.labels import CONTEST
-from maskcls.show.crop import Copy, print_copy
+from maskcls.show.data.crop import Copy, print_copy
 from maskcls.show.progress import Reporter
 
 HEIGHT, WIDTH = 96, 72

@@ -14,7 +14,7 @@ from maskcls.commands.data.look import STEPS, look, spread, steps
 from maskcls.data.dataset import Key
 from maskcls.errors import BusyError, MaskclsError, UsageError
 from maskcls.schema import Config, TransformsConfig
-from maskcls.show.contact_sheet import print_contact_sheet
+from maskcls.show.data.contact_sheet import print_contact_sheet
 from maskcls.training.experiment import view_spec
 
 TILE, LINE = 168, 15  # pixels of a tile's side, with its margin, and of a line of text

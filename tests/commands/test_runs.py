@@ -34,7 +34,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs import records as run_records
 from maskcls.show.pruning import print_pruning
-from maskcls.show.runs import print_runs, render
+from maskcls.show.runs.list import print_runs, render
 from maskcls.show.units import size
 from maskcls.training.assemble import assemble
 from maskcls.training.experiment import Experiment, environment, write_identity

@@ -24,7 +24,7 @@ from maskcls.results.comparison.rows import Comparison, Known, Rows, changes, jo
 from maskcls.results.comparison.sign_test import sign_test
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.write import write_submission
-from maskcls.show.comparison import SHOWN_CHANGES, print_comparison, render
+from maskcls.show.runs.comparison import SHOWN_CHANGES, print_comparison, render
 
 HATS = LabelSpace((Task("hat", ("no", "yes")), Task("beard", ("none", "short", "long"))))
 

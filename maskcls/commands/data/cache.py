@@ -6,7 +6,7 @@ import time
 
 from maskcls.data.photos.cache import cache_folder, leftovers, packs, remove
 from maskcls.errors import visible
-from maskcls.show.cache import BROKEN, CacheList
+from maskcls.show.data.cache import BROKEN, CacheList
 from maskcls.show.pruning import Deletion, PruneResult
 
 DAY_S = 86_400

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskcls.data.layouts.source import image_root, read_labelled, read_unlabelled
 from maskcls.schema import Config
-from maskcls.show.data_check import DataCheck
+from maskcls.show.data.check import DataCheck
 from maskcls.show.progress import Reporter
 from maskcls.training.readable_photos import check_photos
 

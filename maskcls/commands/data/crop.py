@@ -23,7 +23,7 @@ from maskcls.data.photos.images import decode, each_image
 from maskcls.errors import BusyError, DataError, ResourceError, UsageError
 from maskcls.labels import CONTEST
 from maskcls.machine import reading_threads
-from maskcls.show.crop import LIST, Copy, Cropped, How
+from maskcls.show.data.crop import LIST, Copy, Cropped, How
 from maskcls.show.progress import Reporter
 
 MARGIN, ASPECT = 0.3, (4, 3)

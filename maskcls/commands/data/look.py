@@ -20,7 +20,7 @@ from maskcls.engine.course import Course, FoldRows
 from maskcls.errors import BusyError, MaskclsError, UsageError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.schema import Config, MixConfig
-from maskcls.show.contact_sheet import ContactSheet, Views
+from maskcls.show.data.contact_sheet import ContactSheet, Views
 from maskcls.show.sheet import contact_sheet
 from maskcls.training.experiment import view_spec
 

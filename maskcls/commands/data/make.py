@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maskcls.data.drawn.faces import make_faces
-from maskcls.show.drawn_data import DrawnData
+from maskcls.show.data.drawn import DrawnData
 
 
 def make(directory: Path, *, people: int, seed: int, eval_people: int | None) -> DrawnData:

@@ -10,7 +10,7 @@ from typing import Any
 from maskcls.errors import ResultError, UsageError
 from maskcls.rundir import RunDir
 from maskcls.runs.records import Found, find_runs, is_run, read_run, shared_settings
-from maskcls.show.runs import RunList
+from maskcls.show.runs.list import RunList
 
 SORTS = ("score", "date", "time", "size", "name")
 

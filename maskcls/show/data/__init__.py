@@ -1,0 +1,1 @@
+"""What the verbs of `maskcls data` return and print."""

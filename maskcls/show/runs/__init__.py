@@ -1,0 +1,1 @@
+"""What the verbs of `maskcls runs` return and print; pruning is beside, as the cache is pruned too."""
