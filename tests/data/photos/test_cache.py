@@ -534,7 +534,7 @@ def views(root: Path, *words: str, build: bool = True, first: bool = True) -> tu
 
 @pytest.mark.parametrize("build", [True, False])
 def test_without_a_folder_photos_are_decoded_every_epoch(root: Path, homeless: None, build: bool) -> None:
-    line = "photos are decoded every epoch: no folder is known to keep decoded photos in (MASKCLS_CACHE: not set, "
+    line = "photos are decoded every epoch: no folder is known for the cache of photos (MASKCLS_CACHE: not set, "
     found, lines = views(root, build=build)
     assert found == {}
     assert [text.startswith(line) for text in lines] == [True]

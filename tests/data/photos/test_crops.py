@@ -306,5 +306,5 @@ def test_a_missing_file_and_an_empty_window_are_told_apart(tmp_path: Path) -> No
     with pytest.raises(DataError, match="learned crop: cannot open"):
         read_learned(tmp_path / "crops.json")
     files.commit_json(tmp_path / "crops.json", TOLD | {"window": None})
-    with pytest.raises(DataError, match="learned no crop"):
+    with pytest.raises(DataError, match="there is no median face"):
         read_learned(tmp_path / "crops.json")
