@@ -102,7 +102,7 @@ def _read_people(data: Path) -> pd.DataFrame:
     person = read_csv(data, required=["path", "group"])["group"]
     empty = [f"line {line}" for line in person.index[person == ""]]
     if empty:
-        raise DataError("rows without a person", where=f"{data}, column group", offenders=empty, fix="fill in the column")
+        raise DataError("rows without a person", where=f"{data}, column group", offenders=empty, fix="fill it in")
     return frame.assign(person=person.tolist())
 
 

@@ -297,7 +297,7 @@ BROKEN = [
 def test_anything_else_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "crops.json"
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"no crops\.json") as caught:
+    with pytest.raises(DataError, match=r"not a crops\.json") as caught:
         read_learned(path)
     assert caught.value.where == str(path)
 
