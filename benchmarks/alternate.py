@@ -1,13 +1,13 @@
-"""Run contestants in turn, each in a process of its own, and print ratios with their spread.
+"""Run programs ("contestants") in turn, each in its own process, and print ratios with their spread.
 
-Compared  nothing by itself: the other scripts here hand over their contestants.
-Counted   what a contestant says of itself as JSON lines on stdout; for maskcls, its command line and what it logs.
-How       R rounds (5). Round 1 runs A, B, C, round 2 C, B, A, and so on, so that a machine which slows down favours
-          nobody. Every contestant gets the same number of threads and starts from nothing.
-          How many cores other processes kept busy meanwhile is printed with each run: with more than a few tenths the
-          figures say little, and most about those who wait for their slowest thread.
-Read      A ratio is formed within a round, of runs that stood side by side; the median over the rounds is the result,
-          min..max its spread. A spread as wide as the difference says that nothing was found. No timing is asserted.
+Compared  the contestants of the other scripts in this folder.
+Counted   the figures that a contestant prints as JSON lines on stdout; for maskcls, wall time and its logs.
+How       R rounds (5). Round 1 runs A, B, C, round 2 C, B, A, and so on, so that a machine which becomes slower favours
+          no contestant. Every contestant gets the same number of threads and starts with an empty cache.
+          Each line shows how many cores other processes used meanwhile: with more than a few tenths of a core the
+          figures are unreliable, most of all for programs that wait for their slowest thread.
+Read      A ratio compares two runs of the same round; the result is the median over the rounds, with min..max as its
+          spread. If the spread is as large as the difference, there is no result. No timing is asserted.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ TIMEOUT_S = 3600.0
 
 
 class ContestantError(RuntimeError):
-    """A contestant's process failed; the message ends with what it wrote last."""
+    """A contestant's process failed; the message contains its last lines on stderr."""
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A name, and a function that runs it once in a fresh process and returns its figures."""
+    """A name, and a function that runs it once in a new process and returns its figures."""
 
     name: str
     run: Callable[[], Record]
@@ -56,7 +56,7 @@ class Contestant:
 
 
 def order(names: Sequence[str], index: int) -> list[str]:
-    """Return the order of round `index` (0-based): there, and back in the next.
+    """Return the order of round `index`, counted from 0: forward in even rounds, reversed in odd rounds.
 
     >>> order("ABC", 0), order("ABC", 1)
     (['A', 'B', 'C'], ['C', 'B', 'A'])
@@ -65,9 +65,9 @@ def order(names: Sequence[str], index: int) -> list[str]:
 
 
 def alternate(contestants: Sequence[Contestant], rounds: int, say: Callable[[str], None]) -> list[Round]:
-    """Run every contestant once a round, and return the rounds as {name: figures}."""
+    """Run every contestant once per round, and return the rounds as {name: figures}."""
     known = {c.name: c for c in contestants}
-    assert len(known) == len(contestants), "two contestants of one name"
+    assert len(known) == len(contestants), "two contestants have the same name"
     found: list[Round] = []
     for index in range(rounds):
         found.append({})
@@ -104,12 +104,12 @@ def _run(contestant: Contestant, place: str, say: Callable[[str], None]) -> Reco
     wall_s = time.monotonic() - started
     own_s, all_s = (after - first for after, first in zip(_clocks(), before, strict=True))
     busy = {"own_cores": own_s / wall_s, "other_cores": max(0.0, all_s - own_s) / wall_s}
-    say(f"{place} {contestant.name}: {wall_s:.1f} s, others kept {busy['other_cores']:.1f} cores busy; {brief(record)}")
+    say(f"{place} {contestant.name}: {wall_s:.1f} s, others used {busy['other_cores']:.1f} cores; {brief(record)}")
     return record | busy
 
 
 def _clocks() -> tuple[float, float]:
-    """Return the CPU seconds of the processes run so far, and those of the whole machine (0 where it does not tell)."""
+    """Return the CPU seconds of the child processes so far, and of the whole machine (0 if not available)."""
     times = os.times()
     try:
         ticks = [int(n) for n in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
@@ -138,7 +138,7 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Sum up the ratios of the rounds.
+    """Return median and range of the rounds' ratios.
 
     >>> s = spread([1.0, 1.5, 0.5])
     >>> s.median, s.low, s.high
@@ -149,7 +149,7 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def ratios(rounds: Iterable[Round], above: str, below: str, key: str) -> Spread:
-    """Return figure `key` of contestant `above` over that of `below`, round by round."""
+    """Return, per round, figure `key` of contestant `above` divided by that of `below`."""
     return spread(one[above][key] / one[below][key] for one in rounds)
 
 
@@ -171,7 +171,7 @@ def table(title: str, rows: Mapping[str, Spread]) -> str:
 
 
 def environment(threads: int, **more: str) -> dict[str, str]:
-    """Return the variables every contestant gets: the same number of threads, and nothing that calls home."""
+    """Return the environment variables of every contestant: the same number of threads, and no network access."""
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     quiet = {"HF_HUB_OFFLINE": "1", "NO_ALBUMENTATIONS_UPDATE": "1", "PYTHONHASHSEED": "0"}
     return {**os.environ, **counts, **quiet, **more}
@@ -188,7 +188,7 @@ def in_process(command: Sequence[str], env: Mapping[str, str]) -> Record:
 
 
 def json_lines(text: str) -> Record:
-    """Return the JSON objects among the lines as one record; other lines are chatter.
+    """Return the JSON objects among the lines as one record; other lines are ignored.
 
     >>> json_lines('hello\\n{"a": 1}\\n{"b": 2}\\n')
     {'a': 1, 'b': 2}
@@ -213,8 +213,8 @@ def maskcls_train(data: Path, run: Path, arguments: Sequence[str], env: Mapping[
 
     arguments  a --config, and key=value overrides.
 
-    Returns `epochs`, the lines of log.jsonl; `line_s`, when each of them stood on disk, in seconds since the process
-    was started; `wall_s` of the whole command; and `train_images` and `valid_images` of the fold.
+    Returns `epochs`, the lines of log.jsonl; `line_s`, the time when each line was on disk, in seconds since the start
+    of the process; `wall_s` of the whole command; and `train_images` and `valid_images` of the fold.
     """
     command = [*MASKCLS, "train", str(data), "--run", str(run), "--folds", "0", *arguments]
     log, lines_s, text = run / "fold0" / "log.jsonl", [], ""
@@ -242,18 +242,18 @@ def maskcls_train(data: Path, run: Path, arguments: Sequence[str], env: Mapping[
 
 
 def later_epochs(epochs: Sequence[Record], line_s: Sequence[float]) -> Record:
-    """Return the means over the second epoch and those after it; the first one is warmed up and cached in.
+    """Return the means over all epochs except the first, which includes warm-up and filling the cache.
 
-    images_per_second  training alone, as logged: images over seconds, so the mean is the harmonic one.
+    images_per_second  of training only, as logged: all images / all seconds, so a harmonic mean.
     epoch_s            training and validation, as logged.
-    epoch_wall_s       from one line of the log to the next: with writing the epoch to disk.
+    epoch_wall_s       from one line of the log to the next, which includes writing the epoch to disk.
     first_s            from the start of the process to the first line of the log.
 
     >>> lines = [{"images_per_second": s, "seconds": t} for s, t in ((1, 90), (100, 10), (50, 30))]
     >>> {k: round(v, 2) for k, v in later_epochs(lines, [95, 106, 137]).items()}
     {'images_per_second': 66.67, 'epoch_s': 20, 'epoch_wall_s': 21.0, 'first_s': 95}
     """
-    assert len(epochs) >= 2, "the first epoch does not count, so two are needed"
+    assert len(epochs) >= 2, "two epochs are needed, because the first is not counted"
     return {
         "images_per_second": statistics.harmonic_mean([e["images_per_second"] for e in epochs[1:]]),
         "epoch_s": statistics.mean(e["seconds"] for e in epochs[1:]),
@@ -273,7 +273,7 @@ def fold_images(folds: Path, k: int) -> tuple[int, int]:
 
 
 def machine(threads: int) -> Record:
-    """Return versions, processor and date; no paths, names or variables of the user."""
+    """Return versions, processor and date; without the user's paths, names or environment variables."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": processor() or platform.processor() or platform.machine(),
@@ -294,7 +294,7 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Return the checked-out commit, with a + when tracked files differ from it."""
+    """Return the checked-out commit, with + appended if tracked files differ from it."""
     folder = Path(__file__).resolve().parent
     try:
         answer = subprocess.run(
@@ -310,7 +310,7 @@ def _commit() -> str | None:
 
 
 def write_record(path: Path, *, threads: int, settings: Record, raw: Any, found: Mapping[str, Spread]) -> None:
-    """Write everything a figure can be traced to: machine, settings, every raw figure, every ratio."""
+    """Write machine, settings, all raw figures and all ratios as JSON."""
     ratios_by_name = {name: asdict(value) for name, value in found.items()}
     record = {"script": Path(sys.argv[0]).name, "machine": machine(threads), "settings": settings}
     path.write_text(json.dumps(record | {"raw": raw, "ratios": ratios_by_name}, indent=1) + "\n", encoding="utf-8")
@@ -319,26 +319,26 @@ def write_record(path: Path, *, threads: int, settings: Record, raw: Any, found:
 def report_backbones(
     a: argparse.Namespace, measure: Callable[[str], tuple[Record, dict[str, Spread]]], title: str
 ) -> None:
-    """Measure each of `a.backbones`, print its table, and keep what there is after each."""
+    """Measure each of `a.backbones` and print its table; write all results so far after each."""
     raw: dict[str, Record] = {}
     found: dict[str, Spread] = {}
     for backbone in a.backbones:
         raw[backbone], rows = measure(backbone)
         print(table(f"{backbone}: {title}", rows) + "\n", flush=True)
         found |= {f"{backbone}: {name}": value for name, value in rows.items()}
-        if a.json:  # after each backbone, so that an interrupted measurement leaves what it has
+        if a.json:  # after each backbone, so that an interrupted measurement keeps its results
             write_record(a.json, threads=a.threads, settings=settings_of(a), raw=raw, found=found)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what all scripts understand."""
+    """Add the options of all scripts."""
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=cores(), help="threads of every contestant; default: the cores")
-    parser.add_argument("--json", type=Path, default=None, metavar="PATH", help="write every raw figure there")
+    parser.add_argument("--threads", type=int, default=cores(), help="threads per contestant; default: all cores")
+    parser.add_argument("--json", type=Path, default=None, metavar="PATH", help="file to write with all raw figures")
 
 
 def settings_of(arguments: argparse.Namespace) -> Record:
-    """Return the arguments as plain data, without those that are paths."""
+    """Return the arguments as JSON data, without paths."""
     return {k: v for k, v in vars(arguments).items() if not isinstance(v, Path) and not callable(v)}
 
 

@@ -1,15 +1,15 @@
-"""The bare training step and the bare forward pass, on images that lie in memory ready to be used.
+"""The bare training step and the bare forward pass, on images that are already in memory.
 
 Measured  images/s of forward, backward and a fused AdamW step, and of the forward pass alone in eval mode. Network:
           a timm trunk with one linear head of 18 classes, or three of 3, 2 and 3, and cross-entropy. Denormals are
           flushed. Not counted: loading, augmentation, an average of the weights, gradient clipping, scores, saving.
-          Not done: compilation, folding of normalisation layers. So this is what the processor can do in plain PyTorch;
-          real training that does all the rest comes near it at best.
-Settings  LAYOUT-DTYPE with channels_last or contiguous, fp32 or bf16 (autocast); `best` lets all four take
-          turns for a few steps and then measures the fastest; training and the forward pass each have their own.
+          Not done: compilation, fusing of normalisation layers. So this is the speed of plain PyTorch on this
+          processor; a complete training can at best come close to it.
+Settings  LAYOUT-DTYPE with channels_last or contiguous, fp32 or bf16 (autocast). `best` runs all four in turn for a few
+          steps and then measures the fastest, separately for training and for the forward pass.
 Run       python benchmarks/bare.py --backbone mobilenetv4_conv_small --setting best
-Read      One JSON line. `train_images_per_s` is images over all seconds of the measured steps; the one that begins with
-          `typical` comes from the median step, and is higher when the machine did other work in between.
+Read      One JSON line. `train_images_per_s` is images / seconds over all measured steps; `typical_train_images_per_s`
+          is that of the median step, and is higher if the machine did other work in between.
 
 B batch, C channels, H height, W width.
 """
@@ -50,7 +50,7 @@ class Setting:
         return f"{self.layout}-{self.dtype}"
 
     def autocast(self) -> torch.autocast:
-        """Return the context forward passes run in."""
+        """Return the autocast context for forward passes."""
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.dtype == "bf16")
 
     def place(self, thing: Any) -> Any:
@@ -62,7 +62,7 @@ SETTINGS = tuple(Setting(layout, dtype) for layout, dtype in product(LAYOUTS, DT
 
 
 def parse_setting(text: str) -> Setting:
-    """Read a setting.
+    """Parse a setting.
 
     >>> parse_setting("channels_last-bf16")
     Setting(layout='channels_last', dtype='bf16')
@@ -95,7 +95,7 @@ class Net(nn.Module):
 
 @dataclass(frozen=True)
 class Task:
-    """What is computed: a network on batches of images of (height, width) pixels."""
+    """The work to measure: a network on batches of images of (height, width) pixels."""
 
     backbone: str
     heads: str
@@ -103,13 +103,13 @@ class Task:
     batch: int
 
     def network(self, setting: Setting) -> Net:
-        """Build the network with random weights, the same every time."""
+        """Build the network with fixed random weights."""
         torch.manual_seed(0)
         network: Net = setting.place(Net(self.backbone, HEADS[self.heads], self.size))
         return network
 
     def batches(self, setting: Setting) -> list[Batch]:
-        """Return images and labels to go round in."""
+        """Return batches of images and labels, to be used in turn."""
         generator = torch.Generator().manual_seed(0)
         found = []
         for _ in range(BATCHES):
@@ -169,7 +169,7 @@ def seconds_of(step: Callable[[], None], count: int) -> list[float]:
 def probe(task: Task, kind: str) -> dict[str, float]:
     """Return images/s of every setting, the fastest first.
 
-    All settings take turns and the shortest step of each counts, since other work only ever makes a step longer.
+    The settings run in turn, and the shortest step of each counts, because other work can only make a step longer.
     """
     steps = {str(setting): KINDS[kind](task, setting) for setting in SETTINGS}
     for step in steps.values():
@@ -192,7 +192,7 @@ def figures(kind: str, batch: int, seconds: Sequence[float]) -> dict[str, float]
 
 
 def measure(task: Task, kind: str, setting: Setting | None, *, warmup: int, steps: int) -> dict[str, Any]:
-    """Measure one kind with a setting, or with the best one when it is None; returns figures and what was chosen."""
+    """Measure one kind with a setting (None: the fastest one); returns the figures and the chosen setting."""
     record: dict[str, Any] = {}
     if setting is None:
         record[f"{kind}_probe"] = probe(task, kind)
@@ -203,12 +203,12 @@ def measure(task: Task, kind: str, setting: Setting | None, *, warmup: int, step
 
 
 def optional_setting(text: str) -> Setting | None:
-    """Read a setting, or `best` as None."""
+    """Parse a setting; None for `best`."""
     return None if text == "best" else parse_setting(text)
 
 
 def add_task_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what is computed."""
+    """Add the options of the work to measure."""
     parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--heads", choices=tuple(HEADS), default="multi")
@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=None, help="default: torch's choice")
     a = parser.parse_args()
-    # Before anything runs in parallel: a thread takes the flag over when it is made.
+    # Before any thread is started: a thread inherits the flag when it is created.
     torch.set_flush_denormal(True)
     if a.threads:
         torch.set_num_threads(a.threads)

@@ -1,12 +1,13 @@
-"""Whether a change of the code changes any result: six recipes trained, and the bytes of what they leave compared.
+"""Check whether a change of the code changes results: train six recipes, and compare the bytes of their files.
 
     git stash; python benchmarks/bits.py OUT/before; git stash pop
     python benchmarks/bits.py OUT/after --like OUT/before
 
-Each call draws faces, trains the recipes on them for two epochs on one thread in fp32, predicts, and writes hashes.txt.
-With `--like` it ends with 1 and names every file whose bytes differ. Weights, out-of-fold rows, predictions, tables and
-submissions are compared; resume states, logs and env.json hold times and places, so they are not. The code under test
-is that of the current folder; bytes compare on one machine only, as processors round in their own ways. 2 minutes.
+Each call draws faces, trains the recipes on them for two epochs with one thread in fp32, predicts, and writes
+hashes.txt. With `--like` it lists every file whose bytes differ, and then exits with 1. Weights, out-of-fold rows,
+predictions, tables and submissions are compared; resume states, logs and env.json contain times and paths, and are not.
+The tested code is that of the current folder. Compare only on one machine, because rounding differs between processors.
+It takes 2 minutes.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ PEOPLE, SEED = 30, 3
 
 
 def main() -> None:
-    """Train, hash, and compare where that is asked for."""
+    """Train, write hashes, and compare with an earlier call if `--like` is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="a new folder")
     parser.add_argument("--like", type=Path, metavar="OUT", help="the folder of an earlier call")
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def train(out: Path) -> None:
-    """Draw the faces, and train and predict every recipe; CalledProcessError when one fails."""
+    """Draw the faces; train and predict with every recipe. Raises CalledProcessError when a command fails."""
     run(out, "data", "make", "faces", "--people", str(PEOPLE), "--seed", str(SEED))
     for name, words in RECIPES.items():
         run(out, "train", "faces", "--run", f"runs/{name}", *words, *PLAIN)
@@ -62,14 +63,14 @@ def train(out: Path) -> None:
 
 
 def run(out: Path, *words: str) -> None:
-    """Run one maskcls command in the folder, with the code of the current folder and a cache of its own."""
+    """Run one maskcls command in the folder `out`, with the code of the current folder and a separate cache."""
     code = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
     own = {"PYTHONPATH": code, "MASKCLS_CACHE": str(out.resolve() / "cache"), "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-m", "maskcls", *words], cwd=out, env=os.environ | own, check=True)
 
 
 def hashes(out: Path) -> dict[str, str]:
-    """Return the SHA-256 of each compared file, by its path below the folder."""
+    """Return the SHA-256 of each compared file by its path relative to the folder."""
     paths = (path for path in sorted(out.rglob("*")) if path.suffix in COMPARED and path.is_file())
     names = {path.relative_to(out).as_posix(): path for path in paths}
     kept = {name: path for name, path in names.items() if not name.startswith("cache/") and "/resume/" not in name}
@@ -77,12 +78,12 @@ def hashes(out: Path) -> dict[str, str]:
 
 
 def read_hashes(path: Path) -> dict[str, str]:
-    """Return what an earlier call wrote."""
+    """Return the hashes that an earlier call wrote."""
     return {name: digest for digest, name in (line.split("  ", 1) for line in path.read_text().splitlines())}
 
 
 def changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Name every file that is gone, new or different.
+    """Return one line for every file that is gone, new or different.
 
     >>> changes({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"})
     ['different: b', 'new: c']

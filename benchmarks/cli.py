@@ -1,12 +1,11 @@
-"""How long a person waits for the light verbs: whole processes, from the shell's view.
+"""Time of the fast verbs as whole processes, from start to end.
 
     python benchmarks/cli.py [--repeats 9] [--json FILE]
 
-Each command runs `--repeats` times after one run that is not counted, one after the other in turn, so that a busy
-minute of the machine falls on all of them alike. The table gives the median and the range of the seconds from start to
-end. Below the verbs stand two references: a Python that does nothing, and one that only imports torch, which is what a
-verb would cost at least if it brought torch along. `evaluate` scores 2,800 rows; `data check` decodes the photos of a
-drawn set of 18 + 6 people, 168 photos.
+Each command runs `--repeats` times after one run that is not counted. The commands run in turn, so that other load on
+the machine affects all of them. The table gives median and range in seconds. Below the verbs are two references: Python
+without work, and Python that only imports torch: the shortest time of a verb that imports torch. `evaluate` scores
+2,800 rows; `data check` decodes the photos of a drawn data set of 18 + 6 people, 168 photos.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def maskcls(*words: str) -> list[str]:
 
 
 def write_inputs(folder: Path) -> None:
-    """Write a submission, its answers and a drawn set into a folder."""
+    """Write a submission, its answers and a drawn data set into a folder."""
     draw = random.Random(0)
     for name in ("submission", "answers"):
         rows = "".join(f"{i:07d}.jpg,{draw.randrange(18)}\n" for i in range(ROWS))
@@ -51,7 +50,7 @@ COMMANDS = {
 
 
 def seconds_of(command: list[str], folder: Path) -> float:
-    """Run a command in a folder to its end; CalledProcessError when it fails."""
+    """Run a command in a folder and return its seconds; raises CalledProcessError when it fails."""
     start = time.perf_counter()
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return time.perf_counter() - start
@@ -66,7 +65,7 @@ def measure(repeats: int) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """Print a table of medians and ranges, and keep every time as JSON."""
+    """Print a table of medians and ranges, and write all times as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--json", type=Path, default=None)

@@ -1,15 +1,15 @@
-"""Loaders alone: one process, one thread, JPEG files of 384 x 512 pixels to augmented uint8 batches of 128 x 96.
+"""Speed of data loaders: one process, one thread, from JPEG files of 384 x 512 pixels to augmented uint8 batches.
 
 Compared  timm         PIL decoding, then timm's default training transform (random crop, flip, colour jitter 0.4).
           torchvision  PIL decoding, then torchvision's v2 transforms on uint8 tensors.
           cv2          OpenCV decoding, then albumentations.
-          ours cold    maskcls's way to the same, from an empty cache: decoding and keeping are counted.
-          ours cached  the same in a later epoch.
-          torchvision, cv2 and ours draw what the `multi` recipe draws: a centre crop, a resize, and with its
-          probabilities a flip, an affine map, a change of brightness and contrast, and a cut-out box. timm's recipe is
-          another one; no loader is asked for more than its own users would ask.
-Counted   Images/s over one pass of all photos, batches of 64 stacked, nothing normalised. Every file has been read
-          once before, so the disk does not count. torch, OpenCV and BLAS have one thread.
+          ours cold    maskcls with an empty cache: decoding and filling the cache are counted.
+          ours cached  maskcls in a later epoch.
+          torchvision, cv2 and ours apply the augmentation of the `multi` recipe: a centre crop, a resize to 128 x 96,
+          and with its probabilities a flip, an affine map, a change of brightness and contrast, and cutout. timm uses
+          its own default augmentation.
+Counted   Images/s over one pass of all photos, in batches of 64, without normalisation. Every file has been read
+          once before, so the disk does not count. torch, OpenCV and BLAS use one thread.
 Run       python benchmarks/data.py [--photos DIR] [--count 1000] [--rounds 5] [--json data.json]
 Read      Ratios of images/s over timm's; below them images/s, the median over the rounds.
 
@@ -57,11 +57,11 @@ CROP, SHIFT, SCALE, ROTATE_DEG, LIGHT, CUTOUT = 0.9, 0.05, 0.1, 10.0, 0.2, 0.3
 P_FLIP, P_GEOMETRY, P_COLOUR, P_CUTOUT = 0.5, 0.7, 0.5, 0.25
 
 
-# --- a loader yields batches (B, H, W, 3) of the files in their order
+# --- loaders: each yields batches (B, H, W, 3) uint8 of the files in order
 
 
 def timm_batches(files: Sequence[Path], size: Size, cache: Path) -> Iterator[Pixels]:
-    """Load as timm does by default; its prefetcher would take uint8 as well."""
+    """Load as timm does by default; uint8, as for its prefetcher."""
     from timm.data import create_transform
 
     transform = create_transform(
@@ -124,7 +124,7 @@ def cv2_batches(files: Sequence[Path], size: Size, cache: Path) -> Iterator[Pixe
 
 
 def our_batches(files: Sequence[Path], size: Size, cache: Path) -> Iterator[Pixels]:
-    """Load as maskcls trains, through a cache that is filled first if it is empty."""
+    """Load as in a maskcls training, from the cache, which is filled first if it is empty."""
     from maskcls import config
     from maskcls.data.dataset import Key, Photos, batches, loader
     from maskcls.data.photos.cache import build_pack
@@ -175,9 +175,9 @@ def _bilinear() -> Any:
 
 
 def measure(name: str, files: Sequence[Path], size: Size) -> Record:
-    """Make one counted pass, after an uncounted one where a warm start is what is measured; returns images/s.
+    """Make one counted pass, after an uncounted pass for `cached`; returns images/s.
 
-    A warm-up of one batch comes first, so that imports and first calls do not count.
+    A warm-up of one batch comes first, so that imports and first calls are not counted.
     """
     loader, _, state = name.partition(" ")
     for path in files:
@@ -189,7 +189,7 @@ def measure(name: str, files: Sequence[Path], size: Size) -> Record:
         started = time.perf_counter()
         images = _count(LOADERS[loader](files, size, Path(scratch) / "cache"), size)
         seconds = time.perf_counter() - started
-    assert images == len(files), f"{name} made {images} images of {len(files)} files"
+    assert images == len(files), f"{name} returned {images} images for {len(files)} files"
     return {"images_per_second": images / seconds}
 
 
@@ -203,7 +203,7 @@ def _count(batches: Iterator[Pixels], size: Size) -> int:
 
 
 def contestant_main(name: str, root: Path, size: Size) -> None:
-    """Be one contestant: print one JSON line."""
+    """Run one contestant: print one JSON line."""
     import torch
 
     torch.set_num_threads(1)
@@ -216,7 +216,7 @@ def contestant_main(name: str, root: Path, size: Size) -> None:
 
 
 def run(name: str, data: Path, size: Size) -> Record:
-    """Run one contestant in a fresh process with one thread."""
+    """Run one contestant in a new process with one thread."""
     script = str(Path(__file__).resolve())
     return in_process([sys.executable, script, "contestant", name, str(data), *map(str, size)], environment(1))
 
@@ -228,7 +228,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="made there if absent; see photos.py")
+    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="created if missing; see photos.py")
     parser.add_argument("--count", type=int, default=700)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
     parser.set_defaults(threads=1)

@@ -1,16 +1,16 @@
-"""Time and memory of ensembles: weights searched and judged out of fold, and members of a million rows joined.
+"""Time and memory of ensembles: searching weights on out-of-fold rows, and averaging members of a million rows.
 
     python benchmarks/ensemble.py [--members 20] [--rows 12600] [--large-rows 1000000] [--large-members 5]
                                   [--repeats 1] [--json FILE]
 
-The searches get drawn members of the contest's 18 classes: all find the same rows hard, each adds noise of its own.
-Five folds of people, seven rows each. A search is done on every row, for the weights to use, and once more for every
-fold without its rows, for the score to report: six searches. The large members come in two orders of ids, so every
-second one is brought into the other's order first.
+The searches use random members with the contest's 18 classes: the same rows are hard for all members, and each member
+adds its own noise. There are five folds of people, seven rows per person. One search uses all rows and gives the
+weights; one search per fold leaves out its rows and gives the score: six searches. Every second large member has its
+ids in the opposite order, so its rows are reordered first.
 
-Each stage runs in a process of its own. Its time is that of the work named, without the imports of maskcls and numpy
-and without making the input; its peak is the most memory that the process ever held, imports and input included.
-Predictions are joined without torch, and a stage that has loaded it fails.
+Each stage runs in its own process. Its time is that of the work, without the imports of maskcls and numpy and without
+making the input; its peak is the largest memory of the process, including imports and input. Predictions are averaged
+without torch; a stage that has imported torch fails.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Work = Callable[[], object]
 
 
 def drawn(members: int, rows: int) -> tuple[list[Any], dict[str, Any], Any]:
-    """Return M arrays (N, 18) float32, the truth of every task, and the fold of each row."""
+    """Return M arrays (N, 18) float32, the labels of every task, and the fold of each row."""
     import numpy as np
 
     from maskcls.labels import CONTEST
@@ -50,7 +50,7 @@ def drawn(members: int, rows: int) -> tuple[list[Any], dict[str, Any], Any]:
 
 
 def large(members: int, rows: int) -> list[Any]:
-    """Return M predictions of the same ids, every second one in the opposite order."""
+    """Return M predictions for the same ids, every second one in the opposite order."""
     import numpy as np
 
     from maskcls.labels import CONTEST
@@ -66,7 +66,7 @@ def large(members: int, rows: int) -> list[Any]:
     return made
 
 
-# ---- stages: each makes its input and returns the work to be timed --------------------------------------------------
+# ---- stages: each makes its input and returns a function to time ----------------------------------------------------
 
 
 def _searched(search: Any, members: int, rows: int) -> Work:
@@ -88,22 +88,22 @@ def greedy(members: int, rows: int) -> Work:
 
 
 def bagged(members: int, rows: int) -> Work:
-    """Search greedy weights in ten halves of the members."""
+    """Search greedy weights in ten random halves of the members."""
     return _searched("bagged", members, rows)
 
 
 def convex(members: int, rows: int) -> Work:
-    """Search the weights of least log loss over the joint classes."""
+    """Search the weights with the lowest log loss of the joint classes."""
     return _searched("convex", members, rows)
 
 
 def convex_tasks(members: int, rows: int) -> Work:
-    """Search the weights of least log loss of each task."""
+    """Search the weights with the lowest log loss, per task."""
     return _searched("convex-tasks", members, rows)
 
 
 def stack(members: int, rows: int) -> Work:
-    """Fit a stack and apply it."""
+    """Fit a stacking model and apply it."""
     from maskcls.labels import CONTEST
     from maskcls.results.ensembles.stacking import fit_stack, nested_stack
 
@@ -125,7 +125,7 @@ def mean(members: int, rows: int) -> Work:
 
 
 def weighted(members: int, rows: int) -> Work:
-    """Average the large members with weights."""
+    """Average the large members by given weights."""
     import numpy as np
 
     from maskcls.results.ensembles.combine import combine_weighted
@@ -135,7 +135,7 @@ def weighted(members: int, rows: int) -> Work:
 
 
 def rules(members: int, rows: int) -> Work:
-    """Join the large members by vote and by geometric mean."""
+    """Combine the large members by vote and by geometric mean."""
     from maskcls.results.ensembles.combine import combine
 
     made = large(members, rows)
@@ -154,24 +154,24 @@ LARGE: dict[str, Callable[[int, int], Work]] = {s.__name__: s for s in (mean, we
 
 
 def peak_mib() -> float:
-    """Return the most memory this process has held; getrusage would count what the parent held before the start."""
+    """Return the largest memory of this process in MiB; getrusage would include the parent's before the start."""
     lines = [line.split() for line in Path("/proc/self/status").read_text().splitlines()]
     return next(int(line[1]) for line in lines if line[0] == "VmHWM:") / 1024
 
 
 def run_stage(name: str, members: int, rows: int) -> dict[str, float]:
-    """Run one stage in this process: seconds of the work, CPU seconds of it, and the peak in MiB."""
+    """Run one stage in this process; returns seconds and CPU seconds of the work, and the peak memory in MiB."""
     work = {**SEARCHES, **LARGE}[name](members, rows)
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
     if "torch" in sys.modules:
-        raise SystemExit(f"{name} has loaded torch")
+        raise SystemExit(f"{name} has imported torch")
     return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak_mib()}
 
 
 def measure(name: str, members: int, rows: int, repeats: int) -> dict[str, Any]:
-    """Run one stage in processes of its own; returns every repeat's seconds, the CPU's least, the largest peak."""
+    """Run one stage, each repeat in its own process; returns all seconds, the least CPU seconds, the largest peak."""
     command = [sys.executable, __file__, "--stage", name, "--members", str(members), "--rows", str(rows)]
     runs = [json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout) for _ in range(repeats)]
     return {
@@ -182,7 +182,7 @@ def measure(name: str, members: int, rows: int, repeats: int) -> dict[str, Any]:
 
 
 def verdicts(stages: dict[str, dict[str, Any]]) -> list[str]:
-    """Say how the measured stages stand against their targets."""
+    """Return lines that compare the measured stages with their targets."""
     searches_s = sum(statistics.median(stages[name]["seconds"]) for name in ("greedy", "convex"))
     large_s = max(statistics.median(stages[name]["seconds"]) for name in ("mean", "weighted"))
     large_gib = max(stages[name]["peak_mib"] for name in ("mean", "weighted")) / 1024
@@ -194,7 +194,7 @@ def verdicts(stages: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    """Measure every stage and print a table; or run the one stage that a parent asked for."""
+    """Measure every stage and print a table; or, as a child process, run one stage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--members", type=int, default=20)
     parser.add_argument("--rows", type=int, default=12_600)

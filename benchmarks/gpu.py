@@ -1,17 +1,17 @@
-"""On a GPU: `maskcls train` against the bare compiled loop and against timm's, and folds side by side; in 10 minutes.
+"""On a GPU: `maskcls train` against the bare compiled loop and timm's loop, and parallel folds; 10 minutes.
 
-Compared  bare         the training step alone, bf16, channels_last, compiled, fused AdamW, on images that lie on the
-                       device already.
+Compared  bare         the training step only, bf16, channels_last, compiled, fused AdamW, on images that are already on
+                       the device.
           maskcls      `maskcls train`, the same network, batch and format, compiled; photos from the cache, augmented
                        on the device, with its average of the weights and clipping.
           timm         timm's loader and a loop of its public parts (see peer.py), the same network and format,
                        compiled, an average of the weights.
-          side by side three folds of the small network with train.fold_jobs=3 over the same with fold_jobs=1.
-Counted   Images/s of training from the second epoch on; for the folds the wall time of the command, start-up and
-          compiling included. Beside it the share of time in which the GPU computed anything and the most memory in
-          use, both as nvidia-smi samples them.
+          folds        three folds of the small network with train.fold_jobs=3, against fold_jobs=1.
+Counted   Images/s of training from the second epoch on; for the folds the wall time of the command, including start-up
+          and compiling. Also the share of time in which the GPU was busy, and its largest memory use, both sampled with
+          nvidia-smi.
 Run       python benchmarks/gpu.py [--photos DIR] [--rounds 2] [--json gpu.json]
-Read      Ratios: maskcls / bare says how much of the bare loop's speed a whole training keeps; 1 is the limit.
+Read      Ratios: maskcls / bare is the share of the bare loop's speed that a complete training reaches; at most 1.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ STEPS, WARM_UP = 60, 15
 
 
 def network_of(a: argparse.Namespace) -> tuple[Net, torch.nn.Module]:
-    """Return the network on the device, and what computes it."""
+    """Return the network on the device, and the module to call: the network, or its compiled form."""
     torch.manual_seed(0)
     network = Net(a.backbone, HEADS["multi"], (a.size, a.size)).to(a.device, memory_format=torch.channels_last)
     return network.train(), torch.compile(network) if a.compile else network  # type: ignore[return-value]
@@ -73,13 +73,13 @@ def step_of(a: argparse.Namespace, model: torch.nn.Module, optimizer: torch.opti
 
 
 def wait(device: str) -> None:
-    """Wait until the device has done all it was asked for."""
+    """Wait until the device has finished all queued work."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
 def bare(a: argparse.Namespace) -> Record:
-    """Train on images that lie on the device."""
+    """Train on images that are already on the device."""
     network, model = network_of(a)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
     images = torch.randn(a.batch, 3, a.size, a.size, device=a.device).to(memory_format=torch.channels_last)
@@ -129,7 +129,7 @@ def timm_loop(a: argparse.Namespace) -> Record:
 
 
 def settings(a: argparse.Namespace, backbone: str) -> list[str]:
-    """Return the overrides of `maskcls train` that fix what the others have fixed."""
+    """Return the overrides of `maskcls train` that give it the same settings as the other contestants."""
     return [
         *("--config", "multi", f"model.backbone={backbone}", f"transforms.size=[{a.size},{a.size}]"),
         *(f"train.batch_size={a.batch}", f"train.epochs={a.epochs}", f"device.type={a.device}"),
@@ -160,7 +160,7 @@ def folds(a: argparse.Namespace, cache: Path, jobs: int) -> Record:
 
 @contextlib.contextmanager
 def watched(record: Record) -> Iterator[None]:
-    """Add the GPU's busy share and most memory while the block runs, where nvidia-smi is at hand."""
+    """Add the GPU's busy share and largest memory during the block to the record, if nvidia-smi is installed."""
     query = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
     try:
         with subprocess.Popen([*query, f"-lms={int(SAMPLE_S * 1000)}"], stdout=subprocess.PIPE, text=True) as smi:
@@ -169,7 +169,7 @@ def watched(record: Record) -> Iterator[None]:
             finally:
                 smi.terminate()
                 rows = [[float(part) for part in line.split(",")] for line in smi.communicate()[0].splitlines()]
-                busy = [row[0] for row in rows if row[1] > 1000]  # once the process has something on the device
+                busy = [row[0] for row in rows if row[1] > 1000]  # only while the process has data on the device
                 record["busy_percent"] = statistics.median(busy) if busy else 0.0
                 record["memory_mib"] = max((row[1] for row in rows), default=0.0)
     except FileNotFoundError:
@@ -177,7 +177,7 @@ def watched(record: Record) -> Iterator[None]:
 
 
 def seen(run: partial[Record]) -> Record:
-    """Run a contestant under watch."""
+    """Run a contestant and sample the GPU."""
     record: Record = {}
     with watched(record):
         figures = run()
@@ -185,17 +185,17 @@ def seen(run: partial[Record]) -> Record:
 
 
 def alone(kind: str, a: argparse.Namespace, backbone: str) -> Record:
-    """Run the bare or the timm loop in a fresh process."""
+    """Run the bare or the timm loop in a new process."""
     command = [sys.executable, str(Path(__file__).resolve()), "--alone", kind, "--backbone", backbone]
     command += ["--photos", str(a.photos), "--size", str(a.size), "--batch", str(a.batch), "--epochs", str(a.epochs)]
     return in_process([*command, "--device", a.device, "--compiled", a.compiled], environment(cores()))
 
 
 def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="made there if absent; see photos.py")
+    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="created if missing; see photos.py")
     parser.add_argument("--count", type=int, default=7000)
     parser.add_argument("--backbones", nargs="+", default=BACKBONES)
     parser.add_argument("--small", default=SMALL)
@@ -213,7 +213,7 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print the ratios of every backbone, and of the folds."""
+    """Print the ratios of all backbones and of the folds."""
     a = arguments_of()
     if a.alone:
         print(json.dumps({"bare": bare, "timm": timm_loop}[a.alone](a)))

@@ -1,9 +1,9 @@
-"""How much an image-level split flatters: the same recipe, scored on people it knows and on people it does not.
+"""How much an image-level split overestimates the score: the same recipe, scored on known and on new people.
 
     python benchmarks/leakage.py RUN [--folds 0,1] [--out benchmarks/leakage.json]
 
-RUN is a finished run; its person-level folds are the honest side. The other side trains the run's own configuration
-again on folds that deal single photos, so that a person stands on both sides of a split. Nothing else differs.
+RUN is a finished run with person-level folds. For comparison, its configuration is trained again on image-level folds,
+where photos of one person are in training and in validation. Nothing else differs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FoldScores = dict[str, float | None]
 
 
 def image_level_folds(experiment: Experiment) -> pd.DataFrame:
-    """Deal single photos into as many folds as the run has, at random; a person's photos land in most of them."""
+    """Return the run's fold table with photos assigned to folds at random, independent of their person."""
     k, rows = experiment.cfg.folds.k, len(experiment.manifest)
     fold = np.random.default_rng(experiment.cfg.folds.seed).permutation(np.arange(rows) % k)
     return experiment.folds.assign(fold=pd.array(fold, dtype="Int8"))
@@ -48,7 +48,7 @@ def image_level_summary(experiment: Experiment, folds: tuple[int, ...]) -> RunSu
 
 
 def row(name: str, scores: list[FoldScores], keys: list[str]) -> str:
-    """Return a line of means and standard deviations over folds."""
+    """Return a table row of means and standard deviations over folds."""
     values = [[as_number(score[key]) for score in scores] for key in keys]
     cells = [f"{np.mean(v):.4f} ± {np.std(v, ddof=min(1, len(v) - 1)):.4f}" for v in values]
     return f"| {name} | " + " | ".join(cells) + " |"
@@ -69,7 +69,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Print both sides as a table, and write them as JSON."""
+    """Print the scores of both splits as a table, and write them as JSON."""
     arguments = argument_parser().parse_args()
     experiment, _ = open_experiment(RunDir(arguments.run))
     folds = wanted_folds(arguments.folds, experiment.cfg.folds.k)
@@ -84,7 +84,7 @@ def main() -> None:
     print(row("by image", image, keys))
     by_image, by_person = (np.mean([as_number(one["macro_f1"]) for one in scores]) for scores in (image, person))
     gain = by_image - by_person
-    print(f"\nThe image-level split promises {gain:+.4f} macro-F1 that new people will not give (folds {list(folds)}).")
+    print(f"\nThe image-level split overestimates macro-F1 on new people by {gain:+.4f} (folds {list(folds)}).")
     if arguments.out:
         arguments.out.write_text(json.dumps({"folds": list(folds), "person": person, "image": image}, indent=1) + "\n")
 

@@ -1,19 +1,20 @@
-"""What each method is worth: one training a method and seed, all other settings those of the base.
+"""The gain of each method over a base: one training per method and seed; all other settings are those of the base.
 
 Compared  Every row of a YAML file with the base: a shipped configuration, folds, and overrides that fix a small budget.
-          A row adds overrides of its own. A row that comes to the base's own settings is the base.
-Counted   Macro-F1 of the out-of-fold rows of all folds, pooled, the mean over the seeds; its difference to the base on
-          the same rows and seeds, with a 95 % interval from 1,000 resamples of people, a person's photos and all seeds
-          together; the tasks' macro-F1; `seconds` of log.jsonl over the base's, folds trained side by side shared out.
-How       `run` starts `maskcls train`, or `maskcls resume` where a training was interrupted, one after the other: all
-          rows with the first seed, then with the next. Finished runs are skipped, failures are kept in the folder and
-          the next row goes on, Ctrl-C stops; the same command continues. `table` only reads what `run` left.
+          A row adds its own overrides. A row with the same settings as the base counts as the base.
+Counted   Macro-F1 of the out-of-fold rows of all folds, pooled, as the mean over the seeds; its difference to the base
+          on the same rows and seeds, with a 95 % interval from 1,000 resamples of people (with all their photos, for
+          all seeds at once); the tasks' macro-F1; `seconds` of log.jsonl relative to the base, divided by the number of
+          folds trained at the same time.
+How       `run` starts `maskcls train`, or `maskcls resume` for an interrupted training, one after the other: all rows
+          with the first seed, then with the next. Finished runs are skipped; after a failed run, its output is kept and
+          the next row starts; Ctrl-C stops, and the same command continues. `table` only reads the results of `run`.
 Run       python benchmarks/methods.py run DATA --rows benchmarks/methods.yaml --out runs/methods --seeds 0 1
           python benchmarks/methods.py run DATA --only ema drop/0.5 --set model.weights=FILE train.epochs=1 --folds 0
           python benchmarks/methods.py table --out runs/methods --write benchmarks/methods.md --json methods.json
-Read      "helps": the whole interval lies above 0; "hurts": below 0; "within noise": neither was found. The interval
-          covers the choice of people, not that of seeds, and of many rows about one in twenty looks different by
-          chance alone. What helps within a small budget may not help within a large one.
+Read      "helps": the whole interval is above 0; "hurts": it is below 0; "within noise": it includes 0. The interval
+          covers the choice of people, not of seeds, and about one row in twenty differs from the base only by chance.
+          A method that helps with a small budget may not help with a large one.
 """
 
 from __future__ import annotations
@@ -36,26 +37,26 @@ from maskcls.errors import Exit, MaskclsError
 
 
 def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    run = verbs.add_parser("run", help="train what is not trained yet")
+    run = verbs.add_parser("run", help="train all runs that are not finished")
     run.add_argument("data", type=Path, metavar="DATA")
     run.add_argument("--rows", type=Path, default=Path(__file__).with_suffix(".yaml"), metavar="FILE")
     run.add_argument("--out", type=Path, default=Path("runs/methods"), metavar="DIR")
-    run.add_argument("--only", nargs="+", default=[], metavar="FAMILY[/NAME]", help="these rows, and the base")
+    run.add_argument("--only", nargs="+", default=[], metavar="FAMILY[/NAME]", help="only these rows, and the base")
     run.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    run.add_argument("--folds", type=fold_numbers, default=(), metavar="0,1", help="default: the file's")
-    run.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="settings of the base")
-    table = verbs.add_parser("table", help="compare what is finished with the base")
+    run.add_argument("--folds", type=fold_numbers, default=(), metavar="0,1", help="default: those of the file")
+    run.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="further settings of the base")
+    table = verbs.add_parser("table", help="compare finished runs with the base")
     table.add_argument("--out", type=Path, default=Path("runs/methods"), metavar="DIR")
-    table.add_argument("--write", type=Path, default=None, metavar="FILE", help="the Markdown, as printed")
-    table.add_argument("--json", type=Path, default=None, metavar="FILE", help="every figure")
+    table.add_argument("--write", type=Path, default=None, metavar="FILE", help="Markdown file to write")
+    table.add_argument("--json", type=Path, default=None, metavar="FILE", help="JSON file to write with all figures")
     return parser.parse_args(argv)
 
 
 def fold_numbers(text: str) -> tuple[int, ...]:
-    """Read `0,1`; ascending, each once.
+    """Parse fold numbers such as `0,1`; returns them ascending, each once.
 
     >>> fold_numbers("2,0,2")
     (0, 2)
@@ -69,12 +70,12 @@ def run(a: argparse.Namespace, command: str, start: Starter = start_process) -> 
     try:
         return train_all(plan, a.data, a.out, rows=choose(plan, a.only), seeds=a.seeds, start=start)
     except KeyboardInterrupt:
-        say("interrupted; finished epochs are kept. The same command continues")
+        say("interrupted; finished epochs are kept. Run the same command to continue")
         return Exit.INTERRUPTED
 
 
 def show(a: argparse.Namespace, command: str) -> Exit:
-    """Print the table and write it where it is wanted; returns the exit code."""
+    """Print the table, and write the files of --write and --json; returns the exit code."""
     today, table = date.today().isoformat(), read_table(a.out)
     text = report(table, today=today, command=command)
     print(text, end="")
@@ -86,7 +87,7 @@ def show(a: argparse.Namespace, command: str) -> Exit:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script; every error the user can act on leaves as a message."""
+    """Run the script and return its exit code; a MaskclsError is printed as a message."""
     words = list(sys.argv[1:] if argv is None else argv)
     a = arguments_of(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(Exit.TERMINATED)))

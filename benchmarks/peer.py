@@ -1,17 +1,17 @@
-"""`maskcls train` against timm's own loader and a training loop of timm's public parts, in the shape of its train.py.
+"""`maskcls train` against timm's loader and a training loop of timm's public parts, built like its train.py.
 
-Compared  maskcls       `maskcls train --config multi` as anybody would start it: its augmentation, average of the
-                        weights, gradient clipping.
-          timm default  what timm's train.py does unless told otherwise: contiguous fp32, PIL photos through
-                        RandomResizedCrop, flip and colour jitter 0.4, its loader with the prefetcher, 4 workers (or the
-                        cores, if fewer), no gradient clipping, denormals as they come.
-          timm best     the same with the layout and number type in which the bare training step is fastest here
-                        (bare.py), denormals flushed, a fused optimizer, and an epoch's loader kept filled.
-          Same network (trunk and three heads), batch, size, photos and AdamW for all; all keep an average of the
-          weights, which train.py does only when asked. Neither side compiles the network.
+Compared  maskcls       `maskcls train --config multi` with its defaults: augmentation, average of the weights, gradient
+                        clipping.
+          timm default  the defaults of timm's train.py: contiguous fp32, PIL photos, RandomResizedCrop, flip and colour
+                        jitter 0.4, its loader with the prefetcher, 4 workers (or the number of cores, if fewer), no
+                        gradient clipping, denormals not flushed.
+          timm best     the same with the layout and number type with the fastest bare training step on this machine
+                        (bare.py), denormals flushed, a fused optimizer, and a loader that also works between epochs.
+          All use the same network (trunk and three heads), batch, size, photos and AdamW; all keep an average of the
+          weights, which in train.py is an option. None compiles the network.
 Counted   Images/s of training with its loader, from the second epoch on: for maskcls `images_per_second` of log.jsonl.
-          Validation is not counted, since timm's loop here has none. maskcls's loader may work ahead during validation,
-          as timm's does between epochs in `best`; more photos make that matter less.
+          Validation is not counted, because timm's loop here has none. maskcls's loader may work ahead during
+          validation, as timm's does between epochs in `best`; with more photos this matters less.
 Run       python benchmarks/peer.py [--photos DIR] [--backbones resnet18] [--rounds 5] [--json peer.json]
 Read      Ratios of images/s: 2.00 means that maskcls trains twice as many images in the same time.
 
@@ -55,14 +55,14 @@ from timm.utils import AverageMeter, ModelEmaV3
 from torch import Tensor
 from torch.utils.data import Dataset
 
-FOLDS = 5  # of the `multi` recipe: a fifth of the people is left out of training
+FOLDS = 5  # of the `multi` recipe: one fifth of the people is not trained on
 LOG_EVERY_STEPS = 50
 EMA_DECAY = 0.9998
 HEADS = ("mask", "gender", "age")
 
 
 class Faces(Dataset[Any]):
-    """Photos through PIL with their three labels; timm's loader puts the transform in."""
+    """Photos, read with PIL, and their three labels; timm's loader sets the transform."""
 
     def __init__(self, files: Sequence[tuple[Path, tuple[int, int, int]]]) -> None:
         self.files = list(files)
@@ -81,7 +81,7 @@ class Faces(Dataset[Any]):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How timm's loop runs. tuned: what a careful user adds to the defaults, see the top of this file."""
+    """The settings of timm's loop. tuned: True for `timm best`, see the top of this file."""
 
     setting: Setting
     workers: int
@@ -89,7 +89,7 @@ class Recipe:
 
 
 def training_files(root: Path) -> list[tuple[Path, tuple[int, int, int]]]:
-    """Return as many photos as one fold of maskcls trains on: those of four people in five."""
+    """Return as many photos as one fold of maskcls trains on: those of four fifths of the people."""
     files, per_person = list(train_files(root)), 7
     return [file for i, file in enumerate(files) if i // per_person % FOLDS]
 
@@ -150,7 +150,7 @@ def _update(
 
 
 def later_speed(epochs: Sequence[Record]) -> float:
-    """Return images/s over the second epoch and those after it.
+    """Return images/s over all epochs except the first.
 
     >>> later_speed([{"images": 9, "seconds": 9.0}, {"images": 30, "seconds": 1.0}, {"images": 30, "seconds": 2.0}])
     20.0
@@ -159,7 +159,7 @@ def later_speed(epochs: Sequence[Record]) -> float:
 
 
 def contestant_main(argv: Sequence[str]) -> None:
-    """Be the timm contestant: print one JSON line."""
+    """Run the timm contestant: print one JSON line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("photos", type=Path)
     parser.add_argument("--backbone")
@@ -178,7 +178,7 @@ def contestant_main(argv: Sequence[str]) -> None:
 
 
 def timm_run(data: Path, backbone: str, a: argparse.Namespace, setting: str, *tuned: str) -> Record:
-    """Run the timm contestant in a fresh process."""
+    """Run the timm contestant in a new process."""
     command = [sys.executable, str(Path(__file__).resolve()), "contestant", str(data), "--backbone", backbone]
     command += ["--size", *map(str, a.size), "--batch", str(a.batch), "--epochs", str(a.epochs)]
     command += ["--workers", str(a.workers), "--setting", setting, *tuned]
@@ -186,10 +186,10 @@ def timm_run(data: Path, backbone: str, a: argparse.Namespace, setting: str, *tu
 
 
 def measure(data: Path, backbone: str, a: argparse.Namespace) -> tuple[Record, dict[str, Spread]]:
-    """Measure one backbone; returns every raw figure, and the ratios over the rounds."""
+    """Measure one backbone; returns all raw figures, and the ratios over the rounds."""
     command = bare_command(backbone, a, {"train": "best", "infer": "best"}, 1)
     choice = in_process([*command, "--kinds", "train"], environment(a.threads))
-    say(f"{backbone}: timm best runs as {choice['train_setting']}")
+    say(f"{backbone}: timm best uses {choice['train_setting']}")
     contestants = [
         Contestant("maskcls", partial(ours, data, backbone, a)),
         Contestant("timm default", partial(timm_run, data, backbone, a, "contiguous-fp32")),
@@ -204,15 +204,15 @@ def measure(data: Path, backbone: str, a: argparse.Namespace) -> tuple[Record, d
 
 
 def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="made there if absent; see photos.py")
-    parser.add_argument("--count", type=int, default=2100, help="photos to make; four fifths of them train")
+    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="created if missing; see photos.py")
+    parser.add_argument("--count", type=int, default=2100, help="photos to make; four fifths are trained on")
     parser.add_argument("--backbones", nargs="+", default=["mobilenetv4_conv_small", "resnet18"])
     parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=3, help="2 or more; the first one does not count")
+    parser.add_argument("--epochs", type=int, default=3, help="2 or more; the first is not counted")
     parser.add_argument("--workers", type=int, default=min(4, cores()), help="of timm's loader")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further overrides for maskcls")
     parser.set_defaults(views="none")
@@ -220,7 +220,7 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print a table a backbone."""
+    """Print one table per backbone."""
     if sys.argv[1:2] == ["contestant"]:
         contestant_main(sys.argv[2:])
         return

@@ -1,11 +1,11 @@
-"""Make a set of synthetic photos for measuring, in the contest's layout; fast, and the same every time.
+"""Make synthetic photos for speed measurements, in the contest's layout; fast and reproducible.
 
-Made      COUNT JPEGs of quality 90 for training (seven a person, so COUNT is rounded up to a multiple of 7) and as many
-          as asked for prediction: a soft background, a head, eyes, a mouth or a mask, lighting, and film grain that
-          gives 384 x 512 pixels a file size of 25-40 kB, as portraits have. They measure speed; nothing can be learnt
-          from them that holds for people.
+Made      COUNT JPEGs of quality 90 for training (seven per person, so COUNT is rounded up to a multiple of 7), and
+          EVAL_COUNT for prediction: a soft background, a head, eyes, a mouth or a mask, lighting, and film grain. The
+          grain gives 384 x 512 pixels a file size of 25-40 kB, as for real portraits. The photos only measure speed; a
+          network trained on them is useless for real photos.
 Run       python benchmarks/photos.py DIR --count 5000 --eval-count 1000
-Read      DIR/photos.json says how it was made; a folder made alike is left as it is.
+Read      DIR/photos.json describes the photos; a folder with the same description is not made again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GRAIN_TILES = 8
 
 @dataclass(frozen=True)
 class Order:
-    """How many photos of which size in pixels; `version` changes when the drawing does."""
+    """The number of photos and their size in pixels; `version` changes when the drawing code changes."""
 
     count: int
     eval_count: int
@@ -44,15 +44,15 @@ class Order:
 
 
 def ensure_photos(root: Path, order: Order) -> Path:
-    """Make the photos below root unless they are there already; returns root.
+    """Make the photos below root unless they exist already; returns root.
 
-    Raises FileExistsError when the folder holds something else.
+    Raises FileExistsError when the folder contains something else.
     """
     note, told = root / "photos.json", json.dumps(asdict(order), indent=1) + "\n"
     if note.exists() and note.read_text(encoding="utf-8") == told:
         return root
     if root.exists() and any(root.iterdir()):
-        raise FileExistsError(f"{root} holds other things, or photos made otherwise; name a new folder")
+        raise FileExistsError(f"{root} contains other files, or other photos; name a new folder")
     grain = grain_tiles(order)
     with ThreadPoolExecutor(cores()) as pool:
         for _ in pool.map(lambda job: _write(*job, order, grain), [*_train(root, order), *_eval(root, order)]):
@@ -62,7 +62,7 @@ def ensure_photos(root: Path, order: Order) -> Path:
 
 
 def train_files(root: Path) -> Iterator[tuple[Path, tuple[int, int, int]]]:
-    """Yield the training photos in their order, with the classes (mask, gender, age) of each."""
+    """Yield the training photos in order, with the class indices (mask, gender, age) of each."""
     with (root / "train" / "train.csv").open(newline="", encoding="utf-8") as handle:
         for row in csv.DictReader(handle):
             for stem in STEMS:
@@ -72,7 +72,7 @@ def train_files(root: Path) -> Iterator[tuple[Path, tuple[int, int, int]]]:
 
 
 def eval_files(root: Path) -> list[Path]:
-    """Return the photos to predict, in their order."""
+    """Return the photos to predict, in order."""
     with (root / "eval" / "info.csv").open(newline="", encoding="utf-8") as handle:
         return [root / "eval" / "images" / row["ImageID"] for row in csv.DictReader(handle)]
 
@@ -123,9 +123,9 @@ def _write(path: Path, person: int, shot: int, state: int, order: Order, grain: 
 
 
 def grain_tiles(order: Order) -> list[NDArray[np.int16]]:
-    """Return tiles (H, W, 3) of slightly blurred noise; drawing noise anew for each photo would cost most of the time.
+    """Return tiles (H, W, 3) int16 of slightly blurred noise; new noise for each photo would take most of the time.
 
-    Each photo starts at another place of a tile, so no two have the same noise.
+    Each photo starts at a random position of a tile, so photos have different noise.
     """
     tiles = []
     for index in range(GRAIN_TILES):
@@ -144,9 +144,9 @@ def draw(
 ) -> NDArray[np.uint8]:
     """Draw one head as uint8 (H, W, 3).
 
-    look   what stays the same on all photos of a person.
-    rng    what differs from photo to photo.
-    state  0 a mask, 1 a mask below the nose, 2 none.
+    look   generator of what is the same in all photos of a person.
+    rng    generator of what differs between photos.
+    state  0: a mask, 1: a mask below the nose, 2: no mask.
     """
     skin, hair, cloth = (look.integers(low, high, 3).tolist() for low, high in ((110, 230), (10, 120), (20, 230)))
     unit = height / 16
@@ -175,7 +175,7 @@ def draw(
 
 
 def main() -> None:
-    """Make the photos and say how large they are."""
+    """Make the photos and print their number and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, metavar="DIR")
     parser.add_argument("--count", type=int, default=5000)

@@ -1,15 +1,16 @@
 """`maskcls predict` with K folds and a flip, against bare forward passes and plain decoding.
 
-Compared  Decoding N photos once with Pillow on all cores, plus 2 K bare forward passes over N images (bare.py, its best
-          layout and number type), over what `maskcls predict` takes to write its submission with K networks and
-          predict.views=hflip. Both parts of the reference run right before and right after, and the mean counts.
+Compared  The reference is the time to decode N photos once with Pillow on all cores, plus 2 K bare forward passes over
+          N images (bare.py, its best layout and number type). It is divided by the time in which `maskcls predict`
+          writes its submission with K networks and predict.views=hflip. The reference runs directly before and after
+          each run of maskcls, and the mean of both is used.
 Counted   command       the whole command, from the start of its process to its end, from an empty MASKCLS_CACHE.
-          again         the same command a second time, with the cache the first one left.
-          less start    both without what a process takes that only imports torch and timm.
-          The figure is named `printed` in the JSON record when the command itself prints images/s.
+          again         the same command a second time, with the cache of the first.
+          less start    both, minus the time of a process that only imports torch and timm.
+          If the command itself prints images/s, the JSON record has it as `printed`.
 Run       python benchmarks/predict.py [--photos DIR] [--folds 5] [--count 1000] [--rounds 5] [--json predict.json]
-Read      Shares of the bare speed: 1.00 is as fast as plain decoding and bare passes one after the other; doing both at
-          once, decoding at a reduced size, or a cache may exceed it. Higher is better.
+Read      Shares of the bare speed: 1.00 is as fast as decoding and then bare passes. Higher is better. More than 1 is
+          possible by doing both at the same time, by decoding at a reduced size, or with a cache.
 """
 
 from __future__ import annotations
@@ -48,13 +49,13 @@ from photos import Order, ensure_photos, eval_files
 from PIL import Image
 from step import bare_command, choose, start_up
 
-TRAIN_PHOTOS = 126  # 18 people, three of each gender and age: enough for networks that only have to run
+TRAIN_PHOTOS = 126  # 18 people, three per gender and age class: enough for networks whose scores do not matter
 VIEWS = 2
 SPEED = re.compile(r"([0-9.]+) (?:img|images)/s")
 
 
 def reference_s(bare: Record, *, images: int, folds: int) -> float:
-    """Return the seconds of decoding the images once and passing them through every network twice.
+    """Return the seconds to decode the images once and pass them through every network twice.
 
     >>> reference_s({"decoded_per_s": 100.0, "infer_images_per_s": 1000.0}, images=1000, folds=5)
     20.0
@@ -63,7 +64,7 @@ def reference_s(bare: Record, *, images: int, folds: int) -> float:
 
 
 def shares(one: Between, *, images: int, folds: int, start_up_s: float) -> dict[str, float]:
-    """Return the shares of the bare speed one run of maskcls reached."""
+    """Return the shares of the bare speed that one run of maskcls reached."""
     needed_s = statistics.mean(reference_s(b, images=images, folds=folds) for b in (one.before, one.after))
     wall_s = {"command": one.middle["wall_s"], "again": one.middle["again_wall_s"]}
     whole = {name: needed_s / seconds for name, seconds in wall_s.items()}
@@ -71,7 +72,7 @@ def shares(one: Between, *, images: int, folds: int, start_up_s: float) -> dict[
 
 
 def decode_speed(files: Sequence[Path], threads: int) -> float:
-    """Decode every photo to RGB once, on so many threads; returns photos/s. They were read before: no disk."""
+    """Decode every photo to RGB once, on `threads` threads; returns photos/s. Reading from disk is not counted."""
     contents = [path.read_bytes() for path in files]
     del contents
     started = time.perf_counter()
@@ -87,7 +88,7 @@ def _decode(path: Path) -> tuple[int, int]:
 
 
 def train_folds(data: Path, run: Path, a: argparse.Namespace) -> None:
-    """Train the networks that predict: one epoch each, on few photos."""
+    """Train the networks for the prediction: one epoch each, on few photos."""
     command = [*MASKCLS, "train", str(data), "--config", "multi", "--run", str(run), f"folds.k={a.folds}"]
     command += [f"model.backbone={a.backbone}", f"transforms.size={list(a.size)}"]
     command += ["train.epochs=1", "average.kind=none"]
@@ -95,7 +96,7 @@ def train_folds(data: Path, run: Path, a: argparse.Namespace) -> None:
 
 
 def ours(run: Path, data: Path, a: argparse.Namespace) -> Record:
-    """Predict twice: from an empty cache, and with what that left."""
+    """Predict twice: with an empty cache, and with the cache of the first."""
     with tempfile.TemporaryDirectory() as scratch:
         env = environment(a.threads, MASKCLS_CACHE=str(Path(scratch) / "cache"))
         first = _predict(run, data, Path(scratch) / "first.csv", env)
@@ -117,7 +118,7 @@ def _predict(run: Path, data: Path, output: Path, env: dict[str, str]) -> Record
 
 
 def reference(data: Path, chosen: dict[str, str], a: argparse.Namespace) -> Record:
-    """Decode in one fresh process, make forward passes in another."""
+    """Decode in one new process, make forward passes in another."""
     env = environment(a.threads)
     decoding = [sys.executable, str(Path(__file__).resolve()), "decode", str(data), str(a.threads)]
     passes = [*bare_command(a.backbone, a, chosen, a.steps), "--kinds", "infer"]
@@ -125,10 +126,10 @@ def reference(data: Path, chosen: dict[str, str], a: argparse.Namespace) -> Reco
 
 
 def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="made there if absent; see photos.py")
+    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="created if missing; see photos.py")
     parser.add_argument("--count", type=int, default=1000, help="photos to predict")
     parser.add_argument("--folds", type=int, default=5, help="networks; 2 or more")
     parser.add_argument("--backbone", default="mobilenetv4_conv_small")
@@ -140,7 +141,7 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def measure(data: Path, scratch: Path, a: argparse.Namespace) -> tuple[Record, dict[str, Spread]]:
-    """Train the networks, then measure; returns every raw figure, and the shares over the rounds."""
+    """Train the networks, then measure; returns all raw figures, and the shares over the rounds."""
     train_folds(data, scratch / "run", a)
     chosen, probes = choose(a.backbone, a)
     started = start_up(a.threads)

@@ -2,14 +2,13 @@
 
     python benchmarks/scale.py [--photos 10000,100000,1000000] [--repeats 1] [--json FILE] [--folder /tmp]
 
-Seven photos a person, in the contest's layout. The files are empty, because nothing measured here opens a photo. They
-stand in a temporary folder that is removed at the end (a million need as many inodes), and their names are in the
-system's cache when the readers come, as after any first look.
+Seven photos per person, in the contest's layout. The files are empty, because no stage opens a photo. They are in a
+temporary folder that is deleted at the end (a million files need a million inodes). Their names are in the system's
+cache when a stage reads them.
 
-Each stage runs in a process of its own. Its time is that of the work named, without imports and without making the
-input; its peak is the most memory that the process ever held, imports and input included, but not the files it maps.
-The exponent is that of the time between a size and the next: 1.0 is linear, 2.0 would be quadratic; below 1 a fixed
-cost is still being paid off.
+Each stage runs in its own process. Its time is that of the work, without imports and without making the input; its peak
+is the largest memory of the process, including imports and input, without memory-mapped files. The exponent describes
+the growth of time from one size to the next: 1.0 is linear, 2.0 quadratic; below 1, a fixed cost still dominates.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ Work = Callable[[], object]
 
 
 def people_for(photos: int) -> list[tuple[str, str, int]]:
-    """Return folder name, gender and age of as many people as the photos need; by arithmetic, so always the same."""
+    """Return folder name, gender and age of the people of so many photos; deterministic."""
     people = range(math.ceil(photos / len(STATES)))
     faces = [("female" if i * 7919 % 5 < 3 else "male", 18 + i * 104729 % 53) for i in people]
     return [(f"{i + 1:07d}_{gender}_Drawn_{age}", gender, age) for i, (gender, age) in zip(people, faces, strict=True)]
 
 
 def write_layout(root: Path, photos: int) -> int:
-    """Write train.csv, folders of empty photos, and table.csv that names the same photos; returns their number."""
+    """Write train.csv, folders of empty photos, and table.csv with the same photos; returns their number."""
     images, people = root / "train" / "images", people_for(photos)
     images.mkdir(parents=True)
     with (root / "train" / "train.csv").open("w") as train, (root / "table.csv").open("w") as table:
@@ -60,15 +59,15 @@ def write_layout(root: Path, photos: int) -> int:
 
 
 def ids_of(photos: int) -> list[str]:
-    """Return the ids that the manifest gives the photos, in order of people."""
+    """Return the photos' ids in the manifest, in order of people."""
     return [f"{folder}/{stem}" for folder, _, _ in people_for(photos) for stem in STATES]
 
 
-# ---- stages: each makes its input and returns the work to be timed --------------------------------------------------
+# ---- stages: each makes its input and returns a function to time ----------------------------------------------------
 
 
 def contest(root: Path, photos: int) -> Work:
-    """Read the contest's folders into a manifest and deal its people into five folds."""
+    """Read the contest's folders into a manifest and divide its people into five folds."""
     from maskcls.data.layouts.source import read_labelled
     from maskcls.data.rows import folds
     from maskcls.labels import CONTEST
@@ -77,7 +76,7 @@ def contest(root: Path, photos: int) -> Work:
 
 
 def table(root: Path, photos: int) -> Work:
-    """Read a CSV table of the same photos into a manifest and deal its groups into five folds."""
+    """Read a CSV table of the same photos into a manifest and divide its groups into five folds."""
     from maskcls.data.layouts.source import read_labelled
     from maskcls.data.rows import folds
     from maskcls.labels import CONTEST
@@ -104,7 +103,7 @@ def tables_write(root: Path, photos: int) -> Work:
 
 
 def tables_read(root: Path, photos: int) -> Work:
-    """Read both tables back and check them, as `resume` and `predict` do; needs the stage before."""
+    """Read both tables and check them, as `resume` and `predict` do; needs the stage before."""
     from maskcls.data.rows import folds, manifest
     from maskcls.labels import CONTEST
 
@@ -124,7 +123,7 @@ def predictions_save(root: Path, photos: int) -> Work:
 
 
 def predictions_load(root: Path, photos: int) -> Work:
-    """Read the file of predictions and bring its rows into another order; needs the stage before."""
+    """Read the file of predictions and reorder its rows; needs the stage before."""
     from maskcls.results.predictions import Predictions
 
     ids = ids_of(photos)[::-1]
@@ -158,7 +157,7 @@ def evaluate(root: Path, photos: int) -> Work:
 
 
 def bootstrap(root: Path, photos: int) -> Work:
-    """Score, and give the score an interval from 1,000 resamples of people."""
+    """Score, with an interval from 1,000 resamples of people."""
     from maskcls.labels import CONTEST
     from maskcls.results.scores.metrics import score
     from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
@@ -174,7 +173,7 @@ def bootstrap(root: Path, photos: int) -> Work:
 
 
 def training(root: Path, photos: int) -> Work:
-    """Draw, mix and augment an epoch of rows from a mapped pack of 32 x 24 pixels a photo; the network is left out."""
+    """Sample, mix and augment an epoch of rows from a pack with 32 x 24 pixels per photo; without a network."""
     import numpy as np
 
     from maskcls import config
@@ -200,7 +199,7 @@ def training(root: Path, photos: int) -> Work:
 
 
 def labels_of(photos: int) -> tuple[Any, Any]:
-    """Return joint truth and a prediction that is right on about three rows in four, int64 (N,) each."""
+    """Return joint labels, and predictions that are correct for about three rows in four, int64 (N,) each."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -228,8 +227,9 @@ STAGES: dict[str, Callable[[Path, int], Work]] = {
 
 
 def peak_mib() -> float:
-    """Return the most memory this process has held, without the mapped files it has in memory at the end: the system
-    takes those pages back when it needs them. getrusage would count what the parent held before the start.
+    """Return the largest memory of this process in MiB, without the memory-mapped files at the end.
+
+    The system frees the pages of such files when needed. getrusage would include the parent's memory before the start.
     """
     lines = [line.split() for line in Path("/proc/self/status").read_text().splitlines()]
     kib = {line[0]: int(line[1]) for line in lines if line[0] in ("VmHWM:", "RssFile:")}
@@ -237,7 +237,7 @@ def peak_mib() -> float:
 
 
 def run_stage(name: str, root: Path, photos: int) -> dict[str, float]:
-    """Run one stage in this process: seconds of the work, CPU seconds of it, and the peak in MiB."""
+    """Run one stage in this process; returns seconds and CPU seconds of the work, and the peak memory in MiB."""
     work = STAGES[name](root, photos)
     wall, cpu = time.perf_counter(), time.process_time()
     work()
@@ -249,7 +249,7 @@ def run_stage(name: str, root: Path, photos: int) -> dict[str, float]:
 
 
 def measure(name: str, root: Path, photos: int, repeats: int) -> dict[str, Any]:
-    """Run one stage in processes of its own; returns every repeat's seconds, the CPU's least, the largest peak."""
+    """Run one stage, each repeat in its own process; returns all seconds, the least CPU seconds, the largest peak."""
     command = [sys.executable, __file__, "--stage", name, "--folder", str(root), "--photos", str(photos)]
     runs = [json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout) for _ in range(repeats)]
     return {
@@ -260,25 +260,25 @@ def measure(name: str, root: Path, photos: int, repeats: int) -> dict[str, Any]:
 
 
 def exponents(sizes: list[int], results: list[dict[str, Any]]) -> list[float]:
-    """Return how the median time grows from each size to the next, as the power of the size."""
+    """Return the growth of the median time from each size to the next, as an exponent of the size."""
     times = [statistics.median(result["seconds"]) for result in results]
     pairs = zip(zip(sizes, times, strict=True), zip(sizes[1:], times[1:], strict=True), strict=False)
     return [math.log(b_s / a_s) / math.log(b / a) for (a, a_s), (b, b_s) in pairs]
 
 
 def cell(result: dict[str, Any]) -> str:
-    """Return median seconds, their range where there is one, and the peak."""
+    """Return the median seconds, their range for several repeats, and the peak memory."""
     seconds = result["seconds"]
     spread = f" [{min(seconds):.2f}..{max(seconds):.2f}]" if len(seconds) > 1 else ""
     return f"{statistics.median(seconds):.2f} s{spread}, {result['peak_mib']:.0f} MiB"
 
 
 def main() -> None:
-    """Measure every stage at every size and print a table; or run the one stage that a parent asked for."""
+    """Measure every stage at every size and print a table; or, as a child process, run one stage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", default="10000,100000,1000000")
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=None, help="where the temporary folder is made")
+    parser.add_argument("--folder", type=Path, default=None, help="parent of the temporary folder")
     parser.add_argument("--json", type=Path, default=None)
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

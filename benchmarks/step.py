@@ -1,20 +1,20 @@
-"""`maskcls train` end to end, against the bare loop that does the same work on data in memory.
+"""`maskcls train` end to end, against the bare loop that makes the same passes on data in memory.
 
-Compared  What the bare loop (bare.py, its best layout and number type) needs for an epoch's training steps and
-          validation passes, over what `maskcls train` takes for that epoch with loading, augmentation, the average of
-          the weights, gradient clipping, scores and saving. The bare loop runs right before and right
-          after each run of maskcls, and the mean of both counts, since a shared machine's speed drifts.
+Compared  The time of the bare loop (bare.py, its best layout and number type) for an epoch's training steps and
+          validation passes, divided by the time of `maskcls train` for that epoch with loading, augmentation, the
+          average of the weights, gradient clipping, scores and saving. The bare loop runs directly before and after
+          each run of maskcls, and the mean of both is used, because the speed of a shared machine changes.
 Counted   epoch            `seconds` of log.jsonl, training and validation, from the second epoch on.
-          epoch + saving   from one line of log.jsonl to the next on disk, so writing the weights counts as well.
-          training alone   `images_per_second` of log.jsonl. A loader that works ahead during validation flatters it.
+          epoch + saving   from one line of log.jsonl to the next on disk, which includes writing the weights.
+          training alone   `images_per_second` of log.jsonl; too high if the loader works ahead during validation.
           start + epoch 1  from the start of the process to the first line of log.jsonl, from an empty MASKCLS_CACHE:
                            imports, reading and checking photos, filling the cache, epoch 1, saving. The files are in
                            the system's page cache, so the disk does not count.
-          epoch 1          the same, less what a process takes that only imports torch and timm.
+          epoch 1          the same, minus the time of a process that only imports torch and timm.
 Run       python benchmarks/step.py [--photos DIR] [--backbones resnet18] [--rounds 5] [--json step.json]
           python benchmarks/step.py --count 5000 --views hflip --set device.precision=bf16
 Read      Shares of the bare speed: 1.00 is as fast as the bare loop, 0.50 takes twice its time. Higher is better. More
-          than 1 is possible where maskcls does something the bare loop does not, such as folding normalisation layers
+          than 1 is possible if maskcls does something that the bare loop does not, such as fusing normalisation layers
           for validation; on a busy machine it is noise.
 """
 
@@ -51,7 +51,7 @@ IMPORTS = "import torch, timm"
 
 
 def bare_s(bare: Record, *, train_images: int, valid_passes: int) -> float:
-    """Return the seconds the bare loop needs for so many trained images and forward passes of one image.
+    """Return the seconds of the bare loop for so many trained images and forward passes of one image.
 
     >>> bare_s({"train_images_per_s": 100.0, "infer_images_per_s": 500.0}, train_images=400, valid_passes=200)
     4.4
@@ -60,7 +60,7 @@ def bare_s(bare: Record, *, train_images: int, valid_passes: int) -> float:
 
 
 def shares(one: Between, *, views: int, start_up_s: float) -> dict[str, float]:
-    """Return the shares of the bare speed one run of maskcls reached."""
+    """Return the shares of the bare speed that one run of maskcls reached."""
     ours, both = one.middle, (one.before, one.after)
     passes = ours["valid_images"] * views
     epoch_s = statistics.mean(bare_s(b, train_images=ours["train_images"], valid_passes=passes) for b in both)
@@ -75,7 +75,7 @@ def shares(one: Between, *, views: int, start_up_s: float) -> dict[str, float]:
 
 
 def bare_command(backbone: str, a: argparse.Namespace, chosen: Mapping[str, str], steps: int) -> list[str]:
-    """Return the command of one bare run."""
+    """Return the command line of one bare run."""
     command = [sys.executable, str(HERE / "bare.py"), "--backbone", backbone, "--batch", str(a.batch)]
     command += ["--size", *map(str, a.size), "--threads", str(a.threads), "--steps", str(steps)]
     return [*command, "--setting", chosen["train"], "--infer-setting", chosen["infer"]]
@@ -97,16 +97,16 @@ def ours(data: Path, backbone: str, a: argparse.Namespace) -> Record:
 
 
 def start_up(threads: int) -> Record:
-    """Return the seconds of processes that only start: Python with torch and timm, and `maskcls train --help`."""
+    """Return the start-up seconds of Python with torch and timm, and of `maskcls train --help`."""
     env = environment(threads)
-    in_process([sys.executable, "-c", IMPORTS], env)  # once unmeasured: it may write bytecode
+    in_process([sys.executable, "-c", IMPORTS], env)  # once without timing, because it may write bytecode
     imports = [in_process([sys.executable, "-c", IMPORTS], env)["wall_s"] for _ in range(3)]
     helps = [in_process([*MASKCLS, "train", "--help"], env)["wall_s"] for _ in range(3)]
     return {"imports_s": statistics.median(imports), "help_s": statistics.median(helps)}
 
 
 def measure(data: Path, backbone: str, a: argparse.Namespace) -> tuple[Record, dict[str, Spread]]:
-    """Measure one backbone; returns every raw figure, and the shares over the rounds."""
+    """Measure one backbone; returns all raw figures, and the shares over the rounds."""
     chosen, probes = choose(backbone, a)
     say(f"{backbone}: bare training {chosen['train']}, forward pass {chosen['infer']}")
     reference = Contestant(
@@ -121,23 +121,23 @@ def measure(data: Path, backbone: str, a: argparse.Namespace) -> tuple[Record, d
 
 
 def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="made there if absent; see photos.py")
-    parser.add_argument("--count", type=int, default=2100, help="photos to make; a fifth of them validates")
+    parser.add_argument("--photos", type=Path, default=None, metavar="DIR", help="created if missing; see photos.py")
+    parser.add_argument("--count", type=int, default=2100, help="photos to make; one fifth is for validation")
     parser.add_argument("--backbones", nargs="+", default=["mobilenetv4_conv_small", "resnet18"])
     parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=3, help="2 or more; the first one counts on its own")
-    parser.add_argument("--views", choices=tuple(VIEWS), default="none", help="of validation")
-    parser.add_argument("--steps", type=int, default=20, help="of each kind in a bare run")
+    parser.add_argument("--epochs", type=int, default=3, help="2 or more; the first is reported separately")
+    parser.add_argument("--views", choices=tuple(VIEWS), default="none", help="views in validation")
+    parser.add_argument("--steps", type=int, default=20, help="steps of each kind per bare run")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further overrides for maskcls")
     return parser.parse_args(argv)
 
 
 def main() -> None:
-    """Print a table a backbone."""
+    """Print one table per backbone."""
     a = arguments_of()
     with tempfile.TemporaryDirectory() as scratch:
         data = ensure_photos(a.photos or Path(scratch) / "photos", Order(a.count, 0))

@@ -1,3 +1,3 @@
-"""Train multi-task face classifiers (mask, gender, age) and write one honest submission."""
+"""Train multi-task face classifiers (mask, gender, age) and write a checked submission."""
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
-"""The command line: the verbs put together, and how every error leaves.
+"""The command line: all verbs in one app, and the exit code and message of every error.
 
-Verbs are thin functions that import what they need when they run, so that --help is quick.
+Verbs are thin functions that import what they need when they run, so that --help is fast.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ app.add_typer(config.app, name="config")
 
 
 def show_version(value: bool) -> None:
-    """Print the version and leave."""
+    """Print the version and exit."""
     if value:
         from maskcls import __version__
 
@@ -60,13 +60,13 @@ def options(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    """Take the options in front of a verb."""
+    """Handle the options that come before a verb."""
 
 
 def main() -> None:
-    """Run the command line and exit with its code; every error leaves as one message on stderr."""
-    # Waiting OpenMP threads that spin for long take the cores from everything else, and those that sleep at once are
-    # late. Read by the library when torch is first imported; see docs/adr/0005.
+    """Run the command line and exit with its code; every error is printed as one message on stderr."""
+    # How long an idle OpenMP thread spins before it sleeps: a long spin takes cores from other threads, no spin makes
+    # the next operation start late. The library reads this when torch is first imported; see docs/adr/0005.
     if not os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
         os.environ["GOMP_SPINCOUNT"] = "3000"
     rest_collector()
@@ -92,14 +92,14 @@ def run_app(arguments: list[str]) -> int:
         signal.signal(signal.SIGTERM, previous)
 
 
-REPORT = "report it with that file; MASKCLS_DEBUG=1 shows the traceback at once"
+REPORT = "report it with that file; MASKCLS_DEBUG=1 prints the traceback"
 
 
 def _exit_code(arguments: list[str]) -> int:
     try:
         app(arguments)
     except SystemExit as error:
-        # Typer and rich leave with 1 when the reader of our output has gone, and for nothing else we do.
+        # Typer and rich exit with 1 only when our output is a closed pipe.
         if error.code == 1:
             return Exit.PIPE
         if hint := _setting_hint(error.__context__):
@@ -109,7 +109,7 @@ def _exit_code(arguments: list[str]) -> int:
 
 
 def _setting_hint(cause: BaseException | None) -> str | None:
-    """Return how to give a setting that was given as an option, such as --epochs to a verb that takes train.epochs=."""
+    """Return a hint if a setting was given as an option, such as --epochs instead of train.epochs=VALUE; else None."""
     name = getattr(cause, "option_name", None)
     verb = getattr(getattr(cause, "ctx", None), "command", None)
     if name is None or all(parameter.name != "overrides" for parameter in getattr(verb, "params", ())):

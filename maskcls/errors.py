@@ -1,7 +1,7 @@
 """Errors that reach the user as one clear message and an exit code.
 
-Every error says what is wrong, where, what was got, what was expected and how to fix it. The exit codes are part of the
-command line's contract.
+Every error gives what is wrong, where, the value found, the value expected and how to fix it. The exit codes are part
+of the command line's interface: they do not change.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Exit(IntEnum):
 
 
 class MaskclsError(Exception):
-    """A fault the user can act on.
+    """An error the user can act on.
 
-    what       the fault in one line.
+    what       the error in one line.
     where      file, row and column, or key path.
     got        the value found; expected: the values allowed.
     fix        one action that helps.
-    offenders  every item at fault; the message shows the first ten and the count.
+    offenders  every wrong item; the message shows the first ten and the count.
     """
 
     code = "internal"
@@ -58,7 +58,7 @@ class MaskclsError(Exception):
         self.offenders = tuple(offenders)
 
     def lines(self) -> list[str]:
-        """Return the message as lines, control characters made visible: at most six, each a part of the form."""
+        """Return the message as at most six lines, such as `where: …`; control characters are made visible."""
         lines = [f"error[{self.code}] {self.what}"]
         for name in ("where", "got", "expected", "fix"):
             value = getattr(self, name)
@@ -101,7 +101,7 @@ class WeightsError(MaskclsError):
 
 
 class ResourceError(MaskclsError):
-    """The machine lacks something: disk, memory, device, network."""
+    """A resource is missing: disk, memory, device, network."""
 
     code, exit_code = "resource", Exit.RESOURCE
 
@@ -125,7 +125,7 @@ class ResultError(MaskclsError):
 
 
 def visible(text: str) -> str:
-    """Show control characters as escapes, so that a file name cannot steer the terminal.
+    """Show control characters as escapes, so that a file name cannot control the terminal.
 
     >>> visible("a\\x1b[31m")
     'a\\\\x1b[31m'
@@ -134,12 +134,12 @@ def visible(text: str) -> str:
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:
-    """Return the entry of `known` most like `word` in any case of letters, or None when nothing is close.
+    """Return the entry of `known` most similar to `word`, ignoring upper and lower case; None when nothing is close.
 
     >>> nearest("Focall", ["ce", "focal"])
     'focal'
     """
-    import difflib  # only a fault needs it
+    import difflib  # only needed for errors
 
     by_lower = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)

@@ -1,7 +1,7 @@
 """How one file is written, read and hashed.
 
-Commit = temporary file in the same folder, fsync, rename, fsync the folder: a reader sees the old file or the new one,
-never a part. A killed process loses the file it was writing and nothing else.
+Commit = temporary file in the same folder, fsync, rename, fsync the folder: a reader sees the old or the new file,
+never a part of one. A killed process loses only the file it was writing.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def file_sha256(path: Path) -> str:
 
 
 def commit(path: Path, data: bytes) -> str:
-    """Write bytes to `path` whole or not at all and return their hash; raises ResourceError when the disk refuses.
+    """Write bytes to `path` atomically and return their hex SHA-256; raises ResourceError when writing fails.
 
-    The folder is created if needed. An existing regular file is replaced; through a symbolic link, its target is.
-    Anything else at `path` is refused.
+    The folder is created if needed. An existing regular file is replaced; of a symbolic link, the target is replaced.
+    Anything else at `path` is an error.
     """
     try:
         target = path.resolve()
@@ -83,11 +83,11 @@ def read_json(path: Path) -> Any:
 
 
 def sidecar_path(path: Path) -> Path:
-    """Return the path of the JSON beside a file that says how it was made; UsageError when that is the file itself."""
+    """Return the path of a file's sidecar, the JSON with its provenance; UsageError when that is the file itself."""
     sidecar = path.with_suffix(".json")
     if sidecar == path:
-        fix = "name it .csv; the .json beside it says how it was made"
-        raise UsageError("this file cannot end in .json, the name of the file beside it", where=str(path), fix=fix)
+        fix = "use another ending, such as .csv"
+        raise UsageError("this file cannot end in .json, the ending of its sidecar", where=str(path), fix=fix)
     return sidecar
 
 

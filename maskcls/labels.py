@@ -27,7 +27,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Task:
-    """One question asked of every image.
+    """One property to classify in every image.
 
     name     column name; also the key of its logits and targets.
     classes  class names in index order.
@@ -51,7 +51,7 @@ class Task:
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The tasks in order, and the arithmetic between their classes and the joint classes."""
+    """The tasks in order, and conversion between their classes and the joint classes."""
 
     tasks: tuple[Task, ...]
 
@@ -72,7 +72,7 @@ class LabelSpace:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash over names, class order and bins: two spaces agree when and only when it is equal."""
+        """Hash of names, class order and bins: equal if and only if the two spaces are equal."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -134,7 +134,7 @@ class LabelSpace:
         return (rows / total).astype(np.float32)
 
     def _factor(self, name: str, prob: Floats, given: str | None) -> NDArray[np.float64]:
-        """Return one task's probabilities with an axis a task, of length 1 for those it does not depend on."""
+        """Return one task's probabilities with one axis per task; an axis it does not depend on has length 1."""
         axis = self.names.index(name)
         wide: NDArray[np.float64] = np.asarray(prob, dtype=np.float64)
         shape = [1] * len(self.tasks)
@@ -155,7 +155,7 @@ class LabelSpace:
         }
 
     def first_difference(self, other: LabelSpace) -> tuple[str, str]:
-        """Return the first task in which two spaces differ, as each has it; "no task" where one space has fewer.
+        """Return the first task in which two spaces differ, one text per space; "no task" where a space has fewer.
 
         >>> LabelSpace((Task("t", ("a", "b")),)).first_difference(LabelSpace(()))[1]
         'no task'

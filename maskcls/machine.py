@@ -1,4 +1,4 @@
-"""What this process may use of the machine; nothing here waits for a heavy package."""
+"""Resources this process may use: cores, CPU name, threads. Imports no heavy package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def cores() -> int:
 
 
 def processor() -> str:
-    """Return the name of the CPU; empty where the system does not tell."""
+    """Return the name of the CPU; empty where the system does not report it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -23,8 +23,9 @@ def processor() -> str:
 
 
 def reading_threads(workers: int | None) -> int:
-    """Return how many threads decode photos when nothing else computes: the loader processes asked for, and this one.
+    """Return the number of threads that decode photos while nothing else runs.
 
-    workers  0 or more; None takes a thread for each core, from 2 to `MOST_THREADS`.
+    workers  loader processes of the configuration, 0 or more: one thread for each, and one for this process. None: one
+             thread per core, from 2 to `MOST_THREADS`.
     """
     return min(MOST_THREADS, max(2, cores())) if workers is None else workers + 1

@@ -1,7 +1,7 @@
 """Python's garbage collector while heavy packages are imported.
 
-Imports make about a million objects and hardly any garbage, and the collector walks over all of them again and again:
-a quarter of the time until torch and timm are there. So the command line lets it rest until something is computed.
+Imports create about a million objects and hardly any garbage, but the collector visits all of them repeatedly: this
+takes a quarter of the time to import torch and timm. So the command line raises its thresholds until computing starts.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _usual: list[tuple[int, int, int]] = []
 
 
 def rest_collector() -> None:
-    """Let the collector rest while packages are imported; it still runs where very much is created."""
+    """Raise the collector's thresholds while packages are imported; it still runs after very many allocations."""
     _usual.append(gc.get_threshold())
     gc.set_threshold(*RESTING)
 
 
 def wake_collector() -> None:
-    """Collect as usual again, and leave what was imported out of it for good; nothing if it was not resting."""
+    """Restore the thresholds, and exclude all present objects from collection; nothing unless they were raised."""
     if _usual:
         gc.freeze()
         gc.set_threshold(*_usual.pop())

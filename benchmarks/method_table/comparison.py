@@ -24,12 +24,13 @@ HELPS, HURTS, NOISE = "helps", "hurts", "within noise"
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table. Scores by seed, None without one; the rest over the seeds that can be compared.
+    """One line of the table. All fields except `scores` are over the seeds that can be compared.
 
-    tasks    by how much the macro-F1 of each task exceeds the base's.
-    time     training seconds over the base's.
+    scores   macro-F1 by seed; None without a score.
+    tasks    macro-F1 of each task minus that of the base.
+    time     training seconds / those of the base.
     verdict  helps, hurts, within noise, is the base, failed, not comparable, unfinished or not run.
-    notes    by seed, why a run is missing, and in which versions or device it differs from the base's.
+    notes    per seed: why a run is missing, or differences in versions or device to the base's run.
     """
 
     row: Row
@@ -49,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """Everything the report shows."""
+    """All data of the report."""
 
     plan: Plan
     base: dict[int, Done]
@@ -74,7 +75,7 @@ def read_table(out: Path) -> Table:
         raise ResultError("the base has no finished run", where=str(out), fix="run the script's `run` first")
     first = next(iter(base.values()))
     if apart := [f"{done.run.path.name}: {t}" for done in base.values() for t in why_not(first, done, SEED)]:
-        fix = "train the base again, into a folder of its own"
+        fix = "train the base again, in a new folder"
         raise ResultError(
             "the runs of the base differ in more than their seed", where=str(out), offenders=apart, fix=fix
         )
@@ -84,7 +85,7 @@ def read_table(out: Path) -> Table:
     return table
 
 
-SEED = Row("", "seed", ("seed=0",), "seed")  # what the runs of the base may differ in
+SEED = Row("", "seed", ("seed=0",), "seed")  # the only setting in which the runs of the base may differ
 
 
 def line_of(table: Table, row: Row, out: Path) -> Line:
@@ -119,7 +120,7 @@ def line_of(table: Table, row: Row, out: Path) -> Line:
 
 
 def look_at(table: Table, row: Row, run: RunDir, seed: int) -> Done | tuple[str, str]:
-    """Return a run that can be compared with the base of its seed, or a verdict and why not."""
+    """Return a run that can be compared with the base's run of the same seed; else a verdict and its reason."""
     if not run.summary.exists():
         if (record := beside(run, "failed.json")).exists():
             return "failed", str(files.read_json(record)["message"])
@@ -132,12 +133,12 @@ def look_at(table: Table, row: Row, run: RunDir, seed: int) -> Done | tuple[str,
     except MaskclsError as error:
         return "not comparable", one_line(error)
     if apart:
-        return "not comparable", "not trained and judged as the base: " + "; ".join(apart)
+        return "not comparable", "not trained and scored as the base: " + "; ".join(apart)
     return done
 
 
 def compare(table: Table, done: Mapping[int, Done]) -> Difference:
-    """Return how far a row lies above the base, over the seeds given."""
+    """Return the difference of a row to the base over these seeds, with its interval."""
     judged = table.judged
     truth_N = judged.space.encode(judged.truth)
     ours = [judged.labels(one) for one in done.values()]
@@ -146,7 +147,7 @@ def compare(table: Table, done: Mapping[int, Done]) -> Difference:
 
 
 def verdict_of(difference: Difference) -> str:
-    """Say what an interval says.
+    """Return helps, hurts or within noise for an interval.
 
     >>> verdict_of(Difference(0.1, 0.0, 0.2, 0.9, 1000, 0.95))
     'within noise'

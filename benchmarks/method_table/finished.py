@@ -24,11 +24,11 @@ from method_table.training import differences, plain
 
 @dataclass(frozen=True)
 class Done:
-    """A finished run, as its folder tells of it.
+    """A finished run, read from its folder.
 
-    identity   what it was trained and judged on; equal for runs that can be compared.
+    identity   the data it was trained and scored on; equal for runs that can be compared.
     settings   every setting by its dotted key.
-    seconds    of all epochs of all networks; folds trained side by side share theirs.
+    seconds    of all epochs of all networks; divided by the number of folds trained at the same time.
     """
 
     run: RunDir
@@ -43,7 +43,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Judged:
-    """The rows all runs are judged by, in one order."""
+    """The rows on which all runs are scored, in one order."""
 
     ids: NDArray[np.str_]
     people: NDArray[Any]
@@ -89,7 +89,7 @@ def seconds_of(run: RunDir, cfg: Config, env: Mapping[str, Any]) -> float:
 
 
 def read_judged(done: Done) -> Judged:
-    """Read the rows a run was judged by; raises ResultError when none has a label for every task."""
+    """Read the rows on which a run was scored; raises ResultError when no row has a label for every task."""
     frame = tables.from_csv(done.run.manifest, done.space)
     here = frame.set_index("id", drop=False).loc[done.pooled.ids.tolist()]
     truth = tables.labels(here, done.space)
@@ -100,7 +100,7 @@ def read_judged(done: Done) -> Judged:
 
 
 def why_not(base: Done, other: Done, row: Row) -> list[str]:
-    """Return what keeps a run from being compared with the base: anything but the row's own overrides."""
+    """Return why a run cannot be compared with the base: all differences except the row's own overrides."""
     given = dict(config.parse_override(text) for text in row.overrides)
     own = [*given, *config.preset_keys(given.items())]
 

@@ -12,7 +12,7 @@ from typing import Any
 from method_table.comparison import DRAWS, HELPS, HURTS, NOISE, Line, Table
 from method_table.text import number
 
-FILES = ("model.weights", "data.fixes", "data.pseudo")  # the ends of settings whose value is a file of the user's
+FILES = ("model.weights", "data.fixes", "data.pseudo")  # ends of the keys whose value is a file of the user
 
 
 def report(table: Table, *, today: str, command: str) -> str:
@@ -28,7 +28,7 @@ def report(table: Table, *, today: str, command: str) -> str:
 
 
 def heading(table: Table, today: str, command: str) -> str:
-    """Return what was compared, on what, when and by which commands."""
+    """Return the head of the report: commands, data, budget, seeds, versions, and how to read the table."""
     judged, first, plan = table.judged, next(iter(table.base.values())), table.plan
     k, trained = first.settings["folds.k"], listed(first.folds)
     weights = listed(first.identity["starting weights"])
@@ -51,11 +51,11 @@ def heading(table: Table, today: str, command: str) -> str:
             f"- Seeds: {listed(table.base)}. Date: {today}. Versions: "
             + ", ".join(f"{name} {value}" for name, value in versions.items())
             + ".",
-            f"- Difference: macro-F1 less the base's on the same rows and seeds, with a 95 % interval from {DRAWS:,}",
+            f"- Difference: macro-F1 minus the base's on the same rows and seeds, with a 95 % interval from {DRAWS:,}",
             "  resamples of people. The columns of the tasks are differences too. Time: training seconds, relative to",
             "  the base.",
-            f'- "{HELPS}": the interval lies above 0; "{HURTS}": below; "{NOISE}": neither. The interval covers the',
-            "  choice of people, not that of seeds. Of many rows, about one in twenty is outside by chance alone.",
+            f'- "{HELPS}": the interval is above 0; "{HURTS}": below 0; "{NOISE}": it includes 0. The interval covers',
+            "  the choice of people, not of seeds. About one row in twenty is above or below 0 only by chance.",
         ]
     )
 
@@ -77,7 +77,7 @@ def family_table(lines: Sequence[Line], names: Sequence[str]) -> str:
 
 
 def cells(line: Line, names: Sequence[str]) -> list[str]:
-    """Return the figures of one row; a dash for what is not known."""
+    """Return the figures of one row; a dash for unknown figures."""
     d = line.difference
     shown = [number(line.score), listed(number(value) for value in line.scores.values())]
     shown += [f"{d.value:+.4f}", f"{d.low:+.4f} .. {d.high:+.4f}"] if d else ["-", "-"]
@@ -86,7 +86,7 @@ def cells(line: Line, names: Sequence[str]) -> list[str]:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table whose columns line up in plain text as well.
+    """Return a Markdown table whose columns are also aligned as plain text.
 
     >>> print(markdown(["name", "F1"], [["a", "0.5000"]]))
     | name | F1     |
@@ -99,7 +99,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def listed(values: Any) -> str:
-    """Return values with commas between them."""
+    """Return values separated by commas."""
     return ", ".join(map(str, values))
 
 
@@ -109,7 +109,7 @@ def code(overrides: Sequence[str]) -> str:
 
 
 def without_file(text: str) -> str:
-    """Leave the user's own paths out of a word of a command.
+    """Replace the user's own paths in a word of a command.
 
     >>> without_file("model.weights=here/trunk.safetensors"), without_file("optim.lr=1e-4"), without_file("/tmp/runs")
     ('model.weights=FILE', 'optim.lr=1e-4', 'runs')
@@ -121,13 +121,13 @@ def without_file(text: str) -> str:
 
 
 def shown_command(argv: Sequence[str], data: Path | None = None) -> str:
-    """Return the command line anybody could give, DATA and FILE in the place of paths.
+    """Return the command line, with DATA and FILE in place of the user's paths.
 
     >>> shown_command(["run", "/photos", "--only", "age", "loss/ce", "--set", "model.weights=/w.pt"], Path("/photos"))
     'python benchmarks/methods.py run DATA --set model.weights=FILE'
     """
     argv = list(argv)
-    if "--only" in argv:  # it chooses what to do next, and changes no figure
+    if "--only" in argv:  # it only selects what to train now, and changes no figure
         at = argv.index("--only")
         end = next((i for i in range(at + 1, len(argv)) if argv[i].startswith("--")), len(argv))
         argv = argv[:at] + argv[end:]

@@ -1,4 +1,4 @@
-"""What is compared: the base and the rows of a YAML file, each with overrides of its own."""
+"""The base and the rows of a YAML file that are compared with it, each with its own overrides."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Rows(Section):
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: its own overrides, and the stem of its run folders, the base's when it is the base."""
+    """One row of the table: its own overrides, and the stem of its run folders (the base's, if it equals the base)."""
 
     family: str
     name: str
@@ -49,7 +49,7 @@ class Row:
 
     @property
     def is_base(self) -> bool:
-        """Whether its settings are the base's."""
+        """Whether its settings equal the base's."""
         return self.folder == BASE
 
     def run(self, out: Path, seed: int) -> RunDir:
@@ -59,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """The base and all rows, in the file's order; it lies in the output folder, for the table."""
+    """The base and all rows, in the file's order; saved in the output folder, for `table`."""
 
     config: str
     overrides: tuple[str, ...]
@@ -73,7 +73,7 @@ class Plan:
         return Row("", BASE, (), BASE)
 
     def words(self, row: Row, seed: int) -> list[str]:
-        """Return the overrides of one run; of a key given twice the last one counts."""
+        """Return the overrides of one run; if a key is given twice, the last one counts."""
         return [*self.overrides, *row.overrides, f"seed={seed}"]
 
     def settings(self, row: Row, seed: int) -> Config:
@@ -82,7 +82,7 @@ class Plan:
 
     @staticmethod
     def load(path: Path) -> Plan:
-        """Read what `run` left in the output folder."""
+        """Read the plan that `run` saved in the output folder."""
         data = files.read_json(path)
         rows = tuple(Row(**(row | {"overrides": tuple(row["overrides"])})) for row in data["rows"])
         overrides, folds = tuple(data["overrides"]), tuple(data["folds"])
@@ -90,12 +90,12 @@ class Plan:
 
 
 def read_plan(path: Path, *, overrides: Sequence[str] = (), folds: Sequence[int] = (), command: str = "") -> Plan:
-    """Read the rows of a YAML file and resolve every one, before anything is trained.
+    """Read the rows of a YAML file and resolve the configuration of each, before anything is trained.
 
-    overrides  further ones for the base, and so for every row; a row's own come after them.
-    folds      instead of the file's.
+    overrides  further overrides of the base, and so of every row; a row's own overrides come after them.
+    folds      instead of the folds of the file.
 
-    Raises ConfigError that lists every row at fault.
+    Raises ConfigError that lists every wrong row.
     """
     try:
         data = _Rows.model_validate(read_yaml(path))
@@ -105,7 +105,7 @@ def read_plan(path: Path, *, overrides: Sequence[str] = (), folds: Sequence[int]
     bad = [f"{f}/{n}" for f, n in names if f == BASE or not (FAMILY.fullmatch(f) and NAME.fullmatch(n))]
     if bad or not names:
         fix = "letters, digits, _ and -, in a row's name also . and +; not base"
-        raise ConfigError("rows without a name for a folder", where=str(path), expected=fix, offenders=bad)
+        raise ConfigError("row names that cannot name a folder", where=str(path), expected=fix, offenders=bad)
     base = Plan(
         data.base.config, (*data.base.overrides, *overrides), tuple(sorted(folds or data.base.folds)), (), command
     )
@@ -125,7 +125,7 @@ def read_plan(path: Path, *, overrides: Sequence[str] = (), folds: Sequence[int]
 
 
 def choose(plan: Plan, only: Sequence[str]) -> list[Row]:
-    """Return the base and the wanted rows, all by default, by `family` or `family/name`; UsageError for another."""
+    """Return the base and the rows of these names (`family` or `family/name`; default: all); else UsageError."""
     known = {word: None for row in plan.rows for word in (row.family, row.title)}
     for word in only:
         if word not in known:

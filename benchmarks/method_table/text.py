@@ -6,7 +6,7 @@ from maskcls.errors import MaskclsError
 
 
 def one_line(error: MaskclsError) -> str:
-    """Return a message without its line breaks.
+    """Return an error's message on one line.
 
     >>> from maskcls.errors import UsageError
     >>> one_line(UsageError("not so", fix="do this"))
@@ -16,5 +16,5 @@ def one_line(error: MaskclsError) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a score with four digits, or a dash."""
+    """Return a score with four decimals, or a dash for None."""
     return "-" if value is None or value != value else f"{value:.4f}"

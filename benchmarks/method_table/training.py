@@ -1,4 +1,4 @@
-"""Train every row and seed that is not finished, one after the other, as processes of `maskcls train`."""
+"""Train every unfinished row and seed, one after the other, as processes of `maskcls train`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Starter = Callable[[Sequence[str], Path], int]
 
 
 def command_of(plan: Plan, row: Row, data: Path, out: Path, seed: int) -> list[str]:
-    """Return the command that trains a run, or continues it where it has begun."""
+    """Return the command that trains a run, or resumes it if it was started before."""
     run = row.run(out, seed)
     if run.env.exists():
         return [*MASKCLS, "resume", str(run.path)]
@@ -37,7 +37,7 @@ def command_of(plan: Plan, row: Row, data: Path, out: Path, seed: int) -> list[s
 
 
 def start_process(command: Sequence[str], output: Path) -> int:
-    """Run a command with all it says in a file and return its exit code; what interrupts us stops it first."""
+    """Run a command with its output in a file, and return its exit code; an interrupt stops the command first."""
     env = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
     with output.open("w") as handle:
         process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=handle, stderr=subprocess.STDOUT)
@@ -64,10 +64,10 @@ def train_all(
     start: Starter = start_process,
     clock: Callable[[], float] = time.monotonic,
 ) -> Exit:
-    """Train every row with every seed that is not finished, and say how long the rest will take.
+    """Train every unfinished row and seed, and print the expected time of the rest.
 
-    Returns OK, or RESULT when a row failed. A failure of the base ends it, since nothing could be compared.
-    Raises ResultError when a folder holds a run of other settings, UsageError when the base's weights are missing.
+    Returns OK, or RESULT when a row failed. If the base fails, it stops, because nothing could be compared.
+    Raises ResultError when a folder contains a run with other settings, UsageError when the base's weights are missing.
     """
     refuse_others(plan, out)
     refuse_missing_weights(plan)
@@ -86,13 +86,13 @@ def train_all(
         failed += fault is not None
         say(f"{place}: {fault or score_of(row.run(out, seed))}, {walls_s[-1]:.0f} s{forecast(walls_s, len(left))}")
         if fault is not None and row.is_base:
-            say("the base failed, and nothing can be compared without it")
+            say("the base failed; without it nothing can be compared")
             break
     return Exit.RESULT if failed else Exit.OK
 
 
 def train_one(command: Sequence[str], run: RunDir, start: Starter) -> str | None:
-    """Run one training; returns None, or why it failed, which is kept beside the run's folder."""
+    """Run one training; returns None, or the error, which is also saved next to the run folder."""
     output, record = beside(run, "txt"), beside(run, "failed.json")
     output.parent.mkdir(parents=True, exist_ok=True)
     code = start(command, output)
@@ -105,23 +105,23 @@ def train_one(command: Sequence[str], run: RunDir, start: Starter) -> str | None
 
 
 def beside(run: RunDir, ending: str) -> Path:
-    """Return a file of ours next to a run's folder."""
+    """Return the path of a file with this ending next to a run folder."""
     return run.path.with_name(f"{run.path.name}.{ending}")
 
 
 def last_words(text: str) -> str:
-    """Return the error a process ended with in one line, or else the last it said.
+    """Return a process's error message on one line; without an error, its last line of output.
 
     >>> last_words("epoch 1\\nerror[diverged] it diverged\\n  where: step 3\\n")
     'error[diverged] it diverged; where: step 3'
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     begin = next((i for i in reversed(range(len(lines))) if lines[i].startswith("error[")), max(0, len(lines) - 3))
-    return "; ".join(lines[begin:]) or "it said nothing"
+    return "; ".join(lines[begin:]) or "no output"
 
 
 def forecast(walls_s: Sequence[float], runs: int) -> str:
-    """Return how long the rest takes if it goes on as so far.
+    """Return the expected time of the remaining runs, from the mean so far.
 
     >>> forecast([50.0, 70.0], 5)
     '; 3 left, about 3 min'
@@ -131,13 +131,13 @@ def forecast(walls_s: Sequence[float], runs: int) -> str:
 
 
 def score_of(run: RunDir) -> str:
-    """Return a finished run's score in words."""
+    """Return a finished run's score as text."""
     pooled = files.read_json(run.summary)["pooled"]
-    return f"macro-F1 {number(pooled['macro_f1'])}" if pooled else "leaky, and so without a score"
+    return f"macro-F1 {number(pooled['macro_f1'])}" if pooled else "no score, because of data.leaky"
 
 
 def refuse_others(plan: Plan, out: Path) -> None:
-    """Raise ResultError that lists every run folder whose settings are not those its row stands for now."""
+    """Raise ResultError that lists every run folder whose settings differ from its row's present settings."""
     found = []
     for row in (plan.base, *plan.rows):
         for seed in seeds_of(out, row):
@@ -149,20 +149,20 @@ def refuse_others(plan: Plan, out: Path) -> None:
     if found:
         fix = "move these folders away, or choose another --out"
         raise ResultError(
-            "run folders hold other settings than their rows", offenders=list(dict.fromkeys(found)), fix=fix
+            "run folders have other settings than their rows", offenders=list(dict.fromkeys(found)), fix=fix
         )
 
 
 def refuse_missing_weights(plan: Plan) -> None:
-    """Raise UsageError when the base begins from a file that is not there."""
+    """Raise UsageError when the base's weights file does not exist."""
     weights = plan.settings(plan.base, 0).model.weights
     if weights and not Path(weights).is_file():
         fix = "give the file with --set model.weights=PATH, or model.weights=null"
-        raise UsageError("the weights of the base are not there", where="model.weights", got=repr(weights), fix=fix)
+        raise UsageError("the weights of the base do not exist", where="model.weights", got=repr(weights), fix=fix)
 
 
 def seeds_of(out: Path, row: Row) -> list[int]:
-    """Return the seeds a row has folders or failures of, ascending."""
+    """Return the seeds for which a row has run folders or failures, ascending."""
     ends = (
         path.name.removeprefix(f"{row.folder}.s").removesuffix(".failed.json") for path in out.glob(f"{row.folder}.s*")
     )
@@ -170,7 +170,7 @@ def seeds_of(out: Path, row: Row) -> list[int]:
 
 
 def plain(cfg: Config) -> dict[str, Any]:
-    """Return every setting by its dotted key, files named absolutely, as a run keeps them."""
+    """Return every setting by its dotted key, with absolute file paths, as a run stores them."""
     flat = config.flatten(cfg.model_dump(mode="json"))
 
     def is_file(value: Any) -> bool:
@@ -180,7 +180,7 @@ def plain(cfg: Config) -> dict[str, Any]:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return every entry that differs, in words.
+    """Return one sentence per entry that differs.
 
     >>> differences({"a": 1, "b": 2}, {"a": 1, "b": 3})
     ['b is 2, not 3']

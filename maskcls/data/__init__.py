@@ -1,1 +1,1 @@
-"""Photos to batches."""
+"""Data: layouts on disk, the manifest, photos, augmented views, and batches."""

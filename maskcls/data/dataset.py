@@ -1,6 +1,6 @@
-"""Row -> image. Stateless: what comes out depends on (seed, epoch, image) alone, not on workers or order.
+"""Load images by row. Stateless: an image depends only on (seed, epoch, row id), not on workers or order.
 
-B batch, H height, W width.
+N rows of the manifest, B batch, H height, W width.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ from maskcls.data.views.keyed_random import HOP, Keys
 from maskcls.data.views.transforms import ViewSpec, build_pixel_changes, change_pixels, eval_view
 from maskcls.errors import MaskclsError, ResourceError
 
-TIMEOUT_S = 120
-PREFETCH = 4
+TIMEOUT_S = 120  # without a batch from a worker
+PREFETCH = 4  # batches per worker
 
 
 class Key(NamedTuple):
-    """What a worker is asked for: a row, the epoch its augmentation belongs to (-1: no augmentation), and how often the
-    row has come up in that epoch before.
+    """The request for one image.
+
+    row    row of the manifest.
+    epoch  the epoch of its augmentation; -1: no augmentation.
+    turn   how often the row was already used in this epoch.
     """
 
     row: int
@@ -47,12 +50,12 @@ class Key(NamedTuple):
 class Photos(Dataset[object]):
     """Images of a manifest, by row, as uint8 (H, W, 3), one for each spec.
 
-    root    folder the paths are relative to.
+    root    folder that the paths are relative to.
     paths   (N,) relative paths.
-    ids     (N,) row ids; the randomness of an image is keyed on its id, so adding rows changes no other image.
-    specs   the views wanted; without a cache the image is read once for all of them.
-    cached  one array (N, H, W, 3) of eval views for each spec, or None: files are decoded.
-    bare    give eval views alone; the device augments them, by `draws`.
+    ids     (N,) row ids; an image's random numbers are seeded by its id, so adding rows changes no other image.
+    specs   the requested views; without a cache a file is read once for all of them.
+    cached  per spec, one array (N, H, W, 3) uint8 of eval views; None: files are decoded.
+    bare    return only eval views; the device augments them with `draws`.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class Photos(Dataset[object]):
         bare: bool = False,
     ) -> None:
         self.root, self.specs, self.seed, self.cached, self.bare = root, tuple(specs), seed, cached, bare
-        # Arrays rather than lists: forked workers would copy a list's memory by touching its reference counts.
+        # Arrays, not lists: forked workers would copy a list's memory when they change its reference counts.
         self.paths: NDArray[np.str_] = np.asarray([] if cached else paths, dtype=np.str_)
         self.keys = np.array([_image_key(name) for name in ids], dtype=np.uint64)
         self.changes = [build_pixel_changes(spec) for spec in self.specs]
@@ -76,14 +79,14 @@ class Photos(Dataset[object]):
         return len(self.keys)
 
     def __getitem__(self, key: Key) -> list[Pixels] | MaskclsError:
-        """Return one image per spec; a fault the user can act on is returned, not raised."""
+        """Return one image (H, W, 3) uint8 per spec; a MaskclsError is returned, not raised."""
         batch = self.__getitems__([key])
         return batch if isinstance(batch, MaskclsError) else [images[0] for images in batch]
 
     def __getitems__(self, keys: Sequence[Key]) -> list[Pixels] | MaskclsError:
-        """Return a batch (B, H, W, 3) per spec; a fault the user can act on is returned, not raised.
+        """Return a batch (B, H, W, 3) uint8 per spec; a MaskclsError is returned, not raised.
 
-        A worker's exception would reach the main process as the text of a traceback.
+        An exception in a worker would reach the main process only as the text of a traceback.
         """
         rows, epochs, turns = np.array(keys, dtype=np.int64).reshape(-1, 3).T
         try:
@@ -95,7 +98,7 @@ class Photos(Dataset[object]):
         return [self._augmented(images, index, rows, epochs, turns) for index, images in enumerate(batch)]
 
     def draws(self, index: int, rows: NDArray[np.int64], epochs: NDArray[np.int64], turns: NDArray[np.int64]) -> Draws:
-        """Return what the images of these rows undergo in these turns of these epochs, by the spec of this index."""
+        """Return the augmentations of B images by row, epoch and turn (B,), for the spec with this index."""
         return draw(self.specs[index], seed=self.seed, epoch_B=epochs, key_B=self._turned(rows, turns))
 
     def _turned(self, rows: NDArray[np.int64], turns: NDArray[np.int64]) -> Keys:
@@ -109,7 +112,7 @@ class Photos(Dataset[object]):
 
     def _decoded(self, path: Path) -> list[Pixels]:
         data = read_bytes(path)
-        # A spec's pixels must not depend on which others are wanted, so each decodes at the scale it would alone.
+        # A spec's pixels must not depend on other requested specs, so each is decoded at its own scale.
         scales = {size: decode(data, path, at_least=size) for size in {spec.decode_size for spec in self.specs}}
         return [eval_view(scales[spec.decode_size], spec) for spec in self.specs]
 
@@ -122,7 +125,7 @@ class Photos(Dataset[object]):
         turns: NDArray[np.int64],
     ) -> Pixels:
         spec, changes = self.specs[index], self.changes[index]
-        # In a loader process torch, and so this, has one thread.
+        # In a loader process torch has one thread, so this uses one.
         images = augment(images, self.draws(index, rows, epochs, turns), spec.fill, threads=torch.get_num_threads())
         if changes:
             keys = self._turned(rows, turns)
@@ -134,10 +137,13 @@ class Photos(Dataset[object]):
 def loader(
     photos: Photos, plan: Iterable[Sequence[Key]], *, workers: int, pin: bool = False, keep: bool = False
 ) -> DataLoader[object]:
-    """Load the batches in their order, each as a list of uint8 (B, H, W, 3) tensors, one per spec.
+    """Load the batches in order, each as a list of uint8 (B, H, W, 3) tensors, one per spec.
 
-    keep: hold the loader processes for the next reading of the same plan.
-    A fault arrives as a MaskclsError in place of its batch; read the loader through `batches`.
+    workers  number of loader processes; 0: load in this process.
+    pin      copy batches to pinned memory, for fast transfer to a GPU.
+    keep     keep the loader processes for the next iteration over the same plan.
+
+    An error is returned as a MaskclsError in place of its batch; iterate with `batches`, which raises it.
     """
     parallel = {"prefetch_factor": PREFETCH, "timeout": TIMEOUT_S, "persistent_workers": keep} if workers else {}
     with _without_advice_on_workers():
@@ -148,7 +154,7 @@ def loader(
             collate_fn=_tensors,
             worker_init_fn=_calm_worker,
             pin_memory=pin,
-            # A loader draws a number when it starts: from the global generator, dropout would differ after a resume.
+            # A loader draws a random number at its start; with the global generator, dropout would differ on resume.
             generator=torch.Generator(),
             **parallel,  # type: ignore[arg-type]
         )
@@ -174,26 +180,26 @@ def batches(source: DataLoader[object]) -> Iterator[list[Tensor]]:
         except StopIteration:
             return
         except RuntimeError as error:
-            # A fault inside a worker is passed on as "Caught RuntimeError in DataLoader worker ...": that is no death.
+            # An error inside a worker arrives as "Caught RuntimeError in DataLoader worker ...": the worker is alive.
             if not str(error).startswith("DataLoader"):
                 raise
             raise ResourceError(
-                "a loader process died or fell silent",
+                "a loader process died or did not respond",
                 got=str(error).splitlines()[0],
                 fix="free memory or shared memory, or load in the main process with device.workers=0",
             ) from None
         if isinstance(item, MaskclsError):
-            del items  # the traceback holds this frame, and would hold the workers with it
+            del items  # the traceback keeps this frame alive, and would keep the workers alive too
             raise item
         assert isinstance(item, list)
         yield item
 
 
 class _Deaths:
-    """Keeps the news of a dead worker until a batch is waited for.
+    """Delays torch's error for a dead worker until the main thread waits for a batch.
 
-    torch raises it from the handler of SIGCHLD, and so wherever the main thread happens to be: as a rule in the middle
-    of a training step, where nobody expects it.
+    torch raises it in its handler of SIGCHLD, so at any point of the main thread: usually in the middle of a training
+    step, where nothing handles it.
     """
 
     def __init__(self) -> None:
@@ -201,21 +207,21 @@ class _Deaths:
         self.waiting = self.missed = False
 
     def take_over(self) -> None:
-        """Put ourselves before torch's handler, which its first loader with workers installs in the main thread."""
+        """Install `hear` before torch's handler, which its first loader with workers installs in the main thread."""
         handler = signal.getsignal(signal.SIGCHLD)
         if callable(handler) and handler != self.hear and threading.current_thread() is threading.main_thread():
             self.alarm = handler
             signal.signal(signal.SIGCHLD, self.hear)
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """Take the signal: pass it on to torch at once, or later."""
+        """Handle the signal: call torch's handler now if a batch is waited for, else later."""
         self.missed = not self.waiting
         if self.waiting and self.alarm:
             self.alarm(number, frame)
 
     @contextmanager
     def reported(self) -> Iterator[None]:
-        """Raise what was kept, and what happens inside, as torch's RuntimeError."""
+        """Within this context, torch's RuntimeError for a dead worker is raised, also one delayed earlier."""
         self.waiting = True
         try:
             if self.missed:
@@ -235,7 +241,7 @@ def _tensors(batch: list[Pixels] | MaskclsError) -> list[Tensor] | MaskclsError:
     if get_worker_info() is None:
         return tensors
     try:
-        # Here rather than on the way out, in a thread of torch's, where a failure is a traceback and then silence.
+        # Done here, because in torch's own thread a failure would print a traceback and then hang.
         return [tensor.share_memory_() for tensor in tensors]  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         return ResourceError(
@@ -246,11 +252,11 @@ def _tensors(batch: list[Pixels] | MaskclsError) -> list[Tensor] | MaskclsError:
 
 
 def _calm_worker(_: int) -> None:
-    # A forked worker that starts OpenCV's threads can deadlock, and would fight the training threads for cores.
+    # A forked worker that starts OpenCV's threads can deadlock, and would compete with the training threads for cores.
     cv2.setNumThreads(0)
-    # Ctrl-C, and the SIGTERM of a job scheduler, reach the whole process group, and the main process decides. A worker
-    # that was killed would look like a fault of the machine; one that leaves with 0 does not. It must not stay either:
-    # a main process that exits for another reason sends SIGTERM too, and waits.
+    # Ctrl-C and a job scheduler's SIGTERM reach the whole process group; only the main process handles them. A killed
+    # worker would be reported as a machine error, so a worker exits with 0. It must exit, because a main process that
+    # ends for another reason also sends SIGTERM and waits.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 

@@ -1,1 +1,1 @@
-"""The training loop and inference; the only home of accelerate."""
+"""The training loop and inference; only this package imports accelerate."""

@@ -1,6 +1,6 @@
-"""Saved weights with what is needed to rebuild their network, and the state a training resumes from.
+"""Saved weights with the facts to rebuild their network, and the state from which a training resumes.
 
-Safetensors and JSON, no pickle.
+Files are safetensors and JSON, never pickle.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SCHEMA = 2
 
 @dataclass(frozen=True)
 class Blueprint:
-    """All that is needed, beside the tensors, to rebuild a network and feed it."""
+    """Everything, besides the tensors, that is needed to rebuild a network and prepare its images."""
 
     backbone: str
     heads: tuple[Head, ...]
@@ -53,8 +53,8 @@ class Meta(JsonFile, extra="forbid"):
 
     epoch   the last epoch trained, from 0.
     scores  validation scores of these weights.
-    soup    the epochs these weights are the average of, where they are one.
-    sha256  of the tensors.
+    soup    if the weights are an average of several epochs: these epochs.
+    sha256  hex digest of the tensors' file.
     heads   "multi" or "joint" in files of schema 1, whose heads were softmaxes over the classes.
     """
 
@@ -79,7 +79,7 @@ class Meta(JsonFile, extra="forbid"):
 
     @property
     def blueprint(self) -> Blueprint:
-        """What the network is rebuilt from."""
+        """The blueprint from which the network is rebuilt."""
         space = LabelSpace(self.labels)
         heads = plain_heads(self.heads, space).values() if isinstance(self.heads, str) else self.heads
         return Blueprint(self.backbone, tuple(heads), self.drop, space, self.transforms)
@@ -122,8 +122,8 @@ def save_weights(
 def load_predictor(folder: WeightsDir) -> Predictor:
     """Rebuild the network saved in the folder.
 
-    Raises WeightsError when the tensors are not the ones meta.json names, or meta.json is not ours; ResultError when
-    meta.json is missing or damaged.
+    Raises WeightsError when the hash of the tensors differs from meta.json, or meta.json is not from maskcls;
+    ResultError when meta.json is missing or damaged.
     """
     meta, path = read_meta(folder), folder.tensors
     blueprint, expected = meta.blueprint, meta.sha256
@@ -131,7 +131,7 @@ def load_predictor(folder: WeightsDir) -> Predictor:
     digest = sha256(data)
     if digest != expected:
         raise WeightsError(
-            "the weights are not the ones that were saved",
+            "the weights differ from those that were saved",
             where=str(path),
             got=f"sha256 {digest[:12]}…",
             expected=f"sha256 {expected[:12]}…",
@@ -159,7 +159,10 @@ def load_predictor(folder: WeightsDir) -> Predictor:
 
 
 def read_meta(folder: WeightsDir) -> Meta:
-    """Read the meta.json of saved weights; WeightsError when it is of another form or newer, ResultError if missing."""
+    """Read the meta.json of saved weights.
+
+    Raises WeightsError when its form is unknown or newer, ResultError when it is missing.
+    """
     data = read_json(folder.meta)
     schema = data.get("schema") if isinstance(data, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
@@ -170,18 +173,18 @@ def read_meta(folder: WeightsDir) -> Meta:
     except ResultError as error:
         fix = "restore the file, or train the fold again"
         where = str(folder.meta)
-        raise WeightsError("this is no meta.json of maskcls", where=where, got=error.got, fix=fix) from None
+        raise WeightsError("this is not a meta.json of maskcls", where=where, got=error.got, fix=fix) from None
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
-    """Commit tensors and JSON progress as one file, so that both are always of the same epoch."""
+    """Write tensors and JSON progress atomically as one file, so that both always belong to the same epoch."""
     plain = _plain(tensors)
     text = json.dumps(progress, sort_keys=True)
     commit(path, save(plain, metadata={"progress": text, "sha256": _digest(plain, text)}))
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_state` wrote; raises WeightsError when one bit of it differs."""
+    """Read what `save_state` wrote; raises WeightsError when the file is missing or its digest differs."""
     data = _read(path)
     try:
         tensors = load(data)
@@ -191,7 +194,7 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, ValueError, KeyError) as error:
         raise WeightsError("the resume state is damaged", where=str(path), got=str(error), fix=_START_OVER) from None
     if _digest(tensors, text) != expected:
-        raise WeightsError("the resume state is not the one that was saved", where=str(path), fix=_START_OVER)
+        raise WeightsError("the resume state differs from the one that was saved", where=str(path), fix=_START_OVER)
     return tensors, json.loads(text)
 
 
@@ -216,7 +219,7 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
-        # The type and the shape count: the same bytes read as other numbers are other weights.
+        # With dtype and shape: the same bytes with another dtype or shape are different weights.
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The device: starting it with accelerate, moving networks to it, and normalising images on it."""
+"""The device: start it with accelerate, move networks to it, normalise images on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Accelerator", "augments_on_device", "normalise", "place", "start", "
 
 
 def start(device: DeviceConfig) -> Accelerator:
-    """Start the device the configuration asks for; several processes when torchrun or accelerate launched them.
+    """Start the configured device, in each process if torchrun or accelerate launched several.
 
     Raises ResourceError when the device does not exist (there is no silent fallback to the CPU), and ConfigError for
     fp16 on a CPU.
@@ -36,8 +36,8 @@ def start(device: DeviceConfig) -> Accelerator:
         raise ConfigError("fp16 needs a GPU", where="device.precision", got="fp16 on a CPU", expected="fp32 or bf16")
     if device.threads != "auto":
         torch.set_num_threads(device.threads)
-    # Operations on denormal numbers, to which moving averages decay, take a CPU up to a hundred times as long. Set
-    # before anything is computed: threads inherit the setting when they are created.
+    # Moving averages decay to denormal numbers, with which a CPU is up to a hundred times slower. Set this before
+    # anything is computed, because threads inherit the setting when they are created.
     torch.set_flush_denormal(True)
     if cpu:
         _keep_memory()
@@ -48,39 +48,39 @@ def start(device: DeviceConfig) -> Accelerator:
 def _keep_memory() -> None:
     """Make glibc keep freed memory for the next step instead of returning it to the system.
 
-    A training step frees and allocates the same hundreds of megabytes every time, and the system clears every page it
-    hands out again. No effect with another C library.
+    Every training step frees and allocates the same hundreds of megabytes, and the system clears each page before it
+    allocates it again. No effect with another C library.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version") and hasattr(libc, "mallopt"):
         libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, -1)  # never, also where more than 2 GiB lie free after a step
+        libc.mallopt(M_TRIM_THRESHOLD, -1)  # never return memory, even if more than 2 GiB are free after a step
 
 
 def worker_count(device: DeviceConfig, accelerator: Accelerator, *, cached: bool) -> int:
-    """Return the number of loader processes: as asked, or from the cores this process may use.
+    """Return the number of loader processes: as configured, or from the number of cores this process may use.
 
-    cached  photos come from the cache. Reading them is cheap enough for the training process of a CPU, which then has
-            all cores; beside a GPU a few processes do the copying and transfers.
+    cached  photos come from the cache. On a CPU the training process then reads them itself and has all cores; with a
+            GPU, a few loader processes copy and transfer them.
     """
     if device.workers is not None:
         return device.workers
     on_cpu, mine = accelerator.device.type == "cpu", max(1, cores() // int(accelerator.num_processes))
     if cached:
         return 0 if on_cpu else min(4, max(1, mine - 1))
-    # A CPU trains on the same cores and decoding is the smaller part; a GPU leaves the cores to the loader.
+    # A CPU trains on the same cores, and decoding is the smaller part; with a GPU the loader may use the cores.
     return min(4, mine) if on_cpu else min(16, max(1, mine - 1))
 
 
 def place(network: nn.Module, device: torch.device, execution: Execution) -> nn.Module:
-    """Move the network to the device, in the memory format of its execution."""
+    """Move the network to the device, in the execution's memory format."""
     return network.to(device).to(memory_format=execution.layout)
 
 
 def normalise(images_BHWC: Tensor, *, mean: tuple[float, ...], std: tuple[float, ...], execution: Execution) -> Tensor:
     """Turn values 0..255 (B, H, W, 3) into float32 (B, 3, H, W) on their device: (value / 255 - mean) / std."""
     batch, height, width, channels = images_BHWC.shape
-    # By rows of pixels: three numbers at a time, the channels alone, are too few for a processor's vectors.
+    # By rows of pixels: operations on three channels at a time are too short for a processor's vector units.
     scale = (255 * torch.tensor(std)).reciprocal_().repeat(width).to(images_BHWC.device)
     shift = (torch.tensor(mean) / torch.tensor(std)).repeat(width).to(images_BHWC.device)
     rows = images_BHWC.reshape(batch, height, width * channels).to(torch.float32, copy=True).mul_(scale).sub_(shift)
@@ -88,7 +88,10 @@ def normalise(images_BHWC: Tensor, *, mean: tuple[float, ...], std: tuple[float,
 
 
 def augments_on_device(device: DeviceConfig, spec: ViewSpec, on: torch.device) -> bool:
-    """Return whether training images are augmented on the device: as asked, else on a GPU that can do all of it."""
+    """Return whether training images are augmented on the device: as configured; auto: on a GPU, if all steps can be.
+
+    on  the device that is used.
+    """
     if device.augment != "auto":
         return device.augment == "device"
     return on.type == "cuda" and not spec.host_alone

@@ -35,9 +35,10 @@ from maskcls.schema import Config
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch gave. Losses are means over the epoch; `val` holds the validation scores by name.
+    """The result of one epoch. `train`: mean losses over the epoch by name; `val`: validation scores by name.
 
-    A score is NaN when no validation row has the label it needs.
+    A score is NaN when no validation row has the label it needs. `epoch` counts from 0, `step` counts finished
+    optimizer steps, `lr` is the trunk's learning rate at the last step.
     """
 
     epoch: int
@@ -52,7 +53,7 @@ class EpochResult:
     def to_json(self) -> dict[str, Any]:
         """Return one flat line for log.jsonl; a NaN becomes None.
 
-        The keys are sorted, as they come back from a resume state, so that both give the same bytes.
+        The keys are sorted, as in a resume state, so that a resumed run writes the same bytes.
         """
         flat = {k: v for k, v in asdict(self).items() if k not in ("train", "val")}
         flat |= {f"{side}/{k}": v for side in ("train", "val") for k, v in getattr(self, side).items()}
@@ -60,23 +61,23 @@ class EpochResult:
 
 
 def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) -> Iterator[Tick | EpochResult]:
-    """Train from the session's epoch to the end, yielding ticks and one EpochResult an epoch.
+    """Train from the session's epoch to the end, yielding ticks and one EpochResult per epoch.
 
-    key: integers the randomness of this fold is keyed on. Between two yields of EpochResult the session may be saved.
-    Raises DivergedError naming the step when the loss or the gradient is not finite.
+    key: integers that seed the random numbers of this fold. The session may be saved after each EpochResult.
+    Raises DivergedError, which names the step, when the loss or the gradient is not finite.
     """
     step_plan = StepPlan(rows, cfg)
     heads, stream = open_targets(session, step_plan), open_stream(session, step_plan)
     reader = validation_reader(rows, cfg, session.accelerator, keep=True)
     while not session.finished(cfg.train.epochs, cfg.train.patience):
-        # Dropout draws from torch's generator; seeding it by epoch makes an epoch's start its own resume point.
+        # Dropout draws from torch's generator; it is seeded per epoch, so that training can resume at any epoch.
         torch.manual_seed(stream_seed(*key, session.epoch, session.accelerator.process_index))
         started = time.monotonic()
         train = yield from _train_epoch(session, step_plan, heads, stream)
         images_per_second = step_plan.epoch_images / (time.monotonic() - started)
         lr = session.optimizer.param_groups[0]["lr"]
         val, _ = validate(session, rows, reader)
-        # Where nothing can be scored (NaN) no epoch is better than another, and the latest counts as the best.
+        # Without a score (NaN) no epoch is better than another, and the latest counts as the best.
         is_best = not val["macro_f1"] <= session.best_score
         if is_best:
             session.best_epoch, session.best_score = session.epoch, val["macro_f1"]
@@ -101,7 +102,10 @@ def validation_reader(rows: FoldRows, cfg: Config, accelerator: Accelerator, *, 
 
 
 def validate(session: Session, rows: FoldRows, reader: Reader) -> tuple[dict[str, float], Prob]:
-    """Score the judged network on the fold's validation rows; returns scores by name and probabilities (n, J)."""
+    """Score the network on the fold's validation rows; returns scores by name and probabilities (n, J) float32.
+
+    Raises DivergedError when a probability is not finite.
+    """
     _agree_on_buffers(session)
     predictor = Predictor(session.judged, session.space, rows.photos.specs[0])
     try:
@@ -118,10 +122,9 @@ def validate(session: Session, rows: FoldRows, reader: Reader) -> tuple[dict[str
 
 
 def flat_scores(scores: Scores, prob: Prob, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, float]:
-    """Return the scores an epoch is logged with: joint macro-F1, that of each task, and the joint log loss.
+    """Return the scores logged per epoch: `macro_f1` (joint), `loss` (joint log loss, nats), and macro-F1 by task.
 
-    Where no row has all its labels there is no joint class to score; the mean of the tasks' scores then stands in.
-    A score without any row is NaN.
+    If no row has all its labels, `macro_f1` is the mean of the tasks' scores. A score without any row is NaN.
     """
     joint = space.encode(truth)
     known = joint >= 0
@@ -134,7 +137,7 @@ def flat_scores(scores: Scores, prob: Prob, truth: Mapping[str, Ints], space: La
 
 
 def open_targets(session: Session, step_plan: StepPlan) -> dict[str, HeadTarget]:
-    """Return what each head of the session's network learns from the rows of the plan."""
+    """Return the targets and losses of each head of the session's network, by head name."""
     rows, device = step_plan.rows, session.accelerator.device
     specs = session.network.specs
     return head_targets(
@@ -143,7 +146,7 @@ def open_targets(session: Session, step_plan: StepPlan) -> dict[str, HeadTarget]
 
 
 def open_stream(session: Session, step_plan: StepPlan) -> Iterator[list[Tensor]]:
-    """Return the images this process trains on, from the session's epoch to the end of training, piece by piece."""
+    """Yield this process's training images, from the session's epoch to the end of training, piece by piece."""
     photos, accelerator = step_plan.rows.photos, session.accelerator
     workers = worker_count(step_plan.cfg.device, accelerator, cached=bool(photos.cached))
     keys = _Restarting(lambda: step_plan.keys(session.epoch, **share_of(session)))
@@ -151,7 +154,7 @@ def open_stream(session: Session, step_plan: StepPlan) -> Iterator[list[Tensor]]
 
 
 def share_of(session: Session) -> dict[str, int]:
-    """Return how a step is cut, and which part of it is this process's."""
+    """Return how a step is divided, and this process's index, as keyword arguments of `StepPlan.pieces`."""
     accelerator = session.accelerator
     return {
         "processes": accelerator.num_processes,
@@ -161,7 +164,7 @@ def share_of(session: Session) -> dict[str, int]:
 
 
 class _Restarting:
-    """A function that gives an iterator, as an object torch's loader can iterate."""
+    """Wrap a function that returns an iterator as an iterable, which torch's DataLoader needs."""
 
     def __init__(self, begin: Callable[[], Iterator[list[Key]]]) -> None:
         self.begin = begin
@@ -197,7 +200,7 @@ def _train_epoch(
 
 
 def build_schedule(cfg: Config, steps_per_epoch: int) -> Schedule:
-    """Return the learning rate's way over all steps of a training."""
+    """Return the learning rate schedule over all steps of a training."""
     how = cfg.schedule
     return Schedule(
         how.kind,
@@ -220,7 +223,7 @@ def _plateau(scores: Sequence[float | None], cfg: Config) -> float:
 
 
 def stream_seed(*key: int) -> int:
-    """Return a seed for torch's generator from the integers of at most 32 bits a stream of random numbers is keyed on.
+    """Return a 64-bit seed for torch's generator from integers, of which the lowest 32 bits count.
 
     >>> stream_seed(0, 1) == stream_seed(0, 1) != stream_seed(1, 0)
     True
@@ -229,7 +232,7 @@ def stream_seed(*key: int) -> int:
 
 
 def _agree_on_buffers(session: Session) -> None:
-    """Give every process the first one's normalisation statistics, which each gathers from its own images."""
+    """Copy the normalisation statistics of the first process to all; each process computes them from its own images."""
     if session.accelerator.num_processes > 1:
         for buffer in session.judged.buffers():
             buffer.copy_(broadcast(buffer.clone()))

@@ -1,6 +1,6 @@
-"""Inference: networks, photos and views to probabilities, for validation, out-of-fold rows and new photos alike.
+"""Inference: probabilities from networks, photos and views, for validation, out-of-fold rows and new photos.
 
-n rows asked for, J joint classes of a network's label space, B batch, V views.
+n requested rows, J joint classes of a network's label space, B batch, V views.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ Prob = NDArray[np.float32]
 Places = NDArray[np.int64]
 Logits = list[dict[str, Tensor]]  # per predictor: {head: (V * B, C)}
 
-HELD = 3  # memory of a pass over that of its widest operation: residuals are kept beside it, and workspaces
+HELD = 3  # memory of a forward pass divided by that of its widest operation: residuals and workspaces come on top
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network with all that inference needs: the label space of its outputs, and the view it was trained on."""
+    """A network with what inference needs: the label space of its outputs, and the view it was trained on."""
 
     network: Network
     space: LabelSpace
@@ -55,9 +55,10 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Reader:
-    """Rows of a photo set in whole batches, to be read once, or once per epoch by the same loader processes.
+    """Rows of a photo set in batches of equal length, read once, or once per epoch by the same loader processes.
 
-    places  the row of each place of this process's batches, 0..n-1; -1 for a filler.
+    count   number n of rows, over all processes.
+    places  per batch of this process: (B,) int64 row numbers 0..n-1; -1 for a filler.
     """
 
     photos: Photos
@@ -77,9 +78,9 @@ def open_reader(
     workers: int,
     keep: bool = False,
 ) -> Reader:
-    """Plan the reading of these rows. batch_size: images of one forward pass, all views of a photo counted.
+    """Plan the reading of these rows. batch_size: images per forward pass, with all views of a photo counted.
 
-    Each of several processes takes whole batches, so the number of processes does not change the result.
+    Each process gets whole batches, so the number of processes does not change the result.
     """
     plan = _whole_batches(len(rows_n), max(1, batch_size // len(parse_views(views))))
     mine = plan[accelerator.process_index :: accelerator.num_processes]
@@ -97,10 +98,10 @@ def infer(
     execution: Execution,
     on_images: Callable[[int], None] = lambda count: None,
 ) -> list[Prob]:
-    """Return each predictor's joint probabilities (n, J) for the reader's rows, in their order.
+    """Return each predictor's joint probabilities (n, J) float32 for the reader's rows, in their order.
 
-    The reader's photos must be open in the spec of every predictor; a photo is read once for all of them. The mean
-    over the views is taken of probabilities, not of logits.
+    The reader's photos must have been opened with the spec of every predictor; a photo is read once for all of them.
+    Views are averaged as probabilities, not as logits. on_images: called with the number of images just finished.
     Raises ResultError when rows are missing or repeated, or a probability is not finite.
     """
     ready = [_ready(predictor, accelerator, execution) for predictor in predictors]
@@ -128,14 +129,14 @@ def _ready(predictor: Predictor, accelerator: Accelerator, execution: Execution)
     return replace(predictor, network=fused)
 
 
-_pairs: dict[str, Pairs] = {}  # by structure, so that all folds and epochs of a network search once
+_pairs: dict[str, Pairs] = {}  # by structure, so that one search serves all folds and epochs of a network
 
 
 def _lane_count(ready: Sequence[Predictor], reader: Reader, execution: Execution) -> int:
     """Return how many batches a CPU computes in parallel: one per core, as far as memory allows.
 
-    Batches are not divided among the cores: the result of a row depends in its last bits on the length of its batch,
-    and so would depend on the number of cores.
+    Batches are not divided among the cores: the last bits of a row's result depend on the length of its batch, and
+    would then depend on the number of cores.
     """
     threads = torch.get_num_threads()
     if threads == 1 or not reader.places or next(ready[0].network.parameters()).device.type != "cpu":
@@ -149,7 +150,7 @@ def _lane_count(ready: Sequence[Predictor], reader: Reader, execution: Execution
 def image_bytes(network: Network, size: tuple[int, int], execution: Execution) -> float:
     """Return the bytes per image that the widest operation of a forward pass reads and writes, without the weights.
 
-    Measured as the difference between passes of two and of four images.
+    Measured as the difference between a pass of two images and one of four.
     """
     key = f"{size} {execution} {network.trunk}"
     if key not in _widths:
@@ -184,10 +185,10 @@ class _Bytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _lanes(
     device: torch.device, count: int
 ) -> Iterator[tuple[Callable[[Callable[[], Logits]], Callable[[], Logits]], int]]:
-    """Yield a function that starts a batch and returns a function that waits for its logits, and how many may run.
+    """Yield a function that starts a batch and returns a function that waits for its logits; and how many may run.
 
-    A CPU computes `count` whole batches in parallel, each on one thread: cores that share an operation wait for each
-    other. A GPU works through its own queue, and only fetching a result waits for it.
+    A CPU computes `count` whole batches in parallel, each on one thread, because cores that share an operation wait
+    for each other. A GPU processes its own queue; only fetching a result waits for it.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu":
@@ -197,7 +198,7 @@ def _lanes(
         try:
             yield (lambda work: pool.submit(work).result), count
         finally:
-            # The setting belongs to a thread, but threads made later inherit it.
+            # The setting belongs to one thread, but threads created later inherit it.
             torch.set_num_threads(threads)
 
 
@@ -207,9 +208,9 @@ def _at_once(work: Callable[[], Logits]) -> Callable[[], Logits]:
 
 
 def _whole_batches(count: int, batch_size: int) -> list[Places]:
-    """Divide the places 0..n-1 into batches of one length, the shortest possible; -1 fills up the last.
+    """Divide the rows 0..n-1 into batches of equal length, the shortest possible; -1 fills the last batch.
 
-    The result of a row depends in its last bits on the length of its batch, so all batches have the same.
+    All batches have the same length, because the last bits of a row's result depend on the length of its batch.
     """
     if not count:
         return []
@@ -252,7 +253,7 @@ def _collected(
 
 
 def joint_probabilities(logits: Mapping[str, Tensor], specs: Mapping[str, Head], space: LabelSpace) -> Prob:
-    """Return joint probabilities (B, J): the joint head's, or the product of the tasks', conditional where `given`."""
+    """Return joint probabilities (B, J) float32: of the joint head, or the product of the tasks' (see `compose`)."""
     prob = {name: probabilities(specs[name], value).cpu().numpy() for name, value in logits.items()}
     if JOINT in prob:
         return prob[JOINT][:, 0]
@@ -265,7 +266,7 @@ def _gathered(
 ) -> list[Prob]:
     parts = gather_object(found) if accelerator.num_processes > 1 else found
     places = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, dtype=np.int64)
-    # accelerate may pad or truncate what it gathers; only the set of rows proves that none is missing or repeated.
+    # accelerate may pad or truncate what it gathers, so the row numbers are checked: none missing, none repeated.
     if not np.array_equal(np.sort(places), np.arange(count)):
         raise ResultError(
             "rows are missing or repeated after inference", got=f"{len(places)} rows", expected=f"{count} rows"
@@ -278,6 +279,6 @@ def _gathered(
         broken = int((~np.isfinite(prob)).any(axis=1).sum())
         if broken:
             got = f"NaN or infinity in {broken} of {count} rows"
-            raise ResultError("a network gave a probability that is not finite", got=got)
+            raise ResultError("a network returned a probability that is not finite", got=got)
         results.append(prob)
     return results

@@ -1,4 +1,4 @@
-"""The training objective of a network, from a configuration: its heads, their targets and their losses.
+"""The training objective of a network, from a configuration: heads, targets and losses.
 
 N rows of the manifest, R training rows, B rows of a piece, O outputs of a head.
 """
@@ -34,7 +34,7 @@ def build_heads(cfg: Config) -> dict[str, Head]:
 
 
 def _reading(age: AgeConfig) -> Reading:
-    """Return how the outputs of the head of the ages are read; `_of_sigmoids` may change a softmax."""
+    """Return how the age head's outputs are read; `_of_sigmoids` may change a softmax into sigmoids."""
     match age.head:
         case "bands" | "fine":
             return "softmax"
@@ -52,10 +52,9 @@ def _of_sigmoids(head: Head, cfg: Config) -> bool:
 class HeadTarget:
     """The targets and the loss of one head.
 
-    rows    (N, G * K) float32 target rows, see `losses`; on the device, so that a step sends only row numbers there.
-    masses  (N,) float64 of each term of `per_row`: the weight of a row in it, by which the term is normalised; on the
-            CPU.
-    weight  of the head in the sum over heads.
+    rows    (N, G * K) float32 target rows, see `losses`; on the device, so that a step transfers only row numbers.
+    masses  per term of `per_row`, (N,) float64 on the CPU: the weight of each row, by which the term is normalised.
+    weight  factor of this head in the sum over heads.
     """
 
     head: Head
@@ -66,7 +65,7 @@ class HeadTarget:
 
     @property
     def f1(self) -> float:
-        """The factor of the soft F1 in the loss; 0 without it."""
+        """The factor of the soft F1 term in the loss; 0 without this term."""
         match self.head.reading:
             case "softmax" | "sigmoid":
                 return sum(term.factor for term in self.loss.terms if term.kind == "f1")
@@ -76,7 +75,7 @@ class HeadTarget:
                 assert_never(self.head.reading)
 
     def per_row(self, logits_BO: Tensor, target_BX: Tensor) -> list[tuple[float, Tensor]]:
-        """Return (factor, summed loss) of every term that is a sum over rows; in the order of `masses`."""
+        """Return (factor, loss summed over rows, a scalar) of every term that is a sum over rows, as in `masses`."""
         logits, target = self._by_group(logits_BO, target_BX)
         match self.head.reading:
             case "ordinal":
@@ -93,7 +92,7 @@ class HeadTarget:
         return f1_sums(*self._by_group(logits_BO, target_BX))
 
     def _by_group(self, logits_BO: Tensor, target_BX: Tensor) -> tuple[Tensor, Tensor]:
-        # A group of another class has a target of zeros: no loss and no gradient.
+        # The outputs for other classes of the given task have a target of zeros: no loss and no gradient.
         groups = len(logits_BO) * self.head.groups
         return logits_BO.view(groups, -1), target_BX.view(groups, -1)
 
@@ -109,7 +108,10 @@ def head_targets(
     *,
     soft_NJ: Floats | None = None,
 ) -> dict[str, HeadTarget]:
-    """Return the targets of every head. Class counts, where a loss needs them, are those of the training rows."""
+    """Return the targets of every head, by name; arguments as in `target_rows`.
+
+    train_R  int64 training rows; class counts, if a loss needs them, are counted over these rows.
+    """
     found = {}
     for name, head in heads.items():
         rows = target_rows(
@@ -149,13 +151,13 @@ def _on(loss: HeadLoss, device: torch.device) -> HeadLoss:
 
 
 def step_totals(targets: Sequence[HeadTarget], step: StepRows) -> NDArray[np.float32]:
-    """Return the weight of all rows of a step in each term, float32, the terms of one head after those of another."""
+    """Return the total weight of a step's rows in each term, (terms,) float32, head after head."""
     return np.array([_total(mass, step) for target in targets for mass in target.masses], dtype=np.float32)
 
 
 def _total(mass: NDArray[np.float64], step: StepRows) -> float:
     if step.mixes is None:
         return float(mass[step.rows].sum())
-    # A partner of -1 means none; its share is 0.
+    # A partner of -1 means no partner; its share is 0.
     share = step.mixes.share.astype(np.float64)
     return float((share * mass[step.rows] + (1 - share) * mass[step.mixes.partner]).sum())

@@ -1,4 +1,4 @@
-"""Several processes of one command: a value that the first decides for all, and an error when another has ended."""
+"""Several processes of one command: a value chosen by the first process, and an error when another has ended."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def lost_processes_as_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # gloo, which joins processes on CPUs, has no error type of its own; its messages name its source files.
+        # gloo, which connects processes on CPUs, has no error type of its own; its messages name its source files.
         if not isinstance(error, DistError) and "/gloo/" not in str(error):
             raise
         raise ResourceError(
             "another process of this command has ended, so this one ends too",
-            fix="see what the other process says; after that, maskcls resume continues a training",
+            fix="read the error of the other process; after that, maskcls resume continues a training",
         ) from None

@@ -1,4 +1,4 @@
-"""The state of one network in training: made fresh for a fold, saved after an epoch, restored bit for bit."""
+"""The state of one network in training: created per fold, saved after an epoch, restored bit for bit."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ from maskcls.nn.optim import build_optimizer
 from maskcls.schema import AverageConfig, Config, OptimConfig
 
 PROGRESS = ("step", "epoch", "best_epoch", "best_score", "history")  # of a session, saved as JSON
-COUNTERS = ("step", "lookahead_step")  # what an optimizer may count in a group rather than for each parameter
+COUNTERS = ("step", "lookahead_step")  # counters that some optimizers keep per group, not per parameter
 
 
 @dataclass
 class Session:
-    """The state of one network in training, created for every fold by `open_session`; folds share nothing else."""
+    """The state of one network in training, created per fold by `open_session`; folds share no state.
+
+    step, epoch  optimizer steps and epochs done; best_epoch: -1 before the first.
+    history      one `EpochResult.to_json` per epoch done.
+    """
 
     network: Network
     model: nn.Module
@@ -39,14 +43,14 @@ class Session:
     best_epoch: int = -1
     best_score: float = -math.inf
     history: list[dict[str, Any]] = field(default_factory=list)
-    trunk_parameters: list[nn.Parameter] = field(init=False)  # those that are trained at some time
+    trunk_parameters: list[nn.Parameter] = field(init=False)  # those that are trained in at least one epoch
 
     def __post_init__(self) -> None:
         self.trunk_parameters = [p for p in self.network.trunk.parameters() if p.requires_grad]
 
     @property
     def judged(self) -> Network:
-        """The network that is validated and saved: the average of the weights if there is one."""
+        """The network that is validated and saved: the weight average if there is one."""
         return self.network if self.average is None else self.average.module
 
     def finished(self, epochs: int, patience: int | None) -> bool:
@@ -58,7 +62,7 @@ class Session:
 def open_session(
     network: Network, cfg: Config, space: LabelSpace, accelerator: Accelerator, plan: Plan, *, total_steps: int
 ) -> Session:
-    """Put a fresh network on the device and give it its own optimizer and average."""
+    """Move a new network to the device and create its optimizer and weight average."""
     place(network, accelerator.device, plan.train)
     average = _build_average(network, cfg.average, total_steps)
     optimizer = accelerator.prepare_optimizer(optimizer_of(network, cfg.optim))
@@ -67,7 +71,7 @@ def open_session(
 
 
 def optimizer_of(network: Network, optim: OptimConfig) -> torch.optim.Optimizer:
-    """Build the optimizer a configuration asks for, and freeze its layers; ConfigError where that cannot be."""
+    """Build the configured optimizer and freeze the configured layers; ConfigError as in `build_optimizer`."""
     return build_optimizer(
         network,
         name=optim.name,
@@ -99,19 +103,19 @@ def _prepared(network: Network, accelerator: Accelerator, plan: Plan) -> nn.Modu
 
 
 def set_frozen(session: Session, frozen: bool) -> None:
-    """Put the network into training mode; frozen: all but the heads is not trained and stays in evaluation mode."""
-    learnt = session.trunk_parameters
-    if any(p.requires_grad == frozen for p in learnt):
-        for parameter in learnt:
+    """Set training mode. frozen: the trunk is not trained and stays in evaluation mode; the heads are trained."""
+    trained = session.trunk_parameters
+    if any(p.requires_grad == frozen for p in trained):
+        for parameter in trained:
             parameter.requires_grad_(not frozen)
-        # The wrapper for several processes notes at the start which gradients to wait for.
+        # The wrapper for several processes records at its start which gradients to wait for.
         session.model = _prepared(session.network, session.accelerator, session.plan)
     session.model.train()
     session.network.trunk.train(not frozen)
 
 
 def session_state(session: Session) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return all a session is, as tensors by name and JSON progress, for `checkpoint.save_state`."""
+    """Return a session's whole state as tensors by name and JSON progress, for `checkpoint.save_state`."""
     tensors = {f"network/{k}": v for k, v in session.network.state_dict().items()}
     if session.average is not None:
         tensors |= {f"average/{k}": v for k, v in session.average.module.state_dict().items()}
@@ -123,7 +127,7 @@ def session_state(session: Session) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def restore_session(session: Session, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
-    """Put a fresh session into the saved state; training then goes on bit for bit as if never interrupted."""
+    """Load the saved state into a new session; training then continues bit for bit as if never interrupted."""
     session.network.load_state_dict(_part(tensors, "network/"))
     if session.average is not None:
         session.average.module.load_state_dict(_part(tensors, "average/"))
@@ -139,7 +143,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return an optimizer's tensors by `parameter/name`, and as JSON the plain numbers of parameters and groups."""
+    """Return an optimizer's tensors by `parameter/name`, and its plain numbers per parameter and group as JSON."""
     found = optimizer.state_dict()
     values = {f"{index}/{name}": v for index, state in found["state"].items() for name, v in state.items()}
     tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
@@ -151,7 +155,7 @@ def _moments(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[
 def _restore_moments(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]
 ) -> None:
-    """Put a fresh optimizer of the same groups into the state that `_moments` returned."""
+    """Load the state that `_moments` returned into a new optimizer with the same groups."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for key, value in {**tensors, **numbers["state"]}.items():
@@ -167,7 +171,7 @@ def _plain(count: Any) -> Any:
 
 
 def _like(parameter: Tensor, value: Any) -> Any:
-    """A moment shares its parameter's memory format; another one would make other kernels run."""
+    """Return a moment in its parameter's memory format; with another format, torch would run other kernels."""
     if isinstance(value, Tensor) and value.ndim and value.shape == parameter.shape:
         return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     return value

@@ -30,13 +30,13 @@ from maskcls.errors import DivergedError
 from maskcls.nn.losses import soft_f1_loss
 from maskcls.schema import Config
 
-TICK_S = 0.5
-CHECK_STEPS = 20
+TICK_S = 0.5  # between two progress reports
+CHECK_STEPS = 20  # on a GPU, steps between two fetches of the losses
 
 
 @dataclass(frozen=True)
 class Tick:
-    """Progress inside an epoch: images done of all, their speed, and the mean loss so far."""
+    """Progress within an epoch: images done, images in all, speed in images/s, and the mean loss so far."""
 
     epoch: int
     images: int
@@ -54,9 +54,9 @@ def train_step(
     mine: Sequence[Piece],
     stream: Iterator[list[Tensor]],
 ) -> tuple[Tensor, Tensor]:
-    """Make one optimizer step; returns this process's loss terms (heads,) and the gradient's norm before clipping.
+    """Make one optimizer step; returns this process's loss terms (heads,) and the gradient norm before clipping.
 
-    Nothing here waits for the device: what it computes is asked for later, in one piece, by the `Meter`.
+    Both are tensors on the device, float32. Nothing here waits for the device; `Meter` fetches results in batches.
     """
     accelerator, device, execution = session.accelerator, session.accelerator.device, session.plan.train
     totals = to_device(step_totals(list(heads.values()), step), device)
@@ -86,13 +86,13 @@ def _clip(session: Session, limit: float) -> Tensor:
         return accelerator.clip_grad_norm_(session.model.parameters(), limit).detach()  # type: ignore[no-any-return]
     gradients = [p.grad for p in session.network.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
-    if norm > limit:  # on the CPU asking costs nothing, and multiplying all gradients by 1 does
+    if norm > limit:  # on the CPU this comparison is free, but multiplying all gradients by 1 is not
         torch.nn.utils.clip_grads_with_norm_(session.network.parameters(), limit, norm)
     return norm
 
 
 def _images(images_BHWC: Tensor, photos: Photos, part: StepRows, session: Session) -> Tensor:
-    """Return the images of a piece as the network sees them, from what was loaded for it, the partners last."""
+    """Return a piece's images as the network gets them, from the loaded images (B + M, H, W, 3), partners last."""
     device, spec = session.accelerator.device, photos.specs[0]
     images = images_BHWC.to(device, non_blocking=True)
     if photos.bare:
@@ -105,7 +105,7 @@ def _images(images_BHWC: Tensor, photos: Photos, part: StepRows, session: Sessio
 
 
 def stage_share(stages: Sequence[tuple[int, float]], epoch: int) -> float:
-    """Return the share of both sides that images have in an epoch: that of its stage, and 1 after the last.
+    """Return the scale of height and width in an epoch, in (0, 1]: that of its stage, and 1 after the last stage.
 
     >>> [stage_share(((2, 0.5), (1, 0.75)), epoch) for epoch in range(4)]
     [0.5, 0.5, 0.75, 1.0]
@@ -118,7 +118,7 @@ def stage_share(stages: Sequence[tuple[int, float]], epoch: int) -> float:
 
 
 def staged(size: tuple[int, int], share: float) -> tuple[int, int]:
-    """Return the (height, width) of images in a stage of this share."""
+    """Return the (height, width) in pixels of images in a stage of this scale."""
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 
@@ -138,14 +138,14 @@ def _terms(
     totals: Tensor,
     accelerator: Accelerator,
 ) -> Tensor:
-    """Return each head's share (heads,) of the loss of the step; summed over pieces and processes, they are its loss.
+    """Return each head's part (heads,) of the step's loss; the sum over pieces and processes is the loss of the step.
 
-    totals  what all rows of the step count in each term, over the heads one after the other.
+    totals  (terms,) the weight of all rows of the step in each term, head after head; see `step_totals`.
     """
     device = totals.device
     rows, counts = to_device(part.rows, device), to_device(real.astype(np.float32), device)
     partners = None if part.mixes is None else to_device(part.mixes.partner[part.mixes.mixed], device)
-    # A term without any row in the step has total 0 and sum 0; its share is 0, not 0 / 0.
+    # A term without any row in the step has total 0 and sum 0; its value is then 0, not 0 / 0.
     scale = iter(torch.where(totals > 0, 1 / totals, 0.0))
     shares = []
     for name, head in heads.items():
@@ -163,9 +163,10 @@ def _terms(
 
 
 def _f1_share(sums: Tensor, accelerator: Accelerator) -> Tensor:
-    """Return this process's share of the soft F1 loss of all processes' rows.
+    """Return this process's part of the soft F1 loss over the rows of all P processes.
 
-    Its value is a part in P, its slope that of the whole by this process's rows, since slopes are summed.
+    Its value is 1/P of the loss. Its gradient is that of the whole loss with respect to this process's rows, because
+    gradients are summed over processes.
     """
     others = accelerator.reduce(sums.detach(), reduction="sum") - sums.detach()
     loss = soft_f1_loss(sums + others)
@@ -174,8 +175,9 @@ def _f1_share(sums: Tensor, accelerator: Accelerator) -> Tensor:
 
 
 def _balanced(terms: Tensor, session: Session, parts: int) -> Tensor:
-    """Return the sum of the heads' losses; where variances are learned, of L / variance + log(variance) / 2 (Kendall,
-    Gal and Cipolla 2018, arXiv:1705.07115). parts: into how many this process cuts the step.
+    """Return the sum of the heads' losses L; with learned variances, the sum of L / variance + log(variance) / 2.
+
+    Reference: Kendall, Gal and Cipolla 2018, arXiv:1705.07115. parts: number of pieces of the step in this process.
     """
     log_variance = session.network.log_variance
     if log_variance is None:
@@ -186,7 +188,7 @@ def _balanced(terms: Tensor, session: Session, parts: int) -> Tensor:
 
 
 class Meter:
-    """Loss of the running epoch, kept on the device and fetched now and then: fetching waits for the device."""
+    """Loss of the running epoch. Kept on the device and fetched every few steps, because fetching waits for it."""
 
     def __init__(self, heads: list[str], session: Session, of_images: int) -> None:
         self.heads, self.session, self.of_images = heads, session, of_images
@@ -196,7 +198,7 @@ class Meter:
         self.sums = np.zeros(len(heads))
 
     def add(self, terms: Tensor, norm: Tensor, images: int) -> None:
-        """Take in one step; the loss terms are weighted by its images, so a short last step counts less."""
+        """Add one step; its loss terms are weighted by its number of images, so a short last step counts less."""
         self.images += images
         self.steps += 1
         self.pending.append(torch.cat([terms * images, norm.reshape(1).float()]))
@@ -205,12 +207,13 @@ class Meter:
             self.fetch()
 
     def fetch(self) -> None:
+        """Fetch the pending steps; raises DivergedError when a value is not finite."""
         rows = self.session.accelerator.reduce(torch.stack(self.pending), reduction="sum").cpu().double().numpy()
         self.pending = []
         first = self.steps - len(rows)
-        # An overflowed fp16 gradient is the scaler's business; it skips the step and goes on.
-        judged = rows[:, :-1] if self.session.accelerator.mixed_precision == "fp16" else rows
-        bad = np.flatnonzero(~np.isfinite(judged).all(axis=1))
+        # An overflowed fp16 gradient is normal: the gradient scaler skips the step and continues.
+        checked = rows[:, :-1] if self.session.accelerator.mixed_precision == "fp16" else rows
+        bad = np.flatnonzero(~np.isfinite(checked).all(axis=1))
         if bad.size:
             self._stop(first + int(bad[0]), rows[bad[0]])
         self.sums += rows[:, :-1].sum(axis=0)
@@ -221,7 +224,7 @@ class Meter:
         wrong = [name for name, value in zip(names, row, strict=True) if not np.isfinite(value)]
         raise DivergedError(
             "training diverged: a number is not finite",
-            # Both counted from 1, as progress shows epochs and log.jsonl counts finished steps.
+            # Both counted from 1, like the epochs in progress output and the finished steps in log.jsonl.
             where=f"epoch {self.session.epoch + 1}, step {self.session.step - self.steps + index + 1}",
             got=f"{', '.join(wrong)} is NaN or infinite",
             fix="lower optim.lr, lengthen schedule.warmup_epochs, or use device.precision=fp32; "
@@ -229,7 +232,7 @@ class Meter:
         )
 
     def tick(self) -> Tick | None:
-        """Return progress if half a second has passed since the last."""
+        """Return progress if half a second has passed since the last report, else None."""
         now = time.monotonic()
         if now - self.ticked < TICK_S:
             return None
@@ -238,6 +241,6 @@ class Meter:
         return Tick(self.session.epoch, self.images, self.of_images, speed, self.loss)
 
     def means(self) -> dict[str, float]:
-        """Return the mean loss, and that of each head, over the epoch."""
+        """Return the means over the epoch: `loss`, and the loss of each head by name."""
         parts = dict(zip(self.heads, (self.sums / self.images).tolist(), strict=True))
         return {"loss": sum(parts.values())} | parts

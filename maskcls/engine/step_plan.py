@@ -1,7 +1,7 @@
 """The plan of a fold's training: which rows every optimizer step uses, and what they are mixed with.
 
-A pure function of the configuration and the rows, so that a training can resume at any epoch and all processes agree.
-N rows of the manifest, R training rows, S rows of a step, B of a piece.
+A pure function of the configuration and the rows, so that a training can resume at any epoch and all processes compute
+the same plan. N rows of the manifest, R training rows, S rows of a step, B rows of a piece.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class FoldRows:
     """The data of one fold.
 
     photos  of all N rows.
-    train   int64: rows to train on; valid: rows of the fold's held-out people.
+    train   (R,) int64 rows to train on; valid: int64 rows of the fold's held-out people.
     labels  {task: (N,) int64} class indices, -1 = unknown; values: {task: (N,) int64} such as years, -1 = unknown.
     people  (N,) int64, the person of each row as a number.
     weight  (N,) float32.
-    soft    (N, J) probabilities that replace the labels of a row where they are not all zeros; None: of no row.
+    soft    (N, J) float32 probabilities; a row that is not all zeros replaces that row's labels. None: no soft labels.
     """
 
     photos: Photos
@@ -48,7 +48,7 @@ class FoldRows:
 
 @dataclass(frozen=True)
 class StepRows:
-    """Rows (S,) of an optimizer step, how often each was used before in its epoch (S,), and their mixing partners."""
+    """Rows (S,) of an optimizer step, how often each was already used in this epoch (S,), and their mixing partners."""
 
     rows: Rows
     turns: Ints
@@ -89,7 +89,7 @@ class StepPlan:
         return [whole.take(places) for places in steps(np.arange(len(order)), self.cfg.train.batch_size)]
 
     def step(self, order: Rows, epoch: int) -> StepRows:
-        """Return one step of these training rows in this order, as if they made an epoch."""
+        """Return one step of these training rows in this order, as if they were a whole epoch."""
         turn = turns(order)
         return StepRows(order, turn, self._mixes(order, turn, epoch))
 
@@ -109,7 +109,7 @@ class StepPlan:
         return pieces(len(step.rows), processes=processes, accumulate=accumulate)[process]
 
     def keys(self, first: int, *, processes: int, accumulate: int, process: int) -> Iterator[list[Key]]:
-        """Yield the keys of all images this process loads, from epoch `first` on; one stream keeps the workers busy."""
+        """Yield the keys of all images this process loads, from epoch `first` on, as one stream for all epochs."""
         for epoch in range(first, self.cfg.train.epochs):
             for step in self.steps(epoch):
                 for piece in self.pieces(step, processes=processes, accumulate=accumulate, process=process):
@@ -132,19 +132,19 @@ class StepPlan:
 
 
 def build_sampling(cfg: Config) -> Sampling:
-    """Return how an epoch draws its rows."""
+    """Return the configured sampling of rows."""
     how = cfg.sampler
     return Sampling(how.draw, how.power, how.one_per_person, how.epoch_fraction)
 
 
 def build_mixing(cfg: Config) -> Mixing | None:
-    """Return how images are mixed; None where they are not."""
+    """Return the configured mixing of images; None without mixing."""
     how = cfg.mix
     return None if how.kind == "none" else Mixing(how.kind, how.prob, how.alpha, how.ratio, how.partner)
 
 
 def _group(rows: FoldRows, joint: Ints, cfg: Config) -> Ints:
-    """Return the group (N,) whose frequency is balanced."""
+    """Return the group (N,) of each row whose frequency is balanced."""
     match cfg.sampler.by:
         case "joint":
             return joint

@@ -1,7 +1,7 @@
 """Test-time augmentation: views of a batch by name.
 
-A view maps normalised images (B, 3, H, W) to images of the same shape. A name's views share one vote: the mean of their
-probabilities. The names are those of `viewnames`.
+A view maps normalised images (B, 3, H, W) to images of the same shape and dtype. One name may mean several views; their
+probabilities are averaged. The names are defined in `viewnames`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from maskcls.viewnames import parse_views
 
 ViewFunction = Callable[[Tensor], Tensor]
 
-ZOOM = 0.9
-SHIFT = 0.04
+ZOOM = 0.9  # share of each side that is kept
+SHIFT = 0.04  # share of the side
 
 
 def identity(images_BCHW: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ def zoom(images_BCHW: Tensor) -> Tensor:
 
 
 def shifted(images_BCHW: Tensor, *, down: int, right: int) -> Tensor:
-    """Move the content by `down` and `right` pixels; what comes in at the border repeats the edge."""
+    """Move the content by `down` and `right` pixels; new pixels at the border repeat the edge."""
     height, width = images_BCHW.shape[2:]
     padded = F.pad(images_BCHW, (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)), mode="replicate")
     top, left = max(-down, 0), max(-right, 0)
@@ -67,5 +67,5 @@ SINGLE: dict[str, ViewFunction] = {
 
 
 def views_of(name: str) -> tuple[ViewFunction, ...]:
-    """Return the views a name stands for; ValueError for another name."""
+    """Return the views that a name means; ValueError for an unknown name."""
     return tuple(SINGLE[single] for single in parse_views(name))

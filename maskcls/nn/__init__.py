@@ -1,1 +1,1 @@
-"""Batches to loss."""
+"""Networks, heads, targets, losses, optimizers, schedules and weight averages."""

@@ -1,4 +1,4 @@
-"""Averages of weights: a moving or an equal one over the steps of a training, and one of finished networks."""
+"""Averages of weights: a moving or an equal average over the steps of a training, and one over finished networks."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from torch import Tensor, nn
 
 from maskcls.nn.network import Network
 
-Slot = tuple[dict[str, Any], str]  # where a module keeps a tensor, and under which name
+Slot = tuple[dict[str, Any], str]  # the dict in which a module stores a tensor, and its key
 
 
 class Average:
-    """An average of a network: parameters and floating-point buffers averaged, such as a norm's statistics.
+    """An average of a network's parameters and floating-point buffers, such as a norm's statistics.
 
-    Buffers of whole numbers are copied, those outside the state dict stay as they are, and a tensor that several
-    modules share is taken in once.
+    Integer buffers are copied, buffers outside the state dict are not changed, and a tensor shared by several modules
+    is averaged once.
 
-    weight   the share in [0, 1] that the weights after `step` >= 1 finished steps get; with 0 nothing is taken in.
-    module   the average: a network of its own, in eval mode and without gradients.
+    weight   function of the number of finished steps (1 or more): the weight in [0, 1] of the network's current values
+             in the average; 0 skips the update.
+    module   the average: a separate network in eval mode, without gradients.
     """
 
     def __init__(self, network: Network, *, weight: Callable[[int], float]) -> None:
         self.weight = weight
         self.module = copy.deepcopy(network).eval().requires_grad_(False)
         self._source = network
-        # Found once: to walk the modules at every step takes longer than to average them.
+        # Found once, because visiting the modules in every step takes longer than averaging.
         self._groups: dict[tuple[torch.device, torch.dtype], list[tuple[Slot, Slot]]] = {}
         for mine, theirs in zip(_slots(self.module), _slots(network), strict=True):
             tensor: Tensor = mine[0][mine[1]]
@@ -38,8 +39,8 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: Network, *, step: int) -> None:
-        """Take in the weights of `network`, the one this is the average of, after `step` >= 1 finished steps."""
-        assert network is self._source, "an average follows one network"
+        """Update the average with the weights of its network after `step` >= 1 finished steps."""
+        assert network is self._source, "an average belongs to one network"
         weight = self.weight(step)
         if weight == 0:
             return
@@ -55,9 +56,9 @@ class Average:
 def build_ema(network: Network, *, decay: float, power: float) -> Average:
     """Build an exponential moving average of the weights whose decay warms up with the step.
 
-    After n updates the decay in force is 1 - n ** -power, at most `decay`: early averages forget the random start
-    quickly, where a fixed decay would still hold 0.9998 ** 800 = 85 % of it after 800 steps. Pass the number of
-    finished steps to every `update`, since the average does not count them. The network is on its device already.
+    After n steps the decay is min(decay, 1 - n ** -power), so that early averages lose the random start quickly; with a
+    fixed decay of 0.9998, 0.9998 ** 800 = 85 % of it would remain after 800 steps. Pass the number of finished steps to
+    every `update`; the average does not count them. Move the network to its device first.
     """
     return Average(network, weight=partial(ema_weight, decay=decay, power=power))
 
@@ -65,15 +66,15 @@ def build_ema(network: Network, *, decay: float, power: float) -> Average:
 def build_swa(network: Network, *, start_step: int, every_steps: int = 1) -> Average:
     """Build an equal average of the weights after start_step >= 1 finished steps, start_step + every_steps, and so on.
 
-    Reference: Izmailov et al. 2018, arXiv:1803.05407. With every_steps the steps of an epoch, and start_step a multiple
-    of it, the ends of the epochs are averaged. Before the start the average is the network itself. As for `build_ema`,
-    the step given to `update` is all it counts by. A norm's statistics are averaged like weights, not recomputed.
+    Reference: Izmailov et al. 2018, arXiv:1803.05407. To average the ends of epochs, set every_steps to the steps per
+    epoch and start_step to a multiple of it. Before the start the average equals the network. As in `build_ema`, only
+    the step passed to `update` counts. A norm's statistics are averaged like weights, not recomputed.
     """
     return Average(network, weight=partial(swa_weight, start_step=start_step, every_steps=every_steps))
 
 
 def ema_weight(step: int, *, decay: float, power: float) -> float:
-    """Return the share of the weights after `step` finished steps in their exponential moving average.
+    """Return the weight in [0, 1] of the current values in the exponential moving average after `step` steps.
 
     >>> [round(ema_weight(step, decay=0.6, power=0.75), 3) for step in (1, 2, 9)]
     [1.0, 0.595, 0.4]
@@ -82,7 +83,7 @@ def ema_weight(step: int, *, decay: float, power: float) -> float:
 
 
 def swa_weight(step: int, *, start_step: int, every_steps: int) -> float:
-    """Return the share of the weights after `step` finished steps in the equal average.
+    """Return the weight in [0, 1] of the current values in the equal average after `step` finished steps.
 
     >>> [round(swa_weight(step, start_step=2, every_steps=2), 3) for step in range(1, 9)]
     [1.0, 1.0, 0.0, 0.5, 0.0, 0.333, 0.0, 0.25]
@@ -94,10 +95,11 @@ def swa_weight(step: int, *, start_step: int, every_steps: int) -> float:
 
 
 def soup(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Average the state dicts of networks of one make, each counting the same.
+    """Return the mean of the state dicts of networks with the same structure.
 
-    Reference: Wortsman et al. 2022, arXiv:2203.05482. Floating-point tensors are summed in float64 and come back in
-    the first one's type, on its device; others, such as a norm's count of batches, are the last one's. All are new.
+    Reference: Wortsman et al. 2022, arXiv:2203.05482. Floating-point tensors are summed in float64 and returned with
+    the dtype and device of the first state; other tensors, such as a norm's count of batches, are copied from the last
+    state. All tensors are new.
 
     Raises ValueError when there is no state, or names or shapes differ.
 
@@ -126,9 +128,9 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _slots(network: nn.Module) -> list[Slot]:
-    """Return where every parameter, and every buffer of the state dict, is kept; a shared one under its first place.
+    """Return the slot of every parameter and every buffer of the state dict; of a shared tensor, its first slot.
 
-    The place, not the tensor, since moving a network to another memory format puts new buffers there.
+    Slots, not tensors, because moving a network to another memory format replaces its buffers.
     """
     found: dict[int, Slot] = {}
     for module in network.modules():

@@ -18,20 +18,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from maskcls.nn.network import Network
 
-Pairs = tuple[tuple[str, str], ...]  # names of a convolution and of the norm behind it
+Pairs = tuple[tuple[str, str], ...]  # names of a convolution and of the norm after it
 
-# These types and no others: a subclass may do more to its weights than convolve, such as standardise them.
+# Only these types: a subclass may also change its weights, for example standardise them.
 CONVS = (nn.Conv2d, Conv2dSame)
 NORMS = (nn.BatchNorm2d, BatchNormAct2d)
-# Share of the largest feature. Rounding changed it by 2e-6 in most of sixty backbones, by 1e-5 in one; a norm that was
-# fused wrongly changes features by about their size.
+# As a share of the largest feature. In most of sixty backbones rounding gave 2e-6, in one 1e-5; a norm that is fused
+# wrongly changes features by about their own size.
 TOLERANCE = 1e-4
 
 
 def fuse_batch_norms(network: Network, example_BCHW: Tensor) -> tuple[Network, int]:
     """Return a copy for inference whose batch norms are fused into the convolutions before them, and their number.
 
-    `find_pairs` and `fuse_pairs` in one.
+    Calls `find_pairs`, then `fuse_pairs`.
     """
     pairs = find_pairs(network, example_BCHW)
     return fuse_pairs(network, pairs).to(example_BCHW.device), len(pairs)
@@ -41,9 +41,9 @@ def fuse_batch_norms(network: Network, example_BCHW: Tensor) -> tuple[Network, i
 def find_pairs(network: Network, example_BCHW: Tensor) -> Pairs:
     """Return the names of convolutions and batch norms that can be fused; they depend on the network's structure only.
 
-    A norm is fused only if, in a forward pass of the example, no other operation reads the convolution's output and no
-    other uses a tensor of the two. If the features of the fused trunk then differ from the network's, or are not
-    finite, there are no pairs.
+    A pair can be fused if, in a forward pass of the example, no other operation reads the convolution's output or a
+    tensor of the two modules. If the features of the fused trunk differ by more than `TOLERANCE` from the network's, or
+    are not finite, the result is empty.
 
     example_BCHW  float32 images (B, 3, H, W), normalised, of the size used in inference. Two passes run on the CPU,
                   because the TF32 of a GPU would make the comparison inexact.
@@ -52,7 +52,7 @@ def find_pairs(network: Network, example_BCHW: Tensor) -> Pairs:
     pairs, want = _watch(alone.trunk, example_BCHW_cpu)
     names = {module: name for name, module in alone.named_modules()}
     found = tuple((names[conv], names[norm]) for conv, norm in pairs)
-    # Features, not logits: nothing in a head is fused, and the logits of a fresh head are all 0.
+    # Features, not logits: nothing in a head is fused, and the logits of a new head are all 0.
     return found if _agree(fuse_pairs(alone, found).trunk(example_BCHW_cpu), want) else ()
 
 
@@ -82,7 +82,7 @@ class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.count: dict[int, int] = {}
-        self.held: list[Tensor] = []  # while it lives, no other tensor has its id
+        self.held: list[Tensor] = []  # keeps the tensors alive, so that no other tensor gets the same id
         for tensor in tensors:
             self.watch(tensor)
 
@@ -105,7 +105,7 @@ def _watch(trunk: nn.Module, example_BCHW: Tensor) -> tuple[list[tuple[nn.Conv2d
     """Run the example through the trunk; return the pairs that can be fused, and the features.
 
     In a pair the norm reads the output tensor of the convolution, and this tensor and every tensor of the two modules
-    is read exactly once. So each of the two ran once, and they share no weights with other modules.
+    are read exactly once. So each of the two ran once and shares no weights with other modules.
     """
     uses = _Uses([*trunk.parameters(), *trunk.buffers()])
     made: dict[int, nn.Conv2d] = {}
@@ -150,7 +150,7 @@ def _fuse(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 
 def _after(norm: nn.BatchNorm2d) -> nn.Module:
-    """Return the rest of a fused norm: timm's norms contain a dropout and an activation."""
+    """Return what remains of a fused norm: timm's norms also contain a dropout and an activation."""
     steps = (norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else ()
     return nn.Sequential(*[step for step in steps if type(step) is not nn.Identity]).eval()
 

@@ -23,12 +23,11 @@ class Head:
 
     name     a task's name, or `joint`.
     classes  number of classes of that task, or of all tasks together.
-    reading  softmax; sigmoid: one output per class, normalised to a sum of 1; ordinal: one output per boundary, the
-             logit of lying above it; normal: the mean and log variance of a normal distribution over the values, in
-             units of `scale` around `centre`.
-    bins     the task's boundaries; edges: those it is trained on, which may be finer.
-    given    a task on whose class the prediction depends; groups: the number of its classes, each with outputs of its
-             own.
+    reading  how outputs become probabilities. softmax; sigmoid: one output per class, normalised to a sum of 1;
+             ordinal: one output per boundary, the logit of being above it; normal: mean and log variance of a normal
+             distribution over (value - centre) / scale.
+    bins     the task's class boundaries; edges: the boundaries used in training, which may be finer.
+    given    a task on whose class the prediction depends; groups: the number of its classes; each has its own outputs.
     """
 
     name: str
@@ -64,12 +63,12 @@ class Head:
 
     @property
     def centre(self) -> float:
-        """The value that is 0 to a normal reading."""
+        """The value, such as years, that a normal reading represents as 0."""
         return sum(self.bins) / len(self.bins)
 
     @property
     def scale(self) -> float:
-        """The distance that is 1 to a normal reading."""
+        """The difference of values that a normal reading represents as 1."""
         return max(1.0, (self.bins[-1] - self.bins[0]) / 2) if len(self.bins) > 1 else 10.0
 
 
@@ -86,16 +85,16 @@ def plain_heads(heads: Literal["joint", "multi"], space: LabelSpace) -> dict[str
 
 
 class Ordinal(nn.Module):
-    """One weight vector and one threshold per boundary, for each group: ordinal regression by CORAL.
+    """One weight vector, and one threshold per boundary, for each group: ordinal regression by CORAL.
 
-    Source: Cao, Mirjalili and Raschka 2020, arXiv:1901.07884. Features (B, F) to logits (B, G * (K - 1)) of lying above
-    each boundary.
+    Source: Cao, Mirjalili and Raschka 2020, arXiv:1901.07884. Maps features (B, F) to logits (B, G * (K - 1)); each is
+    the logit of being above a boundary.
     """
 
     def __init__(self, features: int, groups: int, classes: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(groups, features))
-        # All classes equally likely at first: above boundary k lie (K - 1 - k) of K.
+        # All classes are equally likely at first: the probability above boundary k is (K - 1 - k) / K.
         above = torch.arange(classes - 1, 0, -1) / classes
         self.bias = nn.Parameter(torch.logit(above).repeat(groups, 1))
 
@@ -108,7 +107,7 @@ class Ordinal(nn.Module):
 def build_head(head: Head, features: int) -> nn.Module:
     """Build the layer of a head, initialised so that its first prediction is the same for every image.
 
-    The first loss of a softmax is then log(classes), whatever the trunk computes: a check on everything before it.
+    The first loss of a softmax is then log(classes) for any trunk, which checks the data and the loss.
     """
     match head.reading:
         case "ordinal":
@@ -123,13 +122,13 @@ def build_head(head: Head, features: int) -> nn.Module:
 
 
 def probabilities(head: Head, logits_BO: Tensor) -> Tensor:
-    """Return the probabilities of the task's classes (B, G, C), float32 or wider; the last axis sums to 1."""
+    """Return probabilities (B, G, C) of the task's classes from logits (B, O), float32 or wider; C sums to 1."""
     logits = logits_BO.float().view(len(logits_BO), head.groups, head.width)
     match head.reading:
         case "softmax":
             prob = torch.softmax(logits, dim=2)
         case "sigmoid":
-            # From logarithms, so that a row of very small values still has a largest one.
+            # In the logarithm, so that very small sigmoids do not underflow to 0.
             prob = torch.softmax(nn.functional.logsigmoid(logits), dim=2)
         case "ordinal":
             prob = _between(torch.sigmoid(logits))
@@ -139,13 +138,13 @@ def probabilities(head: Head, logits_BO: Tensor) -> Tensor:
             assert_never(head.reading)
     if head.edges == head.bins:
         return prob
-    # Sums of neighbouring classes: a boundary of the task is one of the finer ones.
+    # Sum neighbouring classes: every boundary of the task is also one of the finer boundaries.
     band = torch.searchsorted(torch.tensor(head.bins), torch.tensor((-(2**31), *head.edges)), right=True)
     return torch.zeros(*prob.shape[:2], head.classes, device=prob.device).index_add_(2, band.to(prob.device), prob)
 
 
 def _above(head: Head, outputs_BG2: Tensor) -> Tensor:
-    """Return the normal distribution's mass above each boundary (B, G, C - 1)."""
+    """Return the normal distribution's probability above each boundary (B, G, C - 1)."""
     bins = (torch.tensor(head.bins, dtype=torch.float32, device=outputs_BG2.device) - head.centre) / head.scale
     mean, deviation = outputs_BG2[..., :1], torch.exp(0.5 * outputs_BG2[..., 1:].clamp(-20, 20))
     above: Tensor = torch.special.ndtr((mean - bins) / deviation)
@@ -153,7 +152,7 @@ def _above(head: Head, outputs_BG2: Tensor) -> Tensor:
 
 
 def _between(above_BGK: Tensor) -> Tensor:
-    """Return the mass between boundaries (B, G, K + 1) from that above each; thresholds out of order leave none."""
+    """Return class probabilities (B, G, K + 1) from those above each of K boundaries; negative differences become 0."""
     ones, zeros = torch.ones_like(above_BGK[..., :1]), torch.zeros_like(above_BGK[..., :1])
     mass: Tensor = (torch.cat([ones, above_BGK], dim=2) - torch.cat([above_BGK, zeros], dim=2)).clamp(min=0)
     return torch.div(mass, mass.sum(dim=2, keepdim=True))

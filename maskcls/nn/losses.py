@@ -1,8 +1,8 @@
 """Losses on weighted target rows.
 
-B rows, C classes of a head. A target row holds the weight of its row, divided among the classes: (0, 1, 0) for a label,
-(0, 0.5, 0) where the row has weight 0.5, (0.3, 0.7, 0) for a mixed label, zeros where the label is unknown. Every loss
-but the F1 is linear in the target rows, so mixing, row weights and soft labels need no code of their own.
+B rows, C classes of a head. A target row is the row's weight, divided among the classes: (0, 1, 0) for a label,
+(0, 0.5, 0) for a row of weight 0.5, (0.3, 0.7, 0) for a mixed label, zeros for an unknown label. Every loss except F1
+is linear in the target rows, so mixing, row weights and soft labels need no separate code.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from maskcls.lossterms import Term, Weighting
 class HeadLoss:
     """A head's loss.
 
-    terms      of the sum.
-    weights    of each term: (C,) float32 class weights.
+    terms      the terms of the sum.
+    weights    per term, (C,) float32 class weights.
     log_prior  (C,) float32, the log of the classes' shares of the training rows.
     """
 
@@ -33,14 +33,14 @@ class HeadLoss:
 
     @property
     def linear(self) -> list[tuple[Term, Tensor]]:
-        """The terms that are sums over rows, each with its class weights."""
+        """The terms that are sums over rows, each with its class weights (C,)."""
         return [(term, weight) for term, weight in zip(self.terms, self.weights, strict=True) if term.is_sum_over_rows]
 
 
 def build_loss(terms: Sequence[Term], mass_C: Tensor) -> HeadLoss:
-    """Build the loss of a head. mass_C: (C,) the sum of the training rows' targets of each class."""
+    """Build the loss of a head. mass_C: (C,) the sum of the training rows' targets per class."""
     weights = tuple(class_weights(mass_C, term.weights, beta=term.beta) for term in terms)
-    # A class that never occurs gets the share of one row, so that its logarithm is finite.
+    # A class that never occurs counts as one row, so that its logarithm is finite.
     shares = mass_C.double().clamp(min=1.0) / mass_C.double().clamp(min=1.0).sum()
     return HeadLoss(tuple(terms), weights, shares.log().float())
 
@@ -93,7 +93,7 @@ def focal(logits_BC: Tensor, target_BC: Tensor, gamma: float, weight_C: Tensor |
     the cross-entropy.
     """
     log_prob = torch.log_softmax(logits_BC.float(), dim=1)
-    # expm1 keeps the digits of 1 - p near p = 1. The clamp keeps the gradient of a root finite at 0.
+    # expm1 is accurate for 1 - p near p = 1. The clamp keeps the gradient finite at 0 for gamma < 1.
     rest = -torch.expm1(log_prob)
     return -(_weighted(target_BC, weight_C) * rest.clamp(min=1e-12) ** gamma * log_prob).sum(dim=1)
 
@@ -106,7 +106,7 @@ def binary_cross_entropy(logits_BC: Tensor, target_BC: Tensor) -> Tensor:
 
 
 def ordinal(logits_BK: Tensor, target_BC: Tensor) -> Tensor:
-    """Return the sum (B,) float32 over K = C - 1 boundaries of the binary cross-entropy of "the class is above".
+    """Return the binary cross-entropy (B,) float32 of "the class is above", summed over K = C - 1 boundaries.
 
     Source: Cao, Mirjalili and Raschka 2020, arXiv:1901.07884. logits (B, K) of ascending boundaries, targets (B, C).
     """
@@ -130,17 +130,17 @@ def gaussian(outputs_B2: Tensor, moments_B3: Tensor) -> Tensor:
 
 
 def f1_sums(logits_BC: Tensor, target_BC: Tensor) -> Tensor:
-    """Return the sums (3, C) of the soft F1: the true, the predicted and the correct mass of each class."""
+    """Return the sums (3, C) of the soft F1 per class: true, predicted and correct probability mass."""
     prob = torch.softmax(logits_BC.float(), dim=1)
     predicted = prob * target_BC.sum(dim=1, keepdim=True)
     return torch.stack([target_BC.sum(dim=0), predicted.sum(dim=0), (prob * target_BC).sum(dim=0)])
 
 
 def soft_f1_loss(sums_3C: Tensor) -> Tensor:
-    """Return 1 - macro-F1, a scalar in [0, 1], computed from probabilities instead of decisions.
+    """Return 1 - macro-F1, a scalar in [0, 1], computed from probabilities instead of predicted classes.
 
-    The mean is over the classes that occur in the step: no gradient can raise the F1 of another class. With
-    probabilities of 0 and 1 it is the macro-F1 of these decisions.
+    The mean is over the classes that occur in the step, because no gradient can raise the F1 of another class. With
+    probabilities of 0 and 1 it is 1 - the macro-F1 of the predicted classes.
     """
     true, predicted, correct = sums_3C
     f1 = 2 * correct / (true + predicted).clamp(min=1e-12)
@@ -166,7 +166,7 @@ def linear_terms(loss: HeadLoss, logits_BC: Tensor, target_BC: Tensor) -> list[t
             case "la":
                 rows = cross_entropy(logits_BC.float() + term.tau * loss.log_prior, target_BC)
             case "f1":
-                raise AssertionError("the F1 is no sum over rows; see f1_sums")
+                raise AssertionError("the F1 is not a sum over rows; see f1_sums")
             case _:
                 assert_never(term.kind)
         found.append((term.factor, rows, weight))

@@ -1,4 +1,4 @@
-"""A timm trunk with one linear head a task, or one head over the joint classes.
+"""A timm trunk with one linear head per task, or one head over the joint classes.
 
 B batch, C channels of an image, H height, W width.
 """
@@ -24,11 +24,11 @@ class Network(nn.Module):
     """Images (B, 3, H, W), normalised, to logits {head: (B, outputs)}.
 
     trunk     maps images to features (B, features).
-    specs     the heads by name; a number of classes means a softmax over them.
-    drop      dropout in front of the heads.
-    samples   how many times the features are dropped out in training, each time anew (Inoue 2019, arXiv:1905.09788):
-              logits then have samples * B rows, all images once after the other.
-    balanced  learn a variance for each head, which weighs its loss (Kendall, Gal and Cipolla 2018, arXiv:1705.07115).
+    specs     the heads by name; an int is a softmax head with that number of classes.
+    drop      dropout probability before the heads, in [0, 1).
+    samples   number of dropout masks per image in training (multi-sample dropout, Inoue 2019, arXiv:1905.09788): logits
+              then have samples * B rows, first all B images with the first mask, and so on.
+    balanced  learn one variance per head, which weights its loss (Kendall, Gal and Cipolla 2018, arXiv:1705.07115).
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Network(nn.Module):
         self.specs = {name: Head(name, spec) if isinstance(spec, int) else spec for name, spec in specs.items()}
         self.drop = nn.Dropout(drop)
         self.heads = nn.ModuleDict()
-        # Not through the dict's own door, which refuses names of its methods: a task may be called `type` or `values`.
+        # Written to _modules, because ModuleDict rejects the names of its methods: a task may be called `values`.
         self.heads._modules.update({name: build_head(spec, features) for name, spec in self.specs.items()})
         self.log_variance = nn.Parameter(torch.zeros(len(specs))) if balanced else None
 
     def forward(self, images_BCHW: Tensor) -> dict[str, Tensor]:
-        """Return the logits of every head."""
+        """Return the logits of every head; with several dropout samples in training, (samples * B, outputs)."""
         features = self.trunk(images_BCHW)
         if self.training and self.samples > 1:
             features = features.repeat(self.samples, 1)
@@ -59,7 +59,7 @@ class Network(nn.Module):
         return {name: head(features) for name, head in self.heads.items()}
 
     def inference_state(self) -> dict[str, Tensor]:
-        """Return the state dict without what only training needs."""
+        """Return the state dict without tensors that only training needs."""
         return {name: value for name, value in self.state_dict().items() if name != "log_variance"}
 
 
@@ -74,11 +74,11 @@ def build_network(
     samples: int = 1,
     balanced: bool = False,
 ) -> Network:
-    """Build a fresh network on any timm backbone by name; size is (height, width) in pixels.
+    """Build a new network on a timm backbone, given by name; size is (height, width) in pixels.
 
-    Random weights come from torch's global generator, so seed it first. Raises ConfigError for a name timm does not
-    know, for hub weights that do not exist, or a size or drop_path the backbone cannot take; ResourceError when hub
-    weights cannot be had.
+    Random weights come from torch's global generator, so seed it first. Raises ConfigError for a name unknown to timm,
+    for pretrained weights that do not exist, and for a size or drop_path the backbone does not support; ResourceError
+    when pretrained weights cannot be downloaded.
     """
     check_backbone(backbone)
     facts = timm.get_pretrained_cfg(backbone)
@@ -106,7 +106,7 @@ MEMORY_ERRORS = (MemoryError, torch.OutOfMemoryError)
 
 
 def check_backbone(name: str) -> None:
-    """Raise ConfigError with the nearest name unless timm has this backbone, and the weights its tag names."""
+    """Raise ConfigError with the most similar name unless timm has this backbone, and the weights of its tag if any."""
     architecture, dot, _ = name.partition(".")
     if not timm.is_model(name):
         hint = nearest(architecture, timm.list_models())
@@ -123,15 +123,15 @@ def check_backbone(name: str) -> None:
 
 
 def check_size(network: Network, backbone: str, size: tuple[int, int]) -> None:
-    """Raise ConfigError unless the built network takes images of this (height, width) as well."""
+    """Raise ConfigError unless the network also accepts images of this (height, width) in pixels."""
     _feature_count(backbone, network.trunk, size)
 
 
 def load_trunk(network: Network, path: Path) -> str:
-    """Load a local file into the trunk and say which keys matched.
+    """Load a local weights file into the trunk; return a sentence with the number of loaded and ignored keys.
 
-    The file is safetensors, or a pickled plain state dict read with weights_only=True; its content decides, not its
-    name. Every trunk tensor must be there with its shape; further keys, such as another head's, are left out.
+    The file is safetensors, or a pickled plain state dict read with weights_only=True; the content decides, not the
+    name. It must have every tensor of the trunk with its shape; other keys, such as a head's, are ignored.
     Raises WeightsError.
     """
     wanted = network.trunk.state_dict()
@@ -151,7 +151,7 @@ def load_trunk(network: Network, path: Path) -> str:
         )
     broken = [key for key in wanted if not torch.isfinite(found[key].float()).all()]
     if broken:
-        raise WeightsError("the weights hold NaN or infinity", where=str(path), offenders=broken)
+        raise WeightsError("the weights contain NaN or infinity", where=str(path), offenders=broken)
     network.trunk.load_state_dict({key: found[key] for key in wanted})
     unused = sorted(found.keys() - wanted.keys())  # a file has no order of its own
     left = f"; left out: {', '.join(unused[:4])}{' …' if len(unused) > 4 else ''}" if unused else ""
@@ -161,7 +161,7 @@ def load_trunk(network: Network, path: Path) -> str:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a state dict without running code from the file; raises WeightsError."""
     try:
-        # Read, not mapped: a mapped file that is replaced while in use would change the weights.
+        # Read, not memory-mapped: if a mapped file is replaced while in use, the weights change.
         data = path.read_bytes()
     except (OSError, ValueError) as error:  # the latter: NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
@@ -191,19 +191,19 @@ def _read_pickled(path: Path, data: bytes) -> dict[str, Tensor]:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch reports damage and refused contents with many types
         raise WeightsError(
-            "the file is damaged, or holds more than tensors and is refused for safety",
+            "the file is damaged, or contains more than tensors and is not loaded for safety",
             where=str(path),
             got=_first_line(error),
-            fix="save its state_dict() alone, best as safetensors",
+            fix="save only the state_dict(), preferably as safetensors",
         ) from None
     for name in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
     if not isinstance(found, dict):
-        raise WeightsError("the file holds no plain state dict", where=str(path), got=type(found).__name__)
+        raise WeightsError("the file contains no plain state dict", where=str(path), got=type(found).__name__)
     odd = [f"{key!r} is {_kind(value)}" for key, value in found.items() if not _is_entry(key, value)]
     if odd:
-        raise WeightsError("the file holds no plain state dict", where=str(path), offenders=odd)
+        raise WeightsError("the file contains no plain state dict", where=str(path), offenders=odd)
     return found
 
 
@@ -213,11 +213,11 @@ def _is_entry(key: object, value: object) -> bool:
 
 
 def _kind(value: object) -> str:
-    return "a tensor that is not dense, or under no name" if isinstance(value, Tensor) else type(value).__name__
+    return "a tensor that is not dense, or has no name" if isinstance(value, Tensor) else type(value).__name__
 
 
 def _strip(tensors: dict[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
-    """Drop the prefixes that wrappers, and our own networks, put before a trunk's keys, unless the trunk has them."""
+    """Remove the prefixes that wrappers and `Network` add to a trunk's keys, unless the trunk has them too."""
     for prefix in ("module.", "_orig_mod.", "trunk."):
         if any(key.startswith(prefix) for key in tensors) and not any(key.startswith(prefix) for key in wanted):
             tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
@@ -225,7 +225,7 @@ def _strip(tensors: dict[str, Tensor], wanted: Collection[str]) -> dict[str, Ten
 
 
 def _feature_count(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> int:
-    # Asked of the network itself: num_features is the width before the head's own layers in some families.
+    # Measured with a forward pass: in some model families num_features is the width before the head's own layers.
     training = trunk.training
     try:
         with torch.no_grad():
@@ -243,7 +243,7 @@ def _feature_count(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> in
 def _build_error(backbone: str, pretrained: bool, error: Exception) -> ConfigError | ResourceError:
     if pretrained and not isinstance(error, TypeError | ValueError | AssertionError):
         return ResourceError(
-            "the pretrained weights cannot be had from the hub",
+            "the pretrained weights cannot be downloaded",
             where=f"model.pretrained=true for {backbone}",
             got=_first_line(error),
             fix="connect to the internet once, or give a local file with model.weights=FILE",

@@ -1,4 +1,4 @@
-"""Parameter groups, and the optimizer by name: our AdamW, or any of timm's that a plain backward and step can drive."""
+"""Parameter groups, and the optimizer by name: AdamW, or any of timm's that needs only a plain backward and step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import nn
 from maskcls.errors import ConfigError, nearest
 from maskcls.nn.network import Network
 
-LOOKAHEAD = "lookahead_"  # in front of a name: Zhang et al. 2019, arXiv:1907.08610
+LOOKAHEAD = "lookahead_"  # prefix of a name: Zhang et al. 2019, arXiv:1907.08610
 
 
 def build_optimizer(
@@ -32,18 +32,18 @@ def build_optimizer(
     layer_decay: float = 1.0,
     freeze: int = 0,
 ) -> torch.optim.Optimizer:
-    """Build an optimizer for what `parameter_groups` finds; each group keeps its factor, and `set_lr` applies it.
+    """Build an optimizer for the groups of `parameter_groups`; each group keeps its lr_scale, and `set_lr` applies it.
 
-    name       one of `optimizer_names`, or one of them after `lookahead_`. adamw: Loshchilov and Hutter 2019,
+    name       one of `optimizer_names`, with or without the prefix `lookahead_`. adamw: Loshchilov and Hutter 2019,
                arXiv:1711.05101.
-    lr         the highest the schedule will reach: some optimizers decay weights by the rate's share of it.
-    betas      as many as the optimizer takes; None: its own.
-    momentum   None: timm's, 0.9.
-    freeze     layers of the trunk, from its input on, that are not trained: their parameters stop asking for gradients
-               (`requires_grad`). Norms in them still gather statistics in training mode.
+    lr         the highest rate of the schedule: some optimizers scale their weight decay by rate / highest rate.
+    betas      as many as the optimizer has; None: its defaults.
+    momentum   None: timm's default, 0.9.
+    freeze     number of layers of the trunk, counted from its input, that are not trained: their parameters get
+               requires_grad=False. Norms in them still update their statistics in training mode.
 
-    Raises ConfigError for a name we do not have, for betas or a momentum the optimizer does not take, and for
-    layer_decay or freeze on a trunk whose layers they do not fit.
+    Raises ConfigError for an unknown name, for betas or a momentum the optimizer does not have, and for layer_decay or
+    freeze if timm does not know the trunk's layers or there are fewer than freeze.
     """
     base = name.removeprefix(LOOKAHEAD)
     options = _options(name, base, betas, momentum)
@@ -54,21 +54,21 @@ def build_optimizer(
         weight_decay=weight_decay,
         head_lr_scale=head_lr_scale,
         layer_decay=layer_decay,
-        # AdamW decays every matrix, as it did before there were others: its runs stay comparable to the bit.
+        # AdamW decays every matrix, so that its runs stay bit for bit the same as before other optimizers were added.
         spared=() if base == "adamw" else _named_by(network.trunk),
     )
     if base == "adamw":
         options["fused"] = _fused_runs(groups) or None
     optimizer = create_optimizer_v2(groups, base, lr=lr, **options)
     for group in optimizer.param_groups:
-        if "max_lr_snapshot" in group:  # the highest rate, which timm takes to be the same in every group
+        if "max_lr_snapshot" in group:  # the highest rate; timm assumes that it is the same in every group
             group["max_lr_snapshot"] *= group["lr_scale"]
     set_lr(optimizer, lr)
     return Lookahead(optimizer) if name != base else optimizer  # type: ignore[no-untyped-call]
 
 
 def optimizer_names() -> list[str]:
-    """Return the names of timm's optimizers that `build_optimizer` takes."""
+    """Return the names of timm's optimizers that `build_optimizer` accepts."""
     names: list[Any] = list_optimizers()
     return [name for name in names if _objection(name) is None]
 
@@ -81,12 +81,12 @@ def parameter_groups(
     layer_decay: float = 1.0,
     spared: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Sort what is trained into groups of one `weight_decay` and one `lr_scale`, its learning rate over the trunk's.
+    """Divide the trained parameters into groups with one `weight_decay` and one `lr_scale` each.
 
-    Norms and biases, that is vectors and whatever is called a bias, do not decay, nor do parameters of the trunk whose
-    name is in `spared`, in which * stands for anything. lr_scale is head_lr_scale outside the trunk, and
-    layer_decay ** n for the n-th layer under the trunk's last (Clark et al. 2020, arXiv:2003.10555), by timm's order of
-    layers. Raises ConfigError where timm knows none.
+    weight_decay is 0 for vectors (norms, biases), for names that end in `.bias`, and for parameters of the trunk whose
+    name matches a pattern in `spared` (* matches any text). lr_scale, the group's learning rate / the trunk's, is
+    head_lr_scale outside the trunk, and layer_decay ** n in the n-th layer before the trunk's last layer, in timm's
+    order of layers (Clark et al. 2020, arXiv:2003.10555). Raises ConfigError if timm does not know the layers.
     """
     layers = _layers(network.trunk, "optim.layer_decay") if layer_decay != 1 else {}
     last = max(layers.values(), default=0)
@@ -110,25 +110,25 @@ def parameter_groups(
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every group to `lr` times the group's own factor."""
+    """Set the learning rate of every group to `lr` times the group's `lr_scale`."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_scale"]
 
 
 def _objection(name: str) -> str | None:
-    """Say why timm's optimizer cannot be used here, if so."""
+    """Return why timm's optimizer cannot be used here; None if it can."""
     info = get_optimizer_info(name)
     if isinstance(info.opt_class, str):
-        return f"it needs {info.opt_class.partition('.')[0]}, which is no part of this project"
+        return f"it needs {info.opt_class.partition('.')[0]}, which this project does not install"
     if info.second_order:
-        return "it needs second derivatives, which a plain backward does not give"
+        return "it needs second derivatives, which a plain backward does not compute"
     if info.opt_class is Kron:
-        return "its steps draw at random, so that processes drift apart and a resumed run differs"
+        return "its steps use random numbers, so processes would diverge and a resumed run would differ"
     return None
 
 
 def _options(name: str, base: str, betas: Sequence[float] | None, momentum: float | None) -> dict[str, Any]:
-    """Return the settings the optimizer is given beside its groups; raises ConfigError for one it does not take."""
+    """Return the optimizer's keyword arguments besides its groups; raises ConfigError for one it does not have."""
     if base not in list_optimizers():
         hint = nearest(base, optimizer_names())
         raise ConfigError(
@@ -139,20 +139,20 @@ def _options(name: str, base: str, betas: Sequence[float] | None, momentum: floa
         )
     if objection := _objection(base):
         fix = "choose another, such as adamw"
-        raise ConfigError(f"this optimizer is not for us: {objection}", where="optim.name", got=repr(name), fix=fix)
+        raise ConfigError(f"this optimizer cannot be used: {objection}", where="optim.name", got=repr(name), fix=fix)
     info = get_optimizer_info(base)
     if momentum is not None and not info.has_momentum:
         raise _not_taken("momentum", name, "betas" if info.has_betas else None)
     if betas is not None and not info.has_betas:
         raise _not_taken("betas", name, "momentum" if info.has_momentum else None)
-    # timm's Adafactor may be given a pair, and has no use for the second.
+    # timm's Adafactor accepts a pair, but does not use the second value.
     count = 1 if info.opt_class is Adafactor else info.num_betas
     if betas is not None and len(betas) != count:
         raise ConfigError(
             f"{name} takes {count} beta{'s' if count > 1 else ''}",
             where="optim.betas",
             got=f"{len(betas)}: {', '.join(map(str, betas))}",
-            fix="give as many, or leave optim.betas out for the optimizer's own",
+            fix="give this number of values, or leave optim.betas out for the optimizer's defaults",
         )
     given = {"betas": None if betas is None else tuple(betas), "momentum": momentum}
     return {key: value for key, value in given.items() if value is not None}
@@ -168,7 +168,7 @@ def _not_taken(setting: str, name: str, instead: str | None) -> ConfigError:
 
 
 def _layers(trunk: Any, setting: str) -> dict[str, int]:
-    """Return the number of the layer each parameter belongs to, 0 at the input; raises ConfigError if timm has none."""
+    """Return {parameter: layer number, 0 at the input}; raises ConfigError if timm does not know the layers."""
     layers: dict[str, int] = {}
     if hasattr(trunk, "group_matcher"):
         layers = group_parameters(trunk, trunk.group_matcher(coarse=False), reverse=True)
@@ -186,10 +186,10 @@ def _freeze(trunk: nn.Module, count: int) -> None:
     layers = _layers(trunk, "optim.freeze_layers")
     if count > (most := max(layers.values()) + 1):
         raise ConfigError(
-            "the backbone has fewer layers than are to be frozen",
+            "the backbone has fewer layers than optim.freeze_layers",
             where="optim.freeze_layers",
             got=str(count),
-            expected=f"at most {most}, which is all of them",
+            expected=f"at most {most}, the number of its layers",
         )
     for name, parameter in trunk.named_parameters():
         if layers[name] < count:
@@ -197,17 +197,17 @@ def _freeze(trunk: nn.Module, count: int) -> None:
 
 
 def _named_by(trunk: Any) -> list[str]:
-    """Return the names of parameters that, the trunk's authors say, should not decay, such as positions."""
+    """Return the names of parameters that the trunk's definition excludes from weight decay, such as positions."""
     return sorted(trunk.no_weight_decay()) if hasattr(trunk, "no_weight_decay") else []
 
 
 def _fused_runs(groups: list[dict[str, Any]]) -> bool:
-    """Tell whether torch's single-kernel step serves these parameters; elsewhere torch chooses for itself.
+    """Return whether torch's fused step (one kernel for all parameters) supports these parameters.
 
-    On the CPU the usual step makes a dozen calls per parameter: on two cores fused saves 17 ms per step of a
-    mobilenetv4_conv_small. It walks a parameter and its gradient by address, so on the CPU a gradient of another
-    memory format is taken in the wrong order without a word. Gradients from `backward` share their parameter's
-    format (torch's "default gradient layouts"); one assigned by hand must as well.
+    On the CPU the default step makes a dozen calls per parameter: on two cores fused saves 17 ms per step of a
+    mobilenetv4_conv_small. On the CPU the fused step reads a parameter and its gradient in memory order, so a gradient
+    of another memory format gives wrong results without an error. Gradients from `backward` have their parameter's
+    format (torch's "default gradient layouts"); a gradient assigned by hand must have it too.
     """
     parameters = [p for group in groups for p in group["params"]]
     return all(p.device.type in ("cpu", "cuda") and p.dtype == torch.float32 for p in parameters)

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step, and the range test that finds a good one."""
+"""The learning rate as a function of the step, and the learning rate range test."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ DIVERGED = 4.0  # times the lowest loss so far; later losses are ignored
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate goes from the first step, 0, to the last, total_steps - 1.
+    """The learning rate over the optimizer steps 0 to total_steps - 1.
 
-    Every kind warms up first: step s < warmup_steps has peak * (s + 1) / warmup_steps. What follows:
+    All kinds except onecycle begin with a linear warm-up: peak * (s + 1) / warmup_steps in step s < warmup_steps. Then:
 
-    cosine           half a cosine to peak * end_share (Loshchilov and Hutter 2017, arXiv:1608.03983).
-    linear           a straight line there.
-    step             peak * gamma ** n, after n times every_steps steps.
+    cosine           half a cosine from peak to peak * end_share (Loshchilov and Hutter 2017, arXiv:1608.03983).
+    linear           a straight line from peak to peak * end_share.
+    step             peak * gamma ** n after n * every_steps steps.
     constant         peak.
-    wsd              warm-up, stable, decay: peak, and over the last decay_share of all steps a straight line to
-                     peak * end_share (Hu et al. 2024, arXiv:2404.06395).
-    cosine_restarts  `cycles` half cosines of one length, each from peak towards peak * end_share (as cosine).
-    plateau          peak; the caller lowers it by `plateau_scale`.
-    onecycle         the warm-up is half a cosine from peak * start_share, and another one falls to peak * end_share
-                     (Smith and Topin 2019, arXiv:1708.07120).
+    wsd              warm-up, stable, decay: peak, then a straight line to peak * end_share over the last decay_share of
+                     all steps (Hu et al. 2024, arXiv:2404.06395).
+    cosine_restarts  `cycles` half cosines of equal length, each from peak towards peak * end_share (as cosine).
+    plateau          peak; the caller multiplies it by `plateau_scale`.
+    onecycle         half a cosine from peak * start_share up to peak in warmup_steps, then half a cosine down to
+                     peak * end_share (Smith and Topin 2019, arXiv:1708.07120).
 
-    All but step and constant stand still past the end. Shares are in [0, 1]; a setting that a kind does not name is
-    not looked at.
+    After the last step all kinds except step keep their last value. Shares are in [0, 1]; a kind ignores the settings
+    that its description does not name.
     """
 
     kind: Kind
@@ -84,20 +84,20 @@ def _line(progress: float, end_share: float) -> float:
 
 
 def _progress(step: int, schedule: Schedule) -> float:
-    """The share of the way from the end of the warm-up to the last step."""
+    """Return the progress in [0, 1] from the end of the warm-up to the last step."""
     span = max(1, schedule.total_steps - 1 - schedule.warmup_steps)
     return min(1.0, (step - schedule.warmup_steps) / span)
 
 
 def _decay_progress(step: int, schedule: Schedule) -> float:
-    """The share of the way from the last stable step to the last of all."""
+    """Return the progress in [0, 1] from the last step at peak to the last step of all."""
     decay_steps = round(schedule.decay_share * schedule.total_steps)
     first = max(schedule.warmup_steps, schedule.total_steps - decay_steps)
     return 0.0 if step < first else min(1.0, (step - first + 1) / max(1, schedule.total_steps - first))
 
 
 def _cycle_progress(step: int, schedule: Schedule) -> float:
-    """The share of the running cycle that is behind; a cycle has whole steps, so the last may be cut short."""
+    """Return the progress in [0, 1) within the current cycle; a cycle has whole steps, so the last may be shorter."""
     length = max(1, -(-(schedule.total_steps - schedule.warmup_steps) // schedule.cycles))
     past = min(step, schedule.total_steps - 1) - schedule.warmup_steps
     return (max(0, past) % length) / length
@@ -111,10 +111,10 @@ def _one_cycle(step: int, schedule: Schedule) -> float:
 
 
 def plateau_scale(scores: Sequence[float], *, patience: int, gamma: float) -> float:
-    """Return what the learning rate is multiplied by after these validation scores, of which higher is better.
+    """Return the factor of the learning rate after these validation scores (higher is better).
 
-    It falls by gamma each time `patience` scores in a row and one more were no better than the best before, and the
-    count then starts again. A NaN, which means no score, does not count.
+    It is multiplied by gamma each time `patience` + 1 scores were not better than the best so far; the count then
+    starts again. NaN means no score and is ignored.
 
     >>> plateau_scale([0.5, 0.6, 0.6, 0.55], patience=1, gamma=0.5)
     0.5
@@ -131,7 +131,7 @@ def plateau_scale(scores: Sequence[float], *, patience: int, gamma: float) -> fl
 
 
 def lr_ramp(step: int, low: float, high: float, steps: int) -> float:
-    """Return the learning rate of step `step` of a range test: `steps` of them, from low to high by equal factors.
+    """Return the learning rate of step `step` of a range test of `steps` steps, from low to high by equal factors.
 
     >>> [round(lr_ramp(s, 0.001, 1.0, 4), 6) for s in range(4)]
     [0.001, 0.01, 0.1, 1.0]
@@ -140,17 +140,17 @@ def lr_ramp(step: int, low: float, high: float, steps: int) -> float:
 
 
 def lr_range_test(losses: Sequence[float], lrs: Sequence[float]) -> float:
-    """Return the learning rate at which the loss fell most steeply, by the logarithm of the rate.
+    """Return the learning rate at which the loss fell most steeply over the logarithm of the rate.
 
     Reference: Smith 2017, arXiv:1506.01186.
 
     losses   of the steps of a range test, one per rate.
-    lrs      the rates, ascending, as `lr_ramp` gives them.
+    lrs      the rates, ascending, as `lr_ramp` returns them.
 
-    What comes after a loss that is not finite, or DIVERGED times the lowest before, is left out; so is what comes
-    after the lowest. Losses are means over a window centred on each, which does not lag behind as a running mean does;
-    the ends, which have no whole window, are left out too. Raises ResultError when the loss never fell, ValueError
-    unless there are four losses or more, one for each rate.
+    Losses are smoothed by a centred mean, which has no lag; both ends, without a whole window, are left out. Losses
+    from the first that is not finite or above DIVERGED times the lowest before, and those after the lowest, are left
+    out too. Raises ResultError when the loss never fell, ValueError unless there are at least four losses and as many
+    rates.
     """
     if len(losses) != len(lrs) or len(losses) < 4:
         raise ValueError(f"expected four losses or more and as many rates, got {len(losses)} and {len(lrs)}")
@@ -162,14 +162,14 @@ def lr_range_test(losses: Sequence[float], lrs: Sequence[float]) -> float:
         raise ResultError(
             "no learning rate of the range test lowered the loss",
             got=f"a loss of {losses[0]:.4g} at the rate {lrs[0]:.3g}, and nothing lower before it grew",
-            fix="begin the test at a lower rate, or give it more steps",
+            fix="start the test at a lower rate, or use more steps",
         )
     slopes = np.gradient(smooth, np.log(np.asarray(lrs[reach : reach + len(smooth)], np.float64)))
     return float(lrs[reach + int(np.argmin(slopes[: lowest + 1]))])
 
 
 def _sane(losses: Sequence[float]) -> int:
-    """The number of losses before the first that shows divergence."""
+    """Return the number of losses before the first that shows divergence."""
     lowest = math.inf
     for index, loss in enumerate(losses):
         if not math.isfinite(loss) or loss > DIVERGED * lowest:

@@ -1,4 +1,4 @@
-"""The targets of a head, one row of numbers per image; see `losses` for the meaning of a row.
+"""The targets of a head, one row per image; see `losses` for the meaning of a row.
 
 N rows of the manifest, C classes of a task, G groups and K trained classes of a head.
 """
@@ -29,14 +29,15 @@ def target_rows(
     spread: float | None = None,
     soft_NJ: Floats | None = None,
 ) -> Floats:
-    """Return the target rows of a head, float32 (N, G * K), (N, G * 3) for a normal reading, times the row's weight.
+    """Return the target rows of a head, float32 (N, G * K), or (N, G * 3) for a normal reading, times the row weights.
 
-    labels      {task: (N,)} class indices, -1 unknown; values: {task: (N,)} whole numbers such as years, -1 unknown.
-    train_bins  other boundaries for the classes of the task with bins, used in training only.
+    labels      {task: (N,)} int64 class indices, -1 unknown; values: {task: (N,)} int64 such as years, -1 unknown.
+    weight_N    float32 row weights, 0 or more.
+    train_bins  other class boundaries of the task with bins, used in training only.
     spread      standard deviation of a normal distribution around each value, in the value's unit, so that a value near
-                a boundary belongs to both classes; None: it belongs to one.
-    soft_NJ     probabilities of the joint classes; a row that is not all zeros replaces the labels of its row. A head
-                with finer classes, or with a normal reading, does not learn from these rows.
+                a boundary is shared between both classes; None: it belongs to one class.
+    soft_NJ     float32 probabilities of the joint classes; a row that is not all zeros replaces the labels of its row.
+                A head with finer classes, or with a normal reading, gets targets of zero for these rows.
     """
     if head.name == JOINT:
         rows = np.ones((len(weight_N), 1), dtype=np.float32)
@@ -72,7 +73,7 @@ def _own_task_rows(
 
 
 def _soften(rows: Floats, head: Head, labels: Mapping[str, Ints], soft_NJ: Floats, space: LabelSpace) -> None:
-    """Replace labels by probabilities, where there is a label."""
+    """Replace known labels by probabilities, in place."""
     here_N = soft_NJ.any(axis=1)
     known_N = np.all([labels[name] >= 0 for name in (space.names if head.name == JOINT else [head.name])], axis=0)
     wide = soft_NJ if head.name == JOINT else space.marginals(soft_NJ)[head.name]
@@ -90,7 +91,10 @@ def class_rows(label_N: Ints, classes: int) -> Floats:
 
 
 def value_rows(value_N: Ints, edges: Sequence[int], *, spread: float | None = None) -> Floats:
-    """Return the rows (N, len(edges) + 1) of whole numbers between ascending boundaries; zeros where negative.
+    """Return rows (N, len(edges) + 1) float32 that sort whole numbers (N,) into classes; zeros for negative numbers.
+
+    edges   ascending class boundaries.
+    spread  standard deviation as in `target_rows`: a class gets the normal probability mass between its boundaries.
 
     >>> value_rows(np.array([29, 30]), [30, 60]).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
@@ -107,7 +111,7 @@ def value_rows(value_N: Ints, edges: Sequence[int], *, spread: float | None = No
 
 
 def moment_rows(value_N: Ints, *, centre: float, scale: float) -> Floats:
-    """Return (1, z, z ** 2) (N, 3) of z = (value + 1/2 - centre) / scale; zeros where the value is negative."""
+    """Return (1, z, z ** 2), (N, 3) float32, with z = (value + 1/2 - centre) / scale; zeros for a negative value."""
     z = (value_N + HALF - centre) / scale
     return (np.stack([np.ones_like(z), z, z**2], axis=1) * (value_N >= 0)[:, None]).astype(np.float32)
 

@@ -1,1 +1,1 @@
-"""The verbs of the command line, by what they are about: options, help, and a call of the workflow."""
+"""The verbs of the command line, by topic: options, help text, and a call of the command."""

@@ -93,8 +93,8 @@ def ensemble(
         str | None,
         typer.Option(
             show_default="mean",
-            help="mean, geometric, vote, rank; greedy, bagged, convex, convex-tasks: weights searched; tasks: the best"
-            " member per task; stack; weights: those of --weights",
+            help="mean, geometric, vote, rank; greedy, bagged, convex, convex-tasks: search for weights; tasks: the"
+            " best member per task; stack; weights: use those of --weights",
         ),
     ] = None,
     weights: Annotated[
@@ -152,12 +152,12 @@ def group(
         Path | None, typer.Option(help="data set whose photos to group; default: the eval photos of DATA")
     ] = None,
     train: Annotated[bool, typer.Option("--train", help="group the train photos instead")] = False,
-    run: Annotated[Path | None, typer.Option(help="run folder: measure the gain, and fit weights of photos")] = None,
+    run: Annotated[Path | None, typer.Option(help="run folder: measure the gain, and fit photo weights")] = None,
     force: Force = False,
     json: Json = False,
     photos: Annotated[Path | None, typer.Option("--photos", hidden=True)] = None,
 ) -> None:
-    """Group photos that look like one person's, so that their predictions can be averaged.
+    """Group photos that look like the same person, so that their predictions can be averaged.
 
     \b
     maskcls group faces -o groups.csv
@@ -205,16 +205,16 @@ def pseudo_label(
         str | None, typer.Option(help="views, one vote each, such as none,hflip; default: the run's")
     ] = None,
     leaky: Annotated[
-        bool, typer.Option("--leaky", help="one set of labels by all networks; then there is no out-of-fold score")
+        bool, typer.Option("--leaky", help="one set of labels from all networks; then there is no out-of-fold score")
     ] = False,
     force: Force = False,
     json: Json = False,
     settings: Annotated[list[str] | None, typer.Option("--set", hidden=True)] = None,
     tta: Annotated[str | None, typer.Option("--tta", hidden=True)] = None,
 ) -> None:
-    """Label photos by the networks of finished runs, for a training with data.pseudo=FILE.
+    """Label photos with the networks of finished runs, for a training with data.pseudo=FILE.
 
-    Every fold gets its own labels, by networks that never saw its people, so that out-of-fold scores stay honest.
+    Every fold gets its own labels, from networks not trained on its people, so that out-of-fold scores stay unbiased.
 
     \b
     maskcls pseudo-label runs/a --data faces -o pseudo.csv --min-confidence mask=0.95,gender=0.9,age=0.8

@@ -1,4 +1,4 @@
-"""Options of the configuration: list them, resolve them, describe them to an editor."""
+"""Options of the configuration: list them, resolve them, write a JSON schema for editors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def config_list(
     prefix: Annotated[
         str | None,
         typer.Argument(
-            metavar="PREFIX", help="a section or the beginning of a key, such as optim, or a word", show_default=False
+            metavar="PREFIX", help="a section or the start of a key, such as optim, or any word", show_default=False
         ),
     ] = None,
     json: Json = False,

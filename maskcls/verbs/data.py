@@ -1,4 +1,4 @@
-"""Make, check, crop and look at data sets; the cache of decoded photos."""
+"""Make, check, crop and view data sets; list and delete cached photos."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from maskcls.verbs.older import note_dry_run, output_of_extra
 from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config
 
 app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
-cache_app = typer.Typer(no_args_is_help=True, help="List and delete decoded photos that are kept.")
+cache_app = typer.Typer(no_args_is_help=True, help="List and delete cached decoded photos.")
 app.add_typer(cache_app, name="cache")
 
 
 @app.command("make")
 def data_make(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="folder to make")],
-    people: Annotated[int, typer.Option(min=1, help="people to train on, seven photos each")] = 60,
+    people: Annotated[int, typer.Option(min=1, help="people to train on, seven photos per person")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="another seed draws other people")] = 0,
     eval_people: Annotated[int | None, typer.Option(min=1, help="people to predict; default: a third")] = None,
     json: Json = False,
@@ -37,7 +37,7 @@ def data_make(
 
 @app.command("check")
 def data_check(data: Data, overrides: Overrides = None, config: Config = None, json: Json = False) -> None:
-    """Read every row and photo of a data set; print every fault, or the number of people and photos per class.
+    """Read every row and photo of a data set; print all errors, or the number of people and photos per class.
 
     \b
     maskcls data check faces
@@ -60,14 +60,14 @@ def data_crop(
         Path | None, typer.Option("--output", "-o", help="folder to make (needed)", show_default=False)
     ] = None,
     detector: Annotated[Path | None, typer.Option(help="face detector: OpenCV Zoo's YuNet, an .onnx file")] = None,
-    any_detector: Annotated[bool, typer.Option("--any-detector", help="accept another file than the known")] = False,
+    any_detector: Annotated[bool, typer.Option("--any-detector", help="accept a file of unknown hash")] = False,
     like: Annotated[Path | None, typer.Option(help="crops.json of another copy: same margin, aspect, window")] = None,
-    fixed: Annotated[bool, typer.Option("--fixed", help="crop every photo at the usual place of faces")] = False,
-    margin: Annotated[float | None, typer.Option(help="share of the face on each side; default: 0.3")] = None,
+    fixed: Annotated[bool, typer.Option("--fixed", help="crop every photo at the median face position")] = False,
+    margin: Annotated[float | None, typer.Option(help="margin per side, as a share of the face; default: 0.3")] = None,
     aspect: Annotated[str | None, typer.Option(help="height:width of the crops; default: 4:3")] = None,
     json: Json = False,
 ) -> None:
-    """Copy a data set with every photo cropped at its face; crops.csv lists the boxes.
+    """Copy a data set with every photo cropped around its face; crops.csv lists the boxes.
 
     \b
     maskcls data crop faces -o cropped --detector face_detection_yunet_2023mar.onnx
@@ -102,7 +102,7 @@ def data_look(
     config: Config = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the picture to write, a .png")] = Path("sheet.png"),
     photos: Annotated[int, typer.Option(min=1, max=500, help="number of photos, spread over the classes")] = 8,
-    draws: Annotated[int, typer.Option(min=0, max=100, help="augmented training views of each photo")] = 6,
+    draws: Annotated[int, typer.Option(min=0, max=100, help="augmented training views per photo")] = 6,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -139,7 +139,7 @@ def cache_prune(
     json: Json = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,
 ) -> None:
-    """Show which packs of decoded photos can be deleted, and with --yes delete them; they are made again when needed.
+    """Show which packs of decoded photos can be deleted; delete them with --yes. They are made again when needed.
 
     \b
     maskcls data cache prune --days 7

@@ -35,7 +35,7 @@ def current(overrides: Sequence[str] | None) -> list[str]:
 
 
 def current_views(tta: str | None, views: str | None) -> list[str]:
-    """Return the views of `--views`, or of `--tta`, which it was; each in the new spelling."""
+    """Return the views of `--views` or of `--tta`, its older spelling; each view in the new spelling."""
     given = views if tta is None else tta
     new = [OLDER.get(name, name) for name in given.split(",")] if given else []
     if tta is not None or (given and new != given.split(",")):
@@ -60,7 +60,7 @@ def without_set(settings: Sequence[str] | None) -> list[str]:
 
 
 def moved(old: tuple[str, T | None], new: str, value: T | None) -> T | None:
-    """Return the value of an option, given under its old name or its new one; an old one is noted."""
+    """Return the value of an option given under its old or new name; print a note if the old name was used."""
     name, given = old
     if given is None:
         return value
@@ -69,7 +69,7 @@ def moved(old: tuple[str, T | None], new: str, value: T | None) -> T | None:
 
 
 def note_dry_run(dry_run: bool, yes: bool) -> None:
-    """Note that prune verbs delete nothing without `--yes`; raises UsageError for both."""
+    """Print that prune verbs delete nothing without `--yes`, if `--dry-run` was given; UsageError if both were."""
     if dry_run and yes:
         raise UsageError("--dry-run and --yes contradict each other", fix="give one of them")
     if dry_run:
@@ -77,7 +77,7 @@ def note_dry_run(dry_run: bool, yes: bool) -> None:
 
 
 def output_of_extra(words: Sequence[str], output: Path | None) -> Path | None:
-    """Return the output, or the second argument, which named it; raises UsageError for more than one of them."""
+    """Return the output folder: `-o`, or the second argument (older spelling); UsageError if given more than once."""
     if not words:
         return output
     if output is not None or len(words) > 1:

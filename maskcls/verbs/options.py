@@ -1,4 +1,4 @@
-"""Options that several verbs take, and how a verb is stopped."""
+"""Options that several verbs take, and the exception that stops a verb."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def load_config(config: list[Path] | None, overrides: Sequence[str] | None) -> t
 
 
 class Stopped(BaseException):
-    """SIGTERM was received. Not an Exception, so that nothing on the way handles it."""
+    """SIGTERM was received. Not an Exception, so that no `except Exception` catches it."""
 
 
 @contextmanager

@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="List, compare, note and prune runs
 @app.command("list")
 def runs_list(
     folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="FOLDER", help="where to look; default: runs", show_default=False)
+        list[Path] | None, typer.Argument(metavar="FOLDER", help="where to search; default: runs", show_default=False)
     ] = None,
     base: Annotated[
         Path | None, typer.Option(help="run to compare settings with; default: the settings most runs share")
@@ -44,11 +44,11 @@ def runs_note(
     leaderboard: Annotated[float | None, typer.Option(help="score on a leaderboard, 0 to 1")] = None,
     name: Annotated[str | None, typer.Option(help="which leaderboard; default: public")] = None,
     keep: Annotated[
-        bool | None, typer.Option("--keep/--no-keep", help="protect the run from runs prune, or no longer")
+        bool | None, typer.Option("--keep/--no-keep", help="protect the run from runs prune, or stop protecting it")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Add a note to a run, while it trains or after.
+    """Add a note to a run, during training or after it.
 
     \b
     maskcls runs note runs/a "sent with hflip" --leaderboard 0.7123
@@ -98,13 +98,13 @@ def runs_compare(
 def runs_prune(
     keep: Annotated[int, typer.Option(min=0, help="number of runs that keep their weights, the best by score")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="where the runs are")] = Path("runs"),
-    budget: Annotated[str | None, typer.Option(help="stop when all runs take at most this, such as 20GB")] = None,
+    budget: Annotated[str | None, typer.Option(help="stop when all runs use at most this, such as 20GB")] = None,
     whole: Annotated[bool, typer.Option("--whole", help="delete whole folders, not only weights")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="delete; without it, only show what would be deleted")] = False,
     json: Json = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,
 ) -> None:
-    """Show which files of finished runs can be deleted, and with --yes delete them: resume states, then weights.
+    """Show which files of finished runs can be deleted: resume states, then weights. Delete them with --yes.
 
     \b
     maskcls runs prune --keep 5

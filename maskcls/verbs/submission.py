@@ -9,7 +9,7 @@ import typer
 
 from maskcls.verbs.options import Json
 
-app = typer.Typer(no_args_is_help=True, help="Check a submission before it is handed in.")
+app = typer.Typer(no_args_is_help=True, help="Check a submission before you upload it.")
 
 
 @app.command("check")
@@ -21,7 +21,7 @@ def submission_check(
     run: Annotated[Path | None, typer.Option(help="the run it was predicted with")] = None,
     json: Json = False,
 ) -> None:
-    """Check header, ids, order, labels, class shares and provenance of a submission, and print every fault.
+    """Check header, ids, order, labels, class shares and provenance of a submission, and print every error.
 
     \b
     maskcls submission check submission.csv --data faces --run runs/a

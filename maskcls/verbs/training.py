@@ -1,4 +1,4 @@
-"""Train, resume, predict; the rounds of self-training; the demo."""
+"""Train, resume, predict, self-train, demo."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def self_train(
     config: Config = None,
     run: Annotated[Path, typer.Option(help="folder of all rounds")] = Path("runs/self"),
     unlabelled: Annotated[Path | None, typer.Option(help="data set to label; default: the eval photos of DATA")] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=20, help="most trainings with pseudo labels")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="most rounds of training with pseudo labels")] = 2,
     min_confidence: Annotated[str, typer.Option(help="0.9, or per task mask=0.9,age=0.8, or per class")] = "0.9",
     partial: Annotated[bool, typer.Option("--partial", help="label the confident tasks, leave others unknown")] = False,
     agree: Annotated[float, typer.Option(help="share of seeds and views that must agree")] = 1.0,
@@ -158,7 +158,7 @@ def self_train(
     weight: Annotated[float, typer.Option(help="weight of a pseudo-labelled photo; a labelled one has 1")] = 1.0,
     json: Json = False,
 ) -> None:
-    """Train, label photos, train with them too, and repeat while the out-of-fold score rises; says which run is best.
+    """Train, pseudo-label photos, train on them too; repeat while the out-of-fold score rises. Prints the best run.
 
     \b
     maskcls self-train faces --config multi --run runs/self --rounds 3

@@ -1,4 +1,4 @@
-"""Tell overrides from paths where a verb takes several of both: `RUN RUN predict.batch_size=32`."""
+"""Separate overrides from paths where a verb takes several of both: `RUN RUN predict.batch_size=32`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def split_words(words: Sequence[str] | None) -> tuple[list[str], list[str]]:
     """Return the paths and the overrides among words.
 
     `KEY=VALUE` is an override if KEY begins with a section of the configuration, or is dotted and no such path exists;
-    every other word is a path, such as `runs/lr=1` or `a=1`. Raises UsageError for an override that is a path as well.
+    every other word is a path, such as `runs/lr=1` or `a=1`. Raises UsageError if such an override exists as a path.
     """
     paths: list[str] = []
     overrides: list[str] = []

@@ -520,7 +520,7 @@ def test_a_run_that_differs_in_more_than_its_row_is_not_compared(
     finish(experiment, truth())
     line = by_title(methods.read_table(trained))["ema/off"]
     assert message in line.notes[0]
-    assert line.notes[0].startswith("seed 0: not trained and judged as the base: ")
+    assert line.notes[0].startswith("seed 0: not trained and scored as the base: ")
     assert line.scores[0] is None
     finish(begin(trained / "ema.off.s1", rows.parent / "tiny.yaml", ["optim.lr=1e-3", "train.epochs=5"]), truth())
     assert by_title(methods.read_table(trained))["ema/off"].verdict == "not comparable"

@@ -269,7 +269,7 @@ def test_without_room_for_the_cache_photos_are_decoded_and_it_is_said(
     monkeypatch.setattr("maskcls.data.photos.cache.SPARE_BYTES", 1 << 62)
     assert train(drawn, tmp_path / "refused", "data.cache=on") == 6
     assert not (tmp_path / "refused").exists()
-    assert "no room for the cache of photos" in capsys.readouterr().err
+    assert "not enough disk space for the cache of photos" in capsys.readouterr().err
     assert train(drawn, tmp_path / "run") == 0
     assert "photos are decoded every epoch: no room" in " ".join(capsys.readouterr().err.split())
     assert outcome(tmp_path / "run") == outcome(multi)

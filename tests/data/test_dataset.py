@@ -150,7 +150,7 @@ def test_a_broken_image_arrives_as_the_error_that_names_it(tmp_path: Path, names
         next(stream)
     assert type(caught.value) is DataError
     assert caught.value.where == str(tmp_path / "7.png")
-    assert caught.value.fix == "get the photo itself"
+    assert caught.value.fix == "get the original photo"
     assert "Traceback" not in str(caught.value)
 
 
@@ -166,7 +166,7 @@ def test_a_killed_worker_is_a_fault_of_the_machine(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dataset, "read_bytes", deadly)
-    with pytest.raises(ResourceError, match="died or fell silent") as caught:
+    with pytest.raises(ResourceError, match="died or did not respond") as caught:
         load(open_photos(tmp_path, names), [[Key(9)]], 1)
     assert "device.workers=0" in str(caught.value.fix)
 
@@ -181,7 +181,7 @@ def test_a_worker_that_dies_between_two_batches_is_reported_with_the_next(
     finish = time.monotonic() + 1
     while time.monotonic() < finish:  # a training step
         time.sleep(0.01)
-    with pytest.raises(ResourceError, match="died or fell silent"):
+    with pytest.raises(ResourceError, match="died or did not respond"):
         next(stream)
 
 

@@ -157,7 +157,7 @@ def test_the_average_takes_no_gradient_and_leaves_the_networks() -> None:
 
 def test_the_average_follows_one_network() -> None:
     ema = build_ema(small_network({"a": 2}), decay=0.9, power=0.75)
-    with pytest.raises(AssertionError, match="follows one network"):
+    with pytest.raises(AssertionError, match="belongs to one network"):
         ema.update(small_network({"a": 2}), step=1)
 
 

@@ -1,4 +1,4 @@
-"""A canvas in face units, and shapes, lines and soft spots to paint on it.
+"""A canvas in face units, and functions that paint shapes, lines and soft spots on it.
 
 A `Canvas` holds the map from face units to pixels and a small turn of the head, which moves points near the middle of
 the face further than points near its rim.
@@ -31,7 +31,7 @@ SPLINE_S4 = 0.5 * _STEP @ np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1],
 
 @dataclass(frozen=True)
 class Canvas:
-    """Pixels to paint on, and where the head lies on them.
+    """Pixels to paint on, and the position of the head in them.
 
     pixels_HW3  uint8 RGB, painted in place.
     matrix_23   map from face units to pixels.
@@ -46,7 +46,7 @@ class Canvas:
 
 
 def mix(a: Sequence[float], b: Sequence[float], share: float) -> Colour:
-    """Return the colour that lies `share` of the way from a to b.
+    """Return the colour (1 - share) * a + share * b.
 
     >>> mix((0, 0, 0), (100, 200, 40), 0.5)
     (50.0, 100.0, 20.0)
@@ -72,7 +72,7 @@ def curve(control: Any, *, closed: bool = False) -> Floats:
 
 
 def mirrored(right_K2: Any) -> Floats:
-    """Close a right half, given from top to bottom, with its mirror image."""
+    """Return a closed outline: a right half, given from top to bottom, and its mirror image."""
     right = np.asarray(right_K2, dtype=np.float64)
     return np.concatenate([right, right[::-1] * MIRROR])
 
@@ -89,7 +89,7 @@ def ellipse(centre: tuple[float, float], radii: tuple[float, float], count: int 
 
 
 def place(canvas: Canvas, points_P2: Any) -> Floats:
-    """Return pixel positions (P, 2) of points in face units, the head turned."""
+    """Return pixel positions (P, 2) of points in face units, after turning the head."""
     points = np.asarray(points_P2, dtype=np.float64)
     depth_P = np.sqrt(np.maximum(1 - (points * points) @ DEPTH_2, 0))
     placed: Floats = (points + depth_P[:, None] * canvas.turn_2) @ canvas.matrix_23[:, :2].T + canvas.matrix_23[:, 2]
@@ -97,7 +97,7 @@ def place(canvas: Canvas, points_P2: Any) -> Floats:
 
 
 def window(pixels_HW3: Pixels, left: float, top: float, right: float, bottom: float) -> tuple[Pixels, int, int]:
-    """Return the part of the picture within these bounds, and where it begins: x, then y."""
+    """Return a view of the image within these bounds, and its first x and y."""
     height, width = pixels_HW3.shape[:2]
     x, y = min(max(int(left), 0), width), min(max(int(top), 0), height)
     return pixels_HW3[y : max(y, min(int(bottom) + 1, height)), x : max(x, min(int(right) + 1, width))], x, y
@@ -106,7 +106,7 @@ def window(pixels_HW3: Pixels, left: float, top: float, right: float, bottom: fl
 def _ink(
     canvas: Canvas, shapes: Sequence[Any], colour: Sequence[float], *, alpha: float, thickness_px: int, closed: bool
 ) -> None:
-    """Fill the outlines (thickness 0) or draw the lines, mixed into what is there with weight `alpha`."""
+    """Fill the outlines (thickness 0) or draw the lines, blended with the pixels below with weight `alpha`."""
     if alpha < FAINTEST:
         return
     placed = place(canvas, np.concatenate(shapes))
@@ -138,7 +138,7 @@ def stroke(
     *,
     closed: bool = False,
 ) -> None:
-    """Draw lines `width` face units wide; below one pixel they get fainter instead of thinner."""
+    """Draw lines `width` face units wide; below one pixel they become more transparent instead of thinner."""
     width_px = width * canvas.unit_px
     thickness_px = max(1, round(width_px))
     _ink(canvas, lines, colour, alpha=alpha * min(1.0, width_px), thickness_px=thickness_px, closed=closed)
@@ -147,7 +147,7 @@ def stroke(
 def glow(
     canvas: Canvas, centre: tuple[float, float], radii: tuple[float, float], colour: Sequence[float], alpha: float
 ) -> None:
-    """Mix a colour in around a centre, fading out like a bell; the radii are where a third of it is left."""
+    """Blend in a colour around a centre with a bell-shaped weight; at the radii about a third of it remains."""
     if alpha < FAINTEST:
         return
     (cx, cy), (rx, ry) = place(canvas, [centre])[0], (radius * canvas.unit_px for radius in radii)

@@ -1,10 +1,10 @@
-"""A data set of drawn people in the contest's layout: the folder with its tables and photos.
+"""A data set of drawn people in the contest's layout: a folder with tables and photos.
 
-Nothing here is a real face. The look follows gender and age through overlapping distributions, so that the labels can
-be learnt from the pixels, but never perfectly: age is the hard task, and more people give a better score.
+No face is real. Appearance depends on gender and age through overlapping distributions, so a network can predict the
+labels, but not perfectly: age is the hardest task, and more people give a better score.
 
-Everything is a function of (seed, split, person, shot). A larger set repeats the people of a smaller one with the same
-seed and size before it adds its own, and the order of drawing has no effect.
+Everything is a function of (seed, split, person, shot). With the same seed and size, a larger set begins with the
+people of a smaller one. The order of drawing has no effect.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ JPEG_QUALITIES = (75, 96)
 
 @dataclass(frozen=True)
 class FacesSummary:
-    """What `make_faces` wrote.
+    """The result of `make_faces`.
 
     root          the folder.
     train_people  the people of train.csv, in its order.
-    eval_people   the people behind the eval photos; nothing on disk but answers.csv tells about them.
+    eval_people   the people of the eval photos; on disk, only answers.csv has their labels.
     """
 
     root: Path
@@ -59,17 +59,17 @@ def make_faces(
 ) -> FacesSummary:
     """Draw people and write their photos and tables in the contest's layout.
 
-    The folder appears whole or not at all. The same arguments give the same bytes with the same library versions, and
-    a larger number of people keeps the photos of the smaller one.
+    The folder is created completely or not at all. The same arguments give the same bytes with the same library
+    versions; with more people, the photos of the first people stay the same.
 
-    root         absent or an empty folder; its parents are made where they lack.
-    people       train people, 1..999999; from 18 on every gender and age band has two or more.
+    root         a new or an empty folder; missing parent folders are created.
+    people       train people, 1..999999; from 18 on, every gender and age class has at least two.
     seed         0 or more.
-    eval_people  people behind the eval photos; a third of `people`, at least 1, when None.
-    size         height and width of each photo in pixels, 16 or more.
+    eval_people  people of the eval photos; None: a third of `people`, at least 1.
+    size         (height, width) of each photo in pixels, 16 or more.
 
-    Returns the people drawn. Raises UsageError for an argument out of range, BusyError when `root` holds something,
-    ResourceError when the disk refuses.
+    Raises UsageError for an argument out of range, BusyError when `root` is not empty, ResourceError when writing
+    fails.
     """
     eval_people = max(1, people // 3) if eval_people is None else eval_people
     _check_arguments(people, eval_people, seed, size)
@@ -88,15 +88,10 @@ def make_faces(
     return FacesSummary(root, tuple(train), tuple(evaluation))
 
 
-# ---- people ---------------------------------------------------------------------------------------------------------
-
-
-# ---- disk -----------------------------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True)
 class _Photo:
-    """A photo still to be drawn."""
+    """A photo to be drawn."""
 
     person: Person
     shot: int
@@ -117,7 +112,7 @@ def _check_arguments(people: int, eval_people: int, seed: int, size: tuple[int, 
 def _check_free(root: Path) -> None:
     if root.exists() and not (root.is_dir() and not any(root.iterdir())):
         raise BusyError(
-            "faces would overwrite what is there",
+            "the folder is not empty",
             where=str(root),
             expected="a new or an empty folder",
             fix="name another folder, or remove this one",
@@ -125,7 +120,7 @@ def _check_free(root: Path) -> None:
 
 
 def _publish(draft: Path, root: Path) -> None:
-    """Move the finished folder to its place, unless something came up there meanwhile."""
+    """Rename the finished folder to `root`; raises BusyError if `root` is no longer empty."""
     _check_free(root)
     if root.exists():
         root.rmdir()
@@ -133,7 +128,7 @@ def _publish(draft: Path, root: Path) -> None:
 
 
 def _write_train(folder: Path, people: Sequence[Person]) -> list[_Photo]:
-    """Write train.csv and the folders of the people, and return the photos that belong in them."""
+    """Write train.csv and the people's folders; returns the photos to draw in them."""
     photos = []
     for person in people:
         home = folder / "images" / person.folder
@@ -146,7 +141,7 @@ def _write_train(folder: Path, people: Sequence[Person]) -> list[_Photo]:
 
 
 def _write_eval(folder: Path, people: Sequence[Person], seed: int) -> list[_Photo]:
-    """Write the two tables of the eval part, in the order of the hashed names, and return the photos they list."""
+    """Write the two tables of the eval part, sorted by hashed file name; returns the photos they list."""
     photos = []
     for person in people:
         for shot in range(len(SHOTS)):

@@ -26,12 +26,12 @@ def _hair_colour(look: Look) -> Colour:
 
 
 def _hair_end(look: Look) -> float:
-    """Return the y down to which the hair falls."""
+    """Return the y of the lower end of the hair."""
     return -0.1 + 2.3 * look.hair_length
 
 
 def paint_back_hair(canvas: Canvas, look: Look) -> None:
-    """Hair that falls behind the neck; short hair has none of it."""
+    """Paint the hair behind the neck; nothing for short hair."""
     end, wide = _hair_end(look), 1.04 + 0.8 * look.hair_volume
     if end < 0.35:
         return
@@ -40,7 +40,7 @@ def paint_back_hair(canvas: Canvas, look: Look) -> None:
 
 
 def paint_front_hair(canvas: Canvas, look: Look) -> None:
-    """The cap of hair above the forehead, its strands, and the locks of long hair beside the face."""
+    """Paint the hair above the forehead, its strands, and long hair beside the face."""
     colour, volume, part = _hair_colour(look), look.hair_volume, look.parting
     long_ = _hair_end(look) >= 0.35
     side_y = 0.1 if long_ else -0.2
@@ -60,7 +60,7 @@ def paint_front_hair(canvas: Canvas, look: Look) -> None:
 
 
 def _paint_strands(canvas: Canvas, look: Look, outer_K2: Floats, inner_K2: Floats) -> None:
-    """A few lines from the top to the hairline: some darker, some lighter, the latter grey where the hair turns."""
+    """Paint lines from the top to the hairline, some darker, some lighter; the lighter ones are grey in grey hair."""
     room, colour = np.random.default_rng(look.scene + 1), _hair_colour(look)
     tops, ends = curve(outer_K2)[4:-4], curve(inner_K2)
     share = room.uniform(0.05, 0.95, 9)
@@ -72,7 +72,7 @@ def _paint_strands(canvas: Canvas, look: Look, outer_K2: Floats, inner_K2: Float
 
 
 def _paint_locks(canvas: Canvas, look: Look, wide: float) -> None:
-    """Long hair in front of the shoulders, beside the face."""
+    """Paint long hair in front of the shoulders, beside the face."""
     end, colour = _hair_end(look), _hair_colour(look)
     lock = np.array([(0.9, -0.75), (wide + 0.02, -0.6), (wide + 0.05, 0.3 * end), (wide * 0.98, end),
                      (0.84, end + 0.06), (0.93, 0.5 * end), (0.9, -0.2)])  # fmt: skip

@@ -1,4 +1,4 @@
-"""The bare head: ears, skin, eyes, nose, mouth, and the marks of age."""
+"""The head without hair and mask: ears, skin, eyes, nose, mouth, and signs of age."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from maskcls.data.drawn.look import EYE_Y, MOUTH_Y, NOSE_Y, Look, face_outline
 
 
 def paint_head(canvas: Canvas, look: Look, rng: np.random.Generator) -> None:
-    """Ears and the skin of the face, shaded from one side, rougher with age."""
+    """Paint ears and skin, shaded from one side, rougher with age."""
     skin = look.skin
     ear = [(0.98, -0.25), (1.12, -0.28), (1.15, -0.08), (1.08, 0.2), (0.96, 0.22)]
     fill(canvas, both_sides(curve(ear, closed=True)), shade(skin, 0.88))
@@ -43,7 +43,7 @@ def paint_head(canvas: Canvas, look: Look, rng: np.random.Generator) -> None:
 
 
 def _roughen(canvas: Canvas, outline_P2: Floats, look: Look, rng: np.random.Generator) -> None:
-    """Lay a grain over the face whose strength grows with the spots of age."""
+    """Add noise to the face; its strength grows with the age spots."""
     placed = place(canvas, outline_P2)
     face, x, y = window(canvas.pixels_HW3, *placed.min(axis=0), *placed.max(axis=0))
     height, width = face.shape[:2]
@@ -55,7 +55,7 @@ def _roughen(canvas: Canvas, outline_P2: Floats, look: Look, rng: np.random.Gene
 
 
 def paint_eyes(canvas: Canvas, look: Look, rng: np.random.Generator) -> None:
-    """Eyes and brows; the lids come down with age, the gaze wanders from photo to photo."""
+    """Paint eyes and eyebrows; the lids droop with age, the gaze differs between photos."""
     size, x, y = look.eye_size, look.eye_gap, EYE_Y
     open_ = size * (0.5 - 0.17 * look.sag) * rng.uniform(0.85, 1.1)
     gaze = np.array([rng.normal(0, 0.2) * size, 0.0])
@@ -76,7 +76,7 @@ def paint_eyes(canvas: Canvas, look: Look, rng: np.random.Generator) -> None:
 
 
 def paint_nose_and_mouth(canvas: Canvas, look: Look, rng: np.random.Generator) -> None:
-    """Nose, stubble and lips; the smile changes from photo to photo."""
+    """Paint nose, stubble and lips; the smile differs between photos."""
     dark, wide = shade(look.skin, 0.62), look.nose_width
     glow(canvas, (0.0, 0.15), (0.09, 0.3), shade(look.skin, 1.16), 0.6)
     glow(canvas, (0.0, NOSE_Y + 0.05), (wide * 1.2, 0.08), dark, 0.75)
@@ -98,7 +98,7 @@ def paint_nose_and_mouth(canvas: Canvas, look: Look, rng: np.random.Generator) -
 
 
 def paint_age(canvas: Canvas, look: Look) -> None:
-    """Wrinkles of the forehead, eye bags, crow's feet, the folds beside the mouth, and spots."""
+    """Paint wrinkles of the forehead, around the eyes and beside the mouth, eye bags, and spots."""
     dark, depth = mix(shade(look.skin, 0.62), (120, 70, 60), 0.25), look.wrinkles
     halves = ((0.52, -0.76), (0.46, -0.65), (0.4, -0.55))
     brow = [curve([(-half, y + 0.03), (-0.2, y), (0.2, y + 0.01), (half, y + 0.04)]) for half, y in halves]
@@ -117,7 +117,7 @@ def paint_age(canvas: Canvas, look: Look) -> None:
 
 
 def _paint_spots(canvas: Canvas, look: Look) -> None:
-    """Dark spots on forehead and cheeks, at the same places in every photo."""
+    """Paint dark spots on forehead and cheeks, at the same places in every photo of a person."""
     room = np.random.default_rng(look.scene)
     for _ in range(int(9 * look.spots)):
         x, y = room.uniform(-0.75, 0.75), room.choice([room.uniform(-0.9, -0.5), room.uniform(0.15, 0.6)])

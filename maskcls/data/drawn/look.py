@@ -1,4 +1,4 @@
-"""How a drawn person looks, in face units, and the names of what a photo may show.
+"""The appearance of a drawn person, in face units, and the names of mask states and kinds.
 
 The origin lies between the cheeks, x points right and y down, and half the width of the face is 1. K control points.
 """
@@ -22,7 +22,7 @@ CHIN_Y, MOUTH_Y, NOSE_Y, EYE_Y, HAIRLINE_Y, CROWN_Y = 1.2, 0.72, 0.4, -0.12, -0.
 
 @dataclass(frozen=True)
 class Look:
-    """What stays the same over all photos of a person. Lengths are in face units, strengths and shares in [0, 1]."""
+    """The traits that are the same in all photos of a person. Lengths in face units, strengths and shares in [0, 1]."""
 
     skin: Colour
     hair: Colour

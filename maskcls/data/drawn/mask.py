@@ -1,4 +1,4 @@
-"""A mask of one kind, worn properly or slipped.
+"""A mask of one kind, worn correctly or incorrectly.
 
 u runs across a mask from -1 to 1, v from its upper edge, 0, to its lower one, 1.
 """
@@ -20,8 +20,12 @@ SLIP_SHARES = (0.55, 0.33, 0.07, 0.05)
 
 @dataclass(frozen=True)
 class _Shape:
-    """The cut of a mask. droop: how far the upper edge falls towards the sides; lift: how far the lower one rises
-    there; both in face units; width: as a share of the face's."""
+    """The shape of a mask.
+
+    droop  how far the upper edge falls towards the sides, in face units.
+    lift   how far the lower edge rises towards the sides, in face units.
+    width  as a share of the face's width.
+    """
 
     droop: float
     lift: float
@@ -41,7 +45,7 @@ SHAPES: dict[MaskKind, _Shape] = {
 def paint_mask(canvas: Canvas, look: Look, kind: MaskKind, slip: Slip | None, rng: np.random.Generator) -> None:
     """Paint a mask with its straps.
 
-    slip  None: worn properly; else below the nose, on the chin, hanging from one ear, or over the eyes.
+    slip  None: worn correctly; else below the nose, on the chin, hanging from one ear, or over the eyes.
     """
     places: dict[Slip | None, tuple[float, float]] = {
         None: (rng.normal(0.08, 0.03), CHIN_Y + 0.07),
@@ -82,7 +86,7 @@ def _mask_colour(kind: MaskKind, rng: np.random.Generator) -> Colour:
 
 
 def _mask_grid(look: Look, shape: _Shape, top: float, bottom: float, rows: int = 13, columns: int = 15) -> Floats:
-    """Return points (rows, columns, 2) that span a mask along the face, from its upper to its lower edge."""
+    """Return a grid of points (rows, columns, 2) over a mask, from its upper to its lower edge."""
     v, u = np.linspace(0, 1, rows)[:, None], np.linspace(-1, 1, columns)[None, :]
     upper = top + shape.droop * np.abs(u) ** 1.6
     lower = bottom - shape.lift * np.abs(u) ** 2.2 * min(1.0, (bottom - top) / 0.8)
@@ -93,7 +97,7 @@ def _mask_grid(look: Look, shape: _Shape, top: float, bottom: float, rows: int =
 
 
 def _hang(grid: Floats, side: int) -> Floats:
-    """Turn a mask about the ear on one side, so that it dangles beside the cheek."""
+    """Rotate a mask about the ear on one side, so that it hangs beside the cheek."""
     ear = np.array([side * 1.02, 0.15])
     angle = side * 1.25
     cos, sin = np.cos(angle), np.sin(angle)
@@ -103,7 +107,7 @@ def _hang(grid: Floats, side: int) -> Floats:
 
 
 def _paint_straps(canvas: Canvas, grid: Floats, colour: Colour, *, sides: tuple[int, ...]) -> None:
-    """Two bands from each side of the mask to the ear."""
+    """Paint two bands from each side of the mask to the ear."""
     lines = []
     for side in sides:
         column = -1 if side > 0 else 0
@@ -112,7 +116,7 @@ def _paint_straps(canvas: Canvas, grid: Floats, colour: Colour, *, sides: tuple[
 
 
 def _paint_fabric(canvas: Canvas, grid: Floats, kind: MaskKind, colour: Colour, rng: np.random.Generator) -> None:
-    """Pleats, seams, folds or a printed pattern."""
+    """Paint pleats, seams, folds or a printed pattern."""
     fold, lit = shade(colour, 0.8), mix(colour, (255, 255, 255), 0.25)
     middle = grid.shape[1] // 2
     glow(canvas, tuple(grid[5, middle]), (0.35, 0.3), lit, 0.45)

@@ -1,4 +1,4 @@
-"""Drawn people: how many there are of each gender and age."""
+"""Drawn people: how many per gender and age class, and their random generators."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOTS: tuple[tuple[str, State], ...] = (
 RACE = "Drawn"
 
 
-# Shares of the people, and how years spread over a band: first year, span, and the two shapes of a beta distribution.
+# Shares of the people, and the distribution of years in an age class: first year, span, and two beta parameters.
 CELL_SHARES: dict[tuple[Gender, int], float] = {
     ("female", 1): 0.29,
     ("female", 0): 0.27,
@@ -41,8 +41,8 @@ SECOND_SEAT_DIVISOR = 0.5
 class Person:
     """One drawn person.
 
-    split       the part of the set they belong to.
-    index       position in it, from 0.
+    split       the part of the data set: train or eval.
+    index       position in that part, from 0.
     gender      male or female.
     age_years   18 and more.
     """
@@ -75,10 +75,10 @@ class Person:
 
 
 def cells(count: int) -> list[tuple[Gender, int]]:
-    """Return gender and age band of the first `count` people, close to `CELL_SHARES` at every length.
+    """Return gender and age class of the first `count` people, close to `CELL_SHARES` for every count.
 
-    Reference: Adams' divisor method, which seats one party after the other and favours the small ones; the second seat
-    comes earlier still, so that 18 people put two into every cell.
+    Reference: Adams' method of apportionment, which favours small groups. The second person of a group comes even
+    earlier, so that 18 people put two into every group.
 
     >>> cells(3)
     [('female', 1), ('female', 0), ('male', 0)]
@@ -112,6 +112,6 @@ def people_of(split: Split, count: int, seed: int) -> list[Person]:
 
 
 def generator(seed: int, split: Split, index: int, draw: int) -> np.random.Generator:
-    """Return the generator of one draw: 0 the years, 1 the look, 2 and more the shots."""
+    """Return the random generator of one draw: 0 for the age, 1 for the traits, 2 and above for the photos."""
     branch = (("train", "eval").index(split), index, draw)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=branch))

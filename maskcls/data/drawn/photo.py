@@ -1,6 +1,6 @@
-"""One photo of a drawn person: a look, a way of wearing the mask and a generator in, pixels out.
+"""One photo of a drawn person, from the person's traits, the mask state and a random generator.
 
-Small photos are painted larger and scaled down at the end, so that a line has the same share of the face at every size.
+Small photos are painted larger and then scaled down, so that a line has the same width relative to the face.
 H, W height and width in pixels, 3 colour (RGB).
 """
 
@@ -22,11 +22,11 @@ PAINT_HEIGHT_PX = 224
 def draw_photo(look: Look, state: State, kind: MaskKind, *, rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     """Draw one photo of a person.
 
-    look   the person.
+    look   the person's traits.
     state  how the mask is worn; `normal` draws none and ignores `kind`.
     kind   one of `MASK_KINDS`.
-    rng    draws pose, light, mask colours, how a mask has slipped, blur and noise; the traits of the person stay.
-    size   height and width of the photo in pixels.
+    rng    for pose, light, mask colours, position of an incorrect mask, blur and noise; not for the person's traits.
+    size   (height, width) of the photo in pixels.
 
     Returns uint8 RGB of shape (H, W, 3).
     """
@@ -49,7 +49,7 @@ def draw_photo(look: Look, state: State, kind: MaskKind, *, rng: np.random.Gener
 
 
 def _photograph(pixels_HW3: Pixels, rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
-    """Shrink to size and apply light from a side, exposure, colour cast, blur and noise."""
+    """Resize, and apply light from one side, exposure, colour cast, blur and noise."""
     height, width = size
     photo = cv2.resize(pixels_HW3, (width, height), interpolation=cv2.INTER_AREA)
     photo = cv2.GaussianBlur(photo, (0, 0), rng.uniform(0.1, 1.1) * height / 256 + 0.05)

@@ -1,4 +1,4 @@
-"""What lies behind and below the head: its place in the frame, the background, neck, shoulders and clothes."""
+"""Everything except the head: its position in the photo, the background, neck, shoulders and clothes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NECKLINE_Y: dict[Garment, float] = {"tee": 1.85, "shirt": 2.35, "hood": 1.95}
 
 
 def place_head(size: tuple[int, int], look: Look, rng: np.random.Generator) -> Canvas:
-    """Return an empty canvas with the head placed, scaled, rolled and turned at random, whole inside the frame."""
+    """Return an empty canvas; position, scale and rotation of the head are random, with the head inside the photo."""
     height, width = size
     unit = 0.25 * min(width, 0.75 * height) * rng.uniform(0.88, 1.1)
     roll = rng.normal(0, 0.05)
@@ -27,7 +27,7 @@ def place_head(size: tuple[int, int], look: Look, rng: np.random.Generator) -> C
 
 
 def paint_background(canvas: Canvas, look: Look, rng: np.random.Generator) -> None:
-    """Fill the frame with the person's own room: soft colours, shapes and now and then a poster, seen a bit shifted."""
+    """Paint the person's own background, slightly shifted: soft colours, shapes and sometimes a poster."""
     room = np.random.default_rng(look.scene)
     height, width = canvas.pixels_HW3.shape[:2]
     base = room.uniform(60, 225) + room.normal(0, 12, 3)
@@ -50,7 +50,7 @@ def paint_background(canvas: Canvas, look: Look, rng: np.random.Generator) -> No
 
 
 def _paint_poster(canvas: Canvas, room: np.random.Generator, moved: Floats) -> None:
-    """Hang up a picture with a face of its own beside the head."""
+    """Paint a poster with another face beside the head."""
     height, width = canvas.pixels_HW3.shape[:2]
     x, y = np.array([room.choice([0.1, 0.9]) * width, room.uniform(0.12, 0.3) * height]) + moved
     side = 0.11 * width
@@ -62,7 +62,7 @@ def _paint_poster(canvas: Canvas, room: np.random.Generator, moved: Floats) -> N
 
 
 def paint_body(canvas: Canvas, look: Look) -> None:
-    """Neck, shoulders and clothes, down to the lower edge."""
+    """Paint neck, shoulders and clothes, down to the lower edge."""
     dark, cloth = shade(look.skin, 0.78), look.cloth
     neck, wide = look.neck, look.shoulders
     torso = curve([(neck, 1.5), (neck + 0.5, 1.72), (wide, 2.05), (wide + 0.2, 2.7), (wide + 0.25, 5.0)])

@@ -1,4 +1,4 @@
-"""The lasting traits of a drawn person, drawn at random given gender and age."""
+"""The traits of a drawn person that are the same in all photos, random given gender and age."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from maskcls.data.drawn.people import Person, generator
 
 
 def look_of(person: Person, seed: int) -> Look:
-    """Draw the lasting traits of a person, given gender and age.
+    """Draw the traits of a person at random, given gender and age.
 
-    Every trait is a draw from a distribution that gender or years only shift: there are men with long hair, women
-    without lipstick, and some look ten years younger than they are.
+    Gender and age only shift the distribution of a trait: there are men with long hair and women without lipstick, and
+    some people look ten years younger than they are.
     """
     rng = generator(seed, person.split, person.index, 1)
     female = person.gender == "female"
@@ -65,7 +65,7 @@ def _hair(rng: np.random.Generator, years: float) -> tuple[float, float, float]:
 
 
 def _hair_length(rng: np.random.Generator, female: bool, years: float) -> float:
-    """Share of the longest hair; some women crop theirs, the older more often, and some men let it grow."""
+    """Return the hair length in [0, 1]; some women, more often older ones, have short hair; some men have long hair."""
     other = rng.random() < (0.08 + 0.25 * _unit((years - 40) / 30) if female else 0.08)
     return _unit(rng.normal(0.62, 0.22) if female != other else rng.normal(0.08, 0.08))
 
@@ -77,7 +77,7 @@ def _grey(rng: np.random.Generator, female: bool, years: float) -> float:
 
 
 def _cloth(rng: np.random.Generator, female: bool, years: float) -> tuple[float, float, float]:
-    """Colour of the clothes: men's darker, older people's duller, all of it by chance."""
+    """Return a random colour of the clothes: on average darker for men and less saturated for older people."""
     light = np.clip(rng.normal(150 if female else 105, 55), 25, 235)
     tint = rng.normal(0, 38 * (1 - 0.45 * _unit((years - 25) / 45)), 3)
     red, green, blue = np.clip(light + tint, 10, 245).tolist()

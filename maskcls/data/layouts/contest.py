@@ -1,9 +1,9 @@
 """The contest's layout: train/train.csv and eval/info.csv, each beside a folder of photos.
 
-One row of train.csv is a profile (a person); its folder holds one photo per stem. Extensions vary, so photos are found
-by stem. Dot files (`._mask1.jpg`, `.DS_Store`) are skipped. All other faults are collected over the whole data set and
-reported together. A folder without train/ and eval/ is read as a folder of photos to predict (`folder`). Nothing is
-ever written here.
+One row of train.csv is a profile (a person); its folder has one photo per stem (file name without extension).
+Extensions vary, so photos are found by stem. Files that start with a dot (`._mask1.jpg`, `.DS_Store`) are skipped. All
+errors of a data set are collected and reported together. A folder without train/ and eval/ is read as a folder of
+photos to predict (`folder`). This module writes nothing.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from maskcls.labels import CONTEST, LabelSpace
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 STEMS = {f"mask{i}": "wear" for i in range(1, 6)} | {"incorrect_mask": "incorrect", "normal": "normal"}
 CLASSES = {"mask": ("wear", "incorrect", "normal"), "gender": ("male", "female")}
-MASK_ONLY = CONTEST.only(["mask"])  # needs no column of the table but the photos' own
+MASK_ONLY = CONTEST.only(["mask"])  # the mask label comes from the file name, so no label column is needed
 
 
 def read_train(root: Path, space: LabelSpace, fixes: Path | None = None) -> pd.DataFrame:
     """Read root/train into a manifest: one row per photo, id `<path>/<stem>`, sorted by the bytes of the id.
 
     space  any of the tasks mask, gender and age, with any class order and any age bins.
-    fixes  a CSV of corrections, see `read_fixes`; they are laid over the labels, no file is changed.
+    fixes  a CSV of corrections, see `read_fixes`; they replace labels in the manifest, no file is changed.
 
-    The person is the profile (`path`), because two profiles can share one `id`. Raises DataError that lists every
-    fault of table and folders, and ConfigError when the contest cannot answer one of the tasks.
+    The person is the profile (`path`), because two profiles can have the same `id`. Raises DataError that lists all
+    errors of table and folders, and ConfigError when the contest has no labels for one of the tasks.
     """
     check_space(space)
     table = root / "train" / "train.csv"
@@ -52,7 +52,7 @@ def read_train(root: Path, space: LabelSpace, fixes: Path | None = None) -> pd.D
 def read_eval(root: Path, space: LabelSpace) -> pd.DataFrame:
     """Read root/eval into a manifest without labels, in the order of info.csv; the id is the ImageID.
 
-    Raises DataError that lists every ImageID repeated, unsafe or without a photo, and every photo without a row.
+    Raises DataError that lists every ImageID that is repeated, unsafe or has no photo, and every photo without a row.
     """
     check_space(space)
     table = root / "eval" / "info.csv"
@@ -70,12 +70,12 @@ def read_eval(root: Path, space: LabelSpace) -> pd.DataFrame:
 
 
 def check_space(space: LabelSpace) -> None:
-    """Raise ConfigError when a task is none of the contest's, or has other classes than the contest's."""
-    fix = "correct `tasks`, or use data.format=table for other questions"
+    """Raise ConfigError when a task is not one of the contest's, or has other classes."""
+    fix = "correct `tasks`, or use data.format=table for other tasks"
     for task in space.tasks:
         if task.name not in ("mask", "gender", "age"):
-            expected = "the contest's folders answer mask, gender and age only"
-            raise ConfigError("an unknown task", where=f"tasks: {task.name}", expected=expected, fix=fix)
+            expected = "mask, gender or age: the contest's folders have no other labels"
+            raise ConfigError("unknown task", where=f"tasks: {task.name}", expected=expected, fix=fix)
         if task.name == "age" and not task.bins:
             raise ConfigError("the age task needs bins", where="tasks: age", expected="such as [30, 60]", fix=fix)
         if task.name != "age" and (task.bins or sorted(task.classes) != sorted(CLASSES[task.name])):
@@ -86,9 +86,9 @@ def check_space(space: LabelSpace) -> None:
 def read_fixes(fixes: Path, paths: Collection[str]) -> dict[tuple[str, str], str]:
     """Read label corrections into {(path, field): value}.
 
-    The CSV has the columns path, field and value. field: gender or age, value: the right one; or swap, value: two stems
-    with a space between, whose photos stand under each other's name. A correction for a task that is not asked is
-    checked all the same. Raises DataError that lists every row which names nothing known or contradicts another.
+    The CSV has the columns path, field and value. With field gender or age, value is the correct label. With field
+    swap, value is two stems separated by a space, whose photos have each other's name. A correction for a task that is
+    not used is checked too. Raises DataError that lists every row with an unknown name or a contradiction.
     """
     rows = read_csv(fixes, required=["path", "field", "value"], allow_empty=True)
     fixed: dict[tuple[str, str], str] = {}
@@ -109,7 +109,7 @@ def _fix_fault(field: str, value: str) -> str | None:
         stems = value.split(" ")
         if len(stems) != 2 or not set(stems) <= STEMS.keys():
             return f"swap: {value!r}, expected two of {', '.join(STEMS)}, separated by a space"
-        return f"swap: {value!r} carry the same label" if STEMS[stems[0]] == STEMS[stems[1]] else None
+        return f"swap: {value!r} have the same label" if STEMS[stems[0]] == STEMS[stems[1]] else None
     if field == "gender":
         return None if value in CLASSES["gender"] else f"gender: {value!r}, expected male or female"
     if field == "age":
@@ -125,7 +125,7 @@ def _assemble(
     rows: pd.DataFrame, files: Mapping[str, str], space: LabelSpace, fixes: Mapping[tuple[str, str], str]
 ) -> pd.DataFrame:
     """Build the manifest of checked rows, indexed by path, and files {`<path>/<stem>`: path below root}."""
-    # Code points sort like their UTF-8 bytes, on every machine and in every locale.
+    # Sorting by code points equals sorting by UTF-8 bytes; it does not depend on machine or locale.
     ids = sorted(files)
     owners = [id.rpartition("/")[0] for id in ids]
     stems = [id.rpartition("/")[2] for id in ids]
@@ -143,7 +143,7 @@ def _assemble(
 
 
 def _mask(stem: str, swap: str | None) -> str:
-    """Return the class of a photo by its stem; `swap` names two stems that stand for each other."""
+    """Return the mask class of a photo by its stem; `swap`: two stems to exchange first."""
     if swap:
         a, b = swap.split(" ")
         stem = {a: b, b: a}.get(stem, stem)
@@ -159,9 +159,9 @@ def _row_faults(rows: pd.DataFrame, space: LabelSpace) -> list[str]:
 
 
 def _name_faults(cells: pd.Series, column: str) -> list[str]:
-    """Say which cells are no name of a file or folder that is looked at, and which name one a second time."""
+    """Return the errors of cells that are not a valid file or folder name, or that repeat an earlier name."""
     again = "is on an earlier line too"
-    names, repeated = cells.tolist(), cells.duplicated().tolist()  # lists: a pandas column is slow to walk along
+    names, repeated = cells.tolist(), cells.duplicated().tolist()  # lists: iterating over a pandas column is slow
     faults = [_entry_fault(name) or (again if twice else None) for name, twice in zip(names, repeated, strict=True)]
     rows = zip(cells.index, names, faults, strict=True)
     return [f"line {n}, column {column}: {cell!r} {fault}" for n, cell, fault in rows if fault]
@@ -172,17 +172,17 @@ def _entry_fault(name: str) -> str | None:
 
 
 def _entries(folder: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
-    """Return what a folder holds, sorted by name, dot files aside; raises DataError when it cannot be read."""
+    """Return the entries of a folder, sorted by name, without dot files; raises DataError when it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
-        fix = "the data root is the folder that holds train/ and eval/"
+        fix = "the data root is the folder that contains train/ and eval/"
         raise DataError("cannot read a folder", where=os.fspath(folder), got=error.strerror, fix=fix) from None
 
 
 def _profile_files(root: Path, paths: pd.Series) -> tuple[dict[str, str], list[str]]:
-    """Return {`<path>/<stem>`: path below root} of every profile in the table, and what is wrong with the folders."""
+    """Return {`<path>/<stem>`: path below root} for every profile in the table, and the errors of the folders."""
     images = root / "train" / "images"
     files: dict[str, str] = {}
     faults: list[str] = []
@@ -196,7 +196,7 @@ def _profile_files(root: Path, paths: pd.Series) -> tuple[dict[str, str], list[s
             faults += _photos(found[name], files, doubtful)
         else:
             faults.append(f"line {known[name]}: no folder {name!r}{_other_form(name, found)}")
-    # A regular file in real folders all the way down lies where it says; the listing says so without a further call.
+    # Regular files in folders without symbolic links are below the root; this needs no further system call.
     if os.path.realpath(images) != os.path.join(os.path.realpath(root), "train", "images"):
         doubtful = list(files.values())
     unusable = file_faults(root, doubtful)
@@ -204,9 +204,9 @@ def _profile_files(root: Path, paths: pd.Series) -> tuple[dict[str, str], list[s
 
 
 def _photos(folder: os.DirEntry[str], files: dict[str, str], doubtful: list[str]) -> list[str]:
-    """Add one profile's photos to `files`, by stem, and to `doubtful` what a symbolic link leads to or no file is.
+    """Add one profile's photos to `files`, by stem, and to `doubtful` those behind symbolic links or not regular files.
 
-    Returns what is wrong with their names.
+    Returns the errors of their names.
     """
     profile = folder.name
     if not folder.is_dir():
@@ -239,7 +239,7 @@ def _other_form(name: str, found: Iterable[str]) -> str:
 
 def _check(data: Path) -> None:
     if not data.is_dir():
-        fix = "name the folder that holds train/ and eval/, or set data.format=table"
+        fix = "name the folder that contains train/ and eval/, or set data.format=table"
         raise DataError("the contest's format needs a folder", where=str(data), got="a file", fix=fix)
 
 
@@ -257,14 +257,14 @@ def _unlabelled_ids(data: Path) -> list[str]:
 
 def _read_people(data: Path) -> pd.DataFrame:
     if data.is_dir() and not (data / "train").exists():
-        fix = "name the data set that holds train/, and the photos to group with --photos"
-        raise DataError("there are no train people to learn from", where=str(data), fix=fix)
+        fix = "name the data set that contains train/, and the photos to group with --unlabelled"
+        raise DataError("there are no train people", where=str(data), fix=fix)
     return read_train(data, MASK_ONLY)
 
 
 def _list_photos(data: Path) -> Listing:
     has_eval = (data / "eval").exists()
-    has_train = (data / "train").exists() or not has_eval  # with neither, the reader says what is missing
+    has_train = (data / "train").exists() or not has_eval  # with neither, the reader reports what is missing
     train = read_train(data, MASK_ONLY)["path"].tolist() if has_train else []
     rest = read_eval(data, MASK_ONLY)["path"].tolist() if has_eval else []
     return Listing(("train/train.csv",) * has_train + ("eval/info.csv",) * has_eval, tuple(train), tuple(rest))

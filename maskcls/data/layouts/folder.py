@@ -1,4 +1,4 @@
-"""Any folder of photos as rows to predict: every photo below it, without a table and without labels."""
+"""A plain folder of photos as rows to predict: every photo below it, without a table and without labels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:
         raise DataError("photos cannot be used", where=str(root), offenders=wrong)
     if not paths:
         expected = f"photos ({', '.join(SUFFIXES)}), or the contest's eval/info.csv"
-        raise DataError("the folder holds nothing to predict", where=str(root), expected=expected)
+        raise DataError("the folder contains nothing to predict", where=str(root), expected=expected)
     return manifest.build(paths, paths, space, split="eval")
 
 
@@ -45,8 +45,8 @@ def _photos(root: Path) -> list[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         links = [str(Path(folder, name)) for name in folders if Path(folder, name).is_symlink()]
         if links:
-            fix = "put the photos, or links to them, into the folder itself"
-            raise DataError("a link to a folder is not followed", where=str(root), offenders=links, fix=fix)
+            fix = "put the photos, or links to the photos, into the folder itself"
+            raise DataError("links to folders are not followed", where=str(root), offenders=links, fix=fix)
         below = Path(folder).relative_to(root).as_posix()
         names = [name for name in files if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
         found += [name if below == "." else f"{below}/{name}" for name in names]

@@ -1,4 +1,4 @@
-"""What every data layout offers: the functions that read it, and the form of a submission for it."""
+"""The interface of a data layout: the functions that read it, and the form of its submission."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from maskcls.labels import LabelSpace
 class Listing:
     """The tables and photos of a data set, all relative to its image root; labels are not read.
 
-    tables      files that name the photos.
+    tables      files that list the photos.
     labelled    photos to train on, in the order of the manifest.
     unlabelled  other photos, in the order of their table.
     """
@@ -27,24 +27,24 @@ class Listing:
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which photos and labels lie on disk. `data` is the path a user gives: a folder or a file.
+    """One arrangement of photos and labels on disk. `data` is the path a user gives: a folder or a file.
 
     recognises       (data): whether a data set that no configuration describes is of this layout.
-    check            (data): raise DataError where this path, which exists, cannot be a data set of this layout.
+    check            (data): raise DataError if this existing path cannot be a data set of this layout.
     image_root       (data): the folder that a manifest's `path` is relative to.
     read_labelled    (data, space, fixes): the manifest of the rows to train on, sorted by id. fixes: a CSV of label
-                     corrections, or None. Raises DataError that lists every fault, ConfigError for tasks or fixes the
-                     layout cannot serve.
+                     corrections, or None. Raises DataError that lists every error, ConfigError for tasks or fixes that
+                     the layout does not support.
     read_unlabelled  (data, space): the manifest of the rows to predict, in the order of their table. Raises DataError.
     read_people      (data): the labelled photos with `id`, `path` and `person`; nothing else is read. Raises DataError.
     unlabelled_ids   (data): the ids of the rows to predict, in order, from the table alone. Raises DataError.
     list_photos      (data): tables and photos. Raises DataError.
-    has_labelled     (data): whether a data set to predict holds labelled rows as well.
-    has_unlabelled   (data): whether a data set to train on holds rows to predict as well.
-    in_parts         whether one data set holds both; else rows to predict are a data set of their own.
-    id_column        the first column of a submission; `ans` is the second.
+    has_labelled     (data): whether a data set to predict also contains labelled rows.
+    has_unlabelled   (data): whether a data set to train on also contains rows to predict.
+    in_parts         whether one data set contains both; else rows to predict are a separate data set.
+    id_column        name of the first column of a submission; the second is `ans`.
     task_columns     whether one column per task follows, with the name of the class.
-    prescribed       (data): the label space that whoever set the task reads a submission by; None: any.
+    prescribed       (data): the label space that a submission must use; None: any.
     """
 
     recognises: Callable[[Path], bool]

@@ -1,4 +1,4 @@
-"""Names and paths that come out of a table: which may be joined to a folder, and which files lie where they say."""
+"""Checks of names and paths from a table: whether they are safe to join to a folder, and whether the file exists."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from pathlib import Path
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
-# What nearly every path looks like; together with a length of at most one name's, it has none of the faults below.
+# Nearly every path matches this. A match of at most MAX_NAME_BYTES has none of the faults below.
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\- ]*)*")
 
 
 def name_fault(name: str) -> str | None:
-    """Return why text cannot be the name of one file or folder; None when it can.
+    """Return why text is not a safe name of a file or folder; None if it is.
 
     >>> name_fault("..")
     'not a name'
     >>> name_fault("a/b"), name_fault("1 한글.jpg")
-    ('holds a path separator', None)
+    ('contains a path separator', None)
     """
     if name in ("", ".", ".."):
         return "empty" if not name else "not a name"
     if "/" in name or "\\" in name:
-        return "holds a path separator"
+        return "contains a path separator"
     if name.startswith("~"):
         return "starts with '~'"
     if not name.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
-        return "holds a control character"
+        return "contains a control character"
     if len(name.encode()) > MAX_NAME_BYTES:
         return f"longer than {MAX_NAME_BYTES} bytes"
     return None
 
 
 def path_fault(path: str) -> str | None:
-    """Return why text cannot be a path below a folder, parts joined by `/`; None when it can.
+    """Return why text is not a safe relative path, parts joined by `/`; None if it is.
 
     >>> path_fault("a/../../b"), path_fault("/etc/passwd")
     ("the part '..' is not a name", 'not relative')
@@ -50,12 +50,12 @@ def path_fault(path: str) -> str | None:
     for part in path.split("/"):
         fault = name_fault(part)
         if fault:
-            return fault if part == path else f"the part {part!r} is {fault}".replace("is holds", "holds")
+            return fault if part == path else f"the part {part!r} is {fault}".replace("is contains", "contains")
     return f"longer than {MAX_PATH_BYTES} bytes" if len(path.encode()) > MAX_PATH_BYTES else None
 
 
 def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
-    """Return for each safe relative path why it is no file below `root`, symbolic links followed; None when it is one.
+    """Return for each safe relative path why it is not a file below `root` after following links; None if it is.
 
     Every folder is resolved once, from its parent, so the cost is one system call per file and one per folder.
     """
@@ -88,7 +88,7 @@ def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
 
 
 def same_text(a: str, b: str) -> bool:
-    """Say whether two names look the same although their bytes differ (composed and decomposed Unicode)."""
+    """Return whether two names look the same but have different bytes (composed and decomposed Unicode)."""
     return a != b and unicodedata.normalize("NFC", a) == unicodedata.normalize("NFC", b)
 
 

@@ -1,4 +1,4 @@
-"""From the data a user names to a manifest, by the name of its layout."""
+"""Read a data set into a manifest, by the name of its layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from maskcls.layoutnames import LayoutName
 
 
 def layout_named(name: LayoutName) -> Layout:
-    """Return what a layout offers."""
+    """Return the layout of this name."""
     match name:
         case "contest":
             return contest.LAYOUT
@@ -26,7 +26,7 @@ def layout_named(name: LayoutName) -> Layout:
 
 
 def guess_layout(data: Path) -> LayoutName:
-    """Return the layout of data that no configuration describes: a file is a table, a folder the contest's."""
+    """Return the layout of data without a configuration: a file is a table, a folder has the contest's layout."""
     usual: LayoutName = "contest" if data.is_dir() else "table"
     return next((name for name in get_args(LayoutName) if layout_named(name).recognises(data)), usual)
 
@@ -34,7 +34,7 @@ def guess_layout(data: Path) -> LayoutName:
 def read_labelled(data: Path, name: LayoutName, space: LabelSpace, fixes: Path | None = None) -> pd.DataFrame:
     """Read the rows to train on, sorted by id. fixes: a CSV of label corrections.
 
-    Raises DataError, and ConfigError when the layout cannot serve the tasks or the fixes.
+    Raises DataError, and ConfigError when the layout does not support the tasks or the fixes.
     """
     return _checked(data, name).read_labelled(data, space, fixes)
 

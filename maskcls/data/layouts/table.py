@@ -1,8 +1,8 @@
-"""The table's layout: any CSV table of photos, one row per photo and one column per task.
+"""The table layout: any CSV table of photos, with one row per photo and one column per task.
 
-Columns: `path`, relative to the table's own folder and the row's id; `group`, the person or other group that must not
-cross a fold; one column per task, with the exact name of a class or, for a task with bins, a whole number. An empty
-cell is an unknown label.
+Columns: `path`, relative to the table's own folder, which is also the row's id; `group`, the person or other group that
+must not be divided between folds; one column per task, with the exact name of a class or, for a task with bins, a whole
+number. An empty cell is an unknown label.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from maskcls.data.rows import manifest
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import CONTEST, LabelSpace
 
-MASK_ONLY = CONTEST.only(["mask"])  # stands for any label space where only photos and groups are read
+MASK_ONLY = CONTEST.only(["mask"])  # any label space will do where only photos and groups are read
 
 
 def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
     """Read a table into a manifest.
 
-    labelled  True: `path`, `group` and every task's column are required, each row knows at least one label, and each
-              class occurs; rows come sorted by the bytes of the path. False (rows to predict): only `path` is read,
-              and the rows keep their order.
+    labelled  True: the columns `path`, `group` and every task's are required, each row must have at least one label,
+              and each class must occur; rows are sorted by the bytes of the path. False (rows to predict): only `path`
+              is read, and the rows keep their order.
 
-    Raises DataError that lists every row at fault.
+    Raises DataError that lists every wrong row.
     """
     needed = ["path", "group", *space.names] if labelled else ["path"]
     rows = read_csv(csv, required=needed)
@@ -51,13 +51,13 @@ def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
         values={name: column[1] for name, column in parsed.items()},
     )
     _check_occurring(csv, frame, space)
-    # Code points sort like their UTF-8 bytes, on every machine and in every locale.
+    # Sorting by code points equals sorting by UTF-8 bytes; it does not depend on machine or locale.
     return frame.sort_values("id", ignore_index=True)
 
 
 def _path_faults(root: Path, paths: pd.Series) -> list[str]:
     again = "is on an earlier line too"
-    texts, repeated = paths.tolist(), paths.duplicated().tolist()  # lists: a pandas column is slow to walk along
+    texts, repeated = paths.tolist(), paths.duplicated().tolist()  # lists: iterating over a pandas column is slow
     faults = [path_fault(text) or (again if twice else None) for text, twice in zip(texts, repeated, strict=True)]
     safe = [text for text, fault in zip(texts, faults, strict=True) if fault is None]
     found = iter(file_faults(root, safe))
@@ -71,8 +71,8 @@ def _path_faults(root: Path, paths: pd.Series) -> list[str]:
 def _check_occurring(csv: Path, frame: pd.DataFrame, space: LabelSpace) -> None:
     absent = manifest.absent_classes(frame, space)
     if absent:
-        fix = "correct the table, or take the class out of `tasks`"
-        raise DataError("a class is declared but never occurs", where=str(csv), offenders=absent, fix=fix)
+        fix = "correct the table, or remove the class from `tasks`"
+        raise DataError("a declared class never occurs", where=str(csv), offenders=absent, fix=fix)
 
 
 def _raise(csv: Path, faults: list[str]) -> None:
@@ -89,7 +89,7 @@ def _check(data: Path) -> None:
 def _read_labelled(data: Path, space: LabelSpace, fixes: Path | None) -> pd.DataFrame:
     if fixes is not None:
         fix = "correct the table itself, or set data.fixes=null"
-        raise ConfigError("corrections exist for the contest's format only", where="data.fixes", fix=fix)
+        raise ConfigError("corrections are supported only by the contest's format", where="data.fixes", fix=fix)
     return read_table(data, space, labelled=True)
 
 
@@ -102,7 +102,7 @@ def _read_people(data: Path) -> pd.DataFrame:
     person = read_csv(data, required=["path", "group"])["group"]
     empty = [f"line {line}" for line in person.index[person == ""]]
     if empty:
-        raise DataError("rows without a person", where=f"{data}, column group", offenders=empty, fix="name everybody")
+        raise DataError("rows without a person", where=f"{data}, column group", offenders=empty, fix="fill it in")
     return frame.assign(person=person.tolist())
 
 

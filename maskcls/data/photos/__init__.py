@@ -1,1 +1,1 @@
-"""Photos: decoded, cached, cropped, described."""
+"""Photos: decoding, the cache, crops around faces, and descriptors."""

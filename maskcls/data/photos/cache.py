@@ -1,8 +1,8 @@
 """The cache of decoded photos: the eval view of every photo in one file, shared by processes, runs and folds.
 
-A pack holds exactly the pixels of `eval_view`, so results with and without the cache are equal. Its name is a hash of
-the photos' root, paths and sizes and of everything that decides the pixels. It is valid while no photo's file has
-changed. N photos, H height, W width.
+A pack contains exactly the pixels of `eval_view`, so results with and without the cache are equal. Its name is a hash
+of the photos' root, paths and file sizes, and of everything else that affects the pixels. It is valid until a photo's
+file changes. N photos, H height, W width.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from maskcls.machine import reading_threads
 
 FORMAT = 2
 DIGEST_BYTES, STAMP_BYTES = 16, 24
-SPARE_BYTES = 1 << 30  # of disk space that stay free
-FRESH_NS = 50_000_000  # a file changed this shortly before it was read may change again under the same time stamp
+SPARE_BYTES = 1 << 30  # disk space that must stay free
+FRESH_NS = 50_000_000  # a file changed less than this before it was read may change again with the same time stamp
 
-Stamps = NDArray[np.int64]  # (N, 3): size, time of change of the content and of the entry, in ns; -1 if unknown
+Stamps = NDArray[np.int64]  # (N, 3): file size in bytes, mtime and ctime in ns; -1 if unknown
 
 
 def open_pack(root: Path, paths: Sequence[str], spec: ViewSpec) -> Pixels | None:
-    """Return the eval views (N, H, W, 3) of the photos, read-only and mapped from disk; None if no good pack is there.
+    """Return the eval views (N, H, W, 3) uint8 of the photos, read-only and memory-mapped; None without a valid pack.
 
-    Where only time stamps have changed the files are read and compared. Nothing is written: `build_pack` also notes
-    the new times, and that the pack was used. Raises ResourceError when there is no cache folder to look in.
+    If only time stamps have changed, the files are read and compared. Nothing is written; `build_pack` also stores the
+    new time stamps and the time of use. Raises ResourceError when no cache folder is known.
     """
     stamps = _stamps(root, paths)
     return _open(_folder(root, paths, stamps, spec), root, paths, stamps, spec)
@@ -73,9 +73,9 @@ def _open(
 
 
 def _note_times(folder: Path, before: bytes, after: bytes) -> None:
-    """Replace a pack's rows, if it is still the one they were read from; a pack that cannot be written serves as well.
+    """Replace a pack's rows file if it has not changed since it was read; a failed write is ignored.
 
-    Without the lock another process could put a new pack in its place, or delete it, in between.
+    The lock prevents another process from replacing or deleting the pack meanwhile.
     """
     with contextlib.suppress(OSError, ResourceError), locked(folder, wait=False):
         if (folder / ROWS).read_bytes() == before:
@@ -90,9 +90,13 @@ def build_pack(
     threads: int,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Pixels:
-    """Decode every photo into a pack, whole or not at all, and open it; one that another process makes is waited for.
+    """Decode all photos into a pack, atomically, and open it; wait if another process is making the same pack.
 
-    Raises DataError that lists all photos that cannot be read, ResourceError when the disk has no room or refuses.
+    threads      threads that decode.
+    on_progress  called with the number of photos done so far.
+
+    Returns (N, H, W, 3) uint8, read-only and memory-mapped. Raises DataError that lists all photos that cannot be read,
+    ResourceError when the disk is full or writing fails, or when photos change meanwhile.
     """
     stamps = _stamps(root, paths)
     folder = _folder(root, paths, stamps, spec)
@@ -118,27 +122,27 @@ def build_pack(
             "the cache of photos cannot be written",
             where=str(folder.parent),
             got=error.strerror or str(error),
-            fix="set MASKCLS_CACHE to a folder with room, or decode every epoch with data.cache=off",
+            fix="set MASKCLS_CACHE to a folder on another disk, or decode in every epoch with data.cache=off",
         ) from None
     pixels = open_pack(root, paths, spec)
     if pixels is None:
         raise ResourceError(
-            "photos changed while they were read", where=str(root), fix="wait until nothing writes there, and try again"
+            "photos changed while they were read", where=str(root), fix="wait until nothing writes there, then retry"
         )
     return pixels
 
 
 def check_room(photos: int, spec: ViewSpec) -> None:
-    """Raise ResourceError when the disk of the cache has no room for the views of so many photos; writes nothing."""
+    """Raise ResourceError when the cache's disk has too little free space for the views of `photos` photos."""
     folder = cache_folder()
     place = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     needed, free = photos * _view_bytes(spec), shutil.disk_usage(place).free
     if free < needed + SPARE_BYTES:
         raise ResourceError(
-            "no room for the cache of photos",
+            "not enough disk space for the cache of photos",
             where=str(folder),
             got=f"{free / 1e9:.1f} GB free",
-            expected=f"{needed / 1e9:.1f} GB, and {SPARE_BYTES / 1e9:.1f} GB to spare",
+            expected=f"{needed / 1e9:.1f} GB, and {SPARE_BYTES / 1e9:.1f} GB in reserve",
             fix="free some space (maskcls data cache prune), move the cache (MASKCLS_CACHE), or set data.cache=off",
         )
 
@@ -157,7 +161,7 @@ def _fill(
     view_bytes = _view_bytes(spec)
     digests = np.zeros((len(paths), DIGEST_BYTES), dtype=np.uint8)
     with (part / PIXELS).open("wb", buffering=0) as file:
-        # Room is taken before anything is decoded. Written rather than mapped: on a mapped file a full disk is a crash.
+        # Disk space is reserved before decoding. Written, not memory-mapped: there a full disk would crash the process.
         with contextlib.suppress(AttributeError, NotImplementedError):
             os.posix_fallocate(file.fileno(), 0, len(paths) * view_bytes)
 
@@ -174,7 +178,7 @@ def _fill(
 
 
 def _recipe(spec: ViewSpec) -> dict[str, Any]:
-    """Return what decides the pixels of an eval view besides the file."""
+    """Return everything except the file that affects the pixels of an eval view, as JSON data."""
     return {
         "format": FORMAT,
         "crop": list(spec.crop),
@@ -191,7 +195,7 @@ def _recipe(spec: ViewSpec) -> dict[str, Any]:
 def _folder(root: Path, paths: Sequence[str], stamps: Stamps, spec: ViewSpec) -> Path:
     digest = hashlib.blake2b(json.dumps(_recipe(spec), sort_keys=True).encode(), digest_size=12)
     digest.update(stamps[:, 0].tobytes())
-    # With its root a pack has one set of photos for ever: two sets alike in names and sizes never replace each other's.
+    # With the root in its name, a pack belongs to one data set: two sets with equal names and sizes have two packs.
     for path in (str(root.resolve()), *paths):
         digest.update(path.encode(errors="surrogateescape") + b"\0")
     return cache_folder() / digest.hexdigest()
@@ -201,20 +205,20 @@ def _stamps(root: Path, paths: Sequence[str]) -> Stamps:
     stamps = np.full((len(paths), 3), -1, dtype=np.int64)
     base = str(root)
     for row, path in enumerate(paths):
-        with contextlib.suppress(OSError, ValueError):  # a file that is gone is reported by whoever reads it
+        with contextlib.suppress(OSError, ValueError):  # a missing file is reported when it is read
             stat = os.stat(os.path.join(base, path))
             stamps[row] = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
     return stamps
 
 
 def _settled(stamps: Stamps) -> Stamps:
-    """Return the stamps without those too young to tell the next change from the last."""
+    """Return the stamps, with -1 for files changed so recently that another change might have the same time."""
     young = stamps[:, 1:].max(axis=1) > time.time_ns() - FRESH_NS
     return np.where(young[:, None], -1, stamps)
 
 
 class _ChangedError(Exception):
-    """A photo is not the one that was decoded."""
+    """A photo differs from the one that was decoded."""
 
 
 def _same_content(root: Path, paths: Sequence[str], digests: Pixels) -> bool:
@@ -234,7 +238,7 @@ def _digest(data: bytes) -> bytes:
 
 
 def _rows_file(stamps: Stamps, digests: Pixels) -> bytes:
-    """Return the stamps, the digests of the photos' files, and a digest of both, by which damage is noticed."""
+    """Return the stamps, the digests of the photos' files, and a digest of both, which detects damage."""
     rows = stamps.tobytes() + digests.tobytes()
     return rows + _digest(rows)
 

@@ -1,4 +1,4 @@
-"""The folder of the cache: where it is, which packs it holds, and removing them."""
+"""The cache folder: its location, its packs, and their deletion."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ from maskcls import files
 from maskcls.errors import ResourceError
 
 PIXELS, ROWS, ABOUT = "pixels.u8", "rows.bin", "pack.json"
-PART, LOCK = (
-    ".part",
-    ".lock",
-)  # an unfinished pack, and the lock of who makes or deletes it
+PART, LOCK = ".part", ".lock"  # an unfinished pack, and the lock of the process that makes or deletes it
 NAME = re.compile(r"([0-9a-f]{24})(\.part|\.lock)?")
 
 
@@ -38,14 +35,14 @@ class PackInfo:
 
 @dataclass(frozen=True)
 class Leftover:
-    """A file or folder that no run can use: of a build that was killed, or a pack with a damaged description."""
+    """A file or folder that no run can use: from a killed process, or a pack with a damaged description."""
 
     path: Path
     bytes: int
 
 
 def cache_folder() -> Path:
-    """Return the folder packs are kept in: $MASKCLS_CACHE, or maskcls in the user's cache folder.
+    """Return the folder of the packs: $MASKCLS_CACHE, or maskcls in the user's cache folder.
 
     Raises ResourceError when neither is known.
     """
@@ -55,21 +52,21 @@ def cache_folder() -> Path:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskcls"
     except RuntimeError:
         raise ResourceError(
-            "no folder is known to keep decoded photos in",
+            "no folder is known for the cache of photos",
             where="MASKCLS_CACHE",
             got="not set, and the user has no home folder",
-            fix="set MASKCLS_CACHE to a folder with room",
+            fix="set MASKCLS_CACHE to a folder with enough space",
         ) from None
 
 
 def packs(folder: Path) -> list[PackInfo]:
-    """Return the packs in a cache folder, the one used last first."""
+    """Return the packs in a cache folder, the most recently used first."""
     found = [info for path, kind in _ours(folder) if not kind and (info := read_info(path)) is not None]
     return sorted(found, key=lambda pack: -pack.used)
 
 
 def leftovers(folder: Path) -> list[Leftover]:
-    """Return the files in a cache folder that no run can use, by name; without those of a process at work."""
+    """Return the files in a cache folder that no run can use, by name; without those of a running process."""
     return [
         Leftover(path, _bytes(path))
         for path, kind in _ours(folder)
@@ -79,7 +76,7 @@ def leftovers(folder: Path) -> list[Leftover]:
 
 
 def remove(path: Path) -> bool:
-    """Delete a pack or a leftover; False when a process is making it. Processes that read it keep its pixels.
+    """Delete a pack or a leftover; returns False if a process is making it. Processes that read it are not affected.
 
     Raises ResourceError when it cannot be deleted.
     """
@@ -136,16 +133,16 @@ def read_info(pack: Path) -> PackInfo | None:
 def _bytes(path: Path) -> int:
     size = 0
     for file in path.iterdir() if path.is_dir() else [path]:
-        with contextlib.suppress(OSError):  # it may be gone by now
+        with contextlib.suppress(OSError):  # it may have been deleted meanwhile
             size += file.stat().st_size
     return size
 
 
 @contextlib.contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Lock a pack for this process while it is made or deleted; the kernel releases the lock when the process ends.
+    """Lock a pack while this process makes or deletes it; the kernel releases the lock when the process ends.
 
-    Raises BlockingIOError when it is locked already, unless `wait`.
+    wait  True: wait for the lock; False: raise BlockingIOError when another process has it.
     """
     handle = _lock(folder.with_suffix(LOCK), wait=wait)
     try:
@@ -169,7 +166,7 @@ def _lock(file: Path, *, wait: bool) -> int:
 
 
 def _is_held(pack: Path) -> bool:
-    """Return whether a process is making or deleting this pack; nothing is written."""
+    """Return whether a process is making or deleting this pack; writes nothing."""
     try:
         handle = os.open(pack.with_suffix(LOCK), os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:

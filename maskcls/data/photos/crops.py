@@ -1,6 +1,6 @@
-"""The part of a photo to keep around a face: where the face is, where faces usually are, and what is cut out.
+"""Crops around faces: the face of a photo, the median face position of a data set, and the crop box.
 
-Sizes are (height, width) in pixels; x and width run along the columns, y and height along the rows. H height, W width.
+Sizes are (height, width) in pixels; x and width count columns, y and height count rows. H height, W width.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from maskcls.errors import DataError
 
 Size = tuple[int, int]
 
-NEARLY = 0.5  # of the most prominent face: from here on being nearer to the centre counts for more
-SPREAD_PERCENTILES = (15.87, 84.13)  # a normal distribution has one standard deviation between its middle and these
+NEARLY = 0.5  # of several faces with at least this share of the largest prominence, the most central one is chosen
+SPREAD_PERCENTILES = (15.87, 84.13)  # of a normal distribution: its mean minus and plus one standard deviation
 MOST_MARGIN = 5.0
 MOST_ASPECT = 4  # of the longer side to the shorter
 
@@ -34,7 +34,7 @@ LOSSLESS = {".png": "PNG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
 class Box(NamedTuple):
-    """Whole pixels of a photo; right and bottom are exclusive."""
+    """A rectangle of a photo in whole pixels; right and bottom are exclusive."""
 
     left: int
     top: int
@@ -44,7 +44,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Face:
-    """A face as a detector sees it: a box in pixels that may reach over the photo's edge, and a score in [0, 1]."""
+    """A detected face: a box in pixels, which may extend beyond the photo's edge, and a score in [0, 1]."""
 
     left: float
     top: float
@@ -63,12 +63,12 @@ Detector = Callable[[Pixels], list[Face]]  # RGB (H, W, 3) -> the faces in it, i
 
 @dataclass(frozen=True)
 class Window:
-    """Where the face usually is in a set of photos, as shares of a photo's width (x, width) and height (y, height).
+    """The median face position of a set of photos, as shares of a photo's width (x, width) and height (y, height).
 
-    x, y           centre of the face, the median over the photos.
-    width, height  size of the face, the median.
+    x, y           centre of the face, median over the photos.
+    width, height  size of the face, median over the photos.
     spread         of x, y, width and height: half the distance between the 16th and the 84th percentile.
-    faces          how many were measured.
+    faces          number of measured faces.
     """
 
     x: float
@@ -79,13 +79,13 @@ class Window:
     faces: int
 
     def face(self, size: Size) -> Face:
-        """Return the usual face of a photo of this size."""
+        """Return the median face, in pixels of a photo of this size."""
         height, width = size
         wide, tall = self.width * width, self.height * height
         return Face(self.x * width - wide / 2, self.y * height - tall / 2, wide, tall)
 
     def box(self, size: Size, *, margin: float, aspect: float) -> Box:
-        """Return the usual face with its surroundings, as `widen` does it."""
+        """Return the box around the median face; arguments as for `widen`."""
         return widen(self.face(size), margin=margin, aspect=aspect, size=size)
 
     def to_json(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Window:
 
 
 class Learned(NamedTuple):
-    """What a crops.json hands on to another set: margin, aspect (height, width), and where faces usually are."""
+    """The values that another data set can reuse from a crops.json: margin, aspect (height, width), median face."""
 
     margin: float
     aspect: tuple[int, int]
@@ -112,10 +112,10 @@ class Learned(NamedTuple):
 
 
 def best_face(faces: Sequence[Face], size: Size) -> Face | None:
-    """Return the face the photo is of: the most prominent (area x score), or None where there are no faces.
+    """Return the main face of a photo: the most prominent one (area x score); None without faces.
 
-    Of several that are nearly as prominent (`NEARLY`) the nearest to the photo's centre counts, because a poster on
-    the wall may show a larger face than the person's, and a mask lowers the score.
+    If several are nearly as prominent (`NEARLY`), the nearest to the photo's centre is chosen, because a poster in the
+    background may show a larger face, and a mask lowers the score.
     """
     if not faces:
         return None
@@ -125,15 +125,15 @@ def best_face(faces: Sequence[Face], size: Size) -> Face | None:
 
 
 def widen(face: Face, *, margin: float, aspect: float, size: Size) -> Box:
-    """Return the box around a face, with its surroundings, inside a photo of `size`.
+    """Return the crop box around a face, inside a photo of `size`.
 
-    The face gets `margin` on each side; then the shorter direction grows until the box has the aspect. A box that
-    reaches over an edge is shifted inside; one larger than the photo shrinks in both directions, so nothing is ever
-    stretched. No side is below `MIN_SIDE`, which the decoder asks for, even where that costs the aspect.
+    The face's box gets `margin` on each side; then its shorter direction grows until the box has the aspect. A box
+    beyond an edge is shifted inside; a box larger than the photo shrinks in both directions, so nothing is distorted.
+    No side is below `MIN_SIDE`, which the decoder requires, even if the aspect then differs.
 
     margin  share of the face's own width and height, 0 or more.
     aspect  height / width of the box, up to rounding to whole pixels.
-    size    of the photo, each side `MIN_SIDE` or more.
+    size    (height, width) of the photo, each `MIN_SIDE` or more.
 
     >>> widen(Face(40, 30, 20, 30), margin=0.5, aspect=2.0, size=(200, 100))
     Box(left=30, top=5, right=70, bottom=85)
@@ -149,12 +149,12 @@ def widen(face: Face, *, margin: float, aspect: float, size: Size) -> Box:
 
 
 def learn(faces: Sequence[Face], sizes: Sequence[Size]) -> Window:
-    """Measure where the face usually is: medians and spread over N photos, one face and one size each.
+    """Measure the median face position and its spread over N photos, with one face and one size per photo.
 
-    Medians, so that a few faces on posters move nothing. Raises ValueError when there is no face at all.
+    Medians are not affected by a few faces on posters. Raises ValueError when there is no face.
     """
     if not faces:
-        raise ValueError("no face to learn from")
+        raise ValueError("no face to measure")
     shares_N4 = np.array(
         [
             (face.middle[0] / width, face.middle[1] / height, face.width / width, face.height / height)
@@ -168,7 +168,7 @@ def learn(faces: Sequence[Face], sizes: Sequence[Size]) -> Window:
 
 
 def holds(box: Box, face: Face) -> bool:
-    """Say whether a face lies wholly inside a box."""
+    """Return whether a face is completely inside a box."""
     return (
         box.left <= face.left
         and box.top <= face.top
@@ -178,7 +178,7 @@ def holds(box: Box, face: Face) -> bool:
 
 
 def centred_shares(box: Box, size: Size) -> tuple[float, float]:
-    """Return the smallest centre crop that holds a box: shares (height, width), rounded up to whole hundredths.
+    """Return the smallest centre crop that contains a box: shares (height, width), rounded up to hundredths.
 
     >>> centred_shares(Box(20, 30, 70, 90), (100, 100))
     (0.8, 0.6)
@@ -190,14 +190,14 @@ def centred_shares(box: Box, size: Size) -> tuple[float, float]:
 
 
 def cut(image_HWC: Pixels, box: Box) -> Pixels:
-    """Return the pixels of a box, a view of the photo's."""
+    """Return the pixels of a box, as a view of the photo's array."""
     return image_HWC[box.top : box.bottom, box.left : box.right]
 
 
 def encode(image_HWC: Pixels, name: str) -> bytes:
-    """Encode RGB (H, W, 3) for a file of this name: PNG, BMP and TIFF without loss, all else as JPEG (or WebP).
+    """Encode RGB (H, W, 3) uint8 by the file name: lossless for .png, .bmp, .tif and .tiff; .webp as WebP; else JPEG.
 
-    JPEG and WebP at quality 95, and JPEG with full colour resolution. Nothing of the old file's metadata remains.
+    JPEG and WebP use quality 95, JPEG without chroma subsampling. No metadata is written.
     """
     suffix = Path(name).suffix.lower()
     file = io.BytesIO()
@@ -212,34 +212,34 @@ def encode(image_HWC: Pixels, name: str) -> bytes:
 
 
 def read_learned(path: Path) -> Learned:
-    """Read the margin, aspect and window of a crops.json; DataError when it is none, or nothing was learned there."""
-    fix = "name the crops.json of a set that maskcls data crop wrote with --detector"
+    """Read margin, aspect and median face of a crops.json; DataError when it is damaged, or has no median face."""
+    fix = "name the crops.json of a data set that maskcls data crop wrote with --detector"
     try:
-        told = json.loads(read_bytes(path))
-        margin, (tall, wide) = float(told["margin"]), told["aspect"]
+        found = json.loads(read_bytes(path))
+        margin, (tall, wide) = float(found["margin"]), found["aspect"]
         tall, wide = int(tall), int(wide)
         if not (0 <= margin <= MOST_MARGIN and 0 < max(tall, wide) <= MOST_ASPECT * min(tall, wide)):
             raise ValueError("margin or aspect out of range")
-        window = told["window"]
+        window = found["window"]
         learned = None if window is None else Learned(margin, (tall, wide), Window.from_json(window))
     except DataError as error:
         raise DataError(f"the learned crop: {error.what}", where=str(path), got=error.got, fix=fix) from None
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         got = f"{type(error).__name__}: {error}"
-        raise DataError("this is no crops.json of maskcls", where=str(path), got=got, fix=fix) from None
+        raise DataError("this is not a crops.json of maskcls", where=str(path), got=got, fix=fix) from None
     if learned is None:
-        raise DataError("this set has learned no crop: it had no train photos", where=str(path), fix=fix)
+        raise DataError("there is no median face: the data set had no train photos", where=str(path), fix=fix)
     return learned
 
 
 def cropping(root: Path) -> dict[str, Any] | None:
-    """Return how the photos below a folder were cropped, plain data; None where its crops.json is missing or no ours.
+    """Return how the photos below a folder were cropped, as JSON data; None if its crops.json is missing or invalid.
 
-    Copies that were cropped alike have the same.
+    Copies with the same crop have equal data.
     """
     try:
-        told = json.loads(read_bytes(root / ABOUT))
-        return {name: told[name] for name in ("detector", "fixed", "margin", "aspect", "window")}
+        found = json.loads(read_bytes(root / ABOUT))
+        return {name: found[name] for name in ("detector", "fixed", "margin", "aspect", "window")}
     except (DataError, KeyError, TypeError, ValueError, RecursionError):
         return None
 

@@ -1,4 +1,4 @@
-"""Photo descriptors: the whole photo as a small thumbnail, so that all pairs of photos can be compared.
+"""Photo descriptors: small thumbnails of whole photos, so that all pairs of photos can be compared.
 
 N photos, D numbers per descriptor, H height, W width.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from maskcls.data.photos.images import Pixels, decode, each_image
 from maskcls.labels import Floats
 
-SIZE = (16, 12)  # height and width of the thumbnail: it shows hair, clothes, background and light, hardly the face
+SIZE = (16, 12)  # (height, width) of the thumbnail; shows mainly hair, clothes, background and light
 D = SIZE[0] * SIZE[1] * 3
 AT_LEAST = (2 * SIZE[0], 2 * SIZE[1])  # minimum decode size; usually allows fast decoding at 1/8 scale
 
@@ -22,9 +22,10 @@ AT_LEAST = (2 * SIZE[0], 2 * SIZE[1])  # minimum decode size; usually allows fas
 def descriptors(
     root: Path, paths: Sequence[str], *, threads: int, on_progress: Callable[[int], None] | None = None
 ) -> Floats:
-    """Read every photo and describe it; row n is `describe` of the photo at paths[n].
+    """Read all photos and compute their descriptors; row n is `describe` of the photo at paths[n].
 
     paths        relative to root.
+    threads      threads that read and decode.
     on_progress  called with the number of photos done so far.
 
     Returns (N, D) float32, the same whatever `threads` is. Raises DataError that lists all photos that cannot be read.

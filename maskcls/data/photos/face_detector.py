@@ -1,4 +1,4 @@
-"""Faces in a photo, found by OpenCV's YuNet."""
+"""Face detection with OpenCV's YuNet."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from maskcls.data.photos.crops import Face
 from maskcls.data.photos.images import Pixels, read_bytes
 from maskcls.errors import DataError, WeightsError
 
-WORK_PX = 320  # the longer side of what the detector sees
+WORK_PX = 320  # longer side of the detector's input image
 
 
-SURE_ENOUGH = 0.5  # masks cost a face up to half of its score
+SURE_ENOUGH = 0.5  # lowest score of a face; a mask can halve the score
 
 
-OVERLAP = 0.3  # of two detections that share more than this, the weaker one goes
+OVERLAP = 0.3  # of two detections with a larger overlap (IoU), the one with the lower score is dropped
 
 
 MOST_FACES = 100
@@ -34,7 +34,7 @@ ROW = 15  # numbers per detection: x, y, width, height, five landmarks, score
 ZOO = "https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet"
 
 
-# As OpenCV Zoo gives them away: the first for OpenCV 4, the second the same network for any input size, for OpenCV 5.
+# From OpenCV Zoo: the first for OpenCV 4; the second is the same network with any input size, for OpenCV 5.
 KNOWN_DETECTORS = {
     "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4": "face_detection_yunet_2023mar.onnx",
     "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0": "face_detection_yunet_2026may.onnx",
@@ -45,16 +45,16 @@ KNOWN = " or ".join(f"{name}, SHA-256 {digest}" for digest, name in KNOWN_DETECT
 
 
 class YuNet:
-    """Finds faces with OpenCV's YuNet; call it with RGB (H, W, 3). Every thread gets a network of its own.
+    """Detects faces with OpenCV's YuNet; call it with RGB (H, W, 3) uint8. Every thread has its own network.
 
     Reference: Wu et al. 2023, YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 20.
 
-    Photos are brought to a longer side of `WORK_PX`, so that time and recall do not hang on the camera.
+    Photos are resized to a longer side of `WORK_PX`, so that time and recall do not depend on the camera.
 
-    path       the ONNX file, which is never fetched.
-    any_model  True: accept a file other than the `KNOWN_DETECTORS`.
+    path       the ONNX file, which is never downloaded.
+    any_model  True: accept a file that is not one of `KNOWN_DETECTORS`.
 
-    Raises WeightsError when the file is missing, no ONNX model, not a known one, or OpenCV cannot run it.
+    Raises WeightsError when the file is missing, is not an ONNX model, is unknown, or OpenCV cannot run it.
     """
 
     def __init__(self, path: Path, *, any_model: bool = False) -> None:
@@ -72,7 +72,7 @@ class YuNet:
             ) from None
 
     def __call__(self, image_HWC: Pixels) -> list[Face]:
-        """Return the faces of a photo, scores of `SURE_ENOUGH` and more."""
+        """Return the faces of a photo with a score of `SURE_ENOUGH` or more."""
         height, width = image_HWC.shape[:2]
         factor = WORK_PX / max(height, width)
         size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -90,11 +90,11 @@ class YuNet:
 
 
 def parse_faces(rows_FK: NDArray[np.float32] | None, x_factor: float, y_factor: float) -> list[Face]:
-    """Turn YuNet's detections (F, 15), or None for none, into faces of the photo before it was resized.
+    """Convert YuNet's detections (F, 15), or None without faces, into faces in pixels of the original photo.
 
-    x_factor, y_factor  what the photo's width and height were multiplied with.
+    x_factor, y_factor  factors by which the photo's width and height were multiplied.
 
-    Raises ValueError for another shape; a detection without an area, or with a number that is not finite, is dropped.
+    Raises ValueError for another shape. A detection without an area, or with a number that is not finite, is dropped.
     """
     if rows_FK is None:
         return []
@@ -105,7 +105,7 @@ def parse_faces(rows_FK: NDArray[np.float32] | None, x_factor: float, y_factor: 
 
 
 def _quietly_built(path: Path) -> Any:
-    """Return OpenCV's detector. Its remarks on its own engine are kept off the screen: what fails is raised besides."""
+    """Return OpenCV's detector, without OpenCV's log messages: errors are raised as exceptions too."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -115,17 +115,17 @@ def _quietly_built(path: Path) -> Any:
 
 
 def _checked(path: Path, *, any_model: bool) -> str:
-    """Return the SHA-256 of a detector's file once it may be used; raises WeightsError."""
+    """Check a detector's file and return its SHA-256; raises WeightsError."""
     fix = f"get {' or '.join(KNOWN_DETECTORS.values())} from {ZOO} and name the file; maskcls downloads nothing"
     try:
         data = read_bytes(path)
     except DataError as error:
         what = f"the face detector: {error.what}"
         raise WeightsError(what, where=str(path), got=error.got, expected=KNOWN, fix=fix) from None
-    if not data.startswith(b"\x08"):  # the first field of every ONNX model: its format's version
-        raise WeightsError("this is no ONNX model", where=str(path), got=repr(data[:40]), expected=KNOWN, fix=fix)
+    if not data.startswith(b"\x08"):  # the first field of every ONNX model: the format version
+        raise WeightsError("this is not an ONNX model", where=str(path), got=repr(data[:40]), expected=KNOWN, fix=fix)
     digest = files.sha256(data)
     if digest not in KNOWN_DETECTORS and not any_model:
         fix = f"get the file from {ZOO}, or use yours with --any-detector"
-        raise WeightsError("an unknown face detector", where=str(path), got=digest, expected=KNOWN, fix=fix)
+        raise WeightsError("unknown face detector", where=str(path), got=digest, expected=KNOWN, fix=fix)
     return digest

@@ -1,7 +1,7 @@
-"""The one way from a file to pixels, for training, validation and prediction alike.
+"""Read and decode photos, for training, validation and prediction.
 
-Pillow is the only decoder: it refuses a truncated file, which OpenCV fills with grey, and with a second one the two
-would disagree about some files. ICC profiles are ignored. Nothing is repaired or guessed.
+Pillow is the only decoder: it rejects a truncated file, which OpenCV fills with grey, and two decoders would give
+different pixels for some files. ICC profiles are ignored. Damaged files are never repaired.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ MAX_BYTES = 64 << 20
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 16
 MAX_ASPECT = 20
-BACKGROUND = 127  # what shows through transparent pixels
-ORIENTATION = 0x0112
-TURNED = (5, 6, 7, 8)  # orientations that exchange height and width
-AT_ONCE = 1024  # images given to the threads at a time
+BACKGROUND = 127  # grey value behind transparent pixels
+ORIENTATION = 0x0112  # EXIF tag
+TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+AT_ONCE = 1024  # images that are queued for the threads at a time
 
-# Pillow warns about sizes far above our limit before we can look at them. As an error the warning is one more way to
-# refuse the file; as a warning it would stand on the user's screen without a file name.
+# Pillow warns about sizes far above our limit before we can check them. As an error, the warning rejects the file; as a
+# warning, it would be printed without a file name.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
@@ -45,14 +45,15 @@ def read_image(path: Path, *, at_least: tuple[int, int] | None = None) -> Pixels
 def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None) -> Pixels:
     """Decode a file's bytes to RGB, upright: uint8 (H, W, 3), contiguous and writable.
 
-    The EXIF orientation is applied; grey, palette and CMYK pixels become RGB; transparent ones are laid on grey
-    (`BACKGROUND`); 16-bit grey is scaled to 8 bits; of a phone's multi-picture JPEG the first picture counts.
+    The EXIF orientation is applied; grey, palette and CMYK pixels become RGB; transparent pixels are blended with grey
+    (`BACKGROUND`); 16-bit grey is scaled to 8 bits; of a multi-picture JPEG (MPO) the first picture is used.
 
-    path      named in messages; nothing is read from it.
-    at_least  (height, width) in pixels: a JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size, the smallest that
-              has no side below this. The decoder leaves out the high frequencies, which is several times quicker.
+    path      only for messages; nothing is read from it.
+    at_least  (height, width) in pixels: a JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size, the smallest with no
+              side below this. The decoder skips high frequencies, which is several times faster.
 
-    Raises DataError that names the file and the cause: too large, too small, animated, no image, truncated or damaged.
+    Raises DataError with file and cause: too large, too small, too narrow, several pictures, not an image, truncated or
+    damaged.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -72,7 +73,7 @@ def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None) 
 def check_images(
     root: Path, paths: Sequence[str], *, threads: int, on_progress: Callable[[int], None] | None = None
 ) -> None:
-    """Decode every image once and raise one DataError that lists all that cannot be read; arguments as `each_image`."""
+    """Decode every image once; raise one DataError that lists all unreadable images. Arguments as for `each_image`."""
     each_image(root, paths, lambda row, data: decode(data, root / paths[row]), threads=threads, on_progress=on_progress)
 
 
@@ -84,10 +85,10 @@ def each_image(
     threads: int,
     on_progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Read every file once and call `work(row, bytes)`, on several threads; then raise one DataError for all faults.
+    """Read every file once and call `work(row, bytes)` on several threads; then raise one DataError for all errors.
 
     paths        relative to root.
-    work         may raise DataError, which is collected; anything else ends the work at once.
+    work         may raise DataError, which is collected; any other exception ends the work at once.
     on_progress  called with the number of images done so far.
     """
 
@@ -107,14 +108,14 @@ def each_image(
                 if on_progress is not None:
                     on_progress(done)
     if faults:
-        fix = "restore these files from the source, or take them out of the data set"
+        fix = "restore these files from the source, or remove them from the data set"
         raise DataError("images cannot be read", where=str(root), offenders=faults, fix=fix)
 
 
 def read_bytes(path: Path) -> bytes:
     """Return a regular file's bytes; raises DataError when it cannot be read, is empty or larger than 64 MiB."""
     try:
-        # Without O_NONBLOCK, opening a pipe nobody writes to would wait for ever.
+        # Without O_NONBLOCK, opening a pipe without a writer would wait for ever.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise DataError(
@@ -138,7 +139,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _read(handle: int, size: int) -> bytes:
-    """Read a file of the size just measured, in one call as a rule."""
+    """Read a file of known size, usually in one call."""
     parts, left = [], size
     while left and (part := os.read(handle, left)):
         parts.append(part)
@@ -147,7 +148,7 @@ def _read(handle: int, size: int) -> bytes:
 
 
 def _check_header(path: Path, image: Image.Image) -> None:
-    """Refuse, before any pixel is decoded, an image whose size or number of pictures is out of bounds."""
+    """Raise DataError, before any pixel is decoded, for a size or number of pictures out of range."""
     width, height = image.size
     got = f"{width} x {height} pixels"
     if width * height > MAX_PIXELS:
@@ -155,18 +156,18 @@ def _check_header(path: Path, image: Image.Image) -> None:
         raise DataError("the image is too large", where=str(path), got=got, expected=expected)
     if min(width, height) < MIN_SIDE:
         raise DataError(
-            "the image is too small", where=str(path), got=got, expected=f"{MIN_SIDE} pixels a side or more"
+            "the image is too small", where=str(path), got=got, expected=f"{MIN_SIDE} pixels per side or more"
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         expected = f"sides of at most {MAX_ASPECT} : 1"
         raise DataError("the image is too narrow", where=str(path), got=got, expected=expected)
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        fix = "save the picture you mean as a JPEG or PNG file"
+        fix = "save one picture as a JPEG or PNG file"
         raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
 
 
 def _rgb(image: Image.Image) -> Pixels:
-    """Return a decoded image's pixels as RGB (H, W, 3), whatever its mode."""
+    """Return a decoded image of any mode as RGB (H, W, 3) uint8."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return np.array(image)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
@@ -184,7 +185,7 @@ def _rgb(image: Image.Image) -> Pixels:
 
 
 def _upright(pixels_HWC: Pixels, orientation: int) -> Pixels:
-    """Undo an EXIF orientation, 1 to 8: mirror if it is one of 2, 4, 5, 7, then turn."""
+    """Undo an EXIF orientation, 1 to 8: mirror for 2, 4, 5 and 7, then rotate."""
     if orientation in (2, 4, 5, 7):
         pixels_HWC = pixels_HWC[:, ::-1]
     quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
@@ -199,15 +200,15 @@ def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
         )
     kind = _other_kind(data)
     if kind:
-        return DataError(f"not an image: {kind}", where=str(path), expected="JPEG or PNG", fix="get the photo itself")
+        return DataError(f"not an image: {kind}", where=str(path), expected="JPEG or PNG", fix="get the original photo")
     if isinstance(error, UnidentifiedImageError):
-        return DataError("not an image of a known kind", where=str(path), expected=", ".join(FORMATS))
+        return DataError("not an image of a known format", where=str(path), expected=", ".join(FORMATS))
     got = str(error) or type(error).__name__
     return DataError("truncated or damaged image", where=str(path), got=got, fix="restore it from the source")
 
 
 def _other_kind(data: bytes) -> str | None:
-    """Name what bytes that are no image look like."""
+    """Return what bytes that are not an image seem to be; None if unknown."""
     start = data[:512].lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<head")):
         return "HTML, probably a failed download"

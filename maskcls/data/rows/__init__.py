@@ -1,1 +1,1 @@
-"""Rows: the manifest, its folds, and which rows an epoch draws."""
+"""Rows: the manifest, its folds, and the rows of each epoch."""

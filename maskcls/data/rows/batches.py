@@ -1,7 +1,7 @@
-"""How an epoch's rows are cut into optimizer steps, and a step into the pieces processes compute.
+"""How an epoch's rows are divided into optimizer steps, and a step into pieces, one per forward pass.
 
-Everything is a pure function of (seed, epoch), so the loader can be restarted anywhere and the number of processes or
-workers changes nothing. R rows of a fold's training side, S rows of a step, P processes.
+Everything is a pure function of (seed, epoch), so the loader can restart at any epoch, and the number of processes or
+workers changes nothing. R training rows of a fold, S rows of a step, B rows of a piece.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ MIN_PIECE = 2
 
 @dataclass(frozen=True)
 class Piece:
-    """Places of a step (B,) that one process computes in one forward pass.
+    """The part of a step that one process computes in one forward pass.
 
-    real  False for places that only fill up; they weigh nothing.
+    places  (B,) int64 indices of the step's rows.
+    real    (B,) False for fillers; they have weight 0.
     """
 
     places: Rows
@@ -28,12 +29,12 @@ class Piece:
 
 
 def epoch_order(rows_R: Rows, *, seed: int, epoch: int) -> Rows:
-    """Return the rows (R,) in the order of this epoch."""
+    """Return the rows (R,) in the random order of this epoch."""
     return np.random.default_rng((seed, epoch)).permutation(rows_R)
 
 
 def steps(order_R: Rows, batch_size: int) -> list[Rows]:
-    """Cut the order into steps of `batch_size` rows; the last one may be shorter.
+    """Divide the order into steps of `batch_size` rows; the last one may be shorter.
 
     >>> [s.tolist() for s in steps(np.arange(5), 2)]
     [[0, 1], [2, 3], [4]]
@@ -42,10 +43,10 @@ def steps(order_R: Rows, batch_size: int) -> list[Rows]:
 
 
 def pieces(size: int, *, processes: int, accumulate: int) -> list[list[Piece]]:
-    """Share a step of `size` rows: pieces[p][a] is what process p computes in its pass a.
+    """Divide a step of `size` rows among processes: pieces[p][a] is the piece of process p in its pass a.
 
-    Every place is real in exactly one piece. All pieces of a step have the same length, at least two (normalisation
-    over a batch of one is undefined); places repeated to get there are marked as not real.
+    Every row is real in exactly one piece. All pieces of a step have the same length, at least two (normalisation
+    over a batch of one is undefined); rows repeated to reach it are fillers.
     """
     parts = np.array_split(np.arange(size), processes * accumulate)
     length = max(MIN_PIECE, len(parts[0]))
@@ -54,6 +55,6 @@ def pieces(size: int, *, processes: int, accumulate: int) -> list[list[Piece]]:
 
 
 def _fill(size: int, part: Rows, length: int) -> Piece:
-    # Fillers come from the other end of the step, so that a short piece is not the same row over and over.
+    # Fillers come from the end of the step, so that a short piece does not repeat one row many times.
     filler = np.resize(np.arange(size)[::-1], length - len(part))
     return Piece(np.concatenate([part, filler]).astype(np.int64), np.arange(length) < len(part))

@@ -1,7 +1,7 @@
 """Person-level stratified folds, as a saved and checked table.
 
-A fold is a function of the seed, the people's names and their labels, and of nothing else: not of the order of rows,
-the model, or the version of a library. N rows (photos), P people.
+Folds depend only on the seed, the people's names and their labels: not on the order of rows, the model, or the version
+of a library. N rows (photos), P people.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ NEVER = -1
 def build(
     frame: pd.DataFrame, space: LabelSpace, *, k: int, holdout: float, seed: int, stratify: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return the checked fold table of a manifest: columns id, person, fold (Int8; -1 = never validates).
+    """Return the checked fold table of a manifest: columns id, person, fold (Int8; -1 = only for training).
 
-    Raises DataError when there are too few people, or when a class would be missing from a fold's training side.
+    k, holdout, seed  as for `make_folds`.
+    stratify          tasks whose classes are balanced between folds; None: all that are constant within every person.
+
+    Raises DataError when there are too few people, or when a class would be missing from a fold's training rows.
     """
     names = constant_tasks(frame, space) if stratify is None else tuple(stratify)
     fold_N = make_folds(frame["person"].tolist(), strata(frame, space, names), k=k, holdout=holdout, seed=seed)
@@ -44,16 +47,16 @@ def build(
 def make_folds(
     person_N: Sequence[str], stratum_N: Ints, *, k: int, holdout: float = 0.2, seed: int = 0
 ) -> NDArray[np.int8]:
-    """Return the fold (N,) that validates each row: 0..k-1, or -1 for rows that only train (k = 1).
+    """Return the validation fold (N,) int8 of each row: 0..k-1, or -1 for rows that are only for training (k = 1).
 
-    person_N   name of each row's person; all rows of a person share a fold.
-    stratum_N  int64, the same on all rows of a person.
-    holdout    with k = 1, the share of people that fold 0 validates.
+    person_N   name of each row's person; all rows of a person are in the same fold.
+    stratum_N  int64, equal in all rows of a person.
+    holdout    with k = 1, the share of people in the validation rows of fold 0.
 
-    Within a stratum people are put in the order of a hash of seed and name; the strata are laid end to end and dealt
-    out in turn. This is how scikit-learn's StratifiedKFold shares a stratum out, and so the counts of a stratum, and of
-    all people, differ by at most one between folds. Dealing also holds for strata of fewer than k people, about which
-    StratifiedKFold warns or gives up, and does not depend on a generator's stream staying as it is.
+    Within a stratum people are sorted by a hash of seed and name. The strata are concatenated, and the people assigned
+    to folds 0, 1, …, k-1, 0, 1, … in turn, as scikit-learn's StratifiedKFold does. So the counts of a stratum, and of
+    all people, differ by at most one between folds. This also works for strata of fewer than k people, for which
+    StratifiedKFold warns or fails, and does not depend on a random generator that may change between versions.
 
     Raises DataError when there are fewer people than folds.
 
@@ -79,13 +82,13 @@ def constant_tasks(frame: pd.DataFrame, space: LabelSpace) -> tuple[str, ...]:
 
 
 def strata(frame: pd.DataFrame, space: LabelSpace, names: Sequence[str]) -> Ints:
-    """Return the joint label (N,) of the named tasks; a person none of whose photos is labelled counts as a class.
+    """Return the joint label (N,) int64 of the named tasks; a person without any label counts as one more class.
 
     Raises ConfigError when a task's label varies between the photos of a person.
     """
     varying = sorted(set(names) - set(constant_tasks(frame, space)))
     if varying:
-        fix = "leave it out; every person then has all of its classes, or as good as"
+        fix = "leave it out of folds.stratify: it varies within a person, so folds rarely lack a class"
         raise ConfigError("a task differs within a person", where="folds.stratify", got=", ".join(varying), fix=fix)
     stratum_N = np.zeros(len(frame), dtype=np.int64)
     for name in names:
@@ -95,7 +98,7 @@ def strata(frame: pd.DataFrame, space: LabelSpace, names: Sequence[str]) -> Ints
 
 
 def check_classes(frame: pd.DataFrame, fold_N: NDArray[np.int8], space: LabelSpace) -> None:
-    """Raise one DataError that lists every class which a fold would have to learn from no photo at all."""
+    """Raise one DataError that lists every class without a photo in a fold's training rows."""
     faults = []
     for name, label_N in manifest.labels(frame, space).items():
         classes = space.task(name).classes
@@ -108,26 +111,26 @@ def check_classes(frame: pd.DataFrame, fold_N: NDArray[np.int8], space: LabelSpa
             ]
     if faults:
         fix = "add people of that class, change folds.k or folds.seed, or merge the class with another"
-        raise DataError("a class is missing from a fold's training side", offenders=faults, fix=fix)
+        raise DataError("a class is missing from a fold's training rows", offenders=faults, fix=fix)
 
 
 def check(table: pd.DataFrame) -> None:
-    """Raise MaskclsError (an internal fault) unless no person crosses folds, and folds run 0..k-1 without a gap."""
+    """Raise MaskclsError (internal error) if a person is in two folds, or the folds are not 0..k-1 without a gap."""
     faults = _faults(table)
     if faults:
         raise MaskclsError(
-            "the folds are not what they must be", offenders=faults, fix="report this; do not train on them"
+            "the folds are inconsistent", offenders=faults, fix="report this bug; do not train on these folds"
         )
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
-    """Write the fold table as it stands."""
+    """Return the fold table as CSV (UTF-8)."""
     text: str = table.to_csv(index=False, lineterminator="\n")
     return text.encode()
 
 
 def from_csv(path: Path) -> pd.DataFrame:
-    """Read what `to_csv` wrote; raises DataError or ResultError when it was damaged or edited into a leak."""
+    """Read what `to_csv` wrote; raises DataError or ResultError when it is damaged or a person is in two folds."""
     text = read_csv(path, required=COLUMNS)[COLUMNS].reset_index(drop=True)
     whole = text["fold"].str.fullmatch(r"-1|0|[1-9][0-9]?")
     if not whole.all():
@@ -146,10 +149,10 @@ def sha256(table: pd.DataFrame) -> str:
 
 
 def fold_counts(frame: pd.DataFrame, table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
-    """Count people and photos by fold and class: columns fold, task, class, people, photos, one row a pair.
+    """Count people and photos per fold and class: columns fold, task, class, people, photos.
 
-    The rows whose task and class are "all" count the whole fold; fold -1 is what only trains. The table's rows are the
-    manifest's, in its order; ValueError otherwise.
+    Rows with task and class "all" count the whole fold; fold -1 has the rows that are only for training. `table` must
+    have the manifest's rows in its order, else ValueError.
     """
     if table["id"].tolist() != frame["id"].tolist():
         raise ValueError("the fold table does not belong to this manifest")
@@ -173,12 +176,12 @@ def _by_person(person_N: Sequence[str], stratum_N: Ints) -> dict[str, int]:
     stratum: dict[str, int] = {}
     for name, value in zip(person_N, np.asarray(stratum_N).tolist(), strict=True):
         if stratum.setdefault(name, value) != value:
-            raise ValueError(f"person {name!r} lies in two strata")
+            raise ValueError(f"person {name!r} is in two strata")
     return stratum
 
 
 def _draw(seed: int, name: str) -> int:
-    """Return a number in 0..2**64-1 that looks random and is the same everywhere and always."""
+    """Return a pseudo-random number 0..2**64-1 from a hash, the same on every machine and version."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8])
 
 
@@ -187,9 +190,9 @@ def _deal(people: int, k: int) -> list[int]:
 
 
 def _hold_out(people: int, share: float, start: int) -> list[int]:
-    """Mark every (1/share)-th of the people, so that each stratum, lying in one piece, gives its share; 0 or -1 each.
+    """Return 0 (validation) for every (1/share)-th person, so that each stratum has its share; -1 for all others.
 
-    Without the drawn start the first of a small stratum would be spared, or taken, whatever the seed.
+    start  random offset; without it, the first person of a small stratum would get the same value with every seed.
     """
     taken = min(max(1, round(people * share)), people - 1)
     positions = [(i + start) % people for i in range(people)]
@@ -199,12 +202,12 @@ def _hold_out(people: int, share: float, start: int) -> list[int]:
 def _faults(table: pd.DataFrame) -> list[str]:
     if list(table.columns) != COLUMNS:
         return [f"columns {', '.join(map(str, table.columns))}, expected {', '.join(COLUMNS)}"]
-    faults = [f"id {id!r} stands twice" for id in table.loc[table["id"].duplicated(), "id"]]
+    faults = [f"id {id!r} occurs twice" for id in table.loc[table["id"].duplicated(), "id"]]
     if table["fold"].isna().any():
         return [*faults, f"{int(table['fold'].isna().sum())} rows have no fold"]
     spread = table.groupby("person")["fold"].agg(["min", "max"])
     crossing = spread[spread["min"] < spread["max"]]
-    faults += [f"person {name!r} lies in folds {row['min']} and {row['max']}" for name, row in crossing.iterrows()]
+    faults += [f"person {name!r} is in folds {row['min']} and {row['max']}" for name, row in crossing.iterrows()]
     found = sorted(set(table["fold"].tolist()) - {NEVER})
     if not found or found != list(range(len(found))):
         faults.append(f"the folds are {found}, expected 0..k-1")

@@ -1,14 +1,14 @@
-"""The one table between the readers and everything after: a row is a photo, its person and its labels.
+"""The manifest: the table that every data layout is read into. One row per photo, with its person and labels.
 
 Columns, in this order:
-id      text, unique; names the row in every later file.
+id      text, unique; identifies the row in every later file.
 path    text, relative to the image root, parts joined by `/`.
-person  text, the group that never crosses a fold; "" when unknown (rows to predict).
+person  text, the group that is never divided between folds; "" when unknown (rows to predict).
 <task>  Int16 class index for each task, NA = unknown; a task with bins is followed by
         <task>_value, Int16, the whole number itself (age in years), NA = unknown.
 split   "train" or "eval".
-source  where the labels come from: "real" for a data set's own.
-weight  float64, >= 0 and finite; the row's share in the loss.
+source  where the labels come from: "real" for the data set's own labels.
+weight  float64, >= 0 and finite; the row's weight in the loss.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CELLS = {
 
 
 def columns(space: LabelSpace) -> list[str]:
-    """Return the manifest's columns in order; ConfigError when a task's name collides with one of them."""
+    """Return the manifest's columns in order; ConfigError when a task has the name of another column."""
     names = ["id", "path", "person"]
     for task in space.tasks:
         names += [task.name, value_column(task)] if task.bins else [task.name]
@@ -51,7 +51,7 @@ def columns(space: LabelSpace) -> list[str]:
 
 
 def value_column(task: Task) -> str:
-    """Return the column that holds the whole numbers of a task with bins."""
+    """Return the column name for the whole numbers of a task with bins."""
     return f"{task.name}_value"
 
 
@@ -65,13 +65,13 @@ def build(
     values: Mapping[str, Ints] | None = None,
     split: str = "train",
 ) -> pd.DataFrame:
-    """Assemble and validate a manifest of N real rows with weight 1.
+    """Build and validate a manifest of N rows with source "real" and weight 1.
 
-    person  defaults to "" on every row.
-    labels  class indices (N,) by task, -1 = unknown; a task that is absent is unknown, or banded from its values.
-    values  whole numbers (N,) by task with bins, -1 = unknown; absent is unknown.
+    person  default: "" in every row.
+    labels  class indices (N,) int64 by task, -1 = unknown. A missing task is computed from its values, or is unknown.
+    values  whole numbers (N,) int64 by task with bins, -1 = unknown; a missing task is unknown.
 
-    Raises DataError.
+    Raises DataError as `validate`.
     """
     none = np.full(len(ids), UNKNOWN, dtype=np.int64)
     data: dict[str, object] = {"id": list(ids), "path": list(paths), "person": person or [""] * len(ids)}
@@ -87,12 +87,12 @@ def build(
 
 
 def validate(frame: pd.DataFrame, space: LabelSpace) -> None:
-    """Raise one DataError that lists every row at fault: ids, paths, label ranges, split, source, weight."""
+    """Raise one DataError that lists every wrong row: ids, paths, label ranges, split, source, weight."""
     if list(frame.columns) != columns(space):
         got, expected = ", ".join(map(str, frame.columns)), ", ".join(columns(space))
         raise DataError("the manifest's columns are wrong", got=got, expected=expected)
     ids = frame["id"]
-    masks = {"the id stands more than once": ids.duplicated(keep=False), "the id is empty": ids == ""}
+    masks = {"the id occurs more than once": ids.duplicated(keep=False), "the id is empty": ids == ""}
     unsafe = [path_fault(path) is not None for path in frame["path"].tolist()]
     masks["the path is not safe"] = pd.Series(unsafe, frame.index, dtype=bool)
     for task in space.tasks:
@@ -118,7 +118,7 @@ def values(frame: pd.DataFrame, space: LabelSpace) -> dict[str, Ints]:
 
 
 def to_csv(frame: pd.DataFrame) -> bytes:
-    """Write the table as it stands; equal tables give equal bytes."""
+    """Return the table as CSV (UTF-8); equal tables give equal bytes."""
     text: str = frame.to_csv(index=False, lineterminator="\n")
     return text.encode()
 
@@ -148,9 +148,10 @@ def sha256(frame: pd.DataFrame) -> str:
 
 
 def parse_label(task: Task, text: str) -> tuple[int, int]:
-    """Return (class, whole number) of one cell; the number is -1 for a task without bins.
+    """Return (class index, whole number) of one cell; the number is -1 for a task without bins.
 
-    Raises ValueError with what was expected: a class's name exactly, or a whole number when the task has bins.
+    A cell is the exact name of a class, or a whole number if the task has bins. Raises ValueError with the expected
+    value as its text.
     """
     if not task.bins:
         if text not in task.classes:
@@ -161,17 +162,17 @@ def parse_label(task: Task, text: str) -> tuple[int, int]:
 
 
 def whole_number(text: str, limit: int) -> int:
-    """Return 0..limit written in plain digits; ValueError with what was expected for anything else, such as `29.0`."""
+    """Return a number 0..limit written in plain digits; otherwise (such as `29.0`) ValueError with what is expected."""
     if not _WHOLE.fullmatch(text) or int(text) > limit:
         raise ValueError(f"a whole number 0..{limit}")
     return int(text)
 
 
 def parse_column(task: Task, cells: pd.Series, *, empty_ok: bool) -> tuple[Ints, Ints, list[str]]:
-    """Parse a column of text into classes (N,), whole numbers (N,) and faults that name line and column.
+    """Parse a column of text into class indices (N,), whole numbers (N,), and errors with line and column.
 
     cells     text, indexed by line number.
-    empty_ok  an empty cell is unknown (-1); otherwise it is a fault.
+    empty_ok  True: an empty cell is unknown (-1); False: it is an error.
     """
     which_N, texts = pd.factorize(cells)  # each different text is parsed once
     pairs = np.full((len(texts), 2), UNKNOWN, dtype=np.int64)
@@ -191,26 +192,26 @@ def parse_column(task: Task, cells: pd.Series, *, empty_ok: bool) -> tuple[Ints,
 
 
 def absent_classes(frame: pd.DataFrame, space: LabelSpace) -> list[str]:
-    """Return `task=class` for every class that no row carries."""
+    """Return `task=class` for every class without a row."""
     found = {name: set(values.tolist()) for name, values in labels(frame, space).items()}
     return [f"{t.name}={name}" for t in space.tasks for i, name in enumerate(t.classes) if i not in found[t.name]]
 
 
 def _label_masks(frame: pd.DataFrame, task: Task) -> dict[str, pd.Series]:
     label_N = frame[task.name]
-    masks = {f"the label {task.name} lies outside its classes": ~label_N.between(0, len(task.classes) - 1).fillna(True)}
+    masks = {f"the label {task.name} is outside its classes": ~label_N.between(0, len(task.classes) - 1).fillna(True)}
     if task.bins:
         value_N = frame[value_column(task)]
         banded = task.band(value_N.to_numpy(dtype=np.int64, na_value=UNKNOWN))
         masks[f"{value_column(task)} is negative"] = (value_N < 0).fillna(False)
-        masks[f"{value_column(task)} lies in another class than {task.name} says"] = value_N.notna() & (
+        masks[f"{value_column(task)} belongs to another class than {task.name}"] = value_N.notna() & (
             label_N.to_numpy(dtype=np.int64, na_value=UNKNOWN) != banded
         )
     return masks
 
 
 def _unlike(cells: pd.Series, pattern: str) -> list[str]:
-    """Return the different texts of a column that do not match; a few stand for a million rows."""
+    """Return the distinct texts of a column that do not match; each distinct text is checked once."""
     return [text for text in cells.unique() if not re.fullmatch(pattern, text)]
 
 
@@ -241,5 +242,5 @@ REAL = "real"
 
 
 def real_rows(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows (N,) have labels of the data set's own."""
+    """Return which rows (N,) bool have the data set's own labels."""
     return (frame["source"] == REAL).to_numpy(dtype=bool)

@@ -1,14 +1,16 @@
-"""Which rows an epoch draws: each once, by weight, or rare ones more often.
+"""Which rows an epoch uses: each once, random by weight, or rare ones more often.
 
-Everything is a pure function of (seed, epoch): training can resume anywhere, and any number of processes agrees. An
-epoch is cut into steps by batches.py. R rows of a fold's training side, U units of rows, G groups, n rows of an epoch.
+Everything is a pure function of (seed, epoch): training can resume at any epoch, and any number of processes computes
+the same rows. An epoch is divided into steps by batches.py. R training rows of a fold, U units, G groups, n rows of an
+epoch.
 
-A group is what should come up more evenly, such as a class. A unit is what counts as one photo: a row or, with
-`one_per_person`, a person's photos of one label, which take turns: each round of a unit shows every photo of it once.
+A group is balanced against other groups; a class, for example. A unit counts as one photo: a row or, with
+`one_per_person`, all photos of one person with one label. Such a unit uses its photos in turn: each of them once before
+any is used again.
 
-A pass holds every unit once (oversampling: a rare one more often) in an order of its own. The epochs are windows of
-equal length on the passes laid end to end, so nothing comes back before the pass is over. Weighted draws have no
-passes; each stands alone.
+A pass contains every unit once (oversampling: a rare unit more often) in its own random order. The passes are
+concatenated, and each epoch is the next window of n rows; so a unit is not repeated before its pass is over. Weighted
+sampling has no passes; each draw is independent.
 """
 
 from __future__ import annotations
@@ -30,11 +32,11 @@ Draw = Literal["shuffle", "weighted", "oversample"]
 class Sampling:
     """How an epoch draws its rows.
 
-    draw            shuffle: every unit in turn; weighted: with replacement, p proportional to count(group) ** -power;
-                    oversample: every unit, and all of a group (largest / count(group)) ** power times on average.
-    power           in [0, 1]: 0 leaves the groups as they are, 1 makes them equal; a shuffle does without it.
-    one_per_person  count the rows of a unit as one: it shows one of them at a time.
-    fraction        in (0, 1]: the share of a pass, or of the units with weighted draws, that makes an epoch.
+    draw            shuffle: every unit once; weighted: with replacement, p proportional to count(group) ** -power;
+                    oversample: every unit of a group (largest / count(group)) ** power times on average.
+    power           in [0, 1]: 0 does not change the group frequencies, 1 makes them equal; shuffle ignores it.
+    one_per_person  a person's rows with one label are one unit, and are used in turn.
+    fraction        in (0, 1]: the length of an epoch as a share of a pass or, with weighted draws, of the units.
     """
 
     draw: Draw
@@ -45,10 +47,12 @@ class Sampling:
 
 @dataclass(frozen=True)
 class _Units:
-    """The units in the order of their first rows; `rows` holds the rows of a unit side by side.
+    """The units in the order of their first rows.
 
-    start (U,) where a unit's rows begin, size (U,) how many they are; group (U,) int64 in 0..G-1; count (G,) units of a
-    group, and weight (G,) float64, what one of them weighs.
+    rows    (R,) int64; the rows of a unit are neighbours.
+    start   (U,) int64 index of a unit's first row in `rows`; size: (U,) its number of rows.
+    group   (U,) int64 in 0..G-1.
+    count   (G,) number of units per group; weight: (G,) float64 weight of one unit.
     """
 
     rows: Rows
@@ -60,18 +64,18 @@ class _Units:
 
 
 def epoch_rows(rows_R: Rows, group_R: Ints, unit_R: Ints, how: Sampling, *, seed: int, epoch: int) -> Rows:
-    """Draw the rows (n,) of this epoch, in the order in which they are trained on.
+    """Return the rows (n,) int64 of this epoch, in training order.
 
-    A shuffle of all rows is `epoch_order`. With smaller epochs, how often units were shown since epoch 0 differs by at
-    most one, in any stretch of the training by at most two. Where an epoch reaches into the next pass it may hold a row
-    twice; see `turns`. The total of an oversampled group is rounded; over any passes in a row, how often its units were
-    shown differs by at most one.
+    A shuffle of all rows is `epoch_order`. With shorter epochs, the number of uses since epoch 0 differs by at most one
+    between units, and over any part of the training by at most two. An epoch that continues in the next pass may
+    contain a row twice; see `turns`. The total of an oversampled group is rounded; over any number of whole passes, the
+    number of uses differs by at most one between its units.
 
     rows_R   int64, unique, at least one.
-    group_R  int64, any numbers; a shuffle does not look at them. Rows whose group is negative, which is to say unknown,
-             weigh what a known one does on average: together they keep the share that they have.
-    unit_R   int64, any numbers; looked at with `one_per_person` alone. Rows of a unit that differ in group are units of
-             their own, except for a shuffle.
+    group_R  int64, any numbers; ignored by a shuffle. A negative group means unknown: these rows have the average
+             weight of the known rows, so their share in the epoch does not change.
+    unit_R   int64, any numbers; used only with `one_per_person`. Rows of one unit in different groups become separate
+             units, except in a shuffle.
 
     >>> how = Sampling("oversample", power=1.0, one_per_person=False, fraction=1.0)
     >>> rows = np.arange(5)
@@ -95,14 +99,14 @@ def epoch_rows(rows_R: Rows, group_R: Ints, unit_R: Ints, how: Sampling, *, seed
 
 
 def epoch_length(rows_R: Rows, group_R: Ints, unit_R: Ints, how: Sampling) -> int:
-    """Return how many rows `epoch_rows` draws, at least one and the same in every epoch, without drawing them."""
+    """Return the number of rows n of `epoch_rows`, at least 1 and the same in every epoch, without drawing them."""
     return _share(_pass_length(_units(rows_R, group_R, unit_R, how), how), how.fraction)
 
 
 def turns(rows_n: Rows) -> Ints:
-    """Count for each place (n,) how often its row occurs before it; 0 for the first time.
+    """Return for each element (n,) how often its row occurs before it; 0 for the first time.
 
-    A row that comes twice in an epoch should not look the same twice, so its augmentation is keyed on this as well.
+    The augmentation is also seeded by this number, so that a repeated row gets another augmentation.
 
     >>> turns(np.array([7, 3, 7, 7, 3])).tolist()
     [0, 0, 1, 2, 1]
@@ -132,10 +136,10 @@ def _units(rows_R: Rows, group_R: Ints, unit_R: Ints, how: Sampling) -> _Units:
 
 
 def _known_groups(group_R: Ints, draw: Draw) -> Ints:
-    """Return the group (R,) whose frequency counts, every unknown one as -1."""
+    """Return the group (R,) of each row, with -1 for every unknown group."""
     match draw:
         case "shuffle":
-            return np.zeros_like(group_R)  # an oversampling in which all rows are of one group
+            return np.zeros_like(group_R)  # like oversampling with all rows in one group
         case "weighted" | "oversample":
             return np.maximum(group_R, UNKNOWN)
         case _:
@@ -143,7 +147,7 @@ def _known_groups(group_R: Ints, draw: Draw) -> Ints:
 
 
 def _runs(differs: NDArray[np.bool_]) -> tuple[Ints, Ints]:
-    """Return where the runs of equal values begin and how long they are; `differs` compares neighbours."""
+    """Return start and length of each run of equal values; `differs` compares neighbours."""
     start = np.append(0, np.flatnonzero(differs) + 1)
     return start, np.diff(start, append=len(differs) + 1)
 
@@ -156,7 +160,7 @@ def _weights(count_G: Ints, unknown_G: NDArray[np.bool_], power: float) -> NDArr
 
 
 def _totals(units: _Units) -> Ints:
-    """Return how many rows of each group (G,) a pass of oversampling holds; the largest group has no copies."""
+    """Return the number of rows per group (G,) in a pass of oversampling; the largest group is not repeated."""
     total_G: Ints = np.rint(units.count * (units.weight / units.weight.min())).astype(np.int64)
     return total_G
 
@@ -174,8 +178,8 @@ def _pass_length(units: _Units, how: Sampling) -> int:
 def _deck(units: _Units, seed: int, turn: int) -> Rows:
     """Return the rows of a pass, not yet shuffled.
 
-    The k-th of a group's `count` units stands in it as often as whole numbers lie between k and k + 1 times total /
-    count: total in all, spread evenly. Every unit is one k further in the next pass, so that all get their turn.
+    The k-th of a group's `count` units occurs floor((k + 1) * total / count) - floor(k * total / count) times: total in
+    all, evenly distributed. In the next pass every unit's k grows by one (modulo count), so that extra copies rotate.
     """
     count, total = units.count[units.group], _totals(units)[units.group]
     k = (turns(units.group) + turn) % count
@@ -184,7 +188,7 @@ def _deck(units: _Units, seed: int, turn: int) -> Rows:
 
 
 def _shown(units: _Units, seed: int, turn: int) -> Rows:
-    """Return the row (U,) that each unit shows in this turn: each once a round, beginning where the draw says."""
+    """Return the row (U,) that each unit uses in this turn: each row once per round, from a random start."""
     key = units.rows[units.start].astype(np.uint64)
     begin = uniforms(seed, turn // units.size, key, 1)[:, 0] * units.size
     return units.rows[units.start + (begin.astype(np.int64) + turn) % units.size]

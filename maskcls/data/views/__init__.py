@@ -1,1 +1,1 @@
-"""What enters the network: resizing, augmentation, mixing."""
+"""Views of an image for the network: resizing, augmentation, mixing."""

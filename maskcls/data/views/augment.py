@@ -1,7 +1,7 @@
-"""Augmentation of the train view, applied on the host or on the device.
+"""Augmentation of the train view, on the host or on the device.
 
-One resampling does crop, flip, shift, scale and rotation together, so that an image is interpolated once. Order:
-geometry, colour, RandAugment (on the host only), hidden parts. B batch, E erased boxes, H height, W width.
+Crop, flip, shift, scale and rotation are one resampling, so that an image is interpolated once. Order: geometry,
+colour, RandAugment (on the host only), filled boxes and grids. B batch, E erased boxes, H height, W width.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ Images = NDArray[np.uint8]
 
 
 def _mixed(draws: Draws) -> NDArray[np.bool_]:
-    """Return which images' channels are mixed at all (B,)."""
+    """Return which images' colour channels are mixed, (B,) bool."""
     return np.asarray((draws.mix.reshape(-1, 9) != np.eye(3, dtype=np.float32).ravel()).any(axis=1))
 
 
 @cache
 def _noise(height: int, width: int) -> Images:
-    """Return noise (2H, 2W, 3), from which every image takes another window."""
+    """Return fixed noise (2H, 2W, 3) uint8, from which every image uses a random window."""
     return np.random.default_rng(0).integers(0, 256, (2 * height, 2 * width, 3), dtype=np.uint8)
 
 
 def augment(images_BHWC: Images, draws: Draws, fill: tuple[int, int, int], *, threads: int = 1) -> Images:
-    """Apply the draws on the host: uint8 (B, H, W, 3), new and contiguous. Beyond the border the image is mirrored."""
+    """Apply the draws on the host; returns uint8 (B, H, W, 3), new and contiguous. Borders are mirrored.
+
+    fill  RGB 0..255 of filled boxes and grids.
+    """
     out = np.empty(images_BHWC.shape, dtype=np.uint8)
     height, width = images_BHWC.shape[1:3]
     tinted = ((draws.gain != 1) | (draws.offset != 0)).tolist()
@@ -96,7 +99,7 @@ def _erase(image_HWC: Images, boxes: list[list[int]], noise: list[int], fill: tu
 
 
 def _grid_mask(grid: list[int], height: int, width: int) -> Images:
-    """Return 255 (H, W) on the squares of a grid, 0 beside them."""
+    """Return (H, W) uint8: 255 on the squares of a grid, 0 elsewhere."""
     unit, side, up, left = grid
     rows, columns = (np.arange(height) + up) % unit < side, (np.arange(width) + left) % unit < side
     return np.outer(rows, columns).astype(np.uint8) * 255
@@ -108,16 +111,16 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def augment_on_device(images_BHWC: Tensor, draws: Draws, fill: tuple[int, int, int]) -> Tensor:
-    """Apply the draws to uint8 (B, H, W, 3) on the images' device, in one resampling; float32 (B, 3, H, W), 0..255.
+    """Apply the draws to uint8 (B, H, W, 3) on the images' device; returns float32 (B, 3, H, W) in 0..255.
 
-    The same as `augment` but for rounding: OpenCV places a sample at a 32nd of a pixel, mixes channels by 1024ths and
-    rounds to whole levels. The draws hold no operations of RandAugment.
+    The same as `augment` except for rounding: OpenCV rounds sample positions to 1/32 pixel, channel weights to 1/1024
+    and results to integers. The draws must not contain RandAugment operations.
     """
-    assert not draws.operation.size, "RandAugment runs on the host alone"
+    assert not draws.operation.size, "RandAugment runs on the host only"
     device = images_BHWC.device
     height, width = images_BHWC.shape[1:3]
     images = images_BHWC.permute(0, 3, 1, 2).float()
-    # grid_sample counts from -1 to 1 between the middles of the outer pixels, and mirrors about them.
+    # grid_sample uses coordinates from -1 to 1 between the centres of the outer pixels, and mirrors at these centres.
     scale = np.array([[2 / max(1, width - 1)], [2 / max(1, height - 1)]])
     source = (draws.source * scale).astype(np.float32)
     source[:, :, 2] -= 1
@@ -143,7 +146,7 @@ def augment_on_device(images_BHWC: Tensor, draws: Draws, fill: tuple[int, int, i
 
 
 def _inside(boxes_BE4: NDArray[np.int64], y: Tensor, x: Tensor) -> Tensor:
-    """Return which pixels lie in any of an image's boxes, bool (B, 1, H, W)."""
+    """Return which pixels are in any of an image's boxes, bool (B, 1, H, W)."""
     top, left, bottom, right = to_device(np.moveaxis(boxes_BE4, 2, 0), y.device)[:, :, :, None]
     rows, columns = (y >= top) & (y < bottom), (x >= left) & (x < right)
     inside: Tensor = (rows[:, :, :, None] & columns[:, :, None, :]).any(dim=1, keepdim=True)
@@ -151,7 +154,7 @@ def _inside(boxes_BE4: NDArray[np.int64], y: Tensor, x: Tensor) -> Tensor:
 
 
 def _erased_fill(noise_B2: NDArray[np.int64], filling: Tensor, height: int, width: int) -> Tensor:
-    """Return what erased pixels are filled with, (B, 3, H, W) or a shape that stretches to it."""
+    """Return the fill of erased pixels, (B, 3, H, W) or a shape that broadcasts to it."""
     if (noise_B2 < 0).any():
         return filling
     device = filling.device
@@ -162,6 +165,6 @@ def _erased_fill(noise_B2: NDArray[np.int64], filling: Tensor, height: int, widt
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
-    """Copy an array to the device without waiting for the copy."""
+    """Copy an array to the device without waiting for the copy to finish."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)

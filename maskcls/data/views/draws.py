@@ -1,6 +1,6 @@
-"""The random numbers of the train view: geometry, colours, RandAugment operations and hidden parts of each image.
+"""The random numbers of the train view: geometry, colour, RandAugment operations and filled parts of each image.
 
-They depend on (seed, epoch, image) only, and are drawn for a whole batch at once; `augment` applies them.
+They depend only on (seed, epoch, image key), and are drawn for a whole batch at once; `augment` applies them.
 B batch, E erased boxes, H height, W width, R operations.
 """
 
@@ -17,34 +17,34 @@ from maskcls.data.views.keyed_random import Keys, uniforms
 from maskcls.data.views.randaugment import GREY, OPERATIONS
 from maskcls.data.views.transforms import ViewSpec
 
-# Which of an image's numbers is for what. A new step takes further ones, so that no other step changes.
+# The index of each random number of an image. A new step uses new indices, so that no other step changes.
 FLIP, MOVE, TINT, HIDE, SHIFT_X, SHIFT_Y, SCALE, TURN, BRIGHTNESS, CONTRAST, TOP, LEFT = range(12)
 SATURATION, HUE, ZOOM, ZOOM_SIZE, ZOOM_X, ZOOM_Y = range(12, 18)
 ERASE, ERASE_COUNT, ERASE_AREA, NOISE_Y, NOISE_X, GRID, GRID_Y, GRID_X = range(18, 26)
-OPERATION = range(26, 29)  # of each round of RandAugment, and
-SENSE = range(29, 32)  # whether its level is positive or negative
-BOXES = 32  # and on: shape, row and column of each erased box
+OPERATION = range(26, 29)  # the operation of each RandAugment round
+SENSE = range(29, 32)  # the sign of its level
+BOXES = 32  # from here on: shape, row and column of each erased box
 
 
-NARROWEST = 0.3  # width over height of an erased box, and the reverse
+NARROWEST = 0.3  # smallest ratio of the shorter to the longer side of an erased box
 
 
 @dataclass(frozen=True)
 class Draws:
     """The random numbers of a batch.
 
-    source  (B, 2, 3) float32: maps an output pixel's (x, y, 1) to the input pixel (x, y) it is taken from.
-    flipped (B,) bool: mirrored left and right, and
-    moved   (B,) bool: shifted, scaled, turned or cropped; `source` holds both.
-    mix     (B, 3, 3) float32: what each channel takes from red, green and blue; then
-    gain    (B,) float32, and
-    offset  (B,) float32: a value v in 0..255 becomes v * gain + offset, cut to 0..255.
-    operation (B, R) int64: RandAugment's operations in their order, as indices of OPERATIONS, and
-    level   (B, R) float32: their levels.
-    box     (B, 4) int64: top, left, bottom, right of the pixels that are filled; all 0 for none.
-    erased  (B, E, 4) int64: further such boxes, and
-    noise   (B, 2) int64: the row and column at which the noise that fills them begins; -1 for the mean colour.
-    grid    (B, 4) int64: distance and side of filled squares, rows and columns they are moved up and left; 0 for none.
+    source    (B, 2, 3) float32: maps an output pixel (x, y, 1) to its input position (x, y), in pixels.
+    flipped   (B,) bool: flipped left-right.
+    moved     (B,) bool: shifted, scaled, rotated or cropped; `source` includes both.
+    mix       (B, 3, 3) float32: weights of red, green and blue in each output channel; applied before gain and offset.
+    gain      (B,) float32.
+    offset    (B,) float32: a value v in 0..255 becomes v * gain + offset, clipped to 0..255.
+    operation (B, R) int64: RandAugment's operations in order, as indices of OPERATIONS.
+    level     (B, R) float32: their levels in [-1, 1].
+    box       (B, 4) int64: top, left, bottom, right of the filled box (cutout); all 0 for none.
+    erased    (B, E, 4) int64: the boxes of random erasing, in the same form.
+    noise     (B, 2) int64: row and column of the noise window that fills erased boxes; -1 for the mean colour.
+    grid      (B, 4) int64: distance and side of filled squares, and their shift up and left in pixels; 0 for none.
     """
 
     source: NDArray[np.float32]
@@ -62,11 +62,11 @@ class Draws:
 
 
 def draw(spec: ViewSpec, *, seed: int, epoch_B: NDArray[np.int64], key_B: Keys) -> Draws:
-    """Draw what each image undergoes from (seed, epoch, key of the image); a negative epoch draws nothing.
+    """Draw the augmentation of each image from (seed, epoch, image key); a negative epoch means no augmentation.
 
-    Shift, scale and rotation are uniform around none and happen together, and so do brightness, contrast, saturation
-    and hue; boxes lie uniformly inside the image. Every number is drawn whether it is used or not, so that changing one
-    probability changes nothing else.
+    Shift, scale and rotation are uniform, centred at no change, and applied together; so are brightness, contrast,
+    saturation and hue. Boxes are uniform inside the image. Every number is drawn even if it is not used, so that
+    changing one probability changes nothing else.
     """
     u = uniforms(seed, epoch_B, key_B, BOXES + 3 * spec.erasing_boxes)
     real = epoch_B >= 0
@@ -124,9 +124,11 @@ def _source(
     height: int,
     width: int,
 ) -> NDArray[np.float32]:
-    """Return the map (B, 2, 3) from output to input pixels of: flip, then zoom and turn about the middle, then shift.
+    """Return the map (B, 2, 3) from output to input pixels: flip, then scale and rotate about the centre, then shift.
 
-    right, down  shift of the content in pixels; zoom: > 1 enlarges; turn: radians, clockwise as y points down.
+    right, down  shift of the content in pixels.
+    zoom         scale factor; above 1 enlarges.
+    turn         rotation in radians, clockwise (y points down).
     """
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
     cos, sin = np.cos(turn) / zoom, np.sin(turn) / zoom
@@ -139,26 +141,27 @@ def _source(
 
 
 def _cropped(source: NDArray[np.float32], u: NDArray[np.float64], spec: ViewSpec) -> NDArray[np.float32]:
-    """Return the map (B, 2, 3) of: a random crop that is enlarged to the whole image, then `source`."""
+    """Return the map (B, 2, 3) of a random crop, enlarged to the whole image, followed by `source`."""
     sides = np.array([spec.size[1], spec.size[0]])
     share = (1 - u[:, ZOOM_SIZE] * (1 - spec.zoom_share))[:, None]
     first = u[:, ZOOM_X : ZOOM_Y + 1] * (1 - share) * sides
     cropped = source * share[:, :, None]
-    cropped[:, :, 2] += first + (share - 1) / 2  # pixels are counted from the middle of the first
+    cropped[:, :, 2] += first + (share - 1) / 2  # coordinate 0 is the centre of the first pixel
     return cropped.astype(np.float32)
 
 
-# The colour circle as the plane of video signals (U = B - Y, V = R - Y, both scaled), on which a grey Y is the middle.
+# The YUV colour space of analogue video: luma Y, and U = B - Y, V = R - Y, both scaled; grey has U = V = 0.
 _YUV = np.stack([GREY, 0.492 * (np.eye(3)[2] - GREY), 0.877 * (np.eye(3)[0] - GREY)])
 
 
-_QUARTER = np.linalg.inv(_YUV) @ np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ _YUV  # a quarter turn of the colours
+_QUARTER = np.linalg.inv(_YUV) @ np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ _YUV  # hue rotated by 90 degrees
 
 
 def _mix(saturation: NDArray[np.float64], hue: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the matrices (B, 3, 3) that multiply the colours' distance from grey, and turn them about it.
+    """Return matrices (B, 3, 3) that scale the saturation of RGB colours and rotate their hue.
 
-    saturation  (B,), 1 for none; hue: (B,) radians, from red by green to blue.
+    saturation  (B,) factor, 1 for no change.
+    hue         (B,) rotation in radians, from red over green to blue.
     """
     grey = np.tile(GREY, (3, 1))
     cos, sin = saturation * np.cos(hue), saturation * np.sin(hue)
@@ -175,13 +178,13 @@ def _cutout(u: NDArray[np.float64], spec: ViewSpec) -> NDArray[np.int64]:
 
 
 def _erased(u: NDArray[np.float64], spec: ViewSpec) -> NDArray[np.int64]:
-    """Return 1 to E boxes (B, E, 4) of random shape and place, which share the area drawn for the image."""
+    """Return 1 to E boxes (B, E, 4) of random shape and position; the area drawn for the image is divided equally."""
     sides = np.array(spec.size)
     least, most = spec.erasing_area
     count = 1 + (u[:, ERASE_COUNT] * spec.erasing_boxes).astype(np.int64)
     area = (least + u[:, ERASE_AREA] * (most - least)) * sides.prod() / count
     shape, row, column = np.moveaxis(u[:, BOXES:].reshape(len(u), spec.erasing_boxes, 3), 2, 0)
-    stretch = NARROWEST ** (shape - 0.5)  # the root of a ratio that is uniform in its logarithm
+    stretch = NARROWEST ** (shape - 0.5)  # square root of the aspect ratio, whose logarithm is uniform
     extent = np.sqrt(area)[:, None, None] * np.stack([stretch, 1 / stretch], axis=2)
     extent = np.clip(np.rint(extent), 1, sides).astype(np.int64)
     first = (np.stack([row, column], axis=2) * (sides - extent + 1)).astype(np.int64)

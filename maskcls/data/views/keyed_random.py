@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of seed, epoch and a key per image."""
+"""Random numbers as a pure function of seed, epoch and image key."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Keys = NDArray[np.uint64]
 
 
 def uniforms(seed: int, epoch_B: NDArray[np.int64], key_B: Keys, count: int) -> NDArray[np.float64]:
-    """Return numbers in [0, 1), (B, count) float64, a pure function of (seed, epoch, key), by SplitMix64.
+    """Return uniform numbers in [0, 1), (B, count) float64, a pure function of (seed, epoch, key), by SplitMix64.
 
-    Source: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators": the state grows by a constant
-    and is then scrambled. One numpy generator per image would take as long as resampling the image.
+    Source: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators": a constant is added to the
+    state, which is then hashed. One numpy generator per image would take as long as resampling the image.
     """
     root = np.full(len(key_B), seed, dtype=np.uint64)
     state = _scramble(_scramble(root + HOP) ^ epoch_B.astype(np.uint64))
@@ -21,7 +21,7 @@ def uniforms(seed: int, epoch_B: NDArray[np.int64], key_B: Keys, count: int) -> 
     return (_scramble(state[:, None] + hops) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-HOP = np.array([0x9E3779B97F4A7C15], dtype=np.uint64)  # an array: numpy lets arrays wrap around, and warns of scalars
+HOP = np.array([0x9E3779B97F4A7C15], dtype=np.uint64)  # an array: numpy warns when a scalar overflows
 
 
 def _scramble(z: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -1,10 +1,10 @@
 """Mixing of two training images and their labels: CutMix, halves and mixup.
 
-CutMix (Yun et al. 2019, arXiv:1905.04899) pastes a box of the partner, "halves" its left or its right part, and mixup
-(Zhang et al. 2018, arXiv:1710.09412) blends the two. What an image is mixed with depends on (seed, epoch, image) and on
-the rows partners come from: a partner is a row, not a neighbour, so how a step is cut into pieces changes nothing.
-B batch, M mixed rows of it, R rows of a fold's training side, K rows that may be partners, C classes of a head, H
-height, W width.
+CutMix (Yun et al. 2019, arXiv:1905.04899) pastes a box of the partner image, "halves" its left or right part, and mixup
+(Zhang et al. 2018, arXiv:1710.09412) blends the two images. The partner depends on (seed, epoch, image key) and on the
+rows partners are drawn from. It is any row, not only one of the same batch, so dividing a step into pieces changes
+nothing. B batch, M mixed rows of it, R training rows of a fold, K rows that may be partners, C classes of a head,
+H height, W width.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Doubles = NDArray[np.float64]
 MixKind = Literal["cutmix", "halves", "mixup"]
 Partner = Literal["any", "same", "other"]
 
-STREAM = 0x6D69780000000000  # above every seed of a user's, so that no seed gives here what it gives to `augment`
+STREAM = 0x6D69780000000000  # larger than any user's seed, so that these numbers are independent of `draws.draw`
 DRAWN = 5  # random numbers per image
 
 
@@ -36,9 +36,9 @@ class Mixing:
 
     kind     "cutmix": a box of the partner; "halves": its left or right part; "mixup": a blend of both.
     prob     probability that an image is mixed, in [0, 1].
-    alpha    > 0: the image's share is drawn from Beta(alpha, alpha), for cutmix (before clipping) and mixup.
-    ratio    (low, high), 0 < low <= high < 1: where halves are cut, as the left part's share of the width.
-    partner  what `build_pools` is given: a partner of any joint class, of the same, or of another.
+    alpha    > 0: the image's own share is drawn from Beta(alpha, alpha), for cutmix (before clipping) and mixup.
+    ratio    (low, high), 0 < low <= high < 1: range of the left part's share of the width, for halves.
+    partner  see `build_pools`: a partner of any joint class, of the same class, or of another class.
     """
 
     kind: MixKind
@@ -50,14 +50,14 @@ class Mixing:
 
 @dataclass(frozen=True)
 class Pools:
-    """The rows each row may be mixed with: its pool, a range of the candidates without a gap in the range.
+    """The possible partners (pool) of each row: a range of the candidates, without a gap in that range.
 
     rows        (R,) int64, ascending: the rows that have a pool.
-    candidates  (K + 1,) int64: rows by joint label, then -1, which means none.
-    first       (R,) int64: where a row's stretch of the candidates begins.
-    count       (R,) int64: how many partners it has; 0: it is not mixed.
-    gap         (R,) int64: where its gap begins, and
-    skipped     (R,) int64: how long the gap is.
+    candidates  (K + 1,) int64: rows sorted by joint label, then -1, which means no partner.
+    first       (R,) int64: start of the row's range in `candidates`.
+    count       (R,) int64: number of partners; 0: the row is not mixed.
+    gap         (R,) int64: start of the gap.
+    skipped     (R,) int64: length of the gap.
     """
 
     rows: Rows
@@ -72,11 +72,11 @@ class Pools:
 class MixDraws:
     """The mixing partners of a batch.
 
-    partner  (B,) int64: the partner's row; -1 where the image stays as it is.
-    share    (B,) float32 in [0, 1]: the weight of the image's own label; below 1 where it is mixed, else 1. With a box
-             it is 1 - pasted pixels / all pixels, rounded once to float32.
-    box      (B, 4) int64: top, left, bottom, right of the pixels that come from the partner; all 0 for none.
-    blend    (B,) bool: every pixel is own * share + partner's * (1 - share).
+    partner  (B,) int64: the partner's row; -1 if the image is not mixed.
+    share    (B,) float32 in [0, 1]: the weight of the image's own label; 1 if it is not mixed. With a box it is
+             1 - pasted pixels / all pixels, rounded once to float32.
+    box      (B, 4) int64: top, left, bottom, right of the partner's pixels; all 0 for none.
+    blend    (B,) bool: True if every pixel is own * share + partner * (1 - share).
     """
 
     partner: Rows
@@ -85,31 +85,31 @@ class MixDraws:
     blend: NDArray[np.bool_]
 
     def take(self, places: Ints) -> MixDraws:
-        """Return the partners of the images at these places."""
+        """Return the draws of the images at these indices of the batch."""
         return MixDraws(self.partner[places], self.share[places], self.box[places], self.blend[places])
 
     @property
     def mixed(self) -> Ints:
-        """Places (M,) in the batch of the mixed images, ascending; partners are passed in this order."""
+        """Indices (M,) int64 of the mixed images in the batch, ascending; partners are passed in this order."""
         return np.flatnonzero(self.partner >= 0)
 
 
 def build_pools(rows_R: Rows, label_R: Ints, *, partner: Partner, allowed_R: NDArray[np.bool_] | None = None) -> Pools:
-    """Find the rows from which each row's partner is drawn, whatever the order of the rows.
+    """Find the possible partners of each row; the order of the rows has no effect.
 
-    rows_R     distinct manifest rows.
-    label_R    their joint labels, -1 unknown.
-    partner    "any": every row; "same": rows of the same joint label; "other": rows of another. Unknown labels are
-               neither the same nor another: such a row is not mixed and no partner. Under "any" it is both; the
-               part of the target that belongs to an unknown label is zeros.
-    allowed_R  rows that may be partners, all if not given; a row need not be allowed to have a partner itself.
+    rows_R     int64, distinct manifest rows.
+    label_R    int64 joint labels, -1 unknown.
+    partner    "any": every row; "same": rows with the same joint label; "other": rows with another joint label. With
+               "same" and "other", a row with an unknown label is not mixed and is no partner. With "any" it is mixed
+               and may be a partner; its part of the target is zeros.
+    allowed_R  bool, rows that may be partners; default: all. A row that is not allowed may still get a partner.
 
-    A row is never its own partner; one without any other in its pool has none. ValueError when a row comes twice or
-    the arrays differ in length.
+    A row is never its own partner; with an empty pool it is not mixed. Raises ValueError when a row occurs twice or the
+    arrays differ in length.
     """
     allowed_R = np.ones(len(rows_R), dtype=np.bool_) if allowed_R is None else allowed_R
     if not len(np.unique(rows_R)) == len(rows_R) == len(label_R) == len(allowed_R):
-        raise ValueError("rows must be distinct, with one label and one permission each")
+        raise ValueError("rows must be distinct, with one label and one permission per row")
     order = np.argsort(rows_R)
     group_R = _pool_groups(label_R[order], partner)
     known_R = group_R >= 0
@@ -129,7 +129,7 @@ def build_pools(rows_R: Rows, label_R: Ints, *, partner: Partner, allowed_R: NDA
 
 
 def _pool_groups(label_R: Ints, partner: Partner) -> Ints:
-    """Return the group (R,) by which a row's pool is found; a negative one has no pool."""
+    """Return the group (R,) that defines a row's pool; a negative group has no pool."""
     match partner:
         case "any":
             return np.zeros_like(label_R)
@@ -150,14 +150,14 @@ def draw_mixes(
     turn_B: Ints | None = None,
     size: tuple[int, int],
 ) -> MixDraws:
-    """Draw the partner of each image from (seed, epoch, key of the image, turn); a negative epoch draws none.
+    """Draw the partner of each image from (seed, epoch, image key, turn); a negative epoch means no partner.
 
-    Every number is drawn whether it is used or not, so that another probability changes only who is mixed. They are
-    independent of those `augment.draw` makes of the same seed. An image whose box is empty is not mixed.
+    Every number is drawn even if it is not used, so that another probability changes only which images are mixed. The
+    numbers are independent of those of `draws.draw` with the same seed. An image whose box is empty is not mixed.
 
-    rows_B  manifest rows of the pools; ValueError for any other.
-    key_B   as for `augment.draw`.
-    turn_B  how often the row has come up in this epoch before, where a row may come up again; 0 if not given.
+    rows_B  manifest rows of the pools; ValueError for any other row.
+    key_B   as for `draws.draw`.
+    turn_B  how often the row was already used in this epoch; default: 0.
     size    (height, width) in pixels.
     """
     if turn_B is not None:
@@ -186,7 +186,7 @@ def draw_mixes(
 
 
 def _partners(pools: Pools, rows_B: Rows, u_B: Doubles) -> Rows:
-    """Pick one of each row's pool by a number in [0, 1); -1 where the pool is empty."""
+    """Return one partner per row, chosen from its pool by a number in [0, 1); -1 if the pool is empty."""
     if not np.isin(rows_B, pools.rows).all():
         raise ValueError("a row has no pool")
     at = np.searchsorted(pools.rows, rows_B)
@@ -196,17 +196,17 @@ def _partners(pools: Pools, rows_B: Rows, u_B: Doubles) -> Rows:
 
 
 def _beta(u_B: Doubles, alpha: float) -> Doubles:
-    """Turn uniform numbers into ones distributed as Beta(alpha, alpha), by its inverse distribution function."""
+    """Transform uniform numbers into Beta(alpha, alpha) by the inverse of its distribution function."""
     if alpha == 1:
         return u_B
-    from scipy.special import betaincinv  # takes long to load, and the usual alpha does without
+    from scipy.special import betaincinv  # slow to import, and not needed for alpha = 1
 
     share: Doubles = betaincinv(alpha, alpha, u_B)
     return share
 
 
 def _cutmix_box(share_B: Doubles, down_B: Doubles, across_B: Doubles, size: tuple[int, int]) -> Ints:
-    """Return boxes (B, 4) of 1 - share of the area, of the image's shape, around a uniform pixel; clipped."""
+    """Return boxes (B, 4) with 1 - share of the area and the image's aspect, centred at a uniform pixel; clipped."""
     height, width = size
     sides = np.sqrt(1 - share_B)
     tall, wide = (height * sides).astype(np.int64), (width * sides).astype(np.int64)
@@ -216,7 +216,7 @@ def _cutmix_box(share_B: Doubles, down_B: Doubles, across_B: Doubles, size: tupl
 
 
 def _half(ratio_B: Doubles, leftward_B: NDArray[np.bool_], size: tuple[int, int]) -> Ints:
-    """Return boxes (B, 4) left or right of a cut at `ratio` of the width, from top to bottom."""
+    """Return boxes (B, 4) of full height, left or right of a cut at `ratio` of the width."""
     height, width = size
     cut = np.rint(ratio_B * width).astype(np.int64)
     left, right = np.where(leftward_B, 0, cut), np.where(leftward_B, cut, width)
@@ -224,12 +224,12 @@ def _half(ratio_B: Doubles, leftward_B: NDArray[np.bool_], size: tuple[int, int]
 
 
 def mix_images(images_BHWC: Tensor, partners_MHWC: Tensor, mixes: MixDraws) -> Tensor:
-    """Put the partners into the images; a new tensor on the images' device, which is not waited for.
+    """Mix the partners into the images; returns a new tensor on the images' device, without waiting for it.
 
     images_BHWC    uint8, or float32 in 0..255.
     partners_MHWC  the partners of `mixes.mixed`, in that order; same device and dtype.
 
-    Boxes keep the dtype; a batch with a blend becomes float32, in 0..255. ValueError unless M partners are given.
+    The dtype is kept; a batch with a blend becomes float32 in 0..255. Raises ValueError unless there are M partners.
     """
     _check(partners_MHWC, mixes)
     out = images_BHWC.to(torch.float32 if mixes.blend.any() else images_BHWC.dtype, copy=True)
@@ -244,13 +244,15 @@ def mix_images(images_BHWC: Tensor, partners_MHWC: Tensor, mixes: MixDraws) -> T
 
 
 def mix_targets(target_BC: Tensor, partner_MC: Tensor, mixes: MixDraws) -> Tensor:
-    """Return targets (B, C) of share * own + (1 - share) * partner's; rows that are not mixed stay as they are.
+    """Return targets (B, C): share * own + (1 - share) * partner; rows that are not mixed are unchanged.
 
-    A row's sum is its weight, so zeros, an unknown label, add nothing. The same mixes serve every task. The device is
-    not waited for.
+    A row's sum is its weight, so an unknown label (zeros) adds nothing. All tasks use the same mixes. The call does not
+    wait for the device.
 
     target_BC   float, any row sums.
-    partner_MC  the partners of `mixes.mixed`, in that order; same device and dtype. ValueError unless M are given.
+    partner_MC  targets of the partners of `mixes.mixed`, in that order; same device and dtype.
+
+    Raises ValueError unless there are M partners.
 
     >>> mixes = MixDraws(np.array([7, -1]), np.array([0.75, 1], dtype=np.float32), np.array([[0, 0, 1, 1], [0] * 4]),
     ...               np.array([False, False]))

@@ -1,7 +1,7 @@
 """RandAugment's operations on one uint8 image, on the host. Cubuk et al. 2019, arXiv:1909.13719.
 
-Its operations that invert or coarsen colours (invert, posterize, solarize) are left out, and autocontrast and equalize
-work on brightness alone: the colours of a mask and of skin are what is to be learnt. Strengths at level 1 are those of
+The operations that invert or quantise colours (invert, posterize, solarize) are left out, and autocontrast and equalize
+change only brightness, because the colours of mask and skin are important features. Strengths at level 1 are those of
 the paper's search. H height, W width.
 """
 
@@ -29,18 +29,18 @@ Operation = Literal[
     "saturation",
     "sharpness",
 ]
-OPERATIONS: tuple[Operation, ...] = get_args(Operation)  # a draw is an index into it; 0 leaves the image as it is
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)  # a draw is an index into it; 0 does not change the image
 
 ROTATE_DEG, SHEAR, TRANSLATE, ENHANCE = 30.0, 0.3, 0.45, 0.9  # at level 1
-GREY = np.array([0.299, 0.587, 0.114])  # what red, green and blue count in a grey value
+GREY = np.array([0.299, 0.587, 0.114])  # weights of red, green and blue in a grey value (ITU-R BT.601)
 SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], dtype=np.float32) / 13
 
 
 def operate(image_HWC: Image, operation: Operation, level: float) -> Image:
-    """Return (H, W, 3) uint8 after one operation, new or the image itself.
+    """Return (H, W, 3) uint8 after one operation: a new image, or the same object if nothing changes.
 
-    level  in [-1, 1]: strength and sense. Turns go clockwise, and shifts to the right or down; brightness, contrast,
-           saturation and sharpness are multiplied by 1 + 0.9 * level. The first three operations ignore it.
+    level  in [-1, 1]: strength and direction. Positive levels rotate clockwise and shift right or down; brightness,
+           contrast, saturation and sharpness are multiplied by 1 + 0.9 * level. The first three operations ignore it.
     """
     height, width = image_HWC.shape[:2]
     factor = 1 + ENHANCE * level
@@ -90,8 +90,9 @@ def _scaled(image_HWC: Image, gain: float, offset: float) -> Image:
 def _warped(
     image_HWC: Image, source: tuple[tuple[float, float], tuple[float, float]], right: float = 0, down: float = 0
 ) -> Image:
-    """Take every pixel from `source` times its place, counted from the middle, the content first shifted by
-    (right, down) pixels; beyond the border the image is mirrored.
+    """Return the image shifted by (right, down) pixels, then warped; borders are mirrored.
+
+    source  matrix from an output position (x, y), relative to the centre, to its input position.
     """
     height, width = image_HWC.shape[:2]
     matrix, middle = np.array(source), np.array([(width - 1) / 2, (height - 1) / 2])

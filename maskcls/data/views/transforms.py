@@ -1,7 +1,7 @@
-"""The view of an image that enters the network, from one spec that is stored with the weights.
+"""The view of an image that enters the network, described by a spec that is stored with the weights.
 
-The only importer of albumentations, which does the rarer changes of pixels; `augment` does the common ones. Train and
-eval views begin with the same crop and resize, so a network sees at prediction what it saw in training.
+Only this module imports albumentations, for rarely used pixel changes; `augment` does the common ones. Train and eval
+views begin with the same crop and resize, so training and prediction use the same part of an image.
 H height, W width.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.uint8]
 
-OVERSIZE = 1.5  # a photo is decoded at this multiple of what the crop is resized to, or more
+OVERSIZE = 1.5  # a photo is decoded at this multiple of the size the crop is resized to, or larger
 
 
 ErasingFill = Literal["mean", "noise"]
@@ -30,27 +30,29 @@ ErasingFill = Literal["mean", "noise"]
 
 @dataclass(frozen=True)
 class ViewSpec:
-    """What becomes of an image before it enters the network.
+    """All steps between a decoded image and the network.
 
-    crop        crop before anything else: the shares (height, width) that are kept, in (0, 1].
-    size        (height, width) in pixels the network sees.
+    crop        first crop: the shares (height, width) that are kept, in (0, 1].
+    size        (height, width) in pixels of the network's input.
     hflip       probability of a left-right flip.
-    geometry    probability of one shift (share of the side), scale (share) and rotation (degrees), drawn together.
-    colour      probability of one change of brightness, contrast, saturation (shares) and hue (share of the colour
-                circle), drawn together.
+    geometry    probability of a shift (share of the side), scale (share) and rotation (degrees), applied together.
+    colour      probability of a change of brightness, contrast, saturation (shares) and hue (share of the colour
+                circle), applied together.
     cutout      probability of one box, `cutout_size` of each side, filled with the mean colour.
-    gray, clahe, sharpen, blur   probabilities of: no colour, local contrast, sharper edges, softer edges.
+    gray, clahe, sharpen, blur   probabilities of: greyscale, local contrast, sharper edges, Gaussian blur.
     mean, std   per channel, RGB in [0, 1]; applied on the device, not here.
 
-    What came later has a default that changes nothing, so that specs saved before it can still be read:
+    The fields below were added later. Their defaults change nothing, so that older saved specs can still be read:
 
-    crop_centre shares (height, width) at which the crop's centre lies, where that keeps it inside the photo.
-    zoom        probability of a random crop that keeps `zoom_share` to all of each side.
-    erasing     probability of 1 to `erasing_boxes` boxes that hide `erasing_area` (least and most share) of the image
-                together, filled with the mean colour or noise. Zhong et al. 2017, arXiv:1708.04896.
-    grid_dropout     probability of a regular grid of squares in the mean colour; `grid_unit` is their distance as a
-                share of the shorter side, `grid_ratio` their side as a share of it. Chen et al. 2020, arXiv:2001.04086.
-    randaugment      operations an image undergoes, each at `randaugment_magnitude` of 10.
+    crop_centre shares (height, width) of the crop's centre; the crop is shifted to be inside the photo.
+    zoom        probability of a random crop that keeps a share from `zoom_share` to 1 of each side.
+    erasing     probability of 1 to `erasing_boxes` boxes that together cover `erasing_area` (smallest and largest
+                share) of the image, filled with the mean colour or noise. Zhong et al. 2017, arXiv:1708.04896.
+    grid_dropout  probability of a regular grid of squares in the mean colour; `grid_unit`: their distance as a share of
+                the shorter side; `grid_ratio`: their side as a share of the distance. Chen et al. 2020,
+                arXiv:2001.04086.
+    randaugment number of operations per image, each at `randaugment_magnitude` of 10. Cubuk et al. 2019,
+                arXiv:1909.13719.
     """
 
     crop: tuple[float, float]
@@ -99,13 +101,13 @@ class ViewSpec:
 
     @property
     def decode_size(self) -> tuple[int, int]:
-        """(height, width) in pixels a photo must at least be decoded at, so that resizing still averages pixels."""
+        """Smallest (height, width) in pixels for decoding a photo, so that resizing still averages pixels."""
         height, width = (math.ceil(OVERSIZE * n / share) for n, share in zip(self.size, self.crop, strict=True))
         return height, width
 
 
 def eval_view(image_HWC: Image, spec: ViewSpec) -> Image:
-    """Crop and resize (H, W, 3) uint8 to `spec.size`; the same for every call."""
+    """Return (H, W, 3) uint8, cropped and resized to `spec.size`; deterministic."""
     image_HWC = _crop(image_HWC, spec.crop, spec.crop_centre)
     height, width = spec.size
     if image_HWC.shape[:2] == (height, width):
@@ -116,10 +118,10 @@ def eval_view(image_HWC: Image, spec: ViewSpec) -> Image:
 
 
 def build_pixel_changes(spec: ViewSpec) -> A.Compose | None:
-    """Build the changes that albumentations makes, on the output of `augment`; None when the spec asks for none."""
+    """Build the albumentations steps that follow `augment`; None if the spec has none."""
     if not any((spec.gray, spec.clahe, spec.sharpen, spec.blur)):
         return None
-    # albumentations asks PyPI for newer versions while it is imported; nothing may call home at run time.
+    # On import, albumentations checks PyPI for newer versions; this program must not use the network here.
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     import albumentations as A
 
@@ -133,10 +135,10 @@ def build_pixel_changes(spec: ViewSpec) -> A.Compose | None:
 
 
 def change_pixels(image_HWC: Image, changes: A.Compose, seed: tuple[int, ...]) -> Image:
-    """Draw the changes of (H, W, 3) uint8; the same image and seed give the same pixels.
+    """Apply random changes to (H, W, 3) uint8; the same image and seed give the same pixels.
 
-    All steps share one generator pair. `Compose.set_random_seed` would hand each step its own generator with the same
-    seed, and then steps of equal probability would all fire together or not at all.
+    All steps share one pair of generators. `Compose.set_random_seed` would give every step its own generator with the
+    same seed, so steps of equal probability would always be applied together.
     """
     generator = np.random.default_rng(seed)
     shared = random.Random(int(generator.integers(1 << 62)))
@@ -146,9 +148,9 @@ def change_pixels(image_HWC: Image, changes: A.Compose, seed: tuple[int, ...]) -
 
 
 def _crop(image_HWC: Image, crop: tuple[float, float], centre: tuple[float, float]) -> Image:
-    """Keep a window of these shares about the centre, at least one pixel, shifted to lie inside the image.
+    """Return a window with these shares of the sides around the centre, at least one pixel, inside the image.
 
-    About the middle, an odd remainder goes to the bottom and the right.
+    For a centred window, the odd pixel is cut off at the bottom and the right.
     """
     rows, columns = map(_window, image_HWC.shape[:2], crop, centre)
     return image_HWC[rows, columns]

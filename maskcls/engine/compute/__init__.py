@@ -1,1 +1,1 @@
-"""Choosing how networks are computed on this machine: measure, apply one rule, remember."""
+"""Choose how networks are computed on this machine: measure, apply one rule, keep the result in the cache folder."""

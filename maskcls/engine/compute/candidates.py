@@ -1,4 +1,4 @@
-"""What can be chosen: number formats, memory formats and thread counts that the configuration leaves open."""
+"""The candidates: number formats, memory formats and thread counts that the configuration sets to auto."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is to be computed.
+    """The amount of work: a network, and how many images it trains on and predicts.
 
+    size       (height, width) of the images in pixels.
     batch      images per optimizer step, or per forward pass in prediction.
-    images     images that one fold's training passes in all epochs; 0 where nothing is trained.
-    predicted  forward passes of one image in all validations of a fold, or in a prediction.
+    images     images per fold in training, summed over all epochs; 0 without training.
+    predicted  images per fold in all validations, or in a prediction.
     jobs       networks to train, one per fold.
     """
 
@@ -42,7 +43,7 @@ class Workload:
 
 
 def executions(cfg: Config, device: torch.device) -> list[Execution]:
-    """Return the executions the configuration leaves open on this device, the exact number format first."""
+    """Return the executions that the configuration allows on this device, the exact number format first."""
     formats = ["channels_last", "contiguous"] if cfg.device.memory_format == "auto" else [cfg.device.memory_format]
     precisions: list[str] = [cfg.device.precision]
     if cfg.device.precision == "auto":
@@ -54,7 +55,7 @@ def executions(cfg: Config, device: torch.device) -> list[Execution]:
 
 
 def processor_has_bf16() -> bool:
-    """Tell whether this CPU has bf16 instructions; True where that is unknown. Without them bf16 is emulated."""
+    """Return whether this CPU has bf16 instructions; True if unknown. Without them bf16 is emulated and slow."""
     try:
         words = Path("/proc/cpuinfo").read_text().split()
     except OSError:
@@ -65,8 +66,8 @@ def processor_has_bf16() -> bool:
 def thread_counts(cfg: Config, device: torch.device, jobs: int, processes: int) -> list[int]:
     """Return the thread counts to try, the largest first.
 
-    All cores; half of them, since two logical cores may share a physical one; and the share of each of several folds
-    trained at the same time.
+    All cores; half of them, because two logical cores may share a physical one; and the share of one fold if several
+    folds are trained at the same time.
     """
     if cfg.device.threads != "auto":
         return [cfg.device.threads]
@@ -79,5 +80,5 @@ def thread_counts(cfg: Config, device: torch.device, jobs: int, processes: int) 
 
 
 def infer_threads(device: torch.device) -> int:
-    """Return the threads per batch in prediction: on a CPU each core computes its own batches."""
+    """Return the threads per batch in prediction: 1 on a CPU, where each core computes its own batches."""
     return 1 if device.type == "cpu" else torch.get_num_threads()

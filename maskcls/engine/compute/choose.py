@@ -1,4 +1,4 @@
-"""Choose how a network is trained and used on this machine."""
+"""Choose how a network is computed on this machine, in training and in prediction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from maskcls.schema import Config
 
 @dataclass(frozen=True)
 class Listener:
-    """Where a choice reports: lines, and progress as (what, passes done, of at most)."""
+    """Callbacks for reports: `note` gets a line; `progress` gets (description, passes done, maximum passes)."""
 
     note: Callable[[str], None] = lambda line: None
     progress: Callable[[str, int, int], None] = lambda what, done, of: None
@@ -30,7 +30,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Choice:
-    """A plan, and the measurements it was chosen by."""
+    """A plan, and the measurements from which it was chosen."""
 
     plan: Plan
     train: Measurement
@@ -49,16 +49,17 @@ def choose(
     listener: Listener = SILENT,
     remember: bool = True,
 ) -> Choice:
-    """Choose how a network is trained and used.
+    """Choose how a network is computed in training and prediction.
 
-    remember  False: keep nothing for the next start.
+    processes  processes that train one fold together.
+    remember   False: do not keep the measurement in the cache folder.
 
-    Raises ResourceError when not even two images of a step fit into memory, ConfigError when several processes are to
-    train folds at the same time.
+    Raises ResourceError when not even two images of a step fit into memory, ConfigError when several processes should
+    also train several folds at the same time.
     """
     if processes > 1 and workload.jobs > 1 and cfg.train.fold_jobs not in ("auto", 1):
         raise ConfigError(
-            "several processes train one fold together, not folds side by side",
+            "several processes train one fold together, not several folds at the same time",
             where="train.fold_jobs",
             got=f"{cfg.train.fold_jobs} with {processes} processes",
             expected="auto or 1",
@@ -68,12 +69,12 @@ def choose(
 
 
 def choose_thoroughly(workload: Workload, cfg: Config, device: torch.device, *, listener: Listener = SILENT) -> Choice:
-    """Measure all stages again on the real batch, whatever is remembered, and remember the result."""
+    """Measure all stages again on the real batch, even if a measurement is in the cache, and keep the result there."""
     return _chosen(workload, cfg, device, 1, _Measuring(listener, thorough=True))
 
 
 def infer_execution(workload: Workload, cfg: Config, device: torch.device, *, listener: Listener = SILENT) -> Execution:
-    """Choose how a network is used for prediction alone, by the same rule."""
+    """Choose how a network is computed in prediction, without training, by the same rule."""
     candidates = [Candidate(execution, infer_threads(device)) for execution in executions(cfg, device)]
     return _Measuring(listener).of(workload, candidates, workload.batch, device, train=False).best.execution
 
@@ -94,14 +95,14 @@ def _chosen(workload: Workload, cfg: Config, device: torch.device, processes: in
 
 
 def _depends_on_speed(workload: Workload, cfg: Config, device: torch.device, processes: int) -> bool:
-    """Tell whether something besides the choice of a candidate depends on the speed: folds at a time, or compiling."""
+    """Return whether something else depends on the measured speed: the number of parallel folds, or compiling."""
     shared_out = cfg.train.fold_jobs == "auto" and workload.jobs > 1 and processes == 1
     return (shared_out and device.type in ("cpu", "cuda")) or (cfg.device.compile == "auto" and device.type == "cuda")
 
 
 @dataclass(frozen=True)
 class _Measuring:
-    """How measurements are made: reported to whom, remembered or not; thorough: again, and completely."""
+    """How to measure. remember: keep results in the cache folder; thorough: measure again, and all candidates."""
 
     listener: Listener
     remember: bool = True
@@ -117,8 +118,9 @@ class _Measuring:
         train: bool,
         alone: bool = False,
     ) -> Measurement:
-        """Return the measurement of the candidates, made now or remembered.
+        """Return the measurement of the candidates, made now or read from the cache folder.
 
+        train  True: training steps; False: forward passes.
         alone  time a candidate even if it is the only one.
         """
         if len(candidates) == 1 and not alone:

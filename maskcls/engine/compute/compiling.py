@@ -1,4 +1,4 @@
-"""Whether the training's network is compiled: on a GPU, where a long training clearly gains by it."""
+"""Whether the network is compiled for training: on a GPU, if a long training clearly becomes faster."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from maskcls.engine.compute.plan import Execution
 from maskcls.engine.compute.rule import ROUNDS, repeatedly_faster
 from maskcls.schema import Config
 
-COMPILED_S = 600.0  # a shorter training is over before compiling has paid
+COMPILED_S = 600.0  # a shorter training does not save the time that compiling takes
 
 
 def compiled(workload: Workload, cfg: Config, device: torch.device, execution: Execution, speed: float) -> Execution:
-    """Return the execution, compiled if the configuration asks for it or if a training at `speed` images/s gains by it.
+    """Return the execution, compiled if configured, or (auto) if that makes a training at `speed` images/s faster.
 
-    It gains if, in every round, the whole training with the time to compile is shorter by the rule's margin.
+    It is faster if, in every round, the estimated training time plus the time to compile is shorter by the rule's
+    margin.
     """
     result = replace(execution, compile=True)
     if cfg.device.compile != "auto":

@@ -1,4 +1,4 @@
-"""Say in one sentence how a network is computed."""
+"""Describe in one line how a network is computed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 def explain(workload: Workload, choice: Choice) -> str:
     """Return what was chosen, and its speed if it was timed.
 
-    Such as: chosen: fp32, 1 thread, 54 images/s (details: maskcls bench step).
+    Example: chosen: fp32, 1 thread, 54 images/s (details: maskcls bench step).
     """
     plan, speed = choice.plan, choice.train.speed(choice.train.best)
     parts = [named(plan.train), f"{plan.threads} thread{'s' if plan.threads > 1 else ''}"]
@@ -36,7 +36,7 @@ def explain(workload: Workload, choice: Choice) -> str:
 
 
 def named(execution: Execution) -> str:
-    """Name an execution; the usual memory format goes without saying."""
+    """Return the name of an execution; the default memory format is left out."""
     parts = [execution.precision]
     if execution.memory_format != Execution().memory_format:
         parts.append(execution.memory_format)
@@ -48,6 +48,6 @@ def _different(train: Execution, infer: Execution) -> bool:
 
 
 def _separate_statistics(workload: Workload) -> str:
-    """Warn that BatchNorm normalises each piece separately."""
+    """Return a note that BatchNorm normalises each piece separately; empty for a network without BatchNorm."""
     has_norms = any(isinstance(module, BATCH_NORMS) for module in workload.network.modules())
     return ", each with its own batch statistics" if has_norms else ""

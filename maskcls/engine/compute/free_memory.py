@@ -1,4 +1,4 @@
-"""How much memory is free now: of the machine, by the container's limit, and of a GPU."""
+"""Free memory: of the machine, within the container's limit, and of a GPU."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
-MEMORY_SHARE = 0.6  # of the memory that is free, for what a step keeps
+MEMORY_SHARE = 0.6  # share of the free memory that the tensors of a step may use
 
 
 def device_room() -> float:
-    """Return how many processes fit on the GPU if each needs the peak of memory that this process just reached."""
+    """Return how many processes fit on the GPU if each needs the peak memory that this process has just reached."""
     return torch.cuda.mem_get_info()[0] * MEMORY_SHARE / torch.cuda.max_memory_allocated()
 
 
 def available_bytes() -> int:
-    """Return the free memory for this process in bytes, by the kernel's estimate and the container's limit."""
+    """Return the free memory for this process in bytes: the kernel's estimate, or less by the container's limit."""
     meminfo, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
     if meminfo.exists():
         free = int(_numbers(meminfo)["MemAvailable:"]) << 10
@@ -24,7 +24,7 @@ def available_bytes() -> int:
         free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     limit = group / "memory.max"
     if limit.exists() and (text := limit.read_text().strip()).isdecimal():
-        # The page cache counts as free: the kernel gives it back when memory is needed.
+        # The page cache counts as free: the kernel releases it when memory is needed.
         used = int((group / "memory.current").read_text()) - _numbers(group / "memory.stat")["file"]
         free = min(free, max(0, int(text) - used))
     return free

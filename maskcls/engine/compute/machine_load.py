@@ -1,4 +1,4 @@
-"""Whether other processes used the processor while something was measured."""
+"""How much other processes used the CPU cores during a measurement."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-BUSY_SHARE = 0.1  # of the cores this process may use
+BUSY_SHARE = 0.1  # share of this process's cores; if other processes use more, the machine counts as busy
 IDLE, IOWAIT, COUNTED = 3, 4, 8  # columns of /proc/stat: user nice system idle iowait irq softirq steal
 
 
 @dataclass(frozen=True)
 class Clocks:
-    """Seconds since some moment: by the clock, of this process's CPU time, and of all CPU time on its cores."""
+    """Times in seconds: monotonic clock, CPU time of this process, and CPU time of all processes on its cores."""
 
     wall_s: float
     own_s: float
@@ -31,7 +31,7 @@ def read_clocks() -> Clocks:
 
 
 def others_share(before: Clocks, after: Clocks) -> float:
-    """Return the share of the cores that other processes kept busy between two readings; 0 where that is unknown.
+    """Return the share of the cores that other processes used between two readings; 0 if unknown.
 
     >>> round(others_share(Clocks(0.0, 0.0, 0.0, 2), Clocks(10.0, 15.0, 19.0, 2)), 3)
     0.2
@@ -44,7 +44,7 @@ def others_share(before: Clocks, after: Clocks) -> float:
 
 
 def _cpu_seconds() -> tuple[int, float | None]:
-    """Return the number of cores this process may run on, and the seconds they have worked (stolen time included)."""
+    """Return the number of cores this process may run on, and their busy time in seconds, including stolen time."""
     try:
         mine = {f"cpu{n}" for n in os.sched_getaffinity(0)}
         lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()

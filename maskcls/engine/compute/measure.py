@@ -1,8 +1,8 @@
-"""Time the candidates against each other, in as little time as the training can spare.
+"""Time the candidates against each other, within a small share of the training time.
 
-Stages, each with the best of the one before: memory formats, then number formats, then thread counts. In a stage the
-candidates take turns; one that loses a round by the rule can no longer win, and is not timed again. What does not fit
-into the time limit is not timed, and so not chosen: short trainings keep the exact format.
+Three stages, each with the winner of the stage before: memory formats, number formats, thread counts. Within a stage
+the candidates take turns. A candidate that loses one round by the rule cannot win and is not timed again. What does not
+fit into the time limit is not timed and not chosen, so short trainings keep the exact format.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from maskcls.engine.compute.candidates import Candidate, Workload
 from maskcls.engine.compute.machine_load import BUSY_SHARE, others_share, read_clocks
 from maskcls.engine.compute.rule import ROUNDS, Timings, faster_by_margin, winner
 
-LIMIT_S = 15.0  # the most that is spent on training passes
-INFER_LIMIT_S = 5.0  # and on forward passes
-SHORT_FOLD_S = 60.0  # a shorter training of a fold keeps all cores, and is over before a second process has started
-TIME_SHARE = 0.08  # and its share of the expected training time: less than the margin that a choice gains
-SMALL_BATCH = 16  # images per pass where passes of the real batch would take too long
-FIRST_PASSES = 3  # a first pass takes about as long as three
-HOPELESS = 4.0  # a candidate whose first pass takes this much longer than the best one's is not timed further
-UNSTEADY = 1.5  # ratio of the slowest to the fastest round of one candidate on a machine that others use
+LIMIT_S = 15.0  # time limit for training passes
+INFER_LIMIT_S = 5.0  # time limit for forward passes
+SHORT_FOLD_S = 60.0  # a shorter training of a fold uses all cores; it would end before a second process has started
+TIME_SHARE = 0.08  # time limit as a share of the expected training time: below the margin by which a candidate wins
+SMALL_BATCH = 16  # images per pass if passes of the real batch would take too long
+FIRST_PASSES = 3  # a first pass takes about as long as three later ones
+HOPELESS = 4.0  # a candidate whose first pass takes this many times as long as the best one's is not timed further
+UNSTEADY = 1.5  # slowest / fastest round of one candidate; above this, other processes are assumed to run
 
-Progress = Callable[[int, int], None]  # passes done, of at most
+Progress = Callable[[int, int], None]  # called with passes done and maximum passes
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was timed. stages: in their order; the first candidate of each is the winner of the stage before.
+    """The result of timing.
 
+    stages    in their order; the first candidate of each is the winner of the stage before.
     batch     images per timed pass.
-    complete  nothing was left out for lack of time.
-    busy      other processes used the machine meanwhile.
+    complete  the time limit left nothing out.
+    busy      other processes used the machine during the measurement.
     """
 
     stages: tuple[Timings, ...]
@@ -52,17 +53,17 @@ class Measurement:
 
     @property
     def timings(self) -> dict[Candidate, Sequence[float]]:
-        """All rounds per candidate; of one that was timed in several stages, those of the last."""
+        """All rounds per candidate, in seconds; for a candidate of several stages, the rounds of the last stage."""
         return {candidate: rounds for stage in self.stages for candidate, rounds in stage.items()}
 
     def speed(self, candidate: Candidate) -> float:
-        """Return images per second by the median round; infinite where nothing was timed."""
+        """Return images per second in the median round; infinity if the candidate was not timed."""
         rounds = self.timings.get(candidate)
         return self.batch / statistics.median(rounds) if rounds else math.inf
 
 
 def untimed(candidate: Candidate, batch: int) -> Measurement:
-    """Return the measurement of a candidate that is the only one, and whose speed nobody asks for."""
+    """Return an empty measurement for a single candidate whose speed is not needed."""
     return Measurement(({candidate: ()},), batch)
 
 
@@ -75,7 +76,10 @@ def measure(
     train: bool,
     on_progress: Progress = lambda done, of: None,
 ) -> Measurement:
-    """Choose among the candidates, of which the first is the preferred one, within the time limit."""
+    """Time the candidates within the time limit; the first candidate is the preferred one.
+
+    train  True: training steps; False: forward passes.
+    """
     before, small, wanted = read_clocks(), min(batch, SMALL_BATCH), candidates
     clock = _Clock(timing.Stopwatch(workload, small, device, train=train), on_progress, _passes(candidates))
     clock.first(candidates[0])
@@ -101,7 +105,7 @@ def measure_all(
     train: bool,
     on_progress: Progress = lambda done, of: None,
 ) -> Measurement:
-    """Time every stage on the real batch, however long it takes, and leave no candidate of a stage out."""
+    """Time every stage on the real batch with all its candidates, without a time limit; arguments as `measure`."""
     before = read_clocks()
     stopwatch = timing.Stopwatch(workload, batch, device, train=train)
     stages, _ = _stages(_Clock(stopwatch, on_progress, _passes(candidates)), candidates, drop=False)
@@ -110,7 +114,7 @@ def measure_all(
 
 
 class _Clock:
-    """A stopwatch with a limit: adds up the seconds of all passes, and says when the next would exceed the limit."""
+    """A stopwatch with a time limit: sums the seconds of all passes, and gives the time left."""
 
     def __init__(
         self, stopwatch: timing.Stopwatch, on_progress: Progress, passes: int, *, limit_s: float = math.inf
@@ -140,19 +144,19 @@ class _Clock:
 
 
 def _passes(candidates: Sequence[Candidate]) -> int:
-    """Return how many passes the stages take at most, a first pass counted as several."""
+    """Return the maximum number of passes in all stages, with a first pass counted as `FIRST_PASSES`."""
     layouts, precisions = ({getattr(c.execution, k) for c in candidates} for k in ("memory_format", "precision"))
     counts = [len(layouts), len(precisions), len({c.threads for c in candidates})]
     return FIRST_PASSES * (sum(counts) - 2) + ROUNDS * max(1, sum(n for n in counts if n > 1))
 
 
 def _stages(clock: _Clock, candidates: Sequence[Candidate], *, drop: bool = True) -> tuple[list[Timings], bool]:
-    """Time the stages; returns them, and whether the time sufficed."""
+    """Time the stages; returns them, and whether the time limit was sufficient."""
     stages: list[Timings] = []
     best, complete = candidates[0], True
     for compete in (_other_layouts, _other_precisions, _other_threads):
         if rivals := list(compete(best, candidates)):
-            # Fewer threads are slower, and yet faster for folds that are trained at the same time: all rounds count.
+            # Fewer threads are slower for one fold, but may be faster for parallel folds: they need all rounds.
             timings, sufficed = _stage(clock, [best, *rivals], drop=drop and compete is not _other_threads)
             stages.append(timings)
             best, complete = winner(timings), complete and sufficed
@@ -177,7 +181,7 @@ def _other_threads(best: Candidate, candidates: Sequence[Candidate]) -> Iterator
 
 
 def _stage(clock: _Clock, candidates: Sequence[Candidate], *, drop: bool) -> tuple[Timings, bool]:
-    """Time candidates in turns; returns their rounds, and whether the time sufficed for all of them."""
+    """Time candidates in turns; returns their rounds in seconds, and whether the time was sufficient for all."""
     timings: dict[Candidate, list[float]] = {candidate: [] for candidate in candidates}
     reference, running, complete = candidates[0], [candidates[0]], True
     clock.first(reference)
@@ -196,11 +200,11 @@ def _stage(clock: _Clock, candidates: Sequence[Candidate], *, drop: bool) -> tup
             timings[candidate].append(clock.again(candidate))
         last_s = timings[reference][-1]
         running = [c for c in running if c == reference or not drop or faster_by_margin(timings[c][-1], last_s)]
-    if not timings[reference]:  # its speed is asked for in any case
+    if not timings[reference]:  # its speed is always needed
         timings[reference].append(clock.latest.get(reference) or clock.again(reference))
     return {candidate: tuple(rounds) for candidate, rounds in timings.items()}, complete
 
 
 def _unsteady(stages: Sequence[Timings]) -> bool:
-    """Tell whether the rounds of some candidate differ by more than an idle machine explains."""
+    """Return whether the rounds of any candidate differ by more than is normal on an idle machine."""
     return any(max(rounds) > UNSTEADY * min(rounds) for stage in stages for rounds in stage.values() if rounds)

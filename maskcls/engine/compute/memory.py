@@ -1,7 +1,7 @@
 """What fits into memory: the number of pieces of a step, and the largest batch.
 
-This follows from the memory that is free, never from a timing. A step is cut only where it does not fit, since the
-pieces of a network with BatchNorm are normalised separately.
+Both depend on the free memory, never on a timing. A step is divided only if it does not fit, because BatchNorm
+normalises each piece separately.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ MOST_IMAGES = 65_536
 
 
 def pieces(workload: Workload, cfg: Config, device: torch.device, execution: Execution, processes: int) -> int:
-    """Return the smallest number of pieces in which a process's share of a step fits into memory."""
+    """Return the number of pieces of a process's share of a step: as configured, or the least power of two that fits.
+
+    Raises ResourceError when two images do not fit, or when the loss needs the whole step and that does not fit.
+    """
     if cfg.train.accumulate != "auto":
         return cfg.train.accumulate
     fits = _fitting(workload, device, execution, sharing(workload, cfg, device, processes))
@@ -48,7 +51,7 @@ def pieces(workload: Workload, cfg: Config, device: torch.device, execution: Exe
 
 
 def sharing(workload: Workload, cfg: Config, device: torch.device, processes: int) -> int:
-    """Return the number of processes that will share the memory of a machine or GPU, as far as the configuration says.
+    """Return how many processes will share the memory of the machine or GPU, as known from the configuration.
 
     Several processes are assumed to run on one machine, each with its own GPU if there are GPUs.
     """
@@ -58,7 +61,7 @@ def sharing(workload: Workload, cfg: Config, device: torch.device, processes: in
 
 
 def piece_images(workload: Workload, parts: int) -> int:
-    """Return the images in one of so many parts of a step."""
+    """Return the number of images in one piece if a step is divided into this many parts."""
     return max(MIN_PIECE, -(-workload.batch // parts))
 
 
@@ -72,9 +75,9 @@ def largest_batch(workload: Workload, device: torch.device, execution: Execution
 
 
 def _fitting(workload: Workload, device: torch.device, execution: Execution, among: int) -> Callable[[int], bool]:
-    """Return a function that tells whether a step of n images fits, in each of `among` processes.
+    """Return a function that returns whether a step of n images fits in each of `among` processes.
 
-    On a device by trying; on a CPU, which would begin to swap, by an estimate of the activation memory.
+    A GPU tries the step. A CPU would start to swap, so there the activation memory is estimated.
     """
     if device.type != "cpu":
         return lambda batch: _fits_device(workload, batch, device, execution, among)
@@ -83,13 +86,13 @@ def _fitting(workload: Workload, device: torch.device, execution: Execution, amo
 
 
 def step_bytes(workload: Workload) -> Callable[[int], float]:
-    """Return a function that estimates the activation memory of n images, extrapolated from two short passes."""
+    """Return a function that estimates the activation memory in bytes of n images, extrapolated from two passes."""
     few, more = (kept_bytes(workload, n) for n in (2, 4))
     return lambda batch: more + (more - few) / 2 * (batch - 4)
 
 
 def kept_bytes(workload: Workload, batch: int) -> int:
-    """Return the bytes that a forward pass of so many images keeps for its backward pass."""
+    """Return the bytes that a forward pass of `batch` images stores for its backward pass."""
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How networks are computed in a run: chosen once, saved with the run, unchanged by a resume."""
+"""How networks are computed in a run: chosen once, saved with the run, used again by a resume."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ EXACT = "fp32"
 
 @dataclass(frozen=True)
 class Execution:
-    """The number format of the heavy operations, the memory format of images and weights, and compiled or not."""
+    """How a network is computed.
+
+    precision      number format of convolutions and matrix products: fp32, bf16 or fp16 (by autocast).
+    memory_format  of images and weights: channels_last or contiguous.
+    compile        whether torch.compile is used.
+    """
 
     precision: str = EXACT
     memory_format: str = "channels_last"
     compile: bool = False
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
-        """Return the context manager for a forward pass."""
+        """Return the autocast context manager for a forward pass."""
         import torch  # here, so that a run's plans can be read without it
 
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
@@ -41,9 +46,10 @@ class Execution:
 
 @dataclass(frozen=True)
 class Plan:
-    """All machine-dependent choices of a run; they decide its speed, and the last bits of its results.
+    """All machine-dependent choices of a run; they affect its speed, and the last bits of its results.
 
-    train, infer  how passes are computed in training, and in validation and prediction.
+    train         how passes are computed in training.
+    infer         how passes are computed in validation and prediction.
     threads       threads per process.
     accumulate    number of pieces in which a process computes its share of an optimizer step.
     fold_jobs     folds trained at the same time, each in its own process.

@@ -1,7 +1,7 @@
-"""Measurements kept in the cache folder, per machine, network and batch.
+"""Measurements in the cache folder, per machine, network and batch.
 
-A kept measurement is used only if nobody else used the machine while it was made, and if it was complete or made for a
-training about as long as this one; otherwise it is made again, and replaced.
+A stored measurement is used only if no other process used the machine during it, and if it was complete or made for a
+training about as long as this one. Otherwise it is made again and replaced.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from maskcls.errors import MaskclsError
 from maskcls.machine import cores, processor
 
 FORMAT = 2
-LONGER = 1.5  # a training that is longer by this factor has more time for an incomplete measurement
+LONGER = 1.5  # a training longer by this factor has time for a more complete measurement
 
 Facts = dict[str, Any]
 
@@ -36,7 +36,7 @@ Facts = dict[str, Any]
 def facts_of(
     workload: Workload, candidates: Sequence[Candidate], batch: int, device: torch.device, *, train: bool
 ) -> Facts:
-    """Return everything a measurement depends on; the name of its file is derived from it."""
+    """Return everything a measurement depends on, as JSON data; the name of its file is a hash of it."""
     return {
         "format": FORMAT,
         "machine": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
@@ -54,9 +54,9 @@ def facts_of(
 
 
 def keep(facts: Facts, measurement: Measurement, images: int) -> None:
-    """Write a measurement down. images: what the training it was made for passes in all.
+    """Write a measurement to the cache folder. images: images of the whole training that it was made for.
 
-    A cache folder that cannot be written is no error: the next start measures again.
+    A cache folder that cannot be written is not an error: the next start measures again.
     """
     stages = [
         [asdict(candidate) | {"seconds": list(rounds)} for candidate, rounds in stage.items()]
@@ -68,7 +68,7 @@ def keep(facts: Facts, measurement: Measurement, images: int) -> None:
 
 
 def recall(facts: Facts, images: int) -> Measurement | None:
-    """Return the kept measurement if it can be used for a training of so many images; None to measure again."""
+    """Return the stored measurement if it can be used for a training of `images` images; None: measure again."""
     try:
         kept = files.read_json(_file(facts))
         if kept["busy"] or not (kept["complete"] or images <= LONGER * kept["images"]):

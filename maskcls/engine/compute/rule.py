@@ -1,9 +1,9 @@
-"""The rule by which one way of computing replaces another: clearly faster, and repeatedly.
+"""The rule by which one candidate replaces another: clearly faster, and repeatedly.
 
-A candidate replaces the one before it only if it was at least `MARGIN` times as fast in every one of at least `ROUNDS`
-rounds. Within a round the candidates were timed one after the other, so a slower machine slows all of them. The exact
-number format (fp32), the usual memory format and all cores come first: what is less exact, or merely different, has to
-earn its place. One slow round keeps the earlier candidate; noise can delay a change, but not cause one.
+A candidate replaces the best one so far only if it was at least `MARGIN` times as fast in each of at least `ROUNDS`
+rounds. Within a round the candidates are timed one after the other, so a slower machine slows all of them. The exact
+number format (fp32), the default memory format and all cores come first, so they are replaced only by something clearly
+faster. One slow round keeps the earlier candidate: noise can prevent a change, but it rarely causes one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Timings = Mapping[Candidate, Sequence[float]]  # seconds of one pass per round, 
 
 
 def faster_by_margin(new_s: float, old_s: float) -> bool:
-    """Tell whether new seconds are fewer by the margin; a difference of rounding does not decide.
+    """Return whether new seconds are fewer by the margin; rounding errors are ignored.
 
     >>> faster_by_margin(1.0, 1.1), faster_by_margin(1.0, 1.09)
     (True, False)
@@ -28,7 +28,7 @@ def faster_by_margin(new_s: float, old_s: float) -> bool:
 
 
 def repeatedly_faster(new_s: Sequence[float], old_s: Sequence[float]) -> bool:
-    """Tell whether the new seconds are fewer by the margin in every round, and whether there are enough rounds.
+    """Return whether the new seconds are fewer by the margin in every round, and there are enough rounds.
 
     >>> repeatedly_faster([1.0, 1.0, 1.0], [1.1, 1.2, 1.3])
     True

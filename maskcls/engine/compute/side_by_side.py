@@ -1,7 +1,7 @@
 """How many folds are trained at the same time.
 
-More than one only if that is faster by the rule's margin in every round, and if there is memory for it: processes side
-by side cost memory and start-up time, and change the number of threads.
+More than one only if that is faster by the rule's margin in every round, and if it fits into memory: parallel processes
+cost memory and start-up time, and change the number of threads.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from maskcls.engine.compute.rule import ROUNDS, repeatedly_faster
 from maskcls.machine import cores
 from maskcls.schema import Config
 
-SHARED = 0.9  # what is left of a process's speed when others use the memory too
+SHARED = 0.9  # relative speed of a process while other processes use the memory bandwidth too
 MOST_ON_DEVICE = 3
-UNFILLED = 1.25  # a step that takes at most this much longer for twice the images leaves a GPU idle
+UNFILLED = 1.25  # if twice the images take at most this many times as long, the GPU is partly idle
 
 
 def fold_jobs(
     workload: Workload, cfg: Config, device: torch.device, measured: Measurement, batch: int, processes: int
 ) -> tuple[int, int]:
-    """Return how many folds to train at the same time, and the threads of each.
+    """Return how many folds to train at the same time, and the threads per fold.
 
-    On a CPU, where one network does not keep all cores busy, each fold has a share of them; on a GPU that a step
-    leaves idle, two or three folds share it.
+    On a CPU where one network does not use all cores, each fold gets a share of them. A GPU that is partly idle during
+    a step is shared by two or three folds.
     """
     asked, best = cfg.train.fold_jobs, measured.best
     if processes > 1 or workload.jobs == 1:
@@ -66,5 +66,5 @@ def _jobs_on_device(workload: Workload, best: Candidate, batch: int, device: tor
         return 1
     if filled:
         return 1
-    # The larger batch's peak stands for one job: a process has its own context and allocator.
+    # The peak of the larger batch is used for one process, because each also has its own context and allocator.
     return max(1, min(workload.jobs, MOST_ON_DEVICE, int(device_room())))

@@ -1,4 +1,4 @@
-"""Time one pass of a network on random images; nothing of the network changes."""
+"""Time one pass of a network on random images; the network itself is not changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Stopwatch:
         self.trials: dict[Candidate, Trial] = {}
 
     def first(self, candidate: Candidate) -> float:
-        """Set the candidate up and make its first pass, which pays for kernels and memory; returns all seconds."""
+        """Set up the candidate and make its first pass, which also prepares kernels and memory; returns all seconds."""
         started = time.perf_counter()
         trial = Trial(self.workload, candidate, self.batch, self.device, train=self.train)
         if self.device.type == "cpu":

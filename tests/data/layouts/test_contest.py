@@ -324,7 +324,7 @@ def test_every_fault_of_the_evaluation_set_is_reported_at_once(root: Path) -> No
     (root / "eval" / "images" / "Thumbs.db").write_bytes(b"x")
     assert eval_faults(root) == (
         "line 5, column ImageID: 'b.jpg' is on an earlier line too",
-        "line 6, column ImageID: '../x.jpg' holds a path separator",
+        "line 6, column ImageID: '../x.jpg' contains a path separator",
         "line 8, column ImageID: '._a.jpg' starts with a dot; such files are skipped",
         "gone.jpg: no such file",
         "Thumbs.db: not named in info.csv",
@@ -405,8 +405,8 @@ def test_every_wrong_correction_is_listed(root: Path) -> None:
     assert faults[3] == "line 5: age: '121', expected a whole number 0..120"
     assert "expected two of" in faults[4]
     assert "expected two of" in faults[5]
-    assert faults[6] == "line 8: swap: 'mask1 mask2' carry the same label"
-    assert faults[7] == "line 9: swap: 'normal normal' carry the same label"
+    assert faults[6] == "line 8: swap: 'mask1 mask2' have the same label"
+    assert faults[7] == "line 9: swap: 'normal normal' have the same label"
     assert faults[8] == f"line 11: {SECOND}: age is '30' on an earlier line, here '31'"
     assert caught.value.where == str(root.parent / "fixes.csv")
 

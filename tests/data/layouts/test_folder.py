@@ -45,7 +45,7 @@ def test_a_contest_s_folder_is_never_taken_for_one(drawn: Path, tmp_path: Path) 
 def test_a_link_to_a_folder_is_not_passed_over(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (photos / "more").symlink_to(tmp_path / "more")
-    with pytest.raises(DataError, match="a link to a folder"):
+    with pytest.raises(DataError, match="links to folders"):
         read_folder(photos, CONTEST)
 
 

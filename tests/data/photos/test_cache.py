@@ -320,7 +320,7 @@ def test_no_room_is_told_before_anything_is_decoded(
     usage = shutil.disk_usage(root)
     needed = COUNT * 16 * 12 * 3
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed + cache.SPARE_BYTES - 1))
-    with pytest.raises(ResourceError, match="no room") as caught:
+    with pytest.raises(ResourceError, match="not enough disk space") as caught:
         build(root)
     assert "MASKCLS_CACHE" in str(caught.value.fix)
     assert seen == []
@@ -534,7 +534,7 @@ def views(root: Path, *words: str, build: bool = True, first: bool = True) -> tu
 
 @pytest.mark.parametrize("build", [True, False])
 def test_without_a_folder_photos_are_decoded_every_epoch(root: Path, homeless: None, build: bool) -> None:
-    line = "photos are decoded every epoch: no folder is known to keep decoded photos in (MASKCLS_CACHE: not set, "
+    line = "photos are decoded every epoch: no folder is known for the cache of photos (MASKCLS_CACHE: not set, "
     found, lines = views(root, build=build)
     assert found == {}
     assert [text.startswith(line) for text in lines] == [True]
@@ -551,10 +551,10 @@ def test_looking_writes_nothing_and_tells_what_a_build_would(
     assert views(root, "data.cache=on", build=False) == ({}, [])
     assert not folder.exists()
     monkeypatch.setattr(cache, "SPARE_BYTES", 1 << 62)
-    with pytest.raises(ResourceError, match="no room"):
+    with pytest.raises(ResourceError, match="not enough disk space"):
         views(root, "data.cache=on", build=False)
     found, lines = views(root, build=False)
-    assert (found, lines[0].startswith("photos are decoded every epoch: no room")) == ({}, True)
+    assert (found, lines[0].startswith("photos are decoded every epoch: not enough disk space")) == ({}, True)
     assert not folder.exists()
     monkeypatch.undo()
     monkeypatch.setenv("MASKCLS_CACHE", str(folder))

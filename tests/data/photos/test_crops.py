@@ -297,7 +297,7 @@ BROKEN = [
 def test_anything_else_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "crops.json"
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"no crops\.json") as caught:
+    with pytest.raises(DataError, match=r"not a crops\.json") as caught:
         read_learned(path)
     assert caught.value.where == str(path)
 
@@ -306,5 +306,5 @@ def test_a_missing_file_and_an_empty_window_are_told_apart(tmp_path: Path) -> No
     with pytest.raises(DataError, match="learned crop: cannot open"):
         read_learned(tmp_path / "crops.json")
     files.commit_json(tmp_path / "crops.json", TOLD | {"window": None})
-    with pytest.raises(DataError, match="learned no crop"):
+    with pytest.raises(DataError, match="there is no median face"):
         read_learned(tmp_path / "crops.json")

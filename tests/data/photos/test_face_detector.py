@@ -70,7 +70,7 @@ def test_a_file_that_is_no_onnx_model(tmp_path: Path, data: bytes, any_model: bo
     path = tmp_path / "yunet.onnx"
     path.write_bytes(data)
     error = refused(path, any_model=any_model)
-    assert "no ONNX model" in error.what
+    assert "not an ONNX model" in error.what
     assert data.decode("latin1").strip()[1:10] in str(error.got)
 
 

@@ -197,7 +197,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
         (b"just some words\n", "text"),
         (b"%PDF-1.7\n\xff\xfe", "PDF"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
-        (bytes(range(128, 256)), "known kind"),
+        (bytes(range(128, 256)), "known format"),
     ],
 )
 def test_what_is_no_image_is_named(tmp_path: Path, content: bytes, word: str) -> None:

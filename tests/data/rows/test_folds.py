@@ -217,13 +217,13 @@ def test_a_good_table_passes() -> None:
 @pytest.mark.parametrize(
     ("table", "offender"),
     [
-        (table_of("aab", [0, 1, 1]), "person 'a' lies in folds 0 and 1"),
-        (table_of("aab", [0, -1, 1]), "person 'a' lies in folds -1 and 0"),
+        (table_of("aab", [0, 1, 1]), "person 'a' is in folds 0 and 1"),
+        (table_of("aab", [0, -1, 1]), "person 'a' is in folds -1 and 0"),
         (table_of("abc", [0, 2, 2]), "the folds are [0, 2], expected 0..k-1"),
         (table_of("abc", [0, -2, 1]), "the folds are [-2, 0, 1], expected 0..k-1"),
         (table_of("abc", [-1, -1, -1]), "the folds are [], expected 0..k-1"),
         (table_of("abc", [0, None, 1]), "1 rows have no fold"),
-        (table_of("ab", [0, 1]).assign(id=["x", "x"]), "id 'x' stands twice"),
+        (table_of("ab", [0, 1]).assign(id=["x", "x"]), "id 'x' occurs twice"),
         (table_of("ab", [0, 1]).drop(columns="person"), "columns id, fold, expected id, person, fold"),
     ],
 )

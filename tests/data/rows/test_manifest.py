@@ -108,13 +108,13 @@ def faults(**cells: object) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("cells", "offender"),
     [
-        ({"id": ["NA", "x", "NA"]}, "row 'NA': the id stands more than once"),
+        ({"id": ["NA", "x", "NA"]}, "row 'NA': the id occurs more than once"),
         ({"id": ["", "x", "y"]}, "row '': the id is empty"),
         ({"path": ["a", "../b", "c"]}, "row '00123': the path is not safe"),
         ({"path": ["/a", "b", "c"]}, "row 'NA': the path is not safe"),
-        ({"mask": pd.array([0, 3, None], "Int16")}, "row '00123': the label mask lies outside its classes"),
-        ({"gender": pd.array([-1, 0, 1], "Int16")}, "row 'NA': the label gender lies outside its classes"),
-        ({"age_value": pd.array([30, None, None], "Int16")}, "row 'NA': age_value lies in another class than age says"),
+        ({"mask": pd.array([0, 3, None], "Int16")}, "row '00123': the label mask is outside its classes"),
+        ({"gender": pd.array([-1, 0, 1], "Int16")}, "row 'NA': the label gender is outside its classes"),
+        ({"age_value": pd.array([30, None, None], "Int16")}, "row 'NA': age_value belongs to another class than age"),
         ({"split": ["train", "test", "eval"]}, "row '00123': the split is not one of train, eval"),
         ({"source": ["real", "", "real"]}, "row '00123': the source is empty"),
         ({"weight": [1.0, -0.5, 0.0]}, "row '00123': the weight is not a finite number >= 0"),
@@ -128,9 +128,9 @@ def test_each_fault_names_its_row(cells: dict[str, object], offender: str) -> No
 def test_all_faults_are_reported_at_once() -> None:
     got = faults(id=["a", "a", "b"], weight=[1.0, 1.0, np.inf], mask=pd.array([9, 0, 0], "Int16"))
     assert got == (
-        "row 'a': the id stands more than once",
-        "row 'a': the id stands more than once",
-        "row 'a': the label mask lies outside its classes",
+        "row 'a': the id occurs more than once",
+        "row 'a': the id occurs more than once",
+        "row 'a': the label mask is outside its classes",
         "row 'b': the weight is not a finite number >= 0",
     )
 
