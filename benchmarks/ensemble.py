@@ -1,4 +1,4 @@
-"""Time and memory of ensembles: weights searched and judged out of fold, and members of a million rows joined.
+"""Time and memory of ensembles: weights searched and scored out of fold, and members of a million rows joined.
 
     python benchmarks/ensemble.py [--members 20] [--rows 12600] [--large-rows 1000000] [--large-members 5]
                                   [--repeats 1] [--json FILE]

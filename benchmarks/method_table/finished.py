@@ -26,7 +26,7 @@ from method_table.training import differences, plain
 class Done:
     """A finished run, as its folder tells of it.
 
-    identity   what it was trained and judged on; equal for runs that can be compared.
+    identity   what it was trained and scored on; equal for runs that can be compared.
     settings   every setting by its dotted key.
     seconds    of all epochs of all networks; folds trained side by side share theirs.
     """
@@ -42,8 +42,8 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The rows all runs are judged by, in one order."""
+class ScoredRows:
+    """The rows all runs are scored on, in one order."""
 
     ids: NDArray[np.str_]
     people: NDArray[Any]
@@ -88,15 +88,15 @@ def seconds_of(run: RunDir, cfg: Config, env: Mapping[str, Any]) -> float:
     return total
 
 
-def read_judged(done: Done) -> Judged:
-    """Read the rows a run was judged by; raises ResultError when none has a label for every task."""
+def read_scored_rows(done: Done) -> ScoredRows:
+    """Read the rows a run was scored on; raises ResultError when none has a label for every task."""
     frame = tables.from_csv(done.run.manifest, done.space)
     here = frame.set_index("id", drop=False).loc[done.pooled.ids.tolist()]
     truth = tables.labels(here, done.space)
     if (done.space.encode(truth) < 0).all():
         raise ResultError("no row has a label for every task, so there is no joint score", where=str(done.run.manifest))
     people = here["person"].to_numpy()
-    return Judged(done.pooled.ids, people, truth, done.space, len(frame), frame["person"].nunique())
+    return ScoredRows(done.pooled.ids, people, truth, done.space, len(frame), frame["person"].nunique())
 
 
 def why_not(base: Done, other: Done, row: Row) -> list[str]:

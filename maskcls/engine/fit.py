@@ -101,9 +101,9 @@ def validation_reader(rows: FoldRows, cfg: Config, accelerator: Accelerator, *, 
 
 
 def validate(session: Session, rows: FoldRows, reader: Reader) -> tuple[dict[str, float], Prob]:
-    """Score the judged network on the fold's validation rows; returns scores by name and probabilities (n, J)."""
+    """Score the scored network on the fold's validation rows; returns scores by name and probabilities (n, J)."""
     _agree_on_buffers(session)
-    predictor = Predictor(session.judged, session.space, rows.photos.specs[0])
+    predictor = Predictor(session.scored_network, session.space, rows.photos.specs[0])
     try:
         (prob,) = infer([predictor], reader, accelerator=session.accelerator, execution=session.plan.infer)
     except ResultError as error:
@@ -231,5 +231,5 @@ def stream_seed(*key: int) -> int:
 def _agree_on_buffers(session: Session) -> None:
     """Give every process the first one's normalisation statistics, which each gathers from its own images."""
     if session.accelerator.num_processes > 1:
-        for buffer in session.judged.buffers():
+        for buffer in session.scored_network.buffers():
             buffer.copy_(broadcast(buffer.clone()))

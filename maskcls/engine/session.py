@@ -45,7 +45,7 @@ class Session:
         self.trunk_parameters = [p for p in self.network.trunk.parameters() if p.requires_grad]
 
     @property
-    def judged(self) -> Network:
+    def scored_network(self) -> Network:
         """The network that is validated and saved: the average of the weights if there is one."""
         return self.network if self.average is None else self.average.module
 

@@ -209,8 +209,8 @@ class Meter:
         self.pending = []
         first = self.steps - len(rows)
         # An overflowed fp16 gradient is the scaler's business; it skips the step and goes on.
-        judged = rows[:, :-1] if self.session.accelerator.mixed_precision == "fp16" else rows
-        bad = np.flatnonzero(~np.isfinite(judged).all(axis=1))
+        checked = rows[:, :-1] if self.session.accelerator.mixed_precision == "fp16" else rows
+        bad = np.flatnonzero(~np.isfinite(checked).all(axis=1))
         if bad.size:
             self._stop(first + int(bad[0]), rows[bad[0]])
         self.sums += rows[:, :-1].sum(axis=0)

@@ -17,6 +17,7 @@ from maskcls.data.rows.folds import constant_tasks
 from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.averaging import (
     PhotoWeights,
     average_groups,
@@ -26,8 +27,7 @@ from maskcls.results.people.averaging import (
 )
 from maskcls.results.people.group_file import Groups
 from maskcls.results.predictions import Predictions
-from maskcls.results.scores.evaluation import Judged
-from maskcls.runs.judged import parts_of
+from maskcls.runs.read_labelled import parts_of
 
 
 def groups_of(group_N: Ints) -> Groups:
@@ -63,21 +63,21 @@ class GroupAveraging:
     tasks: tuple[str, ...] = ()
     weights: PhotoWeights | None = None
 
-    def average_oof(self, prob_NJ: Floats, judged: Judged) -> tuple[Floats, GroupAveraging]:
+    def average_oof(self, prob_NJ: Floats, labelled: LabelledPredictions) -> tuple[Floats, GroupAveraging]:
         """Return out-of-fold rows (N, J) averaged with cross-fitted weights, and this with weights fitted on all rows.
 
         Rows of different folds are never averaged: each fold's network was trained on the people of the others.
         """
         if self.oof is None:
             return prob_NJ, self
-        assert judged.fold_N is not None
-        assert judged.people_N is not None
-        before = Predictions(np.asarray(judged.ids, dtype=np.str_), prob_NJ, judged.space)
-        group_N, truth = split_groups(self.oof.group_N, judged.fold_N), judged.truth
-        if len(np.unique(judged.people_N)) < 2:  # no other people to fit weights on
+        assert labelled.fold_N is not None
+        assert labelled.people_N is not None
+        before = Predictions(np.asarray(labelled.ids, dtype=np.str_), prob_NJ, labelled.space)
+        group_N, truth = split_groups(self.oof.group_N, labelled.fold_N), labelled.truth
+        if len(np.unique(labelled.people_N)) < 2:  # no other people to fit weights on
             return average_groups(before, group_N, self.tasks).prob, self
-        weights = fit_photo_weights(prob_NJ, truth, group_N, judged.space, self.tasks)
-        after = cross_fit_averages(before, truth, group_N, parts_of(judged), self.tasks)
+        weights = fit_photo_weights(prob_NJ, truth, group_N, labelled.space, self.tasks)
+        after = cross_fit_averages(before, truth, group_N, parts_of(labelled), self.tasks)
         return after.prob, replace(self, weights=weights)
 
     def average_photos(self, predictions: Predictions) -> Predictions:

@@ -491,7 +491,7 @@ def test_failures_are_rows_as_well(methods: ModuleType, rows: Path, pretender: P
     assert lines["drop/0"].notes[0] == "seed 0: failed with exit code 8: error[diverged] it diverged"
     assert lines["drop/0.5"].notes == ("seed 0: was not run", "seed 1: was not run")
     assert list(lines["ema/off"].scores) == [0, 1]
-    assert lines["ema/off"].scores[1] is None  # judged by the seed that is there
+    assert lines["ema/off"].scores[1] is None  # scored with the seed that is there
     alone = f1_score(truth(), labels_of(out / "ema.off.s0"), average="macro")
     base = f1_score(truth(), labels_of(out / "base.s0"), average="macro")
     assert lines["ema/off"].difference.value == pytest.approx(alone - base)
@@ -520,7 +520,7 @@ def test_a_run_that_differs_in_more_than_its_row_is_not_compared(
     finish(experiment, truth())
     line = by_title(methods.read_table(trained))["ema/off"]
     assert message in line.notes[0]
-    assert line.notes[0].startswith("seed 0: not trained and judged as the base: ")
+    assert line.notes[0].startswith("seed 0: not trained and scored as the base: ")
     assert line.scores[0] is None
     finish(begin(trained / "ema.off.s1", rows.parent / "tiny.yaml", ["optim.lr=1e-3", "train.epochs=5"]), truth())
     assert by_title(methods.read_table(trained))["ema/off"].verdict == "not comparable"

@@ -1,4 +1,4 @@
-"""Comparing two runs, predictions or submissions: joined by id, judged by hand-made tables, scipy and plain loops."""
+"""Comparing two runs, predictions or submissions: joined by id; checked with made tables, scipy and plain loops."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def printed(result: Comparison, width: int = 100) -> list[str]:
 # --- two runs
 
 
-def test_two_runs_are_judged_by_their_own_truth(tmp_path: Path) -> None:
+def test_two_runs_are_scored_by_their_own_truth(tmp_path: Path) -> None:
     a, b = make(tmp_path / "a", share=0.4), make(tmp_path / "b", "folds.seed=1", "optim.lr=1e-3", share=0.7)
     result = found(a.path, b.path)
     verdict, rows = result.verdict, result.rows

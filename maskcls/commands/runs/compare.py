@@ -21,7 +21,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
-from maskcls.runs.judged import PEOPLE, check_complete, load_honest, read_judged
+from maskcls.runs.read_labelled import PEOPLE, check_complete, load_honest, read_labelled
 from maskcls.runs.records.finding import checked_run
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import assignment
@@ -88,10 +88,10 @@ def _read_side(path: Path, space: LabelSpace) -> Side:
 
 
 def _read_run_side(path: Path) -> Side:
-    judged = read_judged(path, None)
-    people = None if judged.people_N is None else judged.people_N.tolist()
-    known = KnownLabels(str(path), judged.ids, judged.truth, people)
-    return Side(str(path), judged.ids, judged.pred_N, judged.space, known, RunDir(path))
+    labelled = read_labelled(path, None)
+    people = None if labelled.people_N is None else labelled.people_N.tolist()
+    known = KnownLabels(str(path), labelled.ids, labelled.truth, people)
+    return Side(str(path), labelled.ids, labelled.pred_N, labelled.space, known, RunDir(path))
 
 
 def _read_answers(path: Path, space: LabelSpace) -> KnownLabels:

@@ -122,6 +122,6 @@ def _footer(found: Sequence[RunRecord], base: Path | None) -> Text:
     counted = ", ".join(f"{count} {state}" for state, count in states.items())
     parts = [f"{plural(len(found), 'run')}: {counted}; {size(sum(one.bytes for one in found))}."]
     parts.append(f"Settings shown differ from {visible(str(base)) if base else 'those most runs share'}.")
-    if len({one.judged_on for one in found if one.score is not None}) > 1:
+    if len({one.scored_on for one in found if one.score is not None}) > 1:
         parts.append("The scores are of different rows (other data or folds), so not all can be compared.")
     return Text(" ".join(parts), "dim")
