@@ -39,7 +39,7 @@ from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.networks import predicting, run_networks
 from maskcls.runs.read_labelled import is_leaky, read_out_of_fold
-from maskcls.runs.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
+from maskcls.runs.recipe import check_recipe_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
 from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.schema import Config
 from maskcls.show.answers.ensemble import EnsembleResult
@@ -99,7 +99,7 @@ def ensemble(
     check_output(output, force=force)
     cfg, frame, members = read_members(asked.given, data, overrides, report)
     if recipe and asked.blend:
-        check_tasks(recipe, asked.blend, cfg.space)
+        check_recipe_tasks(recipe, asked.blend, cfg.space)
     labelled = read_truth(members)
     blend = asked.blend or (FittedEnsemble(asked.method) if asked.method in get_args(Fixed) else None)
     if blend is None or asked.decide or decide:

@@ -14,7 +14,7 @@ from maskcls.errors import BusyError
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores import evaluation
 from maskcls.results.scores.evaluation import Evaluation
-from maskcls.runs.read_labelled import read_labelled
+from maskcls.runs.read_labelled import read_labelled_predictions
 
 
 def evaluate(what: Path, answers: Path | None = None, *, output: Path | None = None, force: bool = False) -> Evaluation:
@@ -27,14 +27,14 @@ def evaluate(what: Path, answers: Path | None = None, *, output: Path | None = N
     """
     if output is not None and output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
-    labelled = read_labelled(what, answers)
-    found = evaluation.evaluate(labelled)
+    labelled = read_labelled_predictions(what, answers)
+    found = evaluation.evaluate_predictions(labelled)
     if output is not None:
-        files.commit(output, to_csv(labelled))
+        files.commit(output, rows_as_csv(labelled))
     return found
 
 
-def to_csv(labelled: LabelledPredictions) -> bytes:
+def rows_as_csv(labelled: LabelledPredictions) -> bytes:
     """Return one row per photo: id, person, fold, true and predicted class, as number and name, and probabilities.
 
     Columns: `id`; `person` and `fold` where they are known; `true` and `predicted`, joint classes, the first empty

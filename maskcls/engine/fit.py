@@ -75,7 +75,7 @@ def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) 
         train = yield from _train_epoch(session, step_plan, heads, stream)
         images_per_second = step_plan.epoch_images / (time.monotonic() - started)
         lr = session.optimizer.param_groups[0]["lr"]
-        val, _ = validate(session, rows, reader)
+        val, _ = validate_epoch(session, rows, reader)
         # Where nothing can be scored (NaN) no epoch is better than another, and the latest counts as the best.
         is_best = not val["macro_f1"] <= session.best_score
         if is_best:
@@ -100,7 +100,7 @@ def validation_reader(rows: FoldRows, cfg: Config, accelerator: Accelerator, *, 
     )
 
 
-def validate(session: Session, rows: FoldRows, reader: Reader) -> tuple[dict[str, float], Prob]:
+def validate_epoch(session: Session, rows: FoldRows, reader: Reader) -> tuple[dict[str, float], Prob]:
     """Score the scored network on the fold's validation rows; returns scores by name and probabilities (n, J)."""
     _agree_on_buffers(session)
     predictor = Predictor(session.scored_network, session.space, rows.photos.specs[0])
@@ -146,11 +146,11 @@ def open_stream(session: Session, step_plan: StepPlan) -> Iterator[list[Tensor]]
     """Return the images this process trains on, from the session's epoch to the end of training, piece by piece."""
     photos, accelerator = step_plan.rows.photos, session.accelerator
     workers = worker_count(step_plan.cfg.device, accelerator, cached=bool(photos.cached))
-    keys = _Restarting(lambda: step_plan.keys(session.epoch, **share_of(session)))
+    keys = _Restarting(lambda: step_plan.keys(session.epoch, **process_share(session)))
     return batches(loader(photos, keys, workers=workers, pin=accelerator.device.type == "cuda"))
 
 
-def share_of(session: Session) -> dict[str, int]:
+def process_share(session: Session) -> dict[str, int]:
     """Return how a step is cut, and which part of it is this process's."""
     accelerator = session.accelerator
     return {
@@ -176,7 +176,7 @@ def _train_epoch(
     heads: dict[str, HeadTarget],
     stream: Iterator[list[Tensor]],
 ) -> Generator[Tick, None, dict[str, float]]:
-    cfg, share = step_plan.cfg, share_of(session)
+    cfg, share = step_plan.cfg, process_share(session)
     set_frozen(session, session.epoch < cfg.optim.freeze_epochs)
     schedule = build_schedule(cfg, step_plan.steps_per_epoch)
     scores = [line["val/macro_f1"] for line in session.history]

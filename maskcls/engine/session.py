@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskcls.engine.compute.plan import Plan
-from maskcls.engine.device import place
+from maskcls.engine.device import move_network
 from maskcls.labels import LabelSpace
 from maskcls.nn.average import Average, build_ema, build_swa
 from maskcls.nn.network import Network
@@ -59,7 +59,7 @@ def open_session(
     network: Network, cfg: Config, space: LabelSpace, accelerator: Accelerator, plan: Plan, *, total_steps: int
 ) -> Session:
     """Put a fresh network on the device and give it its own optimizer and average."""
-    place(network, accelerator.device, plan.train)
+    move_network(network, accelerator.device, plan.train)
     average = _build_average(network, cfg.average, total_steps)
     optimizer = accelerator.prepare_optimizer(optimizer_of(network, cfg.optim))
     model = _prepared(network, accelerator, plan)

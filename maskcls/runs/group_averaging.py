@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from maskcls import files
-from maskcls.data.rows.folds import constant_tasks
-from maskcls.data.rows.manifest import real_rows
+from maskcls.data.rows.manifest import person_tasks, real_rows
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.labelled_predictions import LabelledPredictions
@@ -37,7 +36,7 @@ def groups_of(group_N: Ints) -> Groups:
 
 def shared_tasks(manifest: pd.DataFrame, space: LabelSpace, *, where: str) -> tuple[str, ...]:
     """Return the tasks whose label is the same on all photos of each person; DataError when there are none."""
-    tasks = constant_tasks(manifest[real_rows(manifest)], space)
+    tasks = person_tasks(manifest[real_rows(manifest)], space)
     if not tasks:
         raise DataError(
             "no task has the same label on all photos of each person, so there is nothing to average within groups",

@@ -24,7 +24,7 @@ GROUPS = 5  # groups of people, for a run with one fold
 LEAKY = "the run is leaky: its networks were trained on its validation rows, so it has no score"
 
 
-def read_labelled(what: Path, answers: Path | None) -> LabelledPredictions:
+def read_labelled_predictions(what: Path, answers: Path | None) -> LabelledPredictions:
     """Read a run folder's out-of-fold rows, or a submission or predictions (.npz) with the answers to them.
 
     Raises UsageError when answers are missing or not needed, DataError or ResultError for wrong files.

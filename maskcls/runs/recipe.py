@@ -136,7 +136,7 @@ def _chosen(method: str, weights: Any, sources: Any, members: int) -> FittedEnse
     return None if weights is None else FittedEnsemble(method, to_shares(weights, members))
 
 
-def check_tasks(recipe: Path, blend: FittedEnsemble, space: LabelSpace) -> None:
+def check_recipe_tasks(recipe: Path, blend: FittedEnsemble, space: LabelSpace) -> None:
     """Raise DataError when a recipe chose for other tasks than those of the runs."""
     for chosen in (blend.weights, blend.sources):
         if isinstance(chosen, Mapping) and set(chosen) != set(space.names):

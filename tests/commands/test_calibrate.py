@@ -28,7 +28,7 @@ from maskcls.runs import calibration
 from maskcls.runs.decision import Decision, read_decision
 from maskcls.runs.environment import Environment, this_machine, write_environment
 from maskcls.runs.summary import RunSummary, SavedScores, write_summary
-from maskcls.show.answers.calibration import print_calibration, render
+from maskcls.show.answers.calibration import print_calibration, render_calibration
 
 PEOPLE, PHOTOS, FOLDS = 60, 6, 3
 
@@ -322,7 +322,7 @@ def test_the_tables_fit_and_say_the_verdict(tmp_path: Path, width: int) -> None:
         found = calibrate(make_run(tmp_path / name, bias=bias), tried="task")
         console = Console(width=width, highlight=False, markup=False)
         with console.capture() as captured:
-            console.print(render(found))
+            console.print(render_calibration(found))
         lines = [line.rstrip() for line in captured.get().splitlines()]
         assert max(map(len, lines)) <= width
         assert lines[0] == "360 out-of-fold images   60 people   3 folds"

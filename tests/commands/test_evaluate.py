@@ -20,7 +20,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from maskcls.commands.evaluate import evaluate, to_csv
+from maskcls.commands.evaluate import evaluate, rows_as_csv
 from maskcls.errors import BusyError, DataError, ResultError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.labelled_predictions import LabelledPredictions
@@ -30,9 +30,9 @@ from maskcls.results.scores.evaluation import Evaluation
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import person_bootstrap
 from maskcls.results.submissions.write import write_submission
-from maskcls.runs.read_labelled import read_labelled, read_submission
+from maskcls.runs.read_labelled import read_labelled_predictions, read_submission
 from maskcls.runs.summary import RunSummary, write_summary
-from maskcls.show.answers.evaluation import print_evaluation, print_scores, render, render_scores
+from maskcls.show.answers.evaluation import print_evaluation, print_scores, render_evaluation, render_scores
 from maskcls.show.terminal.json_output import print_json
 
 HATS = LabelSpace((Task("hat", ("no", "[red]yes[/red] :smile:")),))
@@ -197,7 +197,7 @@ def random_rows(seed: int, *, people: bool = True) -> LabelledPredictions:
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")  # absent classes; 0 is the answer
 def test_every_number_equals_scikit_learn(seed: int) -> None:
     labelled = random_rows(seed)
-    data = json.loads(json.dumps(evaluation.evaluate(labelled).to_json(), allow_nan=False))
+    data = json.loads(json.dumps(evaluation.evaluate_predictions(labelled).to_json(), allow_nan=False))
     assert list(data) == KEYS
     prob = {"": labelled.prob_NJ, **CONTEST.marginals(labelled.prob_NJ)}
     truth = {"": CONTEST.encode(labelled.truth), **labelled.truth}
@@ -231,7 +231,7 @@ def test_every_number_equals_scikit_learn(seed: int) -> None:
 def test_the_interval_draws_people_where_they_are_known_and_rows_elsewhere() -> None:
     for people in (True, False):
         labelled = random_rows(0, people=people)
-        found = evaluation.evaluate(labelled)
+        found = evaluation.evaluate_predictions(labelled)
         who = labelled.people_N if people else range(150)
         truth = CONTEST.encode(labelled.truth)
         assert found.interval == person_bootstrap(truth, labelled.pred_N, list(who), 18, seed=0, draws=1000)
@@ -242,7 +242,7 @@ def test_the_interval_draws_people_where_they_are_known_and_rows_elsewhere() -> 
 
 def test_without_a_row_known_in_full_there_is_no_interval() -> None:
     truth = {"mask": np.array([0, 1]), "gender": np.array([0, -1]), "age": np.array([-1, 0])}
-    data = evaluation.evaluate(LabelledPredictions(["a", "b"], np.array([0, 6]), truth, CONTEST)).to_json()
+    data = evaluation.evaluate_predictions(LabelledPredictions(["a", "b"], np.array([0, 6]), truth, CONTEST)).to_json()
     assert (data["interval"], data["macro_f1"], data["mistakes"]) == (None, None, [])
     assert data["tasks"]["mask"]["accuracy"] == 1.0
 
@@ -311,7 +311,7 @@ def test_leaky_rows_are_refused(tmp_path: Path, drawn: Path) -> None:
     ):
         Predictions(made.ids, made.prob, made.space, lineage).save(tmp_path / "p.npz")
         with pytest.raises(ResultError, match="the run is leaky") if leaky else nullcontext():
-            read_labelled(tmp_path / "p.npz", answers)
+            read_labelled_predictions(tmp_path / "p.npz", answers)
 
 
 def test_predictions_and_a_submission_of_the_same_rows_score_alike(
@@ -336,7 +336,7 @@ def test_predictions_and_a_submission_of_the_same_rows_score_alike(
 def test_people_come_from_a_column_of_the_answers(tmp_path: Path, name: str) -> None:
     guess = put(tmp_path / "s.csv", "a,0", "b,1", "c,2")
     answers = put(tmp_path / "t.csv", "c,2,bob", "a,0,ann", "b,1,ann", header=f"ImageID,ans,{name}")
-    labelled = read_labelled(guess, answers)
+    labelled = read_labelled_predictions(guess, answers)
     assert labelled.people_N is not None
     assert list(zip(labelled.ids, labelled.people_N.tolist(), strict=True)) == [
         ("c", "bob"),
@@ -346,10 +346,10 @@ def test_people_come_from_a_column_of_the_answers(tmp_path: Path, name: str) -> 
     assert labelled.pred_N.tolist() == [2, 0, 1]
     put(answers, "a,0,ann", "b,1,", "c,2,bob", header=f"ImageID,ans,{name}")
     with pytest.raises(DataError, match="without a person") as caught:
-        read_labelled(guess, answers)
+        read_labelled_predictions(guess, answers)
     assert caught.value.offenders == ("'b'",)
     put(answers, "a,0,", "b,1,", "c,2,", header=f"ImageID,ans,{name}")
-    assert read_labelled(guess, answers).people_N is None
+    assert read_labelled_predictions(guess, answers).people_N is None
 
 
 def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
@@ -374,7 +374,7 @@ def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
 def test_unknown_labels_leave_their_cells_empty() -> None:
     truth = {"hat": np.array([-1, 1])}
     prob_NJ = np.array([[0.75, 0.25], [0.75, 0.25]], dtype=np.float32)
-    text = to_csv(LabelledPredictions(["a", "b"], np.array([0, 0]), truth, HATS, prob_NJ)).decode()
+    text = rows_as_csv(LabelledPredictions(["a", "b"], np.array([0, 0]), truth, HATS, prob_NJ)).decode()
     assert text.splitlines()[1:] == ["a,,0,,no,,0.75", "b,1,0,[red]yes[/red] :smile:,no,0.25,0.75"]
 
 
@@ -385,7 +385,7 @@ def test_every_section_fits_80_columns(section: str, people: bool) -> None:
 
     console = Console(width=80, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
-        console.print(render(evaluation.evaluate(random_rows(3, people=people)), section))
+        console.print(render_evaluation(evaluation.evaluate_predictions(random_rows(3, people=people)), section))
     text = captured.get()
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
@@ -403,5 +403,5 @@ def test_the_short_form_is_about_two_screens() -> None:
 
     console = Console(width=100, highlight=False, markup=False)
     with console.capture() as captured:
-        console.print(render(evaluation.evaluate(random_rows(3)), "short"))
+        console.print(render_evaluation(evaluation.evaluate_predictions(random_rows(3)), "short"))
     assert 60 < len(captured.get().splitlines()) <= 100

@@ -39,9 +39,9 @@ from maskcls.runs.records.finding import find_runs
 from maskcls.runs.records.notes import read_notes
 from maskcls.runs.records.order import SORTS, in_order
 from maskcls.runs.records.record import RunRecord, read_record
-from maskcls.runs.records.settings import assignment, differences, shared_settings
+from maskcls.runs.records.settings import assignment, setting_differences, shared_settings
 from maskcls.show.runs.pruning import print_pruning
-from maskcls.show.runs.run_list import print_runs, render
+from maskcls.show.runs.run_list import print_runs, render_runs
 from maskcls.show.terminal.units import size
 from maskcls.training.assemble import assemble
 from maskcls.training.experiment import Experiment
@@ -131,7 +131,7 @@ def shown(found: Sequence[RunRecord], width: int, base: dict[str, Any] | None = 
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     shared = shared_settings([one.settings for one in found if one.settings])
     with console.capture() as captured:
-        console.print(render(found, shared if base is None else base, width))
+        console.print(render_runs(found, shared if base is None else base, width))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
@@ -390,10 +390,10 @@ def test_differences_to_a_base(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert data["base"] == (str(base) if base else None)
         return {Path(one["run"]).name: one["differences"] for one in data["runs"]}
 
-    common = differences(None)
+    common = setting_differences(None)
     assert common["a"] == []
     assert common["b"] == ["mix.kind=mixup", "optim.lr=0.001"]
-    assert differences(tmp_path / "b")["a"] == ["mix.kind=none", "optim.lr=0.0003"]
+    assert setting_differences(tmp_path / "b")["a"] == ["mix.kind=none", "optim.lr=0.0003"]
     with pytest.raises(ResultError, match="this is not a run"):
         print_runs(runs_list.list_runs([tmp_path], base=tmp_path, sort="name"), json=True)
 
@@ -433,7 +433,7 @@ def test_the_list_fits_the_terminal(width: int, tmp_path: Path, monkeypatch: pyt
     assert f"{best.score:.4f}" in text
     assert best.interval
     assert f"{best.interval[0]:.3f}-{best.interval[1]:.3f}" in text
-    for words in differences(worst.settings, shared_settings([one.settings for one in found])):
+    for words in setting_differences(worst.settings, shared_settings([one.settings for one in found])):
         assert words in text
     assert "leaderboard public 0.7123" in text
     assert "2026-11-21 sent with hflip" in text

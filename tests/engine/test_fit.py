@@ -213,7 +213,7 @@ def test_a_gradient_that_overflows_is_divergence_too(drawn: Path, rows: FoldRows
 def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
     """Let validation return these macro-F1 scores, one after another."""
     given: Iterator[float] = iter(scores)
-    monkeypatch.setattr(loop, "validate", lambda *_: ({"macro_f1": next(given), "loss": 0.0}, None))
+    monkeypatch.setattr(loop, "validate_epoch", lambda *_: ({"macro_f1": next(given), "loss": 0.0}, None))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,9 @@ def test_patience_counts_epochs_without_a_better_score(
 
 def test_the_score_is_macro_f1_of_the_joint_classes(drawn: Path, rows: FoldRows) -> None:
     run = trained(drawn, rows, "train.epochs=1", "optim.lr=1e-2")
-    _, prob = loop.validate(run.session, rows, validation_reader(rows, member(drawn).cfg, run.session.accelerator))
+    _, prob = loop.validate_epoch(
+        run.session, rows, validation_reader(rows, member(drawn).cfg, run.session.accelerator)
+    )
     plan = experiment(drawn)
     years = plan.manifest["age_value"].to_numpy(dtype=np.int64)[rows.valid]
     band = [0 if y < 30 else 1 if y < 60 else 2 for y in years]
@@ -279,7 +281,7 @@ def test_the_average_of_the_weights_is_scored(drawn: Path, rows: FoldRows, monke
     scored = []
     monkeypatch.setattr(
         loop,
-        "validate",
+        "validate_epoch",
         lambda session, *_: (scored.append(flat(session.scored_network)), ({"macro_f1": 0.0}, None))[1],
     )
     session, cfg = opened(drawn, "train.epochs=3", "train.batch_size=64", "average.decay=0.5", "optim.lr=0.1")

@@ -33,10 +33,10 @@ def build(
 
     Raises DataError when there are too few people, or when a class would be missing from a fold's training side.
     """
-    names = constant_tasks(frame, space) if stratify is None else tuple(stratify)
+    names = manifest.person_tasks(frame, space) if stratify is None else tuple(stratify)
     fold_N = make_folds(frame["person"].tolist(), strata(frame, space, names), k=k, holdout=holdout, seed=seed)
     table = pd.DataFrame({"id": frame["id"], "person": frame["person"], "fold": pd.array(fold_N, dtype="Int8")})
-    check(table)
+    check_folds(table)
     check_classes(frame, fold_N, space)
     return table
 
@@ -71,19 +71,12 @@ def make_folds(
     return np.array([fold[name] for name in person_N], dtype=np.int8)
 
 
-def constant_tasks(frame: pd.DataFrame, space: LabelSpace) -> tuple[str, ...]:
-    """Return the tasks whose known label is the same on all photos of every person."""
-    known = frame.groupby("person")[list(space.names)]
-    low, high = known.min(), known.max()  # NA for a person without any label
-    return tuple(name for name in space.names if (low[name] == high[name]).fillna(True).all())
-
-
 def strata(frame: pd.DataFrame, space: LabelSpace, names: Sequence[str]) -> Ints:
     """Return the joint label (N,) of the named tasks; a person none of whose photos is labelled counts as a class.
 
     Raises ConfigError when a task's label varies between the photos of a person.
     """
-    varying = sorted(set(names) - set(constant_tasks(frame, space)))
+    varying = sorted(set(names) - set(manifest.person_tasks(frame, space)))
     if varying:
         fix = "leave it out; every person then has all of its classes, or as good as"
         raise ConfigError("a task differs within a person", where="folds.stratify", got=", ".join(varying), fix=fix)
@@ -111,7 +104,7 @@ def check_classes(frame: pd.DataFrame, fold_N: NDArray[np.int8], space: LabelSpa
         raise DataError("a class is missing from a fold's training side", offenders=faults, fix=fix)
 
 
-def check(table: pd.DataFrame) -> None:
+def check_folds(table: pd.DataFrame) -> None:
     """Raise MaskclsError (an internal fault) unless no person crosses folds, and folds run 0..k-1 without a gap."""
     faults = _faults(table)
     if faults:

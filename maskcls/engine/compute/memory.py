@@ -23,7 +23,7 @@ from maskcls.schema import Config
 MOST_IMAGES = 65_536
 
 
-def pieces(workload: Workload, cfg: Config, device: torch.device, execution: Execution, processes: int) -> int:
+def fewest_pieces(workload: Workload, cfg: Config, device: torch.device, execution: Execution, processes: int) -> int:
     """Return the smallest number of pieces in which a process's share of a step fits into memory."""
     if cfg.train.accumulate != "auto":
         return cfg.train.accumulate

@@ -46,7 +46,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """What `evaluate_predictions` found.
 
     interval     of the joint macro-F1, by drawing people, or single rows where they are not known; None when no row
                  has a truth for every task.
@@ -98,7 +98,7 @@ class Evaluation:
         }
 
 
-def evaluate(labelled: LabelledPredictions) -> Evaluation:
+def evaluate_predictions(labelled: LabelledPredictions) -> Evaluation:
     """Score predictions in every way their rows allow."""
     pred_N, truth, space, prob_NJ = labelled.pred_N, labelled.truth, labelled.space, labelled.prob_NJ
     who_N = None if labelled.people_N is None else np.unique(labelled.people_N, return_inverse=True)[1]

@@ -20,10 +20,10 @@ def print_calibration(calibration: Calibration, *, json: bool = False) -> None:
     if json:
         print_json(calibration.to_json())
     else:
-        show(render(calibration))
+        show(render_calibration(calibration))
 
 
-def render(calibration: Calibration) -> RenderableType:
+def render_calibration(calibration: Calibration) -> RenderableType:
     """Return the headline, a table of the tasks before and after, and the gain of the rule."""
     from rich.console import Group
 

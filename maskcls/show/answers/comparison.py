@@ -25,12 +25,12 @@ def print_comparison(found: Comparison, changed: Path | None, *, json: bool = Fa
     if json:
         print_json(to_json(found))
         return
-    show(render(found))
+    show(render_comparison(found))
     if changed is not None:
         say(f"\n{changed}  {plural(found.changed.count, 'row')}")
 
 
-def render(found: Comparison) -> RenderableType:
+def render_comparison(found: Comparison) -> RenderableType:
     """Return the heading, the verdict or the agreement, the rows that changed, and the settings that differ."""
     parts: list[RenderableType] = list(_heading(found))
     if found.verdict:
