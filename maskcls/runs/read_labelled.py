@@ -59,14 +59,14 @@ def read_submission(submission: Path, answers: Path, space: LabelSpace | None = 
 
 def read_predictions(path: Path, answers: Path) -> LabelledPredictions:
     """Join predictions and the true answers by id; raises DataError as `read_submission` does, or ResultError."""
-    predictions = load_honest(path)
+    predictions = load_scorable(path)
     ids, truth = _read_truth(answers, predictions.space)
     predictions = predictions.align(ids, names=(str(path), str(answers)))
     people_N = _read_people(answers, predictions.space)
     return LabelledPredictions(ids, predictions.labels(), truth, predictions.space, predictions.prob, people_N)
 
 
-def load_honest(path: Path) -> Predictions:
+def load_scorable(path: Path) -> Predictions:
     """Load predictions that may be scored; ResultError for out-of-fold rows of a leaky run, also as part of others."""
     predictions = Predictions.load(path)
     if _says_leaky(predictions.lineage):
@@ -91,7 +91,7 @@ def read_out_of_fold(run: RunDir) -> LabelledPredictions:
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
     if changed := changed_files(run, env.hashes):
         raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
-    oof, cfg = load_honest(run.oof), config.load(run.config)[0]
+    oof, cfg = load_scorable(run.oof), config.load(run.config)[0]
     if oof.space.fingerprint != cfg.space.fingerprint:
         raise ResultError("the predictions have other classes than the run", where=str(run.oof))
     frame, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)

@@ -21,7 +21,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
-from maskcls.runs.read_labelled import PEOPLE, check_complete, load_honest, read_labelled_predictions
+from maskcls.runs.read_labelled import PEOPLE, check_complete, load_scorable, read_labelled_predictions
 from maskcls.runs.records.finding import checked_run
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import assignment
@@ -79,7 +79,7 @@ def _read_side(path: Path, space: LabelSpace) -> Side:
     if path.is_dir():
         return _read_run_side(path)
     if path.suffix == ".npz":
-        found = load_honest(path)
+        found = load_scorable(path)
         return Side(str(path), found.ids.tolist(), found.labels(), found.space)
     ids, parts = read_answers(path, space)
     label_N = space.encode(parts)
