@@ -39,7 +39,15 @@ from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.networks import predicting, run_networks
 from maskcls.runs.read_labelled import is_leaky, read_out_of_fold
-from maskcls.runs.recipe import check_recipe_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
+from maskcls.runs.recipe import (
+    EnsembleLineage,
+    check_recipe_tasks,
+    files_of,
+    read_recipe,
+    read_settings,
+    recipe_of,
+    recipe_path,
+)
 from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.schema import Config
 from maskcls.show.answers.ensemble import EnsembleResult
@@ -118,14 +126,16 @@ def ensemble(
     found = apply_ensemble(blend, [member.test for member in members], names=[member.given for member in members])
     found = together.average_photos(found)
     labels = found.labels() if calibration is None else calibration.decision.labels(found)
-    lineage: dict[str, Any] = {
-        "maskcls": maskcls.__version__,
-        "ensemble": how,
-        "members": [member.test.lineage for member in members],
-    }
-    lineage |= {"data": data.resolve().name, "data_sha256": tables.sha256(frame), "groups": together.lineage}
-    written = write_labels(output, cfg, frame, labels, lineage, force=force)
-    files.commit(recipe_path(output), dump_yaml(how).encode())
+    lineage = EnsembleLineage(
+        maskcls=maskcls.__version__,
+        ensemble=how,
+        members=tuple(dict(member.test.lineage) for member in members),
+        data=data.resolve().name,
+        data_sha256=tables.sha256(frame),
+        groups=together.lineage,
+    )
+    written = write_labels(output, cfg, frame, labels, lineage.to_json(), force=force)
+    files.commit(recipe_path(output), dump_yaml(how.to_json()).encode())
     return EnsembleResult(
         written, recipe_path(output), [member.name for member in members], blend, verdict, calibration
     )

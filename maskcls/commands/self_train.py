@@ -6,7 +6,6 @@ that never saw its people, so the out-of-fold scores of all rounds compare.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
+from maskcls.runs.lineage import read_pseudo_lineage
 from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.schema import Config
 from maskcls.show.runs.self_training import Round, SelfTraining
@@ -78,9 +78,8 @@ def self_train(
 
 def _check_labels(labels: Path, how: Mapping[str, Any], source: str) -> None:
     """Raise BusyError when labels that are there were made by another rule, or of other photos."""
-    lineage = files.read_json(labels.with_suffix(".json"))["lineage"]
-    then = {"root": lineage["root"], "rule": lineage["rule"]}
-    if then != json.loads(json.dumps({"root": source, "rule": how})):
+    lineage = read_pseudo_lineage(labels)
+    if lineage is None or (lineage.root, lineage.rule) != (source, how):
         fix = "choose another --run, or give the settings it began with"
         raise BusyError("the folder holds labels made with other settings", where=str(labels), fix=fix)
 

@@ -5,9 +5,7 @@ N out-of-fold rows, J joint classes. torch is not imported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +24,7 @@ from maskcls.results.people.averaging import (
 )
 from maskcls.results.people.group_file import Groups
 from maskcls.results.predictions import Predictions
+from maskcls.runs.lineage import UsedGroups
 from maskcls.runs.read_labelled import parts_of
 
 
@@ -86,9 +85,9 @@ class GroupAveraging:
         return average_groups(predictions, self.photos.group_N, self.tasks, weights=self.weights)
 
     @property
-    def lineage(self) -> dict[str, Any] | None:
+    def lineage(self) -> UsedGroups | None:
         """The entry `groups` of the lineage; None without groups of the photos."""
         if self.photos is None:
             return None
-        weights: Mapping[str, float] | None = None if self.weights is None else dict(self.weights)
-        return {"sha256": self.photos.sha256, "tasks": list(self.tasks), "weights": weights}
+        weights = None if self.weights is None else dict(self.weights)
+        return UsedGroups(sha256=self.photos.sha256, tasks=self.tasks, weights=weights)
