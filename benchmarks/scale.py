@@ -143,15 +143,15 @@ def submission_write(root: Path, photos: int) -> Work:
 def evaluate(root: Path, photos: int) -> Work:
     """Read a submission and its answers in another order, join them by id and score them; needs the stage before."""
     from maskcls.results.scores.metrics import score
-    from maskcls.runs.judged import read_submission
+    from maskcls.runs.read_labelled import read_submission
 
     true_N, _ = labels_of(photos)
     rows = [f"{name},{label}\n" for name, label in zip(ids_of(photos), true_N.tolist(), strict=True)]
     (root / "answers.csv").write_text("ImageID,ans\n" + "".join(rows[::-1]))
 
     def work() -> None:
-        judged = read_submission(root / "submission.csv", root / "answers.csv")
-        score(judged.pred_N, judged.truth, judged.space)
+        labelled = read_submission(root / "submission.csv", root / "answers.csv")
+        score(labelled.pred_N, labelled.truth, labelled.space)
 
     return work
 

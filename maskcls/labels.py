@@ -173,6 +173,28 @@ class LabelSpace:
         return LabelSpace(tuple(Task(d["name"], tuple(d["classes"]), tuple(d["bins"])) for d in data))
 
 
+def constant_tasks(
+    truth: Mapping[str, Ints], person_N: Sequence[object] | NDArray[Any], space: LabelSpace
+) -> tuple[str, ...]:
+    """Return the tasks whose known label is the same on all photos of every person; also those without a known label.
+
+    truth     {task: (N,) int}, every task; -1 = unknown.
+    person_N  (N,) the person on each row.
+
+    >>> truth = {"mask": np.array([0, 1]), "gender": np.array([0, -1]), "age": np.array([-1, -1])}
+    >>> constant_tasks(truth, ["ann", "ann"], CONTEST)
+    ('gender', 'age')
+    """
+    who_N = np.unique(np.asarray(person_N), return_inverse=True)[1]
+    return tuple(task.name for task in space.tasks if _is_constant(truth[task.name], who_N, len(task.classes)))
+
+
+def _is_constant(label_N: Ints, who_N: Ints, classes: int) -> bool:
+    known_N = label_N != UNKNOWN
+    pairs = np.unique(who_N[known_N] * classes + label_N[known_N])
+    return len(pairs) == len(np.unique(who_N[known_N]))
+
+
 CONTEST = LabelSpace(
     (
         Task("mask", ("wear", "incorrect", "normal")),

@@ -198,7 +198,7 @@ COMMANDS = [name for name, (_, package) in read_package().items() if is_command(
 COMMAND_FOLDERS = [name for name, (_, package) in read_package().items() if is_command(name) and package]
 
 
-# --- judging
+# --- checking
 
 
 def target_unit(name: str) -> str:

@@ -41,7 +41,7 @@ IN_A_FOLD = {
     "summary.json",
     "DONE",
 }
-UNJUDGED = IN_A_FOLD - {"oof.npz", "summary.json"}  # of a network that no fold judges
+UNSCORED = IN_A_FOLD - {"oof.npz", "summary.json"}  # of a network without a score
 
 
 def tiny(*overrides: str) -> Config:

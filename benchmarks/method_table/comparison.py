@@ -13,7 +13,7 @@ from maskcls.errors import MaskclsError, ResultError
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.scores.metrics import Scores
 from maskcls.rundir import RunDir
-from method_table.finished import Done, Judged, read_done, read_judged, why_not
+from method_table.finished import Done, ScoredRows, read_done, read_scored_rows, why_not
 from method_table.rows import Plan, Row
 from method_table.text import one_line
 from method_table.training import PLAN, beside, differences, seeds_of
@@ -54,13 +54,13 @@ class Table:
 
     plan: Plan
     base: dict[int, Done]
-    judged: Judged
+    scored: ScoredRows
     lines: list[Line]
 
     @cached_property
     def scores(self) -> dict[int, Scores]:
         """The base's scores by seed."""
-        return {seed: self.judged.score(done) for seed, done in self.base.items()}
+        return {seed: self.scored.score(done) for seed, done in self.base.items()}
 
 
 def read_table(out: Path) -> Table:
@@ -79,8 +79,8 @@ def read_table(out: Path) -> Table:
         raise ResultError(
             "the runs of the base differ in more than their seed", where=str(out), offenders=apart, fix=fix
         )
-    judged = read_judged(first)
-    table = Table(plan, base, judged, [])
+    scored = read_scored_rows(first)
+    table = Table(plan, base, scored, [])
     table.lines.extend(line_of(table, row, out) for row in plan.rows)
     return table
 
@@ -106,11 +106,11 @@ def line_of(table: Table, row: Row, out: Path) -> Line:
         worst = {kind for kind, _ in faults.values()}
         verdict = next(kind for kind in ("failed", "not comparable", "unfinished", "not run") if kind in worst)
         return Line(row, dict.fromkeys(faults), verdict, notes=notes)
-    scores = {seed: table.judged.score(one) for seed, one in done.items()}
+    scores = {seed: table.scored.score(one) for seed, one in done.items()}
     difference = compare(table, done)
     tasks = {
         name: statistics.mean(scores[s].tasks[name].macro_f1 - table.scores[s].tasks[name].macro_f1 for s in done)
-        for name in table.judged.space.names
+        for name in table.scored.space.names
     }
     seconds = sum(one.seconds for one in done.values()) / sum(table.base[seed].seconds for seed in done)
     for seed, one in done.items():
@@ -139,11 +139,11 @@ def look_at(table: Table, row: Row, run: RunDir, seed: int) -> Done | tuple[str,
 
 def compare(table: Table, done: Mapping[int, Done]) -> Difference:
     """Return the difference of a row to the base over these seeds, with its interval."""
-    judged = table.judged
-    truth_N = judged.space.encode(judged.truth)
-    ours = [judged.labels(one) for one in done.values()]
-    base = [judged.labels(table.base[seed]) for seed in done]
-    return paired_bootstrap(truth_N, base, ours, judged.people, judged.space.size, draws=DRAWS, seed=0)
+    scored = table.scored
+    truth_N = scored.space.encode(scored.truth)
+    ours = [scored.labels(one) for one in done.values()]
+    base = [scored.labels(table.base[seed]) for seed in done]
+    return paired_bootstrap(truth_N, base, ours, scored.people, scored.space.size, draws=DRAWS, seed=0)
 
 
 def verdict_of(difference: Difference) -> str:

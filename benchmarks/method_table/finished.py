@@ -42,7 +42,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredRows:
     """The rows on which all runs are scored, in one order."""
 
     ids: NDArray[np.str_]
@@ -88,7 +88,7 @@ def seconds_of(run: RunDir, cfg: Config, env: Mapping[str, Any]) -> float:
     return total
 
 
-def read_judged(done: Done) -> Judged:
+def read_scored_rows(done: Done) -> ScoredRows:
     """Read the rows on which a run was scored; raises ResultError when no row has a label for every task."""
     frame = tables.from_csv(done.run.manifest, done.space)
     here = frame.set_index("id", drop=False).loc[done.pooled.ids.tolist()]
@@ -96,7 +96,7 @@ def read_judged(done: Done) -> Judged:
     if (done.space.encode(truth) < 0).all():
         raise ResultError("no row has a label for every task, so there is no joint score", where=str(done.run.manifest))
     people = here["person"].to_numpy()
-    return Judged(done.pooled.ids, people, truth, done.space, len(frame), frame["person"].nunique())
+    return ScoredRows(done.pooled.ids, people, truth, done.space, len(frame), frame["person"].nunique())
 
 
 def why_not(base: Done, other: Done, row: Row) -> list[str]:

@@ -20,7 +20,7 @@ def report(table: Table, *, today: str, command: str) -> str:
     parts = [heading(table, today, command), base_part(table)]
     for family in dict.fromkeys(line.row.family for line in table.lines):
         lines = [line for line in table.lines if line.row.family == family]
-        parts.append(f"## {family}\n\n{family_table(lines, table.judged.space.names)}")
+        parts.append(f"## {family}\n\n{family_table(lines, table.scored.space.names)}")
     if notes := [f"- `{line.row.title}`, {note}" for line in table.lines for note in line.notes]:
         parts.append("## Notes\n\n" + "\n".join(notes))
     parts.append("## What the rows set\n\n" + "\n".join(f"- `{r.title}`: {code(r.overrides)}" for r in table.plan.rows))
@@ -29,7 +29,7 @@ def report(table: Table, *, today: str, command: str) -> str:
 
 def heading(table: Table, today: str, command: str) -> str:
     """Return the head of the report: commands, data, budget, seeds, versions, and how to read the table."""
-    judged, first, plan = table.judged, next(iter(table.base.values())), table.plan
+    scored, first, plan = table.scored, next(iter(table.base.values())), table.plan
     k, trained = first.settings["folds.k"], listed(first.folds)
     weights = listed(first.identity["starting weights"])
     versions = {name: listed(dict.fromkeys(d.versions[name] for d in table.base.values())) for name in first.versions}
@@ -42,8 +42,8 @@ def heading(table: Table, today: str, command: str) -> str:
             f"    {plan.command}",
             f"    {command}",
             "",
-            f"- Data: {judged.photos_in_all:,} photos of {judged.people_in_all:,} people. Scored out of fold: "
-            f"{len(judged.ids):,} photos of {len(set(judged.people.tolist())):,} people, "
+            f"- Data: {scored.photos_in_all:,} photos of {scored.people_in_all:,} people. Scored out of fold: "
+            f"{len(scored.ids):,} photos of {len(set(scored.people.tolist())):,} people, "
             f"fold{'s' * (len(first.folds) > 1)} {trained} of {k}. Table {first.identity['rows or labels']}, "
             f"folds {first.identity['folds']}.",
             f"- Budget: `{without_file(plan.config)}` with {code(plan.overrides)}"
@@ -62,7 +62,7 @@ def heading(table: Table, today: str, command: str) -> str:
 
 def base_part(table: Table) -> str:
     """Return the base's own scores and seconds."""
-    names, seeds = table.judged.space.names, list(table.base)
+    names, seeds = table.scored.space.names, list(table.base)
     scores = [table.scores[seed] for seed in seeds]
     row = [number(statistics.mean(s.macro_f1 for s in scores)), listed(number(s.macro_f1) for s in scores)]
     row += [number(statistics.mean(s.tasks[name].macro_f1 for s in scores)) for name in names]

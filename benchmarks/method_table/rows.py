@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from maskcls import config, files
-from maskcls.config.faults import Source, config_error, read_faults
+from maskcls.config.faults import ConfigSource, config_error, read_faults
 from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import ConfigError, MaskclsError, UsageError, nearest
 from maskcls.rundir import RunDir
@@ -100,7 +100,7 @@ def read_plan(path: Path, *, overrides: Sequence[str] = (), folds: Sequence[int]
     try:
         data = _Rows.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise config_error(read_faults(error, _Rows), Source(str(path))) from None
+        raise config_error(read_faults(error, _Rows), ConfigSource(str(path))) from None
     names = [(family, name) for family, rows in data.families.items() for name in rows]
     bad = [f"{f}/{n}" for f, n in names if f == BASE or not (FAMILY.fullmatch(f) and NAME.fullmatch(n))]
     if bad or not names:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from maskcls import rundir
 from maskcls.rundir import RunDir
-from maskcls.runs.calibration import Calibration, judge
+from maskcls.runs.calibration import Calibration, calibrate_run
 
 
 def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
-    """Fit temperatures and a rule on a finished run's out-of-fold rows, judge them, and commit decision.json.
+    """Fit temperatures and a rule on a finished run's out-of-fold rows, score them, and commit decision.json.
 
     tried  the kind of rule: "expected", "task", "joint" or "prior" of `decision.fit_bias`, "shift" of
            `decision.shift_rule`. It is kept only if its gain is proven. Trying several and keeping the best is a
@@ -21,7 +21,7 @@ def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
     An earlier decision.json is replaced. Raises UsageError for another kind, ResultError for what is no finished run or
     was changed since, DataError when a task's labels do not suffice, BusyError when another process works on the run.
     """
-    calibration = judge(run, tried=tried)
+    calibration = calibrate_run(run, tried=tried)
     from maskcls.runs.decision_file import write_decision
 
     with rundir.lock(run):

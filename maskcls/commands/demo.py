@@ -11,7 +11,7 @@ from maskcls.data.drawn.faces import make_faces
 from maskcls.errors import BusyError, ResourceError
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
-from maskcls.runs.judged import read_submission
+from maskcls.runs.read_labelled import read_submission
 from maskcls.schema import Config
 from maskcls.show.runs.demo import DemoResult
 from maskcls.show.terminal.progress import Reporter
@@ -47,8 +47,8 @@ def demo(
     report.note(f"$ maskcls predict {run.path} --data {faces} -o {submission}")
     predict(run, faces, submission)
     report.note(f"$ maskcls evaluate {submission} --answers {answers}")
-    judged = read_submission(submission, answers)
-    scores = score(judged.pred_N, judged.truth, judged.space)
+    labelled = read_submission(submission, answers)
+    scores = score(labelled.pred_N, labelled.truth, labelled.space)
     return DemoResult(run.path, submission, scores, 1 / cfg.space.size, time.monotonic() - started)
 
 

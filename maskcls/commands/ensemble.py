@@ -29,17 +29,25 @@ from maskcls.results.ensembles.methods import (
     nested_ensemble,
     score_ensemble,
 )
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
-from maskcls.results.scores.evaluation import Judged
 from maskcls.rundir import RunDir
-from maskcls.runs.calibration import Calibration, judge_rows
+from maskcls.runs.calibration import Calibration, calibrate_rows
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
-from maskcls.runs.judged import is_leaky, read_out_of_fold
 from maskcls.runs.networks import predicting, run_networks
-from maskcls.runs.recipe import check_tasks, files_of, read_recipe, read_settings, recipe_of, recipe_path
+from maskcls.runs.read_labelled import is_leaky, read_out_of_fold
+from maskcls.runs.recipe import (
+    EnsembleLineage,
+    check_recipe_tasks,
+    files_of,
+    read_recipe,
+    read_settings,
+    recipe_of,
+    recipe_path,
+)
 from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.schema import Config
 from maskcls.show.answers.ensemble import EnsembleResult
@@ -99,33 +107,35 @@ def ensemble(
     check_output(output, force=force)
     cfg, frame, members = read_members(asked.given, data, overrides, report)
     if recipe and asked.blend:
-        check_tasks(recipe, asked.blend, cfg.space)
-    judged = read_truth(members)
+        check_recipe_tasks(recipe, asked.blend, cfg.space)
+    labelled = read_truth(members)
     blend = asked.blend or (FittedEnsemble(asked.method) if asked.method in get_args(Fixed) else None)
     if blend is None or asked.decide or decide:
-        check_judged(members, judged, asked.method)
+        check_labelled(members, labelled, asked.method)
     prob = [member.oof.prob for member in members if member.oof is not None]
     if blend is None:
-        assert judged is not None
-        blend = fit_ensemble(asked.method, prob, judged)
-    together = read_together(groups, oof_groups, frame, judged, asked.given)
+        assert labelled is not None
+        blend = fit_ensemble(asked.method, prob, labelled)
+    together = read_together(groups, oof_groups, frame, labelled, asked.given)
     verdict = calibration = None
-    if judged is not None:
-        nested, together = together.average_oof(nested_ensemble(blend, prob, judged), judged)
-        verdict = score_ensemble(blend, prob, judged, nested)
-        calibration = decide_on(nested, judged) if asked.decide or decide else None
+    if labelled is not None:
+        nested, together = together.average_oof(nested_ensemble(blend, prob, labelled), labelled)
+        verdict = score_ensemble(blend, prob, labelled, nested)
+        calibration = decide_on(nested, labelled) if asked.decide or decide else None
     how = recipe_of(asked, blend, calibration, verdict)
     found = apply_ensemble(blend, [member.test for member in members], names=[member.given for member in members])
     found = together.average_photos(found)
     labels = found.labels() if calibration is None else calibration.decision.labels(found)
-    lineage: dict[str, Any] = {
-        "maskcls": maskcls.__version__,
-        "ensemble": how,
-        "members": [member.test.lineage for member in members],
-    }
-    lineage |= {"data": data.resolve().name, "data_sha256": tables.sha256(frame), "groups": together.lineage}
-    written = write_labels(output, cfg, frame, labels, lineage, force=force)
-    files.commit(recipe_path(output), dump_yaml(how).encode())
+    lineage = EnsembleLineage(
+        maskcls=maskcls.__version__,
+        ensemble=how,
+        members=tuple(dict(member.test.lineage) for member in members),
+        data=data.resolve().name,
+        data_sha256=tables.sha256(frame),
+        groups=together.lineage,
+    )
+    written = write_labels(output, cfg, frame, labels, lineage.to_json(), force=force)
+    files.commit(recipe_path(output), dump_yaml(how.to_json()).encode())
     return EnsembleResult(
         written, recipe_path(output), [member.name for member in members], blend, verdict, calibration
     )
@@ -238,7 +248,7 @@ def _mappings(lineage: Any) -> Iterator[Mapping[str, Any]]:
             yield from _mappings(part)
 
 
-def read_truth(members: list[EnsembleMember]) -> Judged | None:
+def read_truth(members: list[EnsembleMember]) -> LabelledPredictions | None:
     """Bring the members' out-of-fold rows into one order, and return the first run's with their truth.
 
     None where a member has none, as a leaky run. Raises DataError when members have other rows, or runs another truth.
@@ -252,9 +262,9 @@ def read_truth(members: list[EnsembleMember]) -> Judged | None:
     for place, member in enumerate(members):
         oof = member.oof
         if place in runs:
-            judged = runs[place]
-            assert judged.prob_NJ is not None
-            oof = Predictions(np.asarray(judged.ids, dtype=np.str_), judged.prob_NJ, judged.space)
+            labelled = runs[place]
+            assert labelled.prob_NJ is not None
+            oof = Predictions(np.asarray(labelled.ids, dtype=np.str_), labelled.prob_NJ, labelled.space)
         if oof is not None:
             members[place] = EnsembleMember(member.given, member.test, oof.align(ids, names=(member.given, name)))
         if place in runs:
@@ -262,7 +272,7 @@ def read_truth(members: list[EnsembleMember]) -> Judged | None:
     return first if all(member.oof is not None for member in members) else None
 
 
-def _check_truth(first: Judged, other: Judged, first_name: str, name: str) -> None:
+def _check_truth(first: LabelledPredictions, other: LabelledPredictions, first_name: str, name: str) -> None:
     """Raise DataError when two runs were trained on other labels of the same rows."""
     order = rows_of(other.ids, first.ids)
     for task, label_N in first.truth.items():
@@ -277,7 +287,11 @@ def _check_truth(first: Judged, other: Judged, first_name: str, name: str) -> No
 
 
 def read_together(
-    groups: Path | None, oof_groups: Path | None, frame: pd.DataFrame, judged: Judged | None, given: Sequence[str]
+    groups: Path | None,
+    oof_groups: Path | None,
+    frame: pd.DataFrame,
+    labelled: LabelledPredictions | None,
+    given: Sequence[str],
 ) -> GroupAveraging:
     """Read which photos are averaged; raises UsageError for groups of out-of-fold rows that could change nothing."""
     if groups is None:
@@ -288,17 +302,17 @@ def read_together(
     space = config.load(run.config)[0].space
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
     photos = read_groups(groups, frame["id"].tolist())
-    if oof_groups is None or judged is None:
+    if oof_groups is None or labelled is None:
         if oof_groups is not None:
             raise UsageError("--oof-groups without out-of-fold rows of all members", fix="give FILE,OOF_FILE for them")
         return GroupAveraging(photos, None, tasks, photos.weights)
-    return GroupAveraging(photos, read_groups(oof_groups, judged.ids, part=True), tasks)
+    return GroupAveraging(photos, read_groups(oof_groups, labelled.ids, part=True), tasks)
 
 
-def check_judged(members: Sequence[EnsembleMember], judged: Judged | None, method: str) -> None:
+def check_labelled(members: Sequence[EnsembleMember], labelled: LabelledPredictions | None, method: str) -> None:
     """Raise UsageError that names the members without out-of-fold rows, where something has to be chosen on them."""
     lacking = [member.given for member in members if member.oof is None]
-    if judged is None or lacking:
+    if labelled is None or lacking:
         raise UsageError(
             f"--method {method}, or --decide, needs out-of-fold rows of all members",
             fix="give FILE,OOF_FILE for them, or use --method mean, vote or weights alone",
@@ -306,11 +320,13 @@ def check_judged(members: Sequence[EnsembleMember], judged: Judged | None, metho
         )
 
 
-def decide_on(nested: Floats, judged: Judged) -> Calibration:
+def decide_on(nested: Floats, labelled: LabelledPredictions) -> Calibration:
     """Fit a decision on the ensemble's out-of-fold rows (N, J); see `calibrate`.
 
-    The rule that judges fold k is fitted on other folds' rows whose weights, and nothing else, were chosen with fold k.
+    The rule applied to fold k is fitted on other folds' rows whose weights, and nothing else, were chosen with fold k.
     """
     labels = nested.argmax(axis=1).astype(np.int64)
-    rows = Judged(judged.ids, labels, judged.truth, judged.space, nested, judged.people_N, judged.fold_N, judged.seed)
-    return judge_rows(rows, tried="expected")
+    rows = LabelledPredictions(
+        labelled.ids, labels, labelled.truth, labelled.space, nested, labelled.people_N, labelled.fold_N, labelled.seed
+    )
+    return calibrate_rows(rows, tried="expected")

@@ -11,9 +11,10 @@ import numpy as np
 
 from maskcls import files
 from maskcls.errors import BusyError
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores import evaluation
-from maskcls.results.scores.evaluation import Evaluation, Judged
-from maskcls.runs.judged import read_judged
+from maskcls.results.scores.evaluation import Evaluation
+from maskcls.runs.read_labelled import read_labelled_predictions
 
 
 def evaluate(what: Path, answers: Path | None = None, *, output: Path | None = None, force: bool = False) -> Evaluation:
@@ -26,36 +27,36 @@ def evaluate(what: Path, answers: Path | None = None, *, output: Path | None = N
     """
     if output is not None and output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
-    judged = read_judged(what, answers)
-    found = evaluation.evaluate(judged)
+    labelled = read_labelled_predictions(what, answers)
+    found = evaluation.evaluate_predictions(labelled)
     if output is not None:
-        files.commit(output, to_csv(judged))
+        files.commit(output, rows_as_csv(labelled))
     return found
 
 
-def to_csv(judged: Judged) -> bytes:
+def rows_as_csv(labelled: LabelledPredictions) -> bytes:
     """Return one row per photo: id, person, fold, true and predicted class, as number and name, and probabilities.
 
     Columns: `id`; `person` and `fold` where they are known; `true` and `predicted`, joint classes, the first empty
     where a task is unknown; `true_<task>` and `<task>`, class names; with probabilities `prob_true` and
     `prob_predicted`.
     """
-    space, true_N = judged.space, judged.space.encode(judged.truth)
-    part_of = space.decode(judged.pred_N)
-    columns: dict[str, Any] = {"id": judged.ids}
-    if judged.people_N is not None:
-        columns["person"] = judged.people_N.tolist()
-    if judged.fold_N is not None:
-        columns["fold"] = judged.fold_N.tolist()
-    columns["true"], columns["predicted"] = _text(true_N.tolist()), judged.pred_N.tolist()
+    space, true_N = labelled.space, labelled.space.encode(labelled.truth)
+    part_of = space.decode(labelled.pred_N)
+    columns: dict[str, Any] = {"id": labelled.ids}
+    if labelled.people_N is not None:
+        columns["person"] = labelled.people_N.tolist()
+    if labelled.fold_N is not None:
+        columns["fold"] = labelled.fold_N.tolist()
+    columns["true"], columns["predicted"] = _text(true_N.tolist()), labelled.pred_N.tolist()
     for task in space.tasks:
-        columns[f"true_{task.name}"] = _names(task.classes, judged.truth[task.name].tolist())
+        columns[f"true_{task.name}"] = _names(task.classes, labelled.truth[task.name].tolist())
         columns[task.name] = _names(task.classes, part_of[task.name].tolist())
-    if judged.prob_NJ is not None:
+    if labelled.prob_NJ is not None:
         rows = np.arange(len(true_N))
-        given_N = judged.prob_NJ[rows, np.maximum(true_N, 0)].tolist()
+        given_N = labelled.prob_NJ[rows, np.maximum(true_N, 0)].tolist()
         columns["prob_true"] = [f"{p:.6g}" if label >= 0 else "" for p, label in zip(given_N, true_N, strict=True)]
-        columns["prob_predicted"] = [f"{p:.6g}" for p in judged.prob_NJ[rows, judged.pred_N].tolist()]
+        columns["prob_predicted"] = [f"{p:.6g}" for p in labelled.prob_NJ[rows, labelled.pred_N].tolist()]
     return _csv(columns)
 
 

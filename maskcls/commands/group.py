@@ -22,6 +22,7 @@ from maskcls.labels import CONTEST, Ints
 from maskcls.results.comparison.bootstrap import paired_bootstrap
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.decisions.calibration import quality
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.averaging import (
     average_groups,
     cross_fit_averages,
@@ -32,12 +33,11 @@ from maskcls.results.people.group_file import GROUPS, write_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.consistency import person_averaged
-from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
-from maskcls.runs.judged import parts_of, read_out_of_fold
+from maskcls.runs.read_labelled import parts_of, read_out_of_fold
 from maskcls.show.answers.group import GroupingGain, GroupResult
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.person_clustering import describe_photos, fit_person_clustering, group_photos
@@ -72,16 +72,16 @@ def group(
         raise UsageError("--train and --unlabelled name different photos", fix="give one of them")
     known = read_people(data, guess_layout(data))
     to_group = None if train else _to_group(data, unlabelled)
-    judged = read_out_of_fold(run) if run else None
-    if judged is not None and run is not None:
+    labelled = read_out_of_fold(run) if run else None
+    if labelled is not None and run is not None:
         if config.load(run.config)[0].predict.groups != "none":
             fix = "leave out --run, or name a run with predict.groups=none"
             raise UsageError("the run's predictions are averaged over groups already", where=str(run.path), fix=fix)
-        _check_rows(judged, known, data)
+        _check_rows(labelled, known, data)
     paths, people = known["path"].tolist(), known["person"].tolist()
     taught_ND = describe_photos(image_root(data, guess_layout(data)), paths, "reading train photos", report)
     taught = fit_person_clustering(taught_ND, people, str(data))
-    worth = grouping_gain(judged, known, taught.group_N, RunDir(run.path)) if judged and run else None
+    gain = grouping_gain(labelled, known, taught.group_N, RunDir(run.path)) if labelled and run else None
     group_N, rows = taught.group_N, known
     if to_group is not None:
         source = unlabelled or data
@@ -90,33 +90,33 @@ def group(
         )
         group_N, rows = group_photos(taught.clusterer, asked_ND), to_group
     ids, most = rows["id"].tolist(), taught.clusterer.max_photos
-    found = GroupResult(ids, group_N, most, output, taught.quality, worth, _about(known, rows))
+    found = GroupResult(ids, group_N, most, output, taught.quality, gain, _about(known, rows))
     if output is not None:
-        weights = worth.weights if worth else None
+        weights = gain.weights if gain else None
         write_groups(output, found.ids, group_N, weights=weights, about=found.to_json(), force=force)
     return found
 
 
-def grouping_gain(judged: Judged, known: pd.DataFrame, group_N: Ints, run: RunDir) -> GroupingGain:
+def grouping_gain(labelled: LabelledPredictions, known: pd.DataFrame, group_N: Ints, run: RunDir) -> GroupingGain:
     """Average a run's out-of-fold rows within groups learned from other people, and compare.
 
     known    the table whose rows `group_N` groups; it holds all rows of the run.
 
     Raises DataError when no task is the same on all photos of each person.
     """
-    assert judged.prob_NJ is not None
-    assert judged.people_N is not None
-    assert judged.fold_N is not None
-    space, truth = judged.space, judged.truth
+    assert labelled.prob_NJ is not None
+    assert labelled.people_N is not None
+    assert labelled.fold_N is not None
+    space, truth = labelled.space, labelled.truth
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
-    own_N = split_groups(group_N[rows_of(known["id"], judged.ids)], judged.fold_N)
-    before = Predictions(np.array(judged.ids, dtype=np.str_), judged.prob_NJ, space)
+    own_N = split_groups(group_N[rows_of(known["id"], labelled.ids)], labelled.fold_N)
+    before = Predictions(np.array(labelled.ids, dtype=np.str_), labelled.prob_NJ, space)
     equal = average_groups(before, own_N, tasks)
     true_N = space.encode(truth)
-    weighted = cross_fit_averages(before, truth, own_N, parts_of(judged), tasks)
+    weighted = cross_fit_averages(before, truth, own_N, parts_of(labelled), tasks)
     losses = tuple(quality(one.prob, true_N).log_loss for one in (before, equal, weighted))
     better = weighted if losses[2] < losses[1] else equal
-    who_N = np.unique(judged.people_N, return_inverse=True)[1]
+    who_N = np.unique(labelled.people_N, return_inverse=True)[1]
     averaged = person_averaged(before.labels(), who_N, space, space.only(tasks), before.prob)
     labels = (before.labels(), better.labels())
     return GroupingGain(
@@ -128,7 +128,7 @@ def grouping_gain(judged: Judged, known: pd.DataFrame, group_N: Ints, run: RunDi
         weighted=score(weighted.labels(), truth, space).macro_f1,
         ceiling=score(averaged, truth, space).macro_f1,
         log_loss=(losses[0], losses[1], losses[2]),
-        gain=paired_bootstrap(true_N, *labels, who_N, space.size, draws=BOOTSTRAP_DRAWS, seed=judged.seed),
+        gain=paired_bootstrap(true_N, *labels, who_N, space.size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed),
         weights=fit_photo_weights(before.prob, truth, own_N, space, tasks) if better is weighted else None,
     )
 
@@ -140,8 +140,8 @@ def _to_group(data: Path, unlabelled: Path | None) -> pd.DataFrame:
     return read_unlabelled(unlabelled or data, guess_layout(unlabelled or data), SPACE)
 
 
-def _check_rows(judged: Judged, known: pd.DataFrame, data: Path) -> None:
-    strange = sorted(set(judged.ids) - set(known["id"]))
+def _check_rows(labelled: LabelledPredictions, known: pd.DataFrame, data: Path) -> None:
+    strange = sorted(set(labelled.ids) - set(known["id"]))
     if strange:
         fix = "name the data set that the run was trained on"
         raise DataError("rows of the run are not in the data", where=str(data), offenders=strange, fix=fix)

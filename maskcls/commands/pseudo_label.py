@@ -30,6 +30,7 @@ from maskcls.results.pseudo.selection_rule import SelectionRule
 from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import Environment
+from maskcls.runs.lineage import LabellingRun, PseudoLineage
 from maskcls.show.answers.pseudo_label import PseudoLabels
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
@@ -85,27 +86,26 @@ def pseudo_label(
     for experiment, env in opened:
         note_other_cropping(experiment, env, root, report)
         networks = load_networks(experiment, experiment.predicting(env.folds, "folds"))
-        weights.append([network.used.to_json() for network in networks])
+        weights.append(tuple(network.used for network in networks))
         for view in views or [experiment.cfg.predict.views]:
             changed = [*overrides, f"predict.views={view}", "predict.networks=folds"]
             for k, prob in _probabilities(experiment, networks, frame, root, changed, accelerator, report).items():
                 sources.setdefault(k, []).extend(prob)
     if not accelerator.is_main_process:
         return None
-    lineage: dict[str, Any] = {
-        "maskcls": maskcls.__version__,
-        "runs": [
-            {"run": experiment.run.path.resolve().name, "run_hashes": env.hashes, "weights": used}
-            for (experiment, env), used in zip(opened, weights, strict=True)
-        ],
-        "root": str(root.resolve()),
-        "data": data.resolve().name,
-        "data_sha256": tables.sha256(frame),
-        "views": list(views) or [experiment.cfg.predict.views for experiment, _ in opened],
-        "rule": how.to_json(),
-    }
     like = bool(rule.get("prior"))
-    lineage["rule"] |= {"prior": "the training set's, without the fold"} if like else {}
+    lineage = PseudoLineage(
+        maskcls=maskcls.__version__,
+        runs=tuple(
+            LabellingRun(run=experiment.run.path.resolve().name, run_hashes=env.hashes, weights=used)
+            for (experiment, env), used in zip(opened, weights, strict=True)
+        ),
+        root=str(root.resolve()),
+        data=data.resolve().name,
+        data_sha256=tables.sha256(frame),
+        views=tuple(views) or tuple(experiment.cfg.predict.views for experiment, _ in opened),
+        rule=how.to_json() | ({"prior": "the training set's, without the fold"} if like else {}),
+    )
     return _write(sources, frame, how, first, output, digest, lineage, like_train=like, leaky=leaky, force=force)
 
 
@@ -204,7 +204,7 @@ def _write(
     experiment: Experiment,
     output: Path,
     digest: str,
-    lineage: dict[str, Any],
+    lineage: PseudoLineage,
     *,
     like_train: bool,
     leaky: bool,
@@ -229,7 +229,7 @@ def _write(
         experiment.cfg.space,
         folds_sha256=None if leaky else digest,
         k=experiment.cfg.folds.k,
-        lineage=lineage | {"summary": lines},
+        lineage=lineage.model_copy(update={"summary": tuple(lines)}).to_json(),
         leaky=leaky,
         force=force,
     )

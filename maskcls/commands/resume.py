@@ -10,7 +10,7 @@ from maskcls.engine.device import start
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import WeightsError
 from maskcls.rundir import REFIT, RunDir
-from maskcls.runs.environment import differences, this_machine, write_environment
+from maskcls.runs.environment import machine_differences, this_machine, write_environment
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.terminal.progress import Reporter, main_process
 from maskcls.training.checks import check_experiment, with_photos
@@ -48,7 +48,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
     with rundir.lock(run):
         rundir.sweep(run)
         now = this_machine(accelerator.device, accelerator.num_processes)
-        for line in differences(env.machine, now):
+        for line in machine_differences(env.machine, now):
             report.note(f"not bit-exact with the epochs before: {line}")
         if wanted != list(env.folds):
             forget_refit(experiment, report)

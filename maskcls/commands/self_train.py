@@ -6,7 +6,6 @@ that never saw its people, so the out-of-fold scores of all rounds compare.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,13 +15,14 @@ from maskcls import config, files
 from maskcls.data.layouts.source import image_root
 from maskcls.errors import BusyError, UsageError
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import rows_of
-from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
-from maskcls.runs.judged import read_out_of_fold
+from maskcls.runs.lineage import read_pseudo_lineage
+from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.schema import Config
 from maskcls.show.runs.self_training import Round, SelfTraining
 from maskcls.training.checks import with_absolute_paths
@@ -57,7 +57,7 @@ def self_train(
     how, source = read_rule(rule, cfg.space).to_json(), str(image_root(unlabelled or data, cfg.data.format).resolve())
     first = RunDir(folder / "round0")
     _train(cfg, first, train, resume)
-    done, judged, best = [_round(first, None, None)], read_out_of_fold(first), 0
+    done, labelled, best = [_round(first, None, None)], read_out_of_fold(first), 0
     for number in range(1, rounds + 1):
         labels, run = folder / f"round{number}.csv", RunDir(folder / f"round{number}")
         teacher = RunDir(folder / f"round{best}")
@@ -67,10 +67,10 @@ def self_train(
         own = cfg.model_copy(update={"data": cfg.data.model_copy(update={"pseudo": str(labels)})})
         _train(own, run, train, resume)
         new = read_out_of_fold(run)
-        done.append(_round(run, labels, gain_of(judged, new)))
+        done.append(_round(run, labels, gain_of(labelled, new)))
         if not done[-1].macro_f1 > done[best].macro_f1:
             break
-        best, judged = number, new
+        best, labelled = number, new
     found = SelfTraining(done, best)
     files.commit_json(folder / "rounds.json", found.to_json())
     return found
@@ -78,14 +78,13 @@ def self_train(
 
 def _check_labels(labels: Path, how: Mapping[str, Any], source: str) -> None:
     """Raise BusyError when labels that are there were made by another rule, or of other photos."""
-    lineage = files.read_json(labels.with_suffix(".json"))["lineage"]
-    then = {"root": lineage["root"], "rule": lineage["rule"]}
-    if then != json.loads(json.dumps({"root": source, "rule": how})):
+    lineage = read_pseudo_lineage(labels)
+    if lineage is None or (lineage.root, lineage.rule) != (source, how):
         fix = "choose another --run, or give the settings it began with"
         raise BusyError("the folder holds labels made with other settings", where=str(labels), fix=fix)
 
 
-def gain_of(old: Judged, new: Judged) -> Difference:
+def gain_of(old: LabelledPredictions, new: LabelledPredictions) -> Difference:
     """Return how far new predictions of the same rows lie above old ones."""
     truth_N, new_N = old.space.encode(old.truth), new.pred_N[rows_of(new.ids, old.ids)]
     assert old.people_N is not None
@@ -108,8 +107,8 @@ def _train(
 
 
 def _round(run: RunDir, labels: Path | None, gain: Difference | None) -> Round:
-    judged = read_out_of_fold(run)
-    score = macro_f1(confusion(judged.space.encode(judged.truth), judged.pred_N, judged.space.size))
+    labelled = read_out_of_fold(run)
+    score = macro_f1(confusion(labelled.space.encode(labelled.truth), labelled.pred_N, labelled.space.size))
     photos = 0
     if labels is not None:
         sets = {line["set"]: line["rows"] for line in files.read_json(labels.with_suffix(".json"))["sets"]}

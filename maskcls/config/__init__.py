@@ -5,12 +5,12 @@ Builders read a configuration; components take plain arguments.
 
 from maskcls.config.files import find
 from maskcls.config.keys import flatten, preset_keys, put
-from maskcls.config.load import Origin, load, to_yaml
+from maskcls.config.load import SettingOrigin, load, to_yaml
 from maskcls.config.overrides import parse_override, setting
 from maskcls.config.validation import members, validate
 
 __all__ = [
-    "Origin",
+    "SettingOrigin",
     "find",
     "flatten",
     "load",

@@ -67,7 +67,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Source:
+class ConfigSource:
     """Where a configuration comes from.
 
     where      the place of most settings, such as the last file.
@@ -93,7 +93,7 @@ def _overlap(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
-def config_error(faults: Sequence[Fault], source: Source) -> ConfigError:
+def config_error(faults: Sequence[Fault], source: ConfigSource) -> ConfigError:
     """Make one error of all faults; each names its place when they do not share one."""
     places = [source.place(fault.key) for fault in faults]
     if len(faults) == 1:

@@ -22,7 +22,7 @@ from maskcls.errors import ConfigError
 from maskcls.schema import PRESETS, Config
 
 
-class Origin(str):
+class SettingOrigin(str):
     """Where a value comes from: "default", a file's name, the preset of a file, or "command line".
 
     layer    0 for defaults; a higher one wins over a lower one.
@@ -32,13 +32,13 @@ class Origin(str):
     layer: int
     given: bool
 
-    def __new__(cls, name: str, *, layer: int, given: bool) -> Origin:
+    def __new__(cls, name: str, *, layer: int, given: bool) -> SettingOrigin:
         origin = super().__new__(cls, name)
         origin.layer, origin.given = layer, given
         return origin
 
 
-DEFAULT = Origin("default", layer=0, given=False)
+DEFAULT = SettingOrigin("default", layer=0, given=False)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Merged:
     layer_of: dict[str, int] = field(default_factory=dict)
 
 
-def load(files: Path | Sequence[Path] | None, overrides: Sequence[str] = ()) -> tuple[Config, dict[str, Origin]]:
+def load(files: Path | Sequence[Path] | None, overrides: Sequence[str] = ()) -> tuple[Config, dict[str, SettingOrigin]]:
     """Resolve the defaults, YAML files (paths or shipped names) and `key=value` overrides, each above the one before.
 
     A dotted key means the same in a file as on the command line. Returns the configuration, and for each of its dotted
@@ -114,11 +114,11 @@ def _merge(layers: Sequence[Layer]) -> Merged:
     return merged
 
 
-def _origins(cfg: Config, layers: Sequence[Layer], merged: Merged) -> dict[str, Origin]:
+def _origins(cfg: Config, layers: Sequence[Layer], merged: Merged) -> dict[str, SettingOrigin]:
     preset = merged.data.get("transforms", {}).get("preset")
     number = merged.layer_of.get(PRESET, 0)
-    filled = Origin(f"preset {preset}", layer=number + 1, given=False)
+    filled = SettingOrigin(f"preset {preset}", layer=number + 1, given=False)
     origins = {f"transforms.{key}": filled for key in PRESETS.get(preset, ())}
     for key, n in merged.layer_of.items():
-        origins[key] = Origin(layers[n].name, layer=n + 1, given=True)
+        origins[key] = SettingOrigin(layers[n].name, layer=n + 1, given=True)
     return {key: origins.get(key, DEFAULT) for key in flatten(cfg.model_dump(mode="json"))}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from maskcls.config.keys import flatten
-from maskcls.config.load import Origin
+from maskcls.config.load import SettingOrigin
 from maskcls.config.validation import members
 from maskcls.schema import Config
 
@@ -44,7 +44,7 @@ KINDS: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 
 
-def unused_settings(cfg: Config, origins: Mapping[str, Origin]) -> list[str]:
+def unused_settings(cfg: Config, origins: Mapping[str, SettingOrigin]) -> list[str]:
     """Return a line for every setting somebody wrote that has no effect, such as `mix.alpha has no effect: …`.
 
     origins  what `load` returns beside the configuration. Only values that a person wrote are reported, and none that a

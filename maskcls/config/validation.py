@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from maskcls.config.faults import Fault, Source, at, config_error, read_faults
+from maskcls.config.faults import ConfigSource, Fault, at, config_error, read_faults
 from maskcls.config.keys import drop, flatten, preset_keys, put
 from maskcls.errors import ConfigError
 from maskcls.schema import Config, TaskConfig
@@ -22,7 +22,7 @@ def validate(data: Mapping[str, Any], *, where: str = "config", elsewhere: Mappi
 
     where      the place to name in messages. elsewhere: dotted keys that were set in another place, and that place.
     """
-    source = Source(where, elsewhere or {})
+    source = ConfigSource(where, elsewhere or {})
     cfg = _read(_json(data, where))
     if not isinstance(cfg, Config):
         raise config_error(cfg, source)
@@ -35,10 +35,10 @@ def members(cfg: Config) -> dict[str, Config]:
 
     Raises ConfigError when an override under `separate` is not valid.
     """
-    return _members(cfg, Source())
+    return _members(cfg, ConfigSource())
 
 
-def _members(cfg: Config, source: Source) -> dict[str, Config]:
+def _members(cfg: Config, source: ConfigSource) -> dict[str, Config]:
     if cfg.model.heads != "separate":
         return {"": cfg}
     found: dict[str, Config] = {}
@@ -54,7 +54,7 @@ def _members(cfg: Config, source: Source) -> dict[str, Config]:
     return found
 
 
-def _member(cfg: Config, task: TaskConfig, source: Source) -> Config | list[Fault]:
+def _member(cfg: Config, task: TaskConfig, source: ConfigSource) -> Config | list[Fault]:
     data = cfg.model_dump(mode="json")
     data |= {"tasks": [task.model_dump(mode="json")], "separate": {}}
     data["model"]["heads"] = "multi"

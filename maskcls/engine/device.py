@@ -17,7 +17,7 @@ from maskcls.startup import wake_collector
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of <malloc.h>
 
-__all__ = ["Accelerator", "augments_on_device", "normalise", "place", "start", "worker_count"]
+__all__ = ["Accelerator", "augments_on_device", "move_network", "normalise", "start", "worker_count"]
 
 
 def start(device: DeviceConfig) -> Accelerator:
@@ -72,7 +72,7 @@ def worker_count(device: DeviceConfig, accelerator: Accelerator, *, cached: bool
     return min(4, mine) if on_cpu else min(16, max(1, mine - 1))
 
 
-def place(network: nn.Module, device: torch.device, execution: Execution) -> nn.Module:
+def move_network(network: nn.Module, device: torch.device, execution: Execution) -> nn.Module:
     """Move the network to the device, in the execution's memory format."""
     return network.to(device).to(memory_format=execution.layout)
 

@@ -76,7 +76,7 @@ def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) 
         train = yield from _train_epoch(session, step_plan, heads, stream)
         images_per_second = step_plan.epoch_images / (time.monotonic() - started)
         lr = session.optimizer.param_groups[0]["lr"]
-        val, _ = validate(session, rows, reader)
+        val, _ = validate_epoch(session, rows, reader)
         # Without a score (NaN) no epoch is better than another, and the latest counts as the best.
         is_best = not val["macro_f1"] <= session.best_score
         if is_best:
@@ -101,13 +101,13 @@ def validation_reader(rows: FoldRows, cfg: Config, accelerator: Accelerator, *, 
     )
 
 
-def validate(session: Session, rows: FoldRows, reader: Reader) -> tuple[dict[str, float], Prob]:
+def validate_epoch(session: Session, rows: FoldRows, reader: Reader) -> tuple[dict[str, float], Prob]:
     """Score the network on the fold's validation rows; returns scores by name and probabilities (n, J) float32.
 
     Raises DivergedError when a probability is not finite.
     """
     _agree_on_buffers(session)
-    predictor = Predictor(session.judged, session.space, rows.photos.specs[0])
+    predictor = Predictor(session.scored_network, session.space, rows.photos.specs[0])
     try:
         (prob,) = infer([predictor], reader, accelerator=session.accelerator, execution=session.plan.infer)
     except ResultError as error:
@@ -149,11 +149,11 @@ def open_stream(session: Session, step_plan: StepPlan) -> Iterator[list[Tensor]]
     """Yield this process's training images, from the session's epoch to the end of training, piece by piece."""
     photos, accelerator = step_plan.rows.photos, session.accelerator
     workers = worker_count(step_plan.cfg.device, accelerator, cached=bool(photos.cached))
-    keys = _Restarting(lambda: step_plan.keys(session.epoch, **share_of(session)))
+    keys = _Restarting(lambda: step_plan.keys(session.epoch, **process_share(session)))
     return batches(loader(photos, keys, workers=workers, pin=accelerator.device.type == "cuda"))
 
 
-def share_of(session: Session) -> dict[str, int]:
+def process_share(session: Session) -> dict[str, int]:
     """Return how a step is divided, and this process's index, as keyword arguments of `StepPlan.pieces`."""
     accelerator = session.accelerator
     return {
@@ -179,7 +179,7 @@ def _train_epoch(
     heads: dict[str, HeadTarget],
     stream: Iterator[list[Tensor]],
 ) -> Generator[Tick, None, dict[str, float]]:
-    cfg, share = step_plan.cfg, share_of(session)
+    cfg, share = step_plan.cfg, process_share(session)
     set_frozen(session, session.epoch < cfg.optim.freeze_epochs)
     schedule = build_schedule(cfg, step_plan.steps_per_epoch)
     scores = [line["val/macro_f1"] for line in session.history]
@@ -234,5 +234,5 @@ def stream_seed(*key: int) -> int:
 def _agree_on_buffers(session: Session) -> None:
     """Copy the normalisation statistics of the first process to all; each process computes them from its own images."""
     if session.accelerator.num_processes > 1:
-        for buffer in session.judged.buffers():
+        for buffer in session.scored_network.buffers():
             buffer.copy_(broadcast(buffer.clone()))

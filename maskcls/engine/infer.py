@@ -28,7 +28,7 @@ from maskcls.data.rows.batches import Rows
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.compute.free_memory import MEMORY_SHARE, available_bytes
 from maskcls.engine.compute.plan import Execution
-from maskcls.engine.device import normalise, place
+from maskcls.engine.device import move_network, normalise
 from maskcls.engine.tta import views_of
 from maskcls.errors import ResultError
 from maskcls.labels import LabelSpace
@@ -125,7 +125,7 @@ def _ready(predictor: Predictor, accelerator: Accelerator, execution: Execution)
         example = torch.zeros(2, 3, *size).normal_(generator=torch.Generator().manual_seed(0))
         _pairs[structure] = find_pairs(network, example)
     fused = fuse_pairs(network, _pairs[structure])
-    place(fused, accelerator.device, execution)
+    move_network(fused, accelerator.device, execution)
     return replace(predictor, network=fused)
 
 

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskcls.engine.compute.plan import Plan
-from maskcls.engine.device import place
+from maskcls.engine.device import move_network
 from maskcls.labels import LabelSpace
 from maskcls.nn.average import Average, build_ema, build_swa
 from maskcls.nn.network import Network
@@ -49,7 +49,7 @@ class Session:
         self.trunk_parameters = [p for p in self.network.trunk.parameters() if p.requires_grad]
 
     @property
-    def judged(self) -> Network:
+    def scored_network(self) -> Network:
         """The network that is validated and saved: the weight average if there is one."""
         return self.network if self.average is None else self.average.module
 
@@ -63,7 +63,7 @@ def open_session(
     network: Network, cfg: Config, space: LabelSpace, accelerator: Accelerator, plan: Plan, *, total_steps: int
 ) -> Session:
     """Move a new network to the device and create its optimizer and weight average."""
-    place(network, accelerator.device, plan.train)
+    move_network(network, accelerator.device, plan.train)
     average = _build_average(network, cfg.average, total_steps)
     optimizer = accelerator.prepare_optimizer(optimizer_of(network, cfg.optim))
     model = _prepared(network, accelerator, plan)

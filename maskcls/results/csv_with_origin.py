@@ -20,7 +20,7 @@ from maskcls import files
 from maskcls.csvfile import read_columns
 from maskcls.errors import BusyError, DataError, MaskclsError, ResourceError, ResultError
 
-Origin = TypeVar("Origin")
+Parsed = TypeVar("Parsed")
 
 VERSION = 1
 
@@ -53,7 +53,7 @@ def write_csv(
     On any failure both files are put back as they were. Raises what `check_free` raises, ResourceError when the disk
     refuses, ResultError when the file reads back differently, ValueError for columns of unequal length.
     """
-    data = to_csv(columns)
+    data = csv_bytes(columns)
     check_free(path, table, force=force)
     sidecar = files.sidecar_path(path)
     digest = files.sha256(data)
@@ -65,12 +65,12 @@ def write_csv(
     return digest
 
 
-def to_csv(columns: Mapping[str, Sequence[object]]) -> bytes:
+def csv_bytes(columns: Mapping[str, Sequence[object]]) -> bytes:
     """Return {name: N cells} as a CSV: UTF-8, `\\n` line ends, quotes only where a reader needs them.
 
     Floats are written in the shortest form that reads back exactly. Raises ValueError for columns of unequal length.
 
-    >>> to_csv({"id": ["a", "b,c"], "n": [1, 0.5]})
+    >>> csv_bytes({"id": ["a", "b,c"], "n": [1, 0.5]})
     b'id,n\\na,1\\n"b,c",0.5\\n'
     """
     buffer = io.StringIO(newline="")
@@ -104,8 +104,8 @@ def check_free(path: Path, table: TableKind, *, force: bool) -> None:
 
 
 def read_origin(
-    path: Path, table: TableKind, parse: Callable[[Mapping[str, Any]], Origin]
-) -> tuple[str, Origin | None]:
+    path: Path, table: TableKind, parse: Callable[[Mapping[str, Any]], Parsed]
+) -> tuple[str, Parsed | None]:
     """Return a CSV's sha256 and what its sidecar holds, as `parse` reads it; None where there is no sidecar.
 
     Raises DataError for a CSV that cannot be read, a damaged sidecar, and a sidecar that describes other bytes.
@@ -127,7 +127,7 @@ def read_origin(
     return digest, origin
 
 
-def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any]], Origin]) -> Origin | None:
+def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any]], Parsed]) -> Parsed | None:
     """Return what the sidecar of a CSV holds, as `parse` reads it; None without one. The CSV itself is not read.
 
     parse  may raise KeyError, TypeError, ValueError, AttributeError or ResultError for entries that are wrong.

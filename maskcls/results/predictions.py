@@ -145,7 +145,7 @@ class Predictions:
         The sum is taken in float64. The lineage lists the members' lineages.
         Raises DataError when a member's ids differ from the first's, WeightsError when its label space does.
         """
-        names = named(members, names)
+        names = member_names(members, names)
         first, total_NJ = members[0], members[0].prob.astype(np.float64)
         for member, name in zip(members[1:], names[1:], strict=True):
             check_same_space(first, member, (names[0], name))
@@ -162,7 +162,7 @@ class Predictions:
         The lineage lists the parts' lineages. Raises ResultError when an id stands in two parts, WeightsError when
         the label spaces differ.
         """
-        names = named(parts, names)
+        names = member_names(parts, names)
         for part, name in zip(parts[1:], names[1:], strict=True):
             check_same_space(parts[0], part, (names[0], name))
         ids_N = np.concatenate([part.ids for part in parts])
@@ -265,7 +265,7 @@ def check_same_space(first: Predictions, other: Predictions, names: tuple[str, s
     )
 
 
-def named(members: Sequence[Predictions], names: Sequence[str]) -> list[str]:
+def member_names(members: Sequence[Predictions], names: Sequence[str]) -> list[str]:
     if not members:
         raise ValueError("no predictions to join")
     if names and len(names) != len(members):

@@ -18,11 +18,11 @@ from maskcls.results.decisions.calibration import Qualities, fit_temperatures, q
 from maskcls.results.decisions.expected_rule import expected_rule
 from maskcls.results.decisions.nested_gain import Nested, nested_gain
 from maskcls.results.decisions.shift_rule import shift_rule
-from maskcls.results.scores.evaluation import Judged
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision
-from maskcls.runs.judged import parts_of, read_out_of_fold
+from maskcls.runs.read_labelled import parts_of, read_out_of_fold
 
 if TYPE_CHECKING:
     from maskcls.runs.decision_file import DecisionFile
@@ -57,7 +57,7 @@ class Calibration:
 
         found, decision, gain = self.nested, self.decision, None
         if found is not None:
-            gain = RuleGain(plain=found.plain, ruled=found.ruled, gain=found.gain, worth_it=found.worth_it)
+            gain = RuleGain(plain=found.plain, ruled=found.ruled, gain=found.gain, worth_it=found.proven)
         return DecisionFile(
             version=1,
             space=decision.space.tasks,
@@ -81,7 +81,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
+class _OofRows:
     """Out-of-fold rows, with labels, people and parts.
 
     group_N  the part each row belongs to in the cross-validation: the run's folds if `folds`, else groups of people.
@@ -123,22 +123,22 @@ class _Rows:
         return decision.ruled(self.scaled(decision.temperatures, rows))
 
 
-def judge(run: RunDir, *, tried: str = "expected") -> Calibration:
+def calibrate_run(run: RunDir, *, tried: str = "expected") -> Calibration:
     """Calibrate a run without writing anything."""
     # The hash comes first: if the rows are replaced meanwhile, they will not fit it.
     digest = files.file_sha256(run.oof) if run.oof.exists() else ""
-    return judge_rows(read_out_of_fold(run), tried=tried, oof_sha256=digest)
+    return calibrate_rows(read_out_of_fold(run), tried=tried, oof_sha256=digest)
 
 
-def judge_rows(judged: Judged, *, tried: str = "expected", oof_sha256: str = "") -> Calibration:
+def calibrate_rows(labelled: LabelledPredictions, *, tried: str = "expected", oof_sha256: str = "") -> Calibration:
     """Calibrate out-of-fold rows of another origin, such as an ensemble."""
     kind: Tried | None = next((known for known in get_args(Tried) if known == tried), None)
     if kind is None:
         raise UsageError("no such rule", where="--rule", got=repr(tried), expected=", ".join(get_args(Tried)))
-    rows = _rows(judged, oof_sha256)
+    rows = _rows(labelled, oof_sha256)
     every, known_N = np.arange(len(rows.joint_N)), rows.joint_N != UNKNOWN
     found = _nested(rows, kind) if len(np.unique(rows.group_N[known_N])) > 1 else None
-    if found and found.worth_it:
+    if found and found.proven:
         decision = rows.fitted(every, kind)
     else:
         prior = tuple(class_shares(rows.joint_N, rows.space.size).tolist()) if known_N.any() else None
@@ -157,7 +157,7 @@ def judge_rows(judged: Judged, *, tried: str = "expected", oof_sha256: str = "")
     )
 
 
-def _nested(rows: _Rows, kind: Tried) -> Nested:
+def _nested(rows: _OofRows, kind: Tried) -> Nested:
     def fit(other: Ints) -> Decision:
         return rows.fitted(other, kind)
 
@@ -166,19 +166,27 @@ def _nested(rows: _Rows, kind: Tried) -> Nested:
     )
 
 
-def _rows(judged: Judged, oof_sha256: str) -> _Rows:
-    assert judged.prob_NJ is not None
-    assert judged.people_N is not None
-    assert judged.fold_N is not None
-    folds = len(np.unique(judged.fold_N)) > 1
-    if (people := len(np.unique(judged.people_N))) < 2:
+def _rows(labelled: LabelledPredictions, oof_sha256: str) -> _OofRows:
+    assert labelled.prob_NJ is not None
+    assert labelled.people_N is not None
+    assert labelled.fold_N is not None
+    folds = len(np.unique(labelled.fold_N)) > 1
+    if (people := len(np.unique(labelled.people_N))) < 2:
         fix = "train more folds, or hold out more people with folds.holdout"
         raise DataError("calibrating needs two people or more", got=str(people), expected="at least 2", fix=fix)
-    group_N = parts_of(judged)
-    _check_enough(judged.truth, group_N)
-    joint_N = judged.space.encode(judged.truth)
-    return _Rows(
-        judged.prob_NJ, judged.truth, joint_N, judged.people_N, group_N, folds, judged.space, judged.seed, oof_sha256
+    group_N = parts_of(labelled)
+    _check_enough(labelled.truth, group_N)
+    joint_N = labelled.space.encode(labelled.truth)
+    return _OofRows(
+        labelled.prob_NJ,
+        labelled.truth,
+        joint_N,
+        labelled.people_N,
+        group_N,
+        folds,
+        labelled.space,
+        labelled.seed,
+        oof_sha256,
     )
 
 

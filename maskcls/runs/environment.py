@@ -101,7 +101,7 @@ def write_environment(run: RunDir, environment: Environment) -> None:
     typedjson.write(run.env, environment)
 
 
-def differences(before: Machine, now: Machine) -> list[str]:
+def machine_differences(before: Machine, now: Machine) -> list[str]:
     """Return `name: old -> new` for every version or part of the machine that differs."""
     old, new = (_flat(machine) for machine in (before, now))
     return [f"{name}: {old.get(name)} -> {value}" for name, value in new.items() if old.get(name) != value]

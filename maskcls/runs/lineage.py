@@ -1,13 +1,19 @@
-"""Where a run's predictions come from: run, weights, data and options. Part of a .npz and of a submission's .json."""
+"""Where predictions, submissions and pseudo labels come from: runs, weights, data and options.
+
+A lineage is a part of a .npz of predictions, and of the .json beside a submission or a file of pseudo labels.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
+from maskcls.results.csv_with_origin import read_sidecar
+from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.runs.decision import Decision
 from maskcls.typedjson import JsonFile
 
@@ -32,6 +38,14 @@ class UsedDecision(JsonFile):
     temperatures: dict[str, float]
 
 
+class UsedGroups(JsonFile):
+    """Groups within which predictions were averaged: their hash, the tasks, and the weights of photos, if fitted."""
+
+    sha256: str
+    tasks: tuple[str, ...]
+    weights: dict[str, float] | None
+
+
 class RunLineage(JsonFile):
     """What a run's predictions for new photos were made from.
 
@@ -52,11 +66,11 @@ class RunLineage(JsonFile):
     data_sha256: str
     views: str
     networks: str
-    groups: dict[str, JsonValue] | None = None
+    groups: UsedGroups | None = None
     predictions: str = ""
     decision: UsedDecision | None = None
 
-    def with_groups(self, groups: dict[str, Any] | None) -> RunLineage:
+    def with_groups(self, groups: UsedGroups | None) -> RunLineage:
         """Return the lineage of predictions averaged within these groups."""
         return self.model_copy(update={"groups": groups})
 
@@ -68,6 +82,41 @@ class RunLineage(JsonFile):
         """Return the lineage of labels chosen by a decision."""
         rule, temperatures = decision.rule.kind if decision.rule else None, dict(decision.temperatures)
         return self.model_copy(update={"decision": UsedDecision(rule=rule, temperatures=temperatures)})
+
+
+class LabellingRun(JsonFile):
+    """A run whose networks made pseudo labels, with the hashes of its identity and of the networks' weights."""
+
+    run: str
+    run_hashes: dict[str, str]
+    weights: tuple[UsedWeights, ...]
+
+
+class PseudoLineage(JsonFile):
+    """What pseudo labels were made from.
+
+    root         folder of the photos.
+    data_sha256  of the table of photos.
+    views        test-time views; each was a separate vote.
+    rule         how labels were selected: the fields of `SelectionRule`; `prior` may be a text.
+    summary      number of rows by set and class; see `count_outcomes`.
+    """
+
+    maskcls: str
+    runs: tuple[LabellingRun, ...]
+    root: str
+    data: str
+    data_sha256: str
+    views: tuple[str, ...]
+    rule: dict[str, JsonValue]
+    summary: tuple[dict[str, JsonValue], ...] = ()
+
+
+def read_pseudo_lineage(labels: Path) -> PseudoLineage | None:
+    """Read the lineage beside a file of pseudo labels; None without one, DataError when it is damaged."""
+    return read_sidecar(
+        labels, PSEUDO_LABELS, lambda data: PseudoLineage.model_validate_json(json.dumps(data["lineage"]))
+    )
 
 
 def read_lineage(data: Mapping[str, Any]) -> RunLineage | None:

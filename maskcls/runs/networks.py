@@ -10,13 +10,13 @@ from maskcls import config
 from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.schema import Config
 
-Kind = Literal["judged", "continued", "refit"]
+Kind = Literal["scored", "continued", "refit"]
 Choice = Literal["folds", "continued", "refit", "all"]  # the values of predict.networks
 PREDICTING: Mapping[Choice, tuple[Kind, ...]] = {
-    "folds": ("judged",),
+    "folds": ("scored",),
     "continued": ("continued",),
     "refit": ("refit",),
-    "all": ("judged", "refit"),
+    "all": ("scored", "refit"),
 }
 
 
@@ -26,8 +26,8 @@ class RunNetwork:
 
     task  "" for a network about all tasks.
     fold  the fold that validates it; REFIT for a network trained on all rows.
-    kind  judged: scored on its fold; continued: trained further from the best judged weights; refit: trained on all
-          rows. The last two have no validation rows.
+    kind  scored: has a score on its fold; continued: trained further from its best weights; refit: trained on all rows.
+          The last two have no validation rows.
     name  distinguishes it from the fold's other networks: `age`, `seed1`, `age-seed1`, or "" for a single network.
     """
 
@@ -38,9 +38,9 @@ class RunNetwork:
     name: str
 
     @property
-    def judged(self) -> bool:
+    def scored(self) -> bool:
         """Whether it has out-of-fold rows and a score."""
-        return self.kind == "judged"
+        return self.kind == "scored"
 
     def folder(self, run: RunDir) -> FoldDir:
         """Return where its files are."""
@@ -59,11 +59,11 @@ def network_name(cfg: Config, task: str, seed: int) -> str:
 
 
 def run_networks(cfg: Config, folds: Sequence[int]) -> tuple[RunNetwork, ...]:
-    """Return every network of these folds: those judged, those continued, those trained on all rows.
+    """Return every network of these folds: those scored, those continued, those trained on all rows.
 
     Within a kind: seed by seed, the tasks of a seed in their order, the folds of a task.
     """
-    kinds: list[tuple[Kind, Sequence[int]]] = [("judged", folds)]
+    kinds: list[tuple[Kind, Sequence[int]]] = [("scored", folds)]
     if cfg.train.continue_epochs:
         kinds.append(("continued", folds))
     if cfg.train.refit:

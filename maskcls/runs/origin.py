@@ -23,7 +23,7 @@ NAMES = ("sidecar", "run", "weights", "data")  # of the checks made here
 
 
 @dataclass(frozen=True)
-class Origin:
+class SubmissionOrigin:
     """The content of a sidecar: the hash of the submission, its columns, its label space and its lineage."""
 
     sha256: str
@@ -32,7 +32,7 @@ class Origin:
     lineage: Mapping[str, Any]
 
 
-def read_origin(path: Path) -> tuple[Check, Origin | None]:
+def read_submission_origin(path: Path) -> tuple[Check, SubmissionOrigin | None]:
     """Return whether a submission's sidecar describes this file, and its content if it can be read."""
     sidecar = files.sidecar_path(path)
     if not sidecar.is_file():
@@ -48,12 +48,12 @@ def read_origin(path: Path) -> tuple[Check, Origin | None]:
     return check_of("sidecar", f"sha256 {found[:16]}…", faults), origin
 
 
-def _parsed(data: Mapping[str, Any]) -> Origin:
+def _parsed(data: Mapping[str, Any]) -> SubmissionOrigin:
     space = LabelSpace.from_json(data["label_space"]["tasks"])
-    return Origin(str(data["sha256"]), tuple(map(str, data["columns"])), space, dict(data["lineage"]))
+    return SubmissionOrigin(str(data["sha256"]), tuple(map(str, data["columns"])), space, dict(data["lineage"]))
 
 
-def origin_checks(origin: Origin | None, run: RunDir | None, data: Path | None) -> list[Check]:
+def origin_checks(origin: SubmissionOrigin | None, run: RunDir | None, data: Path | None) -> list[Check]:
     """Compare the hashes in a sidecar with the run's files, its weights, and the data set's rows."""
     lineage: Mapping[str, Any] = origin.lineage if origin else {}
     space = origin.space if origin else None

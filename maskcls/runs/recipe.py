@@ -2,20 +2,68 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Literal, get_args
+
+from pydantic import Field, JsonValue, ValidationError
 
 from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import LabelSpace
 from maskcls.results.ensembles.combine import to_shares
-from maskcls.results.ensembles.methods import FITTED, METHODS, EnsembleScores, FittedEnsemble, Searched
+from maskcls.results.ensembles.methods import FITTED, METHODS, EnsembleMethod, EnsembleScores, FittedEnsemble, Searched
 from maskcls.runs.calibration import Calibration
+from maskcls.runs.lineage import UsedGroups
+from maskcls.typedjson import JsonFile, first_fault
 
-KIND, VERSION = "maskcls ensemble", 1
 ENDING = "recipe.yaml"  # of a recipe's name
+
+
+class RecipeScore(JsonFile):
+    """Macro-F1 of an ensemble on out-of-fold rows, with an interval over people."""
+
+    value: float
+    interval: tuple[float, float]
+
+
+class EnsembleRecipe(JsonFile):
+    """The content of a recipe, with which the ensemble is repeated on other photos.
+
+    members          `{"run": FOLDER}`, or `{"file": FILE}` or `{"file": "FILE,OOF_FILE"}`, with absolute paths.
+    weights          one per member, or so for each task; None for methods without weights.
+    sources          {task: number of the member that is best at it}, for the method "tasks".
+    decide           a decision rule was fitted.
+    nested_macro_f1  where something was fitted; `macro_f1` otherwise.
+    """
+
+    kind: Literal["maskcls ensemble"]
+    version: Literal[1]
+    method: EnsembleMethod
+    members: tuple[dict[Literal["run", "file"], str], ...] = Field(min_length=1)
+    weights: tuple[float, ...] | dict[str, tuple[float, ...]] | None
+    sources: dict[str, int] | None
+    decide: bool
+    nested_macro_f1: RecipeScore | None = None
+    macro_f1: RecipeScore | None = None
+
+
+class EnsembleLineage(JsonFile):
+    """What an ensemble's submission was made from.
+
+    members      lineage of each member's predictions; of a member that is a file, what is known of the file.
+    data_sha256  of the table of photos.
+    groups       which photos were averaged; None: none were.
+    """
+
+    maskcls: str
+    ensemble: EnsembleRecipe
+    members: tuple[dict[str, JsonValue], ...]
+    data: str
+    data_sha256: str
+    groups: UsedGroups | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +118,27 @@ def files_of(member: str) -> list[str]:
 
 def recipe_of(
     asked: Asked, blend: FittedEnsemble, calibration: Calibration | None, verdict: EnsembleScores | None
-) -> dict[str, Any]:
-    """Return the recipe as plain data: members, method, what was chosen, and its score."""
-    weights: Any = None
+) -> EnsembleRecipe:
+    """Return the recipe of an ensemble: members, method, what was chosen, and its score."""
+    weights: tuple[float, ...] | dict[str, tuple[float, ...]] | None = None
     if isinstance(blend.weights, Mapping):
-        weights = {task: weights_M.tolist() for task, weights_M in blend.weights.items()}
+        weights = {task: tuple(weights_M.tolist()) for task, weights_M in blend.weights.items()}
     elif blend.weights is not None:
-        weights = blend.weights.tolist()
-    recipe: dict[str, Any] = {"kind": KIND, "version": VERSION, "method": blend.method}
-    recipe["members"] = [{"run" if Path(text).is_dir() else "file": _absolute(text)} for text in asked.given]
-    recipe |= {"weights": weights, "sources": None if blend.sources is None else dict(blend.sources)}
-    recipe["decide"] = calibration is not None
-    if verdict is not None:
-        interval = [verdict.interval.low, verdict.interval.high]
-        name = "nested_macro_f1" if blend.method in FITTED else "macro_f1"
-        recipe[name] = {"value": verdict.nested.macro_f1, "interval": interval}
-    return recipe
+        weights = tuple(blend.weights.tolist())
+    recipe = EnsembleRecipe(
+        kind="maskcls ensemble",
+        version=1,
+        method=next(known for known in METHODS if known == blend.method),
+        members=tuple({"run" if Path(text).is_dir() else "file": _absolute(text)} for text in asked.given),
+        weights=weights,
+        sources=None if blend.sources is None else dict(blend.sources),
+        decide=calibration is not None,
+    )
+    if verdict is None:
+        return recipe
+    interval = (verdict.interval.low, verdict.interval.high)
+    found = RecipeScore(value=verdict.nested.macro_f1, interval=interval)
+    return recipe.model_copy(update={"nested_macro_f1" if blend.method in FITTED else "macro_f1": found})
 
 
 def _absolute(text: str) -> str:
@@ -101,32 +154,29 @@ def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: s
     if said := [*given, *(text for text in (method, weights) if text is not None)]:
         what, fix = "a recipe names its members, its method and its weights", "leave them out"
         raise UsageError(what, where="--recipe", got=", ".join(said), fix=fix)
-    data = read_yaml(path)
     try:
-        if (data["kind"], data["version"]) != (KIND, VERSION) or data["method"] not in METHODS:
-            raise ValueError(f"{data['kind']!r}, version {data['version']!r}, method {data['method']!r}")
-        members = [(kind, text) for member in data["members"] for kind, text in member.items()]
-        if not members or not all(kind in ("run", "file") and isinstance(text, str) for kind, text in members):
-            raise ValueError(f"members {data['members']!r}")
-        if not isinstance(data["decide"], bool):
-            raise ValueError(f"decide {data['decide']!r}")
-        blend = _chosen(data["method"], data["weights"], data["sources"], len(members))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError("this is no recipe of maskcls ensemble", where=str(path), got=repr(error)) from None
+        recipe = EnsembleRecipe.model_validate_json(json.dumps(read_yaml(path)))
+        members = [(kind, text) for member in recipe.members for kind, text in member.items()]
+        blend = _chosen(recipe, len(members))
+    except ValidationError as error:
+        raise DataError("this is no recipe of maskcls ensemble", where=str(path), got=first_fault(error)) from None
+    except (TypeError, ValueError) as error:
+        raise DataError("this is no recipe of maskcls ensemble", where=str(path), got=str(error)) from None
     except UsageError as error:
         raise DataError(error.what, where=str(path), got=error.got, expected=error.expected) from None
     if files := [text for kind, text in members if kind == "file"]:
         fix = "name the members again, with files for these photos"
         raise DataError("members of the recipe are files for other photos", where=str(path), offenders=files, fix=fix)
-    return Asked([text for _, text in members], data["method"], data["decide"], blend)
+    return Asked([text for _, text in members], recipe.method, recipe.decide, blend)
 
 
-def _chosen(method: str, weights: Any, sources: Any, members: int) -> FittedEnsemble | None:
-    """Return what a recipe chose, None where nothing is kept; ValueError or UsageError where that is none for it."""
+def _chosen(recipe: EnsembleRecipe, members: int) -> FittedEnsemble | None:
+    """Return what a recipe chose, None where nothing is kept; ValueError or UsageError where that does not fit."""
+    method, weights, sources = recipe.method, recipe.weights, recipe.sources
     if (weights is not None, sources is not None) != (method in (*get_args(Searched), "weights"), method == "tasks"):
         raise ValueError(f"method {method}, weights {weights!r}, sources {sources!r}")
     if sources is not None:
-        if not all(type(member) is int and 0 <= member < members for member in sources.values()):
+        if not all(0 <= member < members for member in sources.values()):
             raise ValueError(f"sources {sources!r} of {members} members")
         return FittedEnsemble(method, sources=dict(sources))
     if isinstance(weights, Mapping) != (method == "convex-tasks"):
@@ -136,7 +186,7 @@ def _chosen(method: str, weights: Any, sources: Any, members: int) -> FittedEnse
     return None if weights is None else FittedEnsemble(method, to_shares(weights, members))
 
 
-def check_tasks(recipe: Path, blend: FittedEnsemble, space: LabelSpace) -> None:
+def check_recipe_tasks(recipe: Path, blend: FittedEnsemble, space: LabelSpace) -> None:
     """Raise DataError when a recipe chose for other tasks than those of the runs."""
     for chosen in (blend.weights, blend.sources):
         if isinstance(chosen, Mapping) and set(chosen) != set(space.names):

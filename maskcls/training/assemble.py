@@ -10,9 +10,9 @@ from maskcls.data.rows.manifest import real_rows
 from maskcls.files import none_for_nan
 from maskcls.labels import Ints
 from maskcls.results.comparison.bootstrap import paired_bootstrap
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
-from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
 from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
@@ -33,11 +33,11 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
         return summary
     alone = Predictions.concat([_joint(experiment, k, experiment.seeds) for k in folds])
     alone = alone.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
-    judged = _judged(experiment, alone)
-    pooled, together = _averaged(experiment, alone, judged)
-    summary = _summary(experiment, pooled, judged, folds)
+    labelled = _labelled(experiment, alone)
+    pooled, together = _averaged(experiment, alone, labelled)
+    summary = _summary(experiment, pooled, labelled, folds)
     if experiment.person_clustering is not None:
-        summary = summary.model_copy(update={"groups": _group_gain(experiment, judged, pooled, together)})
+        summary = summary.model_copy(update={"groups": _group_gain(experiment, labelled, pooled, together)})
     if len(experiment.seeds) > 1:
         seeds = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
         summary = summary.model_copy(update={"seeds": seeds})
@@ -65,13 +65,15 @@ def _joint(experiment: Experiment, k: int, seeds: Sequence[int]) -> Predictions:
 def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dict[str, float | None]:
     """Return the pooled scores of one seed's networks alone."""
     alone = Predictions.concat([_joint(experiment, k, [seed]) for k in folds])
-    judged = _judged(experiment, alone)
-    averaged, _ = _averaged(experiment, alone, judged)
-    scores = score(averaged.prob, judged.truth, judged.space)
+    labelled = _labelled(experiment, alone)
+    averaged, _ = _averaged(experiment, alone, labelled)
+    scores = score(averaged.prob, labelled.truth, labelled.space)
     return {name: none_for_nan(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
-def _averaged(experiment: Experiment, alone: Predictions, judged: Judged) -> tuple[Predictions, GroupAveraging]:
+def _averaged(
+    experiment: Experiment, alone: Predictions, labelled: LabelledPredictions
+) -> tuple[Predictions, GroupAveraging]:
     """Return out-of-fold predictions, averaged within look-alike groups if the run has a photo-similarity model.
 
     The model was learned from other people than those it grouped, and the weights were fitted on the other folds.
@@ -79,15 +81,17 @@ def _averaged(experiment: Experiment, alone: Predictions, judged: Judged) -> tup
     if experiment.person_clustering is None:
         return alone, GroupAveraging()
     manifest, space = experiment.manifest, experiment.cfg.space
-    group_N = experiment.person_clustering.group_N[rows_of(manifest["id"][real_rows(manifest)], judged.ids)]
+    group_N = experiment.person_clustering.group_N[rows_of(manifest["id"][real_rows(manifest)], labelled.ids)]
     tasks = shared_tasks(manifest, space, where=str(experiment.run.manifest))
     together = GroupAveraging(oof=groups_of(group_N), tasks=tasks)
-    prob_NJ, together = together.average_oof(alone.prob, judged)
+    prob_NJ, together = together.average_oof(alone.prob, labelled)
     lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(together.tasks)}
     return Predictions(alone.ids, prob_NJ, alone.space, lineage), together
 
 
-def _group_gain(experiment: Experiment, alone: Judged, averaged: Predictions, together: GroupAveraging) -> GroupGain:
+def _group_gain(
+    experiment: Experiment, alone: LabelledPredictions, averaged: Predictions, together: GroupAveraging
+) -> GroupGain:
     """Return what averaging within groups gains over the predictions alone, with an interval over people."""
     assert experiment.person_clustering is not None
     true_N, gain = alone.space.encode(alone.truth), None
@@ -107,9 +111,9 @@ def _group_gain(experiment: Experiment, alone: Judged, averaged: Predictions, to
     )
 
 
-def _judged(experiment: Experiment, part: Predictions) -> Judged:
+def _labelled(experiment: Experiment, part: Predictions) -> LabelledPredictions:
     rows_N = rows_of(experiment.manifest["id"], part.ids.tolist())
-    return Judged(
+    return LabelledPredictions(
         part.ids.tolist(),
         part.labels(),
         {name: labels[rows_N] for name, labels in experiment.labels.items()},
@@ -121,19 +125,21 @@ def _judged(experiment: Experiment, part: Predictions) -> Judged:
     )
 
 
-def _summary(experiment: Experiment, pooled: Predictions, judged: Judged, folds: Sequence[int]) -> RunSummary:
-    """Return the scores of these predictions, pooled and per fold; judged: the same rows with their labels."""
-    assert judged.people_N is not None
-    space, people = judged.space, judged.people_N
-    true_N, interval = space.encode(judged.truth), None
+def _summary(
+    experiment: Experiment, pooled: Predictions, labelled: LabelledPredictions, folds: Sequence[int]
+) -> RunSummary:
+    """Return the scores of these predictions, pooled and per fold; labelled: the same rows with their labels."""
+    assert labelled.people_N is not None
+    space, people = labelled.space, labelled.people_N
+    true_N, interval = space.encode(labelled.truth), None
     if (true_N >= 0).any():
         draws, seed = BOOTSTRAP_DRAWS, experiment.cfg.seed
         interval = person_bootstrap(true_N, pooled.labels(), people, space.size, draws=draws, seed=seed)
-    scores = {k: _of_rows(pooled, judged, np.flatnonzero(judged.fold_N == k)) for k in folds}
+    scores = {k: _of_rows(pooled, labelled, np.flatnonzero(labelled.fold_N == k)) for k in folds}
     names = ["macro_f1", *space.names]
     values = {name: np.array([_value(s, name) for s in scores.values()]) for name in names}
     return RunSummary(
-        pooled=SavedScores.of(score(pooled.prob, judged.truth, space)),
+        pooled=SavedScores.of(score(pooled.prob, labelled.truth, space)),
         interval=interval,
         people=len(set(people.tolist())),
         folds={str(k): {name: none_for_nan(_value(s, name)) for name in names} for k, s in scores.items()},
@@ -142,8 +148,8 @@ def _summary(experiment: Experiment, pooled: Predictions, judged: Judged, folds:
     )
 
 
-def _of_rows(pooled: Predictions, judged: Judged, rows: Ints) -> Scores:
-    return score(pooled.prob[rows], {name: label_N[rows] for name, label_N in judged.truth.items()}, judged.space)
+def _of_rows(pooled: Predictions, labelled: LabelledPredictions, rows: Ints) -> Scores:
+    return score(pooled.prob[rows], {name: label_N[rows] for name, label_N in labelled.truth.items()}, labelled.space)
 
 
 def _value(scores: Scores, name: str) -> float:

@@ -194,7 +194,7 @@ def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
     folds = folding.build(manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify)
     if cfg.data.pseudo is None:
         return Experiment(cfg, data.resolve(), manifest, folds, run)
-    pseudo = pseudo_rows.read(Path(cfg.data.pseudo), cfg, manifest, folds)
+    pseudo = pseudo_rows.read_pseudo_rows(Path(cfg.data.pseudo), cfg, manifest, folds)
     manifest, folds = pseudo_rows.with_rows(manifest, folds, pseudo, image_root(data, cfg.data.format), cfg.space)
     return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo)
 

@@ -43,9 +43,9 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     torch.set_num_threads(plan.threads * (plan.fold_jobs if alone else 1))
     network, _ = fresh_network(member, cfg.seed, k)
     if member.continued:
-        judged = checkpoint.load_predictor(experiment.run.fold(k, member.name).best).network
+        best = checkpoint.load_predictor(experiment.run.fold(k, member.name).best).network
         # Weights are saved without parameters that only training needs; those start fresh.
-        network.load_state_dict(judged.state_dict(), strict=False)
+        network.load_state_dict(best.state_dict(), strict=False)
     total_steps = cfg.train.epochs * StepPlan(rows, cfg).steps_per_epoch
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
@@ -107,7 +107,7 @@ def _save_results(session: Session, member: Member, folder: FoldDir) -> None:
     files.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
     last = session.epoch - 1
     scores = {k.removeprefix("val/"): v for k, v in session.history[last].items() if k.startswith("val/")}
-    tensors = session.judged.inference_state()
+    tensors = session.scored_network.inference_state()
     checkpoint.save_weights(folder.last, tensors, member.blueprint, epoch=last, scores=scores)
     if session.best_epoch == last:
         checkpoint.save_weights(folder.best, tensors, member.blueprint, epoch=last, scores=scores)

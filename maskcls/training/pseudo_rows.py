@@ -45,7 +45,7 @@ def folds_sha256(manifest: pd.DataFrame, folds: pd.DataFrame) -> str:
     return folding.sha256(folds[real_rows(manifest)].reset_index(drop=True))
 
 
-def read(path: Path, cfg: Config, manifest: pd.DataFrame, folds: pd.DataFrame) -> Pseudo:
+def read_pseudo_rows(path: Path, cfg: Config, manifest: pd.DataFrame, folds: pd.DataFrame) -> Pseudo:
     """Read pseudo labels for these rows and folds; DataError for leaky ones unless `data.leaky`."""
     digest = folds_sha256(manifest, folds)
     return read_pseudo(path, cfg.space, folds_sha256=digest, k=cfg.folds.k, allow_leaky=cfg.data.leaky)
@@ -81,7 +81,7 @@ def with_rows(
     added = tables.build(ids, paths, space, person=people).assign(source="pseudo")
     never = pd.DataFrame({"id": ids, "person": people, "fold": pd.array([folding.NEVER] * len(ids), dtype="Int8")})
     whole = pd.concat([manifest, added], ignore_index=True), pd.concat([folds, never], ignore_index=True)
-    tables.validate(whole[0], space)
+    tables.check_manifest(whole[0], space)
     return whole
 
 

@@ -74,7 +74,7 @@ def open_experiment(run: RunDir) -> tuple[Experiment, Environment]:
         raise ResultError("the run was made by an earlier maskcls", where=str(run.path), fix="train it again")
     cfg, _ = config.load(run.config)
     manifest, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
-    pseudo = pseudo_rows.read(run.pseudo, cfg, manifest, folds) if cfg.data.pseudo is not None else None
+    pseudo = pseudo_rows.read_pseudo_rows(run.pseudo, cfg, manifest, folds) if cfg.data.pseudo is not None else None
     clustering = (
         from_bytes(run.person_clustering.read_bytes(), where=str(run.person_clustering))
         if cfg.predict.groups == "look"

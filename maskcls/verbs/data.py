@@ -145,8 +145,8 @@ def cache_prune(
     maskcls data cache prune --days 7
     maskcls data cache prune --days 0 --yes
     """
-    from maskcls.commands.data.cache import prune
+    from maskcls.commands.data.cache import prune_cache
     from maskcls.show.runs.pruning import print_pruning
 
     note_dry_run(dry_run, yes)
-    print_pruning(prune(days=days, yes=yes), json=json)
+    print_pruning(prune_cache(days=days, yes=yes), json=json)

@@ -12,7 +12,7 @@ import typer
 from maskcls.verbs.older import current
 
 if TYPE_CHECKING:
-    from maskcls.config import Origin
+    from maskcls.config import SettingOrigin
     from maskcls.schema import Config as Settings
 
 Overrides = Annotated[
@@ -49,7 +49,9 @@ ToPredict = Annotated[Path, typer.Option("--data", help="data root with eval/, a
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
 
 
-def load_config(config: list[Path] | None, overrides: Sequence[str] | None) -> tuple[Settings, dict[str, Origin]]:
+def load_config(
+    config: list[Path] | None, overrides: Sequence[str] | None
+) -> tuple[Settings, dict[str, SettingOrigin]]:
     """Resolve `--config` and the overrides; returns the configuration and the origin of each value."""
     from maskcls import config as configuration
 

@@ -491,7 +491,7 @@ def test_failures_are_rows_as_well(methods: ModuleType, rows: Path, pretender: P
     assert lines["drop/0"].notes[0] == "seed 0: failed with exit code 8: error[diverged] it diverged"
     assert lines["drop/0.5"].notes == ("seed 0: was not run", "seed 1: was not run")
     assert list(lines["ema/off"].scores) == [0, 1]
-    assert lines["ema/off"].scores[1] is None  # judged by the seed that is there
+    assert lines["ema/off"].scores[1] is None  # scored with the seed that is there
     alone = f1_score(truth(), labels_of(out / "ema.off.s0"), average="macro")
     base = f1_score(truth(), labels_of(out / "base.s0"), average="macro")
     assert lines["ema/off"].difference.value == pytest.approx(alone - base)

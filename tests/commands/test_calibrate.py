@@ -28,7 +28,7 @@ from maskcls.runs import calibration
 from maskcls.runs.decision import Decision, read_decision
 from maskcls.runs.environment import Environment, this_machine, write_environment
 from maskcls.runs.summary import RunSummary, SavedScores, write_summary
-from maskcls.show.answers.calibration import print_calibration, render
+from maskcls.show.answers.calibration import print_calibration, render_calibration
 
 PEOPLE, PHOTOS, FOLDS = 60, 6, 3
 
@@ -143,7 +143,7 @@ def test_a_rule_that_is_worth_it_decides(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", bias=BIASED)
     found = calibrate(run, tried="task")
     assert found.nested is not None
-    assert found.nested.worth_it
+    assert found.nested.proven
     decision = read_decision(run)
     assert decision.rule is not None
     assert decision.rule.numbers["age >=60"] < -0.5
@@ -160,7 +160,7 @@ def test_a_shift_is_corrected_for_the_rows_that_are_asked_about(tmp_path: Path) 
     run = make_run(tmp_path / "a", bias=dict.fromkeys(BIASED, 1.0))
     found = calibrate(run, tried="shift")
     assert found.nested is not None
-    assert found.nested.worth_it
+    assert found.nested.proven
     decision, oof = read_decision(run), Predictions.load(run.oof)
     assert decision.rule is not None
     assert decision.prior is not None
@@ -181,13 +181,13 @@ def test_without_a_worthy_rule_the_most_probable_class_stays(tmp_path: Path) -> 
     run = make_run(tmp_path / "a")
     found = calibrate(run, tried="task")
     assert found.nested is not None
-    assert not found.nested.worth_it
+    assert not found.nested.proven
     new = Predictions.load(run.oof)
     assert read_decision(run).rule is None
     assert read_decision(run).labels(new).tolist() == new.labels().tolist()
 
 
-def test_a_run_of_one_fold_is_judged_by_groups_of_its_people(tmp_path: Path) -> None:
+def test_a_run_of_one_fold_is_scored_by_groups_of_its_people(tmp_path: Path) -> None:
     found = calibrate(make_run(tmp_path / "a", k=1))
     assert (found.rows, found.people, found.groups, found.folds) == (180, 30, 5, False)
     assert found.nested is not None
@@ -322,7 +322,7 @@ def test_the_tables_fit_and_say_the_verdict(tmp_path: Path, width: int) -> None:
         found = calibrate(make_run(tmp_path / name, bias=bias), tried="task")
         console = Console(width=width, highlight=False, markup=False)
         with console.capture() as captured:
-            console.print(render(found))
+            console.print(render_calibration(found))
         lines = [line.rstrip() for line in captured.get().splitlines()]
         assert max(map(len, lines)) <= width
         assert lines[0] == "360 out-of-fold images   60 people   3 folds"

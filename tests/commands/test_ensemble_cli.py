@@ -336,16 +336,16 @@ def test_photos_of_a_group_answer_together(
     with photos.open(newline="") as handle:
         group = [row["group"] for row in csv.DictReader(handle)]
     capsys.readouterr()
-    alone, judged, both = tmp_path / "alone.csv", tmp_path / "judged.csv", tmp_path / "both.csv"
+    alone, scored, both = tmp_path / "alone.csv", tmp_path / "scored.csv", tmp_path / "both.csv"
     assert ensemble(runs, drawn, alone, "--groups", str(photos)) == 0
-    assert ensemble(runs, drawn, judged, "--groups", str(photos), "--oof-groups", str(rows), "--json") == 0
+    assert ensemble(runs, drawn, scored, "--groups", str(photos), "--oof-groups", str(rows), "--json") == 0
     assert ensemble(runs, drawn, both, "--json") == 0
     plain, together = (json.loads(line) for line in capsys.readouterr().out.splitlines()[-2:][::-1])
     assert plain["nested"]["macro_f1"] != together["nested"]["macro_f1"]
-    for path in (alone, judged):
+    for path in (alone, scored):
         labels = [(answer // 3 % 2, answer % 3) for answer in answers(path)]
         assert {len({pair for pair, g in zip(labels, group, strict=True) if g == name}) for name in set(group)} == {1}
-    told = json.loads(judged.with_suffix(".json").read_text())["lineage"]["groups"]
+    told = json.loads(scored.with_suffix(".json").read_text())["lineage"]["groups"]
     assert (told["tasks"], set(told["weights"])) == (["gender", "age"], {"wear", "incorrect", "normal"})
     words = ["predict", str(runs[0]), "--data", str(drawn), "-o", str(tmp_path / "p.csv"), "--groups", str(photos)]
     assert run_app(words) == 0

@@ -20,18 +20,19 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from maskcls.commands.evaluate import evaluate, to_csv
+from maskcls.commands.evaluate import evaluate, rows_as_csv
 from maskcls.errors import BusyError, DataError, ResultError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores import evaluation
-from maskcls.results.scores.evaluation import Evaluation, Judged
+from maskcls.results.scores.evaluation import Evaluation
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import person_bootstrap
 from maskcls.results.submissions.write import write_submission
-from maskcls.runs.judged import read_judged, read_submission
+from maskcls.runs.read_labelled import read_labelled_predictions, read_submission
 from maskcls.runs.summary import RunSummary, write_summary
-from maskcls.show.answers.evaluation import print_evaluation, print_scores, render, render_scores
+from maskcls.show.answers.evaluation import print_evaluation, print_scores, render_evaluation, render_scores
 from maskcls.show.terminal.json_output import print_json
 
 HATS = LabelSpace((Task("hat", ("no", "[red]yes[/red] :smile:")),))
@@ -39,8 +40,8 @@ HATS = LabelSpace((Task("hat", ("no", "[red]yes[/red] :smile:")),))
 
 def scored(submission: Path, answers: Path, space: LabelSpace | None = None) -> Scores:
     """Score a submission on known answers."""
-    judged = read_submission(submission, answers, space)
-    return score(judged.pred_N, judged.truth, judged.space)
+    labelled = read_submission(submission, answers, space)
+    return score(labelled.pred_N, labelled.truth, labelled.space)
 
 
 def shown(
@@ -177,7 +178,7 @@ KEYS = [
 ]  # fmt: skip
 
 
-def random_rows(seed: int, *, people: bool = True) -> Judged:
+def random_rows(seed: int, *, people: bool = True) -> LabelledPredictions:
     """Three photos a person; joint classes are absent and labels unknown here and there."""
     rng = np.random.default_rng(seed)
     person_N = rng.choice(6, size=3, replace=False)[rng.integers(3, size=50)]  # gender and age
@@ -189,18 +190,18 @@ def random_rows(seed: int, *, people: bool = True) -> Judged:
     prob_NJ[np.arange(150), truth_N] += rng.random(150)
     prob_NJ = (prob_NJ / prob_NJ.sum(axis=1, keepdims=True)).astype(np.float32)
     people_N = np.repeat([f"p{i}" for i in range(50)], 3) if people else None
-    return Judged([str(i) for i in range(150)], prob_NJ.argmax(axis=1), truth, CONTEST, prob_NJ, people_N)
+    return LabelledPredictions([str(i) for i in range(150)], prob_NJ.argmax(axis=1), truth, CONTEST, prob_NJ, people_N)
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")  # absent classes; 0 is the answer
 def test_every_number_equals_scikit_learn(seed: int) -> None:
-    judged = random_rows(seed)
-    data = json.loads(json.dumps(evaluation.evaluate(judged).to_json(), allow_nan=False))
+    labelled = random_rows(seed)
+    data = json.loads(json.dumps(evaluation.evaluate_predictions(labelled).to_json(), allow_nan=False))
     assert list(data) == KEYS
-    prob = {"": judged.prob_NJ, **CONTEST.marginals(judged.prob_NJ)}
-    truth = {"": CONTEST.encode(judged.truth), **judged.truth}
-    given = {"": judged.pred_N, **CONTEST.decode(judged.pred_N)}
+    prob = {"": labelled.prob_NJ, **CONTEST.marginals(labelled.prob_NJ)}
+    truth = {"": CONTEST.encode(labelled.truth), **labelled.truth}
+    given = {"": labelled.pred_N, **CONTEST.decode(labelled.pred_N)}
     for name in ("", *CONTEST.names):
         known = truth[name] >= 0
         true_N, pred_N, prob_NC = truth[name][known], given[name][known], prob[name][known].astype(np.float64)
@@ -229,11 +230,11 @@ def test_every_number_equals_scikit_learn(seed: int) -> None:
 
 def test_the_interval_draws_people_where_they_are_known_and_rows_elsewhere() -> None:
     for people in (True, False):
-        judged = random_rows(0, people=people)
-        found = evaluation.evaluate(judged)
-        who = judged.people_N if people else range(150)
-        truth = CONTEST.encode(judged.truth)
-        assert found.interval == person_bootstrap(truth, judged.pred_N, list(who), 18, seed=0, draws=1000)
+        labelled = random_rows(0, people=people)
+        found = evaluation.evaluate_predictions(labelled)
+        who = labelled.people_N if people else range(150)
+        truth = CONTEST.encode(labelled.truth)
+        assert found.interval == person_bootstrap(truth, labelled.pred_N, list(who), 18, seed=0, draws=1000)
         data = found.to_json()
         assert (data["interval"]["by"], data["people"]) == (("person", 50) if people else ("row", None))
         assert (data["consistency"] is None) == (not people)
@@ -241,7 +242,7 @@ def test_the_interval_draws_people_where_they_are_known_and_rows_elsewhere() -> 
 
 def test_without_a_row_known_in_full_there_is_no_interval() -> None:
     truth = {"mask": np.array([0, 1]), "gender": np.array([0, -1]), "age": np.array([-1, 0])}
-    data = evaluation.evaluate(Judged(["a", "b"], np.array([0, 6]), truth, CONTEST)).to_json()
+    data = evaluation.evaluate_predictions(LabelledPredictions(["a", "b"], np.array([0, 6]), truth, CONTEST)).to_json()
     assert (data["interval"], data["macro_f1"], data["mistakes"]) == (None, None, [])
     assert data["tasks"]["mask"]["accuracy"] == 1.0
 
@@ -252,7 +253,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
     return make_run(tmp_path_factory.mktemp("made") / "run", drawn).path
 
 
-def test_a_run_is_judged_by_its_own_rows(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_scored_on_its_own_rows(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = shown(made, json=True)
     data = json.loads(capsys.readouterr().out)
     assert data == {"version": 1} | found.to_json()
@@ -271,7 +272,7 @@ def test_a_run_is_judged_by_its_own_rows(made: Path, capsys: pytest.CaptureFixtu
     assert list(data["consistency"]["tasks"]) == ["gender", "age"]
 
 
-def test_a_run_that_cannot_be_judged_is_refused(made: Path, tmp_path: Path, drawn: Path) -> None:
+def test_a_run_that_cannot_be_scored_is_refused(made: Path, tmp_path: Path, drawn: Path) -> None:
     with pytest.raises(UsageError, match="a run has the labels"):
         shown(made, drawn / "eval" / "answers.csv")
     with pytest.raises(ResultError, match="not a run"):
@@ -310,7 +311,7 @@ def test_leaky_rows_are_refused(tmp_path: Path, drawn: Path) -> None:
     ):
         Predictions(made.ids, made.prob, made.space, lineage).save(tmp_path / "p.npz")
         with pytest.raises(ResultError, match="the run is leaky") if leaky else nullcontext():
-            read_judged(tmp_path / "p.npz", answers)
+            read_labelled_predictions(tmp_path / "p.npz", answers)
 
 
 def test_predictions_and_a_submission_of_the_same_rows_score_alike(
@@ -335,16 +336,20 @@ def test_predictions_and_a_submission_of_the_same_rows_score_alike(
 def test_people_come_from_a_column_of_the_answers(tmp_path: Path, name: str) -> None:
     guess = put(tmp_path / "s.csv", "a,0", "b,1", "c,2")
     answers = put(tmp_path / "t.csv", "c,2,bob", "a,0,ann", "b,1,ann", header=f"ImageID,ans,{name}")
-    judged = read_judged(guess, answers)
-    assert judged.people_N is not None
-    assert list(zip(judged.ids, judged.people_N.tolist(), strict=True)) == [("c", "bob"), ("a", "ann"), ("b", "ann")]
-    assert judged.pred_N.tolist() == [2, 0, 1]
+    labelled = read_labelled_predictions(guess, answers)
+    assert labelled.people_N is not None
+    assert list(zip(labelled.ids, labelled.people_N.tolist(), strict=True)) == [
+        ("c", "bob"),
+        ("a", "ann"),
+        ("b", "ann"),
+    ]
+    assert labelled.pred_N.tolist() == [2, 0, 1]
     put(answers, "a,0,ann", "b,1,", "c,2,bob", header=f"ImageID,ans,{name}")
     with pytest.raises(DataError, match="without a person") as caught:
-        read_judged(guess, answers)
+        read_labelled_predictions(guess, answers)
     assert caught.value.offenders == ("'b'",)
     put(answers, "a,0,", "b,1,", "c,2,", header=f"ImageID,ans,{name}")
-    assert read_judged(guess, answers).people_N is None
+    assert read_labelled_predictions(guess, answers).people_N is None
 
 
 def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
@@ -369,7 +374,7 @@ def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
 def test_unknown_labels_leave_their_cells_empty() -> None:
     truth = {"hat": np.array([-1, 1])}
     prob_NJ = np.array([[0.75, 0.25], [0.75, 0.25]], dtype=np.float32)
-    text = to_csv(Judged(["a", "b"], np.array([0, 0]), truth, HATS, prob_NJ)).decode()
+    text = rows_as_csv(LabelledPredictions(["a", "b"], np.array([0, 0]), truth, HATS, prob_NJ)).decode()
     assert text.splitlines()[1:] == ["a,,0,,no,,0.75", "b,1,0,[red]yes[/red] :smile:,no,0.25,0.75"]
 
 
@@ -380,7 +385,7 @@ def test_every_section_fits_80_columns(section: str, people: bool) -> None:
 
     console = Console(width=80, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
-        console.print(render(evaluation.evaluate(random_rows(3, people=people)), section))
+        console.print(render_evaluation(evaluation.evaluate_predictions(random_rows(3, people=people)), section))
     text = captured.get()
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
@@ -398,5 +403,5 @@ def test_the_short_form_is_about_two_screens() -> None:
 
     console = Console(width=100, highlight=False, markup=False)
     with console.capture() as captured:
-        console.print(render(evaluation.evaluate(random_rows(3)), "short"))
+        console.print(render_evaluation(evaluation.evaluate_predictions(random_rows(3)), "short"))
     assert 60 < len(captured.get().splitlines()) <= 100

@@ -29,7 +29,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.submissions.answers import read_answers
 from maskcls.rundir import RunDir
-from maskcls.runs.judged import read_out_of_fold
+from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.show.answers.group import GroupResult, print_group
 from maskcls.show.terminal.progress import Reporter
 
@@ -159,31 +159,31 @@ def noisy_run(path: Path, data: Path) -> RunDir:
     return run
 
 
-def test_a_run_is_judged_on_its_own_rows(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_scored_on_its_own_rows(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = noisy_run(tmp_path / "run", faces)
     before = {file: files.file_sha256(file) for file in run.path.rglob("*.*") if file.is_file()}
     found = work(faces, tmp_path / "g.csv", run=run)
-    worth = found.worth
-    assert worth is not None
-    assert worth.tasks == ("gender", "age")
-    assert worth.rows == PEOPLE * len(SHOTS)
-    judged = read_out_of_fold(run)
-    true_N = CONTEST.encode(judged.truth)
-    assert worth.plain == pytest.approx(macro_f1(confusion(true_N, judged.pred_N, 18)))
+    gain = found.gain
+    assert gain is not None
+    assert gain.tasks == ("gender", "age")
+    assert gain.rows == PEOPLE * len(SHOTS)
+    labelled = read_out_of_fold(run)
+    true_N = CONTEST.encode(labelled.truth)
+    assert gain.plain == pytest.approx(macro_f1(confusion(true_N, labelled.pred_N, 18)))
     train = work(faces, train=True)
     group_of = dict(zip(train.ids, train.group_N.tolist(), strict=True))
     oof = Predictions.load(run.oof)
     own = average_groups(oof, np.array([group_of[id] for id in oof.ids.tolist()]), ("gender", "age"))
-    assert worth.equal == pytest.approx(macro_f1(confusion(true_N, own.labels(), 18)))
-    assert worth.equal > worth.plain + 0.1
-    assert worth.gain.low > 0
-    assert worth.worth_it
-    assert worth.log_loss[1] < worth.log_loss[0]
+    assert gain.equal == pytest.approx(macro_f1(confusion(true_N, own.labels(), 18)))
+    assert gain.equal > gain.plain + 0.1
+    assert gain.gain.low > 0
+    assert gain.proven
+    assert gain.log_loss[1] < gain.log_loss[0]
     said = capsys.readouterr().out
     assert "averaging helps: predict with --groups" in said
-    assert f"not averaged    macro-F1 {worth.plain:.4f}" in said
+    assert f"not averaged    macro-F1 {gain.plain:.4f}" in said
     ids = contest.read_eval(faces, CONTEST)["id"].tolist()
-    assert read_groups(tmp_path / "g.csv", ids).weights == worth.weights
+    assert read_groups(tmp_path / "g.csv", ids).weights == gain.weights
     assert json.loads((tmp_path / "g.json").read_text())["worth"]["worth_it"] is True
     assert {file: files.file_sha256(file) for file in run.path.rglob("*.*") if file.is_file()} == before
 
@@ -192,8 +192,8 @@ def test_a_run_whose_photos_know_nothing_gains_nothing(
     faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = work(faces, run=make_run(tmp_path / "run", faces))  # random probabilities
-    assert found.worth is not None
-    assert not found.worth.worth_it
+    assert found.gain is not None
+    assert not found.gain.proven
     assert "no proven gain" in capsys.readouterr().out
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tiny import experiment, tiny
 
-from maskcls.commands.data.look import STEPS, look, spread, steps
+from maskcls.commands.data.look import STEPS, augmentation_phrases, look, spread
 from maskcls.data.dataset import Key
 from maskcls.errors import BusyError, MaskclsError, UsageError
 from maskcls.schema import Config, TransformsConfig
@@ -133,8 +133,13 @@ def test_every_setting_of_training_is_spoken_of() -> None:
 
 
 def test_steps_that_are_off_and_strengths_of_nothing_are_left_out() -> None:
-    assert steps(view_spec(tiny("transforms.preset=none"))) == ["no augmentation"]
+    assert augmentation_phrases(view_spec(tiny("transforms.preset=none"))) == ["no augmentation"]
     some = ("transforms.preset=none", "transforms.colour=0.25", "transforms.contrast=0", "transforms.randaugment=2")
-    assert steps(view_spec(tiny(*some))) == ["colour 0.25 (brightness 0.2)", "randaugment 2 (randaugment_magnitude 5)"]
+    assert augmentation_phrases(view_spec(tiny(*some))) == [
+        "colour 0.25 (brightness 0.2)",
+        "randaugment 2 (randaugment_magnitude 5)",
+    ]
     area = ("transforms.preset=none", "transforms.erasing=1", "transforms.erasing_area=[0.1, 0.25]")
-    assert steps(view_spec(tiny(*area))) == ["erasing 1 (erasing_boxes 1, erasing_area 0.1 to 0.25, erasing_fill mean)"]
+    assert augmentation_phrases(view_spec(tiny(*area))) == [
+        "erasing 1 (erasing_boxes 1, erasing_area 0.1 to 0.25, erasing_fill mean)"
+    ]

@@ -363,7 +363,7 @@ def write(path: Path, rows: list[dict[str, str]]) -> Path:
 
 @pytest.mark.parametrize("heads", ["multi", "joint", pytest.param("separate", marks=pytest.mark.slow)])
 def test_a_table_from_end_to_end(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], heads: str) -> None:
-    """Years are unknown on every second photo: such a row teaches the mask, and is judged by it alone."""
+    """Years are unknown on every second photo: such a row teaches the mask, and is scored by it alone."""
     rows = labelled(photos, without_years=1)
     run, table = tmp_path / "run", write(photos / f"{heads}.csv", rows)
     assert train(table, run, *TABLE, *QUICK, f"model.heads={heads}") == 0
@@ -445,7 +445,7 @@ def test_no_row_with_every_label(photos: Path, tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "joint").exists()
 
 
-def test_a_fold_that_cannot_judge_a_task(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fold_that_cannot_score_a_task(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody's years are known in fold 0: its last epoch is kept, and its score is null in every file."""
     rows = labelled(photos)
     words = (*TABLE, "folds.k=3", "folds.stratify=[]")

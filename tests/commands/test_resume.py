@@ -196,13 +196,13 @@ def test_killed_after_an_early_stop_it_stays_stopped(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The score falls, so patience ends the fold after two of three epochs; the kill comes before DONE."""
-    validate, scores = loop.validate, iter([0.5, 0.1, 0.9])
+    validate, scores = loop.validate_epoch, iter([0.5, 0.1, 0.9])
 
     def falling(*args: Any) -> Any:
         val, prob = validate(*args)
         return val | {"macro_f1": next(scores)}, prob
 
-    monkeypatch.setattr(loop, "validate", falling)
+    monkeypatch.setattr(loop, "validate_epoch", falling)
     words = ("--folds", "0", "train.epochs=3", "train.patience=1")
     run = tmp_path / "run"
     assert train(drawn, run, *words) == 0

@@ -39,9 +39,9 @@ from maskcls.runs.records.finding import find_runs
 from maskcls.runs.records.notes import read_notes
 from maskcls.runs.records.order import SORTS, in_order
 from maskcls.runs.records.record import RunRecord, read_record
-from maskcls.runs.records.settings import assignment, differences, shared_settings
+from maskcls.runs.records.settings import assignment, setting_differences, shared_settings
 from maskcls.show.runs.pruning import print_pruning
-from maskcls.show.runs.run_list import print_runs, render
+from maskcls.show.runs.run_list import print_runs, render_runs
 from maskcls.show.terminal.units import size
 from maskcls.training.assemble import assemble
 from maskcls.training.experiment import Experiment
@@ -131,7 +131,7 @@ def shown(found: Sequence[RunRecord], width: int, base: dict[str, Any] | None = 
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     shared = shared_settings([one.settings for one in found if one.settings])
     with console.capture() as captured:
-        console.print(render(found, shared if base is None else base, width))
+        console.print(render_runs(found, shared if base is None else base, width))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
@@ -177,13 +177,13 @@ def test_the_networks_are_those_that_are_trained(kind: str, tmp_path: Path) -> N
     found = run_networks(experiment.cfg, [0, 1])
     assert {(one.task, one.fold, one.folder(experiment.run).path) for one in found} == wanted
     assert len(found) == {"plain": 2, "separate": 6, "seeds": 4, "refit": 3, "continued": 4, "all": 30}[kind]
-    assert {one.folder(experiment.run).path for one in found if one.judged} == {
+    assert {one.folder(experiment.run).path for one in found if one.scored} == {
         experiment.fold_dir(member, k).path for member in experiment.members for k in (0, 1)
     }
 
 
 def test_seconds_are_shared_out_over_folds_side_by_side(tmp_path: Path) -> None:
-    # Two epochs of 10 s a network. Side by side two folds take 20 s; what is not judged is trained alone.
+    # Two epochs of 10 s a network. Side by side two folds take 20 s; what has no score is trained alone.
     assert read_record(make(tmp_path / "a")).seconds == 40
     assert read_record(make(tmp_path / "b", jobs=2)).seconds == 20
     assert read_record(make(tmp_path / "c", jobs=8)).seconds == 20
@@ -390,10 +390,10 @@ def test_differences_to_a_base(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert data["base"] == (str(base) if base else None)
         return {Path(one["run"]).name: one["differences"] for one in data["runs"]}
 
-    common = differences(None)
+    common = setting_differences(None)
     assert common["a"] == []
     assert common["b"] == ["mix.kind=mixup", "optim.lr=0.001"]
-    assert differences(tmp_path / "b")["a"] == ["mix.kind=none", "optim.lr=0.0003"]
+    assert setting_differences(tmp_path / "b")["a"] == ["mix.kind=none", "optim.lr=0.0003"]
     with pytest.raises(ResultError, match="this is not a run"):
         print_runs(runs_list.list_runs([tmp_path], base=tmp_path, sort="name"), json=True)
 
@@ -433,7 +433,7 @@ def test_the_list_fits_the_terminal(width: int, tmp_path: Path, monkeypatch: pyt
     assert f"{best.score:.4f}" in text
     assert best.interval
     assert f"{best.interval[0]:.3f}-{best.interval[1]:.3f}" in text
-    for words in differences(worst.settings, shared_settings([one.settings for one in found])):
+    for words in setting_differences(worst.settings, shared_settings([one.settings for one in found])):
         assert words in text
     assert "leaderboard public 0.7123" in text
     assert "2026-11-21 sent with hflip" in text
@@ -507,7 +507,7 @@ def test_json_holds_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_scores_of_different_rows_are_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(tmp_path / "a")
-    make(tmp_path / "b", "folds.seed=3")  # other folds, but every row is judged all the same
+    make(tmp_path / "b", "folds.seed=3")  # other folds, but every row is scored all the same
     print_runs(runs_list.list_runs([tmp_path], base=None, sort="score"), json=False)
     assert "not all can be compared" not in " ".join(capsys.readouterr().out.split())
     make(tmp_path / "c", folds=(0,))
@@ -518,7 +518,7 @@ def test_scores_of_different_rows_are_pointed_out(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("folds", [(0, 1), (0,)])
-def test_pseudo_labelled_rows_are_not_judged_and_do_not_count(folds: Sequence[int], tmp_path: Path) -> None:
+def test_pseudo_labelled_rows_are_not_scored_and_do_not_count(folds: Sequence[int], tmp_path: Path) -> None:
     without = begin(tmp_path / "a", folds=folds)
     (tmp_path / "p.csv").write_text("")
     run = begin(tmp_path / "b", f"data.pseudo={tmp_path / 'p.csv'}", folds=folds).run
@@ -529,8 +529,8 @@ def test_pseudo_labelled_rows_are_not_judged_and_do_not_count(folds: Sequence[in
     hashes = identity_hashes(run)
     files.commit_json(run.env, files.read_json(run.env) | {"hashes": hashes})
     found, other = read_record(run), read_record(without.run)
-    assert hashes["manifest.csv"] not in found.judged_on
-    assert (found.fault, found.judged_on) == ("", other.judged_on)
+    assert hashes["manifest.csv"] not in found.scored_on
+    assert (found.fault, found.scored_on) == ("", other.scored_on)
     run.manifest.write_bytes(b"\xff")
     assert read_record(run).state == "broken"
 

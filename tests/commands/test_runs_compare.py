@@ -1,4 +1,4 @@
-"""Comparing two runs, predictions or submissions: joined by id, judged by hand-made tables, scipy and plain loops."""
+"""Comparing two runs, predictions or submissions: joined by id; checked with made tables, scipy and plain loops."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from maskcls.errors import BusyError, DataError, MaskclsError, ResultError, Usag
 from maskcls.labels import CONTEST, Ints, LabelSpace, Task
 from maskcls.results.comparison import scores as versus
 from maskcls.results.comparison.changes import changes
-from maskcls.results.comparison.rows import KnownLabels, Rows, joined
+from maskcls.results.comparison.rows import CommonRows, KnownLabels, joined
 from maskcls.results.comparison.scores import Comparison, score_both
 from maskcls.results.comparison.sign_test import sign_test
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.write import write_submission
-from maskcls.show.answers.comparison import SHOWN_CHANGES, print_comparison, render
+from maskcls.show.answers.comparison import SHOWN_CHANGES, print_comparison, render_comparison
 
 HATS = LabelSpace((Task("hat", ("no", "yes")), Task("beard", ("none", "short", "long"))))
 
@@ -58,14 +58,14 @@ def found(a: Path, b: Path, answers: Path | None = None) -> Comparison:
 def printed(result: Comparison, width: int = 100) -> list[str]:
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
-        console.print(render(result))
+        console.print(render_comparison(result))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
 # --- two runs
 
 
-def test_two_runs_are_judged_by_their_own_truth(tmp_path: Path) -> None:
+def test_two_runs_are_scored_by_their_own_truth(tmp_path: Path) -> None:
     a, b = make(tmp_path / "a", share=0.4), make(tmp_path / "b", "folds.seed=1", "optim.lr=1e-3", share=0.7)
     result = found(a.path, b.path)
     verdict, rows = result.verdict, result.rows
@@ -291,7 +291,7 @@ def test_a_person_counts_once_however_many_rows_they_have() -> None:
     test = sign_test(a, b, who)
     assert (test.for_a, test.for_b) == (4, 1)
     assert test.p == pytest.approx(binomtest(1, 5).pvalue)
-    rows = Rows(
+    rows = CommonRows(
         [str(i) for i in range(24)],
         np.where(a, 0, 1),
         np.where(b, 0, 1),
@@ -306,7 +306,7 @@ def test_a_person_counts_once_however_many_rows_they_have() -> None:
 
 def test_truth_known_in_part() -> None:
     known = {"mask": ints(0, 0, 1), "gender": ints(-1, -1, -1), "age": ints(0, -1, 2)}
-    rows = Rows(["x", "y", "z"], ints(0, 0, 0), ints(0, 6, 8), CONTEST, known)
+    rows = CommonRows(["x", "y", "z"], ints(0, 0, 0), ints(0, 6, 8), CONTEST, known)
     verdict = score_both(rows)
     assert set(verdict.differences) == {"mask", "age"}
     assert changes(rows).kinds == {"fixed": [], "broken": [], "still wrong": [], "unknown": [1, 2]}

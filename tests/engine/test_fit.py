@@ -1,4 +1,4 @@
-"""The training loop: exact accumulation, what is judged and kept, when it stops, and numbers that must not drift."""
+"""The training loop: exact accumulation, what is scored and kept, when it stops, and numbers that must not drift."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from maskcls.training.experiment import Member
 from maskcls.training.plans import fresh_network
 
 GOLDEN = Path(__file__).parent / "golden" / "six_steps.txt"
-ROWS = 42  # what fold 0 of the drawn people trains on, and is judged by
+ROWS = 42  # what fold 0 of the drawn people trains on, and is scored on
 
 # Two ways of adding the same float32 numbers differ by about 1e-7 of their size; losses and parameters are near 1.
 SAME = 1e-6
@@ -207,13 +207,13 @@ def test_a_gradient_that_overflows_is_divergence_too(drawn: Path, rows: FoldRows
     assert (caught.value.where, caught.value.got) == ("epoch 1, step 1", "gradient norm is NaN or infinite")
 
 
-# ---- best epoch, early stop, what is judged ------------------------------------------------------------------------
+# ---- best epoch, early stop, what is scored ------------------------------------------------------------------------
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
     """Let validation return these macro-F1 scores, one after another."""
     given: Iterator[float] = iter(scores)
-    monkeypatch.setattr(loop, "validate", lambda *_: ({"macro_f1": next(given), "loss": 0.0}, None))
+    monkeypatch.setattr(loop, "validate_epoch", lambda *_: ({"macro_f1": next(given), "loss": 0.0}, None))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,9 @@ def test_patience_counts_epochs_without_a_better_score(
 
 def test_the_score_is_macro_f1_of_the_joint_classes(drawn: Path, rows: FoldRows) -> None:
     run = trained(drawn, rows, "train.epochs=1", "optim.lr=1e-2")
-    _, prob = loop.validate(run.session, rows, validation_reader(rows, member(drawn).cfg, run.session.accelerator))
+    _, prob = loop.validate_epoch(
+        run.session, rows, validation_reader(rows, member(drawn).cfg, run.session.accelerator)
+    )
     plan = experiment(drawn)
     years = plan.manifest["age_value"].to_numpy(dtype=np.int64)[rows.valid]
     band = [0 if y < 30 else 1 if y < 60 else 2 for y in years]
@@ -274,27 +276,29 @@ def test_scores_without_labels_are_nan_in_memory_and_null_on_disk(drawn: Path, r
     assert line["val/macro_f1"] == val["macro_f1"]
 
 
-def test_the_average_of_the_weights_is_judged(drawn: Path, rows: FoldRows, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_average_of_the_weights_is_scored(drawn: Path, rows: FoldRows, monkeypatch: pytest.MonkeyPatch) -> None:
     """One step an epoch. The decay in force after n steps is 1 - n ** -0.75, at most 0.5: 0, 0.405 and 0.5."""
-    judged = []
+    scored = []
     monkeypatch.setattr(
-        loop, "validate", lambda session, *_: (judged.append(flat(session.judged)), ({"macro_f1": 0.0}, None))[1]
+        loop,
+        "validate_epoch",
+        lambda session, *_: (scored.append(flat(session.scored_network)), ({"macro_f1": 0.0}, None))[1],
     )
     session, cfg = opened(drawn, "train.epochs=3", "train.batch_size=64", "average.decay=0.5", "optim.lr=0.1")
     raw = [flat(session.network) for event in fit(session, rows, cfg, key=(0,)) if isinstance(event, EpochResult)]
-    assert len(raw) == len(judged) == 3
+    assert len(raw) == len(scored) == 3
     second = 1 - 2**-0.75
     want = [raw[0], second * raw[0] + (1 - second) * raw[1]]
     want.append(0.5 * want[1] + 0.5 * raw[2])
-    for average, expected in zip(judged, want, strict=True):
+    for average, expected in zip(scored, want, strict=True):
         assert (average - expected).abs().max() < SAME
-    assert (judged[2] - raw[2]).abs().max() > 1000 * SAME
-    assert session.judged is not session.network
+    assert (scored[2] - raw[2]).abs().max() > 1000 * SAME
+    assert session.scored_network is not session.network
 
 
-def test_without_an_average_the_network_itself_is_judged(drawn: Path) -> None:
+def test_without_an_average_the_network_itself_is_scored(drawn: Path) -> None:
     session, _ = opened(drawn, "average.kind=none")
-    assert session.judged is session.network
+    assert session.scored_network is session.network
 
 
 # ---- one step -------------------------------------------------------------------------------------------------------

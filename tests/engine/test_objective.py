@@ -171,7 +171,7 @@ def test_totals_of_a_mixed_step_count_both_partners(drawn: Path) -> None:
 
 
 def trained(drawn: Path, *overrides: str, accumulate: int = 1) -> tuple[Tensor, dict[str, float]]:
-    """Train, one epoch if not told otherwise; returns the judged weights in a row, and the last means of the losses."""
+    """Train, one epoch if not told otherwise; returns the scored weights in a row, and the last means of the losses."""
     plan = experiment(drawn, *STEADY, *overrides)
     member = plan.members[0]
     rows = plan.rows(member, 0)
@@ -181,7 +181,7 @@ def trained(drawn: Path, *overrides: str, accumulate: int = 1) -> tuple[Tensor, 
         network, member.cfg, member.space, Accelerator(cpu=True), Plan(accumulate=accumulate), total_steps=total
     )
     *_, result = [e for e in fit(session, rows, member.cfg, key=(0, 0, 0)) if isinstance(e, EpochResult)]
-    return torch.cat([p.detach().flatten() for p in session.judged.parameters()]), result.train
+    return torch.cat([p.detach().flatten() for p in session.scored_network.parameters()]), result.train
 
 
 OPTIONS = (

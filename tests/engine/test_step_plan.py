@@ -138,7 +138,7 @@ def test_dropped_ages_do_not_train_and_still_validate(drawn: Path) -> None:
     assert len(after.train) < len(before.train)
     assert after.valid.tolist() == before.valid.tolist()
     other = less.rows(less.members[0], 1)
-    assert age in years[other.valid]  # of that age, and judged
+    assert age in years[other.valid]  # of that age, and scored
 
 
 def test_rows_are_those_of_the_fold(drawn: Path) -> None:

@@ -24,7 +24,7 @@ def test_hand_computed() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=30).filter(lambda folds: len(set(folds)) > 1))
-def test_a_row_is_judged_by_what_never_saw_its_fold(folds: list[int]) -> None:
+def test_a_row_is_scored_by_what_never_saw_its_fold(folds: list[int]) -> None:
     fold_N = np.array(folds, dtype=np.int8)
     fitted: list[Ints] = []
 

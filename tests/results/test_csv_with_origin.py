@@ -17,7 +17,7 @@ import pytest
 from maskcls import files
 from maskcls.errors import BusyError, DataError, ResourceError, ResultError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
-from maskcls.results.csv_with_origin import TableKind, check_free, read_origin, read_sidecar, to_csv, write_csv
+from maskcls.results.csv_with_origin import TableKind, check_free, csv_bytes, read_origin, read_sidecar, write_csv
 from maskcls.results.people.group_file import read_groups, write_groups
 from maskcls.results.pseudo.label_rows import PseudoRows
 from maskcls.results.pseudo.read_labels import read_pseudo
@@ -196,7 +196,7 @@ def test_golden_bytes_and_what_comes_back(tmp_path: Path) -> None:
 
 def test_columns_of_unequal_length_are_a_bug(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="shorter"):
-        to_csv({"id": ["a", "b"], "n": [1]})
+        csv_bytes({"id": ["a", "b"], "n": [1]})
     with pytest.raises(ValueError, match="shorter"):
         write_csv(tmp_path / "t.csv", {"id": ["a", "b"], "n": [1]}, TABLE, {}, force=False)
     assert content_of(tmp_path) == {}

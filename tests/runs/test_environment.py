@@ -12,7 +12,7 @@ from maskcls.cli import run_app
 from maskcls.engine.compute.plan import Execution, Plan
 from maskcls.errors import ResultError
 from maskcls.rundir import RunDir
-from maskcls.runs.environment import Environment, differences, read_environment, this_machine, write_environment
+from maskcls.runs.environment import Environment, machine_differences, read_environment, this_machine, write_environment
 
 MACHINE = this_machine("cpu", 1)
 PLAN = Plan(train=Execution("bf16"), threads=3, fold_jobs=2)
@@ -104,10 +104,10 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_every_difference_of_two_machines_is_named() -> None:
-    assert differences(MACHINE, MACHINE) == []
+    assert machine_differences(MACHINE, MACHINE) == []
     packages = MACHINE.packages | {"timm": "0.1"}
     other = MACHINE.model_copy(update={"device": "cuda", "processes": 2, "packages": packages})
-    assert differences(MACHINE, other) == [
+    assert machine_differences(MACHINE, other) == [
         "device: cpu -> cuda",
         "processes: 1 -> 2",
         f"timm: {MACHINE.packages['timm']} -> 0.1",

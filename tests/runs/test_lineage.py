@@ -10,7 +10,7 @@ import pytest
 from maskcls.labels import CONTEST
 from maskcls.results.decisions.rule import DecisionRule as Rule
 from maskcls.runs.decision import Decision
-from maskcls.runs.lineage import RunLineage, UsedWeights, read_lineage, read_weights
+from maskcls.runs.lineage import RunLineage, UsedGroups, UsedWeights, read_lineage, read_weights
 
 USED = UsedWeights(member="age", seed=1, fold=0, sha256="ab")
 LINEAGE = RunLineage(
@@ -32,7 +32,12 @@ def test_what_is_known_is_written() -> None:
     ]
     assert LINEAGE.to_json()["weights"] == [{"member": "age", "seed": 1, "fold": 0, "sha256": "ab"}]
     decision = Decision(CONTEST, {"mask": 1.5}, Rule("expected", (0.0,) * 18), None, "")
-    whole = LINEAGE.with_groups({"sha256": "1"}).with_predictions("2").with_decision(decision).to_json()
+    whole = (
+        LINEAGE.with_groups(UsedGroups(sha256="1", tasks=("age",), weights=None))
+        .with_predictions("2")
+        .with_decision(decision)
+        .to_json()
+    )
     assert list(whole)[-3:] == ["groups", "predictions", "decision"]
     assert whole["decision"] == {"rule": "expected", "temperatures": {"mask": 1.5}}
     assert LINEAGE.with_groups(None).to_json()["groups"] is None

@@ -19,7 +19,7 @@ def test_their_order_and_folders() -> None:
     cfg, run = config.load(None, ALL)[0], RunDir(Path("run"))
     found = run_networks(cfg, [0, 2])
     assert len(found) == 6 * 2 + 6 * 2 + 6
-    assert [one.kind for one in found] == ["judged"] * 12 + ["continued"] * 12 + ["refit"] * 6
+    assert [one.kind for one in found] == ["scored"] * 12 + ["continued"] * 12 + ["refit"] * 6
     assert [(one.seed, one.task, one.fold) for one in found[:3]] == [(5, "mask", 0), (5, "mask", 2), (5, "gender", 0)]
     assert str(found[0].folder(run).path) == "run/members/mask-seed5/fold0"
     assert str(found[12].folder(run).path) == "run/members/mask-seed5/fold0/continued"
@@ -30,13 +30,13 @@ def test_their_order_and_folders() -> None:
 
 def test_one_network_per_fold_has_no_name() -> None:
     found = run_networks(config.load(None, ["seed=4"])[0], [1])
-    assert [(one.task, one.seed, one.fold, one.kind, one.name) for one in found] == [("", 4, 1, "judged", "")]
+    assert [(one.task, one.seed, one.fold, one.kind, one.name) for one in found] == [("", 4, 1, "scored", "")]
     assert str(found[0].folder(RunDir(Path("run"))).path) == "run/fold1"
 
 
 @pytest.mark.parametrize(
     ("choice", "kinds"),
-    [("folds", {"judged"}), ("continued", {"continued"}), ("refit", {"refit"}), ("all", {"judged", "refit"})],
+    [("folds", {"scored"}), ("continued", {"continued"}), ("refit", {"refit"}), ("all", {"scored", "refit"})],
 )
 def test_which_of_them_predict(choice: Choice, kinds: set[Kind]) -> None:
     found = run_networks(config.load(None, ALL)[0], [0, 1, 2])

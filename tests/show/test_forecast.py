@@ -18,7 +18,7 @@ def test_a_forecast_names_time_disk_memory_and_what_it_was_measured_on(capsys: p
     print_forecast(ONE)
     assert capsys.readouterr().out.split("\n") == [
         "",
-        "forecast: 2 folds x 3 network(s), about 2 min, 5 MiB on disk, 7 MiB of memory",
+        "forecast: 2 folds x 3 network(s), about 2.5 min, 5 MiB on disk, 7 MiB of memory",
         "measured on 4 steps of each network on cpu",
         "run folder: runs/a (nothing was written)",
         "",

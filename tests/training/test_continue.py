@@ -1,4 +1,4 @@
-"""Going on from a fold's best weights with the people that judged them: what changes, what stays, who is asked."""
+"""Going on from a fold's best weights with the people that scored them: what changes, what stays, who is asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny import UNJUDGED, experiment, hashes, log_lines, outcome, resume, train
+from tiny import UNSCORED, experiment, hashes, log_lines, outcome, resume, train
 
 from maskcls.cli import run_app
 from maskcls.results.predictions import Predictions
@@ -28,8 +28,8 @@ def test_the_rows_it_learns_from(drawn: Path) -> None:
         plan = experiment(drawn, "train.continue_epochs=1", f"train.continue_rows={how}")
         member, k = plan.trainings([1])[-1]
         assert (member.continued, k, member.title(k)) == (True, 1, "fold 1 continued")
-        rows, judged = plan.rows(member, 1), plan.rows(plan.members[0], 1)
-        wanted = range(84) if how == "all" else judged.valid
+        rows, scored = plan.rows(member, 1), plan.rows(plan.members[0], 1)
+        wanted = range(84) if how == "all" else scored.valid
         assert rows.train.tolist() == list(wanted)
         assert rows.valid.tolist() == []
 
@@ -48,9 +48,9 @@ def test_what_it_leaves(whole: Path, drawn: Path, tmp_path: Path) -> None:
     for k in range(2):
         before, after = hashes(run / f"fold{k}"), hashes(whole / f"fold{k}")
         own = {name.removeprefix("continued/") for name in after if name.startswith("continued/")}
-        assert own == UNJUDGED
-        assert len(UNJUDGED) == 8
-        # What was judged is what it would have been without.
+        assert own == UNSCORED
+        assert len(UNSCORED) == 8
+        # What was scored is what it would have been without.
         assert (
             after["best/weights.safetensors"]
             == before["best/weights.safetensors"]

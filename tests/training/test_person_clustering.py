@@ -20,11 +20,11 @@ from maskcls.cli import run_app
 from maskcls.commands.group import group
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST, Floats
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.averaging import average_groups, cross_fit_averages, fit_photo_weights
 from maskcls.results.people.clustering import Metric, PairQuality, PersonClusterer, PersonClustering
 from maskcls.results.people.model_file import from_bytes, to_bytes
 from maskcls.results.predictions import Predictions
-from maskcls.results.scores.evaluation import Judged
 from maskcls.runs.group_averaging import GroupAveraging, groups_of
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import person_clustering as clustering
@@ -148,7 +148,7 @@ def test_a_run_of_several_seeds_answers_together_seed_by_seed(drawn: Path, toget
     assert summary["seeds"]["0"]["macro_f1"] == of_seed_0["macro_f1"]
 
 
-def test_one_fold_is_judged_by_parts_of_its_people(drawn: Path, together: Path, tmp_path: Path) -> None:
+def test_one_fold_is_scored_by_parts_of_its_people(drawn: Path, together: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert train(drawn, run, *QUICK, LOOK, "--folds", "1") == 0
     assert len(oof(run)) == 42
@@ -164,19 +164,19 @@ def test_the_groups_are_those_of_the_group_command(together: Path, found: Person
     assert looks.clusterer.max_photos == found.clusterer.max_photos == 7
 
 
-def judged(
+def averaged_rows(
     people: list[str], folds: list[int], shared: tuple[str, ...] = SHARED
-) -> tuple[Judged, Floats, GroupAveraging]:
+) -> tuple[LabelledPredictions, Floats, GroupAveraging]:
     """Return rows that all look like one person's."""
     prob_NJ = np.random.default_rng(0).dirichlet(np.ones(18), len(people)).astype(np.float32)
     ids, truth = [f"{row}" for row in range(len(people))], {name: np.zeros(len(people), np.int64) for name in SHARED}
-    rows = Judged(ids, prob_NJ.argmax(1), truth, CONTEST, prob_NJ, np.array(people), np.array(folds))
+    rows = LabelledPredictions(ids, prob_NJ.argmax(1), truth, CONTEST, prob_NJ, np.array(people), np.array(folds))
     return rows, prob_NJ, GroupAveraging(oof=groups_of(np.zeros(len(people), np.int64)), tasks=shared)
 
 
 def test_rows_of_two_folds_never_answer_together() -> None:
     """Each fold's networks have learnt the labels of the other's people: a look-alike's photo would tell them."""
-    rows, prob_NJ, together = judged(["ann", "ann", "bob", "bob"], [0, 0, 1, 1], CONTEST.names)
+    rows, prob_NJ, together = averaged_rows(["ann", "ann", "bob", "bob"], [0, 0, 1, 1], CONTEST.names)
     rows = replace(rows, truth={name: np.zeros(4, np.int64) for name in CONTEST.names})
     before, _ = together.average_oof(prob_NJ, rows)
     others = np.concatenate([prob_NJ[:2], prob_NJ[2:, ::-1]])
@@ -187,7 +187,7 @@ def test_rows_of_two_folds_never_answer_together() -> None:
 
 
 def test_one_person_alone_has_nobody_to_fit_weights_on() -> None:
-    rows, before_NJ, together = judged(["ann"] * 3, [0] * 3)
+    rows, before_NJ, together = averaged_rows(["ann"] * 3, [0] * 3)
     prob_NJ, found = together.average_oof(before_NJ, rows)
     assert found.weights is None
     before = Predictions(list(rows.ids), before_NJ, CONTEST)
@@ -286,7 +286,7 @@ def test_files_of_a_run_that_answers_in_two_ways_are_no_member(
 def test_a_run_without_its_summary_does_not_answer(
     drawn: Path, together: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It was killed before it fitted weights; other ones would answer otherwise than it is judged."""
+    """It was killed before it fitted weights; other ones would answer otherwise than it is scored."""
     run = tmp_path / "run"
     shutil.copytree(together, run)
     (run / "summary.json").unlink()

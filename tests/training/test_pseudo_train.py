@@ -1,4 +1,4 @@
-"""Pseudo labels from end to end: made fold by fold, trained on fold by fold, and never a judge."""
+"""Pseudo labels from end to end: made fold by fold, trained on fold by fold, and never used for scores."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def sha_of(run: Path) -> str:
     return str(json.loads((run / "env.json").read_text())["hashes"]["folds.csv"])
 
 
-def test_each_fold_learns_from_its_own_set_and_none_is_judged_by_it(taught: Path, pseudo: Path, drawn: Path) -> None:
+def test_each_fold_learns_from_its_own_set_and_none_is_scored_on_it(taught: Path, pseudo: Path, drawn: Path) -> None:
     opened, env = open_experiment(RunDir(taught))
     assert set(env.hashes) >= {"pseudo.csv", "pseudo.json"}
     assert opened.pseudo is not None
@@ -258,7 +258,7 @@ def test_what_cannot_be_labelled(base: Path, drawn: Path, tmp_path: Path, capsys
 def test_photos_the_run_knows_are_refused_under_any_name(
     base: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every network but one has seen them, so the label sets would tell a fold's network about its own judges."""
+    """Every network but one has seen them, so the label sets would tell a fold's network of its validation people."""
     album = tmp_path / "album"
     album.mkdir()
     for number, photo in enumerate(sorted((drawn / "train/images").rglob("*.jpg"))[:3]):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import UNJUDGED, experiment, hashes, log_lines, resume, train
+from tiny import UNSCORED, experiment, hashes, log_lines, resume, train
 
 from maskcls import files
 from maskcls.cli import run_app
@@ -26,7 +26,7 @@ def whole(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_all_rows_train_and_none_judges(drawn: Path) -> None:
+def test_all_rows_train_and_none_scores(drawn: Path) -> None:
     plan = experiment(drawn)
     rows = plan.rows(plan.members[0], REFIT)
     assert rows.train.tolist() == list(range(84))
@@ -45,8 +45,8 @@ def test_it_trains_for_the_median_of_the_best_epochs(drawn: Path, tmp_path: Path
 
 def test_what_it_leaves(whole: Path) -> None:
     folder = whole / "refit"
-    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == UNJUDGED
-    assert len(UNJUDGED) == 8
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == UNSCORED
+    assert len(UNSCORED) == 8
     epochs = [json.loads((whole / f"fold{k}/summary.json").read_text())["best_epoch"] + 1 for k in range(2)]
     lines = log_lines(folder)
     assert len(lines) == round(np.median(epochs))

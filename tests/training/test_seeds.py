@@ -40,7 +40,7 @@ def test_each_network_is_that_of_a_run_with_its_seed(both: Path, second: Path) -
     assert sorted(path.name for path in (both / "members").iterdir()) == ["seed3", "seed4"]
 
 
-def test_their_mean_is_what_is_judged(both: Path, second: Path) -> None:
+def test_their_mean_is_what_is_scored(both: Path, second: Path) -> None:
     parts = [Predictions.load(both / f"members/seed{seed}/fold0/oof.npz") for seed in (3, 4)]
     assert abs(parts[0].prob - parts[1].prob).max() > 1e-3
     whole = Predictions.load(both / "oof.npz").prob

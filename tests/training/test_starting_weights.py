@@ -1,4 +1,4 @@
-"""Where starting weights come from: a network must not go on from one that learnt from its judges."""
+"""Where starting weights come from: a network must not go on from one that learnt from its validation people."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_people_behind(first: Path, tmp_path: Path) -> None:
     assert people_behind(tmp_path / "trunk.safetensors") == frozenset()
 
 
-def test_judges_are_not_met_before(
+def test_validation_people_are_not_met_before(
     first: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begin = f"model.weights={weights(first, 'fold0')}"

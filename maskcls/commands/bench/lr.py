@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from maskcls.engine.device import Accelerator, augments_on_device, start
-from maskcls.engine.fit import open_stream, open_targets, share_of
+from maskcls.engine.fit import open_stream, open_targets, process_share
 from maskcls.engine.session import open_session
 from maskcls.engine.step import train_step
 from maskcls.engine.step_plan import StepPlan
@@ -64,7 +64,7 @@ def ramped(experiment: Experiment, member: Member, rates: list[float], accelerat
     steps = itertools.chain.from_iterable(map(step_plan.steps, range(longer.epochs)))
     for rate, step in zip(rates, steps, strict=False):
         set_lr(session.optimizer, rate)
-        pieces = step_plan.pieces(step, **share_of(session))
+        pieces = step_plan.pieces(step, **process_share(session))
         terms, _ = train_step(session, rows.photos, heads, cfg, step, pieces, stream)
         loss = float(terms.sum())
         if not math.isfinite(loss) or loss > DIVERGED * lowest:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls import config
-from maskcls.config import Origin
+from maskcls.config import SettingOrigin
 from maskcls.config.unused_settings import unused_settings
 from maskcls.schema import Config
 
@@ -17,7 +17,7 @@ class Resolved:
     """A resolved configuration, the origin of each of its dotted keys, and a line for every setting without effect."""
 
     cfg: Config
-    origins: Mapping[str, Origin]
+    origins: Mapping[str, SettingOrigin]
     unused: list[str]
 
 

@@ -17,7 +17,7 @@ def list_packs() -> CacheList:
     return CacheList(cache_folder(), tuple(packs(cache_folder())), tuple(leftovers(cache_folder())))
 
 
-def prune(*, days: float, yes: bool) -> PruneResult:
+def prune_cache(*, days: float, yes: bool) -> PruneResult:
     """Delete packs that were not used for `days` days, and files no run can use; without `yes` only say which."""
     every, left = packs(cache_folder()), leftovers(cache_folder())
     old = [pack for pack in every if time.time() - pack.used >= days * DAY_S]

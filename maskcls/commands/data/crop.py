@@ -55,7 +55,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class _Source:
+class _PhotoSource:
     """Photos below `root`, the tables to copy beside them, and how many of the photos, from the first, train."""
 
     root: Path
@@ -187,11 +187,11 @@ def _check_options(
         raise UsageError("the margin is out of range", got=str(margin), expected=f"0..{crops.MOST_MARGIN:g}")
 
 
-def _read(data: Path) -> _Source:
+def _read(data: Path) -> _PhotoSource:
     """Find the tables and photos of a data set; only the columns that name photos are looked at."""
     name = guess_layout(data)
     found = list_photos(data, name)
-    return _Source(image_root(data, name), found.tables, (*found.labelled, *found.unlabelled), len(found.labelled))
+    return _PhotoSource(image_root(data, name), found.tables, (*found.labelled, *found.unlabelled), len(found.labelled))
 
 
 def _check_apart(data: Path, out: Path) -> None:
@@ -200,7 +200,7 @@ def _check_apart(data: Path, out: Path) -> None:
         raise UsageError("the copy would stand inside the data set", where=str(out), fix=fix)
 
 
-def _check_names(source: _Source) -> None:
+def _check_names(source: _PhotoSource) -> None:
     taken = sorted({LIST, ABOUT} & {*source.tables, *source.paths})
     if taken:
         fix = "rename it in the data set"
@@ -217,7 +217,7 @@ def _check_free(out: Path) -> None:
         )
 
 
-def _search(source: _Source, find: Detector, report: Reporter, *, only_train: bool) -> list[_Found]:
+def _search(source: _PhotoSource, find: Detector, report: Reporter, *, only_train: bool) -> list[_Found]:
     """Return the size and the best face of every photo; raises DataError that lists all that cannot be read."""
     paths = source.paths[: source.train] if only_train else source.paths
     if not paths:
@@ -241,7 +241,7 @@ def _search(source: _Source, find: Detector, report: Reporter, *, only_train: bo
     return [found[row] for row in range(len(paths))]
 
 
-def _learned(source: _Source, found: Sequence[_Found], recipe: Recipe) -> tuple[Window | None, float | None]:
+def _learned(source: _PhotoSource, found: Sequence[_Found], recipe: Recipe) -> tuple[Window | None, float | None]:
     """Return the window, learned from train photos unless the recipe brings one, and the share of faces it holds."""
     measured = [(face, size) for size, face in found[: source.train] if face]
     window = recipe.window
@@ -271,7 +271,7 @@ def _chooser(found: Sequence[_Found] | None, window: Window | None, recipe: Reci
 
 
 def _write_photos(
-    source: _Source, draft: Path, choose: Callable[[int, Size], _Choice], report: Reporter
+    source: _PhotoSource, draft: Path, choose: Callable[[int, Size], _Choice], report: Reporter
 ) -> list[Cropped]:
     rows: dict[int, Cropped] = {}
 

@@ -65,7 +65,10 @@ def look(data: Path, cfg: Config, out: Path, *, photos: int = 8, draws: int = 6,
         title = names if len(views) > 1 else "validation"
         step_plan = _step_plan(image_root(data, cfg.data.format), frame, spec, members[0][1])
         blocks.append([_row(step_plan, int(row), frame, cfg.space, draws, title) for row in rows])
-        size, drawn = f"{spec.size[0]} x {spec.size[1]} pixels", [*steps(spec), *mixing(members[0][1].mix)]
+        size, drawn = (
+            f"{spec.size[0]} x {spec.size[1]} pixels",
+            [*augmentation_phrases(spec), *mixing(members[0][1].mix)],
+        )
         lines.append(Views(names, size, tuple(drawn)))
     _, png = cv2.imencode(".png", _stacked(blocks))
     files.commit(out, png.tobytes())
@@ -88,7 +91,7 @@ def spread(label_N: Ints, count: int, *, seed: int) -> NDArray[np.int64]:
     return np.asarray(chosen[np.argsort(label_N[chosen], kind="stable")], dtype=np.int64)
 
 
-def steps(spec: ViewSpec) -> list[str]:
+def augmentation_phrases(spec: ViewSpec) -> list[str]:
     """Return what is drawn in training, a phrase for each step that is on: its probability or count, its strengths."""
     found = []
     for name, strengths in STEPS.items():

@@ -14,14 +14,14 @@ from maskcls import config, files
 from maskcls.csvfile import read_columns
 from maskcls.errors import BusyError, UsageError, WeightsError
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
-from maskcls.results.comparison.changes import agreement, changed_csv, changes, moves
+from maskcls.results.comparison.changes import changed_csv, changes, moves, task_agreement
 from maskcls.results.comparison.rows import KnownLabels, Side, joined
 from maskcls.results.comparison.scores import Comparison, score_both
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
-from maskcls.runs.judged import PEOPLE, check_complete, load_honest, read_judged
+from maskcls.runs.read_labelled import PEOPLE, check_complete, load_scorable, read_labelled_predictions
 from maskcls.runs.records.finding import checked_run
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import assignment
@@ -66,7 +66,7 @@ def comparison(a: Side, b: Side, answers: Path | None = None) -> Comparison:
     rows = joined(a, b, [*known, *([_read_answers(answers, a.space)] if answers else [])])
     verdict = score_both(rows) if rows.truth is not None else None
     settings = tuple(_settings(read_record(a.run), read_record(b.run))) if a.run and b.run else ()
-    return Comparison((a.name, b.name), rows, changes(rows), agreement(rows), moves(rows), verdict, settings)
+    return Comparison((a.name, b.name), rows, changes(rows), task_agreement(rows), moves(rows), verdict, settings)
 
 
 def _own_space(path: Path) -> LabelSpace | None:
@@ -79,7 +79,7 @@ def _read_side(path: Path, space: LabelSpace) -> Side:
     if path.is_dir():
         return _read_run_side(path)
     if path.suffix == ".npz":
-        found = load_honest(path)
+        found = load_scorable(path)
         return Side(str(path), found.ids.tolist(), found.labels(), found.space)
     ids, parts = read_answers(path, space)
     label_N = space.encode(parts)
@@ -88,10 +88,10 @@ def _read_side(path: Path, space: LabelSpace) -> Side:
 
 
 def _read_run_side(path: Path) -> Side:
-    judged = read_judged(path, None)
-    people = None if judged.people_N is None else judged.people_N.tolist()
-    known = KnownLabels(str(path), judged.ids, judged.truth, people)
-    return Side(str(path), judged.ids, judged.pred_N, judged.space, known, RunDir(path))
+    labelled = read_labelled_predictions(path, None)
+    people = None if labelled.people_N is None else labelled.people_N.tolist()
+    known = KnownLabels(str(path), labelled.ids, labelled.truth, people)
+    return Side(str(path), labelled.ids, labelled.pred_N, labelled.space, known, RunDir(path))
 
 
 def _read_answers(path: Path, space: LabelSpace) -> KnownLabels:

@@ -20,7 +20,7 @@ from maskcls.results.submissions.answers import ANSWER
 from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.rundir import RunDir
-from maskcls.runs.origin import NAMES, Origin, origin_checks, read_origin
+from maskcls.runs.origin import NAMES, SubmissionOrigin, origin_checks, read_submission_origin
 from maskcls.show.answers.submission_checks import SubmissionChecks
 
 # The contest's 2,700 people to train on: men then women, by age band; each has five photos with a mask, one with a mask
@@ -36,7 +36,7 @@ def check_submission(path: Path, data: Path | None = None, run: RunDir | None = 
 
     Raises DataError when the data set cannot be read, ResultError when the run cannot.
     """
-    sidecar, origin = read_origin(path)
+    sidecar, origin = read_submission_origin(path)
     space = _space(origin, run)
     asked = None if data is None else layout_named(guess_layout(data)).unlabelled_ids(data)
     rows = _row_checks(path, space, _header(origin, space, data), asked)
@@ -60,14 +60,14 @@ def refuse_faulty(found: SubmissionChecks) -> None:
     )
 
 
-def _space(origin: Origin | None, run: RunDir | None) -> LabelSpace:
+def _space(origin: SubmissionOrigin | None, run: RunDir | None) -> LabelSpace:
     """Return the labels' meaning: the sidecar's, else the run's, else the contest's."""
     if origin is not None:
         return origin.space
     return CONTEST if run is None else LabelSpace.from_json(files.read_json(run.labels))
 
 
-def _header(origin: Origin | None, space: LabelSpace, data: Path | None) -> list[str]:
+def _header(origin: SubmissionOrigin | None, space: LabelSpace, data: Path | None) -> list[str]:
     """Return the expected columns: of the data set's layout, else those it was written with, else the contest's."""
     if data is None and origin is not None:
         return list(origin.columns)
@@ -89,7 +89,7 @@ def _row_checks(
     if asked is not None:
         compared.append(checks.check_order(ids, asked))
     labels, labels_N = checks.check_labels(ids, columns.get(ANSWER, [""] * len(ids)), space)
-    return [*found, *compared, labels, checks.check_tasks(ids, columns, labels_N, space)], labels_N
+    return [*found, *compared, labels, checks.check_task_columns(ids, columns, labels_N, space)], labels_N
 
 
 def _share_check(labels_N: Ints, space: LabelSpace, data: Path | None, run: RunDir | None) -> Check:

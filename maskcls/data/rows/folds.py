@@ -36,10 +36,10 @@ def build(
 
     Raises DataError when there are too few people, or when a class would be missing from a fold's training rows.
     """
-    names = constant_tasks(frame, space) if stratify is None else tuple(stratify)
+    names = manifest.person_tasks(frame, space) if stratify is None else tuple(stratify)
     fold_N = make_folds(frame["person"].tolist(), strata(frame, space, names), k=k, holdout=holdout, seed=seed)
     table = pd.DataFrame({"id": frame["id"], "person": frame["person"], "fold": pd.array(fold_N, dtype="Int8")})
-    check(table)
+    check_folds(table)
     check_classes(frame, fold_N, space)
     return table
 
@@ -74,19 +74,12 @@ def make_folds(
     return np.array([fold[name] for name in person_N], dtype=np.int8)
 
 
-def constant_tasks(frame: pd.DataFrame, space: LabelSpace) -> tuple[str, ...]:
-    """Return the tasks whose known label is the same on all photos of every person."""
-    known = frame.groupby("person")[list(space.names)]
-    low, high = known.min(), known.max()  # NA for a person without any label
-    return tuple(name for name in space.names if (low[name] == high[name]).fillna(True).all())
-
-
 def strata(frame: pd.DataFrame, space: LabelSpace, names: Sequence[str]) -> Ints:
     """Return the joint label (N,) int64 of the named tasks; a person without any label counts as one more class.
 
     Raises ConfigError when a task's label varies between the photos of a person.
     """
-    varying = sorted(set(names) - set(constant_tasks(frame, space)))
+    varying = sorted(set(names) - set(manifest.person_tasks(frame, space)))
     if varying:
         fix = "leave it out of folds.stratify: it varies within a person, so folds rarely lack a class"
         raise ConfigError("a task differs within a person", where="folds.stratify", got=", ".join(varying), fix=fix)
@@ -114,7 +107,7 @@ def check_classes(frame: pd.DataFrame, fold_N: NDArray[np.int8], space: LabelSpa
         raise DataError("a class is missing from a fold's training rows", offenders=faults, fix=fix)
 
 
-def check(table: pd.DataFrame) -> None:
+def check_folds(table: pd.DataFrame) -> None:
     """Raise MaskclsError (internal error) if a person is in two folds, or the folds are not 0..k-1 without a gap."""
     faults = _faults(table)
     if faults:

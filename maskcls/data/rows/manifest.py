@@ -26,7 +26,7 @@ from maskcls import files
 from maskcls.csvfile import read_csv
 from maskcls.data.layouts.paths import path_fault
 from maskcls.errors import ConfigError, DataError
-from maskcls.labels import UNKNOWN, Ints, LabelSpace, Task
+from maskcls.labels import UNKNOWN, Ints, LabelSpace, Task, constant_tasks
 
 SPLITS = ("train", "eval")
 MAX_AGE_YEARS = 120
@@ -82,11 +82,11 @@ def build(
             data[value_column(task)] = value_N
     data |= {"split": split, "source": "real", "weight": 1.0}
     frame = _typed(pd.DataFrame(data), space)
-    validate(frame, space)
+    check_manifest(frame, space)
     return frame
 
 
-def validate(frame: pd.DataFrame, space: LabelSpace) -> None:
+def check_manifest(frame: pd.DataFrame, space: LabelSpace) -> None:
     """Raise one DataError that lists every wrong row: ids, paths, label ranges, split, source, weight."""
     if list(frame.columns) != columns(space):
         got, expected = ", ".join(map(str, frame.columns)), ", ".join(columns(space))
@@ -109,6 +109,11 @@ def validate(frame: pd.DataFrame, space: LabelSpace) -> None:
 def labels(frame: pd.DataFrame, space: LabelSpace) -> dict[str, Ints]:
     """Return the class indices int64 (N,) of each task, -1 for unknown."""
     return {name: frame[name].to_numpy(dtype=np.int64, na_value=UNKNOWN) for name in space.names}
+
+
+def person_tasks(frame: pd.DataFrame, space: LabelSpace) -> tuple[str, ...]:
+    """Return the tasks whose known label is the same on all photos of every person, see `constant_tasks`."""
+    return constant_tasks(labels(frame, space), frame["person"].tolist(), space)
 
 
 def values(frame: pd.DataFrame, space: LabelSpace) -> dict[str, Ints]:
@@ -138,7 +143,7 @@ def from_csv(path: Path, space: LabelSpace) -> pd.DataFrame:
         raise DataError("cells of the manifest are not numbers in range", where=str(path), offenders=faults)
     wide = {name: _numbers(text[name]) for name in patterns}
     frame = _typed(text.assign(**wide).reset_index(drop=True), space)
-    validate(frame, space)
+    check_manifest(frame, space)
     return frame
 
 

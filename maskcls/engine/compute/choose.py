@@ -13,7 +13,7 @@ from maskcls.engine.compute import remembered
 from maskcls.engine.compute.candidates import Candidate, Workload, executions, infer_threads, thread_counts
 from maskcls.engine.compute.compiling import compiled
 from maskcls.engine.compute.measure import Measurement, untimed
-from maskcls.engine.compute.memory import piece_images, pieces
+from maskcls.engine.compute.memory import fewest_pieces, piece_images
 from maskcls.engine.compute.plan import Execution, Plan
 from maskcls.engine.compute.side_by_side import fold_jobs
 from maskcls.errors import ConfigError
@@ -83,7 +83,7 @@ def _chosen(workload: Workload, cfg: Config, device: torch.device, processes: in
     counts = thread_counts(cfg, device, workload.jobs, processes)
     ways = executions(cfg, device)
     candidates = [Candidate(execution, threads) for threads, execution in product(counts, ways)]
-    accumulate = pieces(workload, cfg, device, ways[0], processes)
+    accumulate = fewest_pieces(workload, cfg, device, ways[0], processes)
     batch = piece_images(workload, processes * accumulate)
     alone = how.thorough or _depends_on_speed(workload, cfg, device, processes)
     train = how.of(workload, candidates, batch, device, train=True, alone=alone)

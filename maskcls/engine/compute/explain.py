@@ -19,7 +19,7 @@ def explain(workload: Workload, choice: Choice) -> str:
     Example: chosen: fp32, 1 thread, 54 images/s (details: maskcls bench step).
     """
     plan, speed = choice.plan, choice.train.speed(choice.train.best)
-    parts = [named(plan.train), f"{plan.threads} thread{'s' if plan.threads > 1 else ''}"]
+    parts = [execution_name(plan.train), f"{plan.threads} thread{'s' if plan.threads > 1 else ''}"]
     if plan.fold_jobs > 1:
         parts.append(f"{plan.fold_jobs} folds at the same time")
     if plan.accumulate > 1:
@@ -27,7 +27,7 @@ def explain(workload: Workload, choice: Choice) -> str:
     if math.isfinite(speed):
         parts.append(f"{speed:.0f} images/s")
     if _different(plan.train, plan.infer):
-        parts.append(f"prediction in {named(plan.infer)}")
+        parts.append(f"prediction in {execution_name(plan.infer)}")
     text = f"chosen: {', '.join(parts)}"
     if choice.train.busy or choice.infer.busy:
         text += "; other programs used the processor, so the next start measures again"
@@ -35,7 +35,7 @@ def explain(workload: Workload, choice: Choice) -> str:
     return f"{text} (details: maskcls bench step)" if timed else text
 
 
-def named(execution: Execution) -> str:
+def execution_name(execution: Execution) -> str:
     """Return the name of an execution; the default memory format is left out."""
     parts = [execution.precision]
     if execution.memory_format != Execution().memory_format:

@@ -23,7 +23,7 @@ from maskcls.schema import Config
 MOST_IMAGES = 65_536
 
 
-def pieces(workload: Workload, cfg: Config, device: torch.device, execution: Execution, processes: int) -> int:
+def fewest_pieces(workload: Workload, cfg: Config, device: torch.device, execution: Execution, processes: int) -> int:
     """Return the number of pieces of a process's share of a step: as configured, or the least power of two that fits.
 
     Raises ResourceError when two images do not fit, or when the loss needs the whole step and that does not fit.

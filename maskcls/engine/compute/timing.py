@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from maskcls.engine.compute.candidates import Candidate, Workload
-from maskcls.engine.device import place
+from maskcls.engine.device import move_network
 from maskcls.nn.optim import build_optimizer
 
 
@@ -65,7 +65,7 @@ class Trial:
     ) -> None:
         self.device, self.execution, self.train = device, candidate.execution, train
         network = copy.deepcopy(workload.network).train(train)
-        place(network, device, candidate.execution)
+        move_network(network, device, candidate.execution)
         self.model: nn.Module = torch.compile(network) if candidate.execution.compile else network  # type: ignore[assignment]
         self.optimizer = build_optimizer(network, lr=0.0, weight_decay=0.0, betas=(0.9, 0.999))
         images = torch.zeros(batch, 3, *workload.size).normal_(generator=torch.Generator().manual_seed(0))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskcls.labels import UNKNOWN
-from maskcls.results.comparison.rows import JOINT, Rows
-from maskcls.results.csv_with_origin import to_csv
+from maskcls.results.comparison.rows import JOINT, CommonRows
+from maskcls.results.csv_with_origin import csv_bytes
 from maskcls.results.ensembles.diversity import kappa
 
 
@@ -36,7 +36,7 @@ class Changed:
         return {"fixed": self.fixed, "broken": self.broken, "still wrong": self.still_wrong, "unknown": self.unknown}
 
 
-def changes(rows: Rows) -> Changed:
+def changes(rows: CommonRows) -> Changed:
     """Sort the rows on which a and b differ into fixed, broken, still wrong and label unknown."""
     truth_N, differs_N = rows.joint, rows.a != rows.b
     known_N = truth_N != UNKNOWN
@@ -49,14 +49,14 @@ def changes(rows: Rows) -> Changed:
     return Changed(*(np.flatnonzero(differs_N & kind_N).tolist() for kind_N in kinds))
 
 
-def moves(rows: Rows) -> list[tuple[str, str, int]]:
+def moves(rows: CommonRows) -> list[tuple[str, str, int]]:
     """Count the changes of joint labels from a to b: from, to, rows; the most frequent first."""
     differs_N, names = rows.a != rows.b, rows.space.joint_names
     counts = Counter(zip(rows.a[differs_N].tolist(), rows.b[differs_N].tolist(), strict=True))
     return [(names[i], names[j], count) for (i, j), count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]
 
 
-def agreement(rows: Rows) -> dict[str, tuple[float, float]]:
+def task_agreement(rows: CommonRows) -> dict[str, tuple[float, float]]:
     """Return the share of equal labels and kappa, of the joint classes and of each task."""
     parts = {JOINT: (rows.a, rows.b, rows.space.size)}
     of_a, of_b = rows.space.decode(rows.a), rows.space.decode(rows.b)
@@ -67,11 +67,11 @@ def agreement(rows: Rows) -> dict[str, tuple[float, float]]:
     }
 
 
-def changed_csv(rows: Rows, changed: Changed) -> bytes:
+def changed_csv(rows: CommonRows, changed: Changed) -> bytes:
     """Return a CSV of every row on which the two differ: id, truth, a, b, in a's order; `?` marks an unknown task."""
     names = rows.space.joint_names
     numbers = sorted(row for kind in changed.kinds.values() for row in kind)
-    return to_csv(
+    return csv_bytes(
         {
             "id": [rows.ids[row] for row in numbers],
             "truth": [_true_name(rows, row) for row in numbers],
@@ -81,7 +81,7 @@ def changed_csv(rows: Rows, changed: Changed) -> bytes:
     )
 
 
-def _true_name(rows: Rows, row: int) -> str:
+def _true_name(rows: CommonRows, row: int) -> str:
     if rows.truth is None:
         return ""
     found = [(task, int(rows.truth[task.name][row])) for task in rows.space.tasks]

@@ -43,7 +43,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Rows:
+class CommonRows:
     """The rows both sides have, in a's order.
 
     a, b      joint labels (N,).
@@ -66,7 +66,7 @@ class Rows:
         return self.space.encode(self.truth) if self.truth else np.full(len(self.ids), UNKNOWN, dtype=np.int64)
 
 
-def joined(a: Side, b: Side, known: Sequence[KnownLabels]) -> Rows:
+def joined(a: Side, b: Side, known: Sequence[KnownLabels]) -> CommonRows:
     """Return the rows that both sides have, with the labels and people of the tables.
 
     Raises DataError when no row is common, when two tables give one id different labels or people, or none is known.
@@ -86,7 +86,7 @@ def joined(a: Side, b: Side, known: Sequence[KnownLabels]) -> Rows:
     if truth is not None and all((of_task == UNKNOWN).all() for of_task in truth.values()):
         raise DataError("no answer of a common row is known", where=" and ".join(one.where for one in known))
     left_out = len(a.ids) - len(ids), len(b.ids) - len(ids)
-    return Rows(ids, a.labels[rows_a], b.labels[rows_b], a.space, truth, people, left_out)
+    return CommonRows(ids, a.labels[rows_a], b.labels[rows_b], a.space, truth, people, left_out)
 
 
 def _gathered(

@@ -14,7 +14,7 @@ from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN
 from maskcls.results.comparison.bootstrap import Difference, mcnemar, paired_bootstrap
 from maskcls.results.comparison.changes import Changed
-from maskcls.results.comparison.rows import JOINT, Rows
+from maskcls.results.comparison.rows import JOINT, CommonRows
 from maskcls.results.comparison.sign_test import SignTest, sign_test
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
@@ -47,7 +47,7 @@ class Comparison:
     """
 
     names: tuple[str, str]
-    rows: Rows
+    rows: CommonRows
     changed: Changed
     agreement: Mapping[str, tuple[float, float]]
     moves: Sequence[tuple[str, str, int]]
@@ -55,7 +55,7 @@ class Comparison:
     settings: Sequence[tuple[str, str, str]] = field(default_factory=tuple)
 
 
-def score_both(rows: Rows) -> ScoreComparison:
+def score_both(rows: CommonRows) -> ScoreComparison:
     """Score both on the rows with known labels; without people every row counts as a person of its own."""
     assert rows.truth is not None
     space, people = rows.space, rows.people or rows.ids

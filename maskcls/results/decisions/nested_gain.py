@@ -37,7 +37,7 @@ class Nested:
     gain: Difference
 
     @property
-    def worth_it(self) -> bool:
+    def proven(self) -> bool:
         """Whether the whole interval of the gain lies above 0."""
         return self.gain.low > 0
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from maskcls.errors import UsageError
 from maskcls.labels import Floats, LabelSpace
-from maskcls.results.predictions import Predictions, check_same_space, named
+from maskcls.results.predictions import Predictions, check_same_space, member_names
 from maskcls.results.scores.metrics import Doubles
 
 Method = Literal["mean", "geometric", "vote", "rank"]
@@ -60,7 +60,7 @@ def combine_weighted(members: Sequence[Predictions], weights: Weights, *, names:
 
     The lineage holds the weights as they were used. Raises UsageError for other weights, else as `combine` does.
     """
-    names, space = named(members, names), members[0].space
+    names, space = member_names(members, names), members[0].space
     if isinstance(weights, Mapping):
         _check_tasks(weights, space)
         by_task = {task: to_shares(weights[task], len(members), where=f"task {task}") for task in space.names}
@@ -189,7 +189,7 @@ def to_shares(weights: Sequence[float] | Doubles, members: int, *, where: str | 
 
 def _aligned(members: Sequence[Predictions], names: Sequence[str]) -> Iterator[Floats]:
     """Yield each member's probabilities in the order of the first one's ids."""
-    names, first = named(members, names), members[0]
+    names, first = member_names(members, names), members[0]
     for member, name in zip(members, names, strict=True):
         check_same_space(first, member, (names[0], name))
         yield member.align(first.ids, names=(name, names[0])).prob

@@ -21,8 +21,8 @@ from maskcls.results.ensembles.combine import Method, Weights, combine, combine_
 from maskcls.results.ensembles.diversity import correlation, kappa, member_value
 from maskcls.results.ensembles.stacking import Stack, apply_stack, fit_stack, nested_stack
 from maskcls.results.ensembles.weight_search import Search, nested_weights, search_weights
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
-from maskcls.results.scores.evaluation import Judged
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, Interval, person_bootstrap
 
@@ -71,16 +71,16 @@ class EnsembleScores:
     best: int
 
 
-def fit_ensemble(method: str, prob_MNJ: Sequence[Floats], judged: Judged) -> FittedEnsemble:
+def fit_ensemble(method: str, prob_MNJ: Sequence[Floats], labelled: LabelledPredictions) -> FittedEnsemble:
     """Fit a method on all out-of-fold rows.
 
-    prob_MNJ  each member's probabilities (N, J) of the rows of `judged`, in their order.
+    prob_MNJ  each member's probabilities (N, J) of the rows of `labelled`, in their order.
     """
-    truth, space = judged.truth, judged.space
+    truth, space = labelled.truth, labelled.space
     known = _known(method)
     match known:
         case "greedy" | "bagged" | "convex" | "convex-tasks":
-            return FittedEnsemble(known, weights=search_weights(known, prob_MNJ, truth, space, seed=judged.seed))
+            return FittedEnsemble(known, weights=search_weights(known, prob_MNJ, truth, space, seed=labelled.seed))
         case "tasks":
             return FittedEnsemble(known, sources=best_sources(prob_MNJ, truth, space))
         case "stack":
@@ -101,13 +101,15 @@ def best_sources(prob_MNJ: Sequence[Floats], truth: Mapping[str, Ints], space: L
     return {name: int(np.argmax([found.tasks[name].macro_f1 for found in scores])) for name in space.names}
 
 
-def score_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: Judged, nested: Floats) -> EnsembleScores:
+def score_ensemble(
+    blend: FittedEnsemble, prob_MNJ: Sequence[Floats], labelled: LabelledPredictions, nested: Floats
+) -> EnsembleScores:
     """Score every member and the ensemble on the out-of-fold rows.
 
     nested  (N, J) the ensemble's probabilities of these rows, fitted on the other folds; see `nested_ensemble`.
     """
-    space, truth = judged.space, judged.truth
-    joint_N, people_N = space.encode(truth), judged.people_N
+    space, truth = labelled.space, labelled.truth
+    joint_N, people_N = space.encode(truth), labelled.people_N
     assert people_N is not None
     labels = [prob_NJ.argmax(axis=1).astype(np.int64) for prob_NJ in prob_MNJ]
     alone = [score(prob_NJ, truth, space) for prob_NJ in prob_MNJ]
@@ -119,20 +121,20 @@ def score_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: Ju
         kappa(labels, space.size).tolist(),
         correlation(prob_MNJ, joint_N).tolist(),
         score(nested, truth, space),
-        person_bootstrap(joint_N, nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=judged.seed),
+        person_bootstrap(joint_N, nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed),
         paired_bootstrap(
-            joint_N, labels[best], nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=judged.seed
+            joint_N, labels[best], nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed
         ),
         best,
     )
 
 
-def nested_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: Judged) -> Floats:
+def nested_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], labelled: LabelledPredictions) -> Floats:
     """Return the ensemble's probabilities of every row (N, J), fitted on the other folds' people.
 
     A method without anything to fit is applied directly. Raises ResultError for runs of one fold.
     """
-    space, truth, fold_N = judged.space, judged.truth, judged.fold_N
+    space, truth, fold_N = labelled.space, labelled.truth, labelled.fold_N
     assert fold_N is not None
     if blend.method not in FITTED:
         return apply_ensemble(blend, [_as_predictions(prob_NJ, space) for prob_NJ in prob_MNJ]).prob
@@ -152,7 +154,7 @@ def nested_ensemble(blend: FittedEnsemble, prob_MNJ: Sequence[Floats], judged: J
         case "tasks":
             return cross_fit_members(prob_MNJ, truth, fold_N, lambda part, known: best_sources(part, known, space), mix)
         case "greedy" | "bagged" | "convex" | "convex-tasks":
-            return nested_weights(method, prob_MNJ, truth, fold_N, space, seed=judged.seed)
+            return nested_weights(method, prob_MNJ, truth, fold_N, space, seed=labelled.seed)
         case "mean" | "geometric" | "vote" | "rank" | "weights":
             raise AssertionError("nothing to choose; handled above")
         case _:

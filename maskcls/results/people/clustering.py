@@ -149,15 +149,15 @@ def fit_clustering(
     for part, rows in rows_of.items():
         others = np.flatnonzero(part_N != part)
         trees[part] = merge_tree(fit_metric(descriptor_ND[others], who_N[others]), descriptor_ND[rows])
-    judged = {part: (one, who_N[rows_of[part]]) for part, one in trees.items()}
+    known = {part: (one, who_N[rows_of[part]]) for part, one in trees.items()}
     group_N = np.empty(len(who_N), dtype=np.int64)
     start = 0
     for part, rows in rows_of.items():
-        threshold = best_threshold([pair for other, pair in judged.items() if other != part], max_photos)
+        threshold = best_threshold([pair for other, pair in known.items() if other != part], max_photos)
         group_N[rows] = start + cut_tree(trees[part], threshold, max_photos)
         start = int(group_N[rows].max()) + 1
     clusterer = PersonClusterer(
-        fit_metric(descriptor_ND, who_N), best_threshold(list(judged.values()), max_photos), max_photos
+        fit_metric(descriptor_ND, who_N), best_threshold(list(known.values()), max_photos), max_photos
     )
     return PersonClustering(clusterer, _in_order(group_N), pair_quality(group_N, who_N))
 
@@ -222,14 +222,14 @@ def cut_tree(tree: MergeTree, threshold: float, max_photos: int) -> Ints:
     return _in_order(fcluster(tree.merges, -threshold, "monocrit", monocrit=cost))
 
 
-def best_threshold(judged: Sequence[tuple[MergeTree, Ints]], max_photos: int) -> float:
+def best_threshold(known: Sequence[tuple[MergeTree, Ints]], max_photos: int) -> float:
     """Return the highest log-odds threshold whose pair F1, pooled over the trees, is within 0.001 of the best.
 
-    judged  each tree with the person number (N,) of its rows.
+    known  each tree with the person number (N,) of its rows.
     """
-    tried = np.unique(np.quantile(np.concatenate([tree.odds for tree, _ in judged]), np.linspace(0, 1, THRESHOLDS)))
+    tried = np.unique(np.quantile(np.concatenate([tree.odds for tree, _ in known]), np.linspace(0, 1, THRESHOLDS)))
     scores = [
-        _pooled_f1([_pair_counts(cut_tree(tree, odds, max_photos), who_N) for tree, who_N in judged]) for odds in tried
+        _pooled_f1([_pair_counts(cut_tree(tree, odds, max_photos), who_N) for tree, who_N in known]) for odds in tried
     ]
     return float(tried[np.flatnonzero(np.array(scores) >= max(scores) - TOLERANCE)[-1]])
 

@@ -39,7 +39,7 @@ def label_sets(
     """
     chosen = {k: select(ids, prob_SNJ, space, rule) for k, prob_SNJ in sources.items()}
     rows = {k: taken_rows(selection, paths, rule) for k, selection in chosen.items()}
-    return rows, [{"set": k, **line} for k, selection in chosen.items() for line in summary(selection)]
+    return rows, [{"set": k, **line} for k, selection in chosen.items() for line in count_outcomes(selection)]
 
 
 def sharpened(prob_NJ: Floats, temperature: float) -> Floats:
@@ -78,7 +78,7 @@ def taken_rows(selection: Selection, paths: Texts, rule: SelectionRule) -> Pseud
     )
 
 
-def summary(selection: Selection) -> list[dict[str, Any]]:
+def count_outcomes(selection: Selection) -> list[dict[str, Any]]:
     """Count the rows by outcome: one line per joint class (`task` is "joint"), then one per class of each task.
 
     A line holds `task`, `class`, `considered` (rows predicted to be of this class), how many of them were `taken`, or

@@ -33,7 +33,7 @@ LEAKY_FIX = "make them with this run's folds, or accept leaky labels; then no ou
 
 
 @dataclass(frozen=True)
-class _Origin:
+class _PseudoOrigin:
     """The entries of a sidecar."""
 
     space: LabelSpace
@@ -89,7 +89,7 @@ def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, all
     return Pseudo(kept, leak is not None, digest, {} if origin is None else origin.lineage)
 
 
-def _leak(origin: _Origin | None, path: Path, folds_sha256: str, k: int) -> DataError | None:
+def _leak(origin: _PseudoOrigin | None, path: Path, folds_sha256: str, k: int) -> DataError | None:
     """Return the error that explains why these labels are leaky; None when they are not."""
     if origin is None:
         fix = f"restore {files.sidecar_path(path).name}, or accept leaky labels; then no out-of-fold score is computed"
@@ -109,14 +109,14 @@ def _leak(origin: _Origin | None, path: Path, folds_sha256: str, k: int) -> Data
     )
 
 
-def _origin(data: Mapping[str, Any]) -> _Origin:
+def _origin(data: Mapping[str, Any]) -> _PseudoOrigin:
     space, folds = LabelSpace.from_json(data["label_space"]["tasks"]), data["folds"]
     leaky = data["leaky"] is not False  # in doubt, yes
     str(data["file"])  # every entry is needed
-    return _Origin(space, folds["sha256"], int(folds["k"]), leaky, dict(data["lineage"]))
+    return _PseudoOrigin(space, folds["sha256"], int(folds["k"]), leaky, dict(data["lineage"]))
 
 
-def _check_space(origin: _Origin, space: LabelSpace, path: Path) -> None:
+def _check_space(origin: _PseudoOrigin, space: LabelSpace, path: Path) -> None:
     if origin.space.fingerprint != space.fingerprint:
         got, expected = origin.space.first_difference(space)
         raise DataError(

@@ -62,7 +62,7 @@ def select(ids: Texts, prob_SNJ: Floats, space: LabelSpace, rule: SelectionRule)
 
     Raises ResultError for a repeated id or probabilities that are none, ValueError for wrong shapes.
     """
-    prob_NJ, agree_TN = agreement(prob_SNJ, space, share=rule.agree)
+    prob_NJ, agree_TN = source_agreement(prob_SNJ, space, share=rule.agree)
     mean = Predictions(ids, prob_NJ, space)
     label_TN, confidence_TN = _choices(prob_NJ, space)
     rows = zip(space.names, label_TN, strict=True)
@@ -81,7 +81,7 @@ def select(ids: Texts, prob_SNJ: Floats, space: LabelSpace, rule: SelectionRule)
     return Selection(mean, label_TN, confidence_TN, confidence_N, outcome_TN.astype(np.int64))
 
 
-def agreement(prob_SNJ: Floats, space: LabelSpace, *, share: float) -> tuple[Floats, Bools]:
+def source_agreement(prob_SNJ: Floats, space: LabelSpace, *, share: float) -> tuple[Floats, Bools]:
     """Return the sources' mean, and for each task whether enough of them name the class the mean names.
 
     prob_SNJ  float, joint probabilities of S sources.

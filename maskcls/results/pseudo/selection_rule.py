@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import JsonValue
 
 from maskcls.errors import ConfigError, nearest
 from maskcls.labels import LabelSpace
@@ -66,9 +69,10 @@ class SelectionRule:
             if not fits:
                 raise ValueError(f"{name} is out of range: {getattr(self, name)}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data, for the lineage."""
-        return asdict(self)
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return plain data, for the lineage: lists for tuples."""
+        found: dict[str, JsonValue] = json.loads(json.dumps(asdict(self)))
+        return found
 
 
 def thresholds(given: float | Mapping[str, float | Mapping[str, float]], space: LabelSpace) -> Thresholds:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls.labels import UNKNOWN, Ints, LabelSpace
+from maskcls.labels import UNKNOWN, Ints, LabelSpace, constant_tasks
 from maskcls.results.scores.metrics import Scores, score
 
 
@@ -70,28 +70,24 @@ def consistency(
     prob_NJ   what is averaged; None: the photos vote, a tie goes to the lowest class.
     """
     who_N = np.unique(people_N, return_inverse=True)[1]
-    names = constant_tasks(truth, who_N, space)
+    known = [name for name, label_N in truth.items() if (label_N != UNKNOWN).any()]
+    names = [name for name in constant_tasks(truth, who_N, space) if name in known]
     photos_P = np.bincount(who_N)
     if not names or not (photos_P > 1).any():
         return None
     parts, shared = space.decode(pred_N), space.only(names)
     return Consistency(
         people=int((photos_P > 1).sum()),
-        tasks={name: agreement(parts[name], who_N) for name in names},
-        together=agreement(shared.encode(parts), who_N),
+        tasks={name: person_agreement(parts[name], who_N) for name in names},
+        together=person_agreement(shared.encode(parts), who_N),
         averaged=score(person_averaged(pred_N, who_N, space, shared, prob_NJ), truth, space),
     )
 
 
-def constant_tasks(truth: Mapping[str, Ints], who_N: Ints, space: LabelSpace) -> tuple[str, ...]:
-    """Return the tasks whose known label, where there is one, is the same on all photos of every person."""
-    return tuple(task.name for task in space.tasks if _is_constant(truth[task.name], who_N, len(task.classes)))
-
-
-def agreement(label_N: Ints, who_N: Ints) -> Agreement:
+def person_agreement(label_N: Ints, who_N: Ints) -> Agreement:
     """Compare the labels (N,), 0 and more, of the rows of each person (N,), 0..P-1; two rows of some person at least.
 
-    >>> agreement(np.array([0, 0, 1, 2, 2, 5]), np.array([0, 0, 0, 1, 1, 2]))  # ann 1 pair of 3, bob 1 of 1, cy none
+    >>> person_agreement(np.array([0, 0, 1, 2, 2, 5]), np.array([0, 0, 0, 1, 1, 2]))  # 1 pair of 3, 1 of 1
     Agreement(pairs=0.6666666666666666, whole=0.5)
     """
     classes = int(label_N.max()) + 1
@@ -117,9 +113,3 @@ def person_averaged(
     total_GP = np.stack([np.bincount(who_N, weights=votes_N) for votes_N in votes_NG.T])
     best_N = np.argmax(total_GP, axis=0)[who_N].astype(np.int64)
     return space.encode({**space.decode(pred_N), **shared.decode(best_N)})
-
-
-def _is_constant(label_N: Ints, who_N: Ints, classes: int) -> bool:
-    known_N = label_N != UNKNOWN
-    pairs = np.unique(who_N[known_N] * classes + label_N[known_N])
-    return 0 < len(pairs) == len(np.unique(who_N[known_N]))

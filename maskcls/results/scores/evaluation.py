@@ -6,45 +6,22 @@ N rows, C classes of a task, J joint classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from maskcls.files import none_for_nan
-from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
+from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.decisions.calibration import Qualities, qualities
 from maskcls.results.ensembles.diversity import kappa
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores.consistency import Consistency, consistency
 from maskcls.results.scores.metrics import Scores, confusion, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, Interval, person_bootstrap
 from maskcls.results.scores.ranking import Rankings, rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, class_recall, mistakes, slices
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """Predictions and the true labels of the same rows.
-
-    ids       N texts.
-    pred_N    (N,) joint labels 0..J-1.
-    truth     {task: (N,) int}, every task of the space; -1 = unknown.
-    prob_NJ   (N, J) joint probabilities; None for labels alone.
-    people_N  (N,) the person on each row; None when not known.
-    fold_N    (N,) the validation fold of each row; None without folds.
-    seed      of the bootstrap.
-    """
-
-    ids: Sequence[str]
-    pred_N: Ints
-    truth: Mapping[str, Ints]
-    space: LabelSpace
-    prob_NJ: Floats | None = None
-    people_N: NDArray[np.str_] | None = None
-    fold_N: Ints | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +46,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """What `evaluate_predictions` found.
 
     interval     of the joint macro-F1, by drawing people, or single rows where they are not known; None when no row
                  has a truth for every task.
@@ -121,14 +98,14 @@ class Evaluation:
         }
 
 
-def evaluate(judged: Judged) -> Evaluation:
-    """Judge predictions in every way their rows allow."""
-    pred_N, truth, space, prob_NJ = judged.pred_N, judged.truth, judged.space, judged.prob_NJ
-    who_N = None if judged.people_N is None else np.unique(judged.people_N, return_inverse=True)[1]
+def evaluate_predictions(labelled: LabelledPredictions) -> Evaluation:
+    """Score predictions in every way their rows allow."""
+    pred_N, truth, space, prob_NJ = labelled.pred_N, labelled.truth, labelled.space, labelled.prob_NJ
+    who_N = None if labelled.people_N is None else np.unique(labelled.people_N, return_inverse=True)[1]
     joint = (pred_N, truth, space)
     return Evaluation(
         scores=score(*joint),
-        interval=_interval(judged, who_N),
+        interval=_interval(labelled, who_N),
         people=None if who_N is None else int(who_N.max()) + 1,
         confusion=_confusions(pred_N, truth, space),
         mistakes=mistakes(*joint),
@@ -143,16 +120,16 @@ def evaluate(judged: Judged) -> Evaluation:
         consistency=None if who_N is None else consistency(*joint, who_N, prob_NJ),
         rankings=None if prob_NJ is None else rankings(prob_NJ, truth, space),
         qualities=None if prob_NJ is None else qualities(prob_NJ, truth, space),
-        folds=_folds(judged),
+        folds=_folds(labelled),
     )
 
 
-def _interval(judged: Judged, who_N: Ints | None) -> Interval | None:
-    true_N, size = judged.space.encode(judged.truth), judged.space.size
+def _interval(labelled: LabelledPredictions, who_N: Ints | None) -> Interval | None:
+    true_N, size = labelled.space.encode(labelled.truth), labelled.space.size
     if (true_N == UNKNOWN).all():
         return None
     drawn_N = np.arange(len(true_N)) if who_N is None else who_N
-    return person_bootstrap(true_N, judged.pred_N, drawn_N, size, draws=BOOTSTRAP_DRAWS, seed=judged.seed)
+    return person_bootstrap(true_N, labelled.pred_N, drawn_N, size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed)
 
 
 def _confusions(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, Confusion]:
@@ -165,13 +142,13 @@ def _confusions(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> d
     return found
 
 
-def _folds(judged: Judged) -> dict[int, Scores]:
-    if judged.fold_N is None:
+def _folds(labelled: LabelledPredictions) -> dict[int, Scores]:
+    if labelled.fold_N is None:
         return {}
     found = {}
-    for fold in np.unique(judged.fold_N).tolist():
-        rows = np.flatnonzero(judged.fold_N == fold)
-        found[fold] = score(judged.pred_N[rows], {k: v[rows] for k, v in judged.truth.items()}, judged.space)
+    for fold in np.unique(labelled.fold_N).tolist():
+        rows = np.flatnonzero(labelled.fold_N == fold)
+        found[fold] = score(labelled.pred_N[rows], {k: v[rows] for k, v in labelled.truth.items()}, labelled.space)
     return found
 
 

@@ -100,9 +100,9 @@ def score(prediction: NDArray[Any], truth: Mapping[str, Ints], space: LabelSpace
     """
     joint_N = _joint_labels(prediction, space)
     part_of = space.decode(joint_N)
-    joint = summary(confusion(space.encode(truth), joint_N, space.size), space.joint_names)
+    joint = score_counts(confusion(space.encode(truth), joint_N, space.size), space.joint_names)
     tasks = {
-        task.name: summary(confusion(truth[task.name], part_of[task.name], len(task.classes)), task.classes)
+        task.name: score_counts(confusion(truth[task.name], part_of[task.name], len(task.classes)), task.classes)
         for task in space.tasks
     }
     return Scores(joint, tasks)
@@ -150,7 +150,7 @@ def accuracy(counts_CC: Ints) -> float:
     return int(np.trace(counts_CC)) / rows if rows else math.nan
 
 
-def summary(counts_CC: Ints, names: Sequence[str]) -> Score:
+def score_counts(counts_CC: Ints, names: Sequence[str]) -> Score:
     """Return all scores of one labelling from its counts (C, C) and the C class names."""
     hits_C, support_C, predicted_C = np.diag(counts_CC), counts_CC.sum(axis=1), counts_CC.sum(axis=0)
     columns = (

@@ -173,9 +173,9 @@ def _cells(truth: Mapping[str, Ints], space: LabelSpace, names: Sequence[str]) -
     return cells
 
 
-def _share(right_N: Bools, judged_N: Bools, here_N: Bools) -> float:
-    rows = int((judged_N & here_N).sum())
-    return int((right_N & judged_N & here_N).sum()) / rows if rows else math.nan
+def _share(right_N: Bools, scored_N: Bools, here_N: Bools) -> float:
+    rows = int((scored_N & here_N).sum())
+    return int((right_N & scored_N & here_N).sum()) / rows if rows else math.nan
 
 
 def _people(here_N: Bools, people_N: NDArray[Any] | None) -> int | None:

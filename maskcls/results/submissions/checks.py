@@ -90,7 +90,7 @@ def check_labels(ids: Sequence[str], cells: Sequence[str], space: LabelSpace) ->
     return check_of("labels", f"whole numbers 0..{space.size - 1}", faults), labels_N
 
 
-def check_tasks(ids: Sequence[str], columns: Columns, labels_N: Ints, space: LabelSpace) -> Check:
+def check_task_columns(ids: Sequence[str], columns: Columns, labels_N: Ints, space: LabelSpace) -> Check:
     """Compare the tasks' columns, where there are any, with the joint labels."""
     given, part_of = [task for task in space.tasks if task.name in columns], space.decode(labels_N)
     faults = [

@@ -42,7 +42,7 @@ class RunRecord:
     score     pooled out-of-fold macro-F1; None without one. interval, sd and tasks belong to it.
     seconds   of all epochs of all networks; folds trained side by side share theirs.
     links     symbolic links inside, relative.
-    judged_on identifies the scored rows: scores can be compared where it is equal.
+    scored_on identifies the scored rows: scores can be compared where it is equal.
     """
 
     run: RunDir
@@ -63,7 +63,7 @@ class RunRecord:
     networks: tuple[RunNetwork, ...] = ()
     weights: bool = False
     links: tuple[str, ...] = ()
-    judged_on: str = ""
+    scored_on: str = ""
 
     @property
     def state(self) -> str:
@@ -117,7 +117,7 @@ def read_record(run: RunDir) -> RunRecord:
     jobs = {task: plan.fold_jobs for task, plan in (env.plans or {}).items()} if env else {}
     seconds = part(lambda: training_seconds(run, trained, jobs), 0.0)
     date, busy = part(lambda: _last_written(run, trained), None), bool(left) and part(lambda: _is_held(run), False)
-    judged_on = part(lambda: _judged_on(run, env, cfg), "") if env and cfg else ""
+    scored_on = part(lambda: _scored_on(run, env, cfg), "") if env and cfg else ""
     interval = summary.interval if summary else None
     pooled = summary.pooled if summary else None
     return RunRecord(
@@ -139,7 +139,7 @@ def read_record(run: RunDir) -> RunRecord:
         networks=trained,
         weights=bool(trained) and all(one.folder(run).best.tensors.is_file() for one in trained),
         links=size.links,
-        judged_on=judged_on,
+        scored_on=scored_on,
     )
 
 
@@ -155,7 +155,7 @@ def _check_plans(env: Environment) -> None:
 
 def _left(run: RunDir, env: Environment, trained: Sequence[RunNetwork], summary: RunSummary | None) -> str:
     undone = [one for one in trained if not one.folder(run).done.exists()]
-    folds = {one.fold for one in undone if one.judged}
+    folds = {one.fold for one in undone if one.scored}
     if folds:
         return f"{len(env.folds) - len(folds)} of {len(env.folds)} folds"
     if undone:
@@ -173,7 +173,7 @@ def _last_written(run: RunDir, trained: Sequence[RunNetwork]) -> datetime | None
     return datetime.fromtimestamp(max(written)).astimezone() if written else None
 
 
-def _judged_on(run: RunDir, env: Environment, cfg: Config) -> str:
+def _scored_on(run: RunDir, env: Environment, cfg: Config) -> str:
     rows, folds = (env.hashes.get(path.name, "") for path in (run.manifest, run.folds))
     if cfg.data.pseudo is not None:
         rows, folds = _real_hashes(run)

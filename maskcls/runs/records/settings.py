@@ -36,11 +36,11 @@ def shared_settings(every: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return shared
 
 
-def differences(settings: Mapping[str, Any], base: Mapping[str, Any]) -> list[str]:
+def setting_differences(settings: Mapping[str, Any], base: Mapping[str, Any]) -> list[str]:
     """Return `key=value` for every setting that differs from the base's; it can be given to train so.
 
-    >>> differences({"seed": 1, "loss.all": "ce", "optim.lr": None}, {"seed": 0, "loss.age": "ce", "optim.lr": 0.1})
-    ['seed=1', 'loss.all=ce', 'optim.lr=null', 'loss.age is unset']
+    >>> setting_differences({"seed": 1, "loss.all": "ce", "lr": None}, {"seed": 0, "loss.age": "ce", "lr": 0.1})
+    ['seed=1', 'loss.all=ce', 'lr=null', 'loss.age is unset']
     """
     changed = [assignment(key, value) for key, value in settings.items() if key not in base or base[key] != value]
     return changed + [f"{key} is unset" for key in base if key not in settings]

@@ -17,9 +17,9 @@ def training_seconds(run: RunDir, networks: Sequence[RunNetwork], fold_jobs: Map
 
     Raises ResultError when a log cannot be read, or one of a finished network is missing.
     """
-    folds = len({one.fold for one in networks if one.judged})
+    folds = len({one.fold for one in networks if one.scored})
     return sum(
-        _log_seconds(one.folder(run)) / (min(fold_jobs.get(one.task, 1), folds) if one.judged else 1)
+        _log_seconds(one.folder(run)) / (min(fold_jobs.get(one.task, 1), folds) if one.scored else 1)
         for one in networks
     )
 

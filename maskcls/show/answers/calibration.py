@@ -20,10 +20,10 @@ def print_calibration(calibration: Calibration, *, json: bool = False) -> None:
     if json:
         print_json(calibration.to_json())
     else:
-        show(render(calibration))
+        show(render_calibration(calibration))
 
 
-def render(calibration: Calibration) -> RenderableType:
+def render_calibration(calibration: Calibration) -> RenderableType:
     """Return the headline, a table of the tasks before and after, and the gain of the rule."""
     from rich.console import Group
 
@@ -62,7 +62,7 @@ def _verdict(calibration: Calibration) -> list[str]:
         return [*lines, "no rule: too few images have a label of every task"]
     gain = found.gain
     interval = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}, resampling people"
-    verdict = "used by predict --decide" if found.worth_it else f"{NO_GAIN}: not used"
+    verdict = "used by predict --decide" if found.proven else f"{NO_GAIN}: not used"
     return [
         *lines,
         f"rule {calibration.tried}   macro-F1 {found.plain:.4f} without, {found.ruled:.4f} with it, cross-fitted",

@@ -25,12 +25,12 @@ def print_comparison(found: Comparison, changed: Path | None, *, json: bool = Fa
     if json:
         print_json(to_json(found))
         return
-    show(render(found))
+    show(render_comparison(found))
     if changed is not None:
         say(f"\n{changed}  {plural(found.changed.count, 'row')}")
 
 
-def render(found: Comparison) -> RenderableType:
+def render_comparison(found: Comparison) -> RenderableType:
     """Return the heading, the verdict or the agreement, the rows that changed, and the settings that differ."""
     parts: list[RenderableType] = list(_heading(found))
     if found.verdict:
@@ -53,9 +53,9 @@ def _heading(found: Comparison) -> Iterator[RenderableType]:
     yield Text(f"{len(rows.ids):,} rows{of}", overflow="fold")
     if only_a or only_b:
         yield Text(f"left out, only in one of the two: {only_a:,} rows of a, {only_b:,} rows of b", "yellow")
-    unjudged = int((rows.joint == UNKNOWN).sum())
-    if found.verdict and unjudged:
-        yield Text(f"{unjudged:,} rows have unknown labels; they count in the tasks whose label is known", "yellow")
+    unscored = int((rows.joint == UNKNOWN).sum())
+    if found.verdict and unscored:
+        yield Text(f"{unscored:,} rows have unknown labels; they count in the tasks whose label is known", "yellow")
 
 
 def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[RenderableType]:

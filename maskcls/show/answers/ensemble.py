@@ -73,7 +73,7 @@ class EnsembleResult:
             data["nested"] = {"macro_f1": verdict.nested.macro_f1, "interval": asdict(verdict.interval)}
             data["gain"] = asdict(verdict.gain) | {"over": self.members[verdict.best]}
         if ruled:
-            data["decision"] = asdict(ruled.gain) | {"worth_it": ruled.worth_it}
+            data["decision"] = asdict(ruled.gain) | {"worth_it": ruled.proven}
         return data
 
 
@@ -91,7 +91,7 @@ def print_ensemble(found: EnsembleResult, *, json: bool = False) -> None:
     if found.calibration is not None and found.calibration.nested is not None:
         ruled = found.calibration.nested
         gain = ruled.gain
-        use = "used" if ruled.worth_it else f"{NO_GAIN}: not used"
+        use = "used" if ruled.proven else f"{NO_GAIN}: not used"
         say(f"decision rule: gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}\n  {use}")
     say(f"{near(found.written.path)}  {plural(found.written.rows, 'row')}")
     say(f"{near(found.recipe)}  for other photos: maskcls ensemble --recipe")

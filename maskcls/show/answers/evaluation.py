@@ -24,7 +24,7 @@ WORST = 3  # slices in the short form
 FREQUENT = {True: 5, False: 20}  # mistakes shown in the short form, and else
 
 
-def render(found: Evaluation, section: str) -> RenderableType:
+def render_evaluation(found: Evaluation, section: str) -> RenderableType:
     """Return the headline and one section: scores, confusion, slices or people; all; or short, a selection of all."""
     brief = section == "short"
     sections = {
@@ -42,7 +42,7 @@ def print_evaluation(found: Evaluation, section: Section = "short", *, json: boo
     if json:
         print_json(found.to_json())
     else:
-        show(render(found, section))
+        show(render_evaluation(found, section))
 
 
 def print_scores(scores: Scores) -> None:

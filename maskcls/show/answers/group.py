@@ -41,13 +41,13 @@ class GroupingGain:
     weights: PhotoWeights | None
 
     @property
-    def worth_it(self) -> bool:
+    def proven(self) -> bool:
         """Whether the whole interval of the gain lies above 0."""
         return self.gain.low > 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return {**asdict(self), "worth_it": self.worth_it}
+        return {**asdict(self), "worth_it": self.proven}
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class GroupResult:
 
     output   the CSV that was written, or None.
     quality  of train people, grouped by what was learned from others.
-    worth    the gain for a run, where one was given.
+    gain     the gain for a run, where one was given.
     about    versions and hashes behind it, plain data.
     """
 
@@ -65,13 +65,13 @@ class GroupResult:
     most: int
     output: Path | None
     quality: PairQuality
-    worth: GroupingGain | None
+    gain: GroupingGain | None
     about: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         photos = {"photos": len(self.ids), "groups": len(np.unique(self.group_N)), "most": self.most}
-        return {**photos, "held_out": self.quality.to_json(), "worth": self.worth and self.worth.to_json()} | self.about
+        return {**photos, "held_out": self.quality.to_json(), "worth": self.gain and self.gain.to_json()} | self.about
 
 
 def print_group(found: GroupResult, *, json: bool = False) -> None:
@@ -87,18 +87,18 @@ def print_group(found: GroupResult, *, json: bool = False) -> None:
     say(f"tested on {people}, learned from one half, grouping the other:")
     say(f"  pair precision {held.precision:.4f}   pair recall {held.recall:.4f}   ", end="")
     say(f"{held.mean_size:.2f} photos per group")
-    if found.worth:
-        _say_gain(found.worth)
+    if found.gain:
+        _say_gain(found.gain)
 
 
-def _say_gain(worth: GroupingGain) -> None:
-    gain, tasks = worth.gain, " and ".join(worth.tasks)
-    say(f"out-of-fold rows of {worth.run}, {plural(worth.rows, 'photo')}, {tasks} averaged within groups:")
+def _say_gain(found: GroupingGain) -> None:
+    gain, tasks = found.gain, " and ".join(found.tasks)
+    say(f"out-of-fold rows of {found.run}, {plural(found.rows, 'photo')}, {tasks} averaged within groups:")
     ways = ("not averaged", "equal weights", "fitted weights")
-    for way, f1, loss in zip(ways, (worth.plain, worth.equal, worth.weighted), worth.log_loss, strict=True):
+    for way, f1, loss in zip(ways, (found.plain, found.equal, found.weighted), found.log_loss, strict=True):
         say(f"  {way:<15} macro-F1 {f1:.4f}   log loss {loss:.4f}")
-    say(f"  {'true people':<15} macro-F1 {worth.ceiling:.4f}   (upper limit: needs known people)")
-    if worth.weights:
-        say("  fitted weights: " + ", ".join(f"{name} {value:.2f}" for name, value in worth.weights.items()))
+    say(f"  {'true people':<15} macro-F1 {found.ceiling:.4f}   (upper limit: needs known people)")
+    if found.weights:
+        say("  fitted weights: " + ", ".join(f"{name} {value:.2f}" for name, value in found.weights.items()))
     say(f"  gain {gain.value:+.4f}, {percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}")
-    say("averaging helps: predict with --groups" if worth.worth_it else NO_GAIN)
+    say("averaging helps: predict with --groups" if found.proven else NO_GAIN)

@@ -6,6 +6,7 @@ import pandas as pd
 from rich.table import Table
 
 from maskcls.data.rows import folds as folding
+from maskcls.data.rows.manifest import person_tasks
 from maskcls.labels import LabelSpace
 
 
@@ -30,7 +31,7 @@ def class_table(frame: pd.DataFrame, space: LabelSpace) -> Table:
 def fold_table(manifest: pd.DataFrame, folds: pd.DataFrame, space: LabelSpace) -> Table:
     """Return a table of people and photos by fold, and people by class of every task that is constant in a person."""
     counts = folding.fold_counts(manifest, folds, space)
-    shown = ("all", *folding.constant_tasks(manifest, space))
+    shown = ("all", *person_tasks(manifest, space))
     table = Table("fold", box=None, pad_edge=False, header_style="bold")
     first = counts[counts["fold"] == counts["fold"].min()]
     for name in [row.task if row.task == "all" else row[3] for row in first.itertuples() if row.task in shown]:

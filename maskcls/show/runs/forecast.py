@@ -14,6 +14,7 @@ from maskcls.show.config import print_settings
 from maskcls.show.data.class_counts import class_table, fold_table
 from maskcls.show.terminal.progress import main_process
 from maskcls.show.terminal.spark import sparkline
+from maskcls.show.terminal.units import duration
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,3 @@ def _line(shown: Rates) -> str:
     falls = "" if shown.gamma is None else f", times {shown.gamma:g} where the score stands still"
     low, high = min(shown.rates), max(shown.rates)
     return f"{name}  {sparkline(shown.rates)}  {low:.1e} to {high:.1e}, {steps}{falls}"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds, minutes or hours for people.
-
-    >>> duration(119.4), duration(120.0), duration(7200.0)
-    ('119 s', '2 min', '2.0 h')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from maskcls.errors import visible
 from maskcls.runs.records.record import RunRecord
-from maskcls.runs.records.settings import differences
+from maskcls.runs.records.settings import setting_differences
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plural, say, show
 from maskcls.show.terminal.units import duration, size
@@ -45,7 +45,7 @@ def print_runs(found: RunList, *, json: bool = False) -> None:
     elif not found.runs:
         say(f"no run in {', '.join(map(str, found.folders))}")
     else:
-        show(render(found.runs, found.settings, Console().width))
+        show(render_runs(found.runs, found.settings, Console().width))
         say()
         show(_footer(found.runs, found.base))
 
@@ -63,14 +63,14 @@ def _run_json(found: RunRecord, base: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": found.seconds,
         "bytes": found.bytes,
         "date": found.date.isoformat(timespec="seconds") if found.date else None,
-        "differences": differences(found.settings, base) if found.settings else [],
+        "differences": setting_differences(found.settings, base) if found.settings else [],
         "leaderboard": found.leaderboard,
         "kept": found.kept,
         "notes": [note.model_dump() for note in found.notes],
     }
 
 
-def render(found: Sequence[RunRecord], base: Mapping[str, Any], width: int) -> RenderableType:
+def render_runs(found: Sequence[RunRecord], base: Mapping[str, Any], width: int) -> RenderableType:
     """Return one line per run, its numbers below its name in a narrow terminal, and below it settings and notes."""
     tasks = list(dict.fromkeys(name for one in found for name in one.tasks))
     head = ["F1", "95 %", "sd", *map(visible, tasks), "time", "size", "date"]
@@ -93,7 +93,7 @@ def _lines_below(found: RunRecord, base: Mapping[str, Any]) -> Iterator[tuple[st
     """Yield the lines about a run below its numbers, each with its style."""
     if found.status != "finished":
         yield visible(found.status), {"broken": "red", "unfinished": "yellow"}.get(found.state, "")
-    if found.settings and (changed := differences(found.settings, base)):
+    if found.settings and (changed := setting_differences(found.settings, base)):
         yield visible("  ".join(changed)), "cyan"
     if found.leaderboard:
         yield visible("leaderboard  " + "  ".join(f"{k} {v:.4f}" for k, v in found.leaderboard.items())), ""
@@ -122,6 +122,6 @@ def _footer(found: Sequence[RunRecord], base: Path | None) -> Text:
     counted = ", ".join(f"{count} {state}" for state, count in states.items())
     parts = [f"{plural(len(found), 'run')}: {counted}; {size(sum(one.bytes for one in found))}."]
     parts.append(f"Settings shown differ from {visible(str(base)) if base else 'those most runs share'}.")
-    if len({one.judged_on for one in found if one.score is not None}) > 1:
+    if len({one.scored_on for one in found if one.score is not None}) > 1:
         parts.append("The scores are of different rows (other data or folds), so not all can be compared.")
     return Text(" ".join(parts), "dim")

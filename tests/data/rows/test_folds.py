@@ -139,7 +139,7 @@ def test_a_person_in_two_strata_is_our_mistake() -> None:
 
 def test_strata_are_made_of_what_is_constant_within_people() -> None:
     data = twelve()
-    assert folds.constant_tasks(data, CONTEST) == ("gender", "age")
+    assert manifest.person_tasks(data, CONTEST) == ("gender", "age")
     stratum = folds.strata(data, CONTEST, ("gender", "age"))
     pairs = set(zip(stratum.tolist(), data["gender"], data["age"], strict=True))
     assert len(pairs) == len({p[0] for p in pairs}) == 6  # a bijection between strata and label pairs
@@ -148,7 +148,7 @@ def test_strata_are_made_of_what_is_constant_within_people() -> None:
 def test_an_unknown_label_takes_the_persons_other_photos_or_a_stratum_of_its_own() -> None:
     space = LabelSpace((Task("g", ("x", "y")),))
     data = manifest.build([*"abcd"], [*"abcd"], space, person=[*"ppqr"], labels={"g": np.array([-1, 1, 1, -1])})
-    assert folds.constant_tasks(data, space) == ("g",)
+    assert manifest.person_tasks(data, space) == ("g",)
     a, b, c, d = folds.strata(data, space, ("g",)).tolist()
     assert a == b == c != d
 
@@ -210,8 +210,8 @@ def table_of(person: str, fold: list[int | None]) -> pd.DataFrame:
 
 
 def test_a_good_table_passes() -> None:
-    folds.check(table_of("aabc", [0, 0, 1, -1]))
-    folds.check(table_of("aab", [0, 0, -1]))
+    folds.check_folds(table_of("aabc", [0, 0, 1, -1]))
+    folds.check_folds(table_of("aab", [0, 0, -1]))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_good_table_passes() -> None:
 )
 def test_a_table_that_leaks_or_gapes_is_an_internal_fault(table: pd.DataFrame, offender: str) -> None:
     with pytest.raises(MaskclsError) as caught:
-        folds.check(table)
+        folds.check_folds(table)
     assert caught.value.exit_code == Exit.INTERNAL
     assert offender in caught.value.offenders
 

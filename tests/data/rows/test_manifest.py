@@ -101,7 +101,7 @@ def test_any_id_survives(tmp_path_factory: pytest.TempPathFactory, ids: list[str
 
 def faults(**cells: object) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
-        manifest.validate(small().assign(**cells), CONTEST)
+        manifest.check_manifest(small().assign(**cells), CONTEST)
     return caught.value.offenders
 
 
@@ -137,12 +137,12 @@ def test_all_faults_are_reported_at_once() -> None:
 
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(DataError, match="columns are wrong"):
-        manifest.validate(small().drop(columns="age"), CONTEST)
+        manifest.check_manifest(small().drop(columns="age"), CONTEST)
 
 
 def test_a_class_without_its_number_is_allowed() -> None:
     frame = small().assign(age_value=pd.array([None, None, None], "Int16"))
-    manifest.validate(frame, CONTEST)
+    manifest.check_manifest(frame, CONTEST)
     assert frame["age"].tolist()[0] == 0
 
 

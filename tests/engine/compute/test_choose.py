@@ -81,7 +81,7 @@ def test_the_only_candidate_is_timed_where_something_depends_on_its_speed(
     times = timed(monkeypatch, {Candidate(LAST, 1): 0.4})
     speeds: list[float] = []
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
-    monkeypatch.setattr(choosing, "pieces", lambda *_: 2)
+    monkeypatch.setattr(choosing, "fewest_pieces", lambda *_: 2)
     monkeypatch.setattr("maskcls.engine.compute.side_by_side._jobs_on_device", lambda *_: 2)
 
     def compiled(work: Workload, cfg: Config, device: torch.device, execution: Execution, speed: float) -> Execution:

@@ -20,7 +20,7 @@ from maskcls.engine.compute.candidates import Candidate, Workload
 from maskcls.engine.compute.choose import Choice
 from maskcls.engine.compute.measure import untimed
 from maskcls.engine.compute.plan import Execution, Plan
-from maskcls.engine.fit import EpochResult, fit, validate, validation_reader
+from maskcls.engine.fit import EpochResult, fit, validate_epoch, validation_reader
 from maskcls.engine.session import Session, open_session
 from maskcls.engine.step import Tick
 from maskcls.engine.step_plan import FoldRows
@@ -207,7 +207,7 @@ def test_validation_is_never_augmented(drawn: Path) -> None:
     for rows in (host, bare):
         session, _, _ = session_of(drawn, Plan())
         reader = validation_reader(rows, one.cfg, session.accelerator)
-        losses.append(validate(session, rows, reader)[0]["loss"])
+        losses.append(validate_epoch(session, rows, reader)[0]["loss"])
     assert losses[0] == losses[1]
 
 

@@ -44,7 +44,7 @@ def kept(monkeypatch: pytest.MonkeyPatch, *, base: int, image: int, free: float)
 def test_a_step_is_halved_until_it_fits(monkeypatch: pytest.MonkeyPatch, free: int, processes: int, want: int) -> None:
     kept(monkeypatch, base=100, image=10, free=free)
     task = tiny("train.accumulate=auto")
-    assert memory.pieces(work(), task, CPU, LAST, processes) == want
+    assert memory.fewest_pieces(work(), task, CPU, LAST, processes) == want
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_folds_side_by_side_share_the_memory(
 ) -> None:
     """Memory for one step of 32 images, for two of 16, for three of 11 and so of 8."""
     kept(monkeypatch, base=0, image=10, free=2 * 10 * 32)
-    assert memory.pieces(work(jobs=folds), tiny(*words), CPU, LAST, 1) == want
+    assert memory.fewest_pieces(work(jobs=folds), tiny(*words), CPU, LAST, 1) == want
 
 
 @pytest.mark.parametrize(("jobs", "free", "want"), [(1, 1, True), (2, 4, True), (2, 3, False), (3, 4, False)])
@@ -92,10 +92,10 @@ def test_two_images_are_the_least_that_is_tried(monkeypatch: pytest.MonkeyPatch,
     """A piece is filled up to two rows, so one image alone is never what must fit."""
     kept(monkeypatch, base=100, image=10, free=2 * (100 + 10 * 2) - 1)
     with pytest.raises(ResourceError, match="two images") as caught:
-        memory.pieces(work(batch=batch), tiny(), CPU, LAST, 1)
+        memory.fewest_pieces(work(batch=batch), tiny(), CPU, LAST, 1)
     assert (caught.value.where, caught.value.exit_code) == ("small", 6)
     kept(monkeypatch, base=100, image=10, free=2 * (100 + 10 * 2))
-    found = memory.pieces(work(batch=batch), tiny(), CPU, LAST, 1)
+    found = memory.fewest_pieces(work(batch=batch), tiny(), CPU, LAST, 1)
     assert found == {1: 1, 2: 1, 3: 2, 4: 2, 32: 16}[batch]
 
 
@@ -116,13 +116,13 @@ def test_a_gpu_is_tried_with_real_steps(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(timing, "Trial", Trial)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    assert memory.pieces(work(batch=35), tiny(), CUDA, HALF_LAST, 1) == 4
+    assert memory.fewest_pieces(work(batch=35), tiny(), CUDA, HALF_LAST, 1) == 4
     assert tried == [(35, HALF_LAST), (18, HALF_LAST), (9, HALF_LAST)]
 
 
 def test_pieces_as_asked_are_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
     kept(monkeypatch, base=100, image=10, free=0)
-    assert memory.pieces(work(), tiny("train.accumulate=5"), CPU, LAST, 1) == 5
+    assert memory.fewest_pieces(work(), tiny("train.accumulate=5"), CPU, LAST, 1) == 5
 
 
 @pytest.mark.parametrize(("free", "want"), [(2 * (100 + 10 * 64), 64), (2 * (100 + 10 * 127), 64), (0, 2)])

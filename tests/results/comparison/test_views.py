@@ -1,4 +1,4 @@
-"""Which views pay: found by a greedy search, judged on folds that had no part in it."""
+"""Which views raise the score: found by a greedy search, scored on folds that had no part in it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_views_that_only_add_noise_are_not_worth_it(rows: tuple[Ints, Ints, Ints
     assert not found.pays
 
 
-def test_the_honest_gain_never_sees_the_rows_it_judges(rows: tuple[Ints, Ints, Ints]) -> None:
+def test_the_honest_gain_never_sees_the_rows_it_scores(rows: tuple[Ints, Ints, Ints]) -> None:
     """Another truth in fold 0 changes what the other folds are given, and nothing of what fold 0 is given."""
     truth, _, fold = rows
     views = said(truth, dict.fromkeys(SINGLE, 0.4), seed=3)

@@ -201,7 +201,7 @@ def test_planted_overconfidence_shows_and_goes() -> None:
     assert after.brier < before.brier
 
 
-def test_tasks_are_judged_by_their_marginals_where_they_are_known() -> None:
+def test_tasks_are_scored_by_their_marginals_where_they_are_known() -> None:
     prob_NJ = dependent(60, 1).astype(np.float32)
     truth = {
         name: np.random.default_rng(0).integers(len(CONTEST.task(name).classes), size=60) for name in CONTEST.names

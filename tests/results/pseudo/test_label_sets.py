@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from test_selection import NOTHING, SMALL, chosen, names, rows_of, small
 
 from maskcls.labels import CONTEST, UNKNOWN
-from maskcls.results.pseudo.label_sets import all_sources, label_sets, sharpened, summary, taken_rows
-from maskcls.results.pseudo.selection import Outcome, agreement
+from maskcls.results.pseudo.label_sets import all_sources, count_outcomes, label_sets, sharpened, taken_rows
+from maskcls.results.pseudo.selection import Outcome, source_agreement
 from maskcls.results.pseudo.selection_rule import SelectionRule, thresholds
 from maskcls.rundir import REFIT
 
@@ -68,7 +68,7 @@ def test_paths_of_other_rows_are_a_bug() -> None:
 def test_summary_by_hand() -> None:
     prob = np.stack([small((0.9, 0.9), (0.9, 0.6), (0.8, 0.9), (0.1, 0.9))] * 2)
     prob[1, 3] = small((0.55, 0.9))[0]  # hat 0.325 on the mean, but the second source says yes
-    lines = summary(chosen(prob, thresholds=thresholds(0.65, SMALL), cap_rows=1))
+    lines = count_outcomes(chosen(prob, thresholds=thresholds(0.65, SMALL), cap_rows=1))
     keys = ["task", "class", "considered", "taken", "balance", "cap", "agreement", "threshold", "confidence"]
     assert list(lines[0]) == keys
     got = {(line["task"], line["class"]): [line[key] for key in keys[2:-1]] for line in lines}
@@ -90,7 +90,7 @@ def test_summary_by_hand() -> None:
 
 
 def test_summary_of_partial_rows_counts_each_task() -> None:
-    lines = summary(chosen(small((0.95, 0.6), (0.95, 0.95)), thresholds=thresholds(0.9, SMALL), partial=True))
+    lines = count_outcomes(chosen(small((0.95, 0.6), (0.95, 0.95)), thresholds=thresholds(0.9, SMALL), partial=True))
     got = {line["class"]: (line["considered"], line["taken"], line["threshold"]) for line in lines}
     assert (got["yes/blue"], got["yes"], got["blue"]) == ((2, 2, 0), (2, 2, 0), (2, 1, 1))
 
@@ -101,7 +101,7 @@ def test_nothing_is_lost_in_the_summary(seed: int, partial: bool) -> None:
     prob = np.random.default_rng(seed).dirichlet(np.full(18, 0.1), (3, 80)).astype(np.float32)
     options = {"partial": partial, "cap_rows": 4, "balance": 2.0, "agree": 0.6}
     selection = chosen(prob, CONTEST, thresholds=thresholds(0.7, CONTEST), **options)
-    lines, rows = summary(selection), rows_of(selection)
+    lines, rows = count_outcomes(selection), rows_of(selection)
     assert len(lines) == 18 + 3 + 2 + 3
     for line in lines:
         assert line["considered"] == sum(line[verdict.name.lower()] for verdict in Outcome)
@@ -133,8 +133,8 @@ def test_each_set_hears_its_own_sources_alone() -> None:
 def test_all_folds_together_are_their_mean() -> None:
     rng = np.random.default_rng(0)
     sources = {k: rng.dirichlet(np.ones(4), (2, 7)).astype(np.float32) for k in (2, 0, 1)}
-    mean, _ = agreement(all_sources(sources), SMALL, share=1.0)
-    by_fold = [agreement(sources[k], SMALL, share=1.0)[0].astype(np.float64) for k in range(3)]
+    mean, _ = source_agreement(all_sources(sources), SMALL, share=1.0)
+    by_fold = [source_agreement(sources[k], SMALL, share=1.0)[0].astype(np.float64) for k in range(3)]
     np.testing.assert_allclose(mean, sum(by_fold) / 3, rtol=1e-6)
     with pytest.raises(ValueError, match="differ in shape"):
         all_sources({**sources, 1: sources[1][:1]})

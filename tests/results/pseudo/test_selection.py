@@ -18,7 +18,7 @@ from maskcls.errors import ConfigError, ResultError
 from maskcls.labels import Floats, LabelSpace, Task
 from maskcls.results.pseudo.label_rows import PseudoRows
 from maskcls.results.pseudo.label_sets import taken_rows
-from maskcls.results.pseudo.selection import Outcome, Selection, agreement, balanced, in_proportion, select
+from maskcls.results.pseudo.selection import Outcome, Selection, balanced, in_proportion, select, source_agreement
 from maskcls.results.pseudo.selection_rule import SelectionRule, thresholds
 
 SMALL = LabelSpace((Task("hat", ("no", "yes")), Task("hue", ("red", "blue"))))  # joint: no/red no/blue yes/red yes/blue
@@ -133,7 +133,7 @@ def test_agreement_by_hand() -> None:
     # photo 0: all say 1; photo 1: three of four say 2; photo 2: two say 0 and two 1, which ties and goes to 0
     prob = voices((1, 2, 0), (1, 2, 0), (1, 2, 1), (1, 0, 1))
     for share, expected in ((1.0, [1, 0, 0]), (0.76, [1, 0, 0]), (0.75, [1, 1, 0]), (0.5, [1, 1, 1]), (0.0, [1, 1, 1])):
-        mean, agree = agreement(prob, ONE, share=share)
+        mean, agree = source_agreement(prob, ONE, share=share)
         assert agree.tolist() == [[bool(x) for x in expected]], share
     np.testing.assert_allclose(mean[1], [(0.2 * 3 + 0.6) / 4, 0.2, (0.6 * 3 + 0.2) / 4], rtol=1e-6)
     assert mean.dtype == np.float32
@@ -145,15 +145,15 @@ def test_a_share_of_votes_is_not_lost_to_rounding() -> None:
         prob = voices(*[(1,)] * votes, *[(2,)] * (sources - votes))
         prob[:votes] = one_task((1, 1.0))  # the mean says 1, however few they are
         prob[votes:] = one_task((2, 0.4))
-        assert agreement(prob, ONE, share=share)[1].tolist() == [[True]]
-        assert agreement(prob, ONE, share=share + 0.01)[1].tolist() == [[False]]
+        assert source_agreement(prob, ONE, share=share)[1].tolist() == [[True]]
+        assert source_agreement(prob, ONE, share=share + 0.01)[1].tolist() == [[False]]
 
 
 def test_the_sources_must_name_the_class_of_the_mean() -> None:
     """Two of three name 1 by a hair, but the mean says 2: one vote of three."""
     prob = np.array([[[0, 0.51, 0.49]], [[0, 0.51, 0.49]], [[0, 0, 1]]], dtype=np.float32)
-    assert agreement(prob, ONE, share=0.4)[1].tolist() == [[False]]
-    assert agreement(prob, ONE, share=1 / 3)[1].tolist() == [[True]]
+    assert source_agreement(prob, ONE, share=0.4)[1].tolist() == [[False]]
+    assert source_agreement(prob, ONE, share=1 / 3)[1].tolist() == [[True]]
 
 
 def test_disagreement_takes_the_row_or_the_task() -> None:
@@ -168,7 +168,7 @@ def test_disagreement_takes_the_row_or_the_task() -> None:
 def test_shapes_that_are_none_are_a_bug() -> None:
     for shape in ((2, 3), (0, 2, 3), (1, 2, 4)):
         with pytest.raises(ValueError, match="sources, photos, 3"):
-            agreement(np.zeros(shape, dtype=np.float32), ONE, share=1.0)
+            source_agreement(np.zeros(shape, dtype=np.float32), ONE, share=1.0)
 
 
 def test_probabilities_that_are_none_stop_it() -> None:

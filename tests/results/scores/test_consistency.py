@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskcls.labels import CONTEST, Ints, LabelSpace, Task
-from maskcls.results.scores.consistency import agreement, consistency, constant_tasks, person_averaged
+from maskcls.labels import CONTEST, Ints, LabelSpace, Task, constant_tasks
+from maskcls.results.scores.consistency import consistency, person_agreement, person_averaged
 from maskcls.results.scores.metrics import score
 
 SPACE = LabelSpace((Task("hat", ("no", "yes")), Task("age", ("young", "mid", "old"), (30, 60))))
@@ -31,7 +31,7 @@ def test_agreement_equals_a_loop_over_pairs(rows: list[tuple[int, int]]) -> None
     if not several:
         return
     pairs = [np.mean([a == b for a, b in itertools.combinations(own, 2)]) for own in several]
-    got = agreement(ints(*(label for _, label in rows)), ints(*(people.index(who) for who, _ in rows)))
+    got = person_agreement(ints(*(label for _, label in rows)), ints(*(people.index(who) for who, _ in rows)))
     assert got.pairs == pytest.approx(np.mean(pairs))
     assert got.whole == pytest.approx(np.mean([len(set(own)) == 1 for own in several]))
 
@@ -40,7 +40,15 @@ def test_tasks_that_vary_within_a_person_are_left_out() -> None:
     who_N = ints(0, 0, 1, 1)
     assert constant_tasks({"hat": ints(0, 1, 0, 0), "age": ints(2, 2, 0, -1)}, who_N, SPACE) == ("age",)
     assert constant_tasks({"hat": ints(0, 0, 1, 1), "age": ints(2, 2, 0, 1)}, who_N, SPACE) == ("hat",)
-    assert constant_tasks({"hat": ints(-1, -1, -1, -1), "age": ints(0, 1, 0, 0)}, who_N, SPACE) == ()
+    assert constant_tasks({"hat": ints(-1, -1, -1, -1), "age": ints(0, 1, 0, 0)}, who_N, SPACE) == ("hat",)
+
+
+def test_a_task_without_a_known_label_is_left_out() -> None:
+    people_N, pred_N = np.array(["ann", "ann"]), ints(0, 1)
+    assert consistency(pred_N, {"hat": ints(-1, -1), "age": ints(0, 1)}, SPACE, people_N) is None
+    found = consistency(pred_N, {"hat": ints(-1, -1), "age": ints(1, 1)}, SPACE, people_N)
+    assert found is not None
+    assert list(found.tasks) == ["age"]
 
 
 def test_by_hand() -> None:

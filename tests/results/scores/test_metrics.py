@@ -65,7 +65,7 @@ def test_no_rows_have_no_score() -> None:
     counts = metrics.confusion(ints(-1), ints(0), 2)
     assert math.isnan(metrics.macro_f1(counts))
     assert math.isnan(metrics.accuracy(counts))
-    assert metrics.summary(counts, ("a", "b")).to_json()["macro_f1"] is None
+    assert metrics.score_counts(counts, ("a", "b")).to_json()["macro_f1"] is None
 
 
 def test_equal_to_scikit_learn_over_random_tables() -> None:
@@ -80,7 +80,7 @@ def test_equal_to_scikit_learn_over_random_tables() -> None:
             table = precision_recall_fscore_support(true_N, pred_N, labels=range(classes))
         assert metrics.accuracy(counts) == accuracy_score(true_N, pred_N)
         assert np.array_equal(counts, confusion_matrix(true_N, pred_N, labels=range(classes)))
-        got = metrics.summary(counts, [str(c) for c in range(classes)])
+        got = metrics.score_counts(counts, [str(c) for c in range(classes)])
         mine = [(c.precision, c.recall, c.f1, c.support) for c in got.classes]
         assert np.allclose(mine, np.array(table).T, atol=1e-12)
     assert absent > 20

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, ResultError, UsageError
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import check_same_ids, rows_of
-from maskcls.results.scores.evaluation import Judged
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
@@ -24,7 +24,7 @@ GROUPS = 5  # groups of people, for a run with one fold
 LEAKY = "the run is leaky: its networks were trained on its validation rows, so it has no score"
 
 
-def read_judged(what: Path, answers: Path | None) -> Judged:
+def read_labelled_predictions(what: Path, answers: Path | None) -> LabelledPredictions:
     """Read a run folder's out-of-fold rows, or a submission or predictions (.npz) with the answers to them.
 
     Raises UsageError when answers are missing or not needed, DataError or ResultError for wrong files.
@@ -40,7 +40,7 @@ def read_judged(what: Path, answers: Path | None) -> Judged:
     return read_predictions(what, answers) if what.suffix == ".npz" else read_submission(what, answers)
 
 
-def read_submission(submission: Path, answers: Path, space: LabelSpace | None = None) -> Judged:
+def read_submission(submission: Path, answers: Path, space: LabelSpace | None = None) -> LabelledPredictions:
     """Join a submission and the true answers by id.
 
     space  the labels' meaning; None: that of the submission's sidecar, or the contest's without one.
@@ -54,19 +54,19 @@ def read_submission(submission: Path, answers: Path, space: LabelSpace | None = 
     joint_N = space.encode(pred)
     check_complete(submission, pred_ids, joint_N == UNKNOWN)
     order_N = rows_of(pred_ids, true_ids)
-    return Judged(true_ids, joint_N[order_N], truth, space, people_N=_read_people(answers, space))
+    return LabelledPredictions(true_ids, joint_N[order_N], truth, space, people_N=_read_people(answers, space))
 
 
-def read_predictions(path: Path, answers: Path) -> Judged:
+def read_predictions(path: Path, answers: Path) -> LabelledPredictions:
     """Join predictions and the true answers by id; raises DataError as `read_submission` does, or ResultError."""
-    predictions = load_honest(path)
+    predictions = load_scorable(path)
     ids, truth = _read_truth(answers, predictions.space)
     predictions = predictions.align(ids, names=(str(path), str(answers)))
     people_N = _read_people(answers, predictions.space)
-    return Judged(ids, predictions.labels(), truth, predictions.space, predictions.prob, people_N)
+    return LabelledPredictions(ids, predictions.labels(), truth, predictions.space, predictions.prob, people_N)
 
 
-def load_honest(path: Path) -> Predictions:
+def load_scorable(path: Path) -> Predictions:
     """Load predictions that may be scored; ResultError for out-of-fold rows of a leaky run, also as part of others."""
     predictions = Predictions.load(path)
     if _says_leaky(predictions.lineage):
@@ -74,7 +74,7 @@ def load_honest(path: Path) -> Predictions:
     return predictions
 
 
-def read_out_of_fold(run: RunDir) -> Judged:
+def read_out_of_fold(run: RunDir) -> LabelledPredictions:
     """Read a run's out-of-fold predictions with the labels, people and folds of their rows.
 
     Raises ResultError when the run is leaky or not finished, or its files were changed or do not fit together.
@@ -91,7 +91,7 @@ def read_out_of_fold(run: RunDir) -> Judged:
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
     if changed := changed_files(run, env.hashes):
         raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
-    oof, cfg = load_honest(run.oof), config.load(run.config)[0]
+    oof, cfg = load_scorable(run.oof), config.load(run.config)[0]
     if oof.space.fingerprint != cfg.space.fingerprint:
         raise ResultError("the predictions have other classes than the run", where=str(run.oof))
     frame, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
@@ -102,18 +102,20 @@ def read_out_of_fold(run: RunDir) -> Judged:
     truth = {name: labels[rows_N] for name, labels in tables.labels(frame, cfg.space).items()}
     people_N = frame["person"].to_numpy(np.str_)[rows_N]
     fold_N = folds["fold"].to_numpy(np.int64)[rows_of(folds["id"].tolist(), oof.ids.tolist())]
-    return Judged(oof.ids.tolist(), oof.labels(), truth, cfg.space, oof.prob, people_N, fold_N, seed=cfg.seed)
+    return LabelledPredictions(
+        oof.ids.tolist(), oof.labels(), truth, cfg.space, oof.prob, people_N, fold_N, seed=cfg.seed
+    )
 
 
-def parts_of(judged: Judged) -> Ints:
+def parts_of(labelled: LabelledPredictions) -> Ints:
     """Return the part of each row for a cross-validation: a run's folds, or groups of people if it has one fold."""
     from maskcls.data.rows import folds as folding
 
-    assert judged.fold_N is not None
-    assert judged.people_N is not None
-    if len(np.unique(judged.fold_N)) > 1:
-        return judged.fold_N
-    people = judged.people_N.tolist()
+    assert labelled.fold_N is not None
+    assert labelled.people_N is not None
+    if len(np.unique(labelled.fold_N)) > 1:
+        return labelled.fold_N
+    people = labelled.people_N.tolist()
     groups = min(GROUPS, len(set(people)))
     return folding.make_folds(people, np.zeros(len(people), np.int64), k=groups).astype(np.int64)
 
