@@ -9,13 +9,14 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 from project import CONFIGS_DIR, PACKAGE_DIR, PROJECT_DIR
+from test_layers import RANK
 
 from maskcls import cli, config
 from maskcls.errors import MaskclsError
@@ -26,6 +27,7 @@ PAGE_FOLDERS = ("docs", "data", "benchmarks")  # and the project's own folder, w
 GENERATED = {"docs/configuration.md"}  # has a test of its own
 TABLES = {"benchmarks/methods.md", "benchmarks/full.md"}  # name the settings of a row one by one
 PATH = re.compile(r"(?<![\w./~-])(?:maskcls|tests|configs|benchmarks|docs)/[\w./-]*\w/?")
+TABLE_PATH = re.compile(r"`(maskcls/\w+(?:\.py|/))`(?=[^\n]*\|\n)")  # in a row of a table
 SETTING = re.compile(r"[a-z_]+(?:\.[\w-]+)*=[^\s=]")
 PLACEHOLDER = re.compile(r"[A-Z]+|\$\w+|…")
 
@@ -58,6 +60,18 @@ BANNED = {
     "dealt": r"\bare dealt\b|\bdeals? them\b",
     "leaves": r"\bhow every error leaves\b",
     "pays": r"\bif it pays\b|\bdoes it pay\b|\b(?:that|which|views) pays?\b",
+}
+
+
+# Only on pages: a docstring may use these words in another sense.
+BANNED_ON_PAGES = {
+    "way to compute": r"\bhow to compute\b|\bways? (?:to compute|of computing)\b",
+    "enters the network": r"\b(?:enters|entered) the network\b",
+    "after the winners": r"\b(?:experiments|recipes) after the\b",
+    "walk": r"\bfirst walk\b",
+    "golden rules": r"\bgolden rules?\b",
+    "overlay": r"\boverlay\b",
+    "silence": r"\bin silence\b",
 }
 
 
@@ -201,6 +215,33 @@ def test_the_index_of_places_is_long_enough() -> None:
     assert [row for row in rows if not PATH.search(row)] == []
 
 
+def import_order(text: str) -> list[set[str]]:
+    """Return the units of the import order that CONTRIBUTING.md prints, the highest first.
+
+    >>> import_order("```\\ncli > {nn, data}\\n    > errors\\n```\\n") == [{"cli"}, {"nn", "data"}, {"errors"}]
+    True
+    """
+    (block,) = [block for block in code_blocks(text) if block.startswith("cli > ")]
+    return [set(re.findall(r"\w+", part)) for part in block.split(">")]
+
+
+def test_the_printed_import_order_is_the_enforced_one() -> None:
+    by_rank: dict[int, set[str]] = {}
+    for unit, rank in RANK.items():
+        if unit != "__main__":
+            by_rank.setdefault(rank, set()).add(unit)
+    printed = import_order((PROJECT_DIR / "CONTRIBUTING.md").read_text(encoding="utf8"))
+    assert len(printed) >= 10
+    assert printed == [by_rank[rank] for rank in sorted(by_rank, reverse=True)]
+
+
+def test_the_table_of_packages_names_every_package() -> None:
+    text = (PROJECT_DIR / "docs" / "README.md").read_text(encoding="utf8")
+    section = text.partition("## Packages")[2].partition("| inside")[0]
+    named = {Path(path).relative_to("maskcls").parts[0].removesuffix(".py") for path in TABLE_PATH.findall(section)}
+    assert named == RANK.keys() - {"__main__"}
+
+
 # --- commands and settings
 
 
@@ -308,16 +349,17 @@ def test_the_glossary_stays_short() -> None:
     assert len(set(terms)) == len(terms)
 
 
-def stumbles(text: str) -> list[str]:
+def stumbles(text: str, banned: Mapping[str, str] = BANNED) -> list[str]:
     """Return the banned phrases in a text, each as it stands there."""
     plain = " ".join(text.split())
-    return [match.group() for pattern in BANNED.values() for match in re.finditer(pattern, plain, re.I)]
+    return [match.group() for pattern in banned.values() for match in re.finditer(pattern, plain, re.I)]
 
 
 def test_pages_hold_no_banned_phrase() -> None:
     found = pages()
     assert len(found) >= 20
-    assert {name_of(page): bad for page in found if (bad := stumbles(page.read_text(encoding="utf8")))} == {}
+    banned = BANNED | BANNED_ON_PAGES
+    assert {name_of(page): bad for page in found if (bad := stumbles(page.read_text(encoding="utf8"), banned))} == {}
 
 
 @pytest.mark.xfail(strict=True, reason="docstrings and messages are being reworded")
@@ -345,6 +387,18 @@ def test_code_holds_no_banned_phrase() -> None:
 )
 def test_a_banned_phrase_is_seen(bad: str) -> None:
     assert stumbles(f"before {bad} after")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *("speed of each way to compute", "How to compute", "what entered the network", "recipes after the winners"),
+        *("A first walk", "Golden rules", "corrections are an overlay", "must not pass in silence"),
+    ],
+)
+def test_a_phrase_that_is_banned_on_pages_is_seen(bad: str) -> None:
+    assert stumbles(f"before {bad} after", BANNED_ON_PAGES)
+    assert stumbles(f"before {bad} after") == []
 
 
 def test_good_phrases_are_not_banned() -> None:
