@@ -8,7 +8,6 @@ from. No network is loaded.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +28,7 @@ from maskcls.results.people.averaging import (
     fit_photo_weights,
     split_groups,
 )
-from maskcls.results.people.group_file import GROUPS, write_groups
+from maskcls.results.people.group_file import GROUPS, GroupSources, write_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.consistency import person_averaged
@@ -90,7 +89,7 @@ def group(
         )
         group_N, rows = group_photos(taught.clusterer, asked_ND), to_group
     ids, most = rows["id"].tolist(), taught.clusterer.max_photos
-    found = GroupResult(ids, group_N, most, output, taught.quality, gain, _about(known, rows))
+    found = GroupResult(ids, group_N, most, output, taught.quality, gain, _sources(known, rows))
     if output is not None:
         weights = gain.weights if gain else None
         write_groups(output, found.ids, group_N, weights=weights, about=found.to_json(), force=force)
@@ -147,8 +146,8 @@ def _check_rows(labelled: LabelledPredictions, known: pd.DataFrame, data: Path) 
         raise DataError("rows of the run are not in the data", where=str(data), offenders=strange, fix=fix)
 
 
-def _about(known: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
+def _sources(known: pd.DataFrame, rows: pd.DataFrame) -> GroupSources:
     def digest(frame: pd.DataFrame) -> str:
         return files.sha256(frame[["id", "path", "person"]].to_csv(index=False, lineterminator="\n").encode())
 
-    return {"maskcls": maskcls.__version__, "train_sha256": digest(known), "photos_sha256": digest(rows)}
+    return GroupSources(maskcls=maskcls.__version__, train_sha256=digest(known), photos_sha256=digest(rows))

@@ -19,10 +19,19 @@ from maskcls.labels import Ints
 from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 from maskcls.results.people.averaging import PhotoWeights, checked_groups
 from maskcls.results.rows_by_id import check_same_ids, rows_of
+from maskcls.typedjson import JsonFile
 
 GROUPS = TableKind(
     "maskcls groups", "the groups", fix="make the groups again, or move the sidecar away to read the CSV without it"
 )
+
+
+class GroupSources(JsonFile):
+    """What groups were made from: the version, and the hashes of the train rows and of the rows that are grouped."""
+
+    maskcls: str
+    train_sha256: str
+    photos_sha256: str
 
 
 @dataclass(frozen=True, eq=False)

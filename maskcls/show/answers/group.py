@@ -13,6 +13,7 @@ from maskcls.labels import Ints
 from maskcls.results.comparison.bootstrap import Difference
 from maskcls.results.people.averaging import PhotoWeights
 from maskcls.results.people.clustering import PairQuality
+from maskcls.results.people.group_file import GroupSources
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import NO_GAIN, percent, plural, say, span
 
@@ -57,7 +58,7 @@ class GroupResult:
     output   the CSV that was written, or None.
     quality  of train people, grouped by what was learned from others.
     gain     the gain for a run, where one was given.
-    about    versions and hashes behind it, plain data.
+    sources  versions and hashes behind it.
     """
 
     ids: Sequence[str]
@@ -66,12 +67,13 @@ class GroupResult:
     output: Path | None
     quality: PairQuality
     gain: GroupingGain | None
-    about: dict[str, Any]
+    sources: GroupSources
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         photos = {"photos": len(self.ids), "groups": len(np.unique(self.group_N)), "most": self.most}
-        return {**photos, "held_out": self.quality.to_json(), "worth": self.gain and self.gain.to_json()} | self.about
+        scores = {"held_out": self.quality.to_json(), "worth": self.gain and self.gain.to_json()}
+        return photos | scores | self.sources.to_json()
 
 
 def print_group(found: GroupResult, *, json: bool = False) -> None:
