@@ -47,7 +47,9 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     run.add_argument("--only", nargs="+", default=[], metavar="FAMILY[/NAME]", help="only these rows, and the base")
     run.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     run.add_argument("--folds", type=fold_numbers, default=(), metavar="0,1", help="default: those of the file")
-    run.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="further settings of the base")
+    run.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="further settings of the base"
+    )
     table = verbs.add_parser("table", help="compare finished runs with the base")
     table.add_argument("--out", type=Path, default=Path("runs/methods"), metavar="DIR")
     table.add_argument("--write", type=Path, default=None, metavar="FILE", help="Markdown file to write")

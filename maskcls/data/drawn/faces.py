@@ -88,7 +88,6 @@ def make_faces(
     return FacesSummary(root, tuple(train), tuple(evaluation))
 
 
-
 @dataclass(frozen=True)
 class _Photo:
     """A photo to be drawn."""
