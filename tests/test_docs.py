@@ -59,6 +59,14 @@ BANNED = {
     "anew": r"\banew\b",
     "dealt": r"\bare dealt\b|\bdeals? them\b",
     "leaves": r"\bhow every error leaves\b",
+    "stands": r"\bstands? (?:twice|more than once|alone|beside|below)\b|\bstand(?:s|ing)? on (?:the|disk)\b",
+    "tells": r"\btells? (?:of|how|which|why|what)\b",
+    "ours": r"\b(?:no|none of|not) ours\b|\b(?:is|are) not for us\b",
+    "learnt": r"\blearnt\b",
+    "had": r"\bcannot be had\b|\bat hand\b|\bto spare\b|\bin force\b",
+    "shared out": r"\bshared? out\b|\bearns? its place\b|\bcomes? up again\b",
+    "persons": r"\bfell silent\b|\bcalls? home\b|\bflatters?\b|\bchatter\b|\bhangs? on\b|\bgoes without saying\b",
+    "door of code": r"\bown door\b|\bon the way out\b|\bleaves? with\b|\bas a rule\b",
     "pays": r"\bif it pays\b|\bdoes it pay\b|\b(?:that|which|views) pays?\b",
 }
 
@@ -362,9 +370,8 @@ def test_pages_hold_no_banned_phrase() -> None:
     assert {name_of(page): bad for page in found if (bad := stumbles(page.read_text(encoding="utf8"), banned))} == {}
 
 
-@pytest.mark.xfail(strict=True, reason="docstrings and messages are being reworded")
 def test_code_holds_no_banned_phrase() -> None:
-    files = sorted(PACKAGE_DIR.rglob("*.py"))
+    files = sorted([*PACKAGE_DIR.rglob("*.py"), *(PROJECT_DIR / "benchmarks").rglob("*.py")])
     assert len(files) >= 100
     bad = {str(file.relative_to(PROJECT_DIR)): stumbles(file.read_text(encoding="utf8")) for file in files}
     assert {name: phrases for name, phrases in bad.items() if phrases} == {}
@@ -383,6 +390,8 @@ def test_code_holds_no_banned_phrase() -> None:
         *("nobody can judge it", "the truth is missing", "photos answer together", "is not clear of 0", "chosen anew"),
         *("groups by look alone", "not worth it", "the ground floor", "the house", "people are dealt into folds"),
         *("be believed", "how every error leaves", "| door | cli.py", "which views pay"),
+        *("an id stands twice", "tells how it was made", "the file is none of ours", "can be learnt", "cannot be had"),
+        *("strata are shared out", "a worker fell silent", "the dict's own door"),
     ],
 )
 def test_a_banned_phrase_is_seen(bad: str) -> None:
@@ -403,4 +412,5 @@ def test_a_phrase_that_is_banned_on_pages_is_seen(bad: str) -> None:
 
 def test_good_phrases_are_not_banned() -> None:
     good = "one network per fold; each photo gets a class; a run on disk; the background; worth reading; name a task"
+    assert stumbles("a letter stands for a size; share the cache; learned weights; tell apart; leave it out") == []
     assert stumbles(good) == stumbles("copy a data set; the floor of 0; no intervals hold 0") == []

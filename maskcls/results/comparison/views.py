@@ -1,4 +1,4 @@
-"""Which test-time views pay: single views, named sets and a greedy choice, compared on the same out-of-fold rows.
+"""Comparison of test-time views: single views, named sets and a greedy choice, on the same out-of-fold rows.
 
 N out-of-fold rows, J joint classes.
 """

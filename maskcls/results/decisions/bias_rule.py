@@ -83,7 +83,7 @@ def fit_bias(
     draws     resamples of the people, 2 or more.
     seed      of the resamples.
 
-    Raises ValueError when no truth is known.
+    Raises ValueError when no row has a label.
     """
     true_N, known_N = np.asarray(true_N), np.asarray(true_N) != UNKNOWN
     if not known_N.any():

@@ -1,6 +1,6 @@
 """Calibration: the error of the probabilities, and one temperature per task that reduces it.
 
-N rows, C classes of a task, J joint classes, T tasks. Rows whose truth is unknown (-1) are left out. Temperatures and
+N rows, C classes of a task, J joint classes, T tasks. Rows without a label (-1) are left out. Temperatures and
 tables belong on out-of-fold rows: on its own training rows every network looks surer and better than it is.
 """
 
@@ -165,7 +165,7 @@ def fit_temperature(prob_NC: Probabilities, true_N: Ints) -> float:
     that of `quality`, in which no row counts for more than 16 nats: a handful that are hopelessly wrong, as some photos
     make every network, would otherwise soften all the others.
 
-    prob_NC, true_N  as for `quality`. Raises ValueError when no truth is known.
+    prob_NC, true_N  as for `quality`. Raises ValueError when no row has a label.
     """
     from scipy.optimize import minimize_scalar
 

@@ -1,6 +1,6 @@
 """Macro-F1, accuracy, precision and recall, from counts of rows by true and predicted class.
 
-N rows, C classes, J joint classes, P people, D bootstrap draws. Rows whose truth is unknown (-1) are left out.
+N rows, C classes, J joint classes, P people, D bootstrap draws. Rows without a label (-1) are left out.
 Everything follows from integer counts, so the numbers do not depend on the order of the rows.
 """
 

@@ -1,6 +1,6 @@
 """The uncertainty of a macro-F1: a percentile bootstrap that draws people, each with all their rows.
 
-N rows, C classes, P people, D bootstrap draws. Rows whose truth is unknown (-1) are left out.
+N rows, C classes, P people, D bootstrap draws. Rows without a label (-1) are left out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Ranking quality of probabilities: ROC-AUC of each class against the rest.
 
-N rows, C classes, J joint classes. Rows whose truth is unknown (-1) are left out. The number does not depend on where
+N rows, C classes, J joint classes. Rows without a label (-1) are left out. The number does not depend on where
 a decision is cut, so it tells a network that knows from one that decides well.
 """
 
