@@ -1,4 +1,4 @@
-"""The house plan, read from the source text: who may import whom, and which heavy packages may be loaded where.
+"""The order of the packages, read from the source text: who may import whom, and which heavy packages may be loaded where.
 
     cli -> verbs -> commands -> training -> show -> runs -> engine -> {nn, data, results} -> {rundir, typedjson}
     -> files -> config -> schema -> {labels, csvfile, machine, startup, layoutnames, lossterms,
@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from project import PACKAGE_DIR
 
-# FLOOR. Raise it as the house fills up: a scan that sees fewer modules than this has lost its way.
-FEWEST_MODULES = 60
+# Raise it as the package grows: a scan that sees fewer modules has missed some.
+FEWEST_MODULES = 250
 
 # A unit is a package or a module right below maskcls/. It may import itself and every unit of a lower rank.
 RANK = {
@@ -46,7 +46,7 @@ RANK = {
     "cli": 13,
     "__main__": 14,
 }
-ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), imports nothing of the house
+ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), imports nothing of the package
 
 # (importing module, imported unit) -> why the plan bends here. An entry that matches nothing fails.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
@@ -73,7 +73,7 @@ ARRAYS_ONLY = {
 DEEP_PACKAGES = {"torch", "torchvision", "timm", "albumentations", "albucore", "cv2"}
 
 # What `maskcls --help` must not wait for: written down in cli.py itself, and through what cli.py imports. numpy is
-# missing from the second set, because the ground floor may be built on it.
+# missing from the second set, because the modules below may be built on it.
 SLOW_FOR_CLI = {
     "torch",
     "torchvision",
@@ -339,7 +339,7 @@ def used_exceptions(sources: dict[str, tuple[str, bool]]) -> set[tuple[str, str]
     }
 
 
-# --- the house
+# --- the package
 
 
 def test_imports_run_one_way() -> None:

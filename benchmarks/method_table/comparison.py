@@ -12,13 +12,14 @@ from maskcls import files
 from maskcls.errors import MaskclsError, ResultError
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.scores.metrics import Scores
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from method_table.finished import Done, ScoredRows, read_done, read_scored_rows, why_not
 from method_table.rows import Plan, Row
 from method_table.text import one_line
 from method_table.training import PLAN, beside, differences, seeds_of
 
-DRAWS = 1000
+DRAWS = BOOTSTRAP_DRAWS
 HELPS, HURTS, NOISE = "helps", "hurts", "within noise"
 
 

@@ -16,9 +16,8 @@ from maskcls.labels import Floats, Ints
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.crossfit import cross_fit
 from maskcls.results.scores.metrics import confusion, macro_f1
+from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.viewnames import SETS, SINGLE, parse_views
-
-DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def compare_views(
 
     def tried(names: Sequence[str], name: str) -> TriedViews:
         labels = mean_of(prob_by_view, names).argmax(axis=1)
-        gain = paired_bootstrap(truth_N, plain, labels, people_N, classes, draws=DRAWS, seed=0)
+        gain = paired_bootstrap(truth_N, plain, labels, people_N, classes, draws=BOOTSTRAP_DRAWS, seed=0)
         return TriedViews(name, len(names), macro_f1(confusion(truth_N, labels, classes)), gain)
 
     def choose(rows: Ints) -> tuple[str, ...]:
@@ -72,7 +71,9 @@ def compare_views(
         return labels
 
     names = choose(np.arange(len(truth_N)))
-    honest = paired_bootstrap(truth_N, plain, cross_fit(fold_N, choose, apply), people_N, classes, draws=DRAWS, seed=0)
+    honest = paired_bootstrap(
+        truth_N, plain, cross_fit(fold_N, choose, apply), people_N, classes, draws=BOOTSTRAP_DRAWS, seed=0
+    )
     known = [tried(parse_views(name), name) for name in SETS] + [tried((name,), name) for name in SINGLE[1:]]
     score = macro_f1(confusion(truth_N, plain, classes))
     return ViewSearch(
