@@ -297,7 +297,7 @@ def _commit() -> str | None:
     """Return the checked-out commit, with + appended if tracked files differ from it."""
     folder = Path(__file__).resolve().parent
     try:
-        answer = subprocess.run(
+        done = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
             cwd=folder,
             capture_output=True,
@@ -306,7 +306,7 @@ def _commit() -> str | None:
         )
     except OSError:
         return None
-    return answer.stdout.strip() or None
+    return done.stdout.strip() or None
 
 
 def write_record(path: Path, *, threads: int, settings: Record, raw: Any, found: Mapping[str, Spread]) -> None:

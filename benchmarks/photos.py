@@ -48,8 +48,8 @@ def ensure_photos(root: Path, order: Order) -> Path:
 
     Raises FileExistsError when the folder contains something else.
     """
-    note, told = root / "photos.json", json.dumps(asdict(order), indent=1) + "\n"
-    if note.exists() and note.read_text(encoding="utf-8") == told:
+    note, text = root / "photos.json", json.dumps(asdict(order), indent=1) + "\n"
+    if note.exists() and note.read_text(encoding="utf-8") == text:
         return root
     if root.exists() and any(root.iterdir()):
         raise FileExistsError(f"{root} contains other files, or other photos; name a new folder")
@@ -57,7 +57,7 @@ def ensure_photos(root: Path, order: Order) -> Path:
     with ThreadPoolExecutor(cores()) as pool:
         for _ in pool.map(lambda job: _write(*job, order, grain), [*_train(root, order), *_eval(root, order)]):
             pass
-    note.write_text(told, encoding="utf-8")
+    note.write_text(text, encoding="utf-8")
     return root
 
 

@@ -276,7 +276,7 @@ def test_an_interrupt_ends_it_without_a_failure(
     assert start(methods, rows, pretender, "--seeds", "0") == Exit.INTERRUPTED
     assert pretender.titles == ["train base.s0", "train drop.0.s0"]
     assert not list((rows.parent / "out").glob("*.failed.json"))
-    assert "The same command continues" in capsys.readouterr().err
+    assert "Run the same command to continue" in capsys.readouterr().err
 
 
 def test_the_forecast_is_the_mean_so_far(

@@ -206,7 +206,7 @@ def test_photos_made_otherwise_are_not_taken_for_these(scripts: SimpleNamespace,
     scripts.photos.ensure_photos(small_set, scripts.photos.Order(64, 5, height=64, width=48))
     assert (small_set / "photos.json").stat().st_mtime_ns == before
 
-    with pytest.raises(FileExistsError, match="made otherwise"):
+    with pytest.raises(FileExistsError, match="other photos"):
         scripts.photos.ensure_photos(small_set, scripts.photos.Order(64, 5, height=64, width=48, seed=1))
 
 
@@ -394,7 +394,7 @@ def test_a_loader_that_loses_photos_is_not_measured(
         scripts.data.LOADERS, "ours", lambda files, size, cache: iter([np.zeros((len(files) - 1, *size, 3), np.uint8)])
     )
 
-    with pytest.raises(AssertionError, match="69 images of 70 files"):
+    with pytest.raises(AssertionError, match="69 images for 70 files"):
         scripts.data.measure("ours cold", files, TINY)
 
 

@@ -193,7 +193,7 @@ def test_weights_of_a_newer_version_are_refused(saved: Path) -> None:
 @pytest.mark.parametrize("key", ["schema", "sha256", "backbone", "heads", "drop", "labels", "transforms"])
 def test_a_meta_without_one_of_its_keys_is_refused(saved: Path, key: str) -> None:
     rewrite(saved, **{key: None})
-    with pytest.raises(WeightsError, match=r"no meta\.json of maskcls") as caught:
+    with pytest.raises(WeightsError, match=r"not a meta\.json of maskcls") as caught:
         load_predictor(WeightsDir(saved))
     assert key in str(caught.value.got)
 
@@ -201,7 +201,7 @@ def test_a_meta_without_one_of_its_keys_is_refused(saved: Path, key: str) -> Non
 @pytest.mark.parametrize("text", ["[]", "3", '{"schema": "x"}', '{"schema": 1, "labels": 5}'])
 def test_json_that_is_no_meta_is_refused(saved: Path, text: str) -> None:
     (saved / "meta.json").write_text(text)
-    with pytest.raises(WeightsError, match=r"no meta\.json of maskcls"):
+    with pytest.raises(WeightsError, match=r"not a meta\.json of maskcls"):
         load_predictor(WeightsDir(saved))
 
 
@@ -226,7 +226,7 @@ def head(**changes: Any) -> list[dict[str, Any]]:
 )
 def test_a_meta_with_a_value_of_another_form_is_refused(saved: Path, change: dict[str, Any], got: str) -> None:
     rewrite(saved, **change)
-    with pytest.raises(WeightsError, match=r"no meta\.json of maskcls") as caught:
+    with pytest.raises(WeightsError, match=r"not a meta\.json of maskcls") as caught:
         load_predictor(WeightsDir(saved))
     assert got in str(caught.value.got)
     assert caught.value.fix

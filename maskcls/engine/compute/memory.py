@@ -81,8 +81,8 @@ def _fitting(workload: Workload, device: torch.device, execution: Execution, amo
     """
     if device.type != "cpu":
         return lambda batch: _fits_device(workload, batch, device, execution, among)
-    room, needed = available_bytes() * MEMORY_SHARE / among, step_bytes(workload)
-    return lambda batch: needed(batch) <= room
+    limit, needed = available_bytes() * MEMORY_SHARE / among, step_bytes(workload)
+    return lambda batch: needed(batch) <= limit
 
 
 def step_bytes(workload: Workload) -> Callable[[int], float]:
