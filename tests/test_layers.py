@@ -1,4 +1,4 @@
-"""The order of the packages, read from the source text: who may import whom, and which heavy packages may be loaded where.
+"""The order of the packages, read from the source: who may import whom, and where heavy packages may be loaded.
 
     cli -> verbs -> commands -> training -> show -> runs -> engine -> {nn, data, results} -> {rundir, typedjson}
     -> files -> config -> schema -> {labels, csvfile, machine, startup, layoutnames, lossterms,
