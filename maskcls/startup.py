@@ -6,6 +6,7 @@ a quarter of the time until torch and timm are there. So the command line lets i
 
 from __future__ import annotations
 
+import atexit
 import gc
 
 RESTING = (300_000, 50, 100)  # thresholds of the three generations; the interpreter's own are far lower
@@ -23,4 +24,5 @@ def wake_collector() -> None:
     """Collect as usual again, and leave what was imported out of it for good; nothing if it was not resting."""
     if _usual:
         gc.freeze()
+        atexit.register(gc.unfreeze)  # extension modules report what is not cleared at the end as leaks
         gc.set_threshold(*_usual.pop())
