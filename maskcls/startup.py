@@ -6,6 +6,7 @@ takes a quarter of the time to import torch and timm. So the command line raises
 
 from __future__ import annotations
 
+import atexit
 import gc
 
 RESTING = (300_000, 50, 100)  # thresholds of the three generations; the interpreter's own are far lower
@@ -23,4 +24,5 @@ def wake_collector() -> None:
     """Restore the thresholds, and exclude all present objects from collection; nothing unless they were raised."""
     if _usual:
         gc.freeze()
+        atexit.register(gc.unfreeze)  # extension modules report what is not cleared at the end as leaks
         gc.set_threshold(*_usual.pop())

@@ -20,7 +20,7 @@ from PIL import Image
 from project import BENCHMARKS_DIR
 
 BENCHMARKS = BENCHMARKS_DIR
-SCRIPTS = ("alternate", "photos", "bare", "step", "peer", "data", "predict")
+SCRIPTS = ("alternate", "photos", "bare", "step", "first_epoch", "peer", "data", "predict")
 TINY = (32, 24)
 
 
@@ -436,7 +436,49 @@ def test_a_prediction_is_made_twice_with_one_cache(
     assert found["wall_s"] > 0 < found["again_wall_s"]
 
 
+# --- first_epoch.py
+
+
+def test_the_first_epoch_is_what_the_bare_loop_needs_over_what_was_needed(scripts: SimpleNamespace) -> None:
+    """80 images at 40/s and 30 at 60/s are 2.5 s; maskcls took 10."""
+    bare = {"train_images_per_s": 40.0, "infer_images_per_s": 60.0}
+    assert scripts.first_epoch.share(bare, 10.0, train_images=80, valid_images=30) == pytest.approx(0.25)
+
+
+def test_another_checkout_is_compared_where_one_is_named(scripts: SimpleNamespace, tmp_path: Path) -> None:
+    module = scripts.first_epoch
+    assert module.trees_of(module.arguments_of([])) == {"this": BENCHMARKS.parent}
+    found = module.trees_of(module.arguments_of(["--other", str(tmp_path)]))
+    assert found == {"this": BENCHMARKS.parent, "other": tmp_path.resolve()}
+
+
+def test_a_checkout_whose_training_fails_is_named(
+    scripts: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", "raise SystemExit(4)"])
+    ended.wait()
+    monkeypatch.setattr(scripts.first_epoch, "_start", lambda *_: ended)
+    with pytest.raises(RuntimeError, match="this: maskcls ended with 4"):
+        scripts.first_epoch.first_epochs(tmp_path, "test_resnet", {"this": tmp_path})
+
+
 # --- the real command line
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU seconds are read from /proc")
+def test_a_first_epoch_is_counted_from_end_to_end(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "first_epoch.py"), "--photos", str(tmp_path / "set")]
+    words = "--backbones test_resnet --rounds 2 --count 126 --steps 1 --other"
+    command += [*words.split(), str(BENCHMARKS.parent)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if ":" in line][1:]
+    assert [row[0] for row in rows] == ["other:"] * 2 + ["this:"] * 2
+    assert {row[-1] for row in rows} == {"2"}  # rounds
+    assert len([line for line in done.stderr.splitlines() if line.startswith("round ")]) == 4
 
 
 @pytest.mark.slow
