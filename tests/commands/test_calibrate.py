@@ -316,7 +316,7 @@ def test_the_tables_fit_and_say_the_verdict(tmp_path: Path, width: int) -> None:
     from rich.console import Console
 
     for name, bias, verdict in (
-        ("a", None, "no proven gain (95 % interval includes 0): not used"),
+        ("a", None, "no proven gain: the 95 % interval is not above 0; not used"),
         ("b", BIASED, "used by predict --decide"),
     ):
         found = calibrate(make_run(tmp_path / name, bias=bias), tried="task")

@@ -62,7 +62,7 @@ def _verdict(calibration: Calibration) -> list[str]:
         return [*lines, "no rule: too few images have a label of every task"]
     gain = found.gain
     interval = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}, resampling people"
-    verdict = "used by predict --decide" if found.proven else f"{NO_GAIN}: not used"
+    verdict = "used by predict --decide" if found.proven else f"{NO_GAIN}; not used"
     return [
         *lines,
         f"rule {calibration.tried}   macro-F1 {found.plain:.4f} without, {found.ruled:.4f} with it, cross-fitted",

@@ -91,7 +91,7 @@ def print_ensemble(found: EnsembleResult, *, json: bool = False) -> None:
     if found.calibration is not None and found.calibration.nested is not None:
         ruled = found.calibration.nested
         gain = ruled.gain
-        use = "used" if ruled.proven else f"{NO_GAIN}: not used"
+        use = "used" if ruled.proven else f"{NO_GAIN}; not used"
         say(f"decision rule: gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}\n  {use}")
     say(f"{near(found.written.path)}  {plural(found.written.rows, 'row')}")
     say(f"{near(found.recipe)}  for other photos: maskcls ensemble --recipe")

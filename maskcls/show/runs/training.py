@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskcls.runs.summary import GroupGain, RunSummary
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import number, plural, say, span
+from maskcls.show.terminal.text import NO_GAIN, number, plural, say, span
 
 
 def print_training(run: Path, summary: RunSummary | None, *, json: bool = False) -> None:
@@ -42,5 +42,5 @@ def _say_groups(groups: GroupGain) -> None:
     text = f"gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}" if gain else ""
     say(f"  {tasks} averaged over photos that look alike: {number(groups.alone)} without" + (text and f", {text}"))
     if gain and gain.low <= 0:
-        say("  no proven gain (95 % interval includes 0): train without predict.groups=look")
+        say(f"  {NO_GAIN}; train without predict.groups=look")
     say(f"  pair precision {groups.pair_precision:.4f}, pair recall {groups.pair_recall:.4f}")

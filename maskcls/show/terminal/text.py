@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDEST = 10_000  # columns: no table is as wide
-NO_GAIN = "no proven gain (95 % interval includes 0)"
+NO_GAIN = "no proven gain: the 95 % interval is not above 0"
 
 
 def say(text: str = "", *, end: str = "\n") -> None:
