@@ -271,7 +271,7 @@ def test_without_room_for_the_cache_photos_are_decoded_and_it_is_said(
     assert not (tmp_path / "refused").exists()
     assert "not enough disk space for the cache of photos" in capsys.readouterr().err
     assert train(drawn, tmp_path / "run") == 0
-    assert "photos are decoded every epoch: no room" in " ".join(capsys.readouterr().err.split())
+    assert "photos are decoded every epoch: not enough disk space" in " ".join(capsys.readouterr().err.split())
     assert outcome(tmp_path / "run") == outcome(multi)
 
 
