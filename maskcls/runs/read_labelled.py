@@ -30,7 +30,7 @@ def read_labelled_predictions(what: Path, answers: Path | None) -> LabelledPredi
     Raises UsageError when answers are missing or not needed, DataError or ResultError for wrong files.
     """
     if not what.exists():
-        raise UsageError("no such file or folder", where=str(what), fix="check the path")
+        raise DataError("no such file or folder", where=str(what), fix="check the path")
     if what.is_dir():
         if answers is not None:
             fix = "leave out --answers, or name a submission"

@@ -328,7 +328,7 @@ def test_predictions_and_a_submission_of_the_same_rows_score_alike(
     assert json.loads(capsys.readouterr().out.splitlines()[1])["ranking"] is None
     with pytest.raises(UsageError, match="labels needed"):
         shown(guess)
-    with pytest.raises(UsageError, match="no such file or folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         shown(tmp_path / "nosuch")
     with pytest.raises(DataError, match="ids of two tables differ"):
         shown(tmp_path / "p.npz", answers_csv(tmp_path / "more.csv", 41))

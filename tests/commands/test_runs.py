@@ -390,10 +390,10 @@ def test_differences_to_a_base(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert data["base"] == (str(base) if base else None)
         return {Path(one["run"]).name: one["differences"] for one in data["runs"]}
 
-    common = setting_differences(None)
+    common = differences(None)
     assert common["a"] == []
     assert common["b"] == ["mix.kind=mixup", "optim.lr=0.001"]
-    assert setting_differences(tmp_path / "b")["a"] == ["mix.kind=none", "optim.lr=0.0003"]
+    assert differences(tmp_path / "b")["a"] == ["mix.kind=none", "optim.lr=0.0003"]
     with pytest.raises(ResultError, match="this is not a run"):
         print_runs(runs_list.list_runs([tmp_path], base=tmp_path, sort="name"), json=True)
 
