@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from maskcls.data.photos.images import MIN_SIDE, Pixels, read_bytes
+from maskcls.data.photos.images import MIN_SIDE, read_bytes
+from maskcls.data.photos.rgb import Pixels
 from maskcls.errors import DataError
 
 Size = tuple[int, int]
