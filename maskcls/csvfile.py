@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskcls.errors import DataError, nearest
+from maskcls.spelling import appearance, header_alike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,8 @@ def read_csv(
     """Read a comma-separated UTF-8 table into a frame of text, whose index holds the line numbers.
 
     required     columns that must be there; the order in the file is free.
-    optional     columns that may be there. A near miss ("Group" for "group") is an error; any other column is allowed.
+    optional     columns that may be there. A near miss ("Group" for "group") is an error, also beside the right column;
+                 any other column is allowed.
     allow_empty  accept a header without rows.
 
     Returns all columns of the file as text, no cell ever NA. Raises DataError listing every line or column at fault;
@@ -44,26 +46,37 @@ def read_csv(
     """
     import pandas as pd  # half a second, which a reader of columns alone need not wait for
 
-    columns = _read(path, required, optional, allow_empty=allow_empty, line_breaks=False)
+    columns = _read(path, required, optional, (*required, *optional), allow_empty=allow_empty, line_breaks=False)
     count = len(next(iter(columns.values())))
     return pd.DataFrame(columns, index=pd.RangeIndex(FIRST_ROW, FIRST_ROW + count, name="line"), dtype="str")
 
 
-def read_columns(path: Path) -> dict[str, list[str]]:
+def read_columns(path: Path, *, known: Sequence[str] = ()) -> dict[str, list[str]]:
     """Read a comma-separated UTF-8 table with at least one row as {column: its N cells}, in the file's order.
+
+    known  columns the caller looks for: another spelling of one, such as "Group " for "group", is an error.
 
     Every cell is text as it is, and may hold a line break within quotes. Raises DataError listing every line or column
     at fault.
     """
-    return _read(path, (), (), allow_empty=False, line_breaks=True)
+    return _read(path, (), (), known, allow_empty=False, line_breaks=True)
 
 
 def _read(
-    path: Path, required: Sequence[str], optional: Sequence[str], *, allow_empty: bool, line_breaks: bool
+    path: Path,
+    required: Sequence[str],
+    optional: Sequence[str],
+    known: Sequence[str],
+    *,
+    allow_empty: bool,
+    line_breaks: bool,
 ) -> dict[str, list[str]]:
     text = _decoded(path, _content(path))
     header, columns = _regular(text, line_breaks) or _irregular(path, text, required, optional, line_breaks)
     _check_header(path, header, required, optional)
+    if faults := header_alike(header, known):
+        fix = "give the column that name, or another one that does not look like it"
+        raise DataError("columns are spelled differently", where=f"{path}, line 1", offenders=faults, fix=fix)
     if not columns[0] and not allow_empty:
         got, fix = f"header {', '.join(header)}", "add the rows, or use another file"
         raise DataError("the table has a header but no rows", where=str(path), got=got, fix=fix)
@@ -234,7 +247,7 @@ def _missing(name: str, header: list[str], required: Sequence[str]) -> str:
 def _near_miss(name: str, found: Sequence[str]) -> str | None:
     """Return a column that can only be meant as `name`: padded, in another case, or a letter off."""
     for other in found:
-        if other.strip().casefold() == name:
+        if appearance(other).casefold() == appearance(name).casefold():
             return other
     return next(iter(difflib.get_close_matches(name, found, n=1, cutoff=0.85)), None)
 
