@@ -16,6 +16,7 @@ from maskcls.training.checks import check_experiment, refuse_existing, with_abso
 from maskcls.training.experiment import read_experiment, wanted_folds
 from maskcls.training.folds import train_folds
 from maskcls.training.person_clustering import with_person_clustering
+from maskcls.training.photo_checks import check_same_photos
 from maskcls.training.plans import with_plans
 from maskcls.training.starting_weights import check_starting_weights
 from maskcls.training.stored_experiment import write_identity
@@ -36,6 +37,8 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
     check_experiment(experiment, report)
     check_starting_weights(experiment, wanted)
     experiment = with_photos(experiment, accelerator, report)
+    if accelerator.is_main_process:
+        check_same_photos(experiment, report)
     experiment = with_plans(experiment, wanted, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)

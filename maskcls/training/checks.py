@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from maskcls import config
+from maskcls.data.photos.same_photos import Groups, equal_views
 from maskcls.data.rows import manifest
 from maskcls.engine.device import Accelerator
 from maskcls.engine.session import optimizer_of
@@ -23,9 +24,9 @@ from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment, Member, view_spec
+from maskcls.training.photo_checks import check_photos
 from maskcls.training.photos import cached_views
 from maskcls.training.plans import fresh_network
-from maskcls.training.readable_photos import check_photos
 
 
 def refuse_existing(run: RunDir) -> None:
@@ -110,15 +111,19 @@ def with_photos(
 ) -> Experiment:
     """Return the experiment with its photos in the cache, or known to be readable; DataError lists those that are not.
 
+    Which photos are the same is found on the way, on the first process of a machine: by the pixels of their views in
+    the cache, or by the bytes of their files where these are read anyway.
+
     build  False: write no cache, only use one that exists.
     """
     root, paths, cfg = experiment.photo_root, experiment.photo_paths, experiment.cfg
     specs = [view_spec(member.cfg) for member in experiment.kinds]
     views = cached_views(root, paths, specs, cfg, accelerator, report, build=build)
-    if not views and accelerator.is_local_main_process:
-        check_photos(root, paths, cfg, report)
+    same: Groups = []
+    if accelerator.is_local_main_process:
+        same = equal_views(views[specs[0]]) if views else check_photos(root, paths, cfg, report)
     accelerator.wait_for_everyone()
-    return replace(experiment, views=views)
+    return replace(experiment, views=views, same_photos=same)
 
 
 def check_joint_labels(experiment: Experiment, report: Reporter) -> None:
