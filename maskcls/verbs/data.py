@@ -62,7 +62,9 @@ def data_crop(
     detector: Annotated[Path | None, typer.Option(help="face detector: OpenCV Zoo's YuNet, an .onnx file")] = None,
     any_detector: Annotated[bool, typer.Option("--any-detector", help="accept a file of unknown hash")] = False,
     like: Annotated[Path | None, typer.Option(help="crops.json of another copy: same margin, aspect, window")] = None,
-    fixed: Annotated[bool, typer.Option("--fixed", help="crop every photo at the median face position")] = False,
+    fixed: Annotated[
+        bool, typer.Option("--fixed", help="crop all photos at the median, or usual, face position")
+    ] = False,
     margin: Annotated[float | None, typer.Option(help="margin per side, as a share of the face; default: 0.3")] = None,
     aspect: Annotated[str | None, typer.Option(help="height:width of the crops; default: 4:3")] = None,
     json: Json = False,
@@ -72,6 +74,7 @@ def data_crop(
     \b
     maskcls data crop faces -o cropped --detector face_detection_yunet_2023mar.onnx
     maskcls data crop more -o cropped2 --like cropped/crops.json
+    maskcls data crop faces -o cropped3 --fixed
     """
     from maskcls.commands.data.crop import crop
     from maskcls.show.data.crop import print_copy
