@@ -12,11 +12,16 @@ from maskcls.runs.environment import this_machine
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.checks import check_experiment, refuse_existing, with_absolute_paths, with_photos
+from maskcls.training.checks import (
+    check_experiment,
+    check_same_photos,
+    refuse_existing,
+    with_absolute_paths,
+    with_photos,
+)
 from maskcls.training.experiment import read_experiment, wanted_folds
 from maskcls.training.folds import train_folds
 from maskcls.training.person_clustering import with_person_clustering
-from maskcls.training.photo_checks import check_same_photos
 from maskcls.training.plans import with_plans
 from maskcls.training.starting_weights import check_starting_weights
 from maskcls.training.stored_experiment import write_identity

@@ -18,10 +18,9 @@ from maskcls.rundir import RunDir
 from maskcls.schema import Config
 from maskcls.show.runs.forecast import Forecast, Rates, Survey
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.checks import check_experiment, refuse_existing, with_photos
+from maskcls.training.checks import check_experiment, check_same_photos, refuse_existing, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec, wanted_folds
 from maskcls.training.person_clustering import with_person_clustering
-from maskcls.training.photo_checks import check_same_photos
 from maskcls.training.plans import fresh_network, with_plans
 from maskcls.training.starting_weights import check_starting_weights
 

@@ -39,9 +39,9 @@ from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.person_clustering import averaging_for
-from maskcls.training.photo_checks import check_photos
 from maskcls.training.photos import Views, cached_views, open_photos
 from maskcls.training.plans import listener_of
+from maskcls.training.readable_photos import check_photos
 from maskcls.training.stored_experiment import open_experiment
 from maskcls.viewnames import parse_views
 

@@ -7,22 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from maskcls.data.layouts.source import image_root, layout_named, read_labelled, read_unlabelled
-from maskcls.data.photos.cache import open_pack
-from maskcls.data.photos.same_photos import Groups, equal_views, merged
 from maskcls.data.rows.repeated_photos import same_photos
-from maskcls.errors import ResourceError
 from maskcls.schema import Config
 from maskcls.show.data.check import DataCheck
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.experiment import view_spec
-from maskcls.training.photo_checks import check_photos
+from maskcls.training.readable_photos import check_photos
 
 
 def check(data: Path, cfg: Config, report: Reporter) -> DataCheck:
-    """Return the tables of a data set whose every row and photo can be read, and the photos that are the same.
+    """Return the tables of a data set whose every row and photo can be read, and the photos with equal pixels.
 
-    Photos are the same if their files have equal bytes. Where the cache holds the photos to train on, they are also
-    the same if their views have equal pixels. Raises DataError for a row or photo that cannot be read.
+    Raises DataError for a row or photo that cannot be read.
     """
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     frames = {"train": read_labelled(data, cfg.data.format, cfg.space, fixes)}
@@ -31,13 +26,4 @@ def check(data: Path, cfg: Config, report: Reporter) -> DataCheck:
     root = image_root(data, cfg.data.format)
     frame = pd.concat(frames.values(), ignore_index=True)
     groups = check_photos(root, frame["path"].tolist(), cfg, report)
-    groups = merged([*groups, *_equal_in_cache(root, frames["train"]["path"].tolist(), cfg)])
     return DataCheck(frames, cfg.space, tuple(same_photos(frame, groups, cfg.space)))
-
-
-def _equal_in_cache(root: Path, paths: list[str], cfg: Config) -> Groups:
-    try:
-        views = open_pack(root, paths, view_spec(cfg)) if cfg.data.cache != "off" else None
-    except ResourceError:  # no cache folder is known
-        return []
-    return [] if views is None else equal_views(views)

@@ -75,13 +75,6 @@ def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None) 
         raise _decode_error(path, data, error) from None
 
 
-def check_images(
-    root: Path, paths: Sequence[str], *, threads: int, on_progress: Callable[[int], None] | None = None
-) -> None:
-    """Decode every image once; raise one DataError that lists all unreadable images. Arguments as for `each_image`."""
-    each_image(root, paths, lambda row, data: decode(data, root / paths[row]), threads=threads, on_progress=on_progress)
-
-
 def each_image(
     root: Path,
     paths: Sequence[str],

@@ -1,4 +1,4 @@
-"""Photos that are the same: files with the same bytes, and views with the same pixels. N photos, H height, W width.
+"""Photos that are the same: equal pixels, or equal bytes of their files. N photos, H height, W width.
 
 Groups are tuples of two or more row numbers, each ascending, in the order of their first rows.
 """
@@ -6,21 +6,15 @@ Groups are tuples of two or more row numbers, each ascending, in the order of th
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 from maskcls.data.photos.rgb import Pixels
 
 Groups = list[tuple[int, ...]]
-
-
-def rows_of_equal_size(root: Path, paths: Sequence[str]) -> set[int]:
-    """Return the rows whose file is as large as another one; only these can be the same, so only they need a hash."""
-    sizes = _sizes(root, paths)
-    count = Counter(sizes.values())
-    return {row for row, size in sizes.items() if count[size] > 1}
 
 
 def rows_of_common_size(root: Path, paths: Sequence[str], first: int) -> list[int]:
@@ -42,27 +36,27 @@ def equal_keys(key_of_row: Mapping[int, Hashable]) -> Groups:
     return [tuple(group) for group in rows.values() if len(group) > 1]
 
 
+def pixels_in_part(image_HWC: Pixels) -> bytes:
+    """Return a hash of a photo's size and middle row: photos with other hashes differ, and it takes no time."""
+    return _hash(image_HWC, image_HWC[image_HWC.shape[0] // 2])
+
+
+def pixels_in_full(image_HWC: Pixels) -> bytes:
+    """Return a hash of a photo's size and all its pixels: photos with equal hashes are equal."""
+    return _hash(image_HWC, image_HWC)
+
+
 def equal_views(views_NHWC: Pixels) -> Groups:
     """Group the rows of uint8 (N, H, W, 3) with equal pixels.
 
     Only a row of pixels of each view is read, and the whole view where that is equal to another one.
     """
-    middle = views_NHWC.shape[1] // 2
-    nearly = equal_keys({row: view[middle].tobytes() for row, view in enumerate(views_NHWC)})
-    return [group for rows in nearly for group in equal_keys({row: views_NHWC[row].tobytes() for row in rows})]
+    nearly = equal_keys({row: pixels_in_part(view) for row, view in enumerate(views_NHWC)})
+    return equal_keys({row: pixels_in_full(views_NHWC[row]) for rows in nearly for row in rows})
 
 
-def merged(groups: Iterable[tuple[int, ...]]) -> Groups:
-    """Join groups that share a row.
-
-    >>> merged([(0, 2), (4, 5), (2, 3)])
-    [(0, 2, 3), (4, 5)]
-    """
-    group_of: dict[int, set[int]] = {}
-    for group in groups:
-        joined = set(group).union(*(group_of[row] for row in group if row in group_of))
-        group_of.update(dict.fromkeys(joined, joined))
-    return sorted({tuple(sorted(group)) for group in group_of.values()})
+def _hash(image_HWC: Pixels, part: Pixels) -> bytes:
+    return hashlib.sha256(str(image_HWC.shape).encode() + part.tobytes()).digest()
 
 
 def _sizes(root: Path, paths: Sequence[str]) -> dict[int, int]:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFile, ImageOps
 
 from maskcls.data.photos import images
-from maskcls.data.photos.images import check_images, read_image
+from maskcls.data.photos.images import decode, each_image, read_image
 from maskcls.errors import DataError
 
 RNG_SEED = 0
@@ -358,12 +358,12 @@ def test_check_lists_every_unreadable_file(tmp_path: Path, threads: int, monkeyp
     for name in names:
         save(tmp_path / name, Image.fromarray(picture()))
     done: list[int] = []
-    check_images(tmp_path, names, threads=threads, on_progress=done.append)
+    each_image(tmp_path, names, lambda row, data: decode(data, tmp_path), threads=threads, on_progress=done.append)
     assert done == list(range(1, 12))
     (tmp_path / "2.png").write_bytes(b"")
     (tmp_path / "9.png").write_bytes(b"<html>")
     with pytest.raises(DataError) as caught:
-        check_images(tmp_path, [*names, "no.png"], threads=threads)
+        each_image(tmp_path, [*names, "no.png"], lambda row, data: decode(data, tmp_path), threads=threads)
     assert caught.value.offenders == (
         "2.png: empty file (0 bytes)",
         "9.png: not an image: HTML, probably a failed download",
@@ -372,4 +372,4 @@ def test_check_lists_every_unreadable_file(tmp_path: Path, threads: int, monkeyp
 
 
 def test_check_of_nothing_is_fine(tmp_path: Path) -> None:
-    check_images(tmp_path, [], threads=2)
+    each_image(tmp_path, [], lambda row, data: decode(data, tmp_path), threads=2)

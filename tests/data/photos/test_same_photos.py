@@ -1,4 +1,4 @@
-"""Which photos are the same: by size and hash of the files, and by the pixels of their views."""
+"""Which photos are the same: by their pixels, and which files need a hash to find out."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from maskcls.data.photos.same_photos import equal_keys, equal_views, merged, rows_of_common_size, rows_of_equal_size
+from maskcls.data.photos.same_photos import equal_keys, equal_views, pixels_in_full, pixels_in_part, rows_of_common_size
 
 
 def test_groups_hold_every_row_of_a_key_and_no_single_one() -> None:
@@ -19,16 +15,22 @@ def test_groups_hold_every_row_of_a_key_and_no_single_one() -> None:
     assert equal_keys({}) == equal_keys({0: b"x", 1: b"y"}) == []
 
 
-def test_only_files_of_equal_size_need_a_hash(tmp_path: Path) -> None:
-    sizes = {"a": 3, "b": 5, "c": 3, "d": 7, "e": 5}
-    for name, size in sizes.items():
+def test_only_files_as_large_as_one_of_the_other_part_need_a_hash(tmp_path: Path) -> None:
+    for name, size in {"a": 3, "b": 5, "c": 3, "d": 7, "e": 5}.items():
         (tmp_path / name).write_bytes(name.encode() * size)
-    assert rows_of_equal_size(tmp_path, [*sizes, "missing"]) == {0, 1, 2, 4}
-    assert rows_of_equal_size(tmp_path, ["a", "b", "d"]) == set()
     assert rows_of_common_size(tmp_path, ["a", "b", "d", "e"], 2) == [1, 3]
-    assert (
-        rows_of_common_size(tmp_path, ["a", "c", "b", "missing", str(tmp_path / "d")], 2) == []
-    )  # both are of one part
+    assert rows_of_common_size(tmp_path, ["a", "c", "b", "missing", str(tmp_path / "d")], 2) == []  # a and c: one part
+
+
+def test_photos_are_equal_in_size_and_every_pixel() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (6, 4, 3), dtype=np.uint8)
+    edge, turned = image.copy(), image.reshape(4, 6, 3)
+    edge[0, 0, 0] ^= 1
+    assert pixels_in_part(image) == pixels_in_part(image.copy()) == pixels_in_part(edge)
+    assert pixels_in_full(image) == pixels_in_full(np.asfortranarray(image)) != pixels_in_full(edge)
+    assert pixels_in_full(turned) != pixels_in_full(image)
+    flat = np.zeros((4, 6, 3), dtype=np.uint8)
+    assert pixels_in_part(flat) != pixels_in_part(np.zeros((6, 6, 3), dtype=np.uint8))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -47,13 +49,3 @@ def test_views_with_an_equal_middle_are_not_the_same() -> None:
     views_NHWC[1, 0] = 9
     assert equal_views(views_NHWC) == [(0, 2)]
     assert equal_views(views_NHWC[:0]) == []
-
-
-@given(st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=4, unique=True), max_size=8))
-def test_groups_that_share_a_row_are_joined_as_scipy_joins_them(groups: list[list[int]]) -> None:
-    edges = [(group[0], other) for group in groups for other in group[1:]]
-    rows, columns = zip(*edges, strict=True) if edges else ((), ())
-    graph = coo_array((np.ones(len(edges)), (rows, columns)), shape=(10, 10))
-    _, part_of = connected_components(graph, directed=False)
-    parts = [tuple(np.flatnonzero(part_of == part).tolist()) for part in np.unique(part_of)]
-    assert merged(map(tuple, groups)) == sorted(part for part in parts if len(part) > 1)
