@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskcls import config, files
 from maskcls.engine.processes import lost_processes_as_errors
-from maskcls.errors import BusyError, UsageError
+from maskcls.errors import UsageError
 from maskcls.results.submissions.write import Written
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import read_decision
@@ -41,8 +41,8 @@ def predict(
     fitted with.
     """
     files.sidecar_path(output)  # refuses a name that has none, before any work
-    if output.exists() and not force:
-        raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
+    if not force:
+        files.refuse_taken(output)
     if groups is not None and config.setting(overrides, "predict.groups"):
         raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
     if decide and groups is not None:

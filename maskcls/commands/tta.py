@@ -25,7 +25,7 @@ from maskcls.viewnames import SINGLE
 
 
 def tta(run: RunDir, *, overrides: list[str], report: Reporter) -> ViewSearch:
-    """Predict every fold's own rows once per view, and compare named sets and a greedy choice with the plain view.
+    """Predict every fold's own rows once per view, and compare named sets and a greedy choice with the unchanged view.
 
     The greedy choice is made on the rows it is scored on, so it is scored a second time: chosen on the other folds.
     Raises ResultError for a run that has fewer than two folds, or is leaky.

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.verbs.older import current, renamed, views_override
+from maskcls.verbs.older import with_older
 from maskcls.verbs.options import (
     Answering,
     Config,
@@ -48,9 +48,8 @@ def train(
 
     if dry_run and json:
         raise UsageError("--dry-run prints no JSON", fix="leave out one of them")
-    if leaky:
-        renamed("--leaky", "data.leaky=true")
-    cfg, origins = load_config(config, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
+    older = [("--leaky", "data.leaky=true")] if leaky else []
+    cfg, origins = load_config(config, with_older(overrides, older))
     folder = RunDir(run or Path("runs") / (config[-1].stem if config else "default"))
     from maskcls.show.terminal.progress import Reporter, main_process
 
@@ -122,18 +121,13 @@ def predict(
     from maskcls.show.answers.prediction import print_written
     from maskcls.show.terminal.progress import Reporter, main_process
 
-    given = [*(overrides or []), *views_override(tta)]
-    if tta is not None:
-        from maskcls import config as configuration
-
-        if configuration.setting(overrides or [], "predict.views"):
-            raise UsageError("--tta and predict.views= set the same", fix="give predict.views= alone")
+    given = with_older(overrides, [] if tta is None else [(f"--tta {tta}", f"predict.views={tta}")])
     with Reporter(quiet=not main_process()) as report:
         written = work(
             RunDir(run),
             data,
             output,
-            overrides=current(given),
+            overrides=given,
             decide=decide,
             groups=groups,
             force=force,
