@@ -38,6 +38,7 @@ from maskcls.runs.calibration import Calibration, calibrate_rows
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.networks import predicting, run_networks
+from maskcls.runs.overrides import with_overrides
 from maskcls.runs.read_labelled import is_leaky, read_out_of_fold
 from maskcls.runs.recipe import (
     EnsembleLineage,
@@ -162,6 +163,7 @@ def read_members(
     for run in runs:
         read_environment(run)
     cfg = config.load(runs[0].config)[0]
+    with_overrides(cfg, list(overrides))  # refuses other settings before torch is imported
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     ids = frame["id"].to_numpy(np.str_)
     members = []

@@ -16,10 +16,11 @@ from maskcls.errors import ResultError
 from maskcls.labels import Floats
 from maskcls.results.comparison.views import ViewSearch, compare_views
 from maskcls.rundir import RunDir
+from maskcls.runs.overrides import refuse_predicting, with_overrides
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
-from maskcls.training.prediction import joint, load_networks, refuse_predicting, with_overrides
+from maskcls.training.prediction import joint, load_networks
 from maskcls.training.stored_experiment import open_experiment
 from maskcls.viewnames import SINGLE
 

@@ -133,7 +133,6 @@ def test_only_one_process_names_the_new_spelling(
         (["evaluate", "a", "--write", "b", "-o", "c"], "--write b and -o c"),
         (["runs", "compare", "a", "b", "--changed", "b", "-o", "c"], "--changed b and -o c"),
         (["group", "a", "--photos", "b", "--unlabelled", "c"], "--photos b and --unlabelled c"),
-        (["train", "a", "--dry-run", "--json"], "--dry-run prints no JSON"),
         (["pseudo-label", "predict.batch_size=8", "--data", "a"], "no run to label with"),
     ],
 )

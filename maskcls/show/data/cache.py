@@ -48,12 +48,14 @@ def print_packs(found: CacheList, *, json: bool = False) -> None:
 
 
 def _table(packs: tuple[PackInfo, ...]) -> Table:
+    from rich.cells import cell_len
     from rich.table import Table
 
     table = Table("pack", box=None, pad_edge=False, header_style="bold")
     for name in ("size", "photos", "height x width", "last used"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("photos of", overflow="fold")
+    widest = max(cell_len(visible(pack.root)) for pack in packs)
+    table.add_column("photos of", no_wrap=True, min_width=widest)  # paths are kept whole, to be copied
     for pack in packs:
         pixels, used = f"{pack.size[0]} x {pack.size[1]}", datetime.fromtimestamp(pack.used).strftime("%Y-%m-%d %H:%M")
         table.add_row(pack.folder.name[:8], size(pack.bytes), f"{pack.photos:,}", pixels, used, visible(pack.root))
