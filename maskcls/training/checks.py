@@ -19,13 +19,12 @@ from maskcls.data.rows.repeated_photos import SamePhoto, same_photos
 from maskcls.engine.device import Accelerator
 from maskcls.engine.session import optimizer_of
 from maskcls.engine.step import staged
-from maskcls.errors import BusyError, DataError
+from maskcls.errors import DataError
 from maskcls.labels import UNKNOWN
 from maskcls.machine import reading_threads
 from maskcls.nn.network import check_backbone, check_size
-from maskcls.rundir import REFIT, RunDir
+from maskcls.rundir import REFIT
 from maskcls.runs.group_averaging import shared_tasks
-from maskcls.runs.identity import identity_files
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
@@ -36,27 +35,6 @@ from maskcls.training.plans import fresh_network
 from maskcls.training.readable_photos import check_photos
 
 ALLOW = "data.same_photos=allow"
-
-
-def refuse_existing(run: RunDir) -> None:
-    """Raise BusyError when the folder holds a run, or files that a run would replace.
-
-    A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
-    """
-    if run.env.exists():
-        state = "a finished run" if run.summary.exists() else "an unfinished run"
-        raise BusyError(
-            f"the folder holds {state}",
-            where=str(run.path),
-            fix=f"choose another --run, or continue it with: maskcls resume {run.path}",
-        )
-    if not run.lock_file.exists() and (taken := [path.name for path in identity_files(run) if path.exists()]):
-        raise BusyError(
-            "the folder holds files that a run would replace",
-            where=str(run.path),
-            offenders=taken,
-            fix="choose another --run",
-        )
 
 
 def with_absolute_paths(cfg: Config) -> Config:
@@ -194,7 +172,7 @@ def _harm(one: SamePhoto, experiment: Experiment) -> str:
     """Return what is wrong with rows of one photo; "" if it changes no score."""
     folds = sorted(set(experiment.fold[list(one.rows)].tolist()))
     why = [f"different labels of {', '.join(one.labels)}"] if one.labels else []
-    if one.people and len(folds) > 1:
+    if one.people and len(folds) > 1 and not experiment.leaky:  # a leaky run has no score
         why.append("in different folds")
     return f"{one}: {', '.join(why)}" if why else ""
 

@@ -37,7 +37,7 @@ def data_make(
 
 @app.command("check")
 def data_check(data: Data, overrides: Overrides = None, config: Config = None, json: Json = False) -> None:
-    """Read every row and photo of a data set; print all errors, or the number of people and photos per class.
+    """Read every row and photo of a data set; print all errors, or people and photos per class and equal photos.
 
     \b
     maskcls data check faces

@@ -18,6 +18,7 @@ from maskcls.data.layouts.source import read_labelled, read_unlabelled
 from maskcls.data.photos import images
 from maskcls.errors import DataError, Exit
 from maskcls.labels import CONTEST
+from maskcls.results.pseudo.read_labels import Pseudo
 from maskcls.training.checks import check_same_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.readable_photos import check_photos
@@ -134,6 +135,15 @@ def test_a_photo_twice_of_one_person_is_noted_and_with_two_labels_refused(table:
     assert [fault.rpartition(": ")[2] for fault in caught.value.offenders] == ["different labels of helmet"]
     _, notes = checked(table, "data.same_photos=allow")
     assert len(notes) == 2
+
+
+def test_a_leaky_run_has_no_score_to_protect(table: Path) -> None:
+    copy(table, *two_of(table, in_one_fold=False))
+    found, _ = checked(table, "data.same_photos=allow")
+    leaky = Pseudo({}, leaky=True, sha256="", lineage={})
+    report = Lines()
+    check_same_photos(replace(found, cfg=tiny(*TABLE), pseudo=leaky), report)  # type: ignore[arg-type]
+    assert len(report.lines) == 1
 
 
 def test_a_person_only_for_training_is_in_another_fold_than_the_rest(table: Path) -> None:
