@@ -68,12 +68,13 @@ def tta(run: RunPath, overrides: Answering = None, json: Json = False) -> None:
     \b
     maskcls tta runs/a
     """
-    from maskcls.commands.tta import tta as work
     from maskcls.rundir import RunDir
     from maskcls.show.answers.view_search import print_view_search
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.tta import tta as work
         found = work(RunDir(run), overrides=current(overrides), report=report)
     print_view_search(found, json=json)
 
@@ -220,10 +221,9 @@ def pseudo_label(
     maskcls pseudo-label runs/a --data faces -o pseudo.csv --min-confidence mask=0.95,gender=0.9,age=0.8
     maskcls train faces --config multi --run runs/b data.pseudo=pseudo.csv
     """
-    from maskcls.commands.pseudo_label import pseudo_label as work
     from maskcls.rundir import RunDir
     from maskcls.show.answers.pseudo_label import print_pseudo_labels
-    from maskcls.show.terminal.progress import Reporter, main_process
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     runs, overrides = split_words(words)
     if not runs:
@@ -233,6 +233,8 @@ def pseudo_label(
     rule |= {"cap_share": max_share, "balance": balance, "prior": like_train, "soft": soft, "temperature": temperature}
     rule |= {"weight": weight, "weigh": weigh}
     with Reporter(quiet=not main_process()) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.pseudo_label import pseudo_label as work
         found = work(
             [RunDir(Path(run)) for run in runs],
             data,

@@ -18,8 +18,9 @@ from maskcls.verbs.options import (
     Overrides,
     RunPath,
     ToPredict,
+    how_to_resume,
+    interruptible,
     load_config,
-    resumable,
 )
 
 app = typer.Typer()
@@ -52,25 +53,27 @@ def train(
         renamed("--leaky", "data.leaky=true")
     cfg, origins = load_config(config, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
     folder = RunDir(run or Path("runs") / (config[-1].stem if config else "default"))
-    from maskcls.show.terminal.progress import Reporter, main_process
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     if main_process():
         for line in unused_settings(cfg, origins):
             typer.echo(line, err=True)
     if dry_run:
-        from maskcls.show.runs.forecast import print_forecast, print_survey
-        from maskcls.training.forecast import forecast, planned, survey
+        with Reporter(quiet=not main_process()) as report, report.busy(LOADING):
+            from maskcls.show.runs.forecast import print_forecast, print_survey
+            from maskcls.training.forecast import forecast, planned, survey
 
-        experiment = planned(data, cfg, folder, folds)
+            experiment = planned(data, cfg, folder, folds)
         print_survey(survey(experiment), cfg, origins)
         with Reporter(quiet=not main_process()) as report:
             measured = forecast(experiment, folds, report)
         print_forecast(measured)
         return
-    from maskcls.commands.train import train as work
     from maskcls.show.runs.training import print_training
 
-    with resumable(folder.path), Reporter(quiet=not main_process()) as report:
+    with interruptible(lambda: how_to_resume(folder.path)), Reporter(quiet=not main_process()) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.train import train as work
         summary = work(data, cfg, folder, folds=folds, report=report)
     print_training(folder.path, summary, json=json)
 
@@ -87,12 +90,13 @@ def resume(
     maskcls resume runs/a
     maskcls resume runs/a --folds 3,4    (further folds of the same run)
     """
-    from maskcls.commands.resume import resume as work
     from maskcls.rundir import RunDir
     from maskcls.show.runs.training import print_training
-    from maskcls.show.terminal.progress import Reporter, main_process
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
-    with resumable(run), Reporter(quiet=not main_process()) as report:
+    with interruptible(lambda: how_to_resume(run)), Reporter(quiet=not main_process()) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.resume import resume as work
         summary = work(RunDir(run), folds=folds, report=report)
     print_training(run, summary, json=json)
 
@@ -117,10 +121,9 @@ def predict(
     maskcls predict runs/a --data faces -o submission.csv
     maskcls predict runs/a --data faces -o submission.csv predict.views=shifts --force
     """
-    from maskcls.commands.predict import predict as work
     from maskcls.rundir import RunDir
     from maskcls.show.answers.prediction import print_written
-    from maskcls.show.terminal.progress import Reporter, main_process
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     given = [*(overrides or []), *views_override(tta)]
     if tta is not None:
@@ -129,6 +132,8 @@ def predict(
         if configuration.setting(overrides or [], "predict.views"):
             raise UsageError("--tta and predict.views= set the same", fix="give predict.views= alone")
     with Reporter(quiet=not main_process()) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.predict import predict as work
         written = work(
             RunDir(run),
             data,
@@ -164,15 +169,16 @@ def self_train(
     maskcls self-train faces --config multi --run runs/self --rounds 3
     """
     cfg, _ = load_config(config, overrides)
-    from maskcls.commands.pseudo_label import pseudo_label
-    from maskcls.commands.resume import resume as continued
-    from maskcls.commands.self_train import self_train as work
-    from maskcls.commands.train import train as started
     from maskcls.show.runs.self_training import print_self_training
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
-    with resumable(run), Reporter() as report:
+    with interruptible(lambda: "finished epochs are kept. Continue with the same command"), Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.pseudo_label import pseudo_label
+            from maskcls.commands.resume import resume as continued
+            from maskcls.commands.self_train import self_train as work
+            from maskcls.commands.train import train as started
         found = work(
             data,
             cfg,
@@ -182,8 +188,8 @@ def self_train(
             rule=rule,
             train=lambda own, folder: started(data, own, folder, folds=None, report=report),
             resume=lambda folder: continued(folder, folds=None, report=report),
-            label=lambda teacher, labels: pseudo_label(
-                [teacher],
+            label=lambda source, labels: pseudo_label(
+                [source],
                 unlabelled or data,
                 labels,
                 rule=rule,
@@ -209,13 +215,14 @@ def demo(
     \b
     maskcls demo
     """
-    from maskcls.commands.demo import demo as work
-    from maskcls.commands.predict import predict as predicted
-    from maskcls.commands.train import train as started
     from maskcls.show.runs.demo import print_demo
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.demo import demo as work
+            from maskcls.commands.predict import predict as predicted
+            from maskcls.commands.train import train as started
         found = work(
             directory,
             train=lambda data, cfg, run: started(data, cfg, run, folds=None, report=report),
