@@ -37,6 +37,7 @@ from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import read_summary
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
+from maskcls.show.terminal.text import plural
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.photos import Views, cached_views, open_photos
@@ -97,7 +98,10 @@ def predict_rows(
         by_look = averaging_for(experiment, env.folds, frame, root, report)
     specs = [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
-    report.note(f"{len(frame)} photos, {len(networks)} networks, views {cfg.predict.views}")
+    count = len(parse_views(cfg.predict.views))
+    report.note(
+        f"{len(frame)} photos, {plural(len(networks), 'network')}, {plural(count, 'view')} per photo (predict.views={cfg.predict.views})"
+    )
     try:
         probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
     except DataError:

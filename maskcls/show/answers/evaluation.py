@@ -124,7 +124,7 @@ def _confusion(found: Evaluation, count: int) -> list[RenderableType]:
     from rich.console import Group
 
     kappas = "   ".join(f"{visible(name)} {number(one.kappa)}" for name, one in found.confusion.items())
-    note = f"Rows: truth. Columns: prediction. Images, and their share of the row.\nCohen's kappa  {kappas}"
+    note = f"Rows: truth. Columns: prediction. Images, and their share of the row.\nCohen's kappa  {kappas}\n{KAPPA}"
     matrices = Columns([_matrix(name, one) for name, one in found.confusion.items()], padding=(0, 4))
     return [Group(note, "", matrices), *([_mistake_table(found.mistakes[:count])] if found.mistakes else [])]
 
