@@ -16,9 +16,10 @@ import typer
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
 from maskcls.startup import rest_collector
 from maskcls.verbs import after, bench, config, data, runs, submission, training
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import Stopped
 
-app = typer.Typer(
+app = VerbApp(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

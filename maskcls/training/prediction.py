@@ -98,10 +98,9 @@ def predict_rows(
         by_look = averaging_for(experiment, env.folds, frame, root, report)
     specs = [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
-    count = len(parse_views(cfg.predict.views))
-    report.note(
-        f"{len(frame)} photos, {plural(len(networks), 'network')}, {plural(count, 'view')} per photo (predict.views={cfg.predict.views})"
-    )
+    views_per_photo = f"{plural(len(parse_views(cfg.predict.views)), 'view')} per photo"
+    count = f"{plural(len(frame), 'photo')}, {plural(len(networks), 'network')}"
+    report.note(f"{count}, {views_per_photo} (predict.views={cfg.predict.views})")
     try:
         probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
     except DataError:

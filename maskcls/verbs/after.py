@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, current_views, moved, without_set
 from maskcls.verbs.options import Answering, Force, Json, RunPath, ToPredict
 from maskcls.verbs.words import split_words
 
-app = typer.Typer()
+app = VerbApp()
 
 
 @app.command()
@@ -118,8 +119,8 @@ def ensemble(
     """Combine runs and files of predictions into one submission; all choices are made on out-of-fold rows.
 
     \b
-    maskcls ensemble runs/a runs/b theirs.csv,theirs_oof.csv --data faces --method convex -o submission.csv
-    maskcls ensemble runs/a runs/b --data faces --groups groups.csv --oof-groups train_groups.csv --decide
+    maskcls ensemble runs/a theirs.csv,theirs_oof.csv --data faces --method convex
+    maskcls ensemble runs/a runs/b --data faces --groups g.csv --oof-groups h.csv
     maskcls ensemble --recipe submission.recipe.yaml --data others -o others.csv
     """
     from maskcls.commands.ensemble import ensemble as work
@@ -162,7 +163,7 @@ def group(
 
     \b
     maskcls group faces -o groups.csv
-    maskcls group faces --run runs/a -o groups.csv    (with the gain on out-of-fold rows)
+    maskcls group faces --run runs/a -o groups.csv    (with the out-of-fold gain)
     """
     from maskcls.commands.group import group as work
     from maskcls.rundir import RunDir
@@ -218,7 +219,7 @@ def pseudo_label(
     Every fold gets its own labels, from networks not trained on its people, so that out-of-fold scores stay unbiased.
 
     \b
-    maskcls pseudo-label runs/a --data faces -o pseudo.csv --min-confidence mask=0.95,gender=0.9,age=0.8
+    maskcls pseudo-label runs/a --data faces --min-confidence mask=0.95,gender=0.9
     maskcls train faces --config multi --run runs/b data.pseudo=pseudo.csv
     """
     from maskcls.rundir import RunDir

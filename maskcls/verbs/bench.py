@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import Config, Data, Json, Overrides, load_config
 
-app = typer.Typer(no_args_is_help=True, help="Measure this machine: photos, networks, learning rates.")
+app = VerbApp(no_args_is_help=True, help="Measure this machine: photos, networks, learning rates.")
 
 
 @app.command("data")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, renamed, views_override
 from maskcls.verbs.options import (
     Answering,
@@ -23,7 +24,7 @@ from maskcls.verbs.options import (
     load_config,
 )
 
-app = typer.Typer()
+app = VerbApp()
 
 
 @app.command()
@@ -119,7 +120,7 @@ def predict(
 
     \b
     maskcls predict runs/a --data faces -o submission.csv
-    maskcls predict runs/a --data faces -o submission.csv predict.views=shifts --force
+    maskcls predict runs/a --data faces predict.views=shifts --force
     """
     from maskcls.rundir import RunDir
     from maskcls.show.answers.prediction import print_written

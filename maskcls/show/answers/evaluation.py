@@ -12,7 +12,7 @@ from maskcls.results.scores.metrics import ClassScore, Score, Scores
 from maskcls.results.scores.ranking import Ranking, Rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, worst
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import number, percent, plain_table, show
+from maskcls.show.terminal.text import KAPPA, number, percent, plain_table, show
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType

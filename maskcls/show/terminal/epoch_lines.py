@@ -57,7 +57,7 @@ def epoch_columns(cells: Mapping[str, str], width: int | None) -> list[Column]:
     ['network', 'epoch', 'age']
     """
     columns = [Column(name, max(LEAST.get(name, 0), len(name), cell_len(text))) for name, text in cells.items()]
-    tasks = [name for name in reversed(cells) if name not in (*ALWAYS, *FIRST_LEFT_OUT)]
+    tasks = [name for name in reversed(list(cells)) if name not in (*ALWAYS, *FIRST_LEFT_OUT)]
     for name in (*FIRST_LEFT_OUT, *tasks):
         if width is not None and sum(column.width for column in columns) + len(GAP) * (len(columns) - 1) > width:
             columns = [column for column in columns if column.name != name]
