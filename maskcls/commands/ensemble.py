@@ -90,7 +90,7 @@ def ensemble(
     """Combine members and write the submission, and beside it the recipe that repeats it on other photos.
 
     given    run folders, or files of predictions for these photos; `FILE,OOF_FILE` adds a file's out-of-fold rows.
-    method   one of METHODS, the mean by default. Whatever it has to choose is chosen on out-of-fold rows.
+    method   one of METHODS, the mean by default. All its choices are made on out-of-fold rows.
     weights  one per member, separated by commas.
     recipe   of an earlier ensemble: its members, method and weights, instead of those above.
     decide   answer by a decision rule, if it has a proven gain on the out-of-fold rows of the ensemble.
@@ -143,7 +143,7 @@ def ensemble(
 
 def check_output(output: Path, *, force: bool) -> None:
     """Raise BusyError when the submission or its recipe exists, before any work."""
-    files.sidecar_path(output)  # refuses a name that has none
+    files.sidecar_path(output)  # raises an error for a name that has none
     taken = [str(path) for path in (output, recipe_path(output)) if path.exists()]
     if taken and not force:
         fix = "choose another -o, or replace it with --force"

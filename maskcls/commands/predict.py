@@ -40,7 +40,7 @@ def predict(
     Raises BusyError when the output exists, unless `force`, UsageError for other groups than the decision rule was
     fitted with.
     """
-    files.sidecar_path(output)  # refuses a name that has none, before any work
+    files.sidecar_path(output)  # raises an error for a name that has none, before any work
     if output.exists() and not force:
         raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
     if groups is not None and config.setting(overrides, "predict.groups"):

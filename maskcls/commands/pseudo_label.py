@@ -118,7 +118,7 @@ def class_prior(experiment: Experiment, k: int) -> tuple[float, ...]:
 
 
 def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataFrame, root: Path) -> None:
-    """Raise DataError for photos whose bytes the runs were trained or validated on, whatever their names are now."""
+    """Raise DataError for photos whose bytes the runs were trained or validated on, under any name."""
     known: dict[int, set[Path]] = {}
     for experiment, _ in opened:
         real = manifest.real_rows(experiment.manifest)
@@ -129,8 +129,8 @@ def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame:
     met = []
     for id, path in zip(frame["id"], frame["path"], strict=True):
         place = root / path
-        alike = known.get(place.stat().st_size, set()) if place.is_file() else set()
-        if any(digest(place) == digest(other) for other in alike):
+        same_size = known.get(place.stat().st_size, set()) if place.is_file() else set()
+        if any(digest(place) == digest(other) for other in same_size):
             met.append(repr(id))
     if met:
         raise DataError(

@@ -129,7 +129,7 @@ def note_other_cropping(experiment: Experiment, env: Environment, root: Path, re
 def with_overrides(cfg: Config, overrides: list[str]) -> Config:
     """Return the run's configuration with `predict.*`, `device.*`, `data.cache` changed; ConfigError for other keys.
 
-    Keys of `device` that only change training are refused as well: they would have no effect.
+    Keys of `device` that only change training are an error as well: they would have no effect.
     """
     plain = cfg.model_dump(mode="json")
     for key, value in map(config.parse_override, overrides):

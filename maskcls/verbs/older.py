@@ -44,7 +44,7 @@ def current_views(tta: str | None, views: str | None) -> list[str]:
 
 
 def views_override(tta: str | None) -> list[str]:
-    """Return the override that `--tta` stands for; none without it."""
+    """Return the override that `--tta` means; none without it."""
     if tta is None:
         return []
     override = f"predict.views={OLDER.get(tta, tta)}"

@@ -313,7 +313,7 @@ def test_an_unfinished_run_is_refused(
     (copy / "fold1" / "DONE").unlink()
     assert predict(copy, drawn, tmp_path / "s.csv") == 9
     message = capsys.readouterr().err
-    assert "1 in all: fold 1" in message
+    assert "1 in total: fold 1" in message
     assert f"maskcls resume {copy}" in message
     assert not (tmp_path / "s.csv").exists()
 
