@@ -36,7 +36,7 @@ def read_csv(
     """Read a comma-separated UTF-8 table into a frame of text, whose index holds the line numbers.
 
     required     columns that must be there; the order in the file is free.
-    optional     columns that may be there. A similar name ("Group" for "group") is an error; any other column is allowed.
+    optional     columns that may be there. A similar name ("Group" for "group") is an error; others are allowed.
     allow_empty  accept a header without rows.
 
     Returns all columns of the file as text, no cell is NA. Raises DataError that lists every wrong line or column;
@@ -177,7 +177,7 @@ def _irregular(
 
 
 def _split(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]]:
-    """Split text into the header, its rows, and the line after the last of each row; blank lines at the end are dropped."""
+    """Split text into the header, its rows, and the line after the last of each row; drop blank lines at the end."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
     ends: list[int] = []

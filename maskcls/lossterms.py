@@ -38,8 +38,8 @@ class Term:
 
     kind      ce: cross-entropy; smooth: with smoothed labels (epsilon of the weight spread over all classes);
               focal: (1 - p) ** gamma times the cross-entropy; f1: 1 - soft macro-F1 of the step; bce: binary
-              cross-entropy, one sigmoid per class, the class with the largest is predicted; la: cross-entropy of logits adjusted
-              by tau times the log of the classes' shares.
+              cross-entropy, one sigmoid per class, and the class with the largest is predicted; la: cross-entropy of
+              logits adjusted by tau times the log of the class shares.
     factor    what the term is multiplied by, above 0.
     epsilon   of smooth, in [0, 1): the share of the weight that is spread over all classes.
     gamma     of focal, in [0, 10].

@@ -197,14 +197,14 @@ class RunDir:
         )
 
     def test(self, data: str, views: str, networks: str, groups: str) -> Path:
-        """Return the file of predictions for another data set; networks and groups are named where they are not the default."""
+        """Return the file of predictions for another data set; networks and groups are named if not default."""
         others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"
         return self.path / "test" / f"{data}-{views}{others}{together}.npz"
 
 
 @contextmanager
 def lock(run: RunDir) -> Iterator[None]:
-    """Lock the run for this process; raises BusyError without waiting if another has it. The lock ends with the process."""
+    """Lock the run for this process; raises BusyError without waiting. The lock ends with the process."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(run.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)

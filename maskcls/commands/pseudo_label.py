@@ -44,6 +44,7 @@ from maskcls.training.prediction import (
     predict_each,
     refuse_predicting,
     with_overrides,
+    work_in_words,
 )
 from maskcls.training.stored_experiment import open_experiment
 
@@ -186,7 +187,7 @@ def _probabilities(
     cfg = with_overrides(experiment.cfg, overrides)
     paths, specs = frame["path"].tolist(), [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
-    report.note(f"{experiment.run.path}: {len(frame)} photos, {len(networks)} networks, views {cfg.predict.views}")
+    report.note(f"{experiment.run.path}: {work_in_words(len(frame), len(networks), cfg.predict.views)}")
     probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
     found: Sources = {}
     ids_N = frame["id"].to_numpy(np.str_)

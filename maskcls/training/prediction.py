@@ -98,9 +98,7 @@ def predict_rows(
         by_look = averaging_for(experiment, env.folds, frame, root, report)
     specs = [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
-    views_per_photo = f"{plural(len(parse_views(cfg.predict.views)), 'view')} per photo"
-    count = f"{plural(len(frame), 'photo')}, {plural(len(networks), 'network')}"
-    report.note(f"{count}, {views_per_photo} (predict.views={cfg.predict.views})")
+    report.note(work_in_words(len(frame), len(networks), cfg.predict.views))
     try:
         probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
     except DataError:
@@ -118,6 +116,16 @@ def predict_rows(
         lineage = lineage.with_groups(by_file.lineage)
         predictions = by_file.average_photos(predictions)
     return Predicted(cfg, frame, predictions, lineage)
+
+
+def work_in_words(photos: int, networks: int, views: str) -> str:
+    """Say how much is predicted.
+
+    >>> work_in_words(70, 1, "hflip")
+    '70 photos, 1 network, 2 views per photo (predict.views=hflip)'
+    """
+    per_photo = f"{plural(len(parse_views(views)), 'view')} per photo (predict.views={views})"
+    return f"{plural(photos, 'photo')}, {plural(networks, 'network')}, {per_photo}"
 
 
 def note_other_cropping(experiment: Experiment, env: Environment, root: Path, report: Reporter) -> None:

@@ -10,7 +10,7 @@ import typer
 from maskcls.errors import UsageError
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, current_views, moved, without_set
-from maskcls.verbs.options import Answering, Force, Json, RunPath, ToPredict
+from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, ToPredict
 from maskcls.verbs.words import split_words
 
 app = VerbApp()
@@ -63,7 +63,7 @@ def calibrate(
 
 
 @app.command()
-def tta(run: RunPath, overrides: Answering = None, json: Json = False) -> None:
+def tta(run: RunPath, overrides: PredictionOverrides = None, json: Json = False) -> None:
     """Compare test-time views on the run's out-of-fold rows: the gain and the cost of each.
 
     \b

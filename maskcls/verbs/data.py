@@ -25,7 +25,7 @@ def data_make(
     eval_people: Annotated[int | None, typer.Option(min=1, help="people to predict; default: a third")] = None,
     json: Json = False,
 ) -> None:
-    """Draw faces in the contest's layout, with eval photos and their answers.
+    """Draw faces in the contest's layout, with eval photos and their true labels.
 
     \b
     maskcls data make faces --people 60 --seed 0

@@ -23,7 +23,7 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
-Answering = Annotated[
+PredictionOverrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KEY=VALUE",

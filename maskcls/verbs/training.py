@@ -11,12 +11,12 @@ from maskcls.errors import UsageError
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, renamed, views_override
 from maskcls.verbs.options import (
-    Answering,
     Config,
     Data,
     Folds,
     Json,
     Overrides,
+    PredictionOverrides,
     RunPath,
     ToPredict,
     how_to_resume,
@@ -106,7 +106,7 @@ def resume(
 def predict(
     run: RunPath,
     data: ToPredict,
-    overrides: Answering = None,
+    overrides: PredictionOverrides = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
     groups: Annotated[
         Path | None, typer.Option(help="CSV of maskcls group: average the predictions of each group")

@@ -329,4 +329,4 @@ def test_what_is_printed(base: Path, drawn: Path, tmp_path: Path, capsys: pytest
     assert "mask incorrect" in out
     assert "disputed" in out
     assert "21 photos" in out
-    assert "set all" in out
+    assert "labels for all rows" in out

@@ -128,7 +128,7 @@ def _counted(
 ) -> list[tuple[Counts, Counts]]:
     """Return hits and marks by person and class of a and of b, for each seed."""
     known_N = truth_N != UNKNOWN
-    who_N = np.unique(np.asarray(people_N)[known_N], return_inverse=True)[1]  # sorted, so that the order of the rows does not matter
+    who_N = np.unique(np.asarray(people_N)[known_N], return_inverse=True)[1]  # sorted: the order of rows is free
 
     def counts(predicted_N: Ints) -> Counts:
         return person_counts(truth_N[known_N], predicted_N[known_N], who_N, classes)
