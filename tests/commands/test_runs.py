@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -437,7 +438,7 @@ def test_the_list_fits_the_terminal(width: int, tmp_path: Path, monkeypatch: pyt
         assert words in text
     assert "leaderboard public 0.7123" in text
     assert "2026-11-21 sent with hflip" in text
-    assert "unfinished: 0 of 2 folds are complete" in text
+    assert re.search(r"unfinished: 0 of 2 folds are complete; continue with: maskcls resume \S+", text)
     assert "broken: " in text
     assert "kept" in text
 
