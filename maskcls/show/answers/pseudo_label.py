@@ -37,7 +37,7 @@ def print_pseudo_labels(found: PseudoLabels, *, json: bool = False) -> None:
     if json:
         print_json(found.to_json())
         return
-    table = plain_table("labels for all rows", "predicted", "taken", *REASONS.values(), "confidence", width=16)
+    table = plain_table("for all rows", "predicted", "taken", *REASONS.values(), "confidence", width=16)
     for line in (line for line in found.lines if line["set"] == REFIT and line["task"] != "joint"):
         counts = [line["considered"], line["taken"], *(line[reason] for reason in REASONS)]
         name = visible(f"{line['task']} {line['class']}")
