@@ -34,12 +34,12 @@ def appearance(text: str) -> str:
     return BLANKS.sub(" ", unicodedata.normalize("NFC", usual)).strip()
 
 
-def alike(names: Iterable[str], places: Iterable[object] | None = None) -> list[str]:
+def lookalikes(names: Iterable[str], places: Iterable[object] | None = None) -> list[str]:
     """Return a message for every name that looks like an earlier, different one.
 
     places  where each name is, such as `line 2`, for the message; None: `row 1`, `row 2`, …
 
-    >>> alike(["kim", "lee", "kim "])
+    >>> lookalikes(["kim", "lee", "kim "])
     ["'kim ' in row 3 looks like 'kim' in row 1: it begins or ends with a blank"]
     """
     names = list(names)
@@ -72,10 +72,10 @@ def meant(text: str, known: Iterable[str]) -> str:
     return "" if near is None else f" (it looks like {near!r}, but {_manner(text) or 'that one ' + _manner(near)})"
 
 
-def header_alike(found: Sequence[str], known: Iterable[str]) -> list[str]:
+def misspelled_columns(found: Sequence[str], known: Iterable[str]) -> list[str]:
     """Return a message for every column that looks like a known one, in any case, but is spelled differently.
 
-    >>> header_alike(["path", "Group "], ["path", "group"])
+    >>> misspelled_columns(["path", "Group "], ["path", "group"])
     ["'Group ': did you mean 'group'?"]
     """
     of_appearance = {appearance(name).casefold(): name for name in known}

@@ -27,7 +27,7 @@ from maskcls.results.pseudo.read_labels import read_pseudo
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.checks import check_distinct, check_ids
 from maskcls.runs import read_labelled
-from maskcls.spelling import alike, appearance, header_alike, meant
+from maskcls.spelling import appearance, lookalikes, meant, misspelled_columns
 
 SAME = [  # a name, and another spelling of it
     ("kim", "kim "),
@@ -80,7 +80,7 @@ def test_the_table_is_complete() -> None:
 @pytest.mark.parametrize(("name", "other"), SAME)
 def test_names_that_look_the_same(name: str, other: str) -> None:
     assert appearance(name) == appearance(other)
-    (message,) = alike([name, "else", other])
+    (message,) = lookalikes([name, "else", other])
     assert message.startswith(f"{other!r} in row 3 looks like {name!r} in row 1: ")
     assert re.fullmatch(r"(it|the other) (begins|has) .*", message.partition(": ")[2].rpartition(": ")[2])
 
@@ -88,7 +88,7 @@ def test_names_that_look_the_same(name: str, other: str) -> None:
 @pytest.mark.parametrize(("name", "other"), DIFFERENT)
 def test_names_that_do_not(name: str, other: str) -> None:
     assert appearance(name) != appearance(other)
-    assert alike([name, other, name]) == []
+    assert lookalikes([name, other, name]) == []
 
 
 @given(st.text(max_size=8))
@@ -102,21 +102,21 @@ def test_a_look_looks_like_itself_and_is_composed(text: str) -> None:
 
 def test_every_different_spelling_is_named_once_where_it_is_first() -> None:
     names = ["kim", "lee", "kim ", "kim ", "kim\u200b", "lee"]
-    assert alike(names, [f"line {n}" for n in range(2, 8)]) == [
+    assert lookalikes(names, [f"line {n}" for n in range(2, 8)]) == [
         "'kim ' in line 4 looks like 'kim' in line 2: it begins or ends with a blank",
         "'kim\\u200b' in line 6 looks like 'kim' in line 2: it has a character that cannot be seen",
     ]
 
 
 def test_the_unusual_one_is_named_also_where_it_is_first() -> None:
-    assert alike(["cafe\u0301", "caf\u00e9"]) == [
+    assert lookalikes(["cafe\u0301", "caf\u00e9"]) == [
         "'caf\u00e9' in row 2 looks like 'cafe\u0301' in row 1: the other has decomposed characters (NFD)"
     ]
 
 
 def test_headers_match_in_any_case() -> None:
     found = ["PATH", "group", "Gr\u200boup", "other", "\uff4dask"]
-    assert header_alike(found, ["path", "group", "mask"]) == [
+    assert misspelled_columns(found, ["path", "group", "mask"]) == [
         "'PATH': did you mean 'path'?",
         "'Gr\\u200boup': did you mean 'group'?",
         "'\uff4dask': did you mean 'mask'?",

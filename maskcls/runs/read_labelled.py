@@ -18,7 +18,7 @@ from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.identity import changed_files
-from maskcls.spelling import alike, appearance
+from maskcls.spelling import appearance, lookalikes
 
 PEOPLE = ("person", "group")  # columns of the answers that name the person on a photo; the first one found is used
 GROUPS = 5  # groups of people, for a run with one fold
@@ -156,7 +156,7 @@ def people_of_answers(answers: Path, space: LabelSpace) -> list[str] | None:
     name = next((name for name in PEOPLE if name in others and name not in space.names), None)
     if name is None:
         return None
-    if faults := alike(columns[name], columns[id_name]):
+    if faults := lookalikes(columns[name], columns[id_name]):
         fix = "give every person one spelling"
         raise DataError("people look the same", where=f"{answers}, column {name}", offenders=faults, fix=fix)
     return columns[name]

@@ -42,6 +42,7 @@ def train_folds(
             how = continuing(member) if member.continued else refitting(experiment, member, wanted)
             train_fold(experiment, how, k, accelerator, report)
             accelerator.free_memory()
+    report.end()
     if not accelerator.is_main_process:
         return None
     return assemble(experiment, wanted)

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import note_dry_run, output_of_extra
 from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config
 
-app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
-cache_app = typer.Typer(no_args_is_help=True, help="List and delete cached decoded photos.")
+app = VerbApp(no_args_is_help=True, help="Make and check data sets.")
+cache_app = VerbApp(no_args_is_help=True, help="List and delete cached decoded photos.")
 app.add_typer(cache_app, name="cache")
 
 
@@ -24,7 +25,7 @@ def data_make(
     eval_people: Annotated[int | None, typer.Option(min=1, help="people to predict; default: a third")] = None,
     json: Json = False,
 ) -> None:
-    """Draw faces in the contest's layout, with eval photos and their answers.
+    """Draw faces in the contest's layout, with eval photos and their true labels.
 
     \b
     maskcls data make faces --people 60 --seed 0
@@ -72,7 +73,7 @@ def data_crop(
     """Copy a data set with every photo cropped around its face; crops.csv lists the boxes.
 
     \b
-    maskcls data crop faces -o cropped --detector face_detection_yunet_2023mar.onnx
+    maskcls data crop faces -o cropped --detector yunet.onnx
     maskcls data crop more -o cropped2 --like cropped/crops.json
     maskcls data crop faces -o cropped3 --fixed
     """

@@ -21,7 +21,7 @@ from maskcls.data.layouts.paths import file_faults, name_fault, same_text
 from maskcls.data.rows import manifest
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import CONTEST, LabelSpace
-from maskcls.spelling import alike
+from maskcls.spelling import lookalikes
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 STEMS = {f"mask{i}": "wear" for i in range(1, 6)} | {"incorrect_mask": "incorrect", "normal": "normal"}
@@ -166,7 +166,7 @@ def _name_faults(cells: pd.Series, column: str) -> list[str]:
     faults = [_entry_fault(name) or (again if twice else None) for name, twice in zip(names, repeated, strict=True)]
     rows = zip(cells.index, names, faults, strict=True)
     wrong = [f"line {n}, column {column}: {cell!r} {fault}" for n, cell, fault in rows if fault]
-    return wrong + [f"column {column}: {fault}" for fault in alike(names, [f"line {n}" for n in cells.index])]
+    return wrong + [f"column {column}: {fault}" for fault in lookalikes(names, [f"line {n}" for n in cells.index])]
 
 
 def _entry_fault(name: str) -> str | None:

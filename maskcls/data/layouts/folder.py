@@ -11,7 +11,7 @@ from maskcls.data.layouts.paths import file_faults, path_fault
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError
 from maskcls.labels import LabelSpace
-from maskcls.spelling import alike
+from maskcls.spelling import lookalikes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -33,7 +33,7 @@ def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:
     safe = [path for path, fault in zip(paths, faults, strict=True) if fault is None]
     found = iter(file_faults(root, safe))
     wrong = [f"{p}: {f}" for p, fault in zip(paths, faults, strict=True) if (f := fault or next(found))]
-    wrong += alike(paths, ["this folder"] * len(paths))
+    wrong += lookalikes(paths, ["this folder"] * len(paths))
     if wrong:
         raise DataError("photos cannot be used", where=str(root), offenders=wrong)
     if not paths:

@@ -17,7 +17,7 @@ from maskcls.data.layouts.paths import file_faults, path_fault
 from maskcls.data.rows import manifest
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import CONTEST, LabelSpace
-from maskcls.spelling import alike, appearance
+from maskcls.spelling import appearance, lookalikes
 
 MASK_ONLY = CONTEST.only(["mask"])  # any label space will do where only photos and groups are read
 
@@ -65,7 +65,7 @@ def _path_faults(root: Path, paths: pd.Series) -> list[str]:
     faults = [fault or next(found) for fault in faults]
     cells = zip(paths.index, texts, faults, strict=True)
     wrong = [f"line {n}, column path: {path!r} {fault}" for n, path, fault in cells if fault] if any(faults) else []
-    return wrong + [f"column path: {fault}" for fault in alike(texts, _lines(paths))]
+    return wrong + [f"column path: {fault}" for fault in lookalikes(texts, _lines(paths))]
 
 
 def _group_faults(groups: pd.Series) -> list[str]:
@@ -74,7 +74,7 @@ def _group_faults(groups: pd.Series) -> list[str]:
     empty = [
         f"line {n}, column group: empty" for n, name in zip(groups.index, names, strict=True) if not appearance(name)
     ]
-    return empty + [f"column group: {fault}" for fault in alike(names, _lines(groups))]
+    return empty + [f"column group: {fault}" for fault in lookalikes(names, _lines(groups))]
 
 
 def _lines(cells: pd.Series) -> list[str]:

@@ -19,7 +19,7 @@ from maskcls.labels import Ints
 from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 from maskcls.results.people.averaging import PhotoWeights, checked_groups
 from maskcls.results.rows_by_id import check_same_ids, rows_of
-from maskcls.spelling import alike, appearance
+from maskcls.spelling import appearance, lookalikes
 from maskcls.typedjson import JsonFile
 
 GROUPS = TableKind(
@@ -90,7 +90,7 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
     faults = [f"{id!r} occurs {count} times" for id, count in times.items() if count > 1]
     pairs = zip(columns["id"], columns["group"], strict=True)
     faults += [f"{id!r} has no group" for id, name in pairs if not appearance(name)]
-    faults += [f"column {column}: {fault}" for column, names in columns.items() for fault in alike(names)]
+    faults += [f"column {column}: {fault}" for column, names in columns.items() for fault in lookalikes(names)]
     if faults:
         raise DataError("rows in a file of groups are wrong", where=str(path), offenders=faults)
     asked = set(ids)

@@ -24,7 +24,7 @@ from maskcls.results.pseudo.label_columns import ALL, PSEUDO_LABELS, header_of, 
 from maskcls.results.pseudo.label_rows import PseudoRows, check_sets
 from maskcls.results.scores.metrics import Doubles
 from maskcls.rundir import REFIT
-from maskcls.spelling import alike, meant
+from maskcls.spelling import lookalikes, meant
 
 SET = re.compile(r"all|0|[1-9][0-9]?")
 DIGITS = re.compile(r"[0-9.e+-]*")
@@ -159,7 +159,7 @@ def _sets(columns: Mapping[str, Sequence[str]], space: LabelSpace, path: Path, *
     }
     weight_N = _numbers(columns.get("weight", ["1"] * count), f"{path}, column weight")
     p_JN = [_numbers(columns[f"p{j}"], f"{path}, column p{j}") for j in range(space.size)] if soft else None
-    with np.errstate(over="ignore"):  # what is too large becomes inf, and is refused with its row
+    with np.errstate(over="ignore"):  # what is too large becomes inf, and is reported with its row
         prob_NJ = None if p_JN is None else np.stack(p_JN, axis=1).astype(np.float32)
     ids, paths = (np.array(columns[name], dtype=np.str_) for name in ("id", "path"))
     return {
@@ -193,7 +193,7 @@ def _numbers(column: Sequence[str], where: str) -> Doubles:
 
 
 def _check_spelling(ids: Sequence[str], path: Path) -> None:
-    if faults := alike(ids):
+    if faults := lookalikes(ids):
         raise DataError("ids of pseudo labels look the same", where=f"{path}, column id", offenders=faults)
 
 

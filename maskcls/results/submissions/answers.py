@@ -14,7 +14,7 @@ import numpy as np
 from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, nearest
 from maskcls.labels import UNKNOWN, Ints, LabelSpace, Task
-from maskcls.spelling import alike, meant
+from maskcls.spelling import lookalikes, meant
 
 ANSWER = "ans"
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
@@ -48,7 +48,7 @@ def read_answers(path: Path, space: LabelSpace) -> tuple[list[str], dict[str, In
 def _check_distinct(path: Path, id_name: str, ids: Sequence[str]) -> None:
     where = f"{path}, column {id_name}"
     if len(set(ids)) == len(ids):
-        if faults := alike(ids):
+        if faults := lookalikes(ids):
             raise DataError("ids look the same", where=where, expected="one spelling of every id", offenders=faults)
         return
     first: dict[str, int] = {}

@@ -15,7 +15,7 @@ import numpy as np
 
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.submissions.answers import ANSWER
-from maskcls.spelling import alike, appearance
+from maskcls.spelling import appearance, lookalikes
 
 Status = Literal["ok", "warning", "FAILED", "skipped"]
 Columns = Mapping[str, Sequence[str]]
@@ -73,7 +73,7 @@ def check_distinct(ids: Sequence[str]) -> Check:
     """Look for ids that are empty, occur twice or look the same, when the expected ids are not known."""
     faults = [f"row {row}: empty" for row, name in enumerate(ids, 1) if not name]
     faults += [f"{name!r} occurs {times} times" for name, times in Counter(ids).items() if times > 1]
-    faults += alike(ids)
+    faults += lookalikes(ids)
     return check_of("ids", f"{len(ids):,} rows", faults)
 
 
