@@ -19,10 +19,11 @@ import pandas as pd
 
 from maskcls.engine.device import start
 from maskcls.rundir import RunDir
+from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import this_machine
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.experiment import Experiment, wanted_folds
+from maskcls.training.experiment import Experiment
 from maskcls.training.folds import train_folds
 from maskcls.training.stored_experiment import open_experiment, write_identity
 

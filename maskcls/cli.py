@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
+from maskcls.show.terminal.streams import open_streams, system_error, write_out
 from maskcls.startup import rest_collector
 from maskcls.verbs import after, bench, config, data, runs, submission, training
 from maskcls.verbs.options import Stopped
@@ -70,6 +71,7 @@ def main() -> None:
     if not os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
         os.environ["GOMP_SPINCOUNT"] = "3000"
     rest_collector()
+    open_streams()
     sys.exit(int(run_app(sys.argv[1:])))
 
 
@@ -77,15 +79,22 @@ def run_app(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _exit_code(arguments)
+        code = _exit_code(arguments)
+        write_out()
+        return code
     except MaskclsError as error:
         _print_error(error)
         return error.exit_code
+    except BrokenPipeError:
+        return Exit.PIPE
     except Stopped:
         return Exit.TERMINATED
-    except Exception:
+    except Exception as error:
         if os.environ.get("MASKCLS_DEBUG"):
             raise
+        if (known := system_error(error)) is not None:
+            _print_error(known)
+            return known.exit_code
         _print_error(MaskclsError("this is a bug in maskcls", where=_kept("crash", traceback.format_exc()), fix=REPORT))
         return Exit.INTERNAL
     finally:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from maskcls.errors import ResourceError, ResultError, UsageError
+from maskcls.errors import BusyError, ResourceError, ResultError, UsageError
 
 Value = TypeVar("Value")
 
@@ -80,6 +80,13 @@ def read_json(path: Path) -> Any:
         raise ResultError("a file of the run is missing", where=str(path), fix="restore it or train again") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ResultError("a file of the run cannot be read", where=str(path), got=str(error)) from None
+
+
+def refuse_taken(*paths: Path) -> None:
+    """Raise BusyError when an output exists that nobody asked to replace."""
+    if taken := [str(path) for path in paths if path.exists()]:
+        fix = "choose another -o, or replace it with --force"
+        raise BusyError("the output exists", where=" and ".join(taken), fix=fix)
 
 
 def sidecar_path(path: Path) -> Path:

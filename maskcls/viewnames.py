@@ -1,4 +1,4 @@
-"""Test-time views by name: a set such as `hflip`, or single views joined by `+`, such as `plain+flip+up`.
+"""Test-time views by name: a set such as `hflip`, or single views joined by `+`, such as `none+flip+up`.
 
 Plain data: `engine.tta` draws them.
 """
@@ -7,28 +7,50 @@ from __future__ import annotations
 
 from maskcls.errors import nearest
 
-SINGLE = ("plain", "flip", "zoomed", "flip_zoomed", "up", "down", "left", "right")
+SINGLE = ("none", "flip", "zoomed", "flip_zoomed", "up", "down", "left", "right")
 SETS = {
-    "none": ("plain",),
-    "hflip": ("plain", "flip"),
-    "zoom": ("plain", "zoomed"),
-    "hflip_zoom": ("plain", "flip", "zoomed", "flip_zoomed"),
-    "shifts": ("plain", "up", "down", "left", "right"),
+    "none": ("none",),
+    "hflip": ("none", "flip"),
+    "zoom": ("none", "zoomed"),
+    "hflip_zoom": ("none", "flip", "zoomed", "flip_zoomed"),
+    "shifts": ("none", "up", "down", "left", "right"),
 }
+OLDER = {"plain": "none"}  # names of earlier versions
+
+
+def current_name(text: str) -> str:
+    """Return a name of views with its older parts in the new spelling.
+
+    >>> current_name("plain+flip")
+    'none+flip'
+    """
+    return "+".join(OLDER.get(part, part) for part in text.split("+"))
 
 
 def parse_views(text: str) -> tuple[str, ...]:
     """Return the single views a name stands for; ValueError, in words that follow "expected", for any other text.
 
-    >>> parse_views("hflip"), parse_views("plain+up")
-    (('plain', 'flip'), ('plain', 'up'))
+    An older spelling stands for the same views.
+
+    >>> parse_views("hflip"), parse_views("none+up")
+    (('none', 'flip'), ('none', 'up'))
     """
-    if text in SETS:
-        return SETS[text]
-    names = tuple(text.split("+"))
-    strange = [name for name in names if name not in SINGLE]
+    name = current_name(text)
+    if name in SETS:
+        return SETS[name]
+    names = tuple(name.split("+"))
+    strange = [part for part in names if part not in SINGLE]
     if not strange and len(set(names)) == len(names):
         return names
-    near = nearest(strange[0], [*SETS, *SINGLE]) if strange else None
-    hint = f" ({strange[0]!r} looks like {near!r})" if near else ""
+    hint = f" ({_hint(strange[0])})" if strange else ""
     raise ValueError(f"one of {', '.join(SETS)}, or different ones of {', '.join(SINGLE)} joined by +{hint}")
+
+
+def _hint(part: str) -> str:
+    """Say what may have been meant by a part that is no single view."""
+    if part in SETS:
+        return f"{part!r} is a set of views: {'+'.join(SETS[part])}"
+    if "," in part:
+        return "views are averaged if joined by +; only pseudo-label --views takes a list with commas"
+    near = nearest(part, [*SETS, *SINGLE])
+    return f"did you mean {near!r}?" if near else f"{part!r} is no view"

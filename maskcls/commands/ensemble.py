@@ -18,7 +18,7 @@ from maskcls import config, files
 from maskcls.config.yaml12 import dump_yaml
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
+from maskcls.errors import DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.ensembles.external import read_member
 from maskcls.results.ensembles.methods import (
@@ -38,6 +38,7 @@ from maskcls.runs.calibration import Calibration, calibrate_rows
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.networks import predicting, run_networks
+from maskcls.runs.overrides import with_overrides
 from maskcls.runs.read_labelled import is_leaky, read_out_of_fold
 from maskcls.runs.recipe import (
     EnsembleLineage,
@@ -135,19 +136,17 @@ def ensemble(
         groups=together.lineage,
     )
     written = write_labels(output, cfg, frame, labels, lineage.to_json(), force=force)
-    files.commit(recipe_path(output), dump_yaml(how.to_json()).encode())
-    return EnsembleResult(
-        written, recipe_path(output), [member.name for member in members], blend, verdict, calibration
-    )
+    kept = recipe_path(written.path)
+    files.commit(kept, dump_yaml(how.to_json()).encode())
+    given, names = [member.given for member in members], [member.name for member in members]
+    return EnsembleResult(written, kept, given, names, blend, verdict, calibration)
 
 
 def check_output(output: Path, *, force: bool) -> None:
     """Raise BusyError when the submission or its recipe exists, before any work."""
     files.sidecar_path(output)  # refuses a name that has none
-    taken = [str(path) for path in (output, recipe_path(output)) if path.exists()]
-    if taken and not force:
-        fix = "choose another -o, or replace it with --force"
-        raise BusyError("the output exists", where=" and ".join(taken), fix=fix)
+    if not force:
+        files.refuse_taken(output, recipe_path(output))
 
 
 def read_members(
@@ -164,6 +163,7 @@ def read_members(
     for run in runs:
         read_environment(run)
     cfg = config.load(runs[0].config)[0]
+    with_overrides(cfg, list(overrides))  # refuses other settings before torch is imported
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     ids = frame["id"].to_numpy(np.str_)
     members = []

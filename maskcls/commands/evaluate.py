@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from maskcls import files
-from maskcls.errors import BusyError
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores import evaluation
 from maskcls.results.scores.evaluation import Evaluation
@@ -25,8 +24,8 @@ def evaluate(what: Path, answers: Path | None = None, *, output: Path | None = N
 
     Raises UsageError, DataError or ResultError when the files do not fit together.
     """
-    if output is not None and output.exists() and not force:
-        raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
+    if output is not None and not force:
+        files.refuse_taken(output)
     labelled = read_labelled_predictions(what, answers)
     found = evaluation.evaluate_predictions(labelled)
     if output is not None:

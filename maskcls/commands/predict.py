@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskcls import config, files
+from maskcls import config
 from maskcls.engine.processes import lost_processes_as_errors
-from maskcls.errors import BusyError, UsageError
+from maskcls.errors import UsageError
 from maskcls.results.submissions.write import Written
 from maskcls.rundir import RunDir
+from maskcls.runs.checks import check_prediction
 from maskcls.runs.decision import read_decision
+from maskcls.runs.overrides import with_overrides
 from maskcls.runs.submission_file import write_labels
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.prediction import predict_rows, with_overrides
+from maskcls.training.prediction import predict_rows
 
 OTHER_GROUPS = "the run's decision rule was fitted with other groups"
 
@@ -40,9 +42,7 @@ def predict(
     Raises BusyError when the output exists, unless `force`, UsageError for other groups than the decision rule was
     fitted with.
     """
-    files.sidecar_path(output)  # refuses a name that has none, before any work
-    if output.exists() and not force:
-        raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
+    check_prediction(run, data, output, overrides, force=force)
     if groups is not None and config.setting(overrides, "predict.groups"):
         raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
     if decide and groups is not None:

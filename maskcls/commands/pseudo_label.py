@@ -31,6 +31,7 @@ from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import Environment
 from maskcls.runs.lineage import LabellingRun, PseudoLineage
+from maskcls.runs.overrides import refuse_predicting, with_overrides
 from maskcls.show.answers.pseudo_label import PseudoLabels
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
@@ -42,8 +43,6 @@ from maskcls.training.prediction import (
     load_networks,
     note_other_cropping,
     predict_each,
-    refuse_predicting,
-    with_overrides,
 )
 from maskcls.training.stored_experiment import open_experiment
 

@@ -10,11 +10,12 @@ from maskcls.engine.device import start
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import WeightsError
 from maskcls.rundir import REFIT, RunDir
+from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import machine_differences, this_machine, write_environment
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.terminal.progress import Reporter, main_process
 from maskcls.training.checks import check_experiment, with_photos
-from maskcls.training.experiment import Experiment, wanted_folds
+from maskcls.training.experiment import Experiment
 from maskcls.training.folds import train_folds
 from maskcls.training.starting_weights import check_starting_weights
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment, weights_hashes

@@ -8,12 +8,13 @@ from maskcls import rundir
 from maskcls.engine.device import start
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.rundir import RunDir
+from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
 from maskcls.runs.environment import this_machine
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.checks import check_experiment, refuse_existing, with_absolute_paths, with_photos
-from maskcls.training.experiment import read_experiment, wanted_folds
+from maskcls.training.checks import check_experiment, with_absolute_paths, with_photos
+from maskcls.training.experiment import read_experiment
 from maskcls.training.folds import train_folds
 from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import with_plans
@@ -28,6 +29,7 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
     Raises BusyError when the run folder holds a run already; nothing is ever overwritten. Processes that do not
     write return None.
     """
+    check_training(data, cfg, folds)
     wanted = wanted_folds(folds, cfg.folds.k)
     accelerator = start(cfg.device)
     if accelerator.is_main_process:

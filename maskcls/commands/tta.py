@@ -16,16 +16,17 @@ from maskcls.errors import ResultError
 from maskcls.labels import Floats
 from maskcls.results.comparison.views import ViewSearch, compare_views
 from maskcls.rundir import RunDir
+from maskcls.runs.overrides import refuse_predicting, with_overrides
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
-from maskcls.training.prediction import joint, load_networks, refuse_predicting, with_overrides
+from maskcls.training.prediction import joint, load_networks
 from maskcls.training.stored_experiment import open_experiment
 from maskcls.viewnames import SINGLE
 
 
 def tta(run: RunDir, *, overrides: list[str], report: Reporter) -> ViewSearch:
-    """Predict every fold's own rows once per view, and compare named sets and a greedy choice with the plain view.
+    """Predict every fold's own rows once per view, and compare named sets and a greedy choice with the unchanged view.
 
     The greedy choice is made on the rows it is scored on, so it is scored a second time: chosen on the other folds.
     Raises ResultError for a run that has fewer than two folds, or is leaky.

@@ -27,7 +27,15 @@ def find(name: Path) -> Path:
 
     Raises ConfigError with the nearest shipped name.
     """
-    return name if name.is_file() or name.suffix else _shipped(str(name), "--config")
+    if _is_file(name, "--config"):
+        return name
+    if not name.suffix:
+        return _shipped(str(name), "--config")
+    known = name.with_suffix("").as_posix()
+    if name.suffix in (".yaml", ".yml") and known in _shipped_files() and not name.exists():
+        fix = f"for the shipped configuration, give --config {known}"
+        raise ConfigError("there is no such configuration", where="--config", got=repr(str(name)), fix=fix)
+    return name
 
 
 def read_files(paths: Sequence[Path]) -> list[ConfigFile]:
@@ -67,7 +75,7 @@ def _base(value: Any, path: Path) -> Path:
         expected = "one path relative to this file, or a shipped name such as multi"
         raise ConfigError("a setting is wrong", where=where, got=shown(value), expected=expected)
     beside = path.parent / value
-    if beside.is_file():
+    if _is_file(beside, where):
         return beside
     if beside.suffix:
         raise ConfigError("there is no such configuration", where=where, got=shown(value), expected="an existing file")
@@ -76,12 +84,29 @@ def _base(value: Any, path: Path) -> Path:
 
 def _shipped(name: str, where: str) -> Path:
     """Return the shipped file of this name; `where` is the place that names it."""
-    package = Path(__file__).resolve().parent.parent
-    # In an installed package configs/ is inside it, in a checkout beside it.
-    folder = next((f for f in (package / "configs", package.parent / "configs") if f.is_dir()), package)
-    shipped = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+    shipped = _shipped_files()
     if name not in shipped:
         hint = nearest(name, list(shipped))
         known = f"did you mean {hint!r}?" if hint else "a YAML file, or one of " + ", ".join(sorted(shipped))
         raise ConfigError("there is no such configuration", where=where, got=repr(name), expected=known)
     return shipped[name]
+
+
+def _shipped_files() -> dict[str, Path]:
+    """Return the shipped files by name."""
+    package = Path(__file__).resolve().parent.parent
+    # In an installed package configs/ is inside it, in a checkout beside it.
+    folder = next((f for f in (package / "configs", package.parent / "configs") if f.is_dir()), package)
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+
+
+def _is_file(path: Path, where: str) -> bool:
+    """Tell whether there is such a file; ConfigError for a path that the operating system refuses, such as a long one.
+
+    where  the place that names the path.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        got = error.strerror or str(error)
+        raise ConfigError("a path cannot be used", where=where, got=f"{shown(str(path))}: {got}") from None

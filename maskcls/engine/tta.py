@@ -55,7 +55,7 @@ def _shift(vertical: int, horizontal: int) -> ViewFunction:
 
 
 SINGLE: dict[str, ViewFunction] = {
-    "plain": identity,
+    "none": identity,
     "flip": hflip,
     "zoomed": zoom,
     "flip_zoomed": lambda images: hflip(zoom(images)),

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from maskcls import files
 from maskcls.csvfile import read_columns
-from maskcls.errors import BusyError, DataError, MaskclsError, ResourceError, ResultError
+from maskcls.errors import DataError, MaskclsError, ResourceError, ResultError
 
 Parsed = TypeVar("Parsed")
 
@@ -92,15 +92,8 @@ def check_free(path: Path, table: TableKind, *, force: bool) -> None:
             raise ResourceError("the output is not a regular file", where=str(output), fix="choose another path")
     if force:
         return
-    taken = [path] if path.exists() else []
-    if sidecar.exists() and not _belongs_to(sidecar, path, table):
-        taken.append(sidecar)
-    if taken:
-        raise BusyError(
-            "the output exists already",
-            where=" and ".join(map(str, taken)),
-            fix="choose another path, or --force to replace it and keep the old one as .bak",
-        )
+    foreign = sidecar.exists() and not _belongs_to(sidecar, path, table)
+    files.refuse_taken(path, *([sidecar] if foreign else []))
 
 
 def read_origin(

@@ -22,8 +22,8 @@ class PredictConfig(Section):
     """Prediction, in the same way for validation, out-of-fold and new photos."""
 
     views: Views = "hflip"
-    """Test-time augmentation: plain, hflip, zoom, hflip_zoom or shifts, or single views joined by +, such as
-    plain+flip+up. Single views: plain, flip, zoomed, flip_zoomed, up, down, left, right. The probabilities of all views
+    """Test-time augmentation: none, hflip, zoom, hflip_zoom or shifts, or single views joined by +, such as
+    none+flip+up. Single views: none, flip, zoomed, flip_zoomed, up, down, left, right. The probabilities of all views
     are averaged."""
     networks: Literal["folds", "continued", "refit", "all"] = "folds"
     """Which networks predict new photos. folds: those of the folds. continued: those trained further by

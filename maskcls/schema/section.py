@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def without_nul(text: str) -> str:
+    """Return text that may be part of a path; ValueError, in words that follow "expected", for a NUL character."""
+    if "\0" in text:
+        raise ValueError("text without a NUL character")
+    return text
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Kept = Annotated[float, Field(gt=0, le=1)]
@@ -14,7 +22,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Pixels = Annotated[int, Field(ge=8, le=4096)]
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(without_nul)]
 TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Auto = Literal["auto"]
 

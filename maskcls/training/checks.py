@@ -13,12 +13,11 @@ from maskcls.data.rows import manifest
 from maskcls.engine.device import Accelerator
 from maskcls.engine.session import optimizer_of
 from maskcls.engine.step import staged
-from maskcls.errors import BusyError, DataError
+from maskcls.errors import DataError
 from maskcls.labels import UNKNOWN
 from maskcls.nn.network import check_backbone, check_size
-from maskcls.rundir import REFIT, RunDir
+from maskcls.rundir import REFIT
 from maskcls.runs.group_averaging import shared_tasks
-from maskcls.runs.identity import identity_files
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
@@ -26,27 +25,6 @@ from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.photos import cached_views
 from maskcls.training.plans import fresh_network
 from maskcls.training.readable_photos import check_photos
-
-
-def refuse_existing(run: RunDir) -> None:
-    """Raise BusyError when the folder holds a run, or files that a run would replace.
-
-    A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
-    """
-    if run.env.exists():
-        state = "a finished run" if run.summary.exists() else "an unfinished run"
-        raise BusyError(
-            f"the folder holds {state}",
-            where=str(run.path),
-            fix=f"choose another --run, or continue it with: maskcls resume {run.path}",
-        )
-    if not run.lock_file.exists() and (taken := [path.name for path in identity_files(run) if path.exists()]):
-        raise BusyError(
-            "the folder holds files that a run would replace",
-            where=str(run.path),
-            offenders=taken,
-            fix="choose another --run",
-        )
 
 
 def with_absolute_paths(cfg: Config) -> Config:

@@ -20,7 +20,6 @@ from maskcls.engine.checkpoint import Blueprint
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.objective import build_heads
 from maskcls.engine.step_plan import FoldRows
-from maskcls.errors import UsageError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.people.clustering import PersonClustering
 from maskcls.results.pseudo.read_labels import Pseudo
@@ -197,15 +196,3 @@ def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
     pseudo = pseudo_rows.read_pseudo_rows(Path(cfg.data.pseudo), cfg, manifest, folds)
     manifest, folds = pseudo_rows.with_rows(manifest, folds, pseudo, image_root(data, cfg.data.format), cfg.space)
     return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo)
-
-
-def wanted_folds(text: str | None, k: int) -> tuple[int, ...]:
-    """Read `--folds 0,2`; None means all. Raises UsageError for anything but fold numbers 0..k-1."""
-    if text is None:
-        return tuple(range(k))
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) < k for part in parts):
-        raise UsageError(
-            "no such fold", where="--folds", got=repr(text), expected=f"numbers from 0 to {k - 1}, such as 0,2"
-        )
-    return tuple(sorted({int(part) for part in parts}))

@@ -15,11 +15,12 @@ from maskcls.engine.step import stage_share
 from maskcls.engine.step_plan import StepPlan
 from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
+from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
 from maskcls.schema import Config
 from maskcls.show.runs.forecast import Forecast, Rates, Survey
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.checks import check_experiment, refuse_existing, with_photos
-from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec, wanted_folds
+from maskcls.training.checks import check_experiment, with_photos
+from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec
 from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import fresh_network, with_plans
 from maskcls.training.starting_weights import check_starting_weights
@@ -30,7 +31,7 @@ STATE_COPIES = 6  # best, last, and the resume state's weights, average and two 
 
 def planned(data: Path, cfg: Config, run: RunDir, folds: str | None) -> Experiment:
     """Read what `train` would train; raises what `train` would raise before it computes anything."""
-    wanted_folds(folds, cfg.folds.k)
+    check_training(data, cfg, folds)
     refuse_existing(run)
     return read_experiment(cfg, data, run)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import maskcls
-from maskcls import config, files
+from maskcls import files
 from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.photos.crops import cropping
 from maskcls.data.rows import manifest as tables
@@ -24,7 +24,7 @@ from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator, start, worker_count
 from maskcls.engine.infer import Predictor, infer, open_reader
 from maskcls.engine.processes import decided_by_first
-from maskcls.errors import ConfigError, DataError, ResultError, UsageError
+from maskcls.errors import DataError, ResultError
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
@@ -33,6 +33,7 @@ from maskcls.runs.environment import Environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.lineage import RunLineage, UsedWeights
+from maskcls.runs.overrides import with_overrides
 from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import read_summary
 from maskcls.schema import Config
@@ -44,8 +45,6 @@ from maskcls.training.plans import listener_of
 from maskcls.training.readable_photos import check_photos
 from maskcls.training.stored_experiment import open_experiment
 from maskcls.viewnames import parse_views
-
-TRAINING_ONLY = ("device.compile", "device.augment")
 
 
 @dataclass(frozen=True)
@@ -121,38 +120,6 @@ def note_other_cropping(experiment: Experiment, env: Environment, root: Path, re
     """Print a note when the photos below root were cropped to faces in another way than the training photos."""
     if cropping(root) != env.cropping:
         report.note(f"these photos are not cropped like the training photos: {root}, {experiment.photo_root}")
-
-
-def with_overrides(cfg: Config, overrides: list[str]) -> Config:
-    """Return the run's configuration with `predict.*`, `device.*`, `data.cache` changed; ConfigError for other keys.
-
-    Keys of `device` that only change training are refused as well: they would have no effect.
-    """
-    plain = cfg.model_dump(mode="json")
-    for key, value in map(config.parse_override, overrides):
-        if key.split(".")[0] not in ("predict", "device") and key != "data.cache":
-            raise ConfigError(
-                "this setting belongs to the training of the run",
-                where=key,
-                expected="a key of predict or device, or data.cache",
-                fix="train a new run with it",
-            )
-        for leaf, part in config.flatten({key: value}).items():
-            if leaf in TRAINING_ONLY:
-                raise ConfigError(
-                    "this setting has no effect on prediction",
-                    where=leaf,
-                    got=str(part),
-                    fix="leave it out",
-                )
-            config.put(plain, leaf, part)
-    return config.validate(plain, where="command line")
-
-
-def refuse_predicting(overrides: Sequence[str], what: str) -> None:
-    """Raise UsageError for settings of which networks predict, and how, for commands that choose these themselves."""
-    if given := config.setting(overrides, "predict.views", "predict.networks", "predict.groups"):
-        raise UsageError(what, where=given[0], fix="leave it out")
 
 
 def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]) -> list[LoadedNetwork]:

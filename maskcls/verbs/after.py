@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.verbs.older import current, current_views, moved, without_set
+from maskcls.verbs.older import current, current_views, moved, set_options, with_older
 from maskcls.verbs.options import Answering, Force, Json, RunPath, ToPredict
 from maskcls.verbs.words import split_words
 
@@ -136,7 +136,7 @@ def ensemble(
             recipe=recipe,
             decide=decide,
             force=force,
-            overrides=current([*overrides, *without_set(settings)]),
+            overrides=with_older(overrides, set_options(settings)),
             groups=groups,
             oof_groups=oof_groups,
             report=report,
@@ -241,7 +241,7 @@ def pseudo_label(
             views=votes,
             leaky=leaky,
             force=force,
-            overrides=current([*overrides, *without_set(settings)]),
+            overrides=with_older(overrides, set_options(settings)),
             report=report,
         )
     if found is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
-from maskcls.verbs.older import current
+from maskcls.verbs.older import current, current_config
 from maskcls.verbs.options import Config, Json, Overrides
 
 app = typer.Typer(no_args_is_help=True, help="List options, and show what a configuration resolves to.")
@@ -64,14 +64,15 @@ def config_show(
     if yaml and json:
         raise UsageError("--yaml and --json are two forms of the same output", fix="give one of them")
     found = resolve(config, current(overrides))
+    cfg = current_config(found.cfg, found.origins)
     for line in found.unused:
         typer.echo(line, err=True)
     from maskcls.show.config import print_settings, print_settings_file
 
     if yaml:
-        print_settings_file(found.cfg)
+        print_settings_file(cfg)
     else:
-        print_settings(found.cfg, found.origins, json=json)
+        print_settings(cfg, found.origins, json=json)
 
 
 @app.command("schema")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskcls.verbs.older import current
+from maskcls.verbs.older import current, current_config
 
 if TYPE_CHECKING:
     from maskcls.config import SettingOrigin
@@ -55,7 +55,8 @@ def load_config(
     """Resolve `--config` and the overrides; returns the configuration and the origin of each value."""
     from maskcls import config as configuration
 
-    return configuration.load(config, current(overrides))
+    cfg, origins = configuration.load(config, current(overrides))
+    return current_config(cfg, origins), origins
 
 
 class Stopped(BaseException):

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskcls.errors import UsageError
-from maskcls.verbs.older import current, renamed, views_override
+from maskcls.verbs.older import with_older
 from maskcls.verbs.options import (
     Answering,
     Config,
@@ -32,7 +31,9 @@ def train(
     config: Config = None,
     run: Annotated[Path | None, typer.Option(help="folder to make; default: runs/<the last config's name>")] = None,
     folds: Folds = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="train nothing: print settings and a forecast")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="train nothing: print the folds, a forecast and the settings")
+    ] = False,
     json: Json = False,
     leaky: Annotated[bool, typer.Option("--leaky", hidden=True)] = False,
 ) -> None:
@@ -45,27 +46,36 @@ def train(
     """
     from maskcls.config.unused_settings import unused_settings
     from maskcls.rundir import RunDir
+    from maskcls.runs.checks import check_training, refuse_existing
 
-    if dry_run and json:
-        raise UsageError("--dry-run prints no JSON", fix="leave out one of them")
-    if leaky:
-        renamed("--leaky", "data.leaky=true")
-    cfg, origins = load_config(config, [*(overrides or []), *(["data.leaky=true"] if leaky else [])])
+    older = [("--leaky", "data.leaky=true")] if leaky else []
+    cfg, origins = load_config(config, with_older(overrides, older))
     folder = RunDir(run or Path("runs") / (config[-1].stem if config else "default"))
     from maskcls.show.terminal.progress import Reporter, main_process
 
     if main_process():
         for line in unused_settings(cfg, origins):
             typer.echo(line, err=True)
+    check_training(data, cfg, folds)  # before torch is imported, here and in the other verbs
+    if main_process():
+        refuse_existing(folder)
     if dry_run:
-        from maskcls.show.runs.forecast import print_forecast, print_survey
+        from maskcls.show.config import print_settings
+        from maskcls.show.runs.forecast import print_dry_run_json, print_forecast, print_survey
         from maskcls.training.forecast import forecast, planned, survey
 
         experiment = planned(data, cfg, folder, folds)
-        print_survey(survey(experiment), cfg, origins)
+        known = survey(experiment)
+        if not json:
+            print_survey(known, cfg)
         with Reporter(quiet=not main_process()) as report:
             measured = forecast(experiment, folds, report)
-        print_forecast(measured)
+        if json:
+            print_dry_run_json(known, measured, cfg, origins)
+        else:
+            print_forecast(measured)
+            if main_process():
+                print_settings(cfg, origins)
         return
     from maskcls.commands.train import train as work
     from maskcls.show.runs.training import print_training
@@ -87,8 +97,11 @@ def resume(
     maskcls resume runs/a
     maskcls resume runs/a --folds 3,4    (further folds of the same run)
     """
-    from maskcls.commands.resume import resume as work
     from maskcls.rundir import RunDir
+    from maskcls.runs.checks import check_resuming
+
+    check_resuming(RunDir(run), folds)
+    from maskcls.commands.resume import resume as work
     from maskcls.show.runs.training import print_training
     from maskcls.show.terminal.progress import Reporter, main_process
 
@@ -117,23 +130,21 @@ def predict(
     maskcls predict runs/a --data faces -o submission.csv
     maskcls predict runs/a --data faces -o submission.csv predict.views=shifts --force
     """
-    from maskcls.commands.predict import predict as work
     from maskcls.rundir import RunDir
+    from maskcls.runs.checks import check_prediction
+
+    given = with_older(overrides, [] if tta is None else [(f"--tta {tta}", f"predict.views={tta}")])
+    check_prediction(RunDir(run), data, output, given, force=force)
+    from maskcls.commands.predict import predict as work
     from maskcls.show.answers.prediction import print_written
     from maskcls.show.terminal.progress import Reporter, main_process
 
-    given = [*(overrides or []), *views_override(tta)]
-    if tta is not None:
-        from maskcls import config as configuration
-
-        if configuration.setting(overrides or [], "predict.views"):
-            raise UsageError("--tta and predict.views= set the same", fix="give predict.views= alone")
     with Reporter(quiet=not main_process()) as report:
         written = work(
             RunDir(run),
             data,
             output,
-            overrides=current(given),
+            overrides=given,
             decide=decide,
             groups=groups,
             force=force,

@@ -157,7 +157,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "absent", "--folds", "0,9"], Exit.USAGE, "numbers from 0 to 4"),
         (["resume", "absent"], Exit.RESULT, "this is not a run"),
         (["predict", "absent", "--data", "x"], Exit.RESULT, "this is not a run"),
-        (["predict", "absent", "--data", "x", "--tta", "none", "predict.views=none"], Exit.USAGE, "set the same"),
+        (["predict", "absent", "--data", "x", "--tta", "none", "predict.views=hflip"], Exit.USAGE, "different values"),
         (["evaluate", "absent.csv", "--answers", "x.csv"], Exit.DATA, "absent.csv"),
         (["data", "make", "x", "--people", "0"], Exit.USAGE, "people"),
         (["data", "check", "absent"], Exit.DATA, "there is no such data"),

@@ -26,10 +26,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         {"file", "sha256", "photos", "sets", "lines"},
     ),
     "self-train": ("{data} --run {out}/self --rounds 1 --min-confidence 0 --agree 0", {"best", "rounds"}),
-    "tta": ("{run}", {"plain", "tried", "chosen", "honest", "pays", "rows", "people"}),
+    "tta": ("{run}", {"none", "tried", "chosen", "honest", "pays", "rows", "people"}),
     "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),
     "calibrate": ("{run}", {"temperatures", "rows", "people"}),
-    "ensemble": ("{run} --data {data} -o {out}/s.csv", {"file", "rows", "recipe", "method", "members", "weights"}),
+    "ensemble": ("{run} --data {data} -o {out}/s.csv", {"file", "rows", "recipe", "method", "members", "nested"}),
     "runs list": ("{runs}", {"base", "runs"}),
     "runs note": ("{other} hello", {"run", "note"}),
     "runs compare": ("{run} {other}", {"a", "b", "rows", "agreement", "changed"}),
@@ -103,7 +103,7 @@ def strict(text: str) -> dict[str, Any]:
 
 def test_nan_is_null_and_text_is_not_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"a": [float("nan"), 1.0, {"b": (float("nan"),)}], "name": "가장 좋음"})
-    assert capsys.readouterr().out == '{"version": 1, "a": [null, 1.0, {"b": [null]}], "name": "가장 좋음"}\n'
+    assert capsys.readouterr().out == '{"version": 2, "a": [null, 1.0, {"b": [null]}], "name": "가장 좋음"}\n'
 
 
 def test_infinity_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from maskcls.cli import run_app
 from maskcls.commands.data import look as looking
 from maskcls.errors import Exit
 from maskcls.verbs import older
+from maskcls.verbs.options import load_config
 from maskcls.verbs.words import is_override, split_words
 
 FAST = ("model.backbone=test_convnext", "train.epochs=1")
@@ -85,6 +86,7 @@ def test_an_older_spelling_does_the_same_and_names_the_new_one(
     assert found == expected
     assert expected[0] == Exit.OK
     notes = [line for line in aged.err.splitlines() if "older spelling" in line]
+    assert "no option at all" not in aged.err
     assert len(notes) == 1, aged.err
     assert notes[0].startswith("note: ")
     out = str(tmp_path / "old" / "out")
@@ -120,14 +122,46 @@ def test_only_one_process_names_the_new_spelling(
         (["data", "crop", "a"], "no folder to make"),
         (["runs", "prune", "--keep", "1", "--dry-run", "--yes"], "contradict"),
         (["data", "cache", "prune", "--dry-run", "--yes"], "contradict"),
-        (["predict", "a", "--data", "b", "--tta", "hflip", "predict.views=hflip"], "set the same"),
-        (["train", "a", "--dry-run", "--json"], "--dry-run prints no JSON"),
+        (["predict", "a", "--data", "b", "--tta", "hflip", "predict.views=none"], "--tta hflip and predict.views=none"),
+        (["predict", "a", "--data", "b", "--tta", "hflip", "predict={views: none}"], "two spellings of one setting"),
+        (["train", "a", "--leaky", "data.leaky=false"], "--leaky and data.leaky=false"),
+        (["ensemble", "a", "--data", "b", "--set", "device.threads=1", "device.threads=2"], "different values"),
+        (["pseudo-label", "a", "--data", "b", "--set", "device.threads=1", "device.threads=2"], "different values"),
+        (["pseudo-label", "a", "--data", "b", "--tta", "none", "--views", "hflip"], "--tta none and --views hflip"),
+        (["pseudo-label", "a", "--data", "b", "--views", ""], "a view has no name"),
+        (["pseudo-label", "a", "--data", "b", "--views", "none,"], "a view has no name"),
+        (["evaluate", "a", "--write", "b", "-o", "c"], "--write b and -o c"),
+        (["runs", "compare", "a", "b", "--changed", "b", "-o", "c"], "--changed b and -o c"),
+        (["group", "a", "--photos", "b", "--unlabelled", "c"], "--photos b and --unlabelled c"),
         (["pseudo-label", "predict.batch_size=8", "--data", "a"], "no run to label with"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_app(words) == Exit.USAGE
     assert message in capsys.readouterr().err
+
+
+def test_two_spellings_with_one_value_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    assert older.moved(("--write", Path("a")), "-o", Path("a")) == Path("a")
+    assert older.moved(("--write", None), "-o", Path("a")) == Path("a")
+    assert older.current_views("plain,hflip", "none,hflip") == ["none", "hflip"]
+    assert older.current_views(None, None) == []
+    assert older.with_older(["predict.views=none"], [("--tta plain", "predict.views=plain")]) == [
+        "predict.views=none",
+        "predict.views=none",
+    ]
+    assert capsys.readouterr().err.count("older spelling") == 3
+
+
+def test_an_older_view_in_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("predict: {views: plain+flip}")
+    assert run_app(["config", "show", "--config", str(file), "--json"]) == Exit.OK
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["config"]["predict"]["views"] == "none+flip"
+    assert shown.err == "note: predict.views=plain+flip in mine.yaml is an older spelling of predict.views=none+flip\n"
+    cfg, _ = load_config([file], [])
+    assert cfg.predict.views == "none+flip"
 
 
 # --- overrides among paths
@@ -161,7 +195,7 @@ def test_a_run_in_a_folder_with_an_equals_sign_is_a_member(
     (tmp_path / "lr=1").symlink_to(places["RUN"])
     words = ["ensemble", "lr=1", "predict.batch_size=8", "--data", places["DATA"], "--json"]
     assert run_app(words) == Exit.OK
-    assert '"members": ["lr=1"]' in capsys.readouterr().out
+    assert '"members": [{"name": "lr=1", "given": "lr=1"' in capsys.readouterr().out
 
 
 def test_looking_keeps_its_own_photos_option() -> None:

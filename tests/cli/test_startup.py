@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_run import make_run
 from test_cli import SURFACE
 
 DEEP = {"torch", "torchvision", "timm", "accelerate", "albumentations", "albucore", "safetensors"}
@@ -42,6 +43,21 @@ LIGHT: list[tuple[list[str], int, set[str]]] = [
     (["evaluate", "answers.csv", "--answers", "answers.csv"], 0, DEEP | SCIENCE | {"pandas", "yaml"}),
     (["evaluate", "answers.csv", "--answers", "answers.csv", "--json"], 0, DEEP | SCIENCE | {"pandas", "yaml", "rich"}),
     (["data", "make", "new", "--people", "1", "--eval-people", "1"], 0, DEEP | {"scipy", "sklearn", "PIL", "pandas"}),
+    (["train", "nowhere"], 4, DEEP | SCIENCE),
+    (["train", "nowhere", "--dry-run"], 4, DEEP | SCIENCE),
+    (["train", "faces", "--folds", "9"], 2, DEEP | SCIENCE),
+    (["train", "faces", "--run", "made"], 7, DEEP | SCIENCE),
+    (["train", "faces", "--run", "made", "--dry-run"], 7, DEEP | SCIENCE),
+    (["resume", "nowhere"], 9, DEEP | SCIENCE),
+    (["resume", "made", "--folds", "9"], 2, DEEP | SCIENCE),
+    (["predict", "nowhere", "--data", "faces"], 9, DEEP | SCIENCE),
+    (["predict", "made", "--data", "nowhere"], 4, DEEP | SCIENCE),
+    (["predict", "made", "--data", "faces", "-o", "answers.csv"], 7, DEEP | SCIENCE),
+    (["predict", "made", "--data", "faces", "optim.lr=1"], 3, DEEP | SCIENCE),
+    (["predict", "made", "--data", "faces", "predict.views=mirror"], 3, DEEP | SCIENCE),
+    (["ensemble", "made", "--data", "faces", "-o", "answers.csv"], 7, DEEP),
+    (["ensemble", "made", "--data", "nowhere"], 4, DEEP),
+    (["ensemble", "made", "--data", "faces", "typo.lr=1"], 3, DEEP),
     (["data", "check", "faces"], 0, DEEP | {"scipy", "sklearn", "cv2"}),
     (["data", "check", "nowhere"], 4, DEEP | {"scipy", "sklearn", "cv2"}),
 ]
@@ -63,7 +79,8 @@ def loaded_by(words: list[str], folder: Path) -> tuple[int, set[str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, drawn: Path) -> Path:
-    """Return a folder that holds drawn faces and a file of answers."""
+    """Return a folder that holds drawn faces, a file of answers and a finished run."""
+    make_run(tmp_path / "made", drawn)
     (tmp_path / "faces").symlink_to(drawn)
     (tmp_path / "answers.csv").symlink_to(drawn / "eval" / "answers.csv")
     return tmp_path

@@ -70,7 +70,7 @@ def test_the_mean_is_the_mean_and_is_scored_as_such(
         f1_score(truth, prob.argmax(1), average="macro", zero_division=0), abs=1e-9
     )
     alone = [f1_score(truth, oof.prob.argmax(1), average="macro", zero_division=0) for oof, _ in oofs]
-    assert found["alone"] == pytest.approx(alone)
+    assert [one["macro_f1"] for one in found["members"]] == pytest.approx(alone)
     assert found["gain"]["value"] == pytest.approx(found["nested"]["macro_f1"] - max(alone))
     lineage = json.loads(out.with_suffix(".json").read_text())["lineage"]
     assert [member["run"] for member in lineage["members"]] == ["r0", "r1"]
@@ -101,6 +101,29 @@ def test_weights_are_used(runs: list[Path], drawn: Path, tmp_path: Path) -> None
     assert ensemble(runs, drawn, out, "--method", "weights", "--weights", "0,2") == 0
     assert answers(out) == said_by(runs)[1].labels().tolist()
     assert read_yaml(tmp_path / "s.recipe.yaml")["weights"] == [0, 1]
+
+
+def test_json_lists_members_with_numbers_and_whole_paths(
+    runs: list[Path], drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert ensemble(runs, drawn, Path("s.csv"), "--method", "weights", "--weights", "1,3", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["weight"] for one in found["members"]] == [0.25, 0.75]
+    assert [one["given"] for one in found["members"]] == list(map(str, runs))
+    for one, run in zip(found["members"], runs, strict=True):
+        oof, truth = truth_of(run)
+        assert one["macro_f1"] == pytest.approx(f1_score(truth, oof.prob.argmax(axis=1), average="macro"))
+        assert len(one["kappa"]) == len(one["correlation"]) == 2
+    assert (found["file"], found["recipe"]) == (str(tmp_path / "s.csv"), str(tmp_path / "s.recipe.yaml"))
+    assert not {"weights", "alone", "values"} & found.keys()
+    assert ensemble(runs, drawn, Path("t.csv"), "--method", "tasks", "--json") == 0
+    members = json.loads(capsys.readouterr().out)["members"]
+    for task in ("mask", "gender", "age"):
+        assert sorted(one["weight"][task] for one in members) == [0, 1]
+    assert ensemble(runs, drawn, Path("u.csv"), "--method", "vote", "--json") == 0
+    assert {one["weight"] for one in json.loads(capsys.readouterr().out)["members"]} == {None}
 
 
 def test_a_member_may_be_a_file_in_any_order(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
@@ -241,7 +264,7 @@ def test_a_run_may_have_a_comma_in_its_name(
     odd = Path(shutil.copytree(runs[1], tmp_path / "lr=1,wd=2"))
     capsys.readouterr()
     assert ensemble([runs[0], odd], drawn, tmp_path / "s.csv", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["members"] == ["r0", "lr=1,wd=2"]
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)["members"]] == ["r0", "lr=1,wd=2"]
     recipe = tmp_path / "s.recipe.yaml"
     assert read_yaml(recipe)["members"][1] == {"run": str(odd)}
     assert run_app(["ensemble", "--recipe", str(recipe), "--data", str(drawn), "-o", str(tmp_path / "t.csv")]) == 0

@@ -16,7 +16,7 @@ from maskcls.commands.submission.check import CONTEST_PEOPLE, CONTEST_PHOTOS, ch
 from maskcls.data.layouts import contest
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import DataError, ResultError
+from maskcls.errors import ResultError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.submissions.checks import Check, check_ids, check_labels
 from maskcls.results.submissions.shares import compare_shares, person_classes
@@ -145,7 +145,7 @@ def test_a_broken_file_fails_the_right_check(tmp_path: Path, drawn: Path, run: R
         assert failed.keys() == expected.keys()
     for check, words in expected.items():
         assert words in failed[check]
-    with pytest.raises(DataError, match="fails") as caught:
+    with pytest.raises(ResultError, match="fails") as caught:
         shown(path, drawn)
     assert len(caught.value.offenders) >= len(failed)
 
@@ -156,15 +156,15 @@ def test_all_faults_are_told_at_once(
     path = written(tmp_path / "s.csv", drawn, run)
     rows = path.read_text().splitlines()
     path.write_text("\n".join(["ImageID,label,ans", *(f"{row.split(',')[0]},0,99" for row in rows[2:])]) + "\n")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(ResultError) as caught:
         shown(path, drawn, run.path)
     out = capsys.readouterr().out
     failed = [line.split()[1] for line in out.splitlines() if line.startswith("FAILED")]
     assert failed == ["header", "ids", "labels", "sidecar"]
-    assert caught.value.exit_code == 4
+    assert caught.value.exit_code == 9
     assert len(caught.value.offenders) == 1 + 1 + 20 + 1
     assert "… and 15 more" in out
-    with pytest.raises(DataError):
+    with pytest.raises(ResultError):
         shown(path, drawn, run.path, json=True)
     assert json.loads(capsys.readouterr().out)["ok"] is False
 

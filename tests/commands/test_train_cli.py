@@ -370,9 +370,28 @@ def test_a_dry_run_tells_and_writes_nothing(drawn: Path, tmp_path: Path, capsys:
     assert len(settings) == len(Config().optim.model_dump())
     assert settings["optim.lr"] == ["command", "line"]
     assert "nothing was written" in " ".join(told.split())
-    assert "forecast: 2 folds" in told
+    assert "forecast: 2 folds x 1 network, " in told
+    order = [told.index(word) for word in ("people", "fold  ", "network  ", "learning rate", "forecast", "\noptim.lr ")]
+    assert order == sorted(order)  # what matters first
     assert list(tmp_path.iterdir()) == []
     assert hashes(drawn) == before
+
+
+def test_a_dry_run_prints_its_plan_as_json(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(drawn, tmp_path / "run", "--dry-run", "--json", "optim.lr=1e-3", "--folds", "1") == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    found = json.loads(out)
+    assert (found["config"]["optim"]["lr"], found["origins"]["optim.lr"]) == (1e-3, "command line")
+    assert [fold["fold"] for fold in found["folds"]] == [0, 1]
+    assert [sum(fold[name] for fold in found["folds"]) for name in ("people", "photos")] == [12, 84]
+    masks = {one["class"]: one["photos"] for one in found["classes"] if one["task"] == "mask"}
+    assert masks == {"wear": 60, "incorrect": 12, "normal": 12}  # five, one and one photo of each person
+    (rates,) = found["learning_rates"]
+    assert rates["high"] <= 1e-3
+    assert (found["forecast"]["folds"], found["forecast"]["networks"], found["run"]) == (1, 1, str(tmp_path / "run"))
+    assert found["forecast"]["seconds"] > 0
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_photo_that_cannot_be_read_stops_before_anything_is_written(

@@ -24,15 +24,15 @@ from maskcls.schema import Config
 
 VIEWS = (
     "one of none, hflip, zoom, hflip_zoom, shifts, or different ones of "
-    "plain, flip, zoomed, flip_zoomed, up, down, left, right joined by +"
+    "none, flip, zoomed, flip_zoomed, up, down, left, right joined by +"
 )
 
 
 @pytest.mark.parametrize(
     ("override", "expected", "fix"),
     [
-        ("predict.views=hflp", f"{VIEWS} ('hflp' looks like 'hflip')", None),
-        ("predict.views=HFLIP", f"{VIEWS} ('HFLIP' looks like 'hflip')", None),
+        ("predict.views=hflp", f"{VIEWS} (did you mean 'hflip'?)", None),
+        ("predict.views=HFLIP", f"{VIEWS} (did you mean 'hflip'?)", None),
         ("predict.view=hflip", "one of batch_size, groups, networks, views", "did you mean 'views'?"),
         ("optim.clip_norm=off", "a number or null", None),
         ("optim.momentum=1", "less than 1.0 or null", None),

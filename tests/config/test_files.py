@@ -9,12 +9,39 @@ import pytest
 from option_values import refused
 
 from maskcls.config import find, load, members, to_yaml
+from maskcls.errors import ConfigError
 
 
 def test_a_folder_does_not_hide_a_shipped_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "multi").mkdir()
     assert find(Path("multi")).name == "multi.yaml"
+
+
+@pytest.mark.parametrize("name", ["a" * 300, f"{'a' * 300}.yaml", f"{'a/' * 3000}b"])
+def test_a_name_that_is_too_long_is_a_fault_of_the_configuration(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find(Path(name))
+    assert (caught.value.where, "too long" in str(caught.value.got)) == ("--config", True)
+    based = tmp_path / "b.yaml"
+    based.write_text(f"base: {name}")
+    with pytest.raises(ConfigError) as caught:
+        load(based)
+    assert (caught.value.where, "too long" in str(caught.value.got)) == (f"{based}: base", True)
+
+
+@pytest.mark.parametrize("name", ["multi.yaml", "recipes/union.yaml", "multi.yml"])
+def test_a_file_that_is_shipped_by_name_is_pointed_to(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        find(Path(name))
+    assert str(caught.value.fix).endswith(f"--config {name.rpartition('.')[0]}")
+    assert find(Path("absent.yaml")) == Path("absent.yaml")  # reading it is the error
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).write_text("seed: 3")
+    assert find(Path(name)) == Path(name)
 
 
 # --- several files, and files built on each other

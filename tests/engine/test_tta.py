@@ -25,19 +25,37 @@ def test_the_names_are_those_of_the_configuration() -> None:
 
 
 def test_single_views_can_be_joined_in_any_order() -> None:
-    assert views_of("flip+plain") == (hflip, identity)
+    assert views_of("flip+none") == (hflip, identity)
     assert parse_views("up") == ("up",)
 
 
-@pytest.mark.parametrize("text", ["", "plain+", "plain+plain", "hflip+plain", "flp", "plain flip", "NONE"])
+@pytest.mark.parametrize("text", ["", "none+", "none+none", "none+plain", "hflip+none", "flp", "none flip", "NONE"])
 def test_what_is_no_name(text: str) -> None:
     with pytest.raises(ValueError, match="one of none, hflip"):
         parse_views(text)
 
 
 def test_a_near_name_is_told() -> None:
-    with pytest.raises(ValueError, match="'zomed' looks like 'zoomed'"):
-        parse_views("plain+zomed")
+    with pytest.raises(ValueError, match="did you mean 'zoomed'"):
+        parse_views("none+zomed")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("none,hflip", "only pseudo-label --views takes a list with commas"),
+        ("none+hflip", "'hflip' is a set of views: none\\+flip"),
+        ("qqq", "'qqq' is no view"),
+    ],
+)
+def test_a_hint_says_what_to_write(text: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=hint):
+        parse_views(text)
+
+
+def test_an_older_name_means_the_same() -> None:
+    assert parse_views("plain") == parse_views("none") == ("none",)
+    assert parse_views("plain+flip") == parse_views("none+flip") == ("none", "flip")
 
 
 def test_none_changes_nothing() -> None:

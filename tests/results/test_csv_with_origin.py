@@ -167,7 +167,7 @@ def test_force_alone_replaces_and_keeps_the_old_pair(tmp_path: Path, name: str) 
     path, write = tmp_path / "s.csv", WRITERS[name]
     write(path, 0)
     before = content_of(tmp_path)
-    with pytest.raises(BusyError, match="exists already"):
+    with pytest.raises(BusyError, match="the output exists"):
         write(path, 1)
     assert content_of(tmp_path) == before
     write(path, 1, force=True)

@@ -37,7 +37,7 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
         ["predict.networks=continued"],
         "train.continue_epochs above 0 with predict.networks=continued",
     ),
-    "leak of nothing": (["data.leaky=true"], "data.pseudo with data.leaky=true"),
+    "leak of nothing": (["data.leaky=true"], "data.pseudo=FILE where data.leaky=true"),
     "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
     "heads of losses": (["loss.agee=focal"], "loss with all, or names of heads (mask, gender, age), not agee"),
     "joint loss": (["loss.joint=focal"], "names of heads (mask, gender, age), not joint"),

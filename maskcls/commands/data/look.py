@@ -17,7 +17,7 @@ from maskcls.data.layouts.source import image_root, read_labelled
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.step_plan import FoldRows, StepPlan
-from maskcls.errors import BusyError, MaskclsError, UsageError
+from maskcls.errors import MaskclsError, UsageError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.schema import Config, MixConfig
 from maskcls.show.data.contact_sheet import ContactSheet, Views
@@ -51,8 +51,8 @@ def look(data: Path, cfg: Config, out: Path, *, photos: int = 8, draws: int = 6,
     """
     if out.suffix.lower() != ".png":
         raise UsageError("the picture is a PNG", where="-o", got=str(out), expected="a name that ends in .png")
-    if out.exists() and not force:
-        raise BusyError("the output exists", where=str(out), fix="choose another -o, or replace it with --force")
+    if not force:
+        files.refuse_taken(out)
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     frame = read_labelled(data, cfg.data.format, cfg.space, fixes)
     rows = spread(_joint(frame, cfg.space), photos, seed=cfg.seed)

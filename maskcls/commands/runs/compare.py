@@ -12,7 +12,7 @@ from typing import Any
 
 from maskcls import config, files
 from maskcls.csvfile import read_columns
-from maskcls.errors import BusyError, UsageError, WeightsError
+from maskcls.errors import UsageError, WeightsError
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
 from maskcls.results.comparison.changes import changed_csv, changes, moves, task_agreement
 from maskcls.results.comparison.rows import KnownLabels, Side, joined
@@ -39,8 +39,8 @@ def compare(
     label spaces, DataError for another truth of the same id or no row in common, ResultError for a run that cannot be
     read.
     """
-    if output is not None and output.exists() and not force:
-        raise BusyError("the output exists", where=str(output), fix="choose another -o, or replace it with --force")
+    if output is not None and not force:
+        files.refuse_taken(output)
     if a.resolve() == b.resolve():
         raise UsageError("a and b are the same", where=str(a), fix="name two")
     found = comparison(*read_sides(a, b), answers)

@@ -20,7 +20,7 @@ from maskcls.results.submissions.answers import ANSWER
 from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.rundir import RunDir
-from maskcls.runs.origin import NAMES, SubmissionOrigin, origin_checks, read_submission_origin
+from maskcls.runs.origin import SubmissionOrigin, origin_checks, read_submission_origin
 from maskcls.show.answers.submission_checks import SubmissionChecks
 
 # The contest's 2,700 people to train on: men then women, by age band; each has five photos with a mask, one with a mask
@@ -48,11 +48,10 @@ def check_submission(path: Path, data: Path | None = None, run: RunDir | None = 
 
 
 def refuse_faulty(found: SubmissionChecks) -> None:
-    """Raise DataError when a check of the rows failed, else ResultError when one of their origin did; warnings pass."""
+    """Raise ResultError, which lists the faults, when a check failed; warnings pass."""
     if not found.failed:
         return
-    kind = ResultError if {check.name for check in found.failed} <= set(NAMES) else DataError
-    raise kind(
+    raise ResultError(
         f"the submission fails {len(found.failed)} of {len(found.checks)} checks",
         where=str(found.path),
         fix="write it again with maskcls predict, from the run and the data it is meant for",

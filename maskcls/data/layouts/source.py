@@ -36,22 +36,22 @@ def read_labelled(data: Path, name: LayoutName, space: LabelSpace, fixes: Path |
 
     Raises DataError, and ConfigError when the layout does not support the tasks or the fixes.
     """
-    return _checked(data, name).read_labelled(data, space, fixes)
+    return check_data(data, name).read_labelled(data, space, fixes)
 
 
 def read_unlabelled(data: Path, name: LayoutName, space: LabelSpace) -> pd.DataFrame:
     """Read the rows to predict, in the order of their table; labels, if any, are not read. Raises DataError."""
-    return _checked(data, name).read_unlabelled(data, space)
+    return check_data(data, name).read_unlabelled(data, space)
 
 
 def read_people(data: Path, name: LayoutName) -> pd.DataFrame:
     """Read the labelled photos with `id`, `path` and `person`, and nothing else. Raises DataError."""
-    return _checked(data, name).read_people(data)
+    return check_data(data, name).read_people(data)
 
 
 def list_photos(data: Path, name: LayoutName) -> Listing:
     """Return the tables and photos of a data set; labels are not read. Raises DataError."""
-    return _checked(data, name).list_photos(data)
+    return check_data(data, name).list_photos(data)
 
 
 def image_root(data: Path, name: LayoutName) -> Path:
@@ -59,7 +59,8 @@ def image_root(data: Path, name: LayoutName) -> Path:
     return layout_named(name).image_root(data)
 
 
-def _checked(data: Path, name: LayoutName) -> Layout:
+def check_data(data: Path, name: LayoutName) -> Layout:
+    """Return the layout of a data set; DataError when there is none, or when it cannot have this layout."""
     layout = layout_named(name)
     if not data.exists():
         raise DataError("there is no such data", where=str(data), fix="check the path")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -73,17 +74,27 @@ def recall(facts: Facts, images: int) -> Measurement | None:
         kept = files.read_json(_file(facts))
         if kept["busy"] or not (kept["complete"] or images <= LONGER * kept["images"]):
             return None
-        stages = tuple(_stage(stage) for stage in kept["stages"])
-        return Measurement(stages, kept["timed_batch"], complete=kept["complete"]) if stages and stages[0] else None
-    except (MaskclsError, KeyError, TypeError, AttributeError):
+        stages = tuple(_stage(stage, facts["candidates"]) for stage in kept["stages"])
+        batch, complete = kept["timed_batch"], kept["complete"]
+        if type(batch) is not int or batch < 1 or type(complete) is not bool or not stages or not all(stages):
+            return None
+        return Measurement(stages, batch, complete=complete)
+    except (MaskclsError, KeyError, TypeError, AttributeError, ValueError, OverflowError):  # the file is damaged
         return None
 
 
-def _stage(rows: Sequence[Mapping[str, Any]]) -> Timings:
-    return {
-        Candidate(Execution(**row["execution"]), row["threads"]): tuple(float(s) for s in row["seconds"])
-        for row in rows
-    }
+def _stage(rows: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> Timings:
+    """Read one stage; ValueError for a candidate that is not among the known ones, and for impossible times."""
+    timings = {}
+    for row in rows:
+        execution, threads = row["execution"], row["threads"]
+        if {"execution": execution, "threads": threads} not in known:
+            raise ValueError("not one of the candidates")
+        seconds = tuple(float(s) for s in row["seconds"])
+        if not all(math.isfinite(s) and s > 0 for s in seconds):
+            raise ValueError("not a time")
+        timings[Candidate(Execution(**execution), threads)] = seconds
+    return timings
 
 
 def _file(facts: Facts) -> Path:

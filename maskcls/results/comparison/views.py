@@ -22,7 +22,7 @@ from maskcls.viewnames import SETS, SINGLE, parse_views
 
 @dataclass(frozen=True)
 class TriedViews:
-    """One set of views. cost: forward passes per photo; gain: over the plain view, on the same rows."""
+    """One set of views. cost: forward passes per photo; gain: over the unchanged view, on the same rows."""
 
     name: str
     cost: int
@@ -34,12 +34,12 @@ class TriedViews:
 class ViewSearch:
     """Test-time views compared on the same rows.
 
-    plain   macro-F1 of the plain view alone.
+    none    macro-F1 of the unchanged view alone.
     chosen  the views that a greedy search adds one by one while the score rises.
     honest  the gain of such a choice on people it was not made on.
     """
 
-    plain: float
+    none: float
     tried: list[TriedViews]
     chosen: TriedViews
     honest: Difference
@@ -48,7 +48,7 @@ class ViewSearch:
 
     @property
     def pays(self) -> bool:
-        """Whether the choice is better than the plain view, with an interval above 0."""
+        """Whether the choice is better than the unchanged view, with an interval above 0."""
         return self.honest.low > 0
 
 
@@ -56,11 +56,11 @@ def compare_views(
     prob_by_view: Mapping[str, Floats], truth_N: Ints, people_N: NDArray[Any], fold_N: Ints, classes: int
 ) -> ViewSearch:
     """Compare the views, given the probabilities (N, J) of each single one for the same out-of-fold rows."""
-    plain = prob_by_view["plain"].argmax(axis=1)
+    unchanged_N = prob_by_view["none"].argmax(axis=1)
 
     def tried(names: Sequence[str], name: str) -> TriedViews:
         labels = mean_of(prob_by_view, names).argmax(axis=1)
-        gain = paired_bootstrap(truth_N, plain, labels, people_N, classes, draws=BOOTSTRAP_DRAWS, seed=0)
+        gain = paired_bootstrap(truth_N, unchanged_N, labels, people_N, classes, draws=BOOTSTRAP_DRAWS, seed=0)
         return TriedViews(name, len(names), macro_f1(confusion(truth_N, labels, classes)), gain)
 
     def choose(rows: Ints) -> tuple[str, ...]:
@@ -72,14 +72,14 @@ def compare_views(
 
     names = choose(np.arange(len(truth_N)))
     honest = paired_bootstrap(
-        truth_N, plain, cross_fit(fold_N, choose, apply), people_N, classes, draws=BOOTSTRAP_DRAWS, seed=0
+        truth_N, unchanged_N, cross_fit(fold_N, choose, apply), people_N, classes, draws=BOOTSTRAP_DRAWS, seed=0
     )
     known = [tried(parse_views(name), name) for name in SETS] + [tried((name,), name) for name in SINGLE[1:]]
-    score = macro_f1(confusion(truth_N, plain, classes))
+    score = macro_f1(confusion(truth_N, unchanged_N, classes))
     return ViewSearch(
         score,
         known,
-        tried(names, "none" if names == ("plain",) else "+".join(names)),
+        tried(names, "+".join(names)),
         honest,
         len(truth_N),
         len(set(people_N.tolist())),
@@ -87,9 +87,9 @@ def compare_views(
 
 
 def greedy(prob_by_view: Mapping[str, Floats], truth_N: Ints, classes: int) -> tuple[str, ...]:
-    """Return the plain view and, one by one, the view that raises the macro-F1 of the mean most, until none does."""
-    taken: tuple[str, ...] = ("plain",)
-    best = macro_f1(confusion(truth_N, prob_by_view["plain"].argmax(axis=1), classes))
+    """Return the unchanged view and, one by one, those that raise the macro-F1 of the mean most, until none does."""
+    taken: tuple[str, ...] = ("none",)
+    best = macro_f1(confusion(truth_N, prob_by_view["none"].argmax(axis=1), classes))
     while left := [name for name in prob_by_view if name not in taken]:
         scores = {
             n: macro_f1(confusion(truth_N, mean_of(prob_by_view, (*taken, n)).argmax(axis=1), classes)) for n in left

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class EnsembleResult:
-    """What `ensemble` made. verdict and calibration: None without out-of-fold rows, or without --decide."""
+    """What `ensemble` made. verdict and calibration: None without out-of-fold rows, or without --decide.
+
+    members  their names in tables; given: as on the command line.
+    """
 
     written: Written
     recipe: Path
+    given: list[str]
     members: list[str]
     blend: FittedEnsemble
     verdict: EnsembleScores | None
@@ -63,18 +67,31 @@ class EnsembleResult:
             "sha256": self.written.sha256,
             "rows": self.written.rows,
         }
-        data |= {"recipe": str(self.recipe), "method": self.blend.method, "members": self.members}
-        data["weights"] = [self.weight_of(place) for place in range(len(self.members))]
+        data |= {"recipe": str(self.recipe), "method": self.blend.method}
+        data["members"] = [self._member(place) for place in range(len(self.members))]
         if verdict is not None:
-            data["alone"] = [found.macro_f1 for found in verdict.alone]
-            data["values"] = list(verdict.values)
-            data["kappa"] = [list(row) for row in verdict.kappas]
-            data["correlation"] = [list(row) for row in verdict.correlations]
             data["nested"] = {"macro_f1": verdict.nested.macro_f1, "interval": asdict(verdict.interval)}
             data["gain"] = asdict(verdict.gain) | {"over": self.members[verdict.best]}
         if ruled:
             data["decision"] = asdict(ruled.gain) | {"worth_it": ruled.proven}
         return data
+
+    def _member(self, place: int) -> dict[str, Any]:
+        """Return one member. kappa and correlation: with every member, in their order."""
+        verdict, weights, sources = self.verdict, self.blend.weights, self.blend.sources
+        weight: float | dict[str, float] | None = None
+        if sources is not None:
+            weight = {task: float(member == place) for task, member in sources.items()}
+        elif isinstance(weights, Mapping):
+            weight = {task: float(weights_M[place]) for task, weights_M in weights.items()}
+        elif weights is not None:
+            weight = float(weights[place])
+        data = {"name": self.members[place], "given": self.given[place], "weight": weight}
+        if verdict is None:
+            return data
+        scores = {"macro_f1": verdict.alone[place].macro_f1, "loss_without": verdict.values[place]}
+        rows = {"kappa": list(verdict.kappas[place]), "correlation": list(verdict.correlations[place])}
+        return data | scores | rows
 
 
 def print_ensemble(found: EnsembleResult, *, json: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What `maskcls tta` prints: test-time views by their gain over one plain view, and which to use."""
+"""What `maskcls tta` prints: test-time views by their gain over one unchanged view, and which to use."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from maskcls.data.photos.cache_folder import Leftover, PackInfo
 from maskcls.errors import visible
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import plural, say, show
+from maskcls.show.terminal.text import plural, say, show_whole
 from maskcls.show.terminal.units import size
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def print_packs(found: CacheList, *, json: bool = False) -> None:
         print_json(found.to_json())
         return
     if found.packs:
-        show(_table(found.packs))
+        show_whole(_table(found.packs))  # paths are kept whole, to be copied
         say()
     say(f"{found.folder}: {plural(len(found.packs), 'pack')}, {size(sum(pack.bytes for pack in found.packs))}")
     for one in found.leftovers:
@@ -53,7 +53,7 @@ def _table(packs: tuple[PackInfo, ...]) -> Table:
     table = Table("pack", box=None, pad_edge=False, header_style="bold")
     for name in ("size", "photos", "height x width", "last used"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("photos of", overflow="fold")
+    table.add_column("photos of", no_wrap=True)
     for pack in packs:
         pixels, used = f"{pack.size[0]} x {pack.size[1]}", datetime.fromtimestamp(pack.used).strftime("%Y-%m-%d %H:%M")
         table.add_row(pack.folder.name[:8], size(pack.bytes), f"{pack.photos:,}", pixels, used, visible(pack.root))

@@ -1,19 +1,22 @@
-"""What `maskcls train --dry-run` shows: the resolved settings, the rows and folds, and the measured forecast."""
+"""What `maskcls train --dry-run` shows: the rows and folds, and the measured forecast."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
+from maskcls import config
+from maskcls.data.rows.folds import fold_counts
 from maskcls.schema import Config
-from maskcls.show.config import print_settings
-from maskcls.show.data.class_counts import class_table, fold_table
+from maskcls.show.data.class_counts import class_counts, class_table, fold_table
+from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.progress import main_process
 from maskcls.show.terminal.spark import sparkline
+from maskcls.show.terminal.text import plural
 from maskcls.show.terminal.units import duration
 
 
@@ -50,15 +53,17 @@ class Forecast:
     run: Path
 
 
-def print_survey(survey: Survey, cfg: Config, origins: Mapping[str, str]) -> None:
-    """Print settings, class counts, folds and learning rates."""
+def print_survey(survey: Survey, cfg: Config) -> None:
+    """Print class counts, folds, networks and learning rates."""
     console = _console()
-    if main_process():
-        print_settings(cfg, origins)
     console.print(class_table(survey.manifest, cfg.space))
     console.print()
     console.print(fold_table(survey.manifest, survey.folds, cfg.space))
     console.print()
+    for task, member in config.members(cfg).items():
+        height, width = member.transforms.size
+        name = f"network of {task}" if task else "network"
+        console.print(f"{name}  {member.model.backbone}, {height} x {width} pixels, {cfg.model.heads} heads")
     for rates in survey.rates:
         console.print(_line(rates))
 
@@ -67,11 +72,33 @@ def print_forecast(forecast: Forecast) -> None:
     """Print how long the training takes, and what it needs."""
     console = _console()
     console.print(
-        f"\nforecast: {forecast.folds} folds x {forecast.networks} network(s), about {duration(forecast.seconds)}, "
+        f"\nforecast: {plural(forecast.folds, 'fold')} x {plural(forecast.networks, 'network')}, "
+        f"about {duration(forecast.seconds)}, "
         f"{forecast.disk_bytes / 2**20:.0f} MiB on disk, {forecast.memory_bytes / 2**20:.0f} MiB of memory"
         f"\nmeasured on {forecast.steps} steps of each network on {forecast.device}"
     )
-    console.print(f"run folder: {forecast.run} (nothing was written)")
+    console.print(f"run folder: {forecast.run} (nothing was written)\n")
+
+
+def print_dry_run_json(survey: Survey, forecast: Forecast, cfg: Config, origins: Mapping[str, str]) -> None:
+    """Print all that a dry run shows as JSON; only the first of several processes does."""
+    if not main_process():
+        return
+    counts = fold_counts(survey.manifest, survey.folds, cfg.space)
+    whole = counts[counts["task"] == "all"][["fold", "people", "photos"]]
+    folds = [{name: int(value) for name, value in row.items()} for row in whole.to_dict("records")]
+    classes = [
+        {"task": task, "class": name, "people": people, "photos": photos}
+        for task, name, people, photos in class_counts(survey.manifest, cfg.space)
+    ]
+    rates = [
+        {"task": one.task or None, "low": min(one.rates), "high": max(one.rates), "epochs": one.epochs}
+        | {"steps": len(one.rates)}
+        for one in survey.rates
+    ]
+    needs = asdict(forecast) | {"run": str(forecast.run)}
+    plan = {"run": needs.pop("run"), "classes": classes, "folds": folds, "learning_rates": rates, "forecast": needs}
+    print_json(plan | {"config": cfg.model_dump(mode="json"), "origins": dict(origins)})
 
 
 def _console() -> Console:

@@ -23,7 +23,7 @@ def print_training(run: Path, summary: RunSummary | None, *, json: bool = False)
         return
     if interval:
         ends = span(interval.low, interval.high)
-        say(f"{run}  out-of-fold macro-F1 {pooled.macro_f1:.4f} (95 % interval {ends})")
+        say(f"{run}  out-of-fold macro-F1 {number(pooled.macro_f1)} (95 % interval {ends})")
     else:
         say(f"{run}  no row has a label for every task; macro-F1 per task:")
     tasks = "  ".join(f"{name} {number(task.macro_f1)}" for name, task in pooled.tasks.items())
@@ -34,7 +34,7 @@ def print_training(run: Path, summary: RunSummary | None, *, json: bool = False)
     if groups := summary.groups:
         _say_groups(groups)
     if summary.seeds:
-        each = "  ".join(f"seed {seed} {number(scores['macro_f1'])}" for seed, scores in summary.seeds.items())
+        each = "  ".join(f"seed {seed} {number(scores.get('macro_f1'))}" for seed, scores in summary.seeds.items())
         say(f"  each seed alone: {each}")
 
 

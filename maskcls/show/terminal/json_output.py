@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from json import dumps
 from typing import Any
 
 from maskcls.files import none_for_nan
 
-VERSION = 1  # of every verb's --json; raised when a key is renamed or removed, or its meaning changes
+VERSION = 2  # of every verb's --json; raised when a key is renamed or removed, or its meaning changes
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object on one line, its first key `version`; NaN is null, text is UTF-8, not escaped.
+    """Print one JSON object on one line, its first key `version`; NaN is null.
 
-    A list is an entry with a name, never the whole output, so that keys can be added.
+    Text is escaped only where stdout lacks a character. A list is an entry with a name, never the whole output, so that
+    keys can be added.
     """
-    print(dumps({"version": VERSION, **_plain(value)}, ensure_ascii=False, allow_nan=False))
+    print(_text({"version": VERSION, **_plain(value)}))
 
 
 def print_document(value: Mapping[str, Any]) -> None:
     """Print an indented JSON document whose form is defined elsewhere, such as a JSON schema."""
-    print(dumps(value, ensure_ascii=False, allow_nan=False, indent=2))
+    print(_text(value, indent=2))
+
+
+def _text(value: Mapping[str, Any], indent: int | None = None) -> str:
+    text = dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return dumps(value, allow_nan=False, indent=indent)
+    return text
 
 
 def _plain(value: Any) -> Any:

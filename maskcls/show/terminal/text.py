@@ -34,6 +34,13 @@ def show(what: RenderableType) -> None:
     console.print(what)
 
 
+def show_whole(table: Table) -> None:
+    """Print a table as wide as its content: no cell is broken, whatever the width of the terminal."""
+    from rich.console import Console
+
+    Console(highlight=False, markup=False, emoji=False, width=WIDEST).print(table)
+
+
 def say_wrapped(text: str, indent: int = 0) -> None:
     """Print one line of a result; a terminal breaks it between words, with `indent` spaces before the rest."""
     print(wrapped(text, indent, sys.stdout))

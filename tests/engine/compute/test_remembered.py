@@ -133,6 +133,31 @@ def test_a_damaged_file_is_measured_again(cache: Path, monkeypatch: pytest.Monke
     assert plan().train == PLAIN
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("seconds", [bad, 0.1, 0.1]) for bad in (-1.0, 0.0, 1e999, 10**400, "nonsense", None)],
+        *[("threads", bad) for bad in (0, -1, 64, 1.5, "two")],
+        *(("execution", {"precision": "fp99", "memory_format": "channels_last", "compile": False}), ("execution", {})),
+        *[("timed_batch", bad) for bad in (0, 1.5, "8", None)],
+        ("complete", "yes"),
+    ],
+)
+def test_a_measurement_that_cannot_be_is_made_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: object
+) -> None:
+    timed(monkeypatch, LAST_WINS)
+    assert plan().train == LAST
+    for file in files(cache):
+        kept = json.loads(file.read_text())
+        rows = [row for stage in kept["stages"] for row in stage]
+        for place in [kept] if key in kept else rows:
+            place[key] = value
+        file.write_text(json.dumps(kept))
+    timed(monkeypatch, PLAIN_WINS)
+    assert plan().train == PLAIN
+
+
 def test_nothing_is_written_where_that_is_not_wanted(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     timed(monkeypatch, PLAIN_WINS)
     assert choose(work(), tiny(*OPEN), CPU, remember=False).plan.train == PLAIN

@@ -35,8 +35,8 @@ def rows() -> tuple[Ints, Ints, Ints]:
 def test_views_that_help_are_found_and_worth_it(rows: tuple[Ints, Ints, Ints]) -> None:
     truth, people, fold = rows
     found = compare_views(said(truth, dict.fromkeys(SINGLE, 0.3), seed=1), truth, people, fold, CLASSES)
-    assert found.plain == pytest.approx(
-        f1_score(truth, said(truth, dict.fromkeys(SINGLE, 0.3), seed=1)["plain"].argmax(1), average="macro")
+    assert found.none == pytest.approx(
+        f1_score(truth, said(truth, dict.fromkeys(SINGLE, 0.3), seed=1)["none"].argmax(1), average="macro")
     )
     assert found.chosen.cost >= 3
     assert found.pays
@@ -47,9 +47,9 @@ def test_views_that_help_are_found_and_worth_it(rows: tuple[Ints, Ints, Ints]) -
 def test_views_that_only_add_noise_are_not_worth_it(rows: tuple[Ints, Ints, Ints]) -> None:
     truth, people, fold = rows
     found = compare_views(
-        said(truth, dict.fromkeys(SINGLE, 0.9) | {"plain": 0.05}, seed=2), truth, people, fold, CLASSES
+        said(truth, dict.fromkeys(SINGLE, 0.9) | {"none": 0.05}, seed=2), truth, people, fold, CLASSES
     )
-    assert found.chosen.name.startswith(("none", "plain+"))
+    assert found.chosen.name.startswith("none")
     assert not found.pays
 
 
@@ -68,8 +68,8 @@ def test_the_honest_gain_never_sees_the_rows_it_scores(rows: tuple[Ints, Ints, I
 def test_greedy_stops_where_nothing_helps() -> None:
     truth = np.array([0, 1, 2, 0])
     right = np.eye(CLASSES, dtype=np.float32)[truth]
-    assert greedy({"plain": right, "flip": right}, truth, CLASSES) == ("plain",)
+    assert greedy({"none": right, "flip": right}, truth, CLASSES) == ("none",)
     half = right.copy()
     half[0] = [0.4, 0.6, 0.0]
-    assert greedy({"plain": half, "flip": right}, truth, CLASSES) == ("plain", "flip")
-    np.testing.assert_allclose(mean_of({"plain": half, "flip": right}, ("plain", "flip"))[0], [0.7, 0.3, 0])
+    assert greedy({"none": half, "flip": right}, truth, CLASSES) == ("none", "flip")
+    np.testing.assert_allclose(mean_of({"none": half, "flip": right}, ("none", "flip"))[0], [0.7, 0.3, 0])

@@ -421,11 +421,11 @@ def content_of(folder: Path) -> dict[str, bytes]:
 def test_existing_files_are_replaced_by_force_alone(tmp_path: Path) -> None:
     write(tmp_path / "p.csv")
     before = content_of(tmp_path)
-    with pytest.raises(BusyError, match="exists already") as caught:
+    with pytest.raises(BusyError, match="the output exists") as caught:
         write(tmp_path / "p.csv", three_sets(weight=0.5))
     assert "--force" in str(caught.value)
     assert content_of(tmp_path) == before
-    with pytest.raises(BusyError, match="exists already"):
+    with pytest.raises(BusyError, match="the output exists"):
         check_free(tmp_path / "p.csv", PSEUDO_LABELS, force=False)  # before any work is done
     check_free(tmp_path / "p.csv", PSEUDO_LABELS, force=True)
     check_free(tmp_path / "q.csv", PSEUDO_LABELS, force=False)

@@ -143,7 +143,7 @@ def test_a_short_extra_column_is_a_bug(tmp_path: Path) -> None:
 def test_existing_output_is_refused_and_forced(tmp_path: Path) -> None:
     write(tmp_path / "s.csv", labels=[1, 2])
     before = content_of(tmp_path)
-    with pytest.raises(BusyError, match="exists already") as caught:
+    with pytest.raises(BusyError, match="the output exists") as caught:
         write(tmp_path / "s.csv", labels=[3, 4])
     assert "--force" in str(caught.value)
     assert content_of(tmp_path) == before

@@ -1,0 +1,105 @@
+"""stdout and stderr of a real process: full, closed, or of an encoding that lacks characters."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from maskcls.errors import Exit, ResourceError, UsageError
+from maskcls.show.terminal.spark import BARS
+from maskcls.show.terminal.streams import ascii_instead, system_error
+
+FULL = Path("/dev/full")  # a device whose disk is always full
+
+
+def run(words: list[str], **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run one command line with pipes for stdout and stderr."""
+    command = [sys.executable, "-m", "maskcls", *words]
+    return subprocess.run(command, capture_output=True, check=False, env=os.environ | environment)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("words", ["--version", "config list optim", "config show --json"])
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_result_on_a_full_disk_is_a_clear_error(words: str, buffered: str) -> None:
+    command = [sys.executable, "-m", "maskcls", *words.split()]
+    environment = os.environ | {"PYTHONUNBUFFERED": buffered}
+    with FULL.open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert done.returncode == Exit.RESOURCE
+    assert done.stderr.splitlines()[:2] == ["error[resource] the result cannot be printed", "  where: stdout"]
+    assert len(done.stderr.splitlines()) == 4
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+def test_a_message_on_a_full_disk_is_lost_and_stops_nothing() -> None:
+    program = "import sys; from maskcls.show.terminal.streams import open_streams; open_streams()\n"
+    program += "print('lost', file=sys.stderr, flush=True); print('goes on')"
+    with FULL.open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, check=False)
+    assert (done.returncode, done.stdout) == (0, b"goes on\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp949"])
+def test_a_character_that_the_encoding_lacks_is_shown_in_another_way(encoding: str) -> None:
+    program = "import sys; from maskcls.show.terminal.streams import open_streams; open_streams()\n"
+    program += f"print('{BARS} é…'); print('ü', file=sys.stderr)"
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout.decode(encoding)
+    expected = {"ascii": "_.-:=+*# \\xe9...", "latin-1": "_.-:=+*# é...", "cp949": None}[encoding]
+    assert expected is None or shown == expected + "\n"
+    assert "ü" in done.stderr.decode(encoding) or "\\xfc" in done.stderr.decode(encoding)
+
+
+def test_json_stays_json_in_any_encoding() -> None:
+    done = run(["config", "show", "--json", "model.weights=é.pt"], PYTHONIOENCODING="ascii")
+    assert done.returncode == Exit.OK
+    assert b"\\u00e9.pt" in done.stdout
+    assert json.loads(done.stdout)["config"]["model"]["weights"] == "é.pt"
+
+
+def test_a_closed_stdout_is_no_fault() -> None:
+    command = f"{sys.executable} -m maskcls config list optim >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_only_encoding_is_repaired() -> None:
+    with pytest.raises(UnicodeDecodeError):
+        ascii_instead(UnicodeDecodeError("ascii", b"\xff", 0, 1, "not ascii"))
+
+
+def test_an_error_of_the_machine_is_told_from_a_bug() -> None:
+    long = system_error(OSError(errno.ENAMETOOLONG, "File name too long", "aaa"))
+    assert isinstance(long, UsageError)
+    assert long.where == "aaa"
+    denied = system_error(PermissionError(errno.EACCES, "Permission denied", b"b"))
+    assert isinstance(denied, ResourceError)
+    assert (denied.where, denied.got) == ("b", "Permission denied")
+    assert system_error(FileNotFoundError(errno.ENOENT, "No such file", "c")) is None
+    assert system_error(ValueError("a bug")) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("train LONG", "train x --run LONG", "evaluate LONG", "runs list LONG", "data check LONG", "demo LONG"),
+        *("predict LONG --data x", "group LONG", "submission check LONG", "data crop LONG -o x --like y"),
+    ],
+)
+def test_a_name_that_is_too_long_is_no_bug(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from maskcls.cli import run_app
+
+    monkeypatch.chdir(tmp_path)
+    assert run_app(words.replace("LONG", "a" * 300).split()) not in (Exit.OK, Exit.INTERNAL)
+    assert capsys.readouterr().err.startswith("error[")
