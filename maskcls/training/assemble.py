@@ -25,7 +25,7 @@ from maskcls.runs.summary import (
     read_fold_summary,
     write_summary,
 )
-from maskcls.training.epoch_rows import last_rows
+from maskcls.training.epochs.epoch_rows import last_rows
 from maskcls.training.experiment import Experiment, Member
 
 

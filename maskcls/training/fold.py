@@ -23,7 +23,7 @@ from maskcls.rundir import REFIT, FoldDir, WeightsDir
 from maskcls.runs.summary import FoldSummary, scored_fold, write_fold_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.sheet import contact_sheet
-from maskcls.training.epoch_rows import save_rows
+from maskcls.training.epochs.epoch_rows import save_rows
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.plans import fresh_network
 

@@ -12,7 +12,7 @@ from maskcls.rundir import FoldDir
 from maskcls.runs.summary import RunSummary, read_fold_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.assemble import assemble
-from maskcls.training.epoch_selection import choose_weights
+from maskcls.training.epochs.epoch_selection import choose_weights
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
 from maskcls.training.side_by_side import train_side_by_side

@@ -25,15 +25,11 @@ def criterion(scores: Mapping[str, float], select: str) -> float:
     >>> [criterion(scores, select) for select in ("macro_f1", "tasks", "loss", "age", "last")]
     [0.25, 0.7, -2.0, 0.5, 0.25]
     """
-    match select:
-        case "macro_f1" | "last":
-            return scores["macro_f1"]
-        case "tasks":
-            return mean_of_known(value for name, value in scores.items() if name not in ("macro_f1", "loss"))
-        case "loss":
-            return -scores["loss"]
-        case task:
-            return scores[task]
+    if select == "tasks":
+        return mean_of_known(value for name, value in scores.items() if name not in ("macro_f1", "loss"))
+    if select == "loss":
+        return -scores["loss"]
+    return scores["macro_f1" if select == "last" else select]
 
 
 def ranked_epochs(others: Sequence[Sequence[Tally]], candidates: Sequence[int], select: str) -> list[int]:

@@ -17,7 +17,7 @@ from maskcls.results.scores.epoch_choice import better, ranked_epochs
 from maskcls.results.scores.tally import epoch_scores
 from maskcls.rundir import FoldDir, WeightsDir
 from maskcls.runs.summary import read_fold_summary
-from maskcls.training.epoch_rows import read_tallies, save_rows, soup_tally, tally_of
+from maskcls.training.epochs.epoch_rows import read_tallies, save_rows, soup_tally, tally_of
 from maskcls.training.experiment import Experiment, Member
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from maskcls.data.rows.manifest import from_csv, labels
 from maskcls.errors import ResourceError
 from maskcls.labels import CONTEST, Floats, Ints
 from maskcls.nn.average import soup
-from maskcls.training import epoch_selection
+from maskcls.training.epochs import epoch_selection
 
 FOLDS, EPOCHS = 3, 4
 WORDS = ("folds.k=3", "train.epochs=4", "average.kind=none", "optim.lr=3e-3")
