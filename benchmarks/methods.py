@@ -4,7 +4,7 @@ Compared  Every row of a YAML file with the base: a shipped configuration, folds
           A row adds its own overrides. A row with the same settings as the base counts as the base.
 Counted   Macro-F1 of the out-of-fold rows of all folds, pooled, as the mean over the seeds; its difference to the base
           on the same rows and seeds, with a 95 % interval from 1,000 resamples of people (with all their photos, for
-          all seeds at once); the tasks' macro-F1; `seconds` of log.jsonl relative to the base, divided by the number of
+          all seeds); the tasks' macro-F1; `seconds` of log.jsonl relative to the base, divided by the number of
           folds trained at the same time.
 How       `run` starts `maskcls train`, or `maskcls resume` for an interrupted training, one after the other: all rows
           with the first seed, then with the next. Finished runs are skipped; after a failed run, its output is kept and

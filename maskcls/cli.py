@@ -17,9 +17,10 @@ from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
 from maskcls.show.terminal.streams import open_streams, system_error, write_out
 from maskcls.startup import rest_collector
 from maskcls.verbs import after, bench, config, data, runs, submission, training
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import Stopped
 
-app = typer.Typer(
+app = VerbApp(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

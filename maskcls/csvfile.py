@@ -1,8 +1,8 @@
 """The strict CSV reader: what a lenient reader would guess, shift or fill in is an error here.
 
-N rows. Every cell stays the text it is, so the ids `00123`, `1e5` and `NA` survive. pandas' own reader shifts the
+N rows. Cells are kept as text, so ids such as `00123`, `1e5` and `NA` are unchanged. pandas' own reader shifts the
 columns when every row has one field too many, fills short rows and renames repeated columns without a message; so this
-module uses the csv module. It reads regular files only, because a pipe could block for ever.
+module uses the csv module. It reads regular files only, because a pipe could block without end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 << 20
 MAX_COLUMNS = 1000
-ROWS_AT_ONCE = 500  # fewer lists than set off a pass of the garbage collector
+ROWS_AT_ONCE = 500  # too few lists to start the garbage collector
 SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
 FIRST_ROW = 2  # the header is line 1, and no cell may hold a line break, so row i is on line i + 2
 
@@ -36,13 +36,13 @@ def read_csv(
     """Read a comma-separated UTF-8 table into a frame of text, whose index holds the line numbers.
 
     required     columns that must be there; the order in the file is free.
-    optional     columns that may be there. A near miss ("Group" for "group") is an error; any other column is allowed.
+    optional     columns that may be there. A similar name ("Group" for "group") is an error; others are allowed.
     allow_empty  accept a header without rows.
 
-    Returns all columns of the file as text, no cell ever NA. Raises DataError listing every line or column at fault;
+    Returns all columns of the file as text, no cell is NA. Raises DataError that lists every wrong line or column;
     a line break inside a cell is one, because the line numbers would be wrong.
     """
-    import pandas as pd  # half a second, which a reader of columns alone need not wait for
+    import pandas as pd  # takes half a second, and `read_columns` does not need it
 
     columns = _read(path, required, optional, allow_empty=allow_empty, line_breaks=False)
     count = len(next(iter(columns.values())))
@@ -52,8 +52,8 @@ def read_csv(
 def read_columns(path: Path) -> dict[str, list[str]]:
     """Read a comma-separated UTF-8 table with at least one row as {column: its N cells}, in the file's order.
 
-    Every cell is text as it is, and may hold a line break within quotes. Raises DataError listing every line or column
-    at fault.
+    Cells are kept as text, and may hold a line break within quotes. Raises DataError that lists every wrong line or
+    column.
     """
     return _read(path, (), (), allow_empty=False, line_breaks=True)
 
@@ -71,13 +71,13 @@ def _read(
 
 
 def _content(path: Path) -> bytes:
-    """Return a regular file's bytes; anything else would hang, or never end."""
+    """Return a regular file's bytes; anything else could block, or never end."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         got = getattr(error, "strerror", None) or str(error)
         raise DataError("cannot open the table", where=str(path), got=got, fix="check the path") from None
-    with os.fdopen(handle, "rb", closefd=True) if _is_regular(handle) else _refused(path, handle) as file:
+    with os.fdopen(handle, "rb", closefd=True) if _is_regular(handle) else _not_regular(path, handle) as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise DataError("the table is too large", where=str(path), expected=f"at most {MAX_BYTES >> 20} MiB")
@@ -90,13 +90,13 @@ def _is_regular(handle: int) -> bool:
     return stat.S_ISREG(os.fstat(handle).st_mode)
 
 
-def _refused(path: Path, handle: int) -> io.BufferedReader:
+def _not_regular(path: Path, handle: int) -> io.BufferedReader:
     os.close(handle)
     raise DataError("the table is not a regular file", where=str(path), fix="name a CSV file")
 
 
 def _decoded(path: Path, data: bytes) -> str:
-    """Decode UTF-8, with or without a byte order mark; name what else the bytes look like."""
+    """Decode UTF-8, with or without a byte order mark; an error names the other format that the bytes seem to have."""
     kind = _other_kind(data)
     if kind:
         raise DataError(f"this is {kind}, not a CSV table", where=str(path), fix="get the table itself")
@@ -144,10 +144,10 @@ def _encoding_error(where: str, encoding: str) -> DataError:
 
 
 def _regular(text: str, line_breaks: bool) -> tuple[list[str], list[list[str]]] | None:
-    """Return the header and the columns of a table without a fault in its form; None for any other.
+    """Return the header and the columns of a well-formed table; None for any other.
 
-    Rows are turned into columns a block at a time: a million lists kept would cost more memory than their cells, and
-    more time in the garbage collector than in the reading.
+    Rows are turned into columns a block at a time: keeping a million lists would take more memory than their cells,
+    and more time in the garbage collector than in reading.
     """
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -177,7 +177,7 @@ def _irregular(
 
 
 def _split(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]]:
-    """Split text into the header, its rows, and the line after the last of each row; blank lines at the end go."""
+    """Split text into the header, its rows, and the line after the last of each row; drop blank lines at the end."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
     ends: list[int] = []
@@ -232,7 +232,7 @@ def _missing(name: str, header: list[str], required: Sequence[str]) -> str:
 
 
 def _near_miss(name: str, found: Sequence[str]) -> str | None:
-    """Return a column that can only be meant as `name`: padded, in another case, or a letter off."""
+    """Return a column that probably means `name`: with spaces around it, in another case, or with one wrong letter."""
     for other in found:
         if other.strip().casefold() == name:
             return other

@@ -149,7 +149,7 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
 def _listed(offenders: Sequence[str]) -> str:
     shown = "; ".join(offenders[:SHOWN_OFFENDERS])
     more = len(offenders) - SHOWN_OFFENDERS
-    return f"{len(offenders)} in all: {shown}" + (f"; … and {more} more" if more > 0 else "")
+    return f"{len(offenders)} in total: {shown}" + (f"; … and {more} more" if more > 0 else "")
 
 
 def _rebuild(kind: type[MaskclsError], what: str, state: dict[str, object]) -> MaskclsError:

@@ -38,8 +38,8 @@ class Term:
 
     kind      ce: cross-entropy; smooth: with smoothed labels (epsilon of the weight spread over all classes);
               focal: (1 - p) ** gamma times the cross-entropy; f1: 1 - soft macro-F1 of the step; bce: binary
-              cross-entropy, one sigmoid per class, of which the largest decides; la: cross-entropy of logits adjusted
-              by tau times the log of the classes' shares.
+              cross-entropy, one sigmoid per class, and the class with the largest is predicted; la: cross-entropy of
+              logits adjusted by tau times the log of the class shares.
     factor    what the term is multiplied by, above 0.
     epsilon   of smooth, in [0, 1): the share of the weight that is spread over all classes.
     gamma     of focal, in [0, 10].
@@ -69,7 +69,7 @@ class Term:
 
 
 def parse_loss(text: str) -> tuple[Term, ...]:
-    """Read a loss. Raises ValueError with a text that follows "expected".
+    """Read a loss. Raises ValueError; its text completes a message that begins with "expected".
 
     >>> [(t.kind, t.factor, t.gamma) for t in parse_loss("0.3*focal(gamma=1) + f1")]
     [('focal', 0.3, 1.0), ('f1', 1.0, 2.0)]
@@ -89,7 +89,7 @@ def parse_loss(text: str) -> tuple[Term, ...]:
 def _term(text: str) -> Term:
     match = _TERM.fullmatch(text)
     if match is None:
-        raise ValueError(f"a sum of {', '.join(KINDS)}, such as 0.5*focal(gamma=2)+0.5*f1; {text!r} is no term")
+        raise ValueError(f"a sum of {', '.join(KINDS)}, such as 0.5*focal(gamma=2)+0.5*f1; {text!r} is not a term")
     kind, factor = next((known for known in KINDS if known == match["kind"]), None), match["factor"]
     if kind is None:
         raise ValueError(f"a sum of {', '.join(KINDS)}{_hint(match['kind'], KINDS)}")

@@ -52,7 +52,7 @@ class FoldDir:
 
     @property
     def first_batch(self) -> Path:
-        """A picture of what entered the network first, with its labels."""
+        """A picture of the first training images as the network gets them, with their labels."""
         return self.path / "first_batch.png"
 
     @property
@@ -100,7 +100,7 @@ class FoldDir:
 
     @property
     def continued(self) -> FoldDir:
-        """The network that went on from the best weights."""
+        """The network that was trained further from the best weights."""
         return FoldDir(self.path / "continued")
 
     @property
@@ -162,7 +162,7 @@ class RunDir:
 
     @property
     def env(self) -> Path:
-        """Data folder, folds asked for, hashes, plans, versions and machine; see runs/environment.py."""
+        """Data folder, requested folds, hashes, plans, versions and machine; see runs/environment.py."""
         return self.path / "env.json"
 
     @property
@@ -177,7 +177,7 @@ class RunDir:
 
     @property
     def lock_file(self) -> Path:
-        """What `lock` holds; present as soon as a command has begun to write here."""
+        """The file that `lock` locks; present as soon as a command has begun to write here."""
         return self.path / ".lock"
 
     @property
@@ -187,12 +187,12 @@ class RunDir:
 
     @property
     def notes(self) -> Path:
-        """What a person noted about the run."""
+        """Notes that a person added to the run."""
         return self.path / "notes.json"
 
     @property
     def notes_lock(self) -> Path:
-        """A lock of the notes alone, so that a run in training can be noted about."""
+        """A lock of the notes alone, so that notes can be added while the run is trained."""
         return self.path / ".notes.lock"
 
     def best_weights(self) -> list[Path]:
@@ -211,14 +211,14 @@ class RunDir:
         )
 
     def test(self, data: str, views: str, networks: str, groups: str) -> Path:
-        """Return the file of predictions for another data set; networks and groups are named if not the default."""
+        """Return the file of predictions for another data set; networks and groups are named if not default."""
         others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"
         return self.path / "test" / f"{data}-{views}{others}{together}.npz"
 
 
 @contextmanager
 def lock(run: RunDir) -> Iterator[None]:
-    """Lock the run for this process; BusyError at once when another has it. Its death unlocks it."""
+    """Lock the run for this process; raises BusyError without waiting. The lock ends with the process."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(run.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)

@@ -1,6 +1,6 @@
-"""JSON files with a type: checked when read, and written with the keys that were given.
+"""JSON files with a type: checked when read, and written with only the keys that were set.
 
-A file of another form ends in one ResultError that names the file, the key and what is wrong with it.
+A file with other keys or types raises one ResultError that names the file, the key and the fault.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ class JsonFile(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data: the keys that were given, in the order of the fields."""
+        """Return plain data: the keys that were set, in the order of the fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def read(path: Path, kind: type[F]) -> F:
-    """Read a file of this kind; raises ResultError when it is missing, damaged or of another form."""
+    """Read a file of this kind; raises ResultError when it is missing, damaged, or has other keys or types."""
     return parse(files.read_json(path), kind, path)
 
 
 def parse(data: object, kind: type[F], path: Path) -> F:
-    """Check plain data that was read from `path`; raises ResultError when it is of another form."""
+    """Check plain data that was read from `path`; raises ResultError when it has other keys or types."""
     try:
         return kind.model_validate_json(json.dumps(data))
     except ValidationError as error:

@@ -67,6 +67,11 @@ BANNED = {
     "shared out": r"\bshared? out\b|\bearns? its place\b|\bcomes? up again\b",
     "persons": r"\bfell silent\b|\bcalls? home\b|\bflatters?\b|\bchatter\b|\bhangs? on\b|\bgoes without saying\b",
     "door of code": r"\bown door\b|\bon the way out\b|\bleaves? with\b|\bas a rule\b",
+    "judge": r"\bjudg(?:e|es|ed|ing)\b",
+    "alike": r"\balike\b",
+    "teacher": r"\bteachers?\b",
+    "in all": r"\bin all: ",
+    "loss without": r"\bloss without\b",
     "pays": r"\bif it pays\b|\bdoes it pay\b|\b(?:that|which|views) pays?\b",
 }
 
@@ -80,6 +85,10 @@ BANNED_ON_PAGES = {
     "golden rules": r"\bgolden rules?\b",
     "overlay": r"\boverlay\b",
     "silence": r"\bin silence\b",
+    "at once": r"\bat once\b",
+    "whatever": r"\bwhatever\b",
+    "honest": r"\bhonest\b",
+    "stand for": r"\bstands? for\b",
 }
 
 
@@ -391,6 +400,7 @@ def test_code_holds_no_banned_phrase() -> None:
         *("groups by look alone", "not worth it", "the ground floor", "the house", "people are dealt into folds"),
         *("be believed", "how every error leaves", "| door | cli.py", "which views pay"),
         *("an id stands twice", "tells how it was made", "the file is none of ours", "can be learnt", "cannot be had"),
+        *("as it is judged", "photos look alike", "the teacher's labels", "2 in all: row 0", "the loss without it"),
         *("strata are shared out", "a worker fell silent", "the dict's own door"),
     ],
 )
@@ -402,6 +412,7 @@ def test_a_banned_phrase_is_seen(bad: str) -> None:
     "bad",
     [
         *("speed of each way to compute", "How to compute", "what entered the network", "recipes after the winners"),
+        *("for several tasks at once", "whatever its name", "one honest score", "`DATA` stands for ours"),
         *("A first walk", "Golden rules", "corrections are an overlay", "must not pass in silence"),
     ],
 )

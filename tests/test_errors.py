@@ -62,7 +62,7 @@ def test_every_kind_of_error_has_its_own_code_and_exit_code() -> None:
 def test_a_full_message_has_six_lines_in_this_order() -> None:
     assert full(offenders=2).lines() == [
         "error[internal] bad rows",
-        "  2 in all: row 0; row 1",
+        "  2 in total: row 0; row 1",
         "  where: train.csv",
         "  got: -7",
         "  expected: 0..120",
@@ -80,7 +80,7 @@ def test_parts_that_are_missing_leave_no_line_and_empty_ones_do() -> None:
 )
 def test_ten_offenders_are_shown_with_the_count_of_all(count: int, end: str) -> None:
     line = full(offenders=count).lines()[1]
-    assert line.startswith(f"  {count} in all: row 0")
+    assert line.startswith(f"  {count} in total: row 0")
     assert line.endswith(end)
     assert line.count("row ") == min(count, 10)
 

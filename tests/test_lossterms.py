@@ -18,14 +18,14 @@ GOOD = {
     "bce": (Term("bce"),),
 }
 BAD = {
-    "": "'' is no term",
+    "": "'' is not a term",
     "focl": "did you mean 'focal'?",
-    "ce+": "'' is no term",
+    "ce+": "'' is not a term",
     "ce ce": "'cece' is not one of them",
-    "ce(": "is no term",
+    "ce(": "is not a term",
     "0*ce": "the factor more than 0",
     "-1*ce": "the factor more than 0",
-    "x*ce": "is no term",
+    "x*ce": "is not a term",
     "focal(gama=2)": "did you mean 'gamma'?",
     "focal(gamma)": "gamma=value once",
     "focal(gamma=1,gamma=2)": "gamma=value once",

@@ -91,7 +91,7 @@ def ensemble(
     """Combine members and write the submission, and beside it the recipe that repeats it on other photos.
 
     given    run folders, or files of predictions for these photos; `FILE,OOF_FILE` adds a file's out-of-fold rows.
-    method   one of METHODS, the mean by default. Whatever it has to choose is chosen on out-of-fold rows.
+    method   one of METHODS, the mean by default. All its choices are made on out-of-fold rows.
     weights  one per member, separated by commas.
     recipe   of an earlier ensemble: its members, method and weights, instead of those above.
     decide   answer by a decision rule, if it has a proven gain on the out-of-fold rows of the ensemble.

@@ -54,7 +54,7 @@ def group(
     force: bool = False,
     report: Reporter,
 ) -> GroupResult:
-    """Learn from the train people of `data` which photos look alike, group photos, and write the groups.
+    """Learn from the train people of `data` which photos are similar, group photos, and write the groups.
 
     data        the root of a contest data set, or a CSV table with the columns path and group.
     output      the CSV to write, and a .json beside it; None: write nothing.

@@ -43,6 +43,7 @@ from maskcls.training.prediction import (
     load_networks,
     note_other_cropping,
     predict_each,
+    work_in_words,
 )
 from maskcls.training.stored_experiment import open_experiment
 
@@ -117,7 +118,7 @@ def class_prior(experiment: Experiment, k: int) -> tuple[float, ...]:
 
 
 def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataFrame, root: Path) -> None:
-    """Raise DataError for photos whose bytes the runs were trained or validated on, whatever their names are now."""
+    """Raise DataError for photos whose bytes the runs were trained or validated on, under any name."""
     known: dict[int, set[Path]] = {}
     for experiment, _ in opened:
         real = manifest.real_rows(experiment.manifest)
@@ -128,8 +129,8 @@ def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame:
     met = []
     for id, path in zip(frame["id"], frame["path"], strict=True):
         place = root / path
-        alike = known.get(place.stat().st_size, set()) if place.is_file() else set()
-        if any(digest(place) == digest(other) for other in alike):
+        same_size = known.get(place.stat().st_size, set()) if place.is_file() else set()
+        if any(digest(place) == digest(other) for other in same_size):
             met.append(repr(id))
     if met:
         raise DataError(
@@ -185,7 +186,7 @@ def _probabilities(
     cfg = with_overrides(experiment.cfg, overrides)
     paths, specs = frame["path"].tolist(), [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
-    report.note(f"{experiment.run.path}: {len(frame)} photos, {len(networks)} networks, views {cfg.predict.views}")
+    report.note(f"{experiment.run.path}: {work_in_words(len(frame), len(networks), cfg.predict.views)}")
     probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
     found: Sources = {}
     ids_N = frame["id"].to_numpy(np.str_)

@@ -60,9 +60,9 @@ def self_train(
     done, labelled, best = [_round(first, None, None)], read_out_of_fold(first), 0
     for number in range(1, rounds + 1):
         labels, run = folder / f"round{number}.csv", RunDir(folder / f"round{number}")
-        teacher = RunDir(folder / f"round{best}")
+        source_run = RunDir(folder / f"round{best}")
         if not labels.exists():
-            label(teacher, labels)
+            label(source_run, labels)
         _check_labels(labels, how, source)
         own = cfg.model_copy(update={"data": cfg.data.model_copy(update={"pseudo": str(labels)})})
         _train(own, run, train, resume)

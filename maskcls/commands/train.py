@@ -34,7 +34,8 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
     accelerator = start(cfg.device)
     if accelerator.is_main_process:
         refuse_existing(run)
-    experiment = read_experiment(with_absolute_paths(cfg), data, run)
+    with report.busy("reading the data"):
+        experiment = read_experiment(with_absolute_paths(cfg), data, run)
     check_experiment(experiment, report)
     check_starting_weights(experiment, wanted)
     experiment = with_photos(experiment, accelerator, report)

@@ -36,7 +36,7 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter) -> ViewSearch:
     if len(env.folds) < 2:
         raise ResultError("choosing views needs two folds or more", where=str(run.path), got=f"{list(env.folds)}")
     if experiment.leaky:
-        raise ResultError("the run is leaky: its out-of-fold rows are not honest", where=str(run.path))
+        raise ResultError("the run is leaky: its networks saw the validation people", where=str(run.path))
     accelerator = start(experiment.cfg.device)
     experiment = with_photos(experiment, accelerator, report, build=False)
     rows = np.flatnonzero(np.isin(experiment.fold, env.folds))

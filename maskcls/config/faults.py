@@ -130,11 +130,11 @@ def shown(value: object) -> str:
 def read_faults(error: ValidationError, root: type[BaseModel]) -> list[Fault]:
     """Return every fault of a failed validation of `root`, without those that only follow from another one."""
     errors = error.errors(include_url=False)
-    # A tuple whose item was refused is reported as too short as well.
+    # A tuple with a wrong item is reported as too short as well.
     outer = {e["loc"][:depth] for e in errors for depth in range(len(e["loc"]))}
     faults: dict[str, Fault] = {}
     for fault in (_fault(dict(e), root) for e in errors if e["loc"] not in outer):
-        first = faults.get(fault.key)  # each alternative of a type refuses the value in its own words
+        first = faults.get(fault.key)  # each alternative of a type has its own message
         faults[fault.key] = replace(first, expected=f"{first.expected} or {fault.expected}") if first else fault
     return list(faults.values())
 

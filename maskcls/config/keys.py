@@ -41,7 +41,7 @@ def drop(data: dict[str, Any], key: str) -> None:
 
 
 def preset_keys(leaves: Iterable[tuple[str, Any]]) -> list[str]:
-    """Return the dotted keys of all settings that the presets among these leaves stand for.
+    """Return the dotted keys of all settings that the presets among these leaves set.
 
     >>> preset_keys([("seed", 1), ("separate.age.transforms.preset", "light")])[0]
     'separate.age.transforms.hflip'

@@ -20,7 +20,7 @@ from maskcls.errors import ConfigError
 
 MAX_BYTES = 1 << 14  # ten times a resolved configuration; reading that much takes under half a second
 MAX_DEPTH = 32
-MAX_DIGITS = 100  # Python refuses to convert numbers of some thousands of digits with an error of its own
+MAX_DIGITS = 100  # Python converts no numbers of some thousands of digits, and raises its own error
 
 _KINDS = {type(None): "an empty document", list: "a list", str: "text", bool: "true or false"}
 _SCALARS = (
@@ -64,8 +64,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def parse_yaml(text: str, *, where: str) -> Any:
     """Read one YAML document into plain data with text as keys; an empty one is None.
 
-    Repeated keys, anchors and aliases, tags, nesting deeper than `MAX_DEPTH` and more text than `MAX_BYTES` are refused
-    with a ConfigError that names `where` and the line.
+    Repeated keys, anchors and aliases, tags, nesting deeper than `MAX_DEPTH` and more text than `MAX_BYTES` raise a
+    ConfigError that names `where` and the line.
 
     >>> parse_yaml("{lr: 1e-3, name: no, start: 12:30}", where="example")
     {'lr': 0.001, 'name': 'no', 'start': '12:30'}

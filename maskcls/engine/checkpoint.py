@@ -101,7 +101,7 @@ def save_weights(
     """
     broken = [name for name, t in tensors.items() if t.is_floating_point() and not torch.isfinite(t).all()]
     if broken:
-        raise WeightsError("refusing to save weights with NaN or infinity", where=str(folder.path), offenders=broken)
+        raise WeightsError("weights with NaN or infinity are not saved", where=str(folder.path), offenders=broken)
     digest = commit(folder.tensors, save(_plain(tensors)))
     meta = Meta(
         schema=SCHEMA,
@@ -222,7 +222,7 @@ def _read(path: Path) -> bytes:
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    # Copies, because safetensors refuses tensors that share memory, as those of a network with tied weights do.
+    # Copies, because safetensors rejects tensors that share memory, as those of a network with tied weights do.
     return {n: t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in tensors.items()}
 
 

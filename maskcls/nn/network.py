@@ -189,7 +189,7 @@ def _read_safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
 def _read_pickled(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch reports damage and refused contents with many types
+    except Exception as error:  # torch reports damage and unsafe contents with many types
         raise WeightsError(
             "the file is damaged, or contains more than tensors and is not loaded for safety",
             where=str(path),

@@ -2,7 +2,7 @@
 
 The sidecar of `x.csv` is `x.json`. It holds `kind`, `version`, the CSV's name and sha256, and then what the kind of
 table adds. It is committed first, so a CSV that is there is finished. A kill between the two commits leaves the old CSV
-or none, beside a sidecar whose hash does not match: a reader refuses that pair, and the same command writes it again.
+or none, beside a sidecar whose hash does not match: a reader rejects that pair, and the same command writes it again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TableKind:
     kind                 the sidecar's `kind`.
     name                 what messages call the table, such as "the groups".
     fix                  what to do when the two files are damaged or do not match.
-    ignores_other_kinds  treat a sidecar of another kind as none; otherwise it is refused.
+    ignores_other_kinds  treat a sidecar of another kind as none; otherwise it is an error.
     """
 
     kind: str
@@ -50,8 +50,8 @@ def write_csv(
     details  plain JSON data that the sidecar holds after kind, version, file and sha256.
     force    replace what is there; the old files stay beside the new ones as `.bak`.
 
-    On any failure both files are put back as they were. Raises what `check_free` raises, ResourceError when the disk
-    refuses, ResultError when the file reads back differently, ValueError for columns of unequal length.
+    On any failure both files are put back as they were. Raises what `check_free` raises, ResourceError when they
+    cannot be written, ResultError when the file reads back differently, ValueError for columns of unequal length.
     """
     data = csv_bytes(columns)
     check_free(path, table, force=force)
@@ -81,7 +81,7 @@ def csv_bytes(columns: Mapping[str, Sequence[object]]) -> bytes:
 
 
 def check_free(path: Path, table: TableKind, *, force: bool) -> None:
-    """Refuse to replace a CSV or its sidecar, unless `force`.
+    """Raise an error if a CSV or its sidecar would be replaced, unless `force`.
 
     A sidecar of this kind without its CSV is what a kill leaves, and may be replaced. Raises BusyError for a file that
     is there, UsageError for a name without a sidecar, ResourceError for what is no regular file.

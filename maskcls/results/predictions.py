@@ -159,7 +159,7 @@ class Predictions:
 
         names  as for `mean`.
 
-        The lineage lists the parts' lineages. Raises ResultError when an id stands in two parts, WeightsError when
+        The lineage lists the parts' lineages. Raises ResultError when an id is in two parts, WeightsError when
         the label spaces differ.
         """
         names = member_names(parts, names)

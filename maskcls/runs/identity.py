@@ -1,4 +1,4 @@
-"""Which files say what a run is. Their hashes stand in env.json; a run whose identity changed is not continued."""
+"""Which files identify a run. Their hashes are in env.json; a run whose identity changed is not continued."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class SavedScores(JsonFile):
 
 
 class GroupGain(JsonFile):
-    """What averaging predictions within look-alike groups gains on the out-of-fold rows.
+    """What averaging predictions within groups of similar photos gains on the out-of-fold rows.
 
     by       the value of predict.groups.
     tasks    the tasks in which predictions are averaged: those that never vary within a person.
@@ -88,7 +88,7 @@ class RunSummary(JsonFile):
     pooled    scores of all out-of-fold rows; None: the run is leaky.
     interval  of the pooled macro-F1, over people; None where no row has a label of every task.
     folds     macro-F1 by fold: `macro_f1` of the joint classes, and of each task; mean and sd are over the folds.
-    groups    where predict.groups averages within look-alike groups.
+    groups    where predict.groups averages within groups of similar photos.
     seeds     where a fold has networks of several seeds: each seed's scores alone.
     selection  how the epochs were chosen; None in runs of earlier versions, which chose each by the fold's own rows.
     """

@@ -1,4 +1,4 @@
-"""The named sets of image changes that `transforms.preset` stands for."""
+"""The named sets of image changes, one per value of `transforms.preset`."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ Auto = Literal["auto"]
 
 
 class Section(BaseModel):
-    """A part of the configuration: it cannot be changed, converts no types and refuses unknown keys.
+    """A part of the configuration: it cannot be changed, converts no types and rejects unknown keys.
 
     The text below a field is its description: meaning, unit and source. The type holds its range and default.
     """

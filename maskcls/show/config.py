@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from shutil import get_terminal_size
 from typing import Any
 
 from maskcls import config
@@ -13,28 +15,29 @@ from maskcls.schema.options import NONE, Option, OptionSection
 from maskcls.show.terminal.json_output import print_document, print_json
 from maskcls.show.terminal.text import say
 
-COLUMNS = 80
+COLUMNS = 80  # where the output is no terminal
 
 
 def print_options(sections: Sequence[OptionSection], *, json: bool = False) -> None:
-    """Print options with what they take, their defaults and their descriptions, in lines of at most 80 columns."""
+    """Print options with what they take, their defaults and their descriptions, in lines as wide as the terminal."""
     if json:
         print_json({"options": [_option_data(section, option) for section in sections for option in section.options]})
         return
-    say("\n".join(line for section in sections for line in _section_lines(section)).rstrip("\n"))
+    width = get_terminal_size().columns if sys.stdout.isatty() else COLUMNS
+    say("\n".join(line for section in sections for line in _section_lines(section, width)).rstrip("\n"))
 
 
-def _section_lines(section: OptionSection) -> Iterator[str]:
+def _section_lines(section: OptionSection, width: int) -> Iterator[str]:
     if section.name:
-        yield from textwrap.wrap(f"{section.name}: {section.help}", COLUMNS)
+        yield from textwrap.wrap(f"{section.name}: {section.help}", width)
         yield ""
     for option in section.options:
         given = "must be given" if option.default is NONE else f"default {written(option.default)}"
-        yield from textwrap.wrap(f"{option.key}  ({given})", COLUMNS, subsequent_indent="    ", initial_indent="  ")
+        yield from textwrap.wrap(f"{option.key}  ({given})", width, subsequent_indent="    ", initial_indent="  ")
         indent = " " * 4
         for text in (option.allowed, option.help):
             yield from textwrap.wrap(
-                text, COLUMNS, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+                text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
             )
         yield ""
 

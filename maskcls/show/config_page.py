@@ -54,7 +54,7 @@ the whole list. `separate`, `balance.weights` and `mix.partner_classes` can be e
 `--config multi separate={{}}`. A key cannot be removed, but it can be set to its default. A key may be written with
 dots in a file too: `optim.lr: 1e-3` is the same as `optim: {{lr: 1e-3}}`.
 
-`transforms.preset` sets many options at once. It replaces what lower files set for these options. Options set in the
+`transforms.preset` sets many options together. It replaces what lower files set for these options. Options set in the
 same file as the preset, or higher, win over it.
 
 An unknown key is an error that names the nearest known key. A setting without effect, such as `mix.alpha` with

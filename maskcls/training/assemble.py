@@ -133,7 +133,7 @@ def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dic
 def _averaged(
     experiment: Experiment, alone: Predictions, labelled: LabelledPredictions
 ) -> tuple[Predictions, GroupAveraging]:
-    """Return out-of-fold predictions, averaged within look-alike groups if the run has a photo-similarity model.
+    """Return out-of-fold predictions, averaged within groups of similar photos if the run has a photo-similarity model.
 
     The model was learned from other people than those it grouped, and the weights were fitted on the other folds.
     """

@@ -151,6 +151,10 @@ class Experiment:
         """The path of every photo (N,), relative to `photo_root`, or absolute for photos outside it."""
         return pseudo_rows.located(self.manifest, self.pseudo, self.photo_root)
 
+    def title(self, member: Member, k: int) -> str:
+        """Name a member on fold k, or REFIT, for people; it says where the run is leaky."""
+        return member.title(k) + (", leaky" if self.leaky else "")
+
     def fold_dir(self, member: Member, k: int) -> FoldDir:
         """Return the folder of one member on one fold."""
         folder = self.run.fold(k, member.name)

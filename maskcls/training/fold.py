@@ -65,7 +65,7 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state))
         _save_results(session, member, folder, _kept_epochs(experiment, member))
-    title = member.title(k) + (", leaky" if experiment.leaky else "")
+    title = experiment.title(member, k)
     report.fold(title, cfg.train.epochs, session.epoch)
     report.skip(session.epoch)
     if session.epoch == 0 and accelerator.is_main_process:

@@ -47,6 +47,7 @@ def train_folds(
             accelerator.wait_for_everyone()
             finish_fold(experiment, how, k, folder.last, accelerator)
             accelerator.free_memory()
+    report.end()
     if not accelerator.is_main_process:
         return None
     return assemble(experiment, wanted)

@@ -80,7 +80,7 @@ def _check_number(photos: int) -> None:
         raise ResourceError(
             "too many photos to compare all pairs",
             got=f"{photos:,} photos, about {photos**2 * 8 / 2**30:.0f} GiB of memory",
-            expected=f"at most {MAX_PHOTOS:,} at once",
+            expected=f"at most {MAX_PHOTOS:,} photos",
             fix="set predict.groups=none, or split the photos so that no person is in two parts",
         )
 

@@ -38,6 +38,7 @@ from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import read_summary
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
+from maskcls.show.terminal.text import plural
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.photos import Views, cached_views, open_photos
@@ -96,7 +97,7 @@ def predict_rows(
         by_look = averaging_for(experiment, env.folds, frame, root, report)
     specs = [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
-    report.note(f"{len(frame)} photos, {len(networks)} networks, views {cfg.predict.views}")
+    report.note(work_in_words(len(frame), len(networks), cfg.predict.views))
     try:
         probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
     except DataError:
@@ -114,6 +115,16 @@ def predict_rows(
         lineage = lineage.with_groups(by_file.lineage)
         predictions = by_file.average_photos(predictions)
     return Predicted(cfg, frame, predictions, lineage)
+
+
+def work_in_words(photos: int, networks: int, views: str) -> str:
+    """Say how much is predicted.
+
+    >>> work_in_words(70, 1, "hflip")
+    '70 photos, 1 network, 2 views per photo (predict.views=hflip)'
+    """
+    per_photo = f"{plural(len(parse_views(views)), 'view')} per photo (predict.views={views})"
+    return f"{plural(photos, 'photo')}, {plural(networks, 'network')}, {per_photo}"
 
 
 def note_other_cropping(experiment: Experiment, env: Environment, root: Path, report: Reporter) -> None:

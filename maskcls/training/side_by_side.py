@@ -51,6 +51,7 @@ def train_side_by_side(
                 child = context.Process(
                     target=_child, args=(theirs, experiment.run, member.name, fold, bool(experiment.views))
                 )
+                report.starting(experiment.title(member, fold))
                 _start(child)
                 theirs.close()
                 running[ours] = child, fold

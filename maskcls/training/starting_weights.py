@@ -1,4 +1,4 @@
-"""Refuse starting weights that were trained on people of the validation folds."""
+"""Reject starting weights that were trained on people of the validation folds."""
 
 from __future__ import annotations
 

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, current_views, moved, set_options, with_older
-from maskcls.verbs.options import Answering, Force, Json, RunPath, ToPredict
+from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, ToPredict
 from maskcls.verbs.words import split_words
 
-app = typer.Typer()
+app = VerbApp()
 
 
 @app.command()
@@ -62,18 +63,19 @@ def calibrate(
 
 
 @app.command()
-def tta(run: RunPath, overrides: Answering = None, json: Json = False) -> None:
+def tta(run: RunPath, overrides: PredictionOverrides = None, json: Json = False) -> None:
     """Compare test-time views on the run's out-of-fold rows: the gain and the cost of each.
 
     \b
     maskcls tta runs/a
     """
-    from maskcls.commands.tta import tta as work
     from maskcls.rundir import RunDir
     from maskcls.show.answers.view_search import print_view_search
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.tta import tta as work
         found = work(RunDir(run), overrides=current(overrides), report=report)
     print_view_search(found, json=json)
 
@@ -117,8 +119,8 @@ def ensemble(
     """Combine runs and files of predictions into one submission; all choices are made on out-of-fold rows.
 
     \b
-    maskcls ensemble runs/a runs/b theirs.csv,theirs_oof.csv --data faces --method convex -o submission.csv
-    maskcls ensemble runs/a runs/b --data faces --groups groups.csv --oof-groups train_groups.csv --decide
+    maskcls ensemble runs/a theirs.csv,theirs_oof.csv --data faces --method convex
+    maskcls ensemble runs/a runs/b --data faces --groups g.csv --oof-groups h.csv
     maskcls ensemble --recipe submission.recipe.yaml --data others -o others.csv
     """
     from maskcls.commands.ensemble import ensemble as work
@@ -161,7 +163,7 @@ def group(
 
     \b
     maskcls group faces -o groups.csv
-    maskcls group faces --run runs/a -o groups.csv    (with the gain on out-of-fold rows)
+    maskcls group faces --run runs/a -o groups.csv    (with the out-of-fold gain)
     """
     from maskcls.commands.group import group as work
     from maskcls.rundir import RunDir
@@ -217,13 +219,12 @@ def pseudo_label(
     Every fold gets its own labels, from networks not trained on its people, so that out-of-fold scores stay unbiased.
 
     \b
-    maskcls pseudo-label runs/a --data faces -o pseudo.csv --min-confidence mask=0.95,gender=0.9,age=0.8
+    maskcls pseudo-label runs/a --data faces --min-confidence mask=0.95,gender=0.9
     maskcls train faces --config multi --run runs/b data.pseudo=pseudo.csv
     """
-    from maskcls.commands.pseudo_label import pseudo_label as work
     from maskcls.rundir import RunDir
     from maskcls.show.answers.pseudo_label import print_pseudo_labels
-    from maskcls.show.terminal.progress import Reporter, main_process
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     runs, overrides = split_words(words)
     if not runs:
@@ -233,6 +234,8 @@ def pseudo_label(
     rule |= {"cap_share": max_share, "balance": balance, "prior": like_train, "soft": soft, "temperature": temperature}
     rule |= {"weight": weight, "weigh": weigh}
     with Reporter(quiet=not main_process()) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.pseudo_label import pseudo_label as work
         found = work(
             [RunDir(Path(run)) for run in runs],
             data,

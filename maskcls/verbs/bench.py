@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import Config, Data, Json, Overrides, load_config
 
-app = typer.Typer(no_args_is_help=True, help="Measure this machine: photos, networks, learning rates.")
+app = VerbApp(no_args_is_help=True, help="Measure this machine: photos, networks, learning rates.")
 
 
 @app.command("data")
@@ -34,11 +35,12 @@ def bench_step(overrides: Overrides = None, config: Config = None, json: Json = 
     maskcls bench step model.backbone=resnet18 train.batch_size=128
     """
     cfg, _ = load_config(config, overrides)
-    from maskcls.commands.bench.step import bench_step as work
     from maskcls.show.bench import print_step_speeds
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.bench.step import bench_step as work
         found = work(cfg, report)
     print_step_speeds(found, json=json)
 
@@ -60,10 +62,11 @@ def bench_lr(
     maskcls bench lr faces --config multi optim.name=sgd --high 10
     """
     cfg, _ = load_config(config, overrides)
-    from maskcls.commands.bench.lr import lr_range
     from maskcls.show.bench import print_lr_range
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.bench.lr import lr_range
         found = lr_range(data, cfg, low=low, high=high, steps=steps, report=report)
     print_lr_range(found, json=json)

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, current_config
 from maskcls.verbs.options import Config, Json, Overrides
 
-app = typer.Typer(no_args_is_help=True, help="List options, and show what a configuration resolves to.")
+app = VerbApp(no_args_is_help=True, help="List options, and show what a configuration resolves to.")
 
 
 @app.command("list")

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import note_dry_run, output_of_extra
 from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config
 
-app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
-cache_app = typer.Typer(no_args_is_help=True, help="List and delete cached decoded photos.")
+app = VerbApp(no_args_is_help=True, help="Make and check data sets.")
+cache_app = VerbApp(no_args_is_help=True, help="List and delete cached decoded photos.")
 app.add_typer(cache_app, name="cache")
 
 
@@ -24,7 +25,7 @@ def data_make(
     eval_people: Annotated[int | None, typer.Option(min=1, help="people to predict; default: a third")] = None,
     json: Json = False,
 ) -> None:
-    """Draw faces in the contest's layout, with eval photos and their answers.
+    """Draw faces in the contest's layout, with eval photos and their true labels.
 
     \b
     maskcls data make faces --people 60 --seed 0
@@ -62,7 +63,9 @@ def data_crop(
     detector: Annotated[Path | None, typer.Option(help="face detector: OpenCV Zoo's YuNet, an .onnx file")] = None,
     any_detector: Annotated[bool, typer.Option("--any-detector", help="accept a file of unknown hash")] = False,
     like: Annotated[Path | None, typer.Option(help="crops.json of another copy: same margin, aspect, window")] = None,
-    fixed: Annotated[bool, typer.Option("--fixed", help="crop every photo at the median face position")] = False,
+    fixed: Annotated[
+        bool, typer.Option("--fixed", help="crop every photo at the median face position; with --detector or --like")
+    ] = False,
     margin: Annotated[float | None, typer.Option(help="margin per side, as a share of the face; default: 0.3")] = None,
     aspect: Annotated[str | None, typer.Option(help="height:width of the crops; default: 4:3")] = None,
     json: Json = False,
@@ -70,7 +73,7 @@ def data_crop(
     """Copy a data set with every photo cropped around its face; crops.csv lists the boxes.
 
     \b
-    maskcls data crop faces -o cropped --detector face_detection_yunet_2023mar.onnx
+    maskcls data crop faces -o cropped --detector yunet.onnx
     maskcls data crop more -o cropped2 --like cropped/crops.json
     """
     from maskcls.commands.data.crop import crop

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +23,7 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
-Answering = Annotated[
+PredictionOverrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KEY=VALUE",
@@ -64,13 +64,19 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def resumable(run: Path) -> Iterator[None]:
-    """Print how to continue when the work inside is interrupted."""
+def interruptible(describe: Callable[[], str]) -> Iterator[None]:
+    """Print one line when the work inside is interrupted: what is kept, and how to continue."""
     try:
         yield
     except (KeyboardInterrupt, Stopped):
-        from maskcls.rundir import RunDir
-
-        if RunDir(run).env.exists():
-            typer.echo(f"interrupted; finished epochs are kept. Continue with: maskcls resume {run}", err=True)
+        typer.echo(f"interrupted; {describe()}", err=True)
         raise
+
+
+def how_to_resume(run: Path) -> str:
+    """Say how to continue an interrupted training, or that there is nothing to continue yet."""
+    from maskcls.rundir import RunDir
+
+    if RunDir(run).env.exists():
+        return f"finished epochs are kept. Continue with: maskcls resume {run}"
+    return "the training had not begun, so there is nothing to resume"

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import moved, note_dry_run
 from maskcls.verbs.options import Force, Json, RunPath
 
-app = typer.Typer(no_args_is_help=True, help="List, compare, note and prune runs.")
+app = VerbApp(no_args_is_help=True, help="List, compare, note and prune runs.")
 
 
 @app.command("list")

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import Json
 
-app = typer.Typer(no_args_is_help=True, help="Check a submission before you upload it.")
+app = VerbApp(no_args_is_help=True, help="Check a submission before you upload it.")
 
 
 @app.command("check")

@@ -7,21 +7,23 @@ from typing import Annotated
 
 import typer
 
+from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import with_older
 from maskcls.verbs.options import (
-    Answering,
     Config,
     Data,
     Folds,
     Json,
     Overrides,
+    PredictionOverrides,
     RunPath,
     ToPredict,
+    how_to_resume,
+    interruptible,
     load_config,
-    resumable,
 )
 
-app = typer.Typer()
+app = VerbApp()
 
 
 @app.command()
@@ -46,12 +48,12 @@ def train(
     """
     from maskcls.config.unused_settings import unused_settings
     from maskcls.rundir import RunDir
-    from maskcls.runs.checks import check_training, refuse_existing
 
     older = [("--leaky", "data.leaky=true")] if leaky else []
     cfg, origins = load_config(config, with_older(overrides, older))
     folder = RunDir(run or Path("runs") / (config[-1].stem if config else "default"))
-    from maskcls.show.terminal.progress import Reporter, main_process
+    from maskcls.runs.checks import check_training, refuse_existing
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     if main_process():
         for line in unused_settings(cfg, origins):
@@ -60,11 +62,12 @@ def train(
     if main_process():
         refuse_existing(folder)
     if dry_run:
-        from maskcls.show.config import print_settings
-        from maskcls.show.runs.forecast import print_dry_run_json, print_forecast, print_survey
-        from maskcls.training.forecast import forecast, planned, survey
+        with Reporter(quiet=not main_process()) as report, report.busy(LOADING):
+            from maskcls.show.config import print_settings
+            from maskcls.show.runs.forecast import print_dry_run_json, print_forecast, print_survey
+            from maskcls.training.forecast import forecast, planned, survey
 
-        experiment = planned(data, cfg, folder, folds)
+            experiment = planned(data, cfg, folder, folds)
         known = survey(experiment)
         if not json:
             print_survey(known, cfg)
@@ -77,10 +80,11 @@ def train(
             if main_process():
                 print_settings(cfg, origins)
         return
-    from maskcls.commands.train import train as work
     from maskcls.show.runs.training import print_training
 
-    with resumable(folder.path), Reporter(quiet=not main_process()) as report:
+    with interruptible(lambda: how_to_resume(folder.path)), Reporter(quiet=not main_process()) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.train import train as work
         summary = work(data, cfg, folder, folds=folds, report=report)
     print_training(folder.path, summary, json=json)
 
@@ -101,11 +105,12 @@ def resume(
     from maskcls.runs.checks import check_resuming
 
     check_resuming(RunDir(run), folds)
-    from maskcls.commands.resume import resume as work
     from maskcls.show.runs.training import print_training
-    from maskcls.show.terminal.progress import Reporter, main_process
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
-    with resumable(run), Reporter(quiet=not main_process()) as report:
+    with interruptible(lambda: how_to_resume(run)), Reporter(quiet=not main_process()) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.resume import resume as work
         summary = work(RunDir(run), folds=folds, report=report)
     print_training(run, summary, json=json)
 
@@ -114,7 +119,7 @@ def resume(
 def predict(
     run: RunPath,
     data: ToPredict,
-    overrides: Answering = None,
+    overrides: PredictionOverrides = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
     groups: Annotated[
         Path | None, typer.Option(help="CSV of maskcls group: average the predictions of each group")
@@ -128,18 +133,19 @@ def predict(
 
     \b
     maskcls predict runs/a --data faces -o submission.csv
-    maskcls predict runs/a --data faces -o submission.csv predict.views=shifts --force
+    maskcls predict runs/a --data faces predict.views=shifts --force
     """
     from maskcls.rundir import RunDir
     from maskcls.runs.checks import check_prediction
 
     given = with_older(overrides, [] if tta is None else [(f"--tta {tta}", f"predict.views={tta}")])
     check_prediction(RunDir(run), data, output, given, force=force)
-    from maskcls.commands.predict import predict as work
     from maskcls.show.answers.prediction import print_written
-    from maskcls.show.terminal.progress import Reporter, main_process
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     with Reporter(quiet=not main_process()) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.predict import predict as work
         written = work(
             RunDir(run),
             data,
@@ -175,15 +181,16 @@ def self_train(
     maskcls self-train faces --config multi --run runs/self --rounds 3
     """
     cfg, _ = load_config(config, overrides)
-    from maskcls.commands.pseudo_label import pseudo_label
-    from maskcls.commands.resume import resume as continued
-    from maskcls.commands.self_train import self_train as work
-    from maskcls.commands.train import train as started
     from maskcls.show.runs.self_training import print_self_training
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
-    with resumable(run), Reporter() as report:
+    with interruptible(lambda: "finished epochs are kept. Continue with the same command"), Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.pseudo_label import pseudo_label
+            from maskcls.commands.resume import resume as continued
+            from maskcls.commands.self_train import self_train as work
+            from maskcls.commands.train import train as started
         found = work(
             data,
             cfg,
@@ -193,8 +200,8 @@ def self_train(
             rule=rule,
             train=lambda own, folder: started(data, own, folder, folds=None, report=report),
             resume=lambda folder: continued(folder, folds=None, report=report),
-            label=lambda teacher, labels: pseudo_label(
-                [teacher],
+            label=lambda source, labels: pseudo_label(
+                [source],
                 unlabelled or data,
                 labels,
                 rule=rule,
@@ -220,13 +227,14 @@ def demo(
     \b
     maskcls demo
     """
-    from maskcls.commands.demo import demo as work
-    from maskcls.commands.predict import predict as predicted
-    from maskcls.commands.train import train as started
     from maskcls.show.runs.demo import print_demo
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.demo import demo as work
+            from maskcls.commands.predict import predict as predicted
+            from maskcls.commands.train import train as started
         found = work(
             directory,
             train=lambda data, cfg, run: started(data, cfg, run, folds=None, report=report),

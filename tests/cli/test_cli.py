@@ -274,3 +274,19 @@ def test_the_demo_goes_the_whole_way_twice(tmp_path: Path, capsys: pytest.Captur
         assert (tmp_path / f"demo-{number}.csv").exists()
         assert (tmp_path / "runs" / f"demo-{number}" / "summary.json").exists()
         assert float(re.findall(r"macro-F1 (0\.\d+) on people", out)[0]) > 0.2  # guessing gives 0.06
+
+
+@pytest.mark.parametrize("verb", [[], *[name.split() for name in SURFACE]], ids=lambda v: " ".join(v) or "maskcls")
+def test_help_has_no_python_types_and_no_broken_example(
+    verb: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.run_app([*verb, "--help"]) == Exit.OK
+    text = capsys.readouterr().out
+    assert re.findall(r"<\w+>|list\[|\b(?:bool|str|int|float)\b", text) == []
+    found: Any = typer.main.get_command(cli.app)
+    for word in verb:
+        found = found.commands[word]
+    examples = [line.strip() for line in found.help.splitlines() if line.strip().startswith("maskcls ")]
+    assert examples
+    assert [line for line in examples if line not in text] == []

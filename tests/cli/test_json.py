@@ -103,7 +103,7 @@ def strict(text: str) -> dict[str, Any]:
 
 def test_nan_is_null_and_text_is_not_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"a": [float("nan"), 1.0, {"b": (float("nan"),)}], "name": "가장 좋음"})
-    assert capsys.readouterr().out == '{"version": 2, "a": [null, 1.0, {"b": [null]}], "name": "가장 좋음"}\n'
+    assert capsys.readouterr().out == '{"version": 1, "a": [null, 1.0, {"b": [null]}], "name": "가장 좋음"}\n'
 
 
 def test_infinity_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

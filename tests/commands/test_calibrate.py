@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from maskcls.runs import calibration
 from maskcls.runs.decision import Decision, read_decision
 from maskcls.runs.environment import Environment, this_machine, write_environment
 from maskcls.runs.summary import RunSummary, SavedScores, write_summary
-from maskcls.show.answers.calibration import print_calibration, render_calibration
+from maskcls.show.answers.calibration import UNUSED, print_calibration, render_calibration
 
 PEOPLE, PHOTOS, FOLDS = 60, 6, 3
 
@@ -205,8 +206,20 @@ def test_labels_of_some_tasks_give_temperatures_and_no_rule(tmp_path: Path, caps
     print_calibration(found)
     out = capsys.readouterr().out
     assert "no rule: too few images" in out
+    assert "the temperatures are not used either" in " ".join(out.split())
     assert [line.split()[-1] for line in out.splitlines() if line.startswith("joint")] == ["0"]
     assert read_decision(run) == found.decision
+
+
+def test_a_temperature_that_does_not_help_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = calibrate(make_run(tmp_path / "a"))
+    worse = replace(found.before.tasks["age"], log_loss=0.1)
+    made_up = replace(found, before=replace(found.before, tasks={**found.after.tasks, "age": worse}))
+    print_calibration(made_up)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the temperature did not help age: log loss is higher on people it was not fitted on" in out
+    print_calibration(replace(found, before=found.after))
+    assert "did not help" not in capsys.readouterr().out
 
 
 def test_predictions_newer_than_the_decision_are_noticed(tmp_path: Path) -> None:
@@ -316,8 +329,8 @@ def test_the_tables_fit_and_say_the_verdict(tmp_path: Path, width: int) -> None:
     from rich.console import Console
 
     for name, bias, verdict in (
-        ("a", None, "no proven gain: the 95 % interval is not above 0; not used"),
-        ("b", BIASED, "used by predict --decide"),
+        ("a", None, f"no proven gain: the 95 % interval is not above 0; not used {UNUSED}"),
+        ("b", BIASED, "used by predict --decide, with these temperatures"),
     ):
         found = calibrate(make_run(tmp_path / name, bias=bias), tried="task")
         console = Console(width=width, highlight=False, markup=False)
@@ -326,7 +339,7 @@ def test_the_tables_fit_and_say_the_verdict(tmp_path: Path, width: int) -> None:
         lines = [line.rstrip() for line in captured.get().splitlines()]
         assert max(map(len, lines)) <= width
         assert lines[0] == "360 out-of-fold images   60 people   3 folds"
-        assert lines[-1] == verdict
+        assert " ".join(lines).endswith(verdict)
         assert lines[2].split() == ["task", "temperature", "log", "loss", "after", "ECE", "after", "images"]
         rows = [line.split() for line in lines[4:8]]
         assert [row[0] for row in rows] == ["mask", "gender", "age", "joint"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -313,7 +314,7 @@ def test_an_unfinished_run_is_refused(
     (copy / "fold1" / "DONE").unlink()
     assert predict(copy, drawn, tmp_path / "s.csv") == 9
     message = capsys.readouterr().err
-    assert "1 in all: fold 1" in message
+    assert "1 in total: fold 1" in message
     assert f"maskcls resume {copy}" in message
     assert not (tmp_path / "s.csv").exists()
 
@@ -461,5 +462,5 @@ def test_a_fold_that_cannot_score_a_task(photos: Path, tmp_path: Path, capsys: p
     meta = json.loads((run / "members/years/fold0/best/meta.json").read_text())
     assert (meta["epoch"], meta["scores"]["macro_f1"], meta["scores"]["years"]) == (2, None, None)
     shown = capsys.readouterr()
-    assert "years fold 0 epoch 3/3" in shown.err
+    assert re.search(r"years fold 0 +3/3 ", shown.err)
     assert "nan" not in shown.err + shown.out

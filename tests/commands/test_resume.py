@@ -345,7 +345,7 @@ def test_files_changed_by_hand_are_refused(
         (run / name).write_text(text.replace(*change, 1))
         assert resume(run) == 9
         message = capsys.readouterr().err
-        assert f"1 in all: {name}" in message
+        assert f"1 in total: {name}" in message
         assert "fix:" in message
 
 
@@ -354,7 +354,7 @@ def test_a_missing_file_is_named(moments: Moments, tmp_path: Path, capsys: pytes
     shutil.copytree(moments.root / "12", run)
     (run / "manifest.csv").unlink()
     assert resume(run) == 9
-    assert "1 in all: manifest.csv" in capsys.readouterr().err
+    assert "1 in total: manifest.csv" in capsys.readouterr().err
 
 
 def test_a_damaged_state_is_refused(moments: Moments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

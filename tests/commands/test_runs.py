@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -195,25 +196,25 @@ def test_seconds_are_shared_out_over_folds_side_by_side(tmp_path: Path) -> None:
 def test_an_unfinished_run_says_how_far_it_is(tmp_path: Path) -> None:
     experiment = begin(tmp_path / "a", "train.refit=true", "model.heads=separate")
     run = experiment.run
-    assert read_record(run).status == "unfinished: 0 of 2 folds"
+    assert read_record(run).status == "unfinished: 0 of 2 folds are complete"
     train(experiment, guesses(0.5), [0, 1])
     for member in ("mask", "age"):
         run.fold(1, member).done.unlink()
     found = read_record(run)
-    assert (found.state, found.status, found.score) == ("unfinished", "unfinished: 1 of 2 folds", None)
+    assert (found.state, found.status, found.score) == ("unfinished", "unfinished: 1 of 2 folds are complete", None)
     for member in ("mask", "age"):
         run.fold(1, member).done.touch()
     run.fold(REFIT, "age").done.unlink()
-    assert read_record(run).status == "unfinished: all folds, but 1 further network"
+    assert read_record(run).status == "unfinished: all folds are complete, 1 further network to train"
     run.fold(REFIT, "age").done.touch()
-    assert read_record(run).status == "unfinished: all folds, but not put together"
+    assert read_record(run).status == "unfinished: all folds are complete, but not put together"
 
 
 def test_a_run_whose_folds_were_extended_is_unfinished_again(tmp_path: Path) -> None:
     run = make(tmp_path / "a", folds=(0,))
     assert read_record(run).state == "finished"
     files.commit_json(run.env, files.read_json(run.env) | {"folds": [0, 1]})
-    assert read_record(run).status == "unfinished: 1 of 2 folds"
+    assert read_record(run).status == "unfinished: 1 of 2 folds are complete"
 
 
 def make_leaky(run: RunDir) -> RunDir:
@@ -243,8 +244,8 @@ def test_a_leaky_run_is_finished_without_a_score(tmp_path: Path, capsys: pytest.
 def test_a_run_in_training_is_seen_and_not_disturbed(tmp_path: Path) -> None:
     run = begin(tmp_path / "a").run
     with rundir.lock(run):
-        assert read_record(run).status == "in training: 0 of 2 folds"
-    assert read_record(run).status == "unfinished: 0 of 2 folds"
+        assert read_record(run).status == "in training: 0 of 2 folds are complete"
+    assert read_record(run).status == "unfinished: 0 of 2 folds are complete"
     with rundir.lock(run):  # looking held nothing
         pass
 
@@ -437,7 +438,7 @@ def test_the_list_fits_the_terminal(width: int, tmp_path: Path, monkeypatch: pyt
         assert words in text
     assert "leaderboard public 0.7123" in text
     assert "2026-11-21 sent with hflip" in text
-    assert "unfinished: 0 of 2 folds" in text
+    assert re.search(r"unfinished: 0 of 2 folds are complete; continue with: maskcls resume \S+", text)
     assert "broken: " in text
     assert "kept" in text
 

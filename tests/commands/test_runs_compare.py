@@ -374,6 +374,18 @@ def test_it_fits_the_terminal(width: int, tmp_path: Path) -> None:
     assert f"{first}, …" in text
 
 
+def test_ids_that_need_a_second_line_keep_their_indent(tmp_path: Path) -> None:
+    a, b = make(tmp_path / "a", share=0.4), make(tmp_path / "b", share=0.7)
+    result = found(a.path, b.path)
+    lines = printed(result, 28)
+    start = next(i for i, line in enumerate(lines) if line.startswith("fixed "))
+    column = lines[start].index(result.rows.ids[result.changed.kinds["fixed"][0]])
+    block = lines[start : next(i for i, line in enumerate(lines) if line.startswith("still wrong "))]
+    further = [line for line in block if line[0] == " "]
+    assert further
+    assert {len(line) - len(line.lstrip()) for line in further} == {column}
+
+
 def test_json_holds_every_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = make(tmp_path / "a", share=0.4), make(tmp_path / "b", share=0.7)
     result = compare(a.path, b.path)

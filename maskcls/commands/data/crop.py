@@ -263,7 +263,7 @@ def _chooser(found: Sequence[_Found] | None, window: Window | None, recipe: Reci
         face = found[row][1] if found and not recipe.fixed else None
         if face:
             return "detector", face.score, recipe.box(face, size)
-        # Where nothing was learned the whole photo stands for the face, which gives the largest box at the centre.
+        # Where nothing was learned, the whole photo is used as the face, which gives the largest box at the centre.
         usual = window.face(size) if window else Face(0, 0, size[1], size[0])
         return "fixed" if recipe.fixed else "fallback", None, recipe.box(usual, size)
 

@@ -27,7 +27,7 @@ def note(
     The run may be in training: its lock is not needed, because only the notes are written, under a lock of their own.
 
     Raises UsageError for a note without content or a score outside [0, 1], ResultError for a folder that is no run or
-    notes that are damaged, ResourceError when the disk refuses.
+    notes that are damaged, ResourceError when it cannot be written.
     """
     if not words.strip() and leaderboard is None and keep is None:
         raise UsageError("there is nothing to note", fix="give a text, --leaderboard, or --keep")

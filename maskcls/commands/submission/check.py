@@ -128,7 +128,7 @@ def _rows_by_person(frame: pd.DataFrame, space: LabelSpace) -> Ints:
 
 
 def _meaning_check(space: LabelSpace, data: Path | None) -> Check:
-    """Warn when the numbers stand for other classes than the contest's, such as bands of other ages."""
+    """Warn when the numbers mean other classes than the contest's, such as bands of other ages."""
     names = space.joint_names
     prescribed = CONTEST if data is None else layout_named(guess_layout(data)).prescribed(data)
     other = prescribed is not None and space != prescribed

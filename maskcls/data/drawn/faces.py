@@ -150,7 +150,7 @@ def _write_eval(folder: Path, people: Sequence[Person], seed: int) -> list[_Phot
     (folder / "images").mkdir(parents=True)
     header = ("ImageID", "ans")
     _write_table(folder / "info.csv", header, [(photo.path.name, 0) for photo in photos])
-    answers = [(photo.path.name, photo.person.answer(SHOTS[photo.shot][1])) for photo in photos]
+    answers = [(photo.path.name, photo.person.joint_class(SHOTS[photo.shot][1])) for photo in photos]
     _write_table(folder / "answers.csv", header, answers)
     return photos
 

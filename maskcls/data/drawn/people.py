@@ -62,10 +62,10 @@ class Person:
         """Name of the person's folder, the `path` of train.csv."""
         return f"{self.id}_{self.gender}_{RACE}_{self.age_years}"
 
-    def answer(self, state: State) -> int:
+    def joint_class(self, state: State) -> int:
         """Return the joint class of a photo of this person.
 
-        >>> Person("eval", 0, "female", 30).answer("incorrect")
+        >>> Person("eval", 0, "female", 30).joint_class("incorrect")
         10
         """
         mask, gender, age = CONTEST.tasks

@@ -28,7 +28,7 @@ def descriptors(
     threads      threads that read and decode.
     on_progress  called with the number of photos done so far.
 
-    Returns (N, D) float32, the same whatever `threads` is. Raises DataError that lists all photos that cannot be read.
+    Returns (N, D) float32, the same for any number of threads. Raises DataError that lists all unreadable photos.
     """
     found_ND = np.empty((len(paths), D), dtype=np.float32)
 

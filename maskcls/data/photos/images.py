@@ -88,7 +88,7 @@ def each_image(
     """Read every file once and call `work(row, bytes)` on several threads; then raise one DataError for all errors.
 
     paths        relative to root.
-    work         may raise DataError, which is collected; any other exception ends the work at once.
+    work         may raise DataError, which is collected; any other exception ends the work immediately.
     on_progress  called with the number of images done so far.
     """
 

@@ -1,6 +1,6 @@
 """The random numbers of the train view: geometry, colour, RandAugment operations and filled parts of each image.
 
-They depend only on (seed, epoch, image key), and are drawn for a whole batch at once; `augment` applies them.
+They depend only on (seed, epoch, image key), and are drawn for a whole batch together; `augment` applies them.
 B batch, E erased boxes, H height, W width, R operations.
 """
 

@@ -30,11 +30,15 @@ class Listener:
 
 @dataclass(frozen=True)
 class Choice:
-    """A plan, and the measurements from which it was chosen."""
+    """A plan, and the measurements from which it was chosen.
+
+    threads  says why thread counts were not compared; "" where they were, or where the configuration leaves no choice.
+    """
 
     plan: Plan
     train: Measurement
     infer: Measurement
+    threads: str = ""
 
 
 SILENT = Listener()
@@ -91,7 +95,22 @@ def _chosen(workload: Workload, cfg: Config, device: torch.device, processes: in
     execution = compiled(replace(workload, batch=batch), cfg, device, train.best.execution, train.speed(train.best))
     users = [Candidate(execution, infer_threads(device)) for execution in ways]
     infer = how.of(workload, users, batch, device, train=False, alone=how.thorough)
-    return Choice(Plan(execution, infer.best.execution, threads, accumulate, jobs), train, infer)
+    return Choice(
+        Plan(execution, infer.best.execution, threads, accumulate, jobs),
+        train,
+        infer,
+        _uncompared(counts, train, processes),
+    )
+
+
+def _uncompared(counts: Sequence[int], train: Measurement, processes: int) -> str:
+    """Return why these thread counts were not compared; "" if they were, or there is one only."""
+    timed = {candidate.threads for candidate, rounds in train.timings.items() if rounds}
+    if len(counts) == 1 or len(timed) > 1:
+        return ""
+    tried = {candidate.threads for candidate in train.timings}  # a short training does not even try the others
+    why = "not compared: the training is short" if len(tried) == 1 else "not compared: measuring would take too long"
+    return why if processes > 1 else f"all cores; {why}"
 
 
 def _depends_on_speed(workload: Workload, cfg: Config, device: torch.device, processes: int) -> bool:

@@ -19,7 +19,8 @@ def explain(workload: Workload, choice: Choice) -> str:
     Example: chosen: fp32, 1 thread, 54 images/s (details: maskcls bench step).
     """
     plan, speed = choice.plan, choice.train.speed(choice.train.best)
-    parts = [execution_name(plan.train), f"{plan.threads} thread{'s' if plan.threads > 1 else ''}"]
+    why = f" ({choice.threads})" if choice.threads else ""
+    parts = [execution_name(plan.train), f"{plan.threads} thread{'s' if plan.threads > 1 else ''}{why}"]
     if plan.fold_jobs > 1:
         parts.append(f"{plan.fold_jobs} folds at the same time")
     if plan.accumulate > 1:

@@ -56,7 +56,7 @@ def paired_bootstrap(
     A draw scores a and b, and every seed of both, on the same people: what makes these people easy or hard cancels out,
     and the interval is that of the difference, not of two scores. It covers the choice of people, not that of seeds;
     the mean over seeds only makes the latter smaller. Memory stays near the
-    size of the input, whatever `draws` is.
+    size of the input for any number of draws.
 
     truth_N       0..C-1, or -1 for a row to leave out.
     predicted_a   (N,) int in 0..C-1, or one such row per seed; seed s of a is compared with seed s of b.
@@ -128,7 +128,7 @@ def _counted(
 ) -> list[tuple[Counts, Counts]]:
     """Return hits and marks by person and class of a and of b, for each seed."""
     known_N = truth_N != UNKNOWN
-    who_N = np.unique(np.asarray(people_N)[known_N], return_inverse=True)[1]  # sorted: whatever the rows' order
+    who_N = np.unique(np.asarray(people_N)[known_N], return_inverse=True)[1]  # sorted: the order of rows is free
 
     def counts(predicted_N: Ints) -> Counts:
         return person_counts(truth_N[known_N], predicted_N[known_N], who_N, classes)

@@ -259,7 +259,7 @@ def _known(prob_NC: Probabilities, true_N: Ints) -> tuple[Doubles, Ints]:
 
 
 def _log_total(logs_NC: Doubles) -> Doubles:
-    """Return log(sum(exp)) of each row, (N, 1), whatever its size."""
+    """Return log(sum(exp)) of each row, (N, 1), without overflow."""
     top_N1 = logs_NC.max(axis=1, keepdims=True)
     total: Doubles = np.log(np.exp(logs_NC - top_N1).sum(axis=1, keepdims=True)) + top_N1
     return total

@@ -21,10 +21,11 @@ def expected_rule(prob_NJ: Probabilities) -> DecisionRule:
     References: Narasimhan, Ramaswamy, Saha and Agarwal 2015, Consistent multiclass algorithms for complex performance
     measures, ICML; with one class, Lipton et al. 2014, arXiv:1402.1892: the best threshold is half the best F1.
 
-    One more row answered with class j raises the sum of the F1 by about (2 p_j - F1_j) / (truths_j + answers_j), to
-    first order. Answering with the largest changes F1 and answers, so the two are found in turns, each time going part
-    of the way. The J pairs of numbers follow from the probabilities of all rows, which makes it steadier than a bias
-    fitted on the few people of a rare class. It can be no better than they are: calibrate them first.
+    One more row predicted as class j raises the sum of the F1 by about (2 p_j - F1_j) / (true_j + predicted_j), to
+    first order. Predicting the class with the largest value changes F1 and the predictions, so the two are computed
+    in turns, each time with a partial step. The J pairs of numbers follow from the probabilities of all rows, so the
+    rule is steadier than a bias fitted on the few people of a rare class. It can be no better than the probabilities:
+    calibrate them first.
 
     prob_NJ  (N, J) float, rows sum to 1, calibrated; at least one row.
 

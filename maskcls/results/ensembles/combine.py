@@ -1,7 +1,7 @@
 """Combine several predictions of the same rows: means, votes, ranks, or each task from another member.
 
 N rows, C classes of one task, J joint classes, M members. Members are joined by id and read one after the other, so a
-million rows need the memory of a few members, whatever M is. Sums are taken in float64. What may be chosen here (the
+million rows need the memory of a few members, for any M. Sums are taken in float64. What may be chosen here (the
 rule, the weights) is chosen on out-of-fold rows; see `weighting` and `crossfit`.
 """
 

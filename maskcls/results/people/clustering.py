@@ -135,8 +135,8 @@ def fit_clustering(
     descriptor_ND  (N, D) float.
     person_N       (N,) the person on each row; text or whole numbers.
     part_N         (N,) int, at least two different values; all rows of a person are in one part. The quality is
-                   realistic when a part has about as many rows as will be grouped later: among more people, more look
-                   alike.
+                   realistic when a part has about as many rows as will be grouped later: among more people, more
+                   look similar.
 
     Raises ValueError when a person is in two parts, or the other parts' people do not suffice for a metric.
     """

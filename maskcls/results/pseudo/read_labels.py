@@ -157,7 +157,7 @@ def _sets(columns: Mapping[str, Sequence[str]], space: LabelSpace, path: Path, *
     }
     weight_N = _numbers(columns.get("weight", ["1"] * count), f"{path}, column weight")
     p_JN = [_numbers(columns[f"p{j}"], f"{path}, column p{j}") for j in range(space.size)] if soft else None
-    with np.errstate(over="ignore"):  # what is too large becomes inf, and is refused with its row
+    with np.errstate(over="ignore"):  # what is too large becomes inf, and is reported with its row
         prob_NJ = None if p_JN is None else np.stack(p_JN, axis=1).astype(np.float32)
     ids, paths = (np.array(columns[name], dtype=np.str_) for name in ("id", "path"))
     return {

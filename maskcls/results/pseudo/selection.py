@@ -5,7 +5,7 @@ class, so that easy classes do not crowd out the rare ones).
 
 N photos, J joint classes, C classes of a task, T tasks in the space's order, S sources: networks and views that
 predicted the same photos. A row's class in a task is the maximum of that task's marginal, the lowest index on a tie;
-these classes together are its joint class. Equal input gives equal output, whatever the order of the rows.
+these classes together are its joint class. Equal input gives equal output, in any order of the rows.
 """
 
 from __future__ import annotations

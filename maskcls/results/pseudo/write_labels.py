@@ -35,8 +35,8 @@ def write_pseudo(
     Numbers are written so that they are read back exactly. See `write_csv` for the files and `label_columns` for the
     columns.
 
-    Raises BusyError when an output exists, DataError for rows that `read_pseudo` would refuse, ResourceError when the
-    disk refuses, ValueError when sets are missing.
+    Raises BusyError when an output exists, DataError for rows that `read_pseudo` would reject, ResourceError when
+    they cannot be written, ValueError when sets are missing.
     """
     expected = {REFIT} if leaky else {*range(k), REFIT}
     if sets.keys() != expected or (folds_sha256 is None and not leaky):

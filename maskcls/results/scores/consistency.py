@@ -31,7 +31,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Consistency:
-    """Agreement within people, by task that does not vary within a person, and in all of those tasks at once.
+    """Agreement within people, by task that does not vary within a person, and in all of those tasks together.
 
     people    people with two photos or more.
     tasks     {task: its agreement}.

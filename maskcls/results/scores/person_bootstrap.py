@@ -43,9 +43,9 @@ def person_bootstrap(
 
     Reference: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8 (whole clusters).
 
-    Photos of one person are alike, so drawing photos one by one would give too narrow an interval. A class that does
-    not occur in a draw is left out of that draw's mean, as `macro_f1` does. Memory stays near the size of the input,
-    whatever `draws` is; the result does not depend on the order of the rows.
+    Photos of one person are similar, so drawing photos one by one would give too narrow an interval. A class that does
+    not occur in a draw is left out of that draw's mean, as `macro_f1` does. Memory stays near the size of the input
+    for any number of draws; the result does not depend on the order of the rows.
 
     true_N, pred_N  as for `confusion`.
     person_N        (N,) the person on each row; text or whole numbers.

@@ -63,7 +63,7 @@ def write_submission(
     failure both files are put back as they were.
 
     Raises BusyError when an output exists, DataError for ids a CSV or a spreadsheet would change, ResultError for
-    labels outside the classes or a file that reads back differently, ResourceError when the disk refuses.
+    labels outside the classes or a file that reads back differently, ResourceError when it cannot be written.
     """
     path, ids = path.resolve(), list(ids)
     _check_header([*header, *(extra_columns or {})])

@@ -20,12 +20,12 @@ class DiskUse:
 def disk_use(folder: Path) -> DiskUse:
     """Add up the files below a folder and list the links; files that disappear meanwhile are not counted."""
 
-    def refuse(error: OSError) -> None:
+    def stop(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
             raise error
 
     size, links = 0, []
-    for parent, folders, names in os.walk(folder, onerror=refuse):
+    for parent, folders, names in os.walk(folder, onerror=stop):
         for name in (*folders, *names):
             path = Path(parent) / name
             with suppress(FileNotFoundError):

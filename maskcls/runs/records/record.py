@@ -157,11 +157,11 @@ def _left(run: RunDir, env: Environment, trained: Sequence[RunNetwork], summary:
     undone = [one for one in trained if not one.folder(run).done.exists()]
     folds = {one.fold for one in undone if one.scored}
     if folds:
-        return f"{len(env.folds) - len(folds)} of {len(env.folds)} folds"
+        return f"{len(env.folds) - len(folds)} of {len(env.folds)} folds are complete"
     if undone:
-        return f"all folds, but {len(undone)} further network{'s' * (len(undone) > 1)}"
+        return f"all folds are complete, {len(undone)} further network{'s' * (len(undone) > 1)} to train"
     if summary is None or summary.fold_numbers != list(env.folds):
-        return "all folds, but not put together"
+        return "all folds are complete, but not put together"
     return ""
 
 

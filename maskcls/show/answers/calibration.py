@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+UNUSED = "the temperatures are not used either: predict --decide uses them only together with a rule"
+LEGEND = (
+    "log loss and ECE: before and after, on people the temperature was not fitted on; ECE: expected calibration error, "
+    "the mean difference between confidence and accuracy"
+)
+
 
 def print_calibration(calibration: Calibration, *, json: bool = False) -> None:
     """Print the temperatures, and the gain of the decision rule."""
@@ -31,7 +37,7 @@ def render_calibration(calibration: Calibration) -> RenderableType:
     headline = (
         f"{calibration.rows:,} out-of-fold images   {calibration.people:,} people   {calibration.groups} {groups}"
     )
-    return Group(headline, "", _quality_table(calibration), "", *_verdict(calibration))
+    return Group(headline, "", _quality_table(calibration), LEGEND, "", *_verdict(calibration))
 
 
 def _quality_table(calibration: Calibration) -> Table:
@@ -54,18 +60,20 @@ def _verdict(calibration: Calibration) -> list[str]:
     before, after, found = calibration.before.tasks, calibration.after.tasks, calibration.nested
     worse = [visible(name) for name in before if after[name].log_loss > before[name].log_loss]
     lines = (
-        [f"log loss is higher after calibration, on people the temperature was not fitted on: {', '.join(worse)}"]
+        [f"the temperature did not help {', '.join(worse)}: log loss is higher on people it was not fitted on"]
         if worse
         else []
     )
     if found is None:
-        return [*lines, "no rule: too few images have a label of every task"]
+        return [*lines, "no rule: too few images have a label of every task", UNUSED]
     gain = found.gain
     interval = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}, resampling people"
-    verdict = "used by predict --decide" if found.proven else f"{NO_GAIN}; not used"
+    verdict = (
+        ["used by predict --decide, with these temperatures"] if found.proven else [f"{NO_GAIN}; not used", UNUSED]
+    )
     return [
         *lines,
         f"rule {calibration.tried}   macro-F1 {found.plain:.4f} without, {found.ruled:.4f} with it, cross-fitted",
         f"gain {gain.value:+.4f}   {interval}",
-        verdict,
+        *verdict,
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from maskcls.errors import visible
@@ -14,7 +14,7 @@ from maskcls.labels import UNKNOWN
 from maskcls.results.comparison.rows import JOINT
 from maskcls.results.comparison.scores import Comparison, ScoreComparison, to_json
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import number, plain_table, plural, say, show, span
+from maskcls.show.terminal.text import KAPPA, number, plain_table, plural, say, show, span
 
 SHOWN_IDS = 3
 SHOWN_CHANGES = 12
@@ -34,9 +34,9 @@ def render_comparison(found: Comparison) -> RenderableType:
     """Return the heading, the verdict or the agreement, the rows that changed, and the settings that differ."""
     parts: list[RenderableType] = list(_heading(found))
     if found.verdict:
-        parts += ["", *_verdict(found, found.verdict), "", _task_table(found, found.verdict)]
+        parts += ["", *_verdict(found, found.verdict), "", _task_table(found, found.verdict), KAPPA]
     else:
-        parts += ["", "no labels are known: agreement only", "", _agreement_table(found)]
+        parts += ["", "no labels are known: agreement only", "", _agreement_table(found), KAPPA]
     parts += ["", *_changed(found)]
     if not found.verdict and found.moves:
         parts += ["", _moves_table(found)]
@@ -68,7 +68,7 @@ def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[Renderable
     better = "b is better" if joint.low > 0 else "a is better" if joint.high < 0 else "no proven difference"
     yield Text(f"macro-F1  a {verdict.a.macro_f1:.4f}  b {verdict.b.macro_f1:.4f}  b - a {joint.value:+.4f}: {better}")
     yield Text(f"95 % interval {span(joint.low, joint.high, sign=True)}, {over}, {joint.draws:,} draws")
-    by_row = f"p {_p(verdict.p_rows)} by row (McNemar)"
+    by_row = f"p {_p(verdict.p_rows)} by row (McNemar's test)"
     if verdict.people is None:
         yield Text(f"{by_row}; too small if rows show the same person")
         return
@@ -100,11 +100,14 @@ def _agreement_table(found: Comparison) -> Table:
 def _changed(found: Comparison) -> Iterator[RenderableType]:
     rows, changed = found.rows, found.changed
     yield Text(f"{changed.count:,} of {len(rows.ids):,} rows differ, a share of {changed.count / len(rows.ids):.4f}")
+    if found.verdict is None:
+        return
+    kinds = Table.grid(Column(min_width=12), Column(justify="right"), Column(overflow="fold"), padding=(0, 0, 0, 2))
     for name, kind in changed.kinds.items():
-        if found.verdict is None or not (kind or name != "unknown"):
-            continue
-        first = ", ".join(visible(rows.ids[row]) for row in kind[:SHOWN_IDS]) + (", …" if len(kind) > SHOWN_IDS else "")
-        yield Text(f"  {name:12}{len(kind):>6,}  {first}".rstrip(), overflow="fold")
+        if kind or name != "unknown":
+            first = ", ".join(visible(rows.ids[row]) for row in kind[:SHOWN_IDS])
+            kinds.add_row(name, f"{len(kind):,}", first + (", …" if len(kind) > SHOWN_IDS else ""))
+    yield kinds
 
 
 def _moves_table(found: Comparison) -> Table:

@@ -14,7 +14,7 @@ from maskcls.errors import visible
 from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import NO_GAIN, near, number, plain_table, plural, say, show, span
+from maskcls.show.terminal.text import KAPPA, NO_GAIN, near, number, plain_table, plural, say, say_wrapped, show, span
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -118,7 +118,8 @@ def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
     names = list(verdict.alone[0].tasks)
     weights = [found.weight_of(place) for place in range(len(found.members))]
     weight = ["weight"] if any(weights) and not found.by_task else []
-    table = plain_table("member", "macro-F1", *map(visible, names), *weight, "loss\nwithout", "kappa", "corre-\nlation")
+    numbers_last = ["drop if\nleft out", "mean\nkappa", "mean\ncorrelation"]
+    table = plain_table("member", "macro-F1", *map(visible, names), *weight, *numbers_last, width=6)
     for place, (name, alone) in enumerate(zip(found.members, verdict.alone, strict=True)):
         scores = [alone.macro_f1, *(alone.tasks[task].macro_f1 for task in names)]
         apart = [_others(verdict.kappas[place], place), _others(verdict.correlations[place], place)]
@@ -131,8 +132,9 @@ def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
 def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
     gain, interval = verdict.gain, verdict.interval
     chosen = ", chosen on the other folds" if found.blend.method in FITTED else ""
-    say("loss without: macro-F1 lost without the member")
-    say("kappa, correlation: mean over the other members")
+    say_wrapped("drop if left out: macro-F1 lost without the member", 2)
+    say_wrapped("correlation: of the probabilities of the true class; both means are over the other members", 2)
+    say_wrapped(KAPPA, 2)
     for task, weights in found.by_task.items():
         say(f"weights for {task}: {weights}")
     say(f"\n{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")

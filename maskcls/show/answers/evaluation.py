@@ -12,7 +12,7 @@ from maskcls.results.scores.metrics import ClassScore, Score, Scores
 from maskcls.results.scores.ranking import Ranking, Rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, worst
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import number, percent, plain_table, show
+from maskcls.show.terminal.text import KAPPA, number, percent, plain_table, show
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -124,7 +124,7 @@ def _confusion(found: Evaluation, count: int) -> list[RenderableType]:
     from rich.console import Group
 
     kappas = "   ".join(f"{visible(name)} {number(one.kappa)}" for name, one in found.confusion.items())
-    note = f"Rows: truth. Columns: prediction. Images, and their share of the row.\nCohen's kappa  {kappas}"
+    note = f"Rows: truth. Columns: prediction. Images, and their share of the row.\nCohen's kappa  {kappas}\n{KAPPA}"
     matrices = Columns([_matrix(name, one) for name, one in found.confusion.items()], padding=(0, 4))
     return [Group(note, "", matrices), *([_mistake_table(found.mistakes[:count])] if found.mistakes else [])]
 

@@ -1,4 +1,4 @@
-"""What `maskcls group` returns and prints: groups of photos that look alike, and the gain of averaging them."""
+"""What `maskcls group` returns and prints: groups of similar photos, and the gain of averaging them."""
 
 from __future__ import annotations
 

@@ -37,13 +37,13 @@ def print_pseudo_labels(found: PseudoLabels, *, json: bool = False) -> None:
     if json:
         print_json(found.to_json())
         return
-    table = plain_table("class, set all", "predicted", "taken", *REASONS.values(), "confidence", width=16)
+    table = plain_table("for all rows", "predicted", "taken", *REASONS.values(), "confidence", width=16)
     for line in (line for line in found.lines if line["set"] == REFIT and line["task"] != "joint"):
         counts = [line["considered"], line["taken"], *(line[reason] for reason in REASONS)]
         name = visible(f"{line['task']} {line['class']}")
         table.add_row(name, *(f"{count:,}" for count in counts), number(line["confidence"], 3))
     show(table)
-    each = ", ".join(f"{rows:,} in set {_set_name(k)}" for k, rows in found.sets.items())
+    each = ", ".join(f"{rows:,} for {'all rows' if k == REFIT else f'fold {k}'}" for k, rows in found.sets.items())
     say(f"\n{found.path}  {plural(found.photos, 'photo')} read; labelled: {each}")
 
 

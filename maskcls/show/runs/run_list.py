@@ -92,7 +92,7 @@ def render_runs(found: Sequence[RunRecord], base: Mapping[str, Any], width: int)
 def _lines_below(found: RunRecord, base: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the lines about a run below its numbers, each with its style."""
     if found.status != "finished":
-        yield visible(found.status), {"broken": "red", "unfinished": "yellow"}.get(found.state, "")
+        yield _status(found), {"broken": "red", "unfinished": "yellow"}.get(found.state, "")
     if found.settings and (changed := setting_differences(found.settings, base)):
         yield visible("  ".join(changed)), "cyan"
     if found.leaderboard:
@@ -102,6 +102,14 @@ def _lines_below(found: RunRecord, base: Mapping[str, Any]) -> Iterator[tuple[st
             yield visible(f"{note.date[:10]}  {note.text}"), ""
     if found.kept:
         yield "kept: runs prune does not delete it", ""
+
+
+def _status(found: RunRecord) -> str:
+    """Return the status, and how an unfinished run is continued."""
+    resume = (
+        f"; continue with: maskcls resume {found.run.path}" if found.state == "unfinished" and not found.busy else ""
+    )
+    return visible(f"{found.status}{resume}")
 
 
 def _cells(found: RunRecord, tasks: Sequence[str]) -> list[str]:
@@ -121,6 +129,7 @@ def _footer(found: Sequence[RunRecord], base: Path | None) -> Text:
     states = Counter(one.state for one in found)
     counted = ", ".join(f"{count} {state}" for state, count in states.items())
     parts = [f"{plural(len(found), 'run')}: {counted}; {size(sum(one.bytes for one in found))}."]
+    parts.append("95 %: interval of F1 (macro-F1); sd: its standard deviation over the folds.")
     parts.append(f"Settings shown differ from {visible(str(base)) if base else 'those most runs share'}.")
     if len({one.scored_on for one in found if one.score is not None}) > 1:
         parts.append("The scores are of different rows (other data or folds), so not all can be compared.")

@@ -50,10 +50,10 @@ def _say_selection(selection: EpochSelection) -> None:
 
 
 def _say_groups(groups: GroupGain) -> None:
-    """Print the effect of averaging the photos that look alike."""
+    """Print the effect of averaging over similar photos."""
     gain, tasks = groups.gain, " and ".join(groups.tasks)
     text = f"gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}" if gain else ""
-    say(f"  {tasks} averaged over photos that look alike: {number(groups.alone)} without" + (text and f", {text}"))
+    say(f"  {tasks} averaged over similar photos: {number(groups.alone)} without" + (text and f", {text}"))
     if gain and gain.low <= 0:
         say(f"  {NO_GAIN}; train without predict.groups=look")
     say(f"  pair precision {groups.pair_precision:.4f}, pair recall {groups.pair_recall:.4f}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from maskcls.files import none_for_nan
 
-VERSION = 2  # of every verb's --json; raised when a key is renamed or removed, or its meaning changes
+VERSION = 1  # of every verb's --json; raised when a key is renamed or removed, or its meaning changes
 
 
 def print_json(value: Mapping[str, Any]) -> None:

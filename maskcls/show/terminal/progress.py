@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from maskcls.show.terminal.epoch_lines import LEGEND, Column, epoch_cells, epoch_columns, header_line, table_line
 
 if TYPE_CHECKING:  # the engine brings torch, and commands that train nothing report too
     from maskcls.engine.fit import EpochResult
     from maskcls.engine.step import Tick
 
 PLAIN_EVERY_S = 15.0
+WIDE = 100  # columns of a terminal, from which the bars are longer
+CTRL_C = 2  # columns of the ^C that a terminal writes behind the cursor
+LOADING = "loading libraries"
+
+
+class _Bars(Progress):
+    """Bars with room behind them for the ^C of an interrupt, which would break a full line: a part would stay."""
+
+    def get_renderable(self) -> RenderableType:
+        """Return the bars as they are drawn."""
+        return _Narrower(super().get_renderable())
+
+
+class _Percent(ProgressColumn):
+    """Whole percent; nothing where it is not known how long something takes."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.total is None else f"{task.percentage:>3.0f}%")
+
+
+class _Narrower:
+    def __init__(self, inner: RenderableType) -> None:
+        self.inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.inner, options.update(max_width=max(1, options.max_width - CTRL_C - 1)))
 
 
 class Reporter:
@@ -25,19 +55,21 @@ class Reporter:
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
         self.bars: Progress | None = None
         if self.console.is_terminal and not quiet:
-            self.bars = Progress(
+            self.bars = _Bars(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.percentage:>3.0f}%"),
+                BarColumn(bar_width=24 if self.console.width >= WIDE else 12),
+                _Percent(),
                 TextColumn("{task.fields[speed]}"),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[score]}"),
                 console=self.console,
+                transient=True,
             )
         self.total: TaskID | None = None
         self.parts: dict[str, TaskID] = {}
         self.epochs: dict[str, int] = {}
         self.printed: dict[str, float] = {}
+        self.columns: list[Column] = []
 
     def __enter__(self) -> Reporter:
         if self.bars:
@@ -59,18 +91,45 @@ class Reporter:
         if self.bars:
             self.total = self.bars.add_task(what, total=epochs_in_all, speed="", score="")
 
+    def end(self) -> None:
+        """Close the bar over everything."""
+        if self.bars and self.total is not None:
+            self.bars.remove_task(self.total)
+            self.total = None
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Show in a terminal what is being done while the block runs, where no share of it can be told."""
+        if self.bars:
+            self.parts[what] = self.bars.add_task(what, total=None, speed="", score="")
+        try:
+            yield
+        finally:
+            self._close(what)
+
+    def starting(self, title: str) -> None:
+        """Report that a process for one network on one fold starts; it loads the libraries first, for some seconds."""
+        if self.bars:
+            self.parts[title] = self.bars.add_task(f"{title} starting a process", total=None, speed="", score="")
+        else:
+            self.note(f"{title}: starting a process")
+
     def fold(self, title: str, epochs: int, done: int) -> None:
         """Open the bar of one network on one fold; several may be open at a time."""
         self.epochs[title], self.printed[title] = epochs, time.monotonic()
+        self._close(title)
         if self.bars:
             self.parts[title] = self.bars.add_task(title, total=1, speed="", score="")
         if done:
             self.note(f"{title}: continuing after epoch {done}")
 
+    def _close(self, what: str) -> None:
+        if self.bars and what in self.parts:
+            self.bars.remove_task(self.parts.pop(what))
+
     def fold_done(self, title: str) -> None:
         """Close the bar of a fold."""
-        if self.bars:
-            self.bars.remove_task(self.parts.pop(title))
+        self._close(title)
 
     def skip(self, epochs: int) -> None:
         """Count epochs that need not be trained: finished before, or stopped early."""
@@ -90,20 +149,22 @@ class Reporter:
             self.note(f"{place}: {tick.images}/{tick.of_images} images, {speed}, loss {tick.loss:.4f}")
 
     def epoch(self, title: str, result: EpochResult) -> None:
-        """Print the line of a finished epoch."""
+        """Print the line of a finished epoch; before the first, and where the columns change, their names."""
         self.printed[title] = time.monotonic()
-        place = f"{title} epoch {result.epoch + 1}/{self.epochs[title]}"
-        speed = f"{result.images_per_second:.0f} img/s"
-        tasks = " ".join(f"{k} {_score(v, 3)}" for k, v in result.val.items() if k not in ("macro_f1", "loss"))
-        self.note(
-            f"{place}: loss {result.train['loss']:.3f} macro-F1 {_score(result.val['macro_f1'], 4)} ({tasks}) "
-            f"{speed} {result.seconds:.0f} s{' *' if result.is_best else ''}"
-        )
+        cells = epoch_cells(title, self.epochs[title], result)
+        columns = epoch_columns(cells, self.console.width if self.console.is_terminal else None)
+        if not self.columns:
+            self.note(LEGEND)
+        if columns != self.columns:
+            self.columns = columns
+            self.note(header_line(columns))
+        self.note(table_line(cells, columns))
         self.skip(1)
         if self.bars and self.total is not None:
-            loss = f"loss {result.train['loss']:.3f}"
+            place = f"{title} epoch {result.epoch + 1}/{self.epochs[title]}"
+            speed, loss = f"{result.images_per_second:.0f} img/s", f"loss {result.train['loss']:.3f}"
             self.bars.update(self.parts[title], description=place, completed=1, speed=speed, score=loss)
-            self.bars.update(self.total, score=f"macro-F1 {_score(result.val['macro_f1'], 4)}")
+            self.bars.update(self.total, score=f"macro-F1 {cells['macro-F1'].split()[0]}")
 
     def images(self, what: str, done: int, of: int) -> None:
         """Show progress over images: reading, checking, predicting."""
@@ -114,10 +175,6 @@ class Reporter:
         self.bars.update(self.parts[what], completed=done, total=of)
         if done >= of:
             self.bars.remove_task(self.parts.pop(what))
-
-
-def _score(value: float, digits: int) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def main_process() -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDEST = 10_000  # columns: no table is as wide
+KAPPA = "kappa: agreement beyond chance; 1: always equal, 0: as by chance"
 NO_GAIN = "no proven gain: the 95 % interval is not above 0"
 
 

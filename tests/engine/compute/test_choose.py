@@ -130,6 +130,26 @@ def test_a_thorough_choice_times_even_the_only_candidate(
         assert speeds == pytest.approx([200, 160] if words else [200])
 
 
+@pytest.mark.parametrize(
+    ("images", "slow_s", "why"),
+    [
+        (100, 0.1, "all cores; not compared: the training is short"),
+        (20_000, 0.1, ""),
+        (20_000, 100.0, "all cores; not compared: measuring would take too long"),
+    ],
+)
+def test_why_thread_counts_were_not_compared(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, images: int, slow_s: float, why: str
+) -> None:
+    """8 cores, two folds: 8 or 4 threads. A fold of 20,000 images at 160/s takes two minutes."""
+    timed(monkeypatch, {Candidate(LAST, 8): 0.2 if slow_s < 1 else slow_s, Candidate(LAST, 4): slow_s})
+    words = ("device.threads=auto", "device.memory_format=channels_last", "device.precision=fp32")
+    choice = choose(work(images=images), tiny(*words), CPU)
+    assert choice.threads == why
+    assert (f" ({why})" in explain(work(), choice)) == bool(why)
+    assert choose(work(images=images), tiny("device.threads=8"), CPU).threads == ""
+
+
 def test_training_and_prediction_are_chosen_separately(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """8 cores and 2 folds: 8 threads or 4, and at 4 there is room for both. A piece of a step is what is timed."""
     ways = [Candidate(e, t) for e in (LAST, PLAIN, HALF_LAST, HALF_PLAIN) for t in (8, 4)]

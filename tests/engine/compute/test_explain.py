@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from compute_fakes import HALF_LAST, LAST, PLAIN, work
 from torch import nn
@@ -48,6 +50,11 @@ def choice(plan: Plan, *, speed: float | None = None, busy: bool = False) -> Cho
 )
 def test_one_sentence(plan: Plan, speed: float | None, busy: bool, want: str) -> None:
     assert explain(work(), choice(plan, speed=speed, busy=busy)) == want
+
+
+def test_thread_counts_that_were_not_compared_are_named() -> None:
+    found = replace(choice(Plan(LAST, LAST, threads=8)), threads="all cores; not compared: the training is short")
+    assert explain(work(), found) == "chosen: fp32, 8 threads (all cores; not compared: the training is short)"
 
 
 def test_without_batch_norm_pieces_change_nothing() -> None:

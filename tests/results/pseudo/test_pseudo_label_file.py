@@ -328,7 +328,7 @@ def test_a_table_made_by_hand_is_leaky(tmp_path: Path) -> None:
         ("id,path,hat,age\na,a,1,old\n", "row 1: '1'"),
         ("id,path,hat,age\na,a,yes,35\n", "row 1: '35'"),
         ("id,path,hat,age\na,a,yes,\nb,b,,\n", "'b': no task has a label"),
-        ("id,path,hat,age\na,a,yes,old\na,a,yes,old\n", "2 in all: 'a': the id occurs twice"),
+        ("id,path,hat,age\na,a,yes,old\na,a,yes,old\n", "2 in total: 'a': the id occurs twice"),
         ("id,path,hat,age\n,a,yes,old\n", "'': the id or the path is empty"),
         ("id,path,hat,age\na,,yes,old\n", "'a': the id or the path is empty"),
         ('id,path,hat,age\n"a\nb",c,yes,old\n', "has a line break"),

@@ -309,7 +309,7 @@ def test_task_values_that_are_no_label(tmp_path: Path, column: str, bad: str) ->
         ("ImageID,ans,ans\na,1,1\n", "'ans' occurs 2 times"),
         ("ImageID,ans\na,1\nb\n", "line 3: 1"),
         ("ImageID,ans\na,1\nb,1,2\n", "line 3: 3"),
-        ("ImageID,ans\n,a,1\n,b,2\n", "2 in all: line 2: 3 fields; line 3: 3 fields"),
+        ("ImageID,ans\n,a,1\n,b,2\n", "2 in total: line 2: 3 fields; line 3: 3 fields"),
         ("ImageID;ans\na;1\n", "commas"),
         ("ImageID,anss\na,1\n", "'anss' looks like 'ans'"),
         ("ImageID, ans\na,1\n", "' ans' looks like 'ans'"),

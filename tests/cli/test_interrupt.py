@@ -1,0 +1,29 @@
+"""What is printed when a training is interrupted: how to continue, or that nothing has begun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maskcls.verbs.options import Stopped, how_to_resume, interruptible
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Stopped])
+def test_an_interrupt_says_how_to_continue(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: type[BaseException]
+) -> None:
+    with pytest.raises(kind), interruptible(lambda: how_to_resume(tmp_path)):
+        raise kind
+    assert capsys.readouterr().err == "interrupted; the training had not begun, so there is nothing to resume\n"
+    (tmp_path / "env.json").write_text("{}")
+    with pytest.raises(kind), interruptible(lambda: how_to_resume(tmp_path)):
+        raise kind
+    expected = f"interrupted; finished epochs are kept. Continue with: maskcls resume {tmp_path}\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_without_an_interrupt_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with interruptible(lambda: "never"):
+        pass
+    assert capsys.readouterr().err == ""
