@@ -57,7 +57,7 @@ class FoldDir:
 
     @property
     def best(self) -> WeightsDir:
-        """The weights of the epoch with the best validation score."""
+        """The weights of the chosen epoch, written when all folds are trained; see train.select."""
         return WeightsDir(self.path / "best")
 
     @property
@@ -66,13 +66,27 @@ class FoldDir:
         return WeightsDir(self.path / "last")
 
     @property
-    def soup(self) -> Path:
-        """Folder of the epochs that are averaged at the end; deleted when the fold is finished."""
-        return self.path / "soup"
+    def candidates(self) -> Path:
+        """Folder of the weights that `best` is chosen from; deleted when the fold is finished."""
+        return self.path / "candidates"
 
-    def soup_epoch(self, epoch: int) -> WeightsDir:
-        """Return the weights of one epoch of the soup."""
-        return WeightsDir(self.soup / str(epoch))
+    def candidate(self, epoch: int) -> WeightsDir:
+        """Return the weights of one epoch."""
+        return WeightsDir(self.candidates / str(epoch))
+
+    @property
+    def soup(self) -> WeightsDir:
+        """The average of the weights of several epochs, one of the candidates."""
+        return WeightsDir(self.candidates / "soup")
+
+    def epoch_rows(self, epoch: int) -> Path:
+        """Return the probabilities for the fold's validation rows after one epoch."""
+        return self.path / "epochs" / f"{epoch}.npy"
+
+    @property
+    def soup_rows(self) -> Path:
+        """The soup's probabilities for the fold's validation rows."""
+        return self.path / "epochs" / "soup.npy"
 
     @property
     def resume(self) -> Path:

@@ -27,6 +27,7 @@ OPEN = {
     ("data/layouts/contest.py", "_fix_fault"): "the field of a row of a CSV file: any text, reported as a fault",
     ("data/photos/cache_folder.py", "read_info"): "the shape of a JSON document, not a name",
     ("engine/step_plan.py", "_group"): "joint, person or the name of any task",
+    ("results/scores/epoch_choice.py", "criterion"): "tasks, loss, last, macro_f1 or the name of any task",
     ("config/faults.py", "_fault"): "pydantic's kinds of faults: an open set",
     ("engine/compute/timing.py", "_wait"): "torch's device types: an open set",
     ("training/side_by_side.py", "_receive"): "names of the reporter's methods",

@@ -46,8 +46,19 @@ FILES, FOLDERS = names()
 
 def test_the_names_are_those_of_the_folder_types() -> None:
     assert {"env.json", "meta.json", "weights.safetensors", "DONE", "decision.json", ".notes.lock", ".lock"} <= FILES
-    assert {"best", "last", "soup", "resume", "continued", "members", "refit", "test"} == FOLDERS
-    assert len(FILES) == 20
+    assert {
+        "best",
+        "last",
+        "candidates",
+        "soup",
+        "epochs",
+        "resume",
+        "continued",
+        "members",
+        "refit",
+        "test",
+    } == FOLDERS
+    assert len(FILES) == 21
 
 
 def written_names(source: str) -> Iterator[tuple[int, str]]:

@@ -425,7 +425,9 @@ def test_every_file_of_a_fold_has_the_written_name() -> None:
         "first_batch": "r/fold3/first_batch.png",
         "best": "r/fold3/best",
         "last": "r/fold3/last",
-        "soup": "r/fold3/soup",
+        "candidates": "r/fold3/candidates",
+        "soup": "r/fold3/candidates/soup",
+        "soup_rows": "r/fold3/epochs/soup.npy",
         "resume": "r/fold3/resume",
         "state": "r/fold3/resume/state.safetensors",
         "continued": "r/fold3/continued",
@@ -434,7 +436,8 @@ def test_every_file_of_a_fold_has_the_written_name() -> None:
         "done": "r/fold3/DONE",
     }
     assert RunDir(Path("r")).fold(0, "age").path == Path("r/members/age/fold0")
-    assert fold.soup_epoch(7).meta == Path("r/fold3/soup/7/meta.json")
+    assert fold.candidate(7).meta == Path("r/fold3/candidates/7/meta.json")
+    assert fold.epoch_rows(7) == Path("r/fold3/epochs/7.npy")
     assert fold.best.tensors == Path("r/fold3/best/weights.safetensors")
 
 
@@ -442,5 +445,5 @@ def test_the_fold_a_file_of_weights_left_out_is_read_from_its_place(tmp_path: Pa
     run = RunDir(tmp_path)
     assert run.fold_left_out(run.fold(3).best.tensors) == 3
     assert run.fold_left_out(run.fold(12, "age-seed1").last.tensors) == 12
-    for other in (run.fold(REFIT).best, run.fold(3).continued.best, run.fold(3).soup_epoch(1)):
+    for other in (run.fold(REFIT).best, run.fold(3).continued.best, run.fold(3).candidate(1)):
         assert run.fold_left_out(other.tensors) is None

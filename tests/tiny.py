@@ -28,8 +28,7 @@ RECIPE = (
 # No normalisation over the batch, no chance: what a step gives then depends on its rows alone.
 PLAIN = ("model.backbone=test_convnext", "transforms.hflip=0", "transforms.geometry=0", "transforms.colour=0")
 
-# The files of a finished fold.
-IN_A_FOLD = {
+UNSCORED = {  # the files of a finished network without a score
     "log.jsonl",
     "first_batch.png",
     "best/weights.safetensors",
@@ -37,11 +36,13 @@ IN_A_FOLD = {
     "last/weights.safetensors",
     "last/meta.json",
     "resume/state.safetensors",
-    "oof.npz",
-    "summary.json",
     "DONE",
 }
-UNSCORED = IN_A_FOLD - {"oof.npz", "summary.json"}  # of a network without a score
+
+
+def in_a_fold(epochs: int) -> set[str]:
+    """Return the files of a finished fold of so many epochs."""
+    return UNSCORED | {"oof.npz", "summary.json"} | {f"epochs/{epoch}.npy" for epoch in range(epochs)}
 
 
 def tiny(*overrides: str) -> Config:

@@ -119,6 +119,17 @@ def save_weights(
     return digest
 
 
+def copy_weights(source: WeightsDir, folder: WeightsDir) -> None:
+    """Commit a copy of saved weights and their meta.json, unless they are there; WeightsError when they are damaged."""
+    meta, data = read_meta(source), _read(source.tensors)
+    if sha256(data) != meta.sha256:
+        where, fix = str(source.tensors), "restore the file, or train the fold again"
+        raise WeightsError("the weights differ from those that were saved", where=where, fix=fix)
+    if source != folder:
+        commit(folder.tensors, data)
+        typedjson.write(folder.meta, meta)
+
+
 def load_predictor(folder: WeightsDir) -> Predictor:
     """Rebuild the network saved in the folder.
 

@@ -26,10 +26,10 @@ from maskcls.engine.step import Meter, Tick, train_step
 from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.errors import DivergedError, ResultError
 from maskcls.files import none_for_nan
-from maskcls.labels import Ints, LabelSpace
 from maskcls.nn.optim import set_lr
 from maskcls.nn.schedule import Schedule, lr_at, plateau_scale
-from maskcls.results.scores.metrics import Scores, score
+from maskcls.results.scores.epoch_choice import criterion
+from maskcls.results.scores.tally import epoch_scores, tally
 from maskcls.schema import Config
 
 
@@ -38,7 +38,8 @@ class EpochResult:
     """The result of one epoch. `train`: mean losses over the epoch by name; `val`: validation scores by name.
 
     A score is NaN when no validation row has the label it needs. `epoch` counts from 0, `step` counts finished
-    optimizer steps, `lr` is the trunk's learning rate at the last step.
+    optimizer steps, `lr` is the trunk's learning rate at the last step. `is_best`: no earlier epoch scored as high on
+    this fold's rows; it ends a training early (train.patience) and chooses nothing.
     """
 
     epoch: int
@@ -60,6 +61,12 @@ class EpochResult:
         return {k: none_for_nan(v) for k, v in sorted(flat.items())}
 
 
+def logged_scores(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return the validation scores of one line of log.jsonl, null as NaN."""
+    scores = {key.removeprefix("val/"): value for key, value in line.items() if key.startswith("val/")}
+    return {name: math.nan if value is None else float(value) for name, value in scores.items()}
+
+
 def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) -> Iterator[Tick | EpochResult]:
     """Train from the session's epoch to the end, yielding ticks and one EpochResult per epoch.
 
@@ -76,11 +83,12 @@ def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) 
         train = yield from _train_epoch(session, step_plan, heads, stream)
         images_per_second = step_plan.epoch_images / (time.monotonic() - started)
         lr = session.optimizer.param_groups[0]["lr"]
-        val, _ = validate_epoch(session, rows, reader)
+        val, session.valid_prob = validate_epoch(session, rows, reader)
         # Without a score (NaN) no epoch is better than another, and the latest counts as the best.
-        is_best = not val["macro_f1"] <= session.best_score
+        reached = criterion(val, cfg.train.select)
+        is_best = not reached <= session.best_score
         if is_best:
-            session.best_epoch, session.best_score = session.epoch, val["macro_f1"]
+            session.best_epoch, session.best_score = session.epoch, reached
         seconds = time.monotonic() - started
         result = EpochResult(session.epoch, session.step, lr, train, val, seconds, images_per_second, is_best)
         session.epoch += 1
@@ -118,22 +126,7 @@ def validate_epoch(session: Session, rows: FoldRows, reader: Reader) -> tuple[di
             fix="lower optim.lr, or set optim.clip_norm; the last saved epoch is unchanged",
         ) from None
     truth = {name: rows.labels[name][rows.valid] for name in session.space.names}
-    return flat_scores(score(prob, truth, session.space), prob, truth, session.space), prob
-
-
-def flat_scores(scores: Scores, prob: Prob, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, float]:
-    """Return the scores logged per epoch: `macro_f1` (joint), `loss` (joint log loss, nats), and macro-F1 by task.
-
-    If no row has all its labels, `macro_f1` is the mean of the tasks' scores. A score without any row is NaN.
-    """
-    joint = space.encode(truth)
-    known = joint >= 0
-    tasks = {name: task.macro_f1 for name, task in scores.tasks.items()}
-    if known.any():
-        loss = float(-np.log(np.maximum(prob[known, joint[known]], 1e-12)).mean())
-        return {"macro_f1": scores.macro_f1, "loss": loss} | tasks
-    scored = [value for value in tasks.values() if not math.isnan(value)]
-    return {"macro_f1": float(np.mean(scored)) if scored else math.nan, "loss": math.nan} | tasks
+    return epoch_scores(tally(prob, truth, session.space)), prob
 
 
 def open_targets(session: Session, step_plan: StepPlan) -> dict[str, HeadTarget]:
@@ -182,7 +175,7 @@ def _train_epoch(
     cfg, share = step_plan.cfg, process_share(session)
     set_frozen(session, session.epoch < cfg.optim.freeze_epochs)
     schedule = build_schedule(cfg, step_plan.steps_per_epoch)
-    scores = [line["val/macro_f1"] for line in session.history]
+    scores = [criterion(logged_scores(line), cfg.train.select) for line in session.history]
     peak = cfg.optim.lr * _plateau(scores, cfg)
     meter = Meter(list(heads), session, step_plan.epoch_images)
     for step in step_plan.steps(session.epoch):
@@ -215,11 +208,10 @@ def build_schedule(cfg: Config, steps_per_epoch: int) -> Schedule:
     )
 
 
-def _plateau(scores: Sequence[float | None], cfg: Config) -> float:
+def _plateau(scores: Sequence[float], cfg: Config) -> float:
     if cfg.schedule.kind != "plateau":
         return 1.0
-    known = [math.nan if score is None else score for score in scores]
-    return plateau_scale(known, patience=cfg.schedule.patience, gamma=cfg.schedule.gamma)
+    return plateau_scale(scores, patience=cfg.schedule.patience, gamma=cfg.schedule.gamma)
 
 
 def stream_seed(*key: int) -> int:

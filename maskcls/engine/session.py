@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from maskcls.engine.compute.plan import Plan
@@ -29,6 +31,7 @@ class Session:
 
     step, epoch  optimizer steps and epochs done; best_epoch: -1 before the first.
     history      one `EpochResult.to_json` per epoch done.
+    valid_prob   joint probabilities (n, J) float32 for the validation rows after the last epoch; not saved.
     """
 
     network: Network
@@ -43,6 +46,7 @@ class Session:
     best_epoch: int = -1
     best_score: float = -math.inf
     history: list[dict[str, Any]] = field(default_factory=list)
+    valid_prob: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     trunk_parameters: list[nn.Parameter] = field(init=False)  # those that are trained in at least one epoch
 
     def __post_init__(self) -> None:
@@ -55,8 +59,16 @@ class Session:
 
     def finished(self, epochs: int, patience: int | None) -> bool:
         """Tell whether training is over: all epochs done, or no better score for `patience` epochs."""
-        stale = self.epoch - 1 - self.best_epoch
-        return self.epoch >= epochs or (patience is not None and self.epoch > 0 and stale >= patience)
+        return is_over(self.epoch, self.best_epoch, epochs, patience)
+
+
+def is_over(epoch: int, best_epoch: int, epochs: int, patience: int | None) -> bool:
+    """Tell whether a training of `epochs` epochs is over after `epoch` of them; best_epoch: -1 before the first.
+
+    >>> is_over(3, 0, 9, patience=2), is_over(3, 1, 9, patience=2), is_over(9, 8, 9, None)
+    (True, False, True)
+    """
+    return epoch >= epochs or (patience is not None and epoch > 0 and epoch - 1 - best_epoch >= patience)
 
 
 def open_session(

@@ -1,4 +1,4 @@
-"""summary.json, of a run and of a fold: scores, and what was averaged. A fold's also names the best epoch.
+"""summary.json, of a run and of a fold: scores, and what was averaged. A fold's also names the epoch it uses.
 
 A leaky run has no scores: its networks may have trained on people of the validation folds.
 """
@@ -68,6 +68,20 @@ class GroupGain(JsonFile):
     pair_recall: float
 
 
+class EpochSelection(JsonFile):
+    """How each fold's epoch was chosen, and what the last epochs would score.
+
+    by      the value of train.select.
+    epochs  the epoch of every network, from 0, by its title, such as `fold 0` or `age fold 0`.
+    last    macro-F1 of the out-of-fold rows with every network's last epoch; gain: of the chosen epochs over that.
+    """
+
+    by: str
+    epochs: dict[str, int]
+    last: float | None
+    gain: Difference | None
+
+
 class RunSummary(JsonFile):
     """The content of a run's summary.json.
 
@@ -76,6 +90,7 @@ class RunSummary(JsonFile):
     folds     macro-F1 by fold: `macro_f1` of the joint classes, and of each task; mean and sd are over the folds.
     groups    where predict.groups averages within groups of similar photos.
     seeds     where a fold has networks of several seeds: each seed's scores alone.
+    selection  how the epochs were chosen; None in runs of earlier versions, which chose each by the fold's own rows.
     """
 
     leaky: bool = False
@@ -87,6 +102,7 @@ class RunSummary(JsonFile):
     sd: dict[str, float | None]
     groups: GroupGain | None = None
     seeds: dict[str, dict[str, float | None]] = Field(default_factory=dict)
+    selection: EpochSelection | None = None
 
     @model_validator(mode="after")
     def _scored_unless_leaky(self) -> Self:
@@ -103,8 +119,8 @@ class RunSummary(JsonFile):
 class FoldSummary(JsonFile):
     """The content of a fold's summary.json.
 
-    best_epoch  the epoch, from 0, with the best validation score.
-    soup        the epochs that were averaged, where the average scored higher than the best epoch.
+    best_epoch  the epoch, from 0, of the weights in best/; see train.select.
+    soup        the epochs that were averaged, where the average is used.
     leaky       there are no scores then.
     """
 

@@ -11,10 +11,10 @@ from maskcls.schema.device import DeviceConfig
 from maskcls.schema.loss import BalanceConfig, LossConfig
 from maskcls.schema.mix import MixConfig
 from maskcls.schema.model import ModelConfig
-from maskcls.schema.optim import OptimConfig, ScheduleConfig
+from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
 from maskcls.schema.tasks import AgeConfig, TaskConfig
-from maskcls.schema.train import TrainConfig
+from maskcls.schema.train import CRITERIA, TrainConfig
 from maskcls.schema.transforms import TransformsConfig
 
 MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
@@ -35,6 +35,7 @@ class Sections(Protocol):
     mix: MixConfig
     optim: OptimConfig
     schedule: ScheduleConfig
+    average: AverageConfig
     train: TrainConfig
     predict: PredictConfig
     device: DeviceConfig
@@ -57,6 +58,7 @@ def contradictions(cfg: Sections) -> Iterator[str]:
     """Yield every rule between settings that does not hold."""
     yield from _of_tasks(cfg)
     yield from _of_training(cfg)
+    yield from _of_selection(cfg)
     yield from _of_further_networks(cfg)
     yield from _of_losses(cfg)
     yield from _of_balance(cfg)
@@ -98,6 +100,18 @@ def _of_training(cfg: Sections) -> Iterator[str]:
     if cfg.device.augment == "device" and any((view.gray, view.clahe, view.sharpen, view.blur, view.randaugment)):
         alone = "gray, clahe, sharpen, blur and randaugment"
         yield f"device.augment=host or auto, as transforms.{alone} are computed on the host only"
+
+
+def _of_selection(cfg: Sections) -> Iterator[str]:
+    select, names = cfg.train.select, [task.name for task in cfg.tasks]
+    if select not in (*CRITERIA, *names):
+        yield f"train.select = {', '.join(CRITERIA)} or a task ({', '.join(names)}), not {select}"
+    elif select not in CRITERIA and cfg.model.heads == "separate":
+        yield "train.select=macro_f1 (each network's own task), loss or last with model.heads=separate"
+    if cfg.average.soup > 1 and select == "last":
+        yield "train.select other than last with average.soup above 1, as several epochs are averaged"
+    if cfg.average.soup > cfg.train.keep_epochs:
+        yield f"average.soup ({cfg.average.soup}) within train.keep_epochs ({cfg.train.keep_epochs})"
 
 
 def _of_further_networks(cfg: Sections) -> Iterator[str]:

@@ -78,5 +78,6 @@ class AverageConfig(Section):
     start: Below = 0.5
     """Share of the training after which average.kind=swa begins."""
     soup: Annotated[int, Field(ge=1, le=100)] = 1
-    """Number of best epochs whose scored weights are averaged at the end. The average is kept if it scores higher
-    (model soups, Wortsman et al. 2022, arXiv:2203.05482). 1 turns it off."""
+    """Number of epochs whose scored weights are averaged at the end: those with the highest train.select on the rows of
+    the other folds. The average is used if the other folds' averages score higher than their chosen epochs (model
+    soups, Wortsman et al. 2022, arXiv:2203.05482). 1 turns it off."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from maskcls.schema.section import Auto, Count, Kept, Section
 
 Stage = tuple[Count, Kept]
+CRITERIA = ("macro_f1", "tasks", "loss", "last")  # values of train.select, besides the names of tasks
 
 
 class TrainConfig(Section):
@@ -23,16 +24,26 @@ class TrainConfig(Section):
     the last bits of the result and, with batch normalisation, what is learned, because each piece has its own
     statistics. auto: as few as fit into memory."""
     patience: Count | None = None
-    """Number of epochs without a better score before the training of a fold stops. Null: it never stops early."""
+    """Number of epochs without a better score (train.select) before the training of a fold stops. Null: it never stops
+    early."""
+    select: Annotated[str, Field(min_length=1)] = "macro_f1"
+    """Score by which a fold's epoch is chosen, on the rows of the other folds together, whose people the fold's score
+    does not use. macro_f1: of the joint classes. tasks: the mean of the tasks' macro-F1, which is better if the joint
+    classes are many. loss: the joint log loss. The name of a task: its macro-F1. last: the last epoch is used, and no
+    weights of earlier epochs are kept. A run of one fold uses the last epoch. Early stopping (train.patience) and
+    schedule.kind=plateau use the same score, on the fold's own rows; last means macro_f1 there."""
+    keep_epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """Number of last epochs whose weights are kept until all folds are trained. One of them is chosen by
+    train.select."""
     stages: tuple[Stage, ...] = ()
     """Stages with smaller images at the start, each as [epochs, share of the height and width], for example `[[2, 0.5],
     [1, 0.75]]`. The remaining epochs use the full size."""
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     """Number of networks per fold and task, with consecutive seeds from `seed` on. Their probabilities are averaged."""
     refit: bool = False
-    """Train one more network on all rows, for the median of the folds' best epochs."""
+    """Train one more network on all rows, for the median of the folds' chosen epochs."""
     continue_epochs: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Number of epochs for which each fold's best network is trained further after it was scored, with the fold's
+    """Number of epochs for which each fold's network is trained further after it was scored, with the fold's
     validation rows too."""
     continue_rows: Literal["all", "valid"] = "all"
     """Rows of the further epochs: all rows, or only the fold's validation rows."""

@@ -9,7 +9,7 @@ import numpy as np
 from maskcls.data.rows.manifest import real_rows
 from maskcls.files import none_for_nan
 from maskcls.labels import Ints
-from maskcls.results.comparison.bootstrap import paired_bootstrap
+from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
@@ -17,8 +17,16 @@ from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
 from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
 from maskcls.runs.joint import joint_predictions
-from maskcls.runs.summary import GroupGain, RunSummary, SavedScores, write_summary
-from maskcls.training.experiment import Experiment
+from maskcls.runs.summary import (
+    EpochSelection,
+    GroupGain,
+    RunSummary,
+    SavedScores,
+    read_fold_summary,
+    write_summary,
+)
+from maskcls.training.epochs.epoch_rows import last_rows
+from maskcls.training.experiment import Experiment, Member
 
 
 def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
@@ -38,6 +46,9 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
     summary = _summary(experiment, pooled, labelled, folds)
     if experiment.person_clustering is not None:
         summary = summary.model_copy(update={"groups": _group_gain(experiment, labelled, pooled, together)})
+    last = _last_epochs(experiment, folds)
+    if last is not None:
+        summary = summary.model_copy(update={"selection": _selection(experiment, folds, labelled, pooled, last)})
     if len(experiment.seeds) > 1:
         seeds = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
         summary = summary.model_copy(update={"seeds": seeds})
@@ -54,12 +65,60 @@ def _without_scores(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
 
 def _joint(experiment: Experiment, k: int, seeds: Sequence[int]) -> Predictions:
     """Return fold k's joint predictions, averaged over these seeds."""
-    sources: dict[str, dict[str, Predictions]] = {f"seed {seed}": {} for seed in seeds}
-    for member in experiment.members:
-        if member.cfg.seed in seeds:
-            part = Predictions.load(experiment.fold_dir(member, k).oof)
-            sources[f"seed {member.cfg.seed}"][member.task] = part
+    members = [member for member in experiment.members if member.cfg.seed in seeds]
+    return _composed(experiment, [(m, Predictions.load(experiment.fold_dir(m, k).oof)) for m in members])
+
+
+def _composed(experiment: Experiment, parts: Sequence[tuple[Member, Predictions]]) -> Predictions:
+    sources: dict[str, dict[str, Predictions]] = {f"seed {member.cfg.seed}": {} for member, _ in parts}
+    for member, part in parts:
+        sources[f"seed {member.cfg.seed}"][member.task] = part
     return joint_predictions(sources, experiment.cfg.space)
+
+
+def _last_epochs(experiment: Experiment, folds: Sequence[int]) -> Predictions | None:
+    """Return the joint out-of-fold predictions of every network's last epoch; None if a fold's are not on disk."""
+    found = []
+    for k in folds:
+        ids = experiment.manifest["id"].to_numpy()[experiment.fold == k]
+        rows = [(member, last_rows(experiment, member, k)) for member in experiment.members]
+        parts = [(m, Predictions(ids, prob, m.space)) for m, prob in rows if prob is not None]
+        if len(parts) < len(rows):
+            return None
+        found.append(_composed(experiment, parts))
+    return Predictions.concat(found).align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
+
+
+def _selection(
+    experiment: Experiment,
+    folds: Sequence[int],
+    labelled: LabelledPredictions,
+    pooled: Predictions,
+    alone: Predictions,
+) -> EpochSelection:
+    """Return which epochs are used, and their gain over the last ones; `alone`: predictions of the last epochs."""
+    last, _ = _averaged(experiment, alone, _labelled(experiment, alone))
+    epochs = {
+        member.title(k): read_fold_summary(experiment.fold_dir(member, k)).best_epoch
+        for member in experiment.members
+        for k in folds
+    }
+    return EpochSelection(
+        by=experiment.cfg.train.select,
+        epochs=epochs,
+        last=none_for_nan(score(last.prob, labelled.truth, labelled.space).macro_f1),
+        gain=_gain(labelled, last.labels(), pooled.labels()),
+    )
+
+
+def _gain(labelled: LabelledPredictions, before_N: Ints, after_N: Ints) -> Difference | None:
+    """Return the paired difference in macro-F1 of two labellings, over people; None without a fully labelled row."""
+    true_N, people = labelled.space.encode(labelled.truth), labelled.people_N
+    assert people is not None
+    if not (true_N >= 0).any():
+        return None
+    classes, draws = labelled.space.size, BOOTSTRAP_DRAWS
+    return paired_bootstrap(true_N, before_N, after_N, people, classes, draws=draws, seed=labelled.seed)
 
 
 def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dict[str, float | None]:
@@ -94,18 +153,12 @@ def _group_gain(
 ) -> GroupGain:
     """Return what averaging within groups gains over the predictions alone, with an interval over people."""
     assert experiment.person_clustering is not None
-    true_N, gain = alone.space.encode(alone.truth), None
-    if (true_N >= 0).any():
-        labels = (alone.pred_N, averaged.labels())
-        assert alone.people_N is not None
-        people, classes = alone.people_N, alone.space.size
-        gain = paired_bootstrap(true_N, *labels, people, classes, draws=BOOTSTRAP_DRAWS, seed=alone.seed)
     return GroupGain(
         by=experiment.cfg.predict.groups,
         tasks=tuple(together.tasks),
         weights=None if together.weights is None else dict(together.weights),
         alone=none_for_nan(score(alone.pred_N, alone.truth, alone.space).macro_f1),
-        gain=gain,
+        gain=_gain(alone, alone.pred_N, averaged.labels()),
         pair_precision=experiment.person_clustering.quality.precision,
         pair_recall=experiment.person_clustering.quality.recall,
     )

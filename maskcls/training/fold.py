@@ -1,4 +1,4 @@
-"""One network on one fold: trained, saved after every epoch, scored after the last."""
+"""One network on one fold: trained and saved after every epoch; scored when its weights are chosen."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from maskcls.engine import checkpoint
 from maskcls.engine.device import Accelerator, augments_on_device
 from maskcls.engine.fit import EpochResult, fit, validation_reader
 from maskcls.engine.infer import infer
-from maskcls.engine.session import Session, open_session, restore_session, session_state
+from maskcls.engine.session import Session, is_over, open_session, restore_session, session_state
 from maskcls.engine.step_plan import FoldRows, StepPlan, StepRows
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import score
-from maskcls.rundir import REFIT, FoldDir
+from maskcls.rundir import REFIT, FoldDir, WeightsDir
 from maskcls.runs.summary import FoldSummary, scored_fold, write_fold_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.sheet import contact_sheet
+from maskcls.training.epochs.epoch_rows import save_rows
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.plans import fresh_network
-from maskcls.training.soup import best_epochs, use_soup_if_better
 
 SHEET_IMAGES = 24
 
@@ -35,8 +35,22 @@ def without_scores(result: EpochResult) -> EpochResult:
     return replace(result, val=dict.fromkeys(result.val, math.nan))
 
 
+def is_trained(experiment: Experiment, member: Member, k: int) -> bool:
+    """Tell whether a fold's training is over, and everything of its last epoch is on disk."""
+    folder, train, kept = experiment.fold_dir(member, k), member.cfg.train, _kept_epochs(experiment, member)
+    try:
+        lines = [json.loads(line) for line in folder.log.read_text().splitlines()]
+        best, last = max((i for i, line in enumerate(lines) if line["is_best"]), default=-1), len(lines) - 1
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # missing or damaged: it is written again from the resume state
+    written = folder.candidate(last) if kept else folder.last
+    if not lines or not written.meta.exists() or not is_over(len(lines), best, train.epochs, train.patience):
+        return False
+    return checkpoint.read_meta(written).epoch == last
+
+
 def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Accelerator, report: Reporter) -> None:
-    """Train one network on one fold, from its saved state if there is one, and commit its files."""
+    """Train one network on one fold, from its saved state if there is one; `finish_fold` comes when it is over."""
     folder, cfg, plan = experiment.fold_dir(member, k), member.cfg, experiment.plans[member.task]
     rows = experiment.rows(member, k, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
     alone = k == REFIT or member.continued  # it is trained alone, so it gets the threads of all folds
@@ -50,7 +64,7 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state))
-        _save_results(session, member, folder)
+        _save_results(session, member, folder, _kept_epochs(experiment, member))
     title = experiment.title(member, k)
     report.fold(title, cfg.train.epochs, session.epoch)
     report.skip(session.epoch)
@@ -61,9 +75,11 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
             report.tick(title, event)
             continue
         report.epoch(title, without_scores(event) if experiment.leaky else event)
-        _save(session, member, folder)
+        if accelerator.is_main_process and len(rows.valid) and not experiment.leaky:
+            # Before the state: the rows of an epoch that the state holds are not computed again.
+            save_rows(folder.epoch_rows(event.epoch), session.valid_prob)
+        _save(session, member, folder, _kept_epochs(experiment, member))
     report.skip(cfg.train.epochs - session.epoch)
-    _finish_fold(experiment, member, k, rows, accelerator)
     report.fold_done(title)
 
 
@@ -93,15 +109,20 @@ def _captions(step: StepRows, rows: FoldRows, member: Member) -> list[list[str]]
     return captions
 
 
-def _save(session: Session, member: Member, folder: FoldDir) -> None:
+def _kept_epochs(experiment: Experiment, member: Member) -> int:
+    """Return of how many last epochs the weights are kept until one is chosen."""
+    return 0 if experiment.leaky or member.cfg.train.select == "last" else member.cfg.train.keep_epochs
+
+
+def _save(session: Session, member: Member, folder: FoldDir, kept: int) -> None:
     """Commit an epoch: first the state to resume from, then what can be written again from that state."""
     if session.accelerator.is_main_process:
         checkpoint.save_state(folder.state, *session_state(session))
-        _save_results(session, member, folder)
+        _save_results(session, member, folder, kept)
     session.accelerator.wait_for_everyone()
 
 
-def _save_results(session: Session, member: Member, folder: FoldDir) -> None:
+def _save_results(session: Session, member: Member, folder: FoldDir, kept: int) -> None:
     if not session.accelerator.is_main_process:
         return
     files.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
@@ -109,38 +130,33 @@ def _save_results(session: Session, member: Member, folder: FoldDir) -> None:
     scores = {k.removeprefix("val/"): v for k, v in session.history[last].items() if k.startswith("val/")}
     tensors = session.scored_network.inference_state()
     checkpoint.save_weights(folder.last, tensors, member.blueprint, epoch=last, scores=scores)
-    if session.best_epoch == last:
-        checkpoint.save_weights(folder.best, tensors, member.blueprint, epoch=last, scores=scores)
-    if member.cfg.average.soup > 1:
-        chosen = best_epochs(session.history, member.cfg.average.soup)
-        if last in chosen:
-            checkpoint.save_weights(folder.soup_epoch(last), tensors, member.blueprint, epoch=last, scores=scores)
-        for epoch in set(range(last)) - set(chosen):
-            shutil.rmtree(folder.soup_epoch(epoch).path, ignore_errors=True)
+    if kept:
+        checkpoint.save_weights(folder.candidate(last), tensors, member.blueprint, epoch=last, scores=scores)
+        shutil.rmtree(folder.candidate(last - kept).path, ignore_errors=True)
 
 
-def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows, accelerator: Accelerator) -> None:
-    """Read the best weights back, predict and score the validation rows with them, and mark the fold as done.
+def finish_fold(experiment: Experiment, member: Member, k: int, weights: WeightsDir, accelerator: Accelerator) -> None:
+    """Make these weights the network's best, predict and score the validation rows with them, and mark it as done.
 
     A network without validation rows is only marked.
     """
     folder, cfg = experiment.fold_dir(member, k), member.cfg
+    if accelerator.is_main_process:
+        checkpoint.copy_weights(weights, folder.best)
     accelerator.wait_for_everyone()
+    meta, rows = checkpoint.read_meta(folder.best), experiment.rows(member, k)
     if not len(rows.valid):
         if accelerator.is_main_process:
-            _mark_done(folder, checkpoint.read_meta(folder.best))
+            _mark_done(folder, meta)
         return
-    use_soup_if_better(experiment, member, folder, rows, accelerator)
     if experiment.leaky:
-        _finish_leaky(folder, accelerator)
+        _finish_leaky(folder, meta, accelerator)
         return
+    reader, execution = validation_reader(rows, cfg, accelerator), experiment.plans[member.task].infer
     predictor = checkpoint.load_predictor(folder.best)
-    reader = validation_reader(rows, cfg, accelerator)
-    execution = experiment.plans[member.task].infer
     (prob,) = infer([predictor], reader, accelerator=accelerator, execution=execution)
     if not accelerator.is_main_process:
         return
-    meta = checkpoint.read_meta(folder.best)
     lineage = {"fold": k, "member": member.task, "weights": meta.sha256, "views": cfg.predict.views}
     lineage |= {"seed": cfg.seed} if len(experiment.seeds) > 1 else {}
     ids = experiment.manifest["id"].to_numpy()[rows.valid]
@@ -148,16 +164,13 @@ def _finish_fold(experiment: Experiment, member: Member, k: int, rows: FoldRows,
     scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
     write_fold_summary(folder, scored_fold(meta.epoch, meta.soup, scores))
     _mark_done(folder, meta)
-    shutil.rmtree(folder.soup, ignore_errors=True)
 
 
-def _finish_leaky(folder: FoldDir, accelerator: Accelerator) -> None:
+def _finish_leaky(folder: FoldDir, meta: checkpoint.Meta, accelerator: Accelerator) -> None:
     """Mark a fold as done without predictions or scores: its network may have trained on the fold's people."""
     if accelerator.is_main_process:
-        meta = checkpoint.read_meta(folder.best)
         write_fold_summary(folder, FoldSummary(best_epoch=meta.epoch, leaky=True))
         _mark_done(folder, meta)
-        shutil.rmtree(folder.soup, ignore_errors=True)
     accelerator.wait_for_everyone()
 
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from maskcls.engine.device import Accelerator
+from maskcls.rundir import FoldDir
 from maskcls.runs.summary import RunSummary, read_fold_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.assemble import assemble
+from maskcls.training.epochs.epoch_selection import choose_weights
 from maskcls.training.experiment import Experiment, Member
-from maskcls.training.fold import train_fold
+from maskcls.training.fold import finish_fold, is_trained, train_fold
 from maskcls.training.side_by_side import train_side_by_side
 
 
@@ -25,22 +27,25 @@ def train_folds(
     """
     report.begin("all folds", sum(member.cfg.train.epochs for member in experiment.members) * len(wanted))
     for member in experiment.members:
-        left = [k for k in wanted if not experiment.fold_dir(member, k).done.exists()]
+        undone = [k for k in wanted if not experiment.fold_dir(member, k).done.exists()]
+        left = [k for k in undone if not is_trained(experiment, member, k)]
         report.skip(member.cfg.train.epochs * (len(wanted) - len(left)))
-        for k in set(wanted) - set(left):  # from a process that was killed right after it finished a fold
-            shutil.rmtree(experiment.fold_dir(member, k).soup, ignore_errors=True)
         jobs = min(experiment.plans[member.task].fold_jobs, len(left))
         if jobs > 1 and accelerator.num_processes == 1:
             train_side_by_side(experiment, member, left, jobs, report)
-            continue
-        for k in left:
-            train_fold(experiment, member, k, accelerator, report)
-            accelerator.free_memory()
+        else:
+            for k in left:
+                train_fold(experiment, member, k, accelerator, report)
+                accelerator.free_memory()
+        finish_folds(experiment, member, wanted, accelerator, report)
     accelerator.wait_for_everyone()  # the main process alone writes what the others read here
     for member, k in experiment.trainings(wanted):
-        if not experiment.fold_dir(member, k).done.exists():  # networks without validation rows; the others are done
+        folder = experiment.fold_dir(member, k)
+        if not folder.done.exists():  # networks without validation rows; the others are done
             how = continuing(member) if member.continued else refitting(experiment, member, wanted)
             train_fold(experiment, how, k, accelerator, report)
+            accelerator.wait_for_everyone()
+            finish_fold(experiment, how, k, folder.last, accelerator)
             accelerator.free_memory()
     report.end()
     if not accelerator.is_main_process:
@@ -48,20 +53,42 @@ def train_folds(
     return assemble(experiment, wanted)
 
 
+def finish_folds(
+    experiment: Experiment, member: Member, folds: Sequence[int], accelerator: Accelerator, report: Reporter
+) -> None:
+    """Choose the weights of a member's trained folds, each by the other folds, and score the folds with them."""
+    accelerator.wait_for_everyone()
+    chosen = choose_weights(experiment, member, folds, accelerator)
+    accelerator.wait_for_everyone()  # the main process changes now what the others have read
+    if len(folds) == 1 and chosen and member.cfg.train.select != "last" and member.cfg.train.epochs > 1:
+        report.note("one fold only: no other fold can choose its epoch, so the last one is used")
+    for k, weights in chosen.items():
+        finish_fold(experiment, member, k, weights, accelerator)
+        accelerator.free_memory()
+    accelerator.wait_for_everyone()
+    for k in folds:
+        _forget_candidates(experiment.fold_dir(member, k), accelerator)
+
+
+def _forget_candidates(folder: FoldDir, accelerator: Accelerator) -> None:
+    if accelerator.is_main_process:
+        shutil.rmtree(folder.candidates, ignore_errors=True)
+
+
 def refitting(experiment: Experiment, member: Member, folds: Sequence[int]) -> Member:
-    """Return the member with the settings for all rows, without validation: the median of the folds' best epochs."""
+    """Return the member with the settings for all rows, without validation: the median of the folds' epochs."""
     best = [read_fold_summary(experiment.fold_dir(member, k)).best_epoch + 1 for k in folds]
-    train = member.cfg.train.model_copy(update={"epochs": round(statistics.median(best)), "patience": None})
-    return replace(member, cfg=member.cfg.model_copy(update={"train": train}))
+    changes = {"epochs": round(statistics.median(best)), "patience": None, "select": "last"}
+    return replace(member, cfg=member.cfg.model_copy(update={"train": member.cfg.train.model_copy(update=changes)}))
 
 
 def continuing(member: Member) -> Member:
     """Return the member with the settings to continue from its best weights: fewer epochs, a smaller learning rate."""
     cfg = member.cfg
-    train = cfg.train.model_copy(update={"epochs": cfg.train.continue_epochs, "patience": None, "stages": ()})
+    settings = {"epochs": cfg.train.continue_epochs, "patience": None, "stages": (), "select": "last"}
     lr, schedule = cfg.optim.lr * cfg.train.continue_lr_share, {"warmup_epochs": 0.0}
     changed = {
-        "train": train,
+        "train": cfg.train.model_copy(update=settings),
         "optim": cfg.optim.model_copy(update={"lr": lr, "freeze_epochs": 0}),
         "schedule": cfg.schedule.model_copy(update=schedule),
     }

@@ -63,17 +63,23 @@ def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> For
         rounds = -(-len(wanted) // experiment.plans[member.task].fold_jobs) + cfg.train.refit
         further = len(wanted) * cfg.train.continue_epochs / member.cfg.train.epochs
         seconds += member_seconds * times * (rounds + further)
-        size += member_bytes * times * (len(wanted) * (1 + went_on) + cfg.train.refit)
+        size += member_bytes * times * (len(wanted) * (1 + went_on) + cfg.train.refit) * STATE_COPIES
+        size += member_bytes * len(wanted) * candidates_kept(member.cfg)  # of one seed after the other
     return Forecast(
         folds=len(wanted),
         networks=len(experiment.members),
         seconds=seconds,
-        disk_bytes=size * STATE_COPIES,
+        disk_bytes=size,
         memory_bytes=_memory_bytes(accelerator),
         steps=PROBE_STEPS,
         device=str(accelerator.device),
         run=experiment.run.path,
     )
+
+
+def candidates_kept(cfg: Config) -> int:
+    """Return of how many epochs a fold keeps the weights until one is chosen."""
+    return 0 if cfg.train.select == "last" else min(cfg.train.keep_epochs, cfg.train.epochs)
 
 
 def _rates(experiment: Experiment, member: Member) -> Rates:

@@ -28,6 +28,7 @@ from maskcls.show.terminal.progress import Reporter
 WORDS = ("train.epochs=3", "model.drop=0.3", "train.patience=2", "average.decay=0.9", "optim.lr=1e-3")
 IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json"]
 EPOCH_FIRST, EPOCH_REST = "resume/state.safetensors", ["log.jsonl", "last/weights.safetensors", "last/meta.json"]
+FINISHING = ["best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"]
 TIMES = {"seconds", "images_per_second"}
 
 
@@ -98,12 +99,14 @@ def test_the_commits_come_in_this_order(moments: Moments) -> None:
     for k in (0, 1):
         mine = [name.removeprefix(f"fold{k}/") for name in middle if name.startswith(f"fold{k}/")]
         assert mine[0] == "first_batch.png"
-        assert mine[-3:] == ["oof.npz", "summary.json", "DONE"]
+        assert mine[-5:] == FINISHING
         starts = [i for i, name in enumerate(mine) if name == EPOCH_FIRST]
         assert len(starts) == 3
-        for start in starts:
-            assert mine[start + 1 : start + 4] == EPOCH_REST
-        assert mine[4:7] == ["last/meta.json", "best/weights.safetensors", "best/meta.json"]
+        for epoch, start in enumerate(starts):
+            candidate = [f"candidates/{epoch}/{name}" for name in ("weights.safetensors", "meta.json")]
+            assert mine[start - 1 : start + 6] == [f"epochs/{epoch}.npy", EPOCH_FIRST, *EPOCH_REST, *candidate]
+    # Both folds are trained before the epoch of either is chosen.
+    assert [name for name in middle if name.split("/", 1)[1] in FINISHING] == middle[-2 * len(FINISHING) :]
 
 
 @pytest.mark.parametrize("fold", [0, 1])

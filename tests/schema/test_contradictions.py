@@ -18,6 +18,16 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     "weights": (["model.pretrained=true", "model.weights=a"], "only one of model.pretrained and model.weights"),
     "warmup": (["train.epochs=2", "schedule.warmup_epochs=2.5"], "warmup_epochs (2.5) within train.epochs (2)"),
     "stages": (["train.epochs=2", "train.stages=[[2, 0.5], [1, 0.7]]"], "train.stages of at most train.epochs (2)"),
+    "select": (["train.select=years"], "train.select = macro_f1, tasks, loss, last or a task (mask, gender, age)"),
+    "select apart": (
+        ["train.select=age", "model.heads=separate"],
+        "train.select=macro_f1 (each network's own task), loss or last with model.heads=separate",
+    ),
+    "soup of the last": (
+        ["average.soup=2", "train.select=last"],
+        "train.select other than last with average.soup above 1",
+    ),
+    "soup of few": (["average.soup=3", "train.keep_epochs=2"], "average.soup (3) within train.keep_epochs (2)"),
     "nobody": (["predict.networks=all"], "train.refit=true with predict.networks=all"),
     "going on": (
         ["train.continue_rows=valid"],
@@ -95,7 +105,7 @@ def test_settings_that_contradict_each_other_are_named(name: str) -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 43
+    assert len(CONTRADICTIONS) == 47
     error = refused("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)
     assert "train.accumulate" in str(error.expected)

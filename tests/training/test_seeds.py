@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import IN_A_FOLD, hashes, outcome, resume, train
+from tiny import hashes, in_a_fold, outcome, resume, train
 
 from maskcls.cli import run_app
 from maskcls.results.predictions import Predictions
@@ -33,7 +33,7 @@ def second(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_network_is_that_of_a_run_with_its_seed(both: Path, second: Path) -> None:
     for k in range(2):
         ours = hashes(both / f"members/seed4/fold{k}")
-        assert set(ours) == IN_A_FOLD
+        assert set(ours) == in_a_fold(1)
         assert ours["best/weights.safetensors"] == hashes(second / f"fold{k}")["best/weights.safetensors"]
         theirs = Predictions.load(second / f"fold{k}/oof.npz")
         assert np.array_equal(Predictions.load(both / f"members/seed4/fold{k}/oof.npz").prob, theirs.prob)

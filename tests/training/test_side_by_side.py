@@ -129,6 +129,7 @@ def test_members_are_trained_one_after_the_other_their_folds_side_by_side(
     trained: list[tuple[str, int]] = []
     monkeypatch.setattr("maskcls.training.folds.train_side_by_side", record)
     monkeypatch.setattr("maskcls.training.folds.train_fold", lambda e, m, k, *_: trained.append((m.name, k)))
+    monkeypatch.setattr("maskcls.training.folds.finish_folds", lambda *_: None)
     monkeypatch.setattr("maskcls.training.folds.assemble", nothing_to_assemble)
     words = ("model.heads=separate", "folds.k=3", "train.fold_jobs=2", "separate.age.train.fold_jobs=1")
     assert train(drawn, tmp_path / "run", *words) == 9

@@ -98,7 +98,7 @@ def score(prediction: NDArray[Any], truth: Mapping[str, Ints], space: LabelSpace
 
     Raises ResultError for probabilities that are not finite, ValueError for labels outside the space.
     """
-    joint_N = _joint_labels(prediction, space)
+    joint_N = joint_labels(prediction, space)
     part_of = space.decode(joint_N)
     joint = score_counts(confusion(space.encode(truth), joint_N, space.size), space.joint_names)
     tasks = {
@@ -140,8 +140,13 @@ def macro_f1(counts_CC: Ints) -> float:
     >>> macro_f1(np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]]))
     0.6666666666666666
     """
-    present_C = _occurring(counts_CC)
-    return float(f1_per_class(counts_CC)[present_C].mean()) if present_C.any() else math.nan
+    return macro_f1_of_counts(np.diag(counts_CC), counts_CC.sum(axis=0) + counts_CC.sum(axis=1))
+
+
+def macro_f1_of_counts(hits_C: Ints, whole_C: Ints) -> float:
+    """Return macro-F1 from the hits of each class and its truths plus predictions; NaN when all are 0."""
+    present_C = whole_C > 0
+    return float(share_of(2 * hits_C, whole_C)[present_C].mean()) if present_C.any() else math.nan
 
 
 def accuracy(counts_CC: Ints) -> float:
@@ -170,7 +175,11 @@ def score_counts(counts_CC: Ints, names: Sequence[str]) -> Score:
     )
 
 
-def _joint_labels(prediction: NDArray[Any], space: LabelSpace) -> Ints:
+def joint_labels(prediction: NDArray[Any], space: LabelSpace) -> Ints:
+    """Return joint labels (N,): as given, or the most probable of joint probabilities (N, J), the lowest of equals.
+
+    Raises ResultError for probabilities that are not finite, ValueError for another number of columns.
+    """
     prediction = np.asarray(prediction)
     if prediction.ndim == 1:
         return prediction

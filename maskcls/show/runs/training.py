@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskcls.runs.summary import GroupGain, RunSummary
+from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import NO_GAIN, number, plural, say, span
 
@@ -29,11 +29,24 @@ def print_training(run: Path, summary: RunSummary | None, *, json: bool = False)
     tasks = "  ".join(f"{name} {number(task.macro_f1)}" for name, task in pooled.tasks.items())
     trained = sum(len(fold) > 0 for fold in summary.folds.values())
     say(f"  {tasks}  ({plural(trained, 'fold')}, {plural(summary.people, 'person')})")
+    if selection := summary.selection:
+        _say_selection(selection)
     if groups := summary.groups:
         _say_groups(groups)
     if summary.seeds:
         each = "  ".join(f"seed {seed} {number(scores.get('macro_f1'))}" for seed, scores in summary.seeds.items())
         say(f"  each seed alone: {each}")
+
+
+def _say_selection(selection: EpochSelection) -> None:
+    """Print which epochs are used, and what the last epochs would score."""
+    epochs = ", ".join(str(epoch + 1) for epoch in selection.epochs.values())
+    if selection.by == "last" or len(selection.epochs) == 1:
+        say(f"  epochs used: {epochs} (the last)")
+        return
+    gain = selection.gain
+    text = f", difference {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}" if gain else ""
+    say(f"  epochs used: {epochs} (by {selection.by} of the other folds); last epochs {number(selection.last)}{text}")
 
 
 def _say_groups(groups: GroupGain) -> None:

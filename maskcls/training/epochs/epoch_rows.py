@@ -1,0 +1,76 @@
+"""The probabilities of a fold's validation rows after each epoch: written during training, counted to choose an epoch.
+
+n validation rows of a fold, J joint classes.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from maskcls import files
+from maskcls.errors import ResultError
+from maskcls.labels import Floats
+from maskcls.results.scores.tally import Tally, tally
+from maskcls.rundir import FoldDir
+from maskcls.training.experiment import Experiment, Member
+
+
+def save_rows(path: Path, prob: Floats) -> None:
+    """Commit probabilities (n, J) as a .npy file of float32."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, prob.astype(np.float32, copy=False), version=(1, 0), allow_pickle=False)
+    files.commit(path, buffer.getvalue())
+
+
+def read_rows(path: Path, shape: tuple[int, int]) -> Floats:
+    """Read what `save_rows` wrote; ResultError when it is damaged or of another shape."""
+    what, fix = "cannot read the rows of an epoch", "delete the folder of this fold, then resume the run"
+    try:
+        prob: Floats = np.lib.format.read_array(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
+        raise ResultError(what, where=str(path), got=str(error), fix=fix) from None
+    if prob.shape != shape or prob.dtype != np.float32:
+        got, expected = f"{prob.dtype} {prob.shape}", f"float32 {shape}"
+        raise ResultError(what, where=str(path), got=got, expected=expected, fix=fix)
+    return prob
+
+
+def epochs_with_rows(folder: FoldDir) -> int:
+    """Return the number of epochs whose rows are on disk; 0 for a fold of an earlier version."""
+    count = 0
+    while folder.epoch_rows(count).exists():
+        count += 1
+    return count
+
+
+def last_rows(experiment: Experiment, member: Member, k: int) -> Floats | None:
+    """Return the probabilities (n, J) after the last epoch; None for a fold of an earlier version."""
+    folder = experiment.fold_dir(member, k)
+    epochs = epochs_with_rows(folder)
+    return read_rows(folder.epoch_rows(epochs - 1), _shape(experiment, member, k)) if epochs else None
+
+
+def read_tallies(experiment: Experiment, member: Member, k: int) -> list[Tally]:
+    """Return a fold's counts after each epoch, from epoch 0 on; none for a fold of an earlier version."""
+    folder = experiment.fold_dir(member, k)
+    return [tally_of(experiment, member, k, folder.epoch_rows(e)) for e in range(epochs_with_rows(folder))]
+
+
+def soup_tally(experiment: Experiment, member: Member, k: int) -> Tally | None:
+    """Return the counts of a fold's averaged weights; None where there are none."""
+    path = experiment.fold_dir(member, k).soup_rows
+    return tally_of(experiment, member, k, path) if path.exists() else None
+
+
+def tally_of(experiment: Experiment, member: Member, k: int, path: Path) -> Tally:
+    """Count the rows of a file against the labels of the fold's validation rows."""
+    valid = np.flatnonzero(experiment.fold == k)
+    truth = {name: experiment.labels[name][valid] for name in member.space.names}
+    return tally(read_rows(path, _shape(experiment, member, k)), truth, member.space)
+
+
+def _shape(experiment: Experiment, member: Member, k: int) -> tuple[int, int]:
+    return int((experiment.fold == k).sum()), member.space.size
