@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskcls.errors import DataError, nearest
+from maskcls.spelling import appearance, misspelled_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,8 @@ def read_csv(
     """Read a comma-separated UTF-8 table into a frame of text, whose index holds the line numbers.
 
     required     columns that must be there; the order in the file is free.
-    optional     columns that may be there. A similar name ("Group" for "group") is an error; others are allowed.
+    optional     columns that may be there. A similar name ("Group" for "group") is an error, also beside the right
+                 column; others are allowed.
     allow_empty  accept a header without rows.
 
     Returns all columns of the file as text, no cell is NA. Raises DataError that lists every wrong line or column;
@@ -44,26 +46,37 @@ def read_csv(
     """
     import pandas as pd  # takes half a second, and `read_columns` does not need it
 
-    columns = _read(path, required, optional, allow_empty=allow_empty, line_breaks=False)
+    columns = _read(path, required, optional, (*required, *optional), allow_empty=allow_empty, line_breaks=False)
     count = len(next(iter(columns.values())))
     return pd.DataFrame(columns, index=pd.RangeIndex(FIRST_ROW, FIRST_ROW + count, name="line"), dtype="str")
 
 
-def read_columns(path: Path) -> dict[str, list[str]]:
+def read_columns(path: Path, *, known: Sequence[str] = ()) -> dict[str, list[str]]:
     """Read a comma-separated UTF-8 table with at least one row as {column: its N cells}, in the file's order.
+
+    known  columns the caller looks for: another spelling of one, such as "Group " for "group", is an error.
 
     Cells are kept as text, and may hold a line break within quotes. Raises DataError that lists every wrong line or
     column.
     """
-    return _read(path, (), (), allow_empty=False, line_breaks=True)
+    return _read(path, (), (), known, allow_empty=False, line_breaks=True)
 
 
 def _read(
-    path: Path, required: Sequence[str], optional: Sequence[str], *, allow_empty: bool, line_breaks: bool
+    path: Path,
+    required: Sequence[str],
+    optional: Sequence[str],
+    known: Sequence[str],
+    *,
+    allow_empty: bool,
+    line_breaks: bool,
 ) -> dict[str, list[str]]:
     text = _decoded(path, _content(path))
     header, columns = _regular(text, line_breaks) or _irregular(path, text, required, optional, line_breaks)
     _check_header(path, header, required, optional)
+    if faults := misspelled_columns(header, known):
+        fix = "give the column that name, or another one that does not look like it"
+        raise DataError("columns are spelled differently", where=f"{path}, line 1", offenders=faults, fix=fix)
     if not columns[0] and not allow_empty:
         got, fix = f"header {', '.join(header)}", "add the rows, or use another file"
         raise DataError("the table has a header but no rows", where=str(path), got=got, fix=fix)
@@ -234,7 +247,7 @@ def _missing(name: str, header: list[str], required: Sequence[str]) -> str:
 def _near_miss(name: str, found: Sequence[str]) -> str | None:
     """Return a column that probably means `name`: with spaces around it, in another case, or with one wrong letter."""
     for other in found:
-        if other.strip().casefold() == name:
+        if appearance(other).casefold() == appearance(name).casefold():
             return other
     return next(iter(difflib.get_close_matches(name, found, n=1, cutoff=0.85)), None)
 

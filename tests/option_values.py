@@ -14,7 +14,7 @@ from maskcls.schema import Config
 
 # The surface: an option that appears, disappears or changes its name fails here.
 FIELDS = {
-    "data": ("format", "fixes", "pseudo", "leaky", "cache"),
+    "data": ("format", "fixes", "pseudo", "leaky", "cache", "same_photos"),
     "folds": ("k", "holdout", "seed", "stratify"),
     "model": ("heads", "backbone", "pretrained", "weights", "drop", "drop_samples", "drop_path"),
     "transforms": (
@@ -119,6 +119,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "data.pseudo": TEXT_OR_NULL,
     "data.leaky": FLAG,
     "data.cache": (["auto", "on", "off"], ["true", "yes", "null"]),
+    "data.same_photos": (["refuse", "allow"], ["true", "warn", "null"]),
     "folds.k": (["1", "100"], ["0", "101", "5.0", "true", "null"]),
     "folds.holdout": INSIDE,
     "folds.seed": SEED,

@@ -2,7 +2,7 @@
 
     cli -> verbs -> commands -> training -> show -> runs -> engine -> {nn, data, results} -> {rundir, typedjson}
     -> files -> config -> schema -> {labels, csvfile, machine, startup, layoutnames, lossterms,
-    viewnames} -> errors
+    viewnames} -> {errors, spelling}
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -22,6 +22,7 @@ FEWEST_MODULES = 250
 # A unit is a package or a module right below maskcls/. It may import itself and every unit of a lower rank.
 RANK = {
     "errors": 0,
+    "spelling": 0,
     "labels": 1,
     "csvfile": 1,
     "machine": 1,
@@ -55,6 +56,7 @@ WIDEST = 16  # modules in a folder, __init__.py apart
 
 ARRAYS_ONLY = {
     "errors",
+    "spelling",
     "labels",
     "machine",
     "startup",

@@ -13,7 +13,7 @@ from maskcls.runs.environment import this_machine
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.checks import check_experiment, with_absolute_paths, with_photos
+from maskcls.training.checks import check_experiment, check_same_photos, with_absolute_paths, with_photos
 from maskcls.training.experiment import read_experiment
 from maskcls.training.folds import train_folds
 from maskcls.training.person_clustering import with_person_clustering
@@ -39,6 +39,8 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
     check_experiment(experiment, report)
     check_starting_weights(experiment, wanted)
     experiment = with_photos(experiment, accelerator, report)
+    if accelerator.is_main_process:
+        check_same_photos(experiment, report)
     experiment = with_plans(experiment, wanted, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)

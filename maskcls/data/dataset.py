@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from maskcls.data.photos.images import Pixels, decode, read_bytes
+from maskcls.data.photos.images import decode, read_bytes
+from maskcls.data.photos.rgb import Pixels
 from maskcls.data.views.augment import augment
 from maskcls.data.views.draws import Draws, draw
 from maskcls.data.views.keyed_random import HOP, Keys

@@ -18,6 +18,7 @@ from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.identity import changed_files
+from maskcls.spelling import appearance, lookalikes
 
 PEOPLE = ("person", "group")  # columns of the answers that name the person on a photo; the first one found is used
 GROUPS = 5  # groups of people, for a run with one fold
@@ -56,7 +57,9 @@ def read_submission(submission: Path, answers: Path, space: LabelSpace | None = 
     joint_N = space.encode(pred)
     check_complete(submission, pred_ids, joint_N == UNKNOWN)
     order_N = rows_of(pred_ids, true_ids)
-    return LabelledPredictions(true_ids, joint_N[order_N], truth, space, people_N=_read_people(answers, space))
+    return LabelledPredictions(
+        true_ids, joint_N[order_N], truth, space, people_N=_read_people(answers, true_ids, space)
+    )
 
 
 def read_predictions(path: Path, answers: Path) -> LabelledPredictions:
@@ -64,7 +67,7 @@ def read_predictions(path: Path, answers: Path) -> LabelledPredictions:
     predictions = load_scorable(path)
     ids, truth = _read_truth(answers, predictions.space)
     predictions = predictions.align(ids, names=(str(path), str(answers)))
-    people_N = _read_people(answers, predictions.space)
+    people_N = _read_people(answers, ids, predictions.space)
     return LabelledPredictions(ids, predictions.labels(), truth, predictions.space, predictions.prob, people_N)
 
 
@@ -144,16 +147,30 @@ def _read_truth(answers: Path, space: LabelSpace) -> tuple[list[str], dict[str, 
     return ids, truth
 
 
-def _read_people(answers: Path, space: LabelSpace) -> NDArray[np.str_] | None:
-    """Return the person of each row of the answers; None without such a column, DataError when cells are empty."""
-    id_name, *others = columns = read_columns(answers)
+def people_of_answers(answers: Path, space: LabelSpace) -> list[str] | None:
+    """Return the person of each row (N,) of the answers, "" where a cell is empty; None without such a column.
+
+    Raises DataError when a person has two spellings.
+    """
+    id_name, *others = columns = read_columns(answers, known=[name for name in PEOPLE if name not in space.names])
     name = next((name for name in PEOPLE if name in others and name not in space.names), None)
-    if name is None or not any(columns[name]):
+    if name is None:
         return None
-    if empty := [repr(id) for id, cell in zip(columns[id_name], columns[name], strict=True) if not cell]:
+    if faults := lookalikes(columns[name], columns[id_name]):
+        fix = "give every person one spelling"
+        raise DataError("people look the same", where=f"{answers}, column {name}", offenders=faults, fix=fix)
+    return columns[name]
+
+
+def _read_people(answers: Path, ids: Sequence[str], space: LabelSpace) -> NDArray[np.str_] | None:
+    """Return the person of each row of the answers; None without such a column, DataError when cells are empty."""
+    people = people_of_answers(answers, space)
+    if people is None or not any(people):
+        return None
+    if empty := [repr(id) for id, person in zip(ids, people, strict=True) if not appearance(person)]:
         fix = "fill in every row, or remove the column"
-        raise DataError("rows without a person", where=f"{answers}, column {name}", offenders=empty, fix=fix)
-    return np.array(columns[name])
+        raise DataError("rows without a person", where=f"{answers}, {' or '.join(PEOPLE)}", offenders=empty, fix=fix)
+    return np.array(people)
 
 
 def check_complete(path: Path, ids: Sequence[str], unknown_N: NDArray[np.bool_]) -> None:

@@ -26,6 +26,9 @@ class DataConfig(Section):
     cache: Literal["auto", "on", "off"] = "auto"
     """Whether decoded photos are kept on disk. auto: if there is enough free space. on: stop if there is not. off:
     decode every photo in every epoch."""
+    same_photos: Literal["refuse", "allow"] = "refuse"
+    """What train does when the same photo is of several people in different folds, so that it is trained on and scored,
+    or has different labels. refuse: stop and name the photos. allow: print a warning and train."""
 
 
 class FoldsConfig(Section):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from maskcls.schema.section import Count, Positive, Section, TaskName, Text
+from maskcls.spelling import appearance
 
 TAKEN_NAMES = (
     *("all", "joint", "id", "path", "person", "age_years", "group", "split", "source", "weight", "fold", "ans"),
@@ -30,8 +31,8 @@ class TaskConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError("classes that all differ")
+        if len(set(map(appearance, self.classes))) != len(self.classes):
+            raise ValueError("classes that all differ, and do not look the same")
         if self.name in TAKEN_NAMES:
             raise ValueError(f"another name than {self.name!r}, which maskcls uses itself")
         if self.bins and (list(self.bins) != sorted(set(self.bins)) or len(self.classes) != len(self.bins) + 1):

@@ -1,30 +1,40 @@
-"""Checks before a training: problems that would stop it later."""
+"""Checks before a training: problems that would stop it later, or make its score wrong."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from maskcls import config
+from maskcls.data.layouts.source import layout_named, read_unlabelled
+from maskcls.data.photos.images import each_image
+from maskcls.data.photos.same_photos import Groups, equal_keys, equal_views, rows_of_common_size
 from maskcls.data.rows import manifest
+from maskcls.data.rows.repeated_photos import SamePhoto, same_photos
 from maskcls.engine.device import Accelerator
 from maskcls.engine.session import optimizer_of
 from maskcls.engine.step import staged
 from maskcls.errors import DataError
 from maskcls.labels import UNKNOWN
+from maskcls.machine import reading_threads
 from maskcls.nn.network import check_backbone, check_size
 from maskcls.rundir import REFIT
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
+from maskcls.show.terminal.text import plural
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.photos import cached_views
 from maskcls.training.plans import fresh_network
 from maskcls.training.readable_photos import check_photos
+
+ALLOW = "data.same_photos=allow"
 
 
 def with_absolute_paths(cfg: Config) -> Config:
@@ -88,15 +98,19 @@ def with_photos(
 ) -> Experiment:
     """Return the experiment with its photos in the cache, or known to be readable; DataError lists those that are not.
 
+    Which photos are the same is found on the way, on the first process of a machine: by the pixels of their views in
+    the cache, or of the photos where these are decoded to check them.
+
     build  False: write no cache, only use one that exists.
     """
     root, paths, cfg = experiment.photo_root, experiment.photo_paths, experiment.cfg
     specs = [view_spec(member.cfg) for member in experiment.kinds]
     views = cached_views(root, paths, specs, cfg, accelerator, report, build=build)
-    if not views and accelerator.is_local_main_process:
-        check_photos(root, paths, cfg, report)
+    same: Groups = []
+    if accelerator.is_local_main_process:
+        same = equal_views(views[specs[0]]) if views else check_photos(root, paths, cfg, report)
     accelerator.wait_for_everyone()
-    return replace(experiment, views=views)
+    return replace(experiment, views=views, same_photos=same)
 
 
 def check_joint_labels(experiment: Experiment, report: Reporter) -> None:
@@ -128,3 +142,66 @@ def note_pseudo(experiment: Experiment, report: Reporter) -> None:
             report.note(f"the {task} head does not use pseudo labels: it is trained on whole numbers, which they lack")
     if pseudo.leaky:
         report.note(f"the pseudo labels are leaky, so there will be no out-of-fold score: {cfg.data.pseudo}")
+
+
+def check_same_photos(experiment: Experiment, report: Reporter) -> None:
+    """Raise DataError if one photo is of several people in different folds, or has different labels; note the rest.
+
+    `data.same_photos=allow` turns the error into a note.
+    """
+    cfg = experiment.cfg
+    frame = experiment.manifest.assign(path=experiment.photo_paths)
+    found = same_photos(frame, experiment.same_photos, cfg.space)
+    harmful = [fault for one in found if (fault := _harm(one, experiment))]
+    if harmful and cfg.data.same_photos == "refuse":
+        raise DataError(
+            "the same photo is of several people in different folds, or has different labels",
+            where=str(experiment.data),
+            offenders=harmful,
+            expected="one person and one label for every photo",
+            fix=f"correct the data set; or train on it as it is with {ALLOW}",
+        )
+    if harmful:
+        report.note(f"warning: {_counted(len(harmful))} of several people or with different labels: {harmful[0]}")
+    if rest := [one for one in found if not _harm(one, experiment)]:
+        report.note(f"{_counted(len(rest))} repeated in one fold, with equal labels: {rest[0]}")
+    _note_eval(experiment, report)
+
+
+def _harm(one: SamePhoto, experiment: Experiment) -> str:
+    """Return what is wrong with rows of one photo; "" if it changes no score."""
+    folds = sorted(set(experiment.fold[list(one.rows)].tolist()))
+    why = [f"different labels of {', '.join(one.labels)}"] if one.labels else []
+    if one.people and len(folds) > 1 and not experiment.leaky:  # a leaky run has no score
+        why.append("in different folds")
+    return f"{one}: {', '.join(why)}" if why else ""
+
+
+def _note_eval(experiment: Experiment, report: Reporter) -> None:
+    """Note which photos to predict are also trained on; the data set's rows to predict need not be there, or right."""
+    cfg, data, train = experiment.cfg, experiment.data, experiment.manifest.assign(path=experiment.photo_paths)
+    if not layout_named(cfg.data.format).has_unlabelled(data):
+        return
+    try:
+        frame = pd.concat([train, read_unlabelled(data, cfg.data.format, cfg.space)], ignore_index=True)
+        groups = _equal_in_both(experiment.photo_root, frame["path"].tolist(), len(train), cfg)
+    except DataError as error:
+        report.note(f"photos to predict were not compared with those trained on: {error.what} ({error.where})")
+        return
+    if both := [one for one in same_photos(frame, groups, cfg.space) if one.eval]:
+        report.note(f"warning: {_counted(len(both))} trained on and also to be predicted: {both[0]}")
+
+
+def _equal_in_both(root: Path, paths: list[str], first: int, cfg: Config) -> Groups:
+    """Return the groups of equal files among the first ones and the rest; raises DataError for unreadable files."""
+    rows, digests = rows_of_common_size(root, paths, first), dict[int, bytes]()
+
+    def read(place: int, data: bytes) -> None:
+        digests[rows[place]] = hashlib.sha256(data).digest()
+
+    each_image(root, [paths[row] for row in rows], read, threads=reading_threads(cfg.device.workers))
+    return equal_keys(digests)
+
+
+def _counted(photos: int) -> str:
+    return f"{plural(photos, 'photo')} {'is' if photos == 1 else 'are'}"

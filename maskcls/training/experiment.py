@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from maskcls import config
 from maskcls.data.layouts.source import image_root, read_labelled
+from maskcls.data.photos.same_photos import Groups
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
@@ -73,6 +74,7 @@ class Experiment:
     plans     how each member is computed, by task.
     pseudo    labels of photos that are only trained on.
     person_clustering  how to recognise photos of one person, fitted on the labelled photos.
+    same_photos  groups of rows with one photo, found when the photos are read or taken from the cache.
     """
 
     cfg: Config
@@ -84,6 +86,7 @@ class Experiment:
     plans: Mapping[str, Plan] = field(default_factory=dict)
     pseudo: Pseudo | None = None
     person_clustering: PersonClustering | None = None
+    same_photos: Groups = field(default_factory=list)
 
     @cached_property
     def kinds(self) -> list[Member]:

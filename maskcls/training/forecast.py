@@ -19,7 +19,7 @@ from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
 from maskcls.schema import Config
 from maskcls.show.runs.forecast import Forecast, Rates, Survey
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.checks import check_experiment, with_photos
+from maskcls.training.checks import check_experiment, check_same_photos, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec
 from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import fresh_network, with_plans
@@ -51,6 +51,8 @@ def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> For
     check_experiment(experiment, report)
     check_starting_weights(experiment, wanted)
     experiment = with_photos(experiment, accelerator, report, build=False)
+    if accelerator.is_main_process:
+        check_same_photos(experiment, report)
     experiment = with_plans(experiment, wanted, accelerator, report, remember=False)
     if accelerator.is_main_process:
         with_person_clustering(experiment, report)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from maskcls.data.dataset import Photos
 from maskcls.data.photos.cache import build_pack, check_room, open_pack
-from maskcls.data.photos.images import Pixels
+from maskcls.data.photos.rgb import Pixels
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.device import Accelerator
 from maskcls.errors import ResourceError

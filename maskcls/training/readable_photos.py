@@ -1,18 +1,39 @@
-"""Whether photos can be read: every one decoded once."""
+"""Whether photos can be read, and which of them are the same: every one decoded once."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from maskcls.data.photos.images import check_images
+from maskcls.data.photos.images import decode, each_image
+from maskcls.data.photos.same_photos import Groups, equal_keys, pixels_in_full, pixels_in_part
 from maskcls.machine import reading_threads
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 
 
-def check_photos(root: Path, paths: list[str], cfg: Config, report: Reporter) -> None:
-    """Decode every photo once, showing progress; raises one DataError that lists all that cannot be read."""
+def check_photos(root: Path, paths: list[str], cfg: Config, report: Reporter) -> Groups:
+    """Decode every photo once, showing progress, and return the groups of rows with equal pixels.
+
+    Photos that may be equal, because a part of them is, are decoded once more. Raises one DataError that lists all
+    photos that cannot be read.
+    """
     threads = reading_threads(cfg.device.workers)
-    check_images(
-        root, paths, threads=threads, on_progress=lambda done: report.images("checking photos", done, len(paths))
+    parts, wholes = dict[int, bytes](), dict[int, bytes]()
+
+    def check(row: int, data: bytes) -> None:
+        parts[row] = pixels_in_part(decode(data, root / paths[row]))
+
+    def compare(place: int, data: bytes) -> None:
+        row = nearly[place]
+        wholes[row] = pixels_in_full(decode(data, root / paths[row]))
+
+    each_image(
+        root,
+        paths,
+        check,
+        threads=threads,
+        on_progress=lambda done: report.images("checking photos", done, len(paths)),
     )
+    nearly = [row for group in equal_keys(parts) for row in group]
+    each_image(root, [paths[row] for row in nearly], compare, threads=threads)
+    return equal_keys(wholes)

@@ -38,7 +38,7 @@ def data_make(
 
 @app.command("check")
 def data_check(data: Data, overrides: Overrides = None, config: Config = None, json: Json = False) -> None:
-    """Read every row and photo of a data set; print all errors, or the number of people and photos per class.
+    """Read every row and photo of a data set; print all errors, or people and photos per class and equal photos.
 
     \b
     maskcls data check faces
@@ -64,7 +64,7 @@ def data_crop(
     any_detector: Annotated[bool, typer.Option("--any-detector", help="accept a file of unknown hash")] = False,
     like: Annotated[Path | None, typer.Option(help="crops.json of another copy: same margin, aspect, window")] = None,
     fixed: Annotated[
-        bool, typer.Option("--fixed", help="crop every photo at the median face position; with --detector or --like")
+        bool, typer.Option("--fixed", help="crop all photos at the median, or usual, face position")
     ] = False,
     margin: Annotated[float | None, typer.Option(help="margin per side, as a share of the face; default: 0.3")] = None,
     aspect: Annotated[str | None, typer.Option(help="height:width of the crops; default: 4:3")] = None,
@@ -75,6 +75,7 @@ def data_crop(
     \b
     maskcls data crop faces -o cropped --detector yunet.onnx
     maskcls data crop more -o cropped2 --like cropped/crops.json
+    maskcls data crop faces -o cropped3 --fixed
     """
     from maskcls.commands.data.crop import crop
     from maskcls.show.data.crop import print_copy

@@ -240,6 +240,21 @@ def test_fixed_crops_every_photo_at_the_window(root: Path, tmp_path: Path) -> No
     assert copy.held == 1.0
 
 
+def test_fixed_alone_needs_no_detector(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every photo, also one to predict, is cropped where faces usually are, and the window says it was not measured."""
+    copy = crop(root, tmp_path / "out", report=Reporter(quiet=True), **OPTIONS | {"fixed": True, "margin": 0.0})
+    # Photos of 96 x 72, the face 0.5 * 96 = 48 high and 0.55 * 72 = 39.6 wide, around (36, 52.8). At 4 : 3 the box is
+    # 39.6 * 4 / 3 = 52.8 high: rounded to whole pixels, 53 x 40.
+    assert {row.box for row in copy.rows} == {Box(16, 26, 56, 79)}
+    assert copy.counts == {"fixed": 17}
+    assert copy.held is None
+    print_copy(copy)
+    assert "usual in portraits, not measured in these photos" in capsys.readouterr().out
+    like = tmp_path / "out" / "crops.json"
+    again = crop(root, tmp_path / "again", report=Reporter(quiet=True), **OPTIONS | {"like": like})
+    assert {row.box for row in again.rows} == {Box(16, 26, 56, 79)}
+
+
 def test_held_is_the_share_of_train_faces_inside_the_window(root: Path, tmp_path: Path) -> None:
     # Without a margin 4 : 3 keeps 18 columns and 24 rows, 27..45 and 38..62. Rows: the faces of the second person, at
     # 38..62, fit and those of the first, at 36..60, do not. Columns: 16 wide, so x must lie in 35..37: 3 of 7.
@@ -477,7 +492,6 @@ OPTIONS: dict[str, Any] = {
     ("given", "said"),
     [
         ({}, "nothing says where"),
-        ({"fixed": True}, "nothing says where"),
         ({"like": Path("a"), "any_detector": True}, "--any-detector without"),
         ({"like": Path("a"), "margin": 0.3}, "--like brings"),
         ({"like": Path("a"), "aspect": "4:3"}, "--like brings"),

@@ -15,7 +15,8 @@ import torch
 
 from maskcls.data.dataset import Key, Photos
 from maskcls.data.layouts.source import image_root, read_labelled
-from maskcls.data.photos.images import Pixels, decode, read_bytes
+from maskcls.data.photos.images import decode, read_bytes
+from maskcls.data.photos.rgb import Pixels
 from maskcls.data.views.transforms import ViewSpec, eval_view
 from maskcls.schema import Config
 from maskcls.show.bench import ReadingCosts

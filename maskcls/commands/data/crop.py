@@ -34,7 +34,8 @@ class Recipe:
 
     find      returns the faces of a photo; None: no photo is searched, and `window` says where to crop.
     detector  SHA-256 of its file.
-    window    where faces usually are, of another set; None: it is learned from this set's train photos.
+    window    where faces usually are, of another set or `crops.USUAL`; None: it is learned from this set's train
+              photos.
     like      SHA-256 of the file the window is from.
     fixed     True: the window crops every photo, also those whose own face is known.
     margin    share of the face's size, on each side.
@@ -85,7 +86,7 @@ def crop(
     out           absent or an empty folder.
     detector      YuNet's ONNX file; any_detector: accept one that is not known.
     like          crops.json of another set, whose margin, aspect and window are used here.
-    fixed         crop every photo at the window.
+    fixed         crop every photo at the window; without detector and like, at `crops.USUAL`.
     margin        share of the face's size on each side, `MARGIN` when None.
     aspect        height:width of the crops, 4:3 when None.
 
@@ -109,6 +110,7 @@ def crop(
         recipe = Recipe(
             find=found,
             detector=found.sha256 if found else None,
+            window=None if found else crops.USUAL,
             fixed=fixed,
             margin=MARGIN if margin is None else margin,
             aspect=parse_aspect(aspect) if aspect else ASPECT,
@@ -169,10 +171,10 @@ def parse_aspect(text: str) -> tuple[int, int]:
 def _check_options(
     detector: Path | None, any_detector: bool, like: Path | None, fixed: bool, margin: float | None, aspect: str | None
 ) -> None:
-    if detector is None and like is None:
+    if detector is None and like is None and not fixed:
         raise UsageError(
             "nothing says where the faces are",
-            expected="--detector, --like or both",
+            expected="--detector, --like or both; or --fixed, for where faces usually are in portraits",
             fix="name YuNet's file with --detector; a plain centre crop is transforms.crop, without a copy",
         )
     if any_detector and detector is None:

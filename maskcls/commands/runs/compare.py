@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from maskcls import config, files
-from maskcls.csvfile import read_columns
 from maskcls.errors import UsageError, WeightsError
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
 from maskcls.results.comparison.changes import changed_csv, changes, moves, task_agreement
@@ -21,7 +20,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
-from maskcls.runs.read_labelled import PEOPLE, check_complete, load_scorable, read_labelled_predictions
+from maskcls.runs.read_labelled import check_complete, load_scorable, people_of_answers, read_labelled_predictions
 from maskcls.runs.records.finding import checked_run
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import assignment
@@ -97,8 +96,7 @@ def _read_run_side(path: Path) -> Side:
 def _read_answers(path: Path, space: LabelSpace) -> KnownLabels:
     """Read true answers; a column named as in PEOPLE tells who is on each row."""
     ids, labels = read_answers(path, space)
-    columns, named = read_columns(path), [name for name in PEOPLE if name not in space.names]
-    return KnownLabels(str(path), ids, labels, next((columns[name] for name in named if name in columns), None))
+    return KnownLabels(str(path), ids, labels, people_of_answers(path, space))
 
 
 def _check_spaces(a: Side, b: Side) -> None:

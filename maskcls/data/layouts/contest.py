@@ -21,6 +21,7 @@ from maskcls.data.layouts.paths import file_faults, name_fault, same_text
 from maskcls.data.rows import manifest
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import CONTEST, LabelSpace
+from maskcls.spelling import lookalikes
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 STEMS = {f"mask{i}": "wear" for i in range(1, 6)} | {"incorrect_mask": "incorrect", "normal": "normal"}
@@ -159,12 +160,13 @@ def _row_faults(rows: pd.DataFrame, space: LabelSpace) -> list[str]:
 
 
 def _name_faults(cells: pd.Series, column: str) -> list[str]:
-    """Return the errors of cells that are not a valid file or folder name, or that repeat an earlier name."""
+    """Return the errors of cells that are not a valid file or folder name, repeat an earlier one, or look like it."""
     again = "is on an earlier line too"
     names, repeated = cells.tolist(), cells.duplicated().tolist()  # lists: iterating over a pandas column is slow
     faults = [_entry_fault(name) or (again if twice else None) for name, twice in zip(names, repeated, strict=True)]
     rows = zip(cells.index, names, faults, strict=True)
-    return [f"line {n}, column {column}: {cell!r} {fault}" for n, cell, fault in rows if fault]
+    wrong = [f"line {n}, column {column}: {cell!r} {fault}" for n, cell, fault in rows if fault]
+    return wrong + [f"column {column}: {fault}" for fault in lookalikes(names, [f"line {n}" for n in cells.index])]
 
 
 def _entry_fault(name: str) -> str | None:

@@ -11,6 +11,7 @@ from maskcls.data.layouts.paths import file_faults, path_fault
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError
 from maskcls.labels import LabelSpace
+from maskcls.spelling import lookalikes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -24,13 +25,15 @@ def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:
     """Read every photo below a folder into a manifest without labels; id and path are its relative path, sorted.
 
     Hidden files and folders, such as macOS's `._*`, and files with other suffixes are skipped.
-    Raises DataError for a folder without photos, unsafe names, links that lead outside, and links to folders.
+    Raises DataError for a folder without photos, unsafe names, names that look the same, links that lead outside, and
+    links to folders.
     """
     paths = sorted(_photos(root))
     faults = [path_fault(path) for path in paths]
     safe = [path for path, fault in zip(paths, faults, strict=True) if fault is None]
     found = iter(file_faults(root, safe))
     wrong = [f"{p}: {f}" for p, fault in zip(paths, faults, strict=True) if (f := fault or next(found))]
+    wrong += lookalikes(paths, ["this folder"] * len(paths))
     if wrong:
         raise DataError("photos cannot be used", where=str(root), offenders=wrong)
     if not paths:

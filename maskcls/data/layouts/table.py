@@ -17,6 +17,7 @@ from maskcls.data.layouts.paths import file_faults, path_fault
 from maskcls.data.rows import manifest
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import CONTEST, LabelSpace
+from maskcls.spelling import appearance, lookalikes
 
 MASK_ONLY = CONTEST.only(["mask"])  # any label space will do where only photos and groups are read
 
@@ -38,7 +39,7 @@ def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
         return manifest.build(rows["path"].tolist(), rows["path"].tolist(), space, split="eval")
     parsed = {task.name: manifest.parse_column(task, rows[task.name], empty_ok=True) for task in space.tasks}
     faults += [fault for column in parsed.values() for fault in column[2]]
-    faults += [f"line {n}, column group: empty" for n in rows.index[rows["group"] == ""]]
+    faults += _group_faults(rows["group"])
     unlabelled = (rows[list(space.names)] == "").all(axis=1)
     faults += [f"line {n}: no label at all; remove the row" for n in rows.index[unlabelled]]
     _raise(csv, faults)
@@ -62,10 +63,22 @@ def _path_faults(root: Path, paths: pd.Series) -> list[str]:
     safe = [text for text, fault in zip(texts, faults, strict=True) if fault is None]
     found = iter(file_faults(root, safe))
     faults = [fault or next(found) for fault in faults]
-    if not any(faults):
-        return []
     cells = zip(paths.index, texts, faults, strict=True)
-    return [f"line {n}, column path: {path!r} {fault}" for n, path, fault in cells if fault]
+    wrong = [f"line {n}, column path: {path!r} {fault}" for n, path, fault in cells if fault] if any(faults) else []
+    return wrong + [f"column path: {fault}" for fault in lookalikes(texts, _lines(paths))]
+
+
+def _group_faults(groups: pd.Series) -> list[str]:
+    """Return the errors of the names of people: empty ones, and one person under two spellings."""
+    names = groups.tolist()
+    empty = [
+        f"line {n}, column group: empty" for n, name in zip(groups.index, names, strict=True) if not appearance(name)
+    ]
+    return empty + [f"column group: {fault}" for fault in lookalikes(names, _lines(groups))]
+
+
+def _lines(cells: pd.Series) -> list[str]:
+    return [f"line {n}" for n in cells.index.tolist()]
 
 
 def _check_occurring(csv: Path, frame: pd.DataFrame, space: LabelSpace) -> None:
@@ -100,9 +113,7 @@ def _read_unlabelled(data: Path, space: LabelSpace) -> pd.DataFrame:
 def _read_people(data: Path) -> pd.DataFrame:
     frame = read_table(data, MASK_ONLY, labelled=False)
     person = read_csv(data, required=["path", "group"])["group"]
-    empty = [f"line {line}" for line in person.index[person == ""]]
-    if empty:
-        raise DataError("rows without a person", where=f"{data}, column group", offenders=empty, fix="fill it in")
+    _raise(data, _group_faults(person))
     return frame.assign(person=person.tolist())
 
 

@@ -26,12 +26,12 @@ from PIL import features
 from maskcls import files
 from maskcls.data.photos import images
 from maskcls.data.photos.cache_folder import ABOUT, PART, PIXELS, ROWS, cache_folder, locked, read_info
-from maskcls.data.photos.images import Pixels
+from maskcls.data.photos.rgb import BACKGROUND, Pixels
 from maskcls.data.views.transforms import OVERSIZE, ViewSpec, eval_view
 from maskcls.errors import DataError, ResourceError
 from maskcls.machine import reading_threads
 
-FORMAT = 2
+FORMAT = 3
 DIGEST_BYTES, STAMP_BYTES = 16, 24
 SPARE_BYTES = 1 << 30  # disk space that must stay free
 FRESH_NS = 50_000_000  # a file changed less than this before it was read may change again with the same time stamp
@@ -185,7 +185,7 @@ def _recipe(spec: ViewSpec) -> dict[str, Any]:
         "crop_centre": list(spec.crop_centre),
         "size": list(spec.size),
         "oversize": OVERSIZE,
-        "background": images.BACKGROUND,
+        "background": BACKGROUND,
         "pillow": PIL.__version__,
         "jpeg": features.version("jpg"),
         "opencv": cv2.__version__,

@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from maskcls.data.photos.images import Pixels, decode, each_image
+from maskcls.data.photos.images import decode, each_image
+from maskcls.data.photos.rgb import Pixels
 from maskcls.labels import Floats
 
 SIZE = (16, 12)  # (height, width) of the thumbnail; shows mainly hair, clothes, background and light

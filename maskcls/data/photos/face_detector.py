@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from maskcls import files
 from maskcls.data.photos.crops import Face
-from maskcls.data.photos.images import Pixels, read_bytes
+from maskcls.data.photos.images import read_bytes
+from maskcls.data.photos.rgb import Pixels
 from maskcls.errors import DataError, WeightsError
 
 WORK_PX = 320  # longer side of the detector's input image

@@ -15,21 +15,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from maskcls.data.photos import libtiff_errors
+from maskcls.data.photos.encodings import encoding_fault, inverted_grey_16, small_grey_bits
+from maskcls.data.photos.rgb import Pixels, rgb, upright
 from maskcls.errors import DataError
-
-Pixels = NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 16
 MAX_ASPECT = 20
-BACKGROUND = 127  # grey value behind transparent pixels
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # first bytes
 ORIENTATION = 0x0112  # EXIF tag
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+UNSUPPORTED, AS_PNG = "this form of image is not supported", "save it as a PNG or JPEG file with 8 bits per channel"
 AT_ONCE = 1024  # images that are queued for the threads at a time
 
 # Pillow warns about sizes far above our limit before we can check them. As an error, the warning rejects the file; as a
@@ -45,36 +46,33 @@ def read_image(path: Path, *, at_least: tuple[int, int] | None = None) -> Pixels
 def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None) -> Pixels:
     """Decode a file's bytes to RGB, upright: uint8 (H, W, 3), contiguous and writable.
 
-    The EXIF orientation is applied; grey, palette and CMYK pixels become RGB; transparent pixels are blended with grey
-    (`BACKGROUND`); 16-bit grey is scaled to 8 bits; of a multi-picture JPEG (MPO) the first picture is used.
+    The EXIF orientation is applied; grey, palette, CMYK and YCbCr become RGB; transparent pixels are blended with grey
+    (`rgb.BACKGROUND`); 16 bits are scaled to 8; of a multi-picture JPEG (MPO) the first picture is used.
 
     path      only for messages; nothing is read from it.
     at_least  (height, width) in pixels: a JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size, the smallest with no
               side below this. The decoder skips high frequencies, which is several times faster.
 
-    Raises DataError with file and cause: too large, too small, too narrow, several pictures, not an image, truncated or
-    damaged.
+    Raises DataError with file and cause: too large, too small, too narrow, several pictures, not an image, a form that
+    cannot be decoded rightly (`encodings`), truncated or damaged.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_header(path, image)
-            orientation = image.getexif().get(ORIENTATION, 1)
+            inverted, grey_bits = inverted_grey_16(image), small_grey_bits(image)
             if at_least is not None:
-                height, width = at_least[::-1] if orientation in TURNED else at_least
+                height, width = at_least[::-1] if _orientation(image) in TURNED else at_least
                 image.draft(None, (width, height))
-            image.load()
-            return np.ascontiguousarray(_upright(_rgb(image), orientation))
+            with libtiff_errors.no_errors():
+                image.load()
+            # Read after loading: Pillow turns a TIFF itself, and then removes the tag.
+            return np.ascontiguousarray(
+                upright(rgb(image, inverted=inverted, grey_bits=grey_bits), _orientation(image))
+            )
     except (DataError, MemoryError):
         raise
     except Exception as error:  # damaged files raise anything: OSError, SyntaxError, ValueError, struct.error, …
         raise _decode_error(path, data, error) from None
-
-
-def check_images(
-    root: Path, paths: Sequence[str], *, threads: int, on_progress: Callable[[int], None] | None = None
-) -> None:
-    """Decode every image once; raise one DataError that lists all unreadable images. Arguments as for `each_image`."""
-    each_image(root, paths, lambda row, data: decode(data, root / paths[row]), threads=threads, on_progress=on_progress)
 
 
 def each_image(
@@ -147,8 +145,13 @@ def _read(handle: int, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def _orientation(image: Image.Image) -> int:
+    found = image.getexif().get(ORIENTATION)
+    return found if isinstance(found, int) else 1
+
+
 def _check_header(path: Path, image: Image.Image) -> None:
-    """Raise DataError, before any pixel is decoded, for a size or number of pictures out of range."""
+    """Raise DataError, before any pixel is decoded, for a size, number of pictures or form out of range."""
     width, height = image.size
     got = f"{width} x {height} pixels"
     if width * height > MAX_PIXELS:
@@ -164,32 +167,8 @@ def _check_header(path: Path, image: Image.Image) -> None:
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         fix = "save one picture as a JPEG or PNG file"
         raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
-
-
-def _rgb(image: Image.Image) -> Pixels:
-    """Return a decoded image of any mode as RGB (H, W, 3) uint8."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return np.array(image)
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        # `convert` would clip instead of scaling: 30000 of 65535 must become 117, not 255.
-        grey_HW = (np.asarray(image).astype(np.int64) + 128) // 257
-        return np.repeat(grey_HW.astype(np.uint8)[:, :, None], 3, axis=2)
-    if image.mode in ("I", "F"):
-        raise ValueError("32-bit pixels without a known range")
-    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        return np.array(
-            Image.alpha_composite(Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,)), rgba).convert("RGB")
-        )
-    return np.array(image.convert("RGB"))
-
-
-def _upright(pixels_HWC: Pixels, orientation: int) -> Pixels:
-    """Undo an EXIF orientation, 1 to 8: mirror for 2, 4, 5 and 7, then rotate."""
-    if orientation in (2, 4, 5, 7):
-        pixels_HWC = pixels_HWC[:, ::-1]
-    quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
-    return np.rot90(pixels_HWC, quarter_turns) if quarter_turns else pixels_HWC
+    if fault := encoding_fault(image):
+        raise DataError(UNSUPPORTED, where=str(path), got=fault, fix=AS_PNG)
 
 
 def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
@@ -201,6 +180,9 @@ def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
     kind = _other_kind(data)
     if kind:
         return DataError(f"not an image: {kind}", where=str(path), expected="JPEG or PNG", fix="get the original photo")
+    if isinstance(error, UnidentifiedImageError) and data.startswith(TIFF):
+        got = "a TIFF that is damaged, or of a rare kind"
+        return DataError(UNSUPPORTED, where=str(path), got=got, fix=AS_PNG)
     if isinstance(error, UnidentifiedImageError):
         return DataError("not an image of a known format", where=str(path), expected=", ".join(FORMATS))
     got = str(error) or type(error).__name__

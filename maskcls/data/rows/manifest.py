@@ -27,6 +27,7 @@ from maskcls.csvfile import read_csv
 from maskcls.data.layouts.paths import path_fault
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import UNKNOWN, Ints, LabelSpace, Task, constant_tasks
+from maskcls.spelling import meant
 
 SPLITS = ("train", "eval")
 MAX_AGE_YEARS = 120
@@ -187,7 +188,7 @@ def parse_column(task: Task, cells: pd.Series, *, empty_ok: bool) -> tuple[Ints,
             try:
                 pairs[i] = parse_label(task, text)
             except ValueError as error:
-                wrong[i] = str(error)
+                wrong[i] = f"{error}{meant(text, task.classes)}"
     bad_N = np.flatnonzero(np.isin(which_N, list(wrong)))
     faults = [
         f"line {n}, column {task.name}: {texts[i]!r}, expected {wrong[i]}"

@@ -20,6 +20,7 @@ from maskcls.results.predictions import DAMAGE, ENTRIES, Predictions, Texts
 from maskcls.results.scores.metrics import Doubles
 from maskcls.results.submissions.answers import ANSWER, read_answers
 from maskcls.results.submissions.write import sidecar_space
+from maskcls.spelling import lookalikes
 
 SHOWN_NAMES = 4
 
@@ -241,6 +242,8 @@ def _predictions(
     of: str = "",
 ) -> Predictions:
     """Return checked predictions; an error in them is a DataError that names the file."""
+    if faults := lookalikes(map(str, ids)):
+        raise DataError("ids of a member look the same", where=f"{path}{of}", offenders=faults)
     try:
         return Predictions(ids, prob_NJ, space, lineage)  # type: ignore[arg-type]  # it checks both itself
     except ResultError as error:

@@ -19,6 +19,7 @@ from maskcls.labels import Ints
 from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 from maskcls.results.people.averaging import PhotoWeights, checked_groups
 from maskcls.results.rows_by_id import check_same_ids, rows_of
+from maskcls.spelling import appearance, lookalikes
 from maskcls.typedjson import JsonFile
 
 GROUPS = TableKind(
@@ -77,8 +78,8 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
     The columns are `id` and `group`. The group is any text, and rows with the same text are one group. Without a
     sidecar there are no weights.
 
-    Raises DataError for other columns, repeated ids, an empty group, ids that are not those asked for, and a sidecar
-    that is damaged or describes another file.
+    Raises DataError for other columns, repeated ids, an empty group, ids or groups that look the same, ids that are not
+    those asked for, and a sidecar that is damaged or describes another file.
     """
     columns = read_columns(path)
     if set(columns) != {"id", "group"}:
@@ -87,7 +88,9 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
         )
     times = Counter(columns["id"])
     faults = [f"{id!r} occurs {count} times" for id, count in times.items() if count > 1]
-    faults += [f"{id!r} has no group" for id, name in zip(columns["id"], columns["group"], strict=True) if not name]
+    pairs = zip(columns["id"], columns["group"], strict=True)
+    faults += [f"{id!r} has no group" for id, name in pairs if not appearance(name)]
+    faults += [f"column {column}: {fault}" for column, names in columns.items() for fault in lookalikes(names)]
     if faults:
         raise DataError("rows in a file of groups are wrong", where=str(path), offenders=faults)
     asked = set(ids)

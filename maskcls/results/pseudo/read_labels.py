@@ -24,6 +24,7 @@ from maskcls.results.pseudo.label_columns import ALL, PSEUDO_LABELS, header_of, 
 from maskcls.results.pseudo.label_rows import PseudoRows, check_sets
 from maskcls.results.scores.metrics import Doubles
 from maskcls.rundir import REFIT
+from maskcls.spelling import lookalikes, meant
 
 SET = re.compile(r"all|0|[1-9][0-9]?")
 DIGITS = re.compile(r"[0-9.e+-]*")
@@ -80,9 +81,10 @@ def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, all
     leak = _leak(origin, path, folds_sha256, k)
     if leak and not allow_leaky:
         raise leak
-    columns = read_columns(path)
+    columns = read_columns(path, known=header_of(space, soft=True))
     soft = _check_header(list(columns), space, path, by_hand=origin is None)
     sets = _sets(columns, space, path, soft=soft)
+    _check_spelling(columns["id"], path)
     _check_complete(sets, {REFIT} if origin is None or origin.leaky else {*range(origin.k), REFIT}, path)
     check_sets(sets, space, path, soft=soft)
     kept = {REFIT: sets[REFIT]} if leak else sets
@@ -174,7 +176,7 @@ def _sets(columns: Mapping[str, Sequence[str]], space: LabelSpace, path: Path, *
 
 
 def _codes(column: Sequence[str], known: Mapping[str, int], where: str, *, expected: str) -> Ints:
-    wrong = [f"row {row}: {text!r}" for row, text in enumerate(column, 1) if text not in known]
+    wrong = [f"row {row}: {text!r}{meant(text, known)}" for row, text in enumerate(column, 1) if text not in known]
     if wrong:
         raise DataError("a cell of pseudo labels is wrong", where=where, expected=expected, offenders=wrong)
     return np.array([known[text] for text in column], dtype=np.int64)
@@ -188,6 +190,11 @@ def _numbers(column: Sequence[str], where: str) -> Doubles:
     except ValueError:
         wrong = [f"row {row}: {text!r}" for row, text in enumerate(column, 1) if not NUMBER.fullmatch(text)]
     raise DataError("a cell of pseudo labels is wrong", where=where, expected="a number from 0", offenders=wrong)
+
+
+def _check_spelling(ids: Sequence[str], path: Path) -> None:
+    if faults := lookalikes(ids):
+        raise DataError("ids of pseudo labels look the same", where=f"{path}, column id", offenders=faults)
 
 
 def _check_complete(sets: Mapping[int, PseudoRows], expected: set[int], path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, nearest
 from maskcls.labels import UNKNOWN, Ints, LabelSpace, Task
+from maskcls.spelling import lookalikes, meant
 
 ANSWER = "ans"
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
@@ -28,7 +29,7 @@ def read_answers(path: Path, space: LabelSpace) -> tuple[list[str], dict[str, In
 
     Returns N ids in file order and {task: (N,) int64}, -1 = unknown. Raises DataError, listing what is wrong.
     """
-    columns = read_columns(path)
+    columns = read_columns(path, known=(ANSWER, *space.names))
     id_name, *others = columns
     ids = list(columns[id_name])
     _check_distinct(path, id_name, ids)
@@ -45,7 +46,10 @@ def read_answers(path: Path, space: LabelSpace) -> tuple[list[str], dict[str, In
 
 
 def _check_distinct(path: Path, id_name: str, ids: Sequence[str]) -> None:
+    where = f"{path}, column {id_name}"
     if len(set(ids)) == len(ids):
+        if faults := lookalikes(ids):
+            raise DataError("ids look the same", where=where, expected="one spelling of every id", offenders=faults)
         return
     first: dict[str, int] = {}
     repeated = [
@@ -53,9 +57,7 @@ def _check_distinct(path: Path, id_name: str, ids: Sequence[str]) -> None:
         for row, name in enumerate(ids, 1)
         if first.setdefault(name, row) != row
     ]
-    raise DataError(
-        "an id occurs twice", where=f"{path}, column {id_name}", expected="every id once", offenders=repeated
-    )
+    raise DataError("an id occurs twice", where=where, expected="every id once", offenders=repeated)
 
 
 def _check_all_tasks(path: Path, found: Sequence[str], space: LabelSpace) -> None:
@@ -87,7 +89,7 @@ def _task_labels(path: Path, task: Task, ids: Sequence[str], column: Sequence[st
 
 def _codes(column: Sequence[str], known: Mapping[str, int], ids: Sequence[str], *, where: str, expected: str) -> Ints:
     codes = [known.get(text) for text in column]
-    wrong = [f"{ids[row]!r}: {column[row]!r}" for row, code in enumerate(codes) if code is None]
+    wrong = [f"{ids[row]!r}: {column[row]!r}{meant(column[row], known)}" for row, c in enumerate(codes) if c is None]
     if wrong:
         raise DataError("a value is no label", where=where, expected=expected, offenders=wrong)
     return np.array(codes, dtype=np.int64)

@@ -15,6 +15,7 @@ import numpy as np
 
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.submissions.answers import ANSWER
+from maskcls.spelling import appearance, lookalikes
 
 Status = Literal["ok", "warning", "FAILED", "skipped"]
 Columns = Mapping[str, Sequence[str]]
@@ -69,9 +70,10 @@ def check_order(ids: Sequence[str], asked: Sequence[str]) -> Check:
 
 
 def check_distinct(ids: Sequence[str]) -> Check:
-    """Look for ids that are empty or occur twice, when the expected ids are not known."""
+    """Look for ids that are empty, occur twice or look the same, when the expected ids are not known."""
     faults = [f"row {row}: empty" for row, name in enumerate(ids, 1) if not name]
     faults += [f"{name!r} occurs {times} times" for name, times in Counter(ids).items() if times > 1]
+    faults += lookalikes(ids)
     return check_of("ids", f"{len(ids):,} rows", faults)
 
 
@@ -103,5 +105,5 @@ def check_task_columns(ids: Sequence[str], columns: Columns, labels_N: Ints, spa
 
 
 def _loose(name: str) -> str:
-    """Return an id without what a careless tool drops or adds: folder, leading zeros, suffix, ending."""
-    return LOOSE.sub("", name.lower()).lstrip("0")
+    """Return an id without what a careless tool drops or adds: spelling, folder, leading zeros, suffix, ending."""
+    return LOOSE.sub("", appearance(name).lower()).lstrip("0")

@@ -92,7 +92,8 @@ def print_copy(copy: Copy, *, json: bool = False) -> None:
 def _say_window(copy: Copy, window: Window) -> None:
     w, (x, y, wide, tall) = window, window.spread
     at = f"centre x {w.x:.3f} ± {x:.3f}, y {w.y:.3f} ± {y:.3f}"
-    say(f"  window: {at}, width {w.width:.3f} ± {wide:.3f}, height {w.height:.3f} ± {tall:.3f}, of {w.faces:,} faces")
+    measured = f"of {w.faces:,} faces" if w.faces else "usual in portraits, not measured in these photos"
+    say(f"  window: {at}, width {w.width:.3f} ± {wide:.3f}, height {w.height:.3f} ± {tall:.3f}, {measured}")
     if copy.held is not None:
         say(f"  a share of {copy.held:.3f} of the faces lies wholly inside the crop at the window")
     size = Counter(row.size for row in copy.rows).most_common(1)[0][0]

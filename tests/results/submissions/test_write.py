@@ -312,7 +312,7 @@ def test_task_values_that_are_no_label(tmp_path: Path, column: str, bad: str) ->
         ("ImageID,ans\n,a,1\n,b,2\n", "2 in total: line 2: 3 fields; line 3: 3 fields"),
         ("ImageID;ans\na;1\n", "commas"),
         ("ImageID,anss\na,1\n", "'anss' looks like 'ans'"),
-        ("ImageID, ans\na,1\n", "' ans' looks like 'ans'"),
+        ("ImageID, ans\na,1\n", "' ans': did you mean 'ans'?"),
         ("id,mask,gendr,age\na,wear,male,3\n", "'gendr' looks like 'gender'"),
         ("id,mask,age\na,wear,3\n", "all of mask, gender, age"),
         ('ImageID,ans\n"a,1\n', "not valid CSV"),
