@@ -43,6 +43,7 @@ def train(
     maskcls train faces --config multi --folds 0 optim.lr=1e-4 folds.k=3
     maskcls train faces --config multi --dry-run
     """
+    from maskcls.config import with_backbone
     from maskcls.config.unused_settings import unused_settings
     from maskcls.rundir import RunDir
 
@@ -62,7 +63,7 @@ def train(
         from maskcls.training.forecast import forecast, planned, survey
 
         experiment = planned(data, cfg, folder, folds)
-        print_survey(survey(experiment), cfg, origins)
+        print_survey(survey(experiment), experiment.cfg, with_backbone(cfg, origins))
         with Reporter(quiet=not main_process()) as report:
             measured = forecast(experiment, folds, report)
         print_forecast(measured)
