@@ -193,8 +193,11 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "transforms.grid_unit": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
     "transforms.grid_ratio": INSIDE,
     **dict.fromkeys(("transforms.gray", "transforms.clahe", "transforms.sharpen", "transforms.blur"), SHARE),
-    "transforms.mean": (["[0, 1, 0.5]"], ["[0, 1, 1.01]", "[-0.01, 0, 0]", "[0, 0]", "[0, 0, 0, 0]", "0.5", "null"]),
-    "transforms.std": (["[1e-9, 1, 9]"], ["[0, 1, 1]", "[1, 1, .inf]", "[1, 1]", "[1, 1, 1, 1]", "1", "null"]),
+    "transforms.mean": (
+        ["[0, 1, 0.5]", "auto"],
+        ["[0, 1, 1.01]", "[-0.01, 0, 0]", "[0, 0]", "[0, 0, 0, 0]", "0.5", "null"],
+    ),
+    "transforms.std": (["[1e-9, 1, 9]", "auto"], ["[0, 1, 1]", "[1, 1, .inf]", "[1, 1]", "[1, 1, 1, 1]", "1", "null"]),
     "optim.lr": POSITIVE,
     "optim.head_lr_scale": POSITIVE,
     "optim.weight_decay": NOT_NEGATIVE,

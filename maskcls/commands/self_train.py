@@ -13,6 +13,7 @@ from typing import Any
 
 from maskcls import config, files
 from maskcls.data.layouts.source import image_root
+from maskcls.engine.normalisation import with_normalisation
 from maskcls.errors import BusyError, UsageError
 from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.labelled_predictions import LabelledPredictions
@@ -100,7 +101,7 @@ def _train(
     if not run.env.exists():
         train(cfg, run)
         return
-    if config.load(run.config)[0] != with_absolute_paths(cfg):
+    if config.load(run.config)[0] != with_normalisation(with_absolute_paths(cfg)):
         fix = "choose another --run, or give the settings it began with"
         raise BusyError("the folder holds rounds with other settings", where=str(run.path), fix=fix)
     resume(run)

@@ -5,11 +5,12 @@ Builders read a configuration; components take plain arguments.
 
 from maskcls.config.files import find
 from maskcls.config.keys import flatten, preset_keys, put
-from maskcls.config.load import SettingOrigin, load, to_yaml
+from maskcls.config.load import BACKBONE, SettingOrigin, load, to_yaml, with_backbone
 from maskcls.config.overrides import parse_override, setting
 from maskcls.config.validation import members, validate
 
 __all__ = [
+    "BACKBONE",
     "SettingOrigin",
     "find",
     "flatten",
@@ -21,4 +22,5 @@ __all__ = [
     "setting",
     "to_yaml",
     "validate",
+    "with_backbone",
 ]

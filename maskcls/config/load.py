@@ -7,7 +7,7 @@ Mappings are merged key by key; lists and single values are replaced.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from maskcls.schema import PRESETS, Config
 
 
 class SettingOrigin(str):
-    """Where a value comes from: "default", a file's name, the preset of a file, or "command line".
+    """Where a value comes from: "default", a file's name, the preset of a file, "command line", or "backbone".
 
     layer    0 for defaults; a higher one wins over a lower one.
     given    whether a person wrote this value, and not a default or a preset.
@@ -39,6 +39,8 @@ class SettingOrigin(str):
 
 
 DEFAULT = SettingOrigin("default", layer=0, given=False)
+BACKBONE = "backbone"  # the origin of `auto` in these settings, and of the numbers it stands for
+NORMALISATION = ("transforms.mean", "transforms.std")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,14 @@ def load(files: Path | Sequence[Path] | None, overrides: Sequence[str] = ()) -> 
     elsewhere = {key: layers[n].where for key, n in places if layers[n].where != main}
     cfg = validate(merged.data, where=main, elsewhere=elsewhere)
     return cfg, _origins(cfg, layers, merged)
+
+
+def with_backbone(cfg: Config, origins: Mapping[str, SettingOrigin]) -> dict[str, SettingOrigin]:
+    """Return the origins as they are shown: "backbone" for `auto` in NORMALISATION, whoever wrote it."""
+    plain = flatten(cfg.model_dump(mode="json"))
+    of_backbone = {key: origins[key] for key in NORMALISATION if plain[key] == "auto"}
+    new = {key: SettingOrigin(BACKBONE, layer=old.layer, given=old.given) for key, old in of_backbone.items()}
+    return {**origins, **new}
 
 
 def to_yaml(cfg: Config) -> str:

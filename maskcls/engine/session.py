@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import move_network
+from maskcls.errors import WeightsError
 from maskcls.labels import LabelSpace
 from maskcls.nn.average import Average, build_ema, build_swa
 from maskcls.nn.network import Network
@@ -167,8 +168,12 @@ def _moments(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[
 def _restore_moments(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]
 ) -> None:
-    """Load the state that `_moments` returned into a new optimizer with the same groups."""
+    """Load the state that `_moments` returned into a new optimizer with the same groups.
+
+    Raises WeightsError for a state of other groups, such as those of versions whose AdamW decayed position tables too.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    _check_shapes(parameters, tensors)
     state: dict[int, dict[str, Any]] = {}
     for key, value in {**tensors, **numbers["state"]}.items():
         index, name = key.split("/")
@@ -176,6 +181,18 @@ def _restore_moments(
     groups = optimizer.state_dict()["param_groups"]
     counted = [{**group, **counts} for group, counts in zip(groups, numbers["groups"], strict=True)]
     optimizer.load_state_dict({"state": state, "param_groups": counted})
+
+
+def _check_shapes(parameters: Sequence[Tensor], tensors: Mapping[str, Tensor]) -> None:
+    # Moments are found by their parameter's place. Only exp_avg has its parameter's shape in every optimizer.
+    for key, value in tensors.items():
+        index, name = key.split("/")
+        if name == "exp_avg" and (int(index) >= len(parameters) or value.shape != parameters[int(index)].shape):
+            raise WeightsError(
+                "the resume state is of other parameter groups, as an earlier maskcls made them",
+                got=f"moments of shape {tuple(value.shape)} in place {index}",
+                fix="train a new run, or delete the fold's folder `resume` to train the fold from its start",
+            )
 
 
 def _plain(count: Any) -> Any:

@@ -17,6 +17,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from maskcls.errors import ConfigError, ResourceError, WeightsError, nearest
+from maskcls.nn.backbone_facts import check_patches
 from maskcls.nn.heads import Head, build_head
 
 
@@ -98,6 +99,7 @@ def build_network(
         raise
     except Exception as error:
         raise _build_error(backbone, pretrained, error) from None
+    check_patches(trunk, backbone, size)
     features = _feature_count(backbone, trunk, size)
     return Network(trunk, features, specs, drop=drop, samples=samples, balanced=balanced)
 
@@ -124,6 +126,7 @@ def check_backbone(name: str) -> None:
 
 def check_size(network: Network, backbone: str, size: tuple[int, int]) -> None:
     """Raise ConfigError unless the network also accepts images of this (height, width) in pixels."""
+    check_patches(network.trunk, backbone, size)
     _feature_count(backbone, network.trunk, size)
 
 

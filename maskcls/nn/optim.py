@@ -54,8 +54,7 @@ def build_optimizer(
         weight_decay=weight_decay,
         head_lr_scale=head_lr_scale,
         layer_decay=layer_decay,
-        # AdamW decays every matrix, so that its runs stay bit for bit the same as before other optimizers were added.
-        spared=() if base == "adamw" else _named_by(network.trunk),
+        spared=_named_by(network.trunk),
     )
     if base == "adamw":
         options["fused"] = _fused_runs(groups) or None
@@ -197,7 +196,7 @@ def _freeze(trunk: nn.Module, count: int) -> None:
 
 
 def _named_by(trunk: Any) -> list[str]:
-    """Return the names of parameters that the trunk's definition excludes from weight decay, such as positions."""
+    """Return the names of parameters that the trunk's definition excludes from weight decay, such as `pos_embed`."""
     return sorted(trunk.no_weight_decay()) if hasattr(trunk, "no_weight_decay") else []
 
 

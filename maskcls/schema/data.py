@@ -32,7 +32,8 @@ class DataConfig(Section):
 
 
 class FoldsConfig(Section):
-    """Cross-validation folds. All photos of a person are in one fold."""
+    """Cross-validation folds. All photos of a person are in one fold. Folds have equal shares of the people, the photos
+    and their classes, as far as possible."""
 
     k: Annotated[int, Field(ge=1, le=100)] = 5
     """Number of folds. With 1, the share folds.holdout of the people is held out once."""
@@ -41,8 +42,8 @@ class FoldsConfig(Section):
     seed: Seed = 0
     """Seed of the assignment of people to folds. Runs with the same folds can be compared and combined."""
     stratify: tuple[str, ...] | None = None
-    """Names of tasks whose classes should be equally frequent in all folds. Null: every task whose label is the same on
-    all photos of each person."""
+    """Names of tasks whose classes should be equally frequent in all folds. An empty list: folds of equal size suffice.
+    Null: all tasks."""
 
 
 class SamplerConfig(Section):

@@ -28,7 +28,8 @@ class OptimConfig(Section):
     freeze_epochs: Annotated[int, Field(ge=0, le=999_999)] = 0
     """Number of epochs at the start in which only the heads are trained."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """Strength of the weight decay."""
+    """Strength of the weight decay. Biases, norms and what timm's definition of the backbone excludes, such as class
+    tokens and tables of positions, are not decayed."""
     betas: Annotated[tuple[Below, ...], Field(min_length=1, max_length=3)] | None = None
     """Decay rates of the optimizer's moving averages, as many as it takes. Null: the optimizer's own."""
     momentum: Below | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from maskcls.schema.presets import PRESETS
-from maskcls.schema.section import Below, Inside, Kept, Pixels, Positive, Section, Share
+from maskcls.schema.section import Auto, Below, Inside, Kept, Pixels, Positive, Section, Share
 
 
 class TransformsConfig(Section):
@@ -81,10 +81,12 @@ class TransformsConfig(Section):
     """Probability of sharpening."""
     blur: Share = 0.0
     """Probability of blurring."""
-    mean: tuple[Share, Share, Share] = (0.485, 0.456, 0.406)
-    """Mean per channel (red, green, blue) that is subtracted from pixel values scaled to [0, 1]."""
-    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
-    """Standard deviation per channel (red, green, blue) that the result is divided by."""
+    mean: tuple[Share, Share, Share] | Auto = "auto"
+    """Mean per channel (red, green, blue) that is subtracted from pixel values scaled to [0, 1]. auto: the mean with
+    which the backbone's weights were trained, according to timm, or to the run that model.weights comes from. The run
+    stores the numbers."""
+    std: tuple[Positive, Positive, Positive] | Auto = "auto"
+    """Standard deviation per channel (red, green, blue) that the result is divided by. auto: as for the mean."""
 
     @model_validator(mode="before")
     @classmethod

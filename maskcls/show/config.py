@@ -55,7 +55,10 @@ def _option_data(section: OptionSection, option: Option) -> dict[str, Any]:
 
 
 def print_settings(cfg: Config, origins: Mapping[str, str], *, json: bool = False) -> None:
-    """Print a table of settings, values and origins; defaults are dim."""
+    """Print a table of settings, values and origins; defaults are dim.
+
+    A setting without an origin was added when a task's network got the normalisation of its own backbone.
+    """
     if json:
         print_json({"config": cfg.model_dump(mode="json"), "origins": dict(origins)})
         return
@@ -64,7 +67,8 @@ def print_settings(cfg: Config, origins: Mapping[str, str], *, json: bool = Fals
 
     table = Table("setting", "value", "origin", box=None, pad_edge=False, header_style="bold")
     for key, value in config.flatten(cfg.model_dump(mode="json")).items():
-        table.add_row(key, written(value), origins[key], style="dim" if origins[key] == "default" else "")
+        origin = origins.get(key, config.BACKBONE)
+        table.add_row(key, written(value), origin, style="dim" if origin == "default" else "")
     Console(highlight=False).print(table)
 
 

@@ -17,6 +17,7 @@ from maskcls.data.photos.same_photos import Groups, equal_keys, equal_views, row
 from maskcls.data.rows import manifest
 from maskcls.data.rows.repeated_photos import SamePhoto, same_photos
 from maskcls.engine.device import Accelerator
+from maskcls.engine.normalisation import normalisation_notes
 from maskcls.engine.session import optimizer_of
 from maskcls.engine.step import staged
 from maskcls.errors import DataError
@@ -59,7 +60,8 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
     for member in experiment.kinds:
         check_backbone(member.cfg.model.backbone)
         network, about = fresh_network(member, 0, 0)
-        report.note(f"{member.task or 'network'}: {about}")
+        for line in (about, *normalisation_notes(member.cfg)):
+            report.note(f"{member.task or 'network'}: {line}")
         for _, share in member.cfg.train.stages:
             check_size(network, member.cfg.model.backbone, staged(member.cfg.transforms.size, share))
         optimizer_of(network, member.cfg.optim)

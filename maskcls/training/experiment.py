@@ -19,6 +19,7 @@ from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
 from maskcls.engine.compute.plan import Plan
+from maskcls.engine.normalisation import with_normalisation
 from maskcls.engine.objective import build_heads
 from maskcls.engine.step_plan import FoldRows
 from maskcls.labels import Ints, LabelSpace
@@ -188,12 +189,16 @@ class Experiment:
 
 
 def view_spec(cfg: Config) -> ViewSpec:
-    """Return the view of a configuration."""
-    return ViewSpec(**cfg.transforms.model_dump())
+    """Return the view of a configuration of one network."""
+    return ViewSpec(**with_normalisation(cfg).transforms.model_dump())
 
 
 def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
-    """Read the labelled rows and make their folds; raises DataError or ConfigError."""
+    """Read the labelled rows and make their folds; raises DataError or ConfigError.
+
+    The experiment's configuration has numbers for `transforms.mean` and `std`.
+    """
+    cfg = with_normalisation(cfg)
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     manifest = read_labelled(data, cfg.data.format, cfg.space, fixes)
     how = cfg.folds

@@ -46,6 +46,7 @@ def train(
     maskcls train faces --config multi --folds 0 optim.lr=1e-4 folds.k=3
     maskcls train faces --config multi --dry-run
     """
+    from maskcls.config import with_backbone
     from maskcls.config.unused_settings import unused_settings
     from maskcls.rundir import RunDir
 
@@ -68,6 +69,7 @@ def train(
             from maskcls.training.forecast import forecast, planned, survey
 
             experiment = planned(data, cfg, folder, folds)
+        cfg, origins = experiment.cfg, with_backbone(cfg, origins)
         known = survey(experiment)
         if not json:
             print_survey(known, cfg)

@@ -123,7 +123,7 @@ def test_every_value_is_shown_with_its_origin(
     assert rows["device.type"] == ['"auto"', "default"]
     data = json.loads(run("show", "--json", *words))
     cfg, origins = config.load([Path("multi"), Path("mine.yaml")], ["seed=7"])
-    assert data == {"version": 1, "config": cfg.model_dump(mode="json"), "origins": origins}
+    assert data == {"version": 1, "config": cfg.model_dump(mode="json"), "origins": config.with_backbone(cfg, origins)}
     assert set(origins) <= set(rows)
 
 

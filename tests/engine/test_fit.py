@@ -368,7 +368,9 @@ def test_dropout_follows_seed_and_epoch_alone(drawn: Path, rows: FoldRows) -> No
 def step_losses(drawn: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> list[float]:
     """Train one epoch of 6 steps, with augmentation and dropout, and return the loss of each step."""
     monkeypatch.setattr(stepping, "TICK_S", 0.0)
-    plan = experiment(drawn, "model.backbone=test_resnet", "model.drop=0.2", "optim.lr=2e-3", "train.batch_size=7")
+    settings = ("model.backbone=test_resnet", "model.drop=0.2", "optim.lr=2e-3", "train.batch_size=7")
+    imagenet = ("transforms.mean=[0.485, 0.456, 0.406]", "transforms.std=[0.229, 0.224, 0.225]")
+    plan = experiment(drawn, *settings, *imagenet)
     cfg = plan.cfg.model_copy(update={"train": plan.cfg.train.model_copy(update={"epochs": 1})})
     torch.manual_seed(0)
     one = Member("", 0, cfg)

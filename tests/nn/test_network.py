@@ -23,7 +23,7 @@ from maskcls.errors import ConfigError, ResourceError, WeightsError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn.heads import plain_heads
 from maskcls.nn.losses import cross_entropy
-from maskcls.nn.network import Network, build_network, check_backbone, load_trunk, read_tensors
+from maskcls.nn.network import Network, build_network, check_backbone, check_size, load_trunk, read_tensors
 
 SMALL = "test_efficientnet"
 SIZE = (32, 32)
@@ -140,8 +140,19 @@ def test_known_names_pass_with_and_without_a_tag(name: str) -> None:
 
 def test_a_size_the_backbone_cannot_take_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="cannot be built") as caught:
-        build_network("test_vit", {"a": 2}, size=(33, 32))
+        build_network("test_coatnet", {"a": 2}, size=(64, 48))
     assert "transforms.size" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize("backbone", ["test_vit", "deit_tiny_patch16_224"])  # the second would cut the rest off
+def test_a_size_that_is_no_whole_number_of_patches_is_refused_with_one_that_is(backbone: str) -> None:
+    with pytest.raises(ConfigError, match="no whole number of the backbone's patches") as caught:
+        build_network(backbone, {"a": 2}, size=(100, 75))
+    assert caught.value.expected == "multiples of 16 x 16 pixels"
+    assert "transforms.size=[96, 80]" in str(caught.value.fix)
+    network = build_network(backbone, {"a": 2}, size=(96, 80))
+    with pytest.raises(ConfigError, match="patches"):
+        check_size(network, backbone, (48, 40))
 
 
 def test_hub_weights_without_a_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

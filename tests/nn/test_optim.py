@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from maskcls.engine import session as keeping
 from maskcls.engine.checkpoint import load_state, save_state
-from maskcls.errors import ConfigError
+from maskcls.errors import ConfigError, WeightsError
 from maskcls.nn.heads import Head
 from maskcls.nn.network import Network, build_network
 from maskcls.nn.optim import build_optimizer, optimizer_names, parameter_groups, set_lr
@@ -42,13 +42,14 @@ def names_of(network: Network, parameters: list[nn.Parameter]) -> list[str]:
 
 
 def test_every_parameter_is_in_one_group_and_only_matrices_decay() -> None:
+    tables = ("trunk.pos_embed", "trunk.cls_token")
     network = Network(timm.create_model("test_vit", num_classes=0), 64, {"a": 3})
     optimizer = build_optimizer(network, lr=0.1, weight_decay=0.05, betas=(0.9, 0.99))
     grouped = [name for group in optimizer.param_groups for name in names_of(network, group["params"])]
     assert sorted(grouped) == sorted(name for name, _ in network.named_parameters())
     decays = {n: g["weight_decay"] for g in optimizer.param_groups for n in names_of(network, g["params"])}
     for name, parameter in network.named_parameters():
-        assert decays[name] == (0.05 if parameter.ndim > 1 else 0.0), name
+        assert decays[name] == (0.05 if parameter.ndim > 1 and name not in tables else 0.0), name
     kinds = {
         "heads.a.weight": 0.05,
         "heads.a.bias": 0.0,
@@ -213,22 +214,53 @@ def test_set_lr_applies_every_scale() -> None:
     assert all(g["lr"] == 0.2 * g["lr_scale"] for g in optimizer.param_groups)
 
 
-def test_weight_decay_spares_what_the_trunk_names_but_under_adamw() -> None:
-    decays = {}
+def test_weight_decay_spares_what_the_trunk_names() -> None:
     for name in ("adamw", "sgd", "lookahead_sgd"):
         network = deep_network("test_vit")
         groups = build_optimizer(network, name=name, lr=0.1, weight_decay=0.05).param_groups
-        decays[name] = {n: g["weight_decay"] for g in groups for n in names_of(network, g["params"])}
-        assert decays[name]["trunk.blocks.0.mlp.fc1.weight"] == decays[name]["heads.a.weight"] == 0.05
-        assert decays[name]["trunk.norm.weight"] == decays[name]["heads.a.bias"] == 0.0
-    named = [f"trunk.{n}" for n in network.trunk.no_weight_decay() if f"trunk.{n}" in decays["sgd"]]
-    assert "trunk.pos_embed" in named
-    assert {decays["sgd"][n] for n in named} == {decays["lookahead_sgd"][n] for n in named} == {0.0}
-    assert {decays["adamw"][n] for n in named} == {0.05}
+        decays = {n: g["weight_decay"] for g in groups for n in names_of(network, g["params"])}
+        assert decays["trunk.blocks.0.mlp.fc1.weight"] == decays["heads.a.weight"] == 0.05
+        assert decays["trunk.norm.weight"] == decays["heads.a.bias"] == 0.0
+        assert decays["trunk.pos_embed"] == decays["trunk.cls_token"] == 0.0
     groups = parameter_groups(network, weight_decay=0.05, spared=["blocks.*.mlp.*"])
     spared = {n: g["weight_decay"] for g in groups for n in names_of(network, g["params"])}
     assert spared["trunk.blocks.0.mlp.fc1.weight"] == 0.0
     assert spared["trunk.blocks.0.attn.proj.weight"] == 0.05
+
+
+VIT = {"depth": 2, "embed_dim": 48, "num_heads": 3, "img_size": 32}
+SWIN = {"depths": (1, 1, 1, 1), "embed_dim": 24, "num_heads": (1, 1, 2, 2), "img_size": 64, "window_size": 2}
+TABLES = "relative_position_bias_table"
+# timm's names with settings that make them small, and matrices and tables that its authors do not decay.
+FAMILIES: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "vit_tiny_patch16_224": (VIT, {"cls_token", "pos_embed"}),
+    "deit_tiny_distilled_patch16_224": (VIT, {"cls_token", "pos_embed", "dist_token"}),
+    "swin_tiny_patch4_window7_224": (SWIN, {f"layers.{i}.blocks.0.attn.{TABLES}" for i in range(4)}),
+    "beit_base_patch16_224": (VIT, {"cls_token", *(f"blocks.{i}.attn.{TABLES}" for i in range(2))}),
+    "eva02_tiny_patch14_224": (VIT | {"img_size": 28}, {"cls_token", "pos_embed"}),
+    "convnext_atto": ({"depths": (1, 1, 1, 1), "dims": (8, 8, 16, 16)}, set()),
+    "mobilenetv4_conv_small_050": ({}, set()),
+}
+
+
+@pytest.mark.parametrize("layer_decay", [None, 0.6])
+@pytest.mark.parametrize("backbone", FAMILIES)
+def test_adamw_decays_what_timm_decays(backbone: str, layer_decay: float | None) -> None:
+    settings, tables = FAMILIES[backbone]
+    trunk: Any = timm.create_model(backbone, num_classes=0, **settings)
+    names = {id(p): name for name, p in trunk.named_parameters()}
+
+    def decay_and_scale(optimizer: torch.optim.Optimizer) -> dict[str, tuple[float, float]]:
+        groups = [(p, group) for group in optimizer.param_groups for p in group["params"] if id(p) in names]
+        return {names[id(p)]: (g["weight_decay"], pytest.approx(g.get("lr_scale", 1.0), rel=1e-12)) for p, g in groups}
+
+    timms = create_optimizer_v2(trunk, "adamw", lr=0.1, weight_decay=0.05, layer_decay=layer_decay)
+    network = Network(trunk, 8, {"a": 3})
+    ours = build_optimizer(network, lr=0.1, weight_decay=0.05, layer_decay=layer_decay or 1.0)
+    found = decay_and_scale(ours)
+    assert found == decay_and_scale(timms)
+    assert found.keys() == set(names.values())
+    assert {n for n, p in trunk.named_parameters() if p.ndim > 1 and not found[n][0]} == tables
 
 
 def test_frozen_layers_stand_still() -> None:
@@ -470,3 +502,19 @@ def test_a_name_that_is_not_there_is_refused(name: str, says: str) -> None:
         build_optimizer(small_network({"a": 2}), name=name, lr=0.1, weight_decay=0.1)
     assert says in str(caught.value)
     assert caught.value.where == "optim.name"
+
+
+def test_moments_of_other_groups_are_refused() -> None:
+    """As an earlier version saved them, which decayed position tables; by place, they would be other parameters'."""
+    network, twin = deep_network("test_vit"), deep_network("test_vit")
+    groups = parameter_groups(network, weight_decay=0.1)
+    earlier = torch.optim.AdamW([{**group, "lr": 0.1} for group in groups])
+    for _ in range(2):
+        network(torch.randn(2, 3, 32, 32))["a"].square().sum().backward()
+        earlier.step()
+    now = build_optimizer(twin, lr=0.1, weight_decay=0.1)
+    assert len(now.param_groups) == len(groups)
+    with pytest.raises(WeightsError, match="other parameter groups") as caught:
+        keeping._restore_moments(now, *keeping._moments(earlier))
+    assert "folder `resume`" in str(caught.value)
+    keeping._restore_moments(torch.optim.AdamW(groups), *keeping._moments(earlier))

@@ -24,4 +24,4 @@ class Resolved:
 def resolve(files: Sequence[Path] | None, overrides: Sequence[str]) -> Resolved:
     """Resolve configuration files and `key=value` overrides as train would."""
     cfg, origins = config.load(files, overrides)
-    return Resolved(cfg, origins, unused_settings(cfg, origins))
+    return Resolved(cfg, config.with_backbone(cfg, origins), unused_settings(cfg, origins))

@@ -1,13 +1,13 @@
 """Person-level stratified folds, as a saved and checked table.
 
-Folds depend only on the seed, the people's names and their labels: not on the order of rows, the model, or the version
-of a library. N rows (photos), P people.
+Folds depend only on the seed, the people's names, their photos' number and labels: not on the order of rows, the model,
+or the version of a library. N rows (photos), P people, F counts per person.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from maskcls import files
 from maskcls.csvfile import read_csv
-from maskcls.data.rows import manifest
-from maskcls.errors import ConfigError, DataError, MaskclsError, ResultError
-from maskcls.labels import UNKNOWN, LabelSpace
-
-Ints = NDArray[np.int64]
+from maskcls.data.rows import balance, manifest
+from maskcls.errors import DataError, MaskclsError, ResultError
+from maskcls.labels import UNKNOWN, Ints, LabelSpace
 
 COLUMNS = ["id", "person", "fold"]
 NEVER = -1
+ALLOWED_PEOPLE = 2  # of two strata, as of women and men of an age, each is less than one person from its share
+MOST_STARTS, PEOPLE_STARTED = 32, 3000  # of few people, many assignments are tried: each try is quick
 
 
 def build(
@@ -32,12 +32,15 @@ def build(
     """Return the checked fold table of a manifest: columns id, person, fold (Int8; -1 = only for training).
 
     k, holdout, seed  as for `make_folds`.
-    stratify          tasks whose classes are balanced between folds; None: all that are constant within every person.
+    stratify          tasks whose classes are balanced between folds; None: all.
 
     Raises DataError when there are too few people, or when a class would be missing from a fold's training rows.
     """
-    names = manifest.person_tasks(frame, space) if stratify is None else tuple(stratify)
-    fold_N = make_folds(frame["person"].tolist(), strata(frame, space, names), k=k, holdout=holdout, seed=seed)
+    labels, constant = manifest.labels(frame, space), manifest.person_tasks(frame, space)
+    names = space.names if stratify is None else tuple(stratify)
+    own, other = ({n: labels[n] for n in names if (n in constant) == want} for want in (True, False))
+    stratum_N, person_N = strata(frame, space, tuple(own)), frame["person"].tolist()
+    fold_N = balanced_folds(person_N, stratum_N, own, other, k=k, holdout=holdout, seed=seed)
     table = pd.DataFrame({"id": frame["id"], "person": frame["person"], "fold": pd.array(fold_N, dtype="Int8")})
     check_folds(table)
     check_classes(frame, fold_N, space)
@@ -74,15 +77,53 @@ def make_folds(
     return np.array([fold[name] for name in person_N], dtype=np.int8)
 
 
+def balanced_folds(
+    person_N: Sequence[str],
+    stratum_N: Ints,
+    own: Mapping[str, Ints],
+    other: Mapping[str, Ints],
+    *,
+    k: int,
+    holdout: float = 0.2,
+    seed: int = 0,
+) -> NDArray[np.int8]:
+    """Return folds like those of `make_folds`, but balance photos and their classes, not people alone.
+
+    own, other  class indices (N,) by task, -1 = unknown, of the tasks that are balanced: those whose known label is the
+                same on all photos of each person, and the others.
+
+    The folds of `make_folds` are kept if every person has equally many photos, also of each class of the other tasks,
+    and no class of a fold is more than ALLOWED_PEOPLE people from its share, as in the contest. Else people are
+    exchanged between folds (`balance.exchange`), from several assignments of `make_folds`, and the most even one is
+    returned. Raises DataError when there are fewer people than folds.
+    """
+    first_N = make_folds(person_N, stratum_N, k=k, holdout=holdout, seed=seed)
+    who_N, sorted_names = pd.factorize(np.array(person_N, dtype=object), sort=True)
+    names: list[str] = sorted_names.tolist()
+    row_P = np.unique(who_N, return_index=True)[1]
+    first_P = _parts(first_N)[row_P]
+    share_K = np.ones(k, dtype=np.int64) if k > 1 else np.bincount(first_P)
+    people_PF, photos_PF = balance.people_counts(who_N, own), balance.photo_counts(who_N, {**own, **other})
+    if _alike(balance.photo_counts(who_N, other)) and _near(balance.difference(first_P, people_PF, share_K), share_K):
+        return first_N
+    count_PF = np.concatenate([photos_PF, people_PF], axis=1)
+    order_P = np.argsort([_draw(seed, name) for name in names], kind="stable")
+    finer_P = balance.finer_strata(stratum_N[row_P], photos_PF)
+    starts = [make_folds(names, finer_P, k=k, holdout=holdout, seed=seed)]
+    for number in range(min(MOST_STARTS, PEOPLE_STARTED // len(names))):
+        other_seed = seed if number == 0 else _draw(seed, f"start {number}")
+        starts.append(make_folds(names, stratum_N[row_P], k=k, holdout=holdout, seed=other_seed))
+    found = [balance.exchange(_parts(start_P), count_PF, share_K, order_P) for start_P in starts]
+    best_P = min([*found, first_P], key=lambda fold_P: balance.unevenness(fold_P, count_PF, share_K))
+    fold_P = best_P if k > 1 else np.where(best_P == 0, 0, NEVER)
+    return fold_P[who_N].astype(np.int8)
+
+
 def strata(frame: pd.DataFrame, space: LabelSpace, names: Sequence[str]) -> Ints:
     """Return the joint label (N,) int64 of the named tasks; a person without any label counts as one more class.
 
-    Raises ConfigError when a task's label varies between the photos of a person.
+    names  tasks whose known label is the same on all photos of each person.
     """
-    varying = sorted(set(names) - set(manifest.person_tasks(frame, space)))
-    if varying:
-        fix = "leave it out of folds.stratify: it varies within a person, so folds rarely lack a class"
-        raise ConfigError("a task differs within a person", where="folds.stratify", got=", ".join(varying), fix=fix)
     stratum_N = np.zeros(len(frame), dtype=np.int64)
     for name in names:
         label_N = frame.groupby("person")[name].transform("max").to_numpy(dtype=np.int64, na_value=UNKNOWN)
@@ -176,6 +217,19 @@ def _by_person(person_N: Sequence[str], stratum_N: Ints) -> dict[str, int]:
 def _draw(seed: int, name: str) -> int:
     """Return a pseudo-random number 0..2**64-1 from a hash, the same on every machine and version."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8])
+
+
+def _parts(fold_N: NDArray[np.int8]) -> Ints:
+    """Return folds as 0..k-1; of a hold-out, 1 for the rows that are only for training."""
+    return np.where(fold_N == NEVER, 1, fold_N).astype(np.int64)
+
+
+def _alike(count_PF: Ints) -> bool:
+    return bool((count_PF == count_PF[0]).all())
+
+
+def _near(differs_KF: Ints, share_K: Ints) -> bool:
+    return bool((np.abs(differs_KF) <= ALLOWED_PEOPLE * share_K.sum()).all())
 
 
 def _deal(people: int, k: int) -> list[int]:

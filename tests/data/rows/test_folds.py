@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 
 from maskcls.data.rows import folds, manifest
-from maskcls.errors import ConfigError, DataError, Exit, MaskclsError, ResultError
+from maskcls.errors import DataError, Exit, MaskclsError, ResultError
 from maskcls.labels import CONTEST, LabelSpace, Task
 
 PEOPLE = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), min_size=2, max_size=60)
@@ -153,10 +153,29 @@ def test_an_unknown_label_takes_the_persons_other_photos_or_a_stratum_of_its_own
     assert a == b == c != d
 
 
-def test_stratifying_by_what_varies_within_people_is_refused() -> None:
-    with pytest.raises(ConfigError, match="differs within a person") as caught:
-        folds.build(twelve(), CONTEST, k=2, holdout=0.2, seed=0, stratify=("mask", "gender"))
-    assert caught.value.got == "mask"
+def test_photos_are_balanced_and_stratify_names_the_classes() -> None:
+    # 40 people with 1 to 7 photos with a mask and 1 to 7 without; every fifth person is old.
+    rng = np.random.default_rng(0)
+    masks = [[0] * on + [1] * off for on, off in rng.integers(1, 8, (40, 2)).tolist()]
+    person = [f"p{i}" for i in range(40) for _ in masks[i]]
+    old = np.repeat(np.arange(40) % 5 == 0, [len(one) for one in masks]).astype(np.int64)
+    space = LabelSpace((Task("mask", ("on", "off")), Task("age", ("young", "old"))))
+    ids, labels = [f"{name}/{n}" for n, name in enumerate(person)], {"mask": np.concatenate(masks), "age": old}
+    data = manifest.build(ids, ids, space, person=person, labels=labels)
+
+    def spreads(stratify: tuple[str, ...] | None) -> tuple[int, int, int]:
+        """Return the largest difference between folds of all photos, those without a mask, those of old people."""
+        tables = [folds.build(data, space, k=4, holdout=0.2, seed=s, stratify=stratify)["fold"] for s in range(4)]
+        kinds = (data["age"] >= 0, data["mask"] == 1, data["age"] == 1)
+        found = [[int(np.ptp(np.bincount(t[kind], minlength=4))) for kind in kinds] for t in tables]
+        every, off, of_old = np.array(found).max(axis=0).tolist()
+        return every, off, of_old
+
+    even = {None: (True, True), (): (False, False), ("age",): (False, True), ("mask",): (True, False)}
+    for stratify, (even_off, even_old) in even.items():
+        every, off, of_old = spreads(stratify)
+        assert (every <= 1, off <= 2, of_old <= 5) == (True, even_off, even_old), stratify
+    assert spreads(("age", "mask")) == spreads(None)
 
 
 def test_build_gives_a_checked_table() -> None:
