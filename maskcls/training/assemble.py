@@ -9,16 +9,16 @@ import numpy as np
 from maskcls.data.rows.manifest import real_rows
 from maskcls.files import none_for_nan
 from maskcls.labels import Ints
-from maskcls.results.comparison.bootstrap import paired_bootstrap
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
-from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
+from maskcls.runs.group_averaging import CheckedRows, average_likewise, check_rows, shared_tasks
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.summary import GroupGain, RunSummary, SavedScores, write_summary
 from maskcls.training.experiment import Experiment
+from maskcls.training.person_clustering import pair_rates
 
 
 def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
@@ -34,12 +34,13 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
     alone = Predictions.concat([_joint(experiment, k, experiment.seeds) for k in folds])
     alone = alone.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
     labelled = _labelled(experiment, alone)
-    pooled, together = _averaged(experiment, alone, labelled)
+    checked = _checked(experiment, labelled)
+    pooled = alone if checked is None else _with_lineage(experiment, alone, checked)
     summary = _summary(experiment, pooled, labelled, folds)
-    if experiment.person_clustering is not None:
-        summary = summary.model_copy(update={"groups": _group_gain(experiment, labelled, pooled, together)})
+    if checked is not None:
+        summary = summary.model_copy(update={"groups": _group_gain(experiment, labelled, checked)})
     if len(experiment.seeds) > 1:
-        seeds = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
+        seeds = {str(seed): _of_one_seed(experiment, folds, seed, checked) for seed in experiment.seeds}
         summary = summary.model_copy(update={"seeds": seeds})
     pooled.save(experiment.run.oof)
     write_summary(experiment.run, summary)
@@ -62,52 +63,69 @@ def _joint(experiment: Experiment, k: int, seeds: Sequence[int]) -> Predictions:
     return joint_predictions(sources, experiment.cfg.space)
 
 
-def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dict[str, float | None]:
-    """Return the pooled scores of one seed's networks alone."""
-    alone = Predictions.concat([_joint(experiment, k, [seed]) for k in folds])
-    labelled = _labelled(experiment, alone)
-    averaged, _ = _averaged(experiment, alone, labelled)
-    scores = score(averaged.prob, labelled.truth, labelled.space)
+def _of_one_seed(
+    experiment: Experiment, folds: Sequence[int], seed: int, checked: CheckedRows | None
+) -> dict[str, float | None]:
+    """Return the pooled scores of one seed's networks alone, averaged in groups if all of them together are."""
+    rows = Predictions.concat([_joint(experiment, k, [seed]) for k in folds])
+    labelled = _labelled(experiment, rows)
+    if checked is not None:
+        rows = average_likewise(checked, labelled, *_groups_and_tasks(experiment, labelled))
+    scores = score(rows.prob, labelled.truth, labelled.space)
     return {name: none_for_nan(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
-def _averaged(
-    experiment: Experiment, alone: Predictions, labelled: LabelledPredictions
-) -> tuple[Predictions, GroupAveraging]:
-    """Return out-of-fold predictions, averaged within look-alike groups if the run has a photo-similarity model.
+def _checked(experiment: Experiment, labelled: LabelledPredictions) -> CheckedRows | None:
+    """Average out-of-fold rows within look-alike groups, if that helps; None without a photo-similarity model.
 
-    The model was learned from other people than those it grouped, and the weights were fitted on the other folds.
+    The model was learned from other people than those it grouped, and the weights were fitted on the other folds. The
+    gain is that among as many new photos as there are train photos.
     """
     if experiment.person_clustering is None:
-        return alone, GroupAveraging()
-    manifest, space = experiment.manifest, experiment.cfg.space
-    group_N = experiment.person_clustering.group_N[rows_of(manifest["id"][real_rows(manifest)], labelled.ids)]
-    tasks = shared_tasks(manifest, space, where=str(experiment.run.manifest))
-    together = GroupAveraging(oof=groups_of(group_N), tasks=tasks)
-    prob_NJ, together = together.average_oof(alone.prob, labelled)
-    lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(together.tasks)}
-    return Predictions(alone.ids, prob_NJ, alone.space, lineage), together
+        return None
+    rates = pair_rates(experiment.person_clustering)
+    precision = rates.precision(len(experiment.person_clustering.group_N))
+    group_N, tasks = _groups_and_tasks(experiment, labelled)
+    return check_rows(labelled, group_N, tasks, precision=precision)
 
 
-def _group_gain(
-    experiment: Experiment, alone: LabelledPredictions, averaged: Predictions, together: GroupAveraging
-) -> GroupGain:
-    """Return what averaging within groups gains over the predictions alone, with an interval over people."""
+def _groups_and_tasks(experiment: Experiment, labelled: LabelledPredictions) -> tuple[Ints, tuple[str, ...]]:
     assert experiment.person_clustering is not None
-    true_N, gain = alone.space.encode(alone.truth), None
-    if (true_N >= 0).any():
-        labels = (alone.pred_N, averaged.labels())
-        assert alone.people_N is not None
-        people, classes = alone.people_N, alone.space.size
-        gain = paired_bootstrap(true_N, *labels, people, classes, draws=BOOTSTRAP_DRAWS, seed=alone.seed)
+    manifest = experiment.manifest
+    group_N = experiment.person_clustering.group_N[rows_of(manifest["id"][real_rows(manifest)], labelled.ids)]
+    return group_N, shared_tasks(manifest, experiment.cfg.space, where=str(experiment.run.manifest))
+
+
+def _with_lineage(experiment: Experiment, alone: Predictions, checked: CheckedRows) -> Predictions:
+    if not checked.averaged:
+        return alone
+    tasks = shared_tasks(experiment.manifest, experiment.cfg.space, where=str(experiment.run.manifest))
+    lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(tasks)}
+    return Predictions(alone.ids, checked.rows.prob, alone.space, lineage)
+
+
+def _group_gain(experiment: Experiment, alone: LabelledPredictions, checked: CheckedRows) -> GroupGain:
+    """Return what averaging within groups gains over the predictions alone, and is expected to gain."""
+    clustering, gain, expected = experiment.person_clustering, checked.gain, checked.expected
+    assert clustering is not None
+    photos, rates = len(clustering.group_N), pair_rates(clustering)
     return GroupGain(
         by=experiment.cfg.predict.groups,
-        tasks=tuple(together.tasks),
-        weights=None if together.weights is None else dict(together.weights),
+        averaged=checked.averaged,
+        tasks=_groups_and_tasks(experiment, alone)[1],
+        weights=None if checked.weights is None else dict(checked.weights),
         alone=none_for_nan(score(alone.pred_N, alone.truth, alone.space).macro_f1),
-        gain=gain,
-        pair_precision=experiment.person_clustering.quality.precision,
-        pair_recall=experiment.person_clustering.quality.recall,
+        gain=gain.believed if gain else None,
+        cut=gain.cut if gain else None,
+        whole=gain.whole if gain else None,
+        right_only=gain.right_only if gain else None,
+        rows_precision=gain.precision if gain else None,
+        photos=photos,
+        expected=expected.value if expected else None,
+        low=expected.low if expected else None,
+        pair_precision=clustering.quality.precision,
+        pair_recall=clustering.quality.recall,
+        precision_among={str(photos * times): rates.precision(photos * times) for times in (1, 2, 4)},
     )
 
 

@@ -18,6 +18,7 @@ from maskcls.errors import DataError
 from maskcls.labels import Ints
 from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 from maskcls.results.people.averaging import PhotoWeights, checked_groups
+from maskcls.results.people.pair_rates import PARTS
 from maskcls.results.rows_by_id import check_same_ids, rows_of
 from maskcls.typedjson import JsonFile
 
@@ -41,11 +42,15 @@ class Groups:
     group_N  (N,) int64, 0 and up; rows with the same number are taken to show one person.
     weights  weight of a photo in its group's mean, see `average_groups`; None = all photos have equal weight.
     sha256   of the file, or of the numbers where there is no file.
+    parts    number of parts that were grouped separately: PARTS for train photos that maskcls grouped, 1 by hand.
+    proven   whether the sidecar says that averaging has a proven gain; None: it was not measured.
     """
 
     group_N: Ints
     weights: PhotoWeights | None
     sha256: str
+    parts: int = 1
+    proven: bool | None = None
 
 
 def write_groups(
@@ -94,9 +99,13 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
     check_same_ids([id for id in times if id in asked or not part], ids, names=(str(path), "the rows to group"))
     name_N = np.array(columns["group"], dtype=np.str_)[rows_of(columns["id"], ids)]
     group_N = np.unique(name_N, return_inverse=True)[1]
-    digest, weights = read_origin(path, GROUPS, _weights)
-    return Groups(group_N.astype(np.int64), weights, digest)
+    digest, origin = read_origin(path, GROUPS, _origin)
+    weights, proven = origin or (None, None)
+    return Groups(group_N.astype(np.int64), weights, digest, PARTS if origin else 1, proven)
 
 
-def _weights(data: Mapping[str, Any]) -> PhotoWeights | None:
-    return data["weights"] and {str(name): float(weight) for name, weight in data["weights"].items()}
+def _origin(data: Mapping[str, Any]) -> tuple[PhotoWeights | None, bool | None]:
+    """Return the weights in a sidecar, and whether it says that averaging has a proven gain."""
+    weights, worth = data["weights"], data.get("worth")
+    proven = None if worth is None else bool(worth["worth_it"])
+    return weights and {str(name): float(weight) for name, weight in weights.items()}, proven

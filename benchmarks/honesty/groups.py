@@ -1,0 +1,245 @@
+"""Whether averaging within groups gains among new people what out-of-fold rows promise.
+
+    python benchmarks/honesty/groups.py simulate [--repeats 30] [--people 300] [--seed 0] [--remember 1]
+    python benchmarks/honesty/groups.py photos DATA --weights FILE [--repeats 10]
+
+`simulate` draws people who look alike more and more often, with labels that partly follow their looks. `photos` splits
+the labelled people of a real data set at random. Both then do the same: half of the people, or those drawn first, train
+networks by folds and the model of looks; the gain is promised from their out-of-fold rows; and it is measured on people
+who were left out of everything, predicted by the mean of all networks. The networks are kernel ridge regressions, of
+drawn features or of a fixed backbone's: they remember their training people, and take a second each.
+
+Columns: `before` is the gain that was promised until now, with groups cut at the folds; `now` is the smaller gain of
+the two ways (see maskcls/results/people/stand_ins.py), expected among as many photos as the new ones; `true` is what
+the new people gain. `on` is the share of repetitions in which the gain counts as proven, and `kept` the mean gain of
+new people if averaging is switched off in the others. The numbers after ± are standard errors of the mean difference
+to `true`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from maskcls.labels import CONTEST, Floats, Ints
+from maskcls.results.labelled_predictions import LabelledPredictions
+from maskcls.results.people.averaging import average_groups
+from maskcls.results.people.clustering import PersonClustering, fit_clustering, pair_quality
+from maskcls.results.people.out_of_fold import measure_groups
+from maskcls.results.people.pair_rates import PairRates
+from maskcls.results.predictions import Predictions
+from maskcls.results.scores.metrics import score
+
+SHARED, FOLDS, SHOTS = ("gender", "age"), 5, 7
+NOISE = (0.1, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)  # how much photos of one person differ, relative to people
+SIZES = (0.5, 1.0, 2.0)  # new people per known person
+RIDGE = 1.0
+
+Values = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """Photos of known people: look (N, D) for the grouping, face (N, F) for the networks, who (N,), and labels."""
+
+    look: Values
+    face: Values
+    who: Ints
+    truth: Mapping[str, Ints]
+
+    def of(self, rows: Values) -> Photos:
+        """Return some of the rows, with people numbered from 0."""
+        who = np.unique(self.who[rows], return_inverse=True)[1]
+        return Photos(self.look[rows], self.face[rows], who, {name: label[rows] for name, label in self.truth.items()})
+
+
+def draw_people(people: int, noise: float, remember: float, rng: np.random.Generator) -> Photos:
+    """Draw people with seven photos each, one without a mask, one with a wrong one.
+
+    noise     standard deviation of a photo's look around the person's, in eight numbers of variance 1 between people.
+    remember  how much of the look the networks see, so that they know people who look alike.
+    """
+    look, who = rng.normal(size=(people, 8)), np.repeat(np.arange(people), SHOTS)
+    gender = look[:, 0] * 0.6 + rng.normal(size=people) * 0.8 > 0
+    age = np.digitize(look[:, 1] * 0.6 + rng.normal(size=people) * 0.8, [0.2, 1.2])
+    mask, photos = np.tile([0, 0, 0, 0, 0, 1, 2], people), people * SHOTS
+    seen = np.array([0.45, 0.7, 1.0])[mask][:, np.newaxis] * np.stack([gender * 2 - 1, age - 0.7], 1)[who] * 0.9
+    shown = look[who] + noise * rng.normal(size=(photos, 8))
+    own = rng.normal(size=(people, 6))[who] * 0.5 + 0.3 * rng.normal(size=(photos, 6))
+    masks = np.eye(3)[mask] * 4 + rng.normal(size=(photos, 3)) * 0.8
+    again = look[who] + noise * rng.normal(size=(photos, 8))
+    face = np.hstack([seen + rng.normal(size=(photos, 2)), remember * again * 0.5, own, masks])
+    light = rng.normal(size=(photos, 16))  # the same for all people
+    return Photos(np.hstack([shown, light]), face, who, {"mask": mask, "gender": gender[who] * 1, "age": age[who]})
+
+
+def train_network(photos: Photos, width: float) -> Callable[[Values], Floats]:
+    """Fit kernel ridge regressions of all labels; return a function from faces to joint probabilities."""
+    target = np.hstack([np.eye(len(task.classes))[photos.truth[task.name]] for task in CONTEST.tasks])
+    mean, gram = target.mean(axis=0), _kernel(photos.face, photos.face, width)
+    weight = cho_solve(cho_factor(gram + RIDGE * np.eye(len(gram))), target - mean)
+
+    def predict(face: Values) -> Floats:
+        score_NC, parts, start = _kernel(face, photos.face, width) @ weight + mean, {}, 0
+        for task in CONTEST.tasks:
+            part = np.clip(score_NC[:, start : start + len(task.classes)], 0.02, None) ** 1.5
+            parts[task.name] = (part / part.sum(axis=1, keepdims=True)).astype(np.float32)
+            start += len(task.classes)
+        return CONTEST.compose(parts)
+
+    return predict
+
+
+def _kernel(a: Values, b: Values, width: float) -> Values:
+    return np.exp(-((a**2).sum(axis=1)[:, np.newaxis] + (b**2).sum(axis=1) - 2 * a @ b.T) / width)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What known people gave: the model of looks, the mean of all networks, and rows with the gains they promise."""
+
+    looks: PersonClustering
+    predict: Callable[[Values], Floats]
+    measured: Any
+    rates: PairRates
+
+
+def learn(known: Photos, width: float, rng: np.random.Generator) -> Trained:
+    """Train one network per fold and the model of looks, and measure the gain on out-of-fold rows."""
+    people = int(known.who.max()) + 1
+    fold_N, half_N = (rng.permutation(people) % FOLDS)[known.who], (rng.permutation(people) % 2)[known.who]
+    prob_NJ, networks = np.empty((len(fold_N), CONTEST.size), np.float32), []
+    for k in range(FOLDS):
+        networks.append(train_network(known.of(np.flatnonzero(fold_N != k)), width))
+        prob_NJ[fold_N == k] = networks[-1](known.face[fold_N == k])
+    looks = fit_clustering(known.look, known.who, half_N)
+    ids, labels = [f"{row}" for row in range(len(fold_N))], prob_NJ.argmax(axis=1)
+    rows = LabelledPredictions(ids, labels, known.truth, CONTEST, prob_NJ, known.who.astype(np.str_), fold_N)
+    measured = measure_groups(rows, looks.group_N, fold_N, SHARED)
+    rates = PairRates.of(looks.group_N, looks.quality.precision, len(fold_N) / 2)
+    return Trained(looks, lambda face: np.mean([one(face) for one in networks], axis=0), measured, rates)
+
+
+def true_gain(trained: Trained, new: Photos) -> tuple[float, float]:
+    """Return the gain of averaging among new people, and their pair precision."""
+    alone = Predictions([f"{row}" for row in range(len(new.who))], trained.predict(new.face), CONTEST)
+    group_N, gain = trained.looks.clusterer.groups(new.look), trained.measured.gain
+    after = average_groups(alone, group_N, SHARED, weights=trained.measured.weights[gain.way])
+    scores = [score(one.labels(), new.truth, CONTEST).macro_f1 for one in (alone, after)]
+    return scores[1] - scores[0], pair_quality(group_N, new.who).precision
+
+
+def compare(trained: Trained, news: list[Photos]) -> list[float]:
+    """Return one repetition's numbers, in the order of HEAD; several sets of new people, of one size, are averaged."""
+    gain, photos = trained.measured.gain, len(news[0].who)
+    precision = trained.rates.precision(photos)
+    now, (true, true_precision) = gain.among(precision), np.mean([true_gain(trained, new) for new in news], axis=0)
+    held = trained.looks.quality.precision
+    kept = true if now.proven else 0.0
+    before = [gain.cut.value, float(gain.cut.low > 0)]
+    return [held, precision, true_precision, *before, now.value, float(now.proven), true, kept]
+
+
+HEAD = ("held-out precision", "expected", "true precision", "before", "on", "now", "on", "true", "kept")
+
+
+def row(name: str, numbers: list[list[float]]) -> str:
+    """Return a table row: means over the repetitions, and the difference of both promises to the truth."""
+    table = np.array(numbers)
+    mean, error = table.mean(axis=0), [table[:, c] - table[:, 7] for c in (3, 5)]
+    off = [f"{e.mean():+.3f} ± {e.std(ddof=min(1, len(e) - 1)) / len(e) ** 0.5:.3f}" for e in error]
+    cells = [f"{value:.3f}" if c in (0, 1, 2, 4, 6) else f"{value:+.3f}" for c, value in enumerate(mean)]
+    return f"| {name} | " + " | ".join(cells + off) + " |"
+
+
+def simulate(args: argparse.Namespace) -> Iterator[str]:
+    """Yield the table's rows: for each noise, among half as many, as many and twice as many new people."""
+    for noise in NOISE:
+        numbers: dict[float, list[list[float]]] = {size: [] for size in SIZES}
+        for repeat in range(args.repeats):
+            rng = np.random.default_rng([args.seed, repeat, round(noise * 1000)])
+            trained = learn(draw_people(args.people, noise, args.remember, rng), 25.0, rng)
+            for size in SIZES:
+                news = [draw_people(round(args.people * size), noise, args.remember, rng) for _ in range(2)]
+                numbers[size].append(compare(trained, news))
+        for size, found in numbers.items():
+            yield row(f"{noise}, {size:g} n", found)
+
+
+def real(args: argparse.Namespace) -> Iterator[str]:
+    """Yield a row: half of the labelled people of a data set learn, the others are new; random halves."""
+    photos, numbers = read_photos(args.data, args.weights), []
+    for repeat in range(args.repeats):
+        rng = np.random.default_rng([args.seed, repeat])
+        learns_N = (rng.permutation(int(photos.who.max()) + 1) % 2 == 0)[photos.who]
+        known, new = (photos.of(np.flatnonzero(part)) for part in (learns_N, ~learns_N))
+        numbers.append(compare(learn(known, 2.0 * photos.face.shape[1], rng), [new]))
+    yield row(f"{args.repeats} random halves", numbers)
+
+
+def read_photos(data: Path, weights: Path) -> Photos:
+    """Read the labelled photos of a contest's data set: thumbnails, and the features of a fixed backbone."""
+    import cv2
+    import torch
+
+    from maskcls.data.layouts.source import image_root, read_labelled
+    from maskcls.data.photos.descriptors import descriptors
+    from maskcls.data.photos.images import read_image
+    from maskcls.data.rows.manifest import labels
+    from maskcls.nn.network import build_network, load_trunk
+
+    frame = read_labelled(data, "contest", CONTEST)
+    root, paths = image_root(data, "contest"), frame["path"].tolist()
+    network = build_network("mobilenetv4_conv_small", {"mask": 3}, size=(128, 96))
+    load_trunk(network, weights)
+    scale = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, np.newaxis, np.newaxis]
+    face, trunk = [], network.trunk.eval()
+    with torch.inference_mode():
+        for start in range(0, len(paths), 64):
+            images = [cv2.resize(read_image(root / p), (96, 128), interpolation=3) for p in paths[start : start + 64]]
+            pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+            face.append(trunk((pixels - scale[0]) / scale[1]).numpy())
+    who = np.unique(frame["person"].to_numpy(np.str_), return_inverse=True)[1]
+    return Photos(descriptors(root, paths, threads=1), _leading(np.concatenate(face)), who, labels(frame, CONTEST))
+
+
+def _leading(feature_NF: Values, axes: int = 100) -> Values:
+    """Return the leading principal components, scaled to a mean variance of 1; no label is used."""
+    centred = feature_NF.astype(np.float64) - feature_NF.mean(axis=0)
+    left, value, _ = np.linalg.svd(centred, full_matrices=False)
+    axis_NA = left[:, :axes] * value[:axes]
+    return axis_NA / np.sqrt(axis_NA.var(axis=0).mean())
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the command line of the header."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    drawn, photos = kinds.add_parser("simulate"), kinds.add_parser("photos")
+    drawn.add_argument("--people", type=int, default=300)
+    drawn.add_argument("--repeats", type=int, default=30)
+    drawn.add_argument("--remember", type=float, default=1.0)
+    photos.add_argument("data", type=Path)
+    photos.add_argument("--weights", type=Path, required=True)
+    photos.add_argument("--repeats", type=int, default=10)
+    return parser
+
+
+def main() -> None:
+    """Print the table."""
+    args = argument_parser().parse_args()
+    print("| | " + " | ".join(HEAD) + " | before - true | now - true |\n|" + "---|" * (len(HEAD) + 3))
+    for line in simulate(args) if args.kind == "simulate" else real(args):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
