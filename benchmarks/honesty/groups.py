@@ -4,10 +4,11 @@
     python benchmarks/honesty/groups.py photos DATA --weights FILE [--repeats 10]
 
 `simulate` draws people who look alike more and more often, with labels that partly follow their looks. `photos` splits
-the labelled people of a real data set at random. Both then do the same: half of the people, or those drawn first, train
-networks by folds and the model of looks; the gain is promised from their out-of-fold rows; and it is measured on people
-who were left out of everything, predicted by the mean of all networks. The networks are kernel ridge regressions, of
-drawn features or of a fixed backbone's: they remember their training people, and take a second each.
+the labelled people of a real data set at random; noise is added to its thumbnails, in steps, so that people look alike.
+Both then do the same: the first people train networks by folds and the model of looks; the gain is promised from their
+out-of-fold rows; and it is measured on the other people, who were left out of everything, predicted by the mean of all
+networks. The networks are kernel ridge regressions of drawn features, which remember their training people, or logistic
+regressions of a fixed backbone's features.
 
 Columns: `before` is the gain that was promised until now, with groups cut at the folds; `now` is the smaller gain of
 the two ways (see maskcls/results/people/stand_ins.py), expected among as many photos as the new ones; `true` is what
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,18 @@ from maskcls.labels import CONTEST, Floats, Ints
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.averaging import average_groups
 from maskcls.results.people.clustering import PersonClustering, fit_clustering, pair_quality
-from maskcls.results.people.out_of_fold import measure_groups
+from maskcls.results.people.out_of_fold import GroupedRows, measure_groups
 from maskcls.results.people.pair_rates import PairRates
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import score
 
 SHARED, FOLDS, SHOTS = ("gender", "age"), 5, 7
 NOISE = (0.1, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)  # how much photos of one person differ, relative to people
-SIZES = (0.5, 1.0, 2.0)  # new people per known person
-RIDGE = 1.0
+THUMBNAIL_NOISE = (0.0, 20.0, 25.0, 30.0, 34.0)  # added to every number of real thumbnails, so that people look alike
+RIDGE, WIDTH = 1.0, 25.0
 
 Values = NDArray[Any]
+Rng = np.random.Generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class Photos:
         return Photos(self.look[rows], self.face[rows], who, {name: label[rows] for name, label in self.truth.items()})
 
 
-def draw_people(people: int, noise: float, remember: float, rng: np.random.Generator) -> Photos:
+def draw_people(people: int, noise: float, remember: float, rng: Rng) -> Photos:
     """Draw people with seven photos each, one without a mask, one with a wrong one.
 
     noise     standard deviation of a photo's look around the person's, in eight numbers of variance 1 between people.
@@ -80,14 +82,14 @@ def draw_people(people: int, noise: float, remember: float, rng: np.random.Gener
     return Photos(np.hstack([shown, light]), face, who, {"mask": mask, "gender": gender[who] * 1, "age": age[who]})
 
 
-def train_network(photos: Photos, width: float) -> Callable[[Values], Floats]:
+def train_kernel(photos: Photos) -> Callable[[Values], Floats]:
     """Fit kernel ridge regressions of all labels; return a function from faces to joint probabilities."""
     target = np.hstack([np.eye(len(task.classes))[photos.truth[task.name]] for task in CONTEST.tasks])
-    mean, gram = target.mean(axis=0), _kernel(photos.face, photos.face, width)
+    mean, gram = target.mean(axis=0), _kernel(photos.face, photos.face)
     weight = cho_solve(cho_factor(gram + RIDGE * np.eye(len(gram))), target - mean)
 
     def predict(face: Values) -> Floats:
-        score_NC, parts, start = _kernel(face, photos.face, width) @ weight + mean, {}, 0
+        score_NC, parts, start = _kernel(face, photos.face) @ weight + mean, {}, 0
         for task in CONTEST.tasks:
             part = np.clip(score_NC[:, start : start + len(task.classes)], 0.02, None) ** 1.5
             parts[task.name] = (part / part.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -97,39 +99,69 @@ def train_network(photos: Photos, width: float) -> Callable[[Values], Floats]:
     return predict
 
 
-def _kernel(a: Values, b: Values, width: float) -> Values:
-    return np.exp(-((a**2).sum(axis=1)[:, np.newaxis] + (b**2).sum(axis=1) - 2 * a @ b.T) / width)
+def train_linear(photos: Photos) -> Callable[[Values], Floats]:
+    """Fit logistic regressions of all labels; return a function from faces to joint probabilities."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = {}
+    for task in CONTEST.tasks:
+        fitted[task.name] = LogisticRegression(C=100.0, max_iter=300).fit(photos.face, photos.truth[task.name])
+
+    def predict(face: Values) -> Floats:
+        return CONTEST.compose({name: one.predict_proba(face).astype(np.float32) for name, one in fitted.items()})
+
+    return predict
+
+
+def _kernel(a: Values, b: Values) -> Values:
+    return np.exp(-((a**2).sum(axis=1)[:, np.newaxis] + (b**2).sum(axis=1) - 2 * a @ b.T) / WIDTH)
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Networks of all folds: out-of-fold rows of the known people, and the mean of all networks for new faces."""
+
+    rows: LabelledPredictions
+    predict: Callable[[Values], Floats]
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What known people gave: the model of looks, the mean of all networks, and rows with the gains they promise."""
+    """What known people gave: networks, the model of looks, the measured gain, and pairs per photo."""
 
+    networks: Networks
     looks: PersonClustering
-    predict: Callable[[Values], Floats]
-    measured: Any
+    measured: GroupedRows
     rates: PairRates
 
 
-def learn(known: Photos, width: float, rng: np.random.Generator) -> Trained:
-    """Train one network per fold and the model of looks, and measure the gain on out-of-fold rows."""
-    people = int(known.who.max()) + 1
-    fold_N, half_N = (rng.permutation(people) % FOLDS)[known.who], (rng.permutation(people) % 2)[known.who]
+def train_folds(known: Photos, train: Callable[[Photos], Callable[[Values], Floats]], rng: Rng) -> Networks:
+    """Train one network per fold."""
+    fold_N = (rng.permutation(int(known.who.max()) + 1) % FOLDS)[known.who]
     prob_NJ, networks = np.empty((len(fold_N), CONTEST.size), np.float32), []
     for k in range(FOLDS):
-        networks.append(train_network(known.of(np.flatnonzero(fold_N != k)), width))
+        networks.append(train(known.of(np.flatnonzero(fold_N != k))))
         prob_NJ[fold_N == k] = networks[-1](known.face[fold_N == k])
+    ids, people = [f"{row}" for row in range(len(fold_N))], known.who.astype(np.str_)
+    rows = LabelledPredictions(ids, prob_NJ.argmax(axis=1), known.truth, CONTEST, prob_NJ, people, fold_N)
+    return Networks(rows, lambda face: np.mean([one(face) for one in networks], axis=0))
+
+
+def learn_looks(known: Photos, networks: Networks, rng: Rng) -> Trained:
+    """Fit the model of looks, and measure the gain on the networks' out-of-fold rows."""
+    half_N = (rng.permutation(int(known.who.max()) + 1) % 2)[known.who]
     looks = fit_clustering(known.look, known.who, half_N)
-    ids, labels = [f"{row}" for row in range(len(fold_N))], prob_NJ.argmax(axis=1)
-    rows = LabelledPredictions(ids, labels, known.truth, CONTEST, prob_NJ, known.who.astype(np.str_), fold_N)
-    measured = measure_groups(rows, looks.group_N, fold_N, SHARED)
-    rates = PairRates.of(looks.group_N, looks.quality.precision, len(fold_N) / 2)
-    return Trained(looks, lambda face: np.mean([one(face) for one in networks], axis=0), measured, rates)
+    fold_N = networks.rows.fold_N
+    assert fold_N is not None
+    measured = measure_groups(networks.rows, looks.group_N, fold_N, SHARED)
+    rates = PairRates.of(looks.group_N, looks.quality.precision, len(half_N) / 2)
+    return Trained(networks, looks, measured, rates)
 
 
 def true_gain(trained: Trained, new: Photos) -> tuple[float, float]:
     """Return the gain of averaging among new people, and their pair precision."""
-    alone = Predictions([f"{row}" for row in range(len(new.who))], trained.predict(new.face), CONTEST)
+    ids = np.arange(len(new.who)).astype(np.str_)
+    alone = Predictions(ids, trained.networks.predict(new.face), CONTEST)
     group_N, gain = trained.looks.clusterer.groups(new.look), trained.measured.gain
     after = average_groups(alone, group_N, SHARED, weights=trained.measured.weights[gain.way])
     scores = [score(one.labels(), new.truth, CONTEST).macro_f1 for one in (alone, after)]
@@ -160,28 +192,41 @@ def row(name: str, numbers: list[list[float]]) -> str:
 
 
 def simulate(args: argparse.Namespace) -> Iterator[str]:
-    """Yield the table's rows: for each noise, among half as many, as many and twice as many new people."""
+    """Yield the table's rows: for each noise, among so many new people per known one."""
     for noise in NOISE:
-        numbers: dict[float, list[list[float]]] = {size: [] for size in SIZES}
+        numbers: dict[float, list[list[float]]] = {size: [] for size in args.sizes}
         for repeat in range(args.repeats):
             rng = np.random.default_rng([args.seed, repeat, round(noise * 1000)])
-            trained = learn(draw_people(args.people, noise, args.remember, rng), 25.0, rng)
-            for size in SIZES:
+            known = draw_people(args.people, noise, args.remember, rng)
+            trained = learn_looks(known, train_folds(known, train_kernel, rng), rng)
+            for size, found in numbers.items():
                 news = [draw_people(round(args.people * size), noise, args.remember, rng) for _ in range(2)]
-                numbers[size].append(compare(trained, news))
+                found.append(compare(trained, news))
         for size, found in numbers.items():
             yield row(f"{noise}, {size:g} n", found)
 
 
 def real(args: argparse.Namespace) -> Iterator[str]:
-    """Yield a row: half of the labelled people of a data set learn, the others are new; random halves."""
-    photos, numbers = read_photos(args.data, args.weights), []
+    """Yield a row per noise: half of the labelled people of a data set learn, the others are new; random halves."""
+    photos = read_photos(args.data, args.weights)
+    numbers: dict[float, list[list[float]]] = {noise: [] for noise in THUMBNAIL_NOISE}
     for repeat in range(args.repeats):
         rng = np.random.default_rng([args.seed, repeat])
         learns_N = (rng.permutation(int(photos.who.max()) + 1) % 2 == 0)[photos.who]
         known, new = (photos.of(np.flatnonzero(part)) for part in (learns_N, ~learns_N))
-        numbers.append(compare(learn(known, 2.0 * photos.face.shape[1], rng), [new]))
-    yield row(f"{args.repeats} random halves", numbers)
+        networks = train_folds(known, train_linear, rng)
+        for noise, found in numbers.items():
+            blurred = [
+                replace(part, look=part.look + noise * rng.normal(size=part.look.shape)) for part in (known, new)
+            ]
+            found.append(compare(learn_looks(blurred[0], networks, rng), [blurred[1]]))
+    for noise, found in numbers.items():
+        yield row(f"{noise:g}", found)
+
+
+def blurred(photos: Photos, noise: float, rng: Rng) -> Photos:
+    """Add noise to the looks."""
+    return replace(photos, look=photos.look + noise * rng.normal(size=photos.look.shape))
 
 
 def read_photos(data: Path, weights: Path) -> Photos:
@@ -226,6 +271,7 @@ def argument_parser() -> argparse.ArgumentParser:
     drawn, photos = kinds.add_parser("simulate"), kinds.add_parser("photos")
     drawn.add_argument("--people", type=int, default=300)
     drawn.add_argument("--repeats", type=int, default=30)
+    drawn.add_argument("--sizes", type=float, nargs="+", default=[0.5, 1.0, 2.0], help="new people per known person")
     drawn.add_argument("--remember", type=float, default=1.0)
     photos.add_argument("data", type=Path)
     photos.add_argument("--weights", type=Path, required=True)

@@ -8,6 +8,7 @@ from typing import Literal
 from maskcls.results.comparison.bootstrap import Difference
 
 Way = Literal["cut", "whole"]
+PROVEN_ABOVE = 0.0  # macro-F1; the lower end of a gain's interval must be above it
 FEW_WRONG = 0.02  # a share of wrong pairs from which their damage can be measured; with fewer it is assumed
 ASSUMED_DAMAGE = 5.0  # macro-F1 lost per share of wrong pairs, over the gain of right ones; 3 to 5 in simulations
 
@@ -22,7 +23,7 @@ class ExpectedGain:
     @property
     def proven(self) -> bool:
         """Whether the whole interval is above 0."""
-        return self.low > 0
+        return self.low > PROVEN_ABOVE
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,10 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
 
 
 def _origin(data: Mapping[str, Any]) -> tuple[PhotoWeights | None, bool | None]:
-    """Return the weights in a sidecar, and whether it says that averaging has a proven gain."""
+    """Return the weights in a sidecar, and whether it says that averaging has a proven gain.
+
+    Sidecars of earlier versions have no gain of whole groups: it counts as not measured.
+    """
     weights, worth = data["weights"], data.get("worth")
-    proven = None if worth is None else bool(worth["worth_it"])
+    proven = bool(worth["worth_it"]) if worth and "whole" in worth else None
     return weights and {str(name): float(weight) for name, weight in weights.items()}, proven

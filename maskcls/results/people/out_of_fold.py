@@ -45,9 +45,10 @@ def rows_by_way(labelled: LabelledPredictions, group_N: Ints, tasks: Sequence[st
     assert labelled.people_N is not None
     assert labelled.fold_N is not None
     space, others = labelled.space, [name for name in labelled.space.names if name not in tasks]
-    kind_N, class_N = (
-        space.only(names).encode({name: labelled.truth[name] for name in names}) for names in (tasks, others)
-    )
+    kind_N = space.only(tasks).encode({name: labelled.truth[name] for name in tasks})
+    class_N = np.zeros_like(kind_N)
+    if others:
+        class_N = space.only(others).encode({name: labelled.truth[name] for name in others})
     whole = whole_rows(group_N, labelled.fold_N, labelled.people_N, kind_N, class_N, seed=labelled.seed)
     return {"cut": cut_rows(group_N, labelled.fold_N), "whole": whole}
 

@@ -13,6 +13,7 @@ from maskcls.labels import Ints
 from maskcls.results.comparison.bootstrap import Difference
 from maskcls.results.people.averaging import PhotoWeights
 from maskcls.results.people.clustering import PairQuality
+from maskcls.results.people.expected_gain import ExpectedGain
 from maskcls.results.people.group_file import Groups, GroupSources
 from maskcls.runs.group_averaging import CheckedRows
 from maskcls.show.terminal.json_output import print_json
@@ -52,7 +53,7 @@ class GroupingGain:
     @property
     def proven(self) -> bool:
         """Whether the whole interval of the expected gain lies above 0."""
-        return self.low > 0
+        return ExpectedGain(self.expected, self.low).proven
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
