@@ -43,7 +43,7 @@ class Groups:
     weights  weight of a photo in its group's mean, see `average_groups`; None = all photos have equal weight.
     sha256   of the file, or of the numbers where there is no file.
     parts    number of parts that were grouped separately: PARTS for train photos that maskcls grouped, 1 by hand.
-    proven   whether the sidecar says that averaging has a proven gain; None: it was not measured.
+    proven   whether averaging has a proven gain, according to the sidecar; None: it was not measured.
     """
 
     group_N: Ints
@@ -105,10 +105,10 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
 
 
 def _origin(data: Mapping[str, Any]) -> tuple[PhotoWeights | None, bool | None]:
-    """Return the weights in a sidecar, and whether it says that averaging has a proven gain.
+    """Return the weights in a sidecar, and whether averaging has a proven gain according to it.
 
     Sidecars of earlier versions have no gain of whole groups: it counts as not measured.
     """
-    weights, worth = data["weights"], data.get("worth")
-    proven = bool(worth["worth_it"]) if worth and "whole" in worth else None
+    weights, gain = data["weights"], data.get("worth")
+    proven = bool(gain["worth_it"]) if gain and "whole" in gain else None
     return weights and {str(name): float(weight) for name, weight in weights.items()}, proven

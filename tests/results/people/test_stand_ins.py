@@ -11,7 +11,7 @@ from maskcls.results.people.stand_ins import GroupRows, cut_rows, whole_rows
 
 
 def test_a_person_of_another_fold_is_replaced_by_one_with_the_same_labels() -> None:
-    # fold 0: ann (kind 0), cat (kind 1), dan (kind 0); fold 1: bob (kind 1), eve (kind 0). Two photos each, classes 0, 1.
+    # Fold 0: ann (kind 0), cat (kind 1), dan (kind 0); fold 1: bob (kind 1), eve (kind 0). Two photos each.
     person = np.repeat(["ann", "cat", "dan", "bob", "eve"], 2)
     fold, kind = np.repeat([0, 0, 0, 1, 1], 2), np.repeat([0, 1, 0, 1, 0], 2)
     group = np.array([0, 0, 1, 1, 2, 2, 0, 0, 3, 3])  # ann and bob are taken for one person
