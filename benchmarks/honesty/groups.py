@@ -1,7 +1,7 @@
 """Whether averaging within groups gains among new people what out-of-fold rows promise.
 
-    python benchmarks/honesty/groups.py simulate [--repeats 30] [--people 300] [--seed 0] [--remember 1]
-    python benchmarks/honesty/groups.py photos DATA --weights FILE [--repeats 10]
+    python benchmarks/honesty/groups.py [--seed 0] simulate [--repeats 30] [--people 300] [--noise 0.3 …] [--remember 1]
+    python benchmarks/honesty/groups.py [--seed 0] photos DATA --weights FILE [--repeats 10]
 
 `simulate` draws people who look alike more and more often, with labels that partly follow their looks. `photos` splits
 the labelled people of a real data set at random; noise is added to its thumbnails, in steps, so that people look alike.
@@ -193,7 +193,7 @@ def row(name: str, numbers: list[list[float]]) -> str:
 
 def simulate(args: argparse.Namespace) -> Iterator[str]:
     """Yield the table's rows: for each noise, among so many new people per known one."""
-    for noise in NOISE:
+    for noise in args.noise:
         numbers: dict[float, list[list[float]]] = {size: [] for size in args.sizes}
         for repeat in range(args.repeats):
             rng = np.random.default_rng([args.seed, repeat, round(noise * 1000)])
@@ -272,6 +272,7 @@ def argument_parser() -> argparse.ArgumentParser:
     drawn.add_argument("--people", type=int, default=300)
     drawn.add_argument("--repeats", type=int, default=30)
     drawn.add_argument("--sizes", type=float, nargs="+", default=[0.5, 1.0, 2.0], help="new people per known person")
+    drawn.add_argument("--noise", type=float, nargs="+", default=NOISE, help="of photos of one person")
     drawn.add_argument("--remember", type=float, default=1.0)
     photos.add_argument("data", type=Path)
     photos.add_argument("--weights", type=Path, required=True)
