@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import config, files
+from maskcls import files
 from maskcls.data.layouts.source import guess_layout, image_root, layout_named, read_people, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError
@@ -32,6 +32,7 @@ from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
+from maskcls.runs.summary import read_summary
 from maskcls.show.answers.group import GroupingGain, GroupResult
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.person_clustering import describe_photos, fit_person_clustering, group_photos, pair_rates
@@ -68,7 +69,8 @@ def group(
     to_group = None if train else _to_group(data, unlabelled)
     labelled = read_out_of_fold(run) if run else None
     if labelled is not None and run is not None:
-        if config.load(run.config)[0].predict.groups != "none":
+        summary = read_summary(run)
+        if summary and summary.groups and summary.groups.averaged:
             fix = "leave out --run, or name a run with predict.groups=none"
             raise UsageError("the run's predictions are averaged over groups already", where=str(run.path), fix=fix)
         _check_rows(labelled, known, data)

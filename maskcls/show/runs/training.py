@@ -48,7 +48,7 @@ def _say_groups(groups: GroupGain) -> None:
     if groups.expected is not None and groups.low is not None:
         say(f"  expected among {groups.photos:,} new photos: gain {groups.expected:+.4f}, lower end {groups.low:+.4f}")
     if not groups.averaged:
-        say(f"  {NO_GAIN}; every photo is scored and predicted alone")
+        say("  no proven gain among so many new photos; every photo is scored and predicted alone")
     elif gain and gain.low <= 0:  # of an earlier version
         say(f"  {NO_GAIN}; train without predict.groups=look")
     say(f"  pair precision {groups.pair_precision:.4f}, pair recall {groups.pair_recall:.4f}")
