@@ -49,7 +49,7 @@ from maskcls.runs.recipe import (
     recipe_path,
 )
 from maskcls.runs.submission_file import data_name, write_labels
-from maskcls.runs.summary import read_summary
+from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config
 from maskcls.show.answers.ensemble import EnsembleResult
 from maskcls.show.answers.group import about_rows, doubt_about
@@ -206,7 +206,8 @@ def _run_predictions(
         known = Predictions.load(path)
         weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))
         found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
-        if found == (tables.sha256(frame), env.hashes, _predicting_weights(run, cfg, env.folds)):
+        current = found == (tables.sha256(frame), env.hashes, _predicting_weights(run, cfg, env.folds))
+        if current and (averages_in_groups(run) or not known.lineage.get("groups")):
             return known
     from maskcls.training.prediction import predict_rows  # torch
 
@@ -218,8 +219,7 @@ def _run_predictions(
 
 def _note_single_photos(run: RunDir, test: Predictions, report: Reporter) -> None:
     """Print a note where a run's out-of-fold rows are averaged within groups and its predictions are not."""
-    summary = read_summary(run)
-    if summary and summary.groups and summary.groups.averaged and not test.lineage.get("groups"):
+    if averages_in_groups(run) and not test.lineage.get("groups"):
         report.note(f"{run.path}: out-of-fold rows are averaged in groups, these photos are not; no gain is expected")
 
 

@@ -32,7 +32,7 @@ from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
-from maskcls.runs.summary import read_summary
+from maskcls.runs.summary import averages_in_groups
 from maskcls.show.answers.group import GroupingGain, GroupResult
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.person_clustering import describe_photos, fit_person_clustering, group_photos, pair_rates
@@ -69,8 +69,7 @@ def group(
     to_group = None if train else _to_group(data, unlabelled)
     labelled = read_out_of_fold(run) if run else None
     if labelled is not None and run is not None:
-        summary = read_summary(run)
-        if summary and summary.groups and summary.groups.averaged:
+        if averages_in_groups(run):
             fix = "leave out --run, or name a run with predict.groups=none"
             raise UsageError("the run's predictions are averaged over groups already", where=str(run.path), fix=fix)
         _check_rows(labelled, known, data)

@@ -12,7 +12,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.decision import read_decision
 from maskcls.runs.lineage import RunLineage
 from maskcls.runs.submission_file import write_labels
-from maskcls.runs.summary import read_summary
+from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.prediction import predict_rows, with_overrides
@@ -70,8 +70,7 @@ def predict(
 
 def refuse_single_photos(run: RunDir, lineage: RunLineage) -> None:
     """Raise UsageError where the decision rule was fitted on averaged rows, and the photos were not averaged."""
-    summary = read_summary(run)
-    if summary and summary.groups and summary.groups.averaged and lineage.groups is None:
+    if averages_in_groups(run) and lineage.groups is None:
         got = "too many people look alike among these photos, so they are predicted alone"
         raise UsageError(OTHER_GROUPS, where="--decide", got=got, fix="leave out --decide")
 

@@ -150,6 +150,12 @@ def read_summary(run: RunDir) -> RunSummary | None:
     return typedjson.read(run.summary, RunSummary) if run.summary.exists() else None
 
 
+def averages_in_groups(run: RunDir) -> bool:
+    """Tell whether a finished run's out-of-fold rows are averaged within groups."""
+    summary = read_summary(run)
+    return bool(summary and summary.groups and summary.groups.averaged)
+
+
 def write_summary(run: RunDir, summary: RunSummary) -> None:
     """Commit a run's summary.json; the run is finished then."""
     typedjson.write(run.summary, summary)

@@ -346,6 +346,20 @@ def gain_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expected_gain, "PROVEN_ABOVE", 2.0)
 
 
+def test_predictions_that_were_averaged_before_the_gain_was_measured_again_are_made_anew(
+    drawn: Path, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(together, run)
+    assert predict(run, drawn, tmp_path / "a.csv") == 0
+    (run / "summary.json").unlink()
+    monkeypatch.setattr(expected_gain, "PROVEN_ABOVE", 2.0)
+    assert resume(run) == 0
+    assert run_app(["ensemble", str(run), "--data", str(drawn), "-o", str(tmp_path / "e.csv")]) == 0
+    assert "prove no gain" in capsys.readouterr().err
+    assert not Predictions.load(run / "test" / "faces-none-look.npz").lineage["groups"]
+
+
 @pytest.mark.usefixtures("gain_needed")
 def test_a_run_without_a_proven_gain_answers_photo_by_photo(
     drawn: Path, alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
