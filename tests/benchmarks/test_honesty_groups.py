@@ -22,7 +22,7 @@ def test_a_row_has_the_promises_and_the_truth(script: SimpleNamespace) -> None:
     assert [line.split("|")[1].strip() for line in lines] == ["0.1, 1 n", "0.1, 2 n"]
     for line in lines:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        assert len(cells) == 1 + len(script.HEAD) + 2
+        assert len(cells) == 1 + len(script.HEAD) + 3
         assert float(cells[1]) == 1.0  # people apart: held-out pair precision
         assert cells[5] in ("0.000", "0.500", "1.000")
 
