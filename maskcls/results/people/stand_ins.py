@@ -7,15 +7,17 @@ Those people are often in different folds, so there are three ways to average ou
   five with five folds, and no right one, since a person is in one fold. Among new photos no wrong pair is removed, so
   the gain is estimated too high.
 - *Leave* the groups whole and average what each fold's network predicted. The network that predicted the row of another
-  fold was trained on this row's person, who looks like the one in that photo. It therefore leans to this row's label,
-  and the label leaks into the mean. The estimate is too high again; the more, the better the networks remember.
+  fold was trained on this row's person, who looks like the one in that photo. It can therefore lean to this row's
+  label, and the label leaks into the mean. The estimate can be too high again; the more, the better networks remember.
 - *Replace* the rows of other folds (this module). Seen from a row of fold a, a person of another fold in its group is
   replaced by a person of fold a with the same labels, drawn at random. Both are then predicted by the network of fold
   a, which was trained on neither, so nothing leaks: labels of the replaced person decide who stands in, the labels of
   the row itself decide nothing. Number, labels and photo classes of the wrong pairs are those of the whole group.
 
-What remains: a stand-in has the same labels, but does not look like the row's person, so errors that two people share
-because they look alike are not shared. `benchmarks/honesty/groups.py` measures the sum of all this.
+What remains: a stand-in has the same labels, but does not look like the row's person, so errors or successes that two
+people share because they look alike are not shared. `benchmarks/honesty/groups.py` measures the sum of all this: in sets
+as large as a half of the known people, cut groups promise up to 0.024 too much, whole groups as predicted up to 0.002 too
+much, and replaced ones up to 0.011 too little, more where fewer pairs are right.
 """
 
 from __future__ import annotations
