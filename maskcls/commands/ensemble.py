@@ -50,8 +50,10 @@ from maskcls.runs.recipe import (
     recipe_path,
 )
 from maskcls.runs.submission_file import data_name, write_labels
+from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config
 from maskcls.show.answers.ensemble import EnsembleResult
+from maskcls.show.answers.group import about_rows, doubt_about
 from maskcls.show.terminal.progress import Reporter
 
 
@@ -118,9 +120,14 @@ def ensemble(
         assert labelled is not None
         blend = fit_ensemble(asked.method, prob, labelled)
     together = read_together(groups, oof_groups, frame, labelled, asked.given)
+    if groups and together.photos and not together.oof and (doubt := doubt_about(groups, together.photos)):
+        report.note(doubt)
     verdict = calibration = None
     if labelled is not None:
-        nested, together = together.average_oof(nested_ensemble(blend, prob, labelled), labelled)
+        nested = nested_ensemble(blend, prob, labelled)
+        if (checked := together.check_oof(nested, labelled)) is not None:
+            nested, together = checked.rows.prob, together.with_weights(checked)
+            report.note(about_rows(checked))
         verdict = score_ensemble(blend, prob, labelled, nested)
         calibration = decide_on(nested, labelled) if asked.decide or decide else None
     how = recipe_of(asked, blend, calibration, verdict)
@@ -170,6 +177,7 @@ def read_members(
     for text in given:
         if Path(text).is_dir():
             test, oof = _run_predictions(RunDir(Path(text)), data, frame, overrides, report), None
+            _note_single_photos(RunDir(Path(text)), test, report)
         else:
             file, *oof_files = map(Path, files_of(text))
             test, oof = read_member(file, cfg.space), _oof_of_file(oof_files[0], cfg.space) if oof_files else None
@@ -198,7 +206,8 @@ def _run_predictions(
         known = Predictions.load(path)
         weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))
         found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
-        if found == (tables.sha256(frame), env.hashes, _predicting_weights(run, cfg, env.folds)):
+        current = found == (tables.sha256(frame), env.hashes, _predicting_weights(run, cfg, env.folds))
+        if current and (averages_in_groups(run) or not known.lineage.get("groups")):
             return known
     from maskcls.training.prediction import predict_rows  # torch
 
@@ -206,6 +215,12 @@ def _run_predictions(
     if predicted is None:
         raise UsageError("an ensemble runs in one process", fix="start it without accelerate launch")
     return predicted.predictions
+
+
+def _note_single_photos(run: RunDir, test: Predictions, report: Reporter) -> None:
+    """Print a note where a run's out-of-fold rows are averaged within groups and its predictions are not."""
+    if averages_in_groups(run) and not test.lineage.get("groups"):
+        report.note(f"{run.path}: out-of-fold rows are averaged in groups, these photos are not; no gain is expected")
 
 
 def _predicting_weights(run: RunDir, cfg: Config, folds: Sequence[int]) -> list[str]:

@@ -7,39 +7,35 @@ from. No network is loaded.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import config, files
+from maskcls import files
 from maskcls.data.layouts.source import guess_layout, image_root, layout_named, read_people, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import CONTEST, Ints
-from maskcls.results.comparison.bootstrap import paired_bootstrap
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.decisions.calibration import quality
 from maskcls.results.labelled_predictions import LabelledPredictions
-from maskcls.results.people.averaging import (
-    average_groups,
-    cross_fit_averages,
-    fit_photo_weights,
-    split_groups,
-)
+from maskcls.results.people.averaging import PhotoWeights
 from maskcls.results.people.group_file import GROUPS, GroupSources, write_groups
+from maskcls.results.people.out_of_fold import average_rows_equally, gain_over, measure_groups, rows_by_way
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.consistency import person_averaged
 from maskcls.results.scores.metrics import score
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
+from maskcls.runs.summary import averages_in_groups
 from maskcls.show.answers.group import GroupingGain, GroupResult
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.person_clustering import describe_photos, fit_person_clustering, group_photos
+from maskcls.training.person_clustering import describe_photos, fit_person_clustering, group_photos, pair_rates
 
 SPACE = CONTEST.only(["mask"])  # what the contest's table can always answer; no label is used here
 
@@ -73,62 +69,76 @@ def group(
     to_group = None if train else _to_group(data, unlabelled)
     labelled = read_out_of_fold(run) if run else None
     if labelled is not None and run is not None:
-        if config.load(run.config)[0].predict.groups != "none":
+        if averages_in_groups(run):
             fix = "leave out --run, or name a run with predict.groups=none"
             raise UsageError("the run's predictions are averaged over groups already", where=str(run.path), fix=fix)
         _check_rows(labelled, known, data)
     paths, people = known["path"].tolist(), known["person"].tolist()
     taught_ND = describe_photos(image_root(data, guess_layout(data)), paths, "reading train photos", report)
     taught = fit_person_clustering(taught_ND, people, str(data))
-    gain = grouping_gain(labelled, known, taught.group_N, RunDir(run.path)) if labelled and run else None
-    group_N, rows = taught.group_N, known
+    group_N, rows, rates = taught.group_N, known, pair_rates(taught)
+    precision = taught.quality.precision
     if to_group is not None:
         source = unlabelled or data
         asked_ND = describe_photos(
             image_root(source, guess_layout(source)), to_group["path"].tolist(), "reading photos", report
         )
         group_N, rows = group_photos(taught.clusterer, asked_ND), to_group
+        precision = rates.precision_of(group_N)
+    gain = grouping_gain(labelled, known, taught.group_N, RunDir(run.path), precision) if labelled and run else None
     ids, most = rows["id"].tolist(), taught.clusterer.max_photos
-    found = GroupResult(ids, group_N, most, output, taught.quality, gain, _sources(known, rows))
+    found = GroupResult(ids, group_N, most, output, taught.quality, precision, gain, _sources(known, rows))
     if output is not None:
         weights = gain.weights if gain else None
         write_groups(output, found.ids, group_N, weights=weights, about=found.to_json(), force=force)
     return found
 
 
-def grouping_gain(labelled: LabelledPredictions, known: pd.DataFrame, group_N: Ints, run: RunDir) -> GroupingGain:
+def grouping_gain(
+    labelled: LabelledPredictions, known: pd.DataFrame, group_N: Ints, run: RunDir, precision: float
+) -> GroupingGain:
     """Average a run's out-of-fold rows within groups learned from other people, and compare.
 
-    known    the table whose rows `group_N` groups; it holds all rows of the run.
+    known      the table whose rows `group_N` groups; it holds all rows of the run.
+    precision  pair precision expected among the photos to average.
 
     Raises DataError when no task is the same on all photos of each person.
     """
     assert labelled.prob_NJ is not None
     assert labelled.people_N is not None
-    assert labelled.fold_N is not None
     space, truth = labelled.space, labelled.truth
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
-    own_N = split_groups(group_N[rows_of(known["id"], labelled.ids)], labelled.fold_N)
+    rows_N = group_N[rows_of(known["id"], labelled.ids)]
+    found = measure_groups(labelled, rows_N, parts_of(labelled), tasks)
+    equal_by_way = {
+        way: average_rows_equally(labelled, how, tasks) for way, how in rows_by_way(labelled, rows_N, tasks).items()
+    }
     before = Predictions(np.array(labelled.ids, dtype=np.str_), labelled.prob_NJ, space)
-    equal = average_groups(before, own_N, tasks)
-    true_N = space.encode(truth)
-    weighted = cross_fit_averages(before, truth, own_N, parts_of(labelled), tasks)
+    equal, weighted, true_N = equal_by_way[found.gain.way], found.believed, space.encode(truth)
     losses = tuple(quality(one.prob, true_N).log_loss for one in (before, equal, weighted))
-    better = weighted if losses[2] < losses[1] else equal
+    gain = found.gain
+    weights: PhotoWeights | None = found.weights[gain.way]
+    if losses[1] <= losses[2]:
+        gains = {way: gain_over(labelled, rows) for way, rows in equal_by_way.items()}
+        gain, weights = replace(gain, cut=gains["cut"], whole=gains["whole"]), None
+    expected = gain.among(precision)
     who_N = np.unique(labelled.people_N, return_inverse=True)[1]
     averaged = person_averaged(before.labels(), who_N, space, space.only(tasks), before.prob)
-    labels = (before.labels(), better.labels())
     return GroupingGain(
         run=run.path.resolve().name,
         tasks=tasks,
-        rows=len(own_N),
+        rows=len(rows_N),
         plain=score(before.labels(), truth, space).macro_f1,
         equal=score(equal.labels(), truth, space).macro_f1,
         weighted=score(weighted.labels(), truth, space).macro_f1,
         ceiling=score(averaged, truth, space).macro_f1,
         log_loss=(losses[0], losses[1], losses[2]),
-        gain=paired_bootstrap(true_N, *labels, who_N, space.size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed),
-        weights=fit_photo_weights(before.prob, truth, own_N, space, tasks) if better is weighted else None,
+        gain=gain.believed,
+        cut=gain.cut,
+        whole=gain.whole,
+        expected=expected.value,
+        low=expected.low,
+        weights=weights,
     )
 
 

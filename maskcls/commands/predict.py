@@ -11,8 +11,10 @@ from maskcls.results.submissions.write import Written
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_prediction
 from maskcls.runs.decision import read_decision
+from maskcls.runs.lineage import RunLineage
 from maskcls.runs.overrides import with_overrides
 from maskcls.runs.submission_file import write_labels
+from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.prediction import predict_rows
@@ -55,6 +57,8 @@ def predict(
     if found is None:
         return None
     predictions, lineage = found.predictions, found.lineage
+    if decision is not None:
+        refuse_single_photos(run, lineage)
     labels = predictions.labels()
     if decision is not None:
         labels = decision.labels(predictions)
@@ -62,6 +66,13 @@ def predict(
         if decision.rule is None:
             report.note("no decision rule had a proven gain: the most probable class is predicted")
     return write_labels(output, found.cfg, found.rows, labels, lineage.to_json(), force=force)
+
+
+def refuse_single_photos(run: RunDir, lineage: RunLineage) -> None:
+    """Raise UsageError where the decision rule was fitted on averaged rows, and the photos were not averaged."""
+    if averages_in_groups(run) and lineage.groups is None:
+        got = "too many people look alike among these photos, so they are predicted alone"
+        raise UsageError(OTHER_GROUPS, where="--decide", got=got, fix="leave out --decide")
 
 
 def refuse_other_groups(cfg: Config, overrides: list[str]) -> None:

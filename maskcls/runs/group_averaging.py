@@ -1,10 +1,11 @@
-"""Group averaging in a run: which photos are averaged, in which tasks and with which weights.
+"""Group averaging in a run: which photos are averaged, in which tasks, with which weights, and whether at all.
 
 N out-of-fold rows, J joint classes. torch is not imported.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,16 +14,14 @@ import pandas as pd
 from maskcls import files
 from maskcls.data.rows.manifest import person_tasks, real_rows
 from maskcls.errors import DataError
-from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.labelled_predictions import LabelledPredictions
-from maskcls.results.people.averaging import (
-    PhotoWeights,
-    average_groups,
-    cross_fit_averages,
-    fit_photo_weights,
-    split_groups,
-)
+from maskcls.results.people.averaging import PhotoWeights, average_groups
+from maskcls.results.people.clustering import pair_quality
+from maskcls.results.people.expected_gain import ExpectedGain, MeasuredGain
 from maskcls.results.people.group_file import Groups
+from maskcls.results.people.out_of_fold import average_rows, measure_groups, rows_by_way
+from maskcls.results.people.pair_rates import PairRates
 from maskcls.results.predictions import Predictions
 from maskcls.runs.lineage import UsedGroups
 from maskcls.runs.read_labelled import parts_of
@@ -47,6 +46,62 @@ def shared_tasks(manifest: pd.DataFrame, space: LabelSpace, *, where: str) -> tu
 
 
 @dataclass(frozen=True, eq=False)
+class CheckedRows:
+    """Out-of-fold rows averaged within groups where that has a proven gain, and as they are where it has none.
+
+    rows      to score, and to fit decisions on.
+    weights   of photos, see `average_groups`; None: the rows are as they are.
+    gain      measured on the rows; None where no gain can be measured.
+    expected  the gain among the photos to predict.
+    """
+
+    rows: Predictions
+    weights: PhotoWeights | None = None
+    gain: MeasuredGain | None = None
+    expected: ExpectedGain | None = None
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the rows are averaged, and new photos should be."""
+        return self.weights is not None
+
+
+def check_rows(labelled: LabelledPredictions, group_N: Ints, tasks: Sequence[str], *, precision: float) -> CheckedRows:
+    """Average out-of-fold rows within groups if the gain to expect among the photos to predict is above 0.
+
+    The gain is measured with groups cut at the folds, and with whole groups; the smaller one is believed, and those
+    rows are returned. It is then reduced to the pair precision expected among the photos to predict. The whole interval
+    must be above 0. Nothing is averaged where no gain can be measured: fewer than two people, or no row with a label of
+    every task.
+
+    labelled   with probabilities, people and folds.
+    precision  pair precision expected among the photos to predict, in [0, 1].
+    """
+    assert labelled.people_N is not None
+    assert labelled.prob_NJ is not None
+    alone = Predictions(np.asarray(labelled.ids, dtype=np.str_), labelled.prob_NJ, labelled.space)
+    known_N = labelled.space.encode(labelled.truth) != UNKNOWN
+    if not known_N.any() or len(np.unique(labelled.people_N)) < 2:
+        return CheckedRows(alone)
+    found = measure_groups(labelled, group_N, parts_of(labelled), tasks)
+    expected = found.gain.among(precision)
+    if not expected.proven:
+        return CheckedRows(alone, None, found.gain, expected)
+    return CheckedRows(found.believed, found.weights[found.gain.way], found.gain, expected)
+
+
+def average_likewise(
+    checked: CheckedRows, labelled: LabelledPredictions, group_N: Ints, tasks: Sequence[str]
+) -> Predictions:
+    """Treat other predictions of the same rows, such as those of one seed, as the checked ones were treated."""
+    assert labelled.prob_NJ is not None
+    if checked.gain is None or not checked.averaged:
+        return Predictions(np.asarray(labelled.ids, dtype=np.str_), labelled.prob_NJ, labelled.space)
+    how = rows_by_way(labelled, group_N, tasks)[checked.gain.way]
+    return average_rows(labelled, how, parts_of(labelled), tasks)[0]
+
+
+@dataclass(frozen=True, eq=False)
 class GroupAveraging:
     """How predictions are averaged within groups of photos of one person; without groups they are not changed.
 
@@ -61,22 +116,19 @@ class GroupAveraging:
     tasks: tuple[str, ...] = ()
     weights: PhotoWeights | None = None
 
-    def average_oof(self, prob_NJ: Floats, labelled: LabelledPredictions) -> tuple[Floats, GroupAveraging]:
-        """Return out-of-fold rows (N, J) averaged with cross-fitted weights, and this with weights fitted on all rows.
-
-        Rows of different folds are never averaged: each fold's network was trained on the people of the others.
-        """
-        if self.oof is None:
-            return prob_NJ, self
-        assert labelled.fold_N is not None
+    def check_oof(self, prob_NJ: Floats, labelled: LabelledPredictions) -> CheckedRows | None:
+        """Average out-of-fold rows (N, J) if that has a gain among the photos; None without groups of the rows."""
+        if self.oof is None or self.photos is None:
+            return None
         assert labelled.people_N is not None
-        before = Predictions(np.asarray(labelled.ids, dtype=np.str_), prob_NJ, labelled.space)
-        group_N, truth = split_groups(self.oof.group_N, labelled.fold_N), labelled.truth
-        if len(np.unique(labelled.people_N)) < 2:  # no other people to fit weights on
-            return average_groups(before, group_N, self.tasks).prob, self
-        weights = fit_photo_weights(prob_NJ, truth, group_N, labelled.space, self.tasks)
-        after = cross_fit_averages(before, truth, group_N, parts_of(labelled), self.tasks)
-        return after.prob, replace(self, weights=weights)
+        group_N, labels = self.oof.group_N, prob_NJ.argmax(axis=1)
+        rates = PairRates.of(group_N, pair_quality(group_N, labelled.people_N).precision, len(group_N) / self.oof.parts)
+        rows = replace(labelled, prob_NJ=prob_NJ, pred_N=labels)
+        return check_rows(rows, group_N, self.tasks, precision=rates.precision_of(self.photos.group_N))
+
+    def with_weights(self, checked: CheckedRows) -> GroupAveraging:
+        """Return this with the fitted weights; without groups where averaging has no proven gain."""
+        return replace(self, weights=checked.weights) if checked.averaged else GroupAveraging()
 
     def average_photos(self, predictions: Predictions) -> Predictions:
         """Return the predictions of the photos, averaged within their groups."""

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from maskcls import typedjson
 from maskcls.results.comparison.bootstrap import Difference
+from maskcls.results.people.expected_gain import MeasuredGain
 from maskcls.results.scores.metrics import ClassScore, Score, Scores
 from maskcls.results.scores.person_bootstrap import Interval
 from maskcls.rundir import FoldDir, RunDir
@@ -53,19 +54,44 @@ class SavedScores(JsonFile):
 class GroupGain(JsonFile):
     """What averaging predictions within groups of similar photos gains on the out-of-fold rows.
 
-    by       the value of predict.groups.
-    tasks    the tasks in which predictions are averaged: those that never vary within a person.
-    weights  of a photo in its group, by its predicted class of another task; None: all weigh the same.
-    alone    macro-F1 without averaging; gain: over that, with an interval over people.
+    by        the value of predict.groups.
+    averaged  whether the rows, and new photos, are averaged: only with a proven gain.
+    tasks     the tasks in which predictions are averaged: those that never vary within a person.
+    weights   of a photo in its group, by its predicted class of another task; None: all weigh the same.
+    alone     macro-F1 without averaging; gain: over that, with an interval over people; the smaller of the next two.
+    cut       the gain with groups cut at the folds; whole: with whole groups, see results/people/stand_ins.py.
+    right_only  the gain without wrong pairs; rows_precision: the pair precision of the whole groups of these rows.
+    photos    new photos that are assumed: as many as train photos; expected, low: the gain among them, and the lower
+              end of its interval.
+    pair_precision, pair_recall  of train people, each half grouped by what was fitted on the other.
+    precision_among  expected pair precision by number of new photos.
+
+    Files of earlier versions lack `averaged` and the fields from `cut` on: there the gain is that of cut groups.
     """
 
     by: str
+    averaged: bool = True
     tasks: tuple[str, ...]
     weights: dict[str, float] | None
     alone: float | None
     gain: Difference | None
+    cut: Difference | None = None
+    whole: Difference | None = None
+    right_only: float | None = None
+    rows_precision: float | None = None
+    photos: int | None = None
+    expected: float | None = None
+    low: float | None = None
     pair_precision: float
     pair_recall: float
+    precision_among: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def measured(self) -> MeasuredGain | None:
+        """The gain in both ways; None where it was not measured so."""
+        if self.cut is None or self.whole is None or self.right_only is None or self.rows_precision is None:
+            return None
+        return MeasuredGain(self.cut, self.whole, self.right_only, self.rows_precision)
 
 
 class EpochSelection(JsonFile):
@@ -138,6 +164,12 @@ class FoldSummary(JsonFile):
 def read_summary(run: RunDir) -> RunSummary | None:
     """Read a run's summary.json; None where there is none, ResultError when it is damaged or of another form."""
     return typedjson.read(run.summary, RunSummary) if run.summary.exists() else None
+
+
+def averages_in_groups(run: RunDir) -> bool:
+    """Tell whether a finished run's out-of-fold rows are averaged within groups."""
+    summary = read_summary(run)
+    return bool(summary and summary.groups and summary.groups.averaged)
 
 
 def write_summary(run: RunDir, summary: RunSummary) -> None:

@@ -30,6 +30,7 @@ class PredictConfig(Section):
     train.continue_epochs. refit: the one of train.refit. all: those of the folds and the refit one."""
     groups: Literal["none", "look"] = "none"
     """Whether photos are averaged in groups. look: photos that look like one person's are averaged for the tasks whose
-    label never varies within a person, in out-of-fold predictions too."""
+    label never varies within a person, in out-of-fold predictions too. This happens only with a proven gain among as
+    many new photos as train photos, and is checked again for the photos to predict."""
     batch_size: Count = 128
     """Number of images per forward pass. Each view of a photo counts."""

@@ -15,7 +15,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
-from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
+from maskcls.runs.group_averaging import CheckedRows, average_likewise, check_rows, shared_tasks
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.summary import (
     EpochSelection,
@@ -27,6 +27,7 @@ from maskcls.runs.summary import (
 )
 from maskcls.training.epochs.epoch_rows import last_rows
 from maskcls.training.experiment import Experiment, Member
+from maskcls.training.person_clustering import pair_rates
 
 
 def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
@@ -42,15 +43,14 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
     alone = Predictions.concat([_joint(experiment, k, experiment.seeds) for k in folds])
     alone = alone.align(experiment.manifest["id"].to_numpy()[np.isin(experiment.fold, list(folds))])
     labelled = _labelled(experiment, alone)
-    pooled, together = _averaged(experiment, alone, labelled)
+    checked = _checked(experiment, labelled)
+    pooled = alone if checked is None else _with_lineage(experiment, alone, checked)
     summary = _summary(experiment, pooled, labelled, folds)
-    if experiment.person_clustering is not None:
-        summary = summary.model_copy(update={"groups": _group_gain(experiment, labelled, pooled, together)})
-    last = _last_epochs(experiment, folds)
-    if last is not None:
-        summary = summary.model_copy(update={"selection": _selection(experiment, folds, labelled, pooled, last)})
+    if checked is not None:
+        summary = summary.model_copy(update={"groups": _group_gain(experiment, labelled, checked)})
+    summary = summary.model_copy(update={"selection": _selection(experiment, folds, labelled, pooled, checked)})
     if len(experiment.seeds) > 1:
-        seeds = {str(seed): _of_one_seed(experiment, folds, seed) for seed in experiment.seeds}
+        seeds = {str(seed): _of_one_seed(experiment, folds, seed, checked) for seed in experiment.seeds}
         summary = summary.model_copy(update={"seeds": seeds})
     pooled.save(experiment.run.oof)
     write_summary(experiment.run, summary)
@@ -94,10 +94,15 @@ def _selection(
     folds: Sequence[int],
     labelled: LabelledPredictions,
     pooled: Predictions,
-    alone: Predictions,
-) -> EpochSelection:
-    """Return which epochs are used, and their gain over the last ones; `alone`: predictions of the last epochs."""
-    last, _ = _averaged(experiment, alone, _labelled(experiment, alone))
+    checked: CheckedRows | None,
+) -> EpochSelection | None:
+    """Return which epochs are used, and their gain over the last ones; None if the rows of these are not on disk."""
+    last = _last_epochs(experiment, folds)
+    if last is None:
+        return None
+    if checked is not None:
+        alone = _labelled(experiment, last)
+        last = average_likewise(checked, alone, *_groups_and_tasks(experiment, alone))
     epochs = {
         member.title(k): read_fold_summary(experiment.fold_dir(member, k)).best_epoch
         for member in experiment.members
@@ -121,46 +126,69 @@ def _gain(labelled: LabelledPredictions, before_N: Ints, after_N: Ints) -> Diffe
     return paired_bootstrap(true_N, before_N, after_N, people, classes, draws=draws, seed=labelled.seed)
 
 
-def _of_one_seed(experiment: Experiment, folds: Sequence[int], seed: int) -> dict[str, float | None]:
-    """Return the pooled scores of one seed's networks alone."""
-    alone = Predictions.concat([_joint(experiment, k, [seed]) for k in folds])
-    labelled = _labelled(experiment, alone)
-    averaged, _ = _averaged(experiment, alone, labelled)
-    scores = score(averaged.prob, labelled.truth, labelled.space)
+def _of_one_seed(
+    experiment: Experiment, folds: Sequence[int], seed: int, checked: CheckedRows | None
+) -> dict[str, float | None]:
+    """Return the pooled scores of one seed's networks alone, averaged in groups if all of them together are."""
+    rows = Predictions.concat([_joint(experiment, k, [seed]) for k in folds])
+    labelled = _labelled(experiment, rows)
+    if checked is not None:
+        rows = average_likewise(checked, labelled, *_groups_and_tasks(experiment, labelled))
+    scores = score(rows.prob, labelled.truth, labelled.space)
     return {name: none_for_nan(_value(scores, name)) for name in ("macro_f1", *experiment.cfg.space.names)}
 
 
-def _averaged(
-    experiment: Experiment, alone: Predictions, labelled: LabelledPredictions
-) -> tuple[Predictions, GroupAveraging]:
-    """Return out-of-fold predictions, averaged within groups of similar photos if the run has a photo-similarity model.
+def _checked(experiment: Experiment, labelled: LabelledPredictions) -> CheckedRows | None:
+    """Average out-of-fold rows within look-alike groups, if that helps; None without a photo-similarity model.
 
-    The model was learned from other people than those it grouped, and the weights were fitted on the other folds.
+    The model was learned from other people than those it grouped, and the weights were fitted on the other folds. The
+    gain is that among as many new photos as there are train photos.
     """
     if experiment.person_clustering is None:
-        return alone, GroupAveraging()
-    manifest, space = experiment.manifest, experiment.cfg.space
-    group_N = experiment.person_clustering.group_N[rows_of(manifest["id"][real_rows(manifest)], labelled.ids)]
-    tasks = shared_tasks(manifest, space, where=str(experiment.run.manifest))
-    together = GroupAveraging(oof=groups_of(group_N), tasks=tasks)
-    prob_NJ, together = together.average_oof(alone.prob, labelled)
-    lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(together.tasks)}
-    return Predictions(alone.ids, prob_NJ, alone.space, lineage), together
+        return None
+    rates = pair_rates(experiment.person_clustering)
+    precision = rates.precision(len(experiment.person_clustering.group_N))
+    group_N, tasks = _groups_and_tasks(experiment, labelled)
+    return check_rows(labelled, group_N, tasks, precision=precision)
 
 
-def _group_gain(
-    experiment: Experiment, alone: LabelledPredictions, averaged: Predictions, together: GroupAveraging
-) -> GroupGain:
-    """Return what averaging within groups gains over the predictions alone, with an interval over people."""
+def _groups_and_tasks(experiment: Experiment, labelled: LabelledPredictions) -> tuple[Ints, tuple[str, ...]]:
     assert experiment.person_clustering is not None
+    manifest = experiment.manifest
+    group_N = experiment.person_clustering.group_N[rows_of(manifest["id"][real_rows(manifest)], labelled.ids)]
+    return group_N, shared_tasks(manifest, experiment.cfg.space, where=str(experiment.run.manifest))
+
+
+def _with_lineage(experiment: Experiment, alone: Predictions, checked: CheckedRows) -> Predictions:
+    if not checked.averaged:
+        return alone
+    tasks = shared_tasks(experiment.manifest, experiment.cfg.space, where=str(experiment.run.manifest))
+    lineage = {"alone": alone.lineage, "groups": experiment.cfg.predict.groups, "tasks": list(tasks)}
+    return Predictions(alone.ids, checked.rows.prob, alone.space, lineage)
+
+
+def _group_gain(experiment: Experiment, alone: LabelledPredictions, checked: CheckedRows) -> GroupGain:
+    """Return what averaging within groups gains over the predictions alone, and is expected to gain."""
+    clustering, gain, expected = experiment.person_clustering, checked.gain, checked.expected
+    assert clustering is not None
+    photos, rates = len(clustering.group_N), pair_rates(clustering)
     return GroupGain(
         by=experiment.cfg.predict.groups,
-        tasks=tuple(together.tasks),
-        weights=None if together.weights is None else dict(together.weights),
+        averaged=checked.averaged,
+        tasks=_groups_and_tasks(experiment, alone)[1],
+        weights=None if checked.weights is None else dict(checked.weights),
         alone=none_for_nan(score(alone.pred_N, alone.truth, alone.space).macro_f1),
-        gain=_gain(alone, alone.pred_N, averaged.labels()),
-        pair_precision=experiment.person_clustering.quality.precision,
-        pair_recall=experiment.person_clustering.quality.recall,
+        gain=gain.believed if gain else None,
+        cut=gain.cut if gain else None,
+        whole=gain.whole if gain else None,
+        right_only=gain.right_only if gain else None,
+        rows_precision=gain.precision if gain else None,
+        photos=photos,
+        expected=expected.value if expected else None,
+        low=expected.low if expected else None,
+        pair_precision=clustering.quality.precision,
+        pair_recall=clustering.quality.recall,
+        precision_among={str(photos * times): rates.precision(photos * times) for times in (1, 2, 4)},
     )
 
 

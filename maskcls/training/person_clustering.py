@@ -21,15 +21,16 @@ from maskcls.errors import ConfigError, DataError, ResourceError, ResultError
 from maskcls.labels import Floats, Ints
 from maskcls.machine import reading_threads
 from maskcls.results.people.clustering import PersonClusterer, PersonClustering, fit_clustering
+from maskcls.results.people.pair_rates import PARTS, PairRates
+from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
-from maskcls.runs.summary import read_summary
+from maskcls.runs.summary import GroupGain, read_summary
 from maskcls.show.terminal.progress import Reporter
 
 if TYPE_CHECKING:
     from maskcls.training.experiment import Experiment
 
 MAX_PHOTOS = 40_000  # their pairwise distances take 12 GiB
-PARTS = 2  # of the train people; half of the contest's train photos are about as many as its eval photos
 
 
 def describe_photos(root: Path, paths: Sequence[str], what: str, report: Reporter) -> Floats:
@@ -68,6 +69,11 @@ def fit_person_clustering(descriptor_ND: Floats, person: Sequence[str], where: s
         ) from None
 
 
+def pair_rates(clustering: PersonClustering) -> PairRates:
+    """Return how many pairs of photos were grouped rightly and wrongly, in each half of the train people."""
+    return PairRates.of(clustering.group_N, clustering.quality.precision, len(clustering.group_N) / PARTS)
+
+
 def group_photos(clusterer: PersonClusterer, descriptor_ND: Floats) -> Ints:
     """Return the group (N,) int64 of each photo by its descriptor (N, D); raises ResourceError for too many photos."""
     _check_number(len(descriptor_ND))
@@ -95,10 +101,11 @@ def with_person_clustering(experiment: Experiment, report: Reporter) -> Experime
     real = experiment.manifest[real_rows(experiment.manifest)]
     descriptor_ND = describe_photos(experiment.photo_root, real["path"].tolist(), "comparing photos", report)
     found = fit_person_clustering(descriptor_ND, real["person"].tolist(), str(experiment.data))
-    held = found.quality
+    held, rates = found.quality, pair_rates(found)
+    among = ", ".join(f"{rates.precision(held.rows * k):.4f} among {held.rows * k:,}" for k in (1, 2, 4))
     report.note(
         f"person clustering: {held.rows:,} photos of {held.people:,} people in {held.groups:,} groups. Pair precision "
-        f"{held.precision:.4f}, recall {held.recall:.4f}"
+        f"{held.precision:.4f}, recall {held.recall:.4f} in each half of the people; expected precision {among} photos"
     )
     return replace(experiment, person_clustering=found)
 
@@ -108,14 +115,16 @@ def averaging_for(
 ) -> GroupAveraging:
     """Return how to average new photos, grouped by the run's person clustering, with the weights in its summary.
 
-    A leaky run has no out-of-fold rows to fit weights on: there all photos of a group have equal weight.
+    Photos are not averaged, and a note says why, where the run's out-of-fold rows proved no gain (a leaky run has no
+    such rows), and where none is expected among these photos: the more there are, the more people look alike.
 
     frame  the photos, with the column path relative to root.
 
     Raises ConfigError for a run without a person clustering, ResultError for a run that is not finished, DataError for
     photos that cannot be read, ResourceError for too many.
     """
-    if experiment.person_clustering is None:
+    clustering = experiment.person_clustering
+    if clustering is None:
         raise ConfigError(
             "the run has no person clustering",
             where="predict.groups=look",
@@ -125,11 +134,26 @@ def averaging_for(
     if summary is None or summary.fold_numbers != list(folds):
         fix = f"maskcls resume {experiment.run.path}"
         raise ResultError("the run is not finished", where=str(experiment.run.summary), fix=fix)
-    weights = summary.groups.weights if summary.groups else None
-    group_N = group_photos(
-        experiment.person_clustering.clusterer,
-        describe_photos(root, frame["path"].tolist(), "comparing photos", report),
-    )
+    if summary.groups is None or not summary.groups.averaged:
+        report.note("photos are not averaged in groups: the run's out-of-fold rows prove no gain")
+        return GroupAveraging()
+    described_ND = describe_photos(root, frame["path"].tolist(), "comparing photos", report)
+    group_N = group_photos(clustering.clusterer, described_ND)
     report.note(f"person clustering: {len(group_N):,} photos in {len(np.unique(group_N)):,} groups")
+    if not _expected_to_help(experiment.run, summary.groups, pair_rates(clustering).precision_of(group_N), report):
+        return GroupAveraging()
     tasks = shared_tasks(experiment.manifest, experiment.cfg.space, where=str(experiment.run.manifest))
-    return GroupAveraging(photos=groups_of(group_N), tasks=tasks, weights=weights)
+    return GroupAveraging(photos=groups_of(group_N), tasks=tasks, weights=summary.groups.weights)
+
+
+def _expected_to_help(run: RunDir, groups: GroupGain, precision: float, report: Reporter) -> bool:
+    """Tell, and note, whether a gain is expected at this pair precision; True for a run that did not measure it."""
+    among = f"expected pair precision among these photos {precision:.4f}"
+    if groups.measured is None:
+        fix = f"to measure it again, remove {run.summary} and type maskcls resume {run.path}"
+        report.note(f"{among}; the run is of an earlier version, whose gain can be too high; {fix}")
+        return True
+    expected = groups.measured.among(precision)
+    text = f"{among}, gain {expected.value:+.4f}, lower end of the 95 % interval {expected.low:+.4f}"
+    report.note(text if expected.proven else f"photos are not averaged in groups, because no gain is proven: {text}")
+    return expected.proven

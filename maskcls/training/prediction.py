@@ -37,6 +37,7 @@ from maskcls.runs.overrides import with_overrides
 from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import read_summary
 from maskcls.schema import Config
+from maskcls.show.answers.group import doubt_about
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
 from maskcls.training.experiment import Experiment, Member
@@ -89,6 +90,8 @@ def predict_rows(
         given = read_groups(groups, frame["id"].tolist())
         tasks = shared_tasks(experiment.manifest, cfg.space, where=str(run.manifest))
         by_file = GroupAveraging(given, None, tasks, given.weights)
+        if doubt := doubt_about(groups, given):
+            report.note(doubt)
     networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
     accelerator = start(cfg.device)
     root, paths = image_root(data, cfg.data.format), frame["path"].tolist()

@@ -17,6 +17,7 @@ from maskcls.cli import run_app
 from maskcls.config.yaml12 import dump_yaml, read_yaml
 from maskcls.labels import CONTEST
 from maskcls.results.ensembles.methods import METHODS
+from maskcls.results.people import expected_gain
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.summary import RunSummary, write_summary
@@ -352,9 +353,33 @@ def groups_of(drawn: Path, tmp_path: Path) -> tuple[Path, Path]:
     return photos, rows
 
 
-def test_photos_of_a_group_answer_together(
+def test_groups_without_a_proven_gain_are_left_out_and_a_line_says_so(
     runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    photos, rows = groups_of(drawn, tmp_path)
+    given, plain = tmp_path / "given.csv", tmp_path / "plain.csv"
+    capsys.readouterr()
+    assert ensemble(runs, drawn, given, "--groups", str(photos), "--oof-groups", str(rows)) == 0
+    assert "photos are not averaged in groups: expected gain" in capsys.readouterr().err
+    assert ensemble(runs, drawn, plain) == 0
+    assert given.read_bytes() == plain.read_bytes()
+    assert json.loads(given.with_suffix(".json").read_text())["lineage"]["groups"] is None
+    for words in (
+        ["ensemble", *map(str, runs), "--data", str(drawn), "-o", str(tmp_path / "asked.csv"), "--groups", str(photos)],
+        ["predict", str(runs[0]), "--data", str(drawn), "-o", str(tmp_path / "one.csv"), "--groups", str(photos)],
+    ):
+        assert run_app(words) == 0
+        assert "as asked: no gain was measured" in capsys.readouterr().err
+
+
+def test_photos_of_a_group_answer_together(
+    runs: list[Path],
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(expected_gain, "PROVEN_ABOVE", -2.0)  # these networks know nothing
     photos, rows = groups_of(drawn, tmp_path)
     with photos.open(newline="") as handle:
         group = [row["group"] for row in csv.DictReader(handle)]

@@ -14,7 +14,6 @@ from made_run import make_run
 from sklearn.metrics import adjusted_rand_score
 
 from maskcls import files
-from maskcls.commands import group as command
 from maskcls.commands.group import group
 from maskcls.csvfile import read_columns
 from maskcls.data.drawn.faces import make_faces
@@ -22,6 +21,7 @@ from maskcls.data.drawn.people import SHOTS
 from maskcls.data.layouts import contest
 from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.labels import CONTEST
+from maskcls.results.people import out_of_fold
 from maskcls.results.people.averaging import average_groups
 from maskcls.results.people.clustering import pair_quality
 from maskcls.results.people.group_file import read_groups
@@ -38,7 +38,7 @@ PEOPLE, EVAL_PEOPLE = 30, 8
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "BOOTSTRAP_DRAWS", 100)
+    monkeypatch.setattr(out_of_fold, "BOOTSTRAP_DRAWS", 100)
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +208,7 @@ def test_json_is_one_object_with_everything(faces: Path, tmp_path: Path, capsys:
         "groups",
         "most",
         "held_out",
+        "expected_precision",
         "worth",
         "train_sha256",
         "photos_sha256",

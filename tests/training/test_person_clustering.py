@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +20,17 @@ from maskcls import files
 from maskcls.cli import run_app
 from maskcls.commands.group import group
 from maskcls.errors import ResultError
-from maskcls.labels import CONTEST, Floats
+from maskcls.labels import CONTEST, Floats, Ints
 from maskcls.results.labelled_predictions import LabelledPredictions
-from maskcls.results.people.averaging import average_groups, cross_fit_averages, fit_photo_weights
+from maskcls.results.people import expected_gain
+from maskcls.results.people.averaging import average_groups
 from maskcls.results.people.clustering import Metric, PairQuality, PersonClusterer, PersonClustering
+from maskcls.results.people.expected_gain import Way
 from maskcls.results.people.model_file import from_bytes, to_bytes
+from maskcls.results.people.out_of_fold import average_rows, average_rows_equally, rows_by_way
+from maskcls.results.people.pair_rates import PairRates
 from maskcls.results.predictions import Predictions
-from maskcls.runs.group_averaging import GroupAveraging, groups_of
+from maskcls.runs.group_averaging import check_rows
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import person_clustering as clustering
 from maskcls.training.person_clustering import fit_person_clustering, group_photos
@@ -54,6 +59,14 @@ def mask(prob_NJ: Floats) -> Floats:
     return of_mask
 
 
+@pytest.fixture(scope="module", autouse=True)
+def any_gain() -> Iterator[None]:
+    """Average whatever the gain is: that of a few drawn people and one epoch is not proven."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expected_gain, "PROVEN_ABOVE", -2.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def together(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose photos answer together; tests that write into it work on a copy."""
@@ -68,6 +81,12 @@ def alone(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("alone") / "run"
     assert train(drawn, run, *QUICK) == 0
     return run
+
+
+def way_of(run: Path) -> Way:
+    """Return the way in which a run's out-of-fold rows were averaged: that of the smaller gain."""
+    groups = json.loads((run / "summary.json").read_text())["groups"]
+    return "cut" if groups["cut"]["value"] < groups["whole"]["value"] else "whole"
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +119,10 @@ def test_out_of_fold_rows_are_smoothed_by_the_groups_other_people_taught(
     folds = pd.read_csv(together / "folds.csv")["fold"].to_numpy(np.int64)
     truth = {name: manifest[name].to_numpy(np.int64) for name in CONTEST.names}
     group_N = np.unique(found.group_N * 2 + folds, return_inverse=True)[1]  # no group has rows of two folds
-    expected = cross_fit_averages(before, truth, group_N, folds, SHARED)
-    assert np.array_equal(after.prob, expected.prob)
+    people = manifest["person"].to_numpy(np.str_)
+    rows = LabelledPredictions(before.ids.tolist(), before.labels(), truth, CONTEST, before.prob, people, folds, 0)
+    how = rows_by_way(rows, found.group_N, SHARED)[way_of(together)]
+    assert np.array_equal(after.prob, average_rows(rows, how, folds, SHARED)[0].prob)
     for number in np.unique(group_N):
         rows = np.flatnonzero(group_N == number)
         of_group = shared(after.prob)[rows]
@@ -127,14 +148,20 @@ def test_the_summary_is_of_the_answers_and_says_what_they_were_alone(
         rows = np.flatnonzero(folds == k)
         assert summary["folds"][str(k)]["macro_f1"] == pytest.approx(macro(after.labels(), rows))
     groups = summary["groups"]
-    assert set(groups) == {"by", "tasks", "weights", "alone", "gain", "pair_precision", "pair_recall"}
+    assert set(groups) == {
+        *("by", "averaged", "tasks", "weights", "alone", "gain", "cut", "whole", "right_only", "rows_precision"),
+        *("photos", "expected", "low", "pair_precision", "pair_recall", "precision_among"),
+    }
+    assert (groups["averaged"], groups["photos"]) == (True, 84)
+    assert groups["gain"] == min((groups["cut"], groups["whole"]), key=lambda gain: gain["value"])
+    assert groups["expected"] <= groups["gain"]["value"]
+    assert groups["low"] - groups["gain"]["low"] == pytest.approx(groups["expected"] - groups["gain"]["value"])
+    assert list(groups["precision_among"]) == ["84", "168", "336"]
     assert (groups["pair_precision"], groups["pair_recall"]) == (found.quality.precision, found.quality.recall)
     assert (groups["by"], groups["tasks"]) == ("look", list(SHARED))
     assert groups["alone"] == without["pooled"]["macro_f1"]
     assert groups["gain"]["value"] == pytest.approx(summary["pooled"]["macro_f1"] - groups["alone"])
-    truth = {name: manifest[name].to_numpy(np.int64) for name in CONTEST.names}
-    group_N = np.unique(found.group_N * 2 + folds, return_inverse=True)[1]
-    assert groups["weights"] == dict(fit_photo_weights(oof(alone).prob, truth, group_N, CONTEST, SHARED))
+    assert set(groups["weights"]) == set(CONTEST.tasks[0].classes)
     assert "groups" not in without
 
 
@@ -164,34 +191,48 @@ def test_the_groups_are_those_of_the_group_command(together: Path, found: Person
     assert looks.clusterer.max_photos == found.clusterer.max_photos == 7
 
 
-def averaged_rows(
-    people: list[str], folds: list[int], shared: tuple[str, ...] = SHARED
-) -> tuple[LabelledPredictions, Floats, GroupAveraging]:
-    """Return rows that all look like one person's."""
+def rows_of_one_group(
+    people: list[str], folds: list[int], tasks: tuple[str, ...] = SHARED
+) -> tuple[LabelledPredictions, Ints]:
+    """Return rows that all look like one person's, and their groups."""
     prob_NJ = np.random.default_rng(0).dirichlet(np.ones(18), len(people)).astype(np.float32)
-    ids, truth = [f"{row}" for row in range(len(people))], {name: np.zeros(len(people), np.int64) for name in SHARED}
+    ids, truth = [f"{row}" for row in range(len(people))], {name: np.zeros(len(people), np.int64) for name in tasks}
     rows = LabelledPredictions(ids, prob_NJ.argmax(1), truth, CONTEST, prob_NJ, np.array(people), np.array(folds))
-    return rows, prob_NJ, GroupAveraging(oof=groups_of(np.zeros(len(people), np.int64)), tasks=shared)
+    return rows, np.zeros(len(people), np.int64)
 
 
-def test_rows_of_two_folds_never_answer_together() -> None:
-    """Each fold's networks have learnt the labels of the other's people: a look-alike's photo would tell them."""
-    rows, prob_NJ, together = averaged_rows(["ann", "ann", "bob", "bob"], [0, 0, 1, 1], CONTEST.names)
-    rows = replace(rows, truth={name: np.zeros(4, np.int64) for name in CONTEST.names})
-    before, _ = together.average_oof(prob_NJ, rows)
-    others = np.concatenate([prob_NJ[:2], prob_NJ[2:, ::-1]])
-    after, _ = together.average_oof(others, rows)
-    assert np.array_equal(before[:2], after[:2])
-    assert not np.array_equal(before[2:], after[2:])
+@pytest.mark.parametrize("way", ["cut", "whole"])
+def test_networks_of_other_folds_never_answer(way: Way) -> None:
+    """They have learnt the labels of this fold's people: a look-alike's photo would tell them."""
+    people = [name for name in ("ann", "bob", "cat", "dan") for _ in range(2)]
+    rows, group_N = rows_of_one_group(people, [0, 0, 1, 1, 0, 0, 1, 1], CONTEST.names)
+    group_N = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    assert rows.prob_NJ is not None
+
+    def averaged(prob_NJ: Floats) -> Floats:
+        given = replace(rows, prob_NJ=prob_NJ)
+        how = rows_by_way(given, group_N, CONTEST.names)[way]
+        return average_rows_equally(given, how, CONTEST.names).prob
+
+    before, others = averaged(rows.prob_NJ), rows.prob_NJ.copy()
+    others[np.flatnonzero(np.asarray(rows.fold_N) == 1)] = others[0]
+    after = averaged(others)
+    assert np.array_equal(before[[0, 1, 4, 5]], after[[0, 1, 4, 5]])
+    assert not np.array_equal(before[2:4], after[2:4])
     assert np.array_equal(before[0], before[1])
 
 
-def test_one_person_alone_has_nobody_to_fit_weights_on() -> None:
-    rows, before_NJ, together = averaged_rows(["ann"] * 3, [0] * 3)
-    prob_NJ, found = together.average_oof(before_NJ, rows)
-    assert found.weights is None
-    before = Predictions(list(rows.ids), before_NJ, CONTEST)
-    assert np.array_equal(prob_NJ, average_groups(before, np.zeros(3, np.int64), SHARED).prob)
+def test_one_person_alone_proves_nothing() -> None:
+    rows, group_N = rows_of_one_group(["ann"] * 3, [0] * 3, CONTEST.names)
+    found = check_rows(rows, group_N, SHARED, precision=1.0)
+    assert (found.averaged, found.gain) == (False, None)
+    assert np.array_equal(found.rows.prob, rows.prob_NJ)
+
+
+def test_rows_without_a_label_of_every_task_prove_nothing() -> None:
+    rows, group_N = rows_of_one_group(["ann", "ann", "bob", "bob"], [0, 0, 1, 1], CONTEST.names)
+    rows = replace(rows, truth={**rows.truth, "age": np.full(4, -1)})
+    assert check_rows(rows, group_N, SHARED, precision=1.0).averaged is False
 
 
 def test_what_is_learned_does_not_depend_on_the_threads_of_the_arithmetic() -> None:
@@ -295,6 +336,97 @@ def test_a_run_without_its_summary_does_not_answer(
     assert resume(run) == 0
     assert outcome(run) == outcome(together)
     assert predict(run, drawn, tmp_path / "a.csv") == 0
+
+
+# --- without a proven gain
+
+
+@pytest.fixture
+def gain_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expected_gain, "PROVEN_ABOVE", 2.0)
+
+
+def test_predictions_that_were_averaged_before_the_gain_was_measured_again_are_made_anew(
+    drawn: Path, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(together, run)
+    assert predict(run, drawn, tmp_path / "a.csv") == 0
+    (run / "summary.json").unlink()
+    monkeypatch.setattr(expected_gain, "PROVEN_ABOVE", 2.0)
+    assert resume(run) == 0
+    assert run_app(["ensemble", str(run), "--data", str(drawn), "-o", str(tmp_path / "e.csv")]) == 0
+    assert "prove no gain" in capsys.readouterr().err
+    assert not Predictions.load(run / "test" / "faces-none-look.npz").lineage["groups"]
+
+
+@pytest.mark.usefixtures("gain_needed")
+def test_a_run_without_a_proven_gain_answers_photo_by_photo(
+    drawn: Path, alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert train(drawn, run, *QUICK, LOOK, "train.seeds=2") == 0
+    printed = capsys.readouterr().out
+    assert "gender and age not averaged over photos that look alike" in printed
+    assert "no proven gain" in printed
+    assert "expected pair precision: " in printed
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["groups"]["averaged"], summary["groups"]["weights"]) == (False, None)
+    assert summary["pooled"]["macro_f1"] == summary["groups"]["alone"]
+    without = json.loads((alone / "summary.json").read_text())
+    assert summary["seeds"]["0"]["macro_f1"] == without["pooled"]["macro_f1"]
+    assert not oof(run).lineage.get("groups")
+    assert predict(run, drawn, tmp_path / "a.csv") == 0
+    assert "not averaged in groups: the run's out-of-fold rows prove no gain" in capsys.readouterr().err
+    assert predict(run, drawn, tmp_path / "b.csv", "predict.groups=none") == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert run_app(["calibrate", str(run)]) == 0
+    assert predict(run, drawn, tmp_path / "c.csv", "--decide") == 0  # rule and photos: both are of single photos
+
+
+def test_photos_among_which_too_many_look_alike_are_predicted_alone(
+    drawn: Path, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(together, run)
+    assert run_app(["calibrate", str(run)]) == 0
+    assert predict(run, drawn, tmp_path / "averaged.csv") == 0
+    assert "expected pair precision among these photos 0.9" in capsys.readouterr().err
+    monkeypatch.setattr(PairRates, "precision_of", lambda self, group_N: 0.25)
+    summary = json.loads((run / "summary.json").read_text())
+    summary["groups"]["right_only"] = 2.0  # wrong pairs cost much, so that the gain is below -2
+    (run / "summary.json").write_text(json.dumps(summary))
+    assert predict(run, drawn, tmp_path / "a.csv") == 0
+    told = capsys.readouterr().err
+    assert "photos are not averaged in groups, because no gain is proven" in told
+    assert "expected pair precision among these photos 0.2500" in told
+    assert predict(run, drawn, tmp_path / "b.csv", "predict.groups=none") == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert predict(run, drawn, tmp_path / "c.csv", "--decide") == 2
+    assert "too many people look alike among these photos" in capsys.readouterr().err
+    assert run_app(["ensemble", str(run), "--data", str(drawn), "-o", str(tmp_path / "e.csv")]) == 0
+    assert "out-of-fold rows are averaged in groups, these photos are not" in capsys.readouterr().err
+
+
+def test_a_run_of_an_earlier_version_averages_and_says_that_its_gain_can_be_too_high(
+    drawn: Path, together: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(together, run)
+    summary = json.loads((run / "summary.json").read_text())
+    old = ("by", "tasks", "weights", "alone", "gain", "pair_precision", "pair_recall")
+    summary["groups"] = {name: summary["groups"][name] for name in old}
+    (run / "summary.json").write_text(json.dumps(summary))
+    assert predict(run, drawn, tmp_path / "a.csv") == 0
+    told = capsys.readouterr().err
+    assert "of an earlier version, whose gain can be too high" in told
+    assert f"remove {run / 'summary.json'} and type maskcls resume {run}" in told
+    assert json.loads((tmp_path / "a.json").read_text())["lineage"]["groups"]["weights"] == summary["groups"]["weights"]
+    assert resume(run) == 0  # it prints the summary
+    assert "averaged over photos that look alike" in capsys.readouterr().out
+    (run / "summary.json").unlink()
+    assert resume(run) == 0
+    assert outcome(run) == outcome(together)
 
 
 # --- refusals

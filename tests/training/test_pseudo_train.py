@@ -229,8 +229,7 @@ def test_leaky_labels_train_on_demand_and_leave_no_score(
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(out)]) == 0
     lineage = json.loads(out.with_suffix(".json").read_text())["lineage"]
     assert lineage["oof_macro_f1"] is None
-    assert lineage["groups"]["tasks"] == ["gender", "age"]
-    assert lineage["groups"]["weights"] is None  # there are no out-of-fold rows to fit any on
+    assert lineage["groups"] is None  # there are no out-of-fold rows that could prove a gain
     capsys.readouterr()
     assert label(run, drawn, tmp_path / "again.csv") == 9
     assert "leaky" in capsys.readouterr().err

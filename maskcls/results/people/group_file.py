@@ -18,6 +18,7 @@ from maskcls.errors import DataError
 from maskcls.labels import Ints
 from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 from maskcls.results.people.averaging import PhotoWeights, checked_groups
+from maskcls.results.people.pair_rates import PARTS
 from maskcls.results.rows_by_id import check_same_ids, rows_of
 from maskcls.spelling import appearance, lookalikes
 from maskcls.typedjson import JsonFile
@@ -42,11 +43,15 @@ class Groups:
     group_N  (N,) int64, 0 and up; rows with the same number are taken to show one person.
     weights  weight of a photo in its group's mean, see `average_groups`; None = all photos have equal weight.
     sha256   of the file, or of the numbers where there is no file.
+    parts    number of parts that were grouped separately: PARTS for train photos that maskcls grouped, 1 by hand.
+    proven   whether averaging has a proven gain, according to the sidecar; None: it was not measured.
     """
 
     group_N: Ints
     weights: PhotoWeights | None
     sha256: str
+    parts: int = 1
+    proven: bool | None = None
 
 
 def write_groups(
@@ -97,9 +102,16 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
     check_same_ids([id for id in times if id in asked or not part], ids, names=(str(path), "the rows to group"))
     name_N = np.array(columns["group"], dtype=np.str_)[rows_of(columns["id"], ids)]
     group_N = np.unique(name_N, return_inverse=True)[1]
-    digest, weights = read_origin(path, GROUPS, _weights)
-    return Groups(group_N.astype(np.int64), weights, digest)
+    digest, origin = read_origin(path, GROUPS, _origin)
+    weights, proven = origin or (None, None)
+    return Groups(group_N.astype(np.int64), weights, digest, PARTS if origin else 1, proven)
 
 
-def _weights(data: Mapping[str, Any]) -> PhotoWeights | None:
-    return data["weights"] and {str(name): float(weight) for name, weight in data["weights"].items()}
+def _origin(data: Mapping[str, Any]) -> tuple[PhotoWeights | None, bool | None]:
+    """Return the weights in a sidecar, and whether averaging has a proven gain according to it.
+
+    Sidecars of earlier versions have no gain of whole groups: it counts as not measured.
+    """
+    weights, gain = data["weights"], data.get("worth")
+    proven = bool(gain["worth_it"]) if gain and "whole" in gain else None
+    return weights and {str(name): float(weight) for name, weight in weights.items()}, proven

@@ -13,7 +13,9 @@ from maskcls.labels import Ints
 from maskcls.results.comparison.bootstrap import Difference
 from maskcls.results.people.averaging import PhotoWeights
 from maskcls.results.people.clustering import PairQuality
-from maskcls.results.people.group_file import GroupSources
+from maskcls.results.people.expected_gain import ExpectedGain
+from maskcls.results.people.group_file import Groups, GroupSources
+from maskcls.runs.group_averaging import CheckedRows
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import NO_GAIN, percent, plural, say, span
 
@@ -26,7 +28,10 @@ class GroupingGain:
     plain      macro-F1 of the rows unchanged; `equal`: averaged, all photos with the same weight; `weighted`: with a
                weight per class of the other tasks; `ceiling`: plain means over the true people.
     log_loss   of the joint classes: unchanged, averaged with equal weights, averaged with fitted weights.
-    gain       of the better of the two averages by log loss, over plain.
+    gain       of the better of the two averages by log loss, over plain; the smaller of `cut` and `whole`, with groups
+               cut at the folds and with whole ones. equal, weighted and log_loss are of the way in which fitted
+               weights gain less.
+    expected   the gain among the photos that were grouped, and `low`, the lower end of its interval.
     weights    fitted on all of the run's rows; None where equal weights have the lower log loss.
     """
 
@@ -39,12 +44,16 @@ class GroupingGain:
     ceiling: float
     log_loss: tuple[float, float, float]
     gain: Difference
+    cut: Difference
+    whole: Difference
+    expected: float
+    low: float
     weights: PhotoWeights | None
 
     @property
     def proven(self) -> bool:
-        """Whether the whole interval of the gain lies above 0."""
-        return self.gain.low > 0
+        """Whether the whole interval of the expected gain lies above 0."""
+        return ExpectedGain(self.expected, self.low).proven
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -57,6 +66,7 @@ class GroupResult:
 
     output   the CSV that was written, or None.
     quality  of train people, grouped by what was learned from others.
+    expected_precision  pair precision to expect of group_N.
     gain     the gain for a run, where one was given.
     sources  versions and hashes behind it.
     """
@@ -66,14 +76,15 @@ class GroupResult:
     most: int
     output: Path | None
     quality: PairQuality
+    expected_precision: float
     gain: GroupingGain | None
     sources: GroupSources
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         photos = {"photos": len(self.ids), "groups": len(np.unique(self.group_N)), "most": self.most}
-        scores = {"held_out": self.quality.to_json(), "worth": self.gain and self.gain.to_json()}
-        return photos | scores | self.sources.to_json()
+        held = {"held_out": self.quality.to_json(), "expected_precision": self.expected_precision}
+        return photos | held | {"worth": self.gain and self.gain.to_json()} | self.sources.to_json()
 
 
 def print_group(found: GroupResult, *, json: bool = False) -> None:
@@ -89,6 +100,7 @@ def print_group(found: GroupResult, *, json: bool = False) -> None:
     say(f"tested on {people}, learned from one half, grouping the other:")
     say(f"  pair precision {held.precision:.4f}   pair recall {held.recall:.4f}   ", end="")
     say(f"{held.mean_size:.2f} photos per group")
+    say(f"  expected among {plural(len(found.ids), 'photo')}: pair precision {found.expected_precision:.4f}")
     if found.gain:
         _say_gain(found.gain)
 
@@ -103,4 +115,24 @@ def _say_gain(found: GroupingGain) -> None:
     if found.weights:
         say("  fitted weights: " + ", ".join(f"{name} {value:.2f}" for name, value in found.weights.items()))
     say(f"  gain {gain.value:+.4f}, {percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}")
+    say(f"  the smaller of: groups cut at the folds {found.cut.value:+.4f}, whole groups {found.whole.value:+.4f}")
+    say(f"  expected gain {found.expected:+.4f}, lower end of the interval {found.low:+.4f}")
     say("averaging helps: predict with --groups" if found.proven else NO_GAIN)
+
+
+def about_rows(checked: CheckedRows) -> str:
+    """Return one line on whether out-of-fold rows, and so the photos, are averaged within groups, and why."""
+    if checked.expected is None:
+        return "photos are not averaged in groups: no gain can be measured on the out-of-fold rows"
+    gain = f"expected gain {checked.expected.value:+.4f}, lower end of the 95 % interval {checked.expected.low:+.4f}"
+    return (
+        f"photos are averaged in groups: {gain}" if checked.averaged else f"photos are not averaged in groups: {gain}"
+    )
+
+
+def doubt_about(path: Path, groups: Groups) -> str | None:
+    """Return one line where a file of groups is used without a proven gain; None where there is one."""
+    if groups.proven:
+        return None
+    why = "no gain was measured (maskcls group --run RUN)" if groups.proven is None else NO_GAIN
+    return f"photos are averaged in the groups of {path} as asked: {why}"

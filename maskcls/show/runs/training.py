@@ -50,10 +50,21 @@ def _say_selection(selection: EpochSelection) -> None:
 
 
 def _say_groups(groups: GroupGain) -> None:
-    """Print the effect of averaging over similar photos."""
+    """Print the effect of averaging similar photos, and whether they are averaged."""
     gain, tasks = groups.gain, " and ".join(groups.tasks)
-    text = f"gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}" if gain else ""
-    say(f"  {tasks} averaged over similar photos: {number(groups.alone)} without" + (text and f", {text}"))
-    if gain and gain.low <= 0:
+    text = f"gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}" if gain else "gain not known"
+    done = "averaged" if groups.averaged else "not averaged"
+    say(f"  {tasks} {done} over similar photos: {number(groups.alone)} without, {text}")
+    if groups.cut and groups.whole:
+        ways = f"gain with groups cut at the folds {groups.cut.value:+.4f}, with whole groups {groups.whole.value:+.4f}"
+        say(f"  the smaller counts: {ways}")
+    if groups.expected is not None and groups.low is not None:
+        say(f"  expected among {groups.photos:,} new photos: gain {groups.expected:+.4f}, lower end {groups.low:+.4f}")
+    if not groups.averaged:
+        say("  no proven gain among so many new photos; every photo is scored and predicted alone")
+    elif gain and gain.low <= 0:  # of an earlier version
         say(f"  {NO_GAIN}; train without predict.groups=look")
     say(f"  pair precision {groups.pair_precision:.4f}, pair recall {groups.pair_recall:.4f}")
+    if among := groups.precision_among:
+        each = ", ".join(f"{value:.4f} among {int(photos):,}" for photos, value in among.items())
+        say(f"  expected pair precision: {each} photos")

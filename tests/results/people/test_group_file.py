@@ -30,10 +30,27 @@ def test_groups_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
         write_groups(tmp_path / "g.json", ids, np.zeros(4, np.int64), weights=None, about={}, force=True)
 
 
+@pytest.mark.parametrize(
+    ("worth", "proven"),
+    [
+        (None, None),
+        ({"worth_it": True, "whole": {}}, True),
+        ({"worth_it": False, "whole": {}}, False),
+        ({"worth_it": True}, None),  # of an earlier version: with groups cut at the folds alone
+    ],
+)
+def test_the_sidecar_says_whether_the_gain_is_proven(tmp_path: Path, worth: object, proven: bool | None) -> None:
+    path = tmp_path / "g.csv"
+    write_groups(path, ["a", "b"], np.array([0, 0]), weights=None, about={"worth": worth}, force=False)
+    found = read_groups(path, ["a", "b"])
+    assert (found.proven, found.parts) == (proven, 2)
+
+
 def test_a_table_made_by_hand_has_no_weights(tmp_path: Path) -> None:
     (tmp_path / "g.csv").write_text("group,id\nann,a\nbob,b\nann,c\n")
     found = read_groups(tmp_path / "g.csv", ["a", "b", "c"])
     assert (found.group_N.tolist(), found.weights) == ([0, 1, 0], None)
+    assert (found.proven, found.parts) == (None, 1)
 
 
 @pytest.mark.parametrize(
