@@ -3,16 +3,17 @@
     python benchmarks/honesty/groups.py [--seed 0] simulate [--repeats 30] [--people 300] [--noise 0.3 …] [--remember 1]
     python benchmarks/honesty/groups.py [--seed 0] photos DATA --weights FILE [--repeats 10]
 
-`simulate` draws people who look alike more and more often, with labels that partly follow their looks. `photos` splits
-the labelled people of a real data set at random; noise is added to its thumbnails, in steps, so that people look alike.
+`simulate` draws people who look similar more and more often, with labels that partly follow their looks. `photos`
+splits the labelled people of a real data set at random; noise is added to its thumbnails, in steps, so that people look
+similar.
 Both then do the same: the first people train networks by folds and the model of looks; the gain is promised from their
 out-of-fold rows; and it is measured on the other people, who were left out of everything, predicted by the mean of all
 networks. The networks are kernel ridge regressions of drawn features, which remember their training people, or logistic
 regressions of a fixed backbone's features.
 
 Columns: `before` is the gain that was promised until now, with groups cut at the folds; `uncut` is that of whole groups
-of the rows as they were predicted, some of them by networks that know a look-alike's label; `now` is the smaller gain
-of the two ways (see maskcls/results/people/stand_ins.py), expected among as many photos as the new ones; `true` is what
+of the rows as they were predicted, some of them by networks that know the label of a similar photo; `now` is the smaller
+gain of the two ways (see maskcls/results/people/stand_ins.py), expected among as many photos as the new ones; `true` is what
 the new people gain. `on` is the share of repetitions in which the gain counts as proven, and `kept` the mean gain of
 new people if averaging is switched off in the others. The numbers after ± are standard errors of the mean difference
 to `true`.
@@ -41,7 +42,7 @@ from maskcls.results.scores.metrics import score
 
 SHARED, FOLDS, SHOTS = ("gender", "age"), 5, 7
 NOISE = (0.1, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)  # how much photos of one person differ, relative to people
-THUMBNAIL_NOISE = (0.0, 20.0, 25.0, 30.0, 34.0)  # added to every number of real thumbnails, so that people look alike
+THUMBNAIL_NOISE = (0.0, 20.0, 25.0, 30.0, 34.0)  # added to every number of real thumbnails, so that people look similar
 RIDGE, WIDTH = 1.0, 25.0
 
 Values = NDArray[Any]
@@ -67,7 +68,7 @@ def draw_people(people: int, noise: float, remember: float, rng: Rng) -> Photos:
     """Draw people with seven photos each, one without a mask, one with a wrong one.
 
     noise     standard deviation of a photo's look around the person's, in eight numbers of variance 1 between people.
-    remember  how much of the look the networks see, so that they know people who look alike.
+    remember  how much of the look the networks see, so that they know people who look similar.
     """
     look, who = rng.normal(size=(people, 8)), np.repeat(np.arange(people), SHOTS)
     gender = look[:, 0] * 0.6 + rng.normal(size=people) * 0.8 > 0

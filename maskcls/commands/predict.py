@@ -71,7 +71,7 @@ def predict(
 def refuse_single_photos(run: RunDir, lineage: RunLineage) -> None:
     """Raise UsageError where the decision rule was fitted on averaged rows, and the photos were not averaged."""
     if averages_in_groups(run) and lineage.groups is None:
-        got = "too many people look alike among these photos, so they are predicted alone"
+        got = "too many people look similar among these photos, so they are predicted alone"
         raise UsageError(OTHER_GROUPS, where="--decide", got=got, fix="leave out --decide")
 
 

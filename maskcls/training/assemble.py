@@ -139,7 +139,7 @@ def _of_one_seed(
 
 
 def _checked(experiment: Experiment, labelled: LabelledPredictions) -> CheckedRows | None:
-    """Average out-of-fold rows within look-alike groups, if that helps; None without a photo-similarity model.
+    """Average out-of-fold rows within groups of similar photos, if that helps; None without a photo-similarity model.
 
     The model was learned from other people than those it grouped, and the weights were fitted on the other folds. The
     gain is that among as many new photos as there are train photos.

@@ -116,7 +116,7 @@ def averaging_for(
     """Return how to average new photos, grouped by the run's person clustering, with the weights in its summary.
 
     Photos are not averaged, and a note says why, where the run's out-of-fold rows proved no gain (a leaky run has no
-    such rows), and where none is expected among these photos: the more there are, the more people look alike.
+    such rows), and where none is expected among these photos: the more there are, the more people look similar.
 
     frame  the photos, with the column path relative to root.
 

@@ -330,7 +330,7 @@ def test_changed_data_is_refused_and_named(drawn: Path, tmp_path: Path, capsys: 
     message = capsys.readouterr().err
     old, new = {"male": (1, 0), "female": (0, 1)}[fields[1]]
     assert f"'{fields[4]}/mask1': gender was {old}, is {new}" in message
-    assert "7 in all" in message
+    assert "7 in total" in message
     assert hashes(run) == before
 
 

@@ -367,7 +367,7 @@ def test_a_run_without_a_proven_gain_answers_photo_by_photo(
     run = tmp_path / "run"
     assert train(drawn, run, *QUICK, LOOK, "train.seeds=2") == 0
     printed = capsys.readouterr().out
-    assert "gender and age not averaged over photos that look alike" in printed
+    assert "gender and age not averaged over similar photos" in printed
     assert "no proven gain" in printed
     assert "expected pair precision: " in printed
     summary = json.loads((run / "summary.json").read_text())
@@ -403,7 +403,7 @@ def test_photos_among_which_too_many_look_alike_are_predicted_alone(
     assert predict(run, drawn, tmp_path / "b.csv", "predict.groups=none") == 0
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert predict(run, drawn, tmp_path / "c.csv", "--decide") == 2
-    assert "too many people look alike among these photos" in capsys.readouterr().err
+    assert "too many people look similar among these photos" in capsys.readouterr().err
     assert run_app(["ensemble", str(run), "--data", str(drawn), "-o", str(tmp_path / "e.csv")]) == 0
     assert "out-of-fold rows are averaged in groups, these photos are not" in capsys.readouterr().err
 
@@ -423,7 +423,7 @@ def test_a_run_of_an_earlier_version_averages_and_says_that_its_gain_can_be_too_
     assert f"remove {run / 'summary.json'} and type maskcls resume {run}" in told
     assert json.loads((tmp_path / "a.json").read_text())["lineage"]["groups"]["weights"] == summary["groups"]["weights"]
     assert resume(run) == 0  # it prints the summary
-    assert "averaged over photos that look alike" in capsys.readouterr().out
+    assert "averaged over similar photos" in capsys.readouterr().out
     (run / "summary.json").unlink()
     assert resume(run) == 0
     assert outcome(run) == outcome(together)
@@ -528,7 +528,7 @@ def test_more_photos_than_can_be_compared_are_told_at_once(
     assert train(drawn, tmp_path / "run", *QUICK, LOOK) == 6
     assert "got: 42 photos, about 0 GiB" in capsys.readouterr().err  # half of the people
     assert predict(together, drawn, tmp_path / "a.csv") == 6
-    assert "expected: at most 20 at once" in capsys.readouterr().err
+    assert "expected: at most 20 photos" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

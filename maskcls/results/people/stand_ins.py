@@ -15,7 +15,7 @@ Those people are often in different folds, so there are three ways to average ou
   the row itself decide nothing. Number, labels and photo classes of the wrong pairs are those of the whole group.
 
 What remains: a stand-in has the same labels, but does not look like the row's person, so errors or successes that two
-people share because they look alike are not shared. `benchmarks/honesty/groups.py` measures the sum of all this: in
+people share because they look similar are not shared. `benchmarks/honesty/groups.py` measures the sum of all this: in
 sets as large as half of the known people, cut groups promise up to 0.024 too much, whole groups as predicted up to
 0.002 too much, and replaced ones up to 0.011 too little, more where fewer pairs are right.
 """
@@ -91,8 +91,8 @@ class _Pool:
     def stand_in(self, person: int, fold: int, taken: set[int], rng: np.random.Generator) -> int | None:
         in_fold = np.flatnonzero(self.fold_P == fold)
         free = in_fold[~np.isin(in_fold, list(taken))]
-        alike = free[self.kind_P[free] == self.kind_P[person]]
-        chosen = alike if len(alike) else free
+        similar = free[self.kind_P[free] == self.kind_P[person]]
+        chosen = similar if len(similar) else free
         return int(rng.choice(chosen)) if len(chosen) else None
 
     def photos(self, person: int, class_n: Ints, rng: np.random.Generator) -> list[int]:
