@@ -38,7 +38,7 @@ from maskcls.runs.calibration import Calibration, calibrate_rows
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.networks import predicting, run_networks
-from maskcls.runs.read_labelled import is_leaky, read_out_of_fold
+from maskcls.runs.read_labelled import is_leaky, parts_of, read_out_of_fold
 from maskcls.runs.recipe import (
     EnsembleLineage,
     check_recipe_tasks,
@@ -120,7 +120,7 @@ def ensemble(
     verdict = calibration = None
     if labelled is not None:
         nested, together = together.average_oof(nested_ensemble(blend, prob, labelled), labelled)
-        verdict = score_ensemble(blend, prob, labelled, nested)
+        verdict = score_ensemble(blend, prob, labelled, nested, parts_of(labelled))
         calibration = decide_on(nested, labelled) if asked.decide or decide else None
     how = recipe_of(asked, blend, calibration, verdict)
     found = apply_ensemble(blend, [member.test for member in members], names=[member.given for member in members])

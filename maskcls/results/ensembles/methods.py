@@ -19,6 +19,7 @@ from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
 from maskcls.results.crossfit import cross_fit_members
 from maskcls.results.ensembles.combine import Method, Weights, combine, combine_tasks, combine_weighted
 from maskcls.results.ensembles.diversity import correlation, kappa, member_value
+from maskcls.results.ensembles.rival import Rival, nested_rival
 from maskcls.results.ensembles.stacking import Stack, apply_stack, fit_stack, nested_stack
 from maskcls.results.ensembles.weight_search import Search, nested_weights, search_weights
 from maskcls.results.labelled_predictions import LabelledPredictions
@@ -57,8 +58,8 @@ class EnsembleScores:
     correlations  (M, M) correlation of the true classes' probabilities.
     nested        scores of the ensemble when everything is fitted on the other folds' people.
     interval      of the nested macro-F1.
-    gain          nested macro-F1 minus that of the best single member.
-    best          number of that member.
+    gain          nested macro-F1 minus that of `rival`.
+    rival         the best single member, chosen on the other folds too.
     """
 
     alone: list[Scores]
@@ -68,7 +69,7 @@ class EnsembleScores:
     nested: Scores
     interval: Interval
     gain: Difference
-    best: int
+    rival: Rival
 
 
 def fit_ensemble(method: str, prob_MNJ: Sequence[Floats], labelled: LabelledPredictions) -> FittedEnsemble:
@@ -102,18 +103,20 @@ def best_sources(prob_MNJ: Sequence[Floats], truth: Mapping[str, Ints], space: L
 
 
 def score_ensemble(
-    blend: FittedEnsemble, prob_MNJ: Sequence[Floats], labelled: LabelledPredictions, nested: Floats
+    blend: FittedEnsemble, prob_MNJ: Sequence[Floats], labelled: LabelledPredictions, nested: Floats, part_N: Ints
 ) -> EnsembleScores:
     """Score every member and the ensemble on the out-of-fold rows.
 
     nested  (N, J) the ensemble's probabilities of these rows, fitted on the other folds; see `nested_ensemble`.
+    part_N  (N,) the part of the people each row is in, two or more: the folds, or groups of people for runs of
+            one fold. The single member that the ensemble is compared with is chosen on the other parts.
     """
     space, truth = labelled.space, labelled.truth
     joint_N, people_N = space.encode(truth), labelled.people_N
     assert people_N is not None
     labels = [prob_NJ.argmax(axis=1).astype(np.int64) for prob_NJ in prob_MNJ]
     alone = [score(prob_NJ, truth, space) for prob_NJ in prob_MNJ]
-    best = int(np.argmax([found.macro_f1 for found in alone]))
+    rival = nested_rival(labels, joint_N, part_N, space.size)
     nested_N = nested.argmax(axis=1).astype(np.int64)
     return EnsembleScores(
         alone,
@@ -123,9 +126,9 @@ def score_ensemble(
         score(nested, truth, space),
         person_bootstrap(joint_N, nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed),
         paired_bootstrap(
-            joint_N, labels[best], nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed
+            joint_N, rival.labels, nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed
         ),
-        best,
+        rival,
     )
 
 

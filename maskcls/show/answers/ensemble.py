@@ -71,7 +71,8 @@ class EnsembleResult:
             data["kappa"] = [list(row) for row in verdict.kappas]
             data["correlation"] = [list(row) for row in verdict.correlations]
             data["nested"] = {"macro_f1": verdict.nested.macro_f1, "interval": asdict(verdict.interval)}
-            data["gain"] = asdict(verdict.gain) | {"over": self.members[verdict.best]}
+            over = [{"member": self.members[place], "parts": n} for place, n in verdict.rival.chosen.items()]
+            data["gain"] = asdict(verdict.gain) | {"over": over, "over_macro_f1": verdict.rival.macro_f1}
         if ruled:
             data["decision"] = asdict(ruled.gain) | {"worth_it": ruled.proven}
         return data
@@ -120,8 +121,17 @@ def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
         say(f"weights for {task}: {weights}")
     say(f"\n{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")
     say(f"  95 % interval {span(interval.low, interval.high)}, resampling people")
-    over = f"  {gain.value:+.4f} over {visible(found.members[verdict.best])}, the best member alone"
-    say(f"{over}, 95 % interval {span(gain.low, gain.high, sign=True)}")
+    say(f"  {gain.value:+.4f} over the best member alone, 95 % interval {span(gain.low, gain.high, sign=True)}")
+    say(f"  best member, chosen on other people: {_chosen(found, verdict)}")
+
+
+def _chosen(found: EnsembleResult, verdict: EnsembleScores) -> str:
+    """Name the members that were the best on the other parts of the people, and on how many where they differ."""
+    chosen = verdict.rival.chosen
+    names = {place: visible(found.members[place]) for place in chosen}
+    if len(chosen) == 1:
+        return next(iter(names.values()))
+    return ", ".join(f"{names[place]} ({parts} of {sum(chosen.values())})" for place, parts in chosen.items())
 
 
 def _others(row: Sequence[float], place: int) -> float:
