@@ -120,7 +120,8 @@ def ensemble(
     verdict = calibration = None
     if labelled is not None:
         nested, together = together.average_oof(nested_ensemble(blend, prob, labelled), labelled)
-        verdict = score_ensemble(blend, prob, labelled, nested, parts_of(labelled))
+        people = people_to_predict(frame, together)
+        verdict = score_ensemble(blend, prob, labelled, nested, parts_of(labelled), new_people=people)
         calibration = decide_on(nested, labelled) if asked.decide or decide else None
     how = recipe_of(asked, blend, calibration, verdict)
     found = apply_ensemble(blend, [member.test for member in members], names=[member.given for member in members])
@@ -307,6 +308,13 @@ def read_together(
             raise UsageError("--oof-groups without out-of-fold rows of all members", fix="give FILE,OOF_FILE for them")
         return GroupAveraging(photos, None, tasks, photos.weights)
     return GroupAveraging(photos, read_groups(oof_groups, labelled.ids, part=True), tasks)
+
+
+def people_to_predict(frame: pd.DataFrame, together: GroupAveraging) -> int | None:
+    """Return how many people the photos to predict show, by their table or by their groups; None if neither knows."""
+    if (frame["person"] != "").all():
+        return int(frame["person"].nunique())
+    return None if together.photos is None else len(np.unique(together.photos.group_N))
 
 
 def check_labelled(members: Sequence[EnsembleMember], labelled: LabelledPredictions | None, method: str) -> None:

@@ -18,7 +18,7 @@ from maskcls.data.layouts.source import guess_layout, image_root, layout_named, 
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import CONTEST, Ints
-from maskcls.results.comparison.bootstrap import paired_bootstrap
+from maskcls.results.comparison.difference import paired_difference
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.decisions.calibration import quality
 from maskcls.results.labelled_predictions import LabelledPredictions
@@ -33,7 +33,6 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.consistency import person_averaged
 from maskcls.results.scores.metrics import score
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
@@ -127,7 +126,7 @@ def grouping_gain(labelled: LabelledPredictions, known: pd.DataFrame, group_N: I
         weighted=score(weighted.labels(), truth, space).macro_f1,
         ceiling=score(averaged, truth, space).macro_f1,
         log_loss=(losses[0], losses[1], losses[2]),
-        gain=paired_bootstrap(true_N, *labels, who_N, space.size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed),
+        gain=paired_difference(true_N, *labels, who_N, space.size),
         weights=fit_photo_weights(before.prob, truth, own_N, space, tasks) if better is weighted else None,
     )
 

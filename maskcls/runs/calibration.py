@@ -19,7 +19,6 @@ from maskcls.results.decisions.expected_rule import expected_rule
 from maskcls.results.decisions.nested_gain import Nested, nested_gain
 from maskcls.results.decisions.shift_rule import shift_rule
 from maskcls.results.labelled_predictions import LabelledPredictions
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
@@ -161,9 +160,7 @@ def _nested(rows: _OofRows, kind: Tried) -> Nested:
     def fit(other: Ints) -> Decision:
         return rows.fitted(other, kind)
 
-    return nested_gain(
-        rows.prob_NJ, rows.joint_N, rows.person_N, rows.group_N, fit, rows.ruled, draws=BOOTSTRAP_DRAWS, seed=rows.seed
-    )
+    return nested_gain(rows.prob_NJ, rows.joint_N, rows.person_N, rows.group_N, fit, rows.ruled)
 
 
 def _rows(labelled: LabelledPredictions, oof_sha256: str) -> _OofRows:

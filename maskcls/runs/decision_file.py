@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 
 from maskcls import typedjson
 from maskcls.labels import Task
-from maskcls.results.comparison.bootstrap import Difference
+from maskcls.results.comparison.difference import Difference
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.rundir import RunDir
 from maskcls.typedjson import JsonFile

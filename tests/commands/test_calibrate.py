@@ -24,18 +24,12 @@ from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.decisions.shift_rule import shift_rule
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
-from maskcls.runs import calibration
 from maskcls.runs.decision import Decision, read_decision
 from maskcls.runs.environment import Environment, this_machine, write_environment
 from maskcls.runs.summary import RunSummary, SavedScores, write_summary
 from maskcls.show.answers.calibration import print_calibration, render_calibration
 
 PEOPLE, PHOTOS, FOLDS = 60, 6, 3
-
-
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "BOOTSTRAP_DRAWS", 200)
 
 
 def guesses(truth: dict[str, Ints], sharpness: float, seed: int = 0) -> Floats:

@@ -14,7 +14,6 @@ from made_run import make_run
 from sklearn.metrics import adjusted_rand_score
 
 from maskcls import files
-from maskcls.commands import group as command
 from maskcls.commands.group import group
 from maskcls.csvfile import read_columns
 from maskcls.data.drawn.faces import make_faces
@@ -34,11 +33,6 @@ from maskcls.show.answers.group import GroupResult, print_group
 from maskcls.show.terminal.progress import Reporter
 
 PEOPLE, EVAL_PEOPLE = 30, 8
-
-
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "BOOTSTRAP_DRAWS", 100)
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def _verdict(calibration: Calibration) -> list[str]:
     if found is None:
         return [*lines, "no rule: too few images have a label of every task"]
     gain = found.gain
-    interval = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}, resampling people"
+    interval = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}"
     verdict = "used by predict --decide" if found.proven else f"{NO_GAIN}; not used"
     return [
         *lines,

@@ -64,10 +64,13 @@ def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[Renderable
         yield Text("no row has a label for every task, so there is no joint score")
         return
     by_person = found.rows.people is not None
-    over = "resampling people" if by_person else "resampling rows (too narrow if rows show the same person)"
+    over = "over people" if by_person else "over rows (too narrow if rows show the same person)"
     better = "b is better" if joint.low > 0 else "a is better" if joint.high < 0 else "no proven difference"
     yield Text(f"macro-F1  a {verdict.a.macro_f1:.4f}  b {verdict.b.macro_f1:.4f}  b - a {joint.value:+.4f}: {better}")
-    yield Text(f"95 % interval {span(joint.low, joint.high, sign=True)}, {over}, {joint.draws:,} draws")
+    yield Text(f"95 % interval {span(joint.low, joint.high, sign=True)}, {over}")
+    if by_person and (new := verdict.prediction):
+        ends = span(new.low, new.high, sign=True)
+        yield Text(f"b - a of {new.people:,} new people lies within {ends} with 95 % probability")
     by_row = f"p {_p(verdict.p_rows)} by row (McNemar)"
     if verdict.people is None:
         yield Text(f"{by_row}; too small if rows show the same person")

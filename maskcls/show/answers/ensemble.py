@@ -14,7 +14,7 @@ from maskcls.errors import visible
 from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import NO_GAIN, near, number, plain_table, plural, say, show, span
+from maskcls.show.terminal.text import NO_GAIN, near, new_people, number, plain_table, plural, say, show, span
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,6 +71,7 @@ class EnsembleResult:
             data["kappa"] = [list(row) for row in verdict.kappas]
             data["correlation"] = [list(row) for row in verdict.correlations]
             data["nested"] = {"macro_f1": verdict.nested.macro_f1, "interval": asdict(verdict.interval)}
+            data["nested"]["prediction_interval"] = asdict(verdict.prediction)
             over = [{"member": self.members[place], "parts": n} for place, n in verdict.rival.chosen.items()]
             data["gain"] = asdict(verdict.gain) | {"over": over, "over_macro_f1": verdict.rival.macro_f1}
         if ruled:
@@ -120,7 +121,8 @@ def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
     for task, weights in found.by_task.items():
         say(f"weights for {task}: {weights}")
     say(f"\n{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")
-    say(f"  95 % interval {span(interval.low, interval.high)}, resampling people")
+    say(f"  95 % interval {span(interval.low, interval.high)}")
+    say(f"  {new_people(verdict.prediction)}")
     say(f"  {gain.value:+.4f} over the best member alone, 95 % interval {span(gain.low, gain.high, sign=True)}")
     say(f"  best member, chosen on other people: {_chosen(found, verdict)}")
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from maskcls.results.scores.intervals import PredictionInterval
+
 WIDEST = 10_000  # columns: no table is as wide
 NO_GAIN = "no proven gain: the 95 % interval is not above 0"
 
@@ -89,6 +91,17 @@ def span(low: float, high: float, *, sign: bool = False) -> str:
     '-0.0100 to +0.0200'
     """
     return f"{number(low, sign=sign)} to {number(high, sign=sign)}"
+
+
+def new_people(found: PredictionInterval, of: str = "people") -> str:
+    """Write where the score of new people may lie.
+
+    >>> from maskcls.results.scores.intervals import PredictionInterval
+    >>> new_people(PredictionInterval(0.5, 0.75, 1200, 0.95))
+    'the score of 1,200 new people lies within 0.5000 to 0.7500 with 95 % probability'
+    """
+    ends = span(found.low, found.high)
+    return f"the score of {found.people:,} new {of} lies within {ends} with {percent(found.level)} probability"
 
 
 def percent(share: float) -> str:
