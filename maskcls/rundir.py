@@ -181,6 +181,16 @@ class RunDir:
         """A lock of the notes alone, so that a run in training can be noted about."""
         return self.path / ".notes.lock"
 
+    @property
+    def choices(self) -> Path:
+        """What was tried on the same rows: beside the run, for all runs of the folder; see runs/choices/register.py."""
+        return self.path.resolve().parent / "choices.json"
+
+    @property
+    def choices_lock(self) -> Path:
+        """The lock of that file."""
+        return self.path.resolve().parent / ".choices.lock"
+
     def best_weights(self) -> list[Path]:
         """Return the best tensors of every network in the folder, found on disk."""
         return list(self.path.rglob("best/weights.safetensors"))

@@ -23,6 +23,8 @@ def places(value: object) -> Iterator[Path]:
     for name, attribute in vars(type(value)).items():
         if isinstance(attribute, property):
             found = getattr(value, name)
+            if isinstance(found, Path) and "choices" in found.name:
+                continue  # beside the run, not in it
             yield found if isinstance(found, Path) else found.path
             if isinstance(found, WeightsDir):
                 yield from places(found)

@@ -38,6 +38,7 @@ class DecisionFile(JsonFile):
     people: int
     groups: int
     folds: bool
+    rules: int = 1
     before: dict[str, JsonValue]
     after: dict[str, JsonValue]
 

@@ -47,7 +47,7 @@ SURFACE = {
     ),
     "runs list": frozenset({"FOLDER", "--base", "--sort", "--json"}),
     "runs note": frozenset({"RUN", "TEXT", "--leaderboard", "--name", "--keep/--no-keep", "--json"}),
-    "runs compare": frozenset({"A", "B", "--answers", "-o/--output", "--force", "--json"}),
+    "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
     "runs prune": frozenset({"FOLDER", "--keep", "--budget", "--whole", "--yes", "--json"}),
     "group": frozenset({"DATA", "-o/--output", "--unlabelled", "--train", "--run", "--force", "--json"}),
     "submission check": frozenset({"FILE", "--data", "--run", "--json"}),

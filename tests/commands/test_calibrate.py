@@ -150,8 +150,21 @@ def test_a_rule_that_is_worth_it_decides(tmp_path: Path) -> None:
     assert calibrated.ids.tolist() == new.ids.tolist()
 
 
+def test_each_rule_tried_makes_the_next_interval_wider(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a", bias=dict.fromkeys(BIASED, 0.8))
+    levels = []
+    for tried in ("shift", "shift", "expected", "prior", "shift"):
+        found = calibrate(run, tried=tried)
+        assert found.nested is not None
+        assert found.counted
+        levels.append((found.rules, found.nested.gain.level, files.read_json(run.decision)["rules"]))
+    assert levels == [(n, pytest.approx(1 - 0.05 / n), n) for n in (1, 1, 2, 3, 3)]
+    other = make_run(tmp_path / "b", bias=dict.fromkeys(BIASED, 0.7))  # other predictions of the same rows
+    assert calibrate(other, tried="task").rules == 1
+
+
 def test_a_shift_is_corrected_for_the_rows_that_are_asked_about(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "a", bias=dict.fromkeys(BIASED, 1.0))
+    run = make_run(tmp_path / "a", bias=dict.fromkeys(BIASED, 0.8))
     found = calibrate(run, tried="shift")
     assert found.nested is not None
     assert found.nested.proven
@@ -310,7 +323,7 @@ def test_the_tables_fit_and_say_the_verdict(tmp_path: Path, width: int) -> None:
     from rich.console import Console
 
     for name, bias, verdict in (
-        ("a", None, "no proven gain: the 95 % interval is not above 0; not used"),
+        ("a", None, "no proven gain: the interval is not above 0; not used"),
         ("b", BIASED, "used by predict --decide"),
     ):
         found = calibrate(make_run(tmp_path / name, bias=bias), tried="task")

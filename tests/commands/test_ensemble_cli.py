@@ -19,6 +19,7 @@ from maskcls.labels import CONTEST
 from maskcls.results.ensembles.methods import METHODS
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
+from maskcls.runs.choices.register import read_register
 from maskcls.runs.summary import RunSummary, write_summary
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=2", "optim.lr=3e-3", "predict.views=none")
@@ -108,6 +109,31 @@ def test_every_method_answers_and_its_recipe_repeats_it(
         run_app(["ensemble", "--recipe", str(tmp_path / "s.recipe.yaml"), "--data", str(drawn), "-o", str(again)]) == 0
     )
     assert answers(again) == answers(out)
+
+
+def test_ensembles_of_the_same_rows_are_counted(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two runs were trained; another method or other weights count, the same once more does not."""
+    home = tmp_path / "runs"
+    copies = [shutil.copytree(run, home / run.name) for run in runs]
+
+    def tried(*words: str) -> tuple[dict[str, Any], float]:
+        capsys.readouterr()
+        assert ensemble(copies, drawn, tmp_path / "s.csv", *words, "--json", "--force") == 0
+        data = json.loads(capsys.readouterr().out)
+        return data["tried"], data["gain"]["level"]
+
+    assert tried() == ({"count": 1, "runs": 1, "kept": True}, 0.95)
+    assert tried()[0]["count"] == 1
+    assert tried("--method", "vote") == ({"count": 2, "runs": 1, "kept": True}, pytest.approx(0.975))
+    assert tried("--method", "weights", "--weights", "1,2")[0]["count"] == 3
+    assert tried("--method", "weights", "--weights", "2,1")[0]["count"] == 4
+    assert tried("--method", "weights", "--weights", "2,4")[0]["count"] == 4
+    assert ensemble(copies, drawn, tmp_path / "s.csv", "--force") == 0
+    assert "tried on these rows: 4 ensembles" in capsys.readouterr().out
+    trained = read_register(RunDir(runs[0])).attempts
+    assert [one.name for one in trained if one.kind == "run"] == ["r0", "r1"]
 
 
 def test_the_methods_are_all_asked() -> None:

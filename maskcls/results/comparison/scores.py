@@ -21,6 +21,19 @@ from maskcls.results.scores.metrics import Scores, score
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """The joint difference among all comparisons of runs on these rows.
+
+    p      Holm's corrected p-value.
+    count  comparisons on these rows, this one included; kept: the register of choices could be written.
+    """
+
+    p: float
+    count: int
+    kept: bool
+
+
+@dataclass(frozen=True)
 class ScoreComparison:
     """The scores of a and b on the rows with known labels.
 
@@ -45,6 +58,7 @@ class Comparison:
 
     agreement  share of equal labels and kappa, of the joint classes and of each task.
     moves      how often a's joint label became another one of b's, the most frequent first.
+    corrected  of two runs scored on the same rows.
     settings   what differs between two runs: key, a's value, b's.
     """
 
@@ -54,6 +68,7 @@ class Comparison:
     agreement: Mapping[str, tuple[float, float]]
     moves: Sequence[tuple[str, str, int]]
     verdict: ScoreComparison | None = None
+    corrected: Corrected | None = None
     settings: Sequence[tuple[str, str, str]] = field(default_factory=tuple)
 
 
@@ -98,5 +113,6 @@ def to_json(found: Comparison) -> dict[str, Any]:
         data["scores"] = {"a": verdict.a.to_json(), "b": verdict.b.to_json()}
         data["differences"] = {name: asdict(one) for name, one in verdict.differences.items()}
         data["prediction_interval"] = verdict.prediction and asdict(verdict.prediction)
+        data["corrected"] = found.corrected and asdict(found.corrected)
         data["p_rows"], data["people_sign_test"] = verdict.p_rows, asdict(verdict.people) if verdict.people else None
     return data

@@ -24,7 +24,7 @@ from maskcls.results.ensembles.stacking import Stack, apply_stack, fit_stack, ne
 from maskcls.results.ensembles.weight_search import Search, nested_weights, search_weights
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
-from maskcls.results.scores.intervals import Interval, PredictionInterval, macro_f1_intervals
+from maskcls.results.scores.intervals import LEVEL, Interval, PredictionInterval, macro_f1_intervals
 from maskcls.results.scores.metrics import Scores, score
 
 Fixed = Method
@@ -112,6 +112,7 @@ def score_ensemble(
     part_N: Ints,
     *,
     new_people: int | None = None,
+    level: float = LEVEL,
 ) -> EnsembleScores:
     """Score every member and the ensemble on the out-of-fold rows.
 
@@ -119,6 +120,7 @@ def score_ensemble(
     part_N  (N,) the part of the people each row is in, two or more: the folds, or groups of people for runs of
             one fold. The single member that the ensemble is compared with is chosen on the other parts.
     new_people  people in the photos to predict; None: not known, so as many as here.
+    level   of the interval of the gain.
     """
     space, truth = labelled.space, labelled.truth
     joint_N, people_N = space.encode(truth), labelled.people_N
@@ -136,7 +138,7 @@ def score_ensemble(
         score(nested, truth, space),
         intervals.confidence,
         intervals.prediction,
-        paired_difference(joint_N, rival.labels, nested_N, people_N, space.size),
+        paired_difference(joint_N, rival.labels, nested_N, people_N, space.size, level=level),
         rival,
     )
 

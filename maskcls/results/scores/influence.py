@@ -54,6 +54,17 @@ class Influence:
         people = self.people
         return float((self.effect_P**2).sum() * people / (people - 1)) if people > 1 else np.inf
 
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of `variance`, 1..P-1: few where a few people have most of the effect.
+
+        Twice the squared variance over the variance of the variance, which the fourth powers of the effects give.
+        """
+        square = float((self.effect_P**2).sum())
+        spread = float((self.effect_P**4).sum()) - square**2 / self.people
+        most = float(self.people - 1)
+        return min(max(1.0, 2 * square**2 / spread), most) if spread > 0 else most
+
 
 def score_influence(counts: PersonCounts) -> Influence:
     """Return the macro-F1 over the classes that occur, and how much people move it."""

@@ -134,7 +134,7 @@ def share_interval(right_N: Bools, person_N: NDArray[Any], level: float = LEVEL)
     return Interval(*_wilson(share, units, quantile(people - 1, level)), level)
 
 
-def quantile(freedom: int, level: float = LEVEL) -> float:
+def quantile(freedom: float, level: float = LEVEL) -> float:
     """Return the two-sided quantile of Student's t."""
     from scipy.special import stdtrit
 
@@ -146,7 +146,7 @@ def _score_ends(found: Influence, middle: float, variance: float, level: float, 
 
     most  people that few errors are evidence of at most: all photos of a person may be right together.
     """
-    t, share = quantile(found.people - 1, level), min(max(middle, 0.0), 1.0)
+    t, share = quantile(found.freedom, level), min(max(middle, 0.0), 1.0)
     spread = found.middle * (1 - found.middle)  # divided by a variance: as many independent answers would be as certain
     if min(share, 1 - share) * spread / (found.variance + found.few) < FEW_ERRORS:
         return _wilson(share, min(spread / variance, most), t)

@@ -13,18 +13,24 @@ import numpy as np
 from maskcls.errors import visible
 from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
+from maskcls.show.answers.tried import say_tried
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import NO_GAIN, near, new_people, number, plain_table, plural, say, show, span
+from maskcls.show.terminal.text import NO_GAIN, near, new_people, number, percent, plain_table, plural, say, show, span
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from maskcls.runs.calibration import Calibration
+    from maskcls.runs.choices.tried import Tried
 
 
 @dataclass(frozen=True, eq=False)
 class EnsembleResult:
-    """What `ensemble` made. verdict and calibration: None without out-of-fold rows, or without --decide."""
+    """What `ensemble` made.
+
+    verdict, calibration  None without out-of-fold rows, or without --decide.
+    tried                 how many ensembles were tried on these rows; None as `verdict`.
+    """
 
     written: Written
     recipe: Path
@@ -32,6 +38,7 @@ class EnsembleResult:
     blend: FittedEnsemble
     verdict: EnsembleScores | None
     calibration: Calibration | None
+    tried: Tried | None = None
 
     def weight_of(self, place: int) -> str:
         """Return a member's weight, one per task where they differ, or the tasks it answers."""
@@ -74,6 +81,8 @@ class EnsembleResult:
             data["nested"]["prediction_interval"] = asdict(verdict.prediction)
             over = [{"member": self.members[place], "parts": n} for place, n in verdict.rival.chosen.items()]
             data["gain"] = asdict(verdict.gain) | {"over": over, "over_macro_f1": verdict.rival.macro_f1}
+        if self.tried is not None:
+            data["tried"] = asdict(self.tried)
         if ruled:
             data["decision"] = asdict(ruled.gain) | {"worth_it": ruled.proven}
         return data
@@ -123,7 +132,10 @@ def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
     say(f"\n{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")
     say(f"  95 % interval {span(interval.low, interval.high)}")
     say(f"  {new_people(verdict.prediction)}")
-    say(f"  {gain.value:+.4f} over the best member alone, 95 % interval {span(gain.low, gain.high, sign=True)}")
+    ends = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}"
+    say(f"  {gain.value:+.4f} over the best member alone, {ends}")
+    if found.tried is not None:
+        say_tried(found.tried, "ensemble")
     say(f"  best member, chosen on other people: {_chosen(found, verdict)}")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maskcls.results.scores.intervals import PredictionInterval
 
 WIDEST = 10_000  # columns: no table is as wide
-NO_GAIN = "no proven gain: the 95 % interval is not above 0"
+NO_GAIN = "no proven gain: the interval is not above 0"
 
 
 def say(text: str = "", *, end: str = "\n") -> None:
@@ -105,12 +105,12 @@ def new_people(found: PredictionInterval, of: str = "people") -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share as whole percent.
+    """Write a share in percent, with three digits where they differ from 0.
 
-    >>> percent(0.95)
-    '95 %'
+    >>> percent(0.95), percent(0.98333)
+    ('95 %', '98.3 %')
     """
-    return f"{share * 100:.0f} %"
+    return f"{share * 100:.3g} %"
 
 
 def plural(count: int, name: str) -> str:

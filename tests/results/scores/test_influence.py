@@ -7,7 +7,14 @@ import pytest
 from sklearn.metrics import f1_score
 
 from maskcls.labels import Ints
-from maskcls.results.scores.influence import EXTRA, EXTRA_DIFFERING, MOST, difference_influence, score_influence
+from maskcls.results.scores.influence import (
+    EXTRA,
+    EXTRA_DIFFERING,
+    MOST,
+    Influence,
+    difference_influence,
+    score_influence,
+)
 from maskcls.results.scores.person_counts import PersonCounts, count_people
 
 
@@ -96,6 +103,17 @@ def test_the_variance_of_a_class_is_at_most_that_of_a_coin() -> None:
     found = score_influence(count_people(ints(0, 0, 0, 0), ints(0, 0, 0, 1), ["p", "q", "r", "s"], 2))
     sure = ((2 * (1 - 5.4286 / 8)) ** 2 + (5.4286 / 8) ** 2) * EXTRA / 7**2  # class 0: F1 6/7 of four people, 7 marks
     assert found.few == pytest.approx((sure + MOST) / 4, rel=1e-4)
+
+
+def test_degrees_of_freedom_are_few_where_few_people_have_the_effect() -> None:
+    def of(*effect: float) -> Influence:
+        return Influence(0.5, np.array(effect), 0.0, 0.0)
+
+    assert of(*[1.0, -1.0] * 10).freedom == 19  # all alike: the variance is known as well as can be
+    normal = np.random.default_rng(0).standard_normal(20_000)
+    assert of(*(normal - normal.mean())).freedom == pytest.approx(20_000, rel=0.05)
+    # two people of 20: sum of squares 2, of fourth powers 2; 2 * 4 / (2 - 4 / 20)
+    assert of(1.0, -1.0, *[0.0] * 18).freedom == pytest.approx(8 / 1.8)
 
 
 def test_one_person_is_no_evidence() -> None:

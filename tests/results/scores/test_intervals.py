@@ -50,7 +50,7 @@ def test_a_score_s_interval_is_symmetric_on_the_logit() -> None:
         return math.log(share / (1 - share))
 
     middle, se = found.value - found.bias, math.sqrt(found.variance + found.few)
-    reach = student.ppf(0.95, 79) * se / (middle * (1 - middle))
+    reach = student.ppf(0.95, found.freedom) * se / (middle * (1 - middle))
     assert (logit(interval.low), logit(interval.high)) == (
         pytest.approx(logit(middle) - reach),
         pytest.approx(logit(middle) + reach),
