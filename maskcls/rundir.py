@@ -147,6 +147,16 @@ class RunDir:
         return self.path / "looks.npz"
 
     @property
+    def sealed(self) -> Path:
+        """The rows of the sealed people, with their labels, for runs with folds.sealed."""
+        return self.path / "sealed.csv"
+
+    @property
+    def unsealed(self) -> Path:
+        """The score on the sealed people, written once by `maskcls unseal`."""
+        return self.path / "unsealed.json"
+
+    @property
     def env(self) -> Path:
         """Data folder, folds asked for, hashes, plans, versions and machine; see runs/environment.py."""
         return self.path / "env.json"

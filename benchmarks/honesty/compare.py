@@ -1,6 +1,6 @@
 """How often is something declared better that is not? Comparisons, the best of several runs, and decision rules.
 
-    python benchmarks/honesty/compare.py [--repeats 400] [--seed 0]
+    python benchmarks/honesty/compare.py [--repeats 400] [--seed 0] [--only-rules]
 
 runs: k equally good networks are compared with a base that is as good; a false positive is any of them declared better
 or worse. The best of them is also scored: on the rows it is chosen on, and chosen on other people; its true score is
@@ -23,6 +23,7 @@ from maskcls.results.comparison.multiple import family_level, holm, simultaneous
 from maskcls.results.decisions.bias_rule import fit_bias
 from maskcls.results.decisions.expected_rule import expected_rule
 from maskcls.results.decisions.nested_gain import nested_gain
+from maskcls.results.scores.intervals import LEVEL
 
 Array = Any
 FOLDS = 5
@@ -70,11 +71,11 @@ def rules(people: int, sharpness: float, repeats: int, seed: int) -> str:
         def apply(rule: Any, rows: Array, prob: Array = prob) -> Array:
             return rule.labels(prob[rows])
 
-        nested = [
-            [nested_gain(prob, truth, person, person % FOLDS, fit, apply, level=level).proven for level in levels]
-            for fit, levels in ((expected, (0.95, family_level(2))), (fitted("prior"), (0.95, family_level(2))))
+        sure = [
+            nested_gain(prob, truth, person, person % FOLDS, fit, apply).gain.above_zero
+            for fit in (expected, fitted("prior"))
         ]
-        single, corrected = ([one[place] for one in nested] for place in (0, 1))
+        single, corrected = ([one > (1 + level) / 2 for one in sure] for level in (LEVEL, family_level(2)))
         kept.append((*single, any(single), any(corrected)))
     return f"| {people} | {sharpness} | " + " | ".join(f"{x:.3f}" for x in np.array(kept, float).mean(axis=0)) + " |"
 
@@ -84,10 +85,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only-rules", action="store_true")
     given = parser.parse_args()
     print("| people | runs besides the base | no correction | Holm | largest t | best, as listed | chosen on others |")
     print("|---|---|---|---|---|---|---|")
-    for people in (100, 400):
+    for people in () if given.only_rules else (100, 400):
         for others in (1, 4, 9):
             print(runs(people, others, given.repeats, given.seed), flush=True)
     print("\n| people | sharpness | expected | prior | either, no correction | either, corrected |")

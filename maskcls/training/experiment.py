@@ -15,6 +15,7 @@ from maskcls import config
 from maskcls.data.layouts.source import image_root, read_labelled
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
+from maskcls.data.rows.sealing import split_sealed
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
 from maskcls.engine.compute.plan import Plan
@@ -73,6 +74,7 @@ class Experiment:
     views     the photo cache, if there is one.
     plans     how each member is computed, by task.
     pseudo    labels of photos that are only trained on.
+    sealed    the rows of the sealed people, in no other table of the experiment; None without folds.sealed.
     person_clustering  how to recognise photos of one person, fitted on the labelled photos.
     """
 
@@ -85,6 +87,7 @@ class Experiment:
     plans: Mapping[str, Plan] = field(default_factory=dict)
     pseudo: Pseudo | None = None
     person_clustering: PersonClustering | None = None
+    sealed: pd.DataFrame | None = None
 
     @cached_property
     def kinds(self) -> list[Member]:
@@ -136,6 +139,14 @@ class Experiment:
     def people(self) -> Ints:
         """A number (N,) for each row's person."""
         return pd.factorize(self.manifest["person"])[0].astype(np.int64)
+
+    @property
+    def labelled_rows(self) -> pd.DataFrame:
+        """The rows with the data set's own labels, sealed ones too, in the order of the data set."""
+        real = self.manifest[tables.real_rows(self.manifest)]
+        if self.sealed is None:
+            return real
+        return pd.concat([real, self.sealed]).sort_values("id", ignore_index=True)
 
     @property
     def photo_root(self) -> Path:
@@ -190,13 +201,19 @@ def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
     """Read the labelled rows and make their folds; raises DataError or ConfigError."""
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     manifest = read_labelled(data, cfg.data.format, cfg.space, fixes)
-    how = cfg.folds
+    how, sealed = cfg.folds, None
+    if how.sealed:
+        manifest, sealed = split_sealed(
+            manifest, cfg.space, share=how.sealed, seed=how.sealed_seed, stratify=how.stratify
+        )
     folds = folding.build(manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify)
     if cfg.data.pseudo is None:
-        return Experiment(cfg, data.resolve(), manifest, folds, run)
+        return Experiment(cfg, data.resolve(), manifest, folds, run, sealed=sealed)
     pseudo = pseudo_rows.read_pseudo_rows(Path(cfg.data.pseudo), cfg, manifest, folds)
+    if sealed is not None:
+        pseudo_rows.check_not_sealed(pseudo, sealed)
     manifest, folds = pseudo_rows.with_rows(manifest, folds, pseudo, image_root(data, cfg.data.format), cfg.space)
-    return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo)
+    return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo, sealed=sealed)
 
 
 def wanted_folds(text: str | None, k: int) -> tuple[int, ...]:

@@ -45,6 +45,7 @@ SURFACE = {
             *("--oof-groups", "--force", "--json"),
         }
     ),
+    "unseal": frozenset({"RUN", "--json"}),
     "runs list": frozenset({"FOLDER", "--base", "--sort", "--json"}),
     "runs note": frozenset({"RUN", "TEXT", "--leaderboard", "--name", "--keep/--no-keep", "--json"}),
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),

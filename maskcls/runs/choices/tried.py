@@ -70,6 +70,13 @@ def add_tried(run: RunDir, choices: Sequence[Attempt]) -> tuple[Tried, Register]
     return _tried(run, after, rows, len(after.of(choices[0].kind, rows))), after
 
 
+def add_unsealed(run: RunDir, sealed: str) -> tuple[int, bool]:
+    """Register that the run was scored on its sealed people; returns how many runs were, and whether that is kept."""
+    rows = rows_key(sealed)
+    after = add_attempts(run, [Attempt(rows=rows, kind="unsealed", what=_digest(run), name=_name(run))])
+    return len(after.of("unsealed", rows)), is_kept(run, after)
+
+
 def comparison_of(a: RunDir, b: RunDir, p: float) -> Attempt:
     """Return the entry of a comparison of two runs of the same rows."""
     what = "/".join(sorted((_digest(a), _digest(b))))
