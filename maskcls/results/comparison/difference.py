@@ -18,6 +18,7 @@ from maskcls.labels import Bools, Ints
 from maskcls.results.scores.influence import Influence, difference_influence
 from maskcls.results.scores.intervals import LEVEL, difference_interval
 from maskcls.results.scores.person_counts import PersonCounts, count_people
+from maskcls.results.scores.student import student_cdf
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,7 @@ def _pairs(predicted_a: Ints | Sequence[Ints], predicted_b: Ints | Sequence[Ints
 
 
 def _above_zero(found: Influence) -> float:
-    from scipy.special import stdtr
-
     variance = found.variance + found.few
     if variance == 0 or math.isinf(variance):
         return 0.5
-    return float(stdtr(found.people - 1, found.value / math.sqrt(variance)))
+    return student_cdf(found.value / math.sqrt(variance), found.people - 1)

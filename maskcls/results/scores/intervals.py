@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from maskcls.labels import Bools, Ints
 from maskcls.results.scores.influence import Influence, score_influence
 from maskcls.results.scores.person_counts import count_people
+from maskcls.results.scores.student import student_quantile
 
 LEVEL = 0.95
 FEW_ERRORS = 5  # fewer errors, or right answers, in independent units: Wilson's interval instead of the logit's
@@ -136,9 +137,7 @@ def share_interval(right_N: Bools, person_N: NDArray[Any], level: float = LEVEL)
 
 def quantile(freedom: float, level: float = LEVEL) -> float:
     """Return the two-sided quantile of Student's t."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, (1 + _checked(level)) / 2))
+    return student_quantile(_checked(level), freedom)
 
 
 def _score_ends(found: Influence, middle: float, variance: float, level: float, *, most: float) -> tuple[float, float]:
