@@ -157,17 +157,17 @@ def evaluate(root: Path, photos: int) -> Work:
 
 
 def bootstrap(root: Path, photos: int) -> Work:
-    """Score, with an interval from 1,000 resamples of people."""
+    """Score, with its intervals over people."""
     from maskcls.labels import CONTEST
+    from maskcls.results.scores.intervals import macro_f1_intervals
     from maskcls.results.scores.metrics import score
-    from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
 
     true_N, pred_N = labels_of(photos)
     person_N = [folder for folder, _, _ in people_for(photos) for _ in STATES]
 
     def work() -> None:
         score(pred_N, CONTEST.decode(true_N), CONTEST)
-        person_bootstrap(true_N, pred_N, person_N, CONTEST.size, seed=0, draws=BOOTSTRAP_DRAWS)
+        macro_f1_intervals(true_N, pred_N, person_N, CONTEST.size)
 
     return work
 

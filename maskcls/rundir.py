@@ -161,6 +161,16 @@ class RunDir:
         return self.path / "looks.npz"
 
     @property
+    def sealed(self) -> Path:
+        """The rows of the sealed people, with their labels, for runs with folds.sealed."""
+        return self.path / "sealed.csv"
+
+    @property
+    def unsealed(self) -> Path:
+        """The score on the sealed people, written once by `maskcls unseal`."""
+        return self.path / "unsealed.json"
+
+    @property
     def env(self) -> Path:
         """Data folder, requested folds, hashes, plans, versions and machine; see runs/environment.py."""
         return self.path / "env.json"
@@ -194,6 +204,16 @@ class RunDir:
     def notes_lock(self) -> Path:
         """A lock of the notes alone, so that notes can be added while the run is trained."""
         return self.path / ".notes.lock"
+
+    @property
+    def choices(self) -> Path:
+        """What was tried on the same rows: beside the run, for all runs of the folder; see runs/choices/register.py."""
+        return self.path.resolve().parent / "choices.json"
+
+    @property
+    def choices_lock(self) -> Path:
+        """The lock of that file."""
+        return self.path.resolve().parent / ".choices.lock"
 
     def best_weights(self) -> list[Path]:
         """Return the best tensors of every network in the folder, found on disk."""

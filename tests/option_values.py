@@ -15,7 +15,7 @@ from maskcls.schema import Config
 # The surface: an option that appears, disappears or changes its name fails here.
 FIELDS = {
     "data": ("format", "fixes", "pseudo", "leaky", "cache", "same_photos"),
-    "folds": ("k", "holdout", "seed", "stratify"),
+    "folds": ("k", "holdout", "seed", "sealed", "sealed_seed", "stratify"),
     "model": ("heads", "backbone", "pretrained", "weights", "drop", "drop_samples", "drop_path"),
     "transforms": (
         *("crop", "size", "hflip", "geometry", "shift", "scale", "rotate_deg", "colour", "brightness", "contrast"),
@@ -123,6 +123,8 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "folds.k": (["1", "100"], ["0", "101", "5.0", "true", "null"]),
     "folds.holdout": INSIDE,
     "folds.seed": SEED,
+    "folds.sealed": BELOW_ONE,
+    "folds.sealed_seed": SEED,
     "folds.stratify": (["null", "[]", "[age, mask]"], ["[agee]", "age", "[1]", "[null]"]),
     "model.heads": (["joint", "multi", "separate"], ["single", "null", "[multi]"]),
     "model.backbone": (["resnet34", "n"], ["''", "null", "18", "[resnet18]"]),

@@ -409,6 +409,10 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "decision": "r/decision.json",
         "notes": "r/notes.json",
         "notes_lock": "r/.notes.lock",
+        "sealed": "r/sealed.csv",
+        "unsealed": "r/unsealed.json",
+        "choices": str(Path("choices.json").resolve()),
+        "choices_lock": str(Path(".choices.lock").resolve()),
     }
     assert run.test("eval", "hflip", "folds", "none") == Path("r/test/eval-hflip.npz")
     assert run.test("eval", "hflip", "all", "none") == Path("r/test/eval-hflip-all.npz")

@@ -11,12 +11,12 @@ out-of-fold rows; and it is measured on the other people, who were left out of e
 networks. The networks are kernel ridge regressions of drawn features, which remember their training people, or logistic
 regressions of a fixed backbone's features.
 
-Columns: `before` is the gain that was promised until now, with groups cut at the folds; `uncut` is that of whole groups
-of the rows as they were predicted, some of them by networks that know the label of a similar photo; `now` is the smaller
-gain of the two ways (see maskcls/results/people/stand_ins.py), expected among as many photos as the new ones; `true` is what
-the new people gain. `on` is the share of repetitions in which the gain counts as proven, and `kept` the mean gain of
-new people if averaging is switched off in the others. The numbers after ± are standard errors of the mean difference
-to `true`.
+Columns: `before` is the gain that was promised until now, with groups cut at the folds; `uncut` is that of whole
+groups of the rows as they were predicted, some of them by networks that know the label of a similar photo; `now` is
+the smaller gain of the two ways (see maskcls/results/people/stand_ins.py), expected among as many photos as the new
+ones; `true` is what the new people gain. `on` is the share of repetitions in which the gain counts as proven, and
+`kept` the mean gain of new people if averaging is switched off in the others. The numbers after ± are standard errors
+of the mean difference to `true`.
 """
 
 from __future__ import annotations

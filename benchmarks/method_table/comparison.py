@@ -10,16 +10,14 @@ from pathlib import Path
 
 from maskcls import files
 from maskcls.errors import MaskclsError, ResultError
-from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.scores.metrics import Scores
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from method_table.finished import Done, ScoredRows, read_done, read_scored_rows, why_not
 from method_table.rows import Plan, Row
 from method_table.text import one_line
 from method_table.training import PLAN, beside, differences, seeds_of
 
-DRAWS = BOOTSTRAP_DRAWS
 HELPS, HURTS, NOISE = "helps", "hurts", "within noise"
 
 
@@ -144,13 +142,13 @@ def compare(table: Table, done: Mapping[int, Done]) -> Difference:
     truth_N = scored.space.encode(scored.truth)
     ours = [scored.labels(one) for one in done.values()]
     base = [scored.labels(table.base[seed]) for seed in done]
-    return paired_bootstrap(truth_N, base, ours, scored.people, scored.space.size, draws=DRAWS, seed=0)
+    return paired_difference(truth_N, base, ours, scored.people, scored.space.size)
 
 
 def verdict_of(difference: Difference) -> str:
     """Return helps, hurts or within noise for an interval.
 
-    >>> verdict_of(Difference(0.1, 0.0, 0.2, 0.9, 1000, 0.95))
+    >>> verdict_of(Difference(0.1, 0.0, 0.2, 0.9, 0.95))
     'within noise'
     """
     return HELPS if difference.low > 0 else HURTS if difference.high < 0 else NOISE

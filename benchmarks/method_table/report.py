@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from method_table.comparison import DRAWS, HELPS, HURTS, NOISE, Line, Table
+from method_table.comparison import HELPS, HURTS, NOISE, Line, Table
 from method_table.text import number
 
 FILES = ("model.weights", "data.fixes", "data.pseudo")  # ends of the keys whose value is a file of the user
@@ -51,9 +51,8 @@ def heading(table: Table, today: str, command: str) -> str:
             f"- Seeds: {listed(table.base)}. Date: {today}. Versions: "
             + ", ".join(f"{name} {value}" for name, value in versions.items())
             + ".",
-            f"- Difference: macro-F1 minus the base's on the same rows and seeds, with a 95 % interval from {DRAWS:,}",
-            "  resamples of people. The columns of the tasks are differences too. Time: training seconds, relative to",
-            "  the base.",
+            "- Difference: macro-F1 minus the base's on the same rows and seeds, with a 95 % interval over",
+            "  people. The columns of the tasks are differences too. Time: training seconds, relative to the base.",
             f'- "{HELPS}": the interval is above 0; "{HURTS}": below 0; "{NOISE}": it includes 0. The interval covers',
             "  the choice of people, not of seeds. About one row in twenty is above or below 0 only by chance.",
         ]

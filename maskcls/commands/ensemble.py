@@ -20,6 +20,7 @@ from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import Floats, LabelSpace
+from maskcls.results.comparison.multiple import family_level
 from maskcls.results.ensembles.external import read_member
 from maskcls.results.ensembles.methods import (
     FittedEnsemble,
@@ -35,12 +36,15 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.rundir import RunDir
 from maskcls.runs.calibration import Calibration, calibrate_rows
+from maskcls.runs.choices.register import Attempt
+from maskcls.runs.choices.tried import Tried, add_tried, ensemble_what, rows_of_run
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.networks import predicting, run_networks
 from maskcls.runs.overrides import with_overrides
-from maskcls.runs.read_labelled import is_leaky, read_out_of_fold
+from maskcls.runs.read_labelled import is_leaky, parts_of, read_out_of_fold
 from maskcls.runs.recipe import (
+    Asked,
     EnsembleLineage,
     check_recipe_tasks,
     files_of,
@@ -122,13 +126,16 @@ def ensemble(
     together = read_together(groups, oof_groups, frame, labelled, asked.given)
     if groups and together.photos and not together.oof and (doubt := doubt_about(groups, together.photos)):
         report.note(doubt)
-    verdict = calibration = None
+    verdict = calibration = tried = None
     if labelled is not None:
+        tried = count_ensemble(members, prob, asked)
         nested = nested_ensemble(blend, prob, labelled)
         if (checked := together.check_oof(nested, labelled)) is not None:
             nested, together = checked.rows.prob, together.with_weights(checked)
             report.note(about_rows(checked))
-        verdict = score_ensemble(blend, prob, labelled, nested)
+        people = people_to_predict(frame, together)
+        level = family_level(tried.count)
+        verdict = score_ensemble(blend, prob, labelled, nested, parts_of(labelled), new_people=people, level=level)
         calibration = decide_on(nested, labelled) if asked.decide or decide else None
     how = recipe_of(asked, blend, calibration, verdict)
     found = apply_ensemble(blend, [member.test for member in members], names=[member.given for member in members])
@@ -146,7 +153,7 @@ def ensemble(
     kept = recipe_path(written.path)
     files.commit(kept, dump_yaml(how.to_json()).encode())
     given, names = [member.given for member in members], [member.name for member in members]
-    return EnsembleResult(written, kept, given, names, blend, verdict, calibration)
+    return EnsembleResult(written, kept, given, names, blend, verdict, calibration, tried)
 
 
 def check_output(output: Path, *, force: bool) -> None:
@@ -322,6 +329,22 @@ def read_together(
             raise UsageError("--oof-groups without out-of-fold rows of all members", fix="give FILE,OOF_FILE for them")
         return GroupAveraging(photos, None, tasks, photos.weights)
     return GroupAveraging(photos, read_groups(oof_groups, labelled.ids, part=True), tasks)
+
+
+def count_ensemble(members: Sequence[EnsembleMember], prob_MNJ: Sequence[Floats], asked: Asked) -> Tried:
+    """Register this ensemble as tried on the out-of-fold rows, and return how many were."""
+    run = RunDir(next(Path(member.given) for member in members if Path(member.given).is_dir()))
+    weights = asked.blend.weights if asked.blend and asked.method == "weights" else None
+    what = ensemble_what(prob_MNJ, asked.method, "" if weights is None else repr(np.asarray(weights).tolist()))
+    name = f"{asked.method} {' '.join(member.name for member in members)}"
+    return add_tried(run, [Attempt(rows=rows_of_run(run), kind="ensemble", what=what, name=name)])[0]
+
+
+def people_to_predict(frame: pd.DataFrame, together: GroupAveraging) -> int | None:
+    """Return how many people the photos to predict show, by their table or by their groups; None if neither knows."""
+    if (frame["person"] != "").all():
+        return int(frame["person"].nunique())
+    return None if together.photos is None else len(np.unique(together.photos.group_N))
 
 
 def check_labelled(members: Sequence[EnsembleMember], labelled: LabelledPredictions | None, method: str) -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 
 import maskcls
 from maskcls import files
+from maskcls.csvfile import read_columns
 from maskcls.data.layouts.source import guess_layout, image_root, layout_named, read_people, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError
@@ -57,6 +58,7 @@ def group(
     unlabelled  another data set whose unlabelled photos to group; None: `data`'s own eval photos.
     train       group the train photos instead, each half of the people by a model learned from the other half.
     run         measure the gain on its out-of-fold rows as well, and fit the weight of a photo by its other answers.
+                Its sealed people are left out.
 
     Raises UsageError, DataError, ResultError for what is no finished run, BusyError when the output exists, unless
     `force`.
@@ -66,6 +68,8 @@ def group(
     if train and unlabelled is not None:
         raise UsageError("--train and --unlabelled name different photos", fix="give one of them")
     known = read_people(data, guess_layout(data))
+    if run is not None and run.sealed.exists():
+        known = known[~known["id"].isin(read_columns(run.sealed)["id"])].reset_index(drop=True)
     to_group = None if train else _to_group(data, unlabelled)
     labelled = read_out_of_fold(run) if run else None
     if labelled is not None and run is not None:

@@ -14,7 +14,6 @@ import pandas as pd
 import maskcls
 from maskcls import files
 from maskcls.data.layouts.source import image_root, read_unlabelled
-from maskcls.data.rows import manifest
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import lost_processes_as_errors
@@ -121,9 +120,8 @@ def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame:
     """Raise DataError for photos whose bytes the runs were trained or validated on, under any name."""
     known: dict[int, set[Path]] = {}
     for experiment, _ in opened:
-        real = manifest.real_rows(experiment.manifest)
-        for path, is_real in zip(experiment.photo_paths, real, strict=True):
-            if is_real and (place := experiment.photo_root / path).is_file():
+        for path in experiment.labelled_rows["path"]:
+            if (place := experiment.photo_root / path).is_file():
                 known.setdefault(place.stat().st_size, set()).add(place)
     digest = cache(files.file_sha256)
     met = []
@@ -153,7 +151,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
         name = str(experiment.run.path)
         if experiment.cfg.space.fingerprint != first.cfg.space.fingerprint:
             raise WeightsError("the runs have different classes", where=f"{first.run.path} and {name}")
-        real = experiment.manifest[manifest.real_rows(experiment.manifest)]
+        real = experiment.labelled_rows
         ids, people = frame["id"].tolist(), frame["person"].tolist()
         check_strangers(ids, people, known_ids=set(real["id"]), known_people=set(real["person"]))
         if leaky:

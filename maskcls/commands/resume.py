@@ -11,6 +11,7 @@ from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import WeightsError
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.checks import wanted_folds
+from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import machine_differences, this_machine, write_environment
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.terminal.progress import Reporter, main_process
@@ -54,7 +55,9 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
         if wanted != list(env.folds):
             forget_refit(experiment, report)
             write_environment(run, env.with_folds(wanted))
-        return train_folds(experiment, wanted, accelerator, report)
+        summary = train_folds(experiment, wanted, accelerator, report)
+    add_run(run)
+    return summary
 
 
 def forget_refit(experiment: Experiment, report: Reporter) -> None:

@@ -15,12 +15,11 @@ from maskcls import config, files
 from maskcls.data.layouts.source import image_root
 from maskcls.engine.normalisation import with_normalisation
 from maskcls.errors import BusyError, UsageError
-from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.metrics import confusion, macro_f1
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.lineage import read_pseudo_lineage
 from maskcls.runs.read_labelled import read_out_of_fold
@@ -89,9 +88,7 @@ def gain_of(old: LabelledPredictions, new: LabelledPredictions) -> Difference:
     """Return how far new predictions of the same rows lie above old ones."""
     truth_N, new_N = old.space.encode(old.truth), new.pred_N[rows_of(new.ids, old.ids)]
     assert old.people_N is not None
-    return paired_bootstrap(
-        truth_N, old.pred_N, new_N, old.people_N, old.space.size, draws=BOOTSTRAP_DRAWS, seed=old.seed
-    )
+    return paired_difference(truth_N, old.pred_N, new_N, old.people_N, old.space.size)
 
 
 def _train(

@@ -9,6 +9,7 @@ from maskcls.engine.device import start
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
+from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import this_machine
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
@@ -49,4 +50,6 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
         refuse_existing(run)  # once more: another process may have made and finished a run since
         rundir.sweep(run)
         write_identity(experiment, wanted, this_machine(accelerator.device, accelerator.num_processes))
-        return train_folds(experiment, wanted, accelerator, report)
+        summary = train_folds(experiment, wanted, accelerator, report)
+    add_run(run)
+    return summary

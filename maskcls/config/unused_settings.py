@@ -74,6 +74,8 @@ def _deciding(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
         for chance in (f"transforms.{chance}" for chance, names in CHANCES.items() if name in names):
             if not settings[chance]:
                 yield chance
+    if key == "folds.sealed_seed" and not settings["folds.sealed"]:
+        yield "folds.sealed"
     for decides, keys in KINDS.items():
         if key in keys and settings[decides] not in keys[key]:
             yield decides

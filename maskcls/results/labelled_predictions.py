@@ -21,7 +21,7 @@ class LabelledPredictions:
     prob_NJ   (N, J) joint probabilities; None for labels alone.
     people_N  (N,) the person on each row; None when not known.
     fold_N    (N,) the validation fold of each row; None without folds.
-    seed      of the bootstrap.
+    seed      of what is drawn in fitting, such as the halves of `bagged`.
     """
 
     ids: Sequence[str]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from maskcls import files
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
+from maskcls.results.comparison.multiple import family_level
 from maskcls.results.crossfit import cross_fit
 from maskcls.results.decisions.bias_rule import class_shares, fit_bias
 from maskcls.results.decisions.calibration import Qualities, fit_temperatures, qualities, scaled
@@ -19,7 +20,6 @@ from maskcls.results.decisions.expected_rule import expected_rule
 from maskcls.results.decisions.nested_gain import Nested, nested_gain
 from maskcls.results.decisions.shift_rule import shift_rule
 from maskcls.results.labelled_predictions import LabelledPredictions
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
@@ -37,6 +37,7 @@ class Calibration:
     before, after  quality of the probabilities before and after scaling, with temperatures from the other folds.
     tried          the kind of rule.
     nested         gain of the rule on people it was not fitted on; None: too few rows have a label of every task.
+    rules          rules tried on these rows, this one included; counted: the register of choices could be written.
     groups         number of parts in the cross-validation; `folds`: they are the run's folds, else groups of people.
     """
 
@@ -49,6 +50,8 @@ class Calibration:
     people: int
     groups: int
     folds: bool
+    rules: int = 1
+    counted: bool = True
 
     @property
     def file(self) -> DecisionFile:
@@ -71,6 +74,7 @@ class Calibration:
             people=self.people,
             groups=self.groups,
             folds=self.folds,
+            rules=self.rules,
             before=self.before.to_json(),
             after=self.after.to_json(),
         )
@@ -123,21 +127,26 @@ class _OofRows:
         return decision.ruled(self.scaled(decision.temperatures, rows))
 
 
-def calibrate_run(run: RunDir, *, tried: str = "expected") -> Calibration:
-    """Calibrate a run without writing anything."""
+def calibrate_run(run: RunDir, *, tried: str = "expected", rules: int = 1) -> Calibration:
+    """Calibrate a run without writing anything.
+
+    rules  how many rules were tried on the run's rows, with this one: the interval of the gain is as much wider.
+    """
     # The hash comes first: if the rows are replaced meanwhile, they will not fit it.
     digest = files.file_sha256(run.oof) if run.oof.exists() else ""
-    return calibrate_rows(read_out_of_fold(run), tried=tried, oof_sha256=digest)
+    return calibrate_rows(read_out_of_fold(run), tried=tried, oof_sha256=digest, rules=rules)
 
 
-def calibrate_rows(labelled: LabelledPredictions, *, tried: str = "expected", oof_sha256: str = "") -> Calibration:
+def calibrate_rows(
+    labelled: LabelledPredictions, *, tried: str = "expected", oof_sha256: str = "", rules: int = 1
+) -> Calibration:
     """Calibrate out-of-fold rows of another origin, such as an ensemble."""
     kind: Tried | None = next((known for known in get_args(Tried) if known == tried), None)
     if kind is None:
         raise UsageError("no such rule", where="--rule", got=repr(tried), expected=", ".join(get_args(Tried)))
     rows = _rows(labelled, oof_sha256)
     every, known_N = np.arange(len(rows.joint_N)), rows.joint_N != UNKNOWN
-    found = _nested(rows, kind) if len(np.unique(rows.group_N[known_N])) > 1 else None
+    found = _nested(rows, kind, family_level(rules)) if len(np.unique(rows.group_N[known_N])) > 1 else None
     if found and found.proven:
         decision = rows.fitted(every, kind)
     else:
@@ -154,16 +163,15 @@ def calibrate_rows(labelled: LabelledPredictions, *, tried: str = "expected", oo
         people=len(np.unique(rows.person_N)),
         groups=len(np.unique(rows.group_N)),
         folds=rows.folds,
+        rules=rules,
     )
 
 
-def _nested(rows: _OofRows, kind: Tried) -> Nested:
+def _nested(rows: _OofRows, kind: Tried, level: float) -> Nested:
     def fit(other: Ints) -> Decision:
         return rows.fitted(other, kind)
 
-    return nested_gain(
-        rows.prob_NJ, rows.joint_N, rows.person_N, rows.group_N, fit, rows.ruled, draws=BOOTSTRAP_DRAWS, seed=rows.seed
-    )
+    return nested_gain(rows.prob_NJ, rows.joint_N, rows.person_N, rows.group_N, fit, rows.ruled, level=level)
 
 
 def _rows(labelled: LabelledPredictions, oof_sha256: str) -> _OofRows:

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 
 from maskcls import typedjson
 from maskcls.labels import Task
-from maskcls.results.comparison.bootstrap import Difference
+from maskcls.results.comparison.difference import Difference
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.rundir import RunDir
 from maskcls.typedjson import JsonFile
@@ -38,6 +38,7 @@ class DecisionFile(JsonFile):
     people: int
     groups: int
     folds: bool
+    rules: int = 1
     before: dict[str, JsonValue]
     after: dict[str, JsonValue]
 

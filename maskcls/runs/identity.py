@@ -15,8 +15,8 @@ def required_files(run: RunDir) -> tuple[Path, ...]:
 
 
 def optional_files(run: RunDir) -> tuple[Path, ...]:
-    """Return the files of the identity that some runs have: pseudo labels and the photo-similarity model."""
-    return run.pseudo_origin, run.pseudo, run.person_clustering
+    """Return the files of the identity that some runs have: pseudo labels, photo-similarity model, sealed people."""
+    return run.pseudo_origin, run.pseudo, run.person_clustering, run.sealed
 
 
 def identity_files(run: RunDir) -> tuple[Path, ...]:

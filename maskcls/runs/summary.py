@@ -11,10 +11,10 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from maskcls import typedjson
-from maskcls.results.comparison.bootstrap import Difference
+from maskcls.results.comparison.difference import Difference
 from maskcls.results.people.expected_gain import MeasuredGain
+from maskcls.results.scores.intervals import Interval, PredictionInterval
 from maskcls.results.scores.metrics import ClassScore, Score, Scores
-from maskcls.results.scores.person_bootstrap import Interval
 from maskcls.rundir import FoldDir, RunDir
 from maskcls.typedjson import JsonFile
 
@@ -113,6 +113,7 @@ class RunSummary(JsonFile):
 
     pooled    scores of all out-of-fold rows; None: the run is leaky.
     interval  of the pooled macro-F1, over people; None where no row has a label of every task.
+    prediction_interval  of the macro-F1 of as many new people; None also in summaries of earlier versions.
     folds     macro-F1 by fold: `macro_f1` of the joint classes, and of each task; mean and sd are over the folds.
     groups    where predict.groups averages within groups of similar photos.
     seeds     where a fold has networks of several seeds: each seed's scores alone.
@@ -122,6 +123,7 @@ class RunSummary(JsonFile):
     leaky: bool = False
     pooled: SavedScores | None
     interval: Interval | None
+    prediction_interval: PredictionInterval | None = None
     people: int = 0
     folds: dict[str, dict[str, float | None]]
     mean: dict[str, float | None] = Field(default_factory=dict)

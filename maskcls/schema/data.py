@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from maskcls.layoutnames import LayoutName
-from maskcls.schema.section import Inside, Kept, Section, Seed, Share, Text
+from maskcls.schema.section import Below, Inside, Kept, Section, Seed, Share, Text
 
 
 class DataConfig(Section):
@@ -41,6 +41,11 @@ class FoldsConfig(Section):
     """Share of the people held out when folds.k is 1."""
     seed: Seed = 0
     """Seed of the assignment of people to folds. Runs with the same folds can be compared and combined."""
+    sealed: Below = 0.0
+    """Share of the people set aside before anything else: no network, statistic or choice sees them until `maskcls
+    unseal` scores the run on them, once. 0: none."""
+    sealed_seed: Seed = 0
+    """Seed of who is sealed. Keep it, so that the same people are sealed whatever the folds are."""
     stratify: tuple[str, ...] | None = None
     """Names of tasks whose classes should be equally frequent in all folds. An empty list: folds of equal size suffice.
     Null: all tasks."""

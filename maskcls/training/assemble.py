@@ -9,12 +9,12 @@ import numpy as np
 from maskcls.data.rows.manifest import real_rows
 from maskcls.files import none_for_nan
 from maskcls.labels import Ints
-from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
+from maskcls.results.scores.intervals import macro_f1_intervals
 from maskcls.results.scores.metrics import Scores, score
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, person_bootstrap
 from maskcls.runs.group_averaging import CheckedRows, average_likewise, check_rows, shared_tasks
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.summary import (
@@ -122,8 +122,7 @@ def _gain(labelled: LabelledPredictions, before_N: Ints, after_N: Ints) -> Diffe
     assert people is not None
     if not (true_N >= 0).any():
         return None
-    classes, draws = labelled.space.size, BOOTSTRAP_DRAWS
-    return paired_bootstrap(true_N, before_N, after_N, people, classes, draws=draws, seed=labelled.seed)
+    return paired_difference(true_N, before_N, after_N, people, labelled.space.size)
 
 
 def _of_one_seed(
@@ -212,16 +211,16 @@ def _summary(
     """Return the scores of these predictions, pooled and per fold; labelled: the same rows with their labels."""
     assert labelled.people_N is not None
     space, people = labelled.space, labelled.people_N
-    true_N, interval = space.encode(labelled.truth), None
+    true_N, intervals = space.encode(labelled.truth), None
     if (true_N >= 0).any():
-        draws, seed = BOOTSTRAP_DRAWS, experiment.cfg.seed
-        interval = person_bootstrap(true_N, pooled.labels(), people, space.size, draws=draws, seed=seed)
+        intervals = macro_f1_intervals(true_N, pooled.labels(), people, space.size)
     scores = {k: _of_rows(pooled, labelled, np.flatnonzero(labelled.fold_N == k)) for k in folds}
     names = ["macro_f1", *space.names]
     values = {name: np.array([_value(s, name) for s in scores.values()]) for name in names}
     return RunSummary(
         pooled=SavedScores.of(score(pooled.prob, labelled.truth, space)),
-        interval=interval,
+        interval=intervals.confidence if intervals else None,
+        prediction_interval=intervals.prediction if intervals else None,
         people=len(set(people.tolist())),
         folds={str(k): {name: none_for_nan(_value(s, name)) for name in names} for k, s in scores.items()},
         mean={name: none_for_nan(v.mean()) for name, v in values.items()},

@@ -66,6 +66,9 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
             check_size(network, member.cfg.model.backbone, staged(member.cfg.transforms.size, share))
         optimizer_of(network, member.cfg.optim)
         check_dropped(experiment, member)
+    if experiment.sealed is not None:
+        people = experiment.sealed["person"].nunique()
+        report.note(f"{people} people with {len(experiment.sealed)} photos are sealed; maskcls unseal scores them")
     if experiment.cfg.model.heads == "joint":
         check_joint_labels(experiment, report)
     if experiment.pseudo is not None:

@@ -16,6 +16,7 @@ from maskcls.data.layouts.source import image_root, read_labelled
 from maskcls.data.photos.same_photos import Groups
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
+from maskcls.data.rows.sealing import split_sealed
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import Blueprint
 from maskcls.engine.compute.plan import Plan
@@ -74,6 +75,7 @@ class Experiment:
     views     the photo cache, if there is one.
     plans     how each member is computed, by task.
     pseudo    labels of photos that are only trained on.
+    sealed    the rows of the sealed people, in no other table of the experiment; None without folds.sealed.
     person_clustering  how to recognise photos of one person, fitted on the labelled photos.
     same_photos  groups of rows with one photo, found when the photos are read or taken from the cache.
     """
@@ -88,6 +90,7 @@ class Experiment:
     pseudo: Pseudo | None = None
     person_clustering: PersonClustering | None = None
     same_photos: Groups = field(default_factory=list)
+    sealed: pd.DataFrame | None = None
 
     @cached_property
     def kinds(self) -> list[Member]:
@@ -139,6 +142,14 @@ class Experiment:
     def people(self) -> Ints:
         """A number (N,) for each row's person."""
         return pd.factorize(self.manifest["person"])[0].astype(np.int64)
+
+    @property
+    def labelled_rows(self) -> pd.DataFrame:
+        """The rows with the data set's own labels, sealed ones too, in the order of the data set."""
+        real = self.manifest[tables.real_rows(self.manifest)]
+        if self.sealed is None:
+            return real
+        return pd.concat([real, self.sealed]).sort_values("id", ignore_index=True)
 
     @property
     def photo_root(self) -> Path:
@@ -201,10 +212,16 @@ def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
     cfg = with_normalisation(cfg)
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     manifest = read_labelled(data, cfg.data.format, cfg.space, fixes)
-    how = cfg.folds
+    how, sealed = cfg.folds, None
+    if how.sealed:
+        manifest, sealed = split_sealed(
+            manifest, cfg.space, share=how.sealed, seed=how.sealed_seed, stratify=how.stratify
+        )
     folds = folding.build(manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify)
     if cfg.data.pseudo is None:
-        return Experiment(cfg, data.resolve(), manifest, folds, run)
+        return Experiment(cfg, data.resolve(), manifest, folds, run, sealed=sealed)
     pseudo = pseudo_rows.read_pseudo_rows(Path(cfg.data.pseudo), cfg, manifest, folds)
+    if sealed is not None:
+        pseudo_rows.check_not_sealed(pseudo, sealed)
     manifest, folds = pseudo_rows.with_rows(manifest, folds, pseudo, image_root(data, cfg.data.format), cfg.space)
-    return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo)
+    return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo, sealed=sealed)

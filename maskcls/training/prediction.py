@@ -94,20 +94,11 @@ def predict_rows(
             report.note(doubt)
     networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
     accelerator = start(cfg.device)
-    root, paths = image_root(data, cfg.data.format), frame["path"].tolist()
+    root = image_root(data, cfg.data.format)
     note_other_cropping(experiment, env, root, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = averaging_for(experiment, env.folds, frame, root, report)
-    specs = [network.predictor.spec for network in networks]
-    views = cached_views(root, paths, specs, cfg, accelerator, report)
-    report.note(work_in_words(len(frame), len(networks), cfg.predict.views))
-    try:
-        probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
-    except DataError:
-        # Photos were decoded while predicting, and the first bad one ended that; the message should list them all.
-        check_photos(root, paths, cfg, report)
-        raise
-    predictions = joint(networks, probs, frame["id"].to_numpy(np.str_), cfg.space)
+    predictions = _predicted(networks, frame, cfg, root, accelerator, report)
     if not accelerator.is_main_process:
         return None
     lineage = _lineage(experiment, env, networks, frame, data, cfg).with_groups(by_look.lineage)
@@ -128,6 +119,46 @@ def work_in_words(photos: int, networks: int, views: str) -> str:
     """
     per_photo = f"{plural(len(parse_views(views)), 'view')} per photo (predict.views={views})"
     return f"{plural(photos, 'photo')}, {plural(networks, 'network')}, {per_photo}"
+
+
+def predict_sealed(experiment: Experiment, env: Environment, report: Reporter) -> Predictions | None:
+    """Predict the photos of the sealed people as `predict` would; None in processes that do not write.
+
+    Nothing is kept: no photo in the cache, no predictions in the run. The lineage names the networks.
+    """
+    assert experiment.sealed is not None
+    cfg, frame, root = experiment.cfg, experiment.sealed, experiment.photo_root
+    cfg = cfg.model_copy(update={"data": cfg.data.model_copy(update={"cache": "off"})})
+    networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
+    accelerator, together = start(cfg.device), GroupAveraging()
+    if cfg.predict.groups == "look" and accelerator.is_main_process:
+        together = averaging_for(experiment, env.folds, frame, root, report)
+    predictions = _predicted(networks, frame, cfg, root, accelerator, report)
+    if not accelerator.is_main_process:
+        return None
+    lineage = {"weights": [network.used.to_json() for network in networks]}
+    return replace(together.average_photos(predictions), lineage=lineage)
+
+
+def _predicted(
+    networks: Sequence[LoadedNetwork],
+    frame: pd.DataFrame,
+    cfg: Config,
+    root: Path,
+    accelerator: Accelerator,
+    report: Reporter,
+) -> Predictions:
+    """Return the mean of the networks' predictions for the rows of a manifest."""
+    paths, specs = frame["path"].tolist(), [network.predictor.spec for network in networks]
+    views = cached_views(root, paths, specs, cfg, accelerator, report)
+    report.note(work_in_words(len(frame), len(networks), cfg.predict.views))
+    try:
+        probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
+    except DataError:
+        # Photos were decoded while predicting, and the first bad one ended that; the message should list them all.
+        check_photos(root, paths, cfg, report)
+        raise
+    return joint(networks, probs, frame["id"].to_numpy(np.str_), cfg.space)
 
 
 def note_other_cropping(experiment: Experiment, env: Environment, root: Path, report: Reporter) -> None:

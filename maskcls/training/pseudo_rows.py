@@ -85,6 +85,19 @@ def with_rows(
     return whole
 
 
+def check_not_sealed(pseudo: Pseudo, sealed: pd.DataFrame) -> None:
+    """Raise DataError when a sealed person's photo has a pseudo label."""
+    labelled = {id for rows in pseudo.sets.values() for id in rows.ids.tolist()}
+    if met := [repr(id) for id in sealed["id"].tolist() if id in labelled]:
+        raise DataError(
+            "photos of sealed people are pseudo-labelled",
+            where="data.pseudo",
+            expected="photos of people that are not in the training table",
+            offenders=met,
+            fix="leave them out of the unlabelled data, and label again",
+        )
+
+
 def located(manifest: pd.DataFrame, pseudo: Pseudo | None, root: Path) -> list[str]:
     """Return the path of every photo (N,): relative to `root`, or absolute where it lies under another folder."""
     paths: list[str] = manifest["path"].tolist()

@@ -24,6 +24,14 @@ def check_starting_weights(experiment: Experiment, wanted: Sequence[int]) -> Non
         if member.cfg.model.weights is None:
             continue
         known = people_behind(Path(member.cfg.model.weights))
+        if experiment.sealed is not None and (seen := known.intersection(experiment.sealed["person"])):
+            raise DataError(
+                "the starting weights were trained on sealed people",
+                where=member.cfg.model.weights,
+                offenders=[f"{len(seen)} of {experiment.sealed['person'].nunique()} sealed people"],
+                expected="weights of a run with the same folds.sealed and folds.sealed_seed, or of other people",
+                fix="start from what that run started from",
+            )
         shared = {k: known.intersection(people[experiment.fold == k]) for k in wanted}
         if met := [f"{len(found)} people of fold {k}" for k, found in shared.items() if found]:
             raise DataError(

@@ -35,6 +35,8 @@ def write_identity(experiment: Experiment, folds: Sequence[int], machine: Machin
         if (origin := source.with_suffix(run.pseudo_origin.suffix)).exists():
             files.commit(run.pseudo_origin, origin.read_bytes())
         files.commit(run.pseudo, source.read_bytes())
+    if experiment.sealed is not None:
+        files.commit(run.sealed, tables.to_csv(experiment.sealed))
     if experiment.person_clustering is not None:
         files.commit(run.person_clustering, to_bytes(experiment.person_clustering))
     environment = Environment(
@@ -80,8 +82,17 @@ def open_experiment(run: RunDir) -> tuple[Experiment, Environment]:
         if cfg.predict.groups == "look"
         else None
     )
+    sealed = tables.from_csv(run.sealed, cfg.space) if cfg.folds.sealed else None
     return Experiment(
-        cfg, Path(env.data), manifest, folds, run, plans=env.plans, pseudo=pseudo, person_clustering=clustering
+        cfg,
+        Path(env.data),
+        manifest,
+        folds,
+        run,
+        plans=env.plans,
+        pseudo=pseudo,
+        person_clustering=clustering,
+        sealed=sealed,
     ), env
 
 
@@ -90,7 +101,7 @@ def check_data_unchanged(experiment: Experiment) -> None:
     cfg = experiment.cfg
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes)
-    then = experiment.manifest[tables.real_rows(experiment.manifest)]
+    then = experiment.labelled_rows
     if tables.sha256(now) == tables.sha256(then):
         return
     raise WeightsError(

@@ -72,6 +72,9 @@ def runs_note(
 def runs_compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="run folder, predictions (.npz) or submission")],
     b: Annotated[Path, typer.Argument(metavar="B", help="run folder, predictions or submission to compare A with")],
+    others: Annotated[
+        list[Path] | None, typer.Argument(metavar="C", help="further runs, all compared with A", show_default=False)
+    ] = None,
     answers: Annotated[
         Path | None, typer.Option(help="CSV of true labels: id, then ans or a column per task; not for two runs")
     ] = None,
@@ -82,16 +85,23 @@ def runs_compare(
     json: Json = False,
     changed: Annotated[Path | None, typer.Option("--changed", hidden=True)] = None,
 ) -> None:
-    """Print how much better B is than A, with an interval, and which rows differ.
+    """Print how much better B is than A, with an interval, and which rows differ; or several runs against A.
 
     \b
     maskcls runs compare runs/a runs/b -o changed.csv
     maskcls runs compare one.csv two.csv --answers faces/eval/answers.csv
+    maskcls runs compare runs/a runs/b runs/c    (corrected for two comparisons)
     """
-    from maskcls.commands.runs.compare import compare
+    from maskcls.commands.runs.compare import compare, compare_runs
     from maskcls.show.answers.comparison import print_comparison
+    from maskcls.show.answers.many import print_many
 
     output = moved(("--changed", changed), "-o", output)
+    if others:
+        if answers is not None or output is not None:
+            raise UsageError("--answers and -o are for two", got=f"{2 + len(others)} runs", fix="leave them out")
+        print_many(compare_runs([a, b, *others]), json=json)
+        return
     print_comparison(compare(a, b, answers=answers, output=output, force=force), output, json=json)
 
 

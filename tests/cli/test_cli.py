@@ -45,9 +45,10 @@ SURFACE = {
             *("--oof-groups", "--force", "--json"),
         }
     ),
+    "unseal": frozenset({"RUN", "--json"}),
     "runs list": frozenset({"FOLDER", "--base", "--sort", "--json"}),
     "runs note": frozenset({"RUN", "TEXT", "--leaderboard", "--name", "--keep/--no-keep", "--json"}),
-    "runs compare": frozenset({"A", "B", "--answers", "-o/--output", "--force", "--json"}),
+    "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
     "runs prune": frozenset({"FOLDER", "--keep", "--budget", "--whole", "--yes", "--json"}),
     "group": frozenset({"DATA", "-o/--output", "--unlabelled", "--train", "--run", "--force", "--json"}),
     "submission check": frozenset({"FILE", "--data", "--run", "--json"}),
@@ -106,7 +107,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 28
+    assert len(SURFACE) == 29
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

@@ -34,6 +34,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "runs note": ("{other} hello", {"run", "note"}),
     "runs compare": ("{run} {other}", {"a", "b", "rows", "agreement", "changed"}),
     "runs prune": ("{runs} --keep 1", {"deleted", "freed", "left", "budget", "parts", "kept"}),
+    "unseal": ("{sealed}", {"run", "now", "runs", "kept", "scores", "interval", "people", "rows", "out_of_fold"}),
     "group": ("{data}", {"file", "photos", "groups", "held_out", "worth"}),
     "submission check": ("{submission} --data {data}", {"file", "ok", "checks"}),
     "demo": ("{out}", {"run", "submission", "scores", "seconds", "chance"}),
@@ -64,14 +65,16 @@ def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     window = {"x": 0.5, "y": 0.4, "width": 0.4, "height": 0.4, "spread": [0.1, 0.1, 0.1, 0.1], "faces": 3}
     like.write_text(json.dumps({"margin": 0.3, "aspect": [4, 3], "window": window}))
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(submission)]) == 0
+    assert train(drawn, root / "b" / "sealed", *FAST, "folds.sealed=0.25") == 0
     other = make_run(root / "runs" / "other", drawn)
     named = {"run": run, "runs": root / "runs", "other": other.path, "data": drawn, "like": like}
+    named |= {"sealed": root / "b" / "sealed"}
     return {name: str(path) for name, path in (named | {"submission": submission}).items()}
 
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 27
+    assert len(CALLS) == 28
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

@@ -25,18 +25,12 @@ from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.decisions.shift_rule import shift_rule
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
-from maskcls.runs import calibration
 from maskcls.runs.decision import Decision, read_decision
 from maskcls.runs.environment import Environment, this_machine, write_environment
 from maskcls.runs.summary import RunSummary, SavedScores, write_summary
 from maskcls.show.answers.calibration import UNUSED, print_calibration, render_calibration
 
 PEOPLE, PHOTOS, FOLDS = 60, 6, 3
-
-
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "BOOTSTRAP_DRAWS", 200)
 
 
 def guesses(truth: dict[str, Ints], sharpness: float, seed: int = 0) -> Floats:
@@ -157,8 +151,21 @@ def test_a_rule_that_is_worth_it_decides(tmp_path: Path) -> None:
     assert calibrated.ids.tolist() == new.ids.tolist()
 
 
+def test_each_rule_tried_makes_the_next_interval_wider(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a", bias=dict.fromkeys(BIASED, 0.8))
+    levels = []
+    for tried in ("shift", "shift", "expected", "prior", "shift"):
+        found = calibrate(run, tried=tried)
+        assert found.nested is not None
+        assert found.counted
+        levels.append((found.rules, found.nested.gain.level, files.read_json(run.decision)["rules"]))
+    assert levels == [(n, pytest.approx(1 - 0.05 / n), n) for n in (1, 1, 2, 3, 3)]
+    other = make_run(tmp_path / "b", bias=dict.fromkeys(BIASED, 0.7))  # other predictions of the same rows
+    assert calibrate(other, tried="task").rules == 1
+
+
 def test_a_shift_is_corrected_for_the_rows_that_are_asked_about(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "a", bias=dict.fromkeys(BIASED, 1.0))
+    run = make_run(tmp_path / "a", bias=dict.fromkeys(BIASED, 0.8))
     found = calibrate(run, tried="shift")
     assert found.nested is not None
     assert found.nested.proven
@@ -329,7 +336,7 @@ def test_the_tables_fit_and_say_the_verdict(tmp_path: Path, width: int) -> None:
     from rich.console import Console
 
     for name, bias, verdict in (
-        ("a", None, f"no proven gain: the 95 % interval is not above 0; not used {UNUSED}"),
+        ("a", None, f"no proven gain: the interval is not above 0; not used {UNUSED}"),
         ("b", BIASED, "used by predict --decide, with these temperatures"),
     ):
         found = calibrate(make_run(tmp_path / name, bias=bias), tried="task")

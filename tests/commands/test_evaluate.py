@@ -27,8 +27,8 @@ from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores import evaluation
 from maskcls.results.scores.evaluation import Evaluation
+from maskcls.results.scores.intervals import macro_f1_intervals
 from maskcls.results.scores.metrics import Scores, score
-from maskcls.results.scores.person_bootstrap import person_bootstrap
 from maskcls.results.submissions.write import write_submission
 from maskcls.runs.read_labelled import read_labelled_predictions, read_submission
 from maskcls.runs.summary import RunSummary, write_summary
@@ -173,8 +173,8 @@ def test_importing_it_stays_light() -> None:
 # ---- everything there is to say --------------------------------------------------------------------------------------
 
 KEYS = [
-    "macro_f1", "accuracy", "rows", "classes_scored", "classes", "tasks", "interval", "people", "confusion", "mistakes",
-    "slices", "last_band", "consistency", "ranking", "calibration", "folds",
+    "macro_f1", "accuracy", "rows", "classes_scored", "classes", "tasks", "interval", "prediction_interval", "people",
+    "confusion", "mistakes", "slices", "last_band", "consistency", "ranking", "calibration", "folds",
 ]  # fmt: skip
 
 
@@ -228,14 +228,17 @@ def test_every_number_equals_scikit_learn(seed: int) -> None:
             assert found["kappa"] == pytest.approx(cohen_kappa_score(true_N, pred_N))
 
 
-def test_the_interval_draws_people_where_they_are_known_and_rows_elsewhere() -> None:
+def test_the_intervals_are_over_people_where_they_are_known_and_rows_elsewhere() -> None:
     for people in (True, False):
         labelled = random_rows(0, people=people)
         found = evaluation.evaluate_predictions(labelled)
         who = labelled.people_N if people else range(150)
         truth = CONTEST.encode(labelled.truth)
-        assert found.interval == person_bootstrap(truth, labelled.pred_N, list(who), 18, seed=0, draws=1000)
+        expected = macro_f1_intervals(truth, labelled.pred_N, list(who), 18)
+        assert (found.interval, found.prediction) == (expected.confidence, expected.prediction)
         data = found.to_json()
+        known = np.array(list(who))[truth >= 0]
+        assert data["prediction_interval"]["people"] == len(set(known.tolist()))
         assert (data["interval"]["by"], data["people"]) == (("person", 50) if people else ("row", None))
         assert (data["consistency"] is None) == (not people)
 
@@ -267,7 +270,7 @@ def test_a_run_is_scored_on_its_own_rows(made: Path, capsys: pytest.CaptureFixtu
     assert (data["rows"], data["people"], list(data["folds"])) == (84, 12, ["0", "1"])
     assert sum(fold["rows"] for fold in data["folds"].values()) == 84
     people = [row_of[name][columns.index("person")] for name in oof.ids.tolist()]
-    expected = person_bootstrap(truth, oof.labels(), people, 18, seed=7, draws=1000)  # 7: the run's own seed
+    expected = macro_f1_intervals(truth, oof.labels(), people, 18).confidence
     assert (data["interval"]["low"], data["interval"]["high"]) == (expected.low, expected.high)
     assert list(data["consistency"]["tasks"]) == ["gender", "age"]
 
@@ -396,7 +399,7 @@ def test_every_section_fits_80_columns(section: str, people: bool) -> None:
     for name, word in words.items():
         wanted = section in ("short", "all", name) and (people or name != "people")
         assert (word in text) == wanted or (name == "scores" and section == "slices"), (name, section)
-    assert ("resampling 50 people" in text) == people
+    assert ("from 50 people" in text) == (" new people" in text) == people
     assert ("too narrow" in text) == (not people)
 
 

@@ -21,7 +21,6 @@ from maskcls.data.drawn.people import SHOTS
 from maskcls.data.layouts import contest
 from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.labels import CONTEST
-from maskcls.results.people import out_of_fold
 from maskcls.results.people.averaging import average_groups
 from maskcls.results.people.clustering import pair_quality
 from maskcls.results.people.group_file import read_groups
@@ -34,11 +33,6 @@ from maskcls.show.answers.group import GroupResult, print_group
 from maskcls.show.terminal.progress import Reporter
 
 PEOPLE, EVAL_PEOPLE = 30, 8
-
-
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(out_of_fold, "BOOTSTRAP_DRAWS", 100)
 
 
 @pytest.fixture(scope="module")

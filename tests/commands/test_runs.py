@@ -54,12 +54,6 @@ WORDS = ["model.backbone=test_efficientnet", "folds.k=2", "train.epochs=2"]
 BIG, SMALL = 1000, 100  # bytes of weights and of a state to resume from
 
 
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the runs' own intervals short; only their presence is read here."""
-    monkeypatch.setattr("maskcls.training.assemble.BOOTSTRAP_DRAWS", 20)
-
-
 # --- runs made without training
 
 

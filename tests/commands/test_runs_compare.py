@@ -14,12 +14,11 @@ import pytest
 from rich.console import Console
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score, f1_score
-from test_runs import damage, few_draws, guesses, make, make_leaky, photos, truth  # noqa: F401 - few_draws is a fixture
+from test_runs import damage, guesses, make, make_leaky, photos, truth
 
 from maskcls.commands.runs.compare import compare, comparison, read_sides
 from maskcls.errors import BusyError, DataError, MaskclsError, ResultError, UsageError, WeightsError
 from maskcls.labels import CONTEST, Ints, LabelSpace, Task
-from maskcls.results.comparison import scores as versus
 from maskcls.results.comparison.changes import changes
 from maskcls.results.comparison.rows import CommonRows, KnownLabels, joined
 from maskcls.results.comparison.scores import Comparison, score_both
@@ -29,12 +28,6 @@ from maskcls.results.submissions.write import write_submission
 from maskcls.show.answers.comparison import SHOWN_CHANGES, print_comparison, render_comparison
 
 HATS = LabelSpace((Task("hat", ("no", "yes")), Task("beard", ("none", "short", "long"))))
-
-
-@pytest.fixture(autouse=True)
-def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the intervals short; what they are is tested with the function that makes them."""
-    monkeypatch.setattr(versus, "BOOTSTRAP_DRAWS", 200)
 
 
 def ints(*values: int) -> Ints:
@@ -363,7 +356,7 @@ def test_it_fits_the_terminal(width: int, tmp_path: Path) -> None:
     d, text = verdict.differences["joint"], " ".join(" ".join(lines).split())
     for words in (
         f"macro-F1 a {verdict.a.macro_f1:.4f} b {verdict.b.macro_f1:.4f} b - a {d.value:+.4f}",
-        f"95 % interval {d.low:+.4f} to {d.high:+.4f}, resampling people",
+        f"95 % interval {d.low:+.4f} to {d.high:+.4f}, over people",
         f"fixed {len(result.changed.fixed)}",
         "model.heads multi separate",
     ):

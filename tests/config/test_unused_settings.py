@@ -33,6 +33,12 @@ def values_of(key: str) -> tuple[str, ...]:
     return annotation.__args__  # type: ignore[union-attr, return-value]
 
 
+def test_a_seed_of_who_is_sealed_is_reported_where_nobody_is() -> None:
+    seed = "folds.sealed_seed"
+    assert unused(f"{seed}=1") == [f"{seed} has no effect: folds.sealed is 0.0"]
+    assert unused(f"{seed}=1", "folds.sealed=0.1") == []
+
+
 def test_how_many_rules_there_are() -> None:
     assert (len(CHOSEN), len(DRAWN)) == (16, 15)
 

@@ -9,7 +9,6 @@ import pytest
 
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.labelled_predictions import LabelledPredictions
-from maskcls.results.people import out_of_fold
 from maskcls.results.people.averaging import average_groups
 from maskcls.results.people.group_file import Groups
 from maskcls.results.predictions import Predictions
@@ -17,11 +16,6 @@ from maskcls.runs.group_averaging import GroupAveraging, average_likewise, check
 
 SHARED = ("gender", "age")
 PEOPLE, PHOTOS = 120, 4
-
-
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(out_of_fold, "BOOTSTRAP_DRAWS", 100)
 
 
 def noisy_rows() -> LabelledPredictions:

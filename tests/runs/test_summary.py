@@ -11,8 +11,8 @@ import pytest
 from maskcls import files
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST
+from maskcls.results.scores.intervals import Interval, PredictionInterval
 from maskcls.results.scores.metrics import score
-from maskcls.results.scores.person_bootstrap import Interval
 from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.summary import (
     FoldSummary,
@@ -27,7 +27,7 @@ from maskcls.runs.summary import (
 
 TRUTH = {"mask": np.array([0, 1, 2, 0]), "gender": np.array([0, 1, 0, 1]), "age": np.array([-1, -1, -1, -1])}
 SCORES = score(np.array([0, 3, 6, 9]), TRUTH, CONTEST)  # no row has a label of every task: the joint score is NaN
-INTERVAL = Interval(0.1, 0.2, 1000, 0.95)
+INTERVAL = Interval(0.1, 0.2, 0.95)
 
 
 def test_scores_are_written_as_they_write_themselves() -> None:
@@ -45,7 +45,23 @@ def test_a_run_s_summary_comes_back(tmp_path: Path) -> None:
     write_summary(run, wanted)
     assert (read_summary(run), wanted.fold_numbers) == (wanted, [0, 2])
     assert list(files.read_json(run.summary)) == ["pooled", "interval", "people", "folds", "mean", "sd"]
-    assert files.read_json(run.summary)["interval"] == {"low": 0.1, "high": 0.2, "draws": 1000, "level": 0.95}
+    assert files.read_json(run.summary)["interval"] == {"low": 0.1, "high": 0.2, "level": 0.95}
+    predicted = wanted.model_copy(update={"prediction_interval": PredictionInterval(0.05, 0.3, 3, 0.95)})
+    write_summary(run, predicted)
+    assert read_summary(run) == predicted
+    assert files.read_json(run.summary)["prediction_interval"] == {"low": 0.05, "high": 0.3, "people": 3, "level": 0.95}
+
+
+def test_a_summary_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Its interval came from a bootstrap and named the draws, and it had no prediction interval."""
+    run = RunDir(tmp_path)
+    write_summary(run, RunSummary(pooled=SavedScores.of(SCORES), interval=INTERVAL, folds={}, sd={}))
+    old = files.read_json(run.summary)
+    old["interval"] |= {"draws": 1000}
+    files.commit_json(run.summary, old)
+    found = read_summary(run)
+    assert found is not None
+    assert (found.interval, found.prediction_interval) == (INTERVAL, None)
 
 
 def test_a_fold_s_summary_comes_back(tmp_path: Path) -> None:

@@ -75,4 +75,4 @@ def test_numbers_and_counts() -> None:
     assert (percent(0.95), percent(0.5)) == ("95 %", "50 %")
     counts = [plural(1, "pass"), plural(2, "pass"), plural(1, "train person"), plural(1200, "train person")]
     assert counts == ["1 pass", "2 passes", "1 train person", "1,200 train people"]
-    assert "95 % interval" in text.NO_GAIN
+    assert "the interval is not above 0" in text.NO_GAIN

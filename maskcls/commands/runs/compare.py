@@ -6,21 +6,33 @@ agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from maskcls import config, files
-from maskcls.errors import UsageError, WeightsError
+from maskcls.errors import DataError, UsageError, WeightsError
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
 from maskcls.results.comparison.changes import changed_csv, changes, moves, task_agreement
-from maskcls.results.comparison.rows import KnownLabels, Side, joined
-from maskcls.results.comparison.scores import Comparison, score_both
+from maskcls.results.comparison.many import ManyComparison, compare_many
+from maskcls.results.comparison.multiple import holm
+from maskcls.results.comparison.rows import JOINT, KnownLabels, Side, joined
+from maskcls.results.comparison.scores import Comparison, Corrected, ScoreComparison, score_both
+from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
+from maskcls.results.rows_by_id import find_rows
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
-from maskcls.runs.read_labelled import check_complete, load_scorable, people_of_answers, read_labelled_predictions
+from maskcls.runs.choices.tried import add_tried, comparison_of, rows_of_run
+from maskcls.runs.read_labelled import (
+    check_complete,
+    load_scorable,
+    parts_of,
+    people_of_answers,
+    read_labelled_predictions,
+)
 from maskcls.runs.records.finding import checked_run
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import assignment
@@ -65,7 +77,60 @@ def comparison(a: Side, b: Side, answers: Path | None = None) -> Comparison:
     rows = joined(a, b, [*known, *([_read_answers(answers, a.space)] if answers else [])])
     verdict = score_both(rows) if rows.truth is not None else None
     settings = tuple(_settings(read_record(a.run), read_record(b.run))) if a.run and b.run else ()
-    return Comparison((a.name, b.name), rows, changes(rows), task_agreement(rows), moves(rows), verdict, settings)
+    corrected = _corrected(a.run, b.run, verdict) if a.run and b.run and verdict else None
+    counts = changes(rows), task_agreement(rows), moves(rows)
+    return Comparison((a.name, b.name), rows, *counts, verdict, corrected, settings)
+
+
+def _corrected(a: RunDir, b: RunDir, verdict: ScoreComparison) -> Corrected | None:
+    """Register the comparison, and correct its p for all that were made on these rows; None for different rows."""
+    if JOINT not in verdict.differences or rows_of_run(a) != rows_of_run(b):
+        return None
+    this = comparison_of(a, b, verdict.differences[JOINT].p)
+    tried, register = add_tried(a, [this])
+    every = register.of("comparison", this.rows)
+    p_k = holm([one.p if one.what != this.what else this.p or 0.0 for one in every if one.p is not None])
+    (place,) = (i for i, one in enumerate(every) if one.what == this.what)
+    return Corrected(p_k[place], tried.count, tried.kept)
+
+
+def compare_runs(paths: Sequence[Path]) -> ManyComparison:
+    """Compare three or more runs of the same rows with the first one.
+
+    Raises UsageError for what is no run or named twice, DataError for runs of other rows or labels.
+    """
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError("a run is named twice", got=", ".join(map(str, paths)), fix="name each once")
+    if others := [str(path) for path in paths if not path.is_dir()]:
+        raise UsageError("more than two are compared only if all are runs", got=", ".join(others), fix="name two")
+    runs = [checked_run(path) for path in paths]
+    found = [read_labelled_predictions(path, None) for path in paths]
+    first = found[0]
+    for path, other in zip(paths, found, strict=True):
+        _check_same_rows(paths[0], first, path, other)
+    labels = [one.pred_N[find_rows(one.ids, first.ids, name=str(path))] for path, one in zip(paths, found, strict=True)]
+    assert first.people_N is not None
+    truth, size = first.space.encode(first.truth), first.space.size
+    names = list(map(str, paths))
+    many = compare_many(names, labels, truth, first.people_N, parts_of(first), size)
+    new = [comparison_of(runs[0], run, p.difference.p) for run, p in zip(runs[1:], many.differences, strict=True)]
+    tried, _ = add_tried(runs[0], new)
+    return replace(many, tried=tried.count, kept=tried.kept)
+
+
+def _check_same_rows(first_path: Path, first: LabelledPredictions, path: Path, other: LabelledPredictions) -> None:
+    """Raise DataError unless both runs have the same rows, labels and people."""
+    same = first.space.fingerprint == other.space.fingerprint and sorted(first.ids) == sorted(other.ids)
+    if same:
+        row_N = find_rows(other.ids, first.ids, name=str(path))
+        same = all((label_N == other.truth[name][row_N]).all() for name, label_N in first.truth.items())
+    if not same:
+        raise DataError(
+            "the runs are scored on different rows or labels",
+            where=f"{first_path} and {path}",
+            expected="runs of the same data and folds",
+            fix="compare two of them at a time",
+        )
 
 
 def _own_space(path: Path) -> LabelSpace | None:

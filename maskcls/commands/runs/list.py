@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskcls.errors import ResultError, UsageError
+import numpy as np
+
+from maskcls import files
+from maskcls.errors import MaskclsError, ResultError, UsageError
+from maskcls.results.comparison.many import best_of
+from maskcls.results.rows_by_id import find_rows
+from maskcls.runs.choices.register import read_register, rows_key
+from maskcls.runs.read_labelled import parts_of, read_out_of_fold
 from maskcls.runs.records.finding import checked_run, find_runs
 from maskcls.runs.records.order import SORTS, in_order
-from maskcls.runs.records.record import read_record
+from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import shared_settings
-from maskcls.show.runs.run_list import RunList
+from maskcls.show.runs.run_list import BestRun, RunList
 
 
 def list_runs(folders: Sequence[Path], *, base: Path | None, sort: str) -> RunList:
@@ -25,7 +32,30 @@ def list_runs(folders: Sequence[Path], *, base: Path | None, sort: str) -> RunLi
         raise UsageError("no such order", where="--sort", got=repr(sort), expected=", ".join(SORTS))
     found = in_order([read_record(run) for run in find_runs(folders)], sort)
     settings = _base_settings(base) if base else shared_settings([one.settings for one in found if one.settings])
-    return RunList(tuple(found), tuple(folders), base, settings)
+    return RunList(tuple(found), tuple(folders), base, settings, best_run(found))
+
+
+def best_run(found: Sequence[RunRecord]) -> BestRun | None:
+    """Score the best run among those of the same rows when it is chosen on other people; None with fewer than two.
+
+    Runs that cannot be read are in the list as broken, and left out here.
+    """
+    scored = [one for one in found if one.score is not None and one.state == "finished" and one.scored_on]
+    if not scored:
+        return None
+    top = max(scored, key=lambda one: one.score or 0.0)
+    try:
+        same_rows = [read_out_of_fold(one.run) for one in scored if one.scored_on == top.scored_on]
+        rows, first = rows_key(top.scored_on), same_rows[0]
+        if len(same_rows) < 2 or len(np.unique(first.people_N)) < 2:  # type: ignore[arg-type] # a run's people are known
+            return None
+        labels = [one.pred_N[find_rows(one.ids, first.ids, name="")] for one in same_rows]
+        best = best_of(labels, first.space.encode(first.truth), parts_of(first), first.space.size)
+        listed = {files.file_sha256(one.run.oof)[:16] for one in scored if one.scored_on == top.scored_on}
+        known = {choice.what for choice in read_register(top.run).of("run", rows)}
+        return BestRun(len(same_rows), len(listed | known), best)
+    except MaskclsError:
+        return None
 
 
 def _base_settings(path: Path) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.labels import Bools
-from maskcls.results.comparison.bootstrap import mcnemar
+from maskcls.results.comparison.difference import mcnemar
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.labels import Floats, Ints
-from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.crossfit import cross_fit
 from maskcls.results.scores.metrics import confusion, macro_f1
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.viewnames import SETS, SINGLE, parse_views
 
 
@@ -60,7 +59,7 @@ def compare_views(
 
     def tried(names: Sequence[str], name: str) -> TriedViews:
         labels = mean_of(prob_by_view, names).argmax(axis=1)
-        gain = paired_bootstrap(truth_N, unchanged_N, labels, people_N, classes, draws=BOOTSTRAP_DRAWS, seed=0)
+        gain = paired_difference(truth_N, unchanged_N, labels, people_N, classes)
         return TriedViews(name, len(names), macro_f1(confusion(truth_N, labels, classes)), gain)
 
     def choose(rows: Ints) -> tuple[str, ...]:
@@ -71,9 +70,7 @@ def compare_views(
         return labels
 
     names = choose(np.arange(len(truth_N)))
-    honest = paired_bootstrap(
-        truth_N, unchanged_N, cross_fit(fold_N, choose, apply), people_N, classes, draws=BOOTSTRAP_DRAWS, seed=0
-    )
+    honest = paired_difference(truth_N, unchanged_N, cross_fit(fold_N, choose, apply), people_N, classes)
     known = [tried(parse_views(name), name) for name in SETS] + [tried((name,), name) for name in SINGLE[1:]]
     score = macro_f1(confusion(truth_N, unchanged_N, classes))
     return ViewSearch(

@@ -16,7 +16,8 @@ from maskcls.results.decisions.calibration import Probabilities, log_rows
 from maskcls.results.decisions.rule import DecisionRule, Kind
 from maskcls.results.decisions.shift_rule import fill_empty_classes
 from maskcls.results.scores.metrics import Doubles
-from maskcls.results.scores.person_bootstrap import person_counts, resampled_macro_f1, resamples
+from maskcls.results.scores.person_bootstrap import resampled_macro_f1, resamples
+from maskcls.results.scores.person_counts import person_counts
 
 STEPS = (0.5, 0.1)  # in nats; four of each to both sides, so the first pass looks at odds changed up to 7-fold
 REACH = 4

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.labels import Ints
-from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.crossfit import cross_fit
 from maskcls.results.decisions.calibration import Probabilities
 from maskcls.results.scores.metrics import confusion, macro_f1
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 
 Fitted = TypeVar("Fitted")
 
@@ -50,8 +49,6 @@ def nested_gain(
     fit: Callable[[Ints], Fitted],
     apply: Callable[[Fitted, Ints], Ints],
     *,
-    draws: int = BOOTSTRAP_DRAWS,
-    seed: int = 0,
     level: float = 0.95,
 ) -> Nested:
     """Cross-fit a decision rule and compare it with the plain argmax of the rows.
@@ -64,11 +61,11 @@ def nested_gain(
     apply     takes that and other row numbers, returns their labels (n,).
 
     `fit` and `apply` close over the same rows as are given here. Raises ValueError as `cross_fit` and
-    `paired_bootstrap` do.
+    `paired_difference` do.
     """
     plain_N = np.asarray(prob_NJ).argmax(axis=1).astype(np.int64)
     ruled_N: Ints = cross_fit(fold_N, fit, apply)
     classes = np.shape(prob_NJ)[1]
-    gain = paired_bootstrap(true_N, plain_N, ruled_N, person_N, classes, draws=draws, seed=seed, level=level)
+    gain = paired_difference(true_N, plain_N, ruled_N, person_N, classes, level=level)
     plain, ruled = (macro_f1(confusion(true_N, label_N, classes)) for label_N in (plain_N, ruled_N))
     return Nested(ruled_N, plain, ruled, gain)

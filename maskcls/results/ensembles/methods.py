@@ -15,16 +15,17 @@ import numpy as np
 
 from maskcls.errors import ResultError
 from maskcls.labels import Floats, Ints, LabelSpace
-from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.crossfit import cross_fit_members
 from maskcls.results.ensembles.combine import Method, Weights, combine, combine_tasks, combine_weighted
 from maskcls.results.ensembles.diversity import correlation, kappa, member_value
+from maskcls.results.ensembles.rival import Rival, nested_rival
 from maskcls.results.ensembles.stacking import Stack, apply_stack, fit_stack, nested_stack
 from maskcls.results.ensembles.weight_search import Search, nested_weights, search_weights
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
+from maskcls.results.scores.intervals import LEVEL, Interval, PredictionInterval, macro_f1_intervals
 from maskcls.results.scores.metrics import Scores, score
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, Interval, person_bootstrap
 
 Fixed = Method
 Searched = Search
@@ -57,8 +58,9 @@ class EnsembleScores:
     correlations  (M, M) correlation of the true classes' probabilities.
     nested        scores of the ensemble when everything is fitted on the other folds' people.
     interval      of the nested macro-F1.
-    gain          nested macro-F1 minus that of the best single member.
-    best          number of that member.
+    prediction    where the macro-F1 of new people may lie.
+    gain          nested macro-F1 minus that of `rival`.
+    rival         the best single member, chosen on the other folds too.
     """
 
     alone: list[Scores]
@@ -67,8 +69,9 @@ class EnsembleScores:
     correlations: list[list[float]]
     nested: Scores
     interval: Interval
+    prediction: PredictionInterval
     gain: Difference
-    best: int
+    rival: Rival
 
 
 def fit_ensemble(method: str, prob_MNJ: Sequence[Floats], labelled: LabelledPredictions) -> FittedEnsemble:
@@ -102,30 +105,41 @@ def best_sources(prob_MNJ: Sequence[Floats], truth: Mapping[str, Ints], space: L
 
 
 def score_ensemble(
-    blend: FittedEnsemble, prob_MNJ: Sequence[Floats], labelled: LabelledPredictions, nested: Floats
+    blend: FittedEnsemble,
+    prob_MNJ: Sequence[Floats],
+    labelled: LabelledPredictions,
+    nested: Floats,
+    part_N: Ints,
+    *,
+    new_people: int | None = None,
+    level: float = LEVEL,
 ) -> EnsembleScores:
     """Score every member and the ensemble on the out-of-fold rows.
 
     nested  (N, J) the ensemble's probabilities of these rows, fitted on the other folds; see `nested_ensemble`.
+    part_N  (N,) the part of the people each row is in, two or more: the folds, or groups of people for runs of
+            one fold. The single member that the ensemble is compared with is chosen on the other parts.
+    new_people  people in the photos to predict; None: not known, so as many as here.
+    level   of the interval of the gain.
     """
     space, truth = labelled.space, labelled.truth
     joint_N, people_N = space.encode(truth), labelled.people_N
     assert people_N is not None
     labels = [prob_NJ.argmax(axis=1).astype(np.int64) for prob_NJ in prob_MNJ]
     alone = [score(prob_NJ, truth, space) for prob_NJ in prob_MNJ]
-    best = int(np.argmax([found.macro_f1 for found in alone]))
+    rival = nested_rival(labels, joint_N, part_N, space.size)
     nested_N = nested.argmax(axis=1).astype(np.int64)
+    intervals = macro_f1_intervals(joint_N, nested_N, people_N, space.size, new_people=new_people)
     return EnsembleScores(
         alone,
         member_value(prob_MNJ, joint_N, _mean_weights(blend, len(prob_MNJ), space)).tolist(),
         kappa(labels, space.size).tolist(),
         correlation(prob_MNJ, joint_N).tolist(),
         score(nested, truth, space),
-        person_bootstrap(joint_N, nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed),
-        paired_bootstrap(
-            joint_N, labels[best], nested_N, people_N, space.size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed
-        ),
-        best,
+        intervals.confidence,
+        intervals.prediction,
+        paired_difference(joint_N, rival.labels, nested_N, people_N, space.size, level=level),
+        rival,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from maskcls.results.comparison.bootstrap import Difference
+from maskcls.results.comparison.difference import Difference
 
 Way = Literal["cut", "whole"]
 PROVEN_ABOVE = 0.0  # macro-F1; the lower end of a gain's interval must be above it

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskcls.labels import UNKNOWN, Ints
-from maskcls.results.comparison.bootstrap import Difference, paired_bootstrap
+from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.averaging import (
     PhotoWeights,
@@ -23,7 +23,6 @@ from maskcls.results.people.clustering import pair_quality
 from maskcls.results.people.expected_gain import MeasuredGain, Way
 from maskcls.results.people.stand_ins import GroupRows, cut_rows, whole_rows
 from maskcls.results.predictions import Predictions
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +97,7 @@ def gain_over(labelled: LabelledPredictions, averaged: Predictions) -> Differenc
     """Return the gain in macro-F1 over the rows as they are, with an interval over people."""
     assert labelled.people_N is not None
     true_N, labels = labelled.space.encode(labelled.truth), (labelled.pred_N, averaged.labels())
-    people, classes = labelled.people_N, labelled.space.size
-    return paired_bootstrap(true_N, *labels, people, classes, draws=BOOTSTRAP_DRAWS, seed=labelled.seed)
+    return paired_difference(true_N, *labels, labelled.people_N, labelled.space.size)
 
 
 def _elements(labelled: LabelledPredictions, how: GroupRows) -> tuple[Predictions, dict[str, Ints]]:

@@ -18,8 +18,8 @@ from maskcls.results.decisions.calibration import Qualities, qualities
 from maskcls.results.ensembles.diversity import kappa
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores.consistency import Consistency, consistency
+from maskcls.results.scores.intervals import Interval, PredictionInterval, ScoreIntervals, macro_f1_intervals
 from maskcls.results.scores.metrics import Scores, confusion, score
-from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS, Interval, person_bootstrap
 from maskcls.results.scores.ranking import Rankings, rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, class_recall, mistakes, slices
 
@@ -48,8 +48,9 @@ class Confusion:
 class Evaluation:
     """What `evaluate_predictions` found.
 
-    interval     of the joint macro-F1, by drawing people, or single rows where they are not known; None when no row
-                 has a truth for every task.
+    interval     of the joint macro-F1, over people, or single rows where they are not known; None when no row has a
+                 truth for every task.
+    prediction   where the joint macro-F1 of as many new people, or rows, may lie; None as `interval`.
     people       how many people there are; None when that is not known.
     confusion    {task: its matrix}.
     mistakes     which joint classes were taken for which, the most frequent first.
@@ -64,6 +65,7 @@ class Evaluation:
 
     scores: Scores
     interval: Interval | None
+    prediction: PredictionInterval | None
     people: int | None
     confusion: Mapping[str, Confusion]
     mistakes: tuple[Mistake, ...]
@@ -82,6 +84,7 @@ class Evaluation:
         return {
             **self.scores.to_json(),
             "interval": interval,
+            "prediction_interval": self.prediction and asdict(self.prediction),
             "people": self.people,
             "confusion": {name: one.to_json() for name, one in self.confusion.items()},
             "mistakes": [asdict(one) for one in self.mistakes],
@@ -102,10 +105,11 @@ def evaluate_predictions(labelled: LabelledPredictions) -> Evaluation:
     """Score predictions in every way their rows allow."""
     pred_N, truth, space, prob_NJ = labelled.pred_N, labelled.truth, labelled.space, labelled.prob_NJ
     who_N = None if labelled.people_N is None else np.unique(labelled.people_N, return_inverse=True)[1]
-    joint = (pred_N, truth, space)
+    joint, intervals = (pred_N, truth, space), _intervals(labelled, who_N)
     return Evaluation(
         scores=score(*joint),
-        interval=_interval(labelled, who_N),
+        interval=intervals.confidence if intervals else None,
+        prediction=intervals.prediction if intervals else None,
         people=None if who_N is None else int(who_N.max()) + 1,
         confusion=_confusions(pred_N, truth, space),
         mistakes=mistakes(*joint),
@@ -124,12 +128,12 @@ def evaluate_predictions(labelled: LabelledPredictions) -> Evaluation:
     )
 
 
-def _interval(labelled: LabelledPredictions, who_N: Ints | None) -> Interval | None:
+def _intervals(labelled: LabelledPredictions, who_N: Ints | None) -> ScoreIntervals | None:
     true_N, size = labelled.space.encode(labelled.truth), labelled.space.size
     if (true_N == UNKNOWN).all():
         return None
-    drawn_N = np.arange(len(true_N)) if who_N is None else who_N
-    return person_bootstrap(true_N, labelled.pred_N, drawn_N, size, draws=BOOTSTRAP_DRAWS, seed=labelled.seed)
+    person_N = np.arange(len(true_N)) if who_N is None else who_N
+    return macro_f1_intervals(true_N, labelled.pred_N, person_N, size)
 
 
 def _confusions(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, Confusion]:

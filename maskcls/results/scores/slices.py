@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from maskcls.files import none_for_nan
 from maskcls.labels import UNKNOWN, Bools, Ints, LabelSpace
+from maskcls.results.scores.intervals import Interval, share_interval
 from maskcls.results.scores.metrics import confusion
 
 
@@ -28,6 +29,7 @@ class Slice:
     rows      rows in the slice.
     people    how many people they show; None when that is not known.
     accuracy  share of rows right in every task, among those where every task is known; NaN without any.
+    interval  of the accuracy, over people, or rows where they are not known; None without rows.
     tasks     {task: share right, among the slice's rows where it is known}; NaN without any. That of a task that is
               held is its recall.
     """
@@ -36,6 +38,7 @@ class Slice:
     rows: int
     people: int | None
     accuracy: float
+    interval: Interval | None
     tasks: Mapping[str, float]
 
     @property
@@ -106,6 +109,7 @@ def slices(
             rows=int(here_N.sum()),
             people=_people(here_N, people_N),
             accuracy=_share(*right[""], here_N),
+            interval=_interval(*right[""], here_N, people_N),
             tasks={name: _share(*right[name], here_N) for name in space.names},
         )
         for classes, here_N in _cells(truth, space, names)
@@ -176,6 +180,11 @@ def _cells(truth: Mapping[str, Ints], space: LabelSpace, names: Sequence[str]) -
 def _share(right_N: Bools, scored_N: Bools, here_N: Bools) -> float:
     rows = int((scored_N & here_N).sum())
     return int((right_N & scored_N & here_N).sum()) / rows if rows else math.nan
+
+
+def _interval(right_N: Bools, scored_N: Bools, here_N: Bools, people_N: NDArray[Any] | None) -> Interval | None:
+    rows = np.flatnonzero(scored_N & here_N)
+    return share_interval(right_N[rows], rows if people_N is None else people_N[rows])
 
 
 def _people(here_N: Bools, people_N: NDArray[Any] | None) -> int | None:

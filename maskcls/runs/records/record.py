@@ -5,18 +5,15 @@ A damaged run is a record as well, with a description of what is wrong.
 
 from __future__ import annotations
 
-import csv
 import fcntl
-import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from maskcls import config, files
+from maskcls import config
 from maskcls.errors import MaskclsError, ResultError
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import Environment, read_environment
@@ -24,10 +21,10 @@ from maskcls.runs.identity import changed_files
 from maskcls.runs.networks import RunNetwork, run_networks
 from maskcls.runs.records.disk_use import DiskUse, disk_use
 from maskcls.runs.records.notes import Note, read_notes
+from maskcls.runs.records.scored_rows import rows_scored
 from maskcls.runs.records.settings import settings_of
 from maskcls.runs.records.training_seconds import training_seconds
 from maskcls.runs.summary import RunSummary, read_summary
-from maskcls.schema import Config
 
 T = TypeVar("T")
 
@@ -117,7 +114,7 @@ def read_record(run: RunDir) -> RunRecord:
     jobs = {task: plan.fold_jobs for task, plan in (env.plans or {}).items()} if env else {}
     seconds = part(lambda: training_seconds(run, trained, jobs), 0.0)
     date, busy = part(lambda: _last_written(run, trained), None), bool(left) and part(lambda: _is_held(run), False)
-    scored_on = part(lambda: _scored_on(run, env, cfg), "") if env and cfg else ""
+    scored_on = part(lambda: rows_scored(run, env, cfg), "") if env and cfg else ""
     interval = summary.interval if summary else None
     pooled = summary.pooled if summary else None
     return RunRecord(
@@ -171,34 +168,6 @@ def _last_written(run: RunDir, trained: Sequence[RunNetwork]) -> datetime | None
         path.stat().st_mtime for path in (run.env, run.summary, *(n.folder(run).log for n in trained)) if path.exists()
     ]
     return datetime.fromtimestamp(max(written)).astimezone() if written else None
-
-
-def _scored_on(run: RunDir, env: Environment, cfg: Config) -> str:
-    rows, folds = (env.hashes.get(path.name, "") for path in (run.manifest, run.folds))
-    if cfg.data.pseudo is not None:
-        rows, folds = _real_hashes(run)
-    every = cfg.folds.k > 1 and sorted(env.folds) == list(range(cfg.folds.k))
-    return rows if every else f"{rows} {folds} {sorted(env.folds)}"
-
-
-def _real_hashes(run: RunDir) -> tuple[str, str]:
-    """Return the hashes of manifest.csv and folds.csv without the pseudo-labelled rows, which are last."""
-    try:
-        texts = (path.read_bytes().decode() for path in (run.manifest, run.folds))
-        tables = [io.StringIO(table, newline="").readlines() for table in texts]
-        real = sum(row["source"] == "real" for row in csv.DictReader(tables[0]))
-        rows, folds = (files.sha256("".join(_first(lines, real)).encode()) for lines in tables)
-    except (KeyError, ValueError, csv.Error) as error:
-        raise ResultError("a table of the run cannot be read", where=str(run.manifest), got=repr(error)) from None
-    return rows, folds
-
-
-def _first(lines: Sequence[str], rows: int) -> Sequence[str]:
-    """Return the lines of the header and of this many rows, some of which may be several lines long."""
-    reader = csv.reader(lines)
-    for _ in islice(reader, rows + 1):
-        pass
-    return lines[: reader.line_num]
 
 
 def _is_held(run: RunDir) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from maskcls.errors import visible
 from maskcls.results.decisions.calibration import Quality
 from maskcls.runs.calibration import Calibration
+from maskcls.show.answers.tried import NOT_COUNTED
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import NO_GAIN, percent, plain_table, show, span
 
@@ -67,7 +68,8 @@ def _verdict(calibration: Calibration) -> list[str]:
     if found is None:
         return [*lines, "no rule: too few images have a label of every task", UNUSED]
     gain = found.gain
-    interval = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}, resampling people"
+    interval = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}"
+    several = calibration.rules > 1
     verdict = (
         ["used by predict --decide, with these temperatures"] if found.proven else [f"{NO_GAIN}; not used", UNUSED]
     )
@@ -75,5 +77,7 @@ def _verdict(calibration: Calibration) -> list[str]:
         *lines,
         f"rule {calibration.tried}   macro-F1 {found.plain:.4f} without, {found.ruled:.4f} with it, cross-fitted",
         f"gain {gain.value:+.4f}   {interval}",
+        *([f"{calibration.rules} rules were tried on these rows; the interval is that much wider"] if several else []),
         *verdict,
+        *([] if calibration.counted else [NOT_COUNTED]),
     ]

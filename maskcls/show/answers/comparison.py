@@ -13,11 +13,13 @@ from maskcls.errors import visible
 from maskcls.labels import UNKNOWN
 from maskcls.results.comparison.rows import JOINT
 from maskcls.results.comparison.scores import Comparison, ScoreComparison, to_json
+from maskcls.show.answers.tried import NOT_COUNTED
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import KAPPA, number, plain_table, plural, say, show, span
 
 SHOWN_IDS = 3
 SHOWN_CHANGES = 12
+NOT_PROVEN = "no proven difference"
 
 
 def print_comparison(found: Comparison, changed: Path | None, *, json: bool = False) -> None:
@@ -64,10 +66,20 @@ def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[Renderable
         yield Text("no row has a label for every task, so there is no joint score")
         return
     by_person = found.rows.people is not None
-    over = "resampling people" if by_person else "resampling rows (too narrow if rows show the same person)"
-    better = "b is better" if joint.low > 0 else "a is better" if joint.high < 0 else "no proven difference"
+    over = "over people" if by_person else "over rows (too narrow if rows show the same person)"
+    proven = found.corrected is None or found.corrected.p <= 1 - joint.level
+    better = "b is better" if joint.low > 0 and proven else "a is better" if joint.high < 0 and proven else NOT_PROVEN
     yield Text(f"macro-F1  a {verdict.a.macro_f1:.4f}  b {verdict.b.macro_f1:.4f}  b - a {joint.value:+.4f}: {better}")
-    yield Text(f"95 % interval {span(joint.low, joint.high, sign=True)}, {over}, {joint.draws:,} draws")
+    yield Text(f"95 % interval {span(joint.low, joint.high, sign=True)}, {over}")
+    if by_person and (new := verdict.prediction):
+        ends = span(new.low, new.high, sign=True)
+        yield Text(f"b - a of {new.people:,} new people lies within {ends} with 95 % probability")
+    if (corrected := found.corrected) and corrected.count > 1:
+        yield Text(
+            f"p {_p(joint.p)}, {_p(corrected.p)} corrected for {corrected.count:,} comparisons on these rows (Holm)"
+        )
+    if corrected and not corrected.kept:
+        yield Text(NOT_COUNTED, "yellow")
     by_row = f"p {_p(verdict.p_rows)} by row (McNemar's test)"
     if verdict.people is None:
         yield Text(f"{by_row}; too small if rows show the same person")

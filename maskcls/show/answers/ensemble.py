@@ -13,20 +13,37 @@ import numpy as np
 from maskcls.errors import visible
 from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
+from maskcls.show.answers.tried import say_tried
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import KAPPA, NO_GAIN, near, number, plain_table, plural, say, say_wrapped, show, span
+from maskcls.show.terminal.text import (
+    KAPPA,
+    NO_GAIN,
+    near,
+    new_people,
+    number,
+    percent,
+    plain_table,
+    plural,
+    say,
+    say_wrapped,
+    show,
+    span,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from maskcls.runs.calibration import Calibration
+    from maskcls.runs.choices.tried import Tried
 
 
 @dataclass(frozen=True, eq=False)
 class EnsembleResult:
-    """What `ensemble` made. verdict and calibration: None without out-of-fold rows, or without --decide.
+    """What `ensemble` made.
 
-    members  their names in tables; given: as on the command line.
+    members               their names in tables; given: as on the command line.
+    verdict, calibration  None without out-of-fold rows, or without --decide.
+    tried                 how many ensembles were tried on these rows; None as `verdict`.
     """
 
     written: Written
@@ -36,6 +53,7 @@ class EnsembleResult:
     blend: FittedEnsemble
     verdict: EnsembleScores | None
     calibration: Calibration | None
+    tried: Tried | None = None
 
     def weight_of(self, place: int) -> str:
         """Return a member's weight, one per task where they differ, or the tasks it answers."""
@@ -71,7 +89,11 @@ class EnsembleResult:
         data["members"] = [self._member(place) for place in range(len(self.members))]
         if verdict is not None:
             data["nested"] = {"macro_f1": verdict.nested.macro_f1, "interval": asdict(verdict.interval)}
-            data["gain"] = asdict(verdict.gain) | {"over": self.members[verdict.best]}
+            data["nested"]["prediction_interval"] = asdict(verdict.prediction)
+            over = [{"member": self.members[place], "parts": n} for place, n in verdict.rival.chosen.items()]
+            data["gain"] = asdict(verdict.gain) | {"over": over, "over_macro_f1": verdict.rival.macro_f1}
+        if self.tried is not None:
+            data["tried"] = asdict(self.tried)
         if ruled:
             data["decision"] = asdict(ruled.gain) | {"worth_it": ruled.proven}
         return data
@@ -138,9 +160,22 @@ def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
     for task, weights in found.by_task.items():
         say(f"weights for {task}: {weights}")
     say(f"\n{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")
-    say(f"  95 % interval {span(interval.low, interval.high)}, resampling people")
-    over = f"  {gain.value:+.4f} over {visible(found.members[verdict.best])}, the best member alone"
-    say(f"{over}, 95 % interval {span(gain.low, gain.high, sign=True)}")
+    say(f"  95 % interval {span(interval.low, interval.high)}")
+    say(f"  {new_people(verdict.prediction)}")
+    ends = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}"
+    say(f"  {gain.value:+.4f} over the best member alone, {ends}")
+    if found.tried is not None:
+        say_tried(found.tried, "ensemble")
+    say(f"  best member, chosen on other people: {_chosen(found, verdict)}")
+
+
+def _chosen(found: EnsembleResult, verdict: EnsembleScores) -> str:
+    """Name the members that were the best on the other parts of the people, and on how many where they differ."""
+    chosen = verdict.rival.chosen
+    names = {place: visible(found.members[place]) for place in chosen}
+    if len(chosen) == 1:
+        return next(iter(names.values()))
+    return ", ".join(f"{names[place]} ({parts} of {sum(chosen.values())})" for place, parts in chosen.items())
 
 
 def _others(row: Sequence[float], place: int) -> float:

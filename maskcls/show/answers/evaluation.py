@@ -12,7 +12,7 @@ from maskcls.results.scores.metrics import ClassScore, Score, Scores
 from maskcls.results.scores.ranking import Ranking, Rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, worst
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import KAPPA, number, percent, plain_table, show
+from maskcls.show.terminal.text import KAPPA, new_people, number, percent, plain_table, show, span
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -74,12 +74,13 @@ def _details(found: Evaluation) -> list[str]:
     lines = []
     if found.interval:
         who = "images" if found.people is None else f"{found.people:,} people"
-        low, high = number(found.interval.low), number(found.interval.high)
-        lines.append(
-            f"{percent(found.interval.level)} interval {low} to {high}, resampling {who} {found.interval.draws:,} times"
-        )
-        if found.people is None:
-            lines.append("(too narrow if people have several images: add a column person to the answers)")
+        ends = span(found.interval.low, found.interval.high)
+        lines.append(f"{percent(found.interval.level)} interval {ends}, from {who}")
+    if found.prediction:
+        of = "images" if found.people is None else "people"
+        lines.append(new_people(found.prediction, of))
+    if found.interval and found.people is None:
+        lines.append("(too narrow if people have several images: add a column person to the answers)")
     if found.folds:
         lines.append("per fold  " + "  ".join(f"{k}: {number(one.macro_f1)}" for k, one in found.folds.items()))
     if found.rankings and found.qualities:
@@ -162,9 +163,11 @@ def _all_slices(found: Evaluation) -> list[RenderableType]:
 
 def _slice_table(first: str, slices: Sequence[Slice]) -> Table:
     known, tasks = any(one.people is not None for one in slices), list(slices[0].tasks) if slices else []
-    table = plain_table(first, "images", *(["people"] if known else []), "accuracy", *map(visible, tasks))
+    columns = ["images", *(["people"] if known else []), "accuracy", "95 %"]
+    table = plain_table(first, *columns, *map(visible, tasks))
     for one in slices:
-        shares = [number(one.accuracy), *map(number, one.tasks.values())]
+        ends = f"{one.interval.low:.2f}-{one.interval.high:.2f}" if one.interval else "-"
+        shares = [number(one.accuracy), ends, *map(number, one.tasks.values())]
         table.add_row(visible(one.name), f"{one.rows:,}", *([f"{one.people:,}"] if known else []), *shares)
     return table
 

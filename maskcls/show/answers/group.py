@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from maskcls.labels import Ints
-from maskcls.results.comparison.bootstrap import Difference
+from maskcls.results.comparison.difference import Difference
 from maskcls.results.people.averaging import PhotoWeights
 from maskcls.results.people.clustering import PairQuality
 from maskcls.results.people.expected_gain import ExpectedGain

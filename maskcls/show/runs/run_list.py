@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +14,47 @@ from rich.padding import Padding
 from rich.text import Text
 
 from maskcls.errors import visible
+from maskcls.results.comparison.many import Best
 from maskcls.runs.records.record import RunRecord
 from maskcls.runs.records.settings import setting_differences
+from maskcls.show.answers.many import best_line
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plural, say, show
 from maskcls.show.terminal.units import duration, size
 
 
 @dataclass(frozen=True)
+class BestRun:
+    """The best of the listed runs that are scored on the same rows as the best one.
+
+    runs   how many are listed; tried: how many were scored on these rows, deleted ones included.
+    score  of the best, as it is listed and as it holds for other people.
+    """
+
+    runs: int
+    tried: int
+    score: Best
+
+
+@dataclass(frozen=True)
 class RunList:
-    """Runs in order. settings: of `base`, or those most runs share, which the runs' own are compared with."""
+    """Runs in order.
+
+    settings  of `base`, or those most runs share, which the runs' own are compared with.
+    best      None with fewer than two runs scored on the same rows.
+    """
 
     runs: tuple[RunRecord, ...]
     folders: tuple[Path, ...]
     base: Path | None
     settings: Mapping[str, Any]
+    best: BestRun | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         return {
             "base": str(self.base) if self.base else None,
+            "best": self.best and {"runs": self.best.runs, "tried": self.best.tried, **asdict(self.best.score)},
             "runs": [_run_json(one, self.settings) for one in self.runs],
         }
 
@@ -48,6 +69,10 @@ def print_runs(found: RunList, *, json: bool = False) -> None:
         show(render_runs(found.runs, found.settings, Console().width))
         say()
         show(_footer(found.runs, found.base))
+        if found.best:
+            say(best_line(found.best.score, found.best.runs))
+            if found.best.tried > found.best.runs:
+                say(f"{plural(found.best.tried, 'run')} were scored on these rows in all")
 
 
 def _run_json(found: RunRecord, base: Mapping[str, Any]) -> dict[str, Any]:

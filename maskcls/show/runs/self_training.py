@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from maskcls.results.comparison.bootstrap import Difference
+from maskcls.results.comparison.difference import Difference
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say, span
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import NO_GAIN, number, plural, say, span
+from maskcls.show.terminal.text import NO_GAIN, new_people, number, plural, say, span
 
 
 def print_training(run: Path, summary: RunSummary | None, *, json: bool = False) -> None:
@@ -24,6 +24,8 @@ def print_training(run: Path, summary: RunSummary | None, *, json: bool = False)
     if interval:
         ends = span(interval.low, interval.high)
         say(f"{run}  out-of-fold macro-F1 {number(pooled.macro_f1)} (95 % interval {ends})")
+        if summary.prediction_interval:
+            say(f"  {new_people(summary.prediction_interval)}")
     else:
         say(f"{run}  no row has a label for every task; macro-F1 per task:")
     tasks = "  ".join(f"{name} {number(task.macro_f1)}" for name, task in pooled.tasks.items())

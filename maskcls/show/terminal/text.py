@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from maskcls.results.scores.intervals import PredictionInterval
+
 WIDEST = 10_000  # columns: no table is as wide
 KAPPA = "kappa: agreement beyond chance; 1: always equal, 0: as by chance"
-NO_GAIN = "no proven gain: the 95 % interval is not above 0"
+NO_GAIN = "no proven gain: the interval is not above 0"
 
 
 def say(text: str = "", *, end: str = "\n") -> None:
@@ -99,13 +101,24 @@ def span(low: float, high: float, *, sign: bool = False) -> str:
     return f"{number(low, sign=sign)} to {number(high, sign=sign)}"
 
 
-def percent(share: float) -> str:
-    """Write a share as whole percent.
+def new_people(found: PredictionInterval, of: str = "people") -> str:
+    """Write where the score of new people may lie.
 
-    >>> percent(0.95)
-    '95 %'
+    >>> from maskcls.results.scores.intervals import PredictionInterval
+    >>> new_people(PredictionInterval(0.5, 0.75, 1200, 0.95))
+    'the score of 1,200 new people lies within 0.5000 to 0.7500 with 95 % probability'
     """
-    return f"{share * 100:.0f} %"
+    ends = span(found.low, found.high)
+    return f"the score of {found.people:,} new {of} lies within {ends} with {percent(found.level)} probability"
+
+
+def percent(share: float) -> str:
+    """Write a share in percent, with three digits where they differ from 0.
+
+    >>> percent(0.95), percent(0.98333)
+    ('95 %', '98.3 %')
+    """
+    return f"{share * 100:.3g} %"
 
 
 def plural(count: int, name: str) -> str:

@@ -22,7 +22,7 @@ def gain_of(kind: Kind, prob_NJ: Doubles, true_N: Ints, person_N: Ints, fold_N: 
     def apply(rule: DecisionRule, rows: Ints) -> Ints:
         return rule.labels(prob_NJ[rows])
 
-    return nested_gain(prob_NJ, true_N, person_N, fold_N, fit, apply, draws=300)
+    return nested_gain(prob_NJ, true_N, person_N, fold_N, fit, apply)
 
 
 @pytest.mark.parametrize("kind", ["task", "joint", "prior"])

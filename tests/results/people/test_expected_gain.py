@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskcls.results.comparison.bootstrap import Difference
+from maskcls.results.comparison.difference import Difference
 from maskcls.results.people.expected_gain import ASSUMED_DAMAGE, ExpectedGain, MeasuredGain
 from maskcls.results.people.pair_rates import PairRates
 
 
 def difference(value: float, low: float) -> Difference:
-    return Difference(value, low, value + 0.1, 0.9, 100, 0.95)
+    return Difference(value, low, value + 0.1, 0.9, 0.95)
 
 
 def test_wrong_pairs_grow_with_the_set_and_right_ones_do_not() -> None:

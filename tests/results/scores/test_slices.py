@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from maskcls.labels import CONTEST, Ints, LabelSpace, Task
+from maskcls.results.scores.intervals import Interval, share_interval
 from maskcls.results.scores.slices import class_recall, mistakes, slices, worst
 
 SPACE = LabelSpace((Task("hat", ("no", "yes")), Task("age", ("young", "mid", "old"), (30, 60))))
@@ -43,6 +44,10 @@ def test_by_hand() -> None:
     assert (no.name, no.rows, no.people, no.accuracy) == ("no", 3, 2, pytest.approx(1 / 3))
     assert no.tasks == {"hat": pytest.approx(2 / 3), "age": pytest.approx(2 / 3)}
     assert (yes.rows, yes.people, yes.accuracy, yes.tasks) == (1, 1, 1.0, {"hat": 1.0, "age": 1.0})
+    assert no.interval == share_interval(np.array([True, False, False]), np.array(["ann", "ann", "bob"]))
+    assert yes.interval == Interval(0.0, 1.0, 0.95)
+    rows, _ = slices(pred_N, truth, SPACE, ["hat"])
+    assert rows.interval == share_interval(np.array([True, False, False]), np.arange(3))
 
 
 @pytest.mark.parametrize("names", [["mask"], ["gender", "age"], ["mask", "gender", "age"]])
@@ -126,7 +131,7 @@ def test_json_has_null_for_what_is_not_there() -> None:
     one, _ = slices(joint(ints(0), ints(0)), truth, SPACE, ["hat"])
     data = json.loads(json.dumps(one.to_json(), allow_nan=False))
     assert data == {
-        "name": "no", "classes": {"hat": "no"}, "rows": 1, "people": None, "accuracy": None,
+        "name": "no", "classes": {"hat": "no"}, "rows": 1, "people": None, "accuracy": None, "interval": None,
         "tasks": {"hat": 1.0, "age": None},
     }  # fmt: skip
     recall, _ = class_recall(joint(ints(0), ints(0)), truth, SPACE, "age", 2)

@@ -1,0 +1,92 @@
+"""maskcls unseal: score a run once on the people that folds.sealed set aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from maskcls import rundir
+from maskcls.errors import ResultError, UsageError
+from maskcls.files import none_for_nan, sha256
+from maskcls.results.predictions import Predictions
+from maskcls.results.scores.intervals import macro_f1_intervals
+from maskcls.results.scores.metrics import score
+from maskcls.rundir import RunDir
+from maskcls.runs.choices.tried import add_unsealed
+from maskcls.runs.read_labelled import LEAKY
+from maskcls.runs.records.unsealed import SealedScore, read_sealed_score, write_sealed_score
+from maskcls.runs.summary import SavedScores, read_summary
+from maskcls.show.terminal.progress import Reporter
+from maskcls.training.experiment import Experiment
+from maskcls.training.prediction import predict_sealed
+from maskcls.training.stored_experiment import open_experiment
+
+
+@dataclass(frozen=True)
+class Unsealed:
+    """The score of a run on its sealed people.
+
+    now   whether this call scored them; False: an earlier one did.
+    runs  how many runs of this folder were scored on the same people, this one included; kept: the register of
+          choices could be written.
+    """
+
+    score: SealedScore
+    now: bool
+    runs: int
+    kept: bool
+
+
+def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
+    """Score a finished run on its sealed people and record it; return the record where there is one already.
+
+    Returns None in processes that do not write. Raises UsageError for a run without sealed people, ResultError for a
+    run that is leaky, not finished or was changed, BusyError when another process works on it.
+    """
+    if (known := read_sealed_score(run)) is not None:
+        return Unsealed(known, False, *add_unsealed(run, known.sealed))
+    experiment, env = open_experiment(run)
+    if experiment.sealed is None:
+        fix = "train with folds.sealed=0.1; whom a network has seen cannot be sealed later"
+        raise UsageError("the run has no sealed people", where=str(run.path), fix=fix)
+    if experiment.leaky:
+        raise ResultError(LEAKY, where=str(run.path))
+    if (summary := read_summary(run)) is None:
+        raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
+    predicted = predict_sealed(experiment, env, report)
+    if predicted is None:
+        return None
+    pooled = summary.pooled.macro_f1 if summary.pooled else None
+    found = sealed_score(experiment, predicted, out_of_fold=pooled, date=date)
+    with rundir.lock(run):
+        written = read_sealed_score(run)  # by another process, meanwhile
+        if written is None:
+            write_sealed_score(run, found)
+    return Unsealed(written or found, written is None, *add_unsealed(run, found.sealed))
+
+
+def sealed_score(
+    experiment: Experiment, predicted: Predictions, *, out_of_fold: float | None, date: datetime
+) -> SealedScore:
+    """Score predictions of the sealed rows, in their order."""
+    from maskcls.data.rows.manifest import labels
+
+    assert experiment.sealed is not None
+    space, person_N = experiment.cfg.space, experiment.sealed["person"].to_numpy(np.str_)
+    truth, intervals = labels(experiment.sealed, space), None
+    joint_N = space.encode(truth)
+    if (joint_N >= 0).any():
+        intervals = macro_f1_intervals(joint_N, predicted.labels(), person_N, space.size)
+    return SealedScore(
+        scores=SavedScores.of(score(predicted.prob, truth, space)),
+        interval=intervals.confidence if intervals else None,
+        people=len(set(person_N.tolist())),
+        rows=len(person_N),
+        out_of_fold=none_for_nan(out_of_fold),
+        weights=tuple(sorted(one["sha256"] for one in predicted.lineage["weights"])),
+        views=experiment.cfg.predict.views,
+        sealed=sha256("\n".join(sorted(set(person_N.tolist()))).encode()),
+        date=date.isoformat(timespec="seconds"),
+    )

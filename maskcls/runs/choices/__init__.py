@@ -1,0 +1,1 @@
+"""What was tried on the same labelled rows: the register of it, and how many there were."""

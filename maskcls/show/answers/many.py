@@ -1,0 +1,40 @@
+"""What `maskcls runs compare` prints of more than two runs."""
+
+from __future__ import annotations
+
+from maskcls.errors import visible
+from maskcls.results.comparison.many import Best, ManyComparison
+from maskcls.show.answers.tried import NOT_COUNTED
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import number, plain_table, plural, say, show, span
+
+
+def print_many(found: ManyComparison, *, json: bool = False) -> None:
+    """Print a table of the runs, and the honest score of the best."""
+    if json:
+        print_json(found.to_json())
+        return
+    say(f"{plural(found.rows, 'row')} of {plural(found.people, 'person')}; differences to {visible(found.names[0])}")
+    table = plain_table("run", "macro-F1", "difference", "95 % interval", "p")
+    table.add_row(visible(found.names[0]), number(found.scores[0]), "", "", "")
+    for name, value, one in zip(found.names[1:], found.scores[1:], found.differences, strict=True):
+        gain = one.difference
+        ends = span(gain.low, gain.high, sign=True)
+        table.add_row(visible(name), number(value), f"{gain.value:+.4f}", ends, f"{one.p:.4f}")
+    show(table)
+    say(f"\nintervals and p are corrected for {plural(len(found.differences), 'comparison')} (largest t)")
+    say(best_line(found.best, len(found.names)))
+    if found.tried > len(found.differences):
+        say(f"{plural(found.tried, 'comparison')} were made on these rows in all; p counts those above")
+    if not found.kept:
+        say(NOT_COUNTED)
+
+
+def best_line(best: Best, runs: int) -> str:
+    """Write the score of the best run, as it is and as it holds for other people.
+
+    >>> best_line(Best(0.69, 0.68, {0: 5}), 3)
+    'best of 3 runs: macro-F1 0.6900 here, 0.6800 when chosen on other people than those it is scored on'
+    """
+    others = f"{number(best.others)} when chosen on other people than those it is scored on"
+    return f"best of {runs:,} runs: macro-F1 {number(best.here)} here, {others}"

@@ -1,0 +1,31 @@
+"""What `maskcls unseal` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskcls.show.answers.tried import NOT_COUNTED
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import number, plural, say, span
+
+if TYPE_CHECKING:
+    from maskcls.runs.records.unsealed import SealedScore
+
+
+def print_unsealed(run: Path, found: SealedScore, *, now: bool, runs: int, kept: bool, json: bool = False) -> None:
+    """Print the score of a run on its sealed people, and how many runs were scored on them."""
+    if json:
+        print_json({"run": str(run), "now": now, "runs": runs, "kept": kept, **found.to_json()})
+        return
+    of = f"{plural(found.rows, 'photo')} of {plural(found.people, 'sealed person')}"
+    ends = f" (95 % interval {span(found.interval.low, found.interval.high)})" if found.interval else ""
+    say(f"{run}  macro-F1 {number(found.scores.macro_f1)}{ends}, {of}")
+    say("  " + "  ".join(f"{name} {number(task.macro_f1)}" for name, task in found.scores.tasks.items()))
+    say(f"  out of fold {number(found.out_of_fold)}")
+    if not now:
+        say(f"  scored before, on {found.date}; nothing was computed now")
+    if runs > 1:
+        say(f"  {plural(runs, 'run')} were scored on these people; the best of them is too good")
+    if not kept:
+        say(f"  {NOT_COUNTED}")

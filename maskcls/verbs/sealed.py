@@ -1,0 +1,29 @@
+"""Score a run on its sealed people."""
+
+from __future__ import annotations
+
+from maskcls.verbs.help import VerbApp
+from maskcls.verbs.options import Json, RunPath
+
+app = VerbApp()
+
+
+@app.command()
+def unseal(run: RunPath, json: Json = False) -> None:
+    """Score a run, once, on the people that folds.sealed set aside; afterwards, print that score again.
+
+    \b
+    maskcls train faces --config multi --run runs/a folds.sealed=0.1
+    maskcls unseal runs/a
+    """
+    from datetime import datetime
+
+    from maskcls.commands.unseal import unseal as work
+    from maskcls.rundir import RunDir
+    from maskcls.show.runs.unsealed import print_unsealed
+    from maskcls.show.terminal.progress import Reporter, main_process
+
+    with Reporter(quiet=not main_process()) as report:
+        found = work(RunDir(run), date=datetime.now().astimezone(), report=report)
+    if found is not None:
+        print_unsealed(run, found.score, now=found.now, runs=found.runs, kept=found.kept, json=json)

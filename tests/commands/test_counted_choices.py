@@ -1,0 +1,154 @@
+"""What was tried on the same rows is counted, and corrected for: comparisons, the best of several runs, lists."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+from test_runs import begin, guesses, photos, train, truth
+
+from maskcls.cli import run_app
+from maskcls.commands.runs.compare import compare, compare_runs
+from maskcls.commands.runs.list import list_runs
+from maskcls.data.rows import folds as folding
+from maskcls.errors import DataError, UsageError
+from maskcls.results.comparison.difference import paired_influence
+from maskcls.results.comparison.multiple import simultaneous
+from maskcls.rundir import RunDir
+from maskcls.runs.choices.register import read_register
+from maskcls.training.assemble import assemble
+
+
+def make(path: Path, share: float, seed: int, *words: str, folds: tuple[int, ...] = (0, 1)) -> Path:
+    experiment = begin(path, *words, folds=folds)
+    train(experiment, guesses(share, seed), folds)
+    assemble(experiment, folds)
+    return path
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    return [make(tmp_path / name, 0.5, seed) for seed, name in enumerate("abcd")]
+
+
+def test_comparisons_of_the_same_rows_are_counted_and_corrected_together(runs: list[Path]) -> None:
+    a, b, c, d = runs
+    first = compare(a, b)
+    assert first.verdict
+    assert first.corrected
+    p_ab = first.verdict.differences["joint"].p
+    assert (first.corrected.count, first.corrected.p, first.corrected.kept) == (1, pytest.approx(p_ab), True)
+    again = compare(b, a)  # the other way round is the same comparison
+    assert again.corrected
+    assert (again.corrected.count, again.corrected.p) == (1, pytest.approx(p_ab))
+    second = compare(c, d)
+    assert second.verdict
+    assert second.corrected
+    p = sorted([p_ab, second.verdict.differences["joint"].p])
+    expected = [min(1, 2 * p[0]), max(min(1, 2 * p[0]), p[1])]  # Holm, of two
+    place = p.index(second.verdict.differences["joint"].p)
+    assert (second.corrected.count, second.corrected.p) == (2, pytest.approx(expected[place]))
+    assert len(read_register(RunDir(a)).attempts) == 5  # two comparisons; a, b and c, each the first of one
+
+
+def test_other_rows_are_counted_apart(tmp_path: Path) -> None:
+    whole, part = make(tmp_path / "a", 0.5, 0), make(tmp_path / "b", 0.5, 1, folds=(0,))
+    found = compare(whole, part)
+    assert found.verdict
+    assert found.corrected is None
+    assert not (tmp_path / "choices.json").exists()
+
+
+def test_a_difference_that_one_comparison_proves_is_not_proven_by_many(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, better = make(tmp_path / "base", 0.5, 0), make(tmp_path / "better", 0.62, 0)
+    others = [make(tmp_path / f"o{n}", 0.5, n + 1) for n in range(4)]
+    alone = compare(base, better)
+    assert alone.verdict
+    p = alone.verdict.differences["joint"].p
+    assert 0.0001 < p < 0.05
+    assert run_app(["runs", "compare", str(base), str(better)]) == 0
+    assert "b is better" in capsys.readouterr().out
+    for n, one in enumerate(others):
+        compare(one, base)
+        compare(one, others[n - 1])
+    assert run_app(["runs", "compare", str(base), str(better)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "corrected for 9 comparisons on these rows (Holm)" in text
+    found = compare(base, better)
+    assert found.corrected
+    assert found.corrected.p == pytest.approx(min(1, 9 * p))  # it has the smallest p of nine
+    assert found.corrected.p > 0.05
+    assert "no proven difference" in text
+
+
+def test_several_runs_are_compared_with_the_first(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    found = compare_runs(runs[:3])
+    labels = [guesses(0.5, seed) for seed in range(3)]
+    scores = [f1_score(truth(), one, average="macro") for one in labels]
+    assert found.scores == pytest.approx(scores)
+    people = photos()["person"].to_numpy()
+    moved = [paired_influence(truth(), labels[0], one, people, 18) for one in labels[1:]]
+    assert list(found.differences) == simultaneous(moved)
+    fold = folding.from_csv(runs[0] / "folds.csv")["fold"].to_numpy(np.int64)
+    answer = np.empty_like(truth())
+    for k in (0, 1):
+        rest = [f1_score(truth()[fold != k], one[fold != k], average="macro") for one in labels]
+        answer[fold == k] = labels[int(np.argmax(rest))][fold == k]
+    assert found.best.here == pytest.approx(max(scores))
+    assert found.best.others == pytest.approx(f1_score(truth(), answer, average="macro"))
+    assert (found.tried, found.rows, found.people) == (2, 180, 30)
+    capsys.readouterr()
+    assert run_app(["runs", "compare", *map(str, runs), "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [one["run"] for one in data["runs"]] == list(map(str, runs))
+    assert (len(data["differences"]), data["comparisons"]) == (3, 3)
+    assert run_app(["runs", "compare", *map(str, runs)]) == 0
+    text = capsys.readouterr().out
+    assert "corrected for 3 comparisons (largest t)" in text
+    assert "best of 4 runs: macro-F1" in text
+
+
+def test_several_must_be_runs_of_the_same_rows(runs: list[Path], tmp_path: Path) -> None:
+    part = make(tmp_path / "part", 0.5, 9, folds=(0,))
+    with pytest.raises(DataError, match="different rows") as caught:
+        compare_runs([runs[0], runs[1], part])
+    assert str(part) in str(caught.value.where)
+    with pytest.raises(UsageError, match="named twice"):
+        compare_runs([runs[0], runs[1], runs[0]])
+    with pytest.raises(UsageError, match="if all are runs"):
+        compare_runs([runs[0], runs[1], tmp_path / "oof.npz"])
+    words = ["runs", "compare", *map(str, runs[:3])]
+    assert run_app([*words, "-o", str(tmp_path / "c.csv")]) == 2
+    assert run_app([*words, "--answers", str(tmp_path / "c.csv")]) == 2
+
+
+def test_the_list_scores_the_best_on_other_people(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    home = runs[0].parent
+    make(home / "part", 0.9, 9, "folds.k=3", folds=(0,))  # the best, of other rows: no second one to choose from
+    assert list_runs([home], base=None, sort="score").best is None
+    (home / "part" / "summary.json").unlink()
+    expected = compare_runs(runs).best
+    found = list_runs([home], base=None, sort="score").best
+    assert found
+    assert (found.runs, found.tried) == (4, 4)
+    assert (found.score.here, found.score.others) == (pytest.approx(expected.here), pytest.approx(expected.others))
+    capsys.readouterr()
+    assert run_app(["runs", "list", str(home)]) == 0
+    assert f"best of 4 runs: macro-F1 {expected.here:.4f} here" in capsys.readouterr().out
+    assert run_app(["runs", "list", str(home), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"]["others"] == pytest.approx(expected.others)
+
+
+def test_a_deleted_run_is_still_counted(runs: list[Path]) -> None:
+    import shutil
+
+    compare_runs([runs[3], runs[1], runs[2]])  # registers d, the first
+    shutil.rmtree(runs[3])
+    found = list_runs([runs[0].parent], base=None, sort="name").best
+    assert found
+    assert (found.runs, found.tried) == (3, 4)

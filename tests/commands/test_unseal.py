@@ -1,0 +1,200 @@
+"""Sealed people: in no table, network, statistic or file of a run but sealed.csv, until they are scored, once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+from tiny import PLAIN, experiment, train
+
+from maskcls.cli import run_app
+from maskcls.labels import CONTEST
+from maskcls.results.predictions import Predictions
+from maskcls.rundir import RunDir
+from maskcls.runs.choices.register import read_register
+from maskcls.training import prediction
+from maskcls.training.person_clustering import describe_photos
+from maskcls.training.stored_experiment import open_experiment
+
+SEALED = ("folds.sealed=0.25", *PLAIN, "train.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def run(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with sealed people, whose look-alike photos are averaged and which has a network of all rows."""
+    path = tmp_path_factory.mktemp("sealed") / "a"
+    assert train(drawn, path, *SEALED, "train.refit=true", "predict.groups=look", "data.cache=off") == 0
+    return path
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def column(path: Path, name: str) -> list[str]:
+    return [row[name] for row in table(path)]
+
+
+def test_every_row_is_in_one_of_the_two_tables(run: Path, drawn: Path) -> None:
+    whole = experiment(drawn)
+    people = set(whole.manifest["person"])
+    sealed, seen = column(run / "sealed.csv", "id"), column(run / "manifest.csv", "id")
+    assert sorted([*sealed, *seen]) == whole.manifest["id"].tolist()
+    assert len(set(column(run / "sealed.csv", "person"))) == round(0.25 * len(people))
+    assert not set(column(run / "sealed.csv", "person")) & set(column(run / "manifest.csv", "person"))
+    assert column(run / "folds.csv", "id") == seen
+    assert sorted(Predictions.load(run / "oof.npz").ids.tolist()) == sorted(seen)
+    for fold in ("fold0", "fold1"):
+        assert not set(Predictions.load(run / fold / "oof.npz").ids.tolist()) & set(sealed)
+
+
+def test_no_network_gets_a_sealed_row(run: Path) -> None:
+    opened, env = open_experiment(RunDir(run))
+    sealed = set(column(run / "sealed.csv", "id"))
+    ids = opened.manifest["id"].to_numpy()
+    trained = [opened.rows(member, k) for member, k in opened.trainings(env.folds)]
+    assert len(trained) == 3  # two folds, and the network of all rows
+    for rows in trained:
+        assert not sealed & set(ids[rows.train].tolist())
+        assert not sealed & set(ids[rows.valid].tolist())
+    assert set(ids[trained[2].train].tolist()) == set(column(run / "manifest.csv", "id"))
+
+
+def test_no_photo_of_a_sealed_person_is_opened_in_training(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The photos are gone from the disk: a training that would read one of them would end there."""
+    data = shutil.copytree(drawn, tmp_path / "faces")
+    gone = experiment(data, *SEALED).sealed
+    assert gone is not None
+    described: list[str] = []
+
+    def watched(root: Path, paths: list[str], *rest: Any) -> Any:
+        described.extend(paths)
+        return describe_photos(root, paths, *rest)
+
+    monkeypatch.setattr("maskcls.training.person_clustering.describe_photos", watched)
+    for path in gone["path"]:
+        (data / path).write_bytes(b"no photo")
+    words = (*SEALED, "train.refit=true", "predict.groups=look", "data.cache=on", "train.continue_epochs=1")
+    assert train(data, tmp_path / "a", *words) == 0
+    assert described
+    assert not set(described) & set(gone["path"])
+
+
+def test_the_same_people_are_sealed_whatever_the_folds_are(drawn: Path) -> None:
+    def sealed(*words: str) -> set[str]:
+        found = experiment(drawn, *words).sealed
+        return set() if found is None else set(found["person"])
+
+    first = sealed("folds.sealed=0.25")
+    assert len(first) == 3
+    assert first == sealed("folds.sealed=0.25", "folds.seed=1", "folds.k=3", "seed=3")
+    assert first != sealed("folds.sealed=0.25", "folds.sealed_seed=2")
+    assert sealed() == set()
+
+
+def test_the_run_is_scored_once(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = shutil.copytree(run, tmp_path / "a")
+    capsys.readouterr()
+    assert run_app(["unseal", str(copy), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["now"], found["runs"], found["kept"]) == (True, 1, True)
+    rows = table(copy / "sealed.csv")
+    assert (found["rows"], found["people"]) == (len(rows), len({row["person"] for row in rows}))
+    assert found["interval"]["low"] <= found["scores"]["macro_f1"] <= found["interval"]["high"]
+    kept = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    assert run_app(["unseal", str(copy)]) == 0
+    text = capsys.readouterr().out
+    assert f"macro-F1 {found['scores']['macro_f1']:.4f} (95 % interval" in text
+    assert "scored before" in text
+    assert kept == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    assert [one.kind for one in read_register(RunDir(copy)).attempts] == ["unsealed"]
+
+
+def test_the_score_is_that_of_the_networks_on_these_photos(
+    run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table of the sealed photos, predicted by `predict`, and scored by scikit-learn."""
+    copy = shutil.copytree(run, tmp_path / "a")
+    rows = table(copy / "sealed.csv")
+    opened, env = open_experiment(RunDir(copy))
+    from maskcls.show.terminal.progress import Reporter
+
+    predicted = prediction.predict_sealed(opened, env, Reporter(quiet=True))
+    assert predicted is not None
+    assert predicted.ids.tolist() == [row["id"] for row in rows]
+    truth = np.array([6 * int(row["mask"]) + 3 * int(row["gender"]) + int(row["age"]) for row in rows])
+    expected = f1_score(truth, predicted.labels(), average="macro", zero_division=0)
+    capsys.readouterr()
+    assert run_app(["unseal", str(copy), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["scores"]["macro_f1"] == pytest.approx(expected)
+    ages = f1_score(truth % 3, CONTEST.decode(predicted.labels())["age"], average="macro", zero_division=0)
+    assert found["scores"]["tasks"]["age"]["macro_f1"] == pytest.approx(ages)
+    assert not (copy / "test").exists()
+
+
+def test_runs_of_the_same_sealed_people_are_counted(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (shutil.copytree(run, tmp_path / name) for name in "ab")
+    oof = Predictions.load(second / "oof.npz")
+    Predictions(oof.ids, oof.prob[::-1].copy(), oof.space, oof.lineage).save(second / "oof.npz")  # another run's
+    assert run_app(["unseal", str(first)]) == 0
+    assert "runs were scored on these people" not in capsys.readouterr().out
+    assert run_app(["unseal", str(second)]) == 0
+    assert "2 runs were scored on these people; the best of them is too good" in capsys.readouterr().out
+
+
+def test_without_sealed_people_or_unfinished_there_is_nothing_to_score(
+    run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(drawn, tmp_path / "plain", *PLAIN, "train.epochs=1", "data.cache=off") == 0
+    assert not (tmp_path / "plain" / "sealed.csv").exists()
+    assert run_app(["unseal", str(tmp_path / "plain")]) == 2
+    assert "no sealed people" in capsys.readouterr().err
+    part = shutil.copytree(run, tmp_path / "part")
+    (part / "summary.json").unlink()
+    assert run_app(["unseal", str(part)]) == 9
+    changed = shutil.copytree(run, tmp_path / "changed")
+    (changed / "sealed.csv").write_bytes((changed / "manifest.csv").read_bytes())
+    assert run_app(["unseal", str(changed)]) == 9
+
+
+def test_sealed_people_are_no_unlabelled_ones(
+    run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their photos may not be pseudo-labelled under other names."""
+    rows = table(run / "sealed.csv")
+    words = ["pseudo-label", str(run), "--data", str(tmp_path / "faces"), "-o", str(tmp_path / "p.csv")]
+    faces = shutil.copytree(drawn, tmp_path / "faces")
+    info = table(faces / "eval" / "info.csv")
+    shutil.copy(drawn / rows[0]["path"], faces / "eval" / "images" / info[0]["ImageID"])
+    capsys.readouterr()
+    assert run_app(words) == 4
+    assert "photos the networks were trained or validated on" in capsys.readouterr().err
+
+
+def test_weights_that_saw_sealed_people_are_refused(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(drawn, tmp_path / "all", *PLAIN, "train.epochs=1", "train.refit=true", "data.cache=off") == 0
+    weights = tmp_path / "all" / "refit" / "best" / "weights.safetensors"
+    capsys.readouterr()
+    assert train(drawn, tmp_path / "b", *SEALED, f"model.weights={weights}", "data.cache=off") == 4
+    assert "trained on sealed people" in capsys.readouterr().err
+
+
+def test_a_run_with_sealed_people_is_resumed(run: Path, drawn: Path, tmp_path: Path) -> None:
+    assert train(drawn, tmp_path / "a", *SEALED, "data.cache=off", "--folds", "0") == 0
+    assert run_app(["resume", str(tmp_path / "a"), "--folds", "1"]) == 0
+    seen = Predictions.load(tmp_path / "a" / "oof.npz").ids.tolist()
+    assert sorted(seen) == sorted(column(tmp_path / "a" / "manifest.csv", "id"))
