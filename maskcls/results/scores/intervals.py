@@ -1,6 +1,6 @@
 """Confidence and prediction intervals: where the score lies on all people, and where that of a new set of people may.
 
-Coverage was measured on drawn people: docs/adr/0019-intervals-without-resampling.md, benchmarks/honesty/stats.md.
+Coverage was measured on drawn people: docs/adr/0019-intervals-without-resampling.md, benchmarks/honesty/README.md.
 P people.
 """
 
