@@ -84,11 +84,6 @@ class FoldDir:
         return self.path / "epochs" / f"{epoch}.npy"
 
     @property
-    def soup_rows(self) -> Path:
-        """The soup's probabilities for the fold's validation rows."""
-        return self.path / "epochs" / "soup.npy"
-
-    @property
     def resume(self) -> Path:
         """Folder of what only a resumed training needs."""
         return self.path / "resume"

@@ -53,14 +53,13 @@ def test_the_names_are_those_of_the_folder_types() -> None:
         "last",
         "candidates",
         "soup",
-        "epochs",
         "resume",
         "continued",
         "members",
         "refit",
         "test",
     } == FOLDERS
-    assert len(FILES) == 23
+    assert len(FILES) == 22
 
 
 def written_names(source: str) -> Iterator[tuple[int, str]]:

@@ -431,7 +431,6 @@ def test_every_file_of_a_fold_has_the_written_name() -> None:
         "last": "r/fold3/last",
         "candidates": "r/fold3/candidates",
         "soup": "r/fold3/candidates/soup",
-        "soup_rows": "r/fold3/epochs/soup.npy",
         "resume": "r/fold3/resume",
         "state": "r/fold3/resume/state.safetensors",
         "continued": "r/fold3/continued",

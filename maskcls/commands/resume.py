@@ -33,7 +33,11 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
     wanted = sorted({*env.folds, *(wanted_folds(folds, experiment.cfg.folds.k) if folds is not None else ())})
     if (summary := finished_summary(experiment, wanted)) is not None:
         report.note(f"{run.path} is complete; nothing to do")
-        return summary if main_process() else None
+        if not main_process():
+            return None
+        if not_counted := add_run(run):  # the training may have been killed just before
+            report.note(not_counted)
+        return summary
     accelerator = start(experiment.cfg.device)
     check_data_unchanged(experiment)
     check_experiment(experiment, report)
@@ -56,7 +60,8 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
             forget_refit(experiment, report)
             write_environment(run, env.with_folds(wanted))
         summary = train_folds(experiment, wanted, accelerator, report)
-    add_run(run)
+    if not_counted := add_run(run):
+        report.note(not_counted)
     return summary
 
 

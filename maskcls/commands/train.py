@@ -51,5 +51,6 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
         rundir.sweep(run)
         write_identity(experiment, wanted, this_machine(accelerator.device, accelerator.num_processes))
         summary = train_folds(experiment, wanted, accelerator, report)
-    add_run(run)
+    if not_counted := add_run(run):
+        report.note(not_counted)
     return summary

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from maskcls import rundir
+from maskcls import config, rundir
 from maskcls.errors import ResultError, UsageError
 from maskcls.files import none_for_nan, sha256
 from maskcls.results.predictions import Predictions
@@ -15,6 +15,8 @@ from maskcls.results.scores.intervals import macro_f1_intervals
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.tried import add_unsealed
+from maskcls.runs.environment import read_environment
+from maskcls.runs.networks import predicting, run_networks
 from maskcls.runs.read_labelled import LEAKY
 from maskcls.runs.records.unsealed import SealedScore, read_sealed_score, write_sealed_score
 from maskcls.runs.summary import SavedScores, read_summary
@@ -46,7 +48,9 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
     run that is leaky, not finished or was changed, BusyError when another process works on it.
     """
     if (known := read_sealed_score(run)) is not None:
-        return Unsealed(known, False, *add_unsealed(run, known.sealed))
+        if known.weights != weights_now(run):
+            report.note("the run has changed since: the score is that of its networks at that time")
+        return Unsealed(known, False, *add_unsealed(run, known.sealed, known.weights))
     experiment, env = open_experiment(run)
     if experiment.sealed is None:
         fix = "train with folds.sealed=0.1; whom a network has seen cannot be sealed later"
@@ -64,7 +68,14 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
         written = read_sealed_score(run)  # by another process, meanwhile
         if written is None:
             write_sealed_score(run, found)
-    return Unsealed(written or found, written is None, *add_unsealed(run, found.sealed))
+    return Unsealed(written or found, written is None, *add_unsealed(run, found.sealed, (written or found).weights))
+
+
+def weights_now(run: RunDir) -> tuple[str, ...]:
+    """Return the hashes of the networks that predict now, sorted; "" for one that is not finished."""
+    cfg, env = config.load(run.config)[0], read_environment(run)
+    done = [one.folder(run).done for one in predicting(run_networks(cfg, env.folds), cfg.predict.networks)]
+    return tuple(sorted(path.read_text().strip() if path.exists() else "" for path in done))
 
 
 def sealed_score(

@@ -91,7 +91,7 @@ def save_weights(
     blueprint: Blueprint,
     *,
     epoch: int,
-    scores: Mapping[str, float],
+    scores: Mapping[str, float | None],
     soup: Sequence[int] = (),
 ) -> str:
     """Commit the tensors and then their meta.json, and return the tensors' hash.

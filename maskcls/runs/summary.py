@@ -99,11 +99,13 @@ class EpochSelection(JsonFile):
 
     by      the value of train.select.
     epochs  the epoch of every network, from 0, by its title, such as `fold 0` or `age fold 0`.
+    soups   the epochs whose weights are averaged, by the same titles, where average.soup is above 1.
     last    macro-F1 of the out-of-fold rows with every network's last epoch; gain: of the chosen epochs over that.
     """
 
     by: str
     epochs: dict[str, int]
+    soups: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     last: float | None
     gain: Difference | None
 

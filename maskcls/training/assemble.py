@@ -103,14 +103,12 @@ def _selection(
     if checked is not None:
         alone = _labelled(experiment, last)
         last = average_likewise(checked, alone, *_groups_and_tasks(experiment, alone))
-    epochs = {
-        member.title(k): read_fold_summary(experiment.fold_dir(member, k)).best_epoch
-        for member in experiment.members
-        for k in folds
-    }
+    networks = [(member, k) for member in experiment.members for k in folds]
+    folders = {member.title(k): read_fold_summary(experiment.fold_dir(member, k)) for member, k in networks}
     return EpochSelection(
         by=experiment.cfg.train.select,
-        epochs=epochs,
+        epochs={title: fold.best_epoch for title, fold in folders.items()},
+        soups={title: fold.soup for title, fold in folders.items() if fold.soup},
         last=none_for_nan(score(last.prob, labelled.truth, labelled.space).macro_f1),
         gain=_gain(labelled, last.labels(), pooled.labels()),
     )

@@ -170,7 +170,27 @@ def check_same_photos(experiment: Experiment, report: Reporter) -> None:
         report.note(f"warning: {_counted(len(harmful))} of several people or with different labels: {harmful[0]}")
     if rest := [one for one in found if not _harm(one, experiment)]:
         report.note(f"{_counted(len(rest))} repeated in one fold, with equal labels: {rest[0]}")
+    _check_sealed(experiment, report)
     _note_eval(experiment, report)
+
+
+def _check_sealed(experiment: Experiment, report: Reporter) -> None:
+    """Raise DataError if a photo of a sealed person is also trained on; `data.same_photos=allow`: note it."""
+    if experiment.sealed is None:
+        return
+    paths = [*experiment.photo_paths, *experiment.sealed["path"].tolist()]
+    first, cfg = len(experiment.manifest), experiment.cfg
+    groups = _equal_in_both(experiment.photo_root, paths, first, cfg)
+    both = [" = ".join(paths[row] for row in rows) for rows in groups if min(rows) < first <= max(rows)]
+    if both and cfg.data.same_photos == "refuse":
+        raise DataError(
+            "photos of sealed people are also photos of people who are trained on",
+            where="folds.sealed",
+            offenders=both,
+            fix=f"correct the data set; or train on it as it is with {ALLOW}",
+        )
+    if both:
+        report.note(f"warning: {_counted(len(both))} of a sealed person and of one who is trained on: {both[0]}")
 
 
 def _harm(one: SamePhoto, experiment: Experiment) -> str:

@@ -24,6 +24,7 @@ from maskcls.runs.summary import FoldSummary, scored_fold, write_fold_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.sheet import contact_sheet
 from maskcls.training.epochs.epoch_rows import save_rows
+from maskcls.training.epochs.epoch_selection import kept_epochs
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.plans import fresh_network
 
@@ -37,7 +38,7 @@ def without_scores(result: EpochResult) -> EpochResult:
 
 def is_trained(experiment: Experiment, member: Member, k: int) -> bool:
     """Tell whether a fold's training is over, and everything of its last epoch is on disk."""
-    folder, train, kept = experiment.fold_dir(member, k), member.cfg.train, _kept_epochs(experiment, member)
+    folder, train, kept = experiment.fold_dir(member, k), member.cfg.train, kept_epochs(experiment, member)
     try:
         lines = [json.loads(line) for line in folder.log.read_text().splitlines()]
         best, last = max((i for i, line in enumerate(lines) if line["is_best"]), default=-1), len(lines) - 1
@@ -64,7 +65,7 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state))
-        _save_results(session, member, folder, _kept_epochs(experiment, member))
+        _save_results(session, member, folder, kept_epochs(experiment, member))
     title = experiment.title(member, k)
     report.fold(title, cfg.train.epochs, session.epoch)
     report.skip(session.epoch)
@@ -78,7 +79,7 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
         if accelerator.is_main_process and len(rows.valid) and not experiment.leaky:
             # Before the state: the rows of an epoch that the state holds are not computed again.
             save_rows(folder.epoch_rows(event.epoch), session.valid_prob)
-        _save(session, member, folder, _kept_epochs(experiment, member))
+        _save(session, member, folder, kept_epochs(experiment, member))
     report.skip(cfg.train.epochs - session.epoch)
     report.fold_done(title)
 
@@ -109,11 +110,6 @@ def _captions(step: StepRows, rows: FoldRows, member: Member) -> list[list[str]]
     return captions
 
 
-def _kept_epochs(experiment: Experiment, member: Member) -> int:
-    """Return of how many last epochs the weights are kept until one is chosen."""
-    return 0 if experiment.leaky or member.cfg.train.select == "last" else member.cfg.train.keep_epochs
-
-
 def _save(session: Session, member: Member, folder: FoldDir, kept: int) -> None:
     """Commit an epoch: first the state to resume from, then what can be written again from that state."""
     if session.accelerator.is_main_process:
@@ -131,8 +127,8 @@ def _save_results(session: Session, member: Member, folder: FoldDir, kept: int) 
     tensors = session.scored_network.inference_state()
     checkpoint.save_weights(folder.last, tensors, member.blueprint, epoch=last, scores=scores)
     if kept:
-        checkpoint.save_weights(folder.candidate(last), tensors, member.blueprint, epoch=last, scores=scores)
         shutil.rmtree(folder.candidate(last - kept).path, ignore_errors=True)
+        checkpoint.save_weights(folder.candidate(last), tensors, member.blueprint, epoch=last, scores=scores)
 
 
 def finish_fold(experiment: Experiment, member: Member, k: int, weights: WeightsDir, accelerator: Accelerator) -> None:

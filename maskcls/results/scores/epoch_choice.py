@@ -43,11 +43,6 @@ def ranked_epochs(others: Sequence[Sequence[Tally]], candidates: Sequence[int], 
     return sorted(candidates, key=lambda epoch: (_score(others, epoch, select), epoch), reverse=True)
 
 
-def better(first: Sequence[Tally], second: Sequence[Tally], select: str) -> bool:
-    """Tell whether the first counts, added over folds, score higher than the second; False without any."""
-    return bool(first) and _criterion_of(first, select) > _criterion_of(second, select)
-
-
 def _score(others: Sequence[Sequence[Tally]], epoch: int, select: str) -> float:
     return _criterion_of([fold[min(epoch, len(fold) - 1)] for fold in others if fold], select)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maskcls import config, files
+from maskcls.errors import ResultError
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.register import Attempt, Register, add_attempts, is_kept, read_register, rows_key
 from maskcls.runs.environment import read_environment
@@ -35,11 +36,18 @@ def rows_of_run(run: RunDir) -> str:
     return rows_key(rows_scored(run, read_environment(run), config.load(run.config)[0]))
 
 
-def add_run(run: RunDir) -> None:
-    """Register a finished run that has a score."""
+def add_run(run: RunDir) -> str:
+    """Register a finished run that has a score; returns why it cannot be, "" if it is.
+
+    A training is not lost because of the register.
+    """
     summary = read_summary(run)
-    if summary is not None and not summary.leaky:
-        add_attempts(run, [_this_run(run, rows_of_run(run))])
+    try:
+        if summary is not None and not summary.leaky:
+            add_attempts(run, [_this_run(run, rows_of_run(run))])
+    except ResultError as error:
+        return f"the run is not counted among those tried on these rows: {error.what} ({error.where})"
+    return ""
 
 
 def rules_before(run: RunDir, rule: str) -> int:
@@ -70,10 +78,13 @@ def add_tried(run: RunDir, choices: Sequence[Attempt]) -> tuple[Tried, Register]
     return _tried(run, after, rows, len(after.of(choices[0].kind, rows))), after
 
 
-def add_unsealed(run: RunDir, sealed: str) -> tuple[int, bool]:
-    """Register that the run was scored on its sealed people; returns how many runs were, and whether that is kept."""
-    rows = rows_key(sealed)
-    after = add_attempts(run, [Attempt(rows=rows, kind="unsealed", what=_digest(run), name=_name(run))])
+def add_unsealed(run: RunDir, sealed: str, weights: Sequence[str]) -> tuple[int, bool]:
+    """Register that networks were scored on the sealed people; returns how many runs were, and whether that is kept.
+
+    weights  sha256 of each network, sorted.
+    """
+    rows, what = rows_key(sealed), files.sha256(" ".join(weights).encode())[:16]
+    after = add_attempts(run, [Attempt(rows=rows, kind="unsealed", what=what, name=_name(run))])
     return len(after.of("unsealed", rows)), is_kept(run, after)
 
 

@@ -42,7 +42,8 @@ def print_training(run: Path, summary: RunSummary | None, *, json: bool = False)
 
 def _say_selection(selection: EpochSelection) -> None:
     """Print which epochs are used, and what the last epochs would score."""
-    epochs = ", ".join(str(epoch + 1) for epoch in selection.epochs.values())
+    used = [selection.soups.get(title, (epoch,)) for title, epoch in selection.epochs.items()]
+    epochs = ", ".join("+".join(str(epoch + 1) for epoch in each) for each in used)
     if selection.by == "last" or len(selection.epochs) == 1:
         say(f"  epochs used: {epochs} (the last)")
         return

@@ -17,6 +17,8 @@ from maskcls.results.scores.tally import Tally, tally
 from maskcls.rundir import FoldDir
 from maskcls.training.experiment import Experiment, Member
 
+FIX = "restore it, or delete the folder of this fold and resume the run"
+
 
 def save_rows(path: Path, prob: Floats) -> None:
     """Commit probabilities (n, J) as a .npy file of float32."""
@@ -27,23 +29,28 @@ def save_rows(path: Path, prob: Floats) -> None:
 
 def read_rows(path: Path, shape: tuple[int, int]) -> Floats:
     """Read what `save_rows` wrote; ResultError when it is damaged or of another shape."""
-    what, fix = "cannot read the rows of an epoch", "delete the folder of this fold, then resume the run"
+    what = "cannot read the rows of an epoch"
     try:
         prob: Floats = np.lib.format.read_array(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
-        raise ResultError(what, where=str(path), got=str(error), fix=fix) from None
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError) as error:
+        raise ResultError(what, where=str(path), got=str(error), fix=FIX) from None
     if prob.shape != shape or prob.dtype != np.float32:
         got, expected = f"{prob.dtype} {prob.shape}", f"float32 {shape}"
-        raise ResultError(what, where=str(path), got=got, expected=expected, fix=fix)
+        raise ResultError(what, where=str(path), got=got, expected=expected, fix=FIX)
     return prob
 
 
 def epochs_with_rows(folder: FoldDir) -> int:
-    """Return the number of epochs whose rows are on disk; 0 for a fold of an earlier version."""
-    count = 0
-    while folder.epoch_rows(count).exists():
-        count += 1
-    return count
+    """Return the number of epochs, whose rows are all on disk; 0 for a fold of an earlier version.
+
+    Raises ResultError when those of an epoch are missing.
+    """
+    if not folder.epoch_rows(0).parent.is_dir():
+        return 0
+    epochs = len(folder.log.read_text().splitlines()) if folder.log.exists() else 0
+    if missing := [str(folder.epoch_rows(e)) for e in range(epochs) if not folder.epoch_rows(e).exists()]:
+        raise ResultError("the rows of an epoch are missing", offenders=missing, fix=FIX)
+    return epochs
 
 
 def last_rows(experiment: Experiment, member: Member, k: int) -> Floats | None:
@@ -55,21 +62,16 @@ def last_rows(experiment: Experiment, member: Member, k: int) -> Floats | None:
 
 def read_tallies(experiment: Experiment, member: Member, k: int) -> list[Tally]:
     """Return a fold's counts after each epoch, from epoch 0 on; none for a fold of an earlier version."""
-    folder = experiment.fold_dir(member, k)
-    return [tally_of(experiment, member, k, folder.epoch_rows(e)) for e in range(epochs_with_rows(folder))]
+    folder, shape = experiment.fold_dir(member, k), _shape(experiment, member, k)
+    rows = (read_rows(folder.epoch_rows(epoch), shape) for epoch in range(epochs_with_rows(folder)))
+    return [tally_of(experiment, member, k, prob) for prob in rows]
 
 
-def soup_tally(experiment: Experiment, member: Member, k: int) -> Tally | None:
-    """Return the counts of a fold's averaged weights; None where there are none."""
-    path = experiment.fold_dir(member, k).soup_rows
-    return tally_of(experiment, member, k, path) if path.exists() else None
-
-
-def tally_of(experiment: Experiment, member: Member, k: int, path: Path) -> Tally:
-    """Count the rows of a file against the labels of the fold's validation rows."""
+def tally_of(experiment: Experiment, member: Member, k: int, prob: Floats) -> Tally:
+    """Count probabilities (n, J) against the labels of the fold's validation rows."""
     valid = np.flatnonzero(experiment.fold == k)
     truth = {name: experiment.labels[name][valid] for name in member.space.names}
-    return tally(read_rows(path, _shape(experiment, member, k)), truth, member.space)
+    return tally(prob, truth, member.space)
 
 
 def _shape(experiment: Experiment, member: Member, k: int) -> tuple[int, int]:

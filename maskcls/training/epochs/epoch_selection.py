@@ -12,12 +12,12 @@ from maskcls.engine import checkpoint
 from maskcls.engine.device import Accelerator
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
+from maskcls.files import none_for_nan
 from maskcls.nn.average import soup
-from maskcls.results.scores.epoch_choice import better, ranked_epochs
+from maskcls.results.scores.epoch_choice import ranked_epochs
 from maskcls.results.scores.tally import epoch_scores
 from maskcls.rundir import FoldDir, WeightsDir
-from maskcls.runs.summary import read_fold_summary
-from maskcls.training.epochs.epoch_rows import read_tallies, save_rows, soup_tally, tally_of
+from maskcls.training.epochs.epoch_rows import read_tallies, tally_of
 from maskcls.training.experiment import Experiment, Member
 
 T = TypeVar("T")
@@ -30,45 +30,41 @@ def choose_weights(
 
     folds: all folds of this training. A fold that is done keeps its weights, and its rows count for the others.
     """
-    folders, select = {k: experiment.fold_dir(member, k) for k in folds}, member.cfg.train.select
-    found = {k: weights_by_epoch(folder) for k, folder in folders.items() if not folder.done.exists()}
-    if select == "last" or experiment.leaky:
+    kept, select = kept_epochs(experiment, member), member.cfg.train.select
+    folders = {k: experiment.fold_dir(member, k) for k in folds}
+    found = {k: weights_by_epoch(folder, kept) for k, folder in folders.items() if not folder.done.exists()}
+    if not kept:
         return {k: by_epoch[max(by_epoch)] for k, by_epoch in found.items()}
-    counted = {k: read_tallies(experiment, member, k) for k in folds}
-    ranked = {k: ranked_epochs(_others(k, counted), sorted(by_epoch), select) for k, by_epoch in found.items()}
-    chosen = {k: found[k][epochs[0]] for k, epochs in ranked.items()}
-    if member.cfg.average.soup == 1 or len(folds) == 1:
-        return chosen
-    for k, epochs in ranked.items():
-        save_soup(experiment, member, k, [found[k][epoch] for epoch in epochs[: member.cfg.average.soup]], accelerator)
-    accelerator.wait_for_everyone()
-    epoch_of = {k: ranked[k][0] if k in ranked else read_fold_summary(folders[k]).best_epoch for k in folds}
-    singles = {k: tallies[epoch_of[k]] for k, tallies in counted.items() if tallies}
-    soups = {k: soup_tally(experiment, member, k) or single for k, single in singles.items()}
-    for k in chosen:
-        if folders[k].soup.meta.exists() and better(_others(k, soups), _others(k, singles), select):
-            chosen[k] = folders[k].soup
+    counted, chosen = {k: read_tallies(experiment, member, k) for k in folds}, {}
+    for k, by_epoch in found.items():
+        ranked = ranked_epochs(_others(k, counted), sorted(by_epoch), select)
+        parts = [by_epoch[epoch] for epoch in ranked[: member.cfg.average.soup]]
+        chosen[k] = parts[0] if len(parts) == 1 else save_soup(experiment, member, k, parts, accelerator)
     return chosen
 
 
-def weights_by_epoch(folder: FoldDir) -> dict[int, WeightsDir]:
-    """Return the weights on disk of a network that is trained, by epoch."""
-    kept = sorted(folder.candidates.iterdir()) if folder.candidates.is_dir() else []
+def kept_epochs(experiment: Experiment, member: Member) -> int:
+    """Return of how many last epochs the weights are kept until one is chosen; 0: the last epoch is used."""
+    return 0 if experiment.leaky or member.cfg.train.select == "last" else member.cfg.train.keep_epochs
+
+
+def weights_by_epoch(folder: FoldDir, kept: int) -> dict[int, WeightsDir]:
+    """Return the weights on disk of a network that is trained, by epoch: the last `kept` ones.
+
+    Those of earlier epochs, which a killed process may have left, in part or whole, are not in it.
+    """
+    last = checkpoint.read_meta(folder.last).epoch
+    kept_here = {epoch: folder.candidate(epoch) for epoch in range(max(0, last - kept + 1), last + 1)}
+    found = {epoch: place for epoch, place in kept_here.items() if place.meta.exists()}
     # The last weights are always there. Where the candidates are gone, the best weights are known to be the choice.
-    places = [*map(WeightsDir, kept), folder.best, folder.last]
-    metas = {place: checkpoint.read_meta(place) for place in places if place.meta.exists()}
-    return {meta.epoch: place for place, meta in metas.items() if not meta.soup}
+    metas = [(place, checkpoint.read_meta(place)) for place in (folder.best, folder.last) if place.meta.exists()]
+    return found | {meta.epoch: place for place, meta in metas if not meta.soup}
 
 
 def save_soup(
     experiment: Experiment, member: Member, k: int, parts: Sequence[WeightsDir], accelerator: Accelerator
-) -> None:
-    """Commit the average of these weights, the best first, among the fold's candidates, and the average's rows.
-
-    Nothing is written for a single one.
-    """
-    if len(parts) < 2:
-        return
+) -> WeightsDir:
+    """Commit the average of these weights, the best first, among the fold's candidates, and return where it is."""
     folder, rows = experiment.fold_dir(member, k), experiment.rows(member, k)
     by_epoch = {checkpoint.read_meta(part).epoch: part for part in parts}
     epochs, best = sorted(by_epoch), next(iter(by_epoch))
@@ -78,9 +74,12 @@ def save_soup(
     reader, execution = validation_reader(rows, member.cfg, accelerator), experiment.plans[member.task].infer
     (prob,) = infer([predictor], reader, accelerator=accelerator, execution=execution)
     if accelerator.is_main_process:
-        save_rows(folder.soup_rows, prob)
-        scores = epoch_scores(tally_of(experiment, member, k, folder.soup_rows))
+        scores = {
+            name: none_for_nan(value) for name, value in epoch_scores(tally_of(experiment, member, k, prob)).items()
+        }
         checkpoint.save_weights(folder.soup, tensors, member.blueprint, epoch=best, scores=scores, soup=epochs)
+    accelerator.wait_for_everyone()
+    return folder.soup
 
 
 def _others(k: int, by_fold: Mapping[int, T]) -> list[T]:

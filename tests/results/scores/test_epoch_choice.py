@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from maskcls.labels import LabelSpace, Task
-from maskcls.results.scores.epoch_choice import better, criterion, ranked_epochs
+from maskcls.results.scores.epoch_choice import criterion, ranked_epochs
 from maskcls.results.scores.tally import Tally, tally
 from maskcls.schema.train import CRITERIA
 
@@ -55,7 +55,6 @@ def test_the_other_folds_rows_are_scored_together() -> None:
 def test_every_criterion_without_a_score_keeps_the_last_epoch(select: str) -> None:
     nothing = tally(np.empty((0, 4), np.float32), {"a": np.empty(0, int), "b": np.empty(0, int)}, TINY)
     assert ranked_epochs([[nothing, nothing]], [0, 1], select) == [1, 0]
-    assert not better([nothing], [nothing], select)
 
 
 def test_each_criterion_reads_its_own_score() -> None:
@@ -77,12 +76,6 @@ def test_the_loss_is_minimised() -> None:
     dull = Tally(right.hits, right.whole, right.rows, right.loss + 100)
     assert ranked_epochs([[sure, dull]], [0, 1], "loss") == [0, 1]
     assert ranked_epochs([[sure, dull]], [0, 1], "macro_f1") == [1, 0]
-
-
-def test_better_needs_rows_and_a_higher_score() -> None:
-    assert better(fold(20, 31), fold(20, 30), "macro_f1")
-    assert not better(fold(20, 30), fold(20, 30), "macro_f1")
-    assert not better([], [], "macro_f1")
 
 
 def test_a_fold_chosen_by_others_is_not_flattered() -> None:

@@ -18,10 +18,12 @@ from tiny import hashes, in_a_fold, log_lines, outcome, resume, train
 
 from maskcls import files
 from maskcls.cli import run_app
+from maskcls.data.layouts import contest
 from maskcls.data.rows.manifest import from_csv, labels
 from maskcls.errors import ResourceError
 from maskcls.labels import CONTEST, Floats, Ints
 from maskcls.nn.average import soup
+from maskcls.rundir import RunDir
 from maskcls.training.epochs import epoch_selection
 
 FOLDS, EPOCHS = 3, 4
@@ -186,49 +188,60 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, torch.Tensor
     return seen
 
 
-@pytest.mark.parametrize("wins", [True, False])
-def test_a_soup_is_used_where_the_other_folds_soups_score_higher(
-    chosen: Path,
-    drawn: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    watched: list[list[dict[str, torch.Tensor]]],
-    wins: bool,
+def test_a_soup_takes_the_place_of_the_chosen_epoch(
+    chosen: Path, drawn: Path, tmp_path: Path, watched: list[list[dict[str, torch.Tensor]]]
 ) -> None:
-    run, asked = tmp_path / "run", []
-
-    def verdict(soups: list[Any], singles: list[Any], select: str) -> bool:
-        asked.append((len(soups), len(singles), select))
-        return wins
-
-    monkeypatch.setattr(epoch_selection, "better", verdict)
+    """Whether an average is used is no choice: no row could score it without taking part in it."""
+    run = tmp_path / "run"
     assert train(drawn, run, *SOUP) == 0
-    assert asked == [(FOLDS - 1, FOLDS - 1, "macro_f1")] * FOLDS
     assert [len(states) for states in watched] == [3] * FOLDS
+    used = json.loads((run / "summary.json").read_text())["selection"]["soups"]
     for k, states in enumerate(watched):
         meta = json.loads((run / f"fold{k}/best/meta.json").read_text())
         saved = load_file(run / f"fold{k}/best/weights.safetensors")
-        assert meta["epoch"] == used_epochs(chosen)[k]
-        assert (run / f"fold{k}/epochs/soup.npy").exists()
+        fold = json.loads((run / f"fold{k}/summary.json").read_text())
+        assert meta["epoch"] == fold["best_epoch"] == used_epochs(chosen)[k]
+        assert meta["soup"] == fold["soup"] == used[f"fold {k}"]
+        assert len(meta["soup"]) == 3
+        assert meta["epoch"] in meta["soup"]
+        assert meta["scores"]["macro_f1"] == pytest.approx(fold["macro_f1"])
+        for name, value in soup(states).items():
+            torch.testing.assert_close(saved[name], value)
         assert not (run / f"fold{k}/candidates").exists()
-        if wins:
-            assert meta["soup"] == json.loads((run / f"fold{k}/summary.json").read_text())["soup"]
-            assert len(meta["soup"]) == 3
-            assert meta["epoch"] in meta["soup"]
-            for name, value in soup(states).items():
-                torch.testing.assert_close(saved[name], value)
-        else:
-            assert "soup" not in meta
-            assert (
-                hashes(run)[f"fold{k}/best/weights.safetensors"] == hashes(chosen)[f"fold{k}/best/weights.safetensors"]
-            )
+        assert "soup" not in json.loads((run / f"fold{k}/last/meta.json").read_text())
+
+
+def test_a_soup_of_one_fold_is_of_its_last_epochs(drawn: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(drawn, run, *SOUP, "--folds", "0") == 0
+    assert json.loads((run / "fold0/best/meta.json").read_text())["soup"] == [1, 2, 3]
+
+
+def test_a_soup_without_any_complete_row_has_no_score(drawn: Path, tmp_path: Path) -> None:
+    """Nobody has a label of every task: the joint log loss is not defined, and null on disk."""
+    table, run = tmp_path / "table.csv", tmp_path / "run"
+    shutil.copytree(drawn / "train", tmp_path / "train")
+    incomplete_table(drawn).to_csv(table, index=False)
+    words = ("average.soup=2", "data.format=table", "folds.k=2", "train.epochs=2")
+    assert train(table, run, *words) == 0
+    meta = json.loads((run / "fold0/best/meta.json").read_text())
+    assert (meta["scores"]["loss"], len(meta["soup"])) == (None, 2)
+
+
+def incomplete_table(drawn: Path) -> pd.DataFrame:
+    """Return a table of the drawn photos: of every other person the mask is unknown, of the rest the gender."""
+    frame = contest.read_train(drawn, CONTEST)
+    known = {name: [CONTEST.task(name).classes[i] for i in frame[name]] for name in ("mask", "gender")}
+    table = pd.DataFrame(
+        {"path": frame["path"], "group": frame["person"], **known, "age": frame["age_value"].astype(str)}
+    )
+    even = pd.factorize(frame["person"])[0] % 2 == 0
+    return table.assign(mask=table["mask"].mask(even, ""), gender=table["gender"].mask(~even, ""))
 
 
 def test_the_soup_s_epochs_are_those_the_other_folds_rank_first(drawn: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(epoch_selection, "better", lambda *_: True)
-        assert train(drawn, run, *WORDS, "average.soup=2") == 0
+    assert train(drawn, run, *WORDS, "average.soup=2") == 0
     for k in range(FOLDS):
         first = expected(run, k, macro)
         left = [epoch for epoch in range(EPOCHS) if epoch != first]
@@ -250,7 +263,6 @@ def test_one_epoch_is_no_soup(drawn: Path, tmp_path: Path, watched: list[Any]) -
 def test_interrupted_while_folds_are_finished_it_ends_the_same(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
-    monkeypatch.setattr(epoch_selection, "better", lambda *_: True)
     whole, cut, commit = tmp_path / "whole", tmp_path / "cut", files.commit_json
     assert train(drawn, whole, *SOUP) == 0
 
@@ -272,7 +284,14 @@ def test_interrupted_while_folds_are_finished_it_ends_the_same(
 # ---- damage ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"PK\x03\x04", None])
+HUGE = (
+    b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999999, 18), }"
+    + b" " * 41
+    + b"\n"
+)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"PK\x03\x04", HUGE, None])
 def test_damaged_rows_are_named(
     chosen: Path, tmp_path: Path, damage: bytes | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -289,6 +308,34 @@ def test_damaged_rows_are_named(
     message = capsys.readouterr().err
     assert str(path) in message
     assert "cannot read the rows of an epoch" in message
+
+
+def test_missing_rows_are_named(chosen: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(chosen, run)
+    for name in ("fold1/epochs/1.npy", "fold0/DONE", "summary.json"):
+        (run / name).unlink()
+    assert resume(run) == 9
+    message = capsys.readouterr().err
+    assert "the rows of an epoch are missing" in message
+    assert str(run / "fold1/epochs/1.npy") in message
+
+
+def test_weights_that_a_killed_process_did_not_delete_are_not_chosen(chosen: Path, tmp_path: Path) -> None:
+    """keep_epochs=1 leaves the last epoch alone: older candidates on disk, whole or in part, do not count."""
+    folder = RunDir(tmp_path).fold(0)
+    for place, epoch in (
+        (folder.last, 3),
+        (folder.candidate(3), 3),
+        (folder.candidate(2), 2),
+        (folder.candidate(1), 1),
+    ):
+        shutil.copytree(chosen / "fold0/last", place.path)
+        meta = json.loads(place.meta.read_text())
+        place.meta.write_text(json.dumps(meta | {"epoch": epoch}))
+    folder.candidate(1).tensors.unlink()
+    assert set(epoch_selection.weights_by_epoch(folder, 1)) == {3}
+    assert set(epoch_selection.weights_by_epoch(folder, 2)) == {2, 3}
 
 
 def test_a_fold_of_an_earlier_version_has_no_rows_and_is_left_out(chosen: Path, tmp_path: Path) -> None:
