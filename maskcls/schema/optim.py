@@ -80,4 +80,5 @@ class AverageConfig(Section):
     """Share of the training after which average.kind=swa begins."""
     soup: Annotated[int, Field(ge=1, le=100)] = 1
     """Number of epochs whose scored weights are averaged at the end: those with the highest train.select on the rows of
-    the other folds. With one fold: the last ones (model soups, Wortsman et al. 2022, arXiv:2203.05482). 1: no average."""
+    the other folds, with one fold the last ones (model soups, Wortsman et al. 2022, arXiv:2203.05482). 1: no
+    average."""
