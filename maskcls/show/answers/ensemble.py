@@ -25,7 +25,6 @@ from maskcls.show.terminal.text import (
     plain_table,
     plural,
     say,
-    say_wrapped,
     show,
     span,
 )
@@ -154,9 +153,9 @@ def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
 def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
     gain, interval = verdict.gain, verdict.interval
     chosen = ", chosen on the other folds" if found.blend.method in FITTED else ""
-    say_wrapped("drop if left out: macro-F1 lost without the member", 2)
-    say_wrapped("correlation: of the probabilities of the true class; both means are over the other members", 2)
-    say_wrapped(KAPPA, 2)
+    say("drop if left out: macro-F1 lost without the member", 2)
+    say("correlation: of the probabilities of the true class; both means are over the other members", 2)
+    say(KAPPA, 2)
     for task, weights in found.by_task.items():
         say(f"weights for {task}: {weights}")
     say(f"\n{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")

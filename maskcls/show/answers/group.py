@@ -98,8 +98,8 @@ def print_group(found: GroupResult, *, json: bool = False) -> None:
     say(f"{start}{plural(len(found.ids), 'photo')} in {plural(groups, 'group')}, {sizes}")
     people = plural(held.people, "train person")
     say(f"tested on {people}, learned from one half, grouping the other:")
-    say(f"  pair precision {held.precision:.4f}   pair recall {held.recall:.4f}   ", end="")
-    say(f"{held.mean_size:.2f} photos per group")
+    pairs = f"pair precision {held.precision:.4f}   pair recall {held.recall:.4f}"
+    say(f"  {pairs}   {held.mean_size:.2f} photos per group")
     say(f"  expected among {plural(len(found.ids), 'photo')}: pair precision {found.expected_precision:.4f}")
     if found.gain:
         _say_gain(found.gain)
