@@ -132,7 +132,7 @@ def test_ensembles_of_the_same_rows_are_counted(
     assert tried("--method", "weights", "--weights", "2,1")[0]["count"] == 4
     assert tried("--method", "weights", "--weights", "2,4")[0]["count"] == 4
     assert ensemble(copies, drawn, tmp_path / "s.csv", "--force") == 0
-    assert "tried on these rows: 4 ensembles" in capsys.readouterr().out
+    assert "4 ensembles were tried on these rows, so the interval is wider" in capsys.readouterr().out
     trained = read_register(RunDir(runs[0])).attempts
     assert [one.name for one in trained if one.kind == "run"] == ["r0", "r1"]
 

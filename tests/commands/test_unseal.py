@@ -151,7 +151,10 @@ def test_runs_of_the_same_sealed_people_are_counted(
     assert run_app(["unseal", str(first)]) == 0
     assert "runs were scored on these people" not in capsys.readouterr().out
     assert run_app(["unseal", str(second)]) == 0
-    assert "2 runs were scored on these people; the best of them is too good" in capsys.readouterr().out
+    assert (
+        "2 runs were scored on these people; the score of the better one is too high by the choice"
+        in capsys.readouterr().out
+    )
 
 
 def test_without_sealed_people_or_unfinished_there_is_nothing_to_score(
