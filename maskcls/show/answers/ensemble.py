@@ -162,9 +162,7 @@ def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
     say(f"  95 % interval {span(interval.low, interval.high)}")
     say(f"  {new_people(verdict.prediction)}")
     ends = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}"
-    say(
-        f"  {gain.value:+.4f} over the best member alone (chosen on the other folds: {_chosen(found, verdict)}), {ends}"
-    )
+    say(f"  {gain.value:+.4f} over the best member alone (chosen on other people: {_chosen(found, verdict)}), {ends}")
     if found.tried is not None:
         say_tried(found.tried, "ensemble", gain.level)
 

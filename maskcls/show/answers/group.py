@@ -114,9 +114,9 @@ def _say_gain(found: GroupingGain) -> None:
     say(f"  {'true people':<15} macro-F1 {found.ceiling:.4f}   (upper limit: needs known people)")
     if found.weights:
         say("  fitted weights: " + ", ".join(f"{name} {value:.2f}" for name, value in found.weights.items()))
-    ways = f"groups inside one fold {found.cut.value:+.4f}, groups over all folds {found.whole.value:+.4f}"
+    both = f"groups inside one fold {found.cut.value:+.4f}, groups over all folds {found.whole.value:+.4f}"
     interval = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}"
-    say(f"  gain measured in two ways: {ways}; the smaller is used, {interval}")
+    say(f"  gain measured in two ways: {both}; the smaller is used, {interval}")
     say(f"  expected among these photos: gain {found.expected:+.4f}, 95 % interval from {found.low:+.4f}")
     say("averaging helps: predict with --groups" if found.proven else NO_GAIN)
 

@@ -66,6 +66,7 @@ def print_survey(survey: Survey, cfg: Config) -> None:
         console.print(f"{name}  {member.model.backbone}, {height} x {width} pixels, {cfg.model.heads} heads")
     for rates in survey.rates:
         console.print(_line(rates))
+    console.print()
 
 
 def print_forecast(forecast: Forecast) -> None:
