@@ -40,7 +40,7 @@ def lookalikes(names: Iterable[str], places: Iterable[object] | None = None) -> 
     places  where each name is, such as `line 2`, for the message; None: `row 1`, `row 2`, …
 
     >>> lookalikes(["kim", "lee", "kim "])
-    ["'kim ' in row 3 looks like 'kim' in row 1: it begins or ends with a blank"]
+    ["'kim ' in row 3 looks like 'kim' in row 1: it has a space at its start or end"]
     """
     names = list(names)
     if all(map(PLAIN.fullmatch, names)):
@@ -99,11 +99,11 @@ def _usual(character: str) -> str:
 def _manner(name: str) -> str:
     """Return what is unusual about how a name is written; "" if nothing is."""
     if name != name.strip():
-        return "begins or ends with a blank"
+        return "has a space at its start or end"
     if any(_usual(character) == "" for character in BLANKS.sub(" ", name)):
         return "has a character that cannot be seen"
     if any(unicodedata.decomposition(character).startswith(WIDTHS) for character in name):
         return "has full-width or half-width characters"
     if name != unicodedata.normalize("NFC", name):
         return "has decomposed characters (NFD)"
-    return "has other blanks" if name != BLANKS.sub(" ", name) else ""
+    return "has other spaces" if name != BLANKS.sub(" ", name) else ""

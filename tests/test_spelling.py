@@ -103,7 +103,7 @@ def test_a_look_looks_like_itself_and_is_composed(text: str) -> None:
 def test_every_different_spelling_is_named_once_where_it_is_first() -> None:
     names = ["kim", "lee", "kim ", "kim ", "kim\u200b", "lee"]
     assert lookalikes(names, [f"line {n}" for n in range(2, 8)]) == [
-        "'kim ' in line 4 looks like 'kim' in line 2: it begins or ends with a blank",
+        "'kim ' in line 4 looks like 'kim' in line 2: it has a space at its start or end",
         "'kim\\u200b' in line 6 looks like 'kim' in line 2: it has a character that cannot be seen",
     ]
 
@@ -124,7 +124,7 @@ def test_headers_match_in_any_case() -> None:
 
 
 def test_a_hint_only_for_what_looks_like_a_name() -> None:
-    assert "begins or ends with a blank" in meant("worn\u00a0", ["none", "worn"])
+    assert "has a space at its start or end" in meant("worn\u00a0", ["none", "worn"])
     assert "but that one has decomposed characters" in meant("caf\u00e9", ["cafe\u0301"])
     assert meant("\u0430", ["a"]) == meant("worn ", ["worn"]) == meant("caf\u00e9", ["caf\u00e9"]) == ""
 

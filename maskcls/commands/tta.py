@@ -40,9 +40,12 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter) -> ViewSearch:
     accelerator = start(experiment.cfg.device)
     experiment = with_photos(experiment, accelerator, report, build=False)
     rows = np.flatnonzero(np.isin(experiment.fold, env.folds))
-    prob_by_view = {
-        name: _out_of_fold(experiment, env.folds, name, overrides, accelerator, report)[rows] for name in SINGLE
-    }
+    what, prob_by_view = f"predicting {len(rows):,} photos in {len(SINGLE)} views", {}
+    report.note(f"{run.path}: {what}")
+    for done, name in enumerate(SINGLE):
+        report.images(what, done, len(SINGLE))
+        prob_by_view[name] = _out_of_fold(experiment, env.folds, name, overrides, accelerator)[rows]
+    report.images(what, len(SINGLE), len(SINGLE))
     truth = experiment.cfg.space.encode({name: label[rows] for name, label in experiment.labels.items()})
     people, size = experiment.people[rows], experiment.cfg.space.size
     return compare_views(prob_by_view, truth, people, experiment.fold[rows].astype(np.int64), size)
@@ -54,13 +57,11 @@ def _out_of_fold(
     view: str,
     overrides: list[str],
     accelerator: Accelerator,
-    report: Reporter,
 ) -> Floats:
     """Return the probabilities of each fold's networks for its own rows in one view, at the rows' places (N, J)."""
     cfg = with_overrides(experiment.cfg, [*overrides, f"predict.views={view}"])
     found = np.zeros((len(experiment.fold), cfg.space.size), dtype=np.float32)
     for k in folds:
-        report.note(f"view {view}, fold {k}")
         networks = load_networks(experiment, experiment.predicting([k], "folds"))
         probs = []
         for network in networks:

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from maskcls.errors import ConfigError, nearest
+from maskcls.schema.contradictions import WrongValue
 from maskcls.schema.options import keys_by_name
 
 P = ParamSpec("P")
@@ -147,7 +148,10 @@ def _fault(error: dict[str, Any], root: type[BaseModel]) -> Fault:
         known = sorted(_annotation(root, loc[:-1]).model_fields)
         return Fault(key, "one of " + ", ".join(known), "an unknown key", _near(str(loc[-1]), known))
     if kind == "value_error":  # ours: a message that follows "expected"
-        return Fault(key, str(context["error"]), got if key else None)
+        (rule,) = context["error"].args
+        if isinstance(rule, WrongValue):
+            return Fault(f"{key}.{rule.key}" if key else rule.key, rule.expected, shown(rule.got))
+        return Fault(key, str(rule), got if key else None)
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"])
         one_of = "one of " if len(choices) > 1 else ""

@@ -54,10 +54,11 @@ def check_patches(trunk: Any, backbone: str, size: tuple[int, int]) -> None:
     patch: tuple[int, int] = embedding.patch_size
     near = [max(1, round(side / step)) * step for side, step in zip(size, patch, strict=True)]
     if near != list(size):
+        sides = f"{patch[0]}" if patch[0] == patch[1] else f"{patch[0]} and {patch[1]}"
         raise ConfigError(
-            "the images are no whole number of the backbone's patches",
+            f"image height and width must be multiples of {sides}",
             where=f"transforms.size (model.backbone={backbone})",
             got=f"{size[0]} x {size[1]} pixels",
-            expected=f"multiples of {patch[0]} x {patch[1]} pixels",
+            expected=f"multiples of {patch[0]} x {patch[1]} pixels, the backbone's patches",
             fix=f"set transforms.size=[{near[0]}, {near[1]}]; with train.stages, every stage needs such a size",
         )

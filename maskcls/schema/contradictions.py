@@ -20,6 +20,19 @@ from maskcls.schema.transforms import TransformsConfig
 MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
 
 
+class WrongValue(str):
+    """A message about one setting, whose value other settings do not allow: `KEY = expected, not got`."""
+
+    key: str
+    expected: str
+    got: str
+
+    def __new__(cls, key: str, expected: str, got: str) -> WrongValue:
+        made = super().__new__(cls, f"{key} = {expected}, not {got}")
+        made.key, made.expected, made.got = key, expected, got
+        return made
+
+
 class Sections(Protocol):
     """What the rules read of a configuration. The configuration checks itself with them, so it is not named here."""
 
@@ -105,7 +118,7 @@ def _of_training(cfg: Sections) -> Iterator[str]:
 def _of_selection(cfg: Sections) -> Iterator[str]:
     select, names = cfg.train.select, [task.name for task in cfg.tasks]
     if select not in (*CRITERIA, *names):
-        yield f"train.select = {', '.join(CRITERIA)} or a task ({', '.join(names)}), not {select}"
+        yield WrongValue("train.select", f"{', '.join(CRITERIA)} or a task ({', '.join(names)})", select)
     elif select not in CRITERIA and cfg.model.heads == "separate":
         yield "train.select=macro_f1 (each network's own task), loss or last with model.heads=separate"
     if cfg.average.soup > 1 and select == "last":
@@ -154,7 +167,7 @@ def _of_balance(cfg: Sections) -> Iterator[str]:
 def _of_sampler(cfg: Sections) -> Iterator[str]:
     names = [task.name for task in cfg.tasks]
     if cfg.sampler.by not in ("joint", "person", *names):
-        yield f"sampler.by = joint, person or a task ({', '.join(names)}), not {cfg.sampler.by}"
+        yield WrongValue("sampler.by", f"joint, person or a task ({', '.join(names)})", cfg.sampler.by)
     elif cfg.sampler.by in names and cfg.model.heads == "separate":
         yield "sampler.by = joint (each network's own task) or person with model.heads=separate"
 

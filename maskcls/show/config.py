@@ -13,7 +13,7 @@ from maskcls.config.overrides import written
 from maskcls.schema import Config
 from maskcls.schema.options import NONE, Option, OptionSection
 from maskcls.show.terminal.json_output import print_document, print_json
-from maskcls.show.terminal.text import say
+from maskcls.show.terminal.text import say_whole
 
 COLUMNS = 80  # where the output is no terminal
 
@@ -24,7 +24,7 @@ def print_options(sections: Sequence[OptionSection], *, json: bool = False) -> N
         print_json({"options": [_option_data(section, option) for section in sections for option in section.options]})
         return
     width = get_terminal_size().columns if sys.stdout.isatty() else COLUMNS
-    say("\n".join(line for section in sections for line in _section_lines(section, width)).rstrip("\n"))
+    say_whole("\n".join(line for section in sections for line in _section_lines(section, width)).rstrip("\n") + "\n")
 
 
 def _section_lines(section: OptionSection, width: int) -> Iterator[str]:
@@ -74,7 +74,7 @@ def print_settings(cfg: Config, origins: Mapping[str, str], *, json: bool = Fals
 
 def print_settings_file(cfg: Config) -> None:
     """Print the settings as a file that --config takes."""
-    say(config.to_yaml(cfg), end="")
+    say_whole(config.to_yaml(cfg))
 
 
 def print_schema(schema: Mapping[str, Any]) -> None:

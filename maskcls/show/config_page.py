@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from maskcls.config.overrides import written
 from maskcls.schema.options import NONE, OptionSection
-from maskcls.show.terminal.text import say
+from maskcls.show.terminal.text import say_whole
 
 COMMAND = "maskcls config list --markdown"
 INTRODUCTION = f"""<!-- Written by `{COMMAND} > docs/configuration.md`. Do not edit it by hand. -->
@@ -99,4 +99,4 @@ def _section(section: OptionSection) -> Iterator[str]:
 
 def print_reference_page(sections: Sequence[OptionSection]) -> None:
     """Print the page."""
-    say(reference_page(sections), end="")
+    say_whole(reference_page(sections))

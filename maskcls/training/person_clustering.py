@@ -101,12 +101,8 @@ def with_person_clustering(experiment: Experiment, report: Reporter) -> Experime
     real = experiment.manifest[real_rows(experiment.manifest)]
     descriptor_ND = describe_photos(experiment.photo_root, real["path"].tolist(), "comparing photos", report)
     found = fit_person_clustering(descriptor_ND, real["person"].tolist(), str(experiment.data))
-    held, rates = found.quality, pair_rates(found)
-    among = ", ".join(f"{rates.precision(held.rows * k):.4f} among {held.rows * k:,}" for k in (1, 2, 4))
-    report.note(
-        f"person clustering: {held.rows:,} photos of {held.people:,} people in {held.groups:,} groups. Pair precision "
-        f"{held.precision:.4f}, recall {held.recall:.4f} in each half of the people; expected precision {among} photos"
-    )
+    held = found.quality
+    report.note(f"person clustering: {held.rows:,} photos of {held.people:,} people in {held.groups:,} groups")
     return replace(experiment, person_clustering=found)
 
 
@@ -154,6 +150,6 @@ def _expected_to_help(run: RunDir, groups: GroupGain, precision: float, report: 
         report.note(f"{among}; the run is of an earlier version, whose gain can be too high; {fix}")
         return True
     expected = groups.measured.among(precision)
-    text = f"{among}, gain {expected.value:+.4f}, lower end of the 95 % interval {expected.low:+.4f}"
+    text = f"{among}, gain {expected.value:+.4f}, 95 % interval from {expected.low:+.4f}"
     report.note(text if expected.proven else f"photos are not averaged in groups, because no gain is proven: {text}")
     return expected.proven

@@ -98,7 +98,7 @@ def predict_rows(
     note_other_cropping(experiment, env, root, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = averaging_for(experiment, env.folds, frame, root, report)
-    predictions = _predicted(networks, frame, cfg, root, accelerator, report)
+    predictions = _predicted(experiment.run.path, networks, frame, cfg, root, accelerator, report)
     if not accelerator.is_main_process:
         return None
     lineage = _lineage(experiment, env, networks, frame, data, cfg).with_groups(by_look.lineage)
@@ -133,7 +133,7 @@ def predict_sealed(experiment: Experiment, env: Environment, report: Reporter) -
     accelerator, together = start(cfg.device), GroupAveraging()
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         together = averaging_for(experiment, env.folds, frame, root, report)
-    predictions = _predicted(networks, frame, cfg, root, accelerator, report)
+    predictions = _predicted(experiment.run.path, networks, frame, cfg, root, accelerator, report)
     if not accelerator.is_main_process:
         return None
     lineage = {"weights": [network.used.to_json() for network in networks]}
@@ -141,6 +141,7 @@ def predict_sealed(experiment: Experiment, env: Environment, report: Reporter) -
 
 
 def _predicted(
+    run: Path,
     networks: Sequence[LoadedNetwork],
     frame: pd.DataFrame,
     cfg: Config,
@@ -148,10 +149,10 @@ def _predicted(
     accelerator: Accelerator,
     report: Reporter,
 ) -> Predictions:
-    """Return the mean of the networks' predictions for the rows of a manifest."""
+    """Return the mean of the networks' predictions for the rows of a manifest; a note names the run."""
     paths, specs = frame["path"].tolist(), [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
-    report.note(work_in_words(len(frame), len(networks), cfg.predict.views))
+    report.note(f"{run}: {work_in_words(len(frame), len(networks), cfg.predict.views)}")
     try:
         probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
     except DataError:

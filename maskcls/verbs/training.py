@@ -34,7 +34,7 @@ def train(
     run: Annotated[Path | None, typer.Option(help="folder to make; default: runs/<the last config's name>")] = None,
     folds: Folds = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="train nothing: print the folds, a forecast and the settings")
+        bool, typer.Option("--dry-run", help="train nothing: print the folds, the settings and a forecast")
     ] = False,
     json: Json = False,
     leaky: Annotated[bool, typer.Option("--leaky", hidden=True)] = False,
@@ -73,14 +73,14 @@ def train(
         known = survey(experiment)
         if not json:
             print_survey(known, cfg)
+            if main_process():
+                print_settings(cfg, origins)
         with Reporter(quiet=not main_process()) as report:
             measured = forecast(experiment, folds, report)
         if json:
             print_dry_run_json(known, measured, cfg, origins)
         else:
             print_forecast(measured)
-            if main_process():
-                print_settings(cfg, origins)
         return
     from maskcls.show.runs.training import print_training
 

@@ -132,7 +132,7 @@ def test_ensembles_of_the_same_rows_are_counted(
     assert tried("--method", "weights", "--weights", "2,1")[0]["count"] == 4
     assert tried("--method", "weights", "--weights", "2,4")[0]["count"] == 4
     assert ensemble(copies, drawn, tmp_path / "s.csv", "--force") == 0
-    assert "tried on these rows: 4 ensembles" in capsys.readouterr().out
+    assert "4 ensembles were tried on these rows, so the interval is wider" in capsys.readouterr().out
     trained = read_register(RunDir(runs[0])).attempts
     assert [one.name for one in trained if one.kind == "run"] == ["r0", "r1"]
 
@@ -457,7 +457,7 @@ def test_the_table_fits_80_columns_and_says_what_each_task_takes(
     lines = capsys.readouterr().out.splitlines()
     table = lines[: lines.index("")]
     assert max(map(len, table)) <= 80
-    assert table[1].split()[-3:] == ["out", "kappa", "correlation"]
+    assert table[1].split()[-3:] == ["it", "kappa", "correlation"]
     weights = [line.partition(":")[0] for line in lines if line.startswith("weights for ")]
     assert weights == ([] if method == "convex" else [f"weights for {task}" for task in ("mask", "gender", "age")])
     assert ("weight" in table[1].split()) == (method == "convex")

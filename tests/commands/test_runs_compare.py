@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,7 @@ def test_the_changed_rows_are_written(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_it_fits_the_terminal(width: int, tmp_path: Path) -> None:
     a, b = make(tmp_path / "a", share=0.4), make(tmp_path / "b", "loss.age=focal", "model.heads=separate", share=0.7)
     result = found(a.path, b.path)
+    result = replace(result, settings=[*result.settings, ("folds.csv", "another", "another")])
     lines = printed(result, width)
     assert max(map(len, lines)) <= width
     assert not any("…" in line for line in lines if ", …" not in line)
@@ -357,8 +359,9 @@ def test_it_fits_the_terminal(width: int, tmp_path: Path) -> None:
     for words in (
         f"macro-F1 a {verdict.a.macro_f1:.4f} b {verdict.b.macro_f1:.4f} b - a {d.value:+.4f}",
         f"95 % interval {d.low:+.4f} to {d.high:+.4f}, over people",
-        f"fixed {len(result.changed.fixed)}",
+        f"only b right {len(result.changed.fixed)}",
         "model.heads multi separate",
+        "folds.csv different folds",
     ):
         assert words in text
     kinds = result.changed.kinds
@@ -371,9 +374,9 @@ def test_ids_that_need_a_second_line_keep_their_indent(tmp_path: Path) -> None:
     a, b = make(tmp_path / "a", share=0.4), make(tmp_path / "b", share=0.7)
     result = found(a.path, b.path)
     lines = printed(result, 28)
-    start = next(i for i, line in enumerate(lines) if line.startswith("fixed "))
+    start = next(i for i, line in enumerate(lines) if line.startswith("only b right "))
     column = lines[start].index(result.rows.ids[result.changed.kinds["fixed"][0]])
-    block = lines[start : next(i for i, line in enumerate(lines) if line.startswith("still wrong "))]
+    block = lines[start : next(i for i, line in enumerate(lines) if line.startswith("both wrong "))]
     further = [line for line in block if line[0] == " "]
     assert further
     assert {len(line) - len(line.lstrip()) for line in further} == {column}

@@ -26,7 +26,9 @@ def test_the_command_agrees_with_the_run_s_own_rows(
     assert scores["hflip"] == pytest.approx(summary["pooled"]["macro_f1"], abs=1e-9)
     assert found["rows"] == len(oof)
     assert run_app(["tta", str(run)]) == 0
-    assert "views are chosen on the other folds" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "views are chosen on the other folds" in told.out
+    assert told.err.splitlines() == [f"{run}: predicting {len(oof)} photos in 8 views"]  # one line for all of them
     assert run_app(["tta", str(run), "predict.views=none"]) == 2
     one = tmp_path / "one"
     assert train(drawn, one, "train.epochs=1", "--folds", "0") == 0

@@ -143,15 +143,19 @@ def test_the_score_is_that_of_the_networks_on_these_photos(
 
 
 def test_runs_of_the_same_sealed_people_are_counted(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, second = (shutil.copytree(run, tmp_path / name) for name in "ab")
-    oof = Predictions.load(second / "oof.npz")
-    Predictions(oof.ids, oof.prob[::-1].copy(), oof.space, oof.lineage).save(second / "oof.npz")  # another run's
-    assert run_app(["unseal", str(first)]) == 0
-    assert "runs were scored on these people" not in capsys.readouterr().out
+    first, same, second = shutil.copytree(run, tmp_path / "a"), shutil.copytree(run, tmp_path / "copy"), tmp_path / "b"
+    assert train(drawn, second, *SEALED, "seed=1", "data.cache=off") == 0
+    capsys.readouterr()
+    for path in (first, same):  # a copy has the same networks
+        assert run_app(["unseal", str(path)]) == 0
+        assert "runs were scored on these people" not in capsys.readouterr().out
     assert run_app(["unseal", str(second)]) == 0
-    assert "2 runs were scored on these people; the best of them is too good" in capsys.readouterr().out
+    assert (
+        "2 runs were scored on these people; the score of the better one is too high by the choice"
+        in capsys.readouterr().out
+    )
 
 
 def test_without_sealed_people_or_unfinished_there_is_nothing_to_score(
@@ -191,6 +195,35 @@ def test_weights_that_saw_sealed_people_are_refused(
     capsys.readouterr()
     assert train(drawn, tmp_path / "b", *SEALED, f"model.weights={weights}", "data.cache=off") == 4
     assert "trained on sealed people" in capsys.readouterr().err
+
+
+def test_the_record_of_other_networks_is_named(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Folds that are added later were not scored; the run still counts once."""
+    run = tmp_path / "a"
+    assert train(drawn, run, *SEALED, "data.cache=off", "--folds", "0") == 0
+    assert run_app(["unseal", str(run)]) == 0
+    assert "has changed since" not in capsys.readouterr().err
+    assert run_app(["resume", str(run), "--folds", "1"]) == 0
+    capsys.readouterr()
+    assert run_app(["unseal", str(run)]) == 0
+    shown = capsys.readouterr()
+    assert "has changed since" in shown.err
+    assert "runs were scored on these people" not in shown.out
+    assert [one.kind for one in read_register(RunDir(run)).attempts].count("unsealed") == 1
+
+
+def test_a_sealed_persons_photo_may_not_be_trained_on(
+    run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(drawn, tmp_path / "faces")
+    sealed, seen = table(run / "sealed.csv")[0]["path"], table(run / "manifest.csv")[0]["path"]
+    shutil.copy(data / sealed, data / seen)
+    assert train(data, tmp_path / "a", *SEALED, "data.cache=off") == 4
+    message = capsys.readouterr().err
+    assert "photos of sealed people are also photos of people who are trained on" in message
+    assert f"{seen} = {sealed}" in message
+    assert train(data, tmp_path / "b", *SEALED, "data.cache=off", "data.same_photos=allow") == 0
+    assert "warning: 1 photo is of a sealed person and of one who is trained on" in capsys.readouterr().err
 
 
 def test_a_run_with_sealed_people_is_resumed(run: Path, drawn: Path, tmp_path: Path) -> None:

@@ -146,12 +146,12 @@ def test_a_size_the_backbone_cannot_take_is_a_configuration_error() -> None:
 
 @pytest.mark.parametrize("backbone", ["test_vit", "deit_tiny_patch16_224"])  # the second would cut the rest off
 def test_a_size_that_is_no_whole_number_of_patches_is_refused_with_one_that_is(backbone: str) -> None:
-    with pytest.raises(ConfigError, match="no whole number of the backbone's patches") as caught:
+    with pytest.raises(ConfigError, match="image height and width must be multiples of 16") as caught:
         build_network(backbone, {"a": 2}, size=(100, 75))
-    assert caught.value.expected == "multiples of 16 x 16 pixels"
+    assert caught.value.expected == "multiples of 16 x 16 pixels, the backbone's patches"
     assert "transforms.size=[96, 80]" in str(caught.value.fix)
     network = build_network(backbone, {"a": 2}, size=(96, 80))
-    with pytest.raises(ConfigError, match="patches"):
+    with pytest.raises(ConfigError, match="must be multiples of"):
         check_size(network, backbone, (48, 40))
 
 

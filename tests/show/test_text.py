@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maskcls.show.terminal import text
-from maskcls.show.terminal.text import near, number, percent, plain_table, plural, say_wrapped, show, span, wrapped
+from maskcls.show.terminal.text import near, number, percent, plain_table, plural, say, say_whole, show, span, wrapped
 
 
 class Terminal(io.StringIO):
@@ -53,8 +53,24 @@ def test_a_terminal_breaks_lines_between_words_and_a_file_keeps_them(capsys: pyt
     broken = wrapped(line, 4, Terminal()).splitlines()
     assert broken[0] == "warning  classes: of the run, and"
     assert broken[1] == "    a/very/long/path-with-hyphens/that/is/wider/than/forty/columns.csv"
-    say_wrapped(line, 4)
+    say(line, 4)
     assert capsys.readouterr().out == line + "\n"
+
+
+@pytest.mark.usefixtures("narrow")
+def test_say_breaks_every_line_between_words_and_indents_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Terminal()
+    monkeypatch.setattr("sys.stdout", out)
+    say("short\n\n  gain +0.0123 over the best member alone, 95 % interval +0.0012 to +0.0234")
+    say_whole("key: a line of a document that is longer than the terminal is wide\n")
+    assert out.getvalue().splitlines() == [
+        "short",
+        "",
+        "  gain +0.0123 over the best member",
+        "    alone, 95 % interval +0.0012 to",
+        "    +0.0234",
+        "key: a line of a document that is longer than the terminal is wide",
+    ]
 
 
 def test_paths_are_written_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

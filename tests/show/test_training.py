@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from maskcls.results.comparison.difference import Difference
 from maskcls.results.scores.intervals import Interval
-from maskcls.runs.summary import RunSummary, SavedScores
+from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary, SavedScores
 from maskcls.show.runs.training import print_training
 
 
@@ -20,3 +22,59 @@ def test_a_score_that_is_missing_is_a_dash(capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert "out-of-fold macro-F1 - (95 % interval 0.1000 to 0.2000)" in out
     assert "seed 0 -" in out
+
+
+GAIN = Difference(0.0123, 0.0012, 0.0234, 0.98, 0.95)
+
+
+def shown(capsys: pytest.CaptureFixture[str], **given: object) -> list[str]:
+    """Return the lines of a run with groups or a selection, without the first two."""
+    pooled, interval = SavedScores(macro_f1=0.5, tasks={}), Interval(low=0.1, high=0.2, level=0.95)
+    print_training(Path("a"), RunSummary(pooled=pooled, interval=interval, folds={}, sd={}, **given))  # type: ignore[arg-type]
+    return capsys.readouterr().out.splitlines()[2:]
+
+
+def groups(*, averaged: bool, expected: float, low: float) -> GroupGain:
+    """Return a gain of 0.0123, the smaller of two."""
+    return GroupGain(
+        by="look",
+        averaged=averaged,
+        tasks=("gender", "age"),
+        weights=None,
+        alone=0.5,
+        gain=GAIN,
+        cut=replace(GAIN, value=0.02),
+        whole=GAIN,
+        photos=210,
+        expected=expected,
+        low=low,
+        pair_precision=0.99,
+        pair_recall=0.95,
+    )
+
+
+def test_each_gain_of_averaging_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, groups=groups(averaged=True, expected=0.01, low=0.001)) == [
+        "  gender and age averaged over similar photos: macro-F1 0.5000 without averaging",
+        "  gain measured in two ways: groups inside one fold +0.0200, groups over all folds +0.0123; "
+        "the smaller is used, 95 % interval +0.0012 to +0.0234",
+        "  expected among 210 new photos: gain +0.0100, 95 % interval from +0.0010",
+        "  pair precision 0.9900, pair recall 0.9500",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expected", "why"),
+    [(0.01, "the gain is not certain (the interval includes 0)"), (-0.01, "no gain is expected")],
+)
+def test_why_photos_are_not_averaged(capsys: pytest.CaptureFixture[str], expected: float, why: str) -> None:
+    lines = shown(capsys, groups=groups(averaged=False, expected=expected, low=-0.02))
+    assert f"  among 210 new photos {why}; every photo is scored and predicted alone" in lines
+
+
+def test_the_epochs_used_name_their_folds(capsys: pytest.CaptureFixture[str]) -> None:
+    selection = EpochSelection(by="macro_f1", epochs={"fold 0": 9, "fold 1": 12}, last=0.0899, gain=GAIN)
+    assert shown(capsys, selection=selection) == [
+        "  epochs used in folds 0, 1: 10, 13, chosen by macro_f1 of the other folds",
+        "  with every fold's last epoch: macro-F1 0.0899 (difference +0.0123, 95 % interval +0.0012 to +0.0234)",
+    ]

@@ -214,7 +214,7 @@ def test_data_check_lists_the_photos(drawn: Path, tmp_path: Path, capsys: pytest
     assert same["photos"][2]["labels"] == {}
     assert run_app(["data", "check", str(tmp_path / "faces")]) == 0
     text = capsys.readouterr().out
-    assert "1 photo identical under several people" in text
+    assert "1 photo is stored for 2 people" in text
     assert text.index(f"  {first} of ") < text.index(f"    = {last} of ") < text.index(f"    = {third}\n")
 
 

@@ -368,7 +368,7 @@ def test_a_run_without_a_proven_gain_answers_photo_by_photo(
     assert train(drawn, run, *QUICK, LOOK, "train.seeds=2") == 0
     printed = capsys.readouterr().out
     assert "gender and age not averaged over similar photos" in printed
-    assert "no proven gain" in printed
+    assert "every photo is scored and predicted alone" in printed
     assert "expected pair precision: " in printed
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["groups"]["averaged"], summary["groups"]["weights"]) == (False, None)

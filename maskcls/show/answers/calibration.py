@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from maskcls.errors import visible
 from maskcls.results.decisions.calibration import Quality
 from maskcls.runs.calibration import Calibration
-from maskcls.show.answers.tried import NOT_COUNTED
+from maskcls.show.answers.tried import NOT_COUNTED, wider
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import NO_GAIN, percent, plain_table, show, span
 
@@ -77,7 +77,7 @@ def _verdict(calibration: Calibration) -> list[str]:
         *lines,
         f"rule {calibration.tried}   macro-F1 {found.plain:.4f} without, {found.ruled:.4f} with it, cross-fitted",
         f"gain {gain.value:+.4f}   {interval}",
-        *([f"{calibration.rules} rules were tried on these rows; the interval is that much wider"] if several else []),
+        *([wider(calibration.rules, "rule", gain.level)] if several else []),
         *verdict,
         *([] if calibration.counted else [NOT_COUNTED]),
     ]

@@ -17,9 +17,12 @@ from maskcls.show.answers.tried import NOT_COUNTED
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import KAPPA, number, plain_table, plural, say, show, span
 
+TABLES = {"folds.csv": "different folds", "manifest.csv": "different photos or labels"}  # files of a run that differ
 SHOWN_IDS = 3
 SHOWN_CHANGES = 12
 NOT_PROVEN = "no proven difference"
+# The kinds of changed rows, as printed; the keys are those of --json.
+KINDS = {"fixed": "only b right", "broken": "only a right", "still wrong": "both wrong", "unknown": "label unknown"}
 
 
 def print_comparison(found: Comparison, changed: Path | None, *, json: bool = False) -> None:
@@ -118,7 +121,7 @@ def _changed(found: Comparison) -> Iterator[RenderableType]:
     for name, kind in changed.kinds.items():
         if kind or name != "unknown":
             first = ", ".join(visible(rows.ids[row]) for row in kind[:SHOWN_IDS])
-            kinds.add_row(name, f"{len(kind):,}", first + (", …" if len(kind) > SHOWN_IDS else ""))
+            kinds.add_row(KINDS[name], f"{len(kind):,}", first + (", …" if len(kind) > SHOWN_IDS else ""))
     yield kinds
 
 
@@ -136,8 +139,11 @@ def _settings_table(found: Comparison) -> Table:
     table = plain_table("setting")
     for letter in "ab":
         table.add_column(letter, overflow="fold")
-    for row in found.settings:
-        table.add_row(*map(visible, row))
+    for key, a, b in found.settings:
+        if key in TABLES:
+            table.add_row(key, TABLES[key], "")
+        else:
+            table.add_row(*map(visible, (key, a, b)))
     return table
 
 

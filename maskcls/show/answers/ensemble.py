@@ -25,7 +25,6 @@ from maskcls.show.terminal.text import (
     plain_table,
     plural,
     say,
-    say_wrapped,
     show,
     span,
 )
@@ -140,7 +139,7 @@ def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
     names = list(verdict.alone[0].tasks)
     weights = [found.weight_of(place) for place in range(len(found.members))]
     weight = ["weight"] if any(weights) and not found.by_task else []
-    numbers_last = ["drop if\nleft out", "mean\nkappa", "mean\ncorrelation"]
+    numbers_last = ["lost\nwithout it", "mean\nkappa", "mean\ncorrelation"]
     table = plain_table("member", "macro-F1", *map(visible, names), *weight, *numbers_last, width=6)
     for place, (name, alone) in enumerate(zip(found.members, verdict.alone, strict=True)):
         scores = [alone.macro_f1, *(alone.tasks[task].macro_f1 for task in names)]
@@ -154,19 +153,18 @@ def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
 def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
     gain, interval = verdict.gain, verdict.interval
     chosen = ", chosen on the other folds" if found.blend.method in FITTED else ""
-    say_wrapped("drop if left out: macro-F1 lost without the member", 2)
-    say_wrapped("correlation: of the probabilities of the true class; both means are over the other members", 2)
-    say_wrapped(KAPPA, 2)
+    say("lost without it: macro-F1 of the ensemble that is lost without the member", 2)
+    say("correlation: of the probabilities of the true class; both means are over the other members", 2)
+    say(KAPPA, 2)
     for task, weights in found.by_task.items():
         say(f"weights for {task}: {weights}")
     say(f"\n{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")
     say(f"  95 % interval {span(interval.low, interval.high)}")
     say(f"  {new_people(verdict.prediction)}")
     ends = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}"
-    say(f"  {gain.value:+.4f} over the best member alone, {ends}")
+    say(f"  {gain.value:+.4f} over the best member alone (chosen on other people: {_chosen(found, verdict)}), {ends}")
     if found.tried is not None:
-        say_tried(found.tried, "ensemble")
-    say(f"  best member, chosen on other people: {_chosen(found, verdict)}")
+        say_tried(found.tried, "ensemble", gain.level)
 
 
 def _chosen(found: EnsembleResult, verdict: EnsembleScores) -> str:

@@ -149,7 +149,7 @@ def _mistake_table(mistakes: Sequence[Mistake]) -> Table:
 
 
 def _short_slices(found: Evaluation) -> list[RenderableType]:
-    lowest = _slice_table(f"lowest of {len(found.by_joint)} joint classes", worst(found.by_joint, WORST))
+    lowest = _slice_table("lowest classes", worst(found.by_joint, WORST))
     return [_slice_table("true class", found.by_class), lowest, *_band_tables(found.last_band)]
 
 
@@ -163,11 +163,11 @@ def _all_slices(found: Evaluation) -> list[RenderableType]:
 
 def _slice_table(first: str, slices: Sequence[Slice]) -> Table:
     known, tasks = any(one.people is not None for one in slices), list(slices[0].tasks) if slices else []
-    columns = ["images", *(["people"] if known else []), "accuracy", "95 %"]
+    columns = ["images", *(["people"] if known else []), "correct", "95 %"]
     table = plain_table(first, *columns, *map(visible, tasks))
     for one in slices:
         ends = f"{one.interval.low:.2f}-{one.interval.high:.2f}" if one.interval else "-"
-        shares = [number(one.accuracy), ends, *map(number, one.tasks.values())]
+        shares = [number(one.accuracy), ends, *(number(value, 3) for value in one.tasks.values())]
         table.add_row(visible(one.name), f"{one.rows:,}", *([f"{one.people:,}"] if known else []), *shares)
     return table
 

@@ -98,8 +98,8 @@ def print_group(found: GroupResult, *, json: bool = False) -> None:
     say(f"{start}{plural(len(found.ids), 'photo')} in {plural(groups, 'group')}, {sizes}")
     people = plural(held.people, "train person")
     say(f"tested on {people}, learned from one half, grouping the other:")
-    say(f"  pair precision {held.precision:.4f}   pair recall {held.recall:.4f}   ", end="")
-    say(f"{held.mean_size:.2f} photos per group")
+    pairs = f"pair precision {held.precision:.4f}   pair recall {held.recall:.4f}"
+    say(f"  {pairs}   {held.mean_size:.2f} photos per group")
     say(f"  expected among {plural(len(found.ids), 'photo')}: pair precision {found.expected_precision:.4f}")
     if found.gain:
         _say_gain(found.gain)
@@ -114,9 +114,10 @@ def _say_gain(found: GroupingGain) -> None:
     say(f"  {'true people':<15} macro-F1 {found.ceiling:.4f}   (upper limit: needs known people)")
     if found.weights:
         say("  fitted weights: " + ", ".join(f"{name} {value:.2f}" for name, value in found.weights.items()))
-    say(f"  gain {gain.value:+.4f}, {percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}")
-    say(f"  the smaller of: groups cut at the folds {found.cut.value:+.4f}, whole groups {found.whole.value:+.4f}")
-    say(f"  expected gain {found.expected:+.4f}, lower end of the interval {found.low:+.4f}")
+    both = f"groups inside one fold {found.cut.value:+.4f}, groups over all folds {found.whole.value:+.4f}"
+    interval = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}"
+    say(f"  gain measured in two ways: {both}; the smaller is used, {interval}")
+    say(f"  expected among these photos: gain {found.expected:+.4f}, 95 % interval from {found.low:+.4f}")
     say("averaging helps: predict with --groups" if found.proven else NO_GAIN)
 
 
@@ -124,7 +125,7 @@ def about_rows(checked: CheckedRows) -> str:
     """Return one line on whether out-of-fold rows, and so the photos, are averaged within groups, and why."""
     if checked.expected is None:
         return "photos are not averaged in groups: no gain can be measured on the out-of-fold rows"
-    gain = f"expected gain {checked.expected.value:+.4f}, lower end of the 95 % interval {checked.expected.low:+.4f}"
+    gain = f"expected gain {checked.expected.value:+.4f}, 95 % interval from {checked.expected.low:+.4f}"
     return (
         f"photos are averaged in groups: {gain}" if checked.averaged else f"photos are not averaged in groups: {gain}"
     )

@@ -34,7 +34,9 @@ def best_line(best: Best, runs: int) -> str:
     """Write the score of the best run, as it is and as it holds for other people.
 
     >>> best_line(Best(0.69, 0.68, {0: 5}), 3)
-    'best of 3 runs: macro-F1 0.6900 here, 0.6800 when chosen on other people than those it is scored on'
+    'best of 3 runs: macro-F1 0.6900, which is too high by the choice; chosen on other people: 0.6800'
     """
-    others = f"{number(best.others)} when chosen on other people than those it is scored on"
-    return f"best of {runs:,} runs: macro-F1 {number(best.here)} here, {others}"
+    here, others = number(best.here), number(best.others)
+    if here == others:  # every part of the people chooses the same run
+        return f"best of {runs:,} runs: macro-F1 {here}, also when chosen on other people"
+    return f"best of {runs:,} runs: macro-F1 {here}, which is too high by the choice; chosen on other people: {others}"

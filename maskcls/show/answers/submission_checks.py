@@ -9,7 +9,7 @@ from pathlib import Path
 from maskcls.errors import visible
 from maskcls.results.submissions.checks import Check
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import say_wrapped
+from maskcls.show.terminal.text import say
 
 SHOWN = 5  # faults of a check that are printed
 
@@ -35,7 +35,7 @@ def print_checks(found: SubmissionChecks, *, json: bool = False) -> None:
         return
     for check in found.checks:
         for line in _lines(check):
-            say_wrapped(visible(line), 18)
+            say(visible(line), 18)
 
 
 def _lines(check: Check) -> Iterator[str]:

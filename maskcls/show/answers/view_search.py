@@ -23,6 +23,6 @@ def print_view_search(found: ViewSearch, *, json: bool = False) -> None:
     show(table)
     honest, cost = found.honest, found.chosen.cost
     say(f"\nchosen: {found.chosen.name}, {plural(cost, 'pass')} per photo")
-    say("gain when each fold's views are chosen on the other folds: ", end="")
-    say(f"{honest.value:+.4f}\n95 % interval {span(honest.low, honest.high, sign=True)}")
+    say(f"gain when each fold's views are chosen on the other folds: {honest.value:+.4f}")
+    say(f"95 % interval {span(honest.low, honest.high, sign=True)}")
     say(f"use predict.views={found.chosen.name}" if found.pays else f"{NO_GAIN}; keep predict.views=none")

@@ -16,7 +16,7 @@ from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say, show
 
 MEANING: dict[Kind, str] = {
-    "people": "identical under several people; train refuses those in different folds (data.same_photos):",
+    "people": "stored for {people}; train refuses those in different folds (data.same_photos):",
     "labels": "identical with different labels; train refuses them (data.same_photos):",
     "eval": "trained on and also to be predicted:",
     "repeated": "repeated, without a contradiction:",
@@ -69,7 +69,8 @@ def _say_same(kind: Kind, same: Sequence[SamePhoto]) -> None:
     """Print the photos of one kind, the first ones by name."""
     if not same:
         return
-    say(f"\n{plural(len(same), 'photo')} {MEANING[kind]}")
+    are = "is" if len(same) == 1 else "are"
+    say(f"\n{plural(len(same), 'photo')} {are} {MEANING[kind].format(people=_people(same))}")
     for one in same[:SHOWN_OFFENDERS]:
         first, *others = map(visible, map(str, one.copies))
         say(f"  {first}")
@@ -77,6 +78,12 @@ def _say_same(kind: Kind, same: Sequence[SamePhoto]) -> None:
             say(f"    = {other}")
     if len(same) > SHOWN_OFFENDERS:
         say(f"  … and {len(same) - SHOWN_OFFENDERS:,} more; --json lists all")
+
+
+def _people(same: Sequence[SamePhoto]) -> str:
+    """Write for how many people a photo is stored."""
+    counts = {len({copy.person for copy in one.copies if copy.person}) for one in same}
+    return plural(counts.pop(), "person") if len(counts) == 1 else "several people each"
 
 
 def _same_json(one: SamePhoto) -> dict[str, Any]:

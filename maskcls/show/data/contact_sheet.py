@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import plural, say, say_wrapped
+from maskcls.show.terminal.text import plural, say
 
 
 @dataclass(frozen=True)
@@ -42,4 +42,4 @@ def print_contact_sheet(found: ContactSheet, *, json: bool = False) -> None:
     shown = f"validation view and {plural(found.epochs, 'augmented training view')}"
     say(f"{found.path}  {plural(found.photos, 'photo')} of {found.data}: {shown}")
     for one in found.views:
-        say_wrapped("  ".join(filter(None, (one.networks, one.size, *one.drawn))), 2)
+        say("  ".join(filter(None, (one.networks, one.size, *one.drawn))), 2)

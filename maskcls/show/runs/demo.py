@@ -30,6 +30,6 @@ def print_demo(found: DemoResult, *, json: bool = False) -> None:
     from maskcls.show.answers.evaluation import print_scores
 
     print_scores(found.scores)
-    say(f"\nmacro-F1 {found.scores.macro_f1:.3f} on people the networks did not see; ", end="")
-    say(f"random guessing gives about {found.chance:.2f}")
+    guess = f"random guessing gives about {found.chance:.2f}"
+    say(f"\nmacro-F1 {found.scores.macro_f1:.3f} on people the networks did not see; {guess}")
     say(f"run folder  {found.run}\nsubmission  {found.submission}\ntook        {found.seconds:.0f} s")

@@ -66,6 +66,7 @@ def print_survey(survey: Survey, cfg: Config) -> None:
         console.print(f"{name}  {member.model.backbone}, {height} x {width} pixels, {cfg.model.heads} heads")
     for rates in survey.rates:
         console.print(_line(rates))
+    console.print()
 
 
 def print_forecast(forecast: Forecast) -> None:
@@ -77,7 +78,7 @@ def print_forecast(forecast: Forecast) -> None:
         f"{forecast.disk_bytes / 2**20:.0f} MiB on disk, {forecast.memory_bytes / 2**20:.0f} MiB of memory"
         f"\nmeasured on {forecast.steps} steps of each network on {forecast.device}"
     )
-    console.print(f"run folder: {forecast.run} (nothing was written)\n")
+    console.print(f"run folder: {forecast.run} (nothing was written)")
 
 
 def print_dry_run_json(survey: Survey, forecast: Forecast, cfg: Config, origins: Mapping[str, str]) -> None:
@@ -106,9 +107,9 @@ def _console() -> Console:
 
 
 def _line(shown: Rates) -> str:
-    """Draw the learning rate over all steps of a fold."""
+    """Write the ends of the learning rate, and draw it over all steps of a fold on a line of its own."""
     name = f"learning rate of {shown.task}" if shown.task else "learning rate"
     steps = f"{shown.epochs} epochs of {len(shown.rates) // shown.epochs} steps"
     falls = "" if shown.gamma is None else f", times {shown.gamma:g} where the score stands still"
     low, high = min(shown.rates), max(shown.rates)
-    return f"{name}  {sparkline(shown.rates)}  {low:.1e} to {high:.1e}, {steps}{falls}"
+    return f"{name}  {low:.1e} to {high:.1e}, {steps}{falls}\n  {sparkline(shown.rates)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
@@ -42,32 +43,67 @@ def print_training(run: Path, summary: RunSummary | None, *, json: bool = False)
 
 def _say_selection(selection: EpochSelection) -> None:
     """Print which epochs are used, and what the last epochs would score."""
-    used = [selection.soups.get(title, (epoch,)) for title, epoch in selection.epochs.items()]
-    epochs = ", ".join("+".join(str(epoch + 1) for epoch in each) for each in used)
+    used = epochs_used({title: selection.soups.get(title, (epoch,)) for title, epoch in selection.epochs.items()})
     if selection.by == "last" or len(selection.epochs) == 1:
-        say(f"  epochs used: {epochs} (the last)")
+        say(f"  {used} (the last)")
         return
     gain = selection.gain
-    text = f", difference {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}" if gain else ""
-    say(f"  epochs used: {epochs} (by {selection.by} of the other folds); last epochs {number(selection.last)}{text}")
+    text = f" (difference {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)})" if gain else ""
+    say(f"  {used}, chosen by {selection.by} of the other folds")
+    say(f"  with every fold's last epoch: macro-F1 {number(selection.last)}{text}")
+
+
+def epochs_used(epochs: Mapping[str, Sequence[int]]) -> str:
+    """Write the epoch of every network, or those that are averaged, counted from 1; `epochs` has them from 0, by title.
+
+    >>> epochs_used({"fold 0": [9], "fold 1": [11, 12]})
+    'epochs used in folds 0, 1: 10, 12+13'
+    >>> epochs_used({"age fold 0": [9], "age fold 1": [12], "mask fold 0": [3], "mask fold 1": [4]})
+    'epochs used in folds 0, 1: age 10, 13; mask 4, 5'
+    """
+    by_network: dict[str, dict[str, str]] = {}
+    for title, used in epochs.items():
+        network, _, fold = title.rpartition("fold ")
+        by_network.setdefault(network, {})[fold] = "+".join(str(epoch + 1) for epoch in used)
+    folds = list(dict.fromkeys(fold for used in by_network.values() for fold in used))
+    each = "; ".join(network + ", ".join(by_fold.values()) for network, by_fold in by_network.items())
+    return f"epochs used in {'fold' if len(folds) == 1 else 'folds'} {', '.join(folds)}: {each}"
 
 
 def _say_groups(groups: GroupGain) -> None:
     """Print the effect of averaging similar photos, and whether they are averaged."""
     gain, tasks = groups.gain, " and ".join(groups.tasks)
-    text = f"gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}" if gain else "gain not known"
     done = "averaged" if groups.averaged else "not averaged"
-    say(f"  {tasks} {done} over similar photos: {number(groups.alone)} without, {text}")
-    if groups.cut and groups.whole:
-        ways = f"gain with groups cut at the folds {groups.cut.value:+.4f}, with whole groups {groups.whole.value:+.4f}"
-        say(f"  the smaller counts: {ways}")
+    say(f"  {tasks} {done} over similar photos: macro-F1 {number(groups.alone)} without averaging")
+    say(f"  {_gain(groups)}")
     if groups.expected is not None and groups.low is not None:
-        say(f"  expected among {groups.photos:,} new photos: gain {groups.expected:+.4f}, lower end {groups.low:+.4f}")
+        expected = f"gain {groups.expected:+.4f}, 95 % interval from {groups.low:+.4f}"
+        say(f"  expected among {groups.photos:,} new photos: {expected}")
     if not groups.averaged:
-        say("  no proven gain among so many new photos; every photo is scored and predicted alone")
+        say(f"  {_doubt(groups)}; every photo is scored and predicted alone")
     elif gain and gain.low <= 0:  # of an earlier version
         say(f"  {NO_GAIN}; train without predict.groups=look")
     say(f"  pair precision {groups.pair_precision:.4f}, pair recall {groups.pair_recall:.4f}")
     if among := groups.precision_among:
         each = ", ".join(f"{value:.4f} among {int(photos):,}" for photos, value in among.items())
         say(f"  expected pair precision: {each} photos")
+
+
+def _gain(groups: GroupGain) -> str:
+    gain = groups.gain
+    if gain is None:
+        return "gain not known"
+    interval = f"95 % interval {span(gain.low, gain.high, sign=True)}"
+    if groups.cut is None or groups.whole is None:
+        return f"gain {gain.value:+.4f}, {interval}"
+    ways = f"groups inside one fold {groups.cut.value:+.4f}, groups over all folds {groups.whole.value:+.4f}"
+    return f"gain measured in two ways: {ways}; the smaller is used, {interval}"
+
+
+def _doubt(groups: GroupGain) -> str:
+    """Write why photos are not averaged."""
+    if groups.expected is None:
+        return "no gain can be measured on the out-of-fold rows"
+    if groups.expected <= 0:
+        return f"among {groups.photos:,} new photos no gain is expected"
+    return f"among {groups.photos:,} new photos the gain is not certain (the interval includes 0)"

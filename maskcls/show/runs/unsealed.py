@@ -26,6 +26,8 @@ def print_unsealed(run: Path, found: SealedScore, *, now: bool, runs: int, kept:
     if not now:
         say(f"  scored before, on {found.date}; nothing was computed now")
     if runs > 1:
-        say(f"  {plural(runs, 'run')} were scored on these people; the best of them is too good")
+        best = "better" if runs == 2 else "best"
+        scored = f"{plural(runs, 'run')} were scored on these people"
+        say(f"  {scored}; the score of the {best} one is too high by the choice")
     if not kept:
         say(f"  {NOT_COUNTED}")

@@ -12,7 +12,10 @@ from rich.cells import cell_len
 if TYPE_CHECKING:  # the engine brings torch, and commands that train nothing report too
     from maskcls.engine.fit import EpochResult
 
-LEGEND = "scores are those of the validation people; *: best epoch of its network so far"
+LEGEND = (
+    "scores are those of the validation people; *: best so far on this fold (train.select); "
+    "the epoch that is used is chosen at the end, on the other folds"
+)
 GAP = "  "
 LEAST = {
     "network": 8,

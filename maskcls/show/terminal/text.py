@@ -20,9 +20,14 @@ KAPPA = "kappa: agreement beyond chance; 1: always equal, 0: as by chance"
 NO_GAIN = "no proven gain: the interval is not above 0"
 
 
-def say(text: str = "", *, end: str = "\n") -> None:
-    """Print one line of a result."""
-    print(text, end=end)
+def say(text: str = "", indent: int | None = None) -> None:
+    """Print lines of a result; a terminal breaks them between words, see `wrapped`."""
+    print(wrapped(text, indent, sys.stdout))
+
+
+def say_whole(text: str) -> None:
+    """Print a document as it is, such as YAML, whose lines must not be broken; it ends its own last line."""
+    print(text, end="")
 
 
 def show(what: RenderableType) -> None:
@@ -44,23 +49,30 @@ def show_whole(table: Table) -> None:
     Console(highlight=False, markup=False, emoji=False, width=WIDEST).print(table)
 
 
-def say_wrapped(text: str, indent: int = 0) -> None:
-    """Print one line of a result; a terminal breaks it between words, with `indent` spaces before the rest."""
-    print(wrapped(text, indent, sys.stdout))
+def wrapped(text: str, indent: int | None, stream: TextIO) -> str:
+    """Break lines between words where the stream is a terminal; files and pipes keep them whole.
 
-
-def wrapped(text: str, indent: int, stream: TextIO) -> str:
-    """Break a line between words where the stream is a terminal; files and pipes keep it whole."""
+    indent  spaces before what follows the first part of a line; None: two more than the line itself starts with.
+    """
     if not stream.isatty():
         return text
+    width = get_terminal_size().columns
+    return "\n".join(_broken(line, _start(line) + 2 if indent is None else indent, width) for line in text.split("\n"))
+
+
+def _start(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
+def _broken(line: str, indent: int, width: int) -> str:
     lines = TextWrapper(
-        get_terminal_size().columns,
+        width,
         subsequent_indent=" " * indent,
         replace_whitespace=False,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return lines.fill(text)
+    return lines.fill(line)
 
 
 def near(path: Path) -> Path:
