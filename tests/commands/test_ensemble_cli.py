@@ -457,7 +457,7 @@ def test_the_table_fits_80_columns_and_says_what_each_task_takes(
     lines = capsys.readouterr().out.splitlines()
     table = lines[: lines.index("")]
     assert max(map(len, table)) <= 80
-    assert table[1].split()[-3:] == ["it", "kappa", "correlation"]
+    assert table[1].split()[-3:] == ["without", "kappa", "correlation"]
     weights = [line.partition(":")[0] for line in lines if line.startswith("weights for ")]
     assert weights == ([] if method == "convex" else [f"weights for {task}" for task in ("mask", "gender", "age")])
     assert ("weight" in table[1].split()) == (method == "convex")

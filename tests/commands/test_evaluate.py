@@ -27,12 +27,19 @@ from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores import evaluation
 from maskcls.results.scores.evaluation import Evaluation
-from maskcls.results.scores.intervals import macro_f1_intervals
+from maskcls.results.scores.intervals import Interval, macro_f1_intervals
 from maskcls.results.scores.metrics import Scores, score
+from maskcls.results.scores.slices import Slice
 from maskcls.results.submissions.write import write_submission
 from maskcls.runs.read_labelled import read_labelled_predictions, read_submission
 from maskcls.runs.summary import RunSummary, write_summary
-from maskcls.show.answers.evaluation import print_evaluation, print_scores, render_evaluation, render_scores
+from maskcls.show.answers.evaluation import (
+    _slice_table,
+    print_evaluation,
+    print_scores,
+    render_evaluation,
+    render_scores,
+)
 from maskcls.show.terminal.json_output import print_json
 
 HATS = LabelSpace((Task("hat", ("no", "[red]yes[/red] :smile:")),))
@@ -410,3 +417,16 @@ def test_the_short_form_is_about_two_screens() -> None:
     with console.capture() as captured:
         console.print(render_evaluation(evaluation.evaluate_predictions(random_rows(3)), "short"))
     assert 60 < len(captured.get().splitlines()) <= 100
+
+
+def test_the_longest_joint_class_stays_whole_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    classes = {"mask": "incorrect", "gender": "female", "age": "30-59"}
+    tasks = dict.fromkeys(classes, 0.5)
+    table = _slice_table("lowest classes", [Slice(classes, 1000, 900, 0.25, Interval(0.1, 0.9, 0.95), tasks)])
+    Console(width=80, highlight=False, markup=False, emoji=False).print(table)
+    assert capsys.readouterr().out.splitlines()[-1].split() == [
+        "incorrect/female/30-59",
+        *("1,000", "900", "0.2500", "0.10-0.90", "0.500", "0.500", "0.500"),
+    ]

@@ -17,7 +17,6 @@ from maskcls.show.answers.tried import NOT_COUNTED
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import KAPPA, number, plain_table, plural, say, show, span
 
-TABLES = {"folds.csv": "different folds", "manifest.csv": "different photos or labels"}  # files of a run that differ
 SHOWN_IDS = 3
 SHOWN_CHANGES = 12
 NOT_PROVEN = "no proven difference"
@@ -140,8 +139,8 @@ def _settings_table(found: Comparison) -> Table:
     for letter in "ab":
         table.add_column(letter, overflow="fold")
     for key, a, b in found.settings:
-        if key in TABLES:
-            table.add_row(key, TABLES[key], "")
+        if a == b:  # a table of the runs that is not the same: its content has no short form
+            table.add_row(visible(key), f"different {key.removesuffix('.csv')}", "")
         else:
             table.add_row(*map(visible, (key, a, b)))
     return table

@@ -139,7 +139,7 @@ def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
     names = list(verdict.alone[0].tasks)
     weights = [found.weight_of(place) for place in range(len(found.members))]
     weight = ["weight"] if any(weights) and not found.by_task else []
-    numbers_last = ["lost\nwithout it", "mean\nkappa", "mean\ncorrelation"]
+    numbers_last = ["lost\nwithout", "mean\nkappa", "mean\ncorrelation"]
     table = plain_table("member", "macro-F1", *map(visible, names), *weight, *numbers_last, width=6)
     for place, (name, alone) in enumerate(zip(found.members, verdict.alone, strict=True)):
         scores = [alone.macro_f1, *(alone.tasks[task].macro_f1 for task in names)]
@@ -153,7 +153,7 @@ def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
 def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
     gain, interval = verdict.gain, verdict.interval
     chosen = ", chosen on the other folds" if found.blend.method in FITTED else ""
-    say("lost without it: macro-F1 of the ensemble that is lost without the member", 2)
+    say("lost without: macro-F1 of the ensemble that is lost without the member", 2)
     say("correlation: of the probabilities of the true class; both means are over the other members", 2)
     say(KAPPA, 2)
     for task, weights in found.by_task.items():
