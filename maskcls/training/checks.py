@@ -185,6 +185,7 @@ def _harm(one: SamePhoto, experiment: Experiment) -> str:
 def _note_eval(experiment: Experiment, report: Reporter) -> None:
     """Note which photos to predict are also trained on; the data set's rows to predict need not be there, or right."""
     cfg, data, train = experiment.cfg, experiment.data, experiment.manifest.assign(path=experiment.photo_paths)
+    train = train[manifest.real_rows(train)]  # pseudo-labelled photos are meant to be both
     if not layout_named(cfg.data.format).has_unlabelled(data):
         return
     try:
