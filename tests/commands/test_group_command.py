@@ -23,8 +23,8 @@ from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.labels import CONTEST
 from maskcls.results.people.averaging import average_groups
 from maskcls.results.people.clustering import pair_quality
+from maskcls.results.people.expected_gain import MeasuredGain
 from maskcls.results.people.group_file import read_groups
-from maskcls.results.people.pair_rates import PairRates
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.submissions.answers import read_answers
@@ -117,16 +117,15 @@ def test_the_train_photos_precision_is_expected_among_all_of_them(
     faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each half is grouped alone: among twice as many photos, twice as many pairs are wrong (and one more is added)."""
-    run = noisy_run(tmp_path / "run", faces)
-    found = work(faces, train=True)
+    asked: list[float] = []
+    among = MeasuredGain.among
+    monkeypatch.setattr(MeasuredGain, "among", lambda self, precision: asked.append(precision) or among(self, precision))
+    found = work(faces, train=True, run=noisy_run(tmp_path / "run", faces))
     pairs = sum(size * (size - 1) / 2 for size in np.bincount(found.group_N).tolist())
     wrong = pairs * (1 - found.quality.precision) + 1
     assert found.expected_precision == pytest.approx(1 - 2 * wrong / pairs)
     assert found.expected_precision < found.quality.precision
-    monkeypatch.setattr(PairRates, "precision_of", lambda self, group_N: 0.25)
-    gain = work(faces, train=True, run=run).gain
-    assert gain is not None
-    assert gain.expected < gain.gain.value
+    assert asked == [found.expected_precision]
 
 
 def test_photos_of_another_set_are_grouped_by_what_this_one_taught(faces: Path, drawn: Path) -> None:
