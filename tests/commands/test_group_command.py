@@ -119,7 +119,9 @@ def test_the_train_photos_precision_is_expected_among_all_of_them(
     """Each half is grouped alone: among twice as many photos, twice as many pairs are wrong (and one more is added)."""
     asked: list[float] = []
     among = MeasuredGain.among
-    monkeypatch.setattr(MeasuredGain, "among", lambda self, precision: asked.append(precision) or among(self, precision))
+    monkeypatch.setattr(
+        MeasuredGain, "among", lambda self, precision: asked.append(precision) or among(self, precision)
+    )
     found = work(faces, train=True, run=noisy_run(tmp_path / "run", faces))
     pairs = sum(size * (size - 1) / 2 for size in np.bincount(found.group_N).tolist())
     wrong = pairs * (1 - found.quality.precision) + 1
