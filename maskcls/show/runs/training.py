@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import NO_GAIN, new_people, number, plural, say, span
+from maskcls.show.terminal.text import NO_GAIN, classes_scored, new_people, number, plural, say, span
 
 
 def print_training(run: Path, summary: RunSummary | None, *, json: bool = False) -> None:
@@ -23,7 +23,8 @@ def print_training(run: Path, summary: RunSummary | None, *, json: bool = False)
         return
     if interval:
         ends = span(interval.low, interval.high)
-        say(f"{run}  out-of-fold macro-F1 {number(pooled.macro_f1)} (95 % interval {ends})")
+        scored = classes_scored(pooled.classes_scored, len(pooled.classes))
+        say(f"{run}  out-of-fold macro-F1 {number(pooled.macro_f1)} (95 % interval {ends}){scored}")
         if summary.prediction_interval:
             say(f"  {new_people(summary.prediction_interval)}")
     else:
@@ -47,8 +48,11 @@ def _say_selection(selection: EpochSelection) -> None:
         say(f"  epochs used: {epochs} (the last)")
         return
     gain = selection.gain
+    kept = f"; of a training of fewer folds: {', '.join(selection.kept)}" if selection.kept else ""
     text = f", difference {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}" if gain else ""
-    say(f"  epochs used: {epochs} (by {selection.by} of the other folds); last epochs {number(selection.last)}{text}")
+    say(
+        f"  epochs used: {epochs} (by {selection.by} of the other folds{kept}); last epochs {number(selection.last)}{text}"
+    )
 
 
 def _say_groups(groups: GroupGain) -> None:
