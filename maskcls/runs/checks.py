@@ -12,6 +12,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import identity_files
 from maskcls.runs.overrides import with_overrides
+from maskcls.runs.records.record import read_record
 from maskcls.schema import Config
 
 
@@ -47,9 +48,10 @@ def refuse_existing(run: RunDir) -> None:
     A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
     """
     if run.env.exists():
-        state = "a finished run" if run.summary.exists() else "an unfinished run"
+        if read_record(run).state == "finished":
+            raise BusyError("the folder holds a finished run", where=str(run.path), fix="choose another --run")
         raise BusyError(
-            f"the folder holds {state}",
+            "the folder holds an unfinished run",
             where=str(run.path),
             fix=f"choose another --run, or continue it with: maskcls resume {run.path}",
         )

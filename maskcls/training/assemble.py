@@ -103,14 +103,15 @@ def _selection(
     if checked is not None:
         alone = _labelled(experiment, last)
         last = average_likewise(checked, alone, *_groups_and_tasks(experiment, alone))
-    epochs = {
-        member.title(k): read_fold_summary(experiment.fold_dir(member, k)).best_epoch
+    found = {
+        member.title(k): read_fold_summary(experiment.fold_dir(member, k))
         for member in experiment.members
         for k in folds
     }
     return EpochSelection(
         by=experiment.cfg.train.select,
-        epochs=epochs,
+        epochs={title: one.best_epoch for title, one in found.items()},
+        kept=tuple(title for title, one in found.items() if one.among and one.among != tuple(folds)),
         last=none_for_nan(score(last.prob, labelled.truth, labelled.space).macro_f1),
         gain=_gain(labelled, last.labels(), pooled.labels()),
     )
