@@ -23,7 +23,7 @@ from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.labels import CONTEST
 from maskcls.results.people.averaging import average_groups
 from maskcls.results.people.clustering import pair_quality
-from maskcls.results.people.expected_gain import MeasuredGain
+from maskcls.results.people.expected_gain import ExpectedGain, MeasuredGain
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import confusion, macro_f1
@@ -119,9 +119,12 @@ def test_the_train_photos_precision_is_expected_among_all_of_them(
     """Each half is grouped alone: among twice as many photos, twice as many pairs are wrong (and one more is added)."""
     asked: list[float] = []
     among = MeasuredGain.among
-    monkeypatch.setattr(
-        MeasuredGain, "among", lambda self, precision: asked.append(precision) or among(self, precision)
-    )
+
+    def watched(self: MeasuredGain, precision: float) -> ExpectedGain:
+        asked.append(precision)
+        return among(self, precision)
+
+    monkeypatch.setattr(MeasuredGain, "among", watched)
     found = work(faces, train=True, run=noisy_run(tmp_path / "run", faces))
     pairs = sum(size * (size - 1) / 2 for size in np.bincount(found.group_N).tolist())
     wrong = pairs * (1 - found.quality.precision) + 1

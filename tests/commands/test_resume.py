@@ -308,7 +308,7 @@ def test_a_finished_run_is_left_as_it_is(moments: Moments, capsys: pytest.Captur
 
 
 def test_a_new_training_is_sent_to_resume_only_where_something_is_left(moments: Moments) -> None:
-    for run, continued in ((moments.run, False), (moments.after(20), True)):
+    for run, continued in ((moments.run, False), (moments.after(18), True)):
         with pytest.raises(BusyError) as caught:
             refuse_existing(RunDir(run))
         assert ("maskcls resume" in str(caught.value.fix)) == continued

@@ -50,9 +50,8 @@ def _say_selection(selection: EpochSelection) -> None:
     gain = selection.gain
     kept = f"; of a training of fewer folds: {', '.join(selection.kept)}" if selection.kept else ""
     text = f", difference {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}" if gain else ""
-    say(
-        f"  epochs used: {epochs} (by {selection.by} of the other folds{kept}); last epochs {number(selection.last)}{text}"
-    )
+    how = f"by {selection.by} of the other folds{kept}"
+    say(f"  epochs used: {epochs} ({how}); last epochs {number(selection.last)}{text}")
 
 
 def _say_groups(groups: GroupGain) -> None:
