@@ -36,6 +36,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.rundir import RunDir
 from maskcls.runs.calibration import Calibration, calibrate_rows
+from maskcls.runs.checks import check_same_rows
 from maskcls.runs.choices.register import Attempt
 from maskcls.runs.choices.tried import Tried, add_tried, ensemble_what, rows_of_run
 from maskcls.runs.environment import read_environment
@@ -178,6 +179,7 @@ def read_members(
         read_environment(run)
     cfg = config.load(runs[0].config)[0]
     with_overrides(cfg, list(overrides))  # refuses other settings before torch is imported
+    check_same_rows(runs)
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     ids = frame["id"].to_numpy(np.str_)
     members = []

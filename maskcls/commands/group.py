@@ -81,14 +81,13 @@ def group(
     taught_ND = describe_photos(image_root(data, guess_layout(data)), paths, "reading train photos", report)
     taught = fit_person_clustering(taught_ND, people, str(data))
     group_N, rows, rates = taught.group_N, known, pair_rates(taught)
-    precision = taught.quality.precision
     if to_group is not None:
         source = unlabelled or data
         asked_ND = describe_photos(
             image_root(source, guess_layout(source)), to_group["path"].tolist(), "reading photos", report
         )
         group_N, rows = group_photos(taught.clusterer, asked_ND), to_group
-        precision = rates.precision_of(group_N)
+    precision = rates.precision_of(group_N)
     gain = grouping_gain(labelled, known, taught.group_N, RunDir(run.path), precision) if labelled and run else None
     ids, most = rows["id"].tolist(), taught.clusterer.max_photos
     found = GroupResult(ids, group_N, most, output, taught.quality, precision, gain, _sources(known, rows))

@@ -32,7 +32,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
     experiment, env = open_experiment(run)
     wanted = sorted({*env.folds, *(wanted_folds(folds, experiment.cfg.folds.k) if folds is not None else ())})
     if (summary := finished_summary(experiment, wanted)) is not None:
-        report.note(f"{run.path} is complete; nothing to do")
+        report.note(f"{run.path} is complete; nothing to do{other_folds(wanted, experiment.cfg.folds.k)}")
         if not main_process():
             return None
         if not_counted := add_run(run):  # the training may have been killed just before
@@ -72,6 +72,20 @@ def forget_refit(experiment: Experiment, report: Reporter) -> None:
         if folder.exists():
             report.note(f"{folder} is trained again, for a number of epochs chosen by more folds")
             shutil.rmtree(folder)
+
+
+def other_folds(folds: Sequence[int], k: int) -> str:
+    """Say which of the folds 0..k-1 are not among these, and how they are added; "" where all are.
+
+    >>> other_folds([0], 3), other_folds([0], 1)
+    ('; folds 1, 2 are not part of it; add them with --folds 1,2', '')
+    """
+    rest = [str(fold) for fold in range(k) if fold not in folds]
+    if not rest:
+        return ""
+    said = f"fold {rest[0]} is not part of it; add it" if len(rest) == 1 else None
+    said = said or f"folds {', '.join(rest)} are not part of it; add them"
+    return f"; {said} with --folds {','.join(rest)}"
 
 
 def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> RunSummary | None:

@@ -62,8 +62,7 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
     predicted = predict_sealed(experiment, env, report)
     if predicted is None:
         return None
-    pooled = summary.pooled.macro_f1 if summary.pooled else None
-    found = sealed_score(experiment, predicted, out_of_fold=pooled, date=date)
+    found = sealed_score(experiment, predicted, out_of_fold=summary.pooled, date=date)
     with rundir.lock(run):
         written = read_sealed_score(run)  # by another process, meanwhile
         if written is None:
@@ -79,7 +78,7 @@ def weights_now(run: RunDir) -> tuple[str, ...]:
 
 
 def sealed_score(
-    experiment: Experiment, predicted: Predictions, *, out_of_fold: float | None, date: datetime
+    experiment: Experiment, predicted: Predictions, *, out_of_fold: SavedScores | None, date: datetime
 ) -> SealedScore:
     """Score predictions of the sealed rows, in their order."""
     from maskcls.data.rows.manifest import labels
@@ -95,7 +94,8 @@ def sealed_score(
         interval=intervals.confidence if intervals else None,
         people=len(set(person_N.tolist())),
         rows=len(person_N),
-        out_of_fold=none_for_nan(out_of_fold),
+        out_of_fold=none_for_nan(out_of_fold.macro_f1) if out_of_fold else None,
+        out_of_fold_classes=out_of_fold.classes_scored if out_of_fold else None,
         weights=tuple(sorted(one["sha256"] for one in predicted.lineage["weights"])),
         views=experiment.cfg.predict.views,
         sealed=sha256("\n".join(sorted(set(person_N.tolist()))).encode()),

@@ -43,22 +43,37 @@ def fixed_size(backbone: str) -> tuple[int, int] | None:
     return height, width
 
 
+def patch_size(trunk: Any) -> tuple[int, int] | None:
+    """Return the (height, width) of the patches that must cover an image exactly; None where any image will do."""
+    embedding = getattr(trunk, "patch_embed", None)
+    if not isinstance(embedding, PatchEmbed) or embedding.dynamic_img_pad:
+        return None
+    patch: tuple[int, int] = embedding.patch_size
+    return patch
+
+
+def nearest_whole(size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int]:
+    """Return the (height, width) nearest to `size` that patches cover exactly: `size` itself where they do.
+
+    >>> nearest_whole((100, 75), (16, 16)), nearest_whole((96, 80), (16, 16))
+    ((96, 80), (96, 80))
+    """
+    height, width = (max(1, round(side / step)) * step for side, step in zip(size, patch, strict=True))
+    return height, width
+
+
 def check_patches(trunk: Any, backbone: str, size: tuple[int, int]) -> None:
     """Raise ConfigError when patches do not cover images of this (height, width) in pixels exactly.
 
     Some networks would stop with an error of their own, others would not look at the last rows and columns.
     """
-    embedding = getattr(trunk, "patch_embed", None)
-    if not isinstance(embedding, PatchEmbed) or embedding.dynamic_img_pad:
-        return
-    patch: tuple[int, int] = embedding.patch_size
-    near = [max(1, round(side / step)) * step for side, step in zip(size, patch, strict=True)]
-    if near != list(size):
+    patch = patch_size(trunk)
+    if patch is not None and (near := nearest_whole(size, patch)) != size:
         sides = f"{patch[0]}" if patch[0] == patch[1] else f"{patch[0]} and {patch[1]}"
         raise ConfigError(
             f"image height and width must be multiples of {sides}",
             where=f"transforms.size (model.backbone={backbone})",
             got=f"{size[0]} x {size[1]} pixels",
             expected=f"multiples of {patch[0]} x {patch[1]} pixels, the backbone's patches",
-            fix=f"set transforms.size=[{near[0]}, {near[1]}]; with train.stages, every stage needs such a size",
+            fix=f"set transforms.size=[{near[0]}, {near[1]}]",
         )

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from maskcls import config, files
 from maskcls.data.layouts.source import check_data
-from maskcls.errors import BusyError, UsageError
+from maskcls.errors import BusyError, DataError, UsageError
+from maskcls.results.predictions import Predictions
+from maskcls.results.rows_by_id import check_same_ids
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import identity_files
 from maskcls.runs.overrides import with_overrides
+from maskcls.runs.records.record import read_record
 from maskcls.schema import Config
 
 
@@ -41,15 +44,34 @@ def check_prediction(run: RunDir, data: Path, output: Path, overrides: Sequence[
     check_data(data, cfg.data.format)
 
 
+def check_same_rows(runs: Sequence[RunDir]) -> None:
+    """Raise DataError unless the runs have out-of-fold rows of the same ids; runs without such rows are left out."""
+    scored = [run for run in runs if run.oof.exists()]
+    for run in scored[1:]:
+        ids = [Predictions.load(one.oof).ids.tolist() for one in (scored[0], run)]
+        sealed = [config.load(one.config)[0].folds for one in (scored[0], run)]
+        shares = [f"folds.sealed={one.sealed}, folds.sealed_seed={one.sealed_seed}" for one in sealed]
+        if set(ids[0]) != set(ids[1]) and shares[0] != shares[1]:
+            raise DataError(
+                "the runs have other sealed people, and so other out-of-fold rows",
+                where=f"{scored[0].path} and {run.path}",
+                got=" and ".join(shares),
+                expected="one value of folds.sealed and folds.sealed_seed",
+                fix="combine runs of the same sealed people",
+            )
+        check_same_ids(ids[1], ids[0], names=(str(run.path), str(scored[0].path)))
+
+
 def refuse_existing(run: RunDir) -> None:
     """Raise BusyError when the folder holds a run, or files that a run would replace.
 
     A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
     """
     if run.env.exists():
-        state = "a finished run" if run.summary.exists() else "an unfinished run"
+        if read_record(run).state == "finished":
+            raise BusyError("the folder holds a finished run", where=str(run.path), fix="choose another --run")
         raise BusyError(
-            f"the folder holds {state}",
+            "the folder holds an unfinished run",
             where=str(run.path),
             fix=f"choose another --run, or continue it with: maskcls resume {run.path}",
         )

@@ -100,12 +100,14 @@ class EpochSelection(JsonFile):
     by      the value of train.select.
     epochs  the epoch of every network, from 0, by its title, such as `fold 0` or `age fold 0`.
     soups   the epochs whose weights are averaged, by the same titles, where average.soup is above 1.
+    kept    the titles of those that keep their epoch from a training of fewer folds, which chose it.
     last    macro-F1 of the out-of-fold rows with every network's last epoch; gain: of the chosen epochs over that.
     """
 
     by: str
     epochs: dict[str, int]
     soups: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    kept: tuple[str, ...] = ()
     last: float | None
     gain: Difference | None
 
@@ -151,12 +153,15 @@ class FoldSummary(JsonFile):
 
     best_epoch  the epoch, from 0, of the weights in best/; see train.select.
     soup        the epochs that were averaged, where the average is used.
+    among       the folds of the training that chose the epoch, where these were not all folds; empty in runs of earlier
+                versions.
     leaky       there are no scores then.
     """
 
     best_epoch: int
     leaky: bool = False
     soup: tuple[int, ...] = ()
+    among: tuple[int, ...] = ()
     macro_f1: float | None = None
     accuracy: float | None = None
     rows: int = 0
@@ -191,7 +196,8 @@ def write_fold_summary(folder: FoldDir, summary: FoldSummary) -> None:
     typedjson.write(folder.summary, summary)
 
 
-def scored_fold(best_epoch: int, soup: Sequence[int], scores: Scores) -> FoldSummary:
+def scored_fold(best_epoch: int, soup: Sequence[int], scores: Scores, among: Sequence[int] = ()) -> FoldSummary:
     """Return the summary of a fold with scores."""
     summary = FoldSummary(best_epoch=best_epoch, **dict(SavedScores.of(scores)))
-    return summary.model_copy(update={"soup": tuple(soup)}) if soup else summary
+    given = {"soup": tuple(soup), "among": tuple(among)}
+    return summary.model_copy(update={name: value for name, value in given.items() if value})

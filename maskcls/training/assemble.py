@@ -109,6 +109,7 @@ def _selection(
         by=experiment.cfg.train.select,
         epochs={title: fold.best_epoch for title, fold in folders.items()},
         soups={title: fold.soup for title, fold in folders.items() if fold.soup},
+        kept=tuple(title for title, fold in folders.items() if fold.among and fold.among != tuple(folds)),
         last=none_for_nan(score(last.prob, labelled.truth, labelled.space).macro_f1),
         gain=_gain(labelled, last.labels(), pooled.labels()),
     )

@@ -20,10 +20,11 @@ from maskcls.engine.device import Accelerator
 from maskcls.engine.normalisation import normalisation_notes
 from maskcls.engine.session import optimizer_of
 from maskcls.engine.step import staged
-from maskcls.errors import DataError
+from maskcls.errors import ConfigError, DataError
 from maskcls.labels import UNKNOWN
 from maskcls.machine import reading_threads
-from maskcls.nn.network import check_backbone, check_size
+from maskcls.nn.backbone_facts import nearest_whole, patch_size
+from maskcls.nn.network import Network, check_backbone, check_size
 from maskcls.rundir import REFIT
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.schema import Config
@@ -35,6 +36,7 @@ from maskcls.training.photos import cached_views
 from maskcls.training.plans import fresh_network
 from maskcls.training.readable_photos import check_photos
 
+NEAR_SHARES = 3  # of train.stages, named where one cannot be used
 ALLOW = "data.same_photos=allow"
 
 
@@ -62,8 +64,7 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
         network, about = fresh_network(member, 0, 0)
         for line in (about, *normalisation_notes(member.cfg)):
             report.note(f"{member.task or 'network'}: {line}")
-        for _, share in member.cfg.train.stages:
-            check_size(network, member.cfg.model.backbone, staged(member.cfg.transforms.size, share))
+        check_stages(network, member.cfg)
         optimizer_of(network, member.cfg.optim)
         check_dropped(experiment, member)
     if experiment.sealed is not None:
@@ -75,6 +76,25 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
         note_pseudo(experiment, report)
     if experiment.cfg.predict.groups == "look":
         shared_tasks(experiment.manifest, experiment.cfg.space, where="predict.groups=look")
+
+
+def check_stages(network: Network, cfg: Config) -> None:
+    """Raise ConfigError for a stage whose images the network does not accept; of patches it names shares that work."""
+    backbone, full, patch = cfg.model.backbone, cfg.transforms.size, patch_size(network.trunk)
+    for _, share in cfg.train.stages:
+        size = staged(full, share)
+        if patch is not None and nearest_whole(size, patch) != size:
+            shares = sorted({round(side / full[0], 4) for side in range(patch[0], full[0] + 1, patch[0])})
+            working = [one for one in shares if nearest_whole(staged(full, one), patch) == staged(full, one)]
+            near = sorted(sorted(working, key=lambda one: abs(one - share))[:NEAR_SHARES])
+            raise ConfigError(
+                "the images of a stage are no whole number of the backbone's patches",
+                where=f"train.stages (model.backbone={backbone})",
+                got=f"a share of {share} of {full[0]} x {full[1]} pixels: {size[0]} x {size[1]} pixels",
+                expected=f"multiples of {patch[0]} x {patch[1]} pixels",
+                fix=f"use a share such as {', '.join(map(str, near))}",
+            )
+        check_size(network, backbone, size)
 
 
 def check_dropped(experiment: Experiment, member: Member) -> None:
@@ -205,6 +225,7 @@ def _harm(one: SamePhoto, experiment: Experiment) -> str:
 def _note_eval(experiment: Experiment, report: Reporter) -> None:
     """Note which photos to predict are also trained on; the data set's rows to predict need not be there, or right."""
     cfg, data, train = experiment.cfg, experiment.data, experiment.manifest.assign(path=experiment.photo_paths)
+    train = train[manifest.real_rows(train)]  # pseudo-labelled photos are meant to be both
     if not layout_named(cfg.data.format).has_unlabelled(data):
         return
     try:

@@ -23,6 +23,7 @@ from maskcls.engine.compute.plan import Plan
 from maskcls.engine.normalisation import with_normalisation
 from maskcls.engine.objective import build_heads
 from maskcls.engine.step_plan import FoldRows
+from maskcls.errors import DataError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.people.clustering import PersonClustering
 from maskcls.results.pseudo.read_labels import Pseudo
@@ -217,7 +218,7 @@ def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
         manifest, sealed = split_sealed(
             manifest, cfg.space, share=how.sealed, seed=how.sealed_seed, stratify=how.stratify
         )
-    folds = folding.build(manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify)
+    folds = _build_folds(manifest, cfg, sealed)
     if cfg.data.pseudo is None:
         return Experiment(cfg, data.resolve(), manifest, folds, run, sealed=sealed)
     pseudo = pseudo_rows.read_pseudo_rows(Path(cfg.data.pseudo), cfg, manifest, folds)
@@ -225,3 +226,16 @@ def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
         pseudo_rows.check_not_sealed(pseudo, sealed)
     manifest, folds = pseudo_rows.with_rows(manifest, folds, pseudo, image_root(data, cfg.data.format), cfg.space)
     return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo, sealed=sealed)
+
+
+def _build_folds(manifest: pd.DataFrame, cfg: Config, sealed: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the fold table; where the rest of the people do not suffice for it, the error names folds.sealed too."""
+    how = cfg.folds
+    try:
+        return folding.build(manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify)
+    except DataError as error:
+        if sealed is not None:
+            rest, apart = manifest["person"].nunique(), sealed["person"].nunique()
+            error.where = f"the {rest} people that folds.sealed={how.sealed} leaves; {apart} are sealed"
+            error.fix = f"lower folds.sealed; or {error.fix}"
+        raise

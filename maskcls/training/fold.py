@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -131,8 +132,18 @@ def _save_results(session: Session, member: Member, folder: FoldDir, kept: int) 
         checkpoint.save_weights(folder.candidate(last), tensors, member.blueprint, epoch=last, scores=scores)
 
 
-def finish_fold(experiment: Experiment, member: Member, k: int, weights: WeightsDir, accelerator: Accelerator) -> None:
+def finish_fold(
+    experiment: Experiment,
+    member: Member,
+    k: int,
+    weights: WeightsDir,
+    accelerator: Accelerator,
+    *,
+    among: Sequence[int] = (),
+) -> None:
     """Make these weights the network's best, predict and score the validation rows with them, and mark it as done.
+
+    among  the folds that chose the weights, where these are not all folds.
 
     A network without validation rows is only marked.
     """
@@ -158,7 +169,7 @@ def finish_fold(experiment: Experiment, member: Member, k: int, weights: Weights
     ids = experiment.manifest["id"].to_numpy()[rows.valid]
     Predictions(ids, prob, member.space, lineage).save(folder.oof)
     scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
-    write_fold_summary(folder, scored_fold(meta.epoch, meta.soup, scores))
+    write_fold_summary(folder, scored_fold(meta.epoch, meta.soup, scores, among))
     _mark_done(folder, meta)
 
 

@@ -62,8 +62,9 @@ def finish_folds(
     accelerator.wait_for_everyone()  # the main process changes now what the others have read
     if len(folds) == 1 and chosen and member.cfg.train.select != "last" and member.cfg.train.epochs > 1:
         report.note("one fold only: no other fold can choose its epoch, so the last one is used")
+    among = folds if len(folds) < member.cfg.folds.k and member.cfg.train.select != "last" else ()
     for k, weights in chosen.items():
-        finish_fold(experiment, member, k, weights, accelerator)
+        finish_fold(experiment, member, k, weights, accelerator, among=among)
         accelerator.free_memory()
     accelerator.wait_for_everyone()
     for k in folds:

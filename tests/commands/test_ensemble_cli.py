@@ -15,6 +15,7 @@ from tiny import train
 
 from maskcls.cli import run_app
 from maskcls.config.yaml12 import dump_yaml, read_yaml
+from maskcls.errors import Exit
 from maskcls.labels import CONTEST
 from maskcls.results.ensembles.methods import METHODS
 from maskcls.results.people import expected_gain
@@ -44,6 +45,18 @@ def ensemble(members: list[Any], data: Path, output: Path, *words: str) -> int:
 def answers(path: Path) -> list[int]:
     with path.open(newline="") as handle:
         return [int(row["ans"]) for row in csv.DictReader(handle)]
+
+
+def test_runs_of_other_sealed_people_are_refused_before_photos_are_predicted(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = tmp_path / "sealed"
+    assert train(drawn, sealed, *WORDS, "train.epochs=1", "folds.sealed=0.25") == 0
+    monkeypatch.setattr("maskcls.commands.ensemble._run_predictions", lambda *_: pytest.fail("photos are predicted"))
+    capsys.readouterr()
+    assert ensemble([runs[0], sealed], drawn, tmp_path / "s.csv") == Exit.DATA
+    said = " ".join(capsys.readouterr().err.split())
+    assert "got: folds.sealed=0.0, folds.sealed_seed=0 and folds.sealed=0.25, folds.sealed_seed=0" in said
 
 
 def said_by(runs: list[Path]) -> list[Predictions]:

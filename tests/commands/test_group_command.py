@@ -23,6 +23,7 @@ from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.labels import CONTEST
 from maskcls.results.people.averaging import average_groups
 from maskcls.results.people.clustering import pair_quality
+from maskcls.results.people.expected_gain import ExpectedGain, MeasuredGain
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import confusion, macro_f1
@@ -110,6 +111,26 @@ def test_train_photos_are_grouped_by_what_the_other_half_taught(faces: Path, tmp
     assert found.quality == pair_quality(found.group_N, frame["person"].to_numpy(np.str_))
     assert found.quality.precision > 0.8  # by chance 0.06
     assert found.quality.people == PEOPLE
+
+
+def test_the_train_photos_precision_is_expected_among_all_of_them(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each half is grouped alone: among twice as many photos, twice as many pairs are wrong (and one more is added)."""
+    asked: list[float] = []
+    among = MeasuredGain.among
+
+    def watched(self: MeasuredGain, precision: float) -> ExpectedGain:
+        asked.append(precision)
+        return among(self, precision)
+
+    monkeypatch.setattr(MeasuredGain, "among", watched)
+    found = work(faces, train=True, run=noisy_run(tmp_path / "run", faces))
+    pairs = sum(size * (size - 1) / 2 for size in np.bincount(found.group_N).tolist())
+    wrong = pairs * (1 - found.quality.precision) + 1
+    assert found.expected_precision == pytest.approx(1 - 2 * wrong / pairs)
+    assert found.expected_precision < found.quality.precision
+    assert asked == [found.expected_precision]
 
 
 def test_photos_of_another_set_are_grouped_by_what_this_one_taught(faces: Path, drawn: Path) -> None:

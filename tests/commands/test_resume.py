@@ -21,7 +21,9 @@ from tiny import RECIPE, hashes, log_lines, outcome, resume, train
 from maskcls import files, rundir
 from maskcls.engine import fit as loop
 from maskcls.engine import session as keeping
+from maskcls.errors import BusyError
 from maskcls.rundir import RunDir
+from maskcls.runs.checks import refuse_existing
 from maskcls.show.terminal.progress import Reporter
 
 # Everything that carries state from one epoch to the next: moments, an average, dropout, patience, a rate that changes.
@@ -302,6 +304,15 @@ def test_a_finished_run_is_left_as_it_is(moments: Moments, capsys: pytest.Captur
     assert "nothing to do" in shown.err
     assert "out-of-fold macro-F1" in shown.out
     assert hashes(moments.run) == before
+    assert "not part of it" not in shown.err  # it has all folds
+
+
+def test_a_new_training_is_sent_to_resume_only_where_something_is_left(moments: Moments) -> None:
+    for run, continued in ((moments.run, False), (moments.after(18), True)):
+        with pytest.raises(BusyError) as caught:
+            refuse_existing(RunDir(run))
+        assert ("maskcls resume" in str(caught.value.fix)) == continued
+        assert "choose another --run" in str(caught.value.fix)
 
 
 def test_a_run_in_use_is_refused(moments: Moments, capsys: pytest.CaptureFixture[str]) -> None:

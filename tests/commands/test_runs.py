@@ -704,8 +704,14 @@ def test_a_budget_stops_it_as_soon_as_it_is_met(three: Path, capsys: pytest.Capt
 
 def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(three.parent)
-    for name in ("noted", "ensembled", "started_from", "linked", "unscored"):
+    for name in ("noted", "ensembled", "started_from", "linked", "unscored", "sealed", "unsealed"):
         make(three / name, share=0.1)
+    for name in ("sealed", "unsealed"):
+        shutil.copy(three / name / "manifest.csv", three / name / "sealed.csv")
+        env = files.read_json(three / name / "env.json")
+        env["hashes"]["sealed.csv"] = env["hashes"]["manifest.csv"]
+        files.commit_json(three / name / "env.json", env)
+    (three / "unsealed" / "unsealed.json").write_text("{}")
     runs_note.note(RunDir(three / "noted"), keep=True, now=NOW)
     (three / "sub").mkdir()
     recipe = "members: [{run: ../ensembled, weight: 0.5}]\n"
@@ -725,9 +731,10 @@ def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -
     (three / "away").symlink_to(make(three.parent / "outside", share=0.1).path)
 
     plan = runs_prune.plan_pruning(three, keep=0, whole=True)
-    assert {name for name, _ in steps(plan)} == {"worst", "middle", "best", "later"}
+    assert {name for name, _ in steps(plan)} == {"worst", "middle", "best", "later", "unsealed"}
     why = {run.path.name: reason for run, reason in plan.kept.items()}
-    assert why.keys() == {"noted", "ensembled", "started_from", "linked", "unscored", "half", "lost"}
+    assert why.keys() == {"noted", "ensembled", "started_from", "linked", "unscored", "sealed", "half", "lost"}
+    assert why["sealed"] == f"its sealed people are not scored yet: maskcls unseal {three / 'sealed'}"
     assert "a note says keep" in why["noted"]
     assert "x.recipe.yaml names it" in why["ensembled"]
     assert "later was started from its weights" in why["started_from"]
@@ -738,7 +745,8 @@ def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -
     before = everything(three.parent)
     print_pruning(runs_prune.prune(three, keep=0, budget=None, whole=True, yes=True, now=NOW))
     after = everything(three.parent)
-    assert {name.split("/")[1] for name in before.keys() - after.keys()} == {"worst", "middle", "best", "later"}
+    gone = {name.split("/")[1] for name in before.keys() - after.keys()}
+    assert gone == {"worst", "middle", "best", "later", "unsealed"}
 
 
 @pytest.mark.parametrize("words", ["runs/worst", "worst", "{absolute}", "runs/../runs/worst/oof.npz", "link"])

@@ -289,7 +289,9 @@ def test_a_dry_run_fills_no_cache(drawn: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_the_seed_decides_the_weights(drawn: Path, multi: Path, tmp_path: Path) -> None:
     assert train(drawn, tmp_path / "again", "--folds", "0") == 0
-    assert outcome(tmp_path / "again" / "fold0") == outcome(multi / "fold0")
+    again, before = outcome(tmp_path / "again" / "fold0"), outcome(multi / "fold0")
+    del again["summary.json"], before["summary.json"]  # it names the folds that chose the epoch
+    assert again == before
     assert train(drawn, tmp_path / "other", "--folds", "0", "seed=1") == 0
     assert weights_of(tmp_path / "other") != weights_of(multi)
     assert (tmp_path / "other" / "folds.csv").read_bytes() == (multi / "folds.csv").read_bytes()
@@ -332,7 +334,7 @@ def test_an_existing_run_is_refused_and_left_as_it_is(
 ) -> None:
     before = hashes(multi)
     assert train(drawn, multi) == 7
-    assert f"maskcls resume {multi}" in capsys.readouterr().err
+    assert "the folder holds a finished run" in capsys.readouterr().err
     assert train(drawn, multi, "--dry-run") == 7
     assert hashes(multi) == before
 

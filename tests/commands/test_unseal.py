@@ -16,8 +16,12 @@ from tiny import PLAIN, experiment, train
 from maskcls.cli import run_app
 from maskcls.labels import CONTEST
 from maskcls.results.predictions import Predictions
+from maskcls.results.scores.metrics import ClassScore
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.register import read_register
+from maskcls.runs.records.unsealed import SealedScore
+from maskcls.runs.summary import SavedScores
+from maskcls.show.runs.unsealed import print_unsealed
 from maskcls.training import prediction
 from maskcls.training.person_clustering import describe_photos
 from maskcls.training.stored_experiment import open_experiment
@@ -114,6 +118,10 @@ def test_the_run_is_scored_once(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert run_app(["unseal", str(copy)]) == 0
     text = capsys.readouterr().out
     assert f"macro-F1 {found['scores']['macro_f1']:.4f} (95 % interval" in text
+    pooled = json.loads((copy / "summary.json").read_text())["pooled"]
+    occurring = [one for one in found["scores"]["classes"] if one["support"] or one["predicted"]]
+    assert found["scores"]["classes_scored"] == len(occurring)
+    assert found["out_of_fold_classes"] == pooled["classes_scored"]
     assert "scored before" in text
     assert kept == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     assert [one.kind for one in read_register(RunDir(copy)).attempts] == ["unsealed"]
@@ -140,6 +148,18 @@ def test_the_score_is_that_of_the_networks_on_these_photos(
     ages = f1_score(truth % 3, CONTEST.decode(predicted.labels())["age"], average="macro", zero_division=0)
     assert found["scores"]["tasks"]["age"]["macro_f1"] == pytest.approx(ages)
     assert not (copy / "test").exists()
+
+
+def test_both_scores_say_how_many_classes_they_are_over(capsys: pytest.CaptureFixture[str]) -> None:
+    one = ClassScore("a", 0.5, 0.5, 0.5, 1, 1)
+    scores = SavedScores(macro_f1=0.5, classes_scored=15, classes=(one,) * 18, tasks={})
+    rest = {"people": 2, "rows": 9, "weights": (), "views": "none", "sealed": "", "date": ""}
+    for classes, said in ((16, ", 16 of 18 classes scored"), (18, ""), (None, "")):
+        found = SealedScore(scores=scores, interval=None, out_of_fold=0.6, out_of_fold_classes=classes, **rest)
+        print_unsealed(Path("a"), found, now=True, runs=1, kept=True)
+        out = capsys.readouterr().out
+        assert "a  macro-F1 0.5000, 15 of 18 classes scored, 9 photos of 2 sealed people\n" in out
+        assert f"out of fold 0.6000{said}\n" in out
 
 
 def test_runs_of_the_same_sealed_people_are_counted(

@@ -9,6 +9,7 @@ import pytest
 
 from maskcls.results.comparison.difference import Difference
 from maskcls.results.scores.intervals import Interval
+from maskcls.results.scores.metrics import ClassScore
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary, SavedScores
 from maskcls.show.runs.training import print_training
 
@@ -78,3 +79,12 @@ def test_the_epochs_used_name_their_folds(capsys: pytest.CaptureFixture[str]) ->
         "  epochs used in folds 0, 1: 10, 13, chosen by macro_f1 of the other folds",
         "  with every fold's last epoch: macro-F1 0.0899 (difference +0.0123, 95 % interval +0.0012 to +0.0234)",
     ]
+
+
+@pytest.mark.parametrize(("scored", "said"), [(15, ", 15 of 18 classes scored"), (18, "")])
+def test_a_macro_f1_of_fewer_classes_says_so(scored: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    one = ClassScore("a", 0.5, 0.5, 0.5, 1, 1)
+    pooled = SavedScores(macro_f1=0.5, classes_scored=scored, classes=(one,) * 18, tasks={})
+    interval = Interval(low=0.1, high=0.2, level=0.95)
+    print_training(Path("runs/a"), RunSummary(pooled=pooled, interval=interval, folds={}, sd={}))
+    assert f"(95 % interval 0.1000 to 0.2000){said}\n" in capsys.readouterr().out

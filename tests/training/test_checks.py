@@ -16,10 +16,11 @@ from tiny import experiment, tiny, train
 from maskcls.cli import run_app
 from maskcls.data.layouts.source import read_labelled, read_unlabelled
 from maskcls.data.photos import images
-from maskcls.errors import DataError, Exit
+from maskcls.errors import ConfigError, DataError, Exit
 from maskcls.labels import CONTEST
+from maskcls.nn.network import build_network
 from maskcls.results.pseudo.read_labels import Pseudo
-from maskcls.training.checks import check_same_photos
+from maskcls.training.checks import check_same_photos, check_stages
 from maskcls.training.experiment import Experiment
 from maskcls.training.readable_photos import check_photos
 
@@ -155,6 +156,34 @@ def test_a_person_only_for_training_is_in_another_fold_than_the_rest(table: Path
     copy(table, a, b)
     with pytest.raises(DataError, match="in different folds"):
         checked(table, "folds.k=1", "folds.holdout=0.4")
+
+
+def test_too_few_people_beside_the_sealed_ones_are_blamed_on_the_sealing(table: Path) -> None:
+    with pytest.raises(DataError, match="too few people") as caught:
+        experiment(table, *TABLE, "folds.sealed=0.9", "folds.k=3")
+    assert caught.value.where == "the 1 people that folds.sealed=0.9 leaves; 7 are sealed"
+    assert str(caught.value.fix).startswith("lower folds.sealed; or lower folds.k")
+    with pytest.raises(DataError, match="too few people") as caught:
+        experiment(table, *TABLE, "folds.k=9")
+    assert "sealed" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "share", "shares"),
+    [((96, 96), 0.6, "0.5, 0.6667, 0.8333"), ((96, 48), 0.6, "0.3333, 0.6667, 1.0"), ((96, 96), 0.05, None)],
+)
+def test_a_stage_of_no_whole_patches_is_refused_with_shares_that_work(
+    size: tuple[int, int], share: float, shares: str | None
+) -> None:
+    words = ("model.backbone=test_vit", f"transforms.size={list(size)}", "train.epochs=3")
+    network = build_network("test_vit", {"a": 2}, size=size)
+    with pytest.raises(ConfigError, match="images of a stage are no whole number") as caught:
+        check_stages(network, tiny(*words, f"train.stages=[[1, {share}]]"))
+    assert str(caught.value.where).startswith("train.stages")
+    named = str(caught.value.fix).removeprefix("use a share such as ")
+    assert shares in (None, named)
+    for one in named.split(", "):
+        check_stages(network, tiny(*words, f"train.stages=[[1, {one}]]"))
 
 
 # ---- the commands ----------------------------------------------------------------------------------------------------

@@ -104,6 +104,20 @@ def test_each_fold_learns_from_its_own_set_and_none_is_scored_on_it(taught: Path
     assert set(oof.ids) == set(opened.manifest["id"][: added[0]])
 
 
+def test_pseudo_labelled_photos_are_not_reported_as_trained_on_and_predicted(
+    pseudo: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All photos to predict have a pseudo label, and no warning; the one that is a real train photo has."""
+    words = (*WORDS, f"data.pseudo={pseudo}", "--dry-run")
+    assert train(drawn, tmp_path / "run", *words) == 0
+    assert "also to be predicted" not in capsys.readouterr().err
+    data = shutil.copytree(drawn, tmp_path / "faces")
+    photo = experiment(data).manifest["path"].iloc[0]
+    shutil.copy(data / photo, min((data / "eval" / "images").iterdir()))
+    assert train(data, tmp_path / "run", *words) == 0
+    assert "1 photo is trained on and also to be predicted" in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_first_photo_of_another_folder_is_the_one_that_is_read(drawn: Path, base: Path, tmp_path: Path) -> None:
     """The unlabelled photos may lie anywhere: here under another root than those with labels."""
     other = tmp_path / "elsewhere"

@@ -74,7 +74,8 @@ def plan_pruning(folder: Path, *, keep: int, budget: int | None = None, whole: b
     whole   the second part is the whole folder.
 
     Unfinished and broken runs stay as they are, and those without a score, with a note that says keep, with a symbolic
-    link inside, and those that an ensemble's recipe or another run's starting weights name.
+    link inside, with sealed people that are not scored yet, and those that an ensemble's recipe or another run's
+    starting weights name.
     """
     found = in_order([read_record(run) for run in find_runs([folder], links=False)], "score")
     named = named_elsewhere(found, folder)
@@ -158,6 +159,8 @@ def _untouchable(found: RunRecord, named: Mapping[RunDir, str]) -> str:
         return f"it holds a symbolic link, {found.links[0]}"
     if found.score is None:
         return "it has no score"
+    if found.run.sealed.exists() and not found.run.unsealed.exists():
+        return f"its sealed people are not scored yet: maskcls unseal {found.run.path}"
     return named.get(found.run, "")
 
 

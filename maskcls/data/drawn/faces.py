@@ -140,7 +140,10 @@ def _write_train(folder: Path, people: Sequence[Person]) -> list[_Photo]:
 
 
 def _write_eval(folder: Path, people: Sequence[Person], seed: int) -> list[_Photo]:
-    """Write the two tables of the eval part, sorted by hashed file name; returns the photos they list."""
+    """Write the two tables of the eval part, sorted by hashed file name; returns the photos they list.
+
+    The answers name the person on each photo, so that a score's interval is over people.
+    """
     photos = []
     for person in people:
         for shot in range(len(SHOTS)):
@@ -150,8 +153,8 @@ def _write_eval(folder: Path, people: Sequence[Person], seed: int) -> list[_Phot
     (folder / "images").mkdir(parents=True)
     header = ("ImageID", "ans")
     _write_table(folder / "info.csv", header, [(photo.path.name, 0) for photo in photos])
-    answers = [(photo.path.name, photo.person.joint_class(SHOTS[photo.shot][1])) for photo in photos]
-    _write_table(folder / "answers.csv", header, answers)
+    answers = [(p.path.name, p.person.joint_class(SHOTS[p.shot][1]), f"eval-{p.person.id}") for p in photos]
+    _write_table(folder / "answers.csv", (*header, "person"), answers)
     return photos
 
 

@@ -74,7 +74,9 @@ class RunRecord:
             return f"broken: {self.fault}"
         if self.left:
             return f"{'in training' if self.busy else 'unfinished'}: {self.left}"
-        return "finished" + ", leaky: no score" * self.leaky + ", weights deleted" * (not self.weights)
+        k = self.settings.get("folds.k", 0)
+        part = f", {len(self.folds)} of {k} folds" if len(self.folds) < k else ""
+        return "finished" + part + ", leaky: no score" * self.leaky + ", weights deleted" * (not self.weights)
 
     @property
     def leaderboard(self) -> dict[str, float]:

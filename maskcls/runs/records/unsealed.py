@@ -15,6 +15,7 @@ class SealedScore(JsonFile):
     scores       of the sealed people's photos.
     interval     of the joint macro-F1, over people; None where no row has a label of every task.
     out_of_fold  macro-F1 of the run's out-of-fold rows at that time.
+    out_of_fold_classes  how many joint classes that macro-F1 is over; None in records of earlier versions.
     weights      sha256 of the networks that predicted, sorted.
     sealed       identifies the sealed people.
     date         of the scoring, ISO 8601 with time zone.
@@ -29,6 +30,7 @@ class SealedScore(JsonFile):
     views: str
     sealed: str
     date: str
+    out_of_fold_classes: int | None = None
 
 
 def read_sealed_score(run: RunDir) -> SealedScore | None:

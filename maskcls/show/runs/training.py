@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import NO_GAIN, new_people, number, plural, say, span
+from maskcls.show.terminal.text import NO_GAIN, classes_scored, new_people, number, plural, say, span
 
 
 def print_training(run: Path, summary: RunSummary | None, *, json: bool = False) -> None:
@@ -24,7 +24,8 @@ def print_training(run: Path, summary: RunSummary | None, *, json: bool = False)
         return
     if interval:
         ends = span(interval.low, interval.high)
-        say(f"{run}  out-of-fold macro-F1 {number(pooled.macro_f1)} (95 % interval {ends})")
+        scored = classes_scored(pooled.classes_scored, len(pooled.classes))
+        say(f"{run}  out-of-fold macro-F1 {number(pooled.macro_f1)} (95 % interval {ends}){scored}")
         if summary.prediction_interval:
             say(f"  {new_people(summary.prediction_interval)}")
     else:
@@ -49,7 +50,8 @@ def _say_selection(selection: EpochSelection) -> None:
         return
     gain = selection.gain
     text = f" (difference {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)})" if gain else ""
-    say(f"  {used}, chosen by {selection.by} of the other folds")
+    kept = f"; kept from a training of fewer folds: {', '.join(selection.kept)}" if selection.kept else ""
+    say(f"  {used}, chosen by {selection.by} of the other folds{kept}")
     say(f"  with every fold's last epoch: macro-F1 {number(selection.last)}{text}")
 
 

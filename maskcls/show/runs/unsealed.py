@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskcls.show.answers.tried import NOT_COUNTED
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import number, plural, say, span
+from maskcls.show.terminal.text import classes_scored, number, plural, say, span
 
 if TYPE_CHECKING:
     from maskcls.runs.records.unsealed import SealedScore
@@ -20,9 +20,12 @@ def print_unsealed(run: Path, found: SealedScore, *, now: bool, runs: int, kept:
         return
     of = f"{plural(found.rows, 'photo')} of {plural(found.people, 'sealed person')}"
     ends = f" (95 % interval {span(found.interval.low, found.interval.high)})" if found.interval else ""
-    say(f"{run}  macro-F1 {number(found.scores.macro_f1)}{ends}, {of}")
+    classes = len(found.scores.classes)
+    scored = classes_scored(found.scores.classes_scored, classes)
+    say(f"{run}  macro-F1 {number(found.scores.macro_f1)}{ends}{scored}, {of}")
     say("  " + "  ".join(f"{name} {number(task.macro_f1)}" for name, task in found.scores.tasks.items()))
-    say(f"  out of fold {number(found.out_of_fold)}")
+    scored = "" if found.out_of_fold_classes is None else classes_scored(found.out_of_fold_classes, classes)
+    say(f"  out of fold {number(found.out_of_fold)}{scored}")
     if not now:
         say(f"  scored before, on {found.date}; nothing was computed now")
     if runs > 1:

@@ -133,6 +133,15 @@ def percent(share: float) -> str:
     return f"{share * 100:.3g} %"
 
 
+def classes_scored(scored: int, classes: int) -> str:
+    """Return ", 15 of 18 classes scored", or "" where the macro-F1 is over all classes.
+
+    >>> classes_scored(15, 18), classes_scored(18, 18)
+    (', 15 of 18 classes scored', '')
+    """
+    return f", {scored:,} of {classes:,} classes scored" if scored < classes else ""
+
+
 def plural(count: int, name: str) -> str:
     """Write a count with its noun.
 

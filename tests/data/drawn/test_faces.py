@@ -84,7 +84,8 @@ def test_train_table_names_people_as_text(made: FacesSummary) -> None:
 
 def test_eval_tables_share_shuffled_hexadecimal_names(made: FacesSummary) -> None:
     info, answers = (_rows(made.root / "eval" / name) for name in ("info.csv", "answers.csv"))
-    assert info[0] == answers[0] == ["ImageID", "ans"]
+    assert info[0] == ["ImageID", "ans"]
+    assert answers[0] == ["ImageID", "ans", "person"]
     assert [row[0] for row in info] == [row[0] for row in answers]
     assert {row[1] for row in info[1:]} == {"0"}
     assert all(re.fullmatch(r"[0-9a-f]{40}\.jpg", row[0]) for row in info[1:])
@@ -103,7 +104,9 @@ def test_answers_are_five_worn_one_incorrect_one_bare_for_each_person(made: Face
 
 
 def test_answers_belong_to_the_pictures(made: FacesSummary) -> None:
-    answers = dict(_rows(made.root / "eval" / "answers.csv")[1:])
+    rows = _rows(made.root / "eval" / "answers.csv")[1:]
+    answers, people = {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows}
+    assert len(set(people.values())) == len(made.eval_people)
     seen = 0
     for person in made.eval_people:
         for shot, (_, state) in enumerate(SHOTS):
@@ -114,6 +117,7 @@ def test_answers_belong_to_the_pictures(made: FacesSummary) -> None:
             names = [name for name in answers if (made.root / "eval" / "images" / name).read_bytes() == again]
             mask = {"wear": 0, "incorrect": 1, "normal": 2}[state]
             assert [int(answers[name]) for name in names] == [6 * mask + _joint_without_mask(person)]
+            assert [people[name] for name in names] == [f"eval-{person.id}"]
             seen += 1
     assert seen == 14
 

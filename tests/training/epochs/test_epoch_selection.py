@@ -24,6 +24,7 @@ from maskcls.errors import ResourceError
 from maskcls.labels import CONTEST, Floats, Ints
 from maskcls.nn.average import soup
 from maskcls.rundir import RunDir
+from maskcls.runs.records.record import read_record
 from maskcls.training.epochs import epoch_selection
 
 FOLDS, EPOCHS = 3, 4
@@ -37,6 +38,10 @@ def chosen(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("chosen") / "run"
     assert train(drawn, run, *WORDS) == 0
     return run
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def truth_of(run: Path, k: int) -> dict[str, Ints]:
@@ -98,6 +103,7 @@ def test_each_criterion_chooses_by_the_other_folds(
     summary = json.loads((run / "summary.json").read_text())["selection"]
     assert (summary["by"], list(summary["epochs"].values())) == (select, want)
     assert list(summary["epochs"]) == [f"fold {k}" for k in range(FOLDS)]
+    assert summary["kept"] == []
 
 
 def test_the_criteria_are_told_apart(chosen: Path) -> None:
@@ -149,12 +155,23 @@ def test_one_fold_uses_its_last_epoch_and_says_so(
     assert json.loads((run / "fold1/best/meta.json").read_text())["epoch"] == EPOCHS - 1
 
 
-def test_a_fold_that_is_done_keeps_its_epoch(drawn: Path, tmp_path: Path) -> None:
+def test_a_fold_that_is_done_keeps_its_epoch(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its rows count for the folds that come later."""
     run = tmp_path / "run"
     assert train(drawn, run, *WORDS, "--folds", "0") == 0
     before = hashes(run / "fold0")
+    capsys.readouterr()
+    assert resume(run) == 0
+    assert "nothing to do; folds 1, 2 are not part of it; add them with --folds 1,2" in one_line(
+        capsys.readouterr().err
+    )
+    assert read_record(RunDir(run)).status == "finished, 1 of 3 folds"
     assert resume(run, "--folds", "1,2") == 0
+    assert (
+        "chosen by macro_f1 of the other folds; kept from a training of fewer folds: fold 0" in capsys.readouterr().out
+    )
+    assert read_record(RunDir(run)).status == "finished"
+    assert json.loads((run / "summary.json").read_text())["selection"]["kept"] == ["fold 0"]
     assert hashes(run / "fold0") == before
     assert used_epochs(run) == [EPOCHS - 1, *(expected(run, k, macro) for k in (1, 2))]
 
