@@ -72,7 +72,11 @@ def test_a_difference_that_one_comparison_proves_is_not_proven_by_many(
     p = alone.verdict.differences["joint"].p
     assert 0.0001 < p < 0.05
     assert run_app(["runs", "compare", str(base), str(better)]) == 0
-    assert "b is better" in capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
+    assert "b is better" in text
+    assert f"p {p:.4f} of the difference in macro-F1" in text
+    assert "corrected" not in text
+    assert "correction" not in text
     for n, one in enumerate(others):
         compare(one, base)
         compare(one, others[n - 1])
@@ -84,6 +88,10 @@ def test_a_difference_that_one_comparison_proves_is_not_proven_by_many(
     assert found.corrected.p == pytest.approx(min(1, 9 * p))  # it has the smallest p of nine
     assert found.corrected.p > 0.05
     assert "no proven difference" in text
+    assert f"p {p:.4f} of the difference in macro-F1, " in text
+    assert "not proven after correction for 9 comparisons" in text
+    assert "(sign test, not corrected)" in text
+    assert "(McNemar's test, not corrected)" in text
 
 
 def test_several_runs_are_compared_with_the_first(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +114,8 @@ def test_several_runs_are_compared_with_the_first(runs: list[Path], capsys: pyte
     assert run_app(["runs", "compare", *map(str, runs), "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert [one["run"] for one in data["runs"]] == list(map(str, runs))
-    assert (len(data["differences"]), data["comparisons"]) == (3, 3)
+    assert [one["run"] for one in data["differences"]] == list(map(str, runs[1:]))
+    assert data["comparisons"] == 3
     assert run_app(["runs", "compare", *map(str, runs)]) == 0
     text = capsys.readouterr().out
     assert "corrected for 3 comparisons (largest t)" in text
@@ -141,7 +150,10 @@ def test_the_list_scores_the_best_on_other_people(runs: list[Path], capsys: pyte
     assert run_app(["runs", "list", str(home)]) == 0
     assert f"best of 4 runs: macro-F1 {expected.here:.4f}, which is too high by the choice; " in capsys.readouterr().out
     assert run_app(["runs", "list", str(home), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["best"]["others"] == pytest.approx(expected.others)
+    best = json.loads(capsys.readouterr().out)["best"]
+    assert best["others"] == pytest.approx(expected.others)
+    assert best["chosen"] == {str(runs[place]): folds for place, folds in expected.chosen.items()}
+    assert (best["runs"], best["tried"]) == (4, 4)
 
 
 def test_a_deleted_run_is_still_counted(runs: list[Path]) -> None:

@@ -45,15 +45,16 @@ def best_run(found: Sequence[RunRecord]) -> BestRun | None:
         return None
     top = max(scored, key=lambda one: one.score or 0.0)
     try:
-        same_rows = [read_out_of_fold(one.run) for one in scored if one.scored_on == top.scored_on]
+        listed_runs = [one for one in scored if one.scored_on == top.scored_on]
+        same_rows = [read_out_of_fold(one.run) for one in listed_runs]
         rows, first = rows_key(top.scored_on), same_rows[0]
         if len(same_rows) < 2 or len(np.unique(first.people_N)) < 2:  # type: ignore[arg-type] # a run's people are known
             return None
         labels = [one.pred_N[find_rows(one.ids, first.ids, name="")] for one in same_rows]
         best = best_of(labels, first.space.encode(first.truth), parts_of(first), first.space.size)
-        listed = {files.file_sha256(one.run.oof)[:16] for one in scored if one.scored_on == top.scored_on}
+        listed = {files.file_sha256(one.run.oof)[:16] for one in listed_runs}
         known = {choice.what for choice in read_register(top.run).of("run", rows)}
-        return BestRun(len(same_rows), len(listed | known), best)
+        return BestRun(tuple(str(one.run.path) for one in listed_runs), len(listed | known), best)
     except MaskclsError:
         return None
 

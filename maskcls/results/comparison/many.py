@@ -51,7 +51,10 @@ class ManyComparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        differences = [asdict(one.difference) | {"p": one.p} for one in self.differences]
+        differences = [
+            {"run": name, **asdict(one.difference), "p": one.p}
+            for name, one in zip(self.names[1:], self.differences, strict=True)
+        ]
         runs = [{"run": name, "macro_f1": value} for name, value in zip(self.names, self.scores, strict=True)]
         chosen = {self.names[place]: folds for place, folds in self.best.chosen.items()}
         best = {"here": self.best.here, "others": self.best.others, "chosen": chosen}

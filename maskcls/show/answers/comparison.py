@@ -76,20 +76,22 @@ def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[Renderable
     if by_person and (new := verdict.prediction):
         ends = span(new.low, new.high, sign=True)
         yield Text(f"b - a of {new.people:,} new people lies within {ends} with 95 % probability")
-    if (corrected := found.corrected) and corrected.count > 1:
-        yield Text(
-            f"p {_p(joint.p)}, {_p(corrected.p)} corrected for {corrected.count:,} comparisons on these rows (Holm)"
-        )
+    corrected, after, alone = found.corrected, "", ""
+    if corrected and corrected.count > 1:
+        after = f", {_p(corrected.p)} corrected for {corrected.count:,} comparisons on these rows (Holm)"
+        alone = ", not corrected"
+    yield Text(f"p {_p(joint.p)} of the difference in macro-F1{after}")
+    if corrected and not proven and (joint.low > 0 or joint.high < 0):
+        yield Text(f"not proven after correction for {plural(corrected.count, 'comparison')}")
     if corrected and not corrected.kept:
         yield Text(NOT_COUNTED, "yellow")
-    by_row = f"p {_p(verdict.p_rows)} by row (McNemar's test)"
+    by_row = f"p {_p(verdict.p_rows)} by row (McNemar's test{alone})"
     if verdict.people is None:
         yield Text(f"{by_row}; too small if rows show the same person")
         return
     signs = verdict.people
-    yield Text(
-        f"p {_p(signs.p)} by person: b is better for {plural(signs.for_b, 'person')}, a for {signs.for_a:,} (sign test)"
-    )
+    people = f"b is better for {plural(signs.for_b, 'person')}, a for {signs.for_a:,}"
+    yield Text(f"p {_p(signs.p)} by person: {people} (sign test{alone})")
     yield Text(f"{by_row}; too small, as photos of one person are not independent")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,24 @@ from maskcls.show.terminal.units import duration, size
 class BestRun:
     """The best of the listed runs that are scored on the same rows as the best one.
 
-    runs   how many are listed; tried: how many were scored on these rows, deleted ones included.
+    names  those that are listed; tried: how many were scored on these rows, deleted ones included.
     score  of the best, as it is listed and as it holds for other people.
     """
 
-    runs: int
+    names: tuple[str, ...]
     tried: int
     score: Best
+
+    @property
+    def runs(self) -> int:
+        """How many are listed."""
+        return len(self.names)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        chosen = {self.names[place]: folds for place, folds in self.score.chosen.items()}
+        scores = {"here": self.score.here, "others": self.score.others, "chosen": chosen}
+        return {"runs": self.runs, "tried": self.tried, **scores}
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ class RunList:
         """Return plain data."""
         return {
             "base": str(self.base) if self.base else None,
-            "best": self.best and {"runs": self.best.runs, "tried": self.best.tried, **asdict(self.best.score)},
+            "best": self.best and self.best.to_json(),
             "runs": [_run_json(one, self.settings) for one in self.runs],
         }
 
