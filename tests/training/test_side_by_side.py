@@ -80,14 +80,14 @@ def test_a_killed_process_is_told_and_the_run_can_be_resumed(
             os.kill(int(child.pid or 0), signal.SIGKILL)
 
     names: dict[str, str] = {}
-    hear = side_by_side._hear
+    hear = side_by_side._receive
 
     def noting(pipe: Any, running: Any, report: Any) -> None:
         child, fold = running[pipe]
         names[f"fold {fold}"] = child.name
         hear(pipe, running, report)
 
-    monkeypatch.setattr(side_by_side, "_hear", noting)
+    monkeypatch.setattr(side_by_side, "_receive", noting)
     monkeypatch.setattr(Reporter, "epoch", killing)
     assert train(drawn, run, *TWO) == 6
     message = capsys.readouterr().err
