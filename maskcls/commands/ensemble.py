@@ -41,7 +41,7 @@ from maskcls.runs.choices.register import Attempt
 from maskcls.runs.choices.tried import Tried, add_tried, ensemble_what, rows_of_run
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
-from maskcls.runs.networks import predicting, run_networks
+from maskcls.runs.networks import predicting_weights
 from maskcls.runs.overrides import with_overrides
 from maskcls.runs.read_labelled import is_leaky, parts_of, read_out_of_fold
 from maskcls.runs.recipe import (
@@ -215,7 +215,7 @@ def _run_predictions(
         known = Predictions.load(path)
         weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))
         found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
-        current = found == (tables.sha256(frame), env.hashes, _predicting_weights(run, cfg, env.folds))
+        current = found == (tables.sha256(frame), env.hashes, predicting_weights(run, cfg, env.folds))
         if current and (averages_in_groups(run) or not known.lineage.get("groups")):
             return known
     from maskcls.training.prediction import predict_rows  # torch
@@ -230,12 +230,6 @@ def _note_single_photos(run: RunDir, test: Predictions, report: Reporter) -> Non
     """Print a note where a run's out-of-fold rows are averaged within groups and its predictions are not."""
     if averages_in_groups(run) and not test.lineage.get("groups"):
         report.note(f"{run.path}: out-of-fold rows are averaged in groups, these photos are not; no gain is expected")
-
-
-def _predicting_weights(run: RunDir, cfg: Config, folds: Sequence[int]) -> list[str]:
-    """Return the hashes of the weights that predict, in order; "" for a network that is not finished."""
-    done = [one.folder(run).done for one in predicting(run_networks(cfg, folds), cfg.predict.networks)]
-    return sorted(path.read_text().strip() if path.exists() else "" for path in done)
 
 
 def _check_alike(given: str, test: Predictions, oof: Predictions | None) -> None:
@@ -322,7 +316,7 @@ def read_together(
         if oof_groups is not None:
             raise UsageError("--oof-groups without --groups changes no answer", fix="give both, or neither")
         return GroupAveraging()
-    run = RunDir(next(Path(text) for text in given if Path(text).is_dir()))
+    run = _first_run(given)
     space = config.load(run.config)[0].space
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
     photos = read_groups(groups, frame["id"].tolist())
@@ -335,11 +329,15 @@ def read_together(
 
 def count_ensemble(members: Sequence[EnsembleMember], prob_MNJ: Sequence[Floats], asked: Asked) -> Tried:
     """Register this ensemble as tried on the out-of-fold rows, and return how many were."""
-    run = RunDir(next(Path(member.given) for member in members if Path(member.given).is_dir()))
+    run = _first_run([member.given for member in members])
     weights = asked.blend.weights if asked.blend and asked.method == "weights" else None
     what = ensemble_what(prob_MNJ, asked.method, "" if weights is None else repr(np.asarray(weights).tolist()))
     name = f"{asked.method} {' '.join(member.name for member in members)}"
     return add_tried(run, [Attempt(rows=rows_of_run(run), kind="ensemble", what=what, name=name)])[0]
+
+
+def _first_run(given: Sequence[str]) -> RunDir:
+    return RunDir(next(Path(text) for text in given if Path(text).is_dir()))
 
 
 def people_to_predict(frame: pd.DataFrame, together: GroupAveraging) -> int | None:

@@ -25,7 +25,7 @@ from maskcls.results.decisions.calibration import quality
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.averaging import PhotoWeights
 from maskcls.results.people.group_file import GROUPS, GroupSources, write_groups
-from maskcls.results.people.out_of_fold import average_rows_equally, gain_over, measure_groups, rows_by_way
+from maskcls.results.people.out_of_fold import average_rows_equally, gain_over, measure_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.consistency import person_averaged
@@ -113,9 +113,7 @@ def grouping_gain(
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
     rows_N = group_N[rows_of(known["id"], labelled.ids)]
     found = measure_groups(labelled, rows_N, parts_of(labelled), tasks)
-    equal_by_way = {
-        way: average_rows_equally(labelled, how, tasks) for way, how in rows_by_way(labelled, rows_N, tasks).items()
-    }
+    equal_by_way = {way: average_rows_equally(labelled, how, tasks) for way, how in found.rows.items()}
     before = Predictions(np.array(labelled.ids, dtype=np.str_), labelled.prob_NJ, space)
     equal, weighted, true_N = equal_by_way[found.gain.way], found.believed, space.encode(truth)
     losses = tuple(quality(one.prob, true_N).log_loss for one in (before, equal, weighted))

@@ -16,7 +16,7 @@ from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.tried import add_unsealed
 from maskcls.runs.environment import read_environment
-from maskcls.runs.networks import predicting, run_networks
+from maskcls.runs.networks import predicting_weights
 from maskcls.runs.read_labelled import LEAKY
 from maskcls.runs.records.unsealed import SealedScore, read_sealed_score, write_sealed_score
 from maskcls.runs.summary import SavedScores, read_summary
@@ -48,7 +48,8 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
     run that is leaky, not finished or was changed, BusyError when another process works on it.
     """
     if (known := read_sealed_score(run)) is not None:
-        if known.weights != weights_now(run):
+        cfg, env = config.load(run.config)[0], read_environment(run)
+        if list(known.weights) != predicting_weights(run, cfg, env.folds):
             report.note("the run has changed since: the score is that of its networks at that time")
         return Unsealed(known, False, *add_unsealed(run, known.sealed, known.weights))
     experiment, env = open_experiment(run)
@@ -68,13 +69,6 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
         if written is None:
             write_sealed_score(run, found)
     return Unsealed(written or found, written is None, *add_unsealed(run, found.sealed, (written or found).weights))
-
-
-def weights_now(run: RunDir) -> tuple[str, ...]:
-    """Return the hashes of the networks that predict now, sorted; "" for one that is not finished."""
-    cfg, env = config.load(run.config)[0], read_environment(run)
-    done = [one.folder(run).done for one in predicting(run_networks(cfg, env.folds), cfg.predict.networks)]
-    return tuple(sorted(path.read_text().strip() if path.exists() else "" for path in done))
 
 
 def sealed_score(

@@ -61,10 +61,9 @@ class EpochResult:
         return {k: none_for_nan(v) for k, v in sorted(flat.items())}
 
 
-def logged_scores(line: Mapping[str, Any]) -> dict[str, float]:
-    """Return the validation scores of one line of log.jsonl, null as NaN."""
-    scores = {key.removeprefix("val/"): value for key, value in line.items() if key.startswith("val/")}
-    return {name: math.nan if value is None else float(value) for name, value in scores.items()}
+def logged_scores(line: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the validation scores of one line of log.jsonl; None where there is no score."""
+    return {key.removeprefix("val/"): value for key, value in line.items() if key.startswith("val/")}
 
 
 def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) -> Iterator[Tick | EpochResult]:
@@ -175,8 +174,7 @@ def _train_epoch(
     cfg, share = step_plan.cfg, process_share(session)
     set_frozen(session, session.epoch < cfg.optim.freeze_epochs)
     schedule = build_schedule(cfg, step_plan.steps_per_epoch)
-    scores = [criterion(logged_scores(line), cfg.train.select) for line in session.history]
-    peak = cfg.optim.lr * _plateau(scores, cfg)
+    peak = cfg.optim.lr * _plateau(session.history, cfg)
     meter = Meter(list(heads), session, step_plan.epoch_images)
     for step in step_plan.steps(session.epoch):
         set_lr(session.optimizer, lr_at(session.step, schedule, peak))
@@ -208,9 +206,11 @@ def build_schedule(cfg: Config, steps_per_epoch: int) -> Schedule:
     )
 
 
-def _plateau(scores: Sequence[float], cfg: Config) -> float:
+def _plateau(history: Sequence[Mapping[str, Any]], cfg: Config) -> float:
     if cfg.schedule.kind != "plateau":
         return 1.0
+    logged = ({name: math.nan if v is None else v for name, v in logged_scores(line).items()} for line in history)
+    scores = [criterion(scores, cfg.train.select) for scores in logged]
     return plateau_scale(scores, patience=cfg.schedule.patience, gamma=cfg.schedule.gamma)
 
 

@@ -46,20 +46,24 @@ def check_prediction(run: RunDir, data: Path, output: Path, overrides: Sequence[
 
 def check_same_rows(runs: Sequence[RunDir]) -> None:
     """Raise DataError unless the runs have out-of-fold rows of the same ids; runs without such rows are left out."""
-    scored = [run for run in runs if run.oof.exists()]
-    for run in scored[1:]:
-        ids = [Predictions.load(one.oof).ids.tolist() for one in (scored[0], run)]
-        sealed = [config.load(one.config)[0].folds for one in (scored[0], run)]
-        shares = [f"folds.sealed={one.sealed}, folds.sealed_seed={one.sealed_seed}" for one in sealed]
-        if set(ids[0]) != set(ids[1]) and shares[0] != shares[1]:
+    scored = [(run, Predictions.load(run.oof).ids.tolist()) for run in runs if run.oof.exists()]
+    for run, ids in scored[1:]:
+        first, first_ids = scored[0]
+        shares = [_sealed_share(one) for one in (first, run)]
+        if set(first_ids) != set(ids) and shares[0] != shares[1]:
             raise DataError(
                 "the runs have other sealed people, and so other out-of-fold rows",
-                where=f"{scored[0].path} and {run.path}",
+                where=f"{first.path} and {run.path}",
                 got=" and ".join(shares),
                 expected="one value of folds.sealed and folds.sealed_seed",
                 fix="combine runs of the same sealed people",
             )
-        check_same_ids(ids[1], ids[0], names=(str(run.path), str(scored[0].path)))
+        check_same_ids(ids, first_ids, names=(str(run.path), str(first.path)))
+
+
+def _sealed_share(run: RunDir) -> str:
+    folds = config.load(run.config)[0].folds
+    return f"folds.sealed={folds.sealed}, folds.sealed_seed={folds.sealed_seed}"
 
 
 def refuse_existing(run: RunDir) -> None:

@@ -80,3 +80,9 @@ def run_networks(cfg: Config, folds: Sequence[int]) -> tuple[RunNetwork, ...]:
 def predicting(networks: Iterable[RunNetwork], choice: Choice) -> list[RunNetwork]:
     """Return the networks that predict new photos under this value of predict.networks."""
     return [network for network in networks if network.kind in PREDICTING[choice]]
+
+
+def predicting_weights(run: RunDir, cfg: Config, folds: Sequence[int]) -> list[str]:
+    """Return the sha256 of the weights that predict new photos, sorted; "" for a network that is not finished."""
+    done = [one.folder(run).done for one in predicting(run_networks(cfg, folds), cfg.predict.networks)]
+    return sorted(path.read_text().strip() if path.exists() else "" for path in done)

@@ -37,7 +37,7 @@ from maskcls.training.plans import fresh_network
 from maskcls.training.readable_photos import check_photos
 
 NEAR_SHARES = 3  # of train.stages, named where one cannot be used
-ALLOW = "data.same_photos=allow"
+FIX_OR_ALLOW = "correct the data set; or train on it as it is with data.same_photos=allow"
 
 
 def with_absolute_paths(cfg: Config) -> Config:
@@ -184,7 +184,7 @@ def check_same_photos(experiment: Experiment, report: Reporter) -> None:
             where=str(experiment.data),
             offenders=harmful,
             expected="one person and one label for every photo",
-            fix=f"correct the data set; or train on it as it is with {ALLOW}",
+            fix=FIX_OR_ALLOW,
         )
     if harmful:
         report.note(f"warning: {_counted(len(harmful))} of several people or with different labels: {harmful[0]}")
@@ -207,7 +207,7 @@ def _check_sealed(experiment: Experiment, report: Reporter) -> None:
             "photos of sealed people are also photos of people who are trained on",
             where="folds.sealed",
             offenders=both,
-            fix=f"correct the data set; or train on it as it is with {ALLOW}",
+            fix=FIX_OR_ALLOW,
         )
     if both:
         report.note(f"warning: {_counted(len(both))} of a sealed person and of one who is trained on: {both[0]}")

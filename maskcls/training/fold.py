@@ -14,7 +14,7 @@ import torch
 from maskcls import files
 from maskcls.engine import checkpoint
 from maskcls.engine.device import Accelerator, augments_on_device
-from maskcls.engine.fit import EpochResult, fit, validation_reader
+from maskcls.engine.fit import EpochResult, fit, logged_scores, validation_reader
 from maskcls.engine.infer import infer
 from maskcls.engine.session import Session, is_over, open_session, restore_session, session_state
 from maskcls.engine.step_plan import FoldRows, StepPlan, StepRows
@@ -124,7 +124,7 @@ def _save_results(session: Session, member: Member, folder: FoldDir, kept: int) 
         return
     files.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
     last = session.epoch - 1
-    scores = {k.removeprefix("val/"): v for k, v in session.history[last].items() if k.startswith("val/")}
+    scores = logged_scores(session.history[last])
     tensors = session.scored_network.inference_state()
     checkpoint.save_weights(folder.last, tensors, member.blueprint, epoch=last, scores=scores)
     if kept:

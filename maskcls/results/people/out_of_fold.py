@@ -27,8 +27,9 @@ from maskcls.results.predictions import Predictions
 
 @dataclass(frozen=True, eq=False)
 class GroupedRows:
-    """Averaged rows by way, the weights that go with each, fitted on all rows, and the gains."""
+    """By way: which rows are averaged, the result, and its weights, fitted on all rows; and the gains."""
 
+    rows: dict[Way, GroupRows]
     averaged: dict[Way, Predictions]
     weights: dict[Way, PhotoWeights]
     gain: MeasuredGain
@@ -72,7 +73,10 @@ def measure_groups(labelled: LabelledPredictions, group_N: Ints, part_N: Ints, t
         precision=pair_quality(group_N, labelled.people_N).precision,
     )
     return GroupedRows(
-        {way: rows for way, (rows, _) in found.items()}, {way: weights for way, (_, weights) in found.items()}, gain
+        by_way,
+        {way: rows for way, (rows, _) in found.items()},
+        {way: weights for way, (_, weights) in found.items()},
+        gain,
     )
 
 

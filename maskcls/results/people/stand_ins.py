@@ -17,7 +17,7 @@ Those people are often in different folds, so there are three ways to average ou
 What remains: a stand-in has the same labels, but does not look like the row's person, so errors or successes that two
 people share because they look similar are not shared. `benchmarks/honesty/groups.py` measures the sum of all this: in
 sets as large as half of the known people, cut groups promise up to 0.024 too much, whole groups as predicted up to
-0.002 too much, and replaced ones up to 0.011 too little, more where fewer pairs are right.
+0.005 too much, and replaced ones up to 0.011 too little, more where fewer pairs are right.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ N rows, C classes of one labelling, J joint classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ def epoch_scores(counted: Tally) -> dict[str, float]:
     return {"macro_f1": mean_of_known(found.values()), "loss": math.nan} | found
 
 
-def mean_of_known(values: Any) -> float:
+def mean_of_known(values: Iterable[float]) -> float:
     """Return the mean of the values that are not NaN; NaN when there is none."""
     known = [value for value in values if not math.isnan(value)]
     return float(np.mean(known)) if known else math.nan
