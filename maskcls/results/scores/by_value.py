@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from maskcls.labels import UNKNOWN, Ints, Task
 from maskcls.results.scores.intervals import Interval, share_interval
 
-MOST_GROUPS = 60  # values are taken together so that there are about as many groups at most
+MOST_GROUPS = 100  # values are taken together so that there are about as many groups at most
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def value_scores(
     task      with bins.
     people_N  (N,) the person on each row; None when not known.
     width     how many consecutive numbers are taken together, at least 1; a border always begins a new group.
-              None: 1, or more where there would be over 60 groups.
+              None: 1, or more where there would be over 100 groups.
     """
     if not task.bins:
         raise ValueError(f"{task.name} has no bins")

@@ -40,8 +40,8 @@ def choices_section(reported: ReportedRun, settings: PageSettings) -> Mapping[st
 def _line(runs: int) -> str:
     if runs > 1:
         return (
-            f"{plural(runs, 'run')} were scored on the same rows. The best of several runs has a score that is too high "
-            "for new people; the score of one run alone is not affected."
+            f"{plural(runs, 'run')} were scored on the same rows. The best of several runs has a score that is too "
+            "high for new people; that of a run chosen beforehand is not affected."
         )
     return "No other run was scored on the same rows."
 

@@ -18,6 +18,7 @@ from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number
 
 MOST_BARS = 40
+COLUMNS_X = (1.28, 1.56)  # where the columns of numbers end; the bars end at 1
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class _Bar:
         return self.score.f1 if self.score.support or self.score.predicted else math.nan
 
     @property
-    def support(self) -> str:
-        people = "" if self.people is None else f", {self.people:,} p."
-        return f"{self.score.support:,} ph.{people}"
+    def support(self) -> tuple[str, str]:
+        """Photos and people of the class, as text; no people where they are not known."""
+        return f"{self.score.support:,}", "" if self.people is None else f"{self.people:,}"
 
 
 def classes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str, Any] | None:
@@ -68,22 +69,26 @@ def class_figure(title: str, bars: Sequence[_Bar], name: str) -> Figure:
     def paint(axes: Any) -> None:
         f1 = [0.0 if math.isnan(one.f1) else one.f1 for one in shown]
         axes.barh(range(len(shown)), f1, height=0.66, color=palette.SERIES[0].light)
-        for y, one in enumerate(shown):
-            axes.text(1.02, y, one.support, va="center", fontsize=8)
+        heads = ("photos", "people" if any(one.people is not None for one in shown) else "")
+        for y, cells in enumerate([heads, *(one.support for one in shown)], -1):
+            for x, text in zip(COLUMNS_X, cells, strict=True):
+                axes.text(x, y, text, ha="right", va="center", fontsize=9)
         axes.set_yticks(range(len(shown)), [one.score.name for one in shown], fontsize=9)
-        axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.set_xlim(0, 1)
-        axes.set_xlabel("F1")
+        axes.set_ylim(len(shown) - 0.4, -1.5)
+        axes.set_xlim(0, COLUMNS_X[1])
+        axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+        axes.spines["bottom"].set_bounds(0, 1)
+        axes.set_xlabel("F1", x=0.5 / COLUMNS_X[1])
         axes.grid(axis="y", visible=False)
 
     part = f"The {len(shown)} of {len(bars)} classes with the lowest F1. " if len(shown) < len(bars) else ""
     return Figure(
         name,
         f"F1 by class: {title}",
-        f"{part}Right of each bar: photos (ph.) and people (p.) of the class. Scores of classes with few people vary much.",
+        f"{part}Right of each bar: photos and people of the class. Scores of classes with few people vary much.",
         _class_table(bars),
         paint,
-        size=(5.6, 0.26 * len(shown) + 0.9),
+        size=(5.0, 0.26 * len(shown) + 1.2),
     )
 
 

@@ -25,7 +25,7 @@ def confusion_section(reported: ReportedRun, settings: PageSettings) -> Mapping[
     if reported.rows is None:
         return None
     labelled, space = reported.rows.labelled, reported.rows.labelled.space
-    found = {name: one for name, one in reported.rows.evaluation.confusion.items()}
+    found = dict(reported.rows.evaluation.confusion)
     if len(space.tasks) > 1:
         found["joint classes"] = confusion_of(space.encode(labelled.truth), labelled.pred_N, space.joint_names)
     figures, tables = [], []
@@ -86,7 +86,8 @@ def mistake_table(title: str, one: Confusion) -> Table:
     found = mistakes_of(one.counts_CC, one.classes)
     wrong = sum(mistake.rows for mistake in found)
     shown = found[:FREQUENT]
-    caption = f"Most frequent mistakes: {title} ({len(shown)} of {plural(len(found), 'pair')}, {plural(wrong, 'wrong photo')})"
+    pairs, photos = plural(len(found), "pair"), plural(wrong, "wrong photo")
+    caption = f"Most frequent mistakes: {title} ({len(shown)} of {pairs}, {photos})"
     return Table(["true", "predicted", "photos", "share of true class"], _mistake_rows(shown), caption)
 
 

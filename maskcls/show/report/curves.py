@@ -109,8 +109,8 @@ def _rate_figure(logs: Sequence[NetworkLog], name: str) -> Figure:
     return Figure(
         name,
         "Learning rate by epoch",
-        "The learning rate of the head at the end of each epoch; the backbone has its own share of it where the "
-        "settings say so. Networks with the same learning rate share a line.",
+        "The learning rate of the backbone's last layers at the end of each epoch; the head's is optim.head_lr_scale "
+        "times as high. Networks with the same learning rate share a line.",
         _curve_table(shown, digits=3),
         paint,
     )

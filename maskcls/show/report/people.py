@@ -17,12 +17,12 @@ MOST_PEOPLE = 20
 
 def people_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str, Any] | None:
     """Return the agreement by task and the people who disagree most; None where nothing can be compared."""
-    found = reported.rows and reported.rows.evaluation.consistency
-    if not reported.rows or found is None or reported.rows.labelled.people_N is None:
+    if reported.rows is None:
         return None
-    labelled = reported.rows.labelled
-    people_N = reported.rows.labelled.people_N
-    listed = disagreements(labelled.pred_N, labelled.truth, labelled.space, people_N, list(found.tasks))
+    labelled, found = reported.rows.labelled, reported.rows.evaluation.consistency
+    if found is None or labelled.people_N is None:
+        return None
+    listed = disagreements(labelled.pred_N, labelled.truth, labelled.space, labelled.people_N, list(found.tasks))
     averaged = reported.summary.groups is not None and reported.summary.groups.averaged
     return {
         "line": _line(found, len({one.person for one in listed})),
@@ -35,8 +35,8 @@ def people_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str
 
 def _line(found: Consistency, people: int) -> str:
     return (
-        f"{plural(people, 'person')} of {found.people:,} with two photos or more have photos with different predictions of "
-        f"{' or '.join(found.tasks)}. These do not vary within a person, so one of the predictions is wrong."
+        f"Of {plural(found.people, 'person')} with two photos or more, {people:,} have photos with different "
+        f"predictions of {' or '.join(found.tasks)}. These do not vary within a person, so one of them is wrong."
     )
 
 

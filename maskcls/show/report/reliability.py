@@ -14,12 +14,14 @@ from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number
 
+LARGEST = 300  # area of the mark of a bin that holds all photos, in points squared
+
 
 def reliability_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str, Any] | None:
     """Return a figure for each labelling and a table of the quality; None without probabilities."""
-    before = reported.rows and reported.rows.evaluation.qualities
-    if before is None:
+    if reported.rows is None or reported.rows.evaluation.qualities is None:
         return None
+    before = reported.rows.evaluation.qualities
     after = reported.calibration.after if reported.calibration else None
     pairs = _pairs(before, after)
     return {
@@ -43,9 +45,11 @@ def reliability_figure(title: str, before: Quality, after: Quality | None, name:
         for label, quality, style, colour in lines:
             filled = [one for one in quality.bins if one.rows]
             x, y = [one.confidence for one in filled], [one.accuracy for one in filled]
-            axes.plot(x, y, style, color=colour, markersize=5, label=label)
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1.02)
+            axes.plot(x, y, style, color=colour, linewidth=1, markersize=2.5, label=label)
+            sizes = [LARGEST * one.rows / quality.rows for one in filled]
+            axes.scatter(x, y, sizes, color=colour, marker=style[0], alpha=0.6, linewidths=0)
+        axes.set_xlim(0, 1.03)
+        axes.set_ylim(-0.03, 1.05)
         axes.set_xlabel("confidence")
         axes.set_ylabel("accuracy")
         if len(lines) > 1:
@@ -54,10 +58,11 @@ def reliability_figure(title: str, before: Quality, after: Quality | None, name:
     return Figure(
         name,
         f"Reliability: {title}",
-        "Photos are sorted into 15 bins by their highest probability. Below the diagonal, probabilities are too high.",
+        f"Photos are sorted into {len(before.bins)} bins by their highest probability; larger marks hold more photos. "
+        "Below the diagonal, probabilities are too high.",
         _bin_table(before.bins, after.bins if after else None),
         paint,
-        size=(4.2, 3.2),
+        size=(4.6, 3.4),
     )
 
 
@@ -85,7 +90,7 @@ def _bin_cells(one: Bin) -> list[str]:
 def _quality_table(pairs: Mapping[str, tuple[Quality, Quality | None]], calibration: SavedCalibration | None) -> Table:
     """Return log loss and errors before, and, where the run is calibrated, after, with the temperatures."""
     calibrated = any(after for _, after in pairs.values())
-    head = ["", "log loss", "Brier score", "calibration error"]
+    head = ["labels", "log loss", "Brier score", "calibration error"]
     head += ["log loss after", "Brier score after", "calibration error after", "temperature"] if calibrated else []
     rows = []
     for name, (before, after) in pairs.items():
@@ -106,6 +111,6 @@ def _note(reported: ReportedRun) -> str:
     if reported.calibration.after is None:
         return f"The calibration is not shown: {reported.calibration.fault}. Again: {again}"
     return (
-        "After calibration: each fold with temperatures fitted on the other folds. The temperatures shown are fitted on "
-        "all rows; predict uses them with --decide, and only together with a decision rule of proven gain."
+        "After calibration: each fold with temperatures fitted on the other folds. The temperatures shown are fitted "
+        "on all rows; predict uses them with --decide, and only together with a decision rule of proven gain."
     )

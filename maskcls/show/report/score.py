@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from maskcls.results.scores.evaluation import Evaluation
+from maskcls.runs.records.unsealed import SealedScore
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.runs.summary import GroupGain, RunSummary
 from maskcls.show.pages import palette
@@ -83,21 +84,23 @@ def _lines(reported: ReportedRun) -> list[str]:
         lines += [*_interval_lines(reported.rows.evaluation), *_spread(reported.summary)]
     wanted, trained = reported.config.folds.k, len(reported.summary.folds)
     if trained < wanted:
-        lines.append(
-            f"Only {trained} of {plural(wanted, 'fold')} trained: the people of the others have no prediction."
-        )
+        lines.append(f"{trained} of {plural(wanted, 'fold')} trained: people of the others have no prediction.")
     lines += _group_lines(reported.summary.groups)
     lines += _selection_lines(reported.summary)
     if reported.sealed:
-        sealed = reported.sealed
-        ends = f", {percent(sealed.interval.level)} interval {span(sealed.interval.low, sealed.interval.high)}"
-        lines.append(
-            f"Sealed people, scored on {sealed.date[:10]}: macro-F1 {number(sealed.scores.macro_f1)}"
-            f"{ends if sealed.interval else ''}, {plural(sealed.people, 'person')}, {plural(sealed.rows, 'photo')}."
-        )
+        lines.append(_sealed_line(reported.sealed))
     elif reported.config.folds.sealed:
         lines.append("Sealed people are not scored yet; no part of this page has seen them.")
     return lines
+
+
+def _sealed_line(sealed: SealedScore) -> str:
+    found = sealed.interval
+    ends = f", {percent(found.level)} interval {span(found.low, found.high)}" if found else ""
+    return (
+        f"Sealed people, scored on {sealed.date[:10]}: macro-F1 {number(sealed.scores.macro_f1)}{ends}, "
+        f"{plural(sealed.people, 'person')}, {plural(sealed.rows, 'photo')}."
+    )
 
 
 def _interval_lines(found: Evaluation) -> list[str]:
@@ -138,9 +141,8 @@ def _group_lines(groups: GroupGain | None) -> list[str]:
             f"Predictions of {', '.join(groups.tasks)} are averaged within groups of similar photos. "
             f"Without: macro-F1 {number(groups.alone)}." + (f" Gain {gain}." if gain else "")
         ]
-    return [
-        f"Predictions are not averaged within groups of similar photos: {NO_GAIN}" + (f" ({gain})." if gain else ".")
-    ]
+    measured = f" ({gain})" if gain else ""
+    return [f"Predictions are not averaged within groups of similar photos: {NO_GAIN}{measured}."]
 
 
 def _selection_lines(summary: RunSummary) -> list[str]:

@@ -51,7 +51,8 @@ def slice_figure(slices: Sequence[Slice], name: str) -> Figure:
     return Figure(
         name,
         "Right in every task, by true class",
-        f"{part}Dots: share of the photos of this class that are right in every task. Lines: 95 % interval over people.",
+        f"{part}Dots: share of the photos of this class that are right in every task. "
+        "Lines: 95 % interval over people.",
         slice_table(slices, ""),
         paint,
         size=(5.0, 0.3 * len(shown) + 0.9),

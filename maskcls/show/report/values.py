@@ -44,12 +44,12 @@ def value_figure(task: Task, found: Sequence[ValueScore], name: str) -> Figure:
         high = [one.interval.high if one.interval else one.right for one in found]
         axes.vlines(middles, low, high, color=blue, linewidth=1.2, alpha=0.6)
         axes.plot(middles, [one.right for one in found], "o", color=blue, markersize=5, label="right band")
-        axes.plot(
-            middles, [one.lower for one in found], "v", color=orange, markersize=4, fillstyle="none", label="lower"
-        )
-        axes.plot(
-            middles, [one.higher for one in found], "^", color=purple, markersize=4, fillstyle="none", label="higher"
-        )
+        first, last = task.classes[0], task.classes[-1]
+        lower = [(x, one.lower) for x, one in zip(middles, found, strict=True) if one.band != first]
+        higher = [(x, one.higher) for x, one in zip(middles, found, strict=True) if one.band != last]
+        for points, mark, colour, label in ((lower, "v", orange, "lower band"), (higher, "^", purple, "higher band")):
+            x, y = [x for x, _ in points], [y for _, y in points]
+            axes.plot(x, y, mark, color=colour, markersize=4, fillstyle="none", label=label)
         axes.set_xlim(found[0].low - half, found[-1].high + half)
         axes.set_ylim(-0.03, 1.03)
         axes.set_xlabel(what)
