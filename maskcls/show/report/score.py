@@ -133,7 +133,7 @@ def _spread(summary: RunSummary) -> list[str]:
 
 
 def _group_lines(groups: GroupGain | None) -> list[str]:
-    """Say whether photos that look alike are averaged, and with what gain."""
+    """Say whether similar photos are averaged, and with what gain."""
     if groups is None:
         return []
     gain = groups.gain and f"{groups.gain.value:+.4f}, {percent(groups.gain.level)} interval " + span(
