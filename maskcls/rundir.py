@@ -171,6 +171,11 @@ class RunDir:
         return self.path / "env.json"
 
     @property
+    def times(self) -> Path:
+        """How long the parts of each command took that trained it; see runs/records/times.py."""
+        return self.path / "times.json"
+
+    @property
     def oof(self) -> Path:
         """Out-of-fold predictions of the joint classes, every validation row once."""
         return self.path / "oof.npz"

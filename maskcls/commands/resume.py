@@ -13,6 +13,7 @@ from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import machine_differences, this_machine, write_environment
+from maskcls.runs.records.times import CHECKING, NETWORKS, PHOTOS, PartTimer, add_times, read_times
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.terminal.progress import Reporter, main_process
 from maskcls.training.checks import check_experiment, with_photos
@@ -38,17 +39,19 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
         if not_counted := add_run(run):  # the training may have been killed just before
             report.note(not_counted)
         return summary
-    accelerator = start(experiment.cfg.device)
-    check_data_unchanged(experiment)
-    check_experiment(experiment, report)
-    check_starting_weights(experiment, wanted)
+    accelerator, timer = start(experiment.cfg.device), PartTimer("resume")
+    with timer.part(CHECKING):
+        check_data_unchanged(experiment)
+        check_experiment(experiment, report)
+        check_starting_weights(experiment, wanted)
     if weights_hashes(experiment) != env.weights:
         raise WeightsError(
             "the starting weights are not the ones this run began with",
             where="model.weights",
             fix="restore the file, or train a new run",
         )
-    experiment = with_photos(experiment, accelerator, report)
+    with timer.part(PHOTOS):
+        experiment = with_photos(experiment, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):
@@ -59,7 +62,11 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
         if wanted != list(env.folds):
             forget_refit(experiment, report)
             write_environment(run, env.with_folds(wanted))
-        summary = train_folds(experiment, wanted, accelerator, report)
+        before = read_times(run)
+        add_times(run, before, timer.times)
+        with timer.part(NETWORKS):
+            summary = train_folds(experiment, wanted, accelerator, report)
+        add_times(run, before, timer.times)
     if not_counted := add_run(run):
         report.note(not_counted)
     return summary

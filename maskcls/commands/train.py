@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from maskcls import rundir
@@ -11,6 +12,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
 from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import this_machine
+from maskcls.runs.records.times import CHECKING, NETWORKS, PEOPLE, PHOTOS, PLANS, READING, PartTimer, add_times
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
@@ -24,33 +26,51 @@ from maskcls.training.stored_experiment import write_identity
 
 
 @lost_processes_as_errors()
-def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | None:
+def train(
+    data: Path,
+    cfg: Config,
+    run: RunDir,
+    *,
+    folds: str | None,
+    report: Reporter,
+    origins: Mapping[str, str] | None = None,
+) -> RunSummary | None:
     """Train the wanted folds of every member from the start, and return the run's summary.
+
+    origins  where each setting comes from, by dotted key; kept in the run for people who read about it.
 
     Raises BusyError when the run folder holds a run already; nothing is ever overwritten. Processes that do not
     write return None.
     """
     check_training(data, cfg, folds)
     wanted = wanted_folds(folds, cfg.folds.k)
-    accelerator = start(cfg.device)
+    accelerator, timer = start(cfg.device), PartTimer("train")
     if accelerator.is_main_process:
         refuse_existing(run)
-    with report.busy("reading the data"):
+    with timer.part(READING), report.busy(READING):
         experiment = read_experiment(with_absolute_paths(cfg), data, run)
-    check_experiment(experiment, report)
-    check_starting_weights(experiment, wanted)
-    experiment = with_photos(experiment, accelerator, report)
+    with timer.part(CHECKING):
+        check_experiment(experiment, report)
+        check_starting_weights(experiment, wanted)
+    with timer.part(PHOTOS):
+        experiment = with_photos(experiment, accelerator, report)
     if accelerator.is_main_process:
-        check_same_photos(experiment, report)
-    experiment = with_plans(experiment, wanted, accelerator, report)
+        with timer.part(CHECKING):
+            check_same_photos(experiment, report)
+    with timer.part(PLANS):
+        experiment = with_plans(experiment, wanted, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
-    experiment = with_person_clustering(experiment, report)
+    with timer.part(PEOPLE):
+        experiment = with_person_clustering(experiment, report)
     with rundir.lock(run):
         refuse_existing(run)  # once more: another process may have made and finished a run since
         rundir.sweep(run)
-        write_identity(experiment, wanted, this_machine(accelerator.device, accelerator.num_processes))
-        summary = train_folds(experiment, wanted, accelerator, report)
+        write_identity(experiment, wanted, this_machine(accelerator.device, accelerator.num_processes), origins)
+        add_times(run, None, timer.times)  # before the training, in case it is interrupted
+        with timer.part(NETWORKS):
+            summary = train_folds(experiment, wanted, accelerator, report)
+        add_times(run, None, timer.times)
     if not_counted := add_run(run):
         report.note(not_counted)
     return summary

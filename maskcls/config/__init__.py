@@ -5,12 +5,13 @@ Builders read a configuration; components take plain arguments.
 
 from maskcls.config.files import find
 from maskcls.config.keys import flatten, preset_keys, put
-from maskcls.config.load import BACKBONE, SettingOrigin, load, to_yaml, with_backbone
+from maskcls.config.load import BACKBONE, DEFAULT, SettingOrigin, load, to_yaml, with_backbone
 from maskcls.config.overrides import parse_override, setting
 from maskcls.config.validation import members, validate
 
 __all__ = [
     "BACKBONE",
+    "DEFAULT",
     "SettingOrigin",
     "find",
     "flatten",

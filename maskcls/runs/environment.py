@@ -46,6 +46,8 @@ class Environment(JsonFile):
     cropping  how the photos were cropped to faces; None: not by maskcls.
     weights   sha256 of the file each task's network starts from, by task; empty for those that start without one.
     plans     how each task's networks are computed, by task. None: made by an earlier maskcls, cannot be continued.
+    origins   where each setting that is not a default comes from, by dotted key: a file's name, the preset of a file,
+              "command line", "backbone". None: made by an earlier maskcls, or without a configuration's origins.
     """
 
     data: str
@@ -54,6 +56,7 @@ class Environment(JsonFile):
     cropping: dict[str, JsonValue] | None = None
     weights: dict[str, str] = Field(default_factory=dict)
     plans: dict[str, Plan] | None = None
+    origins: dict[str, str] | None = None
     maskcls: str
     python: str
     packages: dict[str, str]

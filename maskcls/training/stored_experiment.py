@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +21,13 @@ from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment
 
 
-def write_identity(experiment: Experiment, folds: Sequence[int], machine: Machine) -> None:
-    """Commit what the run is: configuration, labels, manifest, folds, and last the environment."""
+def write_identity(
+    experiment: Experiment, folds: Sequence[int], machine: Machine, origins: Mapping[str, str] | None = None
+) -> None:
+    """Commit what the run is: configuration, labels, manifest, folds, and last the environment.
+
+    origins  of the settings by dotted key, see `config.load`; None: not known.
+    """
     run, cfg = experiment.run, experiment.cfg
     files.commit(run.config, config.to_yaml(cfg).encode())
     files.commit_json(run.labels, cfg.space.to_json())
@@ -46,6 +51,7 @@ def write_identity(experiment: Experiment, folds: Sequence[int], machine: Machin
         cropping=cropping(experiment.photo_root),
         weights=weights_hashes(experiment),
         plans=dict(experiment.plans),
+        origins=None if origins is None else {key: str(one) for key, one in origins.items() if one != config.DEFAULT},
         **dict(machine),
     )
     write_environment(run, environment)

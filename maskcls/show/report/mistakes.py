@@ -1,0 +1,170 @@
+"""Photos with wrong predictions, per task and for the joint classes, and the people who are wrong most often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskcls.data.layouts.source import image_root
+from maskcls.errors import MaskclsError
+from maskcls.results.scores.mistakes import (
+    JOINT,
+    LabelledClasses,
+    Mistake,
+    MistakenPerson,
+    classes_of,
+    lowest_true,
+    mistaken_people,
+    most_confident,
+    task_probabilities,
+)
+from maskcls.runs.reported.reported_run import ReportedRun, ScoredRows
+from maskcls.show.pages.photos import PagePhoto, photo
+from maskcls.show.pages.table import Table
+from maskcls.show.report.section import PageSettings
+from maskcls.show.terminal.text import number, plural
+
+MOST = 8  # photos per list
+MOST_PEOPLE = 20
+SHOWN_CLASSES = 3  # the most probable ones of a task, where it has more
+
+Finder = Callable[[LabelledClasses, Sequence[str] | Any, int], list[Mistake]]
+LISTS: tuple[tuple[str, Finder], ...] = (
+    ("Most confident mistakes", most_confident),
+    ("Lowest probability of the true class", lowest_true),
+)
+
+
+@dataclass(frozen=True)
+class MistakeList:
+    """One list of wrong photos. task: JOINT for the joint classes."""
+
+    task: str
+    title: str
+    mistakes: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True)
+class MistakeCard:
+    """One wrong photo as it is shown. lines: the probabilities of each task; cams: pictures as data URIs, by title."""
+
+    photo: PagePhoto
+    mistake: Mistake
+    person: str
+    lines: tuple[str, ...]
+    cams: Mapping[str, str]
+
+
+def mistakes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str, Any] | None:
+    """Return the lists of wrong photos and the table of people; None for a leaky run."""
+    if reported.rows is None:
+        return None
+    lists = mistake_lists(reported.rows)
+    people = mistaken_people(reported.rows.labelled, MOST_PEOPLE)
+    return {
+        "groups": [
+            {
+                "title": f"{task or 'joint classes'}: {_counted(reported.rows, task)}",
+                "lists": [
+                    {"title": one.title, "cards": [_card(reported, settings, task, each) for each in one.mistakes]}
+                    for one in lists
+                    if one.task == task
+                ],
+            }
+            for task in dict.fromkeys(one.task for one in lists)
+        ],
+        "people": _people_table(people) if people else None,
+        "with_photos": settings.with_photos,
+        "with_cams": bool(settings.cams),
+    }
+
+
+def mistake_lists(rows: ScoredRows) -> list[MistakeList]:
+    """Return the lists of wrong photos that are shown: of the joint classes, then of each task; no list is empty.
+
+    Of two classes both lists would be the same, so there is one.
+    """
+    labelled, found = rows.labelled, []
+    people = list(labelled.ids) if labelled.people_N is None else labelled.people_N
+    tasks = [task.name for task in labelled.space.tasks]
+    for name in [JOINT, *tasks] if len(tasks) > 1 else tasks:
+        classes = classes_of(labelled, name)
+        for title, find in LISTS if len(classes.names) > 2 else LISTS[:1]:
+            if mistakes := find(classes, people, MOST):
+                found.append(MistakeList(name, title, tuple(mistakes)))
+    return found
+
+
+def _counted(rows: ScoredRows, task: str) -> str:
+    found = classes_of(rows.labelled, task)
+    return f"{int(found.wrong_N.sum()):,} of {plural(int((found.true_N >= 0).sum()), 'photo')} wrong"
+
+
+def _card(reported: ReportedRun, settings: PageSettings, task: str, mistake: Mistake) -> MistakeCard:
+    assert reported.rows is not None
+    labelled, row = reported.rows.labelled, mistake.row
+    assert labelled.prob_NJ is not None
+    id, path = labelled.ids[row], reported.rows.paths[row]
+    parts = task_probabilities(labelled.prob_NJ, labelled.space, row)
+    truth = {name: int(np.asarray(label_N)[row]) for name, label_N in labelled.truth.items()}
+    return MistakeCard(
+        _photo(photo_root(reported) / path, id, settings),
+        mistake,
+        "" if labelled.people_N is None else str(labelled.people_N[row]),
+        tuple(f"{name}: {_probabilities(prob, truth[name])}" for name, prob in parts.items()),
+        settings.cams.get((reported.run.path, task, row), {}),
+    )
+
+
+def photo_root(reported: ReportedRun) -> Path:
+    """Return the folder that the paths of a run's photos are relative to."""
+    return image_root(Path(reported.environment.data), reported.config.data.format)
+
+
+def _photo(path: Path, name: str, settings: PageSettings) -> PagePhoto:
+    """Return a photo, embedded if wanted; where the file is gone, a link that says so."""
+    try:
+        return photo(path, name, page=settings.page, embed=settings.with_photos)
+    except (MaskclsError, OSError):
+        return photo(path, f"{name} (cannot be read)", page=settings.page)
+
+
+def _probabilities(prob: Mapping[str, float], true: int) -> str:
+    """Write the most probable classes of a task and the true one, which is marked.
+
+    >>> _probabilities({"a": 0.7, "b": 0.2, "c": 0.1}, 1)
+    'a 0.70, b 0.20 (true), c 0.10'
+    """
+    names = list(prob)
+    best = sorted(names, key=lambda name: -prob[name])[:SHOWN_CLASSES]
+    shown = [*best, *([names[true]] if true >= 0 and names[true] not in best else [])]
+    mark = {names[true]: " (true)"} if true >= 0 else {}
+    return ", ".join(f"{name} {number(prob[name], 2)}{mark.get(name, '')}" for name in shown)
+
+
+def _people_table(people: Sequence[MistakenPerson]) -> Table:
+    tasks = list(people[0].by_task)
+    several = tasks if len(tasks) > 1 else []
+    rows = [
+        [
+            one.person,
+            str(one.photos),
+            str(one.wrong),
+            *(str(one.by_task[name]) for name in several),
+            number(one.log_loss, 2),
+        ]
+        for one in people
+    ]
+    head = ["person", "photos", "wrong", *(f"wrong in {name}" for name in several), "mean log loss"]
+    return Table(head, rows, f"The {plural(len(rows), 'person')} with the most wrong photos")
+
+
+def photos_to_explain(rows: ScoredRows) -> Iterator[tuple[str, Mistake]]:
+    """Yield the task and the mistake of every photo that is listed for one task."""
+    for one in mistake_lists(rows):
+        if one.task != JOINT:
+            yield from ((one.task, mistake) for mistake in one.mistakes)
