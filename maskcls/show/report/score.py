@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,7 +55,7 @@ def score_figure(found: Evaluation, prefix: str) -> Figure:
             names.append("folds")
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xlabel("macro-F1 of the joint classes")
+        axes.set_xlabel("macro-F1 of the joint classes" if len(found.scores.tasks) > 1 else "macro-F1")
         axes.grid(axis="y", visible=False)
 
     return Figure(
@@ -82,11 +81,10 @@ def _lines(reported: ReportedRun) -> list[str]:
     lines: list[str] = []
     if reported.rows is not None:
         lines += [*_interval_lines(reported.rows.evaluation), *_spread(reported.summary)]
+        lines += [*_group_lines(reported.summary.groups), *_selection_lines(reported.summary)]
     wanted, trained = reported.config.folds.k, len(reported.summary.folds)
     if trained < wanted:
         lines.append(f"{trained} of {plural(wanted, 'fold')} trained: people of the others have no prediction.")
-    lines += _group_lines(reported.summary.groups)
-    lines += _selection_lines(reported.summary)
     if seeds := reported.summary.seeds:
         alone = ", ".join(f"seed {seed} {number(one.get('macro_f1'))}" for seed, one in seeds.items())
         lines.append(f"Networks of several seeds are averaged. Macro-F1 of each seed alone: {alone}.")
@@ -108,7 +106,8 @@ def _sealed_line(sealed: SealedScore) -> str:
 
 def _interval_lines(found: Evaluation) -> list[str]:
     scores = found.scores
-    lines = [f"Accuracy {number(scores.accuracy)} (right in every task), {plural(scores.rows, 'photo')}."]
+    right = " (right in every task)" if len(scores.tasks) > 1 else ""
+    lines = [f"Accuracy {number(scores.accuracy)}{right}, {plural(scores.rows, 'photo')}."]
     if found.interval:
         who = "photos" if found.people is None else plural(found.people, "person")
         ends = span(found.interval.low, found.interval.high)
@@ -162,8 +161,9 @@ def _selection_lines(summary: RunSummary) -> list[str]:
 
 
 def _task_table(found: Evaluation) -> Table:
-    rows = [["all tasks", *_scored(found.scores.joint)]]
-    rows += [[name, *_scored(one)] for name, one in found.scores.tasks.items()]
+    rows = [[name, *_scored(one)] for name, one in found.scores.tasks.items()]
+    if len(rows) > 1:
+        rows.insert(0, ["all tasks", *_scored(found.scores.joint)])
     return Table(["task", "macro-F1", "accuracy", "photos", "classes"], rows, "Scores by task")
 
 
@@ -175,13 +175,13 @@ def _fold_table(summary: RunSummary, found: Evaluation) -> Table | None:
     """Return macro-F1 by fold, joint and by task, with mean and standard deviation; None without folds."""
     if not found.folds:
         return None
-    names = list(found.scores.tasks)
+    names = list(found.scores.tasks) if len(found.scores.tasks) > 1 else []
     rows = [
         [f"fold {k}", number(one.macro_f1), *(number(one.tasks[name].macro_f1) for name in names), f"{one.rows:,}"]
         for k, one in found.folds.items()
     ]
     if len(found.folds) > 1:
         keys = ["macro_f1", *names]
-        rows += [["mean", *(number(summary.mean.get(key, math.nan)) for key in keys), ""]]
-        rows += [["standard deviation", *(number(summary.sd.get(key, math.nan)) for key in keys), ""]]
-    return Table(["fold", "all tasks", *names, "photos"], rows, "Macro-F1 by fold")
+        rows += [["mean", *(number(summary.mean.get(key)) for key in keys), ""]]
+        rows += [["standard deviation", *(number(summary.sd.get(key)) for key in keys), ""]]
+    return Table(["fold", "all tasks" if names else "macro-F1", *names, "photos"], rows, "Macro-F1 by fold")
