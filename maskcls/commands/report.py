@@ -9,9 +9,12 @@ from maskcls import files
 from maskcls.errors import UsageError
 from maskcls.files import none_for_nan
 from maskcls.rundir import RunDir
+from maskcls.runs.reported.paired_runs import pair_runs
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
 from maskcls.show.report.page import write_report
 from maskcls.show.runs.report import WrittenReport
+
+MOST_RUNS = 8  # as many as there are colours of lines
 
 
 def report(
@@ -36,7 +39,8 @@ def report(
     if output is not None and not force:
         files.refuse_taken(output)
     found = [read_reported_run(run) for run in runs]
-    pictures = write_report(found, page, png=png, with_photos=with_photos)
+    paired = pair_runs(found) if len(found) > 1 else None
+    pictures = write_report(found, page, png=png, with_photos=with_photos, paired=paired)
     return WrittenReport(page, page.stat().st_size, pictures, {str(one.run.path): _score(one) for one in found})
 
 
@@ -46,6 +50,8 @@ def _page(runs: Sequence[RunDir], output: Path | None) -> Path:
     folders = [str(run.path) for run in runs]
     if twice := sorted({name for name in folders if folders.count(name) > 1}):
         raise UsageError("a run is given twice", got=", ".join(twice), fix="give each run once")
+    if len(runs) > MOST_RUNS:
+        raise UsageError("too many runs for one page", got=str(len(runs)), expected=f"at most {MOST_RUNS}")
     if output is None and len(runs) > 1:
         raise UsageError("a page about several runs needs a name", expected="-o FILE.html", fix="add -o report.html")
     return runs[0].report if output is None else output

@@ -7,29 +7,26 @@ agree.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from maskcls import config, files
-from maskcls.errors import DataError, UsageError, WeightsError
+from maskcls.errors import UsageError, WeightsError
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
 from maskcls.results.comparison.changes import changed_csv, changes, moves, task_agreement
-from maskcls.results.comparison.many import ManyComparison, compare_many
+from maskcls.results.comparison.many import ManyComparison
 from maskcls.results.comparison.multiple import holm
 from maskcls.results.comparison.rows import JOINT, KnownLabels, Side, joined
 from maskcls.results.comparison.scores import Comparison, Corrected, ScoreComparison, score_both
-from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
-from maskcls.results.rows_by_id import find_rows
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.tried import add_tried, comparison_of, rows_of_run
+from maskcls.runs.compared_runs import compare_labelled
 from maskcls.runs.read_labelled import (
     check_complete,
     load_scorable,
-    parts_of,
     people_of_answers,
     read_labelled_predictions,
 )
@@ -104,33 +101,7 @@ def compare_runs(paths: Sequence[Path]) -> ManyComparison:
     if others := [str(path) for path in paths if not path.is_dir()]:
         raise UsageError("more than two are compared only if all are runs", got=", ".join(others), fix="name two")
     runs = [checked_run(path) for path in paths]
-    found = [read_labelled_predictions(path, None) for path in paths]
-    first = found[0]
-    for path, other in zip(paths, found, strict=True):
-        _check_same_rows(paths[0], first, path, other)
-    labels = [one.pred_N[find_rows(one.ids, first.ids, name=str(path))] for path, one in zip(paths, found, strict=True)]
-    assert first.people_N is not None
-    truth, size = first.space.encode(first.truth), first.space.size
-    names = list(map(str, paths))
-    many = compare_many(names, labels, truth, first.people_N, parts_of(first), size)
-    new = [comparison_of(runs[0], run, p.difference.p) for run, p in zip(runs[1:], many.differences, strict=True)]
-    tried, _ = add_tried(runs[0], new)
-    return replace(many, tried=tried.count, kept=tried.kept)
-
-
-def _check_same_rows(first_path: Path, first: LabelledPredictions, path: Path, other: LabelledPredictions) -> None:
-    """Raise DataError unless both runs have the same rows, labels and people."""
-    same = first.space.fingerprint == other.space.fingerprint and sorted(first.ids) == sorted(other.ids)
-    if same:
-        row_N = find_rows(other.ids, first.ids, name=str(path))
-        same = all((label_N == other.truth[name][row_N]).all() for name, label_N in first.truth.items())
-    if not same:
-        raise DataError(
-            "the runs are scored on different rows or labels",
-            where=f"{first_path} and {path}",
-            expected="runs of the same data and folds",
-            fix="compare two of them at a time",
-        )
+    return compare_labelled(runs, [read_labelled_predictions(path, None) for path in paths])
 
 
 def _own_space(path: Path) -> LabelSpace | None:

@@ -31,13 +31,13 @@ class LabelledClasses:
     pred_N: Ints
 
     @property
-    def wrong_N(self) -> Bools:
+    def wrong(self) -> Bools:
         """Whether the true class of each row is known and another one was predicted."""
         wrong_N: Bools = (self.true_N != UNKNOWN) & (self.true_N != self.pred_N)
         return wrong_N
 
     @property
-    def prob_true_N(self) -> NDArray[np.float64]:
+    def prob_true(self) -> NDArray[np.float64]:
         """The probability of the true class of each row; NaN where it is unknown."""
         return np.where(self.true_N == UNKNOWN, np.nan, _at(self.prob_NC, self.true_N))
 
@@ -107,9 +107,9 @@ def mistaken_people(labelled: LabelledPredictions, most: int) -> list[MistakenPe
     people, who_N = np.unique(labelled.people_N[known_N], return_inverse=True)
     parts = space.decode(labelled.pred_N)
     counts = {name: _count(who_N, (parts[name] != labelled.truth[name])[known_N], len(people)) for name in space.names}
-    wrong_P, photos_P = _count(who_N, joint.wrong_N[known_N], len(people)), np.bincount(who_N, minlength=len(people))
+    wrong_P, photos_P = _count(who_N, joint.wrong[known_N], len(people)), np.bincount(who_N, minlength=len(people))
     smallest = np.finfo(np.float32).tiny  # a probability of 0 has a finite log loss
-    loss_N = -np.log(np.maximum(joint.prob_true_N[known_N], smallest))
+    loss_N = -np.log(np.maximum(joint.prob_true[known_N], smallest))
     loss_P = np.bincount(who_N, loss_N, minlength=len(people)) / photos_P
     order = np.lexsort((-loss_P, -wrong_P))[:most].tolist()
     return [
@@ -128,9 +128,7 @@ def mistaken_people(labelled: LabelledPredictions, most: int) -> list[MistakenPe
 def task_probabilities(prob_NJ: Floats, space: LabelSpace, row: int) -> dict[str, dict[str, float]]:
     """Return the probability of every class of every task in one row: {task: {class: probability}}."""
     found = space.marginals(prob_NJ[row : row + 1])
-    return {
-        task.name: dict(zip(task.classes, map(float, found[task.name][0]), strict=True)) for task in space.tasks
-    }
+    return {task.name: dict(zip(task.classes, map(float, found[task.name][0]), strict=True)) for task in space.tasks}
 
 
 def _first_of_each(
@@ -138,7 +136,7 @@ def _first_of_each(
 ) -> list[Mistake]:
     """Return the wrong rows by rising key, and of each person only the first."""
     people = [str(person) for person in people_N]
-    rows = np.flatnonzero(found.wrong_N)
+    rows = np.flatnonzero(found.wrong)
     rows = rows[np.argsort(key_N[rows], kind="stable")]
     first: dict[str, int] = {}
     for row in rows.tolist():

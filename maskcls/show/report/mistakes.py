@@ -101,7 +101,7 @@ def mistake_lists(rows: ScoredRows) -> list[MistakeList]:
 
 def _counted(rows: ScoredRows, task: str) -> str:
     found = classes_of(rows.labelled, task)
-    return f"{int(found.wrong_N.sum()):,} of {plural(int((found.true_N >= 0).sum()), 'photo')} wrong"
+    return f"{int(found.wrong.sum()):,} of {plural(int((found.true_N >= 0).sum()), 'photo')} wrong"
 
 
 def _card(reported: ReportedRun, settings: PageSettings, task: str, mistake: Mistake) -> MistakeCard:

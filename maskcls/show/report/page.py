@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maskcls import files
+from maskcls.runs.reported.paired_runs import PairedRuns
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages.figure import Figure, to_png
 from maskcls.show.pages.page import render_page, write_page
@@ -46,13 +47,21 @@ def render_report(runs: Sequence[ReportedRun], parts: Sequence[Part]) -> str:
 
 
 def write_report(
-    runs: Sequence[ReportedRun], page: Path, *, png: Path | None = None, with_photos: bool = False
+    runs: Sequence[ReportedRun],
+    page: Path,
+    *,
+    png: Path | None = None,
+    with_photos: bool = False,
+    paired: PairedRuns | None = None,
+    cams: Mapping[tuple[Path, str, int], Mapping[str, str]] | None = None,
 ) -> tuple[Path, ...]:
     """Write the page, and with `png` each figure as a PNG into that folder; returns the paths of the PNGs.
 
+    with_photos, paired, cams  see `PageSettings`.
+
     Raises ResourceError when a file cannot be written.
     """
-    parts = report_parts(runs, PageSettings(page, with_photos))
+    parts = report_parts(runs, PageSettings(page, with_photos, paired=paired, cams=cams or {}))
     write_page(page, render_report(runs, parts))
     if png is None:
         return ()

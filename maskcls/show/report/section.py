@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from maskcls.runs.reported.paired_runs import PairedRuns
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages.figure import Figure
 
@@ -18,11 +19,15 @@ class PageSettings:
     page         the file; links to photos are relative to its folder.
     with_photos  whether photos are embedded; otherwise they are links by name.
     prefix       begins every HTML id and every figure's name, so that they differ between the runs of a page.
+    paired       the differences between several runs; None for one.
+    cams         class activation maps: {(run folder, task, row): {title: data URI}}.
     """
 
     page: Path
     with_photos: bool = False
     prefix: str = ""
+    paired: PairedRuns | None = None
+    cams: Mapping[tuple[Path, str, int], Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Where a run comes from: its configuration, environment, lineage, and the time it took."""
