@@ -52,3 +52,5 @@ class TrainConfig(Section):
     fold_jobs: Auto | Annotated[int, Field(ge=1, le=64)] = "auto"
     """Number of folds that are trained at the same time, each in a process of its own. auto: several if that is
     faster."""
+    report: bool = True
+    """Write a page about the run, report/index.html in its folder, when the training is finished."""

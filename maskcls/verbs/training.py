@@ -82,13 +82,15 @@ def train(
         else:
             print_forecast(measured)
         return
+    from maskcls.show.report.after_training import after_training
     from maskcls.show.runs.training import print_training
 
     with interruptible(lambda: how_to_resume(folder.path)), Reporter(quiet=not main_process()) as report:
         with report.busy(LOADING):
             from maskcls.commands.train import train as work
-        summary = work(data, cfg, folder, folds=folds, report=report)
-    print_training(folder.path, summary, json=json)
+        summary = work(data, cfg, folder, folds=folds, report=report, origins=with_backbone(cfg, origins))
+        after = after_training(folder, report) if summary else None
+    print_training(folder.path, summary, after, json=json)
 
 
 @app.command()
@@ -107,6 +109,7 @@ def resume(
     from maskcls.runs.checks import check_resuming
 
     check_resuming(RunDir(run), folds)
+    from maskcls.show.report.after_training import after_training
     from maskcls.show.runs.training import print_training
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
@@ -114,7 +117,8 @@ def resume(
         with report.busy(LOADING):
             from maskcls.commands.resume import resume as work
         summary = work(RunDir(run), folds=folds, report=report)
-    print_training(run, summary, json=json)
+        after = after_training(RunDir(run), report) if summary else None
+    print_training(run, summary, after, json=json)
 
 
 @app.command()
@@ -182,7 +186,10 @@ def self_train(
     \b
     maskcls self-train faces --config multi --run runs/self --rounds 3
     """
-    cfg, _ = load_config(config, overrides)
+    cfg, origins = load_config(config, overrides)
+    from maskcls.config import with_backbone
+    from maskcls.rundir import RunDir
+    from maskcls.show.report.after_training import after_training
     from maskcls.show.runs.self_training import print_self_training
     from maskcls.show.terminal.progress import LOADING, Reporter
 
@@ -200,7 +207,9 @@ def self_train(
             unlabelled=unlabelled,
             rounds=rounds,
             rule=rule,
-            train=lambda own, folder: started(data, own, folder, folds=None, report=report),
+            train=lambda own, folder: started(
+                data, own, folder, folds=None, report=report, origins=with_backbone(cfg, origins)
+            ),
             resume=lambda folder: continued(folder, folds=None, report=report),
             label=lambda source, labels: pseudo_label(
                 [source],
@@ -214,7 +223,8 @@ def self_train(
                 report=report,
             ),
         )
-    print_self_training(found, run, json=json)
+        after = after_training(RunDir(run / found.run), report)
+    print_self_training(found, run, after, json=json)
 
 
 @app.command()
@@ -229,6 +239,8 @@ def demo(
     \b
     maskcls demo
     """
+    from maskcls.rundir import RunDir
+    from maskcls.show.report.after_training import after_training
     from maskcls.show.runs.demo import print_demo
     from maskcls.show.terminal.progress import LOADING, Reporter
 
@@ -243,4 +255,5 @@ def demo(
             predict=lambda run, data, output: predicted(run, data, output, overrides=[], force=False, report=report),
             report=report,
         )
-    print_demo(found, json=json)
+        page = after_training(RunDir(found.run), report).page
+    print_demo(found, page, json=json)

@@ -28,9 +28,10 @@ from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number, plural
 
-MOST = 8  # photos per list
+MOST = 6  # photos per list
 MOST_PEOPLE = 20
-SHOWN_CLASSES = 3  # the most probable ones of a task, where it has more
+SHOWN_CLASSES = 3  # the most probable ones of a task
+LEAST = 0.005  # a smaller probability would be written as 0.00
 
 Finder = Callable[[LabelledClasses, Sequence[str] | Any, int], list[Mistake]]
 LISTS: tuple[tuple[str, Finder], ...] = (
@@ -50,12 +51,12 @@ class MistakeList:
 
 @dataclass(frozen=True)
 class MistakeCard:
-    """One wrong photo as it is shown. lines: the probabilities of each task; cams: pictures as data URIs, by title."""
+    """One wrong photo as it is shown. probabilities: of the classes, by task; cams: pictures as data URIs, by title."""
 
     photo: PagePhoto
     mistake: Mistake
     person: str
-    lines: tuple[str, ...]
+    probabilities: Mapping[str, str]
     cams: Mapping[str, str]
 
 
@@ -78,6 +79,7 @@ def mistakes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[s
             for task in dict.fromkeys(one.task for one in lists)
         ],
         "people": _people_table(people) if people else None,
+        "tasks": list(reported.rows.labelled.space.names),
         "with_photos": settings.with_photos,
         "with_cams": bool(settings.cams),
     }
@@ -86,16 +88,19 @@ def mistakes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[s
 def mistake_lists(rows: ScoredRows) -> list[MistakeList]:
     """Return the lists of wrong photos that are shown: of the joint classes, then of each task; no list is empty.
 
-    Of two classes both lists would be the same, so there is one.
+    A photo is not in both lists of a task. Of two classes both would be the same, so there is one.
     """
     labelled, found = rows.labelled, []
     people = list(labelled.ids) if labelled.people_N is None else labelled.people_N
     tasks = [task.name for task in labelled.space.tasks]
     for name in [JOINT, *tasks] if len(tasks) > 1 else tasks:
         classes = classes_of(labelled, name)
+        listed: set[int] = set()
         for title, find in LISTS if len(classes.names) > 2 else LISTS[:1]:
-            if mistakes := find(classes, people, MOST):
-                found.append(MistakeList(name, title, tuple(mistakes)))
+            new = [one for one in find(classes, people, MOST * len(LISTS)) if one.row not in listed][:MOST]
+            listed |= {one.row for one in new}
+            if new:
+                found.append(MistakeList(name, title, tuple(new)))
     return found
 
 
@@ -115,7 +120,7 @@ def _card(reported: ReportedRun, settings: PageSettings, task: str, mistake: Mis
         _photo(photo_root(reported) / path, id, settings),
         mistake,
         "" if labelled.people_N is None else str(labelled.people_N[row]),
-        tuple(f"{name}: {_probabilities(prob, truth[name])}" for name, prob in parts.items()),
+        {name: _probabilities(prob, truth[name]) for name, prob in parts.items()},
         settings.cams.get((reported.run.path, task, row), {}),
     )
 
@@ -134,13 +139,14 @@ def _photo(path: Path, name: str, settings: PageSettings) -> PagePhoto:
 
 
 def _probabilities(prob: Mapping[str, float], true: int) -> str:
-    """Write the most probable classes of a task and the true one, which is marked.
+    """Write the most probable classes of a task and the true one, which is marked; those close to 0 are left out.
 
-    >>> _probabilities({"a": 0.7, "b": 0.2, "c": 0.1}, 1)
-    'a 0.70, b 0.20 (true), c 0.10'
+    >>> _probabilities({"a": 0.7, "b": 0.3, "c": 0.0}, 1), _probabilities({"a": 1.0, "b": 0.0}, 1)
+    ('a 0.70, b 0.30 (true)', 'a 1.00, b 0.00 (true)')
     """
     names = list(prob)
     best = sorted(names, key=lambda name: -prob[name])[:SHOWN_CLASSES]
+    best = [name for name in best if prob[name] >= LEAST]
     shown = [*best, *([names[true]] if true >= 0 and names[true] not in best else [])]
     mark = {names[true]: " (true)"} if true >= 0 else {}
     return ", ".join(f"{name} {number(prob[name], 2)}{mark.get(name, '')}" for name in shown)

@@ -14,8 +14,10 @@ from maskcls.show.pages import palette
 from maskcls.show.pages.figure import WIDTH, Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
-from maskcls.show.terminal.text import number, percent, plural, span
+from maskcls.show.terminal.text import number, percent, plural
 from maskcls.show.terminal.units import duration
+
+LINE_STYLES = ("-", "--", "-.", ":")
 
 
 def side_by_side_section(runs: Sequence[ReportedRun], settings: PageSettings) -> Mapping[str, Any] | None:
@@ -51,14 +53,15 @@ def _score_table(runs: Sequence[ReportedRun], names: Sequence[str]) -> Table:
             [
                 name,
                 number(one.record.score),
-                span(interval.low, interval.high) if interval else "-",
+                number(interval.low if interval else None),
+                number(interval.high if interval else None),
                 number(one.record.sd),
                 *(number(one.record.tasks.get(task)) for task in several),
                 f"{len(one.environment.folds)} of {one.config.folds.k}",
                 duration(one.record.seconds),
             ]
         )
-    head = ["run", "macro-F1", "95 % interval", "sd over folds", *several, "folds", "time of epochs"]
+    head = ["run", "macro-F1", "95 % low", "high", "sd over folds", *several, "folds", "time of epochs"]
     return Table(head, rows, "Out-of-fold scores")
 
 
@@ -166,8 +169,9 @@ def _mean_figure(runs: Sequence[ReportedRun], names: Sequence[str], key: str, pl
     def paint(axes: Any) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        for one, curve, name in zip(runs, curves, names, strict=True):
-            axes.plot(list(curve), list(curve.values()), ".-", color=_colour(runs, one), label=name)
+        for place, (one, curve, name) in enumerate(zip(runs, curves, names, strict=True)):
+            style = LINE_STYLES[place % len(LINE_STYLES)]  # runs with equal networks have the same curve
+            axes.plot(list(curve), list(curve.values()), style, color=_colour(runs, one), label=name, marker=".")
         axes.set_xlabel("epoch")
         axes.set_ylabel("macro-F1" if key.startswith("val/") and key != "val/loss" else "loss")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -21,15 +21,17 @@ class DemoResult:
     seconds: float
 
 
-def print_demo(found: DemoResult, *, json: bool = False) -> None:
-    """Print the scores as evaluate does, and where everything is."""
+def print_demo(found: DemoResult, page: Path | None = None, *, json: bool = False) -> None:
+    """Print the scores as evaluate does, and where everything is. page: the report about the run."""
     if json:
         files = {"run": str(found.run), "submission": str(found.submission), "seconds": found.seconds}
+        files |= {"report": str(page)} if page else {}
         print_json(files | {"chance": found.chance, "scores": found.scores.to_json()})
         return
     from maskcls.show.answers.evaluation import print_scores
 
     print_scores(found.scores)
     guess = f"random guessing gives about {found.chance:.2f}"
+    shown = f"\nreport      {page}" if page else ""
     say(f"\nmacro-F1 {found.scores.macro_f1:.3f} on people the networks did not see; {guess}")
-    say(f"run folder  {found.run}\nsubmission  {found.submission}\ntook        {found.seconds:.0f} s")
+    say(f"run folder  {found.run}\nsubmission  {found.submission}{shown}\ntook        {found.seconds:.0f} s")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.results.comparison.difference import Difference
+from maskcls.show.report.after_training import AfterTraining
+from maskcls.show.runs.training import say_after
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say, span
 
@@ -39,10 +41,13 @@ class SelfTraining:
         return {"best": self.run, "rounds": [asdict(one) for one in self.rounds]}
 
 
-def print_self_training(found: SelfTraining, folder: Path, *, json: bool = False) -> None:
-    """Print one line per round and the run to use."""
+def print_self_training(
+    found: SelfTraining, folder: Path, after: AfterTraining | None = None, *, json: bool = False
+) -> None:
+    """Print one line per round, the run to use, and what comes next."""
     if json:
-        print_json(found.to_json())
+        steps = {"report": str(after.page) if after.page else None, "next": after.command} if after else {}
+        print_json({**found.to_json(), **steps})
         return
     for one in found.rounds:
         gain = one.gain
@@ -52,3 +57,5 @@ def print_self_training(found: SelfTraining, folder: Path, *, json: bool = False
         say(f"{one.run}  macro-F1 {one.macro_f1:.4f}  {plural(one.photos, 'pseudo-labelled photo')}{text}")
     why = "" if found.best == len(found.rounds) - 1 else f"; {found.rounds[-1].run} did not score higher"
     say(f"use {folder / found.run}{why}")
+    if after:
+        say_after(after)

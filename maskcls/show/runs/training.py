@@ -6,17 +6,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
+from maskcls.show.report.after_training import AfterTraining
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import NO_GAIN, classes_scored, new_people, number, plural, say, span
+from maskcls.show.terminal.text import NO_GAIN, classes_scored, near, new_people, number, plural, say, say_whole, span
 
 
-def print_training(run: Path, summary: RunSummary | None, *, json: bool = False) -> None:
-    """Print the run's summary, or with `json` all of it; processes that do not write have none and print nothing."""
+def print_training(
+    run: Path, summary: RunSummary | None, after: AfterTraining | None = None, *, json: bool = False
+) -> None:
+    """Print the run's summary, or with `json` all of it, and what comes next.
+
+    Processes that do not write have no summary and print nothing.
+    """
     if summary is None:
         return
     if json:
-        print_json({"run": str(run), "summary": summary.to_json()})
+        steps = {"report": str(after.page) if after.page else None, "next": after.command} if after else {}
+        print_json({"run": str(run), "summary": summary.to_json(), **steps})
         return
+    _say_scores(run, summary)
+    if after:
+        say_after(after)
+
+
+def say_after(after: AfterTraining) -> None:
+    """Print where the report is, and the command to give next, each on a line that is never broken."""
+    if after.page:
+        say_whole(f"report: {near(after.page)}\n")
+    say_whole(f"next: {after.command}\n")
+
+
+def _say_scores(run: Path, summary: RunSummary) -> None:
     pooled, interval = summary.pooled, summary.interval
     if pooled is None:
         why = "the pseudo labels are from networks that saw validation people"

@@ -107,5 +107,5 @@ def _network_table(logs: Sequence[NetworkLog]) -> Table:
                 f"{sum(speed) / len(speed):,.0f}" if speed else "-",
             ]
         )
-    head = ["network", "epochs", "seconds", "per epoch", "training images per second"]
-    return Table(head, rows, "Networks, with validation")
+    head = ["network", "epochs", "seconds", "per epoch", "images/s"]
+    return Table(head, rows, "Networks: epochs with validation; images/s in training")
