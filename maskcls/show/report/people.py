@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,8 @@ def _agreement_table(found: Consistency) -> Table:
 
 def _limit(found: Consistency, score: float) -> str:
     gain = found.averaged.macro_f1 - score
+    if math.isnan(gain):
+        return ""
     return (
         f"Averaged over each person's photos the macro-F1 would be {number(found.averaged.macro_f1)} ({gain:+.4f}): an "
         "upper limit, because it needs to know who is on each photo."
