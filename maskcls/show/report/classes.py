@@ -55,6 +55,7 @@ def classes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[st
         "figures": [
             class_figure(name, some, f"{settings.prefix}classes-{place}")
             for place, (name, some) in enumerate(bars.items())
+            if any(one.score.support for one in some)
         ]
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,10 +25,17 @@ def score_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str,
         "status": reported.record.status,
         "headline": _headline(reported),
         "lines": _lines(reported),
-        "figures": [score_figure(reported.rows.evaluation, settings.prefix)] if reported.rows else [],
+        "figures": _figures(reported, settings.prefix),
         "tasks": _task_table(reported.rows.evaluation) if reported.rows else None,
         "folds": _fold_table(reported.summary, reported.rows.evaluation) if reported.rows else None,
     }
+
+
+def _figures(reported: ReportedRun, prefix: str) -> list[Figure]:
+    """Return the figure of the intervals, where there is a score."""
+    if reported.rows is None or math.isnan(reported.rows.evaluation.scores.macro_f1):
+        return []
+    return [score_figure(reported.rows.evaluation, prefix)]
 
 
 def score_figure(found: Evaluation, prefix: str) -> Figure:
@@ -73,6 +81,8 @@ def _headline(reported: ReportedRun) -> str:
     if reported.rows is None:
         return "The run is leaky: its networks were trained on its validation people, so it has no score."
     scores = reported.rows.evaluation.scores
+    if math.isnan(scores.macro_f1):
+        return "No row has a label of every task, so there is no joint score."
     return f"Macro-F1 {number(scores.macro_f1)}" + classes_scored(scores.classes_scored, len(scores.joint.classes))
 
 
@@ -106,6 +116,8 @@ def _sealed_line(sealed: SealedScore) -> str:
 
 def _interval_lines(found: Evaluation) -> list[str]:
     scores = found.scores
+    if math.isnan(scores.macro_f1):
+        return []
     right = " (right in every task)" if len(scores.tasks) > 1 else ""
     lines = [f"Accuracy {number(scores.accuracy)}{right}, {plural(scores.rows, 'photo')}."]
     if found.interval:

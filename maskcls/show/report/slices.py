@@ -24,9 +24,11 @@ def slices_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str
         return None
     found = reported.rows.evaluation
     several = len(found.by_others) > 1
+    scored = any(one.interval for one in found.by_class)
+    lowest = _lowest(found) if several else None
     return {
-        "figures": [slice_figure(found.by_class, f"{settings.prefix}slices-classes")],
-        "lowest": _lowest(found) if several else None,
+        "figures": [slice_figure(found.by_class, f"{settings.prefix}slices-classes")] if scored else [],
+        "classes": lowest if scored else slice_table(found.by_class, "Classes of each task"),
         "tables": _tables(found) if several else [],
     }
 

@@ -170,6 +170,20 @@ def test_without_years_there_is_no_section_of_numbers(tmp_path: Path) -> None:
     assert "values" not in sections(run, tmp_path)
 
 
+@pytest.mark.usefixtures("painted")
+@pytest.mark.parametrize("unknown", ["gender", "age"])
+def test_a_task_without_labels_leaves_the_other_tasks(unknown: str, tmp_path: Path) -> None:
+    run = read_reported_run(finish_run(tmp_path / "a", unknown=unknown))
+    found = sections(run, tmp_path)
+    html = rendered(report_parts([run], PageSettings(tmp_path / "x.html")), [run])
+    assert not re.search(r"\bnan\b", html.partition("<main")[2])
+    assert [one.title for one in found["reliability"].figures] == [
+        f"Reliability: {name}" for name in ("mask", "gender", "age") if name != unknown
+    ]
+    assert len(found["confusion"].figures) == 2
+    assert found["score"].values["headline"].startswith("No row has a label of every task")
+
+
 def test_fewer_folds_than_asked_are_named(tmp_path: Path) -> None:
     run = read_reported_run(finish_run(tmp_path / "a", trained=(1,)))
     values = sections(run, tmp_path)["score"].values
