@@ -51,6 +51,7 @@ FIELDS = {
         "continue_rows",
         "continue_lr_share",
         "fold_jobs",
+        "report",
     ),
     "predict": ("views", "networks", "groups", "batch_size"),
     "device": ("type", "precision", "memory_format", "compile", "threads", "augment", "workers"),
@@ -248,6 +249,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "predict.networks": (["folds", "continued", "refit", "all"], ["fold", "null", "[folds]"]),
     "predict.groups": (["none", "look"], ["looks", "null", "true"]),
     "train.fold_jobs": (["1", "64", "auto"], ["0", "65", "1.0", "true", "all", "null"]),
+    "train.report": (["true", "false"], ["0", "1.0", "null", "later"]),
     "predict.views": (
         ["none", "hflip", "zoom", "hflip_zoom", "shifts", "plain+up"],
         ["hflp", "null", "1", "up+up"],

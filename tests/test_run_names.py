@@ -60,7 +60,7 @@ def test_the_names_are_those_of_the_folder_types() -> None:
         "report",
         "test",
     } == FOLDERS
-    assert len(FILES) == 23
+    assert len(FILES) == 24
 
 
 def written_names(source: str) -> Iterator[tuple[int, str]]:

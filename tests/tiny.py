@@ -24,6 +24,7 @@ RECIPE = (
     "device.workers=0",
     "device.precision=fp32",
     "device.memory_format=channels_last",
+    "train.report=false",  # a page takes seconds; tests/commands/test_report_after_training.py
 )
 # No normalisation over the batch, no chance: what a step gives then depends on its rows alone.
 PLAIN = ("model.backbone=test_convnext", "transforms.hflip=0", "transforms.geometry=0", "transforms.colour=0")

@@ -22,8 +22,8 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
+from maskcls.runs.choices.compared_runs import compare_labelled
 from maskcls.runs.choices.tried import add_tried, comparison_of, rows_of_run
-from maskcls.runs.compared_runs import compare_labelled
 from maskcls.runs.read_labelled import (
     check_complete,
     load_scorable,

@@ -43,13 +43,14 @@ class LabelledClasses:
 
 
 @dataclass(frozen=True)
-class Mistake:
+class WrongPhoto:
     """One wrong prediction.
 
-    row               its number.
-    true, predicted   class names.
+    row                        its number.
+    true, predicted            class names.
     prob_true, prob_predicted  their probabilities.
-    alike, photos     photos of this person with the same true and predicted class, this one included; all of them.
+    same_mistake               photos of this person with the same true and predicted class, this one included.
+    photos                     photos of this person.
     """
 
     row: int
@@ -57,12 +58,12 @@ class Mistake:
     predicted: str
     prob_true: float
     prob_predicted: float
-    alike: int
+    same_mistake: int
     photos: int
 
 
 @dataclass(frozen=True)
-class MistakenPerson:
+class WrongPerson:
     """A person's photos: how many, how many have a wrong joint class, by task too, and their mean joint log loss."""
 
     person: str
@@ -85,17 +86,17 @@ def classes_of(labelled: LabelledPredictions, task: str) -> LabelledClasses:
     return LabelledClasses(names, prob_NC, labelled.truth[task], space.decode(labelled.pred_N)[task])
 
 
-def most_confident(found: LabelledClasses, people_N: Sequence[str] | NDArray[Any], most: int) -> list[Mistake]:
+def most_confident_wrong(found: LabelledClasses, people_N: Sequence[str] | NDArray[Any], most: int) -> list[WrongPhoto]:
     """Return the wrong rows whose predicted class has the highest probability, one per person."""
     return _first_of_each(found, people_N, -_at(found.prob_NC, found.pred_N), most)
 
 
-def lowest_true(found: LabelledClasses, people_N: Sequence[str] | NDArray[Any], most: int) -> list[Mistake]:
+def least_probable_true(found: LabelledClasses, people_N: Sequence[str] | NDArray[Any], most: int) -> list[WrongPhoto]:
     """Return the wrong rows whose true class has the lowest probability, so the highest log loss, one per person."""
     return _first_of_each(found, people_N, _at(found.prob_NC, found.true_N), most)
 
 
-def mistaken_people(labelled: LabelledPredictions, most: int) -> list[MistakenPerson]:
+def mistaken_people(labelled: LabelledPredictions, most: int) -> list[WrongPerson]:
     """Return the people with the most wrong joint classes; of equally many, the highest log loss first.
 
     Rows without a label of every task do not count. Empty where nobody is known.
@@ -113,7 +114,7 @@ def mistaken_people(labelled: LabelledPredictions, most: int) -> list[MistakenPe
     loss_P = np.bincount(who_N, loss_N, minlength=len(people)) / photos_P
     order = np.lexsort((-loss_P, -wrong_P))[:most].tolist()
     return [
-        MistakenPerson(
+        WrongPerson(
             str(people[p]),
             int(photos_P[p]),
             int(wrong_P[p]),
@@ -133,7 +134,7 @@ def task_probabilities(prob_NJ: Floats, space: LabelSpace, row: int) -> dict[str
 
 def _first_of_each(
     found: LabelledClasses, people_N: Sequence[str] | NDArray[Any], key_N: NDArray[Any], most: int
-) -> list[Mistake]:
+) -> list[WrongPhoto]:
     """Return the wrong rows by rising key, and of each person only the first."""
     people = [str(person) for person in people_N]
     rows = np.flatnonzero(found.wrong)
@@ -147,11 +148,11 @@ def _first_of_each(
     return [_mistake(found, who_N == people[row], row) for row in first.values()]
 
 
-def _mistake(found: LabelledClasses, same_N: Bools, row: int) -> Mistake:
+def _mistake(found: LabelledClasses, same_N: Bools, row: int) -> WrongPhoto:
     true, predicted = int(found.true_N[row]), int(found.pred_N[row])
     alike_N = same_N & (found.true_N == true) & (found.pred_N == predicted)
     prob_C = found.prob_NC[row]
-    return Mistake(
+    return WrongPhoto(
         row,
         found.names[true],
         found.names[predicted],

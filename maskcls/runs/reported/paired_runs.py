@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from maskcls.errors import DataError
 from maskcls.results.comparison.many import ManyComparison
-from maskcls.runs.compared_runs import compare_labelled
+from maskcls.runs.choices.compared_runs import compare_labelled
 from maskcls.runs.reported.reported_run import ReportedRun
 
 

@@ -14,12 +14,12 @@ from maskcls.errors import MaskclsError
 from maskcls.results.scores.mistakes import (
     JOINT,
     LabelledClasses,
-    Mistake,
-    MistakenPerson,
+    WrongPerson,
+    WrongPhoto,
     classes_of,
-    lowest_true,
+    least_probable_true,
     mistaken_people,
-    most_confident,
+    most_confident_wrong,
     task_probabilities,
 )
 from maskcls.runs.reported.reported_run import ReportedRun, ScoredRows
@@ -33,10 +33,10 @@ MOST_PEOPLE = 20
 SHOWN_CLASSES = 3  # the most probable ones of a task
 LEAST = 0.005  # a smaller probability would be written as 0.00
 
-Finder = Callable[[LabelledClasses, Sequence[str] | Any, int], list[Mistake]]
+Finder = Callable[[LabelledClasses, Sequence[str] | Any, int], list[WrongPhoto]]
 LISTS: tuple[tuple[str, Finder], ...] = (
-    ("Most confident mistakes", most_confident),
-    ("Lowest probability of the true class", lowest_true),
+    ("Most confident mistakes", most_confident_wrong),
+    ("Lowest probability of the true class", least_probable_true),
 )
 
 
@@ -46,7 +46,7 @@ class MistakeList:
 
     task: str
     title: str
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[WrongPhoto, ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class MistakeCard:
     """One wrong photo as it is shown. probabilities: of the classes, by task; cams: pictures as data URIs, by title."""
 
     photo: PagePhoto
-    mistake: Mistake
+    mistake: WrongPhoto
     person: str
     probabilities: Mapping[str, str]
     cams: Mapping[str, str]
@@ -109,7 +109,7 @@ def _counted(rows: ScoredRows, task: str) -> str:
     return f"{int(found.wrong.sum()):,} of {plural(int((found.true_N >= 0).sum()), 'photo')} wrong"
 
 
-def _card(reported: ReportedRun, settings: PageSettings, task: str, mistake: Mistake) -> MistakeCard:
+def _card(reported: ReportedRun, settings: PageSettings, task: str, mistake: WrongPhoto) -> MistakeCard:
     assert reported.rows is not None
     labelled, row = reported.rows.labelled, mistake.row
     assert labelled.prob_NJ is not None
@@ -117,7 +117,7 @@ def _card(reported: ReportedRun, settings: PageSettings, task: str, mistake: Mis
     parts = task_probabilities(labelled.prob_NJ, labelled.space, row)
     truth = {name: int(np.asarray(label_N)[row]) for name, label_N in labelled.truth.items()}
     return MistakeCard(
-        _photo(photo_root(reported) / path, id, settings),
+        _photo(reported_photo_root(reported) / path, id, settings),
         mistake,
         "" if labelled.people_N is None else str(labelled.people_N[row]),
         {name: _probabilities(prob, truth[name]) for name, prob in parts.items()},
@@ -125,7 +125,7 @@ def _card(reported: ReportedRun, settings: PageSettings, task: str, mistake: Mis
     )
 
 
-def photo_root(reported: ReportedRun) -> Path:
+def reported_photo_root(reported: ReportedRun) -> Path:
     """Return the folder that the paths of a run's photos are relative to."""
     return image_root(Path(reported.environment.data), reported.config.data.format)
 
@@ -152,7 +152,7 @@ def _probabilities(prob: Mapping[str, float], true: int) -> str:
     return ", ".join(f"{name} {number(prob[name], 2)}{mark.get(name, '')}" for name in shown)
 
 
-def _people_table(people: Sequence[MistakenPerson]) -> Table:
+def _people_table(people: Sequence[WrongPerson]) -> Table:
     tasks = list(people[0].by_task)
     several = tasks if len(tasks) > 1 else []
     rows = [
@@ -169,7 +169,7 @@ def _people_table(people: Sequence[MistakenPerson]) -> Table:
     return Table(head, rows, f"The {plural(len(rows), 'person')} with the most wrong photos")
 
 
-def photos_to_explain(rows: ScoredRows) -> Iterator[tuple[str, Mistake]]:
+def photos_to_explain(rows: ScoredRows) -> Iterator[tuple[str, WrongPhoto]]:
     """Yield the task and the mistake of every photo that is listed for one task."""
     for one in mistake_lists(rows):
         if one.task != JOINT:
