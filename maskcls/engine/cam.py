@@ -1,7 +1,7 @@
 """Class activation maps by Grad-CAM: which part of an image raises the logit of a class.
 
-Source: Selvaraju et al. 2017, arXiv:1610.02391. The feature maps are weighted by the mean gradient of the class's logit,
-summed, and negative sums are set to 0.
+Source: Selvaraju et al. 2017, arXiv:1610.02391. The feature maps are weighted by the mean gradient of the class's
+logit and summed; negative sums are set to 0.
 
 B images, C channels, h x w the feature map's places, H x W pixels of the network's view, T tokens.
 """
@@ -147,9 +147,9 @@ def _places(output: Tensor, layer: ExplainedLayer, network: Network, size: tuple
     raise _unknown(network.trunk, f"layer {layer.name} has an output of shape {tuple(output.shape)}")
 
 
-def _grid(trunk: Any, size: tuple[int, int]) -> tuple[int, int]:
+def _grid(trunk: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     """Return how many patches (rows, columns) cover an image of this size."""
-    embedding = getattr(trunk, "patch_embed", None)
+    embedding: Any = getattr(trunk, "patch_embed", None)
     if not hasattr(embedding, "dynamic_feat_size"):
         return 0, 0
     height, width = embedding.dynamic_feat_size(size)

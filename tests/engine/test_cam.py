@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from tiny import tiny
 from torch import Tensor, nn
 
@@ -78,6 +76,9 @@ def normalised(images_BHWC: Tensor, predictor: Predictor) -> Tensor:
 
 def reference(predictor: Predictor, layer: str, classes: list[int]) -> np.ndarray:
     """Return grad-cam's maps, with a reshaping of the layer's output written for each family by hand."""
+    # Imported here, because it takes seconds, in every process that collects the tests.
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     def reshaped(output: Tensor) -> Tensor:
         if output.ndim == 3:  # a class token, then the patches of 16 pixels
