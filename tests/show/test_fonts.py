@@ -17,8 +17,8 @@ from tiny import tiny
 
 from maskcls.commands.data.look import look
 from maskcls.errors import UsageError
-from maskcls.show.data.contact_sheet import print_contact_sheet
 from maskcls.rundir import RunDir
+from maskcls.show.data.contact_sheet import print_contact_sheet
 from maskcls.show.pages.figure import Figure, to_png
 from maskcls.show.pages.table import Table
 from maskcls.show.pictures import fonts
