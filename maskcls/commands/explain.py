@@ -33,7 +33,7 @@ from maskcls.training.explaining.batch import (
     given_task,
     maps_by_fold,
     mean_prediction,
-    probabilities,
+    network_probabilities,
     task_probabilities,
     task_views,
 )
@@ -47,7 +47,7 @@ MOST_PHOTOS = 100  # in one picture
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExplainRequest:
     """What the user asked for. classes: {task: class index} to explain; folds: of the run; maps: whether to compute."""
 
     classes: Mapping[str, int]
@@ -83,7 +83,9 @@ def explain(
     check_words(photos, output, force=force)
     experiment, env = open_experiment(run)
     experiment = replace(experiment, cfg=with_overrides(experiment.cfg, overrides))
-    asked = Asked(_asked_classes(classes, experiment.cfg.space), _asked_folds(folds, experiment.cfg, env), maps)
+    asked = ExplainRequest(
+        _asked_classes(classes, experiment.cfg.space), _asked_folds(folds, experiment.cfg, env), maps
+    )
     space = experiment.cfg.space
     if note := missing_note(name for task in space.tasks for name in task.classes):
         report.note(note)
@@ -151,12 +153,12 @@ def _about(photo: Path, place: InTable, chosen: Chosen, experiment: Experiment) 
 
 
 def _explained(
-    experiment: Experiment, env: Environment, batch: PhotoBatch, about: Sequence[About], asked: Asked
+    experiment: Experiment, env: Environment, batch: PhotoBatch, about: Sequence[About], asked: ExplainRequest
 ) -> list[ExplainedPhoto]:
     """Explain the photos of a batch."""
     cfg, report = batch.cfg, batch.report
     report.note(work_in_words(len(batch.frame), len(batch.networks), cfg.predict.views))
-    probs = probabilities(batch, cfg.predict.views)
+    probs = network_probabilities(batch, cfg.predict.views)
     predictions = _in_groups(experiment, env, batch, about).average_photos(mean_prediction(batch, probs))
     by_fold, mean = task_probabilities(batch, probs), cfg.space.marginals(predictions.prob)
     label = dict(cfg.space.decode(predictions.labels()))
@@ -175,7 +177,7 @@ def _explained_task(
     prob_NC: Floats,
     by_fold: Mapping[int, Mapping[str, Mapping[str, Floats]]],
     about: Sequence[About],
-    asked: Asked,
+    asked: ExplainRequest,
 ) -> list[ExplainedTask]:
     """Explain one task of every photo of a batch."""
     name, views, other = task.name, task_views(batch, task.name), given_task(batch, task.name)
@@ -210,7 +212,7 @@ def _in_groups(experiment: Experiment, env: Environment, batch: PhotoBatch, abou
 
 
 def _rows_by_networks(
-    places: Sequence[InTable], env: Environment, cfg: Config, asked: Asked
+    places: Sequence[InTable], env: Environment, cfg: Config, asked: ExplainRequest
 ) -> dict[tuple[bool, Chosen], list[int]]:
     """Return the photos that each choice of networks explains; the run's own photos are apart from others."""
     found: dict[tuple[bool, Chosen], list[int]] = {}

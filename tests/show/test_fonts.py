@@ -23,7 +23,7 @@ from maskcls.show.pages.figure import Figure, to_png
 from maskcls.show.pages.table import Table
 from maskcls.show.pictures import fonts
 from maskcls.show.pictures.fonts import base_font, font_of, fonts_of, missing, missing_note, readable
-from maskcls.show.pictures.lettering import fitted, text_width, wrapped, write
+from maskcls.show.pictures.lettering import fitted, text_lines, text_width, write_text
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.sheet import contact_sheet
 from maskcls.training.checks import check_experiment
@@ -174,7 +174,7 @@ def dark(image: Image.Image) -> np.ndarray:
 def test_glyphs_of_both_fonts_are_drawn_at_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, make_font(tmp_path / "a.ttf", "마"))
     image = Image.new("RGB", (60, 30), "white")
-    write(image, 5, 25, "마마", size=20)
+    write_text(image, 5, 25, "마마", size=20)
     expected = np.zeros((30, 60), dtype=bool)
     expected[5:25, 5:45] = True  # two squares of 20 pixels on the baseline
     np.testing.assert_array_equal(dark(image), expected)
@@ -197,19 +197,19 @@ def test_text_is_cut_where_it_does_not_fit() -> None:
     assert cut.endswith("…")
     assert 150 < text_width(cut, 11) <= 160
     image = Image.new("RGB", (100, 20), "white")
-    write(image, 10, 15, "W" * 99, size=11, width=50)
+    write_text(image, 10, 15, "W" * 99, size=11, width=50)
     columns = np.flatnonzero(dark(image).any(axis=0))
     assert columns.min() >= 10
     assert columns.max() < 60
 
 
 def test_lines_are_divided_at_spaces() -> None:
-    lines = wrapped("wear male 30-59 and more words", size=11, width=90)
+    lines = text_lines("wear male 30-59 and more words", size=11, width=90)
     assert len(lines) > 1
     assert " ".join(lines) == "wear male 30-59 and more words"
     assert all(text_width(line, 11) <= 90 for line in lines)
-    assert wrapped("", size=11, width=90) == [""]
-    assert wrapped("W" * 60 + " a", size=11, width=90) == ["W" * 60, "a"]
+    assert text_lines("", size=11, width=90) == [""]
+    assert text_lines("W" * 60 + " a", size=11, width=90) == ["W" * 60, "a"]
 
 
 # --- matplotlib

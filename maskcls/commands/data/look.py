@@ -21,7 +21,7 @@ from maskcls.labels import Ints, LabelSpace
 from maskcls.schema import Config, MixConfig
 from maskcls.show.data.contact_sheet import ContactSheet, Views
 from maskcls.show.pictures.fonts import missing_note
-from maskcls.show.pictures.lettering import wrapped
+from maskcls.show.pictures.lettering import text_lines
 from maskcls.show.terminal.sheet import TEXT_PX, TILE_PX, contact_sheet
 from maskcls.training.experiment import view_spec
 
@@ -138,7 +138,7 @@ def _row(step_plan: StepPlan, row: int, frame: pd.DataFrame, space: LabelSpace, 
     plain = step_plan.rows.photos[Key(row)]
     if isinstance(plain, MaskclsError):
         raise plain
-    images, captions = [plain[0]], [[title, *wrapped(known, size=TEXT_PX, width=TILE_PX)]]
+    images, captions = [plain[0]], [[title, *text_lines(known, size=TEXT_PX, width=TILE_PX)]]
     for epoch in range(draws):
         step = step_plan.step(np.array([row]), epoch)
         images.append(step_plan.images(step, epoch)[0])

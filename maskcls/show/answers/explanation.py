@@ -106,7 +106,7 @@ class ExplainedPhoto:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The photos a run explained. picture: the PNG that shows them; views: the test-time views."""
+    """Photos that were explained by a run. picture: the PNG that shows them; views: the test-time views."""
 
     run: Path
     picture: Path

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from maskcls.engine.cam import enlarged
 from maskcls.show.answers.explanation import ExplainedPhoto, ExplainedTask
-from maskcls.show.pictures.lettering import Colour, write
+from maskcls.show.pictures.lettering import Colour, write_text
 from maskcls.show.pictures.overlay import overlay
 
 Pixels = NDArray[np.uint8]
@@ -28,7 +28,7 @@ def explained_png(photos: Sequence[ExplainedPhoto], read: Callable[[ExplainedPho
     """Return a PNG with a row per photo. read: returns the photo's own pixels (H, W, 3) uint8."""
     rows = [_row(photo, read(photo)) for photo in photos]
     sheet = Image.new("RGB", (max(row.width for row in rows), MARGIN + LINE + sum(row.height for row in rows)), GROUND)
-    write(sheet, MARGIN, MARGIN + TEXT, LEGEND, size=TEXT, width=sheet.width - 2 * MARGIN, colour=MUTED)
+    write_text(sheet, MARGIN, MARGIN + TEXT, LEGEND, size=TEXT, width=sheet.width - 2 * MARGIN, colour=MUTED)
     top = MARGIN + LINE
     for row in rows:
         sheet.paste(row, (0, top))
@@ -46,7 +46,7 @@ def _row(photo: ExplainedPhoto, pixels: Pixels) -> Image.Image:
     columns = 1 + len(views) + len(photo.tasks)
     width, height = MARGIN + columns * (TILE + GAP), 2 * MARGIN + (3 + bars) * LINE + TILE
     row = Image.new("RGB", (width, height), GROUND)
-    write(
+    write_text(
         row, MARGIN, MARGIN + TEXT, f"{photo.path}  {photo.networks}", size=TEXT, width=width - 2 * MARGIN, colour=INK
     )
     left = MARGIN
@@ -55,7 +55,7 @@ def _row(photo: ExplainedPhoto, pixels: Pixels) -> Image.Image:
         left += TILE + GAP
         size = f"{view.shape[0]} x {view.shape[1]} pixels"
         _tile(row, left, "network's view" + (f", {', '.join(tasks)}" if len(views) > 1 else ""), view)
-        write(row, left, _below() + TEXT, size, size=TEXT, width=TILE, colour=MUTED)
+        write_text(row, left, _below() + TEXT, size, size=TEXT, width=TILE, colour=MUTED)
     for task in photo.tasks:
         left += TILE + GAP
         _task(row, left, task)
@@ -80,25 +80,25 @@ def _task(row: Image.Image, left: int, task: ExplainedTask) -> None:
         _bar(row, (left, top + place * LINE), name, float(task.prob_C[c]), colour, marked=name == task.label)
     if len(order) > MOST_BARS:
         text = f"and {len(order) - MOST_BARS} more classes"
-        write(row, left, top + MOST_BARS * LINE + TEXT, text, size=TEXT, width=TILE, colour=MUTED)
+        write_text(row, left, top + MOST_BARS * LINE + TEXT, text, size=TEXT, width=TILE, colour=MUTED)
 
 
 def _bar(row: Image.Image, place: tuple[int, int], name: str, share: float, colour: Colour, *, marked: bool) -> None:
     """Draw a class, its probability as a bar, and the number; the true label is marked by a dot."""
     left, top = place
     pen = ImageDraw.Draw(row)
-    write(row, left, top + TEXT, f"• {name}" if marked else name, size=TEXT, width=NAME - 6, colour=INK)
+    write_text(row, left, top + TEXT, f"• {name}" if marked else name, size=TEXT, width=NAME - 6, colour=INK)
     room = TILE - NAME - NUMBER
     pen.rectangle((left + NAME, top + 3, left + NAME + room, top + TEXT + 1), outline=(215, 215, 215))
     if (length := round(room * share)) > 0:
         pen.rectangle((left + NAME, top + 3, left + NAME + length, top + TEXT + 1), fill=colour)
-    write(row, left + TILE - NUMBER + 6, top + TEXT, f"{share:.3f}", size=TEXT, colour=INK)
+    write_text(row, left + TILE - NUMBER + 6, top + TEXT, f"{share:.3f}", size=TEXT, colour=INK)
 
 
 def _tile(row: Image.Image, left: int, title: str, pixels: Pixels) -> None:
     """Draw a title and below it an image, fitted into a square."""
     top = MARGIN + LINE
-    write(row, left, top + LINE - 4, title, size=TEXT, width=TILE, colour=INK)
+    write_text(row, left, top + LINE - 4, title, size=TEXT, width=TILE, colour=INK)
     height, width = pixels.shape[:2]
     factor = TILE / max(height, width)
     size = max(1, round(width * factor)), max(1, round(height * factor))

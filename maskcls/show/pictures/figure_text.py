@@ -16,7 +16,7 @@ def use_fonts(drawn: Any) -> None:
     drawn.draw_without_rendering()  # makes the tick labels
     for axis in (axis for axes in drawn.axes for axis in (axes.xaxis, axes.yaxis)):
         if missing(label.get_text() for label in axis.get_ticklabels()):
-            # Tick labels are written anew at every drawing.
+            # Tick labels are written again at every drawing.
             axis.set_major_formatter(FuncFormatter(_readable_formatter(axis.get_major_formatter())))
     texts = drawn.findobj(Text)
     used = dict.fromkeys([base_font(), *(font for text in texts for _, font in fonts_of(text.get_text()))])

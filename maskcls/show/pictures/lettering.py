@@ -13,7 +13,7 @@ MORE = "…"
 Colour = tuple[int, int, int]
 
 
-def write(
+def write_text(
     image: Image.Image,
     left: float,
     baseline: float,
@@ -46,7 +46,7 @@ def fitted(text: str, *, size: int, width: float) -> str:
     return shown + MORE
 
 
-def wrapped(text: str, *, size: int, width: float) -> list[str]:
+def text_lines(text: str, *, size: int, width: float) -> list[str]:
     """Return the text in lines of at most this width, divided at spaces; a single wider word has its own line."""
     lines = [""]
     for word in readable(text).split():

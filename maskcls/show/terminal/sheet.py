@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskcls.show.pictures.lettering import write
+from maskcls.show.pictures.lettering import write_text
 
 TILE_PX = 160
 LINE_PX = 15
@@ -43,5 +43,5 @@ def _tile(image_HWC: NDArray[np.uint8], caption: Sequence[str], lines: int) -> N
     tile[4 : 4 + shown.shape[0], left : left + shown.shape[1]] = shown
     drawn = Image.fromarray(tile)
     for index, text in enumerate(caption):
-        write(drawn, 5, TILE_PX + 6 + LINE_PX * (index + 1) - 4, text, size=TEXT_PX, width=TILE_PX)
+        write_text(drawn, 5, TILE_PX + 6 + LINE_PX * (index + 1) - 4, text, size=TEXT_PX, width=TILE_PX)
     return np.asarray(drawn)

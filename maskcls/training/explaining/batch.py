@@ -42,7 +42,7 @@ class PhotoBatch:
         return tuple(dict.fromkeys(network.fold for network in self.networks))
 
 
-def probabilities(batch: PhotoBatch, views: str) -> list[Floats]:
+def network_probabilities(batch: PhotoBatch, views: str) -> list[Floats]:
     """Return each network's joint probabilities (N, J), the mean over the views, exactly as `predict` computes them."""
     cfg = batch.cfg.model_copy(update={"predict": batch.cfg.predict.model_copy(update={"views": views})})
     return predict_each(batch.networks, batch.frame, cfg, batch.root, {}, batch.accelerator, batch.report)
@@ -59,7 +59,7 @@ def task_probabilities(batch: PhotoBatch, probs: Sequence[Floats]) -> dict[int, 
     """Return {fold: {view: {task: (N, C)}}}, where ALL_VIEWS is the mean over the views, given as `probs`."""
     views = parse_views(batch.cfg.predict.views)
     by_view = {ALL_VIEWS: probs}
-    by_view |= {view: probs if len(views) == 1 else probabilities(batch, view) for view in views}
+    by_view |= {view: probs if len(views) == 1 else network_probabilities(batch, view) for view in views}
     space = batch.cfg.space
     return {
         fold: {view: space.marginals(mean_prediction(batch, found, fold).prob) for view, found in by_view.items()}
