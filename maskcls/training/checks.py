@@ -28,6 +28,7 @@ from maskcls.nn.network import Network, check_backbone, check_size
 from maskcls.rundir import REFIT
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.schema import Config
+from maskcls.show.pictures.fonts import missing_note
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
 from maskcls.training import pseudo_rows
@@ -67,6 +68,9 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
         check_stages(network, member.cfg)
         optimizer_of(network, member.cfg.optim)
         check_dropped(experiment, member)
+    space = experiment.cfg.space
+    if note := missing_note(name for task in space.tasks for name in task.classes):
+        report.note(note)
     if experiment.sealed is not None:
         people = experiment.sealed["person"].nunique()
         report.note(f"{people} people with {len(experiment.sealed)} photos are sealed; maskcls unseal scores them")
@@ -75,7 +79,7 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
     if experiment.pseudo is not None:
         note_pseudo(experiment, report)
     if experiment.cfg.predict.groups == "look":
-        shared_tasks(experiment.manifest, experiment.cfg.space, where="predict.groups=look")
+        shared_tasks(experiment.manifest, space, where="predict.groups=look")
 
 
 def check_stages(network: Network, cfg: Config) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from maskcls.engine.compute.candidates import Workload
 from maskcls.engine.compute.choose import Listener, choose
-from maskcls.engine.compute.explain import explain
+from maskcls.engine.compute.explain import explain_choice
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import Accelerator
 from maskcls.engine.fit import stream_seed
@@ -51,7 +51,7 @@ def with_plans(
                 remember=remember,
             )
             plans[member.task] = choice.plan
-            why = explain(work, choice)
+            why = explain_choice(work, choice)
             report.note(f"{member.task}: {why}" if member.task else why)
         return plans
 

@@ -1,4 +1,4 @@
-"""After training: evaluate, report, calibrate, try views, combine, group, pseudo-label."""
+"""After training: evaluate, report, calibrate, explain, try views, combine, group, pseudo-label."""
 
 from __future__ import annotations
 
@@ -90,6 +90,64 @@ def calibrate(
     from maskcls.show.answers.calibration import print_calibration
 
     print_calibration(work(RunDir(run), tried=rule), json=json)
+
+
+@app.command()
+def explain(
+    run: RunPath,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PHOTO|KEY=VALUE", help="photos; predict.*, device.* or data.cache, such as predict.views=hflip"
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the picture to write, a .png")] = Path(
+        "explained.png"
+    ),
+    folds: Annotated[
+        str | None,
+        typer.Option(
+            help="fold numbers, such as 0,2; default: for a photo of the run's own table the fold that did not train on"
+            " it, else all",
+            show_default=False,
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="TASK=CLASS", help="explain this class; default: the predicted one"),
+    ] = None,
+    no_maps: Annotated[bool, typer.Option("--no-maps", help="probabilities only, without activation maps")] = False,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Explain photos: probabilities per task, fold and view, and a map of what raises the logit of a class.
+
+    \b
+    maskcls explain runs/a photo.jpg -o why.png
+    maskcls explain runs/a faces/eval/images/*.jpg --class mask=wear --folds 0 --json
+    """
+    from maskcls.rundir import RunDir
+    from maskcls.show.answers.explanation import print_explanation
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    photos, overrides = split_words(words)
+    if not photos:
+        raise UsageError("no photo to explain", expected="PHOTO, one or several image files")
+    with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.explain import explain as work
+        found = work(
+            RunDir(run),
+            list(map(Path, photos)),
+            output,
+            overrides=current(overrides),
+            folds=folds,
+            classes=classes or [],
+            maps=not no_maps,
+            force=force,
+            report=report,
+        )
+    print_explanation(found, json=json)
 
 
 @app.command()

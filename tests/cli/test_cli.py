@@ -36,6 +36,9 @@ SURFACE = {
             *("--agree", "--soft", "--weight", "--json"),
         }
     ),
+    "explain": frozenset(
+        {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--force", "--json"},
+    ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
     "evaluate": frozenset({"WHAT", "--answers", "--section", "-o/--output", "--force", "--json"}),
     "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--force", "--json"}),

@@ -26,6 +26,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         {"file", "sha256", "photos", "sets", "lines"},
     ),
     "self-train": ("{data} --run {out}/self --rounds 1 --min-confidence 0 --agree 0", {"best", "rounds"}),
+    "explain": ("{run} {photo} -o {out}/a.png", {"run", "file", "views", "photos"}),
     "tta": ("{run}", {"none", "tried", "chosen", "honest", "pays", "rows", "people"}),
     "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),
     "report": ("{run} -o {out}/r.html", {"page", "size_bytes", "png", "runs"}),
@@ -69,7 +70,8 @@ def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     assert train(drawn, root / "b" / "sealed", *FAST, "folds.sealed=0.25") == 0
     other = make_run(root / "runs" / "other", drawn)
     named = {"run": run, "runs": root / "runs", "other": other.path, "data": drawn, "like": like}
-    named |= {"sealed": root / "b" / "sealed"}
+    photo = next((drawn / "eval" / "images").iterdir())
+    named |= {"sealed": root / "b" / "sealed", "photo": photo}
     return {name: str(path) for name, path in (named | {"submission": submission}).items()}
 
 

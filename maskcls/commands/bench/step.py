@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from maskcls.engine.compute.candidates import Workload
 from maskcls.engine.compute.choose import choose_thoroughly
-from maskcls.engine.compute.explain import explain
+from maskcls.engine.compute.explain import explain_choice
 from maskcls.engine.compute.measure import Measurement
 from maskcls.engine.compute.memory import largest_batch
 from maskcls.engine.device import start
@@ -35,7 +35,7 @@ def bench_step(cfg: Config, report: Reporter) -> StepSpeeds:
     report.note(origin)
     choice = choose_thoroughly(work, cfg, accelerator.device, listener=listener_of(report))
     largest = largest_batch(work, accelerator.device, choice.plan.train)
-    sentence = explain(work, choice).removesuffix(" (details: maskcls bench step)")
+    sentence = explain_choice(work, choice).removesuffix(" (details: maskcls bench step)")
     busy = choice.train.busy or choice.infer.busy
     return StepSpeeds(choice.plan.to_json(), sentence, _speeds(choice.train), _speeds(choice.infer), largest, busy)
 

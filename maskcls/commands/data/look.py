@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import wrap
 
 import cv2
 import numpy as np
@@ -21,10 +20,11 @@ from maskcls.errors import MaskclsError, UsageError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.schema import Config, MixConfig
 from maskcls.show.data.contact_sheet import ContactSheet, Views
-from maskcls.show.terminal.sheet import contact_sheet
+from maskcls.show.pictures.fonts import missing_note
+from maskcls.show.pictures.lettering import text_lines
+from maskcls.show.terminal.sheet import TEXT_PX, TILE_PX, contact_sheet
 from maskcls.training.experiment import view_spec
 
-LINE = 26  # characters a tile of the sheet is wide
 # What switches each random step on, and the settings that say how strong it is, in the order they are applied.
 STEPS: dict[str, tuple[str, ...]] = {
     "hflip": (),
@@ -72,7 +72,8 @@ def look(data: Path, cfg: Config, out: Path, *, photos: int = 8, draws: int = 6,
         lines.append(Views(names, size, tuple(drawn)))
     _, png = cv2.imencode(".png", _stacked(blocks))
     files.commit(out, png.tobytes())
-    return ContactSheet(out, data, len(rows), draws, tuple(lines))
+    named = missing_note(name for task in cfg.space.tasks for name in task.classes)
+    return ContactSheet(out, data, len(rows), draws, tuple(lines), named)
 
 
 def spread(label_N: Ints, count: int, *, seed: int) -> NDArray[np.int64]:
@@ -137,7 +138,7 @@ def _row(step_plan: StepPlan, row: int, frame: pd.DataFrame, space: LabelSpace, 
     plain = step_plan.rows.photos[Key(row)]
     if isinstance(plain, MaskclsError):
         raise plain
-    images, captions = [plain[0]], [[title, *wrap(known, LINE)]]
+    images, captions = [plain[0]], [[title, *text_lines(known, size=TEXT_PX, width=TILE_PX)]]
     for epoch in range(draws):
         step = step_plan.step(np.array([row]), epoch)
         images.append(step_plan.images(step, epoch)[0])

@@ -13,7 +13,7 @@ from maskcls.engine.compute.plan import Execution
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def explain(workload: Workload, choice: Choice) -> str:
+def explain_choice(workload: Workload, choice: Choice) -> str:
     """Return what was chosen, and its speed if it was timed.
 
     Example: chosen: fp32, 1 thread, 54 images/s (details: maskcls bench step).

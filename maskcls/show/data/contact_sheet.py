@@ -21,13 +21,18 @@ class Views:
 
 @dataclass(frozen=True)
 class ContactSheet:
-    """A picture of photos as they enter the network. epochs: of training that it shows of each photo."""
+    """A picture of photos as they enter the network.
+
+    epochs     of training that it shows of each photo.
+    font_note  what to do where no font has a character of the class names.
+    """
 
     path: Path
     data: Path
     photos: int
     epochs: int
     views: tuple[Views, ...]
+    font_note: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -43,3 +48,5 @@ def print_contact_sheet(found: ContactSheet, *, json: bool = False) -> None:
     say(f"{found.path}  {plural(found.photos, 'photo')} of {found.data}: {shown}")
     for one in found.views:
         say("  ".join(filter(None, (one.networks, one.size, *one.drawn))), 2)
+    if found.font_note:
+        say(f"note: {found.font_note}")

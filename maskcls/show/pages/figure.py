@@ -16,6 +16,7 @@ from typing import Any
 
 from maskcls.show.pages import palette
 from maskcls.show.pages.table import Table
+from maskcls.show.pictures.figure_text import use_fonts
 
 WIDTH, HEIGHT = 5.0, 3.0  # inches; 480 CSS pixels wide, so that text is still readable at 360
 PNG_DPI = 160
@@ -85,8 +86,9 @@ def to_svg(figure: Figure) -> str:
 
 
 def to_png(figure: Figure) -> bytes:
-    """Return the figure as a PNG on white, 160 pixels per inch."""
+    """Return the figure as a PNG on white, 160 pixels per inch; text may be of any script, see `pictures.fonts`."""
     with _drawn(figure) as drawn:
+        use_fonts(drawn)
         out = io.BytesIO()
         drawn.savefig(out, format="png", dpi=PNG_DPI, facecolor=palette.SURFACE.light, metadata={"Software": None})
     return out.getvalue()

@@ -7,17 +7,21 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from maskcls.show.pictures.lettering import write_text
 
 TILE_PX = 160
 LINE_PX = 15
+TEXT_PX = 11
 COLUMNS = 8
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def contact_sheet(images_NHWC: Sequence[NDArray[np.uint8]], captions: Sequence[Sequence[str]]) -> bytes:
     """Draw RGB images (H, W, 3) uint8 in rows of eight, each above its caption lines; returns a PNG.
 
-    Images are enlarged without smoothing, so that the network's own pixels show.
+    Images are enlarged without smoothing, so that the network's own pixels show. Captions may be of any script; see
+    `pictures.fonts` for characters that no font has.
     """
     lines = max(len(caption) for caption in captions)
     tiles = [_tile(image, caption, lines) for image, caption in zip(images_NHWC, captions, strict=True)]
@@ -37,8 +41,7 @@ def _tile(image_HWC: NDArray[np.uint8], caption: Sequence[str], lines: int) -> N
     tile = np.full((TILE_PX + LINE_PX * lines + 8, TILE_PX + 8, 3), 255, dtype=np.uint8)
     left = (tile.shape[1] - shown.shape[1]) // 2
     tile[4 : 4 + shown.shape[0], left : left + shown.shape[1]] = shown
+    drawn = Image.fromarray(tile)
     for index, text in enumerate(caption):
-        # OpenCV's fonts hold ASCII only; anything else would show as question marks.
-        plain = text.encode("ascii", "replace").decode()[:26]
-        cv2.putText(tile, plain, (5, TILE_PX + 6 + LINE_PX * (index + 1) - 4), FONT, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
-    return tile
+        write_text(drawn, 5, TILE_PX + 6 + LINE_PX * (index + 1) - 4, text, size=TEXT_PX, width=TILE_PX)
+    return np.asarray(drawn)

@@ -15,7 +15,7 @@ from tiny import tiny
 from maskcls.engine.compute import choose as choosing
 from maskcls.engine.compute.candidates import Candidate, Workload
 from maskcls.engine.compute.choose import Listener, choose, choose_thoroughly
-from maskcls.engine.compute.explain import explain
+from maskcls.engine.compute.explain import explain_choice
 from maskcls.engine.compute.plan import Execution, Plan
 from maskcls.errors import ConfigError
 from maskcls.nn.network import Network
@@ -146,7 +146,7 @@ def test_why_thread_counts_were_not_compared(
     words = ("device.threads=auto", "device.memory_format=channels_last", "device.precision=fp32")
     choice = choose(work(images=images), tiny(*words), CPU)
     assert choice.threads == why
-    assert (f" ({why})" in explain(work(), choice)) == bool(why)
+    assert (f" ({why})" in explain_choice(work(), choice)) == bool(why)
     assert choose(work(images=images), tiny("device.threads=8"), CPU).threads == ""
 
 
@@ -203,7 +203,7 @@ def test_a_real_network_is_measured_from_end_to_end(cache: Path) -> None:
     assert torch.get_num_threads() == threads
     assert plan.train in (LAST, PLAIN, HALF_LAST, HALF_PLAIN)
     assert (plan.threads, plan.accumulate, plan.fold_jobs) == (1, 1, 1)
-    assert explain(task, choice).startswith(f"chosen: {plan.train.precision}")
+    assert explain_choice(task, choice).startswith(f"chosen: {plan.train.precision}")
     kept = [json.loads(file.read_text()) for file in cache.rglob("*.json")]
     assert sorted(fact["train"] for fact in kept) == [False, True]
     for fact in kept:

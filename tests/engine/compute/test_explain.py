@@ -10,7 +10,7 @@ from torch import nn
 
 from maskcls.engine.compute.candidates import Candidate
 from maskcls.engine.compute.choose import Choice
-from maskcls.engine.compute.explain import explain
+from maskcls.engine.compute.explain import explain_choice
 from maskcls.engine.compute.measure import Measurement, untimed
 from maskcls.engine.compute.plan import Execution, Plan
 
@@ -49,14 +49,14 @@ def choice(plan: Plan, *, speed: float | None = None, busy: bool = False) -> Cho
     ],
 )
 def test_one_sentence(plan: Plan, speed: float | None, busy: bool, want: str) -> None:
-    assert explain(work(), choice(plan, speed=speed, busy=busy)) == want
+    assert explain_choice(work(), choice(plan, speed=speed, busy=busy)) == want
 
 
 def test_thread_counts_that_were_not_compared_are_named() -> None:
     found = replace(choice(Plan(LAST, LAST, threads=8)), threads="all cores; not compared: the training is short")
-    assert explain(work(), found) == "chosen: fp32, 8 threads (all cores; not compared: the training is short)"
+    assert explain_choice(work(), found) == "chosen: fp32, 8 threads (all cores; not compared: the training is short)"
 
 
 def test_without_batch_norm_pieces_change_nothing() -> None:
-    text = explain(work(network=nn.Linear(1, 1)), choice(Plan(LAST, LAST, accumulate=4)))
+    text = explain_choice(work(network=nn.Linear(1, 1)), choice(Plan(LAST, LAST, accumulate=4)))
     assert text == "chosen: fp32, 1 thread, steps in 4 pieces to fit into memory"
