@@ -23,6 +23,7 @@ def report(
     output: Path | None = None,
     png: Path | None = None,
     with_photos: bool = False,
+    cam: bool = False,
     force: bool = False,
 ) -> WrittenReport:
     """Write a page about one or several finished runs.
@@ -31,17 +32,31 @@ def report(
                  page is replaced; several runs need a name.
     png          folder in which each figure is written as a PNG too.
     with_photos  embed photos; otherwise they are links by name.
+    cam          add class activation maps of the wrong photos that are listed, by the networks of the run; they show
+                 the photos, so UsageError unless `with_photos`.
 
     Raises UsageError for no run, a run given twice, or several runs without `output`; ResultError for a run that is not
     finished or was changed.
     """
     page = _page(runs, output)
+    if cam and not with_photos:
+        fix = "add --with-photos, or leave out --cam"
+        raise UsageError("activation maps show the photos", where="--cam", fix=fix)
     if output is not None and not force:
         files.refuse_taken(output)
     found = [read_reported_run(run) for run in runs]
     paired = pair_runs(found) if len(found) > 1 else None
-    pictures = write_report(found, page, png=png, with_photos=with_photos, paired=paired)
+    maps = _cams(found) if cam else {}
+    pictures = write_report(found, page, png=png, with_photos=with_photos, paired=paired, cams=maps)
     return WrittenReport(page, page.stat().st_size, pictures, {str(one.run.path): _score(one) for one in found})
+
+
+def _cams(runs: Sequence[ReportedRun]) -> dict[tuple[Path, str, int], dict[str, str]]:
+    from maskcls.training.explaining.mistake_cams import (
+        mistake_cams,  # brings torch, which a page without maps needs not
+    )
+
+    return {place: maps for run in runs for place, maps in mistake_cams(run).items()}
 
 
 def _page(runs: Sequence[RunDir], output: Path | None) -> Path:

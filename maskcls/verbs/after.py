@@ -54,6 +54,9 @@ def report(
     with_photos: Annotated[
         bool, typer.Option("--with-photos", help="embed photos in the page; default: links by name")
     ] = False,
+    cam: Annotated[
+        bool, typer.Option("--cam", help="with --with-photos: class activation maps beside wrong photos; needs weights")
+    ] = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -64,12 +67,14 @@ def report(
     \b
     maskcls report runs/a
     maskcls report runs/a runs/b -o report.html --png figures
+    maskcls report runs/a --with-photos --cam
     """
     from maskcls.commands.report import report as work
     from maskcls.rundir import RunDir
     from maskcls.show.runs.report import print_report
 
-    found = work([RunDir(run) for run in runs], output=output, png=png, with_photos=with_photos, force=force)
+    folders = [RunDir(run) for run in runs]
+    found = work(folders, output=output, png=png, with_photos=with_photos, cam=cam, force=force)
     print_report(found, json=json)
 
 

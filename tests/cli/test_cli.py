@@ -41,7 +41,7 @@ SURFACE = {
     ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
     "evaluate": frozenset({"WHAT", "--answers", "--section", "-o/--output", "--force", "--json"}),
-    "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--force", "--json"}),
+    "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--cam", "--force", "--json"}),
     "calibrate": frozenset({"RUN", "--rule", "--json"}),
     "ensemble": frozenset(
         {
