@@ -50,13 +50,22 @@ class MistakeList:
 
 
 @dataclass(frozen=True)
+class ClassProbability:
+    """A class with its probability as text. true: whether it is the true class."""
+
+    name: str
+    value: str
+    true: bool
+
+
+@dataclass(frozen=True)
 class MistakeCard:
     """One wrong photo as it is shown. probabilities: of the classes, by task; cams: pictures as data URIs, by title."""
 
     photo: PagePhoto
     mistake: WrongPhoto
     person: str
-    probabilities: Mapping[str, str]
+    probabilities: Mapping[str, tuple[ClassProbability, ...]]
     cams: Mapping[str, str]
 
 
@@ -70,6 +79,7 @@ def mistakes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[s
         "groups": [
             {
                 "title": f"{task or 'joint classes'}: {_counted(reported.rows, task)}",
+                "has_cams": any((reported.run.path, task) == key[:2] for key in settings.cams),
                 "lists": [
                     {"title": one.title, "cards": [_card(reported, settings, task, each) for each in one.mistakes]}
                     for one in lists
@@ -138,18 +148,18 @@ def _photo(path: Path, name: str, settings: PageSettings) -> PagePhoto:
         return photo(path, f"{name} (cannot be read)", page=settings.page)
 
 
-def _probabilities(prob: Mapping[str, float], true: int) -> str:
-    """Write the most probable classes of a task and the true one, which is marked; those close to 0 are left out.
+def _probabilities(prob: Mapping[str, float], true: int) -> tuple[ClassProbability, ...]:
+    """Return the most probable classes of a task, and the true one; others close to 0 are left out.
 
-    >>> _probabilities({"a": 0.7, "b": 0.3, "c": 0.0}, 1), _probabilities({"a": 1.0, "b": 0.0}, 1)
-    ('a 0.70, b 0.30 (true)', 'a 1.00, b 0.00 (true)')
+    >>> [(one.name, one.value, one.true) for one in _probabilities({"a": 0.7, "b": 0.3, "c": 0.0, "d": 0.0}, 3)]
+    [('a', '0.70', False), ('b', '0.30', False), ('d', '0.00', True)]
     """
     names = list(prob)
+    right = names[true] if true >= 0 else None
     best = sorted(names, key=lambda name: -prob[name])[:SHOWN_CLASSES]
-    best = [name for name in best if prob[name] >= LEAST]
-    shown = [*best, *([names[true]] if true >= 0 and names[true] not in best else [])]
-    mark = {names[true]: " (true)"} if true >= 0 else {}
-    return ", ".join(f"{name} {number(prob[name], 2)}{mark.get(name, '')}" for name in shown)
+    shown = [name for name in best if prob[name] >= LEAST or name == right]
+    shown += [right] if right is not None and right not in shown else []
+    return tuple(ClassProbability(name, number(prob[name], 2), name == right) for name in shown)
 
 
 def _people_table(people: Sequence[WrongPerson]) -> Table:
