@@ -11,7 +11,7 @@ from finished_run import finish_run
 from maskcls import cli
 from maskcls.errors import Exit
 from maskcls.show.report import page as page_module
-from maskcls.show.report.section import PageSettings
+from maskcls.show.report.section import JointSection, PageSettings
 from maskcls.show.report.sections import OF_EACH
 
 
@@ -87,3 +87,30 @@ def test_several_runs_need_a_name_and_differ(
 def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_app(["report", str(tmp_path)]) == Exit.RESULT
     assert "this is not a run" in capsys.readouterr().err
+
+
+def test_more_runs_than_colours_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [str(tmp_path / str(number)) for number in range(9)]
+    assert cli.run_app(["report", *names, "-o", str(tmp_path / "r.html")]) == Exit.USAGE
+    assert "at most 8" in capsys.readouterr().err
+
+
+def test_maps_need_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = finish_run(tmp_path / "a")
+    assert cli.run_app(["report", str(run.path), "--cam"]) == Exit.USAGE
+    assert "add --with-photos" in capsys.readouterr().err
+    assert not run.report.exists()
+
+
+def test_several_runs_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, seen = [finish_run(tmp_path / name, seed=seed) for seed, name in enumerate("ab")], []
+
+    def fill(reported: object, settings: PageSettings) -> None:
+        seen.append(settings.paired)
+
+    monkeypatch.setattr(page_module, "OF_ALL", (JointSection("x", "X", fill),))
+    words = [str(run.path) for run in runs]
+    assert cli.run_app(["report", *words, "-o", str(tmp_path / "r.html")]) == Exit.OK
+    assert cli.run_app(["report", words[0]]) == Exit.OK
+    assert seen[0] is not None
+    assert seen[1] is None

@@ -11,6 +11,7 @@ from maskcls.results.comparison.difference import Difference
 from maskcls.results.scores.intervals import Interval
 from maskcls.results.scores.metrics import ClassScore
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary, SavedScores
+from maskcls.show.report.after_training import AfterTraining
 from maskcls.show.runs.training import print_training
 
 
@@ -88,3 +89,14 @@ def test_a_macro_f1_of_fewer_classes_says_so(scored: int, said: str, capsys: pyt
     interval = Interval(low=0.1, high=0.2, level=0.95)
     print_training(Path("runs/a"), RunSummary(pooled=pooled, interval=interval, folds={}, sd={}))
     assert f"(95 % interval 0.1000 to 0.2000){said}\n" in capsys.readouterr().out
+
+
+def test_report_and_next_command_are_lines_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    pooled, interval = SavedScores(macro_f1=0.5, tasks={}), Interval(low=0.1, high=0.2, level=0.95)
+    summary = RunSummary(pooled=pooled, interval=interval, folds={}, sd={})
+    print_training(Path("a"), summary, AfterTraining(Path("a/report.html"), "maskcls predict a"))
+    assert capsys.readouterr().out.splitlines()[-2:] == ["report: a/report.html", "next: maskcls predict a"]
+    print_training(Path("a"), summary, AfterTraining(None, "maskcls predict a"))
+    out = capsys.readouterr().out.splitlines()
+    assert out[-1] == "next: maskcls predict a"
+    assert not any(line.startswith("report") for line in out)

@@ -89,7 +89,6 @@ def mistakes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[s
             for task in dict.fromkeys(one.task for one in lists)
         ],
         "people": _people_table(people) if people else None,
-        "tasks": list(reported.rows.labelled.space.names),
         "with_photos": settings.with_photos,
         "with_cams": bool(settings.cams),
     }
