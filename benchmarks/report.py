@@ -1,6 +1,6 @@
 """How long does `maskcls report` take, and how large is its page?
 
-    python benchmarks/report.py [--people 800] [--photos 7] [--folds 5] [--epochs 20] [--runs 1] [--rounds 3] [--json FILE]
+    python benchmarks/report.py [--people 800] [--photos 7] [--folds 5] [--epochs 20] [--runs 1] [--rounds 3]
 
 Runs are written without a training: labels, probabilities and logs are drawn at random, and a third of the answers is
 wrong. Measured are whole commands, from the start of the process to its end, and the page without photos.
@@ -66,10 +66,8 @@ def draw_labels(people: int, photos: int) -> tuple[dict[str, Ints], Ints]:
     """Return the labels by task and the ages, (N,) each; gender and age are the same on all photos of a person."""
     rng = np.random.default_rng(0)
     ages = np.repeat(rng.integers(18, 75, people), photos)
-    gender, mask = (
-        np.repeat(rng.integers(0, 2, people), photos),
-        rng.choice(3, people * photos, p=[5 / 7, 1 / 7, 1 / 7]),
-    )
+    gender = np.repeat(rng.integers(0, 2, people), photos)
+    mask = rng.choice(3, people * photos, p=[5 / 7, 1 / 7, 1 / 7])
     return {"mask": mask, "gender": gender, "age": CONTEST.task("age").band(ages)}, ages
 
 
