@@ -37,7 +37,7 @@ SURFACE = {
         }
     ),
     "explain": frozenset(
-        {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--force", "--json"},
+        {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--page", "--force", "--json"},
     ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
     "evaluate": frozenset({"WHAT", "--answers", "--section", "-o/--output", "--force", "--json"}),
@@ -110,7 +110,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 29
+    assert len(SURFACE) == 30
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 
