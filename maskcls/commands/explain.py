@@ -13,6 +13,7 @@ import pandas as pd
 from maskcls import files
 from maskcls.data.photos.crops import ABOUT
 from maskcls.data.photos.images import read_image
+from maskcls.data.photos.rgb import Pixels
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import start
 from maskcls.errors import UsageError, nearest
@@ -24,7 +25,9 @@ from maskcls.runs.group_averaging import GroupAveraging
 from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.show.answers.explanation import ExplainedPhoto, ExplainedTask, Explanation
-from maskcls.show.pictures.explained import TILE, explained_png
+from maskcls.show.pages.explained import PX, explained_page
+from maskcls.show.pages.page import write_page
+from maskcls.show.pictures.explained import explained_png
 from maskcls.show.pictures.fonts import missing_note
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment
@@ -64,6 +67,7 @@ def explain(
     folds: str | None = None,
     classes: Sequence[str] = (),
     maps: bool = True,
+    page: Path | None = None,
     force: bool = False,
     report: Reporter,
 ) -> Explanation:
@@ -76,11 +80,12 @@ def explain(
     folds      such as `0,2`: use the networks of these folds instead, for every photo.
     classes    `task=class`: explain this class; in other tasks the class that is predicted.
     maps       whether to compute class activation maps.
+    page       an HTML file to write as well.
 
     Raises BusyError when the output exists, unless `force`; UsageError for photos that are given twice, for a name that
     is no .png, for classes and folds that do not exist, for photos of sealed people, and for a backbone without maps.
     """
-    check_words(photos, output, force=force)
+    check_words(photos, output, page, force=force)
     experiment, env = open_experiment(run)
     experiment = replace(experiment, cfg=with_overrides(experiment.cfg, overrides))
     asked = ExplainRequest(
@@ -104,12 +109,21 @@ def explain(
         about = [_about(photos[row], places[row], chosen, experiment) for row in rows]
         found |= zip(rows, _explained(experiment, env, batch, about, asked), strict=True)
     explained = tuple(found[row] for row in range(len(photos)))
-    files.commit(output, explained_png(explained, lambda photo: read_image(photo.path, at_least=(TILE, TILE))))
-    return Explanation(run.path, output, parse_views(experiment.cfg.predict.views), explained)
+    explanation = Explanation(run.path, output, page, parse_views(experiment.cfg.predict.views), explained)
+    files.commit(output, explained_png(explained, _pixels))
+    if page is not None:
+        write_page(page, explained_page(explanation, _pixels))
+    return explanation
 
 
-def check_words(photos: Sequence[Path], output: Path, *, force: bool) -> None:
-    """Raise what is wrong with the command line before anything is read: UsageError, or BusyError for the output."""
+def _pixels(photo: ExplainedPhoto) -> Pixels:
+    return read_image(photo.path, at_least=(PX, PX))
+
+
+def check_words(photos: Sequence[Path], output: Path, page: Path | None, *, force: bool) -> None:
+    """Raise what is wrong with the command line before anything is read: UsageError, or BusyError for an output."""
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError("the page is HTML", where="--page", got=str(page), expected="a name that ends in .html")
     if output.suffix.lower() != ".png":
         raise UsageError("the picture is a PNG", where="-o", got=str(output), expected="a name that ends in .png")
     if folders := [str(photo) for photo in photos if photo.is_dir()]:
@@ -120,7 +134,7 @@ def check_words(photos: Sequence[Path], output: Path, *, force: bool) -> None:
         expected = f"at most {MOST_PHOTOS} photos in one picture"
         raise UsageError("too many photos", got=str(len(photos)), expected=expected, fix="explain them in parts")
     if not force:
-        files.refuse_taken(output)
+        files.refuse_taken(output, *([page] if page is not None else []))
 
 
 def photo_table(photos: Sequence[Path], experiment: Experiment) -> tuple[Path, pd.DataFrame]:

@@ -122,6 +122,7 @@ def explain(
         typer.Option("--class", metavar="TASK=CLASS", help="explain this class; default: the predicted one"),
     ] = None,
     no_maps: Annotated[bool, typer.Option("--no-maps", help="probabilities only, without activation maps")] = False,
+    page: Annotated[Path | None, typer.Option(help="HTML page to write as well, with all folds and views")] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -129,7 +130,7 @@ def explain(
 
     \b
     maskcls explain runs/a photo.jpg -o why.png
-    maskcls explain runs/a faces/eval/images/*.jpg --class mask=wear --folds 0 --json
+    maskcls explain runs/a faces/eval/images/*.jpg --class mask=wear --json
     """
     from maskcls.rundir import RunDir
     from maskcls.show.answers.explanation import print_explanation
@@ -149,6 +150,7 @@ def explain(
             folds=folds,
             classes=classes or [],
             maps=not no_maps,
+            page=page,
             force=force,
             report=report,
         )

@@ -37,7 +37,7 @@ SURFACE = {
         }
     ),
     "explain": frozenset(
-        {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--force", "--json"},
+        {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--page", "--force", "--json"},
     ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
     "evaluate": frozenset({"WHAT", "--answers", "--section", "-o/--output", "--force", "--json"}),

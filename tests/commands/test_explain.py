@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browser import axe_violations, browser_page, overflow
 from PIL import Image
 from tiny import train
 
@@ -326,6 +327,24 @@ def test_the_picture_has_a_row_per_photo_and_a_column_per_view_and_task(
     assert sizes[1][1] - header == 2 * (sizes[0][1] - header)
     # photo, view, three tasks; separate networks have two different views
     assert [width for width, _ in sizes] == [14 + 5 * 236, 14 + 5 * 236, 14 + 6 * 236]
+
+
+def test_a_page_has_the_pictures_and_every_fold_and_view(run: Path, photos: list[Path], tmp_path: Path) -> None:
+    page = tmp_path / "why.html"
+    assert explain(run, photos[:2], tmp_path / "a.png", "--page", str(page)) == 0
+    html = page.read_text(encoding="utf-8")
+    assert html.count("data:image/jpeg;base64,") == 2 * 4  # the photo, and the map of each task
+    assert html.count('<tr><th scope="row">fold 1</th><td>flip</td>') == 2 * 3
+    assert html.count("<caption>age: probabilities</caption>") == 2
+    assert all(f"<h2>{path.name}</h2>\n<p>{path}</p>" in html for path in photos[:2])
+    for width, scheme in ((390, "dark"), (1280, "light")):
+        with browser_page(width, scheme=scheme) as shown:
+            shown.goto(page.as_uri())
+            assert axe_violations(shown) == []
+            assert overflow(shown) == 0
+    assert explain(run, photos[:1], tmp_path / "b.png", "--page", str(page)) != 0
+    assert explain(run, photos[:1], tmp_path / "b.png", "--page", str(tmp_path / "why.txt")) != 0
+    assert not (tmp_path / "b.png").exists()
 
 
 @pytest.mark.parametrize(

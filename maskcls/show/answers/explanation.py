@@ -106,17 +106,29 @@ class ExplainedPhoto:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Photos that were explained by a run. picture: the PNG that shows them; views: the test-time views."""
+    """Photos that were explained by a run.
+
+    picture  the PNG that shows them; page: an HTML file, or None.
+    views    the test-time views.
+    """
 
     run: Path
     picture: Path
+    page: Path | None
     views: tuple[str, ...]
     photos: tuple[ExplainedPhoto, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         photos = [photo.to_json() for photo in self.photos]
-        return {"run": str(self.run), "file": str(self.picture), "views": list(self.views), "photos": photos}
+        page = None if self.page is None else str(self.page)
+        return {
+            "run": str(self.run),
+            "file": str(self.picture),
+            "page": page,
+            "views": list(self.views),
+            "photos": photos,
+        }
 
 
 def print_explanation(found: Explanation, *, json: bool = False) -> None:
@@ -125,6 +137,8 @@ def print_explanation(found: Explanation, *, json: bool = False) -> None:
         print_json(found.to_json())
         return
     say(f"{near(found.picture)}  {plural(len(found.photos), 'photo')}, views {'+'.join(found.views)}")
+    if found.page is not None:
+        say(str(near(found.page)))
     for photo in found.photos:
         say(f"{photo.path}  {photo.networks}")
         for task in photo.tasks:
