@@ -18,14 +18,17 @@ from maskcls.show.terminal.json_output import VERSION, print_json
 FAST = ("model.backbone=test_convnext", "train.epochs=1")
 # Verb -> its words, and the keys that must be there. {out}: a new folder; {run}: a trained run; {data}: drawn faces.
 CALLS: dict[str, tuple[str, set[str]]] = {
-    "train": ("{data} --run {out}/run --folds 0", {"run", "summary"}),
-    "resume": ("{run}", {"run", "summary"}),
+    "train": ("{data} --run {out}/run --folds 0", {"run", "summary", "report", "next"}),
+    "resume": ("{run}", {"run", "summary", "report", "next"}),
     "predict": ("{run} --data {data} -o {out}/s.csv", {"file", "sha256", "rows", "provenance"}),
     "pseudo-label": (
         "{run} --data {data} -o {out}/p.csv --min-confidence 0 --agree 0",
         {"file", "sha256", "photos", "sets", "lines"},
     ),
-    "self-train": ("{data} --run {out}/self --rounds 1 --min-confidence 0 --agree 0", {"best", "rounds"}),
+    "self-train": (
+        "{data} --run {out}/self --rounds 1 --min-confidence 0 --agree 0",
+        {"best", "rounds", "report", "next"},
+    ),
     "explain": ("{run} {photo} -o {out}/a.png", {"run", "file", "views", "photos"}),
     "tta": ("{run}", {"none", "tried", "chosen", "honest", "pays", "rows", "people"}),
     "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),
@@ -77,7 +80,7 @@ def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 29
+    assert len(CALLS) == 30
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

@@ -94,10 +94,13 @@ def whole(moments: Moments) -> dict[str, Any]:
 
 
 def test_the_commits_come_in_this_order(moments: Moments) -> None:
-    """State first: whatever else is missing can be made again from it. DONE after all of a fold, summary last."""
-    assert moments.commits[:5] == IDENTITY
-    assert moments.commits[-2:] == ["oof.npz", "summary.json"]
-    middle = moments.commits[5:-2]
+    """State first: whatever else is missing can be made again from it. DONE after all of a fold, then the summary.
+
+    The seconds are written before the first epoch and, when nothing is left to do, once more.
+    """
+    assert moments.commits[:6] == [*IDENTITY, "times.json"]
+    assert moments.commits[-3:] == ["oof.npz", "summary.json", "times.json"]
+    middle = moments.commits[6:-3]
     for k in (0, 1):
         mine = [name.removeprefix(f"fold{k}/") for name in middle if name.startswith(f"fold{k}/")]
         assert mine[0] == "first_batch.png"
@@ -392,7 +395,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.Captu
 def test_another_machine_is_told(moments: Moments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Bits are promised on the same versions and device only; what differs is said."""
     run = tmp_path / "run"
-    shutil.copytree(moments.root / str(len(moments.commits) - 2), run)
+    shutil.copytree(moments.root / str(moments.commits.index("summary.json") - 1), run)
     env = json.loads((run / "env.json").read_text())
     env |= {"processes": 64, "packages": env["packages"] | {"timm": "0.1"}}
     files.commit_json(run / "env.json", env)

@@ -27,7 +27,7 @@ from maskcls.training.checks import with_absolute_paths
 
 TASKS = ("mask", "gender", "age")
 IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json", ".lock"}
-RESULTS = {"oof.npz", "summary.json"}
+RESULTS = {"oof.npz", "summary.json", "times.json"}
 CHOSEN = {"best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"}
 CANDIDATE = {"candidates/0/weights.safetensors", "candidates/0/meta.json"}
 

@@ -15,7 +15,7 @@ from maskcls.results.scores.mistakes import (
     least_probable_true,
     mistaken_people,
     most_confident_wrong,
-    task_probabilities,
+    probabilities_by_task,
 )
 
 SPACE = LabelSpace((Task("size", ("small", "large")), Task("shape", ("round", "flat", "long"))))
@@ -83,6 +83,6 @@ def test_people_by_wrong_photos_then_log_loss() -> None:
 
 
 def test_probabilities_of_a_row_by_task() -> None:
-    found = task_probabilities(PROB, SPACE, 1)
+    found = probabilities_by_task(PROB, SPACE, 1)
     assert found["size"] == {"small": pytest.approx(0.9), "large": pytest.approx(0.1)}
     assert found["shape"] == {"round": pytest.approx(0.3), "flat": pytest.approx(0.7), "long": 0.0}

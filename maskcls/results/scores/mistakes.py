@@ -126,7 +126,7 @@ def mistaken_people(labelled: LabelledPredictions, most: int) -> list[WrongPerso
     ]
 
 
-def task_probabilities(prob_NJ: Floats, space: LabelSpace, row: int) -> dict[str, dict[str, float]]:
+def probabilities_by_task(prob_NJ: Floats, space: LabelSpace, row: int) -> dict[str, dict[str, float]]:
     """Return the probability of every class of every task in one row: {task: {class: probability}}."""
     found = space.marginals(prob_NJ[row : row + 1])
     return {task.name: dict(zip(task.classes, map(float, found[task.name][0]), strict=True)) for task in space.tasks}

@@ -20,7 +20,7 @@ from maskcls.results.scores.mistakes import (
     least_probable_true,
     mistaken_people,
     most_confident_wrong,
-    task_probabilities,
+    probabilities_by_task,
 )
 from maskcls.runs.reported.reported_run import ReportedRun, ScoredRows
 from maskcls.show.pages.photos import PagePhoto, photo
@@ -123,7 +123,7 @@ def _card(reported: ReportedRun, settings: PageSettings, task: str, mistake: Wro
     labelled, row = reported.rows.labelled, mistake.row
     assert labelled.prob_NJ is not None
     id, path = labelled.ids[row], reported.rows.paths[row]
-    parts = task_probabilities(labelled.prob_NJ, labelled.space, row)
+    parts = probabilities_by_task(labelled.prob_NJ, labelled.space, row)
     truth = {name: int(np.asarray(label_N)[row]) for name, label_N in labelled.truth.items()}
     return MistakeCard(
         _photo(reported_photo_root(reported) / path, id, settings),
