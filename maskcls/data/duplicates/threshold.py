@@ -1,0 +1,121 @@
+"""The score above which two photos count as copies, fitted on the data set's own pairs, with its error rates.
+
+Z transformed scores. A pair of two people, or of two shots of one person, is no copy, except for the few that are to be
+found. So the upper tail of such pairs' scores gives the number of false pairs above any threshold; made copies of the
+data set's photos give the share of copies above it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALLOWED = 0.5  # false pairs expected in the whole data set
+TAIL = 0.10  # share of the compared pairs whose scores form the tail
+FEWEST = 10  # scores of a tail that can be fitted
+LOWEST_COPIES = 0.01  # this share of the made copies may lie below the threshold, if the tail allows
+BEYOND_COPIES = 0.5  # pairs above this quantile of the made copies are copies themselves, and no part of the tail
+NORMAL_95 = 1.959964
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold with its error rates.
+
+    score          pairs of at least this agreement are reported.
+    pairs          number of pairs it is applied to.
+    false_pairs    expected number of pairs above it that are no copies, by the tail's fit; None where there are too few
+                   pairs to fit one, and the threshold comes from the made copies alone.
+    low, high      95 % interval of that number.
+    copies, found  made copies, and how many of them were found.
+    """
+
+    score: float
+    pairs: int
+    false_pairs: float | None
+    low: float | None
+    high: float | None
+    copies: int
+    found: int
+
+    @property
+    def rate(self) -> float | None:
+        """False pairs per compared pair, in [0, 1]."""
+        return None if self.false_pairs is None else self.false_pairs / max(self.pairs, 1)
+
+    @property
+    def recall(self) -> tuple[float, float, float]:
+        """Share of the made copies that were found, with its 95 % interval (Clopper and Pearson 1934, Biometrika 26)."""
+        return self.found / max(self.copies, 1), *exact_interval(self.found, self.copies)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        share, low, high = self.recall
+        return asdict(self) | {"rate": self.rate, "recall": {"value": share, "low": low, "high": high}}
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The exponential upper tail of transformed scores: `count` of them exceed `start`, by `mean` on average."""
+
+    start: float
+    mean: float
+    count: int
+
+    def expected_above(self, z: float, *, deviations: float = 0.0) -> float:
+        """Return how many scores are expected above z; `deviations`: with a mean that many standard errors larger."""
+        mean = self.mean * max(1 + deviations / np.sqrt(self.count), 1e-6)
+        return float(self.count * np.exp(-max(z - self.start, 0.0) / mean))
+
+
+def transformed(score: NDArray[Any]) -> Doubles:
+    """Return Fisher's transform artanh of scores, cut off at 0 and just below 1, where their tail is near exponential."""
+    return np.arctanh(np.clip(np.asarray(score, np.float64), 0.0, 1 - 1e-6))
+
+
+def fit_threshold(natural_P: NDArray[Any], copy_C: NDArray[Any], *, pairs: int, found_C: NDArray[np.bool_]) -> Threshold:
+    """Fit the threshold for pairs of one kind.
+
+    natural_P  (P,) scores of the pairs that were compared in detail; all others are far below them.
+    copy_C     (C,) scores of made copies with their originals; at least one.
+    pairs      number of all pairs of this kind.
+    found_C    (C,) bool, whether the search by hashes proposed the made copy; a copy counts as found if it is also
+               above the threshold.
+
+    It is the score above which ALLOWED false pairs are expected. Where 99 % of the copies lie higher, it is the middle
+    between that score and theirs, so that both errors are rarer still.
+    """
+    z_copy = transformed(copy_C)
+    tail = _tail(transformed(natural_P), float(np.quantile(z_copy, BEYOND_COPIES)))
+    z = copies_from = float(np.quantile(z_copy, LOWEST_COPIES))
+    if tail is not None:
+        z = tail.start + tail.mean * float(np.log(max(tail.count / ALLOWED, 1.0)))
+        z = max(z, (z + copies_from) / 2)
+    found = int((found_C & (z_copy >= z)).sum())
+    if tail is None:
+        return Threshold(float(np.tanh(z)), pairs, None, None, None, len(z_copy), found)
+    low, expected, high = (tail.expected_above(z, deviations=d) for d in (-NORMAL_95, 0.0, NORMAL_95))
+    return Threshold(float(np.tanh(z)), pairs, expected, low, high, len(z_copy), found)
+
+
+def exact_interval(found: int, of: int) -> tuple[float, float]:
+    """Return the 95 % interval of Clopper and Pearson for a share."""
+    from scipy.stats import beta
+
+    low = float(beta.ppf(0.025, found, of - found + 1)) if found else 0.0
+    return low, float(beta.ppf(0.975, found + 1, of - found)) if found < of else 1.0
+
+
+def _tail(z_P: Doubles, beyond: float) -> Tail | None:
+    """Return the tail of the scores below `beyond`; None for too few of them, or equal ones."""
+    z_P = z_P[z_P < beyond]
+    if len(z_P) * TAIL < FEWEST:
+        return None
+    start = float(np.quantile(z_P, 1 - TAIL))
+    over = z_P[z_P > start] - start
+    return Tail(start, float(over.mean()), len(over)) if len(over) >= FEWEST else None
