@@ -14,9 +14,9 @@ from maskcls.data.duplicates.hashes import WINDOWS, S, Window
 from maskcls.data.photos.rgb import Pixels
 
 STOP = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS
-STEPS, MORE_STEPS = (STOP, 30, 1e-4), (STOP, 10, 1e-4)  # of the alignment at half size, and at full size
+STEPS, MORE_STEPS = (STOP, 20, 1e-3), (STOP, 8, 1e-4)  # of the alignment at half size, and at full size
 SMOOTH = 3  # side of the smoothing filter of the alignment, in pixels
-UNLIKE = 0.0  # an agreement at half size up to this is not refined
+UNLIKE = 0.3  # pairs that agree this little at half size are not compared at full size
 FINE, COARSE = 0.7, 4.0  # sd in pixels of the two smoothings whose difference is compared
 LOW, HIGH = 4, 251  # grey values beyond these are cut off by exposure
 REGIONS = 4  # per side
@@ -29,7 +29,7 @@ Mask = NDArray[np.bool_]
 
 
 def agreement(whole_SS: Pixels, part_SS: Pixels, window: int) -> float:
-    """Return the agreement of a photo with a window of another one, at most 1; 0 or less: they have nothing in common.
+    """Return the agreement of a photo with a window of another one, at most 1; 0 or less: they differ widely.
 
     The part is aligned with the window by an affine map that maximises their correlation (enhanced correlation
     coefficient; Evangelidis and Psarakis 2008, IEEE TPAMI 30). Details of the size of a few pixels are then normalised
@@ -44,8 +44,8 @@ def agreement(whole_SS: Pixels, part_SS: Pixels, window: int) -> float:
     small, small_part = _halved(image), _halved(part_SS)
     start = np.array([[view.side, 0, view.left * S / 2], [0, view.side, view.top * S / 2]], np.float32)
     map_23 = _aligned(small, small_part, start, STEPS)
-    if (coarse := _compared(small, small_part, map_23)) <= UNLIKE:
-        return coarse
+    if _compared(small, small_part, map_23) <= UNLIKE:
+        return 0.0
     map_23[:, 2] *= 2
     return _compared(image, part_SS, _aligned(image, part_SS, map_23, MORE_STEPS))
 

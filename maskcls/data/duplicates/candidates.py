@@ -15,7 +15,7 @@ from maskcls.data.duplicates.hashes import MIRRORED, WHOLE, signs
 from maskcls.data.photos.rgb import Pixels
 from maskcls.labels import Ints
 
-NEAREST = 10  # per photo: this many of other people, and this many of the same person
+NEAREST = 8  # per photo: this many of other people, and this many of the same person
 ROWS = 128  # of a block; a block of 50,000 photos takes 26 MB
 BITS = 256
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ALLOWED = 0.5  # false pairs expected in the whole data set
-TAIL = 0.10  # share of the compared pairs whose scores form the tail
+TAIL = 0.10  # share of the positive scores that form the tail
 FEWEST = 10  # scores of a tail that can be fitted
 LOWEST_COPIES = 0.01  # this share of the made copies may lie below the threshold, if the tail allows
 BEYOND_COPIES = 0.5  # pairs above this quantile of the made copies are copies themselves, and no part of the tail
@@ -113,7 +113,7 @@ def exact_interval(found: int, of: int) -> tuple[float, float]:
 
 def _tail(z_P: Doubles, beyond: float) -> Tail | None:
     """Return the tail of the scores below `beyond`; None for too few of them, or equal ones."""
-    z_P = z_P[z_P < beyond]
+    z_P = z_P[(z_P > 0) & (z_P < beyond)]  # 0: pairs that were not compared in detail
     if len(z_P) * TAIL < FEWEST:
         return None
     start = float(np.quantile(z_P, 1 - TAIL))
