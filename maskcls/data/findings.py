@@ -9,10 +9,28 @@ from typing import Any, Literal, get_args
 Level = Literal["error", "warning", "information"]
 LEVELS: tuple[Level, ...] = get_args(Level)  # the most serious first
 Kind = Literal[
-    *("unreadable", "labels", "folds", "no-folds"),
-    *("people", "eval", "near-folds", "near-people", "near-eval", "near-labels", "person-labels", "shared-id"),
-    *("blank", "dark", "blurred", "odd-size", "shift-photos", "shift-pixels", "shift-classes"),
-    *("repeated", "near", "few-people"),
+    "unreadable",
+    "labels",
+    "folds",
+    "no-folds",
+    "people",
+    "eval",
+    "near-folds",
+    "near-people",
+    "near-eval",
+    "near-labels",
+    "person-labels",
+    "shared-id",
+    "blank",
+    "dark",
+    "blurred",
+    "odd-size",
+    "shift-photos",
+    "shift-pixels",
+    "shift-classes",
+    "repeated",
+    "near",
+    "few-people",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -54,7 +72,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Finding:
-    """All cases of one kind; `allowed`: the configuration allows what is otherwise an error, which is then a warning."""
+    """All cases of one kind; `allowed`: the configuration allows what is otherwise an error: it is a warning."""
 
     kind: Kind
     items: tuple[Item, ...]
@@ -70,15 +88,19 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         items = [asdict(item) for item in self.items]
-        return {"kind": self.kind, "level": self.level, "meaning": MEANING[self.kind], "count": len(items), "items": items}
+        return {
+            "kind": self.kind,
+            "level": self.level,
+            "meaning": MEANING[self.kind],
+            "count": len(items),
+            "items": items,
+        }
 
 
 def sorted_findings(found: Sequence[Finding]) -> tuple[Finding, ...]:
     """Return the findings that have cases, the most serious first."""
     return tuple(
-        sorted(
-            (one for one in found if one.items), key=lambda one: (LEVELS.index(one.level), KINDS.index(one.kind))
-        )
+        sorted((one for one in found if one.items), key=lambda one: (LEVELS.index(one.level), KINDS.index(one.kind)))
     )
 
 

@@ -51,7 +51,9 @@ def data_check(
     ] = None,
     fail_on: Annotated[
         Literal["error", "warning", "information"],
-        typer.Option("--fail-on", help="exit with 4 for findings of this level and above; an error is what train refuses"),
+        typer.Option(
+            "--fail-on", help="exit with 4 for findings of this level and above; an error is what train refuses"
+        ),
     ] = "error",
     page: Annotated[
         Path | None, typer.Option("--page", help="also write the findings as an HTML page", show_default=False)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls.data.duplicates.hashes import WINDOWS, S, Window
+from maskcls.data.duplicates.hashes import WINDOWS, S
 from maskcls.data.photos.rgb import Pixels
 
 STOP = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS
@@ -55,8 +55,9 @@ def _halved(image: Pixels) -> Pixels:
 
 
 def _aligned(image: Pixels, part: Pixels, start_23: Image, steps: tuple[int, int, float]) -> Image:
+    everywhere = np.full(part.shape, 255, np.uint8)
     try:
-        _, found = cv2.findTransformECC(part, image, start_23.copy(), cv2.MOTION_AFFINE, steps, None, SMOOTH)
+        _, found = cv2.findTransformECC(part, image, start_23.copy(), cv2.MOTION_AFFINE, steps, everywhere, SMOOTH)
     except cv2.error:  # nothing in common, so it does not converge: as it is
         return start_23
     return np.asarray(found, np.float32)

@@ -2,8 +2,8 @@
 
 N photos, W windows (mirrored ones included), S side of a thumbnail in pixels.
 
-Reference: the difference hash is described by Krawetz 2013, "Kind of Like That" (Hacker Factor blog); here it has 16 x 16
-bits. A cropped copy has the hash of a window of the original, so windows are hashed too.
+Reference: the difference hash is described by Krawetz 2013, "Kind of Like That" (Hacker Factor blog); here it has
+16 x 16 bits. A cropped copy has the hash of a window of the original, so windows are hashed too.
 """
 
 from __future__ import annotations

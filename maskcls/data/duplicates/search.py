@@ -72,7 +72,9 @@ def find_near_duplicates(
     equal     pairs (first, second) with equal pixels; they are no near duplicates, and no part of the fit.
     """
     left_P, right_P = person_N[pairs.first_P], person_N[pairs.second_P]
-    unequal_P = np.array([pair not in equal for pair in zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True)], bool)
+    unequal_P = np.array(
+        [pair not in equal for pair in zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True)], bool
+    )
     known_P = (left_P != UNKNOWN_PERSON) & (right_P != UNKNOWN_PERSON)
     same_P, other_P = known_P & (left_P == right_P) & unequal_P, known_P & (left_P != right_P) & unequal_P
     within_pairs, across_pairs = _pair_counts(person_N)

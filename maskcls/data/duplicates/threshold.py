@@ -50,7 +50,7 @@ class Threshold:
 
     @property
     def recall(self) -> tuple[float, float, float]:
-        """Share of the made copies that were found, with its 95 % interval (Clopper and Pearson 1934, Biometrika 26)."""
+        """Share of the made copies that were found, and its 95 % interval (Clopper and Pearson 1934, Biometrika 26)."""
         return self.found / max(self.copies, 1), *exact_interval(self.found, self.copies)
 
     def to_json(self) -> dict[str, Any]:
@@ -74,11 +74,13 @@ class Tail:
 
 
 def transformed(score: NDArray[Any]) -> Doubles:
-    """Return Fisher's transform artanh of scores, cut off at 0 and just below 1, where their tail is near exponential."""
+    """Return Fisher's transform artanh of scores, cut off at 0 and below 1; their tail is nearly exponential."""
     return np.arctanh(np.clip(np.asarray(score, np.float64), 0.0, 1 - 1e-6))
 
 
-def fit_threshold(natural_P: NDArray[Any], copy_C: NDArray[Any], *, pairs: int, found_C: NDArray[np.bool_]) -> Threshold:
+def fit_threshold(
+    natural_P: NDArray[Any], copy_C: NDArray[Any], *, pairs: int, found_C: NDArray[np.bool_]
+) -> Threshold:
     """Fit the threshold for pairs of one kind.
 
     natural_P  (P,) scores of the pairs that were compared in detail; all others are far below them.

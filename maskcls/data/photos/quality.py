@@ -1,6 +1,7 @@
 """Figures of a photo's quality, and which photos are blank, dark, blurred or of another size than the others.
 
-N photos. Blur and size are relative to the set's own distribution, because a whole data set may be soft, or of two sizes.
+N photos. Blur and size are relative to the set's own distribution, because a whole data set may be soft, or of two
+sizes.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ def measure(image_HWC: Pixels) -> Floats:
     contrast       standard deviation of the grey values.
     sharpness      logarithm of the variance of the photo's finest details (sd below 1 pixel, where the longer side has
                    at most 256) divided by that of coarser ones (sd 1 to 4). Unlike the variance of the Laplacian
-                   (Pech-Pacheco et al. 2000, ICPR 15), it does not depend on contrast, light and scene.
+                   (Pech-Pacheco et al. 2000, ICPR 15), it depends little on contrast, light and scene.
     redness        mean of red minus green; blueness: mean of blue minus green.
     """
-    grey = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     red, green, blue = (float(one) for one in image_HWC.reshape(-1, 3).mean(axis=0))
     quantile, deviation = float(np.quantile(grey, 0.9)), float(grey.std())
     height, width = grey.shape
@@ -59,8 +60,8 @@ def quality_faults(measures: Mapping[Measure, Values]) -> dict[Fault, Mask]:
     blurred   sharpness further below the median than 1.8 times the distance from the median to the 5 % quantile. In
               three sets of drawn and real faces, that is 0 or 1 photo in 1,000, and 93 % or more of photos that were
               blurred by a Gaussian filter of 2 pixels, at 256 pixels per side.
-    odd size  area or aspect ratio away from the median by 6 robust standard deviations (1.4826 times the median absolute
-              deviation), and by a factor of 1.5 or 1.1.
+    odd size  area or aspect ratio away from the median by 6 robust standard deviations (1.4826 times the median
+              absolute deviation), and by a factor of 1.5 or 1.1.
     """
     height, width = measures["height"], measures["width"]
     blank = measures["contrast"] < FLAT_SD

@@ -2,8 +2,9 @@
 
 N photos, C classes, G groups (people, or what was grouped as such), B resamples.
 
-Reference: Saerens, Latinne and Decaestecker 2002, "Adjusting the outputs of a classifier to new a priori probabilities",
-Neural Computation 14. It assumes that a class looks the same in both parts, and that the probabilities are calibrated.
+Reference: Saerens, Latinne and Decaestecker 2002, "Adjusting the outputs of a classifier to new a priori
+probabilities", Neural Computation 14. It assumes that a class looks the same in both parts, and that the probabilities
+are calibrated.
 """
 
 from __future__ import annotations

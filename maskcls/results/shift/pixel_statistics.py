@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class PixelDifference:
-    """One figure in two parts: means over people, their difference in standard deviations over people, and p by Holm."""
+    """One figure in two parts: means over people, their difference in standard deviations over people, p by Holm."""
 
     name: str
     first: float
@@ -48,9 +48,7 @@ def pixel_differences(
     means = {name: np.bincount(who_N, weights=np.asarray(one, np.float64)) / photos_P for name, one in values.items()}
     found = [_compared(mean_P[~second_P], mean_P[second_P]) for mean_P in means.values()]
     corrected = holm([one[3] for one in found])
-    return tuple(
-        PixelDifference(name, *one[:3], p) for name, one, p in zip(means, found, corrected, strict=True)
-    )
+    return tuple(PixelDifference(name, *one[:3], p) for name, one, p in zip(means, found, corrected, strict=True))
 
 
 def _compared(first_P: NDArray[np.float64], second_P: NDArray[np.float64]) -> tuple[float, float, float, float]:

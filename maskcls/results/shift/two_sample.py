@@ -2,8 +2,9 @@
 
 N photos, D features, B permutations.
 
-Reference: Lopez-Paz and Oquab 2017, "Revisiting classifier two-sample tests", arXiv:1610.06545. Photos of one person are
-similar, so people, not photos, are divided into folds and permuted; with photos, every two sets of people would differ.
+Reference: Lopez-Paz and Oquab 2017, "Revisiting classifier two-sample tests", arXiv:1610.06545. Photos of one person
+are similar, so people, not photos, are divided into folds and permuted; with photos, every two sets of people would
+differ.
 """
 
 from __future__ import annotations

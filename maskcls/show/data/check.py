@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from maskcls.data.duplicates.search import NearDuplicates, NearPair
 from maskcls.data.duplicates.threshold import Threshold
-from maskcls.data.findings import MEANING, Finding, Level, worst
+from maskcls.data.findings import LEVELS, MEANING, Finding, Item, Level, worst
 from maskcls.data.rows.repeated_photos import SamePhoto
 from maskcls.errors import Exit, visible
 from maskcls.labels import LabelSpace
+from maskcls.results.shift.between_parts import Shift
 from maskcls.show.data.class_counts import class_counts, class_table
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say, show
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from maskcls.training.data_check.shift import Shift
-
-SHOWN = 2  # cases of a finding in the table; --json has all
+SHOWN = 2  # cases of a finding that are printed; --json has all
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +48,7 @@ class DataCheck:
 
     def exit_code(self, fail_on: Level) -> Exit:
         """Return Exit.DATA if something of this level, or a more serious one, was found."""
-        order: tuple[Level, ...] = ("error", "warning", "information")
-        found = self.worst is not None and order.index(self.worst) <= order.index(fail_on)
+        found = self.worst is not None and LEVELS.index(self.worst) <= LEVELS.index(fail_on)
         return Exit.DATA if found else Exit.OK
 
     def people(self, part: str) -> int | None:
@@ -97,32 +92,32 @@ def print_data_check(found: DataCheck, *, json: bool = False) -> None:
         say(f"{part}: {plural(len(frame), 'photo')}" + (f" of {plural(people, 'person')}" if people else ""))
     say("all photos are readable" if not unreadable else f"{plural(unreadable, 'photo')} cannot be read")
     say()
-    if found.findings:
-        show(findings_table(found))
-    else:
-        say("nothing was found")
+    for line in finding_lines(found):
+        say(line, indent=4)
     say()
     for line in certainty_lines(found):
         say(line)
 
 
-def findings_table(found: DataCheck) -> Table:
-    """Return a table with a row for each finding: level, meaning, count, the first cases."""
-    from rich.table import Table
-
-    table = Table("level", "finding", box=None, pad_edge=False, header_style="bold")
-    table.add_column("count", justify="right")
-    table.add_column("first", overflow="fold")
+def finding_lines(found: DataCheck) -> list[str]:
+    """Return a table of the findings: level, count and meaning, and below each the first cases."""
+    if not found.findings:
+        return ["nothing was found"]
+    lines = [f"{'level':<13}{'count':>5}  finding"]
     for one in found.findings:
-        table.add_row(one.level, MEANING[one.kind], f"{len(one.items):,}", first_cases(one))
-    return table
+        lines.append(f"{one.level:<13}{len(one.items):>5}  {MEANING[one.kind]}")
+        lines += [f"    {visible(case_text(item))}" for item in one.items[:SHOWN]]
+        if len(one.items) > SHOWN:
+            lines.append(f"    … and {len(one.items) - SHOWN:,} more; --json lists all")
+    return lines
 
 
-def first_cases(finding: Finding) -> str:
-    """Return the first cases of a finding as text, and how many more there are."""
-    cases = [visible(_case(item.paths, item.text)) for item in finding.items[:SHOWN]]
-    more = len(finding.items) - SHOWN
-    return "\n".join(cases) + (f"\n… and {more:,} more; --json lists all" if more > 0 else "")
+def case_text(item: Item) -> str:
+    """Return one case as text that names its first photos."""
+    if not item.paths or item.paths[0] in item.text:
+        return item.text
+    shown = ", ".join(item.paths[:SHOWN]) + (" …" if len(item.paths) > SHOWN else "")
+    return f"{shown}: {item.text}" if item.text else shown
 
 
 def certainty_lines(found: DataCheck) -> list[str]:
@@ -133,7 +128,8 @@ def certainty_lines(found: DataCheck) -> list[str]:
         by = "people" if found.shift.grouped else "photos to predict counted as people, so p is too small"
         for name, test in found.shift.tests.items():
             lines.append(
-                f"eval against train, {name}: AUC {test.auc:.3f}, by chance up to {test.chance:.3f}, p = {test.p:.3f} ({by})"
+                f"eval against train, {name}: AUC {test.auc:.3f}, by chance up to {test.chance:.3f}, "
+                f"p = {test.p:.3f} ({by})"
             )
     return lines
 
@@ -148,13 +144,6 @@ def _rates(one: Threshold) -> str:
         f"agreement from {one.score:.3f}; {found}; expected false pairs {one.false_pairs:.2g} "
         f"[{one.low:.2g}..{one.high:.2g}] of {one.pairs:,}, {one.false_pairs * per:.2g} per 100,000"
     )
-
-
-def _case(paths: tuple[str, ...], text: str) -> str:
-    if not paths or paths[0] in text:
-        return text
-    shown = ", ".join(paths[:SHOWN]) + (" …" if len(paths) > SHOWN else "")
-    return f"{shown}: {text}" if text else shown
 
 
 def _same_json(one: SamePhoto) -> dict[str, Any]:

@@ -18,18 +18,16 @@ from torch import Tensor
 from maskcls import config
 from maskcls.data.photos.images import read_image
 from maskcls.data.views.transforms import ViewSpec, eval_view
-from maskcls.engine.checkpoint import load_predictor
 from maskcls.engine.infer import joint_probabilities
 from maskcls.labels import Floats, LabelSpace
 from maskcls.nn.network import Network, build_network, load_trunk
-from maskcls.runs.networks import run_networks
+from maskcls.rundir import RunDir
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.data_check.folds import joined_folds
 from maskcls.training.data_check.shift import NetworkRows
 from maskcls.training.experiment import view_spec
 from maskcls.training.stored_experiment import open_experiment
-from maskcls.rundir import RunDir
 
 BATCH = 32
 
@@ -43,7 +41,9 @@ class _Embedder:
     space: LabelSpace | None
 
 
-def run_rows(run: RunDir, root: Path, frame: pd.DataFrame, readable_N: NDArray[np.bool_], report: Reporter) -> NetworkRows:
+def run_rows(
+    run: RunDir, root: Path, frame: pd.DataFrame, readable_N: NDArray[np.bool_], report: Reporter
+) -> NetworkRows:
     """Embed and predict the readable photos with the networks of the run's first fold, one per task.
 
     Their embeddings are those of the first task's network. Raises ResultError for a run that is not finished or was
@@ -53,10 +53,14 @@ def run_rows(run: RunDir, root: Path, frame: pd.DataFrame, readable_N: NDArray[n
 
     experiment, env = open_experiment(run)
     fold = env.folds[0]
-    chosen = [(member, k) for member, k in experiment.predicting([fold], "folds") if member.cfg.seed == experiment.cfg.seed]
+    chosen = [
+        (member, k) for member, k in experiment.predicting([fold], "folds") if member.cfg.seed == experiment.cfg.seed
+    ]
     loaded = load_networks(experiment, chosen)
     parts = [
-        _rows(_Embedder(one.predictor.network, one.predictor.spec, one.predictor.space), root, frame, readable_N, report)
+        _rows(
+            _Embedder(one.predictor.network, one.predictor.spec, one.predictor.space), root, frame, readable_N, report
+        )
         for one in loaded
     ]
     prob = {name: values for _, probs in parts for name, values in probs.items()}

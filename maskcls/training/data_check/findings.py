@@ -49,7 +49,9 @@ def same_photo_findings(
     bytes_of = {frozenset(rows) for rows in equal_files}
     items: dict[Kind, list[Item]] = defaultdict(list)
     for one in same:
-        folds = sorted({int(fold_N[row]) for row, copy in zip(one.rows, one.copies, strict=True) if copy.part == "train"})
+        folds = sorted(
+            {int(fold_N[row]) for row, copy in zip(one.rows, one.copies, strict=True) if copy.part == "train"}
+        )
         kind: Kind = "repeated"
         if one.labels:
             kind = "labels"
@@ -63,9 +65,7 @@ def same_photo_findings(
         more = [f"different labels of {', '.join(one.labels)}"] if one.labels else []
         more += [" and ".join(map(fold_name, folds))] if one.people and len(folds) > 1 else []
         items[kind].append(Item(tuple(copy.path for copy in one.copies), "; ".join([f"{one}", how, *more])))
-    return [
-        Finding(kind, tuple(cases), allowed=allow and kind in ("labels", "folds")) for kind, cases in items.items()
-    ]
+    return [Finding(kind, tuple(cases), allowed=allow and kind in ("labels", "folds")) for kind, cases in items.items()]
 
 
 def near_findings(near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space: LabelSpace) -> list[Finding]:
@@ -75,7 +75,9 @@ def near_findings(near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space
     items: dict[Kind, list[Item]] = defaultdict(list)
     for pair in near.pairs:
         a, b = pair.first, pair.second
-        differing = [n for n in space.names if UNKNOWN not in (u := {int(labels[n][a]), int(labels[n][b])}) and len(u) > 1]
+        differing = [
+            n for n in space.names if UNKNOWN not in (u := {int(labels[n][a]), int(labels[n][b])}) and len(u) > 1
+        ]
         text = f"{paths[a]} ~ {paths[b]} (agreement {pair.score:.3f}{', mirrored' if pair.mirrored else ''})"
         kind = _near_kind(pair, people, parts, fold_N, differing)
         if kind == "near-folds":

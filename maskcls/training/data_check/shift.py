@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,38 +15,16 @@ from maskcls.data.photos.quality import by_name
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError, ResourceError
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
+from maskcls.results.shift.between_parts import Shift
 from maskcls.results.shift.class_shares import ClassShareEstimate, estimate_shares
-from maskcls.results.shift.pixel_statistics import PixelDifference, pixel_differences
-from maskcls.results.shift.two_sample import TwoSample, two_sample_test
+from maskcls.results.shift.pixel_statistics import pixel_differences
+from maskcls.results.shift.two_sample import two_sample_test
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.person_clustering import fit_person_clustering, group_photos
 
 SIGNIFICANT = 0.01
 LEAST_SD = 0.2  # differences of pixel statistics below this, in standard deviations, are too small to matter
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Shift:
-    """How the photos to predict differ from those trained on.
-
-    grouped  whether eval photos were grouped by look; if not, each counts as a person, and p values are too small.
-    tests    two-sample tests by what was compared: pixels, embeddings.
-    """
-
-    grouped: bool
-    pixels: tuple[PixelDifference, ...]
-    tests: Mapping[str, TwoSample]
-    shares: tuple[ClassShareEstimate, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        return {
-            "grouped": self.grouped,
-            "pixels": [one.to_json() for one in self.pixels],
-            "tests": {name: one.to_json() for name, one in self.tests.items()},
-            "shares": [one.to_json() for one in self.shares],
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +43,13 @@ class NetworkRows:
 
 
 def measure_shift(
-    frame: pd.DataFrame, seen: Inspection, network: NetworkRows | None, space: LabelSpace, *, seed: int, report: Reporter
+    frame: pd.DataFrame,
+    seen: Inspection,
+    network: NetworkRows | None,
+    space: LabelSpace,
+    *,
+    seed: int,
+    report: Reporter,
 ) -> Shift | None:
     """Compare the readable rows to predict with those trained on; None where a part is empty.
 
@@ -80,7 +63,7 @@ def measure_shift(
         person_N, grouped = _people(frame, seen.descriptor_ND, train_N, eval_N)
     both_N = train_N | eval_N
     measures = by_name(seen.measure_NM[both_N])
-    pixels = pixel_differences(measures, eval_N[both_N], person_N[both_N])
+    pixels = pixel_differences({str(name): one for name, one in measures.items()}, eval_N[both_N], person_N[both_N])
     with report.busy("comparing train with eval"):
         tests = {"pixels": two_sample_test(seen.descriptor_ND[both_N], eval_N[both_N], person_N[both_N], seed=seed)}
         shares: tuple[ClassShareEstimate, ...] = ()
@@ -96,7 +79,10 @@ def measure_shift(
 def shift_findings(shift: Shift) -> list[Finding]:
     """Return the differences that are significant and not tiny."""
     tests = [
-        Item((), f"{name}: eval told from train with AUC {one.auc:.3f}, by chance up to {one.chance:.3f} (p = {one.p:.3f})")
+        Item(
+            (),
+            f"{name}: eval told from train with AUC {one.auc:.3f}, by chance up to {one.chance:.3f} (p = {one.p:.3f})",
+        )
         for name, one in shift.tests.items()
         if one.p <= SIGNIFICANT
     ]
@@ -106,7 +92,10 @@ def shift_findings(shift: Shift) -> list[Finding]:
         if one.p <= SIGNIFICANT and abs(one.difference_sd) >= LEAST_SD
     ]
     shares = [
-        Item((), f"{one.task}={one.label}: {one.known:.1%} in train, {one.share:.1%} [{one.low:.1%}..{one.high:.1%}] in eval")
+        Item(
+            (),
+            f"{one.task}={one.label}: train {one.known:.1%}, eval {one.share:.1%} [{one.low:.1%}..{one.high:.1%}]",
+        )
         for one in shift.shares
         if one.differs
     ]
@@ -118,7 +107,7 @@ def shift_findings(shift: Shift) -> list[Finding]:
 
 
 def _people(frame: pd.DataFrame, descriptor_ND: Floats, train_N: Mask, eval_N: Mask) -> tuple[Ints, bool]:
-    """Return a person number (N,) of each row: the known ones, and groups of the others by look, if that is possible."""
+    """Return a person number (N,) of each row, of eval a group by look; and whether these could be grouped."""
     person_N = pd.factorize(frame["person"])[0].astype(np.int64)
     first = int(person_N.max(initial=0)) + 1
     try:
