@@ -17,7 +17,7 @@ ALLOWED = 0.5  # false pairs expected in the whole data set
 TAIL = 0.10  # share of the positive scores that form the tail
 FEWEST = 10  # scores of a tail that can be fitted
 LOWEST_COPIES = 0.01  # this share of the made copies may lie below the threshold, if the tail allows
-BEYOND_COPIES = 0.5  # pairs above this quantile of the made copies are copies themselves, and no part of the tail
+STEEPEST = 1e3  # ratio of a tail's mean to its length, above which the tail is flat
 NORMAL_95 = 1.959964
 
 Doubles = NDArray[np.float64]
@@ -65,7 +65,7 @@ class Tail:
 
     start: float
     mean: float
-    count: int
+    count: float
 
     def expected_above(self, z: float, *, deviations: float = 0.0) -> float:
         """Return how many scores are expected above z; `deviations`: with a mean that many standard errors larger."""
@@ -93,8 +93,8 @@ def fit_threshold(
     between that score and theirs, so that both errors are rarer still.
     """
     z_copy = transformed(copy_C)
-    tail = _tail(transformed(natural_P), float(np.quantile(z_copy, BEYOND_COPIES)))
     z = copies_from = float(np.quantile(z_copy, LOWEST_COPIES))
+    tail = _tail(transformed(natural_P), copies_from)
     if tail is not None:
         z = tail.start + tail.mean * float(np.log(max(tail.count / ALLOWED, 1.0)))
         z = max(z, (z + copies_from) / 2)
@@ -113,11 +113,31 @@ def exact_interval(found: int, of: int) -> tuple[float, float]:
     return low, float(beta.ppf(0.975, found + 1, of - found)) if found < of else 1.0
 
 
-def _tail(z_P: Doubles, beyond: float) -> Tail | None:
-    """Return the tail of the scores below `beyond`; None for too few of them, or equal ones."""
-    z_P = z_P[(z_P > 0) & (z_P < beyond)]  # 0: pairs that were not compared in detail
+def _tail(z_P: Doubles, end: float) -> Tail | None:
+    """Fit the tail of the scores below `end`, beyond which they may be true copies; None for too few scores.
+
+    The exponential distribution is fitted by maximum likelihood to what is seen of it, between its start and `end`
+    (Deemer and Votaw 1955, Annals of Mathematical Statistics 26).
+    """
+    z_P = z_P[(z_P > 0) & (z_P < end)]  # 0: pairs that were not compared in detail
     if len(z_P) * TAIL < FEWEST:
         return None
     start = float(np.quantile(z_P, 1 - TAIL))
     over = z_P[z_P > start] - start
-    return Tail(start, float(over.mean()), len(over)) if len(over) >= FEWEST else None
+    if len(over) < FEWEST:
+        return None
+    length = end - start
+    mean = _untruncated_mean(float(over.mean()) / length) * length
+    return Tail(start, mean, len(over) / -float(np.expm1(-length / mean)))
+
+
+def _untruncated_mean(share: float) -> float:
+    """Return the mean of the exponential distribution whose part in [0, 1] has the mean `share`; STEEPEST: flat."""
+    low, high = 1e-6, STEEPEST
+    if share >= 0.5:
+        return high
+    for _ in range(100):
+        middle = (low + high) / 2 if high < 2 * low else float(np.sqrt(low * high))
+        seen = middle - (1 / np.expm1(1 / middle) if middle > 1e-2 else 0.0)
+        low, high = (middle, high) if seen < share else (low, middle)
+    return (low + high) / 2
