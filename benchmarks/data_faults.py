@@ -3,9 +3,9 @@
 Usage: python benchmarks/data_faults.py [--people 60] [--seeds 4] [--faces DIR [--profiles 200]]
 
 Without --faces: drawn faces. One fault of each kind is planted and looked for, and the clean set is checked. Then, for
-each seed, a tenth of the photos are replaced by a copy of another person's photo: encoded again, mirrored, brightened
-or cropped, as in `maskcls/data/duplicates/made_copies.py`, but with other draws than the check itself makes. With
---faces, a contest folder, only the latter, with some of its people; their photos are copied to a temporary folder.
+each seed, a photo of every third person is replaced by a copy of another person's photo: encoded again, mirrored,
+brightened or cropped, as in `maskcls/data/duplicates/made_copies.py`, but with other draws than the check itself makes.
+With --faces, a contest folder, only the latter, with some of its people; their photos are copied to a temporary folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from maskcls.labels import CONTEST
 from maskcls.show.data.check import DataCheck
 from maskcls.show.terminal.progress import Reporter
 
-SHARE = 10  # every tenth photo becomes a copy
+SHARE = 3  # a photo of every third person becomes a copy
 BENIGN = {"few-people", "shared-id"}  # findings about a small or a real set that are right
 
 
@@ -129,19 +129,20 @@ def plant_across(root: Path) -> dict[str, set[str]]:
 
 
 def replace_by_copies(root: Path, seed: int) -> dict[frozenset[str], str]:
-    """Replace every tenth photo by a copy of one of another person; returns {the two paths: kind of copy}."""
+    """Replace a photo of every third person by a copy of one of another person; returns {the two paths: kind of copy}.
+
+    Nobody takes part twice: else two people would share a third one's face, and a right finding would count as false.
+    """
     frame = read_train(root, CONTEST)
     rng = np.random.default_rng(1000 + seed)
-    order = rng.permutation(len(frame))
-    count = len(frame) // SHARE
+    people = rng.permutation(frame["person"].unique())
+    paths = {person: rows["path"].tolist() for person, rows in frame.groupby("person")}
     planted: dict[frozenset[str], str] = {}
-    for i, (source, target) in enumerate(zip(order[:count], order[count : 2 * count], strict=True)):
-        if frame["person"].iloc[source] == frame["person"].iloc[target]:
-            continue
-        a, b = frame["path"].iloc[source], frame["path"].iloc[target]
+    for i in range(len(people) // SHARE):
+        source, target = (str(rng.choice(paths[people[2 * i + j]])) for j in (0, 1))
         kind = KINDS[i % len(KINDS)]
-        save(dict(made_copies(read_image(root / a), rng))[kind], root / b)
-        planted[frozenset((a, b))] = kind
+        save(dict(made_copies(read_image(root / source), rng))[kind], root / target)
+        planted[frozenset((source, target))] = kind
     return planted
 
 

@@ -16,7 +16,7 @@ from maskcls.data.duplicates.agreement import agreement
 from maskcls.data.duplicates.candidates import NEAREST, Candidates, nearest_windows
 from maskcls.data.duplicates.hashes import MIRRORED, WHOLE, signs, thumbnail, window_hashes
 from maskcls.data.duplicates.made_copies import made_copies
-from maskcls.data.duplicates.threshold import Threshold, fit_threshold
+from maskcls.data.duplicates.threshold import LOWEST_COPIES, Threshold, fit_threshold
 from maskcls.data.photos.rgb import Pixels
 from maskcls.labels import Ints
 
@@ -61,30 +61,36 @@ class CopyScores:
     score_C: NDArray[np.float64]
     found_C: NDArray[np.bool_]
 
+    @property
+    def least(self) -> float:
+        """The score that all but a few of the copies reach; pairs above it may be copies."""
+        return float(np.quantile(self.score_C, LOWEST_COPIES)) if len(self.score_C) else np.inf
+
 
 def find_near_duplicates(
     pairs: ScoredPairs, person_N: Ints, copies: CopyScores, equal: set[tuple[int, int]]
 ) -> NearDuplicates:
     """Return the pairs above the thresholds that are fitted on these pairs.
 
-    person_N  (N,) int64, -1 where it is not known: such a row is compared with known people as with other people, and
-              with each other by the higher threshold, because several of them may show one person.
+    person_N  (N,) int64, -1 where it is not known. Of two people, and of a person and a photo of an unknown person,
+              only the pair that agrees best needs the threshold for different people: if that pair is a copy, both show
+              one person, and their other pairs are other shots of that person. Those, and pairs of two photos of unknown
+              people, which may show one person, need the higher threshold.
     equal     pairs (first, second) with equal pixels; they are no near duplicates, and no part of the fit.
     """
+    rows = zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True)
+    unequal_P = np.array([pair not in equal for pair in rows], dtype=bool)
     left_P, right_P = person_N[pairs.first_P], person_N[pairs.second_P]
-    unequal_P = np.array(
-        [pair not in equal for pair in zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True)], bool
-    )
-    known_P = (left_P != UNKNOWN_PERSON) & (right_P != UNKNOWN_PERSON)
-    same_P, other_P = known_P & (left_P == right_P) & unequal_P, known_P & (left_P != right_P) & unequal_P
+    known_P = (left_P != UNKNOWN_PERSON) & (right_P != UNKNOWN_PERSON) & unequal_P
+    same_P = known_P & (left_P == right_P)
+    other_P = known_P & (left_P != right_P) & ~_linked(left_P, right_P, pairs.score_P, copies.least)
     within_pairs, across_pairs = _pair_counts(person_N)
     within = _fitted(pairs.score_P[same_P], copies, within_pairs)
     across = _fitted(pairs.score_P[other_P], copies, across_pairs)
-    least_P = np.full(len(left_P), across.score if across else np.inf)
-    nobody_P = (left_P == UNKNOWN_PERSON) & (right_P == UNKNOWN_PERSON)
-    strict = within or across
-    least_P[nobody_P | same_P] = max(strict.score, across.score if across else 0.0) if strict else np.inf
-    chosen = np.flatnonzero((pairs.score_P >= least_P) & unequal_P)
+    scores = [one.score for one in (within, across) if one is not None]
+    strict, mild = max(scores, default=np.inf), across.score if across else max(scores, default=np.inf)
+    best_P = _best_of_people(pairs, person_N) & (left_P != right_P)
+    chosen = np.flatnonzero((pairs.score_P >= np.where(best_P, mild, strict)) & unequal_P)
     chosen = chosen[np.argsort(-pairs.score_P[chosen], kind="stable")]
     columns = (pairs.first_P, pairs.second_P, pairs.score_P, pairs.mirrored_P)
     found = tuple(NearPair(*values) for values in zip(*(one[chosen].tolist() for one in columns), strict=True))
@@ -157,6 +163,34 @@ def _best_of_each(candidates: Candidates, score_P: NDArray[np.float64]) -> Score
     new_P[1:] = (pair_P2[1:] != pair_P2[:-1]).any(axis=1)
     kept = order[new_P]
     return ScoredPairs(first_P[kept], second_P[kept], score_P[kept], candidates.window_P[kept] >= MIRRORED)
+
+
+def _linked(left_P: Ints, right_P: Ints, score_P: NDArray[np.float64], least: float) -> NDArray[np.bool_]:
+    """Return which pairs (P,) are of people who may share photos: linked by pairs as similar as copies, in any number.
+
+    Their other pairs can be shots of one person, so they say nothing about pairs of two people.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    people = int(max(left_P.max(initial=0), right_P.max(initial=0))) + 1
+    link_P = (score_P >= least) & (left_P != right_P) & (np.minimum(left_P, right_P) >= 0)
+    graph = coo_array((np.ones(int(link_P.sum())), (left_P[link_P], right_P[link_P])), shape=(people, people))
+    group_P = connected_components(graph, directed=False)[1]
+    return np.asarray(group_P[left_P] == group_P[right_P])
+
+
+def _best_of_people(pairs: ScoredPairs, person_N: Ints) -> NDArray[np.bool_]:
+    """Return which pairs (P,) are the best of their two people; rows of unknown people count as people of their own."""
+    own_N = np.where(person_N == UNKNOWN_PERSON, person_N.max(initial=0) + 1 + np.arange(len(person_N)), person_N)
+    both_P2 = np.sort(np.stack([own_N[pairs.first_P], own_N[pairs.second_P]], axis=1), axis=1)
+    order = np.lexsort((-pairs.score_P, both_P2[:, 1], both_P2[:, 0]))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (both_P2[order][1:] != both_P2[order][:-1]).any(axis=1)
+    best_P = np.zeros(len(order), dtype=bool)
+    best_P[order[first]] = True
+    unknown_P = (person_N[pairs.first_P] == UNKNOWN_PERSON) & (person_N[pairs.second_P] == UNKNOWN_PERSON)
+    return best_P & ~unknown_P
 
 
 def _fitted(natural_P: NDArray[np.float64], copies: CopyScores, pairs: int) -> Threshold | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ALLOWED = 0.5  # false pairs expected in the whole data set
+ALLOWED = 0.1  # false pairs expected in the whole data set
 TAIL = 0.10  # share of the positive scores that form the tail
 FEWEST = 10  # scores of a tail that can be fitted
 LOWEST_COPIES = 0.01  # this share of the made copies may lie below the threshold, if the tail allows

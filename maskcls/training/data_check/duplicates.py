@@ -43,7 +43,7 @@ def near_duplicates(
     """
     contrast_N = by_name(seen.measure_NM)["contrast"]
     row_n = np.flatnonzero(seen.readable_N & (contrast_N >= FLAT_SD))
-    person_N = person_numbers(frame)
+    person_N = with_equal_photos(person_numbers(frame), seen.equal_pixels)
     person_n = person_N[row_n]
     own_n = _own_numbers(person_n)
     hash_n, thumbnail_n = seen.hash_NWB[row_n], seen.thumbnail_NSS[row_n]
@@ -73,6 +73,17 @@ def person_numbers(frame: pd.DataFrame) -> Ints:
     """Return a number (N,) int64 per person, UNKNOWN_PERSON where the manifest has no name."""
     numbers = pd.factorize(frame["person"])[0].astype(np.int64)
     return np.where(frame["person"].to_numpy() == "", UNKNOWN_PERSON, numbers)
+
+
+def with_equal_photos(person_N: Ints, groups: Groups) -> Ints:
+    """Return the numbers; an unknown one whose photo is equal to one of a known person gets that person's."""
+    person_N = person_N.copy()
+    for rows in groups:
+        known = [int(person_N[row]) for row in rows if person_N[row] != UNKNOWN_PERSON]
+        for row in rows:
+            if known and person_N[row] == UNKNOWN_PERSON:
+                person_N[row] = known[0]
+    return person_N
 
 
 def _own_numbers(person_N: Ints) -> Ints:

@@ -84,12 +84,12 @@ def shift_findings(shift: Shift) -> list[Finding]:
             f"{name}: eval told from train with AUC {one.auc:.3f}, by chance up to {one.chance:.3f} (p = {one.p:.3f})",
         )
         for name, one in shift.tests.items()
-        if one.p <= SIGNIFICANT
+        if one.p < SIGNIFICANT
     ]
     pixels = [
         Item((), f"{one.name}: {one.first:.1f} in train, {one.second:.1f} in eval ({one.difference_sd:+.2f} sd)")
         for one in shift.pixels
-        if one.p <= SIGNIFICANT and abs(one.difference_sd) >= LEAST_SD
+        if one.p < SIGNIFICANT and abs(one.difference_sd) >= LEAST_SD
     ]
     shares = [
         Item(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 
@@ -25,9 +24,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
 
 
 def test_every_kind_of_copy_agrees_more_than_any_two_people(faces: list[np.ndarray]) -> None:
-    people = [
-        agreement(thumbnail(a), thumbnail(b), WHOLE) for i, a in enumerate(faces) for b in faces[i + 1 :]
-    ]
+    people = [agreement(thumbnail(a), thumbnail(b), WHOLE) for i, a in enumerate(faces) for b in faces[i + 1 :]]
     seen = set()
     for face in faces:
         small = thumbnail(face)
