@@ -74,8 +74,8 @@ def find_near_duplicates(
 
     person_N  (N,) int64, -1 where it is not known. Of two people, and of a person and a photo of an unknown person,
               only the pair that agrees best needs the threshold for different people: if that pair is a copy, both show
-              one person, and their other pairs are other shots of that person. Those, and pairs of two photos of unknown
-              people, which may show one person, need the higher threshold.
+              one person, and their other pairs are other shots of that person. Those, and pairs of two photos of
+              unknown people, which may show one person, need the higher threshold.
     equal     pairs (first, second) with equal pixels; they are no near duplicates, and no part of the fit.
     """
     rows = zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ALLOWED = 0.1  # false pairs expected in the whole data set
+ALLOWED = 0.5  # false pairs in the whole data set, by the upper end of the interval of their expected number
 TAIL = 0.10  # share of the positive scores that form the tail
 FEWEST = 10  # scores of a tail that can be fitted
 LOWEST_COPIES = 0.01  # this share of the made copies may lie below the threshold, if the tail allows
@@ -61,16 +61,26 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Tail:
-    """The exponential upper tail of transformed scores: `count` of them exceed `start`, by `mean` on average."""
+    """The exponential upper tail of transformed scores: `count` of them exceed `start`, by `mean` on average.
+
+    error  standard error of the mean, as a share of it.
+    """
 
     start: float
     mean: float
     count: float
+    error: float
 
     def expected_above(self, z: float, *, deviations: float = 0.0) -> float:
         """Return how many scores are expected above z; `deviations`: with a mean that many standard errors larger."""
-        mean = self.mean * max(1 + deviations / np.sqrt(self.count), 1e-6)
-        return float(self.count * np.exp(-max(z - self.start, 0.0) / mean))
+        return float(self.count * np.exp(-max(z - self.start, 0.0) / self._mean(deviations)))
+
+    def above(self, expected: float, *, deviations: float) -> float:
+        """Return the z above which so many scores are expected, the inverse of `expected_above`."""
+        return self.start + self._mean(deviations) * float(np.log(max(self.count / expected, 1.0)))
+
+    def _mean(self, deviations: float) -> float:
+        return self.mean * max(1 + deviations * self.error, 1e-6)
 
 
 def transformed(score: NDArray[Any]) -> Doubles:
@@ -89,14 +99,14 @@ def fit_threshold(
     found_C    (C,) bool, whether the search by hashes proposed the made copy; a copy counts as found if it is also
                above the threshold.
 
-    It is the score above which ALLOWED false pairs are expected. Where 99 % of the copies lie higher, it is the middle
-    between that score and theirs, so that both errors are rarer still.
+    It is the score above which at most ALLOWED false pairs are expected, by the upper end of the 95 % interval. Where
+    99 % of the copies lie higher, it is the middle between that score and theirs, so that both errors are rarer still.
     """
     z_copy = transformed(copy_C)
     z = copies_from = float(np.quantile(z_copy, LOWEST_COPIES))
     tail = _tail(transformed(natural_P), copies_from)
     if tail is not None:
-        z = tail.start + tail.mean * float(np.log(max(tail.count / ALLOWED, 1.0)))
+        z = tail.above(ALLOWED, deviations=NORMAL_95)
         z = max(z, (z + copies_from) / 2)
     found = int((found_C & (z_copy >= z)).sum())
     if tail is None:
@@ -128,7 +138,16 @@ def _tail(z_P: Doubles, end: float) -> Tail | None:
         return None
     length = end - start
     mean = _untruncated_mean(float(over.mean()) / length) * length
-    return Tail(start, mean, len(over) / -float(np.expm1(-length / mean)))
+    return Tail(start, mean, len(over) / -float(np.expm1(-length / mean)), _relative_error(length / mean, len(over)))
+
+
+def _relative_error(length: float, count: int) -> float:
+    """Return the standard error of a mean that was fitted to `count` values, by the Fisher information.
+
+    length  of the part of the distribution that is seen, in means. Of a short part, the mean is hardly known.
+    """
+    lost = length**2 / (4 * np.sinh(length / 2) ** 2) if length < 50 else 0.0
+    return float(1 / np.sqrt(count * max(1 - lost, 1e-9)))
 
 
 def _untruncated_mean(share: float) -> float:
