@@ -91,8 +91,8 @@ def plant_faults(root: Path) -> dict[str, set[str]]:
     copies = dict(made_copies(read_image(other["mask1"]), np.random.default_rng(5)))
     save(copies["mirrored"], other["mask2"])
     note("near", other["mask1"], other["mask2"])
-    save(copies["cropped"], eval_paths[1])
-    note("near-eval", other["mask1"], other["mask2"], eval_paths[1])
+    save(dict(made_copies(read_image(other["mask3"]), np.random.default_rng(8)))["cropped"], eval_paths[1])
+    note("near-eval", other["mask3"], eval_paths[1])
     save(next(made_copies(read_image(other["normal"]), np.random.default_rng(6)))[1], other["incorrect_mask"])
     note("near-labels", other["normal"], other["incorrect_mask"])
     return planted

@@ -190,7 +190,7 @@ def _best_of_people(pairs: ScoredPairs, person_N: Ints) -> NDArray[np.bool_]:
     best_P = np.zeros(len(order), dtype=bool)
     best_P[order[first]] = True
     unknown_P = (person_N[pairs.first_P] == UNKNOWN_PERSON) & (person_N[pairs.second_P] == UNKNOWN_PERSON)
-    return best_P & ~unknown_P
+    return np.asarray(best_P & ~unknown_P, dtype=bool)
 
 
 def _fitted(natural_P: NDArray[np.float64], copies: CopyScores, pairs: int) -> Threshold | None:
