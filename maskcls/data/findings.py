@@ -104,6 +104,6 @@ def sorted_findings(found: Sequence[Finding]) -> tuple[Finding, ...]:
     )
 
 
-def worst(found: Sequence[Finding]) -> Level | None:
+def worst_level(found: Sequence[Finding]) -> Level | None:
     """Return the most serious level that occurs."""
     return min((one.level for one in found), key=LEVELS.index, default=None)

@@ -19,7 +19,17 @@ from tiny import RECIPE, tiny, train
 from maskcls.cli import run_app
 from maskcls.commands.data.check import NetworkSource, check
 from maskcls.data.drawn.faces import make_faces
-from maskcls.data.findings import ERRORS, INFORMATION, KINDS, LEVELS, MEANING, Finding, Item, sorted_findings, worst
+from maskcls.data.findings import (
+    ERRORS,
+    INFORMATION,
+    KINDS,
+    LEVELS,
+    MEANING,
+    Finding,
+    Item,
+    sorted_findings,
+    worst_level,
+)
 from maskcls.data.layouts.contest import read_train
 from maskcls.data.photos.images import read_image
 from maskcls.errors import ConfigError, Exit
@@ -224,5 +234,5 @@ def test_kinds_have_a_meaning_and_one_level() -> None:
     assert Finding("labels", (one,), allowed=True).level == "warning"
     found = sorted_findings([Finding("near", (one,)), Finding("dark", ()), Finding("eval", (one,))])
     assert [finding.kind for finding in found] == ["eval", "near"]
-    assert (worst(found), worst([])) == ("warning", None)
+    assert (worst_level(found), worst_level([])) == ("warning", None)
     assert LEVELS == ("error", "warning", "information")

@@ -24,7 +24,7 @@ PLACES = (0.0, 0.5, 1.0)  # left, middle, right; and top, middle, bottom
 
 
 @dataclass(frozen=True)
-class Window:
+class HashWindow:
     """A part of a photo, or of its mirror image: left, top and side as shares of the photo's sides."""
 
     left: float
@@ -33,9 +33,9 @@ class Window:
     mirrored: bool
 
 
-def _windows() -> tuple[Window, ...]:
+def _windows() -> tuple[HashWindow, ...]:
     places = [((1 - side) * x, (1 - side) * y, side) for side in SCALES for x in PLACES for y in PLACES]
-    return tuple(Window(*place, mirrored) for mirrored in (False, True) for place in [(0.0, 0.0, 1.0), *places])
+    return tuple(HashWindow(*place, mirrored) for mirrored in (False, True) for place in [(0.0, 0.0, 1.0), *places])
 
 
 WINDOWS = _windows()  # the first is the whole photo
@@ -58,10 +58,10 @@ def difference_hash(grey_HW: Pixels) -> Pixels:
 def window_hashes(thumbnail_SS: Pixels) -> Pixels:
     """Return the hash of each of WINDOWS, uint8 (W, 32); the first one is of the whole photo."""
     images = {False: thumbnail_SS, True: np.ascontiguousarray(thumbnail_SS[:, ::-1])}
-    return np.stack([difference_hash(cut(images[window.mirrored], window)) for window in WINDOWS])
+    return np.stack([difference_hash(window_pixels(images[window.mirrored], window)) for window in WINDOWS])
 
 
-def cut(image_SS: Pixels, window: Window) -> Pixels:
+def window_pixels(image_SS: Pixels, window: HashWindow) -> Pixels:
     """Return the window's pixels; the image is mirrored already where the window is."""
     left, top = round(window.left * S), round(window.top * S)
     side = round(window.side * S)

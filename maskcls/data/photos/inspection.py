@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from maskcls.data.duplicates.hashes import BYTES, WINDOWS, S, thumbnail, window_hashes
 from maskcls.data.photos import descriptors
 from maskcls.data.photos.images import decode, image_faults
-from maskcls.data.photos.quality import MEASURES, measure
+from maskcls.data.photos.quality import MEASURES, quality_measures
 from maskcls.data.photos.rgb import Pixels
 from maskcls.data.photos.same_photos import Groups, equal_keys, pixels_in_full
 from maskcls.labels import Floats
@@ -28,7 +28,7 @@ class Inspection:
 
     faults           what is wrong with the rows that cannot be read.
     readable_N       (N,) bool.
-    measure_NM       (N, M) float32, see `quality.measure`.
+    measure_NM       (N, M) float32, see `quality.quality_measures`.
     descriptor_ND    (N, D) float32, see `descriptors.describe`.
     thumbnail_NSS    (N, S, S) uint8; hash_NWB: (N, W, 32) uint8.
     equal_files      groups of rows whose files have the same bytes (SHA-256).
@@ -69,7 +69,7 @@ def inspect(
     def read(row: int, data: bytes) -> None:
         image = decode(data, root / paths[row])
         bytes_of[row], pixels_of[row] = hashlib.sha256(data).digest(), pixels_in_full(image)
-        measure_NM[row], descriptor_ND[row] = measure(image), descriptors.describe(image)
+        measure_NM[row], descriptor_ND[row] = quality_measures(image), descriptors.describe(image)
         thumbnail_NSS[row] = thumbnail(image)
         hash_NWB[row] = window_hashes(thumbnail_NSS[row])
 

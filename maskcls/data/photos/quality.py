@@ -33,7 +33,7 @@ Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-def measure(image_HWC: Pixels) -> Floats:
+def quality_measures(image_HWC: Pixels) -> Floats:
     """Return the MEASURES (7,) float32 of a photo, uint8 RGB.
 
     height, width  pixels.
@@ -72,7 +72,7 @@ def quality_faults(measures: Mapping[Measure, Values]) -> dict[Fault, Mask]:
 
 
 def by_name(measure_NM: Floats) -> dict[Measure, Values]:
-    """Return the columns of `measure` of N photos, float64."""
+    """Return the columns of `quality_measures` of N photos, float64."""
     return {name: measure_NM[:, i].astype(np.float64) for i, name in enumerate(MEASURES)}
 
 

@@ -15,7 +15,7 @@ from maskcls.results.shift.two_sample import TwoSample
 class Shift:
     """How the photos to predict differ from those trained on.
 
-    grouped  whether eval photos were grouped by look; if not, each counts as a person, and p values are too small.
+    grouped  whether similar eval photos were grouped; if not, each counts as a person, and p values are too small.
     tests    two-sample tests by what was compared: pixels, embeddings.
     """
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from maskcls.data.duplicates.search import NearDuplicates, NearPair
 from maskcls.data.duplicates.threshold import Threshold
-from maskcls.data.findings import LEVELS, MEANING, Finding, Item, Level, worst
+from maskcls.data.findings import LEVELS, MEANING, Finding, Item, Level, worst_level
 from maskcls.data.rows.repeated_photos import SamePhoto
 from maskcls.errors import Exit, visible
 from maskcls.labels import LabelSpace
@@ -44,7 +44,7 @@ class DataCheck:
     @property
     def worst(self) -> Level | None:
         """The most serious level that was found."""
-        return worst(self.findings)
+        return worst_level(self.findings)
 
     def exit_code(self, fail_on: Level) -> Exit:
         """Return Exit.DATA if something of this level, or a more serious one, was found."""

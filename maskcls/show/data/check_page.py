@@ -32,7 +32,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Section:
+class FindingSection:
     """A finding with its cases; left_out: how many more there are."""
 
     id: str
@@ -81,7 +81,7 @@ def _summary(found: DataCheck) -> str:
     return "; ".join(parts) + "."
 
 
-def _section(finding: Finding, found: DataCheck, page: Path, embed: bool) -> Section:
+def _section(finding: Finding, found: DataCheck, page: Path, embed: bool) -> FindingSection:
     broken = {item.paths[0] for one in found.findings if one.kind == "unreadable" for item in one.items}
     cases = []
     for item in finding.items[:CASES]:
@@ -91,7 +91,7 @@ def _section(finding: Finding, found: DataCheck, page: Path, embed: bool) -> Sec
         )
         text = case_text(item) if embed else item.text
         cases.append(Case(visible(text), pictures))
-    return Section(
+    return FindingSection(
         finding.kind,
         MEANING[finding.kind],
         finding.level,

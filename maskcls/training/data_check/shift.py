@@ -107,7 +107,7 @@ def shift_findings(shift: Shift) -> list[Finding]:
 
 
 def _people(frame: pd.DataFrame, descriptor_ND: Floats, train_N: Mask, eval_N: Mask) -> tuple[Ints, bool]:
-    """Return a person number (N,) of each row, of eval a group by look; and whether these could be grouped."""
+    """Return a person number (N,) of each row, of eval a group of similar photos; and whether grouping worked."""
     person_N = pd.factorize(frame["person"])[0].astype(np.int64)
     first = int(person_N.max(initial=0)) + 1
     try:

@@ -33,14 +33,14 @@ def test_bits_say_whether_a_cell_is_brighter_than_the_one_left_of_it() -> None:
 
 def test_windows_are_the_photo_its_parts_and_their_mirror_images() -> None:
     assert len(hashes.WINDOWS) == 2 * (1 + 2 * 9)
-    assert hashes.WINDOWS[hashes.WHOLE] == hashes.Window(0.0, 0.0, 1.0, mirrored=False)
-    assert hashes.WINDOWS[hashes.MIRRORED] == hashes.Window(0.0, 0.0, 1.0, mirrored=True)
+    assert hashes.WINDOWS[hashes.WHOLE] == hashes.HashWindow(0.0, 0.0, 1.0, mirrored=False)
+    assert hashes.WINDOWS[hashes.MIRRORED] == hashes.HashWindow(0.0, 0.0, 1.0, mirrored=True)
     assert all(max(w.left, w.top) + w.side <= 1 + 1e-9 for w in hashes.WINDOWS)
     image = smooth(0)
     found = hashes.window_hashes(image)
     assert found.shape == (38, hashes.BYTES)
     assert (found[hashes.MIRRORED] == hashes.difference_hash(image[:, ::-1].copy())).all()
-    corner = hashes.WINDOWS.index(hashes.Window(0.0, 0.0, 0.84, mirrored=False))
+    corner = hashes.WINDOWS.index(hashes.HashWindow(0.0, 0.0, 0.84, mirrored=False))
     side = round(0.84 * hashes.S)
     assert (found[corner] == hashes.difference_hash(image[:side, :side].copy())).all()
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from maskcls.data.photos.quality import FAULTS, MEASURES, by_name, measure, quality_faults
+from maskcls.data.photos.quality import FAULTS, MEASURES, by_name, quality_faults, quality_measures
 
 
 def textured(seed: int, height: int = 96, width: int = 72) -> np.ndarray:
@@ -20,7 +20,7 @@ def textured(seed: int, height: int = 96, width: int = 72) -> np.ndarray:
 
 
 def faults_of(images: list[np.ndarray]) -> dict[str, list[int]]:
-    found = quality_faults(by_name(np.stack([measure(image) for image in images])))
+    found = quality_faults(by_name(np.stack([quality_measures(image) for image in images])))
     assert tuple(found) == FAULTS
     return {name: np.flatnonzero(mask).tolist() for name, mask in found.items()}
 
@@ -28,7 +28,7 @@ def faults_of(images: list[np.ndarray]) -> dict[str, list[int]]:
 def test_the_figures_of_a_plain_photo_are_those_of_a_hand_calculation() -> None:
     image = np.zeros((20, 40, 3), np.uint8)
     image[:, 20:] = (200, 100, 50)
-    found = dict(zip(MEASURES, measure(image).tolist(), strict=True))
+    found = dict(zip(MEASURES, quality_measures(image).tolist(), strict=True))
     grey = round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
     assert (found["height"], found["width"], found["brightness"]) == (20, 40, grey)
     assert found["contrast"] == pytest.approx(grey / 2)
