@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,20 +37,59 @@ def data_make(
 
 
 @app.command("check")
-def data_check(data: Data, overrides: Overrides = None, config: Config = None, json: Json = False) -> None:
-    """Read every row and photo of a data set; print all errors, or people and photos per class and equal photos.
+def data_check(
+    data: Data,
+    overrides: Overrides = None,
+    config: Config = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="a finished run: its folds, embeddings, class shares", show_default=False),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="weights of model.backbone, for embeddings without a run", show_default=False),
+    ] = None,
+    fail_on: Annotated[
+        Literal["error", "warning", "information"],
+        typer.Option(
+            "--fail-on", help="exit with 4 for findings of this level and above; an error is what train refuses"
+        ),
+    ] = "error",
+    page: Annotated[
+        Path | None, typer.Option("--page", help="also write the findings as an HTML page", show_default=False)
+    ] = None,
+    with_photos: Annotated[
+        bool, typer.Option("--with-photos", help="embed the photos of findings into the page; default: links")
+    ] = False,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Look for what is wrong with a data set: photos, duplicates, near duplicates, labels, train against eval.
 
     \b
     maskcls data check faces
+    maskcls data check faces --run runs/a --fail-on warning --page check.html
     """
+    from maskcls.show.data.check_page import check_page_name, write_check_page
+
+    if run is not None and weights is not None:
+        raise UsageError("embeddings come from one place", got="--run and --weights", fix="give one of them")
+    if with_photos and page is None:
+        raise UsageError("there is no page for the photos", got="--with-photos", fix="name one with --page")
+    if page is not None:
+        check_page_name(page, force=force)
     cfg, _ = load_config(config, overrides)
-    from maskcls.commands.data.check import check
+    from maskcls.commands.data.check import NetworkSource, check
     from maskcls.show.data.check import print_data_check
     from maskcls.show.terminal.progress import Reporter
 
     with Reporter() as report:
-        found = check(data, cfg, report)
+        found = check(data, cfg, report, network=NetworkSource(run, weights))
+    if page is not None:
+        write_check_page(found, page, name=data.resolve().name, photos=with_photos)
     print_data_check(found, json=json)
+    if code := found.exit_code(fail_on):
+        raise typer.Exit(code)
 
 
 @app.command("crop", context_settings={"allow_extra_args": True})

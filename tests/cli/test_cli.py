@@ -61,7 +61,12 @@ SURFACE = {
     "config show": frozenset({"KEY=VALUE", "-c/--config", "--yaml", "--json"}),
     "config schema": frozenset(),
     "data make": frozenset({"DIR", "--people", "--seed", "--eval-people", "--json"}),
-    "data check": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--json"}),
+    "data check": frozenset(
+        {
+            *("DATA", "KEY=VALUE", "-c/--config", "--run", "--weights", "--fail-on", "--page", "--with-photos"),
+            *("--force", "--json"),
+        }
+    ),
     "data look": frozenset(
         {"DATA", "KEY=VALUE", "-c/--config", "-o/--output", "--photos", "--draws", "--force", "--json"},
     ),

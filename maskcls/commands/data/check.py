@@ -1,29 +1,110 @@
-"""maskcls data check: read every row and photo of a data set."""
+"""maskcls data check: what is wrong with a data set."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from maskcls import config
+from maskcls.data.findings import Finding, Item, sorted_findings
 from maskcls.data.layouts.source import image_root, layout_named, read_labelled, read_unlabelled
+from maskcls.data.photos.inspection import inspect
+from maskcls.data.rows import folds as folding
 from maskcls.data.rows.repeated_photos import same_photos
+from maskcls.errors import ConfigError
+from maskcls.labels import Ints
+from maskcls.machine import reading_threads
+from maskcls.rundir import RunDir
 from maskcls.schema import Config
 from maskcls.show.data.check import DataCheck
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.readable_photos import check_photos
+from maskcls.training.data_check.duplicates import near_duplicates
+from maskcls.training.data_check.findings import label_findings, near_findings, photo_findings, same_photo_findings
+from maskcls.training.data_check.folds import NOWHERE, configured_folds, joined_folds
+from maskcls.training.data_check.shift import NetworkRows, measure_shift, shift_findings
 
 
-def check(data: Path, cfg: Config, report: Reporter) -> DataCheck:
-    """Return the tables of a data set whose every row and photo can be read, and the photos with equal pixels.
+@dataclass(frozen=True)
+class NetworkSource:
+    """Where embeddings come from: a run, or a file with the weights of the configuration's backbone."""
 
-    Raises DataError for a row or photo that cannot be read.
+    run: Path | None = None
+    weights: Path | None = None
+
+
+def check(data: Path, cfg: Config, report: Reporter, *, network: NetworkSource | None = None) -> DataCheck:
+    """Return the tables of a data set and all findings about its photos, people, classes and parts.
+
+    network  also compares embeddings; of a run, the folds and the estimated class shares are the run's.
+
+    Raises DataError for a table with wrong rows, ConfigError for a run of other classes, ResultError for a run that is
+    not finished, WeightsError for weights that do not fit.
     """
+    network = network or NetworkSource()
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
+    layout = layout_named(cfg.data.format)
     frames = {"train": read_labelled(data, cfg.data.format, cfg.space, fixes)}
-    if layout_named(cfg.data.format).has_unlabelled(data):
+    if layout.has_unlabelled(data):
         frames["eval"] = read_unlabelled(data, cfg.data.format, cfg.space)
-    root = image_root(data, cfg.data.format)
-    frame = pd.concat(frames.values(), ignore_index=True)
-    groups = check_photos(root, frame["path"].tolist(), cfg, report)
-    return DataCheck(frames, cfg.space, tuple(same_photos(frame, groups, cfg.space)))
+    root, frame = image_root(data, cfg.data.format), pd.concat(frames.values(), ignore_index=True)
+    threads = reading_threads(cfg.device.workers)
+    train_fold_N, no_folds = _folds(frames["train"], cfg, network.run)
+    fold_N = np.concatenate([train_fold_N, np.full(len(frame) - len(train_fold_N), NOWHERE)])
+    paths = frame["path"].tolist()
+    seen = inspect(
+        root, paths, threads=threads, on_progress=lambda done: report.images("checking photos", done, len(paths))
+    )
+    rows = _network_rows(network, cfg, root, frame, seen.readable_N, report)
+    near = near_duplicates(
+        root, frame, seen, None if rows is None else rows.embedding_ND, seed=cfg.seed, threads=threads, report=report
+    )
+    shift = measure_shift(frame, seen, rows, cfg.space, seed=cfg.seed, report=report)
+    same = same_photos(frame, seen.equal_pixels, cfg.space)
+    found = [
+        *photo_findings(paths, seen),
+        *same_photo_findings(same, fold_N, seen.equal_files, allow=cfg.data.same_photos == "allow"),
+        *near_findings(near, frame, fold_N, cfg.space),
+        *label_findings(frames["train"], cfg.space, layout.profile_ids(data), cfg.folds.k),
+        *(shift_findings(shift) if shift else []),
+        Finding("no-folds", (Item((), no_folds),) if no_folds else ()),
+    ]
+    return DataCheck(frames, cfg.space, root, sorted_findings(found), near, shift, tuple(same))
+
+
+def _folds(train: pd.DataFrame, cfg: Config, run: Path | None) -> tuple[Ints, str]:
+    if run is None:
+        return configured_folds(train, cfg)
+    of_run = config.load(RunDir(run).config)[0]
+    if of_run.space.fingerprint != cfg.space.fingerprint:
+        raise ConfigError(
+            "the run is about other classes than the configuration",
+            where=str(run),
+            got=", ".join(of_run.space.names),
+            expected=", ".join(cfg.space.names),
+            fix=f"give the tasks of the run: --config {RunDir(run).config}",
+        )
+    return joined_folds(train, folding.from_csv(RunDir(run).folds)), ""
+
+
+def _network_rows(
+    network: NetworkSource,
+    cfg: Config,
+    root: Path,
+    frame: pd.DataFrame,
+    readable_N: NDArray[np.bool_],
+    report: Reporter,
+) -> NetworkRows | None:
+    """Return what the network says about the photos; None without one, and then torch is not imported."""
+    if network.run is not None:
+        from maskcls.training.data_check.embeddings import run_rows
+
+        return run_rows(RunDir(network.run), root, frame, readable_N, report)
+    if network.weights is not None:
+        from maskcls.training.data_check.embeddings import weights_rows
+
+        return weights_rows(network.weights, cfg, root, frame, readable_N, report)
+    return None

@@ -272,6 +272,12 @@ def _list_photos(data: Path) -> Listing:
     return Listing(("train/train.csv",) * has_train + ("eval/info.csv",) * has_eval, tuple(train), tuple(rest))
 
 
+def _profile_ids(data: Path) -> dict[str, str]:
+    """Return the id of each profile; two profiles with one id may be one person."""
+    rows = read_csv(data / "train" / "train.csv", required=["path"], optional=["id"])
+    return dict(zip(rows["path"], rows["id"], strict=True)) if "id" in rows else {}
+
+
 LAYOUT = Layout(
     recognises=lambda data: (data / "train").exists() or (data / "eval").exists(),
     check=_check,
@@ -287,4 +293,5 @@ LAYOUT = Layout(
     id_column="ImageID",
     task_columns=False,
     prescribed=lambda data: None if is_folder_of_photos(data) else CONTEST,
+    profile_ids=_profile_ids,
 )

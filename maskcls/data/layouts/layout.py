@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Layout:
     id_column        name of the first column of a submission; the second is `ans`.
     task_columns     whether one column per task follows, with the name of the class.
     prescribed       (data): the label space that a submission must use; None: any.
+    profile_ids      (data): a number of the person that the table has beside each name of a person; {} without such.
     """
 
     recognises: Callable[[Path], bool]
@@ -61,3 +62,4 @@ class Layout:
     id_column: str
     task_columns: bool
     prescribed: Callable[[Path], LabelSpace | None]
+    profile_ids: Callable[[Path], Mapping[str, str]] = lambda data: {}

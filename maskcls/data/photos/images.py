@@ -85,6 +85,24 @@ def each_image(
 ) -> None:
     """Read every file once and call `work(row, bytes)` on several threads; then raise one DataError for all errors.
 
+    The arguments are those of `image_faults`.
+    """
+    if faults := image_faults(root, paths, work, threads=threads, on_progress=on_progress):
+        fix = "restore these files from the source, or remove them from the data set"
+        listed = [f"{paths[row]}: {fault}" for row, fault in faults.items()]
+        raise DataError("images cannot be read", where=str(root), offenders=listed, fix=fix)
+
+
+def image_faults(
+    root: Path,
+    paths: Sequence[str],
+    work: Callable[[int, bytes], object],
+    *,
+    threads: int,
+    on_progress: Callable[[int], None] | None = None,
+) -> dict[int, str]:
+    """Read every file once and call `work(row, bytes)` on several threads; return what is wrong, by row.
+
     paths        relative to root.
     work         may raise DataError, which is collected; any other exception ends the work immediately.
     on_progress  called with the number of images done so far.
@@ -94,20 +112,19 @@ def each_image(
         try:
             work(row, read_bytes(root / paths[row]))
         except DataError as error:
-            return f"{paths[row]}: {error.what}" + (f" ({error.got})" if error.got else "")
+            return error.what + (f" ({error.got})" if error.got else "")
         return None
 
-    faults: list[str] = []
+    faults: dict[int, str] = {}
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(paths), AT_ONCE):
             block = range(start, min(start + AT_ONCE, len(paths)))
-            for done, found in enumerate(pool.map(fault, block), start + 1):
-                faults += [found] if found else []
+            for row, found in zip(block, pool.map(fault, block), strict=True):
+                if found is not None:
+                    faults[row] = found
                 if on_progress is not None:
-                    on_progress(done)
-    if faults:
-        fix = "restore these files from the source, or remove them from the data set"
-        raise DataError("images cannot be read", where=str(root), offenders=faults, fix=fix)
+                    on_progress(row + 1)
+    return faults
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,39 +1,55 @@
-"""What `maskcls data check` returns and prints: people and photos of each class, and of each part of the data set."""
+"""What `maskcls data check` returns and prints: findings, error rates, classes, and each part of the data set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from maskcls.data.rows.repeated_photos import KINDS, Kind, SamePhoto
-from maskcls.errors import SHOWN_OFFENDERS, visible
+from maskcls.data.duplicates.search import NearDuplicates, NearPair
+from maskcls.data.duplicates.threshold import Threshold
+from maskcls.data.findings import LEVELS, MEANING, Finding, Item, Level, worst_level
+from maskcls.data.rows.repeated_photos import SamePhoto
+from maskcls.errors import Exit, visible
 from maskcls.labels import LabelSpace
+from maskcls.results.shift.between_parts import Shift
 from maskcls.show.data.class_counts import class_counts, class_table
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say, show
 
-MEANING: dict[Kind, str] = {
-    "people": "stored for {people}; train refuses those in different folds (data.same_photos):",
-    "labels": "identical with different labels; train refuses them (data.same_photos):",
-    "eval": "trained on and also to be predicted:",
-    "repeated": "repeated, without a contradiction:",
-}
+SHOWN = 2  # cases of a finding that are printed; --json has all
 
 
 @dataclass(frozen=True, eq=False)
 class DataCheck:
-    """The tables of a data set, all photos readable.
+    """The tables of a data set, and what was found.
 
-    frames  `train` with labels, and `eval` where there is one.
-    same    photos that several rows have.
+    frames    `train` with labels, and `eval` where there is one; root: the folder their paths are relative to.
+    findings  the most serious first, each with at least one case.
+    shift     None without rows to predict.
+    same      photos that several rows have.
     """
 
     frames: Mapping[str, pd.DataFrame]
     space: LabelSpace
+    root: Path
+    findings: tuple[Finding, ...]
+    near: NearDuplicates
+    shift: Shift | None
     same: tuple[SamePhoto, ...] = ()
+
+    @property
+    def worst(self) -> Level | None:
+        """The most serious level that was found."""
+        return worst_level(self.findings)
+
+    def exit_code(self, fail_on: Level) -> Exit:
+        """Return Exit.DATA if something of this level, or a more serious one, was found."""
+        found = self.worst is not None and LEVELS.index(self.worst) <= LEVELS.index(fail_on)
+        return Exit.DATA if found else Exit.OK
 
     def people(self, part: str) -> int | None:
         """Return the number of people; None where nobody knows, as in eval."""
@@ -44,46 +60,90 @@ class DataCheck:
         parts = {part: {"photos": len(frame), "people": self.people(part)} for part, frame in self.frames.items()}
         counts = class_counts(self.frames["train"], self.space)
         classes = [{"task": t, "class": c, "people": people, "photos": photos} for t, c, people, photos in counts]
-        return {"parts": parts, "classes": classes, "same_photos": [_same_json(one) for one in self.same]}
+        thresholds = {"across": self.near.across, "within": self.near.within}
+        return {
+            "parts": parts,
+            "classes": classes,
+            "worst": self.worst,
+            "findings": [one.to_json() for one in self.findings],
+            "same_photos": [_same_json(one) for one in self.same],
+            "near_duplicates": {
+                "pairs": [self._pair_json(pair) for pair in self.near.pairs],
+                **{name: one.to_json() if one else None for name, one in thresholds.items()},
+            },
+            "shift": self.shift.to_json() if self.shift else None,
+        }
+
+    def _pair_json(self, pair: NearPair) -> dict[str, Any]:
+        paths = [path for frame in self.frames.values() for path in frame["path"].tolist()]
+        return {"paths": [paths[pair.first], paths[pair.second]], "agreement": pair.score, "mirrored": pair.mirrored}
 
 
 def print_data_check(found: DataCheck, *, json: bool = False) -> None:
-    """Print the counts per class, and that all photos can be read."""
+    """Print the counts per class, the findings, and how certain near duplicates and differences of the parts are."""
     if json:
         print_json(found.to_json())
         return
     show(class_table(found.frames["train"], found.space))
     say()
+    unreadable = sum(len(one.items) for one in found.findings if one.kind == "unreadable")
     for part, frame in found.frames.items():
         people = found.people(part)
-        say(
-            f"{part}: {plural(len(frame), 'photo')}"
-            + (f" of {plural(people, 'person')}" if people else "")
-            + ", all readable"
-        )
-    for kind in KINDS:
-        _say_same(kind, [one for one in found.same if one.kinds[0] == kind])
+        say(f"{part}: {plural(len(frame), 'photo')}" + (f" of {plural(people, 'person')}" if people else ""))
+    say("all photos are readable" if not unreadable else f"{plural(unreadable, 'photo')} cannot be read")
+    say()
+    for line in finding_lines(found):
+        say(line, indent=4)
+    say()
+    for line in certainty_lines(found):
+        say(line)
 
 
-def _say_same(kind: Kind, same: Sequence[SamePhoto]) -> None:
-    """Print the photos of one kind, the first ones by name."""
-    if not same:
-        return
-    are = "is" if len(same) == 1 else "are"
-    say(f"\n{plural(len(same), 'photo')} {are} {MEANING[kind].format(people=_people(same))}")
-    for one in same[:SHOWN_OFFENDERS]:
-        first, *others = map(visible, map(str, one.copies))
-        say(f"  {first}")
-        for other in others:
-            say(f"    = {other}")
-    if len(same) > SHOWN_OFFENDERS:
-        say(f"  … and {len(same) - SHOWN_OFFENDERS:,} more; --json lists all")
+def finding_lines(found: DataCheck) -> list[str]:
+    """Return a table of the findings: level, count and meaning, and below each the first cases."""
+    if not found.findings:
+        return ["nothing was found"]
+    lines = [f"{'level':<13}{'count':>5}  finding"]
+    for one in found.findings:
+        lines.append(f"{one.level:<13}{len(one.items):>5}  {MEANING[one.kind]}")
+        lines += [f"    {visible(case_text(item))}" for item in one.items[:SHOWN]]
+        if len(one.items) > SHOWN:
+            lines.append(f"    … and {len(one.items) - SHOWN:,} more; --json lists all")
+    return lines
 
 
-def _people(same: Sequence[SamePhoto]) -> str:
-    """Write for how many people a photo is stored."""
-    counts = {len({copy.person for copy in one.copies if copy.person}) for one in same}
-    return plural(counts.pop(), "person") if len(counts) == 1 else "several people each"
+def case_text(item: Item) -> str:
+    """Return one case as text that names its first photos."""
+    if not item.paths or item.paths[0] in item.text:
+        return item.text
+    shown = ", ".join(item.paths[:SHOWN]) + (" …" if len(item.paths) > SHOWN else "")
+    return f"{shown}: {item.text}" if item.text else shown
+
+
+def certainty_lines(found: DataCheck) -> list[str]:
+    """Return what is known about the error rates of near duplicates, and about train against eval."""
+    named = (("different people", found.near.across), ("one person", found.near.within))
+    lines = [f"near duplicates, pairs of {name}: {_rates(one)}" for name, one in named if one is not None]
+    if found.shift is not None:
+        by = "people" if found.shift.grouped else "photos to predict counted as people, so p is too small"
+        for name, test in found.shift.tests.items():
+            lines.append(
+                f"eval against train, {name}: AUC {test.auc:.3f}, by chance up to {test.chance:.3f}, "
+                f"p = {test.p:.3f} ({by})"
+            )
+    return lines
+
+
+def _rates(one: Threshold) -> str:
+    share, low, high = one.recall
+    found = f"{share:.1%} [{low:.1%}..{high:.1%}] of {one.copies} made copies found"
+    if one.false_pairs is None or one.low is None or one.high is None:
+        return f"agreement from {one.score:.3f}; {found}; too few pairs to estimate false ones"
+    per = 1e5 / max(one.pairs, 1)
+    return (
+        f"agreement from {one.score:.3f}; {found}; expected false pairs {one.false_pairs:.2g} "
+        f"[{one.low:.2g}..{one.high:.2g}] of {one.pairs:,}, {one.false_pairs * per:.2g} per 100,000"
+    )
 
 
 def _same_json(one: SamePhoto) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Near duplicates: copies of one shot that were re-encoded, cropped, mirrored or brightened."""

@@ -1,0 +1,109 @@
+"""What can be wrong with a data set: kinds of findings, how serious each is, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+Level = Literal["error", "warning", "information"]
+LEVELS: tuple[Level, ...] = get_args(Level)  # the most serious first
+Kind = Literal[
+    "unreadable",
+    "labels",
+    "folds",
+    "no-folds",
+    "people",
+    "eval",
+    "near-folds",
+    "near-people",
+    "near-eval",
+    "near-labels",
+    "person-labels",
+    "shared-id",
+    "blank",
+    "dark",
+    "blurred",
+    "odd-size",
+    "shift-photos",
+    "shift-pixels",
+    "shift-classes",
+    "repeated",
+    "near",
+    "few-people",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+MEANING: dict[Kind, str] = {
+    "unreadable": "photos that cannot be read",
+    "labels": "one photo with different labels",
+    "folds": "one photo of people in different folds",
+    "no-folds": "the people cannot be divided into folds",
+    "people": "one photo of several people",
+    "eval": "one photo trained on and also to be predicted",
+    "near-folds": "near duplicates of people in different folds",
+    "near-people": "near duplicates of two people",
+    "near-eval": "near duplicates trained on and to be predicted",
+    "near-labels": "near duplicates of one person with different labels",
+    "person-labels": "a person with several labels, where nearly all have one",
+    "shared-id": "one id of several people",
+    "blank": "photos that show nothing",
+    "dark": "dark photos",
+    "blurred": "blurred photos",
+    "odd-size": "photos of an unusual size or shape",
+    "shift-photos": "photos to predict differ from those trained on",
+    "shift-pixels": "pixel statistics differ between train and eval",
+    "shift-classes": "class shares differ between train and eval",
+    "repeated": "one photo twice, without a contradiction",
+    "near": "near duplicates of one person, or both to be predicted",
+    "few-people": "classes of fewer people than folds",
+}
+ERRORS: tuple[Kind, ...] = ("unreadable", "labels", "folds", "no-folds")  # `train` refuses these
+INFORMATION: tuple[Kind, ...] = ("repeated", "near", "few-people")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One case of a finding: the photos it concerns, none for a finding about the whole set, and what is said of it."""
+
+    paths: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All cases of one kind; `allowed`: the configuration allows what is otherwise an error: it is a warning."""
+
+    kind: Kind
+    items: tuple[Item, ...]
+    allowed: bool = False
+
+    @property
+    def level(self) -> Level:
+        """How serious it is: an error is what `train` refuses; a warning may make a score wrong."""
+        if self.kind in ERRORS and not self.allowed:
+            return "error"
+        return "information" if self.kind in INFORMATION else "warning"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        items = [asdict(item) for item in self.items]
+        return {
+            "kind": self.kind,
+            "level": self.level,
+            "meaning": MEANING[self.kind],
+            "count": len(items),
+            "items": items,
+        }
+
+
+def sorted_findings(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the findings that have cases, the most serious first."""
+    return tuple(
+        sorted((one for one in found if one.items), key=lambda one: (LEVELS.index(one.level), KINDS.index(one.kind)))
+    )
+
+
+def worst_level(found: Sequence[Finding]) -> Level | None:
+    """Return the most serious level that occurs."""
+    return min((one.level for one in found), key=LEVELS.index, default=None)

@@ -1,0 +1,1 @@
+"""What `maskcls data check` finds in a data set."""
