@@ -1,0 +1,187 @@
+"""A learning curve: the error by the number of people, and what more people would give.
+
+The error of a network falls with the number of training people n as e(n) = a + b n ** -c, a power law with a floor
+(Hestness et al. 2017, arXiv:1712.00409). Three numbers from a handful of points are uncertain; the interval comes from
+fitting again to resampled people and resampled trainings. S sizes, P validation people, D draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskcls.results.scores.metrics import Doubles, share_of
+
+EXPONENTS = np.arange(0.05, 1.55, 0.05)  # of measured curves most lie within 0.07 and 0.35, none above 1
+DRAWS = 300
+LEVEL = 0.95
+FEWEST_SIZES = 3  # a curve with three numbers; fewer sizes fit any of them
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """One training on a part of the people, and its hits on the held-out people.
+
+    people  number of people it was trained on; of_class_C: with at least one photo of each class (C,).
+    hits_PC, marks_PC  (P, C) as in `person_counts`, the same P people and C classes in every training.
+    """
+
+    people: int
+    of_class_C: NDArray[np.int64]
+    hits_PC: Doubles
+    marks_PC: Doubles
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What more training people would give: a gain in macro-F1, with a 95 % interval.
+
+    what    "all" for twice the people of every class, else the class with twice the people.
+    people  how many people that would be.
+    """
+
+    what: str
+    people: int
+    gain: float
+    low: float
+    high: float
+
+    @property
+    def told(self) -> bool:
+        """Whether the measurement tells that there is a gain."""
+        return self.low > 0
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A learning curve of one labelling.
+
+    name    a task, or "joint".
+    people  (S,) training people; error: (S,) mean of 1 - macro-F1 over the trainings of a size; trainings: (S,) how many.
+    law     (a, b, c) of e(n) = a + b n ** -c.
+    twice   what twice the people would give; classes: what twice the people of one class would, by class.
+    """
+
+    name: str
+    people: tuple[int, ...]
+    error: tuple[float, ...]
+    trainings: tuple[int, ...]
+    law: tuple[float, float, float]
+    twice: Projection
+    classes: tuple[Projection, ...]
+
+
+def fit_power_law(n_S: Doubles, error_S: Doubles, weight_S: Doubles) -> tuple[float, float, float]:
+    """Return (a, b, c) of the power law with the least weighted square error; a and b are 0 or more.
+
+    n_S  people, above 0; error_S: errors in [0, 1]; weight_S: weights above 0.
+
+    >>> n = np.array([10.0, 20.0, 40.0, 80.0])
+    >>> a, b, c = fit_power_law(n, 0.2 + 0.9 * n**-0.5, np.ones(4))
+    >>> round(a, 3), round(b, 3), round(c, 3)
+    (0.2, 0.9, 0.5)
+    """
+    fits = [(*_line(n_S**-c, error_S, weight_S), float(c)) for c in EXPONENTS]
+    losses = [float((weight_S * (a + b * n_S**-c - error_S) ** 2).sum()) for a, b, c in fits]
+    return fits[int(np.argmin(losses))]
+
+
+def _line(x_S: Doubles, y_S: Doubles, weight_S: Doubles) -> tuple[float, float]:
+    """Return the least-squares (a, b) of y = a + b x with a and b at least 0."""
+    total = weight_S.sum()
+    mean_x, mean_y = (weight_S @ x_S) / total, (weight_S @ y_S) / total
+    spread = weight_S @ (x_S - mean_x) ** 2
+    b = float(weight_S @ ((x_S - mean_x) * (y_S - mean_y)) / spread) if spread > 0 else 0.0
+    if b <= 0:
+        return float(mean_y), 0.0
+    if (a := float(mean_y - b * mean_x)) >= 0:
+        return a, b
+    return 0.0, float(weight_S @ (x_S * y_S) / (weight_S @ x_S**2))
+
+
+def predicted_error(law: tuple[float, float, float], people: float) -> float:
+    """Return the error e(n) of a power law."""
+    a, b, c = law
+    return a + b * people**-c
+
+
+def learning_curve(name: str, classes: Sequence[str], trained: Sequence[Trained], *, seed: int) -> Curve | None:
+    """Return the curve and its projections; None where fewer than three sizes were trained.
+
+    The gain from one class assumes that the F1 of a class depends on the number of its own people alone; the nested
+    subsets change all classes together, so this cannot be measured on them.
+    """
+    sizes = sorted({one.people for one in trained})
+    if len(sizes) < FEWEST_SIZES:
+        return None
+    groups = [[one for one in trained if one.people == size] for size in sizes]
+    n_S, count_S = np.array(sizes, dtype=np.float64), np.array([len(group) for group in groups])
+    own_SC = np.array([np.mean([one.of_class_C for one in group], axis=0) for group in groups])
+    rng = np.random.default_rng(seed)
+    people = len(trained[0].hits_PC)
+    once = _errors(groups, np.ones(people))
+    drawn = [_errors(_resampled(groups, rng), _person_weights(people, rng)) for _ in range(DRAWS)]
+    error_S, error_SC = once
+    law = fit_power_law(n_S, error_S, count_S.astype(np.float64))
+    gains = np.array([_gains(n_S, own_SC, *draw, count_S.astype(np.float64)) for draw in drawn])
+    value = _gains(n_S, own_SC, error_S, error_SC, count_S.astype(np.float64))
+    low, high = np.quantile(gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    people_of = [2 * sizes[-1], *(2 * round(own) for own in own_SC[-1])]
+    found = [
+        Projection(what, int(n), *(float(part[i]) for part in (value, low, high)))
+        for i, (what, n) in enumerate(zip(["all", *classes], people_of, strict=True))
+    ]
+    return Curve(name, tuple(sizes), tuple(error_S.tolist()), tuple(count_S.tolist()), law, found[0], tuple(found[1:]))
+
+
+def _errors(groups: Sequence[Sequence[Trained]], weight_P: Doubles) -> tuple[Doubles, Doubles]:
+    """Return 1 - macro-F1 (S,) and 1 - F1 per class (S, C), the mean over the trainings of each size."""
+    f1_SC = np.array(
+        [
+            np.mean([share_of(2 * (weight_P @ one.hits_PC), weight_P @ one.marks_PC) for one in group], axis=0)
+            for group in groups
+        ]
+    )
+    there_C = sum(one.marks_PC.sum(axis=0) for group in groups for one in group) > 0
+    return 1 - f1_SC[:, there_C].mean(axis=1), 1 - f1_SC
+
+
+def _gains(n_S: Doubles, own_SC: Doubles, error_S: Doubles, error_SC: Doubles, weight_S: Doubles) -> Doubles:
+    """Return the gain in macro-F1 of twice the people, then of twice the people of each class, (1 + C,)."""
+    classes = error_SC.shape[1]
+    gains = [_doubling(n_S, error_S, weight_S)]
+    gains += [_doubling(np.maximum(own_SC[:, c], 0.5), error_SC[:, c], weight_S) / classes for c in range(classes)]
+    return np.array(gains)
+
+
+def _doubling(n_S: Doubles, error_S: Doubles, weight_S: Doubles) -> float:
+    law = fit_power_law(n_S, error_S, weight_S)
+    return predicted_error(law, n_S[-1]) - predicted_error(law, 2 * n_S[-1])
+
+
+def _resampled(groups: Sequence[Sequence[Trained]], rng: np.random.Generator) -> list[list[Trained]]:
+    return [[group[i] for i in rng.integers(len(group), size=len(group))] for group in groups]
+
+
+def _person_weights(people: int, rng: np.random.Generator) -> Doubles:
+    return np.bincount(rng.integers(people, size=people), minlength=people).astype(np.float64)
+
+
+def nested_order(stratum_P: NDArray[np.int64], *, seed: int) -> NDArray[np.int64]:
+    """Return an order of P people whose every beginning has the strata in about their shares: nested subsets.
+
+    stratum_P  (P,) a number for each person, such as of gender and age.
+
+    >>> order = nested_order(np.array([0, 0, 0, 0, 1, 1]), seed=0)
+    >>> np.bincount(np.array([0, 0, 0, 0, 1, 1])[order[:3]]).tolist()
+    [2, 1]
+    """
+    rng = np.random.default_rng(seed)
+    place_P = np.zeros(len(stratum_P))
+    for stratum in np.unique(stratum_P):
+        here = np.flatnonzero(stratum_P == stratum)
+        place_P[rng.permutation(here)] = (np.arange(len(here)) + 0.5) / len(here)
+    return np.lexsort((rng.random(len(place_P)), place_P)).astype(np.int64)
