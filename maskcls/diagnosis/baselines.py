@@ -71,7 +71,8 @@ def predict_simply(model: Baseline, known_nF: Floats, label_n: Ints, wanted_mF: 
     known_nF, label_n = known_nF[label_n >= 0], label_n[label_n >= 0]
     if model == "neighbour":
         square_m = (wanted_mF**2).sum(axis=1)[:, None] + (known_nF**2).sum(axis=1) - 2 * wanted_mF @ known_nF.T
-        return label_n[square_m.argmin(axis=1)]
+        nearest_m: Ints = label_n[square_m.argmin(axis=1)]
+        return nearest_m
     if model == "constant" or len(np.unique(label_n)) == 1:
         return np.full(len(wanted_mF), np.bincount(label_n).argmax(), dtype=np.int64)
     return _regression(known_nF, label_n)(wanted_mF)

@@ -25,7 +25,9 @@ def simple_predictions(probe: Probe) -> dict[Baseline, dict[str, Ints]]:
     found, count = features(probe, both), len(rows.train)
     return {
         model: {
-            task.name: predict_simply(model, found[model][:count], rows.labels[task.name][rows.train], found[model][count:])
+            task.name: predict_simply(
+                model, found[model][:count], rows.labels[task.name][rows.train], found[model][count:]
+            )
             for task in probe.member.space.tasks
         }
         for model in BASELINES
@@ -36,7 +38,7 @@ def score_models(probe: Probe, predicted: Mapping[str, Mapping[str, Ints]]) -> t
     """Return the macro-F1 of each model's classes on the validation rows, joint and per task."""
     space, valid = probe.member.space, probe.rows.valid
     truth = {name: probe.rows.labels[name][valid] for name in space.names}
-    about = {**ABOUT, "network": "the network"}
+    about = {str(model): text for model, text in ABOUT.items()} | {"network": "the network"}
     found = []
     for model, classes in predicted.items():
         scores = score(space.encode(dict(classes)), truth, space)
@@ -83,7 +85,8 @@ def check_baselines(
     worse = {model: one for model, one in differences.items() if one.high < 0}
     if worse:
         name = min(worse, key=lambda model: worse[model].value)
-        text = f"{found}; {ABOUT[_known(name)]} is better, the difference {worse[name].low:+.3f} to {worse[name].high:+.3f}"
+        ends = f"{worse[name].low:+.3f} to {worse[name].high:+.3f}"
+        text = f"{found}; {ABOUT[_known(name)]} is better, the difference {ends}"
         next = ("more train.epochs", "maskcls bench lr DATA", "pretrained weights: model.pretrained=true")
         return Finding("baselines", "fail", text, "under-trained", next, network, values)
     return Finding("baselines", "pass", found, network=network, values=values)

@@ -61,5 +61,8 @@ def check_first_loss(
         return Finding("first loss", "pass" if texts else "unknown", found, network=net, values=values)
     sign = any(loss < 0 for _, loss, _ in wrong)
     cause = "loss sign" if sign else "loss scale or heads"
-    next = ("compare the loss with its formula in docs/methods.md", f"loss.{wrong[0][0]}=ce shows whether it is the loss")
+    next = (
+        "compare the loss with its formula in docs/methods.md",
+        f"loss.{wrong[0][0]}=ce shows whether it is the loss",
+    )
     return Finding("first loss", "fail", found, cause, next, net, values)

@@ -48,5 +48,8 @@ def check_labels(scores: Mapping[str, Mapping[Baseline, Chance]], network: str) 
         return Finding("labels", "pass", found, network=network, values=values)
     if not all(one.nothing for _, one in best.values()) or not any(one.visible for _, one in best.values()):
         return Finding("labels", "unknown", f"{found}; too few people to tell", network=network, values=values)
-    next = ("compare some photos with their labels: maskcls data check DATA", "check how the table was joined or sorted")
+    next = (
+        "compare some photos with their labels: maskcls data check DATA",
+        "check how the table was joined or sorted",
+    )
     return Finding("labels", "fail", f"{found}; no model is better", "shuffled labels", next, network, values)

@@ -26,8 +26,8 @@ def channel_statistics(images_BCHW: NDArray[np.float32]) -> tuple[NDArray[np.flo
 
 def expected_images(views_nHWC: Pixels, mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.float32]:
     """Return views (n, H, W, 3) uint8 normalised with these constants, (n, 3, H, W) float32."""
-    scaled = (views_nHWC.astype(np.float32) / 255 - np.float32(mean)) / np.float32(std)
-    return np.moveaxis(scaled, 3, 1)
+    scaled = (views_nHWC.astype(np.float32) / 255 - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return np.moveaxis(scaled.astype(np.float32), 3, 1)
 
 
 def check_normalisation(

@@ -33,7 +33,10 @@ def check_split(both: Sequence[str], close: ClosePhotos, ids: Sequence[str], net
     ids  of the photos that `close` is about.
     """
     values = {"people": float(len(both)), "copies": float(len(close.copies)), "nearer": close.nearer}
-    next = ("maskcls data check DATA lists repeated photos", "give both names one person (the group column), or remove one")
+    next = (
+        "maskcls data check DATA lists repeated photos",
+        "give both names one person (the group column), or remove one",
+    )
     if both:
         found = f"{len(both)} people are both trained on and held out, such as {', '.join(both[:SHOWN])}"
         return Finding("split", "fail", found, "leaking split", next, network, values)

@@ -35,7 +35,7 @@ class TrainedNetwork:
     valid_EnJ: tuple[Floats, ...]
 
     @property
-    def last_nJ(self) -> Floats:
+    def last_rows(self) -> Floats:
         """The probabilities after the last epoch."""
         return self.valid_EnJ[-1]
 

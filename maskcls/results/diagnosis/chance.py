@@ -18,7 +18,7 @@ DRAWS = 200
 # Standard deviations above the mean of permuted labels. With a dozen tests (tasks times models) one of them exceeds
 # 3.5 by chance in fewer than 3 of 1000 cases; two standard deviations would be exceeded in a quarter of them.
 LIMIT = 3.5
-# Where the largest of nine tests is below 2.5, which chance alone exceeds in 5 of 100 cases, there is no sign of anything.
+# Where the largest of nine tests is below 2.5, which chance alone exceeds in 5 of 100 cases, nothing is to be seen.
 NOTHING = 2.5
 # A macro-F1 this much above chance must be visible, else nothing can be told: a useful model gains more than that.
 VISIBLE = 0.2

@@ -1,14 +1,16 @@
 """A learning curve: the error by the number of people, and what more people would give.
 
 The error of a network falls with the number of training people n as e(n) = a + b n ** -c, a power law with a floor
-(Hestness et al. 2017, arXiv:1712.00409). Three numbers from a handful of points are uncertain; the interval comes from
-fitting again to resampled people and resampled trainings. S sizes, P validation people, D draws.
+(Hestness et al. 2017, arXiv:1712.00409). Three numbers from a handful of points are uncertain. The interval comes from
+fitting again to other points: people are resampled; every point gets the noise of a training (measured between those
+of one size) and that of the law itself (the distance of the points from it); and every second fit is without the
+smallest size, where a network may not have begun to learn. S sizes, P validation people, D draws.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from maskcls.results.scores.metrics import Doubles, share_of
 EXPONENTS = np.arange(0.05, 1.55, 0.05)  # of measured curves most lie within 0.07 and 0.35, none above 1
 DRAWS = 300
 LEVEL = 0.95
+OF_ALL = 0.95  # of the people: a class that as many have is one of everybody
 FEWEST_SIZES = 3  # a curve with three numbers; fewer sizes fit any of them
 
 
@@ -60,7 +63,8 @@ class Curve:
     """A learning curve of one labelling.
 
     name    a task, or "joint".
-    people  (S,) training people; error: (S,) mean of 1 - macro-F1 over the trainings of a size; trainings: (S,) how many.
+    people  (S,) training people; error: (S,) mean of 1 - macro-F1 over the trainings of a size.
+    trainings  (S,) how many trainings that were.
     law     (a, b, c) of e(n) = a + b n ** -c.
     twice   what twice the people would give; classes: what twice the people of one class would, by class.
     """
@@ -105,7 +109,7 @@ def _line(x_S: Doubles, y_S: Doubles, weight_S: Doubles) -> tuple[float, float]:
 def predicted_error(law: tuple[float, float, float], people: float) -> float:
     """Return the error e(n) of a power law."""
     a, b, c = law
-    return a + b * people**-c
+    return float(a + b * people**-c)
 
 
 def learning_curve(name: str, classes: Sequence[str], trained: Sequence[Trained], *, seed: int) -> Curve | None:
@@ -118,23 +122,66 @@ def learning_curve(name: str, classes: Sequence[str], trained: Sequence[Trained]
     if len(sizes) < FEWEST_SIZES:
         return None
     groups = [[one for one in trained if one.people == size] for size in sizes]
-    n_S, count_S = np.array(sizes, dtype=np.float64), np.array([len(group) for group in groups])
+    n_S, count_S = np.array(sizes, dtype=np.float64), np.array([len(group) for group in groups], dtype=np.float64)
     own_SC = np.array([np.mean([one.of_class_C for one in group], axis=0) for group in groups])
-    rng = np.random.default_rng(seed)
-    people = len(trained[0].hits_PC)
-    once = _errors(groups, np.ones(people))
-    drawn = [_errors(_resampled(groups, rng), _person_weights(people, rng)) for _ in range(DRAWS)]
-    error_S, error_SC = once
-    law = fit_power_law(n_S, error_S, count_S.astype(np.float64))
-    gains = np.array([_gains(n_S, own_SC, *draw, count_S.astype(np.float64)) for draw in drawn])
-    value = _gains(n_S, own_SC, error_S, error_SC, count_S.astype(np.float64))
-    low, high = np.quantile(gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    rng, people = np.random.default_rng(seed), len(trained[0].hits_PC)
+    error_S, error_SC = _errors(groups, np.ones(people))
+    points = _Points(n_S, own_SC, count_S, np.column_stack([error_S, error_SC]))
+    noise = points.noise(groups)
+    drawn = []
+    for draw in range(DRAWS):
+        resampled = np.column_stack(_errors(groups, _person_weights(people, rng)))
+        resampled = resampled + noise * rng.standard_normal(resampled.shape)
+        drawn.append(replace(points, error_SL=resampled).gains(first=draw % 2 if len(sizes) > FEWEST_SIZES else 0))
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     people_of = [2 * sizes[-1], *(2 * round(own) for own in own_SC[-1])]
     found = [
-        Projection(what, int(n), *(float(part[i]) for part in (value, low, high)))
+        Projection(what, int(n), *(float(part[i]) for part in (points.gains(), low, high)))
         for i, (what, n) in enumerate(zip(["all", *classes], people_of, strict=True))
     ]
-    return Curve(name, tuple(sizes), tuple(error_S.tolist()), tuple(count_S.tolist()), law, found[0], tuple(found[1:]))
+    law = fit_power_law(n_S, error_S, count_S)
+    # Twice the people of a class that everybody has are twice the people.
+    own = [one for c, one in enumerate(found[1:]) if 0 < own_SC[-1][c] < OF_ALL * sizes[-1]]
+    count = tuple(len(group) for group in groups)
+    return Curve(name, tuple(sizes), tuple(error_S.tolist()), count, law, found[0], tuple(own))
+
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """The points of a curve: people (S,), people of each class (S, C), trainings (S,), errors (S, 1 + C), all first."""
+
+    n_S: Doubles
+    own_SC: Doubles
+    count_S: Doubles
+    error_SL: Doubles
+
+    @property
+    def people_by_line(self) -> Doubles:
+        return np.maximum(np.column_stack([self.n_S, self.own_SC]), 0.5)
+
+    def gains(self, first: int = 0) -> Doubles:
+        """Return the gain in macro-F1 of doubling, of all and of each class, from the sizes from `first` on."""
+        shares = np.append(1.0, np.full(self.own_SC.shape[1], 1 / self.own_SC.shape[1]))
+        columns = zip(self.people_by_line[first:].T, self.error_SL[first:].T, shares, strict=True)
+        return np.array([share * _doubling(n_S, error_S, self.count_S[first:]) for n_S, error_S, share in columns])
+
+    def noise(self, groups: Sequence[Sequence[Trained]]) -> Doubles:
+        """Return the standard deviation (S, 1 + C) of a point: of its trainings, and of the law."""
+        once = np.ones(len(groups[0][0].hits_PC))
+        single = [[np.append(*_errors([[one]], once)) for one in group] for group in groups]
+        several = [np.var(group, axis=0, ddof=1) for group in single if len(group) > 1]
+        between_L = np.mean(several, axis=0) if several else np.zeros(self.error_SL.shape[1])
+        rest_L = np.array(
+            [_residual(*column, self.count_S) for column in zip(self.people_by_line.T, self.error_SL.T, strict=True)]
+        )
+        found: Doubles = np.sqrt(between_L / self.count_S[:, None] + rest_L)
+        return found
+
+
+def _residual(n_S: Doubles, error_S: Doubles, weight_S: Doubles) -> float:
+    """Return the mean square distance of the points from their law; of three numbers, two fit any points."""
+    a, b, c = fit_power_law(n_S, error_S, weight_S)
+    return float(((a + b * n_S**-c - error_S) ** 2).sum() / max(1, len(n_S) - 2))
 
 
 def _errors(groups: Sequence[Sequence[Trained]], weight_P: Doubles) -> tuple[Doubles, Doubles]:
@@ -149,21 +196,9 @@ def _errors(groups: Sequence[Sequence[Trained]], weight_P: Doubles) -> tuple[Dou
     return 1 - f1_SC[:, there_C].mean(axis=1), 1 - f1_SC
 
 
-def _gains(n_S: Doubles, own_SC: Doubles, error_S: Doubles, error_SC: Doubles, weight_S: Doubles) -> Doubles:
-    """Return the gain in macro-F1 of twice the people, then of twice the people of each class, (1 + C,)."""
-    classes = error_SC.shape[1]
-    gains = [_doubling(n_S, error_S, weight_S)]
-    gains += [_doubling(np.maximum(own_SC[:, c], 0.5), error_SC[:, c], weight_S) / classes for c in range(classes)]
-    return np.array(gains)
-
-
 def _doubling(n_S: Doubles, error_S: Doubles, weight_S: Doubles) -> float:
     law = fit_power_law(n_S, error_S, weight_S)
     return predicted_error(law, n_S[-1]) - predicted_error(law, 2 * n_S[-1])
-
-
-def _resampled(groups: Sequence[Sequence[Trained]], rng: np.random.Generator) -> list[list[Trained]]:
-    return [[group[i] for i in rng.integers(len(group), size=len(group))] for group in groups]
 
 
 def _person_weights(people: int, rng: np.random.Generator) -> Doubles:

@@ -80,5 +80,7 @@ def what_to_set(one: RareClass, now: Balancing) -> tuple[str, ...]:
         advice.append(f"loss.{one.task}=ce(weights=effective,beta=0.99)")
     advice.append("maskcls calibrate RUN, and predict with --decide: a decision rule for macro-F1")
     if one.rarity > 10 or one.people < FEWEST:
-        advice.append(f"photos of more people of {one.task}={one.name}; maskcls pseudo-label --max-per-class can add some")
+        advice.append(
+            f"photos of more people of {one.task}={one.name}; maskcls pseudo-label --max-per-class can add some"
+        )
     return tuple(advice)
