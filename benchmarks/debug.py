@@ -38,7 +38,7 @@ from maskcls.show.terminal.progress import Reporter
 
 Row = dict[str, str]
 ONE_CORE = ("device.threads=1", "device.precision=fp32", "device.memory_format=channels_last", "device.workers=0")
-FROZEN = "optim.freeze_layers=6"  # all layers of test_resnet
+FROZEN = "optim.freeze_layers=5"  # all layers of test_resnet
 
 
 @dataclass(frozen=True)

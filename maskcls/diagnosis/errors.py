@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from maskcls.diagnosis.probe import Probe
@@ -103,4 +104,7 @@ def check_errors(parts: Sequence[ErrorParts], network: str) -> Finding:
 
 
 def _written(part: Part) -> str:
-    return f"{part.name} {part.value:.3f}" if part.known else f"{part.name} unknown"
+    if not part.known:
+        return f"{part.name} unknown"
+    ends = "" if math.isnan(part.low) else f" ({part.low:.2f} to {part.high:.2f})"
+    return f"{part.name} {part.value:.3f}{ends}"

@@ -22,7 +22,7 @@ def trained_share(probe: Probe) -> float:
 
 def check_layers(share: float, network: str) -> Finding:
     """Check the share of parameters that are trained."""
-    found = f"{share:.0%} of the backbone's parameters get a gradient in the last epoch"
+    found = f"{share * 100:.0f} % of the backbone's parameters get a gradient in the last epoch"
     values = {"trained_share": share}
     if share < LEAST_SHARE:
         next = ("optim.freeze_layers=0", "optim.freeze_epochs=1 and more train.epochs", "look for requires_grad=False")

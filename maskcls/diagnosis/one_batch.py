@@ -139,4 +139,5 @@ def check_one_batch(fits: Sequence[Fitted], joint_classes: int, network: str) ->
 
 
 def _described(one: Fitted) -> str:
-    return f"loss {one.start:.3f} fell to {one.end:.3f} in {one.steps} steps; {one.right:.0%} of the labels are right"
+    right = f"{one.right * 100:.0f} % of the labels are right"
+    return f"loss {one.start:.3f} before, {one.end:.3f} after {one.steps} steps; {right}"

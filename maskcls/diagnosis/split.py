@@ -47,7 +47,9 @@ def check_split(both: Sequence[str], close: ClosePhotos, ids: Sequence[str], net
     if math.isnan(close.nearer):
         found = "no copies; every person has one photo, so people under two names cannot be seen"
         return Finding("split", "pass", found, network=network, values=values)
-    found = f"no copies; {close.nearer:.0%} of {close.compared} photos have their nearest photo under another name"
+    found = (
+        f"no copies; {close.nearer * 100:.0f} % of {close.compared} photos have their nearest photo under another name"
+    )
     if close.nearer > TWO_NAMES and close.compared >= FEWEST:
         return Finding("split", "fail", f"{found}: people with two names", "leaking split", next, network, values)
     return Finding("split", "pass", found, network=network, values=values)

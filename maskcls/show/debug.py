@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -92,10 +92,10 @@ def model_rows(models: Sequence[ModelScores]) -> list[list[str]]:
     return [[one.about, number(one.macro_f1, 3), *(number(score, 3) for score in one.tasks.values())] for one in models]
 
 
-def part_rows(parts: Sequence[ErrorParts]) -> list[list[str]]:
+def part_rows(parts: Sequence[ErrorParts], write: Callable[[Part], str]) -> list[list[str]]:
     """Return a row of cells per labelling: macro-F1 on training and held-out people, and the parts of the error."""
     return [
-        [one.name, number(one.train, 3), number(one.valid, 3), number(one.sealed, 3), *map(_part, one.parts)]
+        [one.name, number(one.train, 3), number(one.valid, 3), number(one.sealed, 3), *map(write, one.parts)]
         for one in parts
     ]
 
@@ -121,15 +121,17 @@ def projected(curve: Curve, one: Projection) -> str:
     return f"{number(now + one.gain, 3)} ({span(now + one.low, now + one.high)})"
 
 
-def _part(part: Part) -> str:
-    if not part.known:
-        return "-"
-    if math.isnan(part.low):
-        return number(part.value, 3)
-    return f"{number(part.value, 3)} ({part.low:.2f} to {part.high:.2f})"
+def value_of(part: Part) -> str:
+    """Write a part without its interval, which the terminal has no room for."""
+    return number(part.value, 3)
 
 
-PART_HEAD = ("macro-F1", "training", "held out", "sealed", "bias", "variance", "over-fitted", "shift")
+def with_interval(part: Part) -> str:
+    """Write a part with its interval, where it has one."""
+    return value_of(part) if math.isnan(part.low) else f"{number(part.value, 3)} ({part.low:.2f} to {part.high:.2f})"
+
+
+PART_HEAD = ("macro-F1", "train", "held out", "sealed", "bias", "variance", "over-fitted", "shift")
 CURVE_HEAD = ("macro-F1", "training people", "score", "trainings")
 
 
@@ -145,7 +147,7 @@ def _print_models(found: Diagnosis) -> None:
 
 def _print_parts(found: Diagnosis) -> None:
     if found.parts:
-        _print_table(PART_HEAD, part_rows(found.parts))
+        _print_table(PART_HEAD, part_rows(found.parts, value_of))
         say("bias: error on training people, of which the part that no network avoids is unknown")
 
 

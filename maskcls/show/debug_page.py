@@ -10,7 +10,16 @@ from typing import Any
 from maskcls.results.diagnosis.finding import CHECKS, Finding
 from maskcls.results.diagnosis.learning_curve import Curve
 from maskcls.results.diagnosis.scored import Diagnosis
-from maskcls.show.debug import CURVE_HEAD, PART_HEAD, conclusion, curve_rows, model_head, model_rows, part_rows
+from maskcls.show.debug import (
+    CURVE_HEAD,
+    PART_HEAD,
+    conclusion,
+    curve_rows,
+    model_head,
+    model_rows,
+    part_rows,
+    with_interval,
+)
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.page import render_page, write_page
 from maskcls.show.pages.table import Table
@@ -54,7 +63,11 @@ def _tables(found: Diagnosis) -> list[Table]:
         caption = "The network beside simple models"
         tables.append(Table(model_head(found.models), model_rows(found.models), caption))
     if found.parts:
-        tables.append(Table(PART_HEAD, part_rows(found.parts), "The error in parts, with 95 % intervals over people"))
+        tables.append(
+            Table(
+                PART_HEAD, part_rows(found.parts, with_interval), "The error in parts, with 95 % intervals over people"
+            )
+        )
     return tables
 
 
@@ -80,6 +93,7 @@ def _paint_curve(axes: Any, *, curve: Curve) -> None:
     ticks = [*curve.people, twice.people]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
+    axes.set_ylim(0, 1)
     axes.set_xlabel("training people")
     axes.set_ylabel("macro-F1")
     axes.legend(loc="lower right")

@@ -88,22 +88,19 @@ def fit_power_law(n_S: Doubles, error_S: Doubles, weight_S: Doubles) -> tuple[fl
     >>> round(a, 3), round(b, 3), round(c, 3)
     (0.2, 0.9, 0.5)
     """
-    fits = [(*_line(n_S**-c, error_S, weight_S), float(c)) for c in EXPONENTS]
-    losses = [float((weight_S * (a + b * n_S**-c - error_S) ** 2).sum()) for a, b, c in fits]
-    return fits[int(np.argmin(losses))]
-
-
-def _line(x_S: Doubles, y_S: Doubles, weight_S: Doubles) -> tuple[float, float]:
-    """Return the least-squares (a, b) of y = a + b x with a and b at least 0."""
-    total = weight_S.sum()
-    mean_x, mean_y = (weight_S @ x_S) / total, (weight_S @ y_S) / total
-    spread = weight_S @ (x_S - mean_x) ** 2
-    b = float(weight_S @ ((x_S - mean_x) * (y_S - mean_y)) / spread) if spread > 0 else 0.0
-    if b <= 0:
-        return float(mean_y), 0.0
-    if (a := float(mean_y - b * mean_x)) >= 0:
-        return a, b
-    return 0.0, float(weight_S @ (x_S * y_S) / (weight_S @ x_S**2))
+    x_ES = n_S ** -EXPONENTS[:, None]
+    share_S = weight_S / weight_S.sum()
+    mean_E, mean = x_ES @ share_S, error_S @ share_S
+    spread_E = ((x_ES - mean_E[:, None]) ** 2) @ share_S
+    slope_E = ((x_ES - mean_E[:, None]) * (error_S - mean)) @ share_S / np.maximum(spread_E, 1e-300)
+    b_E = np.maximum(slope_E, 0)
+    a_E = mean - b_E * mean_E
+    steep_E = a_E < 0  # the best line through the origin instead
+    b_E = np.where(steep_E, (x_ES * error_S) @ share_S / (x_ES**2 @ share_S), b_E)
+    a_E = np.where(steep_E, 0.0, a_E)
+    loss_E = (a_E[:, None] + b_E[:, None] * x_ES - error_S) ** 2 @ share_S
+    best = int(np.argmin(loss_E))
+    return float(a_E[best]), float(b_E[best]), float(EXPONENTS[best])
 
 
 def predicted_error(law: tuple[float, float, float], people: float) -> float:
