@@ -10,7 +10,7 @@ from maskcls.labels import Floats
 from maskcls.results.diagnosis.finding import Finding
 
 # Batches have equal lengths and the same kernels, so the last bits are equal too; a GPU may add in another order.
-TOLERANCE = 1e-3
+TOLERANCE = 1e-5
 
 
 def predicted_twice(probe: Probe) -> tuple[Floats, Floats]:

@@ -45,7 +45,8 @@ def check_inputs(images_BCHW: NDArray[np.float32], views_nHWC: Pixels, network: 
     """Check that the images of a step (B, 3, H, W) differ, and that few photos (n, H, W, 3) are blank."""
     blank, between = blank_share(views_nHWC), between_share(images_BCHW)
     values = {"blank_share": blank, "between_share": between}
-    found = f"{blank * 100:.1f} % of {len(views_nHWC)} photos are blank; {between * 100:.0f} % of the pixel variance is between images"
+    found = f"{blank * 100:.1f} % of {len(views_nHWC)} photos are blank"
+    found += f"; {between * 100:.0f} % of the pixel variance is between images"
     if not np.isfinite(images_BCHW).all():
         next = ("look at the photos with maskcls data check", "transforms.mean=auto transforms.std=auto")
         return Finding("inputs", "fail", "pixel values are NaN or infinite", "dead input", next, network, values)

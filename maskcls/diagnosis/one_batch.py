@@ -129,10 +129,11 @@ def check_one_batch(fits: Sequence[Fitted], joint_classes: int, network: str) ->
         next = (f"optim.lr={last.lr:.2g}", "maskcls bench lr DATA finds the rate at which the loss falls fastest")
         return Finding("one batch", "fail", found, cause, next, network, values)
     # With small rates a step follows the gradient: the log loss then rises only if the gradient has the wrong sign.
-    slow = [one for one in fits if one.lr < first.lr]
-    if all(one.after > math.log(joint_classes) * 1.02 and one.right < 0.5 for one in slow):
+    slow, uniform = [one for one in fits if one.lr < first.lr], math.log(joint_classes)
+    worse = max((one.after for one in slow), default=0.0)
+    if worse > 1.02 * uniform and all(one.after > 0.999 * uniform and one.right < 0.5 for one in slow):
         next = ("the loss that is minimised has the wrong sign: look for a minus", "loss.all=ce")
-        found += f"; with smaller rates the log loss rose to {slow[0].after:.2f}"
+        found += f"; with smaller rates the log loss rose to {worse:.2f}"
         return Finding("one batch", "fail", found, "loss sign", next, network, values)
     steps = ("see the checks inputs, layers and gradient", "a larger backbone or transforms.size", "loss.all=ce")
     return Finding("one batch", "fail", f"{found}; no other rate helped", "cannot learn", steps, network, values)
