@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from maskcls.diagnosis.finished import explain_run
-from maskcls.diagnosis.full import full_checks
 from maskcls.diagnosis.opened import open_probes
-from maskcls.diagnosis.quick import quick_checks
+from maskcls.diagnosis.with_training.finished import explain_run
+from maskcls.diagnosis.with_training.full import full_checks
+from maskcls.diagnosis.without_training.quick import quick_checks
 from maskcls.errors import UsageError, nearest
 from maskcls.results.diagnosis.finding import CHECKS, CheckName
 from maskcls.results.diagnosis.scored import Diagnosis

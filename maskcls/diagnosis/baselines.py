@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from maskcls.data.photos.rgb import Pixels
 from maskcls.diagnosis.probe import Probe
-from maskcls.diagnosis.split import descriptors_of
+from maskcls.diagnosis.without_training.split import descriptors_of
 from maskcls.engine.device import normalise
 from maskcls.labels import Floats, Ints
 

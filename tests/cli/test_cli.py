@@ -46,6 +46,12 @@ SURFACE = {
         }
     ),
     "unseal": frozenset({"RUN", "--json"}),
+    "debug": frozenset(
+        {
+            *("DATA|RUN", "KEY=VALUE", "-c/--config", "--quick", "--check", "--minutes", "--page", "--force"),
+            "--json",
+        }
+    ),
     "runs list": frozenset({"FOLDER", "--base", "--sort", "--json"}),
     "runs note": frozenset({"RUN", "TEXT", "--leaderboard", "--name", "--keep/--no-keep", "--json"}),
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
@@ -107,7 +113,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 29
+    assert len(SURFACE) == 30
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

@@ -13,17 +13,17 @@ from tiny import tiny
 from torch import nn
 
 from maskcls.diagnosis.baselines import colour_histogram, out_of_fold, predict_simply
-from maskcls.diagnosis.evaluation import check_evaluation, predicted_twice
-from maskcls.diagnosis.fitting_labels import check_labels
-from maskcls.diagnosis.gradient import check_gradient, gradient_sizes
-from maskcls.diagnosis.inputs import blank_share, check_inputs
-from maskcls.diagnosis.layers import check_layers, trained_share
-from maskcls.diagnosis.normalisation import check_normalisation, expected_images
 from maskcls.diagnosis.opened import open_probes
 from maskcls.diagnosis.probe import Probe, different_rows
-from maskcls.diagnosis.quick import quick_checks, some_rows
-from maskcls.diagnosis.shuffled import check_shuffled, with_shuffled_labels
-from maskcls.diagnosis.split import check_split
+from maskcls.diagnosis.with_training.shuffled import check_shuffled, with_shuffled_labels
+from maskcls.diagnosis.without_training.evaluation import check_evaluation, predicted_twice
+from maskcls.diagnosis.without_training.fitting_labels import check_fitting_labels
+from maskcls.diagnosis.without_training.gradient import check_gradient, gradient_sizes
+from maskcls.diagnosis.without_training.inputs import blank_share, check_inputs
+from maskcls.diagnosis.without_training.layers import check_layers, trained_share
+from maskcls.diagnosis.without_training.normalisation import check_normalisation, expected_images
+from maskcls.diagnosis.without_training.quick import quick_checks, some_rows
+from maskcls.diagnosis.without_training.split import check_split
 from maskcls.engine import step
 from maskcls.nn import losses
 from maskcls.results.diagnosis.chance import Chance
@@ -224,7 +224,7 @@ def test_shuffled_labels_must_score_as_chance() -> None:
     [(0.6, 0.02, "pass"), (0.36, 0.02, "fail"), (0.41, 0.02, "unknown"), (0.36, 0.1, "unknown")],
 )
 def test_labels_are_compared_with_chance(score: float, sd: float, verdict: str) -> None:
-    found = check_labels({"mask": {"colours": Chance(score, 0.35, sd), "neighbour": Chance(0.3, 0.35, sd)}}, "")
+    found = check_fitting_labels({"mask": {"colours": Chance(score, 0.35, sd), "neighbour": Chance(0.3, 0.35, sd)}}, "")
     assert found.verdict == verdict
     assert found.cause == ("shuffled labels" if verdict == "fail" else "")
 
@@ -260,7 +260,7 @@ def test_rows_of_a_batch_are_of_different_classes() -> None:
 
 
 def test_a_gradient_with_the_wrong_sign_is_found(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from maskcls.diagnosis import one_batch
+    from maskcls.diagnosis.without_training import one_batch
 
     probe = probe_of(drawn, "optim.lr=0.03")
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from tiny import tiny
 
-from maskcls.diagnosis.one_batch import Fitted, check_one_batch, least_loss, search
+from maskcls.diagnosis.without_training.one_batch import Fitted, check_one_batch, least_loss, search
 from maskcls.lossterms import parse_loss
 
 LOG18 = math.log(18)

@@ -10,14 +10,14 @@ import pytest
 from tiny import tiny
 
 from maskcls.commands.debug import debug
-from maskcls.diagnosis import curve, full
-from maskcls.diagnosis.beside_baselines import check_baselines
-from maskcls.diagnosis.curve import check_curve, curves_of
-from maskcls.diagnosis.full import budget_of, full_checks
 from maskcls.diagnosis.opened import open_probes
 from maskcls.diagnosis.probe import Probe
-from maskcls.diagnosis.rare import check_rare_classes
-from maskcls.diagnosis.study import COST, part_of, people_order, train_network, within_budget
+from maskcls.diagnosis.with_training import curve, full
+from maskcls.diagnosis.with_training.beside_baselines import check_baselines
+from maskcls.diagnosis.with_training.curve import check_curve, curves_of
+from maskcls.diagnosis.with_training.full import budget_of, full_checks
+from maskcls.diagnosis.with_training.rare import check_rare_classes
+from maskcls.diagnosis.with_training.study import COST, part_of, people_order, train_network, within_budget
 from maskcls.errors import DivergedError
 from maskcls.results.comparison.difference import Difference
 from maskcls.results.diagnosis.chance import Chance

@@ -27,7 +27,7 @@ CheckName = Literal[
 
 
 @dataclass(frozen=True)
-class Check:
+class Purpose:
     """What a check is for.
 
     meaning  what it means that it passes.
@@ -40,64 +40,64 @@ class Check:
     trains: bool = False
 
 
-CHECKS: Mapping[CheckName, Check] = {
-    "inputs": Check(
+CHECKS: Mapping[CheckName, Purpose] = {
+    "inputs": Purpose(
         "the images that the network gets differ from each other",
         ("blank or damaged photos", "a path column that names one file", "a crop outside the face"),
     ),
-    "normalisation": Check(
+    "normalisation": Purpose(
         "pixel values have the mean and spread that the network's weights expect",
         ("transforms.mean and transforms.std set by hand", "weights made with another normalisation"),
     ),
-    "split": Check(
+    "split": Purpose(
         "no person and no photo is both trained on and held out",
         ("copies of photos under other names", "one person under two names", "a group column that is not the person"),
     ),
-    "first loss": Check(
+    "first loss": Purpose(
         "before the first step, the loss is log(classes): the network prefers no class",
         ("a loss with the wrong sign or scale", "heads that do not begin at zero", "labels outside the classes"),
     ),
-    "evaluation": Check(
+    "evaluation": Purpose(
         "the same photo gets the same probabilities every time it is predicted",
         ("dropout that is active in prediction", "random views in prediction"),
     ),
-    "layers": Check(
+    "layers": Purpose(
         "the weights of the backbone get gradients",
         ("optim.freeze_layers too high", "optim.freeze_epochs near train.epochs", "requires_grad off in the backbone"),
     ),
-    "gradient": Check(
+    "gradient": Purpose(
         "the loss of a photo depends on this photo, and on no other photo of the batch",
         ("an operation over the batch in place of the features", "rows in another order than their labels"),
     ),
-    "one batch": Check(
+    "one batch": Purpose(
         "the network can learn a few photos by heart, with the configured learning rate",
         ("a learning rate that is too high or too low", "a loss with the wrong sign", "images that show nothing"),
     ),
-    "labels": Check(
+    "labels": Purpose(
         "simple models predict at least one task of held-out people better than chance",
         ("labels that belong to other photos", "a task that cannot be seen on the photos"),
     ),
-    "shuffled labels": Check(
+    "shuffled labels": Purpose(
         "a network trained on shuffled labels scores as chance on held-out people",
         ("people on both sides of the split", "labels that can be read off the photo itself"),
         trains=True,
     ),
-    "baselines": Check(
+    "baselines": Purpose(
         "the network is at least as good as simple models on held-out people",
         ("too few epochs", "a learning rate that does not fit", "too strong augmentation", "labels of other photos"),
         trains=True,
     ),
-    "rare classes": Check(
+    "rare classes": Purpose(
         "every class with enough photos is found at least once",
         ("a class that is much rarer than the others", "a loss in which each photo counts the same"),
         trains=True,
     ),
-    "errors": Check(
+    "errors": Purpose(
         "the error is divided into bias, variance, over-fitted validation and shift",
         ("see the largest part",),
         trains=True,
     ),
-    "learning curve": Check(
+    "learning curve": Purpose(
         "the error is measured on nested subsets of the people",
         ("see what more people would give",),
         trains=True,

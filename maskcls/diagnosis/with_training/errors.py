@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from maskcls.diagnosis.probe import Probe
-from maskcls.diagnosis.study import TrainedNetwork
+from maskcls.diagnosis.with_training.study import TrainedNetwork
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.diagnosis.error_parts import (
     ErrorParts,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskcls.diagnosis.gradient import with_random_heads
 from maskcls.diagnosis.probe import Probe
+from maskcls.diagnosis.without_training.gradient import with_random_heads
 from maskcls.labels import Floats
 from maskcls.results.diagnosis.finding import Finding
 

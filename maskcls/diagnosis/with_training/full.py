@@ -7,13 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from maskcls.diagnosis.beside_baselines import better_baselines, check_baselines, score_models, simple_predictions
-from maskcls.diagnosis.curve import check_curve, curves_of, train_on_subsets
-from maskcls.diagnosis.errors import check_errors, parts_of_training
 from maskcls.diagnosis.probe import Probe
-from maskcls.diagnosis.rare import check_rare_classes, recalls_of
-from maskcls.diagnosis.shuffled import check_shuffled, scores_of, with_shuffled_labels
-from maskcls.diagnosis.study import (
+from maskcls.diagnosis.with_training.beside_baselines import (
+    better_baselines,
+    check_baselines,
+    score_models,
+    simple_predictions,
+)
+from maskcls.diagnosis.with_training.curve import check_curve, curves_of, train_on_subsets
+from maskcls.diagnosis.with_training.errors import check_errors, parts_of_training
+from maskcls.diagnosis.with_training.rare import check_rare_classes, recalls_of
+from maskcls.diagnosis.with_training.shuffled import check_shuffled, scores_of, with_shuffled_labels
+from maskcls.diagnosis.with_training.study import (
     COST,
     SHUFFLED,
     TrainedNetwork,

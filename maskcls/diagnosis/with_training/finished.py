@@ -12,8 +12,8 @@ from operator import add
 
 import numpy as np
 
-from maskcls.diagnosis.errors import check_errors, labellings, predicted_labels
-from maskcls.diagnosis.rare import check_rare_classes
+from maskcls.diagnosis.with_training.errors import check_errors, labellings, predicted_labels
+from maskcls.diagnosis.with_training.rare import check_rare_classes
 from maskcls.engine.checkpoint import load_predictor
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.fit import validation_reader

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from maskcls.diagnosis.errors import labellings, predicted_labels
 from maskcls.diagnosis.probe import Probe
-from maskcls.diagnosis.study import CURVE, TrainedNetwork, part_of, train_network
+from maskcls.diagnosis.with_training.errors import labellings, predicted_labels
+from maskcls.diagnosis.with_training.study import CURVE, TrainedNetwork, part_of, train_network
 from maskcls.labels import Floats, Ints
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.learning_curve import Curve, Projection, Trained, learning_curve

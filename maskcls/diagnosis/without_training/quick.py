@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from maskcls.diagnosis.evaluation import check_evaluation, predicted_twice
-from maskcls.diagnosis.first_loss import check_first_loss
-from maskcls.diagnosis.fitting_labels import check_labels, labels_against_chance
-from maskcls.diagnosis.gradient import check_gradient, gradient_sizes
-from maskcls.diagnosis.inputs import check_inputs
-from maskcls.diagnosis.layers import check_layers, trained_share
-from maskcls.diagnosis.normalisation import check_normalisation, expected_images
-from maskcls.diagnosis.one_batch import batch_probe, check_one_batch, fit_batch, search
 from maskcls.diagnosis.probe import Probe, different_rows, watch_inputs
-from maskcls.diagnosis.split import check_split, descriptors_of, people_on_both_sides
+from maskcls.diagnosis.without_training.evaluation import check_evaluation, predicted_twice
+from maskcls.diagnosis.without_training.first_loss import check_first_loss
+from maskcls.diagnosis.without_training.fitting_labels import check_fitting_labels, labels_against_chance
+from maskcls.diagnosis.without_training.gradient import check_gradient, gradient_sizes
+from maskcls.diagnosis.without_training.inputs import check_inputs
+from maskcls.diagnosis.without_training.layers import check_layers, trained_share
+from maskcls.diagnosis.without_training.normalisation import check_normalisation, expected_images
+from maskcls.diagnosis.without_training.one_batch import batch_probe, check_one_batch, fit_batch, search
+from maskcls.diagnosis.without_training.split import check_split, descriptors_of, people_on_both_sides
 from maskcls.engine.normalisation import normalisation_of
 from maskcls.labels import Ints
 from maskcls.results.diagnosis.close_photos import close_photos
@@ -121,4 +121,4 @@ def _one_batch(probe: Probe) -> Finding:
 
 
 def _labels(probe: Probe) -> Finding:
-    return check_labels(labels_against_chance(probe, rows_of_people(probe, PEOPLE)), probe.member.task)
+    return check_fitting_labels(labels_against_chance(probe, rows_of_people(probe, PEOPLE)), probe.member.task)

@@ -34,7 +34,7 @@ def labels_against_chance(probe: Probe, rows: Ints) -> dict[str, dict[Baseline, 
     return scores
 
 
-def check_labels(scores: Mapping[str, Mapping[Baseline, Chance]], network: str) -> Finding:
+def check_fitting_labels(scores: Mapping[str, Mapping[Baseline, Chance]], network: str) -> Finding:
     """Check that a model is better than chance in some task."""
     best = {task: max(by_model.items(), key=lambda one: one[1].above) for task, by_model in scores.items()}
     values = {f"{task} {model}": one.above for task, by_model in scores.items() for model, one in by_model.items()}
