@@ -41,7 +41,7 @@ def debug(
     maskcls debug faces --config multi --quick
     maskcls debug faces --config multi --minutes 5 --page debug.html
     maskcls debug faces --config multi --check 'one batch' optim.lr=1e-2
-    maskcls debug runs/a    (bias, variance and shift of a finished run; nothing is trained)
+    maskcls debug runs/a    (a run: nothing is trained)
     """
     from maskcls.rundir import RunDir
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process

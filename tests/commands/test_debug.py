@@ -97,7 +97,7 @@ def test_a_finished_run_is_explained_without_training(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    assert train(drawn, run, "folds.sealed=0.1") == Exit.OK
+    assert train(drawn, run, "folds.sealed=0.25") == Exit.OK
     capsys.readouterr()
     before = hashes(run)
     run_app(["debug", str(run), "--json"])
