@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from maskcls.errors import visible
-from maskcls.results.diagnosis.error_parts import ErrorParts, Part
+from maskcls.results.diagnosis.error_parts import ErrorParts, ErrorPart
 from maskcls.results.diagnosis.finding import CHECKS, Finding, Verdict, first_cause
 from maskcls.results.diagnosis.learning_curve import Curve, Projection
 from maskcls.results.diagnosis.scored import Diagnosis, ModelScores
@@ -92,7 +92,7 @@ def model_rows(models: Sequence[ModelScores]) -> list[list[str]]:
     return [[one.about, number(one.macro_f1, 3), *(number(score, 3) for score in one.tasks.values())] for one in models]
 
 
-def part_rows(parts: Sequence[ErrorParts], write: Callable[[Part], str]) -> list[list[str]]:
+def part_rows(parts: Sequence[ErrorParts], write: Callable[[ErrorPart], str]) -> list[list[str]]:
     """Return a row of cells per labelling: macro-F1 on training and held-out people, and the parts of the error."""
     return [
         [one.name, number(one.train, 3), number(one.valid, 3), number(one.sealed, 3), *map(write, one.parts)]
@@ -121,12 +121,12 @@ def projected(curve: Curve, one: Projection) -> str:
     return f"{number(now + one.gain, 3)} ({span(now + one.low, now + one.high)})"
 
 
-def value_of(part: Part) -> str:
+def value_of(part: ErrorPart) -> str:
     """Write a part without its interval, which the terminal has no room for."""
     return number(part.value, 3)
 
 
-def with_interval(part: Part) -> str:
+def with_interval(part: ErrorPart) -> str:
     """Write a part with its interval, where it has one."""
     return value_of(part) if math.isnan(part.low) else f"{number(part.value, 3)} ({part.low:.2f} to {part.high:.2f})"
 

@@ -10,7 +10,7 @@ from maskcls.diagnosis.with_training.study import TrainedNetwork
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.diagnosis.error_parts import (
     ErrorParts,
-    Part,
+    ErrorPart,
     PartName,
     chosen_on_validation,
     error_parts,
@@ -103,7 +103,7 @@ def check_errors(parts: Sequence[ErrorParts], network: str) -> Finding:
     return Finding("errors", "pass", found, "", advice, network, values)
 
 
-def _written(part: Part) -> str:
+def _written(part: ErrorPart) -> str:
     if not part.known:
         return f"{part.name} unknown"
     ends = "" if math.isnan(part.low) else f" ({part.low:.2f} to {part.high:.2f})"

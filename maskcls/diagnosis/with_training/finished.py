@@ -19,7 +19,7 @@ from maskcls.engine.device import Accelerator, start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
 from maskcls.labels import Floats, Ints
-from maskcls.results.diagnosis.error_parts import ErrorParts, Part, error_parts, influence_of
+from maskcls.results.diagnosis.error_parts import ErrorParts, ErrorPart, error_parts, influence_of
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.rare_classes import class_recalls
 from maskcls.results.diagnosis.scored import Diagnosis
@@ -124,8 +124,8 @@ def _parts(
     return tuple(parts)
 
 
-def _unknown() -> Part:
-    return Part("over-fitted validation", float("nan"), note="the rows of the epochs are not on disk")
+def _unknown() -> ErrorPart:
+    return ErrorPart("over-fitted validation", float("nan"), note="the rows of the epochs are not on disk")
 
 
 def _sealed_influence(sealed: SealedScore, name: str) -> Influence | None:
@@ -143,7 +143,7 @@ def _sealed_influence(sealed: SealedScore, name: str) -> Influence | None:
     return Influence(scores.macro_f1, effect, 0.0, 0.0, scores.macro_f1)
 
 
-def _optimism(experiment: Experiment, folds: Sequence[int]) -> dict[str, Part]:
+def _optimism(experiment: Experiment, folds: Sequence[int]) -> dict[str, ErrorPart]:
     """Return by how much scores would be too high if each fold chose its epoch on its own rows, by labelling.
 
     Against the same choice by the other folds' rows, as `train` makes it. Of runs with one network per fold.
@@ -160,7 +160,7 @@ def _optimism(experiment: Experiment, folds: Sequence[int]) -> dict[str, Part]:
         own = [max(fold, key=lambda one: _score(one, select)) for fold in counted]
         others = [_best_of_others(counted, place, select) for place in range(len(counted))]
         value = _score(reduce(add, own), select) - _score(reduce(add, others), select)
-        found[name] = Part("over-fitted validation", value, note="no interval: one choice per fold")
+        found[name] = ErrorPart("over-fitted validation", value, note="no interval: one choice per fold")
     return found
 
 

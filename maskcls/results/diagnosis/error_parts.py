@@ -28,7 +28,7 @@ PartName = Literal["bias", "variance", "over-fitted validation", "shift"]
 
 
 @dataclass(frozen=True)
-class Part:
+class ErrorPart:
     """One part of the error, with a 95 % interval over people, NaN where there is none; `note` says why."""
 
     name: PartName
@@ -56,10 +56,10 @@ class ErrorParts:
     train: float
     valid: float
     sealed: float
-    parts: tuple[Part, ...]
+    parts: tuple[ErrorPart, ...]
 
     @property
-    def largest(self) -> Part | None:
+    def largest(self) -> ErrorPart | None:
         """The largest part that is known; None if none is."""
         known = [part for part in self.parts if part.known]
         return max(known, key=lambda part: part.value, default=None)
@@ -77,7 +77,7 @@ def error_parts(
     train: Influence,
     valid: Influence,
     *,
-    optimism: Part,
+    optimism: ErrorPart,
     sealed: Influence | None = None,
     sealed_note: str = "no people are sealed",
 ) -> ErrorParts:
@@ -85,30 +85,30 @@ def error_parts(
 
     optimism  the part `over-fitted validation`, from `chosen_on_validation`.
     """
-    shift = Part("shift", math.nan, note=sealed_note)
+    shift = ErrorPart("shift", math.nan, note=sealed_note)
     if sealed is not None:
         shift = _between("shift", valid, sealed)
     parts = (_bias(train), _between("variance", train, valid), optimism, shift)
     return ErrorParts(name, train.value, valid.value, math.nan if sealed is None else sealed.value, parts)
 
 
-def _bias(train: Influence) -> Part:
+def _bias(train: Influence) -> ErrorPart:
     reach = quantile(max(train.freedom, 1.0)) * math.sqrt(train.variance + train.few)
     value = 1 - train.value
-    return Part("bias", value, max(0.0, value - reach), min(1.0, value + reach))
+    return ErrorPart("bias", value, max(0.0, value - reach), min(1.0, value + reach))
 
 
-def _between(name: PartName, better: Influence, worse: Influence) -> Part:
+def _between(name: PartName, better: Influence, worse: Influence) -> ErrorPart:
     """Return how much lower the score of other people is; the sets of people are taken as independent."""
     value = better.value - worse.value
     spread = math.sqrt(better.variance + better.few + worse.variance + worse.few)
     reach = quantile(max(1.0, min(better.freedom, worse.freedom))) * spread
-    return Part(name, value, value - reach, value + reach)
+    return ErrorPart(name, value, value - reach, value + reach)
 
 
 def chosen_on_validation(
     true_N: Ints, pred_EN: Sequence[Ints], person_N: NDArray[Any], classes: int, *, seed: int, draws: int = 40
-) -> Part:
+) -> ErrorPart:
     """Return by how much the score of the best epoch is too high if the same people choose and score it.
 
     Measured on halves of the people: the epoch that is best on one half is scored there and on the other half. A score
@@ -117,7 +117,7 @@ def chosen_on_validation(
     name: PartName = "over-fitted validation"
     people = np.unique(person_N)
     if len(pred_EN) < 2 or len(people) < 4:
-        return Part(name, math.nan, note="needs two epochs and four people")
+        return ErrorPart(name, math.nan, note="needs two epochs and four people")
     who_N = np.searchsorted(people, person_N)
     rng, found = np.random.default_rng(seed), []
     for _ in range(draws):
@@ -130,4 +130,4 @@ def chosen_on_validation(
             best = int(np.nanargmax(own))
             # Against the mean difference of the halves over all epochs, which no choice made.
             found.append(own[best] - other[best] - float(np.mean(own) - np.mean(other)))
-    return Part(name, float(np.mean(found)) / math.sqrt(2), note="no interval: halves of the same people")
+    return ErrorPart(name, float(np.mean(found)) / math.sqrt(2), note="no interval: halves of the same people")

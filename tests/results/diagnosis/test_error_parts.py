@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskcls.results.diagnosis.error_parts import Part, chosen_on_validation, error_parts, influence_of
+from maskcls.results.diagnosis.error_parts import ErrorPart, chosen_on_validation, error_parts, influence_of
 from maskcls.results.scores.influence import Influence
 
-NONE = Part("over-fitted validation", 0.0)
+NONE = ErrorPart("over-fitted validation", 0.0)
 
 
 def scored(right: float, people: int = 200) -> Influence:
@@ -21,7 +21,7 @@ def scored(right: float, people: int = 200) -> Influence:
 
 
 def test_the_parts_add_up() -> None:
-    found = error_parts("t", scored(0.9), scored(0.7), optimism=Part(NONE.name, 0.02), sealed=scored(0.6))
+    found = error_parts("t", scored(0.9), scored(0.7), optimism=ErrorPart(NONE.name, 0.02), sealed=scored(0.6))
     values = {part.name: part.value for part in found.parts}
     assert list(values) == ["bias", "variance", "over-fitted validation", "shift"]
     assert values == pytest.approx(
