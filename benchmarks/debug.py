@@ -46,7 +46,7 @@ class SetUp:
     """A set-up: its cause as `debug` names it ("" if it is healthy), and how it is made.
 
     settings  over the configuration tiny_cpu; table: changes the rows of the table, and may write photos beside it.
-    fault     a context in which the code has a fault.
+    fault     a context in which the code has a fault; checks: those to make, where not the ones without training.
     """
 
     name: str
@@ -55,6 +55,7 @@ class SetUp:
     table: Callable[[list[Row], Path, np.random.Generator], list[Row]] | None = None
     fault: Callable[[], Any] = nullcontext
     people: int = 60
+    checks: tuple[CheckName, ...] = ()
 
 
 def shuffled_labels(rows: list[Row], _: Path, rng: np.random.Generator) -> list[Row]:
@@ -94,6 +95,15 @@ def blank_photos(rows: list[Row], folder: Path, rng: np.random.Generator) -> lis
         cv2.imwrite(str(folder / path), np.full((64, 48, 3), 100 + place % 50, np.uint8))
         found.append(row | {"path": path})
     return found
+
+
+def one_in_fifty(rows: list[Row], _: Path, rng: np.random.Generator) -> list[Row]:
+    """Keep one photo of each person of 60 or more."""
+    kept: dict[str, int] = {}
+    for place in rng.permutation(len(rows)).tolist():
+        if int(rows[place]["age"]) >= 60:
+            kept[rows[place]["group"]] = place
+    return [row for place, row in enumerate(rows) if int(row["age"]) < 60 or kept[row["group"]] == place]
 
 
 @contextmanager
@@ -139,6 +149,7 @@ SET_UPS = (
     SetUp("leaking split, copies", "leaking split", table=copies),
     SetUp("dead input", "dead input", table=blank_photos),
     SetUp("dropout left on", "dropout at evaluation", ("model.drop=0.3",), fault=dropout_stays),
+    SetUp("a class of 1 in 50", "class without recall", table=one_in_fifty, people=120, checks=("rare classes",)),
     SetUp("healthy: tiny_cpu", ""),
     SetUp("healthy: joint head, smoothed labels", "", ("model.heads=joint", "loss.all=smooth(epsilon=0.1)")),
     SetUp(
@@ -176,8 +187,9 @@ def diagnose(setup: SetUp, faces: Path, seed: int, *, full: bool) -> dict[str, A
     words = ["data.format=table", f"seed={seed}", *ONE_CORE, *setup.settings]
     cfg, _ = config.load([Path("tiny_cpu")], words)
     quick: list[CheckName] = [name for name in CHECKS if not CHECKS[name].trains]
+    wanted = list(setup.checks or (CHECKS if full else quick))
     with setup.fault(), Reporter(quiet=True) as report:
-        (found,) = debug(data, cfg, checks=list(CHECKS) if full else quick, minutes=3, report=report)
+        (found,) = debug(data, cfg, checks=wanted, minutes=3, report=report)
         unclear = not full and any(one.verdict == "unknown" for one in found.findings)
         if unclear and first_cause(found.findings) is None:
             (found,) = debug(data, cfg, checks=["shuffled labels", "baselines"], minutes=3, report=report)
@@ -191,6 +203,7 @@ def diagnose(setup: SetUp, faces: Path, seed: int, *, full: bool) -> dict[str, A
         "named": named,
         "right": named == setup.cause,
         "failed": failed,
+        "next": list(first.next) if first else [],
         **texts,
     }
 

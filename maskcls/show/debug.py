@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from maskcls.errors import visible
-from maskcls.results.diagnosis.error_parts import ErrorParts, ErrorPart
+from maskcls.results.diagnosis.error_parts import ErrorPart, ErrorParts
 from maskcls.results.diagnosis.finding import CHECKS, Finding, Verdict, first_cause
 from maskcls.results.diagnosis.learning_curve import Curve, Projection
 from maskcls.results.diagnosis.scored import Diagnosis, ModelScores

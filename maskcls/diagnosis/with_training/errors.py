@@ -9,8 +9,8 @@ from maskcls.diagnosis.probe import Probe
 from maskcls.diagnosis.with_training.study import TrainedNetwork
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.diagnosis.error_parts import (
-    ErrorParts,
     ErrorPart,
+    ErrorParts,
     PartName,
     chosen_on_validation,
     error_parts,

@@ -19,7 +19,7 @@ from maskcls.engine.device import Accelerator, start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
 from maskcls.labels import Floats, Ints
-from maskcls.results.diagnosis.error_parts import ErrorParts, ErrorPart, error_parts, influence_of
+from maskcls.results.diagnosis.error_parts import ErrorPart, ErrorParts, error_parts, influence_of
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.rare_classes import class_recalls
 from maskcls.results.diagnosis.scored import Diagnosis
