@@ -124,6 +124,11 @@ def test_rare_classes_name_the_head_that_is_trained() -> None:
     assert not any(step.startswith("loss.") for step in ordinal.next)
     assert check_rare_classes([RareClass("age", "<30", 1, 90, 80, 30)], tiny(), "").verdict == "pass"
     assert check_rare_classes([], tiny(), "").verdict == "unknown"
+    few = check_rare_classes(
+        [RareClass("age", ">=60", 50, 2, 0, 2), RareClass("age", "<30", 1, 90, 80, 30)], tiny(), ""
+    )
+    assert few.verdict == "unknown"
+    assert few.found == "the least found class is age=>=60: 0 of 2 photos; too few held-out photos to tell"
 
 
 def curve_with(low: float, class_low: float) -> Curve:

@@ -47,7 +47,9 @@ def check_rare_classes(recalls: Sequence[RareClass], cfg: Config, network: str) 
         text = "no class has held-out photos"
         if least is not None:
             text = f"the least found class is {least.task}={least.name}: {least.found} of {least.support} photos"
-        return Finding("rare classes", "pass" if counted else "unknown", text, network=network, values=values)
+        unclear = not counted or any(one.found == 0 for one in counted)  # of fewer photos than a failure needs
+        text += "; too few held-out photos to tell" if unclear and counted else ""
+        return Finding("rare classes", "unknown" if unclear else "pass", text, network=network, values=values)
     found = "; ".join(
         f"{one.task}={one.name}: 0 of {one.support} held-out photos found, 1 training photo per"
         f" {one.rarity:.0f} of the largest class"

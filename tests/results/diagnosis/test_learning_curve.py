@@ -93,3 +93,24 @@ def test_beginnings_of_the_order_have_all_strata() -> None:
     for count in (8, 16, 32):
         assert np.abs(np.bincount(stratum[order[:count]], minlength=3) - count * np.array([5, 2, 1]) / 8).max() <= 1
     assert nested_order(stratum, seed=4).tolist() != order.tolist()
+
+
+def equal_people(size: int, error: float) -> Trained:
+    """A training whose error is the same on every person: resampling people changes nothing."""
+    share = np.full((20, 2), 1 - error)
+    return Trained(size, np.array([size // 2, size // 2]), share, np.full((20, 2), 2.0))
+
+
+def test_the_noise_of_trainings_and_of_the_law_widens_the_interval() -> None:
+    """Three sizes, so that none is left out; without noise all 300 fits are equal."""
+    law = (0.0, 1.0, 0.5)
+    on_the_law = [equal_people(n, predicted_error(law, n)) for n in (16, 64, 256)]
+    differing = [equal_people(n, predicted_error(law, n) + d) for n in (16, 64, 256) for d in (-0.02, 0.02)]
+    off_the_law = [equal_people(n, e) for n, e in ((16, 0.25), (64, 0.18), (256, 0.0625))]
+    widths = []
+    for trained in (on_the_law, differing, off_the_law):
+        curve = learning_curve("t", "ab", trained, seed=0)
+        assert curve is not None
+        widths.append(curve.twice.high - curve.twice.low)
+    assert widths[0] < 1e-9
+    assert min(widths[1:]) > 0.002
