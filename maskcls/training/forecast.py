@@ -58,7 +58,7 @@ def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> For
         with_person_clustering(experiment, report)
     seconds, size = 0.0, 0
     for member in experiment.kinds:
-        member_seconds, member_bytes = _probe(experiment, member, accelerator)
+        member_seconds, member_bytes = fold_seconds(experiment, member, accelerator)
         times, went_on = cfg.train.seeds, cfg.train.continue_epochs > 0
         rounds = -(-len(wanted) // experiment.plans[member.task].fold_jobs) + cfg.train.refit
         further = len(wanted) * cfg.train.continue_epochs / member.cfg.train.epochs
@@ -90,7 +90,7 @@ def _rates(experiment: Experiment, member: Member) -> Rates:
     return Rates(member.task, rates, cfg.train.epochs, gamma)
 
 
-def _probe(experiment: Experiment, member: Member, accelerator: Accelerator) -> tuple[float, int]:
+def fold_seconds(experiment: Experiment, member: Member, accelerator: Accelerator) -> tuple[float, int]:
     """Train two short epochs through the real loop; returns the seconds of a whole fold and the bytes of the weights.
 
     The second epoch counts: the first pays for starting workers and kernels.

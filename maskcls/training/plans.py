@@ -41,7 +41,7 @@ def with_plans(
     def decide() -> dict[str, Plan]:
         plans = {}
         for member in experiment.kinds:
-            work = _workload(experiment, member, wanted)
+            work = workload_of(experiment, member, wanted)
             choice = choose(
                 work,
                 member.cfg,
@@ -72,7 +72,8 @@ def listener_of(report: Reporter) -> Listener:
     return Listener(report.note, progress)
 
 
-def _workload(experiment: Experiment, member: Member, wanted: Sequence[int]) -> Workload:
+def workload_of(experiment: Experiment, member: Member, wanted: Sequence[int]) -> Workload:
+    """Return how much there is to compute for one network on these folds."""
     cfg, fold = member.cfg, experiment.fold
     network, _ = fresh_network(member, 0, 0)
     trained, validated = (

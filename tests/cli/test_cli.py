@@ -50,6 +50,12 @@ SURFACE = {
         }
     ),
     "unseal": frozenset({"RUN", "--json"}),
+    "debug": frozenset(
+        {
+            *("DATA|RUN", "KEY=VALUE", "-c/--config", "--quick", "--check", "--minutes", "--page", "--force"),
+            "--json",
+        }
+    ),
     "runs list": frozenset({"FOLDER", "--base", "--sort", "--json"}),
     "runs note": frozenset({"RUN", "TEXT", "--leaderboard", "--name", "--keep/--no-keep", "--json"}),
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),

@@ -40,6 +40,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "runs compare": ("{run} {other}", {"a", "b", "rows", "agreement", "changed"}),
     "runs prune": ("{runs} --keep 1", {"deleted", "freed", "left", "budget", "parts", "kept"}),
     "unseal": ("{sealed}", {"run", "now", "runs", "kept", "scores", "interval", "people", "rows", "out_of_fold"}),
+    "debug": ("{data} --check inputs", {"ok", "networks"}),
     "group": ("{data}", {"file", "photos", "groups", "held_out", "worth"}),
     "submission check": ("{submission} --data {data}", {"file", "ok", "checks"}),
     "demo": ("{out}", {"run", "submission", "scores", "seconds", "chance"}),
@@ -57,7 +58,17 @@ CALLS: dict[str, tuple[str, set[str]]] = {
 }
 WITHOUT = {"config schema": "prints a JSON schema, whose form is defined elsewhere"}
 SLOW = {"demo", "self-train"}  # run with the slow tests: a whole demo, three trainings
-CONFIGURED = {"train", "self-train", "data check", "data look", "bench data", "bench lr", "bench step", "config show"}
+CONFIGURED = {
+    "train",
+    "self-train",
+    "debug",
+    "data check",
+    "data look",
+    "bench data",
+    "bench lr",
+    "bench step",
+    "config show",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,62 @@
+"""maskcls debug: check a training before it is started, or explain the error of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from maskcls.diagnosis.opened import open_probes
+from maskcls.diagnosis.with_training.finished import explain_run
+from maskcls.diagnosis.with_training.full import full_checks
+from maskcls.diagnosis.without_training.quick import quick_checks
+from maskcls.errors import UsageError, nearest
+from maskcls.results.diagnosis.finding import CHECKS, CheckName
+from maskcls.results.diagnosis.scored import Diagnosis
+from maskcls.rundir import RunDir
+from maskcls.schema import Config
+from maskcls.show.terminal.progress import Reporter
+
+
+def debug(data: Path, cfg: Config, *, checks: Sequence[CheckName], minutes: float, report: Reporter) -> list[Diagnosis]:
+    """Check every network of a training; the checks that train are left out for a network that failed before.
+
+    Raises what `train` would raise before its first step.
+    """
+    found = []
+    for probe in open_probes(data, cfg, report):
+        first = tuple(quick_checks(probe, checks, report))
+        failed = [one for one in first if one.verdict == "fail"]
+        training = [name for name in checks if CHECKS[name].trains]
+        if failed and training:
+            report.note(f"nothing is trained: {failed[0].check} failed; mend this first")
+        if failed or not training:
+            found.append(Diagnosis(probe.member.task, first))
+            continue
+        rest = full_checks(probe, training, minutes, report)
+        found.append(replace(rest, findings=first + rest.findings))
+    return found
+
+
+def wanted_checks(names: Sequence[str] | None, *, quick: bool) -> list[CheckName]:
+    """Return the checks of `--check`, or all of them, or without those that train networks; UsageError for others."""
+    known = list(CHECKS)
+    if names and quick:
+        raise UsageError("--quick chooses the checks", where="--check", fix="leave one of both out")
+    if not names:
+        return [name for name in known if not (quick and CHECKS[name].trains)]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        hint = nearest(unknown[0], known)
+        raise UsageError(
+            "no such check",
+            where="--check",
+            got=repr(unknown[0]),
+            expected=f"did you mean {hint!r}?" if hint else ", ".join(known),
+        )
+    return [name for name in known if name in names]
+
+
+def debug_run(run: RunDir, report: Reporter) -> Diagnosis:
+    """Explain the error of a finished run; raises as `explain_run`."""
+    return explain_run(run, report)

@@ -1,0 +1,1 @@
+"""Checks that train networks, or read what a finished run trained."""

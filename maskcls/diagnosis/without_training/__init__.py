@@ -1,0 +1,1 @@
+"""Checks that make at most a few steps on one batch."""

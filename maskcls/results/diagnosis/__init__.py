@@ -1,0 +1,1 @@
+"""What checks of a training compute from arrays: chance, error parts, learning curves, rare classes."""

@@ -1,0 +1,108 @@
+"""The page of `maskcls debug`: every check with its meaning, tables, and learning curves as figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from maskcls.results.diagnosis.finding import CHECKS, Finding
+from maskcls.results.diagnosis.learning_curve import Curve
+from maskcls.results.diagnosis.scored import Diagnosis
+from maskcls.show.debug import (
+    CURVE_HEAD,
+    PART_HEAD,
+    conclusion,
+    curve_rows,
+    model_head,
+    model_rows,
+    part_rows,
+    with_interval,
+)
+from maskcls.show.pages.figure import Figure
+from maskcls.show.pages.page import render_page, write_page
+from maskcls.show.pages.table import Table
+
+WORDS = {"pass": "Pass:", "fail": "Fail:", "unknown": "Cannot be told:"}
+
+
+def write_debug_page(path: Path, found: Sequence[Diagnosis], about: str) -> None:
+    """Write the page; raises ResourceError."""
+    networks = [_network(one, place) for place, one in enumerate(found)]
+    write_page(path, render_page("debug", title=f"Checks of {about}", networks=networks))
+
+
+def _network(found: Diagnosis, place: int) -> dict[str, Any]:
+    return {
+        "title": f"Network of {found.network}" if found.network else "Checks",
+        "conclusion": conclusion(found),
+        "checks": [_check(one) for one in found.findings],
+        "tables": list(_tables(found)),
+        "figures": [_curve_figure(curve, place) for curve in found.curves],
+    }
+
+
+def _check(one: Finding) -> dict[str, Any]:
+    about = CHECKS[one.check]
+    return {
+        "name": one.check,
+        "verdict": one.verdict,
+        "word": WORDS[one.verdict],
+        "found": one.found,
+        "cause": one.cause,
+        "next": one.next,
+        "meaning": about.meaning,
+        "causes": "; ".join(about.causes),
+    }
+
+
+def _tables(found: Diagnosis) -> list[Table]:
+    tables = []
+    if found.models:
+        caption = "The network beside simple models"
+        tables.append(Table(model_head(found.models), model_rows(found.models), caption))
+    if found.parts:
+        tables.append(
+            Table(
+                PART_HEAD, part_rows(found.parts, with_interval), "The error in parts, with 95 % intervals over people"
+            )
+        )
+    return tables
+
+
+def _curve_figure(curve: Curve, place: int) -> Figure:
+    scores = [1 - error for error in curve.error]
+    text = (
+        f"Macro-F1 of held-out people by the number of training people, from {scores[0]:.2f} to {scores[-1]:.2f};"
+        f" with {curve.twice.people} people {scores[-1] + curve.twice.gain:.2f} is projected."
+        " The last point is a projection with its 95 % interval."
+    )
+    title = f"Learning curve: {curve.name}"
+    table = Table(CURVE_HEAD, curve_rows([curve]))
+    return Figure(f"curve-{place}-{_slug(curve.name)}", title, text, table, partial(_paint_curve, curve=curve))
+
+
+def _paint_curve(axes: Any, *, curve: Curve) -> None:
+    scores, twice = [1 - error for error in curve.error], curve.twice
+    now = scores[-1]
+    axes.plot(curve.people, scores, marker="o", label="measured")
+    ends = [[max(0.0, twice.gain - twice.low)], [max(0.0, twice.high - twice.gain)]]
+    axes.errorbar([twice.people], [now + twice.gain], yerr=ends, fmt="s", capsize=4, label="projected")
+    axes.set_xscale("log", base=2)
+    ticks = [*curve.people, twice.people]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("training people")
+    axes.set_ylabel("macro-F1")
+    axes.legend(loc="lower right")
+
+
+def _slug(name: str) -> str:
+    """Return a name of lower-case letters, digits and hyphens.
+
+    >>> _slug("Age band")
+    'age-band'
+    """
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())

@@ -1,0 +1,83 @@
+"""Check a training, or explain the error of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskcls.errors import Exit, UsageError
+from maskcls.verbs.help import VerbApp
+from maskcls.verbs.options import Config, Force, Json, Overrides, load_config
+
+app = VerbApp()
+
+
+@app.command()
+def debug(
+    what: Annotated[
+        Path, typer.Argument(metavar="DATA|RUN", help="data root with train/, a CSV table, or a run folder")
+    ],
+    overrides: Overrides = None,
+    config: Config = None,
+    quick: Annotated[bool, typer.Option("--quick", help="train nothing beyond one batch: a minute")] = False,
+    check: Annotated[
+        list[str] | None,
+        typer.Option("--check", help="a check to make, such as 'one batch'; may be repeated", show_default=False),
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="most minutes to train; fewer people are used where they do not suffice")
+    ] = 10.0,
+    page: Annotated[Path | None, typer.Option(help="HTML page to write", show_default=False)] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Check a training before it is started, and name the cause of what is wrong; or explain the error of a run.
+
+    Exit code 9 if a check fails.
+
+    \b
+    maskcls debug faces --config multi --quick
+    maskcls debug faces --config multi --minutes 5 --page debug.html
+    maskcls debug faces --config multi --check 'one batch' optim.lr=1e-2
+    maskcls debug runs/a    (a run: nothing is trained)
+    """
+    from maskcls.rundir import RunDir
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
+
+    if page is not None and not force:
+        from maskcls.files import refuse_taken
+
+        refuse_taken(page)
+    is_run = RunDir(what).env.exists()
+    if is_run and (overrides or config or quick or check):
+        fix = "leave out the options, or name the data set"
+        raise UsageError("a run has its own settings and checks", where=str(what), fix=fix)
+    if is_run:
+        with Reporter(quiet=not main_process()) as report:
+            with report.busy(LOADING):
+                from maskcls.commands.debug import debug_run
+            found = [debug_run(RunDir(what), report)]
+    else:
+        from maskcls.config.unused_settings import unused_settings
+        from maskcls.runs.checks import check_training
+
+        cfg, origins = load_config(config, overrides)
+        for line in unused_settings(cfg, origins):
+            typer.echo(line, err=True)
+        check_training(what, cfg, None)
+        with Reporter(quiet=not main_process()) as report:
+            with report.busy(LOADING):
+                from maskcls.commands.debug import debug as work
+                from maskcls.commands.debug import wanted_checks
+            found = work(what, cfg, checks=wanted_checks(check, quick=quick), minutes=minutes, report=report)
+    from maskcls.show.debug import failures, print_diagnoses
+
+    print_diagnoses(found, json=json)
+    if page is not None:
+        from maskcls.show.debug_page import write_debug_page
+
+        write_debug_page(page, found, str(what))
+    if failures(found):
+        raise typer.Exit(Exit.RESULT)
