@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import statistics
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from maskcls.training.epochs.epoch_selection import choose_weights
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
 from maskcls.training.side_by_side import train_side_by_side
+from maskcls.training.tracking.guard import Guard
+from maskcls.training.tracking.logs import NetworkLogs, RunLogs
 
 
 def train_folds(
@@ -25,17 +28,32 @@ def train_folds(
 
     Returns None in processes that do not write.
     """
+    trackers = experiment.cfg.track if accelerator.is_main_process else ()
+    with Guard(trackers, report) as guard, RunLogs(guard, experiment) as logs:
+        _train_networks(experiment, wanted, accelerator, report, guard)
+        if not accelerator.is_main_process:
+            return None
+        summary = assemble(experiment, wanted)
+        logs.results(summary)
+        return summary
+
+
+def _train_networks(
+    experiment: Experiment, wanted: Sequence[int], accelerator: Accelerator, report: Reporter, guard: Guard
+) -> None:
     report.begin("all folds", sum(member.cfg.train.epochs for member in experiment.members) * len(wanted))
     for member in experiment.members:
         undone = [k for k in wanted if not experiment.fold_dir(member, k).done.exists()]
         left = [k for k in undone if not is_trained(experiment, member, k)]
         report.skip(member.cfg.train.epochs * (len(wanted) - len(left)))
+        for k in set(wanted) - set(left):
+            log_trained(experiment, member, k, guard)
         jobs = min(experiment.plans[member.task].fold_jobs, len(left))
         if jobs > 1 and accelerator.num_processes == 1:
             train_side_by_side(experiment, member, left, jobs, report)
         else:
             for k in left:
-                train_fold(experiment, member, k, accelerator, report)
+                train_fold(experiment, member, k, accelerator, report, guard)
                 accelerator.free_memory()
         finish_folds(experiment, member, wanted, accelerator, report)
     accelerator.wait_for_everyone()  # the main process alone writes what the others read here
@@ -43,14 +61,19 @@ def train_folds(
         folder = experiment.fold_dir(member, k)
         if not folder.done.exists():  # networks without validation rows; the others are done
             how = continuing(member) if member.continued else refitting(experiment, member, wanted)
-            train_fold(experiment, how, k, accelerator, report)
+            train_fold(experiment, how, k, accelerator, report, guard)
             accelerator.wait_for_everyone()
             finish_fold(experiment, how, k, folder.last, accelerator)
             accelerator.free_memory()
     report.end()
-    if not accelerator.is_main_process:
-        return None
-    return assemble(experiment, wanted)
+
+
+def log_trained(experiment: Experiment, member: Member, k: int, guard: Guard) -> None:
+    """Write what the trackers lack of a training that is over: it may have been killed right before its last lines."""
+    folder = experiment.fold_dir(member, k)
+    history = [json.loads(line) for line in folder.log.read_text().splitlines()] if guard.working else []
+    with NetworkLogs(guard, experiment, folder, member.cfg, len(history)) as logs:
+        logs.update(history)
 
 
 def finish_folds(

@@ -70,6 +70,7 @@ class Reporter:
         self.epochs: dict[str, int] = {}
         self.printed: dict[str, float] = {}
         self.columns: list[Column] = []
+        self.said: set[str] = set()
 
     def __enter__(self) -> Reporter:
         if self.bars:
@@ -85,6 +86,12 @@ class Reporter:
     def note(self, text: str) -> None:
         """Print one line; a terminal breaks it between words, a file keeps it whole."""
         self.console.print(escape(text), soft_wrap=not self.console.is_terminal)
+
+    def once(self, text: str) -> None:
+        """Print one line, unless it was printed so before."""
+        if text not in self.said:
+            self.said.add(text)
+            self.note(text)
 
     def begin(self, what: str, epochs_in_all: int) -> None:
         """Open the bar over everything this command trains; it counts epochs."""
