@@ -32,8 +32,8 @@ class Config(Section):
     )
     """The tasks: a list of entries with name, classes and bins."""
     track: Trackers = ()
-    """Trackers that also get what a training logs: tensorboard, wandb, mlflow or csv, several joined by commas. They work
-    without a network, in `tracking` of the run folder; wandb and MLflow use one if you ask for it (WANDB_MODE,
+    """Trackers that also get what a training logs: tensorboard, wandb, mlflow or csv, several joined by commas. They
+    work without a network, in the folder tracking of the run; wandb and MLflow use one if you ask for it (WANDB_MODE,
     tracking.mlflow). If a tracker fails, there is a warning, and training continues without it."""
     data: DataConfig = DataConfig()
     folds: FoldsConfig = FoldsConfig()

@@ -47,8 +47,9 @@ class Log(Protocol):
     was deleted: it begins again. Nothing is written before one of the methods is called.
     """
 
-    held: int
-    """Number of complete epochs in the log; the caller adds those that follow."""
+    @property
+    def held(self) -> int:
+        """Number of complete epochs in the log; the caller adds those that follow."""
 
     def settings(self, settings: Mapping[str, str]) -> None:
         """Write the settings by dotted key, as JSON text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, Self, assert_never
 
 from maskcls.rundir import FoldDir
 from maskcls.runs.summary import RunSummary
@@ -43,7 +43,7 @@ class Logs:
         made = {name: guard.call(name, partial(new_log, name, place, epochs)) for name in trackers}
         self.logs = {name: log for name, log in made.items() if log is not None}
 
-    def __enter__(self) -> Logs:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:

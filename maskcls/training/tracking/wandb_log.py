@@ -1,7 +1,8 @@
 """wandb: a run per place, all in one group. Offline unless WANDB_MODE says otherwise.
 
 An offline run cannot be asked what it holds, so the number of epochs is kept beside it. A resumed training writes a
-further offline folder of the same id; `wandb sync --append` joins them.
+further offline folder of the same id; `wandb sync` joins them in the order of their times. wandb writes the last epochs
+to disk only when a run is finished: a folder whose process was killed is removed, and its epochs are written again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -27,11 +29,10 @@ class WandbLog:
 
     def __init__(self, place: Place, epochs: int) -> None:
         self.place, self.folder = place, place.folder("wandb")
-        self.id, self.held = secrets.token_hex(4), 0
-        if self.folder.identity.exists():
-            known = files.read_json(self.folder.identity)
-            if known["held"] <= epochs:
-                self.id, self.held = known["id"], known["held"]
+        new: dict[str, Any] = {"id": secrets.token_hex(4), "held": 0, "folders": []}
+        known = files.read_json(self.folder.identity) if self.folder.identity.exists() else new
+        self.known: dict[str, Any] = known if known["held"] <= epochs else new
+        self.held: int = self.known["held"]
 
     @cached_property
     def run(self) -> Any:
@@ -41,16 +42,18 @@ class WandbLog:
         import wandb
 
         mode = os.environ.get("WANDB_MODE", "offline")
-        self.folder.path.mkdir(parents=True, exist_ok=True)
-        self._remember()
+        files.commit_json(self.folder.identity, self.known)
+        for left in self._offline_folders():
+            if left.name not in self.known["folders"]:
+                shutil.rmtree(left)
         return wandb.init(
             project=self.place.how.project,
             name=self.place.title,
             group=self.place.run_name,
             job_type="run" if self.place.name == RUN else "network",
-            id=self.id,
+            id=self.known["id"],
             dir=str(self.folder.path),
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
             resume=None if mode == "offline" else "allow",
             reinit="create_new",
             settings=wandb.Settings(
@@ -71,10 +74,10 @@ class WandbLog:
         self.run.config.update(values, allow_val_change=True)
 
     def epoch(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Write the numbers of one step."""
-        self.run.log(dict(values), step=epoch)
+        """Write the numbers of one step, unless a server has them from a process that was killed."""
+        if epoch >= self.run.starting_step:
+            self.run.log(dict(values), step=epoch)
         self.held = epoch + 1
-        self._remember()
 
     def scores(self, values: Mapping[str, float]) -> None:
         """Write the scores into the summary."""
@@ -94,6 +97,9 @@ class WandbLog:
         """Finish the run, if it was begun."""
         if "run" in self.__dict__:
             self.run.finish(exit_code=0 if complete else 1)
+            folders = [path.name for path in self._offline_folders()]
+            files.commit_json(self.folder.identity, self.known | {"held": self.held, "folders": folders})
 
-    def _remember(self) -> None:
-        files.commit_json(self.folder.identity, {"id": self.id, "held": self.held})
+    def _offline_folders(self) -> list[Path]:
+        """Return the folders that wandb itself has named."""
+        return sorted((self.folder.path / "wandb").glob(f"offline-run-*-{self.known['id']}"))
