@@ -14,7 +14,7 @@ from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number
 
 LINE_STYLES = ("-", ":", "-.")  # seed by seed
-LEGEND_COLUMNS = 5
+LEGEND_WIDTH = 66  # characters in a line of the legend; the line before a name takes 6
 
 
 def curves_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str, Any] | None:
@@ -57,7 +57,7 @@ def _loss_figure(logs: Sequence[NetworkLog], *, leaky: bool, name: str) -> Figur
 
     def paint(axes: Any) -> None:
         for log, key, style, _ in columns:
-            axes.plot(*_points(log, key), style, color=_colour(log), label=log.title if style == "-" else None)
+            axes.plot(*_points(log, key), style, color=_colour(log), label=_label(log) if style == "-" else None)
         _finish(axes, "loss", logs)
 
     lines = "Solid: training loss, with augmentation. "
@@ -77,7 +77,7 @@ def _score_figure(logs: Sequence[NetworkLog], key: str, what: str, name: str) ->
     def paint(axes: Any) -> None:
         for log in scored:
             epochs, values = _points(log, key)
-            axes.plot(epochs, values, LINE_STYLES[log.network.seed % 3], color=_colour(log), label=log.title)
+            axes.plot(epochs, values, LINE_STYLES[log.network.seed % 3], color=_colour(log), label=_label(log))
             chosen = [
                 (x, y) for x, y in zip(epochs, values, strict=True) if log.chosen is not None and x == log.chosen + 1
             ]
@@ -102,7 +102,7 @@ def _rate_figure(logs: Sequence[NetworkLog], name: str) -> Figure:
 
     def paint(axes: Any) -> None:
         for _, log, key in shown:
-            axes.plot(*_points(log, key), color=_colour(log), label=log.title)
+            axes.plot(*_points(log, key), color=_colour(log), label=_label(log))
         axes.set_ylim(bottom=0)
         _finish(axes, "learning rate", [log for _, log, _ in shown])
 
@@ -132,7 +132,18 @@ def _finish(axes: Any, label: str, logs: Sequence[NetworkLog]) -> None:
         for line in axes.get_lines():
             line.set_marker("o")
     if len(logs) > 1:
-        axes.figure.legend(loc="outside lower center", ncols=min(len(logs), LEGEND_COLUMNS), columnspacing=1.0)
+        columns = LEGEND_WIDTH // (max(len(_label(log)) for log in logs) + 6)
+        axes.figure.legend(loc="outside lower center", ncols=max(1, min(len(logs), columns)), columnspacing=1.0)
+
+
+def _label(log: NetworkLog) -> str:
+    """Return the title without the task, which is the heading above the figures.
+
+    >>> from maskcls.runs.networks import RunNetwork
+    >>> _label(NetworkLog(RunNetwork("age", 1, 0, "scored", "age-seed1"), "age-seed1 fold 0", (), None))
+    'seed1 fold 0'
+    """
+    return log.title.removeprefix(log.network.task).lstrip("- ")
 
 
 def _colour(log: NetworkLog) -> str:

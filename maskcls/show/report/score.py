@@ -64,7 +64,7 @@ def score_figure(found: Evaluation, prefix: str) -> Figure:
         "Macro-F1 with its intervals",
         "The dot is the score of all out-of-fold rows. The thick bar is where the score on all people of this kind "
         "lies, the thin bar where the score of as many new people may lie. Circles are single folds.",
-        Table(["", "macro-F1", "low", "high"], rows),
+        Table(["of", "macro-F1", "low", "high"], rows),
         paint,
         size=(5.0, 1.2 + SECOND * (len(spans) + 1)),
     )
@@ -87,6 +87,9 @@ def _lines(reported: ReportedRun) -> list[str]:
         lines.append(f"{trained} of {plural(wanted, 'fold')} trained: people of the others have no prediction.")
     lines += _group_lines(reported.summary.groups)
     lines += _selection_lines(reported.summary)
+    if seeds := reported.summary.seeds:
+        alone = ", ".join(f"seed {seed} {number(one.get('macro_f1'))}" for seed, one in seeds.items())
+        lines.append(f"Networks of several seeds are averaged. Macro-F1 of each seed alone: {alone}.")
     if reported.sealed:
         lines.append(_sealed_line(reported.sealed))
     elif reported.config.folds.sealed:
@@ -130,7 +133,7 @@ def _spread(summary: RunSummary) -> list[str]:
 
 
 def _group_lines(groups: GroupGain | None) -> list[str]:
-    """Say whether photos that look alike are averaged, and with what gain."""
+    """Say whether similar photos are averaged, and with what gain."""
     if groups is None:
         return []
     gain = groups.gain and f"{groups.gain.value:+.4f}, {percent(groups.gain.level)} interval " + span(

@@ -26,7 +26,7 @@ class PageSettings:
 
 
 @dataclass(frozen=True)
-class Section:
+class RunSection:
     """A section about one run.
 
     id     names it: the HTML id, and the template `report/<id>.html.j2`, which uses the values as `v`.
@@ -42,7 +42,7 @@ class Section:
 
 @dataclass(frozen=True)
 class JointSection:
-    """A section about all runs of a page together; as `Section`, but `fill` takes all runs, in the order given."""
+    """A section about all runs of a page together; as `RunSection`, but `fill` takes all runs, in the order given."""
 
     id: str
     title: str
@@ -69,7 +69,7 @@ class FilledSection:
 
 
 def filled(
-    section: Section | JointSection, values: Mapping[str, Any] | None, settings: PageSettings
+    section: RunSection | JointSection, values: Mapping[str, Any] | None, settings: PageSettings
 ) -> list[FilledSection]:
     """Return the section with its values as a list of one, empty where there is nothing to show."""
     template = f"report/{section.id}"

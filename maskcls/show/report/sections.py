@@ -9,19 +9,19 @@ from maskcls.show.report.curves import curves_section
 from maskcls.show.report.people import people_section
 from maskcls.show.report.reliability import reliability_section
 from maskcls.show.report.score import score_section
-from maskcls.show.report.section import JointSection, Section
+from maskcls.show.report.section import JointSection, RunSection
 from maskcls.show.report.slices import slices_section
 from maskcls.show.report.values import values_section
 
 OF_ALL: tuple[JointSection, ...] = ()
-OF_EACH: tuple[Section, ...] = (
-    Section("score", "Score", score_section),
-    Section("curves", "Curves", curves_section),
-    Section("confusion", "Confusion", confusion_section),
-    Section("classes", "Classes and support", classes_section),
-    Section("reliability", "Reliability", reliability_section),
-    Section("values", "Score by true number", values_section),
-    Section("slices", "Slices", slices_section),
-    Section("people", "People who disagree with themselves", people_section),
-    Section("choices", "Choices made on these rows", choices_section),
+OF_EACH: tuple[RunSection, ...] = (
+    RunSection("score", "Score", score_section),
+    RunSection("curves", "Curves", curves_section),
+    RunSection("confusion", "Confusion", confusion_section),
+    RunSection("classes", "Classes and support", classes_section),
+    RunSection("reliability", "Reliability", reliability_section),
+    RunSection("values", "Score by true number", values_section),
+    RunSection("slices", "Slices", slices_section),
+    RunSection("people", "People who disagree with themselves", people_section),
+    RunSection("choices", "Choices made on these rows", choices_section),
 )
