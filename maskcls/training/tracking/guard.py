@@ -55,4 +55,4 @@ class Guard:
 def _reason(error: BaseException) -> str:
     """Write an error in one line."""
     text = f"{error.what} ({error.got})" if isinstance(error, MaskclsError) else f"{type(error).__name__}: {error}"
-    return visible(" ".join(text.split()))
+    return visible(" ".join(text.split()).removesuffix(":"))

@@ -34,7 +34,7 @@ class TensorBoardLog:
         """The writer of this process's event file."""
         from torch.utils.tensorboard import SummaryWriter
 
-        return SummaryWriter(str(self.folder), purge_step=self.held)  # type: ignore[no-untyped-call]
+        return SummaryWriter(str(self.folder), purge_step=self.held)
 
     def settings(self, settings: Mapping[str, str]) -> None:
         """Write the settings as a table in Markdown."""
@@ -79,4 +79,5 @@ def epochs_in(folder: Path) -> int:
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1, "tensors": 1}).Reload()
     if LAST not in events.Tags()["scalars"]:
         return 0
-    return max(event.step for event in events.Scalars(LAST)) + 1
+    last: int = max(event.step for event in events.Scalars(LAST))
+    return last + 1
