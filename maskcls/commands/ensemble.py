@@ -123,21 +123,24 @@ def ensemble(
     prob = [member.oof.prob for member in members if member.oof is not None]
     if blend is None:
         assert labelled is not None
-        blend = fit_ensemble(asked.method, prob, labelled)
+        with report.busy(f"fitting {asked.method}"):
+            blend = fit_ensemble(asked.method, prob, labelled)
     together = read_together(groups, oof_groups, frame, labelled, asked.given)
     if groups and together.photos and not together.oof and (doubt := doubt_about(groups, together.photos)):
         report.note(doubt)
     verdict = calibration = tried = None
     if labelled is not None:
-        tried = count_ensemble(members, prob, asked)
-        nested = nested_ensemble(blend, prob, labelled)
+        with report.busy("scoring on the other folds"):
+            tried = count_ensemble(members, prob, asked)
+            nested = nested_ensemble(blend, prob, labelled)
         if (checked := together.check_oof(nested, labelled)) is not None:
             nested, together = checked.rows.prob, together.with_weights(checked)
             report.note(about_rows(checked))
         people = people_to_predict(frame, together)
         level = family_level(tried.count)
-        verdict = score_ensemble(blend, prob, labelled, nested, parts_of(labelled), new_people=people, level=level)
-        calibration = decide_on(nested, labelled) if asked.decide or decide else None
+        with report.busy("comparing with the members"):
+            verdict = score_ensemble(blend, prob, labelled, nested, parts_of(labelled), new_people=people, level=level)
+            calibration = decide_on(nested, labelled) if asked.decide or decide else None
     how = recipe_of(asked, blend, calibration, verdict)
     found = apply_ensemble(blend, [member.test for member in members], names=[member.given for member in members])
     found = together.average_photos(found)

@@ -29,7 +29,8 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
     A finished run is left as it is. Processes that do not write return None.
     Raises ResultError or WeightsError when the run or its data set was changed.
     """
-    experiment, env = open_experiment(run)
+    with report.busy("reading the run"):
+        experiment, env = open_experiment(run)
     wanted = sorted({*env.folds, *(wanted_folds(folds, experiment.cfg.folds.k) if folds is not None else ())})
     if (summary := finished_summary(experiment, wanted)) is not None:
         report.note(f"{run.path} is complete; nothing to do{other_folds(wanted, experiment.cfg.folds.k)}")
@@ -39,9 +40,10 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
             report.note(not_counted)
         return summary
     accelerator = start(experiment.cfg.device)
-    check_data_unchanged(experiment)
-    check_experiment(experiment, report)
-    check_starting_weights(experiment, wanted)
+    with report.busy("checking data and networks"):
+        check_data_unchanged(experiment)
+        check_experiment(experiment, report)
+        check_starting_weights(experiment, wanted)
     if weights_hashes(experiment) != env.weights:
         raise WeightsError(
             "the starting weights are not the ones this run began with",

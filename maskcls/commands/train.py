@@ -37,11 +37,13 @@ def train(data: Path, cfg: Config, run: RunDir, *, folds: str | None, report: Re
         refuse_existing(run)
     with report.busy("reading the data"):
         experiment = read_experiment(with_absolute_paths(cfg), data, run)
-    check_experiment(experiment, report)
-    check_starting_weights(experiment, wanted)
+    with report.busy("checking the networks"):
+        check_experiment(experiment, report)
+        check_starting_weights(experiment, wanted)
     experiment = with_photos(experiment, accelerator, report)
     if accelerator.is_main_process:
-        check_same_photos(experiment, report)
+        with report.busy("looking for repeated photos"):
+            check_same_photos(experiment, report)
     experiment = with_plans(experiment, wanted, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)

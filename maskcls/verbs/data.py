@@ -10,7 +10,7 @@ import typer
 from maskcls.errors import UsageError
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import note_dry_run, output_of_extra
-from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config
+from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config, waiting
 
 app = VerbApp(no_args_is_help=True, help="Make and check data sets.")
 cache_app = VerbApp(no_args_is_help=True, help="List and delete cached decoded photos.")
@@ -30,10 +30,12 @@ def data_make(
     \b
     maskcls data make faces --people 60 --seed 0
     """
-    from maskcls.commands.data.make import make
-    from maskcls.show.data.drawn_data import print_drawn_data
+    with waiting("drawing faces"):
+        from maskcls.commands.data.make import make
+        from maskcls.show.data.drawn_data import print_drawn_data
 
-    print_drawn_data(make(directory, people=people, seed=seed, eval_people=eval_people), json=json)
+        made = make(directory, people=people, seed=seed, eval_people=eval_people)
+    print_drawn_data(made, json=json)
 
 
 @app.command("check")
@@ -44,11 +46,12 @@ def data_check(data: Data, overrides: Overrides = None, config: Config = None, j
     maskcls data check faces
     """
     cfg, _ = load_config(config, overrides)
-    from maskcls.commands.data.check import check
     from maskcls.show.data.check import print_data_check
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.data.check import check
         found = check(data, cfg, report)
     print_data_check(found, json=json)
 
@@ -77,14 +80,15 @@ def data_crop(
     maskcls data crop more -o cropped2 --like cropped/crops.json
     maskcls data crop faces -o cropped3 --fixed
     """
-    from maskcls.commands.data.crop import crop
     from maskcls.show.data.crop import print_copy
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     output = output_of_extra(context.args, output)
     if output is None:
         raise UsageError("no folder to make", expected="-o FOLDER", fix="name a new or an empty folder")
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.data.crop import crop
         copy = crop(
             data,
             output,
@@ -117,10 +121,12 @@ def data_look(
     maskcls data look faces transforms.preset=faces transforms.hue=0.02 --force
     """
     cfg, _ = load_config(config, overrides)
-    from maskcls.commands.data.look import look as work
-    from maskcls.show.data.contact_sheet import print_contact_sheet
+    with waiting("drawing photos"):
+        from maskcls.commands.data.look import look as work
+        from maskcls.show.data.contact_sheet import print_contact_sheet
 
-    print_contact_sheet(work(data, cfg, output, photos=photos, draws=draws, force=force), json=json)
+        drawn = work(data, cfg, output, photos=photos, draws=draws, force=force)
+    print_contact_sheet(drawn, json=json)
 
 
 @cache_app.command("list")
