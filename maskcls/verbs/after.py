@@ -25,24 +25,28 @@ def evaluate(
     section: Annotated[
         Literal["short", "all", "scores", "confusion", "slices", "people"], typer.Option(help="what to print")
     ] = "short",
+    full: Annotated[bool, typer.Option("--full", help="print all sections; same as --section all")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV to write, one row per photo")] = None,
     force: Force = False,
     json: Json = False,
     write: Annotated[Path | None, typer.Option("--write", hidden=True)] = None,
 ) -> None:
-    """Score predictions whose labels are known: macro-F1 with an interval, confusion, slices, people.
+    """Score predictions whose labels are known: macro-F1 with an interval; with --full confusion, slices, people.
 
     \b
+    maskcls evaluate runs/a --full
     maskcls evaluate submission.csv --answers faces/eval/answers.csv --json
     maskcls evaluate runs/a --section slices -o rows.csv
     """
+    if full and section not in ("short", "all"):
+        raise UsageError("--full prints all sections", got=f"--section {section}", fix="give one of them")
     output = moved(("--write", write), "-o", output)
     with waiting("scoring"):
         from maskcls.commands.evaluate import evaluate as work
         from maskcls.show.answers.evaluation import print_evaluation
 
         found = work(what, answers, output=output, force=force)
-    print_evaluation(found, section, json=json)
+    print_evaluation(found, "all" if full else section, json=json)
 
 
 @app.command()

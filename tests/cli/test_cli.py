@@ -37,7 +37,7 @@ SURFACE = {
         }
     ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
-    "evaluate": frozenset({"WHAT", "--answers", "--section", "-o/--output", "--force", "--json"}),
+    "evaluate": frozenset({"WHAT", "--answers", "--section", "--full", "-o/--output", "--force", "--json"}),
     "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--force", "--json"}),
     "calibrate": frozenset({"RUN", "--rule", "--json"}),
     "ensemble": frozenset(

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import pytest
 
+from maskcls.show.terminal import progress
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training import plans
-from maskcls.training.plans import NOTE_EVERY_S, listener_of
+from maskcls.training.plans import listener_of
 
 
-def test_a_long_measurement_reports_every_few_seconds(
+def test_a_long_measurement_reports_after_two_seconds_and_then_every_quarter_of_a_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert NOTE_EVERY_S <= 5
     now = [100.0]
-    monkeypatch.setattr(plans.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     with Reporter() as report:
         listener = listener_of(report)
         listener.note("timing small in training: up to 4 candidates, at most 15 s")
-        for seconds, done in ((4.0, 1), (5.1, 2), (6.0, 3), (10.3, 4), (20.0, 9)):
+        for seconds, done in ((0.0, 0), (1.9, 1), (2.1, 2), (6.0, 3), (17.2, 4), (20.0, 9)):
             now[0] = 100.0 + seconds
             listener.progress("timing small in training", done, 9)
     assert capsys.readouterr().err.splitlines() == [
         "timing small in training: up to 4 candidates, at most 15 s",
-        "timing small in training: 2 of at most 9 passes",
-        "timing small in training: 4 of at most 9 passes",
+        "timing small in training: 2 of 9, about 7 s left",  # 2.1 s for 2, 7 more
+        "timing small in training: 4 of 9, about 22 s left",
     ]
 
 

@@ -34,7 +34,8 @@ def fold_table(manifest: pd.DataFrame, folds: pd.DataFrame, space: LabelSpace) -
     """Return a table of people and photos by fold, and people by class of every task that is constant in a person."""
     counts = folding.fold_counts(manifest, folds, space)
     shown = ("all", *person_tasks(manifest, space))
-    table = Table("fold", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("fold", overflow="fold")
     first = counts[counts["fold"] == counts["fold"].min()]
     for name in [row.task if row.task == "all" else row[3] for row in first.itertuples() if row.task in shown]:
         table.add_column("people" if name == "all" else str(name), justify="right", no_wrap=True)

@@ -72,6 +72,6 @@ def left_in_words(seconds: float | None) -> str:
     """Say how long it still takes; "" while that is not known.
 
     >>> left_in_words(89.6), left_in_words(600), left_in_words(None)
-    ('about 1.5 min left', 'about 10 min left', '')
+    ('about 90 s left', 'about 10 min left', '')
     """
     return "" if seconds is None else f"about {duration(seconds)} left"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -17,18 +17,23 @@ SHORTEST = 5  # characters that a heading keeps
 def fit_table(table: Table, width: int) -> int:
     """Make a table fit into `width` characters, if it can; returns the least width in which every figure is whole.
 
-    Columns that may not be broken hold figures. Their headings are shortened, the widest first, but not below their
-    figures or SHORTEST. Columns of names are left to rich, which breaks them.
+    Columns that may not be broken hold figures. If that makes it fit, their headings are shortened, longest first, but
+    not below their figures or SHORTEST. Columns of names are left to rich, which breaks them.
     """
     figures = [column for column in table.columns if column.no_wrap]
     for column in figures:
         column.min_width = max(widest(column.cells), widest([column.header]))
-    while (least := least_width(table)) > width and (spare := [c for c in figures if _spare(c)]):
-        column = max(spare, key=_spare)
+    excess = least_width(table) - width
+    if excess > sum(map(_spare, figures)):
+        return width + excess
+    while excess > 0:
+        column = max(figures, key=_spare)
+        cut = min(_spare(column), excess)
         assert column.min_width is not None
-        column.min_width -= min(_spare(column), least - width)
+        column.min_width -= cut
         column.header = shortened(_plain(column.header), column.min_width)
-    return least
+        excess -= cut
+    return width + excess
 
 
 def least_width(table: Table) -> int:
@@ -38,18 +43,21 @@ def least_width(table: Table) -> int:
     return measured - sum(_breakable(column) for column in names)
 
 
-def widest(cells: Sequence[object]) -> int:
-    """Return the number of characters of the widest cell; 0 without one."""
-    return max((cell_len(_plain(cell)) for cell in cells), default=0)
+def widest(cells: Iterable[object]) -> int:
+    """Return the number of characters of the widest line of the cells; 0 without one."""
+    return max((cell_len(line) for cell in cells for line in _plain(cell).split("\n")), default=0)
 
 
 def shortened(heading: str, width: int) -> str:
-    """Cut a heading to so many characters, the last of which says so.
+    """Cut every line of a heading to so many characters, the last of which says so.
 
     >>> shortened("probability", 6), shortened("age", 6)
     ('proba…', 'age')
     """
-    return heading if cell_len(heading) <= width else set_cell_size(heading, width - 1).rstrip() + "…"
+    lines = heading.split("\n")
+    return "\n".join(
+        line if cell_len(line) <= width else set_cell_size(line, width - 1).rstrip() + "…" for line in lines
+    )
 
 
 def _spare(column: Column) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 from shutil import get_terminal_size
@@ -30,7 +31,10 @@ def say_whole(text: str) -> None:
 
 
 def show(what: RenderableType) -> None:
-    """Print tables and text: no figure is cut, names are where needed; files and pipes keep lines of text whole."""
+    """Print tables and text: no figure is cut, names are broken where needed.
+
+    Files and pipes keep every line whole, unless COLUMNS says how wide they are.
+    """
     from rich.columns import Columns
     from rich.console import Console, Group
     from rich.table import Table
@@ -45,7 +49,7 @@ def show(what: RenderableType) -> None:
         say(what)
         return
     console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal and not isinstance(what, Columns):
+    if not console.is_terminal and "COLUMNS" not in os.environ and not isinstance(what, Columns):
         console.width = WIDEST
     for part in what.renderables if isinstance(what, Columns) else [what]:
         if isinstance(part, Table):
