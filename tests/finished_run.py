@@ -35,13 +35,15 @@ def finish_run(
     settings: Sequence[str] = (),
     leaky: bool = False,
     years: bool = True,
+    unknown: str = "",
     seed: int = 0,
 ) -> RunDir:
     """Write what a training of k = 2 folds leaves behind, its networks apart.
 
     Every person has the same label of the last task on all photos; the other tasks vary. Predictions are right in about
     two thirds of the rows.
-    years  whether the whole numbers of a task with bins are known.
+    years    whether the whole numbers of a task with bins are known.
+    unknown  a task without any label; "": none.
     """
     run, rng = RunDir(path), np.random.default_rng(seed)
     tasks = json.dumps(space.to_json())
@@ -49,6 +51,9 @@ def finish_run(
     rows = people * PHOTOS
     labels = _labels(space, people, rng)
     values = {t.name: _values(t.bins, labels[t.name]) for t in space.tasks if t.bins and years}
+    if unknown:
+        values.pop(unknown, None)
+        labels[unknown] = np.full(rows, -1)
     ids = [f"p{i // PHOTOS}/{i % PHOTOS}" for i in range(rows)]
     person = [f"p{i // PHOTOS}" for i in range(rows)]
     frame = tables.build(ids, [f"{name}.jpg" for name in ids], space, person=person, labels=labels, values=values)
@@ -82,12 +87,10 @@ def finish_run(
         write_summary(run, RunSummary(leaky=True, pooled=None, interval=None, folds=none, mean={}, sd={}))
         return run
     oof.save(run.oof)
-    folds = {str(k): {"macro_f1": one.macro_f1} for k, one in found.folds.items()}
     every = [one.macro_f1 for one in found.folds.values()]
-    spread = {
-        "mean": {"macro_f1": float(np.mean(every))},
-        "sd": {"macro_f1": float(np.std(every, ddof=len(every) > 1))},
-    }
+    folds = {str(k): {"macro_f1": files.none_for_nan(one.macro_f1)} for k, one in found.folds.items()}
+    mean, sd = float(np.mean(every)), float(np.std(every, ddof=len(every) > 1))
+    spread = {name: {"macro_f1": files.none_for_nan(value)} for name, value in (("mean", mean), ("sd", sd))}
     write_summary(
         run,
         RunSummary(

@@ -9,11 +9,12 @@ from maskcls.results.scores.evaluation import Confusion, confusion_of
 from maskcls.results.scores.slices import Mistake, mistakes_of
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages import palette
-from maskcls.show.pages.figure import Figure
+from maskcls.show.pages.figure import Figure, plain_label
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number, plural
 
+JOINT = "joint classes"  # no task has this name: it has a space
 MOST_CLASSES = 36  # of a matrix; more cells than a page can show
 FEW_CLASSES = 6  # of a matrix that fits on a phone
 FREQUENT = 20
@@ -27,12 +28,12 @@ def confusion_section(reported: ReportedRun, settings: PageSettings) -> Mapping[
     labelled, space = reported.rows.labelled, reported.rows.labelled.space
     found = dict(reported.rows.evaluation.confusion)
     if len(space.tasks) > 1:
-        found["joint classes"] = confusion_of(space.encode(labelled.truth), labelled.pred_N, space.joint_names)
+        found[JOINT] = confusion_of(space.encode(labelled.truth), labelled.pred_N, space.joint_names)
     figures, tables = [], []
     for place, (name, one) in enumerate(found.items()):
         if 0 < len(one.classes) <= MOST_CLASSES and one.counts_CC.any():
             figures.append(confusion_figure(name, one, f"{settings.prefix}confusion-{place}"))
-        if len(one.classes) > FEW_CLASSES:
+        if name == JOINT or len(one.classes) > MOST_CLASSES:
             tables.append(mistake_table(name, one))
     return {
         "small": [one for one in figures if not one.wide],
@@ -62,8 +63,9 @@ def confusion_figure(title: str, one: Confusion, name: str) -> Figure:
                     axes.text(given, true, f"{share:.2f}", ha="center", va="center", fontsize=8 if wide else 10)
         axes.set_xlim(-0.5, size - 0.5)
         axes.set_ylim(size - 0.5, -0.5)
-        axes.set_xticks(range(size), one.classes, rotation=90 if wide else 0, fontsize=9)
-        axes.set_yticks(range(size), one.classes, fontsize=9)
+        names = list(map(plain_label, one.classes))
+        axes.set_xticks(range(size), names, rotation=90 if wide else 0, fontsize=9)
+        axes.set_yticks(range(size), names, fontsize=9)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.grid(visible=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def people_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str
         "line": _line(found, len({one.person for one in listed})),
         "averaged": averaged,
         "agreement": _agreement_table(found),
-        "limit": _limit(found, reported.rows.evaluation.scores.macro_f1),
+        "if_averaged": _if_averaged(found, reported.rows.evaluation.scores.macro_f1),
         "people": _people_table(listed) if listed else None,
     }
 
@@ -46,11 +47,13 @@ def _agreement_table(found: Consistency) -> Table:
     return Table(["task", "equal pairs of photos", "people with all photos equal"], cells, "Agreement within people")
 
 
-def _limit(found: Consistency, score: float) -> str:
+def _if_averaged(found: Consistency, score: float) -> str:
     gain = found.averaged.macro_f1 - score
+    if math.isnan(gain):
+        return ""
     return (
-        f"Averaged over each person's photos the macro-F1 would be {number(found.averaged.macro_f1)} ({gain:+.4f}): an "
-        "upper limit, because it needs to know who is on each photo."
+        "Averaged over each person's photos with equal weights, the macro-F1 would be "
+        f"{number(found.averaged.macro_f1)} ({gain:+.4f}). This needs to know who is on each photo."
     )
 
 

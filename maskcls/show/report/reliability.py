@@ -89,19 +89,19 @@ def _bin_cells(one: Bin) -> list[str]:
 
 def _quality_table(pairs: Mapping[str, tuple[Quality, Quality | None]], calibration: SavedCalibration | None) -> Table:
     """Return log loss and errors before, and, where the run is calibrated, after, with the temperatures."""
-    calibrated = any(after for _, after in pairs.values())
-    head = ["labels", "log loss", "Brier score", "calibration error"]
-    head += ["log loss after", "Brier score after", "calibration error after", "temperature"] if calibrated else []
     rows = []
     for name, (before, after) in pairs.items():
-        temperature = calibration.temperatures.get(name) if calibration else None
-        cells = [*_quality_cells(after), number(temperature, 3)] if calibrated else []
-        rows.append([name, *_quality_cells(before), *cells])
+        rows.append([name, "as predicted", "", *_quality_cells(before)])
+        if after is not None and calibration is not None:
+            temperature = calibration.temperatures.get(name)
+            cell = "" if temperature is None else number(temperature, 3)
+            rows.append([name, "after calibration", cell, *_quality_cells(after)])
+    head = ["labels", "probabilities", "temperature", "log loss", "Brier score", "calibration error"]
     return Table(head, rows, "Quality of the probabilities (lower is better)")
 
 
-def _quality_cells(one: Quality | None) -> list[str]:
-    return ["-"] * 3 if one is None else [number(one.log_loss), number(one.brier), number(one.ece)]
+def _quality_cells(one: Quality) -> list[str]:
+    return [number(one.log_loss), number(one.brier), number(one.ece)]
 
 
 def _note(reported: ReportedRun) -> str:

@@ -25,10 +25,17 @@ def score_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str,
         "status": reported.record.status,
         "headline": _headline(reported),
         "lines": _lines(reported),
-        "figures": [score_figure(reported.rows.evaluation, settings.prefix)] if reported.rows else [],
+        "figures": _figures(reported, settings.prefix),
         "tasks": _task_table(reported.rows.evaluation) if reported.rows else None,
         "folds": _fold_table(reported.summary, reported.rows.evaluation) if reported.rows else None,
     }
+
+
+def _figures(reported: ReportedRun, prefix: str) -> list[Figure]:
+    """Return the figure of the intervals, where there is a score."""
+    if reported.rows is None or math.isnan(reported.rows.evaluation.scores.macro_f1):
+        return []
+    return [score_figure(reported.rows.evaluation, prefix)]
 
 
 def score_figure(found: Evaluation, prefix: str) -> Figure:
@@ -56,7 +63,7 @@ def score_figure(found: Evaluation, prefix: str) -> Figure:
             names.append("folds")
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xlabel("macro-F1 of the joint classes")
+        axes.set_xlabel("macro-F1 of the joint classes" if len(found.scores.tasks) > 1 else "macro-F1")
         axes.grid(axis="y", visible=False)
 
     return Figure(
@@ -74,6 +81,8 @@ def _headline(reported: ReportedRun) -> str:
     if reported.rows is None:
         return "The run is leaky: its networks were trained on its validation people, so it has no score."
     scores = reported.rows.evaluation.scores
+    if math.isnan(scores.macro_f1):
+        return "No row has a label of every task, so there is no joint score."
     return f"Macro-F1 {number(scores.macro_f1)}" + classes_scored(scores.classes_scored, len(scores.joint.classes))
 
 
@@ -82,11 +91,10 @@ def _lines(reported: ReportedRun) -> list[str]:
     lines: list[str] = []
     if reported.rows is not None:
         lines += [*_interval_lines(reported.rows.evaluation), *_spread(reported.summary)]
+        lines += [*_group_lines(reported.summary.groups), *_selection_lines(reported.summary)]
     wanted, trained = reported.config.folds.k, len(reported.summary.folds)
     if trained < wanted:
         lines.append(f"{trained} of {plural(wanted, 'fold')} trained: people of the others have no prediction.")
-    lines += _group_lines(reported.summary.groups)
-    lines += _selection_lines(reported.summary)
     if seeds := reported.summary.seeds:
         alone = ", ".join(f"seed {seed} {number(one.get('macro_f1'))}" for seed, one in seeds.items())
         lines.append(f"Networks of several seeds are averaged. Macro-F1 of each seed alone: {alone}.")
@@ -108,7 +116,10 @@ def _sealed_line(sealed: SealedScore) -> str:
 
 def _interval_lines(found: Evaluation) -> list[str]:
     scores = found.scores
-    lines = [f"Accuracy {number(scores.accuracy)} (right in every task), {plural(scores.rows, 'photo')}."]
+    if math.isnan(scores.macro_f1):
+        return []
+    right = " (right in every task)" if len(scores.tasks) > 1 else ""
+    lines = [f"Accuracy {number(scores.accuracy)}{right}, {plural(scores.rows, 'photo')}."]
     if found.interval:
         who = "photos" if found.people is None else plural(found.people, "person")
         ends = span(found.interval.low, found.interval.high)
@@ -162,8 +173,9 @@ def _selection_lines(summary: RunSummary) -> list[str]:
 
 
 def _task_table(found: Evaluation) -> Table:
-    rows = [["all tasks", *_scored(found.scores.joint)]]
-    rows += [[name, *_scored(one)] for name, one in found.scores.tasks.items()]
+    rows = [[name, *_scored(one)] for name, one in found.scores.tasks.items()]
+    if len(rows) > 1:
+        rows.insert(0, ["all tasks", *_scored(found.scores.joint)])
     return Table(["task", "macro-F1", "accuracy", "photos", "classes"], rows, "Scores by task")
 
 
@@ -175,13 +187,13 @@ def _fold_table(summary: RunSummary, found: Evaluation) -> Table | None:
     """Return macro-F1 by fold, joint and by task, with mean and standard deviation; None without folds."""
     if not found.folds:
         return None
-    names = list(found.scores.tasks)
+    names = list(found.scores.tasks) if len(found.scores.tasks) > 1 else []
     rows = [
         [f"fold {k}", number(one.macro_f1), *(number(one.tasks[name].macro_f1) for name in names), f"{one.rows:,}"]
         for k, one in found.folds.items()
     ]
     if len(found.folds) > 1:
         keys = ["macro_f1", *names]
-        rows += [["mean", *(number(summary.mean.get(key, math.nan)) for key in keys), ""]]
-        rows += [["standard deviation", *(number(summary.sd.get(key, math.nan)) for key in keys), ""]]
-    return Table(["fold", "all tasks", *names, "photos"], rows, "Macro-F1 by fold")
+        rows += [["mean", *(number(summary.mean.get(key)) for key in keys), ""]]
+        rows += [["standard deviation", *(number(summary.sd.get(key)) for key in keys), ""]]
+    return Table(["fold", "all tasks" if names else "macro-F1", *names, "photos"], rows, "Macro-F1 by fold")

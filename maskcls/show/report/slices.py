@@ -9,7 +9,7 @@ from maskcls.results.scores.evaluation import Evaluation
 from maskcls.results.scores.slices import Recall, Slice, worst
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages import palette
-from maskcls.show.pages.figure import Figure
+from maskcls.show.pages.figure import Figure, plain_label
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number
@@ -24,9 +24,11 @@ def slices_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str
         return None
     found = reported.rows.evaluation
     several = len(found.by_others) > 1
+    scored = any(one.interval for one in found.by_class)
+    lowest = _lowest(found) if several else None
     return {
-        "figures": [slice_figure(found.by_class, f"{settings.prefix}slices-classes")],
-        "lowest": _lowest(found) if several else None,
+        "figures": [slice_figure(found.by_class, f"{settings.prefix}slices-classes")] if scored else [],
+        "classes": lowest if scored else slice_table(found.by_class, "Classes of each task"),
         "tables": _tables(found) if several else [],
     }
 
@@ -35,7 +37,8 @@ def slice_figure(slices: Sequence[Slice], name: str) -> Figure:
     """Draw the share of photos that are right in every task, by true class, with intervals."""
     scored = [one for one in slices if one.interval is not None]
     shown = scored if len(scored) <= MOST_SLICES else list(worst(scored, MOST_SLICES))
-    labels = [f"{task}: {label}" for one in shown for task, label in one.classes.items()]
+    right = "right in every task" if slices and len(slices[0].tasks) > 1 else "right"
+    labels = [plain_label(f"{task}: {label}") for one in shown for task, label in one.classes.items()]
 
     def paint(axes: Any) -> None:
         for y, one in enumerate(shown):
@@ -44,15 +47,14 @@ def slice_figure(slices: Sequence[Slice], name: str) -> Figure:
             axes.plot([one.accuracy], [y], "o", color=palette.SERIES[0].light, markersize=6)
         axes.set_yticks(range(len(shown)), labels)
         axes.set_ylim(len(shown) - 0.5, -0.5)
-        axes.set_xlabel("share of photos right in every task")
+        axes.set_xlabel(f"share of photos {right}")
         axes.grid(axis="y", visible=False)
 
     part = f"The {len(shown)} of {len(scored)} classes with the lowest share. " if len(shown) < len(scored) else ""
     return Figure(
         name,
-        "Right in every task, by true class",
-        f"{part}Dots: share of the photos of this class that are right in every task. "
-        "Lines: 95 % interval over people.",
+        f"{right.capitalize()}, by true class",
+        f"{part}Dots: share of the photos of this class that are {right}. Lines: 95 % interval over people.",
         slice_table(slices, ""),
         paint,
         size=(5.0, 0.3 * len(shown) + 0.9),

@@ -54,7 +54,7 @@ def value_figure(task: Task, found: Sequence[ValueScore], name: str) -> Figure:
         axes.set_ylim(-0.03, 1.03)
         axes.set_xlabel(what)
         axes.set_ylabel("share of photos")
-        axes.figure.legend(loc="outside lower center", ncols=3)
+        axes.figure.legend(loc="outside lower left", ncols=3)
 
     return Figure(
         name,

@@ -37,6 +37,11 @@ def test_a_border_begins_a_new_group() -> None:
     assert [one.people for one in found] == [None] * 4
 
 
+def test_the_largest_number_may_be_a_border() -> None:
+    found = value_scores(np.arange(26, 31), np.zeros(5, np.int64), AGE, width=10)
+    assert [(one.name, one.band, one.right) for one in found] == [("26-29", "<30", 1), ("30", "30-59", 0)]
+
+
 def test_many_numbers_are_taken_together() -> None:
     task = Task("income", ("low", "high"), (500,))
     found = value_scores(np.arange(1000), np.zeros(1000, np.int64), task)
