@@ -59,7 +59,7 @@ from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config
 from maskcls.show.answers.ensemble import EnsembleResult
 from maskcls.show.answers.group import about_rows, doubt_about
-from maskcls.show.terminal.progress import Reporter
+from maskcls.show.terminal.progress import LOADING, Reporter
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +186,8 @@ def read_members(
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     ids = frame["id"].to_numpy(np.str_)
     members = []
-    for text in given:
+    for place, text in enumerate(given):
+        report.images("members", place, len(given))
         if Path(text).is_dir():
             test, oof = _run_predictions(RunDir(Path(text)), data, frame, overrides, report), None
             _note_single_photos(RunDir(Path(text)), test, report)
@@ -202,6 +203,7 @@ def read_members(
                 fix="leave it out",
             )
         members.append(EnsembleMember(text, test.align(ids, names=(text, str(data))), oof))
+    report.images("members", len(given), len(given))
     return cfg, frame, members
 
 
@@ -221,7 +223,8 @@ def _run_predictions(
         current = found == (tables.sha256(frame), env.hashes, predicting_weights(run, cfg, env.folds))
         if current and (averages_in_groups(run) or not known.lineage.get("groups")):
             return known
-    from maskcls.training.prediction import predict_rows  # torch
+    with report.busy(LOADING):
+        from maskcls.training.prediction import predict_rows  # torch
 
     predicted = predict_rows(run, data, overrides=list(overrides), report=report)
     if predicted is None:

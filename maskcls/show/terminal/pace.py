@@ -69,9 +69,9 @@ class TrainingPace(Pace):
 
 
 def left_in_words(seconds: float | None) -> str:
-    """Say how long it still takes; "" while that is not known.
+    """Say how long it still takes; "" while that is not known, and at the end.
 
-    >>> left_in_words(89.6), left_in_words(600), left_in_words(None)
-    ('about 90 s left', 'about 10 min left', '')
+    >>> left_in_words(89.6), left_in_words(600), left_in_words(0.2), left_in_words(None)
+    ('about 90 s left', 'about 10 min left', '', '')
     """
-    return "" if seconds is None else f"about {duration(seconds)} left"
+    return "" if seconds is None or seconds < 0.5 else f"about {duration(seconds)} left"

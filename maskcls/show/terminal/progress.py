@@ -228,7 +228,8 @@ class Reporter:
         if self.training:
             self.training.epoch(title)
             self._show_total()
-            if not self.bars and time.monotonic() - self.printed[self.training_name] > PLAIN_EVERY_S:
+            waited = time.monotonic() - self.printed[self.training_name] > PLAIN_EVERY_S
+            if not self.bars and waited and self.training.share < 1:
                 self.printed[self.training_name] = time.monotonic()
                 self.note(self._total_in_words())
         if self.bars and self.total is not None:
