@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskcls import config, files
+from maskcls.config.installed_trackers import check_trackers
 from maskcls.data.layouts.source import check_data
 from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.results.predictions import Predictions
@@ -15,7 +16,6 @@ from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import identity_files
 from maskcls.runs.overrides import with_overrides
 from maskcls.runs.records.record import read_record
-from maskcls.runs.trackers import check_trackers
 from maskcls.schema import Config
 
 

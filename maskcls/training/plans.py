@@ -59,13 +59,14 @@ def with_plans(
 
 
 def fold_seconds(work: Workload, choice: Choice) -> float:
-    """Return how long one fold takes at the measured speeds; NaN where they were not measured.
+    """Return how long one fold takes at the measured speeds; NaN where training was not measured.
 
     Validation counts where its speed was measured: it is short.
     """
-    predicting = choice.infer.speed(choice.infer.best)
-    validation_s = work.predicted / predicting if math.isfinite(predicting) else 0.0
-    return work.images / choice.train.speed(choice.train.best) + validation_s
+    training, predicting = (part.speed(part.best) for part in (choice.train, choice.infer))
+    if not math.isfinite(training):
+        return math.nan
+    return work.images / training + work.predicted / predicting  # infinity: not measured, counts as nothing
 
 
 def listener_of(report: Reporter) -> Listener:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from maskcls.show.terminal import progress
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.plans import listener_of
+from maskcls.training.plans import fold_seconds, listener_of
 
 
 def test_a_long_measurement_reports_after_two_seconds_and_then_every_quarter_of_a_minute(
@@ -25,6 +29,23 @@ def test_a_long_measurement_reports_after_two_seconds_and_then_every_quarter_of_
         "timing small in training: 2 of 9, about 7 s left",  # 2.1 s for 2, 7 more
         "timing small in training: 4 of 9, about 22 s left",
     ]
+
+
+def measured(images_per_second: float | None) -> Any:
+    """A measurement that chose something of this speed; None: it was not timed."""
+    speed = math.inf if images_per_second is None else images_per_second
+    return SimpleNamespace(best="fp32", speed=lambda candidate: speed)
+
+
+@pytest.mark.parametrize(
+    ("training", "predicting", "seconds"), [(100.0, 200.0, 15.0), (100.0, None, 10.0), (None, 200.0, math.nan)]
+)
+def test_the_time_of_a_fold_follows_from_the_measured_speeds(
+    training: float | None, predicting: float | None, seconds: float
+) -> None:
+    work: Any = SimpleNamespace(images=1000, predicted=1000)
+    choice: Any = SimpleNamespace(train=measured(training), infer=measured(predicting))
+    assert fold_seconds(work, choice) == pytest.approx(seconds, nan_ok=True)
 
 
 def test_in_a_terminal_a_bar_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:

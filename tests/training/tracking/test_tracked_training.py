@@ -15,10 +15,10 @@ from project import PROJECT_DIR
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import outcome, resume, train
 
+from maskcls.config import installed_trackers as trackers
 from maskcls.engine import fit as fitting
 from maskcls.errors import Exit
 from maskcls.rundir import RunDir
-from maskcls.runs import trackers
 from maskcls.schema import TrackerName
 from maskcls.training import side_by_side
 from maskcls.training.tracking import logs
