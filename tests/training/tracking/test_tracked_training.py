@@ -24,6 +24,7 @@ from maskcls.training import side_by_side
 from maskcls.training.tracking import logs
 from maskcls.training.tracking.csv_log import CsvLog
 from maskcls.training.tracking.log import Place
+from maskcls.training.tracking.tensorboard_log import TensorBoardLog
 
 BOTH = "track=csv,tensorboard"
 Series = dict[str, list[tuple[int, float]]]
@@ -265,3 +266,11 @@ def test_the_extras_name_the_versions_that_the_error_names() -> None:
         name: [text] for name, text in trackers.REQUIREMENTS.items()
     }
     assert set(trackers.REQUIREMENTS) | {"csv"} == set(get_args(TrackerName))
+
+
+def test_an_event_that_cannot_be_written_is_an_error_of_its_call(tmp_path: Path) -> None:
+    log = TensorBoardLog(Place(RunDir(tmp_path), "fold0", logs.Config().tracking), 0)
+    log.events.close()  # every write fails from now on
+    with pytest.raises(ValueError, match="closed file"):
+        log.epoch(0, {"train/loss": 1.0})
+    assert log.held == 0
