@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, current_views, moved, set_options, with_older
-from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, ToPredict, waiting
+from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, ToPredict
 from maskcls.verbs.words import split_words
 
 app = VerbApp()

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Data, Json, Overrides, load_config, waiting
+from maskcls.verbs.options import Config, Data, Json, Overrides, load_config
 
 app = VerbApp(no_args_is_help=True, help="Measure this machine: photos, networks, learning rates.")
 

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import note_dry_run, output_of_extra
-from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config, waiting
+from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config
 
 app = VerbApp(no_args_is_help=True, help="Make and check data sets.")
 cache_app = VerbApp(no_args_is_help=True, help="List and delete cached decoded photos.")

@@ -59,15 +59,6 @@ def load_config(
     return current_config(cfg, origins), origins
 
 
-@contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show what is being done while the block runs, its imports too; for a verb without other progress."""
-    from maskcls.show.terminal.progress import Reporter, main_process
-
-    with Reporter(quiet=not main_process()) as report, report.busy(what):
-        yield
-
-
 class Stopped(BaseException):
     """SIGTERM was received. Not an Exception, so that no `except Exception` catches it."""
 

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import moved, note_dry_run
-from maskcls.verbs.options import Force, Json, RunPath, waiting
+from maskcls.verbs.options import Force, Json, RunPath
 
 app = VerbApp(no_args_is_help=True, help="List, compare, note and prune runs.")
 

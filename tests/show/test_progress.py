@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from maskcls.engine.fit import EpochResult
-from maskcls.show.terminal import progress
+from maskcls.show.terminal import progress, waiting
 from maskcls.show.terminal.pace import TrainingPace
 from maskcls.show.terminal.progress import Reporter
 
@@ -90,6 +91,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The clock that progress reads, in its first entry."""
     now = [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "PLAIN_FIRST_S", 2.0)
+    monkeypatch.setattr(progress, "PLAIN_EVERY_S", 15.0)
     return now
 
 
@@ -210,3 +213,23 @@ def test_what_is_not_a_terminal_gets_no_control_codes(capsys: pytest.CaptureFixt
     assert said.err.count("\n") >= 7
     assert [code for code in said.err if not code.isprintable() and code != "\n"] == []
     assert any(len(line) > 150 for line in said.err.splitlines())
+
+
+def test_the_first_line_comes_after_two_seconds() -> None:
+    """Read from the source: the tests themselves run with no limit."""
+    sources = [Path(module.__file__).read_text() for module in (progress, waiting)]
+    assert "PLAIN_FIRST_S, PLAIN_EVERY_S = 2.0, 15.0" in sources[0]
+    assert "FIRST_S = 2.0" in sources[1]
+
+
+def test_a_quick_verb_says_what_it_does_when_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = threading.Event()
+    note = Reporter.note
+    monkeypatch.setattr(Reporter, "note", lambda self, text: (note(self, text), told.set()))
+    monkeypatch.setattr(progress, "PLAIN_FIRST_S", 0.01)
+    monkeypatch.setattr(waiting, "FIRST_S", 0.01)
+    with waiting.waiting("scoring"):
+        assert told.wait(60)
+    assert capsys.readouterr().err.splitlines()[0] == "scoring: 0 s so far"

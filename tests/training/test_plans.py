@@ -18,6 +18,8 @@ def test_a_long_measurement_reports_after_two_seconds_and_then_every_quarter_of_
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "PLAIN_FIRST_S", 2.0)
+    monkeypatch.setattr(progress, "PLAIN_EVERY_S", 15.0)
     with Reporter() as report:
         listener = listener_of(report)
         listener.note("timing small in training: up to 4 candidates, at most 15 s")

@@ -130,12 +130,15 @@ class Reporter:
             self.total = None
 
     @contextmanager
-    def busy(self, what: str) -> Iterator[None]:
-        """Show what is being done while the block runs, and for how long, where no share of it can be told."""
+    def busy(self, what: str, waited_s: float = 0.0) -> Iterator[None]:
+        """Show what is being done while the block runs, and for how long, where no share of it can be told.
+
+        waited_s  how long it has been going on already.
+        """
         if self.bars:
             self.parts[what] = self.bars.add_task(what, total=None, speed="", score="")
         ended = threading.Event()
-        told = threading.Thread(target=self._say_what, args=(what, ended), daemon=True)
+        told = threading.Thread(target=self._say_what, args=(what, ended, waited_s), daemon=True)
         if not self.bars:
             told.start()
         try:
@@ -146,9 +149,9 @@ class Reporter:
                 told.join()
             self._close(what)
 
-    def _say_what(self, what: str, ended: threading.Event) -> None:
-        started = time.monotonic()
-        wait_s = PLAIN_FIRST_S
+    def _say_what(self, what: str, ended: threading.Event, waited_s: float) -> None:
+        started = time.monotonic() - waited_s
+        wait_s = max(0.0, PLAIN_FIRST_S - waited_s)
         while not ended.wait(wait_s):
             self.note(f"{what}: {duration(time.monotonic() - started)} so far")
             wait_s = PLAIN_EVERY_S
