@@ -115,6 +115,38 @@ class FoldDir:
 
 
 @dataclass(frozen=True)
+class TrackerDir:
+    """The files of one tracker about one network, or about the run."""
+
+    path: Path
+
+    @property
+    def identity(self) -> Path:
+        """The name that the tracker has given, and how many epochs it has got where it cannot be asked."""
+        return self.path / "log.json"
+
+    @property
+    def scalars(self) -> Path:
+        """Numbers of the csv tracker, one row per epoch."""
+        return self.path / "scalars.csv"
+
+    @property
+    def settings(self) -> Path:
+        """Settings of the csv tracker: key, value."""
+        return self.path / "settings.csv"
+
+    @property
+    def scores(self) -> Path:
+        """Final scores of the csv tracker: name, value."""
+        return self.path / "scores.csv"
+
+    @property
+    def files(self) -> Path:
+        """Pictures and other files that the csv tracker points to: name, path."""
+        return self.path / "files.csv"
+
+
+@dataclass(frozen=True)
 class RunDir:
     """The files of one run."""
 
@@ -219,6 +251,29 @@ class RunDir:
     def choices_lock(self) -> Path:
         """The lock of that file."""
         return self.path.resolve().parent / ".choices.lock"
+
+    @property
+    def tracking(self) -> Path:
+        """Folder of the trackers; see training/tracking/."""
+        return self.path / "tracking"
+
+    def tracker(self, name: str, place: str) -> TrackerDir:
+        """Return a tracker's folder of a network, named by its folder in the run, or of the whole run."""
+        return TrackerDir(self.tracking / name / place)
+
+    @property
+    def mlflow_store(self) -> Path:
+        """The database of MLflow."""
+        return self.tracking / "mlflow.db"
+
+    @property
+    def mlflow_files(self) -> Path:
+        """Folder of the files that MLflow keeps."""
+        return self.tracking / "mlflow-files"
+
+    def confusion(self, name: str) -> Path:
+        """Return the picture of a confusion matrix, made for trackers."""
+        return self.tracking / f"confusion-{name}.png"
 
     def best_weights(self) -> list[Path]:
         """Return the best tensors of every network in the folder, found on disk."""

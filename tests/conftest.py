@@ -125,6 +125,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="rewrite tests/engine/golden; review the diff")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_progress_by_the_clock() -> None:
+    """Print no line only because the machine is slow: tests compare what is printed."""
+    from maskcls.show.terminal import progress, waiting
+
+    progress.PLAIN_FIRST_S = progress.PLAIN_EVERY_S = waiting.FIRST_S = 1e6
+
+
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Draw 12 people to train on and 3 to predict, in the contest's layout; tests must not write there."""

@@ -54,10 +54,11 @@ FIELDS = {
         "report",
     ),
     "predict": ("views", "networks", "groups", "batch_size"),
+    "tracking": ("project", "name", "mlflow"),
     "device": ("type", "precision", "memory_format", "compile", "threads", "augment", "workers"),
 }
 KEYS = frozenset(
-    {"seed", "tasks", "separate"} | {f"{section}.{name}" for section in FIELDS for name in FIELDS[section]}
+    {"seed", "tasks", "track", "separate"} | {f"{section}.{name}" for section in FIELDS for name in FIELDS[section]}
 )
 
 TASK = "{name: t, classes: [a, b, c]}"
@@ -115,6 +116,13 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "seed": SEED,
     "tasks": (GOOD_TASKS, BAD_TASKS),
     "separate": (["{}"], ["null", "3", "[]", "{age: 3}", "{age: null}", "{age: {model.drop: 0}}", "{agee: {}}"]),
+    "track": (
+        ["[]", "[csv, wandb]", "[tensorboard, wandb, mlflow, csv]"],
+        ["csvs", "csv,csv", "''", "[[csv]]", "3", "null"],
+    ),
+    "tracking.project": (TEXT_OR_NULL[0][:-1], [*TEXT_OR_NULL[1], "null"]),
+    "tracking.name": TEXT_OR_NULL,
+    "tracking.mlflow": TEXT_OR_NULL,
     "data.format": (list(get_args(LayoutName)), ["csv", "Table", "null", "3"]),
     "data.fixes": TEXT_OR_NULL,
     "data.pseudo": TEXT_OR_NULL,

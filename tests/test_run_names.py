@@ -34,13 +34,20 @@ def names() -> tuple[set[str], set[str]]:
     """Return the names of files and of folders inside a run."""
     home = Path("run")
     run, fold = RunDir(home), FoldDir(home)
-    paths = [*places(run), *places(fold), run.fold(0, "age").path, run.fold(-1).path, run.test("d", "v", "n", "g")]
+    paths = [
+        *places(run),
+        *places(fold),
+        *places(run.tracker("csv", "fold0")),
+        run.fold(0, "age").path,
+        run.fold(-1).path,
+        run.test("d", "v", "n", "g"),
+    ]
     files, folders = set(), set()
     for path in paths:
         *inside, last = path.relative_to(home).parts
         folders.update(inside)
         (files if "." in last or last.isupper() else folders).add(last)
-    return files - {"d-v-n-g.npz"}, folders - {"age", "fold0"}
+    return files - {"d-v-n-g.npz"}, folders - {"age", "fold0", "csv"}
 
 
 FILES, FOLDERS = names()
@@ -59,8 +66,10 @@ def test_the_names_are_those_of_the_folder_types() -> None:
         "refit",
         "report",
         "test",
+        "tracking",
+        "mlflow-files",
     } == FOLDERS
-    assert len(FILES) == 24
+    assert len(FILES) == 30
 
 
 def written_names(source: str) -> Iterator[tuple[int, str]]:

@@ -40,7 +40,8 @@ def demo(
         report.note(f"{faces} exists and is used again")
     else:
         report.note(f"$ maskcls data make {faces} --people {PEOPLE} --eval-people {EVAL_PEOPLE} --seed {SEED}")
-        make_faces(faces, people=PEOPLE, eval_people=EVAL_PEOPLE, seed=SEED)
+        with report.busy("drawing faces"):
+            make_faces(faces, people=PEOPLE, eval_people=EVAL_PEOPLE, seed=SEED)
     cfg, _ = config.load(config.find(Path("tiny_cpu")))
     report.note(f"$ maskcls train {faces} --config tiny_cpu --run {run.path}")
     train(faces, cfg, run)

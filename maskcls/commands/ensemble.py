@@ -59,7 +59,7 @@ from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config
 from maskcls.show.answers.ensemble import EnsembleResult
 from maskcls.show.answers.group import about_rows, doubt_about
-from maskcls.show.terminal.progress import Reporter
+from maskcls.show.terminal.progress import LOADING, Reporter
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,21 +123,24 @@ def ensemble(
     prob = [member.oof.prob for member in members if member.oof is not None]
     if blend is None:
         assert labelled is not None
-        blend = fit_ensemble(asked.method, prob, labelled)
+        with report.busy(f"fitting {asked.method}"):
+            blend = fit_ensemble(asked.method, prob, labelled)
     together = read_together(groups, oof_groups, frame, labelled, asked.given)
     if groups and together.photos and not together.oof and (doubt := doubt_about(groups, together.photos)):
         report.note(doubt)
     verdict = calibration = tried = None
     if labelled is not None:
-        tried = count_ensemble(members, prob, asked)
-        nested = nested_ensemble(blend, prob, labelled)
+        with report.busy("scoring on the other folds"):
+            tried = count_ensemble(members, prob, asked)
+            nested = nested_ensemble(blend, prob, labelled)
         if (checked := together.check_oof(nested, labelled)) is not None:
             nested, together = checked.rows.prob, together.with_weights(checked)
             report.note(about_rows(checked))
         people = people_to_predict(frame, together)
         level = family_level(tried.count)
-        verdict = score_ensemble(blend, prob, labelled, nested, parts_of(labelled), new_people=people, level=level)
-        calibration = decide_on(nested, labelled) if asked.decide or decide else None
+        with report.busy("comparing with the members"):
+            verdict = score_ensemble(blend, prob, labelled, nested, parts_of(labelled), new_people=people, level=level)
+            calibration = decide_on(nested, labelled) if asked.decide or decide else None
     how = recipe_of(asked, blend, calibration, verdict)
     found = apply_ensemble(blend, [member.test for member in members], names=[member.given for member in members])
     found = together.average_photos(found)
@@ -183,7 +186,8 @@ def read_members(
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     ids = frame["id"].to_numpy(np.str_)
     members = []
-    for text in given:
+    for place, text in enumerate(given):
+        report.images("members", place, len(given))
         if Path(text).is_dir():
             test, oof = _run_predictions(RunDir(Path(text)), data, frame, overrides, report), None
             _note_single_photos(RunDir(Path(text)), test, report)
@@ -199,6 +203,7 @@ def read_members(
                 fix="leave it out",
             )
         members.append(EnsembleMember(text, test.align(ids, names=(text, str(data))), oof))
+    report.images("members", len(given), len(given))
     return cfg, frame, members
 
 
@@ -218,7 +223,8 @@ def _run_predictions(
         current = found == (tables.sha256(frame), env.hashes, predicting_weights(run, cfg, env.folds))
         if current and (averages_in_groups(run) or not known.lineage.get("groups")):
             return known
-    from maskcls.training.prediction import predict_rows  # torch
+    with report.busy(LOADING):
+        from maskcls.training.prediction import predict_rows  # torch
 
     predicted = predict_rows(run, data, overrides=list(overrides), report=report)
     if predicted is None:

@@ -79,16 +79,19 @@ def group(
         _check_rows(labelled, known, data)
     paths, people = known["path"].tolist(), known["person"].tolist()
     taught_ND = describe_photos(image_root(data, guess_layout(data)), paths, "reading train photos", report)
-    taught = fit_person_clustering(taught_ND, people, str(data))
+    with report.busy("learning which photos are similar"):
+        taught = fit_person_clustering(taught_ND, people, str(data))
     group_N, rows, rates = taught.group_N, known, pair_rates(taught)
     if to_group is not None:
         source = unlabelled or data
         asked_ND = describe_photos(
             image_root(source, guess_layout(source)), to_group["path"].tolist(), "reading photos", report
         )
-        group_N, rows = group_photos(taught.clusterer, asked_ND), to_group
+        with report.busy("grouping"):
+            group_N, rows = group_photos(taught.clusterer, asked_ND), to_group
     precision = rates.precision_of(group_N)
-    gain = grouping_gain(labelled, known, taught.group_N, RunDir(run.path), precision) if labelled and run else None
+    with report.busy("measuring the gain"):
+        gain = grouping_gain(labelled, known, taught.group_N, RunDir(run.path), precision) if labelled and run else None
     ids, most = rows["id"].tolist(), taught.clusterer.max_photos
     found = GroupResult(ids, group_N, most, output, taught.quality, precision, gain, _sources(known, rows))
     if output is not None:

@@ -30,7 +30,8 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
     A finished run is left as it is. Processes that do not write return None.
     Raises ResultError or WeightsError when the run or its data set was changed.
     """
-    experiment, env = open_experiment(run)
+    with report.busy("reading the run"):
+        experiment, env = open_experiment(run)
     wanted = sorted({*env.folds, *(wanted_folds(folds, experiment.cfg.folds.k) if folds is not None else ())})
     if (summary := finished_summary(experiment, wanted)) is not None:
         report.note(f"{run.path} is complete; nothing to do{other_folds(wanted, experiment.cfg.folds.k)}")
@@ -40,7 +41,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
             report.note(not_counted)
         return summary
     accelerator, timer = start(experiment.cfg.device), PartTimer("resume")
-    with timer.part(CHECKING):
+    with timer.part(CHECKING), report.busy("checking data and networks"):
         check_data_unchanged(experiment)
         check_experiment(experiment, report)
         check_starting_weights(experiment, wanted)

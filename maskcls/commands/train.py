@@ -49,13 +49,13 @@ def train(
         refuse_existing(run)
     with timer.part(READING), report.busy(READING):
         experiment = read_experiment(with_absolute_paths(cfg), data, run)
-    with timer.part(CHECKING):
+    with timer.part(CHECKING), report.busy("checking the networks"):
         check_experiment(experiment, report)
         check_starting_weights(experiment, wanted)
     with timer.part(PHOTOS):
         experiment = with_photos(experiment, accelerator, report)
     if accelerator.is_main_process:
-        with timer.part(CHECKING):
+        with timer.part(CHECKING), report.busy("looking for repeated photos"):
             check_same_photos(experiment, report)
     with timer.part(PLANS):
         experiment = with_plans(experiment, wanted, accelerator, report)

@@ -5,7 +5,7 @@ N out-of-fold rows, J joint classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -42,10 +42,15 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter) -> ViewSearch:
     rows = np.flatnonzero(np.isin(experiment.fold, env.folds))
     what, prob_by_view = f"predicting {len(rows):,} photos in {len(SINGLE)} views", {}
     report.note(f"{run.path}: {what}")
-    for done, name in enumerate(SINGLE):
-        report.images(what, done, len(SINGLE))
-        prob_by_view[name] = _out_of_fold(experiment, env.folds, name, overrides, accelerator)[rows]
-    report.images(what, len(SINGLE), len(SINGLE))
+    done, of = 0, len(rows) * len(experiment.members) * len(SINGLE)
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        report.images(what, done, of)
+
+    for name in SINGLE:
+        prob_by_view[name] = _out_of_fold(experiment, env.folds, name, overrides, accelerator, count)[rows]
     truth = experiment.cfg.space.encode({name: label[rows] for name, label in experiment.labels.items()})
     people, size = experiment.people[rows], experiment.cfg.space.size
     return compare_views(prob_by_view, truth, people, experiment.fold[rows].astype(np.int64), size)
@@ -57,6 +62,7 @@ def _out_of_fold(
     view: str,
     overrides: list[str],
     accelerator: Accelerator,
+    on_images: Callable[[int], None],
 ) -> Floats:
     """Return the probabilities of each fold's networks for its own rows in one view, at the rows' places (N, J)."""
     cfg = with_overrides(experiment.cfg, [*overrides, f"predict.views={view}"])
@@ -69,7 +75,9 @@ def _out_of_fold(
             rows = experiment.rows(member, k)
             reader = validation_reader(rows, cfg, accelerator)
             execution = experiment.plans[member.task].infer
-            probs += infer([network.predictor], reader, accelerator=accelerator, execution=execution)
+            probs += infer(
+                [network.predictor], reader, accelerator=accelerator, execution=execution, on_images=on_images
+            )
         ids_N = experiment.manifest["id"].to_numpy(np.str_)[rows.valid]
         found[rows.valid] = joint(networks, probs, ids_N, cfg.space).prob
     return found

@@ -42,6 +42,8 @@ KINDS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "average.start": ("swa",),
     },
 }
+# The settings of `tracking`, with the trackers that use them.
+TRACKED = {"project": ("wandb", "mlflow"), "name": ("wandb", "mlflow"), "mlflow": ("mlflow",)}
 
 
 def unused_settings(cfg: Config, origins: Mapping[str, SettingOrigin]) -> list[str]:
@@ -74,6 +76,8 @@ def _deciding(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
         for chance in (f"transforms.{chance}" for chance, names in CHANCES.items() if name in names):
             if not settings[chance]:
                 yield chance
+    if section == "tracking" and not set(TRACKED[name]) & set(settings["track"]):
+        yield "track"
     if key == "folds.sealed_seed" and not settings["folds.sealed"]:
         yield "folds.sealed"
     for decides, keys in KINDS.items():

@@ -71,7 +71,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Finding:
+class DataFinding:
     """All cases of one kind; `allowed`: the configuration allows what is otherwise an error: it is a warning."""
 
     kind: Kind
@@ -97,13 +97,13 @@ class Finding:
         }
 
 
-def sorted_findings(found: Sequence[Finding]) -> tuple[Finding, ...]:
+def sorted_findings(found: Sequence[DataFinding]) -> tuple[DataFinding, ...]:
     """Return the findings that have cases, the most serious first."""
     return tuple(
         sorted((one for one in found if one.items), key=lambda one: (LEVELS.index(one.level), KINDS.index(one.kind)))
     )
 
 
-def worst_level(found: Sequence[Finding]) -> Level | None:
+def worst_level(found: Sequence[DataFinding]) -> Level | None:
     """Return the most serious level that occurs."""
     return min((one.level for one in found), key=LEVELS.index, default=None)

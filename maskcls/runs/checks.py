@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskcls import config, files
+from maskcls.config.installed_trackers import check_trackers
 from maskcls.data.layouts.source import check_data
 from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.results.predictions import Predictions
@@ -19,15 +20,18 @@ from maskcls.schema import Config
 
 
 def check_training(data: Path, cfg: Config, folds: str | None) -> None:
-    """Raise UsageError for folds that do not exist, DataError for missing data."""
+    """Raise UsageError for folds that do not exist, ConfigError for missing trackers, DataError for missing data."""
     wanted_folds(folds, cfg.folds.k)
+    check_trackers(cfg)
     check_data(data, cfg.data.format)
 
 
 def check_resuming(run: RunDir, folds: str | None) -> None:
-    """Raise ResultError for what is no run, UsageError for folds that do not exist."""
+    """Raise ResultError for what is no run, UsageError for folds that do not exist, ConfigError for lost trackers."""
     read_environment(run)
-    wanted_folds(folds, config.load(run.config)[0].folds.k)
+    cfg, _ = config.load(run.config)
+    wanted_folds(folds, cfg.folds.k)
+    check_trackers(cfg)
 
 
 def check_prediction(run: RunDir, data: Path, output: Path, overrides: Sequence[str], *, force: bool) -> None:

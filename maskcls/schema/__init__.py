@@ -15,6 +15,7 @@ from maskcls.schema.presets import PRESETS
 from maskcls.schema.root import Config
 from maskcls.schema.section import Section
 from maskcls.schema.tasks import AgeConfig, TaskConfig
+from maskcls.schema.track import TrackerName, TrackingConfig
 from maskcls.schema.train import TrainConfig
 from maskcls.schema.transforms import TransformsConfig
 
@@ -36,6 +37,8 @@ __all__ = [
     "ScheduleConfig",
     "Section",
     "TaskConfig",
+    "TrackerName",
+    "TrackingConfig",
     "TrainConfig",
     "TransformsConfig",
 ]

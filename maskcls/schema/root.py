@@ -17,6 +17,7 @@ from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
 from maskcls.schema.section import Section, Seed
 from maskcls.schema.tasks import AgeConfig, TaskConfig
+from maskcls.schema.track import Trackers, TrackingConfig
 from maskcls.schema.train import TrainConfig
 from maskcls.schema.transforms import TransformsConfig
 
@@ -30,6 +31,10 @@ class Config(Section):
         TaskConfig(name=t.name, classes=t.classes, bins=t.bins) for t in CONTEST.tasks
     )
     """The tasks: a list of entries with name, classes and bins."""
+    track: Trackers = ()
+    """Trackers that also get what a training logs: tensorboard, wandb, mlflow or csv, several joined by commas. They
+    work without a network, in the folder tracking of the run; wandb and MLflow use one if you ask for it (WANDB_MODE,
+    tracking.mlflow). If a tracker fails, there is a warning, and training continues without it."""
     data: DataConfig = DataConfig()
     folds: FoldsConfig = FoldsConfig()
     model: ModelConfig = ModelConfig()
@@ -45,6 +50,7 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
     predict: PredictConfig = PredictConfig()
     device: DeviceConfig = DeviceConfig()
+    tracking: TrackingConfig = TrackingConfig()
     separate: dict[str, dict[str, Any]] = Field(default={})
     """Settings for the network of one task, with model.heads=separate, for example `{age: {model.backbone: resnet34,
     optim.lr: 1e-4}}`."""

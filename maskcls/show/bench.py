@@ -125,7 +125,8 @@ def print_lr_range(found: LrRange, *, json: bool = False) -> None:
 def _table(first: str, *others: str, justify: Literal["left", "right"] = "right") -> Table:
     from rich.table import Table
 
-    table = Table(first, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(name, justify=justify)
+        table.add_column(name, justify=justify, no_wrap=True)
     return table

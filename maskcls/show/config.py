@@ -13,7 +13,7 @@ from maskcls.config.overrides import written
 from maskcls.schema import Config
 from maskcls.schema.options import NONE, Option, OptionSection
 from maskcls.show.terminal.json_output import print_document, print_json
-from maskcls.show.terminal.text import say_whole
+from maskcls.show.terminal.text import say_whole, show
 
 COLUMNS = 80  # where the output is no terminal
 
@@ -62,14 +62,15 @@ def print_settings(cfg: Config, origins: Mapping[str, str], *, json: bool = Fals
     if json:
         print_json({"config": cfg.model_dump(mode="json"), "origins": dict(origins)})
         return
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table("setting", "value", "origin", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("setting", "value", "origin"):
+        table.add_column(name, overflow="fold")
     for key, value in config.flatten(cfg.model_dump(mode="json")).items():
         origin = origins.get(key, config.BACKBONE)
         table.add_row(key, written(value), origin, style="dim" if origin == "default" else "")
-    Console(highlight=False).print(table)
+    show(table)
 
 
 def print_settings_file(cfg: Config) -> None:

@@ -36,6 +36,7 @@ from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.photos import cached_views
 from maskcls.training.plans import fresh_network
 from maskcls.training.readable_photos import check_photos
+from maskcls.training.tracking.mlflow_log import absolute_store
 
 NEAR_SHARES = 3  # of train.stages, named where one cannot be used
 FIX_OR_ALLOW = "correct the data set; or train on it as it is with data.same_photos=allow"
@@ -50,7 +51,8 @@ def with_absolute_paths(cfg: Config) -> Config:
         if file := getattr(data, name):
             data = data.model_copy(update={name: str(Path(file).resolve())})
     separate = {task: _absolute_weights(config.flatten(changes)) for task, changes in cfg.separate.items()}
-    return cfg.model_copy(update={"model": model, "data": data, "separate": separate})
+    tracking = cfg.tracking.model_copy(update={"mlflow": absolute_store(cfg.tracking.mlflow)})
+    return cfg.model_copy(update={"model": model, "data": data, "tracking": tracking, "separate": separate})
 
 
 def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:

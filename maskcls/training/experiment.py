@@ -75,6 +75,7 @@ class Experiment:
     manifest  the training table, one row per photo; folds: id, person and fold of the same rows.
     views     the photo cache, if there is one.
     plans     how each member is computed, by task.
+    expected_s  forecast of the time of all folds' networks, from the measured speeds; None without them.
     pseudo    labels of photos that are only trained on.
     sealed    the rows of the sealed people, in no other table of the experiment; None without folds.sealed.
     person_clustering  how to recognise photos of one person, fitted on the labelled photos.
@@ -88,6 +89,7 @@ class Experiment:
     run: RunDir
     views: Views = field(default_factory=dict)
     plans: Mapping[str, Plan] = field(default_factory=dict)
+    expected_s: float | None = None
     pseudo: Pseudo | None = None
     person_clustering: PersonClustering | None = None
     same_photos: Groups = field(default_factory=list)

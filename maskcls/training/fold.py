@@ -28,6 +28,8 @@ from maskcls.training.epochs.epoch_rows import save_rows
 from maskcls.training.epochs.epoch_selection import kept_epochs
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.plans import fresh_network
+from maskcls.training.tracking.guard import Guard
+from maskcls.training.tracking.logs import NetworkLogs
 
 SHEET_IMAGES = 24
 
@@ -51,8 +53,13 @@ def is_trained(experiment: Experiment, member: Member, k: int) -> bool:
     return checkpoint.read_meta(written).epoch == last
 
 
-def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Accelerator, report: Reporter) -> None:
-    """Train one network on one fold, from its saved state if there is one; `finish_fold` comes when it is over."""
+def train_fold(
+    experiment: Experiment, member: Member, k: int, accelerator: Accelerator, report: Reporter, guard: Guard
+) -> None:
+    """Train one network on one fold, from its saved state if there is one; `finish_fold` comes when it is over.
+
+    guard  of the trackers that also get what is logged.
+    """
     folder, cfg, plan = experiment.fold_dir(member, k), member.cfg, experiment.plans[member.task]
     rows = experiment.rows(member, k, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
     alone = k == REFIT or member.continued  # it is trained alone, so it gets the threads of all folds
@@ -72,15 +79,18 @@ def train_fold(experiment: Experiment, member: Member, k: int, accelerator: Acce
     report.skip(session.epoch)
     if session.epoch == 0 and accelerator.is_main_process:
         files.commit(folder.first_batch, first_batch(experiment.rows(member, k), member))
-    for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k)):
-        if not isinstance(event, EpochResult):
-            report.tick(title, event)
-            continue
-        report.epoch(title, without_scores(event) if experiment.leaky else event)
-        if accelerator.is_main_process and len(rows.valid) and not experiment.leaky:
-            # Before the state: the rows of an epoch that the state holds are not computed again.
-            save_rows(folder.epoch_rows(event.epoch), session.valid_prob)
-        _save(session, member, folder, kept_epochs(experiment, member))
+    with NetworkLogs(guard, experiment, folder, cfg, session.epoch) as logs:
+        logs.update(session.history)  # a training may be killed between its state and its trackers
+        for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k)):
+            if not isinstance(event, EpochResult):
+                report.tick(title, event)
+                continue
+            report.epoch(title, without_scores(event) if experiment.leaky else event)
+            if accelerator.is_main_process and len(rows.valid) and not experiment.leaky:
+                # Before the state: the rows of an epoch that the state holds are not computed again.
+                save_rows(folder.epoch_rows(event.epoch), session.valid_prob)
+            _save(session, member, folder, kept_epochs(experiment, member))
+            logs.update(session.history)
     report.skip(cfg.train.epochs - session.epoch)
     report.fold_done(title)
 

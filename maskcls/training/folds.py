@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
 from maskcls.engine.device import Accelerator
-from maskcls.rundir import FoldDir
+from maskcls.rundir import REFIT, FoldDir
 from maskcls.runs.summary import RunSummary, read_fold_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.assemble import assemble
@@ -16,6 +17,8 @@ from maskcls.training.epochs.epoch_selection import choose_weights
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
 from maskcls.training.side_by_side import train_side_by_side
+from maskcls.training.tracking.guard import Guard
+from maskcls.training.tracking.logs import NetworkLogs, RunLogs
 
 
 def train_folds(
@@ -25,32 +28,71 @@ def train_folds(
 
     Returns None in processes that do not write.
     """
-    report.begin("all folds", sum(member.cfg.train.epochs for member in experiment.members) * len(wanted))
+    trackers = experiment.cfg.track if accelerator.is_main_process else ()
+    with Guard(trackers, report) as guard, RunLogs(guard, experiment) as logs:
+        _train_networks(experiment, wanted, accelerator, report, guard)
+        if not accelerator.is_main_process:
+            return None
+        with report.busy("scoring the out-of-fold rows"):
+            summary = assemble(experiment, wanted)
+        logs.results(summary)
+        return summary
+
+
+def _train_networks(
+    experiment: Experiment, wanted: Sequence[int], accelerator: Accelerator, report: Reporter, guard: Guard
+) -> None:
+    report.begin("all folds", *_work(experiment, wanted))
     for member in experiment.members:
         undone = [k for k in wanted if not experiment.fold_dir(member, k).done.exists()]
         left = [k for k in undone if not is_trained(experiment, member, k)]
         report.skip(member.cfg.train.epochs * (len(wanted) - len(left)))
+        for k in set(wanted) - set(left):
+            log_trained(experiment, member, k, guard)
         jobs = min(experiment.plans[member.task].fold_jobs, len(left))
         if jobs > 1 and accelerator.num_processes == 1:
             train_side_by_side(experiment, member, left, jobs, report)
         else:
             for k in left:
-                train_fold(experiment, member, k, accelerator, report)
+                train_fold(experiment, member, k, accelerator, report, guard)
                 accelerator.free_memory()
         finish_folds(experiment, member, wanted, accelerator, report)
     accelerator.wait_for_everyone()  # the main process alone writes what the others read here
     for member, k in experiment.trainings(wanted):
         folder = experiment.fold_dir(member, k)
+        if folder.done.exists() and (member.continued or k == REFIT):
+            report.skip(further_epochs(member))
         if not folder.done.exists():  # networks without validation rows; the others are done
             how = continuing(member) if member.continued else refitting(experiment, member, wanted)
-            train_fold(experiment, how, k, accelerator, report)
+            if not member.continued:
+                report.skip(member.cfg.train.epochs - how.cfg.train.epochs)
+            train_fold(experiment, how, k, accelerator, report, guard)
             accelerator.wait_for_everyone()
             finish_fold(experiment, how, k, folder.last, accelerator)
             accelerator.free_memory()
     report.end()
-    if not accelerator.is_main_process:
-        return None
-    return assemble(experiment, wanted)
+
+
+def _work(experiment: Experiment, wanted: Sequence[int]) -> tuple[int, float | None]:
+    """Return the epochs of all networks, and the forecast of their time; a refit may have fewer epochs."""
+    of_folds = sum(member.cfg.train.epochs for member in experiment.members) * len(wanted)
+    others = [member for member, k in experiment.trainings(wanted) if member.continued or k == REFIT]
+    further = sum(map(further_epochs, others))
+    expected_s = experiment.expected_s
+    return of_folds + further, None if expected_s is None else expected_s * (of_folds + further) / of_folds
+
+
+def further_epochs(member: Member) -> int:
+    """Return the epochs of a network that is continued or trained on all rows, at most."""
+    return member.cfg.train.continue_epochs if member.continued else member.cfg.train.epochs
+
+
+def log_trained(experiment: Experiment, member: Member, k: int, guard: Guard) -> None:
+    """Write what the trackers lack of a training that is over: it may have been killed right before its last lines."""
+    folder = experiment.fold_dir(member, k)
+    history = [json.loads(line) for line in folder.log.read_text().splitlines()] if guard.working else []
+    with NetworkLogs(guard, experiment, folder, member.cfg, len(history)) as logs:
+        logs.update(history)
 
 
 def finish_folds(
@@ -58,13 +100,16 @@ def finish_folds(
 ) -> None:
     """Choose the weights of a member's trained folds, each by the other folds, and score the folds with them."""
     accelerator.wait_for_everyone()
-    chosen = choose_weights(experiment, member, folds, accelerator)
+    of_member = f" of {member.name}" if member.name else ""
+    with report.busy(f"choosing epochs{of_member}"):
+        chosen = choose_weights(experiment, member, folds, accelerator)
     accelerator.wait_for_everyone()  # the main process changes now what the others have read
     if len(folds) == 1 and chosen and member.cfg.train.select != "last" and member.cfg.train.epochs > 1:
         report.note("one fold only: no other fold can choose its epoch, so the last one is used")
     among = folds if len(folds) < member.cfg.folds.k and member.cfg.train.select != "last" else ()
     for k, weights in chosen.items():
-        finish_fold(experiment, member, k, weights, accelerator, among=among)
+        with report.busy(f"scoring {experiment.title(member, k)}"):
+            finish_fold(experiment, member, k, weights, accelerator, among=among)
         accelerator.free_memory()
     accelerator.wait_for_everyone()
     for k in folds:

@@ -100,7 +100,8 @@ def with_person_clustering(experiment: Experiment, report: Reporter) -> Experime
         return experiment
     real = experiment.manifest[real_rows(experiment.manifest)]
     descriptor_ND = describe_photos(experiment.photo_root, real["path"].tolist(), "comparing photos", report)
-    found = fit_person_clustering(descriptor_ND, real["person"].tolist(), str(experiment.data))
+    with report.busy("learning which photos are similar"):
+        found = fit_person_clustering(descriptor_ND, real["person"].tolist(), str(experiment.data))
     held = found.quality
     report.note(f"person clustering: {held.rows:,} photos of {held.people:,} people in {held.groups:,} groups")
     return replace(experiment, person_clustering=found)

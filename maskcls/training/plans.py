@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from maskcls.engine.compute.candidates import Workload
-from maskcls.engine.compute.choose import Listener, choose
+from maskcls.engine.compute.choose import Choice, Listener, choose
 from maskcls.engine.compute.explain import explain_choice
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import Accelerator
@@ -21,8 +21,6 @@ from maskcls.nn.network import Network, build_network, load_trunk
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
 from maskcls.viewnames import parse_views
-
-NOTE_EVERY_S = 5.0
 
 
 def with_plans(
@@ -38,8 +36,8 @@ def with_plans(
     remember  False: keep no measurement for the next start.
     """
 
-    def decide() -> dict[str, Plan]:
-        plans = {}
+    def decide() -> tuple[dict[str, Plan], float | None]:
+        plans, expected_s = {}, 0.0
         for member in experiment.kinds:
             work = workload_of(experiment, member, wanted)
             choice = choose(
@@ -51,25 +49,31 @@ def with_plans(
                 remember=remember,
             )
             plans[member.task] = choice.plan
+            expected_s += (
+                len(experiment.seeds) * measured_fold_seconds(work, choice) * len(wanted) / choice.plan.fold_jobs
+            )
             why = explain_choice(work, choice)
             report.note(f"{member.task}: {why}" if member.task else why)
-        return plans
+        return plans, expected_s if math.isfinite(expected_s) else None
 
-    return replace(experiment, plans=decided_by_first(decide, accelerator))
+    plans, expected_s = decided_by_first(decide, accelerator)
+    return replace(experiment, plans=plans, expected_s=expected_s)
+
+
+def measured_fold_seconds(work: Workload, choice: Choice) -> float:
+    """Return how long one fold takes at the measured speeds; NaN where training was not measured.
+
+    Validation counts where its speed was measured: it is short.
+    """
+    training, predicting = (part.speed(part.best) for part in (choice.train, choice.infer))
+    if not math.isfinite(training):
+        return math.nan
+    return work.images / training + work.predicted / predicting  # infinity: not measured, counts as nothing
 
 
 def listener_of(report: Reporter) -> Listener:
-    """Return a listener that reports a choice: lines, and a bar in a terminal or a line every few seconds elsewhere."""
-    shown = time.monotonic()
-
-    def progress(what: str, done: int, of: int) -> None:
-        nonlocal shown
-        report.images(what, done, of)
-        if report.bars is None and done < of and time.monotonic() - shown > NOTE_EVERY_S:
-            shown = time.monotonic()
-            report.note(f"{what}: {done} of at most {of} passes")
-
-    return Listener(report.note, progress)
+    """Return a listener that reports a choice: lines, and progress over the passes, which are at most so many."""
+    return Listener(report.note, report.images)
 
 
 def workload_of(experiment: Experiment, member: Member, wanted: Sequence[int]) -> Workload:

@@ -82,7 +82,8 @@ def predict_rows(
 
     groups  a file of groups to average predictions in. The stored predictions are without it, by predict.groups.
     """
-    experiment, env = open_experiment(run)
+    with report.busy("reading the run"):
+        experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, [*overrides, *(["predict.groups=none"] if groups is not None else [])])
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     by_file, by_look = GroupAveraging(), GroupAveraging()
@@ -92,7 +93,8 @@ def predict_rows(
         by_file = GroupAveraging(given, None, tasks, given.weights)
         if doubt := doubt_about(groups, given):
             report.note(doubt)
-    networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
+    with report.busy("loading networks"):
+        networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
     accelerator = start(cfg.device)
     root = image_root(data, cfg.data.format)
     note_other_cropping(experiment, env, root, report)

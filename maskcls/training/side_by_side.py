@@ -150,6 +150,7 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) 
     from maskcls.training.checks import with_photos
     from maskcls.training.fold import train_fold
     from maskcls.training.stored_experiment import open_experiment
+    from maskcls.training.tracking.guard import Guard
 
     report: Any = _Sender(pipe)
     try:
@@ -158,7 +159,8 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) 
         if cached:
             experiment = with_photos(experiment, accelerator, report, build=False)
         (mine,) = (m for m in experiment.members if m.name == member)
-        train_fold(experiment, mine, fold, accelerator, report)
+        with Guard(experiment.cfg.track, report) as guard:
+            train_fold(experiment, mine, fold, accelerator, report, guard)
     except MaskclsError as error:
         with suppress(OSError):
             pipe.send(("error", error))

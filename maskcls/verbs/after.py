@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, current_views, moved, set_options, with_older
 from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, ToPredict
@@ -25,22 +26,28 @@ def evaluate(
     section: Annotated[
         Literal["short", "all", "scores", "confusion", "slices", "people"], typer.Option(help="what to print")
     ] = "short",
+    full: Annotated[bool, typer.Option("--full", help="print all sections; same as --section all")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV to write, one row per photo")] = None,
     force: Force = False,
     json: Json = False,
     write: Annotated[Path | None, typer.Option("--write", hidden=True)] = None,
 ) -> None:
-    """Score predictions whose labels are known: macro-F1 with an interval, confusion, slices, people.
+    """Score predictions whose labels are known: macro-F1 with an interval; with --full confusion, slices, people.
 
     \b
+    maskcls evaluate runs/a --full
     maskcls evaluate submission.csv --answers faces/eval/answers.csv --json
     maskcls evaluate runs/a --section slices -o rows.csv
     """
-    from maskcls.commands.evaluate import evaluate as work
-    from maskcls.show.answers.evaluation import print_evaluation
-
+    if full and section not in ("short", "all"):
+        raise UsageError("--full prints all sections", got=f"--section {section}", fix="give one of them")
     output = moved(("--write", write), "-o", output)
-    print_evaluation(work(what, answers, output=output, force=force), section, json=json)
+    with waiting("scoring"):
+        from maskcls.commands.evaluate import evaluate as work
+        from maskcls.show.answers.evaluation import print_evaluation
+
+        found = work(what, answers, output=output, force=force)
+    print_evaluation(found, "all" if full else section, json=json)
 
 
 @app.command()
@@ -90,11 +97,13 @@ def calibrate(
     maskcls calibrate runs/a
     maskcls predict runs/a --data faces --decide
     """
-    from maskcls.commands.calibrate import calibrate as work
-    from maskcls.rundir import RunDir
-    from maskcls.show.answers.calibration import print_calibration
+    with waiting(f"fitting temperatures and the rule {rule}"):
+        from maskcls.commands.calibrate import calibrate as work
+        from maskcls.rundir import RunDir
+        from maskcls.show.answers.calibration import print_calibration
 
-    print_calibration(work(RunDir(run), tried=rule), json=json)
+        found = work(RunDir(run), tried=rule)
+    print_calibration(found, json=json)
 
 
 @app.command()
@@ -218,12 +227,13 @@ def ensemble(
     maskcls ensemble runs/a runs/b --data faces --groups g.csv --oof-groups h.csv
     maskcls ensemble --recipe submission.recipe.yaml --data others -o others.csv
     """
-    from maskcls.commands.ensemble import ensemble as work
     from maskcls.show.answers.ensemble import print_ensemble
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     members, overrides = split_words(words)
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.ensemble import ensemble as work
         found = work(
             members,
             data,
@@ -260,13 +270,14 @@ def group(
     maskcls group faces -o groups.csv
     maskcls group faces --run runs/a -o groups.csv    (with the out-of-fold gain)
     """
-    from maskcls.commands.group import group as work
     from maskcls.rundir import RunDir
     from maskcls.show.answers.group import print_group
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     unlabelled, folder = moved(("--photos", photos), "--unlabelled", unlabelled), RunDir(run) if run else None
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.group import group as work
         found = work(data, output=output, unlabelled=unlabelled, train=train, run=folder, force=force, report=report)
     print_group(found, json=json)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import Config, Data, Json, Overrides, load_config
 
@@ -20,10 +21,12 @@ def bench_data(data: Data, overrides: Overrides = None, config: Config = None, j
     maskcls bench data faces --config multi
     """
     cfg, _ = load_config(config, overrides)
-    from maskcls.commands.bench.data import bench_data as work
-    from maskcls.show.bench import print_reading_costs
+    with waiting("timing photos"):
+        from maskcls.commands.bench.data import bench_data as work
+        from maskcls.show.bench import print_reading_costs
 
-    print_reading_costs(work(data, cfg), json=json)
+        found = work(data, cfg)
+    print_reading_costs(found, json=json)
 
 
 @app.command("step")

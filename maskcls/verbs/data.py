@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import note_dry_run, output_of_extra
 from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config
@@ -30,10 +31,12 @@ def data_make(
     \b
     maskcls data make faces --people 60 --seed 0
     """
-    from maskcls.commands.data.make import make
-    from maskcls.show.data.drawn_data import print_drawn_data
+    with waiting("drawing faces"):
+        from maskcls.commands.data.make import make
+        from maskcls.show.data.drawn_data import print_drawn_data
 
-    print_drawn_data(make(directory, people=people, seed=seed, eval_people=eval_people), json=json)
+        made = make(directory, people=people, seed=seed, eval_people=eval_people)
+    print_drawn_data(made, json=json)
 
 
 @app.command("check")
@@ -79,11 +82,12 @@ def data_check(
     if page is not None:
         check_page_name(page, force=force)
     cfg, _ = load_config(config, overrides)
-    from maskcls.commands.data.check import NetworkSource, check
     from maskcls.show.data.check import print_data_check
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.data.check import NetworkSource, check
         found = check(data, cfg, report, network=NetworkSource(run, weights))
     if page is not None:
         write_check_page(found, page, name=data.resolve().name, photos=with_photos)
@@ -116,14 +120,15 @@ def data_crop(
     maskcls data crop more -o cropped2 --like cropped/crops.json
     maskcls data crop faces -o cropped3 --fixed
     """
-    from maskcls.commands.data.crop import crop
     from maskcls.show.data.crop import print_copy
-    from maskcls.show.terminal.progress import Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter
 
     output = output_of_extra(context.args, output)
     if output is None:
         raise UsageError("no folder to make", expected="-o FOLDER", fix="name a new or an empty folder")
     with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.data.crop import crop
         copy = crop(
             data,
             output,
@@ -156,10 +161,12 @@ def data_look(
     maskcls data look faces transforms.preset=faces transforms.hue=0.02 --force
     """
     cfg, _ = load_config(config, overrides)
-    from maskcls.commands.data.look import look as work
-    from maskcls.show.data.contact_sheet import print_contact_sheet
+    with waiting("drawing photos"):
+        from maskcls.commands.data.look import look as work
+        from maskcls.show.data.contact_sheet import print_contact_sheet
 
-    print_contact_sheet(work(data, cfg, output, photos=photos, draws=draws, force=force), json=json)
+        drawn = work(data, cfg, output, photos=photos, draws=draws, force=force)
+    print_contact_sheet(drawn, json=json)
 
 
 @cache_app.command("list")

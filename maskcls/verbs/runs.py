@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import UsageError
+from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import moved, note_dry_run
 from maskcls.verbs.options import Force, Json, RunPath
@@ -32,10 +33,12 @@ def runs_list(
     maskcls runs list
     maskcls runs list runs/sweep --base runs/a --sort date
     """
-    from maskcls.commands.runs.list import list_runs
-    from maskcls.show.runs.run_list import print_runs
+    with waiting("reading runs"):
+        from maskcls.commands.runs.list import list_runs
+        from maskcls.show.runs.run_list import print_runs
 
-    print_runs(list_runs(folders or [Path("runs")], base=base, sort=sort), json=json)
+        found = list_runs(folders or [Path("runs")], base=base, sort=sort)
+    print_runs(found, json=json)
 
 
 @app.command("note")
@@ -92,17 +95,23 @@ def runs_compare(
     maskcls runs compare one.csv two.csv --answers faces/eval/answers.csv
     maskcls runs compare runs/a runs/b runs/c    (corrected for two comparisons)
     """
-    from maskcls.commands.runs.compare import compare, compare_runs
-    from maskcls.show.answers.comparison import print_comparison
-    from maskcls.show.answers.many import print_many
-
     output = moved(("--changed", changed), "-o", output)
     if others:
         if answers is not None or output is not None:
             raise UsageError("--answers and -o are for two", got=f"{2 + len(others)} runs", fix="leave them out")
-        print_many(compare_runs([a, b, *others]), json=json)
+        with waiting("comparing"):
+            from maskcls.commands.runs.compare import compare_runs
+            from maskcls.show.answers.many import print_many
+
+            many = compare_runs([a, b, *others])
+        print_many(many, json=json)
         return
-    print_comparison(compare(a, b, answers=answers, output=output, force=force), output, json=json)
+    with waiting("comparing"):
+        from maskcls.commands.runs.compare import compare
+        from maskcls.show.answers.comparison import print_comparison
+
+        found = compare(a, b, answers=answers, output=output, force=force)
+    print_comparison(found, output, json=json)
 
 
 @app.command("prune")
@@ -128,5 +137,6 @@ def runs_prune(
 
     note_dry_run(dry_run, yes)
     size = None if budget is None else read_size(budget)
-    found = prune(folder, keep=keep, budget=size, whole=whole, yes=yes, now=datetime.now().astimezone())
+    with waiting("reading runs"):
+        found = prune(folder, keep=keep, budget=size, whole=whole, yes=yes, now=datetime.now().astimezone())
     print_pruning(found, json=json)

@@ -40,7 +40,7 @@ SURFACE = {
         {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--page", "--force", "--json"},
     ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
-    "evaluate": frozenset({"WHAT", "--answers", "--section", "-o/--output", "--force", "--json"}),
+    "evaluate": frozenset({"WHAT", "--answers", "--section", "--full", "-o/--output", "--force", "--json"}),
     "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--cam", "--force", "--json"}),
     "calibrate": frozenset({"RUN", "--rule", "--json"}),
     "ensemble": frozenset(

@@ -25,7 +25,7 @@ from maskcls.data.findings import (
     KINDS,
     LEVELS,
     MEANING,
-    Finding,
+    DataFinding,
     Item,
     sorted_findings,
     worst_level,
@@ -228,11 +228,11 @@ def test_kinds_have_a_meaning_and_one_level() -> None:
     assert MEANING.keys() == set(KINDS)
     assert not set(ERRORS) & set(INFORMATION)
     one = Item((), "text")
-    levels = {kind: Finding(kind, (one,)).level for kind in KINDS}
+    levels = {kind: DataFinding(kind, (one,)).level for kind in KINDS}
     assert {kind for kind, level in levels.items() if level == "error"} == {"unreadable", "labels", "folds", "no-folds"}
     assert {kind for kind, level in levels.items() if level == "information"} == {"repeated", "near", "few-people"}
-    assert Finding("labels", (one,), allowed=True).level == "warning"
-    found = sorted_findings([Finding("near", (one,)), Finding("dark", ()), Finding("eval", (one,))])
+    assert DataFinding("labels", (one,), allowed=True).level == "warning"
+    found = sorted_findings([DataFinding("near", (one,)), DataFinding("dark", ()), DataFinding("eval", (one,))])
     assert [finding.kind for finding in found] == ["eval", "near"]
     assert (worst_level(found), worst_level([])) == ("warning", None)
     assert LEVELS == ("error", "warning", "information")

@@ -20,8 +20,10 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from maskcls.cli import run_app
+from maskcls.commands import evaluate as evaluate_module
 from maskcls.commands.evaluate import evaluate, rows_as_csv
-from maskcls.errors import BusyError, DataError, ResultError, UsageError
+from maskcls.errors import BusyError, DataError, Exit, ResultError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
@@ -390,7 +392,7 @@ def test_unknown_labels_leave_their_cells_empty() -> None:
     assert text.splitlines()[1:] == ["a,,0,,no,,0.75", "b,1,0,[red]yes[/red] :smile:,no,0.25,0.75"]
 
 
-@pytest.mark.parametrize("section", ["short", "all", "scores", "confusion", "slices", "people"])
+@pytest.mark.parametrize("section", ["all", "scores", "confusion", "slices", "people"])
 @pytest.mark.parametrize("people", [True, False])
 def test_every_section_fits_80_columns(section: str, people: bool) -> None:
     from rich.console import Console
@@ -404,19 +406,62 @@ def test_every_section_fits_80_columns(section: str, people: bool) -> None:
     assert text.startswith("macro-F1 ")
     words = {"scores": "joint class", "confusion": "kappa", "slices": "true class", "people": "equal pairs of photos"}
     for name, word in words.items():
-        wanted = section in ("short", "all", name) and (people or name != "people")
+        wanted = section in ("all", name) and (people or name != "people")
         assert (word in text) == wanted or (name == "scores" and section == "slices"), (name, section)
     assert ("from 50 people" in text) == (" new people" in text) == people
     assert ("too narrow" in text) == (not people)
 
 
-def test_the_short_form_is_about_two_screens() -> None:
+def screen(rows: LabelledPredictions) -> list[str]:
+    """Return the lines of the short form in a terminal of 80 columns."""
     from rich.console import Console
 
-    console = Console(width=100, highlight=False, markup=False)
+    console = Console(width=80, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
-        console.print(render_evaluation(evaluation.evaluate_predictions(random_rows(3)), "short"))
-    assert 60 < len(captured.get().splitlines()) <= 100
+        console.print(render_evaluation(evaluation.evaluate_predictions(rows), "short"))
+    return captured.get().splitlines()
+
+
+@pytest.mark.parametrize("people", [True, False])
+def test_the_short_form_is_a_screenful(people: bool) -> None:
+    lines = screen(random_rows(3, people=people))
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == [
+        *("wear", "incorrect", "normal", "male", "female", "<30", "30-59", ">=60")
+    ]
+    assert lines[-1] == "more: --full, or --section scores, confusion, slices or people"
+    assert any(line.startswith("lowest: ") for line in lines)
+    assert any(line.startswith("most frequent mistake: ") for line in lines)
+
+
+def test_the_short_form_of_many_tasks_folds_and_long_names_is_a_screenful_too() -> None:
+    rng = np.random.default_rng(0)
+    space = LabelSpace(tuple(Task(f"{'long_' * 9}{i}", ("a" * 60, "b" * 60)) for i in range(12)))
+    truth = {task.name: rng.integers(0, 2, 300) for task in space.tasks}
+    folds_N, pred_N = np.arange(300) % 20, rng.integers(0, space.size, 300)
+    lines = screen(LabelledPredictions([str(i) for i in range(300)], pred_N, truth, space, fold_N=folds_N))
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert sum("long_long_" in line for line in lines) == 11
+    assert lines[-1].startswith("1 task more; more: --full")
+    assert any(line.startswith("per fold  0.") and line.endswith("(20 folds)") for line in lines)
+
+
+@pytest.mark.parametrize(("words", "section"), [([], "short"), (["--full"], "all"), (["--section", "all"], "all")])
+def test_full_prints_all_sections(
+    words: list[str], section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = random_rows(3)
+    monkeypatch.setattr(evaluate_module, "read_labelled_predictions", lambda what, answers: rows)
+    assert run_app(["evaluate", str(tmp_path), *words]) == 0
+    said = capsys.readouterr().out
+    assert ("equal pairs of photos" in said) == (section == "all")
+
+
+def test_full_and_one_section_contradict_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["evaluate", str(tmp_path), "--full", "--section", "people"]) == Exit.USAGE
+    assert "--section people" in capsys.readouterr().err
 
 
 def test_the_longest_joint_class_stays_whole_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,3 +108,12 @@ def test_a_preset_of_the_command_line_stands_above_the_file(yaml_file: Callable[
 def test_separate_settings_are_read_back_equal(yaml_file: Callable[[str], Path]) -> None:
     cfg, _ = load(None, ["model.heads=separate", "separate={age: {model.drop: 0.5, optim: {betas: [0, 0.5]}}}"])
     assert load(yaml_file(to_yaml(cfg)))[0] == cfg
+
+
+@pytest.mark.parametrize(
+    ("text", "trackers"),
+    [("csv", ("csv",)), ("tensorboard, wandb", ("tensorboard", "wandb")), ("[mlflow]", ("mlflow",)), ("[]", ())],
+)
+def test_trackers_are_joined_by_commas_or_a_list(text: str, trackers: tuple[str, ...]) -> None:
+    cfg, _ = load(None, [f"track={text}"])
+    assert cfg.track == trackers

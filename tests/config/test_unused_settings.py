@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from project import CONFIGS_DIR
 from tiny import train
 
 from maskcls import config
-from maskcls.config.unused_settings import CHANCES, KINDS, unused_settings
-from maskcls.schema import Config
+from maskcls.config.unused_settings import CHANCES, KINDS, TRACKED, unused_settings
+from maskcls.schema import Config, TrackerName, TrackingConfig
 
 SHIPPED = sorted(CONFIGS_DIR.rglob("*.yaml"))
 CHOSEN = [(decides, key, kinds) for decides, keys in KINDS.items() for key, kinds in keys.items()]
@@ -37,6 +38,15 @@ def test_a_seed_of_who_is_sealed_is_reported_where_nobody_is() -> None:
     seed = "folds.sealed_seed"
     assert unused(f"{seed}=1") == [f"{seed} has no effect: folds.sealed is 0.0"]
     assert unused(f"{seed}=1", "folds.sealed=0.1") == []
+
+
+@pytest.mark.parametrize(("name", "users"), TRACKED.items())
+def test_a_setting_of_a_tracker_that_is_not_used_is_reported(name: str, users: tuple[str, ...]) -> None:
+    assert set(TRACKED) == set(TrackingConfig.model_fields)
+    assert unused(f"tracking.{name}=x") == [f"tracking.{name} has no effect: track is []"]
+    for tracker in get_args(TrackerName):
+        expected = [] if tracker in users else [f"tracking.{name} has no effect: track is ['{tracker}']"]
+        assert unused(f"tracking.{name}=x", f"track={tracker}") == expected
 
 
 def test_how_many_rules_there_are() -> None:

@@ -43,7 +43,11 @@ def lr_range(data: Path, cfg: Config, *, low: float, high: float, steps: int, re
     rates = [lr_ramp(step, low, high, steps) for step in range(steps)]
     found = {}
     for member in experiment.kinds:
-        losses = list(ramped(experiment, member, rates, accelerator))
+        what, losses = f"steps of {member.task or 'the network'}", list[float]()
+        for loss in ramped(experiment, member, rates, accelerator):
+            losses.append(loss)
+            report.images(what, len(losses), steps)
+        report.images(what, steps, steps)  # it may end early
         found[member.task or "network"] = Ramp(lr_range_test(losses, rates[: len(losses)]), losses, rates)
     return LrRange(low, high, found)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from maskcls import config
-from maskcls.data.findings import Finding, Item, sorted_findings
+from maskcls.data.findings import DataFinding, Item, sorted_findings
 from maskcls.data.layouts.source import image_root, layout_named, read_labelled, read_unlabelled
 from maskcls.data.photos.inspection import inspect
 from maskcls.data.rows import folds as folding
@@ -70,7 +70,7 @@ def check(data: Path, cfg: Config, report: Reporter, *, network: NetworkSource |
         *near_findings(near, frame, fold_N, cfg.space),
         *label_findings(frames["train"], cfg.space, layout.profile_ids(data), cfg.folds.k),
         *(shift_findings(shift) if shift else []),
-        Finding("no-folds", (Item((), no_folds),) if no_folds else ()),
+        DataFinding("no-folds", (Item((), no_folds),) if no_folds else ()),
     ]
     return DataCheck(frames, cfg.space, root, sorted_findings(found), near, shift, tuple(same))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from maskcls.errors import visible
@@ -118,7 +118,10 @@ def _changed(found: Comparison) -> Iterator[RenderableType]:
     yield Text(f"{changed.count:,} of {len(rows.ids):,} rows differ, a share of {changed.count / len(rows.ids):.4f}")
     if found.verdict is None:
         return
-    kinds = Table.grid(Column(min_width=12), Column(justify="right"), Column(overflow="fold"), padding=(0, 0, 0, 2))
+    kinds = Table.grid(padding=(0, 0, 0, 2))
+    kinds.add_column(min_width=12, overflow="fold")
+    kinds.add_column(justify="right", no_wrap=True)
+    kinds.add_column(overflow="fold")
     for name, kind in changed.kinds.items():
         if kind or name != "unknown":
             first = ", ".join(visible(rows.ids[row]) for row in kind[:SHOWN_IDS])

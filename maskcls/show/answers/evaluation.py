@@ -11,6 +11,7 @@ from maskcls.results.scores.evaluation import Confusion, Evaluation
 from maskcls.results.scores.metrics import ClassScore, Score, Scores
 from maskcls.results.scores.ranking import Ranking, Rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, worst
+from maskcls.show.answers.screenful import folds_line, lines_below, task_rows
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import KAPPA, new_people, number, percent, plain_table, show, span
 
@@ -20,21 +21,28 @@ if TYPE_CHECKING:
 
 Section = Literal["short", "all", "scores", "confusion", "slices", "people"]
 
-WORST = 3  # slices in the short form
-FREQUENT = {True: 5, False: 20}  # mistakes shown in the short form, and else
+FREQUENT = 20  # mistakes shown
 
 
 def render_evaluation(found: Evaluation, section: str) -> RenderableType:
-    """Return the headline and one section: scores, confusion, slices or people; all; or short, a selection of all."""
-    brief = section == "short"
+    """Return the headline and one section: scores, confusion, slices or people; all; or short, a screenful."""
+    if section == "short":
+        return _short(found)
     sections = {
         "scores": lambda: _scores(found.scores, found.rankings),
-        "confusion": lambda: _confusion(found, FREQUENT[brief]),
-        "slices": lambda: _short_slices(found) if brief else _all_slices(found),
+        "confusion": lambda: _confusion(found, FREQUENT),
+        "slices": lambda: _all_slices(found),
         "people": lambda: _people(found),
     }
-    chosen = list(sections) if section in ("short", "all") else [section]
+    chosen = list(sections) if section == "all" else [section]
     return _spaced([_headline(found.scores), *_details(found)], [part for name in chosen for part in sections[name]()])
+
+
+def _short(found: Evaluation) -> RenderableType:
+    from rich.console import Group
+
+    table, left_out = task_rows(found)
+    return Group(_headline(found.scores), *_details(found), "", table, "", *lines_below(found, left_out))
 
 
 def print_evaluation(found: Evaluation, section: Section = "short", *, json: bool = False) -> None:
@@ -82,7 +90,7 @@ def _details(found: Evaluation) -> list[str]:
     if found.interval and found.people is None:
         lines.append("(too narrow if people have several images: add a column person to the answers)")
     if found.folds:
-        lines.append("per fold  " + "  ".join(f"{k}: {number(one.macro_f1)}" for k, one in found.folds.items()))
+        lines.append(folds_line([(str(k), one.macro_f1) for k, one in found.folds.items()]))
     if found.rankings and found.qualities:
         quality = found.qualities.joint
         lines.append(
@@ -146,11 +154,6 @@ def _mistake_table(mistakes: Sequence[Mistake]) -> Table:
     for one in mistakes:
         table.add_row(visible(one.true), visible(one.predicted), f"{one.rows:,}", number(one.share))
     return table
-
-
-def _short_slices(found: Evaluation) -> list[RenderableType]:
-    lowest = _slice_table("lowest classes", worst(found.by_joint, WORST))
-    return [_slice_table("true class", found.by_class), lowest, *_band_tables(found.last_band)]
 
 
 def _all_slices(found: Evaluation) -> list[RenderableType]:

@@ -50,7 +50,8 @@ def print_packs(found: CacheList, *, json: bool = False) -> None:
 def _table(packs: tuple[PackInfo, ...]) -> Table:
     from rich.table import Table
 
-    table = Table("pack", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("pack", no_wrap=True)
     for name in ("size", "photos", "height x width", "last used"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("photos of", no_wrap=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from maskcls.data.duplicates.search import NearDuplicates, NearPair
 from maskcls.data.duplicates.threshold import Threshold
-from maskcls.data.findings import LEVELS, MEANING, Finding, Item, Level, worst_level
+from maskcls.data.findings import LEVELS, MEANING, DataFinding, Item, Level, worst_level
 from maskcls.data.rows.repeated_photos import SamePhoto
 from maskcls.errors import Exit, visible
 from maskcls.labels import LabelSpace
@@ -36,7 +36,7 @@ class DataCheck:
     frames: Mapping[str, pd.DataFrame]
     space: LabelSpace
     root: Path
-    findings: tuple[Finding, ...]
+    findings: tuple[DataFinding, ...]
     near: NearDuplicates
     shift: Shift | None
     same: tuple[SamePhoto, ...] = ()

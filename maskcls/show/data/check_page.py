@@ -8,7 +8,7 @@ from typing import Any
 
 from maskcls import files
 from maskcls.data.duplicates.threshold import Threshold
-from maskcls.data.findings import MEANING, Finding
+from maskcls.data.findings import MEANING, DataFinding
 from maskcls.errors import UsageError, visible
 from maskcls.show.data.check import DataCheck, case_text
 from maskcls.show.data.class_counts import class_counts
@@ -81,7 +81,7 @@ def _summary(found: DataCheck) -> str:
     return "; ".join(parts) + "."
 
 
-def _section(finding: Finding, found: DataCheck, page: Path, embed: bool) -> FindingSection:
+def _section(finding: DataFinding, found: DataCheck, page: Path, embed: bool) -> FindingSection:
     broken = {item.paths[0] for one in found.findings if one.kind == "unreadable" for item in one.items}
     cases = []
     for item in finding.items[:CASES]:

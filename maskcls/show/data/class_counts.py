@@ -20,9 +20,11 @@ def class_counts(frame: pd.DataFrame, space: LabelSpace) -> list[tuple[str, str,
 
 def class_table(frame: pd.DataFrame, space: LabelSpace) -> Table:
     """Return a table of people and photos by task and class."""
-    table = Table("task", "class", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("task", "class"):
+        table.add_column(name, overflow="fold")
     for name in ("people", "photos"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for task, name, people, photos in class_counts(frame, space):
         table.add_row(task, name, str(people), str(photos))
     return table
@@ -32,11 +34,12 @@ def fold_table(manifest: pd.DataFrame, folds: pd.DataFrame, space: LabelSpace) -
     """Return a table of people and photos by fold, and people by class of every task that is constant in a person."""
     counts = folding.fold_counts(manifest, folds, space)
     shown = ("all", *person_tasks(manifest, space))
-    table = Table("fold", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("fold", overflow="fold")
     first = counts[counts["fold"] == counts["fold"].min()]
     for name in [row.task if row.task == "all" else row[3] for row in first.itertuples() if row.task in shown]:
-        table.add_column("people" if name == "all" else str(name), justify="right")
-    table.add_column("photos", justify="right")
+        table.add_column("people" if name == "all" else str(name), justify="right", no_wrap=True)
+    table.add_column("photos", justify="right", no_wrap=True)
     for fold, group in counts[counts["task"].isin(shown)].groupby("fold"):
         photos = group.loc[group["task"] == "all", "photos"].iloc[0]
         name = "only trains" if fold == folding.NEVER else str(fold)

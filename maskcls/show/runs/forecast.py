@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 
 from maskcls import config
 from maskcls.data.rows.folds import fold_counts
@@ -16,7 +15,7 @@ from maskcls.show.data.class_counts import class_counts, class_table, fold_table
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.progress import main_process
 from maskcls.show.terminal.spark import sparkline
-from maskcls.show.terminal.text import plural
+from maskcls.show.terminal.text import plural, say, show
 from maskcls.show.terminal.units import duration
 
 
@@ -55,30 +54,32 @@ class Forecast:
 
 def print_survey(survey: Survey, cfg: Config) -> None:
     """Print class counts, folds, networks and learning rates."""
-    console = _console()
-    console.print(class_table(survey.manifest, cfg.space))
-    console.print()
-    console.print(fold_table(survey.manifest, survey.folds, cfg.space))
-    console.print()
+    if not main_process():
+        return
+    show(class_table(survey.manifest, cfg.space))
+    say()
+    show(fold_table(survey.manifest, survey.folds, cfg.space))
+    say()
     for task, member in config.members(cfg).items():
         height, width = member.transforms.size
         name = f"network of {task}" if task else "network"
-        console.print(f"{name}  {member.model.backbone}, {height} x {width} pixels, {cfg.model.heads} heads")
+        say(f"{name}  {member.model.backbone}, {height} x {width} pixels, {cfg.model.heads} heads")
     for rates in survey.rates:
-        console.print(_line(rates))
-    console.print()
+        say(_line(rates))
+    say()
 
 
 def print_forecast(forecast: Forecast) -> None:
     """Print how long the training takes, and what it needs."""
-    console = _console()
-    console.print(
+    if not main_process():
+        return
+    say(
         f"\nforecast: {plural(forecast.folds, 'fold')} x {plural(forecast.networks, 'network')}, "
         f"about {duration(forecast.seconds)}, "
         f"{forecast.disk_bytes / 2**20:.0f} MiB on disk, {forecast.memory_bytes / 2**20:.0f} MiB of memory"
         f"\nmeasured on {forecast.steps} steps of each network on {forecast.device}"
     )
-    console.print(f"run folder: {forecast.run} (nothing was written)")
+    say(f"run folder: {forecast.run} (nothing was written)")
 
 
 def print_dry_run_json(survey: Survey, forecast: Forecast, cfg: Config, origins: Mapping[str, str]) -> None:
@@ -100,10 +101,6 @@ def print_dry_run_json(survey: Survey, forecast: Forecast, cfg: Config, origins:
     needs = asdict(forecast) | {"run": str(forecast.run)}
     plan = {"run": needs.pop("run"), "classes": classes, "folds": folds, "learning_rates": rates, "forecast": needs}
     print_json(plan | {"config": cfg.model_dump(mode="json"), "origins": dict(origins)})
-
-
-def _console() -> Console:
-    return Console(highlight=False, quiet=not main_process())
 
 
 def _line(shown: Rates) -> str:

@@ -1,7 +1,9 @@
-"""Progress on stderr: bars in a terminal, plain lines elsewhere."""
+"""Progress on stderr: bars in a terminal; elsewhere plain lines, the first after two seconds, then one every quarter
+of a minute."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +12,18 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from maskcls.show.terminal.epoch_lines import LEGEND, Column, epoch_cells, epoch_columns, header_line, table_line
+from maskcls.show.terminal.pace import Pace, TrainingPace, left_in_words
+from maskcls.show.terminal.units import duration
 
 if TYPE_CHECKING:  # the engine brings torch, and commands that train nothing report too
     from maskcls.engine.fit import EpochResult
     from maskcls.engine.step import Tick
 
-PLAIN_EVERY_S = 15.0
+PLAIN_FIRST_S, PLAIN_EVERY_S = 2.0, 15.0  # without a terminal: when the first line comes, and how often the others
 WIDE = 100  # columns of a terminal, from which the bars are longer
 CTRL_C = 2  # columns of the ^C that a terminal writes behind the cursor
 LOADING = "loading libraries"
@@ -38,6 +42,16 @@ class _Percent(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text("" if task.total is None else f"{task.percentage:>3.0f}%")
+
+
+class _TimeLeft(ProgressColumn):
+    """The time that is left, counted down between two reports; where that is not known, the time since the start."""
+
+    def render(self, task: Task) -> Text:
+        ends: float | None = task.fields.get("ends")
+        if task.total is None:
+            return Text(duration(task.elapsed or 0.0))
+        return Text("" if ends is None else left_in_words(max(0.0, ends - time.monotonic())))
 
 
 class _Narrower:
@@ -60,16 +74,20 @@ class Reporter:
                 BarColumn(bar_width=24 if self.console.width >= WIDE else 12),
                 _Percent(),
                 TextColumn("{task.fields[speed]}"),
-                TimeRemainingColumn(),
+                _TimeLeft(),
                 TextColumn("{task.fields[score]}"),
                 console=self.console,
                 transient=True,
             )
         self.total: TaskID | None = None
+        self.training: TrainingPace | None = None
+        self.training_name = ""
+        self.paces: dict[str, Pace] = {}
         self.parts: dict[str, TaskID] = {}
         self.epochs: dict[str, int] = {}
         self.printed: dict[str, float] = {}
         self.columns: list[Column] = []
+        self.said: set[str] = set()
 
     def __enter__(self) -> Reporter:
         if self.bars:
@@ -86,26 +104,57 @@ class Reporter:
         """Print one line; a terminal breaks it between words, a file keeps it whole."""
         self.console.print(escape(text), soft_wrap=not self.console.is_terminal)
 
-    def begin(self, what: str, epochs_in_all: int) -> None:
-        """Open the bar over everything this command trains; it counts epochs."""
+    def once(self, text: str) -> None:
+        """Print one line, unless it was printed so before."""
+        if text not in self.said:
+            self.said.add(text)
+            self.note(text)
+
+    def begin(self, what: str, epochs_in_all: int, expected_s: float | None = None) -> None:
+        """Open the bar over everything this command trains; it counts epochs.
+
+        expected_s  forecast of the time for all of them, from the measured speed.
+        """
+        self.training, self.training_name = TrainingPace(epochs_in_all, time.monotonic(), expected_s), what
+        self.printed[what] = time.monotonic()
+        if expected_s is not None:
+            self.note(f"{what}: {epochs_in_all:,} epochs, about {duration(expected_s)}")
         if self.bars:
             self.total = self.bars.add_task(what, total=epochs_in_all, speed="", score="")
 
     def end(self) -> None:
         """Close the bar over everything."""
+        self.training = None
         if self.bars and self.total is not None:
             self.bars.remove_task(self.total)
             self.total = None
 
     @contextmanager
-    def busy(self, what: str) -> Iterator[None]:
-        """Show in a terminal what is being done while the block runs, where no share of it can be told."""
+    def busy(self, what: str, waited_s: float = 0.0) -> Iterator[None]:
+        """Show what is being done while the block runs, and for how long, where no share of it can be told.
+
+        waited_s  how long it has been going on already.
+        """
         if self.bars:
             self.parts[what] = self.bars.add_task(what, total=None, speed="", score="")
+        ended = threading.Event()
+        told = threading.Thread(target=self._say_what, args=(what, ended, waited_s), daemon=True)
+        if not self.bars:
+            told.start()
         try:
             yield
         finally:
+            ended.set()
+            if not self.bars:
+                told.join()
             self._close(what)
+
+    def _say_what(self, what: str, ended: threading.Event, waited_s: float) -> None:
+        started = time.monotonic() - waited_s
+        wait_s = max(0.0, PLAIN_FIRST_S - waited_s)
+        while not ended.wait(wait_s):
+            self.note(f"{what}: {duration(time.monotonic() - started)} so far")
+            wait_s = PLAIN_EVERY_S
 
     def starting(self, title: str) -> None:
         """Report that a process for one network on one fold starts; it loads the libraries first, for some seconds."""
@@ -133,20 +182,40 @@ class Reporter:
 
     def skip(self, epochs: int) -> None:
         """Count epochs that need not be trained: finished before, or stopped early."""
-        if self.bars and self.total is not None:
-            self.bars.advance(self.total, epochs)
+        if self.training:
+            self.training.skip(epochs)
+            self._show_total()
+
+    def _show_total(self) -> None:
+        """Bring the bar over everything up to date."""
+        if self.bars and self.total is not None and self.training:
+            now = time.monotonic()
+            left = self.training.left_s(now)
+            ends = None if left is None else now + left
+            self.bars.update(self.total, completed=self.training.share * self.training.of, ends=ends)
+
+    def _total_in_words(self) -> str:
+        """Say how far everything is, without a terminal; "" outside a training."""
+        if not self.training:
+            return ""
+        left = left_in_words(self.training.left_s(time.monotonic()))
+        return ", ".join([f"{self.training_name} {self.training.share:.0%}", *([left] if left else [])])
 
     def tick(self, title: str, tick: Tick) -> None:
         """Show progress inside an epoch."""
         place = f"{title} epoch {tick.epoch + 1}/{self.epochs[title]}"
         speed = f"{tick.images_per_second:.0f} img/s"
+        share = tick.images / tick.of_images
+        if self.training:
+            self.training.tick(title, share)
+            self._show_total()
         if self.bars:
-            share = tick.images / tick.of_images
             loss = f"loss {tick.loss:.3f}"
             self.bars.update(self.parts[title], description=place, completed=share, speed=speed, score=loss)
         elif time.monotonic() - self.printed[title] > PLAIN_EVERY_S:
             self.printed[title] = time.monotonic()
-            self.note(f"{place}: {tick.images}/{tick.of_images} images, {speed}, loss {tick.loss:.4f}")
+            said = [f"{tick.images}/{tick.of_images} images, {speed}, loss {tick.loss:.4f}", self._total_in_words()]
+            self.note(f"{place}: {'; '.join(filter(None, said))}")
 
     def epoch(self, title: str, result: EpochResult) -> None:
         """Print the line of a finished epoch; before the first, and where the columns change, their names."""
@@ -159,7 +228,13 @@ class Reporter:
             self.columns = columns
             self.note(header_line(columns))
         self.note(table_line(cells, columns))
-        self.skip(1)
+        if self.training:
+            self.training.epoch(title)
+            self._show_total()
+            waited = time.monotonic() - self.printed[self.training_name] > PLAIN_EVERY_S
+            if not self.bars and waited and self.training.share < 1:
+                self.printed[self.training_name] = time.monotonic()
+                self.note(self._total_in_words())
         if self.bars and self.total is not None:
             place = f"{title} epoch {result.epoch + 1}/{self.epochs[title]}"
             speed, loss = f"{result.images_per_second:.0f} img/s", f"loss {result.train['loss']:.3f}"
@@ -168,13 +243,23 @@ class Reporter:
 
     def images(self, what: str, done: int, of: int) -> None:
         """Show progress over images: reading, checking, predicting."""
-        if not self.bars:
-            return
-        if what not in self.parts:
-            self.parts[what] = self.bars.add_task(what, total=of, speed="", score="")
-        self.bars.update(self.parts[what], completed=done, total=of)
+        now = time.monotonic()
+        if what not in self.paces:  # the first call may come with some images done: the speed is that from then on
+            self.paces[what], self.printed[what] = Pace(of, now, skipped=done), now + PLAIN_FIRST_S - PLAIN_EVERY_S
+        pace = self.paces[what]
+        pace.done = done - pace.skipped
+        left = pace.left_s(now)
+        if self.bars:
+            if what not in self.parts:
+                self.parts[what] = self.bars.add_task(what, total=of, speed="", score="")
+            ends = None if left is None else now + left
+            self.bars.update(self.parts[what], completed=done, total=of, ends=ends)
+        elif done < of and now - self.printed[what] > PLAIN_EVERY_S:
+            self.printed[what] = now
+            self.note(", ".join(filter(None, [f"{what}: {done:,} of {of:,}", left_in_words(left)])))
         if done >= of:
-            self.bars.remove_task(self.parts.pop(what))
+            del self.paces[what]
+            self._close(what)
 
 
 def main_process() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 from shutil import get_terminal_size
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from maskcls.results.scores.intervals import PredictionInterval
 
-WIDEST = 10_000  # columns: no table is as wide
 KAPPA = "kappa: agreement beyond chance; 1: always equal, 0: as by chance"
 NO_GAIN = "no proven gain: the interval is not above 0"
 
@@ -31,20 +31,37 @@ def say_whole(text: str) -> None:
 
 
 def show(what: RenderableType) -> None:
-    """Print a table or text as it is; a table that needs more than the terminal's width keeps all its columns."""
-    from rich.console import Console
+    """Print tables and text: no figure is cut, names are broken where needed.
+
+    Files and pipes keep every line whole, unless COLUMNS says how wide they are.
+    """
+    from rich.columns import Columns
+    from rich.console import Console, Group
     from rich.table import Table
 
+    from maskcls.show.terminal.table_width import WIDEST, fit_table
+
+    if isinstance(what, Group):
+        for part in what.renderables:
+            show(part)
+        return
+    if isinstance(what, str):
+        say(what)
+        return
     console = Console(highlight=False, markup=False, emoji=False)
-    if isinstance(what, Table):
-        needed = console.measure(what, options=console.options.update(max_width=WIDEST)).minimum
-        console.width = max(console.width, needed)
+    if not console.is_terminal and "COLUMNS" not in os.environ and not isinstance(what, Columns):
+        console.width = WIDEST
+    for part in what.renderables if isinstance(what, Columns) else [what]:
+        if isinstance(part, Table):
+            console.width = max(console.width, fit_table(part, console.width))
     console.print(what)
 
 
 def show_whole(table: Table) -> None:
     """Print a table as wide as its content: no cell is broken, whatever the width of the terminal."""
     from rich.console import Console
+
+    from maskcls.show.terminal.table_width import WIDEST
 
     Console(highlight=False, markup=False, emoji=False, width=WIDEST).print(table)
 

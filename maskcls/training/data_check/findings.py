@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from maskcls.data.duplicates.search import NearDuplicates, NearPair
-from maskcls.data.findings import Finding, Item, Kind
+from maskcls.data.findings import DataFinding, Item, Kind
 from maskcls.data.photos.inspection import Inspection
 from maskcls.data.photos.quality import Fault, by_name, quality_faults
 from maskcls.data.rows import manifest
@@ -21,25 +21,25 @@ CONSTANT = 0.95  # share of the people with one label from which a task counts a
 QUALITY: dict[Fault, Kind] = {"blank": "blank", "dark": "dark", "blurred": "blurred", "odd size": "odd-size"}
 
 
-def photo_findings(paths: Sequence[str], seen: Inspection) -> list[Finding]:
+def photo_findings(paths: Sequence[str], seen: Inspection) -> list[DataFinding]:
     """Return photos that cannot be read, show nothing, are dark, blurred or of an odd size."""
     unreadable = tuple(Item((paths[row],), fault) for row, fault in sorted(seen.faults.items()))
     rows = np.flatnonzero(seen.readable_N)
     measures = by_name(seen.measure_NM[rows])
-    found = [Finding("unreadable", unreadable)]
+    found = [DataFinding("unreadable", unreadable)]
     for fault, wrong_N in quality_faults(measures).items():
         items = []
         for place in np.flatnonzero(wrong_N).tolist():
             size = f"{measures['width'][place]:.0f} x {measures['height'][place]:.0f} pixels"
             texts = {"odd size": size, "dark": f"brightest tenth from {measures['brightness'][place]:.0f} of 255"}
             items.append(Item((paths[int(rows[place])],), texts.get(fault, "")))
-        found.append(Finding(QUALITY[fault], tuple(items)))
+        found.append(DataFinding(QUALITY[fault], tuple(items)))
     return found
 
 
 def same_photo_findings(
     same: Sequence[SamePhoto], fold_N: Ints, equal_files: Sequence[Sequence[int]], *, allow: bool
-) -> list[Finding]:
+) -> list[DataFinding]:
     """Return what is wrong with photos that several rows have; each photo once, by what is worst.
 
     fold_N       (N,) int64, the fold of each row.
@@ -65,10 +65,12 @@ def same_photo_findings(
         more = [f"different labels of {', '.join(one.labels)}"] if one.labels else []
         more += [" and ".join(map(fold_name, folds))] if one.people and len(folds) > 1 else []
         items[kind].append(Item(tuple(copy.path for copy in one.copies), "; ".join([f"{one}", how, *more])))
-    return [Finding(kind, tuple(cases), allowed=allow and kind in ("labels", "folds")) for kind, cases in items.items()]
+    return [
+        DataFinding(kind, tuple(cases), allowed=allow and kind in ("labels", "folds")) for kind, cases in items.items()
+    ]
 
 
-def near_findings(near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space: LabelSpace) -> list[Finding]:
+def near_findings(near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space: LabelSpace) -> list[DataFinding]:
     """Return the near duplicates by where their two photos are."""
     labels = manifest.labels(frame, space)
     paths, people, parts = (frame[name].tolist() for name in ("path", "person", "split"))
@@ -85,10 +87,10 @@ def near_findings(near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space
         if differing:
             text += f"; different labels of {', '.join(differing)}"
         items[kind].append(Item((paths[a], paths[b]), text))
-    return [Finding(kind, tuple(cases)) for kind, cases in items.items()]
+    return [DataFinding(kind, tuple(cases)) for kind, cases in items.items()]
 
 
-def label_findings(frame: pd.DataFrame, space: LabelSpace, ids: Mapping[str, str], folds: int) -> list[Finding]:
+def label_findings(frame: pd.DataFrame, space: LabelSpace, ids: Mapping[str, str], folds: int) -> list[DataFinding]:
     """Return people with contradicting labels, ids of several people, and classes of few people.
 
     ids    person -> id, see `layouts.layout.Layout`.
@@ -116,9 +118,9 @@ def label_findings(frame: pd.DataFrame, space: LabelSpace, ids: Mapping[str, str
         of_id[number].append(person)
     shared = [Item((), f"id {number}: {', '.join(own)}") for number, own in of_id.items() if len(own) > 1]
     return [
-        Finding("person-labels", tuple(contradicting)),
-        Finding("shared-id", tuple(shared)),
-        Finding("few-people", tuple(few)),
+        DataFinding("person-labels", tuple(contradicting)),
+        DataFinding("shared-id", tuple(shared)),
+        DataFinding("few-people", tuple(few)),
     ]
 
 

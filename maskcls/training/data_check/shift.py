@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from maskcls.data.findings import Finding, Item
+from maskcls.data.findings import DataFinding, Item
 from maskcls.data.photos.inspection import Inspection
 from maskcls.data.photos.quality import by_name
 from maskcls.data.rows import manifest
@@ -76,7 +76,7 @@ def measure_shift(
     return Shift(grouped, pixels, {name: one for name, one in tests.items() if one is not None}, shares)
 
 
-def shift_findings(shift: Shift) -> list[Finding]:
+def shift_findings(shift: Shift) -> list[DataFinding]:
     """Return the differences that are significant and not tiny."""
     tests = [
         Item(
@@ -100,9 +100,9 @@ def shift_findings(shift: Shift) -> list[Finding]:
         if one.differs
     ]
     return [
-        Finding("shift-photos", tuple(tests)),
-        Finding("shift-pixels", tuple(pixels)),
-        Finding("shift-classes", tuple(shares)),
+        DataFinding("shift-photos", tuple(tests)),
+        DataFinding("shift-pixels", tuple(pixels)),
+        DataFinding("shift-classes", tuple(shares)),
     ]
 
 

@@ -1,0 +1,1 @@
+"""Trackers: TensorBoard, wandb, MLflow or CSV files that also get what a training logs."""
