@@ -9,7 +9,7 @@ import numpy as np
 
 from maskcls import config, rundir
 from maskcls.errors import ResultError, UsageError
-from maskcls.files import none_for_nan, sha256
+from maskcls.files import none_for_nan
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.intervals import macro_f1_intervals
 from maskcls.results.scores.metrics import score
@@ -19,6 +19,7 @@ from maskcls.runs.environment import read_environment
 from maskcls.runs.networks import predicting_weights
 from maskcls.runs.read_labelled import LEAKY
 from maskcls.runs.records.unsealed import SealedScore, read_sealed_score, write_sealed_score
+from maskcls.runs.sealed_people import people_sha256
 from maskcls.runs.summary import SavedScores, read_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment
@@ -92,6 +93,6 @@ def sealed_score(
         out_of_fold_classes=out_of_fold.classes_scored if out_of_fold else None,
         weights=tuple(sorted(one["sha256"] for one in predicted.lineage["weights"])),
         views=experiment.cfg.predict.views,
-        sealed=sha256("\n".join(sorted(set(person_N.tolist()))).encode()),
+        sealed=people_sha256(person_N.tolist()),
         date=date.isoformat(timespec="seconds"),
     )
