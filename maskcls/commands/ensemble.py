@@ -55,7 +55,7 @@ from maskcls.runs.recipe import (
     recipe_of,
     recipe_path,
 )
-from maskcls.runs.sealed_people import refuse_groups_of_sealed
+from maskcls.runs.records.sealed_people import refuse_groups_of_sealed
 from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config

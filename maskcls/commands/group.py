@@ -33,7 +33,7 @@ from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
-from maskcls.runs.sealed_people import sealed_people
+from maskcls.runs.records.sealed_people import sealed_people
 from maskcls.runs.summary import averages_in_groups
 from maskcls.show.answers.group import GroupingGain, GroupResult
 from maskcls.show.terminal.progress import Reporter

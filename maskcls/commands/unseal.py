@@ -18,8 +18,8 @@ from maskcls.runs.choices.tried import add_unsealed
 from maskcls.runs.environment import read_environment
 from maskcls.runs.networks import predicting_weights
 from maskcls.runs.read_labelled import LEAKY
+from maskcls.runs.records.sealed_people import people_sha256
 from maskcls.runs.records.unsealed import SealedScore, read_sealed_score, write_sealed_score
-from maskcls.runs.sealed_people import people_sha256
 from maskcls.runs.summary import SavedScores, read_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment

@@ -34,7 +34,7 @@ from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.lineage import RunLineage, UsedWeights
 from maskcls.runs.overrides import with_overrides
-from maskcls.runs.sealed_people import refuse_groups_of_sealed, refuse_sealed_photos
+from maskcls.runs.records.sealed_people import refuse_groups_of_sealed, refuse_sealed_photos
 from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import read_summary
 from maskcls.schema import Config
