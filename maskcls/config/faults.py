@@ -146,12 +146,13 @@ def _faults(error: dict[str, Any], root: type[BaseModel]) -> list[Fault]:
     (rules,) = error["ctx"]["error"].args if error["type"] == "value_error" else (None,)
     if not isinstance(rules, list):
         return [_fault(error, root)]
-    wrong = [rule for rule in rules if isinstance(rule, WrongValue)]
-    found = [
-        Fault(one.key, one.expected, UNKNOWN_KEY if one.got is None else shown(one.got), one.near) for one in wrong
-    ]
+    found = [_wrong_value(rule) for rule in rules if isinstance(rule, WrongValue)]
     texts = [rule for rule in rules if not isinstance(rule, WrongValue)]
     return [*found, Fault("", "; ".join(texts))] if texts else found
+
+
+def _wrong_value(rule: WrongValue) -> Fault:
+    return Fault(rule.key, rule.expected, UNKNOWN_KEY if rule.got is None else shown(rule.got), rule.near)
 
 
 def _fault(error: dict[str, Any], root: type[BaseModel]) -> Fault:
