@@ -8,12 +8,13 @@ from datetime import datetime
 import numpy as np
 
 from maskcls import config, rundir
-from maskcls.errors import ResultError, UsageError
+from maskcls.errors import ResultError
 from maskcls.files import none_for_nan
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.intervals import macro_f1_intervals
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
+from maskcls.runs.checks import check_unsealing
 from maskcls.runs.choices.tried import add_unsealed
 from maskcls.runs.environment import read_environment
 from maskcls.runs.networks import predicting_weights
@@ -48,15 +49,13 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
     Returns None in processes that do not write. Raises UsageError for a run without sealed people, ResultError for a
     run that is leaky, not finished or was changed, BusyError when another process works on it.
     """
+    check_unsealing(run)
     if (known := read_sealed_score(run)) is not None:
         cfg, env = config.load(run.config)[0], read_environment(run)
         if list(known.weights) != predicting_weights(run, cfg, env.folds):
             report.note("the run has changed since: the score is that of its networks at that time")
         return Unsealed(known, False, *add_unsealed(run, known.sealed, known.weights))
     experiment, env = open_experiment(run)
-    if experiment.sealed is None:
-        fix = "train with folds.sealed=0.1; whom a network has seen cannot be sealed later"
-        raise UsageError("the run has no sealed people", where=str(run.path), fix=fix)
     if experiment.leaky:
         raise ResultError(LEAKY, where=str(run.path))
     if (summary := read_summary(run)) is None:

@@ -117,6 +117,9 @@ def data_look(
     maskcls data look faces transforms.preset=faces transforms.hue=0.02 --force
     """
     cfg, _ = load_config(config, overrides)
+    from maskcls.runs.checks import check_picture
+
+    check_picture(data, cfg, output, force=force)
     from maskcls.commands.data.look import look as work
     from maskcls.show.data.contact_sheet import print_contact_sheet
 

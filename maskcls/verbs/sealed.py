@@ -18,12 +18,16 @@ def unseal(run: RunPath, json: Json = False) -> None:
     """
     from datetime import datetime
 
-    from maskcls.commands.unseal import unseal as work
     from maskcls.rundir import RunDir
+    from maskcls.runs.checks import check_unsealing
+
+    check_unsealing(RunDir(run))
     from maskcls.show.runs.unsealed import print_unsealed
-    from maskcls.show.terminal.progress import Reporter, main_process
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     with Reporter(quiet=not main_process()) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.unseal import unseal as work
         found = work(RunDir(run), date=datetime.now().astimezone(), report=report)
     if found is not None:
         print_unsealed(run, found.score, now=found.now, runs=found.runs, kept=found.kept, json=json)

@@ -17,8 +17,9 @@ from maskcls.data.layouts.source import image_root, read_labelled
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.step_plan import FoldRows, StepPlan
-from maskcls.errors import MaskclsError, UsageError
+from maskcls.errors import MaskclsError
 from maskcls.labels import Ints, LabelSpace
+from maskcls.runs.checks import check_picture
 from maskcls.schema import Config, MixConfig
 from maskcls.show.data.contact_sheet import ContactSheet, Views
 from maskcls.show.terminal.sheet import contact_sheet
@@ -49,10 +50,7 @@ def look(data: Path, cfg: Config, out: Path, *, photos: int = 8, draws: int = 6,
     photos  photos to show, spread over the classes, by the configuration's seed.
     Raises BusyError when the output exists, unless `force`; UsageError when it is no .png.
     """
-    if out.suffix.lower() != ".png":
-        raise UsageError("the picture is a PNG", where="-o", got=str(out), expected="a name that ends in .png")
-    if not force:
-        files.refuse_taken(out)
+    check_picture(data, cfg, out, force=force)
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     frame = read_labelled(data, cfg.data.format, cfg.space, fixes)
     rows = spread(_joint(frame, cfg.space), photos, seed=cfg.seed)
