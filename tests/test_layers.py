@@ -93,7 +93,7 @@ SLOW_THROUGH_CLI = SLOW_FOR_CLI - {"numpy"}
 # A command returns a value, show/ prints it, and verbs connect the two.
 SILENT = {"commands", "verbs"}
 PRINTERS = {"print", "sys.stdout.write", "typer.echo", "typer.secho"}
-JSON_PRINTER = "maskcls.show.terminal.json_output"
+JSON_WRITERS = {"maskcls.show.terminal.json_output", "maskcls.show.pages.page"}  # to stdout; into a page
 
 RULES = {
     *("layer", "unknown unit", "arrays only", "nn reads config", "albumentations", "accelerate", "slow cli"),
@@ -256,7 +256,7 @@ def printed(source: str, module: str) -> Iterator[tuple[str, int, str]]:
         on_stderr = isinstance(err, ast.Constant) and err.value is True
         if unit in SILENT and name in PRINTERS and not on_stderr:
             yield "prints", node.lineno, f"calls {name}"
-        if unit in {"show", "verbs"} and module != JSON_PRINTER and name.rpartition(".")[2] in {"dump", "dumps"}:
+        if unit in {"show", "verbs"} and module not in JSON_WRITERS and name.rpartition(".")[2] in {"dump", "dumps"}:
             yield "json", node.lineno, f"calls {name}"
 
 

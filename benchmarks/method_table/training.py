@@ -15,6 +15,7 @@ from typing import Any
 from alternate import MASKCLS, say
 
 from maskcls import config, files
+from maskcls.engine.normalisation import with_normalisation
 from maskcls.errors import Exit, ResultError, UsageError
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
@@ -143,7 +144,8 @@ def refuse_others(plan: Plan, out: Path) -> None:
         for seed in seeds_of(out, row):
             if not (run := row.run(out, seed)).env.exists():
                 continue
-            then, now = plain(config.load(run.config)[0]), plain(plan.settings(row, seed))
+            present = with_normalisation(plan.settings(row, seed))  # as a run stores it
+            then, now = plain(config.load(run.config)[0]), plain(present)
             then["folds trained"], now["folds trained"] = files.read_json(run.env)["folds"], list(plan.folds)
             found += [f"{run.path.name}: {text}" for text in differences(then, now)]
     if found:

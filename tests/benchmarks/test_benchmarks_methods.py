@@ -26,6 +26,7 @@ from maskcls import config, files
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.compute.plan import Plan
+from maskcls.engine.normalisation import with_normalisation
 from maskcls.errors import ConfigError, Exit, ResultError, UsageError
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions
@@ -105,7 +106,7 @@ def guesses(truth_N: Ints, share: float, seed: int) -> Ints:
 
 def begin(path: Path, recipe: Path, words: Sequence[str], folds: Sequence[int] = (0, 1), jobs: int = 1) -> Experiment:
     """Write what `maskcls train` writes first."""
-    cfg, frame = config.load(recipe, words)[0], photos()
+    cfg, frame = with_normalisation(config.load(recipe, words)[0]), photos()
     how = cfg.folds
     table = folding.build(frame, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed)
     plans = {name: Plan(fold_jobs=jobs) for name in config.members(cfg)}

@@ -1,0 +1,1 @@
+"""HTML pages: one file each, without external requests; figures as inline SVG."""

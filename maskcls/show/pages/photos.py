@@ -1,0 +1,58 @@
+"""A photo on a page: embedded as a small JPEG, or a link by name."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from maskcls.data.photos.images import read_image
+
+QUALITY = 80
+
+
+@dataclass(frozen=True)
+class PagePhoto:
+    """One photo.
+
+    name  shown, and the alternative text.
+    href  link to the file, relative to the page's folder where that is possible.
+    data  data URI of the embedded picture; None for a link only.
+    """
+
+    name: str
+    href: str
+    data: str | None = None
+
+
+def photo(path: Path, name: str, *, page: Path, embed: bool = False, px: int = 160) -> PagePhoto:
+    """Return a photo for the page that is written to `page`.
+
+    embed  put the picture into the page, its longer side at most `px` pixels; DataError when it cannot be decoded.
+    """
+    href = quote(os.path.relpath(path.absolute(), page.absolute().parent))
+    return PagePhoto(name, href, jpeg_uri(read_image(path, at_least=(px, px)), px=px) if embed else None)
+
+
+def jpeg_uri(pixels: NDArray[np.uint8], *, px: int) -> str:
+    """Return pixels, uint8 (H, W, 3), as the data URI of a JPEG whose longer side is at most `px`."""
+    image, out = Image.fromarray(pixels), io.BytesIO()
+    image.thumbnail((px, px), Image.Resampling.LANCZOS)
+    image.save(out, format="JPEG", quality=QUALITY)
+    return _uri("image/jpeg", out.getvalue())
+
+
+def png_uri(data: bytes) -> str:
+    """Return the bytes of a PNG file as a data URI."""
+    return _uri("image/png", data)
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,34 @@
+"""A table of a page: text cells, columns of numbers to the right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_NUMBER = re.compile(r"[-+±<>≤≥ ]*\d[\d,. ]*(?:%|[a-z]{1,2})?(?: ?(?:\.\.|±|\+-) ?[-+]?\d[\d,.]*)?|-?")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Column heads, and rows of as many cells.
+
+    caption  read aloud before the table, and shown above it; "" where the figure's title says it.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a row with another number of cells."""
+        if wrong := [len(row) for row in self.rows if len(row) != len(self.head)]:
+            raise ValueError(f"a row has {wrong[0]} cells, the head has {len(self.head)}")
+
+    def numeric(self, column: int) -> bool:
+        """Return whether every cell of a column is a number, a range of numbers, or empty.
+
+        >>> Table(["class", "F1"], [["normal", "0.91"], ["wear", "-"]]).numeric(1)
+        True
+        """
+        return bool(self.rows) and all(_NUMBER.fullmatch(row[column]) for row in self.rows)
