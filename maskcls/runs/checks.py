@@ -138,12 +138,22 @@ def check_labelling(
     read_rule(rule, first.space)
 
 
-def check_picture(data: Path, cfg: Config, output: Path, *, force: bool) -> None:
-    """Raise UsageError for a name without .png, BusyError when it exists, unless `force`; DataError for no data."""
+def check_picture(
+    data: Path, cfg: Config, output: Path, *, page: Path | None = None, with_photos: bool = False, force: bool
+) -> None:
+    """Raise what is wrong with `data look` before it begins.
+
+    UsageError for a picture without .png in its name, and for photos without a page; BusyError when an output exists,
+    unless `force`; DataError for missing data.
+    """
     if output.suffix.lower() != ".png":
         raise UsageError("the picture is a PNG", where="-o", got=str(output), expected="a name that ends in .png")
+    if page is not None and page.suffix.lower() != ".html":
+        raise UsageError("the page is HTML", where="--page", got=str(page), expected="a name that ends in .html")
+    if with_photos and page is None:
+        raise UsageError("--with-photos embeds photos in a page", expected="--page FILE", fix="give both, or neither")
     if not force:
-        files.refuse_taken(output)
+        files.refuse_taken(output, *([page] if page is not None else []))
     check_data(data, cfg.data.format)
 
 

@@ -59,7 +59,10 @@ SURFACE = {
     "data make": frozenset({"DIR", "--people", "--seed", "--eval-people", "--json"}),
     "data check": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--json"}),
     "data look": frozenset(
-        {"DATA", "KEY=VALUE", "-c/--config", "-o/--output", "--photos", "--draws", "--force", "--json"},
+        {
+            *("DATA", "KEY=VALUE", "-c/--config", "-o/--output", "--photos", "--draws", "--force", "--json"),
+            *("--no-boxes", "--page", "--with-photos"),
+        }
     ),
     "data crop": frozenset(
         {
