@@ -119,14 +119,6 @@ def read_pseudo_lineage(labels: Path) -> PseudoLineage | None:
     )
 
 
-def read_lineage(data: Mapping[str, Any]) -> RunLineage | None:
-    """Read the lineage of a run's predictions; None for predictions of another origin."""
-    try:
-        return RunLineage.model_validate_json(json.dumps(data))
-    except (TypeError, ValueError, ValidationError):
-        return None
-
-
 def mappings(lineage: object) -> Iterator[Mapping[str, Any]]:
     """Yield every mapping in plain data, at any depth."""
     if isinstance(lineage, Mapping):

@@ -19,8 +19,6 @@ from maskcls.rundir import RunDir
 from maskcls.runs.identity import changed_files
 from maskcls.runs.lineage import mappings, read_weights
 
-NAMES = ("sidecar", "run", "weights", "data")  # of the checks made here
-
 
 @dataclass(frozen=True)
 class SubmissionOrigin:
