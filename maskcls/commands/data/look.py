@@ -19,7 +19,7 @@ from maskcls.data.photos.images import read_image
 from maskcls.data.photos.rgb import Pixels
 from maskcls.data.rows import manifest as tables
 from maskcls.data.rows.sealing import split_sealed
-from maskcls.data.views.marks import crop_outline, view_marks, visible
+from maskcls.data.views.marks import crop_outline, showing_boxes, view_marks
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.errors import MaskclsError
@@ -195,7 +195,7 @@ def _training_view(plan: StepPlan, row: int, epoch: int, frame: pd.DataFrame, sp
     pasted = None if step.mixes.blend[0] else (top, left, bottom, right)
     target = target_shares(labels, row, partner, share, space)
     path = str(frame["path"].iloc[partner])
-    return TrainingView(epoch, path, pasted, visible(own, others[0], pasted), target)
+    return TrainingView(epoch, path, pasted, showing_boxes(own, others[0], pasted), target)
 
 
 def target_shares(

@@ -51,7 +51,7 @@ def view_marks(draws: Draws, place: int, spec: ViewSpec, photo: tuple[int, int])
     return ViewMarks(outline, bool(draws.moved[place]), tuple(hidden))
 
 
-def visible(own: tuple[Box, ...], partner: tuple[Box, ...], pasted: Box | None) -> tuple[Box, ...]:
+def showing_boxes(own: tuple[Box, ...], partner: tuple[Box, ...], pasted: Box | None) -> tuple[Box, ...]:
     """Return the hidden boxes that show in a mixed view: own ones that the pasted box does not cover, and the
     partner's parts inside it. None: nothing is pasted, both images show everywhere.
     """

@@ -23,7 +23,7 @@ HEAD = ("epoch", "mixed with", "pasted box", "hidden boxes", "target")
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownPicture:
     """One embedded picture, and what it shows."""
 
     src: str
@@ -32,14 +32,14 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Section:
+class PhotoSection:
     """One photo on the page. pictures: empty without embedded photos."""
 
     id: str
     title: str
     labels: str
     photo: PagePhoto
-    pictures: tuple[Shown, ...]
+    pictures: tuple[ShownPicture, ...]
     table: Table | None
 
 
@@ -64,7 +64,7 @@ def write_look_page(path: Path, found: ContactSheet, root: Path, pictures: Seque
     write_page(path, html)
 
 
-def _section(place: int, one: PhotoViews, tiles: Sequence[Pixels], root: Path, page: Path) -> Section:
+def _section(place: int, one: PhotoViews, tiles: Sequence[Pixels], root: Path, page: Path) -> PhotoSection:
     title = f"{one.path} ({one.networks})" if one.networks else one.path
     labels = ", ".join(f"{task}: {name}" for task, name in one.labels.items()) or "no labels"
     told = (
@@ -74,12 +74,14 @@ def _section(place: int, one: PhotoViews, tiles: Sequence[Pixels], root: Path, p
     )
     told += [("validation", "validation view"), *(_caption(view) for view in one.views)]
     shown = [
-        Shown(jpeg_uri(tile, px=TILE_PX), f"{one.path}: {alt}", caption)
+        ShownPicture(jpeg_uri(tile, px=TILE_PX), f"{one.path}: {alt}", caption)
         for tile, (caption, alt) in zip(tiles, told if tiles else [], strict=True)
     ]
     rows = [_cells(view) for view in one.views]
     table = Table(HEAD, rows, caption=f"Training views of {one.path}") if rows else None
-    return Section(f"photo-{place}", title, labels, photo(root / one.path, one.path, page=page), tuple(shown), table)
+    return PhotoSection(
+        f"photo-{place}", title, labels, photo(root / one.path, one.path, page=page), tuple(shown), table
+    )
 
 
 def _caption(view: TrainingView) -> tuple[str, str]:

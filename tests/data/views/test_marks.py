@@ -10,7 +10,7 @@ from tiny import tiny
 
 from maskcls.data.views.augment import augment
 from maskcls.data.views.draws import draw
-from maskcls.data.views.marks import crop_outline, view_marks, visible
+from maskcls.data.views.marks import crop_outline, showing_boxes, view_marks
 from maskcls.data.views.transforms import ViewSpec, eval_view
 from maskcls.training.experiment import view_spec
 
@@ -71,6 +71,6 @@ def test_hidden_boxes_are_those_that_are_filled() -> None:
 
 def test_only_what_shows_is_marked() -> None:
     own, partner = ((0, 0, 4, 4), (8, 8, 12, 12)), ((0, 0, 6, 6), (20, 20, 24, 24))
-    assert visible(own, partner, None) == own + partner
-    assert visible(own, partner, (0, 0, 5, 5)) == ((8, 8, 12, 12), (0, 0, 5, 5))
-    assert visible(own, (), (0, 0, 2, 2)) == own
+    assert showing_boxes(own, partner, None) == own + partner
+    assert showing_boxes(own, partner, (0, 0, 5, 5)) == ((8, 8, 12, 12), (0, 0, 5, 5))
+    assert showing_boxes(own, (), (0, 0, 2, 2)) == own
