@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.data.views.marks import Box, Points
-from maskcls.show.terminal.sheet import FONT, TILE_PX
+from maskcls.show.terminal.sheet import TILE_PX
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX  # digits only
 
 Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]  # red, green, blue
