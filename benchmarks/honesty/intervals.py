@@ -1,10 +1,11 @@
 """How often intervals cover the truth, and how wide they are, on drawn people; and the bootstrap they replace.
 
-    python benchmarks/honesty/intervals.py [--repeats 1000] [--draws 300] [--seed 0] [--only NAME]
+    python benchmarks/honesty/intervals.py [--repeats 1000] [--draws 300] [--seed 0] [--only NAME] [--new]
 
 Settings differ in the number of people, in how rare classes are, and in how well the network does. Four things are
 covered: the macro-F1 on all people (score), that of a new set of people (new), the difference of two networks (null:
 equally good; better: one makes 30 % less of the errors), and the accuracy within the rarest joint class (slice).
+`--new` checks the intervals of new sets alone, without drawing from the people again.
 before: the percentile bootstrap over people (`--draws` per interval; 1,000 in use). The standard error of a coverage
 of 95 % in 1,000 repetitions is 0.7 %.
 """
@@ -20,7 +21,7 @@ import numpy as np
 from people import BALANCED, CONTEST, RARE, VERY_RARE, Drawn, World, draw, macro_f1_of, world
 
 from maskcls.results.comparison.difference import paired_difference
-from maskcls.results.scores.influence import score_influence
+from maskcls.results.scores.influence import Influence, score_influence
 from maskcls.results.scores.intervals import score_interval, score_prediction, share_interval
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.scores.person_bootstrap import resampled_macro_f1, resamples
@@ -39,6 +40,18 @@ SETTINGS: dict[str, tuple[int, World]] = {
     "400, rare classes, few errors": (400, world(RARE, well=True, masks=0.99)),
     "800, contest": (800, world(CONTEST)),
     "800, very rare classes": (800, world(VERY_RARE)),
+    **{
+        f"{people}, {name}, score {score}": (people, world(shares, well=True, masks=0.999).better(part))
+        for people in (400, 150)
+        for name, shares, part, score in (
+            ("balanced", BALANCED, 0.7, 0.978),
+            ("balanced", BALANCED, 0.9, 0.992),
+            ("contest", CONTEST, 0.7, 0.978),
+            ("contest", CONTEST, 0.9, 0.992),
+            ("rare classes", RARE, 0.8, 0.974),
+            ("rare classes", RARE, 0.9, 0.986),
+        )
+    },
 }
 OTHER_SIZES = (150, 1500)
 
@@ -95,12 +108,11 @@ def one_repeat(tally: Tally, people: int, of: World, draws: int, rng: np.random.
     found, seed = score_influence(counts), int(rng.integers(1 << 30))
     interval = score_interval(found)
     tally.add("score now", interval.low, interval.high, truth)
+    new_sets(tally, people, of, found, rng)
+    if not draws:
+        return
     (drawn,) = resampled([counts], draws, seed)
     tally.add("score before", *percentile(drawn), truth)
-    for size in (people, *OTHER_SIZES):
-        new, expected = draw([of], size, rng), score_prediction(found, size)
-        name = "new, same number" if size == people else f"new, {size}"
-        tally.add(name, expected.low, expected.high, macro(new.truth, new.predicted[0], classes))
     slice_now(tally, rows, of)
     for name, other, same in (("null", of, 0.5), ("better", better, 0.7)):
         pair, aim = draw([of, other], people, rng, same=same), difference_truth(of, other, same)
@@ -108,6 +120,14 @@ def one_repeat(tally: Tally, people: int, of: World, draws: int, rng: np.random.
         tally.add(f"{name} now", difference.low, difference.high, aim)
         a, b = resampled([count_people(pair.truth, p, pair.person, classes) for p in pair.predicted], draws, seed)
         tally.add(f"{name} before", *percentile(b - a), aim)
+
+
+def new_sets(tally: Tally, people: int, of: World, found: Influence, rng: np.random.Generator) -> None:
+    """Check the intervals of the macro-F1 of new sets of people."""
+    for size in (people, *OTHER_SIZES):
+        new, expected = draw([of], size, rng), score_prediction(found, size)
+        name = "new, same number" if size == people else f"new, {size}"
+        tally.add(name, expected.low, expected.high, macro(new.truth, new.predicted[0], of.classes))
 
 
 def slice_now(tally: Tally, rows: Drawn, of: World) -> None:
@@ -126,6 +146,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="")
+    parser.add_argument("--new", action="store_true")
     given = parser.parse_args()
     names = ["score before", "score now", "null before", "null now", "better before", "better now", "slice now"]
     names += ["new, same number", *(f"new, {size}" for size in OTHER_SIZES)]
@@ -136,7 +157,7 @@ def main() -> None:
             continue
         tally, rng = Tally(), np.random.default_rng(given.seed)
         for _ in range(given.repeats):
-            one_repeat(tally, people, of, given.draws, rng)
+            one_repeat(tally, people, of, 0 if given.new else given.draws, rng)
         print(f"| {name} | " + " | ".join(map(tally.cells, names)) + " |", flush=True)
     print(f"\n{time.process_time() - start:.0f} CPU seconds")
 

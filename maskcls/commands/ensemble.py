@@ -5,10 +5,10 @@ N out-of-fold rows, M members, J joint classes. torch is imported only where a r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,7 @@ from maskcls.runs.choices.register import Attempt
 from maskcls.runs.choices.tried import Tried, add_tried, ensemble_what, rows_of_run
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
+from maskcls.runs.lineage import mappings
 from maskcls.runs.networks import predicting_weights
 from maskcls.runs.overrides import with_overrides
 from maskcls.runs.read_labelled import is_leaky, parts_of, read_out_of_fold
@@ -54,6 +55,7 @@ from maskcls.runs.recipe import (
     recipe_of,
     recipe_path,
 )
+from maskcls.runs.records.sealed_people import refuse_groups_of_sealed
 from maskcls.runs.submission_file import data_name, write_labels
 from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config
@@ -253,23 +255,13 @@ def _oof_of_file(path: Path, space: LabelSpace) -> Predictions:
     """Read out-of-fold rows; raises ResultError when their lineage, at any depth, says that they are none."""
     oof = read_member(path, space)
     submission = oof.lineage["kind"] != "maskcls" and "ensemble" in (oof.lineage.get("lineage") or {})
-    if submission or any("networks" in part or part.get("leaky") is True for part in _mappings(oof.lineage)):
+    if submission or any("networks" in part or part.get("leaky") is True for part in mappings(oof.lineage)):
         raise ResultError(
             "these are no out-of-fold rows: the networks may have been trained on them",
             where=str(path),
             fix="name the run folder as the member, or the oof.npz of a run",
         )
     return oof
-
-
-def _mappings(lineage: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield every mapping in plain data."""
-    if isinstance(lineage, Mapping):
-        yield lineage
-        lineage = list(lineage.values())
-    if isinstance(lineage, list):
-        for part in lineage:
-            yield from _mappings(part)
 
 
 def read_truth(members: list[EnsembleMember]) -> LabelledPredictions | None:
@@ -317,20 +309,28 @@ def read_together(
     labelled: LabelledPredictions | None,
     given: Sequence[str],
 ) -> GroupAveraging:
-    """Read which photos are averaged; raises UsageError for groups of out-of-fold rows that could change nothing."""
+    """Read which photos are averaged.
+
+    Raises UsageError for groups of out-of-fold rows that could change nothing, DataError for groups that were learned
+    from people who are still sealed in a run.
+    """
     if groups is None:
         if oof_groups is not None:
             raise UsageError("--oof-groups without --groups changes no answer", fix="give both, or neither")
         return GroupAveraging()
-    run = _first_run(given)
+    runs = [RunDir(Path(text)) for text in given if Path(text).is_dir()]
+    run = runs[0]
     space = config.load(run.config)[0].space
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
     photos = read_groups(groups, frame["id"].tolist())
+    refuse_groups_of_sealed(runs, groups, photos)
     if oof_groups is None or labelled is None:
         if oof_groups is not None:
             raise UsageError("--oof-groups without out-of-fold rows of all members", fix="give FILE,OOF_FILE for them")
         return GroupAveraging(photos, None, tasks, photos.weights)
-    return GroupAveraging(photos, read_groups(oof_groups, labelled.ids, part=True), tasks)
+    oof = read_groups(oof_groups, labelled.ids, part=True)
+    refuse_groups_of_sealed(runs, oof_groups, oof, train=True)
+    return GroupAveraging(photos, oof, tasks)
 
 
 def count_ensemble(members: Sequence[EnsembleMember], prob_MNJ: Sequence[Floats], asked: Asked) -> Tried:

@@ -33,6 +33,7 @@ from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
+from maskcls.runs.records.sealed_people import sealed_people
 from maskcls.runs.summary import averages_in_groups
 from maskcls.show.answers.group import GroupingGain, GroupResult
 from maskcls.show.terminal.progress import Reporter
@@ -93,7 +94,8 @@ def group(
     with report.busy("measuring the gain"):
         gain = grouping_gain(labelled, known, taught.group_N, RunDir(run.path), precision) if labelled and run else None
     ids, most = rows["id"].tolist(), taught.clusterer.max_photos
-    found = GroupResult(ids, group_N, most, output, taught.quality, precision, gain, _sources(known, rows))
+    sources = _sources(known, rows, left_out=sealed_people(run) if run is not None else "")
+    found = GroupResult(ids, group_N, most, output, taught.quality, precision, gain, sources)
     if output is not None:
         weights = gain.weights if gain else None
         write_groups(output, found.ids, group_N, weights=weights, about=found.to_json(), force=force)
@@ -160,8 +162,9 @@ def _check_rows(labelled: LabelledPredictions, known: pd.DataFrame, data: Path) 
         raise DataError("rows of the run are not in the data", where=str(data), offenders=strange, fix=fix)
 
 
-def _sources(known: pd.DataFrame, rows: pd.DataFrame) -> GroupSources:
+def _sources(known: pd.DataFrame, rows: pd.DataFrame, *, left_out: str) -> GroupSources:
     def digest(frame: pd.DataFrame) -> str:
         return files.sha256(frame[["id", "path", "person"]].to_csv(index=False, lineterminator="\n").encode())
 
-    return GroupSources(maskcls=maskcls.__version__, train_sha256=digest(known), photos_sha256=digest(rows))
+    version, train, photos = maskcls.__version__, digest(known), digest(rows)
+    return GroupSources(maskcls=version, train_sha256=train, photos_sha256=photos, left_out=left_out)

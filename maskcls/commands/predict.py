@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskcls import config
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import UsageError
 from maskcls.results.submissions.write import Written
 from maskcls.rundir import RunDir
-from maskcls.runs.checks import check_prediction
+from maskcls.runs.checks import OTHER_GROUPS, check_prediction
 from maskcls.runs.decision import read_decision
 from maskcls.runs.lineage import RunLineage
-from maskcls.runs.overrides import with_overrides
 from maskcls.runs.submission_file import write_labels
 from maskcls.runs.summary import averages_in_groups
-from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.prediction import predict_rows
-
-OTHER_GROUPS = "the run's decision rule was fitted with other groups"
 
 
 @lost_processes_as_errors()
@@ -41,18 +36,10 @@ def predict(
     groups     which photos are of one person, see `group`: their predictions are averaged in the tasks that are
                the same on all photos of a person. It replaces predict.groups.
 
-    Raises BusyError when the output exists, unless `force`, UsageError for other groups than the decision rule was
-    fitted with.
+    Raises what `check_prediction` raises, and UsageError where the decision rule was fitted on averaged photos.
     """
-    check_prediction(run, data, output, overrides, force=force)
-    if groups is not None and config.setting(overrides, "predict.groups"):
-        raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
-    if decide and groups is not None:
-        fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
-        raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)
+    check_prediction(run, data, output, overrides, decide=decide, groups=groups, force=force)
     decision = read_decision(run) if decide else None
-    if decide:
-        refuse_other_groups(config.load(run.config)[0], overrides)
     found = predict_rows(run, data, overrides=overrides, groups=groups, report=report)
     if found is None:
         return None
@@ -73,11 +60,3 @@ def refuse_single_photos(run: RunDir, lineage: RunLineage) -> None:
     if averages_in_groups(run) and lineage.groups is None:
         got = "too many people look similar among these photos, so they are predicted alone"
         raise UsageError(OTHER_GROUPS, where="--decide", got=got, fix="leave out --decide")
-
-
-def refuse_other_groups(cfg: Config, overrides: list[str]) -> None:
-    """Raise UsageError for other groups than those the run's decision rule was fitted with."""
-    asked, own = with_overrides(cfg, overrides).predict.groups, cfg.predict.groups
-    if asked != own:
-        where = f"--decide, predict.groups={asked}"
-        raise UsageError(OTHER_GROUPS, where=where, expected=own, fix="leave out one of them")

@@ -19,8 +19,6 @@ from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import DataError, ResultError, WeightsError
 from maskcls.labels import Floats
-from maskcls.results.csv_with_origin import check_free
-from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.label_rows import PseudoRows
 from maskcls.results.pseudo.label_sets import all_sources, label_sets
 from maskcls.results.pseudo.leaks import check_same_folds, check_strangers
@@ -28,9 +26,10 @@ from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.pseudo.selection_rule import SelectionRule
 from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT, RunDir
+from maskcls.runs.checks import check_labelling
 from maskcls.runs.environment import Environment
 from maskcls.runs.lineage import LabellingRun, PseudoLineage
-from maskcls.runs.overrides import refuse_predicting, with_overrides
+from maskcls.runs.overrides import with_overrides
 from maskcls.show.answers.pseudo_label import PseudoLabels
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
@@ -71,12 +70,11 @@ def pseudo_label(
     Raises DataError when the photos are of people the networks know, or the runs' folds differ, ResultError for a run
     that is not finished, WeightsError for runs of different classes.
     """
-    check_free(output, PSEUDO_LABELS, force=force)
+    check_labelling(runs, data, output, rule, views, overrides, force=force)
     opened = [open_experiment(run) for run in runs]
     first = opened[0][0]
     frame = read_unlabelled(data, first.cfg.data.format, first.cfg.space)
     how = read_rule(rule, first.cfg.space)
-    refuse_predicting(overrides, "pseudo-label uses the networks of the folds, the views of --views, and no groups")
     refuse_known_photos(opened, frame, image_root(data, first.cfg.data.format))
     digest = check_runs(opened, frame, leaky=leaky)
     root, weights = image_root(data, first.cfg.data.format), []

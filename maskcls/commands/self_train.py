@@ -21,6 +21,7 @@ from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.rundir import RunDir
+from maskcls.runs.checks import check_self_training
 from maskcls.runs.lineage import read_pseudo_lineage
 from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.schema import Config
@@ -50,8 +51,7 @@ def self_train(
     Given again, the command continues where it was interrupted. Raises UsageError for pseudo labels in the
     configuration or several processes, BusyError for rounds with other settings, else what the verbs raise.
     """
-    if cfg.data.pseudo is not None:
-        raise UsageError("self-training makes its own pseudo labels", where="data.pseudo", fix="set it to null")
+    check_self_training(data, cfg, unlabelled, rule)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("self-training runs in one process", fix="start it without torchrun or accelerate launch")
     how, source = read_rule(rule, cfg.space).to_json(), str(image_root(unlabelled or data, cfg.data.format).resolve())

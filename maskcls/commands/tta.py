@@ -16,7 +16,8 @@ from maskcls.errors import ResultError
 from maskcls.labels import Floats
 from maskcls.results.comparison.views import ViewSearch, compare_views
 from maskcls.rundir import RunDir
-from maskcls.runs.overrides import refuse_predicting, with_overrides
+from maskcls.runs.checks import check_trying_views
+from maskcls.runs.overrides import with_overrides
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
@@ -31,7 +32,7 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter) -> ViewSearch:
     The greedy choice is made on the rows it is scored on, so it is scored a second time: chosen on the other folds.
     Raises ResultError for a run that has fewer than two folds, or is leaky.
     """
-    refuse_predicting(overrides, "tta tries every view, with the networks of the folds, without groups")
+    check_trying_views(run, overrides)
     experiment, env = open_experiment(run)
     if len(env.folds) < 2:
         raise ResultError("choosing views needs two folds or more", where=str(run.path), got=f"{list(env.folds)}")

@@ -8,16 +8,18 @@ from datetime import datetime
 import numpy as np
 
 from maskcls import config, rundir
-from maskcls.errors import ResultError, UsageError
-from maskcls.files import none_for_nan, sha256
+from maskcls.errors import ResultError
+from maskcls.files import none_for_nan
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.intervals import macro_f1_intervals
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
+from maskcls.runs.checks import check_unsealing
 from maskcls.runs.choices.tried import add_unsealed
 from maskcls.runs.environment import read_environment
 from maskcls.runs.networks import predicting_weights
 from maskcls.runs.read_labelled import LEAKY
+from maskcls.runs.records.sealed_people import people_sha256
 from maskcls.runs.records.unsealed import SealedScore, read_sealed_score, write_sealed_score
 from maskcls.runs.summary import SavedScores, read_summary
 from maskcls.show.terminal.progress import Reporter
@@ -47,15 +49,13 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
     Returns None in processes that do not write. Raises UsageError for a run without sealed people, ResultError for a
     run that is leaky, not finished or was changed, BusyError when another process works on it.
     """
+    check_unsealing(run)
     if (known := read_sealed_score(run)) is not None:
         cfg, env = config.load(run.config)[0], read_environment(run)
         if list(known.weights) != predicting_weights(run, cfg, env.folds):
             report.note("the run has changed since: the score is that of its networks at that time")
         return Unsealed(known, False, *add_unsealed(run, known.sealed, known.weights))
     experiment, env = open_experiment(run)
-    if experiment.sealed is None:
-        fix = "train with folds.sealed=0.1; whom a network has seen cannot be sealed later"
-        raise UsageError("the run has no sealed people", where=str(run.path), fix=fix)
     if experiment.leaky:
         raise ResultError(LEAKY, where=str(run.path))
     if (summary := read_summary(run)) is None:
@@ -92,6 +92,6 @@ def sealed_score(
         out_of_fold_classes=out_of_fold.classes_scored if out_of_fold else None,
         weights=tuple(sorted(one["sha256"] for one in predicted.lineage["weights"])),
         views=experiment.cfg.predict.views,
-        sealed=sha256("\n".join(sorted(set(person_N.tolist()))).encode()),
+        sealed=people_sha256(person_N.tolist()),
         date=date.isoformat(timespec="seconds"),
     )

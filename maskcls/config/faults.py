@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 COMMAND_LINE = "command line"
 SHOWN_CHARS = 60
+UNKNOWN_KEY = "an unknown key"
 
 # Filled in from the context of pydantic's error. A type that is missing here falls back on pydantic's own sentence.
 EXPECTED = {
@@ -134,10 +135,24 @@ def read_faults(error: ValidationError, root: type[BaseModel]) -> list[Fault]:
     # A tuple with a wrong item is reported as too short as well.
     outer = {e["loc"][:depth] for e in errors for depth in range(len(e["loc"]))}
     faults: dict[str, Fault] = {}
-    for fault in (_fault(dict(e), root) for e in errors if e["loc"] not in outer):
+    for fault in (fault for e in errors if e["loc"] not in outer for fault in _faults(dict(e), root)):
         first = faults.get(fault.key)  # each alternative of a type has its own message
         faults[fault.key] = replace(first, expected=f"{first.expected} or {fault.expected}") if first else fault
     return list(faults.values())
+
+
+def _faults(error: dict[str, Any], root: type[BaseModel]) -> list[Fault]:
+    """Return what an error of pydantic is about: one setting, or the rules between settings that do not hold."""
+    (rules,) = error["ctx"]["error"].args if error["type"] == "value_error" else (None,)
+    if not isinstance(rules, list):
+        return [_fault(error, root)]
+    found = [_wrong_value(rule) for rule in rules if isinstance(rule, WrongValue)]
+    texts = [rule for rule in rules if not isinstance(rule, WrongValue)]
+    return [*found, Fault("", "; ".join(texts))] if texts else found
+
+
+def _wrong_value(rule: WrongValue) -> Fault:
+    return Fault(rule.key, rule.expected, UNKNOWN_KEY if rule.got is None else shown(rule.got), rule.near)
 
 
 def _fault(error: dict[str, Any], root: type[BaseModel]) -> Fault:
@@ -146,12 +161,9 @@ def _fault(error: dict[str, Any], root: type[BaseModel]) -> Fault:
     null = " or null" if type(None) in get_args(_annotation(root, loc)) else ""
     if kind == "extra_forbidden":
         known = sorted(_annotation(root, loc[:-1]).model_fields)
-        return Fault(key, "one of " + ", ".join(known), "an unknown key", _near(str(loc[-1]), known))
+        return Fault(key, "one of " + ", ".join(known), UNKNOWN_KEY, _near(str(loc[-1]), known))
     if kind == "value_error":  # ours: a message that follows "expected"
-        (rule,) = context["error"].args
-        if isinstance(rule, WrongValue):
-            return Fault(f"{key}.{rule.key}" if key else rule.key, rule.expected, shown(rule.got))
-        return Fault(key, str(rule), got if key else None)
+        return Fault(key, str(context["error"]), got if key else None)
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"])
         one_of = "one of " if len(choices) > 1 else ""

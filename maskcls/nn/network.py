@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from maskcls.errors import ConfigError, ResourceError, WeightsError, nearest
 from maskcls.nn.backbone_facts import check_patches
+from maskcls.nn.backbone_sizes import size_error
 from maskcls.nn.heads import Head, build_head
 
 
@@ -98,9 +99,12 @@ def build_network(
     except MEMORY_ERRORS:
         raise
     except Exception as error:
-        raise _build_error(backbone, pretrained, error) from None
+        raise _build_error(backbone, pretrained, size, error) from None
     check_patches(trunk, backbone, size)
-    features = _feature_count(backbone, trunk, size)
+    try:
+        features = _feature_count(backbone, trunk, size)
+    except ConfigError as error:
+        raise size_error(backbone, size, str(error.got)) or error from None
     return Network(trunk, features, specs, drop=drop, samples=samples, balanced=balanced)
 
 
@@ -243,7 +247,9 @@ def _feature_count(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> in
     return int(features.shape[1])
 
 
-def _build_error(backbone: str, pretrained: bool, error: Exception) -> ConfigError | ResourceError:
+def _build_error(
+    backbone: str, pretrained: bool, size: tuple[int, int], error: Exception
+) -> ConfigError | ResourceError:
     if pretrained and not isinstance(error, TypeError | ValueError | AssertionError):
         return ResourceError(
             "the pretrained weights cannot be downloaded",
@@ -251,7 +257,8 @@ def _build_error(backbone: str, pretrained: bool, error: Exception) -> ConfigErr
             got=_first_line(error),
             fix="connect to the internet once, or give a local file with model.weights=FILE",
         )
-    return _refused(backbone, _first_line(error))
+    reason = _first_line(error)
+    return size_error(backbone, size, reason) or _refused(backbone, reason)
 
 
 def _refused(backbone: str, reason: str) -> ConfigError:

@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from maskcls import config, files
 from maskcls.config.installed_trackers import check_trackers
 from maskcls.data.layouts.source import check_data
-from maskcls.errors import BusyError, DataError, UsageError
+from maskcls.errors import BusyError, DataError, UsageError, WeightsError
+from maskcls.results.csv_with_origin import check_free
 from maskcls.results.predictions import Predictions
+from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
+from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
 from maskcls.rundir import RunDir
+from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import identity_files
-from maskcls.runs.overrides import with_overrides
+from maskcls.runs.overrides import refuse_predicting, with_overrides
 from maskcls.runs.records.record import read_record
 from maskcls.schema import Config
 
+OTHER_GROUPS = "the run's decision rule was fitted with other groups"
+
 
 def check_training(data: Path, cfg: Config, folds: str | None) -> None:
-    """Raise UsageError for folds that do not exist, ConfigError for missing trackers, DataError for missing data."""
+    """Raise UsageError for folds that do not exist, ConfigError for missing trackers, DataError or WeightsError for
+    missing data and files.
+    """
     wanted_folds(folds, cfg.folds.k)
     check_trackers(cfg)
     check_data(data, cfg.data.format)
+    for key, file in (("data.fixes", cfg.data.fixes), ("data.pseudo", cfg.data.pseudo)):
+        if file is not None and not Path(file).exists():
+            raise DataError("there is no such file", where=key, got=file, fix="check the path")
+    for name, member in config.members(cfg).items():
+        if (file := member.model.weights) is not None and not Path(file).exists():
+            where = f"separate.{name}.model.weights" if name else "model.weights"
+            raise WeightsError("there is no such file", where=where, got=file, fix="check the path")
+
+
+def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: Mapping[str, Any]) -> None:
+    """Raise what is wrong with a self-training before its first round: UsageError, ConfigError or DataError."""
+    if cfg.data.pseudo is not None:
+        raise UsageError("self-training makes its own pseudo labels", where="data.pseudo", fix="set it to null")
+    check_training(data, cfg, None)
+    check_data(unlabelled or data, cfg.data.format)
+    read_rule(rule, cfg.space)
 
 
 def check_resuming(run: RunDir, folds: str | None) -> None:
@@ -34,17 +59,107 @@ def check_resuming(run: RunDir, folds: str | None) -> None:
     check_trackers(cfg)
 
 
-def check_prediction(run: RunDir, data: Path, output: Path, overrides: Sequence[str], *, force: bool) -> None:
+def check_unsealing(run: RunDir) -> None:
+    """Raise ResultError for what is no run, UsageError for one without sealed people."""
+    read_environment(run)
+    if not run.sealed.exists():
+        fix = "train with folds.sealed=0.1; whom a network has seen cannot be sealed later"
+        raise UsageError("the run has no sealed people", where=str(run.path), fix=fix)
+
+
+def check_prediction(
+    run: RunDir,
+    data: Path,
+    output: Path,
+    overrides: Sequence[str],
+    *,
+    decide: bool = False,
+    groups: Path | None = None,
+    force: bool,
+) -> None:
     """Raise what is wrong with a prediction before it begins.
 
-    BusyError when the output exists, unless `force`; ResultError for what is no run, ConfigError for settings that do
-    not change predictions, DataError for missing data.
+    BusyError when the output exists, unless `force`; ResultError for what is no run, and for one that is not calibrated
+    with `decide`; ConfigError for settings that do not change predictions, DataError for missing data; UsageError for
+    options that exclude each other, and for other groups than the decision rule was fitted with.
     """
     files.sidecar_path(output)  # refuses a name that has none
     if not force:
         files.refuse_taken(output)
+    cfg = check_overrides(run, overrides)
+    check_data(data, cfg.data.format)
+    if groups is not None and not groups.exists():
+        raise DataError("there is no such file", where="--groups", got=str(groups), fix="check the path")
+    if groups is not None and config.setting(overrides, "predict.groups"):
+        raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
+    if not decide:
+        return
+    if groups is not None:
+        fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
+        raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)
+    own, asked = config.load(run.config)[0].predict.groups, cfg.predict.groups
+    if asked != own:
+        where = f"--decide, predict.groups={asked}"
+        raise UsageError(OTHER_GROUPS, where=where, expected=own, fix="leave out one of them")
+    check_calibrated(run)
+
+
+def check_overrides(run: RunDir, overrides: Sequence[str]) -> Config:
+    """Return a run's configuration with settings of a prediction changed.
+
+    Raises ResultError for what is no run, ConfigError for settings that do not change predictions.
+    """
     read_environment(run)
-    cfg = with_overrides(config.load(run.config)[0], list(overrides))
+    return with_overrides(config.load(run.config)[0], list(overrides))
+
+
+def check_trying_views(run: RunDir, overrides: Sequence[str]) -> None:
+    """Raise what is wrong with `tta` before it begins, as `check_overrides`; UsageError for settings that it makes."""
+    refuse_predicting(overrides, "tta tries every view, with the networks of the folds, without groups")
+    check_overrides(run, overrides)
+
+
+def check_labelling(
+    runs: Sequence[RunDir],
+    data: Path,
+    output: Path,
+    rule: Mapping[str, Any],
+    views: Sequence[str],
+    overrides: Sequence[str],
+    *,
+    force: bool,
+) -> None:
+    """Raise what is wrong with pseudo-labelling before it begins: as `check_overrides`, for each run and view.
+
+    BusyError when the output exists, unless `force`; DataError for missing data; UsageError for a wrong rule, and for
+    settings that the command makes itself.
+    """
+    check_free(output, PSEUDO_LABELS, force=force)
+    refuse_predicting(overrides, "pseudo-label uses the networks of the folds, the views of --views, and no groups")
+    for run in runs:
+        for view in views or [""]:
+            check_overrides(run, [*overrides, *([f"predict.views={view}"] if view else [])])
+    first = config.load(runs[0].config)[0]
+    check_data(data, first.data.format)
+    read_rule(rule, first.space)
+
+
+def check_picture(
+    data: Path, cfg: Config, output: Path, *, page: Path | None = None, with_photos: bool = False, force: bool
+) -> None:
+    """Raise what is wrong with `data look` before it begins.
+
+    UsageError for a picture without .png in its name, and for photos without a page; BusyError when an output exists,
+    unless `force`; DataError for missing data.
+    """
+    if output.suffix.lower() != ".png":
+        raise UsageError("the picture is a PNG", where="-o", got=str(output), expected="a name that ends in .png")
+    if page is not None and page.suffix.lower() != ".html":
+        raise UsageError("the page is HTML", where="--page", got=str(page), expected="a name that ends in .html")
+    if with_photos and page is None:
+        raise UsageError("--with-photos embeds photos in a page", expected="--page FILE", fix="give both, or neither")
+    if not force:
+        files.refuse_taken(output, *([page] if page is not None else []))
     check_data(data, cfg.data.format)
 
 

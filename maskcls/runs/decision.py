@@ -18,7 +18,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 
 if TYPE_CHECKING:
-    from maskcls.runs.decision_file import DecisionFile
+    from maskcls.runs.decision_file import DecisionFile, check_calibrated
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,7 @@ def read_decision(run: RunDir) -> Decision:
     from maskcls.runs.decision_file import DecisionFile
 
     again = f"maskcls calibrate {run.path}"
-    if not run.decision.exists():
-        raise ResultError("the run is not calibrated", where=str(run.decision), fix=again)
+    check_calibrated(run)
     data = files.read_json(run.decision)
     try:
         decision = _decision(typedjson.parse(data, DecisionFile, run.decision))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from maskcls import typedjson
+from maskcls.errors import ResultError
 from maskcls.labels import Task
 from maskcls.results.comparison.difference import Difference
 from maskcls.results.decisions.rule import DecisionRule
@@ -46,3 +47,9 @@ class DecisionFile(JsonFile):
 def write_decision(run: RunDir, decision: DecisionFile) -> None:
     """Commit a run's decision.json; an earlier one is replaced."""
     typedjson.write(run.decision, decision)
+
+
+def check_calibrated(run: RunDir) -> None:
+    """Raise ResultError for a run that `calibrate` has not seen."""
+    if not run.decision.exists():
+        raise ResultError("the run is not calibrated", where=str(run.decision), fix=f"maskcls calibrate {run.path}")

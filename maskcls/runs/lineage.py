@@ -6,7 +6,7 @@ A lineage is a part of a .npz of predictions, and of the .json beside a submissi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +119,14 @@ def read_pseudo_lineage(labels: Path) -> PseudoLineage | None:
     )
 
 
-def read_lineage(data: Mapping[str, Any]) -> RunLineage | None:
-    """Read the lineage of a run's predictions; None for predictions of another origin."""
-    try:
-        return RunLineage.model_validate_json(json.dumps(data))
-    except (TypeError, ValueError, ValidationError):
-        return None
+def mappings(lineage: object) -> Iterator[Mapping[str, Any]]:
+    """Yield every mapping in plain data, at any depth."""
+    if isinstance(lineage, Mapping):
+        yield lineage
+        lineage = list(lineage.values())
+    if isinstance(lineage, list | tuple):
+        for part in lineage:
+            yield from mappings(part)
 
 
 def read_weights(data: object) -> Sequence[UsedWeights] | None:

@@ -17,9 +17,7 @@ from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import RunDir
 from maskcls.runs.identity import changed_files
-from maskcls.runs.lineage import read_weights
-
-NAMES = ("sidecar", "run", "weights", "data")  # of the checks made here
+from maskcls.runs.lineage import mappings, read_weights
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,12 @@ class SubmissionOrigin:
     columns: tuple[str, ...]
     space: LabelSpace
     lineage: Mapping[str, Any]
+
+    @property
+    def names_sealed_people(self) -> bool:
+        """Whether the run, or a member of the ensemble, that predicted has sealed people."""
+        name = RunDir(Path()).sealed.name  # a key of run_hashes, in the lineage of a run or of a member
+        return any(name in lineage for lineage in mappings(self.lineage))
 
 
 def read_submission_origin(path: Path) -> tuple[Check, SubmissionOrigin | None]:

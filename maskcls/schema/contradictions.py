@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from maskcls.errors import nearest
 from maskcls.labels import LabelSpace
 from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
 from maskcls.schema.device import DeviceConfig
@@ -20,17 +22,20 @@ from maskcls.schema.transforms import TransformsConfig
 MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
 
 
-class WrongValue(str):
-    """A message about one setting, whose value other settings do not allow: `KEY = expected, not got`."""
+@dataclass(frozen=True)
+class WrongValue:
+    """One setting whose value, or whose name where `got` is None, is not among those that other settings allow.
+
+    near  what may have been meant.
+    """
 
     key: str
     expected: str
-    got: str
+    got: object
+    near: tuple[str, ...] = ()
 
-    def __new__(cls, key: str, expected: str, got: str) -> WrongValue:
-        made = super().__new__(cls, f"{key} = {expected}, not {got}")
-        made.key, made.expected, made.got = key, expected, got
-        return made
+
+Rule = str | WrongValue
 
 
 class Sections(Protocol):
@@ -67,7 +72,7 @@ class Sections(Protocol):
     def space(self) -> LabelSpace: ...
 
 
-def contradictions(cfg: Sections) -> Iterator[str]:
+def contradictions(cfg: Sections) -> Iterator[Rule]:
     """Yield every rule between settings that does not hold."""
     yield from _of_tasks(cfg)
     yield from _of_training(cfg)
@@ -80,21 +85,38 @@ def contradictions(cfg: Sections) -> Iterator[str]:
     yield from _of_age(cfg)
 
 
-def _of_tasks(cfg: Sections) -> Iterator[str]:
+def _unknown_keys(section: str, given: Iterable[str], known: Sequence[str], when: str = "") -> Iterator[WrongValue]:
+    """Yield the names in a section that are none of the known ones; `when` says when these are known."""
+    for name in given:
+        if name not in known:
+            yield WrongValue(f"{section}.{name}", f"one of {', '.join(known)}{when}", None, _near(name, known))
+
+
+def _unknown_values(key: str, given: Iterable[str], known: Sequence[str]) -> Iterator[WrongValue]:
+    if unknown := [name for name in given if name not in known]:
+        near = dict.fromkeys(one for name in unknown for one in _near(name, known))
+        got = unknown[0] if len(unknown) == 1 else unknown
+        yield WrongValue(key, f"one of {', '.join(known)}", got, tuple(near))
+
+
+def _near(name: str, known: Sequence[str]) -> tuple[str, ...]:
+    near = nearest(name, known)
+    return (near,) if near else ()
+
+
+def _of_tasks(cfg: Sections) -> Iterator[Rule]:
     names = [task.name for task in cfg.tasks]
     if len(set(names)) != len(names):
         yield "tasks that all have different names"
     if cfg.space.size > MAX_JOINT:
         yield f"tasks with at most {MAX_JOINT} joint classes, not {cfg.space.size}"
-    if set(cfg.folds.stratify or ()) - set(names):
-        yield f"folds.stratify with names of tasks only ({', '.join(names)})"
-    if set(cfg.separate) - set(names):
-        yield f"separate with names of tasks only ({', '.join(names)})"
+    yield from _unknown_values("folds.stratify", cfg.folds.stratify or (), names)
+    yield from _unknown_keys("separate", cfg.separate, names)
     if cfg.separate and cfg.model.heads != "separate":
         yield "model.heads=separate, because separate is set"
 
 
-def _of_training(cfg: Sections) -> Iterator[str]:
+def _of_training(cfg: Sections) -> Iterator[Rule]:
     if cfg.model.pretrained and cfg.model.weights is not None:
         yield "only one of model.pretrained and model.weights"
     if cfg.model.drop_samples > 1 and cfg.model.drop == 0:
@@ -115,10 +137,10 @@ def _of_training(cfg: Sections) -> Iterator[str]:
         yield f"device.augment=host or auto, as transforms.{alone} are computed on the host only"
 
 
-def _of_selection(cfg: Sections) -> Iterator[str]:
+def _of_selection(cfg: Sections) -> Iterator[Rule]:
     select, names = cfg.train.select, [task.name for task in cfg.tasks]
     if select not in (*CRITERIA, *names):
-        yield WrongValue("train.select", f"{', '.join(CRITERIA)} or a task ({', '.join(names)})", select)
+        yield from _unknown_values("train.select", [select], [*CRITERIA, *names])
     elif select not in CRITERIA and cfg.model.heads == "separate":
         yield "train.select=macro_f1 (each network's own task), loss or last with model.heads=separate"
     if cfg.average.soup > 1 and select == "last":
@@ -127,7 +149,7 @@ def _of_selection(cfg: Sections) -> Iterator[str]:
         yield f"average.soup ({cfg.average.soup}) within train.keep_epochs ({cfg.train.keep_epochs})"
 
 
-def _of_further_networks(cfg: Sections) -> Iterator[str]:
+def _of_further_networks(cfg: Sections) -> Iterator[Rule]:
     train, networks = cfg.train, cfg.predict.networks
     names = ("continue_rows", "continue_lr_share")
     given = any(getattr(train, name) != type(train).model_fields[name].default for name in names)
@@ -141,10 +163,9 @@ def _of_further_networks(cfg: Sections) -> Iterator[str]:
         yield "another schedule.kind than plateau with train.refit, as a network trained on all rows has no score"
 
 
-def _of_losses(cfg: Sections) -> Iterator[str]:
+def _of_losses(cfg: Sections) -> Iterator[Rule]:
     heads = cfg.head_names
-    if unknown := sorted(set(cfg.loss.own) - set(heads)):
-        yield f"loss with all, or names of heads ({', '.join(heads)}), not {', '.join(unknown)}"
+    yield from _unknown_keys("loss", cfg.loss.own, ["all", *heads], f" with model.heads={cfg.model.heads}")
     if cfg.scored_by_step and cfg.train.accumulate not in ("auto", 1):
         yield "train.accumulate=1 with the f1 loss, as the F1 of a step is not the mean of the F1 of its pieces"
     if cfg.mix.kind != "none" and cfg.mix.partner != "same" and cfg.scored_by_step:
@@ -154,25 +175,25 @@ def _of_losses(cfg: Sections) -> Iterator[str]:
         yield "sampler.draw=shuffle with the la loss, as both correct for rare classes"
 
 
-def _of_balance(cfg: Sections) -> Iterator[str]:
+def _of_balance(cfg: Sections) -> Iterator[Rule]:
     balance, heads = cfg.balance, cfg.head_names
-    if unknown := sorted(set(balance.weights) - set(heads)):
-        yield f"balance.weights with names of heads only ({', '.join(heads)}), not {', '.join(unknown)}"
+    if len(heads) > 1:
+        yield from _unknown_keys("balance.weights", balance.weights, heads)
     if balance != type(balance)() and (len(heads) == 1 or cfg.model.heads == "separate"):
         yield "balance only with several heads on one backbone (model.heads=multi)"
     if balance.learned and balance.weights:
         yield "either balance.weights or balance.learned"
 
 
-def _of_sampler(cfg: Sections) -> Iterator[str]:
+def _of_sampler(cfg: Sections) -> Iterator[Rule]:
     names = [task.name for task in cfg.tasks]
     if cfg.sampler.by not in ("joint", "person", *names):
-        yield WrongValue("sampler.by", f"joint, person or a task ({', '.join(names)})", cfg.sampler.by)
+        yield from _unknown_values("sampler.by", [cfg.sampler.by], ["joint", "person", *names])
     elif cfg.sampler.by in names and cfg.model.heads == "separate":
         yield "sampler.by = joint (each network's own task) or person with model.heads=separate"
 
 
-def _of_mixing(cfg: Sections) -> Iterator[str]:
+def _of_mixing(cfg: Sections) -> Iterator[Rule]:
     mix, names = cfg.mix, [task.name for task in cfg.tasks]
     if mix.ratio[0] > mix.ratio[1]:
         yield "mix.ratio with the smaller share first"
@@ -180,15 +201,16 @@ def _of_mixing(cfg: Sections) -> Iterator[str]:
         yield "mix.partner_classes below separate.TASK.mix with model.heads=separate"
     if mix.kind == "none" and mix.partner_classes:
         yield "mix.kind=cutmix, halves or mixup, because mix.partner_classes is set"
-    for name, classes in mix.partner_classes.items():
-        known = cfg.space.task(name).classes if name in names else ()
-        if not known:
-            yield f"mix.partner_classes with names of tasks ({', '.join(names)}), not {name}"
-        elif not classes or set(classes) - set(known):
-            yield f"mix.partner_classes.{name} with classes of this task ({', '.join(known)})"
+    yield from _unknown_keys("mix.partner_classes", mix.partner_classes, names)
+    for name in [name for name in mix.partner_classes if name in names]:
+        classes, key = mix.partner_classes[name], f"mix.partner_classes.{name}"
+        known = cfg.space.task(name).classes
+        if not classes:
+            yield WrongValue(key, f"one or more of {', '.join(known)}", [])
+        yield from _unknown_values(key, classes, known)
 
 
-def _of_age(cfg: Sections) -> Iterator[str]:
+def _of_age(cfg: Sections) -> Iterator[Rule]:
     if cfg.age == type(cfg.age)():
         return
     if cfg.binned is None:
@@ -199,19 +221,22 @@ def _of_age(cfg: Sections) -> Iterator[str]:
     yield from _of_age_labels(cfg, cfg.binned.name)
 
 
-def _of_age_head(cfg: Sections, task: str) -> Iterator[str]:
+def _of_age_head(cfg: Sections, task: str) -> Iterator[Rule]:
     age = cfg.age
     if (age.head != "bands" or age.given is not None) and cfg.model.heads == "joint":
         yield "model.heads=multi or separate with age.head or age.given"
     if age.head in ("ordinal", "normal") and task in cfg.loss.own:
         yield f"no loss.{task} with age.head={age.head}, which has its own loss"
-    if age.given is not None and (age.given == task or age.given not in cfg.head_names):
-        yield f"age.given with the name of another task than {task}"
+    others = [head for head in cfg.head_names if head not in ("joint", task)]
+    if age.given is not None and others:
+        yield from _unknown_values("age.given", [age.given], others)
+    elif age.given is not None and cfg.model.heads != "joint":
+        yield "a second task with age.given"
     if age.given is not None and cfg.model.heads == "separate":
         yield "model.heads=multi with age.given"
 
 
-def _of_age_bins(cfg: Sections, bins: tuple[int, ...]) -> Iterator[str]:
+def _of_age_bins(cfg: Sections, bins: tuple[int, ...]) -> Iterator[Rule]:
     age = cfg.age
     if age.head == "fine" and age.fine_bins is None:
         yield "age.fine_bins with age.head=fine"
@@ -227,7 +252,7 @@ def _of_age_bins(cfg: Sections, bins: tuple[int, ...]) -> Iterator[str]:
             yield f"age.train_bins in ascending order, {len(bins)} of them"
 
 
-def _of_age_labels(cfg: Sections, task: str) -> Iterator[str]:
+def _of_age_labels(cfg: Sections, task: str) -> Iterator[Rule]:
     age = cfg.age
     heads = [head for head in cfg.head_names if head in ("joint", task)]
     by_f1 = any(term.kind == "f1" for head in heads for term in cfg.loss.terms(head))

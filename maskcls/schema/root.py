@@ -58,7 +58,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if found := list(contradictions(self)):
-            raise ValueError(found[0] if len(found) == 1 else "; ".join(found))
+            raise ValueError(found)
         return self
 
     @property

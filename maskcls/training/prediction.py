@@ -34,6 +34,7 @@ from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.lineage import RunLineage, UsedWeights
 from maskcls.runs.overrides import with_overrides
+from maskcls.runs.records.sealed_people import refuse_groups_of_sealed, refuse_sealed_photos
 from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import read_summary
 from maskcls.schema import Config
@@ -81,22 +82,26 @@ def predict_rows(
     """Predict photos with the run's networks and store the result in the run; None in processes that do not write.
 
     groups  a file of groups to average predictions in. The stored predictions are without it, by predict.groups.
+
+    Raises DataError for photos of people who are still sealed, and for groups that were learned from them.
     """
     with report.busy("reading the run"):
         experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, [*overrides, *(["predict.groups=none"] if groups is not None else [])])
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
+    root = image_root(data, cfg.data.format)
+    refuse_sealed_photos(run, experiment.photo_root, root, frame["path"].tolist())
     by_file, by_look = GroupAveraging(), GroupAveraging()
     if groups is not None:
         given = read_groups(groups, frame["id"].tolist())
         tasks = shared_tasks(experiment.manifest, cfg.space, where=str(run.manifest))
         by_file = GroupAveraging(given, None, tasks, given.weights)
+        refuse_groups_of_sealed([run], groups, given)
         if doubt := doubt_about(groups, given):
             report.note(doubt)
     with report.busy("loading networks"):
         networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
     accelerator = start(cfg.device)
-    root = image_root(data, cfg.data.format)
     note_other_cropping(experiment, env, root, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = averaging_for(experiment, env.folds, frame, root, report)

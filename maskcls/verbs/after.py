@@ -174,13 +174,17 @@ def tta(run: RunPath, overrides: PredictionOverrides = None, json: Json = False)
     maskcls tta runs/a
     """
     from maskcls.rundir import RunDir
+    from maskcls.runs.checks import check_trying_views
+
+    given = current(overrides)
+    check_trying_views(RunDir(run), given)
     from maskcls.show.answers.view_search import print_view_search
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter() as report:
         with report.busy(LOADING):
             from maskcls.commands.tta import tta as work
-        found = work(RunDir(run), overrides=current(overrides), report=report)
+        found = work(RunDir(run), overrides=given, report=report)
     print_view_search(found, json=json)
 
 
@@ -329,28 +333,32 @@ def pseudo_label(
     maskcls train faces --config multi --run runs/b data.pseudo=pseudo.csv
     """
     from maskcls.rundir import RunDir
-    from maskcls.show.answers.pseudo_label import print_pseudo_labels
-    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
+    from maskcls.runs.checks import check_labelling
 
-    runs, overrides = split_words(words)
-    if not runs:
+    names, settings_given = split_words(words)
+    if not names:
         raise UsageError("no run to label with", expected="RUN, one or several run folders")
+    runs, overrides = [RunDir(Path(run)) for run in names], with_older(settings_given, set_options(settings))
     votes = current_views(tta, views)
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "cap_rows": max_per_class}
     rule |= {"cap_share": max_share, "balance": balance, "prior": like_train, "soft": soft, "temperature": temperature}
     rule |= {"weight": weight, "weigh": weigh}
+    check_labelling(runs, data, output, rule, votes, overrides, force=force)
+    from maskcls.show.answers.pseudo_label import print_pseudo_labels
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
+
     with Reporter(quiet=not main_process()) as report:
         with report.busy(LOADING):
             from maskcls.commands.pseudo_label import pseudo_label as work
         found = work(
-            [RunDir(Path(run)) for run in runs],
+            runs,
             data,
             output,
             rule=rule,
             views=votes,
             leaky=leaky,
             force=force,
-            overrides=with_older(overrides, set_options(settings)),
+            overrides=overrides,
             report=report,
         )
     if found is not None:

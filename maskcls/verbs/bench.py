@@ -21,6 +21,9 @@ def bench_data(data: Data, overrides: Overrides = None, config: Config = None, j
     maskcls bench data faces --config multi
     """
     cfg, _ = load_config(config, overrides)
+    from maskcls.runs.checks import check_training
+
+    check_training(data, cfg, None)
     with waiting("timing photos"):
         from maskcls.commands.bench.data import bench_data as work
         from maskcls.show.bench import print_reading_costs
@@ -65,6 +68,9 @@ def bench_lr(
     maskcls bench lr faces --config multi optim.name=sgd --high 10
     """
     cfg, _ = load_config(config, overrides)
+    from maskcls.runs.checks import check_training
+
+    check_training(data, cfg, None)
     from maskcls.show.bench import print_lr_range
     from maskcls.show.terminal.progress import LOADING, Reporter
 

@@ -151,22 +151,45 @@ def data_look(
     output: Annotated[Path, typer.Option("--output", "-o", help="the picture to write, a .png")] = Path("sheet.png"),
     photos: Annotated[int, typer.Option(min=1, max=500, help="number of photos, spread over the classes")] = 8,
     draws: Annotated[int, typer.Option(min=0, max=100, help="augmented training views per photo")] = 6,
+    no_boxes: Annotated[
+        bool, typer.Option("--no-boxes", help="draw no outlines of crops and boxes: only what the network gets")
+    ] = False,
+    page: Annotated[
+        Path | None, typer.Option(help="HTML page to write, too: mixing partner, boxes and target of each view")
+    ] = None,
+    with_photos: Annotated[
+        bool, typer.Option("--with-photos", help="embed the pictures in the page; without it, it names the photos")
+    ] = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Draw some photos as the network gets them: the validation view and augmented training views.
+    """Draw some photos as the network gets them: validation view, augmented and mixed training views, crops, boxes.
 
     \b
     maskcls data look faces --config multi -o sheet.png
+    maskcls data look faces mix.kind=cutmix --page sheet.html --with-photos
     maskcls data look faces transforms.preset=faces transforms.hue=0.02 --force
     """
     cfg, _ = load_config(config, overrides)
+    from maskcls.runs.checks import check_picture
+
+    check_picture(data, cfg, output, page=page, with_photos=with_photos, force=force)
     with waiting("drawing photos"):
         from maskcls.commands.data.look import look as work
         from maskcls.show.data.contact_sheet import print_contact_sheet
 
-        drawn = work(data, cfg, output, photos=photos, draws=draws, force=force)
-    print_contact_sheet(drawn, json=json)
+        found = work(
+            data,
+            cfg,
+            output,
+            photos=photos,
+            draws=draws,
+            boxes=not no_boxes,
+            page=page,
+            with_photos=with_photos,
+            force=force,
+        )
+    print_contact_sheet(found, json=json)
 
 
 @cache_app.command("list")

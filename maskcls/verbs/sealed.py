@@ -19,6 +19,9 @@ def unseal(run: RunPath, json: Json = False) -> None:
     from datetime import datetime
 
     from maskcls.rundir import RunDir
+    from maskcls.runs.checks import check_unsealing
+
+    check_unsealing(RunDir(run))
     from maskcls.show.runs.unsealed import print_unsealed
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 

@@ -145,7 +145,7 @@ def predict(
     from maskcls.runs.checks import check_prediction
 
     given = with_older(overrides, [] if tta is None else [(f"--tta {tta}", f"predict.views={tta}")])
-    check_prediction(RunDir(run), data, output, given, force=force)
+    check_prediction(RunDir(run), data, output, given, decide=decide, groups=groups, force=force)
     from maskcls.show.answers.prediction import print_written
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
@@ -187,13 +187,16 @@ def self_train(
     maskcls self-train faces --config multi --run runs/self --rounds 3
     """
     cfg, origins = load_config(config, overrides)
+    from maskcls.runs.checks import check_self_training
+
+    rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
+    check_self_training(data, cfg, unlabelled, rule)
     from maskcls.config import with_backbone
     from maskcls.rundir import RunDir
     from maskcls.show.report.after_training import after_training
     from maskcls.show.runs.self_training import print_self_training
     from maskcls.show.terminal.progress import LOADING, Reporter
 
-    rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
     with interruptible(lambda: "finished epochs are kept. Continue with the same command"), Reporter() as report:
         with report.busy(LOADING):
             from maskcls.commands.pseudo_label import pseudo_label

@@ -74,7 +74,10 @@ SURFACE = {
         }
     ),
     "data look": frozenset(
-        {"DATA", "KEY=VALUE", "-c/--config", "-o/--output", "--photos", "--draws", "--force", "--json"},
+        {
+            *("DATA", "KEY=VALUE", "-c/--config", "-o/--output", "--photos", "--draws", "--force", "--json"),
+            *("--no-boxes", "--page", "--with-photos"),
+        }
     ),
     "data crop": frozenset(
         {

@@ -55,6 +55,38 @@ LIGHT: list[tuple[list[str], int, set[str]]] = [
     (["predict", "made", "--data", "faces", "-o", "answers.csv"], 7, DEEP | SCIENCE),
     (["predict", "made", "--data", "faces", "optim.lr=1"], 3, DEEP | SCIENCE),
     (["predict", "made", "--data", "faces", "predict.views=mirror"], 3, DEEP | SCIENCE),
+    (["predict", "made", "--data", "faces", "--groups", "nowhere.csv"], 4, DEEP | SCIENCE),
+    (["predict", "made", "--data", "faces", "--groups", "answers.csv", "predict.groups=none"], 2, DEEP | SCIENCE),
+    (["predict", "made", "--data", "faces", "--groups", "answers.csv", "--decide"], 2, DEEP | SCIENCE),
+    (["predict", "made", "--data", "faces", "predict.groups=look", "--decide"], 2, DEEP | SCIENCE),
+    (["predict", "made", "--data", "faces", "--decide"], 9, DEEP | SCIENCE),
+    (["train", "faces", "data.fixes=nowhere.csv"], 4, DEEP | SCIENCE),
+    (["train", "faces", "data.pseudo=nowhere.csv"], 4, DEEP | SCIENCE),
+    (["train", "faces", "model.weights=nowhere"], 5, DEEP | SCIENCE),
+    (["pseudo-label", "nowhere", "--data", "faces"], 9, DEEP | SCIENCE),
+    (["pseudo-label", "made", "--data", "nowhere"], 4, DEEP | SCIENCE),
+    (["pseudo-label", "made", "--data", "faces", "-o", "answers.csv"], 7, DEEP | SCIENCE),
+    (["pseudo-label", "made", "--data", "faces", "--agree", "2"], 2, DEEP | SCIENCE),
+    (["pseudo-label", "made", "--data", "faces", "--min-confidence", "agee=0.5"], 3, DEEP | SCIENCE),
+    (["pseudo-label", "made", "--data", "faces", "--views", "mirror"], 3, DEEP | SCIENCE),
+    (["pseudo-label", "made", "--data", "faces", "optim.lr=1"], 3, DEEP | SCIENCE),
+    (["pseudo-label", "made", "--data", "faces", "predict.views=none"], 2, DEEP | SCIENCE),
+    (["tta", "nowhere"], 9, DEEP | SCIENCE),
+    (["tta", "made", "optim.lr=1"], 3, DEEP | SCIENCE),
+    (["tta", "made", "predict.views=none"], 2, DEEP | SCIENCE),
+    (["self-train", "nowhere"], 4, DEEP | SCIENCE),
+    (["self-train", "faces", "--unlabelled", "nowhere"], 4, DEEP | SCIENCE),
+    (["self-train", "faces", "--agree", "2"], 2, DEEP | SCIENCE),
+    (["self-train", "faces", "data.pseudo=answers.csv"], 2, DEEP | SCIENCE),
+    (["unseal", "nowhere"], 9, DEEP | SCIENCE),
+    (["unseal", "made"], 2, DEEP | SCIENCE),
+    (["bench", "lr", "nowhere"], 4, DEEP | SCIENCE),
+    (["bench", "data", "nowhere"], 4, DEEP | SCIENCE),
+    (["data", "look", "nowhere"], 4, DEEP | SCIENCE),
+    (["data", "look", "faces", "-o", "answers.csv"], 2, DEEP | SCIENCE),
+    (["data", "look", "faces", "-o", "taken.png"], 7, DEEP | SCIENCE),
+    (["group", "nowhere"], 4, DEEP),
+    (["group", "faces", "--run", "nowhere"], 9, DEEP),
     (["ensemble", "made", "--data", "faces", "-o", "answers.csv"], 7, DEEP),
     (["ensemble", "made", "--data", "nowhere"], 4, DEEP),
     (["ensemble", "made", "--data", "faces", "typo.lr=1"], 3, DEEP),
@@ -83,6 +115,7 @@ def folder(tmp_path: Path, drawn: Path) -> Path:
     make_run(tmp_path / "made", drawn)
     (tmp_path / "faces").symlink_to(drawn)
     (tmp_path / "answers.csv").symlink_to(drawn / "eval" / "answers.csv")
+    (tmp_path / "taken.png").touch()
     return tmp_path
 
 

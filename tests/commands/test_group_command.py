@@ -227,6 +227,7 @@ def test_json_is_one_object_with_everything(faces: Path, tmp_path: Path, capsys:
         "worth",
         "train_sha256",
         "photos_sha256",
+        "left_out",
         "maskcls",
     } == set(data)
 

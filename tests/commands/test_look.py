@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import axe_violations, browser_page, overflow
 from PIL import Image
 from tiny import experiment, tiny
 
-from maskcls.commands.data.look import STEPS, augmentation_phrases, look, spread
+from maskcls.commands.data.look import STEPS, augmentation_phrases, look, spread, target_shares
 from maskcls.data.dataset import Key
 from maskcls.errors import BusyError, MaskclsError, UsageError
 from maskcls.schema import Config, TransformsConfig
@@ -43,7 +44,7 @@ def test_each_row_is_a_photo_s_eval_view_and_its_train_views_of_the_first_epochs
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cfg, out = tiny(*LIVELY, "seed=3"), tmp_path / "new" / "sheet.png"
-    print_contact_sheet(look(drawn, cfg, out, photos=5, draws=4))
+    print_contact_sheet(look(drawn, cfg, out, photos=5, draws=4, boxes=False))
     sheet = picture(out)
     assert sheet.shape == (5 * (TILE + 2 * LINE), 5 * TILE, 3)
     whole = experiment(drawn, *LIVELY, "seed=3")
@@ -61,7 +62,7 @@ def test_each_row_is_a_photo_s_eval_view_and_its_train_views_of_the_first_epochs
 
 def test_labels_stand_below_the_eval_view(drawn: Path, tmp_path: Path) -> None:
     plain = ("transforms.size=[80, 80]", "transforms.preset=none")
-    look(drawn, tiny(*plain), tmp_path / "a.png", photos=18, draws=1)
+    look(drawn, tiny(*plain), tmp_path / "a.png", photos=18, draws=1, boxes=False)
     sheet = picture(tmp_path / "a.png")
     captions = [sheet[r * (TILE + 2 * LINE) + TILE :][: 2 * LINE, :TILE] for r in range(18)]
     assert all((caption < 128).any() for caption in captions)
@@ -77,7 +78,7 @@ def test_networks_with_views_of_their_own_have_rows_of_their_own(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     separate = ("model.heads=separate", "transforms.size=[80, 80]", "separate.age.transforms.crop=[0.5, 0.5]")
-    print_contact_sheet(look(drawn, tiny(*separate), tmp_path / "a.png", photos=2, draws=1))
+    print_contact_sheet(look(drawn, tiny(*separate), tmp_path / "a.png", photos=2, draws=1, boxes=False))
     sheet = picture(tmp_path / "a.png")
     assert sheet.shape[0] == 4 * (TILE + 2 * LINE)
     assert not np.array_equal(tile(sheet, 0, 0), tile(sheet, 2, 0))
@@ -91,7 +92,7 @@ def test_an_output_is_replaced_only_when_asked(drawn: Path, tmp_path: Path) -> N
     with pytest.raises(BusyError, match="the output exists"):
         look(drawn, tiny(), out, photos=1, draws=1)
     assert out.read_bytes() == b"mine"
-    look(drawn, tiny(), out, photos=1, draws=1, force=True)
+    look(drawn, tiny(), out, photos=1, draws=1, boxes=False, force=True)
     assert picture(out).shape == (TILE + 2 * LINE, 2 * TILE, 3)
     with pytest.raises(UsageError, match=r"\.png"):
         look(drawn, tiny(), tmp_path / "a.jpg")
@@ -143,3 +144,111 @@ def test_steps_that_are_off_and_strengths_of_nothing_are_left_out() -> None:
     assert augmentation_phrases(view_spec(tiny(*area))) == [
         "erasing 1 (erasing_boxes 1, erasing_area 0.1 to 0.25, erasing_fill mean)"
     ]
+
+
+# --- crops, boxes, partners
+
+MIXED = ("transforms.size=[80, 80]", "transforms.preset=none", "mix.kind=cutmix", "mix.prob=1", "seed=5")
+
+
+def test_partners_boxes_and_targets_are_those_of_training(drawn: Path, tmp_path: Path) -> None:
+    cfg = tiny(*MIXED, "mix.partner=other")
+    found = look(drawn, cfg, tmp_path / "a.png", photos=1, draws=6)
+    whole = experiment(drawn, *MIXED, "mix.partner=other")
+    photos = whole.rows(whole.members[0], 0).photos
+    every = [(row, view) for row in found.rows for view in row.views]
+    assert len(every) == 6
+    places = {path: place for place, path in enumerate(whole.manifest["path"])}
+    sheet = picture(tmp_path / "a.png")
+    for place, (row, view) in enumerate(every):
+        assert view.partner is not None
+        assert view.pasted is not None
+        top, left, bottom, right = view.pasted
+        pasted = (bottom - top) * (right - left) / 80**2
+        own, other = places[row.path], places[view.partner]
+        classes = [(task, int(label_N[own]), int(label_N[other])) for task, label_N in whole.labels.items()]
+        assert any(a != b for _, a, b in classes)
+        for task, a, b in classes:
+            names = cfg.space.task(task).classes
+            expected = {names[a]: 1.0} if a == b else {names[a]: 1 - pasted, names[b]: pasted}
+            assert view.target[task] == pytest.approx(expected)
+        at = (2 + place) * TILE + 4  # after the whole photo and the validation view
+        image = sheet[4:164:2, at : at + 160 : 2]
+        views = [photos[Key(one)] for one in (own, other)]  # nothing but mixing changes them
+        inside, outside = np.zeros((80, 80), dtype=bool), np.ones((80, 80), dtype=bool)
+        inside[top + 2 : bottom - 2, left + 2 : right - 2] = True  # the outline lies between
+        outside[max(0, top - 2) : bottom + 2, max(0, left - 2) : right + 2] = False
+        for source, part in zip(views, (outside, inside), strict=True):
+            assert not isinstance(source, MaskclsError)
+            np.testing.assert_array_equal(image[part], source[0][part])
+
+
+def test_a_row_without_a_label_has_no_share(drawn: Path) -> None:
+    space = tiny().space
+    labels = {"mask": np.array([0, 1]), "gender": np.array([1, 1]), "age": np.array([-1, 2])}
+    assert target_shares(labels, 0, 1, 0.75, space) == {
+        "mask": {"wear": 0.75, "incorrect": 0.25},
+        "gender": {"female": 1.0},
+        "age": {">=60": 0.25},
+    }
+    assert target_shares(labels, 0, None, 1.0, space) == {"mask": {"wear": 1.0}, "gender": {"female": 1.0}}
+
+
+def test_the_whole_photo_stands_in_front_with_its_crop(drawn: Path, tmp_path: Path) -> None:
+    words = ("transforms.size=[80, 80]", "transforms.preset=none", "transforms.crop=[0.5, 0.5]")
+    look(drawn, tiny(*words), tmp_path / "a.png", photos=1, draws=1)
+    sheet = picture(tmp_path / "a.png")
+    assert sheet.shape[1] == 3 * TILE  # photo, validation view, one epoch
+    white = (sheet[4:164, 4:164] == 255).all(axis=2)
+    drawn_rows = np.flatnonzero(white[:, 60:100].all(axis=1))
+    assert drawn_rows.tolist() == [40, 120]  # the upper and lower edge of the middle half
+
+
+def test_sealed_people_are_not_shown(drawn: Path, tmp_path: Path) -> None:
+    words = (*MIXED, "folds.sealed=0.25")
+    sealed = experiment(drawn, *words).sealed
+    assert sealed is not None
+    found = look(drawn, tiny(*words), tmp_path / "a.png", photos=500, draws=1)
+    shown = {row.path for row in found.rows} | {view.partner for row in found.rows for view in row.views}
+    assert len(found.rows) == len(experiment(drawn).manifest) - len(sealed)
+    assert not shown & set(sealed["path"])
+
+
+def test_photos_are_in_the_page_only_when_asked(drawn: Path, tmp_path: Path) -> None:
+    page = tmp_path / "a.html"
+    found = look(drawn, tiny(*MIXED), tmp_path / "a.png", photos=2, draws=1, page=page)
+    text = page.read_text()
+    assert "data:image" not in text
+    assert '<a href="a.png">' in text
+    (row, other), view = found.rows, found.rows[0].views[0]
+    assert all(f">{path}</a>" in text for path in (row.path, other.path))
+    assert f"<td>{view.partner}</td>" in text
+    look(drawn, tiny(*MIXED), tmp_path / "a.png", photos=2, draws=1, page=page, with_photos=True, force=True)
+    assert page.read_text().count("data:image/jpeg") == 2 * 3
+    with pytest.raises(BusyError, match="the output exists"):
+        look(drawn, tiny(*MIXED), tmp_path / "b.png", page=page)
+    with pytest.raises(UsageError, match="embeds photos in a page"):
+        look(drawn, tiny(*MIXED), tmp_path / "b.png", with_photos=True)
+    with pytest.raises(UsageError, match="the page is HTML"):
+        look(drawn, tiny(*MIXED), tmp_path / "b.png", page=tmp_path / "a.txt")
+
+
+def test_the_page_has_no_violation_and_fits_a_phone(drawn: Path, tmp_path: Path) -> None:
+    page = tmp_path / "a.html"
+    look(drawn, tiny(*MIXED), tmp_path / "a.png", photos=2, draws=2, page=page, with_photos=True)
+    with browser_page(390) as browser:
+        browser.goto(page.as_uri())
+        assert axe_violations(browser) == []
+        assert overflow(browser) == 0
+
+
+def test_networks_with_partners_of_their_own_have_rows_of_their_own(drawn: Path, tmp_path: Path) -> None:
+    words = ("model.heads=separate", "mix.kind=mixup", "mix.prob=1")
+    together = look(drawn, tiny(*words), tmp_path / "a.png", photos=1, draws=1)
+    assert [row.networks for row in together.rows] == ["mask, gender, age"]
+    view = together.rows[0].views[0]
+    assert (view.pasted, set(view.target)) == (None, {"mask", "gender", "age"})
+    apart = look(drawn, tiny(*words, "mix.partner=other"), tmp_path / "b.png", photos=1, draws=1)
+    assert [row.networks for row in apart.rows] == ["mask", "gender", "age"]
+    for row in apart.rows:
+        assert len(row.views[0].target[row.networks]) == 2

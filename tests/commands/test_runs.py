@@ -32,6 +32,7 @@ from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError, UsageError
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions
+from maskcls.results.scores.intervals import Interval
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import Machine, this_machine
 from maskcls.runs.identity import identity_hashes
@@ -41,6 +42,8 @@ from maskcls.runs.records.notes import read_notes
 from maskcls.runs.records.order import SORTS, in_order
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import assignment, setting_differences, shared_settings
+from maskcls.runs.records.unsealed import SealedScore, write_sealed_score
+from maskcls.runs.summary import SavedScores
 from maskcls.show.runs.pruning import print_pruning
 from maskcls.show.runs.run_list import print_runs, render_runs
 from maskcls.show.terminal.units import size
@@ -52,6 +55,17 @@ NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 PEOPLE, PHOTOS = 30, 6
 WORDS = ["model.backbone=test_efficientnet", "folds.k=2", "train.epochs=2"]
 BIG, SMALL = 1000, 100  # bytes of weights and of a state to resume from
+UNSEALED = SealedScore(
+    scores=SavedScores(macro_f1=0.61234, tasks={}),
+    interval=Interval(0.55, 0.67, 0.95),
+    people=40,
+    rows=280,
+    out_of_fold=0.7,
+    weights=(),
+    views="none",
+    sealed="",
+    date="2026-11-21T09:30:00+00:00",
+)
 
 
 # --- runs made without training
@@ -451,6 +465,23 @@ def test_a_wide_terminal_takes_one_line_a_run(tmp_path: Path, monkeypatch: pytes
     assert first.split()[-5:] == ["40", "s", *size(one.bytes).split(), today]
 
 
+def test_the_score_on_sealed_people_is_in_the_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scored, other = make(tmp_path / "a"), make(tmp_path / "b")
+    write_sealed_score(scored, UNSEALED)
+    found = runs_list.list_runs([tmp_path], base=None, sort="name")
+    assert [one.state for one in found.runs] == ["finished", "finished"]
+    assert [line for line in shown(list(found.runs), 100) if "sealed people" in line] == [
+        "    40 sealed people  0.6123, 95 % 0.5500 to 0.6700"
+    ]
+    capsys.readouterr()
+    print_runs(found, json=True)
+    told = json.loads(capsys.readouterr().out)["runs"]
+    expected = {"macro_f1": 0.61234, "interval": [0.55, 0.67], "people": 40, "date": "2026-11-21T09:30:00+00:00"}
+    assert [one["sealed"] for one in told] == [expected, None]
+    other.unsealed.write_text("{")
+    assert "unsealed.json" in read_record(other).fault
+
+
 def test_names_may_be_wide(tmp_path: Path) -> None:
     found = [read_record(make(tmp_path / name)) for name in ("가면", "ab")]
     lines = shown([read_record(RunDir(one.run.path)) for one in found], 400)
@@ -711,7 +742,7 @@ def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -
         env = files.read_json(three / name / "env.json")
         env["hashes"]["sealed.csv"] = env["hashes"]["manifest.csv"]
         files.commit_json(three / name / "env.json", env)
-    (three / "unsealed" / "unsealed.json").write_text("{}")
+    write_sealed_score(RunDir(three / "unsealed"), UNSEALED)
     runs_note.note(RunDir(three / "noted"), keep=True, now=NOW)
     (three / "sub").mkdir()
     recipe = "members: [{run: ../ensembled, weight: 0.5}]\n"

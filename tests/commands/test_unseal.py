@@ -14,6 +14,7 @@ from sklearn.metrics import f1_score
 from tiny import PLAIN, experiment, train
 
 from maskcls.cli import run_app
+from maskcls.commands.submission.check import check_submission
 from maskcls.labels import CONTEST
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import ClassScore
@@ -251,3 +252,59 @@ def test_a_run_with_sealed_people_is_resumed(run: Path, drawn: Path, tmp_path: P
     assert run_app(["resume", str(tmp_path / "a"), "--folds", "1"]) == 0
     seen = Predictions.load(tmp_path / "a" / "oof.npz").ids.tolist()
     assert sorted(seen) == sorted(column(tmp_path / "a" / "manifest.csv", "id"))
+
+
+def test_groups_that_sealed_people_taught_are_refused_until_they_are_scored(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, all_taught, rest_taught = tmp_path / "a", tmp_path / "all.csv", tmp_path / "rest.csv"
+    assert train(drawn, run, *SEALED, "data.cache=off") == 0
+    assert run_app(["group", str(drawn), "-o", str(all_taught)]) == 0
+    assert run_app(["group", str(drawn), "-o", str(rest_taught), "--run", str(run)]) == 0
+    train_taught = tmp_path / "train.csv"
+    assert run_app(["group", str(drawn), "-o", str(train_taught), "--train"]) == 0
+    predict = ["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / "s.csv"), "--force", "--groups"]
+    combine = ["ensemble", str(run), "--data", str(drawn), "-o", str(tmp_path / "e.csv"), "--force", "--groups"]
+    capsys.readouterr()
+    for words in ([*predict, str(all_taught)], [*combine, str(all_taught)]):
+        assert run_app(words) == 4
+        message = capsys.readouterr().err
+        assert "the groups were learned from people who are sealed in the run" in message
+        assert f"maskcls group DATA --run {run} -o FILE; or first: maskcls unseal {run}" in message
+    assert run_app([*combine, str(rest_taught), "--oof-groups", str(train_taught)]) == 4
+    assert f"--run {run} --train -o FILE" in capsys.readouterr().err
+    assert run_app([*predict, str(rest_taught)]) == 0
+    assert run_app(["unseal", str(run)]) == 0
+    assert run_app([*predict, str(all_taught)]) == 0
+
+
+def test_photos_of_sealed_people_are_not_predicted_until_they_are_scored(
+    run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "a")
+    sealed, seen = (Path(table(copy / name)[0]["path"]) for name in ("sealed.csv", "manifest.csv"))
+
+    def predict(path: Path) -> int:
+        folder = str((drawn / path).parent)
+        return run_app(["predict", str(copy), "--data", folder, "-o", str(tmp_path / "s.csv"), "--force"])
+
+    capsys.readouterr()
+    assert predict(sealed) == 4
+    message = capsys.readouterr().err
+    assert "photos to predict show sealed people of the run" in message
+    assert sealed.name in message
+    assert predict(seen) == 0
+    assert run_app(["unseal", str(copy)]) == 0
+    assert predict(sealed) == 0
+
+
+def test_class_shares_are_not_those_of_sealed_people(
+    run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "s.csv"
+    assert run_app(["ensemble", str(run), "--data", str(drawn), "-o", str(path)]) == 0
+    alone = next(one for one in check_submission(path, drawn).checks if one.name == "classes")
+    known = next(one for one in check_submission(path, drawn, RunDir(run)).checks if one.name == "classes")
+    assert (alone.verdict, alone.about) == ("skipped", "the run that predicted has sealed people: give --run")
+    assert known.verdict in ("ok", "warning")
+    assert "differ from the run" in known.about

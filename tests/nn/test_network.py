@@ -138,10 +138,35 @@ def test_known_names_pass_with_and_without_a_tag(name: str) -> None:
     check_backbone(name)
 
 
-def test_a_size_the_backbone_cannot_take_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigError, match="cannot be built") as caught:
-        build_network("test_coatnet", {"a": 2}, size=(64, 48))
-    assert "transforms.size" in str(caught.value.fix)
+# The smallest of each family whose errors of a size are timm's own: size, and sizes that it takes.
+SIZES = {
+    "test_coatnet": ((64, 48), "64 x 64 or 160 x 160"),
+    "hiera_tiny_224": ((100, 76), "96 x 64 or 224 x 224"),
+    "levit_128s": ((100, 76), "96 x 64 or 224 x 224"),
+    "maxvit_rmlp_pico_rw_256": ((100, 76), "96 x 64 or 256 x 256"),
+    "xcit_nano_12_p16_224": ((100, 76), "96 x 64 or 224 x 224"),
+    "crossvit_tiny_240": ((100, 76), "240 x 240"),
+}
+
+
+@pytest.mark.parametrize("backbone", SIZES)
+def test_a_size_the_backbone_cannot_take_is_answered_with_sizes_it_takes(backbone: str) -> None:
+    size, taken = SIZES[backbone]
+    with pytest.raises(ConfigError, match="does not take images of this size") as caught:
+        build_network(backbone, {"a": 2}, size=size)
+    error = caught.value
+    assert error.where == f"transforms.size (model.backbone={backbone})"
+    assert str(error.got).startswith(f"{size[0]} x {size[1]} pixels: ")
+    assert error.expected == f"{taken} pixels, for example"
+    height, width = taken.split(" or ")[0].split(" x ")
+    assert error.fix == f"set transforms.size=[{height}, {width}], or choose another backbone"
+    good = int(height), int(width)
+    assert build_network(backbone, {"a": 2}, size=good).eval()(images(1, good))["a"].shape == (1, 2)
+
+
+def test_a_size_is_not_blamed_for_another_setting() -> None:
+    with pytest.raises(ConfigError, match="cannot be built with these settings"):
+        build_network("vgg11", {"a": 2}, size=SIZE, drop_path=0.1)
 
 
 @pytest.mark.parametrize("backbone", ["test_vit", "deit_tiny_patch16_224"])  # the second would cut the rest off

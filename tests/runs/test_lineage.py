@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import pytest
+import json
 
 from maskcls.labels import CONTEST
 from maskcls.results.decisions.rule import DecisionRule as Rule
 from maskcls.runs.decision import Decision
-from maskcls.runs.lineage import RunLineage, UsedGroups, UsedWeights, read_lineage, read_weights
+from maskcls.runs.lineage import RunLineage, UsedGroups, UsedWeights, mappings, read_weights
 
 USED = UsedWeights(member="age", seed=1, fold=0, sha256="ab")
 LINEAGE = RunLineage(
@@ -44,14 +41,13 @@ def test_what_is_known_is_written() -> None:
 
 
 def test_it_comes_back() -> None:
-    assert read_lineage(LINEAGE.to_json()) == LINEAGE
+    assert RunLineage.model_validate_json(json.dumps(LINEAGE.to_json())) == LINEAGE
 
 
-@pytest.mark.parametrize(
-    "data", [{}, {"ensemble": {}, "members": []}, LINEAGE.to_json() | {"weights": [3]}, {"a": np.float32(1)}]
-)
-def test_another_origin_is_none(data: dict[str, Any]) -> None:
-    assert read_lineage(data) is None
+def test_mappings_are_found_at_any_depth() -> None:
+    lineage = {"members": [{"a": 1}, ({"b": {"c": [2]}},)], "d": "text"}
+    assert list(mappings(lineage)) == [lineage, {"a": 1}, {"b": {"c": [2]}}, {"c": [2]}]
+    assert list(mappings("text")) == []
 
 
 def test_weights_alone_are_read_as_far_as_they_are_named() -> None:

@@ -79,8 +79,8 @@ def test_values_beyond_the_bounds_are_refused_by_name(key: str) -> None:
     for value in BOUNDS[key][1]:
         error = refused(*COMPANIONS.get(key, ()), f"{key}={value}")
         assert error.exit_code == 3
-        assert key in f"{error.where} {error.expected}", value
-        assert error.expected, value
+        assert key in f"{error.where} {error.expected} {error.offenders}", value
+        assert error.expected or error.offenders, value
 
 
 def test_the_default_configuration_is_the_contest() -> None:

@@ -38,11 +38,8 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     ),
     "leak of nothing": (["data.leaky=true"], "data.pseudo=FILE where data.leaky=true"),
     "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
-    "heads of losses": (["loss.agee=focal"], "loss with all, or names of heads (mask, gender, age), not agee"),
-    "joint loss": (["loss.joint=focal"], "names of heads (mask, gender, age), not joint"),
     "f1 in pieces": (["loss.age=ce+f1", "train.accumulate=2"], "train.accumulate=1 with the f1 loss"),
     "f1 of mixtures": (["loss.all=f1", "mix.kind=cutmix"], "mix.kind=none or mix.partner=same with the f1 loss"),
-    "balance names": (["balance.weights={agee: 2}"], "balance.weights with names of heads only"),
     "balance of one": (
         ["model.heads=joint", "balance.learned=true"],
         "balance only with several heads on one backbone",
@@ -62,16 +59,14 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     ),
     "own spread": (["age.head=normal", "age.spread=2"], "no age.spread with age.head=normal"),
     "own loss": (["age.head=ordinal", "loss.age=focal"], "no loss.age with age.head=ordinal"),
-    "given itself": (["age.given=age"], "age.given with the name of another task than age"),
+    "given alone": (
+        [f"tasks=[{TASK.replace('}', ', bins: [30, 60]}')}]", "age.given=x"],
+        "a second task with age.given",
+    ),
     "given apart": (["model.heads=separate", "age.given=mask"], "model.heads=multi with age.given"),
     "group apart": (["model.heads=separate", "sampler.by=age"], "sampler.by = joint (each network's own task)"),
     "ratio": (["mix.ratio=[0.6, 0.5]"], "mix.ratio with the smaller share first"),
     "no mix": (["mix.partner_classes={age: ['>=60']}"], "because mix.partner_classes is set"),
-    "partner task": (["mix.kind=mixup", "mix.partner_classes={agee: [x]}"], "with names of tasks (mask, gender, age)"),
-    "partner class": (
-        ["mix.kind=mixup", "mix.partner_classes={age: [old]}"],
-        "with classes of this task (<30, 30-59, >=60)",
-    ),
     "prior twice": (["loss.all=la", "sampler.draw=weighted"], "sampler.draw=shuffle with the la loss"),
     "pieces": (["train.batch_size=4", "train.accumulate=5"], "train.accumulate (5) within train.batch_size (4)"),
     "device": (["device.augment=device", "transforms.clahe=0.1"], "device.augment=host or auto, as transforms.gray"),
@@ -88,9 +83,7 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
         ["loss.all=f1", "mix.kind=halves", "mix.partner=same", "age.train_bins=[29, 45]"],
         "no age.train_bins with the f1 loss and mixing",
     ),
-    "strata": (["folds.stratify=[agee]"], "folds.stratify with names of tasks only (mask, gender, age)"),
     "heads": (["separate.age.model.drop=0"], "model.heads=separate, because separate is set"),
-    "members": (["model.heads=separate", "separate.agee.model.drop=0"], "separate with names of tasks only"),
 }
 
 
@@ -102,25 +95,52 @@ def test_settings_that_contradict_each_other_are_named(name: str) -> None:
     assert expected in str(error.expected)
 
 
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("train.select=years", "macro_f1, tasks, loss, last or a task (mask, gender, age)"),
-        ("sampler.by=years", "joint, person or a task (mask, gender, age)"),
-    ],
-)
-def test_a_single_unknown_value_is_no_contradiction(override: str, expected: str) -> None:
-    key, _, got = override.partition("=")
-    error = refused(override)
-    assert (error.what, error.got, error.expected) == ("a setting is wrong", f'"{got}"', expected)
-    assert str(error.where).endswith(f": {key}")
-    both = refused(override, "train.epochs=1", "schedule.warmup_epochs=2")
-    assert both.what == "settings contradict each other"
-    assert f"{key} = {expected}, not {got}" in str(both.expected)
+HEADS = "with model.heads=multi"
+UNKNOWN: dict[str, tuple[str, str, str, str | None]] = {  # setting: its key, got, the allowed names, the near one
+    "train.select=agee": ("train.select", '"agee"', "macro_f1, tasks, loss, last, mask, gender, age", "age"),
+    "sampler.by=years": ("sampler.by", '"years"', "joint, person, mask, gender, age", None),
+    "age.given=age": ("age.given", '"age"', "mask, gender", None),
+    "age.given=gendr": ("age.given", '"gendr"', "mask, gender", "gender"),
+    "folds.stratify=[agee]": ("folds.stratify", '"agee"', "mask, gender, age", "age"),
+    "folds.stratify=[age, x, y]": ("folds.stratify", '["x", "y"]', "mask, gender, age", None),
+    "loss.agee=focal": ("loss.agee", "an unknown key", f"all, mask, gender, age {HEADS}", "age"),
+    "loss.joint=focal": ("loss.joint", "an unknown key", f"all, mask, gender, age {HEADS}", None),
+    "balance.weights={agee: 2}": ("balance.weights.agee", "an unknown key", "mask, gender, age", "age"),
+    "mix.partner_classes={agee: [x]}": ("mix.partner_classes.agee", "an unknown key", "mask, gender, age", "age"),
+    "mix.partner_classes={age: ['>60']}": ("mix.partner_classes.age", '">60"', "<30, 30-59, >=60", ">=60"),
+    "separate.agee.model.drop=0": ("separate.agee", "an unknown key", "mask, gender, age", "age"),
+}
+
+
+@pytest.mark.parametrize("override", UNKNOWN)
+def test_an_unknown_name_is_no_contradiction(override: str) -> None:
+    key, got, known, near = UNKNOWN[override]
+    needed = {"mix": ["mix.kind=mixup"], "separate": ["model.heads=separate"]}.get(key.split(".")[0], [])
+    error = refused(override, *needed)
+    assert (error.what, error.got, error.expected) == ("a setting is wrong", got, f"one of {known}")
+    assert error.where == f"command line: {key}"
+    assert error.fix == (near and f"did you mean {near!r}?")
+    both = refused(override, *needed, "train.epochs=1", "schedule.warmup_epochs=2")
+    assert both.what == "2 settings are wrong"
+    assert both.offenders[0].startswith(f"{key}: expected one of {known}, got {got}")
+    assert both.offenders[1].startswith("settings: expected schedule.warmup_epochs (2.0) within")
+
+
+def test_partners_of_no_class_are_refused() -> None:
+    error = refused("mix.kind=mixup", "mix.partner_classes={age: []}")
+    assert (error.got, error.expected) == ("[]", "one or more of <30, 30-59, >=60")
+    assert str(error.where).endswith(": mix.partner_classes.age")
+
+
+def test_a_network_of_one_task_reports_its_unknown_names() -> None:
+    error = refused("model.heads=separate", "separate.age.loss.agee=focal")
+    assert (error.got, error.expected) == ("an unknown key", f"one of all, age {HEADS}")
+    assert str(error.where).endswith(": separate.age.loss.agee")
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 45
+    assert len(CONTRADICTIONS) == 38
+    assert len(UNKNOWN) == 12
     error = refused("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)
     assert "train.accumulate" in str(error.expected)

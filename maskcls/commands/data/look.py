@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,18 +14,26 @@ from numpy.typing import NDArray
 from maskcls import config, files
 from maskcls.data.dataset import Key, Photos
 from maskcls.data.layouts.source import image_root, read_labelled
+from maskcls.data.photos.images import read_image
+from maskcls.data.photos.rgb import Pixels
 from maskcls.data.rows import manifest as tables
+from maskcls.data.rows.sealing import split_sealed
+from maskcls.data.views.marks import crop_outline, showing_boxes, view_marks
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.step_plan import FoldRows, StepPlan
-from maskcls.errors import MaskclsError, UsageError
+from maskcls.errors import MaskclsError
 from maskcls.labels import Ints, LabelSpace
+from maskcls.runs.checks import check_picture
 from maskcls.schema import Config, MixConfig
-from maskcls.show.data.contact_sheet import ContactSheet, Views
+from maskcls.show.data.contact_sheet import NO_BREAK, ContactSheet, PhotoViews, TrainingView, Views
+from maskcls.show.data.look_page import write_look_page
+from maskcls.show.data.marked_tiles import photo_tile, view_tile
 from maskcls.show.pictures.fonts import missing_note
 from maskcls.show.pictures.lettering import text_lines
 from maskcls.show.terminal.sheet import TEXT_PX, TILE_PX, contact_sheet
 from maskcls.training.experiment import view_spec
 
+LINE = 26  # characters of a path that a tile shows
 # What switches each random step on, and the settings that say how strong it is, in the order they are applied.
 STEPS: dict[str, tuple[str, ...]] = {
     "hflip": (),
@@ -42,38 +51,64 @@ STEPS: dict[str, tuple[str, ...]] = {
 }
 
 
-def look(data: Path, cfg: Config, out: Path, *, photos: int = 8, draws: int = 6, force: bool = False) -> ContactSheet:
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One picture of a row of the sheet, RGB uint8, and its lines."""
+
+    image: Pixels
+    lines: list[str]
+
+
+def look(
+    data: Path,
+    cfg: Config,
+    out: Path,
+    *,
+    photos: int = 8,
+    draws: int = 6,
+    boxes: bool = True,
+    page: Path | None = None,
+    with_photos: bool = False,
+    force: bool = False,
+) -> ContactSheet:
     """Write a PNG with a row for each photo: its validation view, then its train views in epochs 0 to `draws` - 1,
     exactly as they enter the network. Tasks whose networks have different views have separate rows.
 
-    photos  photos to show, spread over the classes, by the configuration's seed.
-    Raises BusyError when the output exists, unless `force`; UsageError when it is no .png.
+    photos       photos to show, spread over the classes, by the configuration's seed; of nobody who is sealed.
+    boxes        put the whole photo in front, with the outline of each view, and draw hidden and pasted boxes on the
+                 views.
+    page         write an HTML page, too, with the mixing partner and the target of each view.
+    with_photos  embed the pictures in the page; else it names the photos and links to the PNG.
+
+    Raises BusyError when an output exists, unless `force`; UsageError for a picture that is no .png.
     """
-    if out.suffix.lower() != ".png":
-        raise UsageError("the picture is a PNG", where="-o", got=str(out), expected="a name that ends in .png")
-    if not force:
-        files.refuse_taken(out)
-    fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
-    frame = read_labelled(data, cfg.data.format, cfg.space, fixes)
-    rows = spread(_joint(frame, cfg.space), photos, seed=cfg.seed)
-    views: dict[tuple[ViewSpec, str], list[tuple[str, Config]]] = {}
+    check_picture(data, cfg, out, page=page, with_photos=with_photos, force=force)
+    frame, root = _rows(data, cfg), image_root(data, cfg.data.format)
+    chosen = spread(_joint(frame, cfg.space), photos, seed=cfg.seed)
+    kinds: dict[tuple[ViewSpec, str, str], list[tuple[str, Config]]] = {}
     for name, member in config.members(cfg).items():
-        views.setdefault((view_spec(member), member.mix.model_dump_json()), []).append((name, member))
-    blocks, lines = [], []
-    for (spec, _), members in views.items():
+        own = "" if member.mix.partner == "any" else name  # else partners depend on the classes of the task
+        kinds.setdefault((view_spec(member), member.mix.model_dump_json(), own), []).append((name, member))
+    blocks, lines, rows = [], [], []
+    for (spec, _, _), members in kinds.items():
         names = ", ".join(name for name, _ in members)
-        title = names if len(views) > 1 else "validation"
-        step_plan = _step_plan(image_root(data, cfg.data.format), frame, spec, members[0][1])
-        blocks.append([_row(step_plan, int(row), frame, cfg.space, draws, title) for row in rows])
-        size, drawn = (
-            f"{spec.size[0]} x {spec.size[1]} pixels",
-            [*augmentation_phrases(spec), *mixing(members[0][1].mix)],
-        )
-        lines.append(Views(names, size, tuple(drawn)))
-    _, png = cv2.imencode(".png", _stacked(blocks))
+        plan = _step_plan(root, frame, spec, members[0][1])
+        for row in chosen.tolist():
+            shown = _photo_views(plan, row, frame, cfg.space, draws, names)
+            rows.append(shown)
+            title = names if len(kinds) > 1 else "validation"
+            blocks.append(_tiles(plan, row, shown, cfg.space.names, boxes=boxes, title=title))
+        size = f"{spec.size[0]} x {spec.size[1]} pixels"
+        lines.append(Views(names, size, (*augmentation_phrases(spec), *mixing(members[0][1].mix))))
+    sheets = [contact_sheet([tile.image for tile in block], [tile.lines for tile in block]) for block in blocks]
+    _, png = cv2.imencode(".png", _stacked(sheets))
     files.commit(out, png.tobytes())
     named = missing_note(name for task in cfg.space.tasks for name in task.classes)
-    return ContactSheet(out, data, len(rows), draws, tuple(lines), named)
+    found = ContactSheet(out, data, len(chosen), draws, tuple(lines), tuple(rows), page, named)
+    if page is not None:
+        pictures = [[tile.image for tile in block] for block in blocks] if with_photos else None
+        write_look_page(page, found, root, pictures)
+    return found
 
 
 def spread(label_N: Ints, count: int, *, seed: int) -> NDArray[np.int64]:
@@ -130,24 +165,109 @@ def _step_plan(root: Path, frame: pd.DataFrame, spec: ViewSpec, cfg: Config) -> 
     return StepPlan(FoldRows(photos, everybody, nobody, labels, values, people, weight), cfg)
 
 
-def _row(step_plan: StepPlan, row: int, frame: pd.DataFrame, space: LabelSpace, draws: int, title: str) -> bytes:
-    """Return a contact sheet of one photo."""
-    labels = tables.labels(frame.iloc[[row]], space)
-    named = [(task, int(labels[task.name][0])) for task in space.tasks]
-    known = ", ".join(task.classes[i] if i >= 0 else f"{task.name} unknown" for task, i in named)
-    plain = step_plan.rows.photos[Key(row)]
+def _rows(data: Path, cfg: Config) -> pd.DataFrame:
+    """Return the rows to train on; sealed people are left out, as the pictures may lead to a choice."""
+    fixes, how = Path(cfg.data.fixes) if cfg.data.fixes else None, cfg.folds
+    frame = read_labelled(data, cfg.data.format, cfg.space, fixes)
+    if how.sealed:
+        frame, _ = split_sealed(frame, cfg.space, share=how.sealed, seed=how.sealed_seed, stratify=how.stratify)
+    return frame
+
+
+def _photo_views(
+    plan: StepPlan, row: int, frame: pd.DataFrame, space: LabelSpace, draws: int, networks: str
+) -> PhotoViews:
+    """Return how the first training views of one photo are made."""
+    path, labels = str(frame["path"].iloc[row]), tables.labels(frame, space)
+    known = {t.name: t.classes[label] for t in space.tasks if (label := int(labels[t.name][row])) >= 0}
+    views = tuple(_training_view(plan, row, epoch, frame, space) for epoch in range(draws))
+    return PhotoViews(networks, path, known, views)
+
+
+def _training_view(plan: StepPlan, row: int, epoch: int, frame: pd.DataFrame, space: LabelSpace) -> TrainingView:
+    step, labels = plan.step(np.array([row]), epoch), tables.labels(frame, space)
+    loaded, turns = step.loaded
+    draws = plan.rows.photos.draws(0, loaded, np.full(len(loaded), epoch), turns)
+    spec = plan.rows.photos.specs[0]
+    own, *others = (view_marks(draws, place, spec, spec.size).hidden for place in range(len(loaded)))
+    if step.mixes is None or not others:
+        return TrainingView(epoch, None, None, own, target_shares(labels, row, None, 1.0, space))
+    partner, share = int(loaded[1]), float(step.mixes.share[0])
+    top, left, bottom, right = step.mixes.box[0].tolist()
+    pasted = None if step.mixes.blend[0] else (top, left, bottom, right)
+    target = target_shares(labels, row, partner, share, space)
+    path = str(frame["path"].iloc[partner])
+    return TrainingView(epoch, path, pasted, showing_boxes(own, others[0], pasted), target)
+
+
+def target_shares(
+    labels: Mapping[str, Ints], row: int, partner: int | None, share: float, space: LabelSpace
+) -> dict[str, dict[str, float]]:
+    """Return the share of each class in the target of each task, the row's own class first.
+
+    share  of the row itself; the rest is the partner's. A part without a label is left out, and so is a task without
+           any.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for task in space.tasks:
+        shares: dict[str, float] = {}
+        for one, part in ((row, share), (partner, 1 - share)):
+            if one is not None and (label := int(labels[task.name][one])) >= 0:
+                shares[task.classes[label]] = shares.get(task.classes[label], 0.0) + part
+        if shares:
+            found[task.name] = shares
+    return found
+
+
+def _tiles(plan: StepPlan, row: int, shown: PhotoViews, tasks: Sequence[str], *, boxes: bool, title: str) -> list[Tile]:
+    """Return the pictures of one photo: the whole photo, if boxes are drawn, the validation view, and each epoch's."""
+    unknown = [f"{task} unknown" for task in tasks if task not in shown.labels]
+    known = text_lines(", ".join([*shown.labels.values(), *unknown]), size=TEXT_PX, width=TILE_PX)
+    plain = plan.rows.photos[Key(row)]
     if isinstance(plain, MaskclsError):
         raise plain
-    images, captions = [plain[0]], [[title, *text_lines(known, size=TEXT_PX, width=TILE_PX)]]
-    for epoch in range(draws):
-        step = step_plan.step(np.array([row]), epoch)
-        images.append(step_plan.images(step, epoch)[0])
-        part = 0.0 if step.mixes is None else float(1 - step.mixes.share[0])
-        captions.append([f"epoch {epoch}" + (f", {part:.0%} of another" if part else "")])
-    return contact_sheet(images, captions)
+    tiles = [Tile(view_tile(plain[0], (), None) if boxes else plain[0], [title, *known])]
+    if boxes:
+        tiles.insert(0, Tile(_photo_tile(plan, row, len(shown.views)), [_end(shown.path), "and its views"]))
+    for view in shown.views:
+        image = plan.images(plan.step(np.array([row]), view.epoch), view.epoch)[0]
+        image = view_tile(image, view.hidden, view.pasted) if boxes else image
+        tiles.append(Tile(image, _view_lines(view)))
+    return tiles
 
 
-def _stacked(blocks: Sequence[Sequence[bytes]]) -> NDArray[np.uint8]:
-    """Return the sheets of all blocks below each other, BGR."""
-    sheets = [cv2.imdecode(np.frombuffer(png, dtype=np.uint8), cv2.IMREAD_COLOR) for block in blocks for png in block]
-    return np.asarray(np.vstack([sheet for sheet in sheets if sheet is not None]), dtype=np.uint8)
+def _view_lines(view: TrainingView) -> list[str]:
+    if view.partner is None:
+        return [f"epoch {view.epoch}"]
+    lines = [
+        line.replace(NO_BREAK, " ") for share in view.shares for line in text_lines(share, size=TEXT_PX, width=TILE_PX)
+    ]
+    return [f"epoch {view.epoch}, mixed with", _end(view.partner), *lines]
+
+
+def _end(path: str) -> str:
+    """Return as much of the end of a path as a tile is wide."""
+    return path if len(path) <= LINE else f"...{path[3 - LINE :]}"
+
+
+def _photo_tile(plan: StepPlan, row: int, epochs: int) -> Pixels:
+    """Return the whole photo with the validation crop, and the outlines of the training views that differ from it."""
+    photos, spec = plan.rows.photos, plan.rows.photos.specs[0]
+    image = read_image(photos.root / str(photos.paths[row]), at_least=(TILE_PX, TILE_PX))
+    size = image.shape[:2]
+    found = {}
+    for epoch in range(epochs):
+        step = plan.step(np.array([row]), epoch)
+        marks = view_marks(photos.draws(0, step.rows, np.array([epoch]), step.turns), 0, spec, (size[0], size[1]))
+        if marks.moved:
+            found[epoch] = marks.outline
+    return photo_tile(image, crop_outline(spec, (size[0], size[1])), found)
+
+
+def _stacked(sheets: Sequence[bytes]) -> Pixels:
+    """Return the sheets below each other, BGR."""
+    read = [cv2.imdecode(np.frombuffer(png, dtype=np.uint8), cv2.IMREAD_COLOR) for png in sheets]
+    found = [sheet for sheet in read if sheet is not None]
+    width = max(sheet.shape[1] for sheet in found)
+    padded = [np.pad(one, ((0, 0), (0, width - one.shape[1]), (0, 0)), constant_values=255) for one in found]
+    return np.asarray(np.vstack(padded), dtype=np.uint8)

@@ -20,6 +20,7 @@ from maskcls.runs.records.finding import find_runs
 from maskcls.runs.records.notes import Note, add_note
 from maskcls.runs.records.order import in_order
 from maskcls.runs.records.record import RunRecord, read_record
+from maskcls.runs.records.sealed_people import still_sealed
 from maskcls.show.runs.pruning import Deletion, PruneResult
 
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGT]?)(i?)B")
@@ -159,7 +160,7 @@ def _untouchable(found: RunRecord, named: Mapping[RunDir, str]) -> str:
         return f"it holds a symbolic link, {found.links[0]}"
     if found.score is None:
         return "it has no score"
-    if found.run.sealed.exists() and not found.run.unsealed.exists():
+    if still_sealed(found.run):
         return f"its sealed people are not scored yet: maskcls unseal {found.run.path}"
     return named.get(found.run, "")
 

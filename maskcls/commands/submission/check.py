@@ -43,7 +43,8 @@ def check_submission(path: Path, data: Path | None = None, run: RunDir | None = 
     if isinstance(rows, Check):
         return SubmissionChecks(path, (rows, sidecar, *origin_checks(origin, run, data)))
     found, labels_N = rows
-    found += [_meaning_check(space, data), _share_check(labels_N, space, data, run)]
+    sealed = origin is not None and origin.names_sealed_people
+    found += [_meaning_check(space, data), _share_check(labels_N, space, data, run, sealed=sealed)]
     return SubmissionChecks(path, (*found, sidecar, *origin_checks(origin, run, data)))
 
 
@@ -91,15 +92,22 @@ def _row_checks(
     return [*found, *compared, labels, checks.check_task_columns(ids, columns, labels_N, space)], labels_N
 
 
-def _share_check(labels_N: Ints, space: LabelSpace, data: Path | None, run: RunDir | None) -> Check:
-    """Compare how often each class is answered with the people of the run, of the data set, or of the contest."""
+def _share_check(
+    labels_N: Ints, space: LabelSpace, data: Path | None, run: RunDir | None, *, sealed: bool = False
+) -> Check:
+    """Compare how often each class is answered with the people of the run, of the data set, or of the contest.
+
+    sealed  a run that predicted has sealed people: without `run`, nobody in the data set is counted, as they may be
+            among them.
+    """
     known_N = labels_N[labels_N != UNKNOWN]
     try:
-        source, people_PJ = _known_people(space, data, run)
+        source, people_PJ = _known_people(space, data, run, sealed=sealed)
     except MaskclsError as error:
         return Check("classes", "skipped", f"the people to compare with cannot be read: {error.what}")
     if not len(known_N) or not len(people_PJ):
-        return Check("classes", "skipped", "no people with known classes to compare with: give --run")
+        why = "the run that predicted has sealed people" if sealed else "no people with known classes to compare with"
+        return Check("classes", "skipped", f"{why}: give --run")
     rows_J, names = np.bincount(known_N, minlength=space.size), space.joint_names
     found = compare_shares(rows_J, people_PJ, draws=BOOTSTRAP_DRAWS, seed=0)
     about = f"class shares differ from {source} by {found.distance:.3f}; random variation gives up to {found.usual:.3f}"
@@ -112,11 +120,13 @@ def _share_check(labels_N: Ints, space: LabelSpace, data: Path | None, run: RunD
     )
 
 
-def _known_people(space: LabelSpace, data: Path | None, run: RunDir | None) -> tuple[str, Ints]:
+def _known_people(space: LabelSpace, data: Path | None, run: RunDir | None, *, sealed: bool) -> tuple[str, Ints]:
     """Return whose class shares are expected, and those people's rows by class, (P, J); nobody when none are known."""
     if run is not None:
         return "the run", _rows_by_person(tables.from_csv(run.manifest, space), space)
     if data is not None and (layout := layout_named(guess_layout(data))).has_labelled(data):
+        if sealed:
+            return "the training set", np.zeros((0, space.size), dtype=np.int64)
         return "the training set", _rows_by_person(layout.read_labelled(data, space, None), space)
     kinds = np.eye(len(CONTEST_PEOPLE), dtype=np.int64).repeat(CONTEST_PEOPLE, axis=0)
     people_PJ = np.concatenate([photos * kinds for photos in CONTEST_PHOTOS], axis=1)

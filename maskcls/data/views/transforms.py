@@ -108,7 +108,7 @@ class ViewSpec:
 
 def eval_view(image_HWC: Image, spec: ViewSpec) -> Image:
     """Return (H, W, 3) uint8, cropped and resized to `spec.size`; deterministic."""
-    image_HWC = _crop(image_HWC, spec.crop, spec.crop_centre)
+    image_HWC = image_HWC[crop_window(image_HWC.shape[:2], spec)]
     height, width = spec.size
     if image_HWC.shape[:2] == (height, width):
         return np.ascontiguousarray(image_HWC)
@@ -147,13 +147,13 @@ def change_pixels(image_HWC: Image, changes: A.Compose, seed: tuple[int, ...]) -
     return np.ascontiguousarray(changes(image=image_HWC)["image"])
 
 
-def _crop(image_HWC: Image, crop: tuple[float, float], centre: tuple[float, float]) -> Image:
-    """Return a window with these shares of the sides around the centre, at least one pixel, inside the image.
+def crop_window(photo: tuple[int, int], spec: ViewSpec) -> tuple[slice, slice]:
+    """Return the rows and columns of the first crop in a photo of this size (height, width), at least one pixel.
 
-    For a centred window, the odd pixel is cut off at the bottom and the right.
+    They are inside the photo. For a centred window, the odd pixel is cut off at the bottom and the right.
     """
-    rows, columns = map(_window, image_HWC.shape[:2], crop, centre)
-    return image_HWC[rows, columns]
+    rows, columns = map(_window, photo, spec.crop, spec.crop_centre)
+    return rows, columns
 
 
 def _window(full: int, share: float, centre: float) -> slice:

@@ -29,11 +29,15 @@ GROUPS = TableKind(
 
 
 class GroupSources(JsonFile):
-    """What groups were made from: the version, and the hashes of the train rows and of the rows that are grouped."""
+    """What groups were made from: the version, and the hashes of the train rows and of the rows that are grouped.
+
+    left_out  identifies the sealed people of a run whom nothing was learned from; "": nobody was left out.
+    """
 
     maskcls: str
     train_sha256: str
     photos_sha256: str
+    left_out: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,7 @@ class Groups:
     sha256   of the file, or of the numbers where there is no file.
     parts    number of parts that were grouped separately: PARTS for train photos that maskcls grouped, 1 by hand.
     proven   whether averaging has a proven gain, according to the sidecar; None: it was not measured.
+    left_out as in `GroupSources`; None: without a sidecar, it is not known what the groups were learned from.
     """
 
     group_N: Ints
@@ -52,6 +57,7 @@ class Groups:
     sha256: str
     parts: int = 1
     proven: bool | None = None
+    left_out: str | None = None
 
 
 def write_groups(
@@ -103,15 +109,17 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
     name_N = np.array(columns["group"], dtype=np.str_)[rows_of(columns["id"], ids)]
     group_N = np.unique(name_N, return_inverse=True)[1]
     digest, origin = read_origin(path, GROUPS, _origin)
-    weights, proven = origin or (None, None)
-    return Groups(group_N.astype(np.int64), weights, digest, PARTS if origin else 1, proven)
+    weights, proven, left_out = origin or (None, None, None)
+    return Groups(group_N.astype(np.int64), weights, digest, PARTS if origin else 1, proven, left_out)
 
 
-def _origin(data: Mapping[str, Any]) -> tuple[PhotoWeights | None, bool | None]:
-    """Return the weights in a sidecar, and whether averaging has a proven gain according to it.
+def _origin(data: Mapping[str, Any]) -> tuple[PhotoWeights | None, bool | None, str]:
+    """Return the weights in a sidecar, whether averaging has a proven gain according to it, and who was left out.
 
-    Sidecars of earlier versions have no gain of whole groups: it counts as not measured.
+    Sidecars of earlier versions have no gain of whole groups: it counts as not measured. Nor do they say who was left
+    out: it counts as nobody.
     """
     weights, gain = data["weights"], data.get("worth")
     proven = bool(gain["worth_it"]) if gain and "whole" in gain else None
-    return weights and {str(name): float(weight) for name, weight in weights.items()}, proven
+    weights = weights and {str(name): float(weight) for name, weight in weights.items()}
+    return weights, proven, str(data.get("left_out", ""))

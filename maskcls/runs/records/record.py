@@ -24,6 +24,7 @@ from maskcls.runs.records.notes import Note, read_notes
 from maskcls.runs.records.scored_rows import rows_scored
 from maskcls.runs.records.settings import settings_of
 from maskcls.runs.records.training_seconds import training_seconds
+from maskcls.runs.records.unsealed import SealedScore, read_sealed_score
 from maskcls.runs.summary import RunSummary, read_summary
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class RunRecord:
     seconds   of all epochs of all networks; folds trained side by side share theirs.
     links     symbolic links inside, relative.
     scored_on identifies the scored rows: scores can be compared where it is equal.
+    unsealed  its score on the sealed people; None where `maskcls unseal` did not score it.
     """
 
     run: RunDir
@@ -61,6 +63,7 @@ class RunRecord:
     weights: bool = False
     links: tuple[str, ...] = ()
     scored_on: str = ""
+    unsealed: SealedScore | None = None
 
     @property
     def state(self) -> str:
@@ -117,6 +120,7 @@ def read_record(run: RunDir) -> RunRecord:
     seconds = part(lambda: training_seconds(run, trained, jobs), 0.0)
     date, busy = part(lambda: _last_written(run, trained), None), bool(left) and part(lambda: _is_held(run), False)
     scored_on = part(lambda: rows_scored(run, env, cfg), "") if env and cfg else ""
+    unsealed = part(lambda: read_sealed_score(run), None)
     interval = summary.interval if summary else None
     pooled = summary.pooled if summary else None
     return RunRecord(
@@ -139,6 +143,7 @@ def read_record(run: RunDir) -> RunRecord:
         weights=bool(trained) and all(one.folder(run).best.tensors.is_file() for one in trained),
         links=size.links,
         scored_on=scored_on,
+        unsealed=unsealed,
     )
 
 

@@ -17,9 +17,10 @@ from maskcls.errors import visible
 from maskcls.results.comparison.many import Best
 from maskcls.runs.records.record import RunRecord
 from maskcls.runs.records.settings import setting_differences
+from maskcls.runs.records.unsealed import SealedScore
 from maskcls.show.answers.many import best_line
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import number, plural, say, show
+from maskcls.show.terminal.text import number, plural, say, show, span
 from maskcls.show.terminal.units import duration, size
 
 
@@ -100,10 +101,17 @@ def _run_json(found: RunRecord, base: Mapping[str, Any]) -> dict[str, Any]:
         "bytes": found.bytes,
         "date": found.date.isoformat(timespec="seconds") if found.date else None,
         "differences": setting_differences(found.settings, base) if found.settings else [],
+        "sealed": _sealed_json(found.unsealed) if found.unsealed else None,
         "leaderboard": found.leaderboard,
         "kept": found.kept,
         "notes": [note.model_dump() for note in found.notes],
     }
+
+
+def _sealed_json(found: SealedScore) -> dict[str, Any]:
+    interval = (found.interval.low, found.interval.high) if found.interval else None
+    people = {"people": found.people, "date": found.date}
+    return {"macro_f1": found.scores.macro_f1, "interval": interval, **people}
 
 
 def render_runs(found: Sequence[RunRecord], base: Mapping[str, Any], width: int) -> RenderableType:
@@ -131,6 +139,8 @@ def _lines_below(found: RunRecord, base: Mapping[str, Any]) -> Iterator[tuple[st
         yield _status(found), {"broken": "red", "unfinished": "yellow"}.get(found.state, "")
     if found.settings and (changed := setting_differences(found.settings, base)):
         yield visible("  ".join(changed)), "cyan"
+    if found.unsealed:
+        yield _sealed(found.unsealed), ""
     if found.leaderboard:
         yield visible("leaderboard  " + "  ".join(f"{k} {v:.4f}" for k, v in found.leaderboard.items())), ""
     for note in found.notes:
@@ -138,6 +148,11 @@ def _lines_below(found: RunRecord, base: Mapping[str, Any]) -> Iterator[tuple[st
             yield visible(f"{note.date[:10]}  {note.text}"), ""
     if found.kept:
         yield "kept: runs prune does not delete it", ""
+
+
+def _sealed(found: SealedScore) -> str:
+    interval = f", 95 % {span(found.interval.low, found.interval.high)}" if found.interval else ""
+    return f"{plural(found.people, 'sealed person')}  {number(found.scores.macro_f1)}{interval}"
 
 
 def _status(found: RunRecord) -> str:

@@ -1,0 +1,68 @@
+"""The sealed people of a run: nothing may see them until `maskcls unseal` has scored the run on them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from maskcls.csvfile import read_columns
+from maskcls.errors import DataError
+from maskcls.files import sha256
+from maskcls.results.people.group_file import Groups
+from maskcls.rundir import RunDir
+from maskcls.runs.summary import averages_in_groups
+
+
+def people_sha256(person: Iterable[str]) -> str:
+    """Identify a set of people, given the person of each photo."""
+    return sha256("\n".join(sorted(set(person))).encode())
+
+
+def sealed_people(run: RunDir) -> str:
+    """Identify the sealed people of a run, scored on them or not; "" for a run without any."""
+    return people_sha256(read_columns(run.sealed)["person"]) if run.sealed.exists() else ""
+
+
+def still_sealed(run: RunDir) -> bool:
+    """Tell whether a run has sealed people on whom it is not scored yet."""
+    return run.sealed.exists() and not run.unsealed.exists()
+
+
+def refuse_sealed_photos(run: RunDir, root: Path, data: Path, paths: Sequence[str]) -> None:
+    """Raise DataError when photos to predict are files that show people who are still sealed.
+
+    root, data  folder of the run's photos, and of those to predict; `paths` are relative to the latter.
+    """
+    if not still_sealed(run):
+        return
+    known = {os.path.realpath(root / path) for path in read_columns(run.sealed)["path"]}
+    if met := [repr(path) for path in paths if os.path.realpath(data / path) in known]:
+        raise DataError(
+            "photos to predict show sealed people of the run",
+            where=str(data),
+            expected="no photo of these people before the run is scored on them",
+            offenders=met,
+            fix=f"leave them out, or first: maskcls unseal {run.path}",
+        )
+
+
+def refuse_groups_of_sealed(runs: Sequence[RunDir], path: Path, groups: Groups, *, train: bool = False) -> None:
+    """Raise DataError when maskcls learned these groups without leaving out people who are still sealed in a run.
+
+    train  the groups are those of the train photos.
+
+    Nothing is known, or raised, of a table without a sidecar.
+    """
+    for run in runs:
+        if not still_sealed(run) or groups.left_out in (None, sealed_people(run)):
+            continue
+        fix = f"maskcls group DATA --run {run.path}{' --train' if train else ''} -o FILE"
+        if averages_in_groups(run):
+            fix = "leave the groups out: the run groups photos itself, by what it learned without these people"
+        raise DataError(
+            "the groups were learned from people who are sealed in the run",
+            where=str(path),
+            expected=f"groups that were made with --run, without the sealed people of {run.path}",
+            fix=f"{fix}; or first: maskcls unseal {run.path}",
+        )
