@@ -1,0 +1,78 @@
+"""What `maskcls data labels` returns and prints: suspected label faults, the most suspicious people first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskcls.runs.labels.cases import Case
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import near, plain_table, plural, say, show
+
+KIND = {"person": "all photos", "photo": "one photo", "exchange": "two photos", "contradiction": "photos that differ"}
+
+
+@dataclass(frozen=True)
+class LabelDoctor:
+    """The suspects.
+
+    cases     the most suspicious first, as many as asked for.
+    judged    labels that were judged: one per person and task.
+    least     suspicion from which a correction is proposed.
+    people, photos, runs  how many.
+    fixes     the file of proposed corrections that was written; page: the page; None: not asked for.
+    """
+
+    cases: Sequence[Case]
+    judged: int
+    least: float
+    people: int
+    photos: int
+    runs: int
+    fixes: Path | None = None
+    page: Path | None = None
+
+    @property
+    def proposed(self) -> list[Case]:
+        """The cases whose correction is proposed."""
+        return [case for case in self.cases if is_proposed(case, self.least)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        counts = {"judged": self.judged, "people": self.people, "photos": self.photos, "runs": self.runs}
+        files = {name: None if path is None else str(path) for name, path in (("o", self.fixes), ("page", self.page))}
+        cases = [{**case.to_json(), "proposed": is_proposed(case, self.least)} for case in self.cases]
+        return {**counts, "least": self.least, "cases": cases, "fixes": files["o"], "page": files["page"]}
+
+
+def is_proposed(case: Case, least: float) -> bool:
+    """Tell whether a correction is proposed: suspicious enough, found by confident learning too, and expressible."""
+    return case.suspicion >= least and case.agreed and bool(case.fix)
+
+
+def print_labels(found: LabelDoctor, *, json: bool = False) -> None:
+    """Print one line per case, and what was written."""
+    if json:
+        print_json(found.to_json())
+        return
+    table = plain_table("person", width=24)
+    for name in ("task", "given", "likely"):
+        table.add_column(name, overflow="fold")
+    for name in ("suspicion", "photos against", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    for case in found.cases:
+        mark = "fix" if is_proposed(case, found.least) else ""
+        given = f"{case.given} ({case.value})" if case.value else case.given
+        photos = f"{case.against} of {len(case.ids)}"
+        table.add_row(case.person, case.task, given, case.better, f"{case.suspicion:.3f}", photos, mark)
+    show(table)
+    say(
+        f"\n{plural(found.judged, 'label')} of {plural(found.people, 'person')} judged by {plural(found.runs, 'run')};"
+        f" a correction of {len(found.proposed)} is proposed (suspicion {found.least:g} or more)"
+    )
+    if found.fixes:
+        say(f"wrote {near(found.fixes)}; look at the photos before you train with data.fixes={near(found.fixes)}")
+    if found.page:
+        say(f"wrote {near(found.page)}; open it in a browser and decide with the keys")
