@@ -115,7 +115,9 @@ def read_fixes(fixes: Path, table: pd.DataFrame, space: LabelSpace) -> dict[tupl
     paths, names = set(table["path"]), [name for name in table.columns if name not in ("path", "group")]
     faults = [f"line {n}: no photo {path!r} in the table" for n, path in rows["path"].items() if path not in paths]
     expected = ", ".join(map(repr, names))
-    faults += [f"line {n}: field {name!r}, expected {expected}" for n, name in rows["field"].items() if name not in names]
+    faults += [
+        f"line {n}: field {name!r}, expected {expected}" for n, name in rows["field"].items() if name not in names
+    ]
     fixed: dict[tuple[str, str], str] = {}
     for task in space.tasks:
         own = rows[rows["field"] == task.name]

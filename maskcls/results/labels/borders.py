@@ -15,15 +15,14 @@ NEAR_YEARS = 5
 
 def other_classes(given_U: Ints, classes: int) -> Bools:
     """Return (U, C), True for every class but the given one (U,), 0..C-1."""
-    return np.arange(classes) != given_U[:, None]
+    return np.asarray(np.arange(classes) != given_U[:, None])
 
 
 def far_classes(value_U: Ints, task: Task, *, near: int = NEAR_YEARS) -> Bools:
     """Return (U, C), True for the classes whose nearest value is at least `near` away from the given one.
 
-    value_U  (U,) whole numbers, such as years; -1 for unknown: then every class but that of... is not decided here,
-             and the row is True everywhere.
-    near     at least 1, so that the class of the value itself is never True.
+    value_U  (U,) whole numbers, such as years; -1 for unknown: such a row is True everywhere.
+    near     at least 1, so that the class of a known value itself is never True.
 
     >>> ages = Task("age", ("<30", "30-59", ">=60"), (30, 60))
     >>> far_classes(np.array([24, 26, 45, 57]), ages, near=5).astype(int).tolist()

@@ -34,8 +34,9 @@ class Noise:
 
     def scaled(self, prob_UC: Probabilities) -> Doubles:
         """Return the probabilities (U, C) at this temperature, none below 1e-6 by more than rounding."""
-        prob: Doubles = np.maximum(scaled_rows(prob_UC, self.temperature), LEAST)
-        return prob / prob.sum(axis=1, keepdims=True)
+        prob = np.maximum(scaled_rows(prob_UC, self.temperature), LEAST)
+        scaled: Doubles = prob / prob.sum(axis=1, keepdims=True)
+        return scaled
 
 
 def fit_noise(prob_UC: Probabilities, given_U: Ints, fault_UC: Bools) -> Noise:

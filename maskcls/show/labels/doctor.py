@@ -52,24 +52,39 @@ def is_proposed(case: Case, least: float) -> bool:
     return case.suspicion >= least and case.agreed and bool(case.fix)
 
 
+def suspicion_text(value: float) -> str:
+    """Write a suspicion with three digits; it is never certain.
+
+    >>> suspicion_text(0.51234), suspicion_text(0.99996)
+    ('0.512', '>0.999')
+    """
+    return f"{value:.3f}" if value < 0.9995 else ">0.999"
+
+
+def _label(case: Case) -> str:
+    """Write the task, the given class, with its value, and the likely one."""
+    if case.kind == "exchange":
+        return f"{case.task}: {case.better}"
+    return f"{case.task}: {case.given}{f' ({case.value})' if case.value else ''}, likely {case.better}"
+
+
 def print_labels(found: LabelDoctor, *, json: bool = False) -> None:
     """Print one line per case, and what was written."""
     if json:
         print_json(found.to_json())
         return
     table = plain_table("person", width=24)
-    for name in ("task", "given", "likely"):
-        table.add_column(name, overflow="fold")
-    for name in ("suspicion", "photos against", ""):
+    table.add_column("label", overflow="fold")
+    for name in ("suspicion", "photos", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for case in found.cases:
         mark = "fix" if is_proposed(case, found.least) else ""
-        given = f"{case.given} ({case.value})" if case.value else case.given
         photos = f"{case.against} of {len(case.ids)}"
-        table.add_row(case.person, case.task, given, case.better, f"{case.suspicion:.3f}", photos, mark)
+        table.add_row(case.person, _label(case), suspicion_text(case.suspicion), photos, mark)
     show(table)
+    say("\nphotos: those to which the networks give another class")
     say(
-        f"\n{plural(found.judged, 'label')} of {plural(found.people, 'person')} judged by {plural(found.runs, 'run')};"
+        f"{plural(found.judged, 'label')} of {plural(found.people, 'person')} judged by {plural(found.runs, 'run')};"
         f" a correction of {len(found.proposed)} is proposed (suspicion {found.least:g} or more)"
     )
     if found.fixes:

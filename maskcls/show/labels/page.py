@@ -11,7 +11,7 @@ from pathlib import Path
 from maskcls.data.layouts.fixes import COLUMNS, FixRow
 from maskcls.runs.labels.cases import Case
 from maskcls.runs.labels.rows import LabelRows
-from maskcls.show.labels.doctor import KIND
+from maskcls.show.labels.doctor import KIND, suspicion_text
 from maskcls.show.pages.page import render_page
 from maskcls.show.pages.photos import PagePhoto, photo
 
@@ -23,11 +23,13 @@ PHOTO_PX = 200
 class ShownCase:
     """A case as the template shows it.
 
-    photos  with the given class of each; left_out: how many more there are.
+    kind, suspicion  as text.
+    photos           with the given class of each; left_out: how many more there are.
     """
 
     case: Case
     kind: str
+    suspicion: str
     photos: Sequence[tuple[PagePhoto, str]]
     left_out: int
 
@@ -47,7 +49,9 @@ def label_page(cases: Sequence[Case], rows: LabelRows, page: Path, *, embed: boo
             given = int(rows.given[case.task][row])
             taken = photo(rows.root / rows.path_N[row], id, page=page, embed=embed, px=PHOTO_PX)
             photos.append((taken, task.classes[given]))
-        return ShownCase(case, KIND[case.kind], photos, max(0, len(case.ids) - MOST_PHOTOS))
+        return ShownCase(
+            case, KIND[case.kind], suspicion_text(case.suspicion), photos, max(0, len(case.ids) - MOST_PHOTOS)
+        )
 
     return render_page(
         "labels",
