@@ -87,6 +87,7 @@ def _prove(run: RunDir, cfg: Settings, fixes: Path, folder: Path, *, seeds: int,
             from maskcls.runs.environment import read_environment
         data = Path(read_environment(run).data)
         found = prove(
+            data,
             cfg,
             fixes,
             folder,

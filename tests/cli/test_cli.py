@@ -61,6 +61,12 @@ SURFACE = {
     "data look": frozenset(
         {"DATA", "KEY=VALUE", "-c/--config", "-o/--output", "--photos", "--draws", "--force", "--json"},
     ),
+    "data labels": frozenset(
+        {
+            *("RUN|KEY=VALUE", "-o/--output", "--page", "--with-photos", "--top", "--least", "--prove", "--fixes"),
+            *("--seeds", "--run", "-c/--config", "--force", "--json"),
+        }
+    ),
     "data crop": frozenset(
         {
             *("DATA", "-o/--output", "--detector", "--any-detector", "--like", "--fixed", "--margin", "--aspect"),
@@ -107,7 +113,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 29
+    assert len(SURFACE) == 30
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from maskcls import config, files
 from maskcls.data.layouts.fixes import COLUMNS, fix_rows, with_earlier
+from maskcls.data.layouts.source import read_labelled
+from maskcls.data.rows import manifest as tables
 from maskcls.engine.normalisation import with_normalisation
 from maskcls.errors import BusyError, ResultError, UsageError
 from maskcls.labels import Ints
@@ -76,33 +78,43 @@ def proposed_csv(found: LabelDoctor, rows: LabelRows) -> bytes:
 
 
 def prove(
-    cfg: Config, fixes: Path, folder: Path, *, seeds: int, train: Train, resume: Callable[[RunDir], object]
+    data: Path,
+    cfg: Config,
+    fixes: Path,
+    folder: Path,
+    *,
+    seeds: int,
+    train: Train,
+    resume: Callable[[RunDir], object],
 ) -> LabelGain:
     """Train with the labels as they are and with corrections, and compare the scores of untouched people.
 
-    Both trainings of a seed have the same folds, which are made without labels. Scored are out-of-fold rows of the
-    people of whom no label was corrected, so that both are scored on the same, unchanged labels, by networks that did
-    not train on these people.
+    Both trainings of a seed have the same folds, which are stratified only by tasks without a correction. Scored are
+    out-of-fold rows of the people of whom no label was corrected, so that both are scored on the same, unchanged
+    labels, by networks that did not train on these people.
 
+    data    the data set of both.
     cfg     of the trainings; its data.fixes are the corrections to compare with.
     fixes   the corrections. They are copied into the folder.
     folder  of all trainings.
     train, resume  the verbs it is made of: a training from the start, and the rest of one.
 
     Given again, the command continues where it was interrupted. Raises BusyError for a folder with other settings or
-    corrections, UsageError for several processes, ResultError when no label differs, else what the verbs raise.
+    corrections, UsageError for several processes, ResultError when no label differs, DataError for corrections that
+    cannot be applied, else what the verbs raise.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("--prove runs in one process", fix="start it without torchrun or accelerate launch")
+    stratify = _untouched_tasks(data, cfg, fixes)
     copy = folder / "fixes.csv"
     _copy_fixes(fixes, copy)
     arms = {GIVEN: cfg.data.fixes, FIXED: str(copy)}
     found: dict[str, list[LabelledPredictions]] = {name: [] for name in arms}
     for seed in range(cfg.seed, cfg.seed + seeds):
         for name, corrections in arms.items():
-            data = cfg.data.model_copy(update={"fixes": corrections})
-            folds = cfg.folds.model_copy(update={"stratify": ()})
-            own = cfg.model_copy(update={"seed": seed, "data": data, "folds": folds})
+            folds = cfg.folds.model_copy(update={"stratify": stratify})
+            source = cfg.data.model_copy(update={"fixes": corrections})
+            own = cfg.model_copy(update={"seed": seed, "data": source, "folds": folds})
             _train(own, RunDir(folder / f"{name}-seed{seed}"), train, resume)
             found[name].append(read_out_of_fold(RunDir(folder / f"{name}-seed{seed}")))
     return gain_of(found[GIVEN], found[FIXED])
@@ -144,6 +156,19 @@ def gain_of(given: Sequence[LabelledPredictions], fixed: Sequence[LabelledPredic
         corrected=len(touched),
         people=len(np.unique(people_N)),
     )
+
+
+def _untouched_tasks(data: Path, cfg: Config, fixes: Path) -> tuple[str, ...]:
+    """Return the tasks to stratify by of which no label is corrected; ResultError when no label is."""
+    before, after = (
+        tables.labels(read_labelled(data, cfg.data.format, cfg.space, path), cfg.space)
+        for path in (Path(cfg.data.fixes) if cfg.data.fixes else None, fixes)
+    )
+    same = [name for name in cfg.space.names if (before[name] == after[name]).all()]
+    if len(same) == len(cfg.space.names):
+        fix = "give corrections of labels of this data set"
+        raise ResultError("the corrections change no label", where=str(fixes), fix=fix)
+    return tuple(name for name in same if cfg.folds.stratify is None or name in cfg.folds.stratify)
 
 
 def _aligned(one: LabelledPredictions, ids: Sequence[str]) -> LabelledPredictions:

@@ -21,7 +21,7 @@ from maskcls.results.scores.metrics import Doubles
 
 # As if one of FEW labels had been seen to be wrong before: keeps the share above 0 for tasks without a fault.
 FEW = 50
-LOWEST_T, HIGHEST_T = 0.2, 5.0
+LOWEST_T, HIGHEST_T = 0.05, 20.0  # as in calibration
 LEAST = 1e-6  # a pooled probability is not believed to be lower
 
 

@@ -75,7 +75,7 @@ def _person_task(
     noise = fit_noise(prob_UC[equal_U], lowest_U[equal_U], fault_UC[equal_U])
     doubt_U = suspicion(noise, prob_UC, fault_UC)
     agreed_U = np.zeros(len(equal_U), dtype=bool)
-    agreed_U[equal_U] = agreed_issues(noise.scaled(prob_UC)[equal_U], lowest_U[equal_U], fault_UC[equal_U])
+    agreed_U[equal_U] = agreed_issues(prob_UC[equal_U], lowest_U[equal_U], fault_UC[equal_U])
     better_U = np.where(fault_UC, prob_UC, -1.0).argmax(axis=1)
     best_N = prob_NC[known_N].argmax(axis=1)
     for unit, person in enumerate(people_U.tolist()):
@@ -116,7 +116,7 @@ def _photo_task(
     fault_NC = _fault_classes(task, own_N, value_N[row_N], near)
     noise = fit_noise(prob_NC, own_N, fault_NC)
     scaled_NC = noise.scaled(prob_NC)
-    agreed_N = agreed_issues(scaled_NC, own_N, fault_NC)
+    agreed_N = agreed_issues(prob_NC, own_N, fault_NC)
     # A class that is no fault, such as that beyond a near border, speaks for the given label.
     own_NC = other_classes(own_N, len(task.classes))
     mild_N = (scaled_NC * (own_NC & ~fault_NC)).sum(axis=1)

@@ -48,8 +48,8 @@ class LabelDoctor:
 
 
 def is_proposed(case: Case, least: float) -> bool:
-    """Tell whether a correction is proposed: suspicious enough, found by confident learning too, and expressible."""
-    return case.suspicion >= least and case.agreed and bool(case.fix)
+    """Tell whether a correction is proposed: the label is suspicious enough, and the layout can express it."""
+    return case.suspicion >= least and bool(case.fix)
 
 
 def suspicion_text(value: float) -> str:
