@@ -45,13 +45,13 @@ def data_labels(
     maskcls data labels runs/a runs/b -o fixes.csv
     maskcls data labels runs/a runs/b --prove --fixes fixes.csv --seeds 2
     """
-    from maskcls.commands.data.labels import labels as work
+    from maskcls.commands.data.labels import rank_labels as work
     from maskcls.rundir import RunDir
     from maskcls.show.labels.doctor import print_labels
 
     paths, overrides = split_words(words)
     if not paths:
-        raise UsageError("no run to judge labels by", expected="RUN, one or several run folders")
+        raise UsageError("no run to compare labels with", expected="RUN, one or several run folders")
     runs = [RunDir(Path(path)) for path in paths]
     if prove:
         if output or page or with_photos:

@@ -17,7 +17,7 @@ from tiny import RECIPE, train
 from maskcls import config, files
 from maskcls.cli import run_app
 from maskcls.commands.data import labels as command
-from maskcls.commands.data.labels import gain_of
+from maskcls.commands.data.labels import label_gain
 from maskcls.data.layouts import contest
 from maskcls.data.layouts.fixes import with_earlier
 from maskcls.data.rows import manifest as tables
@@ -76,7 +76,7 @@ def test_planted_faults_are_listed_first_and_corrected(
     out = tmp_path / "fixes.csv"
     assert run_app(["data", "labels", *runs, "-o", str(out), *LEAST, "--json"]) == Exit.OK
     found = json.loads(capsys.readouterr().out)
-    assert (found["people"], found["photos"], found["runs"], found["judged"]) == (12, 84, 2, 36)
+    assert (found["people"], found["photos"], found["runs"], found["labels"]) == (12, 84, 2, 36)
     first = [(one["person"], one["task"], one["kind"], one["proposed"]) for one in found["cases"][:2]]
     people = people_of(drawn)
     assert set(first) == {(people[0], "gender", "person", True), (people[1], "mask", "exchange", True)}
@@ -266,11 +266,11 @@ def pair() -> tuple[LabelledPredictions, LabelledPredictions]:
 def test_the_gain_is_that_of_people_without_correction() -> None:
     """Of two classes, both rows of bob given to the second: F1 0 and 2/3; all right: 1 and 1."""
     given, fixed = pair()
-    found = gain_of([given], [fixed])
+    found = label_gain([given], [fixed])
     assert (found.corrected, found.people) == (1, 1)
     assert found.joint.value == pytest.approx(1 - 1 / 3)
     assert found.tasks["gender"].value == pytest.approx(1 - 1 / 3)
     assert found.tasks["mask"].value == 0
     same = {name: label_N[::-1] for name, label_N in given.truth.items()}
     with pytest.raises(ResultError, match="no label"):
-        gain_of([given], [replace(fixed, truth=same)])
+        label_gain([given], [replace(fixed, truth=same)])

@@ -36,7 +36,7 @@ Train = Callable[[Config, RunDir], object]
 GIVEN, FIXED = "as-is", "fixed"
 
 
-def labels(
+def rank_labels(
     runs: Sequence[RunDir],
     *,
     top: int,
@@ -117,10 +117,10 @@ def prove(
             own = cfg.model_copy(update={"seed": seed, "data": source, "folds": folds})
             _train(own, RunDir(folder / f"{name}-seed{seed}"), train, resume)
             found[name].append(read_out_of_fold(RunDir(folder / f"{name}-seed{seed}")))
-    return gain_of(found[GIVEN], found[FIXED])
+    return label_gain(found[GIVEN], found[FIXED])
 
 
-def gain_of(given: Sequence[LabelledPredictions], fixed: Sequence[LabelledPredictions]) -> LabelGain:
+def label_gain(given: Sequence[LabelledPredictions], fixed: Sequence[LabelledPredictions]) -> LabelGain:
     """Compare predictions per seed on the people whose labels are the same in both; raises ResultError if all are."""
     first = given[0]
     fixed = [_aligned(one, first.ids) for one in fixed]

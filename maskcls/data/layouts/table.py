@@ -30,7 +30,7 @@ def read_table(csv: Path, space: LabelSpace, *, labelled: bool, fixes: Path | No
     labelled  True: the columns `path`, `group` and every task's are required, each row must have at least one label,
               and each class must occur; rows are sorted by the bytes of the path. False (rows to predict): only `path`
               is read, and the rows keep their order.
-    fixes     a CSV of corrections, see `read_fixes`; they replace cells of labelled rows, no file is changed.
+    fixes     a CSV of corrections, see `read_table_fixes`; they replace cells of labelled rows, no file is changed.
 
     Raises DataError that lists every wrong row.
     """
@@ -41,7 +41,7 @@ def read_table(csv: Path, space: LabelSpace, *, labelled: bool, fixes: Path | No
         _raise(csv, faults)
         return manifest.build(rows["path"].tolist(), rows["path"].tolist(), space, split="eval")
     if fixes is not None:
-        rows = _with_fixes(rows, read_fixes(fixes, rows, space))
+        rows = _with_fixes(rows, read_table_fixes(fixes, rows, space))
     parsed = {task.name: manifest.parse_column(task, rows[task.name], empty_ok=True) for task in space.tasks}
     faults += [fault for column in parsed.values() for fault in column[2]]
     faults += _group_faults(rows["group"])
@@ -104,7 +104,7 @@ def _check(data: Path) -> None:
         raise DataError("a table is a CSV file", where=str(data), got="a folder", fix=fix)
 
 
-def read_fixes(fixes: Path, table: pd.DataFrame, space: LabelSpace) -> dict[tuple[str, str], str]:
+def read_table_fixes(fixes: Path, table: pd.DataFrame, space: LabelSpace) -> dict[tuple[str, str], str]:
     """Read corrections of a table's cells into {(path, task): cell}.
 
     The CSV has the columns path, field and value: a photo's path as in the table, one of its columns, and the correct

@@ -1,8 +1,8 @@
 """Suspected faults of the given labels, ranked.
 
 N photos, P people, C classes of a task. Which task has one label per person, and which one per photo, is found in the
-labels. A label of a person is judged by all photos of the person together; photos of one person are alike, so that they
-count as one observation. Labels per photo: see `exchanges`.
+labels. All photos of a person speak together about a label of the person. They are similar, so that they count as one
+observation. Labels per photo: see `exchanges`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def find_suspects(
 
     parts   per run, the photos it predicts (M,) as numbers 0..N-1, and joint probabilities (M, J) of networks that were
             not trained on these people. Every photo must be predicted by a run.
-    given   {task: (N,) int}, every task; -1 = unknown; a photo without a label is not judged.
+    given   {task: (N,) int}, every task; -1 = unknown; a photo without a label has no suspect.
     values  {task: (N,) int} of tasks with bins, such as years; -1 = unknown.
     who_N   (N,) the person on each photo, 0..P-1, each occurs.
     near    a class nearer than this to the given value is no fault, see `far_classes`.

@@ -15,7 +15,7 @@ from maskcls.runs.labels.rows import LabelRows
 
 
 @dataclass(frozen=True)
-class Choice:
+class Correction:
     """A correction that can be chosen: its name, and its rows in a file of corrections."""
 
     name: str
@@ -46,7 +46,7 @@ class Case:
     suspicion: float
     agreed: bool
     against: int
-    choices: tuple[Choice, ...]
+    choices: tuple[Correction, ...]
     proposed: int
 
     @property
@@ -114,11 +114,11 @@ def _cell(task: Task, typical: Sequence[str] | None, label: int) -> str:
 
 def _expressible(
     cells: Mapping[str, tuple[str, ...]], one: Suspect, rows: LabelRows, person: str, ids: tuple[str, ...]
-) -> tuple[Choice, ...]:
+) -> tuple[Correction, ...]:
     """Return the choices of these names and cells, or none where the layout has no correction for them."""
     exchange = one.kind == "exchange"
     made = {
         name: tuple(rows.layout.fix_rows(Relabelling(person, one.task, ids, values, exchange)))
         for name, values in cells.items()
     }
-    return tuple(Choice(name, fix) for name, fix in made.items()) if all(made.values()) else ()
+    return tuple(Correction(name, fix) for name, fix in made.items()) if all(made.values()) else ()

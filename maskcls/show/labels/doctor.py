@@ -19,14 +19,14 @@ class LabelDoctor:
     """The suspects.
 
     cases     the most suspicious first, as many as asked for.
-    judged    labels that were judged: one per person and task.
+    labels    that were compared with the networks: one per person and task.
     least     suspicion from which a correction is proposed.
     people, photos, runs  how many.
     fixes     the file of proposed corrections that was written; page: the page; None: not asked for.
     """
 
     cases: Sequence[Case]
-    judged: int
+    labels: int
     least: float
     people: int
     photos: int
@@ -41,7 +41,7 @@ class LabelDoctor:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        counts = {"judged": self.judged, "people": self.people, "photos": self.photos, "runs": self.runs}
+        counts = {"labels": self.labels, "people": self.people, "photos": self.photos, "runs": self.runs}
         files = {name: None if path is None else str(path) for name, path in (("o", self.fixes), ("page", self.page))}
         cases = [{**case.to_json(), "proposed": is_proposed(case, self.least)} for case in self.cases]
         return {**counts, "least": self.least, "cases": cases, "fixes": files["o"], "page": files["page"]}
@@ -84,7 +84,7 @@ def print_labels(found: LabelDoctor, *, json: bool = False) -> None:
     show(table)
     say("\nphotos: those to which the networks give another class")
     say(
-        f"{plural(found.judged, 'label')} of {plural(found.people, 'person')} judged by {plural(found.runs, 'run')};"
+        f"{plural(found.labels, 'label')} of {plural(found.people, 'person')} compared with {plural(found.runs, 'run')};"
         f" a correction of {len(found.proposed)} is proposed (suspicion {found.least:g} or more)"
     )
     if found.fixes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +72,5 @@ def page_data(cases: Sequence[Case], earlier: Sequence[FixRow]) -> dict[str, obj
         }
         for case in cases
     ]
-    text = json.dumps([plain, [list(row) for row in earlier]], ensure_ascii=False)
-    key = "maskcls-labels-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+    key = "maskcls-labels-" + hashlib.sha256(repr((plain, list(earlier))).encode()).hexdigest()[:16]
     return {"key": key, "columns": list(COLUMNS), "cases": plain, "earlier": [list(row) for row in earlier]}

@@ -12,7 +12,7 @@ AGE = CONTEST.task("age")
 
 
 def simulated(units: int, share: float, *, sharpness: float, seed: int = 0):
-    """Labels of two classes: probabilities (U, 2) that are right, given labels (U,) and which of them are wrong (U,)."""
+    """Return, of two classes, probabilities (U, 2) that are right, given labels (U,) and which are wrong (U,)."""
     rng = np.random.default_rng(seed)
     one_U = 1 / (1 + np.exp(-rng.normal(0, sharpness, units)))
     true_U = (rng.random(units) < one_U).astype(np.int64)
@@ -43,7 +43,7 @@ def test_a_few_wrong_labels_do_not_soften_the_probabilities() -> None:
 
 
 def test_suspicion_is_the_posterior_worked_out_by_hand() -> None:
-    """Share 0.1, three classes: wrong 0.1/2 * (0.3 + 0.2), right 0.9 * 0.5; without the last class a fault: 0.05 * 0.3."""
+    """Share 0.1, three classes: wrong 0.1 / 2 * (0.3 + 0.2), right 0.9 * 0.5; then the last class is no fault."""
     noise, prob = Noise(1.0, 0.1), np.array([[0.5, 0.3, 0.2]])
     every = np.array([[False, True, True]])
     assert suspicion(noise, prob, every)[0] == pytest.approx(0.025 / (0.025 + 0.45))

@@ -12,7 +12,7 @@ MASK_P = np.array([0, 0, 0, 0, 0, 1, 2])
 
 
 def contest_rows(seed: int = 0, noise: float = 1.2):
-    """Photos of people in the contest's way: labels, years, person of each, and two runs' probabilities of the truth."""
+    """Return labels, years and person of photos as the contest has them, and two runs' probabilities."""
     rng = np.random.default_rng(seed)
     who_N = np.repeat(np.arange(PEOPLE), PHOTOS)
     years_P, gender_P = rng.integers(18, 80, PEOPLE), rng.integers(0, 2, PEOPLE)
