@@ -83,10 +83,9 @@ def print_labels(found: LabelDoctor, *, json: bool = False) -> None:
         table.add_row(case.person, _label(case), suspicion_text(case.suspicion), photos, mark)
     show(table)
     say("\nphotos: those to which the networks give another class")
-    say(
-        f"{plural(found.labels, 'label')} of {plural(found.people, 'person')} compared with {plural(found.runs, 'run')};"
-        f" a correction of {len(found.proposed)} is proposed (suspicion {found.least:g} or more)"
-    )
+    compared = f"{plural(found.labels, 'label')} of {plural(found.people, 'person')}"
+    say(f"{compared}, compared with {plural(found.runs, 'run')}")
+    say(f"a correction of {len(found.proposed)} is proposed (suspicion {found.least:g} or more)")
     if found.fixes:
         say(f"wrote {near(found.fixes)}; look at the photos before you train with data.fixes={near(found.fixes)}")
     if found.page:
