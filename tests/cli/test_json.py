@@ -44,6 +44,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "data make": ("{out}/faces --people 1 --eval-people 1", {"folder", "parts"}),
     "data check": ("{data}", {"parts", "classes", "same_photos"}),
     "data look": ("{data} -o {out}/a.png --photos 1 --draws 0", {"path", "data", "photos", "epochs", "views"}),
+    "data labels": ("{run} --top 2", {"labels", "people", "photos", "runs", "least", "cases", "fixes", "page"}),
     "data crop": ("{data} -o {out}/cropped --like {like}", {"folder", "photos", "train", "counts", "window", "held"}),
     "bench data": ("{data}", {"photos", "microseconds"}),
     "bench lr": ("{data} --steps 20 --high 10", {"networks"}),
@@ -75,7 +76,7 @@ def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 29
+    assert len(CALLS) == 30
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

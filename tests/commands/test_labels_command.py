@@ -247,6 +247,10 @@ def test_every_seed_has_a_pair_of_trainings(
     assert [one[:2] for one in made] == [(f"{arm}-seed{s}", s) for s in (4, 5, 6) for arm in ("as-is", "fixed")]
     assert all(cfg.train.epochs == 3 and cfg.folds.stratify == ("age",) for *_, cfg in made)  # masks were corrected
     assert "per seed    +0.6667, +0.6667, +0.6667" in capsys.readouterr().out
+    made.clear()
+    (tmp_path / "own.yaml").write_text("optim: {lr: 0.0123}")
+    assert run_app([*words, "-c", str(tmp_path / "own.yaml"), "folds.stratify=[]"]) == Exit.OK
+    assert {(cfg.optim.lr, cfg.seed, cfg.folds.stratify) for *_, cfg in made} == {(0.0123, s, ()) for s in (4, 5, 6)}
 
 
 def pair() -> tuple[LabelledPredictions, LabelledPredictions]:
