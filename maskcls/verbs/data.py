@@ -10,12 +10,14 @@ import typer
 from maskcls.errors import UsageError
 from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
+from maskcls.verbs.labels import data_labels
 from maskcls.verbs.older import note_dry_run, output_of_extra
 from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config
 
 app = VerbApp(no_args_is_help=True, help="Make and check data sets.")
 cache_app = VerbApp(no_args_is_help=True, help="List and delete cached decoded photos.")
 app.add_typer(cache_app, name="cache")
+app.command("labels")(data_labels)
 
 
 @app.command("make")

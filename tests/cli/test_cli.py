@@ -79,6 +79,12 @@ SURFACE = {
             *("--no-boxes", "--page", "--with-photos"),
         }
     ),
+    "data labels": frozenset(
+        {
+            *("RUN|KEY=VALUE", "-o/--output", "--page", "--with-photos", "--top", "--least", "--prove", "--fixes"),
+            *("--seeds", "--run", "-c/--config", "--force", "--json"),
+        }
+    ),
     "data crop": frozenset(
         {
             *("DATA", "-o/--output", "--detector", "--any-detector", "--like", "--fixed", "--margin", "--aspect"),

@@ -49,6 +49,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "data make": ("{out}/faces --people 1 --eval-people 1", {"folder", "parts"}),
     "data check": ("{data}", {"parts", "classes", "same_photos", "findings", "near_duplicates", "shift", "worst"}),
     "data look": ("{data} -o {out}/a.png --photos 1 --draws 0", {"path", "data", "photos", "epochs", "views"}),
+    "data labels": ("{run} --top 2", {"labels", "people", "photos", "runs", "least", "cases", "fixes", "page"}),
     "data crop": ("{data} -o {out}/cropped --like {like}", {"folder", "photos", "train", "counts", "window", "held"}),
     "bench data": ("{data}", {"photos", "microseconds"}),
     "bench lr": ("{data} --steps 20 --high 10", {"networks"}),

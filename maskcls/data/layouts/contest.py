@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from maskcls.csvfile import read_csv
+from maskcls.data.layouts.fixes import COLUMNS, FixRow, Relabelling
 from maskcls.data.layouts.folder import is_folder_of_photos, read_folder
 from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.paths import file_faults, name_fault, same_text
@@ -91,7 +92,7 @@ def read_fixes(fixes: Path, paths: Collection[str]) -> dict[tuple[str, str], str
     swap, value is two stems separated by a space, whose photos have each other's name. A correction for a task that is
     not used is checked too. Raises DataError that lists every row with an unknown name or a contradiction.
     """
-    rows = read_csv(fixes, required=["path", "field", "value"], allow_empty=True)
+    rows = read_csv(fixes, required=COLUMNS, allow_empty=True)
     fixed: dict[tuple[str, str], str] = {}
     faults = []
     for line, path, field, value in zip(rows.index, rows["path"], rows["field"], rows["value"], strict=True):
@@ -103,6 +104,14 @@ def read_fixes(fixes: Path, paths: Collection[str]) -> dict[tuple[str, str], str
     if faults:
         raise DataError("corrections cannot be applied", where=str(fixes), offenders=faults)
     return fixed
+
+
+def _fix_rows(relabelling: Relabelling) -> list[FixRow]:
+    """Return the correction of a person, or of two photos that are exchanged; one mask label alone has no row."""
+    if relabelling.task != "mask":
+        return [(relabelling.person, relabelling.task, relabelling.values[0])]
+    stems = sorted(id.rpartition("/")[2] for id in relabelling.ids)
+    return [(relabelling.person, "swap", " ".join(stems))] if relabelling.exchange else []
 
 
 def _fix_fault(field: str, value: str) -> str | None:
@@ -283,6 +292,7 @@ LAYOUT = Layout(
     check=_check,
     image_root=lambda data: data,
     read_labelled=read_train,
+    fix_rows=_fix_rows,
     read_unlabelled=_read_unlabelled,
     read_people=_read_people,
     unlabelled_ids=_unlabelled_ids,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from maskcls.data.layouts.fixes import FixRow, Relabelling
 from maskcls.labels import LabelSpace
 
 
@@ -35,6 +36,7 @@ class Layout:
     read_labelled    (data, space, fixes): the manifest of the rows to train on, sorted by id. fixes: a CSV of label
                      corrections, or None. Raises DataError that lists every error, ConfigError for tasks or fixes that
                      the layout does not support.
+    fix_rows         (relabelling): the rows of such a CSV that give photos these labels; none if it cannot say so.
     read_unlabelled  (data, space): the manifest of the rows to predict, in the order of their table. Raises DataError.
     read_people      (data): the labelled photos with `id`, `path` and `person`; nothing else is read. Raises DataError.
     unlabelled_ids   (data): the ids of the rows to predict, in order, from the table alone. Raises DataError.
@@ -52,6 +54,7 @@ class Layout:
     check: Callable[[Path], None]
     image_root: Callable[[Path], Path]
     read_labelled: Callable[[Path, LabelSpace, Path | None], pd.DataFrame]
+    fix_rows: Callable[[Relabelling], list[FixRow]]
     read_unlabelled: Callable[[Path, LabelSpace], pd.DataFrame]
     read_people: Callable[[Path], pd.DataFrame]
     unlabelled_ids: Callable[[Path], list[str]]

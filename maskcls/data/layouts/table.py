@@ -7,27 +7,30 @@ number. An empty cell is an unknown label.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from maskcls.csvfile import read_csv
+from maskcls.data.layouts.fixes import COLUMNS, FixRow, Relabelling
 from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.paths import file_faults, path_fault
 from maskcls.data.rows import manifest
-from maskcls.errors import ConfigError, DataError
+from maskcls.errors import DataError
 from maskcls.labels import CONTEST, LabelSpace
 from maskcls.spelling import appearance, lookalikes
 
 MASK_ONLY = CONTEST.only(["mask"])  # any label space will do where only photos and groups are read
 
 
-def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
+def read_table(csv: Path, space: LabelSpace, *, labelled: bool, fixes: Path | None = None) -> pd.DataFrame:
     """Read a table into a manifest.
 
     labelled  True: the columns `path`, `group` and every task's are required, each row must have at least one label,
               and each class must occur; rows are sorted by the bytes of the path. False (rows to predict): only `path`
               is read, and the rows keep their order.
+    fixes     a CSV of corrections, see `read_table_fixes`; they replace cells of labelled rows, no file is changed.
 
     Raises DataError that lists every wrong row.
     """
@@ -37,6 +40,8 @@ def read_table(csv: Path, space: LabelSpace, *, labelled: bool) -> pd.DataFrame:
     if not labelled:
         _raise(csv, faults)
         return manifest.build(rows["path"].tolist(), rows["path"].tolist(), space, split="eval")
+    if fixes is not None:
+        rows = _with_fixes(rows, read_table_fixes(fixes, rows, space))
     parsed = {task.name: manifest.parse_column(task, rows[task.name], empty_ok=True) for task in space.tasks}
     faults += [fault for column in parsed.values() for fault in column[2]]
     faults += _group_faults(rows["group"])
@@ -99,11 +104,48 @@ def _check(data: Path) -> None:
         raise DataError("a table is a CSV file", where=str(data), got="a folder", fix=fix)
 
 
+def read_table_fixes(fixes: Path, table: pd.DataFrame, space: LabelSpace) -> dict[tuple[str, str], str]:
+    """Read corrections of a table's cells into {(path, task): cell}.
+
+    The CSV has the columns path, field and value: a photo's path as in the table, one of its columns, and the correct
+    cell. Corrections of columns that are no task are not used, so that one file suits several configurations. Raises
+    DataError that lists every row with an unknown path or column, a wrong cell or a contradiction.
+    """
+    rows = read_csv(fixes, required=COLUMNS, allow_empty=True)
+    paths, names = set(table["path"]), [name for name in table.columns if name not in ("path", "group")]
+    faults = [f"line {n}: no photo {path!r} in the table" for n, path in rows["path"].items() if path not in paths]
+    expected = ", ".join(map(repr, names))
+    faults += [
+        f"line {n}: field {name!r}, expected {expected}" for n, name in rows["field"].items() if name not in names
+    ]
+    fixed: dict[tuple[str, str], str] = {}
+    for task in space.tasks:
+        own = rows[rows["field"] == task.name]
+        wrong = manifest.parse_column(task, own["value"].rename(task.name), empty_ok=True)[2]
+        faults += [fault.replace(f"column {task.name}", "column value") for fault in wrong]
+        for line, path, value in zip(own.index, own["path"], own["value"], strict=True):
+            if fixed.setdefault((path, task.name), value) != value:
+                earlier = fixed[path, task.name]
+                faults.append(f"line {line}: {path}: {task.name} is {earlier!r} on an earlier line, here {value!r}")
+    if faults:
+        raise DataError("corrections cannot be applied", where=str(fixes), offenders=faults)
+    return fixed
+
+
+def _with_fixes(rows: pd.DataFrame, fixed: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    columns = {
+        name: [fixed.get((path, name), cell) for path, cell in zip(rows["path"], rows[name], strict=True)]
+        for name in {name for _, name in fixed}
+    }
+    return rows.assign(**columns)
+
+
+def _fix_rows(relabelling: Relabelling) -> list[FixRow]:
+    return [(id, relabelling.task, value) for id, value in zip(relabelling.ids, relabelling.values, strict=True)]
+
+
 def _read_labelled(data: Path, space: LabelSpace, fixes: Path | None) -> pd.DataFrame:
-    if fixes is not None:
-        fix = "correct the table itself, or set data.fixes=null"
-        raise ConfigError("corrections are supported only by the contest's format", where="data.fixes", fix=fix)
-    return read_table(data, space, labelled=True)
+    return read_table(data, space, labelled=True, fixes=fixes)
 
 
 def _read_unlabelled(data: Path, space: LabelSpace) -> pd.DataFrame:
@@ -131,6 +173,7 @@ LAYOUT = Layout(
     check=_check,
     image_root=lambda data: data.parent,
     read_labelled=_read_labelled,
+    fix_rows=_fix_rows,
     read_unlabelled=_read_unlabelled,
     read_people=_read_people,
     unlabelled_ids=_ids,

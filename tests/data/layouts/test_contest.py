@@ -478,8 +478,6 @@ def test_the_reader_is_chosen_by_format(root: Path, tmp_path: Path) -> None:
             source.read_labelled(data, fmt, CONTEST)
         with pytest.raises(DataError, match=word):
             source.read_unlabelled(data, fmt, CONTEST)
-    with pytest.raises(ConfigError, match="corrections"):
-        source.read_labelled(root / "train" / "train.csv", "table", CONTEST, fixes=tmp_path / "f.csv")
     with pytest.raises(AssertionError, match="unreachable"):
         source.read_labelled(root, "folder", CONTEST)  # type: ignore[arg-type]
 

@@ -19,7 +19,7 @@ from maskcls.layoutnames import LayoutName
 from maskcls.results.submissions.answers import ANSWER
 
 NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
-SHARED = {"__init__", "folder", "layout", "paths", "source"}  # no layouts of their own
+SHARED = {"fixes", "__init__", "folder", "layout", "paths", "source"}  # no layouts of their own
 
 
 def as_table(drawn: Path, folder: Path) -> Path:

@@ -133,3 +133,33 @@ def test_the_table_and_its_photos_stay_as_they_are(tmp_path: Path) -> None:
     assert len(before) == 5
     read_table(path, SPACE, labelled=True)
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def with_fixes(folder: Path, *rows: str) -> dict[str, list[int]]:
+    """Read a table of two people with these corrections; the labels, in the order of the paths."""
+    path = write(folder, "b.jpg,p,no,20", "sub/a.jpg,q,yes,40", "NA,p,no,20")
+    (folder / "f.csv").write_text("\n".join(["path,field,value", *rows]) + "\n")
+    frame = source.read_labelled(path, "table", SPACE, fixes=folder / "f.csv")
+    return {name: label_N.tolist() for name, label_N in manifest.labels(frame, SPACE).items()}
+
+
+def test_corrections_replace_cells(tmp_path: Path) -> None:
+    assert with_fixes(tmp_path) == {"glasses": [0, 0, 1], "years": [0, 0, 1]}
+    found = with_fixes(tmp_path, "b.jpg,glasses,yes", "sub/a.jpg,years,29", "b.jpg,years,30", "b.jpg,glasses,yes")
+    assert found == {"glasses": [0, 1, 1], "years": [0, 1, 0]}
+    assert with_fixes(tmp_path, "b.jpg,glasses,") == {"glasses": [0, -1, 1], "years": [0, 0, 1]}
+
+
+def test_corrections_that_cannot_be_applied_are_listed(tmp_path: Path) -> None:
+    wrong = ("x.jpg,glasses,no", "b.jpg,glass,no", "b.jpg,glasses,maybe", "NA,years,x")
+    twice = ("NA,glasses,no", "NA,glasses,yes")
+    with pytest.raises(DataError) as caught:
+        with_fixes(tmp_path, *wrong, *twice)
+    assert caught.value.where == str(tmp_path / "f.csv")
+    assert caught.value.offenders == (
+        "line 2: no photo 'x.jpg' in the table",
+        "line 3: field 'glass', expected 'glasses', 'years'",
+        "line 4, column value: 'maybe', expected one of no, yes",
+        "line 7: NA: glasses is 'no' on an earlier line, here 'yes'",
+        "line 5, column value: 'x', expected a whole number 0..32767",
+    )

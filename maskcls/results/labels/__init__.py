@@ -1,0 +1,1 @@
+"""Suspected faults of labels, found in out-of-fold probabilities."""

@@ -1,0 +1,1 @@
+"""Labels of finished runs, and what may be wrong with them."""

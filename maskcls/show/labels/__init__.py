@@ -1,0 +1,1 @@
+"""What `maskcls data labels` prints, and its page."""
