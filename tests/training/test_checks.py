@@ -212,7 +212,7 @@ def test_equal_pixels_in_another_file_are_the_same_photo(
     assert (table.parent / a).read_bytes() != (table.parent / b).read_bytes()
     assert train(table, table.parent / "run", *TABLE, f"data.cache={cache}") == Exit.DATA
     capsys.readouterr()
-    assert run_app(["data", "check", str(table), "--json", *TABLE]) == 0
+    assert run_app(["data", "check", str(table), "--json", *TABLE]) == Exit.DATA
     (same,) = json.loads(capsys.readouterr().out)["same_photos"]
     assert [photo["path"] for photo in same["photos"]] == [a, b]
 

@@ -86,11 +86,11 @@ def print_data_check(found: DataCheck, *, json: bool = False) -> None:
         return
     show(class_table(found.frames["train"], found.space))
     say()
-    unreadable = sum(len(one.items) for one in found.findings if one.kind == "unreadable")
+    unreadable = any(one.kind == "unreadable" for one in found.findings)
     for part, frame in found.frames.items():
         people = found.people(part)
-        say(f"{part}: {plural(len(frame), 'photo')}" + (f" of {plural(people, 'person')}" if people else ""))
-    say("all photos are readable" if not unreadable else f"{plural(unreadable, 'photo')} cannot be read")
+        of = f" of {plural(people, 'person')}" if people else ""
+        say(f"{part}: {plural(len(frame), 'photo')}{of}" + ("" if unreadable else ", all readable"))
     say()
     for line in finding_lines(found):
         say(line, indent=4)
