@@ -10,7 +10,17 @@ from test_cli import SURFACE
 from maskcls import cli
 from maskcls.errors import Exit
 
-WITH_CONFIG = ("train", "self-train", "data check", "data look", "bench data", "bench step", "bench lr", "config show")
+WITH_CONFIG = (
+    "train",
+    "self-train",
+    "debug",
+    "data check",
+    "data look",
+    "bench data",
+    "bench step",
+    "bench lr",
+    "config show",
+)
 
 
 def test_the_verbs_that_take_a_configuration_are_the_written_ones() -> None:
