@@ -149,7 +149,7 @@ SET_UPS = (
     SetUp("leaking split, copies", "leaking split", table=copies),
     SetUp("dead input", "dead input", table=blank_photos),
     SetUp("dropout left on", "dropout at evaluation", ("model.drop=0.3",), fault=dropout_stays),
-    SetUp("a class of 1 in 50", "class without recall", table=one_in_fifty, people=200, checks=("rare classes",)),
+    SetUp("a class of 1 in 50", "class without recall", table=one_in_fifty, people=120, checks=("rare classes",)),
     SetUp("healthy: tiny_cpu", ""),
     SetUp("healthy: joint head, smoothed labels", "", ("model.heads=joint", "loss.all=smooth(epsilon=0.1)")),
     SetUp(

@@ -395,6 +395,7 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
     run = RunDir(Path("r"))
     names = {name: getattr(run, name) for name, p in vars(RunDir).items() if isinstance(p, property)}
     assert {k: str(v) for k, v in names.items()} == {
+        "times": "r/times.json",
         "tracking": "r/tracking",
         "mlflow_store": "r/tracking/mlflow.db",
         "mlflow_files": "r/tracking/mlflow-files",

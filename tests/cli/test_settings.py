@@ -10,13 +10,23 @@ from test_cli import SURFACE
 from maskcls import cli
 from maskcls.errors import Exit
 
-WITH_CONFIG = ("train", "self-train", "data check", "data look", "bench data", "bench step", "bench lr", "config show")
+WITH_CONFIG = (
+    "train",
+    "self-train",
+    "debug",
+    "data check",
+    "data look",
+    "bench data",
+    "bench step",
+    "bench lr",
+    "config show",
+)
 
 
 def test_the_verbs_that_take_a_configuration_are_the_written_ones() -> None:
     found = {verb for verb, options in SURFACE.items() if "-c/--config" in options}
     assert found == {*WITH_CONFIG, "data labels"}  # that one reads it with --prove only: tests/commands
-    assert len(WITH_CONFIG) == 8
+    assert len(WITH_CONFIG) == 9
 
 
 @pytest.mark.parametrize("verb", WITH_CONFIG)
@@ -27,7 +37,7 @@ def test_every_verb_reads_every_file(
     monkeypatch.chdir(tmp_path)
     Path("wrong.yaml").write_text("optim: {lrr: 1}")
     names = ["wrong.yaml", "tiny_cpu"] if first else ["tiny_cpu", "wrong.yaml"]
-    data = ["absent"] if "DATA" in SURFACE[verb] else []
+    data = ["absent"] if SURFACE[verb] & {"DATA", "DATA|RUN"} else []
     assert cli.run_app([*verb.split(), *data, "-c", names[0], "-c", names[1]]) == Exit.CONFIG
     assert "wrong.yaml: optim.lrr" in capsys.readouterr().err
 

@@ -24,7 +24,7 @@ PHOTOS = 8  # of a case
 
 
 @dataclass(frozen=True)
-class Case:
+class CheckedPhotos:
     """One case of a finding: what is said of it, and its photos."""
 
     text: str
@@ -39,7 +39,7 @@ class FindingSection:
     title: str
     level: str
     count: str
-    cases: tuple[Case, ...]
+    cases: tuple[CheckedPhotos, ...]
     left_out: int
 
 
@@ -90,7 +90,7 @@ def _section(finding: DataFinding, found: DataCheck, page: Path, embed: bool) ->
             for path in item.paths[:PHOTOS]
         )
         text = case_text(item) if embed else item.text
-        cases.append(Case(visible(text), pictures))
+        cases.append(CheckedPhotos(visible(text), pictures))
     return FindingSection(
         finding.kind,
         MEANING[finding.kind],
