@@ -89,6 +89,18 @@ def refuse_taken(*paths: Path) -> None:
         raise BusyError("the output exists", where=" and ".join(taken), fix=fix)
 
 
+def check_page_name(path: Path, *, where: str = "--page") -> None:
+    """Raise UsageError for an HTML page whose name does not end in .html or .htm."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError("the page is HTML", where=where, got=str(path), expected="a name that ends in .html")
+
+
+def check_picture_name(path: Path, *, where: str = "-o") -> None:
+    """Raise UsageError for a PNG picture whose name does not end in .png."""
+    if path.suffix.lower() != ".png":
+        raise UsageError("the picture is a PNG", where=where, got=str(path), expected="a name that ends in .png")
+
+
 def sidecar_path(path: Path) -> Path:
     """Return the path of a file's sidecar, the JSON with its provenance; UsageError when that is the file itself."""
     sidecar = path.with_suffix(".json")

@@ -122,10 +122,9 @@ def _pixels(photo: ExplainedPhoto) -> Pixels:
 
 def check_words(photos: Sequence[Path], output: Path, page: Path | None, *, force: bool) -> None:
     """Raise what is wrong with the command line before anything is read: UsageError, or BusyError for an output."""
-    if page is not None and page.suffix.lower() not in (".html", ".htm"):
-        raise UsageError("the page is HTML", where="--page", got=str(page), expected="a name that ends in .html")
-    if output.suffix.lower() != ".png":
-        raise UsageError("the picture is a PNG", where="-o", got=str(output), expected="a name that ends in .png")
+    if page is not None:
+        files.check_page_name(page)
+    files.check_picture_name(output)
     if folders := [str(photo) for photo in photos if photo.is_dir()]:
         raise UsageError("folders cannot be explained", offenders=folders, fix="name photos, such as DIR/*.jpg")
     if twice := sorted({str(photo) for photo in photos if list(photos).count(photo) > 1}):

@@ -42,8 +42,9 @@ def report(
     if cam and not with_photos:
         fix = "add --with-photos, or leave out --cam"
         raise UsageError("activation maps show the photos", where="--cam", fix=fix)
-    if output is not None and not force:
-        files.refuse_taken(output)
+    if output is not None:
+        files.check_page_name(output, where="-o")
+        files.refuse_taken(*([] if force else [output]))
     found = [read_reported_run(run) for run in runs]
     paired = pair_runs(found) if len(found) > 1 else None
     maps = _cams(found) if cam else {}

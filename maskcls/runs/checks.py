@@ -152,10 +152,9 @@ def check_picture(
     UsageError for a picture without .png in its name, and for photos without a page; BusyError when an output exists,
     unless `force`; DataError for missing data.
     """
-    if output.suffix.lower() != ".png":
-        raise UsageError("the picture is a PNG", where="-o", got=str(output), expected="a name that ends in .png")
-    if page is not None and page.suffix.lower() != ".html":
-        raise UsageError("the page is HTML", where="--page", got=str(page), expected="a name that ends in .html")
+    files.check_picture_name(output)
+    if page is not None:
+        files.check_page_name(page)
     if with_photos and page is None:
         raise UsageError("--with-photos embeds photos in a page", expected="--page FILE", fix="give both, or neither")
     if not force:

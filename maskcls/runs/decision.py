@@ -18,7 +18,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 
 if TYPE_CHECKING:
-    from maskcls.runs.decision_file import DecisionFile, check_calibrated
+    from maskcls.runs.decision_file import DecisionFile
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Decision:
 def read_decision(run: RunDir) -> Decision:
     """Read what `calibrate` committed; raises ResultError when it is missing, damaged, or older than the oof.npz."""
     from maskcls import typedjson
-    from maskcls.runs.decision_file import DecisionFile
+    from maskcls.runs.decision_file import DecisionFile, check_calibrated
 
     again = f"maskcls calibrate {run.path}"
     check_calibrated(run)

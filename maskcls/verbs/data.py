@@ -75,16 +75,20 @@ def data_check(
     maskcls data check faces
     maskcls data check faces --run runs/a --fail-on warning --page check.html
     """
-    from maskcls.show.data.check_page import check_page_name, write_check_page
-
     if run is not None and weights is not None:
         raise UsageError("embeddings come from one place", got="--run and --weights", fix="give one of them")
     if with_photos and page is None:
         raise UsageError("there is no page for the photos", got="--with-photos", fix="name one with --page")
-    if page is not None:
-        check_page_name(page, force=force)
     cfg, _ = load_config(config, overrides)
+    from maskcls import files
+    from maskcls.data.layouts.source import check_data
+
+    check_data(data, cfg.data.format)
+    if page is not None:
+        files.check_page_name(page)
+        files.refuse_taken(*([] if force else [page]))
     from maskcls.show.data.check import print_data_check
+    from maskcls.show.data.check_page import write_check_page
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter() as report:

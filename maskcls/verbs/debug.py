@@ -46,10 +46,11 @@ def debug(
     from maskcls.rundir import RunDir
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
-    if page is not None and not force:
-        from maskcls.files import refuse_taken
+    if page is not None:
+        from maskcls import files
 
-        refuse_taken(page)
+        files.check_page_name(page)
+        files.refuse_taken(*([] if force else [page]))
     is_run = RunDir(what).env.exists()
     if is_run and (overrides or config or quick or check):
         fix = "leave out the options, or name the data set"

@@ -200,4 +200,7 @@ def test_a_run_in_a_folder_with_an_equals_sign_is_a_member(
 
 def test_looking_keeps_its_own_photos_option() -> None:
     """`data look --photos` is a number; `group --photos` was a data set, and is hidden."""
-    assert looking.look.__kwdefaults__ == {"photos": 8, "draws": 6, "force": False}
+    assert looking.look.__kwdefaults__ == {
+        **{"photos": 8, "draws": 6, "boxes": True},
+        **{"page": None, "with_photos": False, "force": False},
+    }

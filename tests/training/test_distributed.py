@@ -64,7 +64,7 @@ def test_two_processes_train_like_one(drawn: Path, one: Path, tmp_path: Path) ->
     done = two_processes(*train_words(drawn, two))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("out-of-fold macro-F1") == 1
-    assert len(done.stdout.splitlines()) == 4
+    assert len(done.stdout.splitlines()) == 5
     assert done.stderr.count(" 1/2 ") == 1
     assert set(hashes(two)) == set(hashes(one))
     assert json.loads((two / "env.json").read_text())["processes"] == 2

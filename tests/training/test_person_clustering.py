@@ -465,7 +465,9 @@ def test_refused(
 ) -> None:
     of, words, code, message = REFUSED[name]
     out = tmp_path / "out.csv"
-    places = {"RUN": str(request.getfixturevalue(of)), "DATA": str(drawn), "OUT": str(out)}
+    groups = tmp_path / "g.csv"
+    groups.write_text("id,group\n")
+    places = {"RUN": str(request.getfixturevalue(of)), "DATA": str(drawn), "OUT": str(out), "g.csv": str(groups)}
     capsys.readouterr()
     assert run_app([places.get(word, word) for word in words]) == code
     error = capsys.readouterr().err

@@ -16,7 +16,8 @@ from maskcls.data.rows import manifest as tables
 from maskcls.engine.normalisation import with_normalisation
 from maskcls.errors import BusyError, ResultError, UsageError
 from maskcls.labels import Ints
-from maskcls.results.comparison.difference import Difference, paired_difference
+from maskcls.results.comparison.difference import Difference
+from maskcls.results.comparison.over_seeds import difference_over_seeds
 from maskcls.results.csv_with_origin import csv_bytes
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.labels.suspects import find_suspects
@@ -56,6 +57,8 @@ def rank_labels(
     """
     if embed and page is None:
         raise UsageError("--with-photos needs a page", expected="--page FILE", fix="add --page labels.html")
+    if page is not None:
+        files.check_page_name(page)
     if not force:
         files.refuse_taken(*[path for path in (fixes, page) if path is not None])
     rows = read_label_rows(runs)
@@ -136,7 +139,7 @@ def label_gain(given: Sequence[LabelledPredictions], fixed: Sequence[LabelledPre
 
     def compare(truth_N: Ints, a: Sequence[Ints], b: Sequence[Ints], classes: int) -> Difference:
         pairs = ([one[rest_N] for one in a], [one[rest_N] for one in b])
-        return paired_difference(truth_N[rest_N], *pairs, people_N, classes)
+        return difference_over_seeds(truth_N[rest_N], *pairs, people_N, classes)
 
     joint_N, space = first.space.encode(first.truth), first.space
     joint = [one.pred_N for one in given], [one.pred_N for one in fixed]

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskcls import files
 from maskcls.data.duplicates.threshold import Threshold
 from maskcls.data.findings import MEANING, DataFinding
-from maskcls.errors import UsageError, visible
+from maskcls.errors import visible
 from maskcls.show.data.check import DataCheck, case_text
 from maskcls.show.data.class_counts import class_counts
 from maskcls.show.pages import palette
@@ -41,14 +40,6 @@ class FindingSection:
     count: str
     cases: tuple[CheckedPhotos, ...]
     left_out: int
-
-
-def check_page_name(page: Path, *, force: bool) -> None:
-    """Raise UsageError for a page that is no .html file, BusyError if it exists, unless `force`."""
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise UsageError("the page is HTML", where="--page", got=str(page), expected="a name that ends in .html")
-    if not force:
-        files.refuse_taken(page)
 
 
 def write_check_page(found: DataCheck, page: Path, *, name: str, photos: bool) -> None:

@@ -15,7 +15,8 @@ from maskcls.show.terminal.text import number, plural, say, span
 class LabelGain:
     """The score with corrected labels minus that with the labels as they are, on untouched people.
 
-    joint      macro-F1 of the joint classes, the mean over the seeds, with its interval; seeds: each seed's own.
+    joint      macro-F1 of the joint classes, the mean over the seeds; its interval is over people and, of several
+               seeds, over seeds. seeds: each seed's own.
     tasks      {task: the same of its macro-F1}.
     corrected  people with a corrected label, who are not scored; people: those who are.
     """
@@ -40,6 +41,8 @@ def print_gain(found: LabelGain, *, json: bool = False) -> None:
     for name, one in {"joint": found.joint, **found.tasks}.items():
         say(f"{name:10}  {number(one.value, sign=True)} macro-F1 ({span(one.low, one.high, sign=True)})")
     say("per seed    " + ", ".join(number(value, sign=True) for value in found.seeds))
+    if len(found.seeds) == 1:
+        say("one seed: the intervals are over people only; another seed may differ more (--seeds 3)")
     if found.joint.low > 0:
         say("the corrections help: the interval lies above 0")
     elif found.joint.high < 0:
