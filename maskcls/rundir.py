@@ -201,6 +201,11 @@ class RunDir:
         return self.path / ".notes.lock"
 
     @property
+    def report(self) -> Path:
+        """The page that `maskcls report` writes, and `train` at its end."""
+        return self.path / "report" / "index.html"
+
+    @property
     def choices(self) -> Path:
         """What was tried on the same rows: beside the run, for all runs of the folder; see runs/choices/register.py."""
         return self.path.resolve().parent / "choices.json"

@@ -57,9 +57,10 @@ def test_the_names_are_those_of_the_folder_types() -> None:
         "continued",
         "members",
         "refit",
+        "report",
         "test",
     } == FOLDERS
-    assert len(FILES) == 22
+    assert len(FILES) == 23
 
 
 def written_names(source: str) -> Iterator[tuple[int, str]]:

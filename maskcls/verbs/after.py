@@ -1,4 +1,4 @@
-"""After training: evaluate, calibrate, explain, try views, combine, group, pseudo-label."""
+"""After training: evaluate, report, calibrate, explain, try views, combine, group, pseudo-label."""
 
 from __future__ import annotations
 
@@ -41,6 +41,36 @@ def evaluate(
 
     output = moved(("--write", write), "-o", output)
     print_evaluation(work(what, answers, output=output, force=force), section, json=json)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="one or several run folders that train made")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="the HTML file to write; default: RUN/report/index.html, for one run"),
+    ] = None,
+    png: Annotated[Path | None, typer.Option(help="folder to write each figure into as a PNG as well")] = None,
+    with_photos: Annotated[
+        bool, typer.Option("--with-photos", help="embed photos in the page; default: links by name")
+    ] = False,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Write one HTML page about a run: score, curves, confusion, errors, settings; or several runs side by side.
+
+    The page is one file that needs no network. Everything is read from the run's files.
+
+    \b
+    maskcls report runs/a
+    maskcls report runs/a runs/b -o report.html --png figures
+    """
+    from maskcls.commands.report import report as work
+    from maskcls.rundir import RunDir
+    from maskcls.show.runs.report import print_report
+
+    found = work([RunDir(run) for run in runs], output=output, png=png, with_photos=with_photos, force=force)
+    print_report(found, json=json)
 
 
 @app.command()

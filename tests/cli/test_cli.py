@@ -41,6 +41,7 @@ SURFACE = {
     ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
     "evaluate": frozenset({"WHAT", "--answers", "--section", "-o/--output", "--force", "--json"}),
+    "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--force", "--json"}),
     "calibrate": frozenset({"RUN", "--rule", "--json"}),
     "ensemble": frozenset(
         {
@@ -110,7 +111,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 30
+    assert len(SURFACE) == 31
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

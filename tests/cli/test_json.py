@@ -29,6 +29,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "explain": ("{run} {photo} -o {out}/a.png", {"run", "file", "views", "photos"}),
     "tta": ("{run}", {"none", "tried", "chosen", "honest", "pays", "rows", "people"}),
     "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),
+    "report": ("{run} -o {out}/r.html", {"page", "size_bytes", "png", "runs"}),
     "calibrate": ("{run}", {"temperatures", "rows", "people"}),
     "ensemble": ("{run} --data {data} -o {out}/s.csv", {"file", "rows", "recipe", "method", "members", "nested"}),
     "runs list": ("{runs}", {"base", "runs"}),
@@ -76,7 +77,7 @@ def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 29
+    assert len(CALLS) == 30
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

@@ -137,13 +137,16 @@ def _intervals(labelled: LabelledPredictions, who_N: Ints | None) -> ScoreInterv
 
 
 def _confusions(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, Confusion]:
-    found, part_of = {}, space.decode(pred_N)
-    for task in space.tasks:
-        known_N = truth[task.name] != UNKNOWN
-        true_N, given_N, classes = truth[task.name][known_N], part_of[task.name][known_N], len(task.classes)
-        agreement = float(kappa([true_N, given_N], classes)[0, 1])
-        found[task.name] = Confusion(task.classes, confusion(true_N, given_N, classes), agreement)
-    return found
+    part_of = space.decode(pred_N)
+    return {task.name: confusion_of(truth[task.name], part_of[task.name], task.classes) for task in space.tasks}
+
+
+def confusion_of(true_N: Ints, given_N: Ints, classes: tuple[str, ...]) -> Confusion:
+    """Count the labels (N,) of one labelling against their truth (N,), where rows of -1 are left out."""
+    known_N = true_N != UNKNOWN
+    true_N, given_N = true_N[known_N], given_N[known_N]
+    agreement = float(kappa([true_N, given_N], len(classes))[0, 1])
+    return Confusion(classes, confusion(true_N, given_N, len(classes)), agreement)
 
 
 def _folds(labelled: LabelledPredictions) -> dict[int, Scores]:

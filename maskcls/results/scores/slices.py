@@ -149,13 +149,17 @@ def class_recall(
 
 def mistakes(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> tuple[Mistake, ...]:
     """Return which joint classes were taken for which, the most frequent first, then in the order of classes."""
-    counts_JJ = confusion(space.encode(truth), pred_N, space.size)
-    names, support_J = space.joint_names, counts_JJ.sum(axis=1)
-    wrong_JJ = counts_JJ * (1 - np.eye(space.size, dtype=np.int64))
-    cells = np.argsort(-wrong_JJ.ravel(), kind="stable")[: np.count_nonzero(wrong_JJ)]
-    pairs = zip(*(part.tolist() for part in np.unravel_index(cells, wrong_JJ.shape)), strict=True)
+    return mistakes_of(confusion(space.encode(truth), pred_N, space.size), space.joint_names)
+
+
+def mistakes_of(counts_CC: Ints, names: Sequence[str]) -> tuple[Mistake, ...]:
+    """Return the same for counts (C, C) of any classes, true by predicted, and their names."""
+    support_C = counts_CC.sum(axis=1)
+    wrong_CC = counts_CC * (1 - np.eye(len(counts_CC), dtype=np.int64))
+    cells = np.argsort(-wrong_CC.ravel(), kind="stable")[: np.count_nonzero(wrong_CC)]
+    pairs = zip(*(part.tolist() for part in np.unravel_index(cells, wrong_CC.shape)), strict=True)
     return tuple(
-        Mistake(names[a], names[b], int(wrong_JJ[a, b]), float(wrong_JJ[a, b] / support_J[a])) for a, b in pairs
+        Mistake(names[a], names[b], int(wrong_CC[a, b]), float(wrong_CC[a, b] / support_C[a])) for a, b in pairs
     )
 
 

@@ -103,7 +103,7 @@ def _task_table(scores: Scores, rankings: Rankings | None) -> Table:
         mean = [number(of_task.macro_f1), "", "", number(of_task.accuracy), f"{of_task.rows:,}"]
         table.add_row(visible(name), *mean, *([number(ranking.macro_auc)] if ranking else []), style="bold")
         for one, auc in zip(of_task.classes, _aucs(ranking, len(of_task.classes)), strict=True):
-            f1, precision, recall, images, _ = _cells(one)
+            f1, precision, recall, images, _ = class_cells(one)
             table.add_row("  " + visible(one.name), f1, precision, recall, "", images, *auc)
     return table
 
@@ -112,7 +112,7 @@ def _joint_table(joint: Score, ranking: Ranking | None) -> Table:
     names = ["F1", "precision", "recall", "images", "predicted", *(["AUC"] if ranking else [])]
     table = plain_table("joint class", *names)
     for label, (one, auc) in enumerate(zip(joint.classes, _aucs(ranking, len(joint.classes)), strict=True)):
-        table.add_row(f"{label:>2}  {visible(one.name)}", *_cells(one), *auc)
+        table.add_row(f"{label:>2}  {visible(one.name)}", *class_cells(one), *auc)
     return table
 
 
@@ -213,7 +213,7 @@ def _people(found: Evaluation) -> list[RenderableType]:
     return [Group(table, note)]
 
 
-def _cells(one: ClassScore) -> list[str]:
+def class_cells(one: ClassScore) -> list[str]:
     """Return F1, precision, recall, images, predicted; a dash where a share has nothing to divide by."""
     precision = number(one.precision if one.predicted else math.nan)
     recall = number(one.recall if one.support else math.nan)

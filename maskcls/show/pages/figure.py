@@ -68,6 +68,15 @@ class Figure:
     wide: bool = False
 
 
+def plain_label(text: str) -> str:
+    """Return a name as matplotlib has to get it, so that dollar signs in it do not begin a formula.
+
+    >>> plain_label("5-10 $")
+    '5-10 \\\\$'
+    """
+    return text.replace("$", r"\$")
+
+
 def to_svg(figure: Figure) -> str:
     """Return the figure as one <svg> element with <title> and <desc>, without ids that another figure could have."""
     with _drawn(figure) as drawn:

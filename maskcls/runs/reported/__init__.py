@@ -1,0 +1,1 @@
+"""What a report shows of a finished run, read from the run's files without torch."""

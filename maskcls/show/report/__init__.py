@@ -1,0 +1,1 @@
+"""The report page of runs: one module and one template per section."""

@@ -1,0 +1,38 @@
+"""What `maskcls report` wrote, and how it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import near, plural, say
+from maskcls.show.terminal.units import size
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """A page about runs.
+
+    page    the HTML file; size_bytes: its size.
+    png     the figures, where they were asked for.
+    scores  {run folder: out-of-fold macro-F1}; None for a leaky run.
+    """
+
+    page: Path
+    size_bytes: int
+    png: tuple[Path, ...]
+    scores: Mapping[str, float | None]
+
+
+def print_report(found: WrittenReport, *, json: bool = False) -> None:
+    """Print where the page is, its size, and where its figures are; as JSON with the scores."""
+    if json:
+        runs = [{"run": run, "macro_f1": score} for run, score in found.scores.items()]
+        png = [str(path) for path in found.png]
+        print_json({"page": str(found.page), "size_bytes": found.size_bytes, "png": png, "runs": runs})
+        return
+    say(f"report: {near(found.page)} ({size(found.size_bytes)})")
+    if found.png:
+        say(f"{plural(len(found.png), 'figure')}: {near(found.png[0].parent)}")
