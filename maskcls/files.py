@@ -13,6 +13,7 @@ import math
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -87,6 +88,16 @@ def refuse_taken(*paths: Path) -> None:
     if taken := [str(path) for path in paths if path.exists()]:
         fix = "choose another -o, or replace it with --force"
         raise BusyError("the output exists", where=" and ".join(taken), fix=fix)
+
+
+def check_outputs(*outputs: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raise UsageError when two outputs are one file, or an output is one of the inputs, also by another path."""
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
+        got = " and ".join(map(str, outputs))
+        raise UsageError("two outputs are one file", got=got, fix="give each a name of its own")
+    for path in filter(Path.exists, outputs):
+        if any(other.exists() and other.samefile(path) for other in inputs):
+            raise UsageError("the output is a file that is read", where=str(path), fix="choose another name")
 
 
 def check_page_name(path: Path, *, where: str = "--page") -> None:

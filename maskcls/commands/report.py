@@ -9,6 +9,7 @@ from maskcls import files
 from maskcls.errors import UsageError
 from maskcls.files import none_for_nan
 from maskcls.rundir import RunDir
+from maskcls.runs.checks import refuse_repeated
 from maskcls.runs.reported.paired_runs import pair_runs
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
 from maskcls.show.report.page import write_report
@@ -30,7 +31,7 @@ def report(
 
     output       the HTML file; BusyError when it exists, unless `force`. None: in the run's folder, where an earlier
                  page is replaced; several runs need a name.
-    png          folder in which each figure is written as a PNG too.
+    png          folder in which each figure is written as a PNG too; BusyError when it holds PNGs, unless `force`.
     with_photos  embed photos; otherwise they are links by name.
     cam          add class activation maps of the wrong photos that are listed, by the networks of the run; they show
                  the photos, so UsageError unless `with_photos`.
@@ -45,11 +46,19 @@ def report(
     if output is not None:
         files.check_page_name(output, where="-o")
         files.refuse_taken(*([] if force else [output]))
+    if png is not None:
+        _check_pictures(png, force=force)
     found = [read_reported_run(run) for run in runs]
     paired = pair_runs(found) if len(found) > 1 else None
     maps = _cams(found) if cam else {}
     pictures = write_report(found, page, png=png, with_photos=with_photos, paired=paired, cams=maps)
     return WrittenReport(page, page.stat().st_size, pictures, {str(one.run.path): _score(one) for one in found})
+
+
+def _check_pictures(folder: Path, *, force: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("pictures are written into a folder", where="--png", got=f"{folder}, a file")
+    files.refuse_taken(*([] if force else sorted(folder.glob("*.png"))[:1]))
 
 
 def _cams(runs: Sequence[ReportedRun]) -> dict[tuple[Path, str, int], dict[str, str]]:
@@ -63,9 +72,7 @@ def _cams(runs: Sequence[ReportedRun]) -> dict[tuple[Path, str, int], dict[str, 
 def _page(runs: Sequence[RunDir], output: Path | None) -> Path:
     if not runs:
         raise UsageError("no run to report", expected="RUN, one or several run folders")
-    folders = [str(run.path) for run in runs]
-    if twice := sorted({name for name in folders if folders.count(name) > 1}):
-        raise UsageError("a run is given twice", got=", ".join(twice), fix="give each run once")
+    refuse_repeated(runs)
     if len(runs) > MOST_RUNS:
         raise UsageError("too many runs for one page", got=str(len(runs)), expected=f"at most {MOST_RUNS}")
     if output is None and len(runs) > 1:

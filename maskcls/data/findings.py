@@ -30,6 +30,7 @@ Kind = Literal[
     "shift-classes",
     "repeated",
     "near",
+    "near-unrated",
     "few-people",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -56,10 +57,11 @@ MEANING: dict[Kind, str] = {
     "shift-classes": "class shares differ between train and eval",
     "repeated": "one photo twice, without a contradiction",
     "near": "near duplicates of one person, or both to be predicted",
+    "near-unrated": "photos that agree as much as copies do; too few pairs to tell whether by chance",
     "few-people": "classes of fewer people than folds",
 }
 ERRORS: tuple[Kind, ...] = ("unreadable", "labels", "folds", "no-folds")  # `train` refuses these
-INFORMATION: tuple[Kind, ...] = ("repeated", "near", "few-people")
+INFORMATION: tuple[Kind, ...] = ("repeated", "near", "near-unrated", "few-people")
 
 
 @dataclass(frozen=True)

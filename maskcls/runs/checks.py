@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,13 @@ def refuse_existing(run: RunDir) -> None:
             offenders=taken,
             fix="choose another --run",
         )
+
+
+def refuse_repeated(runs: Sequence[RunDir]) -> None:
+    """Raise UsageError for a run that is given twice, also by two paths."""
+    folders = [os.path.realpath(run.path) for run in runs]
+    if twice := sorted({str(run.path) for run, folder in zip(runs, folders, strict=True) if folders.count(folder) > 1}):
+        raise UsageError("a run is given twice", got=", ".join(twice), fix="give each run once")
 
 
 def wanted_folds(text: str | None, k: int) -> tuple[int, ...]:

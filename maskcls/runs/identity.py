@@ -24,6 +24,11 @@ def identity_files(run: RunDir) -> tuple[Path, ...]:
     return *required_files(run), *(path for path in optional_files(run) if path.exists())
 
 
+def result_files(run: RunDir) -> tuple[Path, ...]:
+    """Return the files by which a finished run is known: its identity, env.json, out-of-fold rows and summary."""
+    return *identity_files(run), run.env, run.oof, run.summary
+
+
 def identity_hashes(run: RunDir) -> dict[str, str]:
     """Return the sha256 of every file of the identity, by name."""
     return {path.name: files.file_sha256(path) for path in identity_files(run)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskcls import config
+from maskcls.errors import ResultError
 from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.schema import Config
 
@@ -84,5 +85,12 @@ def predicting(networks: Iterable[RunNetwork], choice: Choice) -> list[RunNetwor
 
 def predicting_weights(run: RunDir, cfg: Config, folds: Sequence[int]) -> list[str]:
     """Return the sha256 of the weights that predict new photos, sorted; "" for a network that is not finished."""
-    done = [one.folder(run).done for one in predicting(run_networks(cfg, folds), cfg.predict.networks)]
-    return sorted(path.read_text().strip() if path.exists() else "" for path in done)
+    return sorted(weights_hash(one.folder(run)) for one in predicting(run_networks(cfg, folds), cfg.predict.networks))
+
+
+def weights_hash(folder: FoldDir) -> str:
+    """Return the sha256 of a finished network's weights, "" before that; raises ResultError for a damaged file."""
+    try:
+        return folder.done.read_text(encoding="ascii").strip() if folder.done.exists() else ""
+    except (OSError, ValueError) as error:
+        raise ResultError("the hash of the weights cannot be read", where=str(folder.done), got=str(error)) from None

@@ -383,6 +383,8 @@ def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
     with pytest.raises(BusyError, match="the output exists"):
         shown(made, output=out, json=True)
     shown(made, output=out, json=True, force=True)
+    with pytest.raises(UsageError, match="the output is a file that is read"):
+        shown(made, output=made / "oof.npz", json=True, force=True)
 
 
 def test_unknown_labels_leave_their_cells_empty() -> None:

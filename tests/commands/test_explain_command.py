@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -390,6 +391,12 @@ def test_wrong_photos_and_outputs_are_refused(
         assert explain(run, given, path, *(() if given else ("predict.views=none",))) != 0
         assert message in capsys.readouterr().err
         assert not path.exists()
+    png = tmp_path / "photo.png"
+    cv2.imwrite(str(png), cv2.imread(str(photos[0])))
+    before = png.read_bytes()
+    assert explain(run, [png], png, "--force") != 0
+    assert "the output is a file that is read" in capsys.readouterr().err
+    assert png.read_bytes() == before
     out.write_bytes(b"mine")
     assert explain(run, photos[:1], out) != 0
     assert "the output exists" in capsys.readouterr().err

@@ -112,6 +112,12 @@ def test_options_that_do_not_belong_together_are_refused(
         ["--prove", "--page", "p.html"],
     ):
         assert run_app(["data", "labels", runs[0], *words, "--force"]) == Exit.USAGE, words
+    link = tmp_path / "link"
+    link.symlink_to(runs[0])
+    page = str(tmp_path / "p.html")
+    for words in ([runs[0], str(link)], [runs[0], "-o", page, "--page", page], [runs[0], "-o", f"{link}/folds.csv"]):
+        assert run_app(["data", "labels", *words, "--force"]) == Exit.USAGE, words
+    assert not Path(page).exists()
     assert run_app(["data", "labels", "optim.lr=1"]) == Exit.USAGE
     assert run_app(["data", "labels", str(tmp_path)]) == Exit.RESULT
     capsys.readouterr()

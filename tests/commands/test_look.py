@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from browser import axe_violations, browser_page, overflow
@@ -96,6 +97,17 @@ def test_an_output_is_replaced_only_when_asked(drawn: Path, tmp_path: Path) -> N
     assert picture(out).shape == (TILE + 2 * LINE, 2 * TILE, 3)
     with pytest.raises(UsageError, match=r"\.png"):
         look(drawn, tiny(), tmp_path / "a.jpg")
+
+
+def test_a_photo_of_the_data_set_is_never_the_output(tmp_path: Path) -> None:
+    (tmp_path / "photos.csv").write_text("path,group,helmet\n0.png,0,none\n1.png,1,worn\n")
+    for name in "01":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((32, 32, 3), 90, np.uint8))
+    before = (tmp_path / "1.png").read_bytes()
+    cfg = tiny("data.format=table", "tasks=[{name: helmet, classes: [none, worn]}]")
+    with pytest.raises(UsageError, match="the output is a file that is read"):
+        look(tmp_path / "photos.csv", cfg, tmp_path / "1.png", force=True)
+    assert (tmp_path / "1.png").read_bytes() == before
 
 
 # --- which photos

@@ -69,6 +69,15 @@ def test_an_output_is_replaced_only_with_force(tmp_path: Path, capsys: pytest.Ca
     assert page.read_text() == "mine"
     assert cli.run_app(["report", str(run.path), "-o", str(page), "--force"]) == Exit.OK
     assert page.read_text() != "mine"
+    (tmp_path / "png").mkdir()
+    (tmp_path / "png" / "score-intervals.png").write_text("mine")
+    other = tmp_path / "other.html"
+    words = ["report", str(run.path), "-o", str(other), "--png"]
+    assert cli.run_app([*words, str(tmp_path / "png")]) == Exit.BUSY
+    assert cli.run_app([*words, str(page)]) == Exit.USAGE
+    assert not other.exists()
+    assert (tmp_path / "png" / "score-intervals.png").read_text() == "mine"
+    assert cli.run_app([*words, str(tmp_path / "png"), "--force"]) == Exit.OK
 
 
 @pytest.mark.parametrize(
@@ -82,6 +91,13 @@ def test_several_runs_need_a_name_and_differ(
         finish_run(tmp_path / name)
     assert cli.run_app(["report", *(str(tmp_path / name) for name in names)]) == Exit.USAGE
     assert message in capsys.readouterr().err
+
+
+def test_a_run_is_not_compared_with_a_link_to_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, link = finish_run(tmp_path / "a"), tmp_path / "b"
+    link.symlink_to(run.path)
+    assert cli.run_app(["report", str(run.path), str(link), "-o", str(tmp_path / "r.html")]) == Exit.USAGE
+    assert "a run is given twice" in capsys.readouterr().err
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

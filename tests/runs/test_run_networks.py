@@ -8,8 +8,9 @@ from typing import get_args
 import pytest
 
 from maskcls import config
+from maskcls.errors import ResultError
 from maskcls.rundir import REFIT, RunDir
-from maskcls.runs.networks import PREDICTING, Choice, Kind, predicting, run_networks
+from maskcls.runs.networks import PREDICTING, Choice, Kind, predicting, run_networks, weights_hash
 from maskcls.schema import PredictConfig
 
 ALL = ["model.heads=separate", "train.seeds=2", "seed=5", "train.refit=true", "train.continue_epochs=1", "folds.k=3"]
@@ -42,6 +43,17 @@ def test_which_of_them_predict(choice: Choice, kinds: set[Kind]) -> None:
     found = run_networks(config.load(None, ALL)[0], [0, 1, 2])
     assert predicting(found, choice) == [one for one in found if one.kind in kinds]
     assert {one.kind for one in predicting(found, choice)} == kinds
+
+
+def test_a_damaged_file_of_the_hash_is_named(tmp_path: Path) -> None:
+    folder = RunDir(tmp_path).fold(0)
+    assert weights_hash(folder) == ""
+    folder.path.mkdir(parents=True)
+    folder.done.write_bytes(b"ab12\n")
+    assert weights_hash(folder) == "ab12"
+    folder.done.write_bytes(b"\x80")
+    with pytest.raises(ResultError, match="DONE"):
+        weights_hash(folder)
 
 
 def test_every_value_of_the_setting_and_every_kind_is_there() -> None:

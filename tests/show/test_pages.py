@@ -92,6 +92,15 @@ def test_svg_has_title_description_and_variables_only() -> None:
     assert "<!--" not in svg
 
 
+def test_a_name_with_dollar_signs_is_no_formula() -> None:
+    def names(axes) -> None:
+        axes.barh(["$x^2$", r"$\frac$", r"\$"], [1, 2, 3])
+
+    svg = to_svg(Figure("names", "t", "d", TABLE, names))
+    assert all(f">{name}</text>" in svg for name in ("$x^2$", r"$\frac$", r"\$"))
+    assert to_png(Figure("names", "t", "d", TABLE, names)).startswith(b"\x89PNG")
+
+
 def test_ids_of_two_figures_do_not_meet() -> None:
     first, second = (set(re.findall(r'id="([^"]*)"', to_svg(figure(name)))) for name in ("one", "two"))
     assert first

@@ -19,7 +19,9 @@ from maskcls.results.scores.evaluation import evaluate_predictions
 from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
 from maskcls.show.pages.figure import Figure as PageFigure
+from maskcls.show.pages.figure import to_svg
 from maskcls.show.report import page as page_module
+from maskcls.show.report import side_by_side
 from maskcls.show.report.page import Part, render_report, report_figures, report_parts, write_report
 from maskcls.show.report.section import FilledSection, PageSettings
 from maskcls.show.report.sections import OF_EACH
@@ -252,6 +254,13 @@ def test_names_of_the_user_are_text(tmp_path: Path) -> None:
     html = rendered(report_parts([run], PageSettings(tmp_path / "x.html")), [run])
     assert not re.search(r"<i>x|<u>run", html)
     assert r">$\y$</text>" in html
+
+
+def test_every_run_is_in_the_legend_whatever_its_name(tmp_path: Path) -> None:
+    names = ["_a", "$b$"]
+    runs = [read_reported_run(finish_run(tmp_path / name, seed=seed)) for seed, name in enumerate(names)]
+    svg = to_svg(side_by_side._mean_figure(runs, names, "val/macro_f1", 0))
+    assert all(f">{name}</text>" in svg for name in names)
 
 
 def test_the_page_is_read_and_written_without_torch(contest: ReportedRun, tmp_path: Path) -> None:

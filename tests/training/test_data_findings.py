@@ -104,6 +104,15 @@ def test_near_duplicates_are_listed_by_where_their_photos_are() -> None:
     assert "fold 0 and fold 1; different labels of team" in text
 
 
+def test_pairs_of_an_unknown_error_rate_are_information_wherever_their_photos_are() -> None:
+    frame = table(6)
+    row = {name: i for i, name in enumerate(frame["id"])}
+    pairs = [("p0_1", "p3_1"), ("p4_0", "p4_1"), ("p5_1", "e0")]
+    near = NearDuplicates(tuple(NearPair(row[a], row[b], 0.98, False, rated=False) for a, b in pairs), None, None)
+    (found,) = near_findings(near, frame, np.zeros(len(frame), np.int64), SPACE)
+    assert (found.kind, found.level, len(found.items)) == ("near-unrated", "information", 3)
+
+
 def test_folds_are_those_of_the_configuration_or_of_a_table() -> None:
     frame = table(8)[:16]
     tasks = "tasks=[{name: helmet, classes: [none, worn]}, {name: team, classes: [red, blue]}]"

@@ -23,6 +23,8 @@ from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.labels.suspects import find_suspects
 from maskcls.results.rows_by_id import rows_of
 from maskcls.rundir import RunDir
+from maskcls.runs.checks import refuse_repeated
+from maskcls.runs.identity import result_files
 from maskcls.runs.labels.cases import cases_of
 from maskcls.runs.labels.rows import LabelRows, read_label_rows
 from maskcls.runs.read_labelled import read_out_of_fold
@@ -52,15 +54,17 @@ def rank_labels(
     top    cases to return; all whose suspicion is at least `least` are returned in any case.
     embed  put the photos into the page.
 
-    Raises BusyError when an output exists, unless `force`, UsageError for photos without a page, else what
-    `read_label_rows` raises.
+    Raises BusyError when an output exists, unless `force`, UsageError for photos without a page, a run that is given
+    twice, and an output that is a file of a run or the other output, else what `read_label_rows` raises.
     """
     if embed and page is None:
         raise UsageError("--with-photos needs a page", expected="--page FILE", fix="add --page labels.html")
     if page is not None:
         files.check_page_name(page)
-    if not force:
-        files.refuse_taken(*[path for path in (fixes, page) if path is not None])
+    outputs = [path for path in (fixes, page) if path is not None]
+    refuse_repeated(runs)
+    files.check_outputs(*outputs, inputs=[path for run in runs for path in result_files(run)])
+    files.refuse_taken(*([] if force else outputs))
     rows = read_label_rows(runs)
     people, who_N = np.unique(rows.person_N, return_inverse=True)
     suspects = find_suspects(rows.parts, rows.given, rows.values, who_N, rows.space)

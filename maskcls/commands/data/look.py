@@ -80,10 +80,11 @@ def look(
     page         write an HTML page, too, with the mixing partner and the target of each view.
     with_photos  embed the pictures in the page; else it names the photos and links to the PNG.
 
-    Raises BusyError when an output exists, unless `force`; UsageError for a picture that is no .png.
+    Raises BusyError when an output exists, unless `force`; UsageError for a picture that is no .png, or a photo.
     """
     check_picture(data, cfg, out, page=page, with_photos=with_photos, force=force)
     frame, root = _rows(data, cfg), image_root(data, cfg.data.format)
+    files.check_outputs(out, inputs=(root / path for path in frame["path"]))
     chosen = spread(_joint(frame, cfg.space), photos, seed=cfg.seed)
     kinds: dict[tuple[ViewSpec, str, str], list[tuple[str, Config]]] = {}
     for name, member in config.members(cfg).items():

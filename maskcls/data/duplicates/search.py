@@ -27,12 +27,16 @@ AT_ONCE = 4096  # pairs queued for the threads
 
 @dataclass(frozen=True)
 class NearPair:
-    """Two rows, first < second, whose photos agree at least as much as the threshold of their kind asks for."""
+    """Two rows, first < second, whose photos agree at least as much as the threshold of their kind asks for.
+
+    rated  whether the number of false pairs is known for that threshold; if not, it comes from made copies alone.
+    """
 
     first: int
     second: int
     score: float
     mirrored: bool
+    rated: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,8 @@ def find_near_duplicates(
     best_P = _best_of_people(pairs, person_N) & (left_P != right_P)
     chosen = np.flatnonzero((pairs.score_P >= np.where(best_P, mild, strict)) & unequal_P)
     chosen = chosen[np.argsort(-pairs.score_P[chosen], kind="stable")]
-    columns = (pairs.first_P, pairs.second_P, pairs.score_P, pairs.mirrored_P)
+    rated_P = _rated(left_P, right_P, best_P, within, across)
+    columns = (pairs.first_P, pairs.second_P, pairs.score_P, pairs.mirrored_P, rated_P)
     found = tuple(NearPair(*values) for values in zip(*(one[chosen].tolist() for one in columns), strict=True))
     return NearDuplicates(found, across, within)
 
@@ -191,6 +196,20 @@ def _best_of_people(pairs: ScoredPairs, person_N: Ints) -> NDArray[np.bool_]:
     best_P[order[first]] = True
     unknown_P = (person_N[pairs.first_P] == UNKNOWN_PERSON) & (person_N[pairs.second_P] == UNKNOWN_PERSON)
     return np.asarray(best_P & ~unknown_P, dtype=bool)
+
+
+def _rated(
+    left_P: Ints, right_P: Ints, best_P: NDArray[np.bool_], within: Threshold | None, across: Threshold | None
+) -> NDArray[np.bool_]:
+    """Return for which pairs (P,) of people the number of false pairs is known; `best_P`: those that need `across`.
+
+    A pair of two unknown people may be of either kind, so both numbers must be known.
+    """
+    within_known, across_known = (one is None or one.false_pairs is not None for one in (within, across))
+    one_person_P = (left_P == right_P) & (left_P != UNKNOWN_PERSON)
+    two_people_P = best_P | ((left_P != right_P) & (np.minimum(left_P, right_P) != UNKNOWN_PERSON))
+    either = within_known and across_known
+    return np.where(one_person_P, within_known, np.where(two_people_P, across_known, either))
 
 
 def _fitted(natural_P: NDArray[np.float64], copies: CopyScores, pairs: int) -> Threshold | None:

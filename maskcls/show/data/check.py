@@ -76,7 +76,8 @@ class DataCheck:
 
     def _pair_json(self, pair: NearPair) -> dict[str, Any]:
         paths = [path for frame in self.frames.values() for path in frame["path"].tolist()]
-        return {"paths": [paths[pair.first], paths[pair.second]], "agreement": pair.score, "mirrored": pair.mirrored}
+        both = [paths[pair.first], paths[pair.second]]
+        return {"paths": both, "agreement": pair.score, "mirrored": pair.mirrored, "rated": pair.rated}
 
 
 def print_data_check(found: DataCheck, *, json: bool = False) -> None:

@@ -25,6 +25,7 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: small, and the browser has the fonts of every script
     "font.family": "sans-serif",
     "font.size": 10,
+    "text.parse_math": False,  # names of classes and runs may have dollar signs
     "axes.titlesize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -66,15 +67,6 @@ class Figure:
     paint: Callable[[Any], None]
     size: tuple[float, float] = (WIDTH, HEIGHT)
     wide: bool = False
-
-
-def plain_label(text: str) -> str:
-    """Return a name as matplotlib has to get it, so that dollar signs in it do not begin a formula.
-
-    >>> plain_label("5-10 $")
-    '5-10 \\\\$'
-    """
-    return text.replace("$", r"\$")
 
 
 def to_svg(figure: Figure) -> str:

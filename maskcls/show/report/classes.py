@@ -12,7 +12,7 @@ from maskcls.results.scores.slices import Slice
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.answers.evaluation import class_cells
 from maskcls.show.pages import palette
-from maskcls.show.pages.figure import Figure, plain_label
+from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number
@@ -74,7 +74,7 @@ def class_figure(title: str, bars: Sequence[_Bar], name: str) -> Figure:
         for y, cells in enumerate([heads, *(one.support for one in shown)], -1):
             for x, text in zip(COLUMNS_X, cells, strict=True):
                 axes.text(x, y, text, ha="right", va="center", fontsize=9)
-        axes.set_yticks(range(len(shown)), [plain_label(one.score.name) for one in shown], fontsize=9)
+        axes.set_yticks(range(len(shown)), [one.score.name for one in shown], fontsize=9)
         axes.set_ylim(len(shown) - 0.4, -1.5)
         axes.set_xlim(0, COLUMNS_X[1])
         axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])

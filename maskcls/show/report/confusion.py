@@ -9,7 +9,7 @@ from maskcls.results.scores.evaluation import Confusion, confusion_of
 from maskcls.results.scores.slices import Mistake, mistakes_of
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages import palette
-from maskcls.show.pages.figure import Figure, plain_label
+from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number, plural
@@ -63,9 +63,8 @@ def confusion_figure(title: str, one: Confusion, name: str) -> Figure:
                     axes.text(given, true, f"{share:.2f}", ha="center", va="center", fontsize=8 if wide else 10)
         axes.set_xlim(-0.5, size - 0.5)
         axes.set_ylim(size - 0.5, -0.5)
-        names = list(map(plain_label, one.classes))
-        axes.set_xticks(range(size), names, rotation=90 if wide else 0, fontsize=9)
-        axes.set_yticks(range(size), names, fontsize=9)
+        axes.set_xticks(range(size), one.classes, rotation=90 if wide else 0, fontsize=9)
+        axes.set_yticks(range(size), one.classes, fontsize=9)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.grid(visible=False)

@@ -169,13 +169,15 @@ def _mean_figure(runs: Sequence[ReportedRun], names: Sequence[str], key: str, pl
     def paint(axes: Any) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        for place, (one, curve, name) in enumerate(zip(runs, curves, names, strict=True)):
+        lines = []
+        for place, (one, curve) in enumerate(zip(runs, curves, strict=True)):
             style = LINE_STYLES[place % len(LINE_STYLES)]  # runs with equal networks have the same curve
-            axes.plot(list(curve), list(curve.values()), style, color=_colour(runs, one), label=name, marker=".")
+            lines += axes.plot(list(curve), list(curve.values()), style, color=_colour(runs, one), marker=".")
         axes.set_xlabel("epoch")
         axes.set_ylabel("macro-F1" if key.startswith("val/") and key != "val/loss" else "loss")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.figure.legend(loc="outside lower center", ncols=min(len(names), 3))
+        # Labels of lines would be left out where a name begins with an underscore.
+        axes.figure.legend(lines, names, loc="outside lower center", ncols=min(len(names), 3))
 
     epochs = sorted({epoch for curve in curves for epoch in curve})
     rows = [[str(epoch), *(number(curve.get(epoch)) for curve in curves)] for epoch in epochs]

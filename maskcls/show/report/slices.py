@@ -9,7 +9,7 @@ from maskcls.results.scores.evaluation import Evaluation
 from maskcls.results.scores.slices import Recall, Slice, worst
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages import palette
-from maskcls.show.pages.figure import Figure, plain_label
+from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number
@@ -38,7 +38,7 @@ def slice_figure(slices: Sequence[Slice], name: str) -> Figure:
     scored = [one for one in slices if one.interval is not None]
     shown = scored if len(scored) <= MOST_SLICES else list(worst(scored, MOST_SLICES))
     right = "right in every task" if slices and len(slices[0].tasks) > 1 else "right"
-    labels = [plain_label(f"{task}: {label}") for one in shown for task, label in one.classes.items()]
+    labels = [f"{task}: {label}" for one in shown for task, label in one.classes.items()]
 
     def paint(axes: Any) -> None:
         for y, one in enumerate(shown):

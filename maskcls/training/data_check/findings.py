@@ -71,7 +71,7 @@ def same_photo_findings(
 
 
 def near_findings(near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space: LabelSpace) -> list[DataFinding]:
-    """Return the near duplicates by where their two photos are."""
+    """Return the near duplicates by where their two photos are; those that may be chance are a kind of their own."""
     labels = manifest.labels(frame, space)
     paths, people, parts = (frame[name].tolist() for name in ("path", "person", "split"))
     items: dict[Kind, list[Item]] = defaultdict(list)
@@ -128,6 +128,8 @@ def _near_kind(
     pair: NearPair, people: Sequence[str], parts: Sequence[str], fold_N: Ints, differing: Sequence[str]
 ) -> Kind:
     a, b = pair.first, pair.second
+    if not pair.rated:
+        return "near-unrated"
     if parts[a] != parts[b]:
         return "near-eval"
     if parts[a] == "eval":

@@ -43,11 +43,14 @@ def read_rows(path: Path, shape: tuple[int, int]) -> Floats:
 def epochs_with_rows(folder: FoldDir) -> int:
     """Return the number of epochs, whose rows are all on disk; 0 for a fold of an earlier version.
 
-    Raises ResultError when those of an epoch are missing.
+    Raises ResultError when those of an epoch are missing, or the log cannot be read.
     """
     if not folder.epoch_rows(0).parent.is_dir():
         return 0
-    epochs = len(folder.log.read_text().splitlines()) if folder.log.exists() else 0
+    try:
+        epochs = len(folder.log.read_text(encoding="utf-8").splitlines()) if folder.log.exists() else 0
+    except (OSError, ValueError) as error:
+        raise ResultError("a log cannot be read", where=str(folder.log), got=str(error), fix=FIX) from None
     if missing := [str(folder.epoch_rows(e)) for e in range(epochs) if not folder.epoch_rows(e).exists()]:
         raise ResultError("the rows of an epoch are missing", offenders=missing, fix=FIX)
     return epochs

@@ -8,7 +8,7 @@ from typing import Any
 from maskcls import config
 from maskcls.errors import MaskclsError
 from maskcls.runs.lineage import PseudoLineage, read_pseudo_lineage
-from maskcls.runs.networks import run_networks
+from maskcls.runs.networks import run_networks, weights_hash
 from maskcls.runs.reported.network_logs import network_title
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages.table import Table
@@ -85,9 +85,8 @@ def _parent_lines(found: PseudoLineage) -> Iterator[Line]:
 
 def _network_lines(reported: ReportedRun) -> Iterator[list[str]]:
     for one in run_networks(reported.config, reported.environment.folds):
-        done = one.folder(reported.run).done
-        if done.is_file():
-            yield [network_title(one), _short(done.read_text(encoding="utf-8").strip())]
+        if digest := weights_hash(one.folder(reported.run)):
+            yield [network_title(one), _short(digest)]
 
 
 def _notes_table(reported: ReportedRun) -> Table | None:
