@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -193,6 +195,30 @@ def test_fail_on_warning_and_allowed_photos(tmp_path: Path, drawn: Path) -> None
     assert run_app(words) == Exit.DATA
     assert run_app([*words, "data.same_photos=allow"]) == Exit.OK
     assert run_app([*words, "data.same_photos=allow", "--fail-on", "warning"]) == Exit.DATA
+
+
+def test_the_verb_hands_on_its_options(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from maskcls.commands.data import check as command
+    from maskcls.show.data import check_page
+
+    asked: list[Any] = []
+    found = replace(checked(drawn, *K2), findings=(DataFinding("near", (Item((), "a pair"),)),))
+    monkeypatch.setattr(command, "check", lambda *_, network: asked.append(network) or found)
+    monkeypatch.setattr(check_page, "write_check_page", lambda *_, name, photos: asked.append((name, photos)))
+    words, page = ["data", "check", str(drawn), *RECIPE, *K2], tmp_path / "page.html"
+    page.write_text("mine")
+    assert [one.level for one in found.findings] == ["information"]
+    assert run_app([*words, "--run", "r", "--fail-on", "warning"]) == Exit.OK
+    assert run_app([*words, "--weights", "w", "--fail-on", "information"]) == Exit.DATA
+    assert run_app([*words, "--page", str(page)]) == Exit.BUSY
+    assert run_app([*words, "--page", str(page), "--force"]) == Exit.OK
+    assert run_app([*words, "--page", str(page), "--force", "--with-photos"]) == Exit.OK
+    none = NetworkSource()
+    networks = [NetworkSource(run=Path("r")), NetworkSource(weights=Path("w"))]
+    assert asked == [*networks, none, (drawn.name, False), none, (drawn.name, True)]
+    capsys.readouterr()
 
 
 def test_a_run_gives_folds_embeddings_and_class_shares(drawn: Path, tmp_path: Path) -> None:
