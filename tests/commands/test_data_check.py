@@ -36,7 +36,9 @@ from maskcls.data.layouts.contest import read_train
 from maskcls.data.photos.images import read_image
 from maskcls.errors import ConfigError, Exit
 from maskcls.labels import CONTEST
-from maskcls.show.data.check import DataCheck, finding_lines
+from maskcls.results.shift.between_parts import Shift
+from maskcls.results.shift.two_sample import TwoSample
+from maskcls.show.data.check import DataCheck, certainty_lines, finding_lines
 from maskcls.show.data.check_page import write_check_page
 from maskcls.show.terminal.progress import Reporter
 
@@ -169,6 +171,16 @@ def test_lines_are_a_table_with_the_first_cases(planted: tuple[Path, dict[str, s
     (row,) = [i for i, line in enumerate(lines) if MEANING["unreadable"] in line]
     assert re.fullmatch(r"error\s+1  photos that cannot be read", lines[row])
     assert lines[row + 1].startswith(f"    {next(iter(expected['unreadable']))}: truncated or damaged image")
+    shift = Shift(True, (), {"pixels": TwoSample(0.734, 0.708, 0.0125, 53, 371)}, ())
+    sure = certainty_lines(replace(found, shift=shift))
+    assert [line.partition(": ")[0] for line in sure[:2]] == [
+        *("near duplicates, pairs of different people", "near duplicates, pairs of one person"),
+    ]
+    assert sure[2].startswith("    agreement: 1 for equal photos;")
+    assert sure[3:] == [
+        "eval against train, pixels: AUC 0.734, by chance up to 0.708, p = 0.0125 (people)",
+        "    AUC: 0.5 if they cannot be told apart; p below 0.01 is a warning",
+    ]
     page = tmp_path / "photos.html"
     write_check_page(found, page, name="<faces>", photos=True)
     html = page.read_text()
