@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,7 +36,9 @@ from maskcls.data.layouts.contest import read_train
 from maskcls.data.photos.images import read_image
 from maskcls.errors import ConfigError, Exit
 from maskcls.labels import CONTEST
-from maskcls.show.data.check import DataCheck, finding_lines
+from maskcls.results.shift.between_parts import Shift
+from maskcls.results.shift.two_sample import TwoSample
+from maskcls.show.data.check import DataCheck, certainty_lines, finding_lines
 from maskcls.show.data.check_page import write_check_page
 from maskcls.show.terminal.progress import Reporter
 
@@ -167,6 +171,16 @@ def test_lines_are_a_table_with_the_first_cases(planted: tuple[Path, dict[str, s
     (row,) = [i for i, line in enumerate(lines) if MEANING["unreadable"] in line]
     assert re.fullmatch(r"error\s+1  photos that cannot be read", lines[row])
     assert lines[row + 1].startswith(f"    {next(iter(expected['unreadable']))}: truncated or damaged image")
+    shift = Shift(True, (), {"pixels": TwoSample(0.734, 0.708, 0.0125, 53, 371)}, ())
+    sure = certainty_lines(replace(found, shift=shift))
+    assert [line.partition(": ")[0] for line in sure[:2]] == [
+        *("near duplicates, pairs of different people", "near duplicates, pairs of one person"),
+    ]
+    assert sure[2].startswith("    agreement: 1 for equal photos;")
+    assert sure[3:] == [
+        "eval against train, pixels: AUC 0.734, by chance up to 0.708, p = 0.0125 (people)",
+        "    AUC: 0.5 if they cannot be told apart; p below 0.01 is a warning",
+    ]
     page = tmp_path / "photos.html"
     write_check_page(found, page, name="<faces>", photos=True)
     html = page.read_text()
@@ -193,6 +207,30 @@ def test_fail_on_warning_and_allowed_photos(tmp_path: Path, drawn: Path) -> None
     assert run_app(words) == Exit.DATA
     assert run_app([*words, "data.same_photos=allow"]) == Exit.OK
     assert run_app([*words, "data.same_photos=allow", "--fail-on", "warning"]) == Exit.DATA
+
+
+def test_the_verb_hands_on_its_options(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from maskcls.commands.data import check as command
+    from maskcls.show.data import check_page
+
+    asked: list[Any] = []
+    found = replace(checked(drawn, *K2), findings=(DataFinding("near", (Item((), "a pair"),)),))
+    monkeypatch.setattr(command, "check", lambda *_, network: asked.append(network) or found)
+    monkeypatch.setattr(check_page, "write_check_page", lambda *_, name, photos: asked.append((name, photos)))
+    words, page = ["data", "check", str(drawn), *RECIPE, *K2], tmp_path / "page.html"
+    page.write_text("mine")
+    assert [one.level for one in found.findings] == ["information"]
+    assert run_app([*words, "--run", "r", "--fail-on", "warning"]) == Exit.OK
+    assert run_app([*words, "--weights", "w", "--fail-on", "information"]) == Exit.DATA
+    assert run_app([*words, "--page", str(page)]) == Exit.BUSY
+    assert run_app([*words, "--page", str(page), "--force"]) == Exit.OK
+    assert run_app([*words, "--page", str(page), "--force", "--with-photos"]) == Exit.OK
+    none = NetworkSource()
+    networks = [NetworkSource(run=Path("r")), NetworkSource(weights=Path("w"))]
+    assert asked == [*networks, none, (drawn.name, False), none, (drawn.name, True)]
+    capsys.readouterr()
 
 
 def test_a_run_gives_folds_embeddings_and_class_shares(drawn: Path, tmp_path: Path) -> None:

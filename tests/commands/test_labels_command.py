@@ -98,7 +98,10 @@ def test_the_table_names_people_and_corrections(
     lines = [line for line in out.splitlines() if re.search(r"\d of \d", line)]
     assert len(lines) == 3
     assert "7 of 7  fix" in out
-    assert "a correction of 2 is proposed (suspicion 0.1 or more)" in out
+    assert "fix: a correction is proposed, from suspicion 0.1 on\n" in out
+    assert "corrections proposed: 2\nto decide on them: --page labels.html --with-photos; " in out
+    assert run_app(["data", "labels", runs[0], "--least", "1"]) == Exit.OK
+    assert capsys.readouterr().out.endswith("corrections proposed: 0\n")
 
 
 def test_options_that_do_not_belong_together_are_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import cv2
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 from browser import axe_violations, browser_page, overflow
 from PIL import Image
-from tiny import experiment, tiny
+from tiny import RECIPE, experiment, tiny
 
+from maskcls.cli import run_app
 from maskcls.commands.data.look import STEPS, augmentation_phrases, look, spread, target_shares
 from maskcls.data.dataset import Key
-from maskcls.errors import BusyError, MaskclsError, UsageError
+from maskcls.errors import BusyError, Exit, MaskclsError, UsageError
 from maskcls.schema import Config, TransformsConfig
 from maskcls.show.data.contact_sheet import print_contact_sheet
 from maskcls.training.experiment import view_spec
@@ -108,6 +110,24 @@ def test_a_photo_of_the_data_set_is_never_the_output(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the output is a file that is read"):
         look(tmp_path / "photos.csv", cfg, tmp_path / "1.png", force=True)
     assert (tmp_path / "1.png").read_bytes() == before
+
+
+def test_every_option_of_the_verb_has_an_effect(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["data", "look", str(drawn), *RECIPE, "transforms.crop=[0.5, 0.5]", "--photos", "3", "--draws", "2"]
+    files = [tmp_path / name for name in ("marked.png", "plain.png", "page.html")]
+    assert run_app([*words, "-o", str(files[0]), "--json"]) == Exit.OK
+    found = json.loads(capsys.readouterr().out)
+    assert (found["path"], found["photos"], found["epochs"], found["page"]) == (str(files[0]), 3, 2, None)
+    assert picture(files[0]).shape[1] == 4 * TILE  # photo with the crop, validation view, two epochs
+    plain = [*words, "-o", str(files[1]), "--no-boxes", "--page", str(files[2])]
+    assert run_app(plain) == Exit.OK
+    assert picture(files[1]).shape[1] == 3 * TILE
+    assert "data:image" not in files[2].read_text()
+    assert run_app([*plain, "--with-photos"]) == Exit.BUSY
+    assert run_app([*plain, "--with-photos", "--force"]) == Exit.OK
+    assert files[2].read_text().count("data:image/jpeg") == 3 * 3
 
 
 # --- which photos

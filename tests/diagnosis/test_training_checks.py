@@ -24,6 +24,7 @@ from maskcls.results.diagnosis.chance import Chance
 from maskcls.results.diagnosis.finding import CHECKS
 from maskcls.results.diagnosis.learning_curve import Curve, Projection
 from maskcls.results.diagnosis.rare_classes import RareClass
+from maskcls.results.diagnosis.scored import Diagnosis
 from maskcls.show.terminal.progress import Reporter
 
 QUIET = Reporter(quiet=True)
@@ -97,6 +98,14 @@ def test_a_budget_uses_fewer_people_on_both_sides(probe: Probe, monkeypatch: pyt
     assert pytest.approx(1 + 0.5 + 3 / 8 + 2 / 4 + 2 / 2) == COST
 
 
+def test_the_minutes_decide_how_many_people_are_used(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(full, "fold_seconds", lambda *_: (120.0, 1))
+    monkeypatch.setattr(full, "_trained_checks", lambda *_: Diagnosis("", ()))
+    for minutes, people in ((2 * COST, 6), (COST, 3)):
+        (found,) = debug(drawn, tiny(), checks=["learning curve"], minutes=minutes, report=QUIET)
+        assert (found.people, found.of_people) == (people, 6)
+
+
 def test_a_network_worse_than_a_simple_model_fails() -> None:
     good, bad = Difference(0.2, 0.1, 0.3, 1.0, 0.99), Difference(-0.2, -0.3, -0.1, 0.0, 0.99)
     known = {"mask": Chance(0.6, 0.3, 0.02)}
@@ -111,6 +120,14 @@ def test_a_network_at_chance_learned_by_heart_or_nothing() -> None:
     assert check_baselines({}, chance, 0.9, 0.1, "").cause == "shuffled labels"
     assert check_baselines({}, chance, 0.1, 0.1, "").cause == "not trained"
     assert check_baselines({}, {"mask": Chance(0.3, 0.3, 0.2)}, 0.9, 0.1, "").verdict == "pass"  # too few people
+
+
+def test_a_constant_task_beside_tasks_that_are_learned_is_no_failure() -> None:
+    mask, gender = Chance(0.278, 0.278, 0, constant=True), Chance(0.66, 0.49, 0.09)  # 1.9 sd above chance: few people
+    assert check_baselines({}, {"mask": mask, "gender": gender}, 0.9, 0.1, "").verdict == "pass"
+    seen = Chance(0.5, 0.49, 0.02)
+    assert check_baselines({}, {"mask": mask, "gender": seen}, 0.9, 0.1, "").cause == "shuffled labels"
+    assert check_baselines({}, {"mask": mask}, 0.1, 0.1, "").cause == "not trained"
 
 
 def test_rare_classes_name_the_head_that_is_trained() -> None:

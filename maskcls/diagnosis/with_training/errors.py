@@ -25,7 +25,7 @@ REDUCES: Mapping[PartName, tuple[str, ...]] = {
         "more train.epochs, or a higher optim.lr: maskcls bench lr DATA",
         "a larger model.backbone, or a larger transforms.size",
         "less regularisation: transforms.preset=light, model.drop=0, optim.weight_decay=0.01",
-        "wrong labels, which no network should learn: maskcls data check DATA",
+        "wrong labels, which no network should learn: maskcls data labels RUN",
     ),
     "variance": (
         "photos of more people; see the learning curve",

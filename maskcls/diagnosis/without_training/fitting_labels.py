@@ -49,7 +49,7 @@ def check_fitting_labels(scores: Mapping[str, Mapping[Baseline, Chance]], networ
     if not all(one.nothing for _, one in best.values()) or not any(one.visible for _, one in best.values()):
         return Finding("labels", "unknown", f"{found}; too few people to tell", network=network, values=values)
     next = (
-        "compare some photos with their labels: maskcls data check DATA",
+        "compare some photos with their labels: maskcls data look DATA",
         "check how the table was joined or sorted",
     )
     return Finding("labels", "fail", f"{found}; no model is better", "shuffled labels", next, network, values)

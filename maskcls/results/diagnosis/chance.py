@@ -31,11 +31,14 @@ class Chance:
 
     A label that is the same on all photos of each person is permuted between people: photos of one person are not
     independent.
+
+    constant  whether one class is predicted for all rows. Such predictions say nothing about the labels.
     """
 
     score: float
     mean: float
     sd: float
+    constant: bool = False
 
     @property
     def above(self) -> float:
@@ -54,8 +57,11 @@ class Chance:
 
     @property
     def visible(self) -> bool:
-        """Whether a score that is `VISIBLE` above chance would have been seen with so few people."""
-        return LIMIT * self.sd < VISIBLE
+        """Whether a score that is `VISIBLE` above chance would have been seen with so few people.
+
+        False for constant predictions: permuted labels give them the same score, however few people there are.
+        """
+        return not self.constant and LIMIT * self.sd < VISIBLE
 
     @property
     def high(self) -> float:
@@ -84,7 +90,8 @@ def against_chance(true_N: Ints, pred_N: Ints, person_N: NDArray[Any], classes: 
     rng = np.random.default_rng(seed)
     drawn = [_permuted(label_U[rng.permutation(len(label_U))], pred_UC, classes) for _ in range(DRAWS)]
     score = macro_f1(confusion(true_N, pred_N, classes))
-    return Chance(score, float(np.mean(drawn)), float(np.std(drawn, ddof=1)))
+    constant = bool((pred_N == pred_N[0]).all())
+    return Chance(score, float(np.mean(drawn)), float(np.std(drawn, ddof=1)), constant)
 
 
 def permuted_units(true_N: Ints, person_N: NDArray[Any]) -> Ints:

@@ -10,6 +10,8 @@ from maskcls.results.shift.class_shares import ClassShareEstimate
 from maskcls.results.shift.pixel_statistics import PixelDifference
 from maskcls.results.shift.two_sample import TwoSample
 
+SIGNIFICANT = 0.01  # a p value below this is a finding
+
 
 @dataclass(frozen=True)
 class Shift:

@@ -15,7 +15,7 @@ from maskcls.data.findings import LEVELS, MEANING, DataFinding, Item, Level, wor
 from maskcls.data.rows.repeated_photos import SamePhoto
 from maskcls.errors import Exit, visible
 from maskcls.labels import LabelSpace
-from maskcls.results.shift.between_parts import Shift
+from maskcls.results.shift.between_parts import SIGNIFICANT, Shift
 from maskcls.show.data.class_counts import class_counts, class_table
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say, show
@@ -125,13 +125,17 @@ def certainty_lines(found: DataCheck) -> list[str]:
     """Return what is known about the error rates of near duplicates, and about train against eval."""
     named = (("different people", found.near.across), ("one person", found.near.within))
     lines = [f"near duplicates, pairs of {name}: {_rates(one)}" for name, one in named if one is not None]
+    if lines:
+        lines.append("    agreement: 1 for equal photos; pairs from this value on are listed; brackets: 95 % intervals")
     if found.shift is not None:
         by = "people" if found.shift.grouped else "photos to predict counted as people, so p is too small"
         for name, test in found.shift.tests.items():
             lines.append(
                 f"eval against train, {name}: AUC {test.auc:.3f}, by chance up to {test.chance:.3f}, "
-                f"p = {test.p:.3f} ({by})"
+                f"p = {test.p:.4f} ({by})"
             )
+        if found.shift.tests:
+            lines.append(f"    AUC: 0.5 if they cannot be told apart; p below {SIGNIFICANT:g} is a warning")
     return lines
 
 

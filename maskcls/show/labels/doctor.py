@@ -82,10 +82,13 @@ def print_labels(found: LabelDoctor, *, json: bool = False) -> None:
         photos = f"{case.against} of {len(case.ids)}"
         table.add_row(case.person, _label(case), suspicion_text(case.suspicion), photos, mark)
     show(table)
-    say("\nphotos: those to which the networks give another class")
+    say("\nsuspicion: probability that the label is wrong; photos: those to which the networks give another class;")
+    say(f"fix: a correction is proposed, from suspicion {found.least:g} on")
     compared = f"{plural(found.labels, 'label')} of {plural(found.people, 'person')}"
     say(f"{compared}, compared with {plural(found.runs, 'run')}")
-    say(f"a correction of {len(found.proposed)} is proposed (suspicion {found.least:g} or more)")
+    say(f"corrections proposed: {len(found.proposed)}")
+    if found.proposed and not found.fixes and not found.page:
+        say("to decide on them: --page labels.html --with-photos; to write them: -o fixes.csv")
     if found.fixes:
         say(f"wrote {near(found.fixes)}; look at the photos before you train with data.fixes={near(found.fixes)}")
     if found.page:

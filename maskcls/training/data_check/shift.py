@@ -15,14 +15,13 @@ from maskcls.data.photos.quality import by_name
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError, ResourceError
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
-from maskcls.results.shift.between_parts import Shift
+from maskcls.results.shift.between_parts import SIGNIFICANT, Shift
 from maskcls.results.shift.class_shares import ClassShareEstimate, estimate_shares
 from maskcls.results.shift.pixel_statistics import pixel_differences
 from maskcls.results.shift.two_sample import two_sample_test
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.person_clustering import fit_person_clustering, group_photos
 
-SIGNIFICANT = 0.01
 LEAST_SD = 0.2  # differences of pixel statistics below this, in standard deviations, are too small to matter
 Mask = NDArray[np.bool_]
 

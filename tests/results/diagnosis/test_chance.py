@@ -44,6 +44,14 @@ def test_a_right_prediction_is_better_and_few_people_are_not_visible() -> None:
     assert not few.visible
 
 
+def test_constant_predictions_show_nothing_about_labels() -> None:
+    label = np.tile([0, 0, 1], 40)
+    found = against_chance(label, np.zeros(120, np.int64), np.arange(120), 2, seed=0)
+    assert (found.score, found.constant, found.nothing, found.visible) == (pytest.approx(0.4), True, True, False)
+    assert found.sd == pytest.approx(0)
+    assert not against_chance(label, label, np.arange(120), 2, seed=0).constant
+
+
 def test_a_label_is_permuted_between_people_if_nearly_all_have_one() -> None:
     people = np.repeat(np.arange(10), 10)
     constant = people % 2

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskcls.rundir import RunDir
+from maskcls.rundir import FoldDir, RunDir
 from maskcls.schema import Config, TrackingConfig
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_absolute_paths
-from maskcls.training.tracking import mlflow_log, wandb_log
+from maskcls.training.tracking import logs, mlflow_log, wandb_log
+from maskcls.training.tracking.guard import Guard
 from maskcls.training.tracking.log import RUN, Place
 from maskcls.training.tracking.mlflow_log import MlflowLog, files_location
 from maskcls.training.tracking.wandb_log import WandbLog
@@ -285,3 +287,19 @@ def test_the_real_mlflow_keeps_each_epoch_once_in_its_database(tmp_path: Path) -
     history = whole.client.get_metric_history(run, "train/loss")
     assert sorted((one.step, one.value) for one in history) == [(0, 2.0), (1, 1.0)]
     assert len(list((tmp_path / "tracking/mlflow-files").rglob("first_batch/a.png"))) == 1
+
+
+# ---- from the configuration ------------------------------------------------------------------------------------------
+
+
+def test_trackers_get_the_settings_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both kinds of place, a network's and the run's: `track` names the trackers, `tracking` how they log."""
+    made: list[tuple[str, str, TrackingConfig]] = []
+    monkeypatch.setattr(logs, "new_log", lambda name, at, _: made.append((name, at.name, at.how)))
+    how = TrackingConfig(project="p", name="n", mlflow="http://localhost:5000")
+    cfg, run = Config(track=("csv", "mlflow"), tracking=how), RunDir(tmp_path)
+    experiment: Any = SimpleNamespace(run=run, leaky=False, cfg=cfg)
+    with Reporter(quiet=True) as report, Guard(cfg.track, report) as guard:
+        logs.NetworkLogs(guard, experiment, FoldDir(tmp_path / "fold1"), cfg, 0)
+        logs.RunLogs(guard, experiment)
+    assert made == [(name, network, how) for network in ("fold1", RUN) for name in ("csv", "mlflow")]
