@@ -127,7 +127,7 @@ def _difference_lines(paired: PairedRuns | None, names: Sequence[str]) -> list[s
     found = paired.found
     rows = f"{plural(found.rows, 'photo')} of {plural(found.people, 'person')}"
     several = "Their intervals and p values are corrected for the runs on this page. " if len(names) > 2 else ""
-    count = f"With these, {plural(found.tried, 'comparison')} of runs were made on these rows."
+    count = f"Comparisons of runs made on these rows so far, with these: {found.tried:,}."
     best = (
         f"The best run scores {number(found.best.here)} on the rows it was chosen on; chosen on other people than "
         f"those it is scored on, {number(found.best.others)}."
