@@ -1,8 +1,13 @@
-"""Headless Chromium for tests of pages: skipped, visibly, where playwright or Chromium is missing."""
+"""Headless Chromium for tests of pages: skipped, visibly, where playwright or Chromium is missing.
+
+One browser serves all tests of a process, since a start takes a second; each page has a context of its own, which
+shares neither storage nor cookies. tests/conftest.py closes the browser at the end.
+"""
 
 from __future__ import annotations
 
 import shutil
+from asyncio import events
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,27 +18,63 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+class Chromium:
+    """The browser of this process, started at the first page."""
+
+    def __init__(self) -> None:
+        sync_api = pytest.importorskip("playwright.sync_api")
+        found = next(filter(None, map(shutil.which, NAMES)), None)
+        if found is None:
+            pytest.skip("no Chromium on this machine")
+        self.playwright = sync_api.sync_playwright().start()
+        self.browser = self.playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        self.loop = events._get_running_loop()
+        self.leave()
+
+    def enter(self) -> None:
+        """Make playwright's event loop the running one of this thread."""
+        events._set_running_loop(self.loop)
+
+    def leave(self) -> None:
+        """Give the thread back: other tests, which may start a loop of their own, must not see playwright's."""
+        events._set_running_loop(None)
+
+    def close(self) -> None:
+        self.enter()
+        self.browser.close()
+        self.playwright.stop()
+
+
+started: list[Chromium] = []
+
+
+def close_browser() -> None:
+    """Close the browser if one was started."""
+    while started:
+        started.pop().close()
+
+
 @contextmanager
 def browser_page(width: int = 1280, height: int = 900, scheme: str = "light", **options: Any) -> Iterator[Any]:
     """Yield a page of a browser that is offline, `width` x `height` CSS pixels; an error of a script fails the test."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, **options
-        )
+    if not started:
+        started.append(Chromium())
+    chromium = started[0]
+    chromium.enter()
+    errors: list[str] = []
+    try:
+        viewport = {"width": width, "height": height}
+        context = chromium.browser.new_context(viewport=viewport, color_scheme=scheme, offline=True, **options)
         page = context.new_page()
-        errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         try:
             yield page
         finally:
-            browser.close()
-        assert not errors, errors
+            context.close()
+    finally:
+        chromium.leave()
+    assert not errors, errors
 
 
 def axe_violations(page: Any) -> list[str]:
@@ -60,6 +101,7 @@ def main() -> None:
                 page.goto(page_file.as_uri())
                 page.screenshot(path=folder / f"{page_file.stem}-{width}-{scheme}.png", full_page=True)
                 print(f"{width} {scheme}: {overflow(page)} px too wide; axe: {axe_violations(page) or 'no violation'}")
+    close_browser()
 
 
 if __name__ == "__main__":

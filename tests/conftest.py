@@ -40,7 +40,9 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """Let the interpreter clear up as it would have."""
+    """Close the browser of tests/browser.py, and let the interpreter clear up as it would have."""
+    if browser := sys.modules.get("browser"):
+        browser.close_browser()
     gc.unfreeze()
 
 
