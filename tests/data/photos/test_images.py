@@ -373,3 +373,9 @@ def test_check_lists_every_unreadable_file(tmp_path: Path, threads: int, monkeyp
 
 def test_check_of_nothing_is_fine(tmp_path: Path) -> None:
     each_image(tmp_path, [], lambda row, data: decode(data, tmp_path), threads=2)
+
+
+def test_read_image_keeps_its_earlier_name() -> None:
+    from maskcls.data import images
+
+    assert images.read_image is read_image
