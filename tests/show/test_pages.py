@@ -113,6 +113,11 @@ def test_a_row_of_a_table_has_as_many_cells_as_the_head() -> None:
         Table(["a", "b"], [["1"]])
 
 
+def test_every_column_of_a_table_has_a_name() -> None:
+    with pytest.raises(ValueError, match="has no name"):
+        Table(["a", ""], [])
+
+
 @pytest.mark.parametrize(
     ("cell", "number"),
     [

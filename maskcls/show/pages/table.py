@@ -22,9 +22,11 @@ class Table:
     caption: str = ""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a row with another number of cells."""
+        """Raise ValueError for a row with another number of cells, and for a column without a name."""
         if wrong := [len(row) for row in self.rows if len(row) != len(self.head)]:
             raise ValueError(f"a row has {wrong[0]} cells, the head has {len(self.head)}")
+        if not all(self.head):
+            raise ValueError(f"a column of {list(self.head)} has no name")  # a screen reader could not tell it
 
     def numeric(self, column: int) -> bool:
         """Return whether every cell of a column is a number, a range of numbers, or empty, and one is not.
