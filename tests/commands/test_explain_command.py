@@ -336,8 +336,8 @@ def test_a_page_has_the_pictures_and_every_fold_and_view(run: Path, photos: list
     html = page.read_text(encoding="utf-8")
     assert html.count("data:image/jpeg;base64,") == 2 * 4  # the photo, and the map of each task
     assert html.count('<tr><th scope="row">fold 1</th><td>flip</td>') == 2 * 3
-    assert html.count("<caption>age: probabilities</caption>") == 2
-    assert all(f"<h2>{path.name}</h2>\n<p>{path}</p>" in html for path in photos[:2])
+    assert html.count("<caption><span>age: probabilities</span></caption>") == 2
+    assert all(f"<h2>{path.parent.name}/{path.name}</h2>\n<p>{path}</p>" in html for path in photos[:2])
     for width, scheme in ((390, "dark"), (1280, "light")):
         with browser_page(width, scheme=scheme) as shown:
             shown.goto(page.as_uri())

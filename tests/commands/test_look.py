@@ -19,6 +19,7 @@ from maskcls.data.dataset import Key
 from maskcls.errors import BusyError, Exit, MaskclsError, UsageError
 from maskcls.schema import Config, TransformsConfig
 from maskcls.show.data.contact_sheet import print_contact_sheet
+from maskcls.show.pictures.fonts import readable
 from maskcls.training.experiment import view_spec
 
 TILE, LINE = 168, 15  # pixels of a tile's side, with its margin, and of a line of text
@@ -204,6 +205,7 @@ def test_partners_boxes_and_targets_are_those_of_training(drawn: Path, tmp_path:
             names = cfg.space.task(task).classes
             expected = {names[a]: 1.0} if a == b else {names[a]: 1 - pasted, names[b]: pasted}
             assert view.target[task] == pytest.approx(expected)
+        assert [readable(share) for share in view.shares] == view.shares  # drawn as they are, without escapes
         at = (2 + place) * TILE + 4  # after the whole photo and the validation view
         image = sheet[4:164:2, at : at + 160 : 2]
         views = [photos[Key(one)] for one in (own, other)]  # nothing but mixing changes them

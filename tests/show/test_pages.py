@@ -122,15 +122,25 @@ def test_a_row_of_a_table_has_as_many_cells_as_the_head() -> None:
         Table(["a", "b"], [["1"]])
 
 
+def test_every_column_of_a_table_has_a_name() -> None:
+    with pytest.raises(ValueError, match="has no name"):
+        Table(["a", ""], [])
+
+
 @pytest.mark.parametrize(
     ("cell", "number"),
     [
-        *[(cell, True) for cell in ("0.5", "-0.03", "+0.02", "1,204", "12 %", "0.1 .. 0.2", "", "-", "3.2 s", "4x")],
+        *[(cell, True) for cell in ("0.5", "-0.03", "+0.02", "1,204", "12 %", "0.1 .. 0.2", "3.2 s", "4x")],
         *[("0.48 ± 0.02", True), ("wear", False), ("<30", True), ("fold 0", False), ("30-59", False)],
     ],
 )
 def test_columns_of_numbers_are_found(cell: str, number: bool) -> None:
     assert Table(["x"], [[cell]]).numeric(0) is number
+    assert Table(["x"], [[cell], ["-"], [""]]).numeric(0) is number
+
+
+def test_a_column_without_any_number_stays_at_the_left() -> None:
+    assert not Table(["x"], [["-"], [""]]).numeric(0)
 
 
 def test_a_page_asks_for_nothing_and_allows_its_own_script_only(tmp_path: Path) -> None:
@@ -180,6 +190,23 @@ def test_a_page_has_no_violation_and_fits(tmp_path: Path, width: int, scheme: st
     with browser_page(width, scheme=scheme) as page:
         page.goto(path.as_uri())
         assert axe_violations(page) == []
+        assert overflow(page) == 0
+
+
+def test_a_table_on_a_phone_is_scrolled_under_its_caption_and_printed_whole(tmp_path: Path) -> None:
+    path, words = tmp_path / "page.html", "two words"
+    wide = Table([f"a long head {n}" for n in range(8)], [[words] * 7 + ["/path" * 12]], f"{words} " * 12)
+    write_page(path, render_page("example", title="Example", figures=[], rows=wide, photos=[]))
+    with browser_page(390) as page:
+        page.goto(path.as_uri())
+        one_line = page.evaluate("parseFloat(getComputedStyle(document.querySelector('td')).lineHeight)")
+        assert page.locator("td").first.bounding_box()["height"] < 2 * one_line
+        page.evaluate("document.querySelector('.scroll').scrollLeft = 200")
+        caption = page.locator("caption span").bounding_box()
+        assert caption["x"] >= 0
+        assert caption["x"] + caption["width"] <= 390
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 690, "height": 900})  # A4 without its margins
         assert overflow(page) == 0
 
 

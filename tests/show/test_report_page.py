@@ -121,7 +121,9 @@ def test_bars_name_photos_and_people(contest: ReportedRun, tmp_path: Path) -> No
 
 
 def test_age_is_scored_by_true_number_with_borders(contest: ReportedRun, tmp_path: Path) -> None:
-    (figure,) = sections(contest, tmp_path)["values"].figures
+    section = sections(contest, tmp_path)["values"]
+    assert section.title == "Score by true age"
+    (figure,) = section.figures
     assert [row[:4] for row in figure.table.rows] == [
         ["0", "<30", "24", "8"],
         ["30", "30-59", "24", "8"],

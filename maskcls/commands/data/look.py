@@ -25,7 +25,7 @@ from maskcls.errors import MaskclsError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.runs.checks import check_picture
 from maskcls.schema import Config, MixConfig
-from maskcls.show.data.contact_sheet import NO_BREAK, ContactSheet, PhotoViews, TrainingView, Views
+from maskcls.show.data.contact_sheet import ContactSheet, PhotoViews, TrainingView, Views
 from maskcls.show.data.look_page import write_look_page
 from maskcls.show.data.marked_tiles import photo_tile, view_tile
 from maskcls.show.pictures.fonts import missing_note
@@ -240,9 +240,7 @@ def _tiles(plan: StepPlan, row: int, shown: PhotoViews, tasks: Sequence[str], *,
 def _view_lines(view: TrainingView) -> list[str]:
     if view.partner is None:
         return [f"epoch {view.epoch}"]
-    lines = [
-        line.replace(NO_BREAK, " ") for share in view.shares for line in text_lines(share, size=TEXT_PX, width=TILE_PX)
-    ]
+    lines = [line for share in view.shares for line in text_lines(share, size=TEXT_PX, width=TILE_PX)]
     return [f"epoch {view.epoch}, mixed with", _end(view.partner), *lines]
 
 

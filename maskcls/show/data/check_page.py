@@ -159,9 +159,9 @@ def _shares(found: DataCheck) -> Table:
             one.label,
             f"{one.known:.1%} ({one.known_low:.1%} to {one.known_high:.1%})",
             f"{one.share:.1%} ({one.low:.1%} to {one.high:.1%})",
-            "differs" if one.differs else "",
+            "differs" if one.differs else "-",
         ]
         for one in shares
     ]
-    head = ["task", "class", "share in train", "estimated share in eval", ""]
+    head = ["task", "class", "share in train", "estimated share in eval", "verdict"]
     return Table(head, rows, "Class shares, with 99 % intervals over people")

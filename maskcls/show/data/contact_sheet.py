@@ -11,8 +11,6 @@ from maskcls.data.views.marks import Box
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say
 
-NO_BREAK = "\N{NO-BREAK SPACE}"  # no line may begin with %
-
 
 @dataclass(frozen=True)
 class Views:
@@ -44,7 +42,7 @@ class TrainingView:
         """The target, one text per task.
 
         >>> TrainingView(0, None, None, (), {"mask": {"wear": 0.7, "normal": 0.3}, "age": {"<30": 1.0}}).shares
-        ['mask: wear 70\\xa0%, normal 30\\xa0%', 'age: <30']
+        ['mask: wear 70%, normal 30%', 'age: <30']
         """
         return [f"{task}: {_shares(classes)}" for task, classes in self.target.items()]
 
@@ -101,4 +99,4 @@ def print_contact_sheet(found: ContactSheet, *, json: bool = False) -> None:
 def _shares(classes: Mapping[str, float]) -> str:
     if len(classes) == 1:
         return next(iter(classes))
-    return ", ".join(f"{name} {round(100 * share)}{NO_BREAK}%" for name, share in classes.items())
+    return ", ".join(f"{name} {share:.0%}" for name, share in classes.items())

@@ -32,10 +32,10 @@ def explained_page(found: Explanation, read: Callable[[ExplainedPhoto], NDArray[
 def _section(name: str, photo: ExplainedPhoto, pixels: NDArray[np.uint8]) -> dict[str, Any]:
     pictures = [_picture(pixels, "photo", f"photo {photo.path.name}")]
     pictures += [_map(task) if task.map_hw is not None else _view(task) for task in photo.tasks]
-    row = f", row {photo.row} of the run's table" if photo.row is not None else ""
+    row = f" (row {photo.row} of the run's table)" if photo.row is not None else ""
     return {
         "id": name,
-        "title": photo.path.name,
+        "title": "/".join(photo.path.absolute().parts[-2:]),  # photos of several people may have one name
         "path": str(photo.path),
         "networks": f"Explained by {photo.networks}{row}.",
         "pictures": pictures,
@@ -61,7 +61,7 @@ def _picture(pixels: NDArray[np.uint8], caption: str, text: str) -> dict[str, st
 
 
 def _table(task: ExplainedTask) -> Table:
-    rows = [["all", "mean", *_numbers(task.prob_C)]]
+    rows = [["all", "mean", *_numbers(task.prob_C)]] if len(task.by_fold) > 1 else []
     for fold, views in task.by_fold.items():
         name = "all rows" if fold == REFIT else f"fold {fold}"
         single = [(view, prob) for view, prob in views.items() if view]

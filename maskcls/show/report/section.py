@@ -35,7 +35,7 @@ class RunSection:
     """A section about one run.
 
     id     names it: the HTML id, and the template `report/<id>.html.j2`, which uses the values as `v`.
-    title  its heading, also in the table of contents.
+    title  its heading, also in the table of contents; a value named `title` replaces it.
     fill   returns the template's values; None: nothing to show, and the section is left out. Figures among the values,
            also in lists and mappings, are those that `--png` writes; their names begin with the prefix and the id.
     """
@@ -78,7 +78,9 @@ def filled(
 ) -> list[FilledSection]:
     """Return the section with its values as a list of one, empty where there is nothing to show."""
     template = f"report/{section.id}"
-    return [] if values is None else [FilledSection(settings.prefix + section.id, section.title, template, values)]
+    if values is None:
+        return []
+    return [FilledSection(settings.prefix + section.id, values.get("title", section.title), template, values)]
 
 
 def _figures(value: Any) -> Iterator[Figure]:

@@ -27,7 +27,7 @@ OF_EACH: tuple[RunSection, ...] = (
     RunSection("confusion", "Confusion", confusion_section),
     RunSection("classes", "Classes and support", classes_section),
     RunSection("reliability", "Reliability", reliability_section),
-    RunSection("values", "Score by true number", values_section),
+    RunSection("values", "Score by true value", values_section),
     RunSection("slices", "Slices", slices_section),
     RunSection("people", "People who disagree with themselves", people_section),
     RunSection("mistakes", "Mistakes", mistakes_section),

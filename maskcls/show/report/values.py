@@ -21,12 +21,14 @@ def values_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str
         return None
     labelled = reported.rows.labelled
     figures: list[Figure] = []
+    names = []
     part_of = labelled.space.decode(labelled.pred_N)
     for name, value_N in reported.rows.values.items():
         task = labelled.space.task(name)
         if found := value_scores(value_N, part_of[name], task, labelled.people_N):
             figures.append(value_figure(task, found, f"{settings.prefix}values-{len(figures)}"))
-    return {"figures": figures} if figures else None
+            names.append(name)
+    return {"title": f"Score by true {' and '.join(names)}", "figures": figures} if figures else None
 
 
 def value_figure(task: Task, found: Sequence[ValueScore], name: str) -> Figure:
