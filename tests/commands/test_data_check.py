@@ -285,7 +285,8 @@ def test_kinds_have_a_meaning_and_one_level() -> None:
     one = Item((), "text")
     levels = {kind: DataFinding(kind, (one,)).level for kind in KINDS}
     assert {kind for kind, level in levels.items() if level == "error"} == {"unreadable", "labels", "folds", "no-folds"}
-    assert {kind for kind, level in levels.items() if level == "information"} == {"repeated", "near", "few-people"}
+    information = {kind for kind, level in levels.items() if level == "information"}
+    assert information == {"repeated", "near", "near-unrated", "few-people"}
     assert DataFinding("labels", (one,), allowed=True).level == "warning"
     found = sorted_findings([DataFinding("near", (one,)), DataFinding("dark", ()), DataFinding("eval", (one,))])
     assert [finding.kind for finding in found] == ["eval", "near"]
