@@ -342,15 +342,19 @@ def test_a_setting_that_needs_quotes_is_seen() -> None:
             settings_of(wrong)
 
 
+def expanded(word: str, folder: Path) -> list[str]:
+    """Return a word as a shell expands it in a folder: a pattern becomes the files of that name."""
+    return sorted(str(path.relative_to(folder)) for path in folder.glob(word)) if "*" in word else [word]
+
+
 @pytest.mark.slow
 def test_every_command_of_a_page_runs_as_written(tmp_path: Path) -> None:
     """Type docs/after_training.md from the first command to the last, in an empty folder."""
     text = (PROJECT_DIR / "docs" / "after_training.md").read_text(encoding="utf8")
     lines = [line for block in code_blocks(text) for line in block.splitlines() if line.startswith("maskcls ")]
     for line in lines:
-        done = subprocess.run(
-            [sys.executable, "-m", *shlex.split(line)], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+        words = [word for typed in shlex.split(line) for word in expanded(typed, tmp_path)]
+        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
     assert len(lines) >= 20, lines
 
