@@ -83,8 +83,10 @@ def read_json(path: Path) -> Any:
         raise ResultError("a file of the run cannot be read", where=str(path), got=str(error)) from None
 
 
-def refuse_taken(*paths: Path) -> None:
-    """Raise BusyError when an output exists that nobody asked to replace."""
+def refuse_taken(*paths: Path, force: bool = False) -> None:
+    """Raise BusyError when an output exists that nobody asked to replace; with `force`, somebody did."""
+    if force:
+        return
     if taken := [str(path) for path in paths if path.exists()]:
         fix = "choose another -o, or replace it with --force"
         raise BusyError("the output exists", where=" and ".join(taken), fix=fix)

@@ -165,8 +165,7 @@ def ensemble(
 def check_output(output: Path, *, force: bool) -> None:
     """Raise BusyError when the submission or its recipe exists, before any work."""
     files.sidecar_path(output)  # refuses a name that has none
-    if not force:
-        files.refuse_taken(output, recipe_path(output))
+    files.refuse_taken(output, recipe_path(output), force=force)
 
 
 def read_members(

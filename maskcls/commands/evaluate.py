@@ -29,7 +29,7 @@ def evaluate(what: Path, answers: Path | None = None, *, output: Path | None = N
     if output is not None:
         read = [what, *([answers] if answers else [])] if what.is_file() else result_files(RunDir(what))
         files.check_outputs(output, inputs=read)
-        files.refuse_taken(*([] if force else [output]))
+        files.refuse_taken(output, force=force)
     labelled = read_labelled_predictions(what, answers)
     found = evaluation.evaluate_predictions(labelled)
     if output is not None:

@@ -133,8 +133,7 @@ def check_words(photos: Sequence[Path], output: Path, page: Path | None, *, forc
         expected = f"at most {MOST_PHOTOS} photos in one picture"
         raise UsageError("too many photos", got=str(len(photos)), expected=expected, fix="explain them in parts")
     files.check_outputs(output, *([page] if page is not None else []), inputs=photos)
-    if not force:
-        files.refuse_taken(output, *([page] if page is not None else []))
+    files.refuse_taken(output, *([page] if page is not None else []), force=force)
 
 
 def photo_table(photos: Sequence[Path], experiment: Experiment) -> tuple[Path, pd.DataFrame]:

@@ -45,7 +45,7 @@ def report(
         raise UsageError("activation maps show the photos", where="--cam", fix=fix)
     if output is not None:
         files.check_page_name(output, where="-o")
-        files.refuse_taken(*([] if force else [output]))
+        files.refuse_taken(output, force=force)
     if png is not None:
         _check_pictures(png, force=force)
     found = [read_reported_run(run) for run in runs]
@@ -58,7 +58,7 @@ def report(
 def _check_pictures(folder: Path, *, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError("pictures are written into a folder", where="--png", got=f"{folder}, a file")
-    files.refuse_taken(*([] if force else sorted(folder.glob("*.png"))[:1]))
+    files.refuse_taken(*sorted(folder.glob("*.png"))[:1], force=force)
 
 
 def _cams(runs: Sequence[ReportedRun]) -> dict[tuple[Path, str, int], dict[str, str]]:

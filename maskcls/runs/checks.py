@@ -85,8 +85,7 @@ def check_prediction(
     options that exclude each other, and for other groups than the decision rule was fitted with.
     """
     files.sidecar_path(output)  # refuses a name that has none
-    if not force:
-        files.refuse_taken(output)
+    files.refuse_taken(output, force=force)
     cfg = check_overrides(run, overrides)
     check_data(data, cfg.data.format)
     if groups is not None and not groups.exists():
@@ -158,8 +157,7 @@ def check_picture(
         files.check_page_name(page)
     if with_photos and page is None:
         raise UsageError("--with-photos embeds photos in a page", expected="--page FILE", fix="give both, or neither")
-    if not force:
-        files.refuse_taken(output, *([page] if page is not None else []))
+    files.refuse_taken(output, *([page] if page is not None else []), force=force)
     check_data(data, cfg.data.format)
 
 

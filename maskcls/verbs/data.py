@@ -86,7 +86,7 @@ def data_check(
     check_data(data, cfg.data.format)
     if page is not None:
         files.check_page_name(page)
-        files.refuse_taken(*([] if force else [page]))
+        files.refuse_taken(page, force=force)
     from maskcls.show.data.check import print_data_check
     from maskcls.show.data.check_page import write_check_page
     from maskcls.show.terminal.progress import LOADING, Reporter

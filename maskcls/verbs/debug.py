@@ -50,7 +50,7 @@ def debug(
         from maskcls import files
 
         files.check_page_name(page)
-        files.refuse_taken(*([] if force else [page]))
+        files.refuse_taken(page, force=force)
     is_run = RunDir(what).env.exists()
     if is_run and (overrides or config or quick or check):
         fix = "leave out the options, or name the data set"

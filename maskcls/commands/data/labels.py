@@ -64,7 +64,7 @@ def rank_labels(
     outputs = [path for path in (fixes, page) if path is not None]
     refuse_repeated(runs)
     files.check_outputs(*outputs, inputs=[path for run in runs for path in result_files(run)])
-    files.refuse_taken(*([] if force else outputs))
+    files.refuse_taken(*outputs, force=force)
     rows = read_label_rows(runs)
     people, who_N = np.unique(rows.person_N, return_inverse=True)
     suspects = find_suspects(rows.parts, rows.given, rows.values, who_N, rows.space)

@@ -47,8 +47,8 @@ def compare(
     label spaces, DataError for another truth of the same id or no row in common, ResultError for a run that cannot be
     read.
     """
-    if output is not None and not force:
-        files.refuse_taken(output)
+    if output is not None:
+        files.refuse_taken(output, force=force)
     if a.resolve() == b.resolve():
         raise UsageError("a and b are the same", where=str(a), fix="name two")
     found = comparison(*read_sides(a, b), answers)
