@@ -1,7 +1,7 @@
 """The order of the packages, read from the source: who may import whom, and where heavy packages may be loaded.
 
-    cli -> verbs -> commands -> diagnosis -> training -> show -> runs -> engine -> {nn, data, results}
-    -> {rundir, typedjson} -> files -> config -> schema -> {labels, csvfile, machine, startup, layoutnames, lossterms,
+    cli -> verbs -> commands -> serve -> {diagnosis, export} -> training -> show -> runs -> engine
+    -> {nn, data, results} -> {rundir, typedjson} -> files -> config -> schema -> {labels, csvfile, machine, startup, layoutnames, lossterms,
     viewnames} -> {errors, spelling}
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
@@ -43,10 +43,12 @@ RANK = {
     "show": 9,
     "training": 10,
     "diagnosis": 11,
-    "commands": 12,
-    "verbs": 13,
-    "cli": 14,
-    "__main__": 15,
+    "export": 11,
+    "serve": 12,
+    "commands": 13,
+    "verbs": 14,
+    "cli": 15,
+    "__main__": 16,
 }
 ROOT = ""  # maskcls/__init__.py itself: open to everybody (the version), imports nothing of the package
 

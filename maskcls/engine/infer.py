@@ -104,7 +104,20 @@ def infer(
     Views are averaged as probabilities, not as logits. on_images: called with the number of images just finished.
     Raises ResultError when rows are missing or repeated, or a probability is not finite.
     """
-    ready = [_ready(predictor, accelerator, execution) for predictor in predictors]
+    ready = [prepare(predictor, accelerator, execution) for predictor in predictors]
+    return infer_prepared(ready, reader, accelerator=accelerator, execution=execution, on_images=on_images)
+
+
+@torch.inference_mode()
+def infer_prepared(
+    ready: Sequence[Predictor],
+    reader: Reader,
+    *,
+    accelerator: Accelerator,
+    execution: Execution,
+    on_images: Callable[[int], None] = lambda count: None,
+) -> list[Prob]:
+    """Do what `infer` does with predictors that `prepare` returned, for callers that predict many times."""
     found: list[tuple[Places, list[Prob]]] = []
     with _lanes(accelerator.device, _lane_count(ready, reader, execution)) as (submit, depth):
         waiting: deque[tuple[Places, Callable[[], Logits]]] = deque()
@@ -115,10 +128,11 @@ def infer(
                 found.append(_collected(*waiting.popleft(), ready, on_images))
         while waiting:
             found.append(_collected(*waiting.popleft(), ready, on_images))
-    return _gathered(found, predictors, reader.count, accelerator)
+    return _gathered(found, ready, reader.count, accelerator)
 
 
-def _ready(predictor: Predictor, accelerator: Accelerator, execution: Execution) -> Predictor:
+def prepare(predictor: Predictor, accelerator: Accelerator, execution: Execution) -> Predictor:
+    """Return the predictor for inference on the accelerator's device: batch norms fused, weights copied there."""
     network, size = predictor.network, predictor.spec.size
     structure = f"{size} {network.trunk}"
     if structure not in _pairs:

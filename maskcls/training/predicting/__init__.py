@@ -1,0 +1,1 @@
+"""Prediction of new photos with the networks of a run."""

@@ -1,0 +1,133 @@
+"""A run as a `PhotoModel`: photos in memory, predicted with torch.
+
+N photos, J joint classes, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import maskcls
+from maskcls.data.dataset import Photos
+from maskcls.data.views.transforms import ViewSpec, eval_view
+from maskcls.engine.compute.candidates import Workload
+from maskcls.engine.compute.choose import infer_execution
+from maskcls.engine.compute.plan import Execution
+from maskcls.engine.device import Accelerator, start
+from maskcls.engine.infer import Predictor, infer_prepared, open_reader, prepare
+from maskcls.errors import DataError, UsageError
+from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.results.photo_model import Photo
+from maskcls.results.predictions import Predictions
+from maskcls.rundir import RunDir
+from maskcls.runs.decision import Decision, read_decision
+from maskcls.runs.overrides import with_overrides
+from maskcls.schema import Config
+from maskcls.show.terminal.progress import Reporter
+from maskcls.training.plans import listener_of
+from maskcls.training.prediction import LoadedNetwork, joint, load_networks
+from maskcls.training.stored_experiment import open_experiment
+
+
+@dataclass(frozen=True, eq=False)
+class RunModel:
+    """The networks of a run, ready to predict arrays; see `PhotoModel`. decision: None: the most probable class."""
+
+    cfg: Config
+    networks: Sequence[LoadedNetwork]
+    ready: Sequence[Predictor]
+    accelerator: Accelerator
+    execution: Execution
+    decision: Decision | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def space(self) -> LabelSpace:
+        """Tasks and classes."""
+        return self.cfg.space
+
+    @property
+    def specs(self) -> list[ViewSpec]:
+        """The views that the networks were trained on, each once."""
+        return list(dict.fromkeys(predictor.spec for predictor in self.ready))
+
+    @property
+    def decode_size(self) -> tuple[int, int]:
+        """Smallest (height, width) in pixels for decoding a photo."""
+        heights, widths = zip(*(spec.decode_size for spec in self.specs), strict=True)
+        return max(heights), max(widths)
+
+    def predict(self, photos: Sequence[Photo]) -> Floats:
+        """Return joint probabilities (N, J) float32, the mean over the networks and views of the run."""
+        ids_N = np.array([str(place) for place in range(len(photos))])
+        for place, photo in enumerate(photos):
+            check_photo(photo, f"photo {place}")
+        views = [np.stack([eval_view(photo, spec) for photo in photos]) for spec in self.specs]
+        reader = open_reader(
+            Photos(Path(), [], ids_N.tolist(), self.specs, seed=self.cfg.seed, cached=views),
+            np.arange(len(photos)),
+            accelerator=self.accelerator,
+            views=self.cfg.predict.views,
+            batch_size=self.cfg.predict.batch_size,
+            workers=0,
+        )
+        probs = infer_prepared(self.ready, reader, accelerator=self.accelerator, execution=self.execution)
+        return joint(self.networks, probs, ids_N, self.space).prob
+
+    def decide(self, prob_NJ: Floats) -> Ints:
+        """Return the joint class (N,) of each row."""
+        predictions = Predictions(np.array([str(place) for place in range(len(prob_NJ))]), prob_NJ, self.space)
+        return predictions.labels() if self.decision is None else self.decision.labels(predictions)
+
+
+def check_photo(photo: Photo, name: str) -> None:
+    """Raise DataError unless this is a photo as `PhotoModel.predict` takes it."""
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
+        got = f"{photo.dtype} of shape {photo.shape}"
+        raise DataError("not a photo", where=name, got=got, expected="uint8 of shape (height, width, 3), RGB")
+
+
+def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool = False, report: Reporter) -> RunModel:
+    """Load the networks that `predict` would use.
+
+    overrides  of `predict.*` and `device.*` alone.
+    decide     use the run's decision rule, see `calibrate`.
+
+    Raises ResultError for a run that is damaged or not finished, UsageError for several processes, and for a rule that
+    is fitted on all photos to predict together.
+    """
+    with report.busy("reading the run"):
+        experiment, env = open_experiment(run)
+    cfg = with_overrides(experiment.cfg, list(overrides))
+    decision = read_decision(run) if decide else None
+    if decision is not None and decision.rule is not None and decision.rule.kind == "shift":
+        raise UsageError(
+            "the run's decision rule is fitted on all photos together, so it cannot decide on single photos",
+            where=str(run.decision),
+            fix="leave out the rule, or fit another one: maskcls calibrate RUN --rule expected",
+        )
+    with report.busy("loading networks"):
+        networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
+    accelerator = start(cfg.device)
+    if accelerator.num_processes > 1:
+        raise UsageError("photos in memory are predicted in one process", got=f"{accelerator.num_processes} processes")
+    first = networks[0].predictor
+    work = Workload(
+        cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, predicted=1, jobs=1
+    )
+    execution = infer_execution(work, cfg, accelerator.device, listener=listener_of(report))
+    ready = [prepare(network.predictor, accelerator, execution) for network in networks]
+    origin = {
+        "maskcls": maskcls.__version__,
+        "run": run.path.resolve().name,
+        "run_hashes": env.hashes,
+        "weights": [network.used.to_json() for network in networks],
+        "views": cfg.predict.views,
+        "networks": cfg.predict.networks,
+    }
+    return RunModel(cfg, networks, ready, accelerator, execution, decision, origin)
