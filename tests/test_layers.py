@@ -1,8 +1,8 @@
 """The order of the packages, read from the source: who may import whom, and where heavy packages may be loaded.
 
     cli -> verbs -> commands -> serve -> {diagnosis, export} -> training -> show -> runs -> engine
-    -> {nn, data, results} -> {rundir, typedjson} -> files -> config -> schema -> {labels, csvfile, machine, startup, layoutnames, lossterms,
-    viewnames} -> {errors, spelling}
+    -> {nn, data, results} -> {rundir, typedjson} -> files -> config -> schema
+    -> {labels, csvfile, machine, startup, layoutnames, lossterms, viewnames} -> {errors, spelling}
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
