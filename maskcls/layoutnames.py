@@ -1,6 +1,7 @@
 """Names of the data layouts a configuration may give as `data.format`.
 
-`data/layouts/NAME.py` reads the layout of that name, and `layout_named` in `data/layouts/source.py` returns it.
+`layout_named` in `data/layouts/source.py` returns the layout of a name. Its reader is `data/layouts/NAME.py`, and
+`data/layouts/class_folders.py` for folders.
 `guess_layout` tries the names in this order.
 """
 
@@ -8,4 +9,4 @@ from __future__ import annotations
 
 from typing import Literal
 
-LayoutName = Literal["contest", "table"]
+LayoutName = Literal["contest", "folders", "table"]

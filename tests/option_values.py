@@ -14,7 +14,7 @@ from maskcls.schema import Config
 
 # The surface: an option that appears, disappears or changes its name fails here.
 FIELDS = {
-    "data": ("format", "fixes", "pseudo", "leaky", "cache", "same_photos"),
+    "data": ("format", "group", "fixes", "pseudo", "leaky", "cache", "same_photos"),
     "folds": ("k", "holdout", "seed", "sealed", "sealed_seed", "stratify"),
     "model": ("heads", "backbone", "pretrained", "weights", "drop", "drop_samples", "drop_path"),
     "transforms": (
@@ -102,6 +102,7 @@ COMPANIONS = {
     "train.accumulate": ["train.batch_size=1000000"],
     "model.drop_samples": ["model.drop=0.1"],
     "data.leaky": ["data.pseudo=a.csv"],
+    "data.group": ["data.format=table"],
     "train.continue_rows": ["train.continue_epochs=1"],
     "train.continue_lr_share": ["train.continue_epochs=1"],
     "age.fine_bins": ["age.head=ordinal"],
@@ -124,6 +125,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "tracking.name": TEXT_OR_NULL,
     "tracking.mlflow": TEXT_OR_NULL,
     "data.format": (list(get_args(LayoutName)), ["csv", "Table", "null", "3"]),
+    "data.group": (["auto", "none", "patient"], ["''", '"a\\0b"', "null", "3"]),
     "data.fixes": TEXT_OR_NULL,
     "data.pseudo": TEXT_OR_NULL,
     "data.leaky": FLAG,

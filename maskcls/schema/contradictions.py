@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -75,6 +76,7 @@ class Sections(Protocol):
 def contradictions(cfg: Sections) -> Iterator[Rule]:
     """Yield every rule between settings that does not hold."""
     yield from _of_tasks(cfg)
+    yield from _of_groups(cfg)
     yield from _of_training(cfg)
     yield from _of_selection(cfg)
     yield from _of_further_networks(cfg)
@@ -114,6 +116,23 @@ def _of_tasks(cfg: Sections) -> Iterator[Rule]:
     yield from _unknown_keys("separate", cfg.separate, names)
     if cfg.separate and cfg.model.heads != "separate":
         yield "model.heads=separate, because separate is set"
+
+
+def _of_groups(cfg: Sections) -> Iterator[Rule]:
+    group, layout = cfg.data.group, cfg.data.format
+    if layout == "contest" and group != "auto":
+        yield WrongValue("data.group", "auto with data.format=contest, whose groups are people", group)
+    if layout == "folders" and group not in ("auto", "none") and _groups_of(group) != 1:
+        expected = "auto, none, or a regular expression with one group in parentheses, with data.format=folders"
+        yield WrongValue("data.group", expected, group)
+
+
+def _groups_of(pattern: str) -> int | None:
+    """Return the number of groups of a regular expression; None for text that is none."""
+    try:
+        return re.compile(pattern).groups
+    except re.error:
+        return None
 
 
 def _of_training(cfg: Sections) -> Iterator[Rule]:

@@ -14,8 +14,12 @@ class DataConfig(Section):
     """Where labels and photos come from."""
 
     format: LayoutName = "contest"
-    """Layout of the data set. contest: a folder with train/ and eval/. table: a CSV file with one row per photo. See
-    data/README.md."""
+    """Layout of the data set. contest: a folder with train/ and eval/. folders: photos in folders named by class.
+    table: a CSV file with one row per photo. See data/README.md."""
+    group: Text = "auto"
+    """Which photos belong together; a group is never divided between folds. For a table: the name of a column. For
+    folders: a regular expression with one group in parentheses, searched in each photo's relative path. none: every
+    photo is its own group. auto: the person (contest), the column `group` if there is one (table), else none."""
     fixes: Text | None = None
     """Path of a CSV file with corrected labels. The data set itself is not changed. Null: no corrections."""
     pseudo: Text | None = None

@@ -32,8 +32,8 @@ FIELDS = dict(fields_of(Config))
 
 def test_every_field_is_an_option_or_a_section() -> None:
     sections = {section.name for section in SECTIONS} - {TOP}
-    assert len(FIELDS) == 147
-    assert (len(sections), len(OPTIONS)) == (16, 131)
+    assert len(FIELDS) == 148
+    assert (len(sections), len(OPTIONS)) == (16, 132)
     assert set(FIELDS) == sections | {option.key for option in OPTIONS}
 
 
@@ -77,7 +77,7 @@ def test_a_number_in_a_text_is_found() -> None:
     [
         ("seed", "whole number from 0 to 4294967295"),
         ("data.leaky", "true | false"),
-        ("data.format", "contest | table"),
+        ("data.format", "contest | folders | table"),
         ("model.weights", "text, or null"),
         ("optim.lr", "number above 0"),
         ("optim.weight_decay", "number at least 0"),
