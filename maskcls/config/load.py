@@ -1,13 +1,13 @@
 """From files and the command line to one configuration, and the origin of each of its values.
 
-Four layers, each above the one before: the defaults, the files a file is based on, the files, `key=value` overrides.
-Mappings are merged key by key; lists and single values are replaced.
+Layers, each above the one before: the defaults, what a data set says of itself, the files a file is based on, the files,
+`key=value` overrides. Mappings are merged key by key; lists and single values are replaced.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from maskcls.schema import PRESETS, Config
 
 
 class SettingOrigin(str):
-    """Where a value comes from: "default", a file's name, the preset of a file, "command line", or "backbone".
+    """Where a value comes from: "default", the data, a file's name, the preset of a file, "command line", or "backbone".
 
     layer    0 for defaults; a higher one wins over a lower one.
     given    whether a person wrote this value, and not a default or a preset.
@@ -45,11 +45,15 @@ NORMALISATION = ("transforms.mean", "transforms.std")
 
 @dataclass(frozen=True)
 class Layer:
-    """The settings of one source: what a person calls it, where messages say it is, and its settings as dotted keys."""
+    """The settings of one source: what a person calls it, where messages say it is, and its settings as dotted keys.
+
+    given  whether a person wrote them.
+    """
 
     name: str
     where: str
     leaves: list[tuple[str, Any]]
+    given: bool = True
 
 
 @dataclass
@@ -66,9 +70,26 @@ def load(files: Path | Sequence[Path] | None, overrides: Sequence[str] = ()) -> 
     A dotted key means the same in a file as on the command line. Returns the configuration, and for each of its dotted
     keys the origin. Raises ConfigError or UsageError.
     """
+    return load_above(lambda given: {}, "", files, overrides)
+
+
+def load_above(
+    read: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    name: str,
+    files: Path | Sequence[Path] | None,
+    overrides: Sequence[str] = (),
+) -> tuple[Config, dict[str, SettingOrigin]]:
+    """Resolve as `load`, with settings that were read elsewhere between the defaults and the files.
+
+    read  gets the given settings, nested, and returns such settings; {} if nothing is needed.
+    name  their origin, such as "read from photos.csv".
+    """
     paths = [files] if isinstance(files, Path) else list(files or ())
     layers = [*_file_layers(paths), _override_layer(overrides)]
     merged = _merge(layers)
+    if found := flatten(read(merged.data)):
+        layers = [Layer(name, name, list(found.items()), given=False), *layers]
+        merged = _merge(layers)
     main = (layers[-2] if paths else layers[-1]).where  # the last file
     places = sorted(merged.layer_of.items(), key=lambda item: item[1])
     elsewhere = {key: layers[n].where for key, n in places if layers[n].where != main}
@@ -130,5 +151,5 @@ def _origins(cfg: Config, layers: Sequence[Layer], merged: Merged) -> dict[str, 
     filled = SettingOrigin(f"preset {preset}", layer=number + 1, given=False)
     origins = {f"transforms.{key}": filled for key in PRESETS.get(preset, ())}
     for key, n in merged.layer_of.items():
-        origins[key] = SettingOrigin(layers[n].name, layer=n + 1, given=True)
+        origins[key] = SettingOrigin(layers[n].name, layer=n + 1, given=layers[n].given)
     return {key: origins.get(key, DEFAULT) for key in flatten(cfg.model_dump(mode="json"))}

@@ -6,6 +6,7 @@ with or without an exponent, are numbers, and the other three are text, like oct
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -90,6 +91,16 @@ def parse_yaml(text: str, *, where: str) -> Any:
 def dump_yaml(data: Mapping[str, Any]) -> str:
     """Write plain data so that `parse_yaml` reads it back equal."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def quoted_yaml(text: str) -> str:
+    """Write text as one double-quoted scalar on one line, which `parse_yaml` reads back equal, whatever it looks like.
+
+    >>> quoted_yaml("no"), quoted_yaml("1e3")
+    ('"no"', '"1e3"')
+    """
+    written: str = yaml.dump(text, Dumper=_Dumper, default_style='"', allow_unicode=True, width=math.inf)
+    return written.removesuffix("\n")
 
 
 def _too_long(where: str) -> ConfigError:

@@ -8,7 +8,7 @@ import typer
 
 from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Data, Json, Overrides, load_config
+from maskcls.verbs.options import Config, Data, Json, Overrides, load_config, load_config_for
 
 app = VerbApp(no_args_is_help=True, help="Measure this machine: photos, networks, learning rates.")
 
@@ -20,7 +20,7 @@ def bench_data(data: Data, overrides: Overrides = None, config: Config = None, j
     \b
     maskcls bench data faces --config multi
     """
-    cfg, _ = load_config(config, overrides)
+    cfg, _ = load_config_for(data, config, overrides)
     from maskcls.runs.checks import check_training
 
     check_training(data, cfg, None)
@@ -67,7 +67,7 @@ def bench_lr(
     maskcls bench lr faces --config multi
     maskcls bench lr faces --config multi optim.name=sgd --high 10
     """
-    cfg, _ = load_config(config, overrides)
+    cfg, _ = load_config_for(data, config, overrides)
     from maskcls.runs.checks import check_training
 
     check_training(data, cfg, None)

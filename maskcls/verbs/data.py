@@ -12,7 +12,7 @@ from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.labels import data_labels
 from maskcls.verbs.older import note_dry_run, output_of_extra
-from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config
+from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config_for
 
 app = VerbApp(no_args_is_help=True, help="Make and check data sets.")
 cache_app = VerbApp(no_args_is_help=True, help="List and delete cached decoded photos.")
@@ -39,6 +39,39 @@ def data_make(
 
         made = make(directory, people=people, seed=seed, eval_people=eval_people)
     print_drawn_data(made, json=json)
+
+
+@app.command("init")
+def data_init(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="the configuration to write")] = Path("maskcls.yaml"),
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            help="a column that is a task, or the name of a level of class folders; may be repeated; default: proposed",
+            show_default=False,
+        ),
+    ] = None,
+    group: Annotated[
+        str, typer.Option("--group", help="what data.group is: a column of the table, none, or auto")
+    ] = "auto",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Look at your data and write a first configuration: tasks, classes, image size and recipe, with reasons.
+
+    \b
+    maskcls data init photos.csv
+    maskcls data init photos.csv --task diagnosis --group patient -o first.yaml
+    maskcls data init flowers    (a folder with one folder per class)
+    """
+    with waiting("reading the data"):
+        from maskcls.commands.data.init import init
+        from maskcls.show.data.proposal import print_proposal
+
+        found = init(data, output, tasks=task or [], group=group, force=force)
+    print_proposal(found, data, output, json=json)
 
 
 @app.command("check")
@@ -79,7 +112,7 @@ def data_check(
         raise UsageError("embeddings come from one place", got="--run and --weights", fix="give one of them")
     if with_photos and page is None:
         raise UsageError("there is no page for the photos", got="--with-photos", fix="name one with --page")
-    cfg, _ = load_config(config, overrides)
+    cfg, _ = load_config_for(data, config, overrides)
     from maskcls import files
     from maskcls.data.layouts.source import check_data
 
@@ -176,7 +209,7 @@ def data_look(
     maskcls data look faces mix.kind=cutmix --page sheet.html --with-photos
     maskcls data look faces transforms.preset=faces transforms.hue=0.02 --force
     """
-    cfg, _ = load_config(config, overrides)
+    cfg, _ = load_config_for(data, config, overrides)
     from maskcls.runs.checks import check_picture
 
     check_picture(data, cfg, output, page=page, with_photos=with_photos, force=force)

@@ -9,7 +9,7 @@ import typer
 
 from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Force, Json, Overrides, load_config
+from maskcls.verbs.options import Config, Force, Json, Overrides, load_config_for
 
 app = VerbApp()
 
@@ -64,7 +64,7 @@ def debug(
         from maskcls.config.unused_settings import unused_settings
         from maskcls.runs.checks import check_training
 
-        cfg, origins = load_config(config, overrides)
+        cfg, origins = load_config_for(what, config, overrides)
         for line in unused_settings(cfg, origins):
             typer.echo(line, err=True)
         check_training(what, cfg, None)

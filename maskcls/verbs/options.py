@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,21 @@ def load_config(
     from maskcls import config as configuration
 
     cfg, origins = configuration.load(config, current(overrides))
+    return current_config(cfg, origins), origins
+
+
+def load_config_for(
+    data: Path, config: list[Path] | None, overrides: Sequence[str] | None
+) -> tuple[Settings, dict[str, SettingOrigin]]:
+    """Resolve as `load_config`; tasks that nobody gave are read from a table or class folders, and a note says so."""
+    from maskcls import config as configuration
+    from maskcls.data.proposal.undescribed import described_settings, reading_note
+
+    cfg, origins = configuration.load_above(
+        lambda given: described_settings(data, given), f"read from {data.name}", config, current(overrides)
+    )
+    if (name := origins["tasks"]).startswith("read from ") and not name.given and os.environ.get("RANK", "0") == "0":
+        typer.echo(reading_note(data, cfg), err=True)
     return current_config(cfg, origins), origins
 
 

@@ -20,7 +20,7 @@ from maskcls.verbs.options import (
     ToPredict,
     how_to_resume,
     interruptible,
-    load_config,
+    load_config_for,
 )
 
 app = VerbApp()
@@ -51,7 +51,7 @@ def train(
     from maskcls.rundir import RunDir
 
     older = [("--leaky", "data.leaky=true")] if leaky else []
-    cfg, origins = load_config(config, with_older(overrides, older))
+    cfg, origins = load_config_for(data, config, with_older(overrides, older))
     folder = RunDir(run or Path("runs") / (config[-1].stem if config else "default"))
     from maskcls.runs.checks import check_training, refuse_existing
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
@@ -186,7 +186,7 @@ def self_train(
     \b
     maskcls self-train faces --config multi --run runs/self --rounds 3
     """
-    cfg, origins = load_config(config, overrides)
+    cfg, origins = load_config_for(data, config, overrides)
     from maskcls.runs.checks import check_self_training
 
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}

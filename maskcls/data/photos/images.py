@@ -61,13 +61,13 @@ def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None) 
             _check_header(path, image)
             inverted, grey_bits = inverted_grey_16(image), small_grey_bits(image)
             if at_least is not None:
-                height, width = at_least[::-1] if _orientation(image) in TURNED else at_least
+                height, width = at_least[::-1] if orientation(image) in TURNED else at_least
                 image.draft(None, (width, height))
             with libtiff_errors.no_errors():
                 image.load()
             # Read after loading: Pillow turns a TIFF itself, and then removes the tag.
             return np.ascontiguousarray(
-                upright(rgb(image, inverted=inverted, grey_bits=grey_bits), _orientation(image))
+                upright(rgb(image, inverted=inverted, grey_bits=grey_bits), orientation(image))
             )
     except (DataError, MemoryError):
         raise
@@ -162,7 +162,8 @@ def _read(handle: int, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 without one."""
     found = image.getexif().get(ORIENTATION)
     return found if isinstance(found, int) else 1
 

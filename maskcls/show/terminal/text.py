@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from maskcls.results.scores.intervals import PredictionInterval
 
 KAPPA = "kappa: agreement beyond chance; 1: always equal, 0: as by chance"
+PHOTO = ("photo", "photos")
 NO_GAIN = "no proven gain: the interval is not above 0"
 
 
@@ -157,6 +158,15 @@ def classes_scored(scored: int, classes: int) -> str:
     (', 15 of 18 classes scored', '')
     """
     return f", {scored:,} of {classes:,} classes scored" if scored < classes else ""
+
+
+def number_of(count: int, noun: tuple[str, str]) -> str:
+    """Write a count with its noun, which is given for one and for several.
+
+    >>> number_of(1, PHOTO), number_of(1200, ("family", "families"))
+    ('1 photo', '1,200 families')
+    """
+    return f"{count:,} {noun[count != 1]}"
 
 
 def plural(count: int, name: str) -> str:

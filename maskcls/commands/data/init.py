@@ -1,0 +1,31 @@
+"""maskcls data init: propose a configuration for a data set, and write it with the reasons as comments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from maskcls import config, files
+from maskcls.data.proposal.of_data import read_labels, settings_of
+from maskcls.data.proposal.proposal import Proposal, propose
+from maskcls.machine import cores
+from maskcls.show.data.proposal_file import file_text
+
+
+def init(data: Path, output: Path, *, tasks: Sequence[str], group: str, force: bool) -> Proposal:
+    """Write a proposed configuration, which loads as it is.
+
+    tasks, group  as in `read_labels`.
+
+    Raises BusyError when the output exists, unless `force`; DataError and UsageError for data that cannot be described.
+    """
+    files.refuse_taken(output, force=force)
+    files.check_outputs(output, inputs=[data])
+    found = read_labels(data, tasks=tasks, group=group)
+    config.validate(settings_of(found.labels), where=str(data))
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    proposal = propose(found, cores=cores(), gpu=gpu)
+    files.commit(output, file_text(proposal, data, output).encode())
+    return proposal

@@ -1,0 +1,62 @@
+"""Heights and widths of photos, read from the headers of their files; no pixel is decoded."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from maskcls.data.photos.images import FORMATS, TURNED, orientation
+from maskcls.errors import DataError
+
+Size = tuple[int, int]  # (height, width) in pixels
+
+
+def header_size(path: Path) -> Size:
+    """Return the (height, width) in pixels of an upright photo; DataError for a header that cannot be read."""
+    try:
+        with _regular_file(path) as file, Image.open(file, formats=FORMATS) as image:
+            width, height = image.size
+            return (width, height) if orientation(image) in TURNED else (height, width)
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # damaged files raise anything, as in `images.decode`
+        raise DataError("the header of a photo cannot be read", where=str(path), got=str(error)) from None
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Return at most `most` >= 2 of the numbers 0..count-1, ascending and evenly spread, with the first and the last.
+
+    >>> spread(10, 4), spread(3, 4)
+    ([0, 3, 6, 9], [0, 1, 2])
+    """
+    if count <= most:
+        return list(range(count))
+    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
+
+
+def sample_sizes(root: Path, paths: Sequence[str], most: int) -> tuple[list[Size], list[str]]:
+    """Return the sizes of at most `most` photos, spread over the list, and the paths among them without a size.
+
+    paths  relative to root.
+    """
+    sizes: list[Size] = []
+    unread: list[str] = []
+    for path in [paths[i] for i in spread(len(paths), most)]:
+        try:
+            sizes.append(header_size(root / path))
+        except DataError:
+            unread.append(path)
+    return sizes, unread
+
+
+def _regular_file(path: Path) -> BinaryIO:
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would block without O_NONBLOCK
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise DataError("not a regular file", where=str(path))
+    return os.fdopen(handle, "rb")

@@ -1,0 +1,35 @@
+"""Tasks of a table or of class folders that no configuration describes: read from the data when a command starts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from maskcls.data.layouts.source import guess_layout
+from maskcls.data.proposal.of_data import read_labels, settings_of
+from maskcls.schema import Config
+from maskcls.schema.group_noun import group_noun
+
+
+def described_settings(data: Path, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `tasks` and the section `data` for a data set, or {} if they are given or the data have the contest's layout.
+
+    given  the settings that a person gave, nested. With `tasks`, or with data.format=contest or table, nothing is read:
+           a table of the contest's tasks needs no others.
+
+    Raises DataError for data in which no task is found.
+    """
+    section = given.get("data", {})
+    layout = section.get("format", "") if isinstance(section, Mapping) else "wrong"
+    if "tasks" in given or layout not in ("", "folders") or not data.exists() or guess_layout(data) == "contest":
+        return {}
+    return settings_of(read_labels(data, group=str(section.get("group", "auto"))).labels)
+
+
+def reading_note(data: Path, cfg: Config) -> str:
+    """Return the note that says what was read, and how to keep it."""
+    tasks = ", ".join(f"{task.name} ({len(task.classes)} classes)" for task in cfg.tasks)
+    groups = "" if cfg.data.group in ("auto", "none") else f"; photos of one {group_noun(cfg)[0]} stay in one fold"
+    return f"tasks read from {data}: {tasks}{groups}. Write them down with: maskcls data init {shlex.quote(str(data))}"
