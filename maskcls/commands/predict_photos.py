@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from maskcls.data.layouts.named import NamedPhotos, check_what, find_photos
@@ -36,7 +36,7 @@ class PhotoRequest:
     """What the user asked for; see `maskcls predict --help`. engine: None, chosen by the model."""
 
     what: tuple[str, ...]
-    wanted: WantedTables = WantedTables()
+    wanted: WantedTables = field(default_factory=WantedTables)
     overrides: tuple[str, ...] = ()
     engine: Engine | None = None
     decide: bool = False
@@ -111,7 +111,7 @@ def _in_parts(
             plan,
             threads=threads,
             on_photos=lambda done: report.images("predicting", done, plan.own_photos),
-            on_unreadable=_first_note(report),
+            on_unreadable=_note_once(report, skip=asked.wanted.skip_unreadable),
         )
         shards = [(folder, plan)]
         if asked.shard != (1, 1):
@@ -138,8 +138,9 @@ def _plan(model: Path, opened: PhotoModel, names: Sequence[str], asked: PhotoReq
     )
 
 
-def _first_note(report: Reporter) -> Callable[[str], None]:
-    return lambda what: report.once("some photos cannot be read; they are listed at the end")
+def _note_once(report: Reporter, *, skip: bool) -> Callable[[str], None]:
+    later = "their rows have an error" if skip else "they are listed at the end, and no table is written"
+    return lambda what: report.once(f"some photos cannot be read: {later}")
 
 
 def _locked(folder: Path) -> ExitStack:

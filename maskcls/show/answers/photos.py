@@ -70,7 +70,7 @@ def _print_one(rows: PhotoRows, space: LabelSpace) -> None:
         say(f"  cannot be read: {rows.errors[0]}")
         return
     shares, label = space.marginals(rows.prob_NJ), int(rows.label_N[0])
-    say(f"  {space.joint_names[label]}, class {label}")
+    say(f"  predicted (*): {space.joint_names[label]}, joint class {label}")
     decided = space.decode(rows.label_N)
     table = plain_table("task")
     for heading in ("", "class"):
