@@ -13,10 +13,11 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from maskcls.errors import BusyError, ResourceError, ResultError, UsageError
 
@@ -57,6 +58,52 @@ def commit(path: Path, data: bytes) -> str:
             path, data, error, "the new file is complete, but may be lost if the power fails now"
         ) from None
     return sha256(data)
+
+
+def write_aside(path: Path, write: Callable[[BinaryIO], None]) -> tuple[Path, str]:
+    """Write a temporary file beside `path`, for a file too large for memory; returns it and its hex SHA-256.
+
+    write  gets the open file. The digest is of the bytes on disk, read again.
+
+    `put_in_place` then moves it to `path`; the caller removes it when that does not happen. Raises ResourceError when
+    writing fails; the temporary file is then removed.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+        try:
+            with temporary.open("xb") as handle:
+                write(handle)
+                handle.flush()
+                os.fsync(handle.fileno())
+            return temporary, file_sha256(temporary)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+    except (OSError, ValueError) as error:
+        raise _unwritten(path, b"", error, "what was there before is unchanged") from None
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Move what `write_aside` wrote to `path`, atomically; an existing file stays beside it as `.bak`.
+
+    Raises ResourceError when that fails.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists():
+            kept = target.with_name(target.name + ".bak")
+            kept.unlink(missing_ok=True)
+            try:
+                os.link(target, kept)
+            except OSError:  # a disk without hard links
+                shutil.copyfile(target, kept)
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise _unwritten(path, b"", error, "the complete file is " + str(temporary)) from None
 
 
 def commit_json(path: Path, value: Any) -> str:

@@ -41,8 +41,8 @@ def rows_as_csv(labelled: LabelledPredictions) -> bytes:
     """Return one row per photo: id, person, fold, true and predicted class, as number and name, and probabilities.
 
     Columns: `id`; `person` and `fold` where they are known; `true` and `predicted`, joint classes, the first empty
-    where a task is unknown; `true_<task>` and `<task>`, class names; with probabilities `prob_true` and
-    `prob_predicted`.
+    where a task is unknown; `true_<task>` and `<task>`, class names; with probabilities `prob_true`, `prob_predicted`,
+    and `<task>/<class>` for every class.
     """
     space, true_N = labelled.space, labelled.space.encode(labelled.truth)
     part_of = space.decode(labelled.pred_N)
@@ -60,6 +60,10 @@ def rows_as_csv(labelled: LabelledPredictions) -> bytes:
         given_N = labelled.prob_NJ[rows, np.maximum(true_N, 0)].tolist()
         columns["prob_true"] = [f"{p:.6g}" if label >= 0 else "" for p, label in zip(given_N, true_N, strict=True)]
         columns["prob_predicted"] = [f"{p:.6g}" for p in labelled.prob_NJ[rows, labelled.pred_N].tolist()]
+        shares = space.marginals(labelled.prob_NJ)
+        for task in space.tasks:
+            for c, name in enumerate(task.classes):
+                columns[f"{task.name}/{name}"] = list(map(str, shares[task.name][:, c]))
     return _csv(columns)
 
 

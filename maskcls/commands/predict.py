@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from maskcls.data.layouts.source import layout_named
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import UsageError
+from maskcls.results.predicted.formats import TableFormat, format_of
+from maskcls.results.predicted.rows import PhotoRows, TableForm
+from maskcls.results.predicted.table_file import TableOutput, WrittenTable, write_table_file
 from maskcls.results.submissions.write import Written
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import OTHER_GROUPS, check_prediction
@@ -26,15 +30,19 @@ def predict(
     overrides: list[str],
     decide: bool = False,
     groups: Path | None = None,
+    probabilities: Path | None = None,
+    table_format: TableFormat | None = None,
     force: bool,
     report: Reporter,
-) -> Written | None:
+) -> Written | WrittenTable | None:
     """Predict the photos with every fold's network and write the submission; None in processes that do not write.
 
     overrides  of `predict.*`, `device.*` and `data.cache` alone.
     decide     predict by the run's decision rule, see `calibrate`, instead of the most probable class.
     groups     which photos are of one person, see `group`: their predictions are averaged in the tasks that are
                the same on all photos of a person. It replaces predict.groups.
+    probabilities  a second table to write, with the probability of every class.
+    table_format   of both; None: by suffix.
 
     Raises what `check_prediction` raises, and UsageError where the decision rule was fitted on averaged photos.
     """
@@ -52,7 +60,23 @@ def predict(
         lineage = lineage.with_decision(decision)
         if decision.rule is None:
             report.note("no decision rule had a proven gain: the most probable class is predicted")
-    return write_labels(output, found.cfg, found.rows, labels, lineage.to_json(), force=force)
+    rows = PhotoRows(found.rows["id"].tolist(), predictions.prob, labels, [""] * len(labels))
+    kind, layout = format_of(output, table_format), layout_named(found.cfg.data.format)
+    form = TableForm(found.cfg.space, layout.id_column, task_columns=layout.task_columns)
+    if kind == "csv":
+        written: Written | WrittenTable = write_labels(
+            output, found.cfg, found.rows, labels, lineage.to_json(), force=force
+        )
+    else:
+        written = write_table_file(TableOutput(output, kind, form), [rows], lineage.to_json(), force=force)
+    if probabilities is not None:
+        table = TableOutput(
+            probabilities,
+            format_of(probabilities, table_format),
+            TableForm(found.cfg.space, layout.id_column, probabilities=True),
+        )
+        write_table_file(table, [rows], lineage.to_json(), force=force)
+    return written
 
 
 def refuse_single_photos(run: RunDir, lineage: RunLineage) -> None:

@@ -372,7 +372,8 @@ def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
     header, *rows = [line.split(",") for line in out.read_text().splitlines()]
     assert header == [
         "id", "person", "fold", "true", "predicted", "true_mask", "mask", "true_gender", "gender", "true_age", "age",
-        "prob_true", "prob_predicted",
+        "prob_true", "prob_predicted", "mask/wear", "mask/incorrect", "mask/normal", "gender/male", "gender/female",
+        "age/<30", "age/30-59", "age/>=60",
     ]  # fmt: skip
     oof = Predictions.load(made / "oof.npz")
     assert [row[0] for row in rows] == oof.ids.tolist()
@@ -380,6 +381,8 @@ def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
     assert [float(row[11]) for row in rows] == pytest.approx(
         [oof.prob[i, int(row[3])] for i, row in enumerate(rows)], rel=1e-5
     )
+    # Mask is the slowest of the joint classes: the first six are those of `wear`.
+    assert [float(row[13]) for row in rows] == pytest.approx(oof.prob[:, :6].sum(axis=1).tolist(), rel=1e-6)
     with pytest.raises(BusyError, match="the output exists"):
         shown(made, output=out, json=True)
     shown(made, output=out, json=True, force=True)
@@ -391,7 +394,7 @@ def test_unknown_labels_leave_their_cells_empty() -> None:
     truth = {"hat": np.array([-1, 1])}
     prob_NJ = np.array([[0.75, 0.25], [0.75, 0.25]], dtype=np.float32)
     text = rows_as_csv(LabelledPredictions(["a", "b"], np.array([0, 0]), truth, HATS, prob_NJ)).decode()
-    assert text.splitlines()[1:] == ["a,,0,,no,,0.75", "b,1,0,[red]yes[/red] :smile:,no,0.25,0.75"]
+    assert text.splitlines()[1:] == ["a,,0,,no,,0.75,0.75,0.25", "b,1,0,[red]yes[/red] :smile:,no,0.25,0.75,0.75,0.25"]
 
 
 @pytest.mark.parametrize("section", ["all", "scores", "confusion", "slices", "people"])

@@ -16,6 +16,7 @@ from maskcls import files
 from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, ResultError, WeightsError
 from maskcls.labels import UNKNOWN, Floats, LabelSpace
+from maskcls.results.predicted.rows import class_columns, columns_beside
 from maskcls.results.predictions import DAMAGE, ENTRIES, Predictions, Texts
 from maskcls.results.scores.metrics import Doubles
 from maskcls.results.submissions.answers import ANSWER, read_answers
@@ -33,6 +34,7 @@ def read_member(path: Path, space: LabelSpace) -> Predictions:
     anything else  a CSV whose first column is the id, and then, in any order, either
                      J columns named as the joint classes, or 0 .. J-1, or p0 .. pJ-1;
                      or a column `task/class` for every class of every task; they are multiplied as if independent;
+                        the other columns of `predict --probabilities` may be there, and are not read;
                      or labels as `answers.read_answers` takes them: every row is then sure of its label.
 
     The rows keep the file's order; `Predictions.align` and the ensembles join by id. Lineage: `kind` ("maskcls",
@@ -60,7 +62,7 @@ def _read_csv(path: Path, space: LabelSpace, origin: Mapping[str, Any]) -> Predi
     if (order := _joint_order(names, space)) is not None:
         prob_NJ = _numbers(path, ids, columns, names)[:, order]
         return _predictions(path, ids, prob_NJ, space, {"kind": "probabilities", **origin})
-    if set(names) == set(_task_columns(space)):
+    if set(class_columns(space)) <= set(names) <= {*class_columns(space), *columns_beside(space)}:
         lineage = {"kind": "task probabilities", **origin}
         return _predictions(path, ids, _from_tasks(path, ids, columns, space), space, lineage)
     if _looks_like_labels(names, space):
@@ -79,18 +81,14 @@ def _joint_order(names: Sequence[str], space: LabelSpace) -> list[int] | None:
 def _forms(space: LabelSpace) -> list[list[str]]:
     """Return the columns of every form that holds probabilities: joint classes by name and by number, then tasks."""
     numbers = range(space.size)
-    return [list(space.joint_names), [str(j) for j in numbers], [f"p{j}" for j in numbers], _task_columns(space)]
-
-
-def _task_columns(space: LabelSpace) -> list[str]:
-    return [f"{task.name}/{name}" for task in space.tasks for name in task.classes]
+    return [list(space.joint_names), [str(j) for j in numbers], [f"p{j}" for j in numbers], class_columns(space)]
 
 
 def _from_tasks(path: Path, ids: Sequence[str], columns: Mapping[str, Sequence[str]], space: LabelSpace) -> Floats:
     prob = {}
     for task in space.tasks:
         alone = LabelSpace((task,))
-        prob_NC = _numbers(path, ids, columns, _task_columns(alone))
+        prob_NC = _numbers(path, ids, columns, class_columns(alone))
         prob[task.name] = _predictions(path, ids, prob_NC, alone, {}, of=f", task {task.name}").prob
     return space.compose(prob)
 

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 HANDLER = "maskcls.ascii"
 # ASCII for the special characters that we print; the bars of a sparkline rise from _ to #.
-ASCII = dict(zip(BARS, "_.-:=+*#", strict=True)) | {"…": "...", "─": "-", "━": "-"}
+ASCII = (
+    dict(zip(BARS, "_.-:=+*#", strict=True))
+    | dict.fromkeys("▏▎▍", ".")
+    | dict.fromkeys("▌▋▊▉", ":")
+    | {"…": "...", "─": "-", "━": "-"}
+)
 # Errors that a user can cause or repair. Others, such as a missing file that nobody looked for, are bugs.
 MACHINE = {
     *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),

@@ -129,5 +129,6 @@ def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool =
         "weights": [network.used.to_json() for network in networks],
         "views": cfg.predict.views,
         "networks": cfg.predict.networks,
+        "execution": f"{accelerator.device.type} {execution}",
     }
     return RunModel(cfg, networks, ready, accelerator, execution, decision, origin)

@@ -1,0 +1,185 @@
+"""Photos that a user names: files, folders, patterns, tables, data sets and lists of names, in any mixture."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+
+from maskcls.data.layouts.folder import is_folder_of_photos, list_folder
+from maskcls.data.layouts.source import guess_layout, image_root, layout_named, list_photos
+from maskcls.data.photos.photo_files import SUFFIXES
+from maskcls.errors import DataError, UsageError
+
+STDIN = "-"
+LIST = "@"  # before the name of a text file with one path per line
+PATTERN = "*?["
+FORMULA_STARTS = ("=", "+", "@", "\t")
+
+
+@dataclass(frozen=True)
+class NamedPhotos:
+    """Photos to predict.
+
+    names     paths that open from the working folder, each photo once.
+    roots     the folders of the inputs, for the question how their photos were cropped.
+    repeated  names of photos that had been named before, also by another path; they are not in `names`.
+    notes     what was left out of the folders.
+    """
+
+    names: list[str]
+    roots: tuple[Path, ...]
+    repeated: list[str]
+    notes: tuple[str, ...] = ()
+
+
+def find_photos(what: Sequence[str], *, check_lists: bool) -> NamedPhotos:
+    """Return the photos in the order of the inputs.
+
+    A word is, in this order: `-`, names on stdin; `@FILE`, names in a text file; a folder in the contest's form, its
+    photos to predict; another folder, every photo below it, sorted; a CSV table, its rows in order; a file, itself; a
+    pattern such as `photos/**/*.jpg`, the photos that match, sorted. A list has one path per line, relative to the
+    working folder; blank lines are skipped.
+
+    check_lists  whether a name in a list that is no file is an error here.
+
+    Raises DataError that lists every word without photos and every name that a table cannot hold.
+    """
+    names: list[str] = []
+    roots: list[Path] = []
+    notes: list[str] = []
+    faults: list[str] = []
+    for word in what:
+        try:
+            found, root, left_out = _expanded(word, check_lists=check_lists)
+        except _NothingError as error:
+            faults.append(f"{word}: {error}")
+            continue
+        names += found
+        roots.append(root)
+        notes += [f"{word}: {note}" for note in left_out]
+    if faults:
+        raise DataError("nothing to predict was found", offenders=faults, fix="check the path or the pattern")
+    _check_names(names)
+    return replace(_each_once(names, roots), notes=tuple(notes))
+
+
+def has_pattern(word: str) -> bool:
+    """Return whether a word that is no path is a pattern of names."""
+    return any(sign in word for sign in PATTERN)
+
+
+class _NothingError(Exception):
+    """Why a word gives no photo."""
+
+
+def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path, list[str]]:
+    """Return the photos of one word, the folder they are below, and notes about what was left out of it."""
+    path = Path(word)
+    if word == STDIN or word.startswith(LIST):
+        lines = sys.stdin.buffer.read() if word == STDIN else _read_list(Path(word.removeprefix(LIST)))
+        return _listed(lines, word, check=check_lists), Path(), []
+    if path.is_dir():
+        names, notes = _below(path)
+        return names, path, notes
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return _of_data(path), path.parent, []
+    if path.is_file():
+        return [word], path.parent, []
+    if path.exists():
+        raise _NothingError("not a regular file")
+    if not has_pattern(word):
+        raise _NothingError("no such file or folder")
+    matches = sorted(m for m in glob.glob(word, recursive=True) if m.lower().endswith(SUFFIXES) and os.path.isfile(m))
+    if not matches:
+        raise _NothingError("no photo matches this pattern")
+    return matches, Path(word[: min(word.index(sign) for sign in PATTERN if sign in word)]).parent, []
+
+
+def _below(folder: Path) -> tuple[list[str], list[str]]:
+    if not is_folder_of_photos(folder):
+        return _of_data(folder), []
+    paths, notes = list_folder(folder)
+    return [os.path.join(folder, path) for path in paths], notes
+
+
+def _of_data(data: Path) -> list[str]:
+    """Return the photos to predict of a data set: all of a table, the unlabelled ones of the contest."""
+    name = guess_layout(data)
+    listing = list_photos(data, name)
+    paths = listing.unlabelled if layout_named(name).in_parts else (*listing.labelled, *listing.unlabelled)
+    if not paths:
+        raise _NothingError("the data set has no photos to predict")
+    return [os.path.join(image_root(data, name), path) for path in paths]
+
+
+def _read_list(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise _NothingError("the list is not a regular file")
+        return path.read_bytes()
+    except OSError as error:
+        raise _NothingError(f"the list cannot be read: {error.strerror}") from None
+
+
+def _listed(data: bytes, word: str, *, check: bool) -> list[str]:
+    try:
+        lines = [line.removesuffix("\r") for line in data.decode("utf-8-sig").split("\n")]
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _NothingError(f"line {line} is not UTF-8 text") from None
+    names = [line for line in lines if line.strip()]
+    if not names:
+        raise _NothingError("the list has no names")
+    if check and (missing := [name for name in names if not os.path.isfile(name)]):
+        raise DataError(
+            "files of a list do not exist",
+            where="stdin" if word == STDIN else word.removeprefix(LIST),
+            expected="one path per line, from the working folder",
+            offenders=missing,
+            fix="correct the list, or write them as rows with an error: --skip-unreadable",
+        )
+    return names
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if wrong := [repr(name) for name in names if not name.isprintable() and not _is_plain(name)]:
+        expected = "UTF-8 text without line breaks and NUL"
+        raise DataError("a file name cannot be written to a table", expected=expected, offenders=wrong, fix="rename it")
+    if formulas := [repr(name) for name in names if name.startswith(FORMULA_STARTS)]:
+        fix = "write ./ before the name"
+        raise DataError("a spreadsheet would run a name as a formula", offenders=formulas, fix=fix)
+
+
+def _is_plain(name: str) -> bool:
+    return not any(c in "\0\r\n" or "\ud800" <= c <= "\udfff" for c in name)
+
+
+def _each_once(names: Sequence[str], roots: Sequence[Path]) -> NamedPhotos:
+    seen: set[bytes] = set()
+    once, repeated = list[str](), list[str]()
+    resolved = cache(os.path.realpath)
+
+    def key(name: str) -> bytes:
+        folder, _, base = name.rpartition("/")
+        real = os.path.realpath(name) if os.path.islink(name) else os.path.join(resolved(folder or "."), base)
+        return blake2b(real.encode(errors="surrogateescape"), digest_size=16).digest()
+
+    for name in names:
+        if (place := key(name)) in seen:
+            repeated.append(name)
+        else:
+            seen.add(place)
+            once.append(name)
+    return NamedPhotos(once, tuple(dict.fromkeys(roots)), repeated)
+
+
+def check_what(what: Sequence[str]) -> None:
+    """Raise UsageError when stdin is read more than once."""
+    if list(what).count(STDIN) > 1:
+        raise UsageError("names on stdin can be read once", got="- twice", fix="give - once")

@@ -1,0 +1,1 @@
+"""Rows of predicted photos: parts on disk, and tables in three formats."""

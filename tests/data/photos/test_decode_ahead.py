@@ -1,0 +1,67 @@
+"""Photos decoded ahead: in order, with errors in their place, in chunks that depend on the photos alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskcls.data.photos.decode_ahead import Decoded, chunks, decode_each, one_ahead
+from maskcls.errors import DataError
+
+
+def test_photos_come_in_order_and_a_bad_one_as_its_error(tmp_path: Path) -> None:
+    names = [str(tmp_path / f"{value}.png") for value in range(9)]
+    for value, name in enumerate(names):
+        Image.new("RGB", (16 + value, 20), (value, 0, 0)).save(name)
+    Path(names[4]).write_bytes(b"junk")
+    with ThreadPoolExecutor(3) as pool:
+        found = list(decode_each(names, at_least=(16, 16), pool=pool, ahead=2))
+    assert [type(one) for one in found] == [DataError if value == 4 else np.ndarray for value in range(9)]
+    shapes = [one.shape for one in found if isinstance(one, np.ndarray)]
+    assert shapes == [(20, 16 + value, 3) for value in range(9) if value != 4]
+
+
+def test_few_photos_are_read_in_advance(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def names() -> Iterator[str]:
+        for number in range(50):
+            asked.append(number)
+            yield str(tmp_path / f"{number}.png")  # not there: an error in its place
+
+    with ThreadPoolExecutor(2) as pool:
+        source = decode_each(names(), at_least=(16, 16), pool=pool, ahead=4)
+        next(source)
+        assert asked == [0, 1, 2, 3, 4]
+
+
+def photo(pixels: int) -> Decoded:
+    return np.zeros((1, pixels, 3), dtype=np.uint8)
+
+
+def test_a_chunk_ends_at_its_photos_or_its_bytes() -> None:
+    bad = DataError("bad")
+    source = [photo(1), photo(1), photo(1), bad, photo(10), photo(1), bad, bad, bad]
+    found = list(chunks(source, photos=3, pixel_bytes=30))
+    assert [len(chunk) for chunk in found] == [3, 2, 3, 1]
+    assert [one for chunk in found for one in chunk] == source
+    assert list(chunks([], photos=3, pixel_bytes=30)) == []
+
+
+def test_one_ahead_keeps_order_and_raises_in_its_place() -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise DataError("third")
+
+    taken = []
+    with pytest.raises(DataError, match="third"):
+        for one in one_ahead(source()):
+            taken.append(one)
+    assert taken == [1, 2]
+    assert list(one_ahead(iter([]))) == []
