@@ -112,7 +112,7 @@ def _of_data(data: Path) -> list[str]:
     """Return the photos to predict of a data set: all of a table, the unlabelled ones of the contest."""
     name = guess_layout(data)
     listing = list_photos(data, name)
-    paths = listing.unlabelled if layout_named(name).in_parts else (*listing.labelled, *listing.unlabelled)
+    paths = listing.unlabelled if layout_named(name).has_unlabelled(data) else (*listing.labelled, *listing.unlabelled)
     if not paths:
         raise _NothingError("the data set has no photos to predict")
     return [os.path.join(image_root(data, name), path) for path in paths]
