@@ -3,8 +3,8 @@
 import pytest
 
 from maskcls.config import load
-from maskcls.config.group_noun import group_noun
 from maskcls.errors import ConfigError
+from maskcls.schema.group_noun import group_noun
 
 
 @pytest.mark.parametrize(

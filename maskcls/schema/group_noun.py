@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from maskcls.schema import Config
+from maskcls.schema.root import Config
 
 WORD = re.compile(r"[a-z]{3,}|[A-Z][a-z]{2,}|[A-Z]{3,}")
 IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women"}
