@@ -27,7 +27,7 @@ from maskcls.labels import Floats, Ints
 from maskcls.nn.network import Network
 from maskcls.nn.optim import set_lr
 from maskcls.schema import Config
-from maskcls.schema.presets import PRESETS
+from maskcls.schema.transforms import PRESETS
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.plans import fresh_network
 
