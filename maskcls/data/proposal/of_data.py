@@ -17,6 +17,7 @@ from maskcls.data.proposal.proposed import ProposedLabels
 from maskcls.data.rows import manifest
 from maskcls.errors import UsageError
 from maskcls.labels import CONTEST
+from maskcls.schema.group_noun import PEOPLE
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def read_labels(data: Path, *, tasks: Sequence[str] = (), group: str = "auto") -
 
 def _contest(data: Path, tasks: Sequence[str], group: str) -> LabelledPhotos:
     if unknown := [name for name in tasks if name not in CONTEST.names]:
-        raise UsageError("the contest's layout has no such task", got=", ".join(unknown), expected=", ".join(CONTEST.names))
+        raise UsageError(
+            "the contest's layout has no such task", got=", ".join(unknown), expected=", ".join(CONTEST.names)
+        )
     if group != "auto":
         raise UsageError("the groups of the contest's layout are people", got=f"--group {group}", fix="leave it out")
     space = CONTEST.only(list(tasks) or CONTEST.names)
@@ -65,7 +68,7 @@ def _contest(data: Path, tasks: Sequence[str], group: str) -> LabelledPhotos:
         data={"format": "contest"},
         columns={},
         tasks=proposed,
-        noun=("person", "people"),
+        noun=PEOPLE,
         photos=len(paths),
         groups=len(set(person)),
         left_out={},
@@ -78,7 +81,9 @@ def _folders(data: Path, tasks: Sequence[str], group: str) -> LabelledPhotos:
     names = tuple(tasks) or level_names(found.levels)
     if len(names) != found.levels:
         fix = "name each level of folders once, from the outer to the inner one"
-        raise UsageError("one task per level of class folders", got=", ".join(names), expected=str(found.levels), fix=fix)
+        raise UsageError(
+            "one task per level of class folders", got=", ".join(names), expected=str(found.levels), fix=fix
+        )
     photos = tuple(path for part in found.labelled for path in part.photos)
     return LabelledPhotos(labels_of_folders(found, names), data, photos)
 

@@ -6,6 +6,7 @@ from maskcls.data.layouts.folder_scan import ClassFolders
 from maskcls.data.proposal.columns import counted, notes_on_names
 from maskcls.data.proposal.proposed import ProposedLabels, ProposedTask
 from maskcls.labels import Task
+from maskcls.schema.group_noun import PHOTOS
 
 
 def labels_of_folders(found: ClassFolders, names: tuple[str, ...]) -> ProposedLabels:
@@ -19,7 +20,7 @@ def labels_of_folders(found: ClassFolders, names: tuple[str, ...]) -> ProposedLa
         data={"format": "folders"},
         columns={},
         tasks=tasks,
-        noun=("photo", "photos"),
+        noun=PHOTOS,
         photos=len(paths),
         groups=len(paths),
         left_out={},

@@ -75,7 +75,7 @@ def column_named(columns: Mapping[str, Sequence[str]], name: str) -> str:
 
 def _group_column(columns: Mapping[str, Sequence[str]]) -> str:
     """Return the first column with the name of a group, also as in patient_id; "none" without one."""
-    named = {column.casefold().removesuffix("_id").removesuffix(" id"): column for column in reversed(columns)}
+    named = {column.casefold().removesuffix("_id").removesuffix(" id"): column for column in reversed(list(columns))}
     return next((named[name] for name in GROUP_NAMES if name in named), "none")
 
 
