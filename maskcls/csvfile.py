@@ -51,6 +51,14 @@ def read_csv(
     return pd.DataFrame(columns, index=pd.RangeIndex(FIRST_ROW, FIRST_ROW + count, name="line"), dtype="str")
 
 
+def read_header(path: Path) -> list[str]:
+    """Return the first line of a table, unchecked; [] where it is not valid CSV. Raises DataError as `read_csv`."""
+    try:
+        return next(csv.reader(io.StringIO(_decoded(path, _content(path)), newline=""), strict=True), [])
+    except csv.Error:
+        return []
+
+
 def read_columns(path: Path, *, known: Sequence[str] = ()) -> dict[str, list[str]]:
     """Read a comma-separated UTF-8 table with at least one row as {column: its N cells}, in the file's order.
 

@@ -185,6 +185,7 @@ def read_members(
     with_overrides(cfg, list(overrides))  # refuses other settings before torch is imported
     check_same_rows(runs)
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
+    report.notes(tables.notes(frame))
     ids = frame["id"].to_numpy(np.str_)
     members = []
     for place, text in enumerate(given):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import files
+from maskcls import config, files
 from maskcls.csvfile import read_columns
 from maskcls.data.layouts.source import guess_layout, image_root, layout_named, read_people, read_unlabelled
 from maskcls.data.rows import manifest as tables
@@ -31,6 +31,7 @@ from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.consistency import person_averaged
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
+from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
 from maskcls.runs.records.sealed_people import sealed_people
@@ -68,10 +69,12 @@ def group(
         check_free(output, GROUPS, force=force)
     if train and unlabelled is not None:
         raise UsageError("--train and --unlabelled name different photos", fix="give one of them")
-    known = read_people(data, guess_layout(data))
+    known = read_people(data, guess_layout(data), _group_setting(run) if run is not None else "auto")
     if run is not None and run.sealed.exists():
         known = known[~known["id"].isin(read_columns(run.sealed)["id"])].reset_index(drop=True)
     to_group = None if train else _to_group(data, unlabelled)
+    if to_group is not None:
+        report.notes(tables.notes(to_group))
     labelled = read_out_of_fold(run) if run else None
     if labelled is not None and run is not None:
         if averages_in_groups(run):
@@ -148,10 +151,16 @@ def grouping_gain(
     )
 
 
+def _group_setting(run: RunDir) -> str:
+    """Return data.group of a run; ResultError for what is no run."""
+    read_environment(run)
+    return config.load(run.config)[0].data.group
+
+
 def _to_group(data: Path, unlabelled: Path | None) -> pd.DataFrame:
-    if unlabelled is None and not layout_named(guess_layout(data)).in_parts:
-        fix = "name their table with --unlabelled, or group the train photos with --train"
-        raise UsageError("a table has no eval photos", where=str(data), fix=fix)
+    if unlabelled is None and not layout_named(guess_layout(data)).has_unlabelled(data):
+        fix = "name them with --unlabelled, or group the train photos with --train"
+        raise UsageError("the data set has no photos to predict, which could be grouped", where=str(data), fix=fix)
     return read_unlabelled(unlabelled or data, guess_layout(unlabelled or data), SPACE)
 
 

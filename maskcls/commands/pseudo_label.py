@@ -74,6 +74,7 @@ def pseudo_label(
     opened = [open_experiment(run) for run in runs]
     first = opened[0][0]
     frame = read_unlabelled(data, first.cfg.data.format, first.cfg.space)
+    report.notes(tables.notes(frame))
     how = read_rule(rule, first.cfg.space)
     refuse_known_photos(opened, frame, image_root(data, first.cfg.data.format))
     digest = check_runs(opened, frame, leaky=leaky)

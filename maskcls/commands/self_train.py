@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from maskcls import config, files
+from maskcls import files
 from maskcls.data.layouts.source import image_root
-from maskcls.engine.normalisation import with_normalisation
 from maskcls.errors import BusyError, UsageError
 from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.labelled_predictions import LabelledPredictions
@@ -26,7 +25,7 @@ from maskcls.runs.lineage import read_pseudo_lineage
 from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.schema import Config
 from maskcls.show.runs.self_training import Round, SelfTraining
-from maskcls.training.checks import with_absolute_paths
+from maskcls.training.checks import has_settings
 
 
 def self_train(
@@ -98,7 +97,7 @@ def _train(
     if not run.env.exists():
         train(cfg, run)
         return
-    if config.load(run.config)[0] != with_normalisation(with_absolute_paths(cfg)):
+    if not has_settings(run, cfg):
         fix = "choose another --run, or give the settings it began with"
         raise BusyError("the folder holds rounds with other settings", where=str(run.path), fix=fix)
     resume(run)

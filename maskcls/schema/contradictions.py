@@ -122,18 +122,17 @@ def _of_groups(cfg: Sections) -> Iterator[Rule]:
     group, layout = cfg.data.group, cfg.data.format
     if layout == "contest" and group != "auto":
         yield WrongValue("data.group", "auto with data.format=contest, whose groups are people", group)
-    if layout == "folders" and group not in ("auto", "none"):
-        try:
-            count = re.compile(group).groups
-        except re.error as error:
-            yield WrongValue(
-                "data.group", f"auto, none or a regular expression with data.format=folders ({error})", group
-            )
-        else:
-            if count != 1:
-                yield WrongValue(
-                    "data.group", f"a regular expression with one group in parentheses, not {count}", group
-                )
+    if layout == "folders" and group not in ("auto", "none") and _groups_of(group) != 1:
+        expected = "auto, none, or a regular expression with one group in parentheses, with data.format=folders"
+        yield WrongValue("data.group", expected, group)
+
+
+def _groups_of(pattern: str) -> int | None:
+    """Return the number of groups of a regular expression; None for text that is none."""
+    try:
+        return re.compile(pattern).groups
+    except re.error:
+        return None
 
 
 def _of_training(cfg: Sections) -> Iterator[Rule]:

@@ -14,8 +14,8 @@ class DataConfig(Section):
     """Where labels and photos come from."""
 
     format: LayoutName = "contest"
-    """Layout of the data set. contest: a folder with train/ and eval/. folders: photos in folders named by class. table:
-    a CSV file with one row per photo. See data/README.md."""
+    """Layout of the data set. contest: a folder with train/ and eval/. folders: photos in folders named by class.
+    table: a CSV file with one row per photo. See data/README.md."""
     group: Text = "auto"
     """Which photos belong together; a group is never divided between folds. For a table: the name of a column. For
     folders: a regular expression with one group in parentheses, searched in each photo's relative path. none: every

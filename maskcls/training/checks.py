@@ -17,7 +17,7 @@ from maskcls.data.photos.same_photos import Groups, equal_keys, equal_views, row
 from maskcls.data.rows import manifest
 from maskcls.data.rows.repeated_photos import SamePhoto, same_photos
 from maskcls.engine.device import Accelerator
-from maskcls.engine.normalisation import normalisation_notes
+from maskcls.engine.normalisation import normalisation_notes, with_normalisation
 from maskcls.engine.session import optimizer_of
 from maskcls.engine.step import staged
 from maskcls.errors import ConfigError, DataError
@@ -25,7 +25,7 @@ from maskcls.labels import UNKNOWN
 from maskcls.machine import reading_threads
 from maskcls.nn.backbone_facts import nearest_whole, patch_size
 from maskcls.nn.network import Network, check_backbone, check_size
-from maskcls.rundir import REFIT
+from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.schema import Config
 from maskcls.show.pictures.fonts import missing_note
@@ -55,6 +55,14 @@ def with_absolute_paths(cfg: Config) -> Config:
     return cfg.model_copy(update={"model": model, "data": data, "tracking": tracking, "separate": separate})
 
 
+def has_settings(run: RunDir, cfg: Config) -> bool:
+    """Return whether a run was begun with this configuration; `auto` in it may be what the run has instead."""
+    stored, given = config.load(run.config)[0], with_normalisation(with_absolute_paths(cfg))
+    if given.data.group == "auto" and stored.data.group == "none":
+        given = given.model_copy(update={"data": given.data.model_copy(update={"group": "none"})})
+    return stored == given
+
+
 def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:
     weights = changes.get("model.weights")
     return changes | ({"model.weights": str(Path(weights).resolve())} if weights else {})
@@ -62,6 +70,7 @@ def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:
 
 def check_experiment(experiment: Experiment, report: Reporter) -> None:
     """Raise what would stop the training later: backbones, weights, optimizers, labels that cannot be trained on."""
+    report.notes(experiment.notes)
     for member in experiment.kinds:
         check_backbone(member.cfg.model.backbone)
         network, about = fresh_network(member, 0, 0)

@@ -81,6 +81,7 @@ class Experiment:
     sealed    the rows of the sealed people, in no other table of the experiment; None without folds.sealed.
     person_clustering  how to recognise photos of one person, fitted on the labelled photos.
     same_photos  groups of rows with one photo, found when the photos are read or taken from the cache.
+    notes     what the reader of the data set said about it.
     """
 
     cfg: Config
@@ -95,6 +96,7 @@ class Experiment:
     person_clustering: PersonClustering | None = None
     same_photos: Groups = field(default_factory=list)
     sealed: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def kinds(self) -> list[Member]:
@@ -211,11 +213,12 @@ def view_spec(cfg: Config) -> ViewSpec:
 def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
     """Read the labelled rows and make their folds; raises DataError or ConfigError.
 
-    The experiment's configuration has numbers for `transforms.mean` and `std`.
+    The experiment's configuration has numbers for `transforms.mean` and `std`, and `data.group` of `with_group`.
     """
     cfg = with_normalisation(cfg)
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
-    manifest = read_labelled(data, cfg.data.format, cfg.space, fixes)
+    manifest = read_labelled(data, cfg.data.format, cfg.space, fixes, cfg.data.group)
+    cfg, notes = with_group(cfg, manifest), tables.notes(manifest)
     how, sealed = cfg.folds, None
     if how.sealed:
         manifest, sealed = split_sealed(
@@ -223,12 +226,19 @@ def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
         )
     folds = _build_folds(manifest, cfg, sealed)
     if cfg.data.pseudo is None:
-        return Experiment(cfg, data.resolve(), manifest, folds, run, sealed=sealed)
+        return Experiment(cfg, data.resolve(), manifest, folds, run, sealed=sealed, notes=notes)
     pseudo = pseudo_rows.read_pseudo_rows(Path(cfg.data.pseudo), cfg, manifest, folds)
     if sealed is not None:
         pseudo_rows.check_not_sealed(pseudo, sealed)
     manifest, folds = pseudo_rows.with_rows(manifest, folds, pseudo, image_root(data, cfg.data.format), cfg.space)
-    return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo, sealed=sealed)
+    return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo, sealed=sealed, notes=notes)
+
+
+def with_group(cfg: Config, manifest: pd.DataFrame) -> Config:
+    """Return the configuration with data.group=none where `auto` left every photo alone, as a run records it."""
+    if cfg.data.group != "auto" or not manifest["person"].equals(manifest["id"]):
+        return cfg
+    return cfg.model_copy(update={"data": cfg.data.model_copy(update={"group": "none"})})
 
 
 def _build_folds(manifest: pd.DataFrame, cfg: Config, sealed: pd.DataFrame | None) -> pd.DataFrame:

@@ -89,6 +89,7 @@ def predict_rows(
         experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, [*overrides, *(["predict.groups=none"] if groups is not None else [])])
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
+    report.notes(tables.notes(frame))
     root = image_root(data, cfg.data.format)
     refuse_sealed_photos(run, experiment.photo_root, root, frame["path"].tolist())
     by_file, by_look = GroupAveraging(), GroupAveraging()

@@ -106,7 +106,7 @@ def check_data_unchanged(experiment: Experiment) -> None:
     """Raise WeightsError, naming the rows that differ, unless the data set still gives the run's manifest."""
     cfg = experiment.cfg
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
-    now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes)
+    now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes, cfg.data.group)
     then = experiment.labelled_rows
     if tables.sha256(now) == tables.sha256(then):
         return

@@ -46,7 +46,7 @@ STEPS: dict[str, dict[str, Any]] = {
 
 def bench_data(data: Path, cfg: Config) -> ReadingCosts:
     """Time every step from a file to a training image, on up to 256 photos, in one thread."""
-    frame = read_labelled(data, cfg.data.format, cfg.space, None)
+    frame = read_labelled(data, cfg.data.format, cfg.space, None, cfg.data.group)
     frame = frame.iloc[:: max(1, len(frame) // PHOTOS)].head(PHOTOS)
     root, spec = image_root(data, cfg.data.format), view_spec(cfg)
     paths, ids = frame["path"].tolist(), frame["id"].tolist()

@@ -14,6 +14,7 @@ from maskcls.data.findings import DataFinding, Item, sorted_findings
 from maskcls.data.layouts.source import image_root, layout_named, read_labelled, read_unlabelled
 from maskcls.data.photos.inspection import inspect
 from maskcls.data.rows import folds as folding
+from maskcls.data.rows import manifest as tables
 from maskcls.data.rows.repeated_photos import same_photos
 from maskcls.errors import ConfigError
 from maskcls.labels import Ints
@@ -48,9 +49,10 @@ def check(data: Path, cfg: Config, report: Reporter, *, network: NetworkSource |
     network = network or NetworkSource()
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     layout, noun = layout_named(cfg.data.format), group_noun(cfg)
-    frames = {"train": read_labelled(data, cfg.data.format, cfg.space, fixes)}
+    frames = {"train": read_labelled(data, cfg.data.format, cfg.space, fixes, cfg.data.group)}
     if layout.has_unlabelled(data):
         frames["eval"] = read_unlabelled(data, cfg.data.format, cfg.space)
+    report.notes(dict.fromkeys(note for frame in frames.values() for note in tables.notes(frame)))
     root, frame = image_root(data, cfg.data.format), pd.concat(frames.values(), ignore_index=True)
     threads = reading_threads(cfg.device.workers)
     train_fold_N, no_folds = _folds(frames["train"], cfg, network.run)

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from maskcls import config, files
+from maskcls import files
 from maskcls.data.layouts.fixes import COLUMNS, fix_rows, with_earlier
 from maskcls.data.layouts.source import read_labelled
 from maskcls.data.rows import manifest as tables
-from maskcls.engine.normalisation import with_normalisation
 from maskcls.errors import BusyError, ResultError, UsageError
 from maskcls.labels import Ints
 from maskcls.results.comparison.difference import Difference
@@ -33,7 +32,7 @@ from maskcls.show.labels.doctor import LabelDoctor
 from maskcls.show.labels.gain import LabelGain
 from maskcls.show.labels.page import label_page
 from maskcls.show.pages.page import write_page
-from maskcls.training.checks import with_absolute_paths
+from maskcls.training.checks import has_settings
 
 Train = Callable[[Config, RunDir], object]
 GIVEN, FIXED = "as-is", "fixed"
@@ -168,7 +167,7 @@ def label_gain(given: Sequence[LabelledPredictions], fixed: Sequence[LabelledPre
 def _untouched_tasks(data: Path, cfg: Config, fixes: Path) -> tuple[str, ...]:
     """Return the tasks to stratify by of which no label is corrected; ResultError when no label is."""
     before, after = (
-        tables.labels(read_labelled(data, cfg.data.format, cfg.space, path), cfg.space)
+        tables.labels(read_labelled(data, cfg.data.format, cfg.space, path, cfg.data.group), cfg.space)
         for path in (Path(cfg.data.fixes) if cfg.data.fixes else None, fixes)
     )
     same = [name for name in cfg.space.names if (before[name] == after[name]).all()]
@@ -198,7 +197,7 @@ def _train(cfg: Config, run: RunDir, train: Train, resume: Callable[[RunDir], ob
     """Train a run, or finish it; BusyError when the folder holds another one."""
     if not run.env.exists():
         train(cfg, run)
-    elif config.load(run.config)[0] != with_normalisation(with_absolute_paths(cfg)):
+    elif not has_settings(run, cfg):
         fix = "choose another --run, or give the settings it began with"
         raise BusyError("the folder holds trainings with other settings", where=str(run.path), fix=fix)
     else:

@@ -169,7 +169,7 @@ def _step_plan(root: Path, frame: pd.DataFrame, spec: ViewSpec, cfg: Config) -> 
 def _rows(data: Path, cfg: Config) -> pd.DataFrame:
     """Return the rows to train on; sealed people are left out, as the pictures may lead to a choice."""
     fixes, how = Path(cfg.data.fixes) if cfg.data.fixes else None, cfg.folds
-    frame = read_labelled(data, cfg.data.format, cfg.space, fixes)
+    frame = read_labelled(data, cfg.data.format, cfg.space, fixes, cfg.data.group)
     if how.sealed:
         frame, _ = split_sealed(frame, cfg.space, share=how.sealed, seed=how.sealed_seed, stratify=how.stratify)
     return frame

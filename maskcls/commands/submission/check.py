@@ -68,10 +68,12 @@ def _space(origin: SubmissionOrigin | None, run: RunDir | None) -> LabelSpace:
 
 
 def _header(origin: SubmissionOrigin | None, space: LabelSpace, data: Path | None) -> list[str]:
-    """Return the expected columns: of the data set's layout, else those it was written with, else the contest's."""
-    if data is None and origin is not None:
-        return list(origin.columns)
+    """Return the expected columns: those that the data set prescribes, else those it was written with, else those of
+    the data set's layout, or the contest's.
+    """
     layout = layout_named("contest" if data is None else guess_layout(data))
+    if origin is not None and (data is None or layout.prescribed(data) is None):
+        return list(origin.columns)
     return [layout.id_column, ANSWER, *(space.names if layout.task_columns else ())]
 
 
@@ -127,7 +129,7 @@ def _known_people(space: LabelSpace, data: Path | None, run: RunDir | None, *, s
     if data is not None and (layout := layout_named(guess_layout(data))).has_labelled(data):
         if sealed:
             return "the training set", np.zeros((0, space.size), dtype=np.int64)
-        return "the training set", _rows_by_person(layout.read_labelled(data, space, None), space)
+        return "the training set", _rows_by_person(layout.read_labelled(data, space, None, "auto"), space)
     kinds = np.eye(len(CONTEST_PEOPLE), dtype=np.int64).repeat(CONTEST_PEOPLE, axis=0)
     people_PJ = np.concatenate([photos * kinds for photos in CONTEST_PHOTOS], axis=1)
     return "the contest", people_PJ if space == CONTEST else np.zeros((0, space.size), dtype=np.int64)

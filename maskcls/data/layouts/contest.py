@@ -17,6 +17,7 @@ import pandas as pd
 from maskcls.csvfile import read_csv
 from maskcls.data.layouts.fixes import COLUMNS, FixRow, Relabelling
 from maskcls.data.layouts.folder import is_folder_of_photos, read_folder
+from maskcls.data.layouts.folder_scan import scan_class_folders
 from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.paths import file_faults, name_fault, same_text
 from maskcls.data.rows import manifest
@@ -24,6 +25,7 @@ from maskcls.errors import ConfigError, DataError
 from maskcls.labels import CONTEST, LabelSpace
 from maskcls.spelling import lookalikes
 
+SHOWN = 20  # names of folders in a message
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 STEMS = {f"mask{i}": "wear" for i in range(1, 6)} | {"incorrect_mask": "incorrect", "normal": "normal"}
 CLASSES = {"mask": ("wear", "incorrect", "normal"), "gender": ("male", "female")}
@@ -266,7 +268,22 @@ def _unlabelled_ids(data: Path) -> list[str]:
     return ids
 
 
-def _read_people(data: Path) -> pd.DataFrame:
+def _read_labelled(root: Path, space: LabelSpace, fixes: Path | None, group: str) -> pd.DataFrame:
+    """Read root/train; a group is a person, so `group` is always auto. DataError for folders named by class."""
+    if not _has_parts(root) and (found := scan_class_folders(root)).looks_like_classes:
+        levels = [", ".join(list(counts)[:SHOWN]) + ", …" * (len(counts) > SHOWN) for counts in found.classes]
+        fix = "set data.format=folders, and `tasks` with the names of the folders as classes"
+        got = f"photos in folders named {' / '.join(levels)}"
+        raise DataError("this is not the contest's layout", where=str(root), got=got, fix=fix)
+    return read_train(root, space, fixes)
+
+
+def _has_parts(data: Path) -> bool:
+    """Return whether a folder has something that only the contest's layout has."""
+    return any((data / name).exists() for name in ("train/train.csv", "train/images", "eval"))
+
+
+def _read_people(data: Path, group: str) -> pd.DataFrame:
     if data.is_dir() and not (data / "train").exists():
         fix = "name the data set that contains train/, and the photos to group with --unlabelled"
         raise DataError("there are no train people", where=str(data), fix=fix)
@@ -288,10 +305,10 @@ def _profile_ids(data: Path) -> dict[str, str]:
 
 
 LAYOUT = Layout(
-    recognises=lambda data: (data / "train").exists() or (data / "eval").exists(),
+    recognises=_has_parts,
     check=_check,
     image_root=lambda data: data,
-    read_labelled=read_train,
+    read_labelled=_read_labelled,
     fix_rows=_fix_rows,
     read_unlabelled=_read_unlabelled,
     read_people=_read_people,
@@ -299,7 +316,6 @@ LAYOUT = Layout(
     list_photos=_list_photos,
     has_labelled=lambda data: (data / "train" / "train.csv").is_file(),
     has_unlabelled=lambda data: (data / "eval").exists(),
-    in_parts=True,
     id_column="ImageID",
     task_columns=False,
     prescribed=lambda data: None if is_folder_of_photos(data) else CONTEST,

@@ -61,6 +61,7 @@ class ClassFolders:
     strays      folders and photos beside the parts, which belong to none.
     empty       folders without any photo below them.
     links       links to folders; they are not followed.
+    linked      photos that are links to files.
     no_photos   files without the name of a photo.
     hidden      files and folders whose name starts with a dot; folders are not entered.
     """
@@ -70,6 +71,7 @@ class ClassFolders:
     strays: tuple[str, ...]
     empty: tuple[str, ...]
     links: tuple[str, ...]
+    linked: tuple[str, ...]
     no_photos: tuple[str, ...]
     hidden: tuple[str, ...]
 
@@ -109,7 +111,7 @@ def scan_class_folders(root: Path) -> ClassFolders:
     Folders named train, val (valid, validation) and test, in any case, are parts if there is a train folder, or if
     there are no other folders. Else every folder is a class. Links to files are photos like others.
     """
-    tree = _Tree(root)
+    tree = FolderTree(root)
     roles = {name: role for name in tree.top if (role := ROLES.get(name.casefold())) is not None}
     if not ("train" in roles.values() or (roles and len(roles) == len(tree.top))):
         return tree.result((_part("all", "", tree.photos, tree.folders),), ())
@@ -132,21 +134,25 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
     return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), name
 
 
-class _Tree:
-    """All names below a folder."""
+class FolderTree:
+    """All names below a folder, relative to it; `photos` and `folders` are sorted by their bytes.
+
+    linked  the photos that are links to files. links: links to folders, which are not followed.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.folders: list[str] = []
         self.photos: list[str] = []
+        self.linked: list[str] = []
         self.links: list[str] = []
         self.no_photos: list[str] = []
         self.hidden: list[str] = []
         todo = [""]
         while todo:
             todo += self._enter(todo.pop())
-        self.photos.sort()
-        self.folders.sort()
+        for names in (self.folders, self.photos, self.linked, self.links, self.no_photos, self.hidden):
+            names.sort()
 
     @property
     def top(self) -> list[str]:
@@ -164,8 +170,11 @@ class _Tree:
                 below.append(path)
             elif entry.is_dir():
                 self.links.append(path)
+            elif has_photo_suffix(entry.name):
+                self.photos.append(path)
+                self.linked += [path] if entry.is_symlink() else []
             else:
-                (self.photos if has_photo_suffix(entry.name) else self.no_photos).append(path)
+                self.no_photos.append(path)
         self.folders += below
         return below
 
@@ -176,9 +185,10 @@ class _Tree:
             parts,
             strays,
             tuple(folder for folder in self.folders if folder not in full),
-            tuple(sorted(self.links)),
-            tuple(sorted(self.no_photos)),
-            tuple(sorted(self.hidden)),
+            tuple(self.links),
+            tuple(self.linked),
+            tuple(self.no_photos),
+            tuple(self.hidden),
         )
 
 

@@ -33,17 +33,18 @@ class Layout:
     recognises       (data): whether a data set that no configuration describes is of this layout.
     check            (data): raise DataError if this existing path cannot be a data set of this layout.
     image_root       (data): the folder that a manifest's `path` is relative to.
-    read_labelled    (data, space, fixes): the manifest of the rows to train on, sorted by id. fixes: a CSV of label
-                     corrections, or None. Raises DataError that lists every error, ConfigError for tasks or fixes that
-                     the layout does not support.
+    read_labelled    (data, space, fixes, group): the manifest of the rows to train on, sorted by id. fixes: a CSV of
+                     label corrections, or None. group: the setting `data.group`. Raises DataError that lists every
+                     error, ConfigError for tasks or fixes that the layout does not support.
     fix_rows         (relabelling): the rows of such a CSV that give photos these labels; none if it cannot say so.
     read_unlabelled  (data, space): the manifest of the rows to predict, in the order of their table. Raises DataError.
-    read_people      (data): the labelled photos with `id`, `path` and `person`; nothing else is read. Raises DataError.
+    read_people      (data, group): the labelled photos with `id`, `path` and `person`; nothing else is read. Raises
+                     DataError.
     unlabelled_ids   (data): the ids of the rows to predict, in order, from the table alone. Raises DataError.
     list_photos      (data): tables and photos. Raises DataError.
     has_labelled     (data): whether a data set to predict also contains labelled rows.
-    has_unlabelled   (data): whether a data set to train on also contains rows to predict.
-    in_parts         whether one data set contains both; else rows to predict are a separate data set.
+    has_unlabelled   (data): whether a data set to train on also contains rows to predict; else these are a separate
+                     data set.
     id_column        name of the first column of a submission; the second is `ans`.
     task_columns     whether one column per task follows, with the name of the class.
     prescribed       (data): the label space that a submission must use; None: any.
@@ -53,15 +54,14 @@ class Layout:
     recognises: Callable[[Path], bool]
     check: Callable[[Path], None]
     image_root: Callable[[Path], Path]
-    read_labelled: Callable[[Path, LabelSpace, Path | None], pd.DataFrame]
+    read_labelled: Callable[[Path, LabelSpace, Path | None, str], pd.DataFrame]
     fix_rows: Callable[[Relabelling], list[FixRow]]
     read_unlabelled: Callable[[Path, LabelSpace], pd.DataFrame]
-    read_people: Callable[[Path], pd.DataFrame]
+    read_people: Callable[[Path, str], pd.DataFrame]
     unlabelled_ids: Callable[[Path], list[str]]
     list_photos: Callable[[Path], Listing]
     has_labelled: Callable[[Path], bool]
     has_unlabelled: Callable[[Path], bool]
-    in_parts: bool
     id_column: str
     task_columns: bool
     prescribed: Callable[[Path], LabelSpace | None]

@@ -54,6 +54,24 @@ def path_fault(path: str) -> str | None:
     return f"longer than {MAX_PATH_BYTES} bytes" if len(path.encode()) > MAX_PATH_BYTES else None
 
 
+def located_path_fault(path: str) -> str | None:
+    """Return why text is no safe path, relative or absolute, parts joined by `/`; None if it is.
+
+    >>> located_path_fault("/photos/a.jpg"), located_path_fault("/photos/../a.jpg")
+    (None, "the part '..' is not a name")
+    """
+    return path_fault(path[1:] if path.startswith("/") else path)
+
+
+def located_file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
+    """Return for each safe path why it is no file; None if it is. A relative one must lead to a file below `root`."""
+    absolute = [path for path in paths if path.startswith("/")]
+    found = dict(zip(absolute, file_faults(Path("/"), [path[1:] for path in absolute]), strict=True))
+    relative = [path for path in paths if not path.startswith("/")]
+    found |= dict(zip(relative, file_faults(root, relative), strict=True))
+    return [found[path] for path in paths]
+
+
 def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
     """Return for each safe relative path why it is not a file below `root` after following links; None if it is.
 
@@ -85,6 +103,18 @@ def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
         else:
             faults.append(None if stat.S_ISREG(mode) or os.path.isfile(full) else "not a file")
     return faults
+
+
+def missing_files(root: Path, paths: Sequence[str]) -> list[str | None]:
+    """Return for each path why it is no file, after following links, also out of `root`; None if it is one."""
+    start = os.path.join(root, "")
+    return [_missing(start + path) for path in paths]
+
+
+def _missing(path: str) -> str | None:
+    if os.path.isfile(path):
+        return None
+    return "a link to nothing" if os.path.islink(path) and not os.path.exists(path) else "not a file"
 
 
 def same_text(a: str, b: str) -> bool:

@@ -7,7 +7,7 @@ from typing import assert_never, get_args
 
 import pandas as pd
 
-from maskcls.data.layouts import contest, table
+from maskcls.data.layouts import class_folders, contest, table
 from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.errors import DataError
 from maskcls.labels import LabelSpace
@@ -19,6 +19,8 @@ def layout_named(name: LayoutName) -> Layout:
     match name:
         case "contest":
             return contest.LAYOUT
+        case "folders":
+            return class_folders.LAYOUT
         case "table":
             return table.LAYOUT
         case _:
@@ -26,27 +28,37 @@ def layout_named(name: LayoutName) -> Layout:
 
 
 def guess_layout(data: Path) -> LayoutName:
-    """Return the layout of data without a configuration: a file is a table, a folder has the contest's layout."""
+    """Return the layout of data without a configuration: a file is a table; a folder has the contest's layout, or its
+    folders are named by class.
+    """
     usual: LayoutName = "contest" if data.is_dir() else "table"
     return next((name for name in get_args(LayoutName) if layout_named(name).recognises(data)), usual)
 
 
-def read_labelled(data: Path, name: LayoutName, space: LabelSpace, fixes: Path | None = None) -> pd.DataFrame:
-    """Read the rows to train on, sorted by id. fixes: a CSV of label corrections.
+def read_labelled(
+    data: Path, name: LayoutName, space: LabelSpace, fixes: Path | None = None, group: str = "auto"
+) -> pd.DataFrame:
+    """Read the rows to train on, sorted by id; `manifest.notes` of them is for the user.
+
+    fixes  a CSV of label corrections.
+    group  which rows belong together: see `data.group`.
 
     Raises DataError, and ConfigError when the layout does not support the tasks or the fixes.
     """
-    return check_data(data, name).read_labelled(data, space, fixes)
+    return check_data(data, name).read_labelled(data, space, fixes, group)
 
 
 def read_unlabelled(data: Path, name: LayoutName, space: LabelSpace) -> pd.DataFrame:
-    """Read the rows to predict, in the order of their table; labels, if any, are not read. Raises DataError."""
+    """Read the rows to predict, in the order of their table; labels, if any, are not read. Raises DataError.
+
+    `manifest.notes` of them is for the user.
+    """
     return check_data(data, name).read_unlabelled(data, space)
 
 
-def read_people(data: Path, name: LayoutName) -> pd.DataFrame:
+def read_people(data: Path, name: LayoutName, group: str = "auto") -> pd.DataFrame:
     """Read the labelled photos with `id`, `path` and `person`, and nothing else. Raises DataError."""
-    return check_data(data, name).read_people(data)
+    return check_data(data, name).read_people(data, group)
 
 
 def list_photos(data: Path, name: LayoutName) -> Listing:

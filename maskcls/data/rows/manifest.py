@@ -2,7 +2,7 @@
 
 Columns, in this order:
 id      text, unique; identifies the row in every later file.
-path    text, relative to the image root, parts joined by `/`.
+path    text, relative to the image root, or absolute; parts joined by `/`.
 person  text, the group that is never divided between folds; "" when unknown (rows to predict).
 <task>  Int16 class index for each task, NA = unknown; a task with bins is followed by
         <task>_value, Int16, the whole number itself (age in years), NA = unknown.
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from maskcls import files
 from maskcls.csvfile import read_csv
-from maskcls.data.layouts.paths import path_fault
+from maskcls.data.layouts.paths import located_path_fault
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import UNKNOWN, Ints, LabelSpace, Task, constant_tasks
 from maskcls.spelling import meant
@@ -32,6 +32,7 @@ from maskcls.spelling import meant
 SPLITS = ("train", "eval")
 MAX_AGE_YEARS = 120
 MAX_VALUE = 32767
+_NOTES = "notes"  # in the frame's attrs
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,4}")
 _CELLS = {
     "Int16": r"|0|[1-9][0-9]{0,3}|[12][0-9]{4}|3[01][0-9]{3}|32[0-6][0-9]{2}|327[0-5][0-9]|3276[0-7]",
@@ -87,6 +88,19 @@ def build(
     return frame
 
 
+def with_notes(frame: pd.DataFrame, notes: Sequence[str]) -> pd.DataFrame:
+    """Return a manifest with what its reader has to say about how the data set was read, for `notes`."""
+    noted = frame.copy(deep=False)
+    noted.attrs[_NOTES] = tuple(notes)
+    return noted
+
+
+def notes(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Return what the reader of a data set said about it, to be shown once; () for a manifest read from a run."""
+    found: tuple[str, ...] = frame.attrs.get(_NOTES, ())
+    return found
+
+
 def check_manifest(frame: pd.DataFrame, space: LabelSpace) -> None:
     """Raise one DataError that lists every wrong row: ids, paths, label ranges, split, source, weight."""
     if list(frame.columns) != columns(space):
@@ -94,7 +108,7 @@ def check_manifest(frame: pd.DataFrame, space: LabelSpace) -> None:
         raise DataError("the manifest's columns are wrong", got=got, expected=expected)
     ids = frame["id"]
     masks = {"the id occurs more than once": ids.duplicated(keep=False), "the id is empty": ids == ""}
-    unsafe = [path_fault(path) is not None for path in frame["path"].tolist()]
+    unsafe = [located_path_fault(path) is not None for path in frame["path"].tolist()]
     masks["the path is not safe"] = pd.Series(unsafe, frame.index, dtype=bool)
     for task in space.tasks:
         masks |= _label_masks(frame, task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -105,6 +105,11 @@ class Reporter:
     ) -> None:
         if self.bars:
             self.bars.stop()
+
+    def notes(self, texts: Iterable[str]) -> None:
+        """Print each text as `note` does."""
+        for text in texts:
+            self.note(text)
 
     def note(self, text: str) -> None:
         """Print one line; a terminal breaks it between words, a file keeps it whole."""

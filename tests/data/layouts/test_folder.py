@@ -9,6 +9,7 @@ import pytest
 
 from maskcls.data.layouts.folder import is_folder_of_photos, read_folder
 from maskcls.data.layouts.source import read_unlabelled
+from maskcls.data.rows.manifest import notes
 from maskcls.errors import DataError
 from maskcls.labels import CONTEST
 
@@ -54,9 +55,27 @@ def test_nothing_to_predict(tmp_path: Path) -> None:
         read_folder(tmp_path, CONTEST)
 
 
-def test_a_link_that_leads_outside(photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret.jpg").write_bytes(b"x")
-    (photos / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+def test_links_to_photos_are_followed_and_counted(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "stored.jpg").write_bytes(b"x")
+    (photos / "link.jpg").symlink_to(tmp_path / "stored.jpg")
+    frame = read_folder(photos, CONTEST)
+    assert "link.jpg" in frame["path"].tolist()
+    assert "1 photo is a link (link.jpg)" in notes(frame)
+
+
+def test_a_link_to_nothing_is_refused(photos: Path, tmp_path: Path) -> None:
+    (photos / "link.jpg").symlink_to(tmp_path / "gone.jpg")
     with pytest.raises(DataError) as caught:
         read_folder(photos, CONTEST)
-    assert caught.value.offenders == ("link.jpg: leads outside the data folder",)
+    assert caught.value.offenders == ("link.jpg: a link to nothing",)
+
+
+def test_what_is_left_out_is_counted_and_photos_among_it_are_named(photos: Path) -> None:
+    (photos / "scan").write_bytes(b"\xff\xd8\xff\xe0" + bytes(20))
+    (photos / "phone.heic").write_bytes(bytes(4) + b"ftypheic" + bytes(20))
+    (left_out,) = notes(read_folder(photos, CONTEST))
+    assert left_out == (
+        "left out: 2 photos with another suffix, or none (phone.heic: HEIC or AVIF, scan: JPEG); "
+        "1 file that is no photo (notes.txt); 2 hidden files and folders (._b.jpg, .hidden); "
+        "give them a suffix such as .jpg, or convert them to JPEG"
+    )

@@ -19,7 +19,9 @@ from maskcls.layoutnames import LayoutName
 from maskcls.results.submissions.answers import ANSWER
 
 NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
-SHARED = {"fixes", "__init__", "folder", "layout", "paths", "source"}  # no layouts of their own
+SHARED = {"fixes", "__init__", "folder", "folder_scan", "layout", "left_out", "paths", "row_fixes", "source"}
+SHARED |= {"table_columns"}  # no layouts of their own
+FILES = {"folders": "class_folders"}  # of layouts whose file has another name
 
 
 def as_table(drawn: Path, folder: Path) -> Path:
@@ -35,18 +37,18 @@ def as_table(drawn: Path, folder: Path) -> Path:
 
 def test_there_is_a_file_for_every_name() -> None:
     files = {path.stem for path in (PACKAGE_DIR / "data" / "layouts").glob("*.py")}
-    assert files == SHARED | set(NAMES)
-    assert len(NAMES) >= 2
+    assert files == SHARED | {FILES.get(name, name) for name in NAMES}
+    assert len(NAMES) >= 3
     for name in NAMES:
         assert isinstance(source.layout_named(name), Layout)
 
 
-def test_the_two_shipped_ones() -> None:
+def test_the_shipped_ones() -> None:
     assert source.layout_named("contest") is contest.LAYOUT
     assert source.layout_named("table") is table.LAYOUT
     headers = {name: (source.layout_named(name).id_column, source.layout_named(name).task_columns) for name in NAMES}
     assert headers["contest"] == ("ImageID", False)
-    assert headers["table"] == ("path", True)
+    assert headers["table"] == headers["folders"] == ("path", True)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -73,9 +75,9 @@ def test_functions_of_a_layout_agree(name: LayoutName, drawn: Path, tmp_path: Pa
     assert all((root / path).is_file() for path in (*listing.tables, *listing.labelled, *listing.unlabelled))
     unlabelled = source.read_unlabelled(data, name, CONTEST)
     assert layout.unlabelled_ids(data) == unlabelled["id"].tolist()
-    if layout.in_parts:
+    if layout.has_unlabelled(data):
         assert list(listing.unlabelled) == unlabelled["path"].tolist()
-    assert layout.has_labelled(data) == layout.has_unlabelled(data) == layout.in_parts
+    assert layout.has_labelled(data) == layout.has_unlabelled(data) == (name == "contest")
     assert layout.id_column != ANSWER
 
 
