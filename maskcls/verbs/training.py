@@ -82,6 +82,7 @@ def train(
         else:
             print_forecast(measured)
         return
+    from maskcls.runs.noun import noun_of_run
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.report.after_training import after_training
     from maskcls.show.runs.training import print_training
@@ -92,7 +93,7 @@ def train(
             from maskcls.commands.train import train as work
         summary = work(data, cfg, folder, folds=folds, report=report, origins=with_backbone(cfg, origins))
         after = after_training(folder, report) if summary else None
-    print_training(folder.path, summary, after, noun, json=json)
+    print_training(folder.path, summary, after, noun_of_run(folder) if summary else noun, json=json)
 
 
 @app.command()

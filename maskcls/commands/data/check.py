@@ -21,7 +21,7 @@ from maskcls.labels import Ints
 from maskcls.machine import reading_threads
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
-from maskcls.schema.group_noun import group_noun
+from maskcls.schema.group_noun import PHOTOS, Noun, group_noun
 from maskcls.show.data.check import DataCheck
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.data_check.duplicates import near_duplicates
@@ -48,8 +48,9 @@ def check(data: Path, cfg: Config, report: Reporter, *, network: NetworkSource |
     """
     network = network or NetworkSource()
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
-    layout, noun = layout_named(cfg.data.format), group_noun(cfg)
+    layout = layout_named(cfg.data.format)
     frames = {"train": read_labelled(data, cfg.data.format, cfg.space, fixes, cfg.data.group)}
+    noun = _noun(cfg, frames["train"])
     if layout.has_unlabelled(data):
         frames["eval"] = read_unlabelled(data, cfg.data.format, cfg.space)
     report.notes(dict.fromkeys(note for frame in frames.values() for note in tables.notes(frame)))
@@ -76,6 +77,11 @@ def check(data: Path, cfg: Config, report: Reporter, *, network: NetworkSource |
         DataFinding("no-folds", (Item((), no_folds),) if no_folds else ()),
     ]
     return DataCheck(frames, cfg.space, root, sorted_findings(found), near, shift, tuple(same), noun)
+
+
+def _noun(cfg: Config, train: pd.DataFrame) -> Noun:
+    """Return what the groups are called; data.group=auto may have found none, so that every photo is its own."""
+    return PHOTOS if train["person"].equals(train["id"]) else group_noun(cfg)
 
 
 def _folds(train: pd.DataFrame, cfg: Config, run: Path | None) -> tuple[Ints, str]:
