@@ -31,7 +31,7 @@ def debug(data: Path, cfg: Config, *, checks: Sequence[CheckName], minutes: floa
         if failed and training:
             report.note(f"nothing is trained: {failed[0].check} failed; mend this first")
         if failed or not training:
-            found.append(Diagnosis(probe.member.task, first))
+            found.append(Diagnosis(probe.member.task, first, noun=probe.noun))
             continue
         rest = full_checks(probe, training, minutes, report)
         found.append(replace(rest, findings=first + rest.findings))

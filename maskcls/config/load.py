@@ -1,6 +1,6 @@
 """From files and the command line to one configuration, and the origin of each of its values.
 
-Layers, each above the one before: the defaults, what a data set says of itself, the files a file is based on, the files,
+Layers, each above the one before: the defaults, what was read from the data, the files a file is based on, the files,
 `key=value` overrides. Mappings are merged key by key; lists and single values are replaced.
 """
 
@@ -23,7 +23,7 @@ from maskcls.schema import PRESETS, Config
 
 
 class SettingOrigin(str):
-    """Where a value comes from: "default", the data, a file's name, the preset of a file, "command line", or "backbone".
+    """Where a value comes from: "default", the data, a file, the preset of a file, "command line", or "backbone".
 
     layer    0 for defaults; a higher one wins over a lower one.
     given    whether a person wrote this value, and not a default or a preset.

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from maskcls.schema.group_noun import Noun, rows_or, with_article
+
 Level = Literal["error", "warning", "information"]
 LEVELS: tuple[Level, ...] = get_args(Level)  # the most serious first
 Kind = Literal[
@@ -35,19 +37,19 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-MEANING: dict[Kind, str] = {
+MEANING: dict[Kind, str] = {  # {one}, {many}, {a}: what groups are called, such as person, people, a person
     "unreadable": "photos that cannot be read",
     "labels": "one photo with different labels",
-    "folds": "one photo of people in different folds",
-    "no-folds": "the people cannot be divided into folds",
-    "people": "one photo of several people",
+    "folds": "one photo of {many} in different folds",
+    "no-folds": "the {many} cannot be divided into folds",
+    "people": "one photo of several {many}",
     "eval": "one photo trained on and also to be predicted",
-    "near-folds": "near duplicates of people in different folds",
-    "near-people": "near duplicates of two people",
+    "near-folds": "near duplicates of {many} in different folds",
+    "near-people": "near duplicates of two {many}",
     "near-eval": "near duplicates trained on and to be predicted",
-    "near-labels": "near duplicates of one person with different labels",
-    "person-labels": "a person with several labels, where nearly all have one",
-    "shared-id": "one id of several people",
+    "near-labels": "near duplicates of one {one} with different labels",
+    "person-labels": "{a} with several labels, where nearly all have one",
+    "shared-id": "one id of several {many}",
     "blank": "photos that show nothing",
     "dark": "dark photos",
     "blurred": "blurred photos",
@@ -56,12 +58,22 @@ MEANING: dict[Kind, str] = {
     "shift-pixels": "pixel statistics differ between train and eval",
     "shift-classes": "class shares differ between train and eval",
     "repeated": "one photo twice, without a contradiction",
-    "near": "near duplicates of one person, or both to be predicted",
+    "near": "near duplicates of one {one}, or both to be predicted",
     "near-unrated": "photos that agree as much as copies do; too few pairs to tell whether by chance",
-    "few-people": "classes of fewer people than folds",
+    "few-people": "classes of fewer {many} than folds",
 }
 ERRORS: tuple[Kind, ...] = ("unreadable", "labels", "folds", "no-folds")  # `train` refuses these
 INFORMATION: tuple[Kind, ...] = ("repeated", "near", "near-unrated", "few-people")
+
+
+def meaning(kind: Kind, noun: Noun) -> str:
+    """Return what a kind of finding means. noun: what the groups of the data set are called, one and several.
+
+    >>> meaning("near-people", ("patient", "patients"))
+    'near duplicates of two patients'
+    """
+    one, many = rows_or(noun)
+    return MEANING[kind].format(one=one, many=many, a=with_article(one))
 
 
 @dataclass(frozen=True)
@@ -87,13 +99,13 @@ class DataFinding:
             return "error"
         return "information" if self.kind in INFORMATION else "warning"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, noun: Noun) -> dict[str, Any]:
         """Return plain data."""
         items = [asdict(item) for item in self.items]
         return {
             "kind": self.kind,
             "level": self.level,
-            "meaning": MEANING[self.kind],
+            "meaning": meaning(self.kind, noun),
             "count": len(items),
             "items": items,
         }

@@ -27,6 +27,7 @@ from maskcls.labels import Floats, Ints
 from maskcls.nn.network import Network
 from maskcls.nn.optim import set_lr
 from maskcls.schema import Config
+from maskcls.schema.group_noun import Noun, group_noun
 from maskcls.schema.transforms import PRESETS
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.plans import fresh_network
@@ -50,6 +51,11 @@ class Probe:
     def cfg(self) -> Config:
         """Its configuration."""
         return self.member.cfg
+
+    @property
+    def noun(self) -> Noun:
+        """What the groups of the data set are called, one and several."""
+        return group_noun(self.experiment.cfg)
 
     def with_settings(self, **sections: Mapping[str, Any]) -> Probe:
         """Return the probe with other settings, such as `optim={"lr": 1e-3}`."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.schema.group_noun import PEOPLE, Noun
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,7 @@ class LabelledPredictions:
     people_N  (N,) the person on each row; None when not known.
     fold_N    (N,) the validation fold of each row; None without folds.
     seed      of what is drawn in fitting, such as the halves of `bagged`.
+    noun      what the people are called, one and several: patient, patients.
     """
 
     ids: Sequence[str]
@@ -32,3 +34,4 @@ class LabelledPredictions:
     people_N: NDArray[np.str_] | None = None
     fold_N: Ints | None = None
     seed: int = 0
+    noun: Noun = PEOPLE

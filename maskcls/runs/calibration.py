@@ -23,6 +23,7 @@ from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
+from maskcls.schema.group_noun import PEOPLE, Noun
 
 if TYPE_CHECKING:
     from maskcls.runs.decision_file import DecisionFile
@@ -37,6 +38,7 @@ class Calibration:
     before, after  quality of the probabilities before and after scaling, with temperatures from the other folds.
     tried          the kind of rule.
     nested         gain of the rule on people it was not fitted on; None: too few rows have a label of every task.
+    noun           what the people are called, one and several.
     rules          rules tried on these rows, this one included; counted: the register of choices could be written.
     groups         number of parts in the cross-validation; `folds`: they are the run's folds, else groups of people.
     """
@@ -52,6 +54,7 @@ class Calibration:
     folds: bool
     rules: int = 1
     counted: bool = True
+    noun: Noun = PEOPLE
 
     @property
     def file(self) -> DecisionFile:
@@ -100,6 +103,7 @@ class _OofRows:
     space: LabelSpace
     seed: int
     oof_sha256: str
+    noun: Noun
 
     def temperatures(self, rows: Ints) -> dict[str, float]:
         truth = {name: label_N[rows] for name, label_N in self.truth.items()}
@@ -164,6 +168,7 @@ def calibrate_rows(
         groups=len(np.unique(rows.group_N)),
         folds=rows.folds,
         rules=rules,
+        noun=rows.noun,
     )
 
 
@@ -180,8 +185,9 @@ def _rows(labelled: LabelledPredictions, oof_sha256: str) -> _OofRows:
     assert labelled.fold_N is not None
     folds = len(np.unique(labelled.fold_N)) > 1
     if (people := len(np.unique(labelled.people_N))) < 2:
-        fix = "train more folds, or hold out more people with folds.holdout"
-        raise DataError("calibrating needs two people or more", got=str(people), expected="at least 2", fix=fix)
+        many = labelled.noun[1]
+        fix = f"train more folds, or hold out more {many} with folds.holdout"
+        raise DataError(f"calibrating needs two {many} or more", got=str(people), expected="at least 2", fix=fix)
     group_N = parts_of(labelled)
     _check_enough(labelled.truth, group_N)
     joint_N = labelled.space.encode(labelled.truth)
@@ -195,6 +201,7 @@ def _rows(labelled: LabelledPredictions, oof_sha256: str) -> _OofRows:
         labelled.space,
         labelled.seed,
         oof_sha256,
+        labelled.noun,
     )
 
 

@@ -18,6 +18,7 @@ from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.identity import changed_files
+from maskcls.schema.group_noun import group_noun
 from maskcls.spelling import appearance, lookalikes
 
 PEOPLE = ("person", "group")  # columns of the answers that name the person on a photo; the first one found is used
@@ -108,7 +109,15 @@ def read_out_of_fold(run: RunDir) -> LabelledPredictions:
     people_N = frame["person"].to_numpy(np.str_)[rows_N]
     fold_N = folds["fold"].to_numpy(np.int64)[rows_of(folds["id"].tolist(), oof.ids.tolist())]
     return LabelledPredictions(
-        oof.ids.tolist(), oof.labels(), truth, cfg.space, oof.prob, people_N, fold_N, seed=cfg.seed
+        oof.ids.tolist(),
+        oof.labels(),
+        truth,
+        cfg.space,
+        oof.prob,
+        people_N,
+        fold_N,
+        seed=cfg.seed,
+        noun=group_noun(cfg),
     )
 
 

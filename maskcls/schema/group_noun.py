@@ -6,11 +6,14 @@ import re
 
 from maskcls.schema.root import Config
 
+Noun = tuple[str, str]  # of one group, and of several
+PEOPLE: Noun = ("person", "people")
+PHOTOS: Noun = ("photo", "photos")  # where every photo is a group of its own
 WORD = re.compile(r"[a-z]{3,}|[A-Z][a-z]{2,}|[A-Z]{3,}")
 IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women"}
 
 
-def group_noun(cfg: Config) -> tuple[str, str]:
+def group_noun(cfg: Config) -> Noun:
     """Return the noun for one group of a data set and for several, from `data.format` and `data.group`.
 
     The configuration of a run names the column that `auto` stood for, so the noun fits the table it was trained on.
@@ -22,15 +25,47 @@ def group_noun(cfg: Config) -> tuple[str, str]:
     """
     layout, group = cfg.data.format, cfg.data.group
     if layout == "contest":
-        return "person", "people"
+        return PEOPLE
     if group == "none" or (layout == "folders" and group == "auto"):
-        return "photo", "photos"
+        return PHOTOS
     if layout == "folders":
         return _noun(next(iter(re.compile(group).groupindex), "group"))
     return _noun("group" if group == "auto" else group)
 
 
-def _noun(name: str) -> tuple[str, str]:
+def photos_of_more(noun: Noun) -> str:
+    """Return what to collect.
+
+    >>> photos_of_more(("patient", "patients")), photos_of_more(PHOTOS)
+    ('photos of more patients', 'more photos')
+    """
+    return "more photos" if noun == PHOTOS else f"photos of more {noun[1]}"
+
+
+def possessive(many: str) -> str:
+    """Return whose.
+
+    >>> possessive("people"), possessive("patients")
+    ("people's", "patients'")
+    """
+    return f"{many}'" if many.endswith("s") else f"{many}'s"
+
+
+def rows_or(noun: Noun) -> Noun:
+    """Return row and rows where every photo is a group of its own, so that no text says "one photo of two photos"."""
+    return ("row", "rows") if noun == PHOTOS else noun
+
+
+def with_article(one: str) -> str:
+    """Return a noun with its article.
+
+    >>> with_article("patient"), with_article("animal")
+    ('a patient', 'an animal')
+    """
+    return f"an {one}" if one[:1] in "aeiou" else f"a {one}"
+
+
+def _noun(name: str) -> Noun:
     """Return a name as a singular and a plural noun; one that is no English singular is followed by "group".
 
     >>> _noun("Family"), _noun("patient_id"), _noun("patients")

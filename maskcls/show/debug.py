@@ -9,9 +9,10 @@ from typing import Any
 
 from maskcls.errors import visible
 from maskcls.results.diagnosis.error_parts import ErrorPart, ErrorParts
-from maskcls.results.diagnosis.finding import CHECKS, Finding, Verdict, first_cause
+from maskcls.results.diagnosis.finding import Finding, Verdict, first_cause, purpose
 from maskcls.results.diagnosis.learning_curve import Curve, Projection
 from maskcls.results.diagnosis.scored import Diagnosis, ModelScores
+from maskcls.schema.group_noun import Noun
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plain_table, say, show, span
 
@@ -43,7 +44,7 @@ def failures(found: Sequence[Diagnosis]) -> list[Finding]:
 def diagnosis_json(found: Diagnosis) -> dict[str, Any]:
     """Return plain data of one network, with the meaning and the usual causes of every check."""
     first = first_cause(found.findings)
-    about = {one.check: CHECKS[one.check] for one in found.findings}
+    about = {one.check: purpose(one.check, found.noun) for one in found.findings}
     return {
         "network": found.network,
         "cause": first.cause if first else None,
@@ -64,7 +65,7 @@ def check_lines(found: Diagnosis) -> Iterator[str]:
     for one in found.findings:
         yield f"{WORDS[one.verdict]:<5}{one.check:<16}{one.found}"
         if one.verdict == "fail":
-            about = CHECKS[one.check]
+            about = purpose(one.check, found.noun)
             yield f"{'':<5}{'should be':<16}{about.meaning}"
             if one.cause:
                 yield f"{'':<5}{'cause':<16}{one.cause}"
@@ -132,30 +133,34 @@ def with_interval(part: ErrorPart) -> str:
 
 
 PART_HEAD = ("macro-F1", "train", "held out", "sealed", "bias", "variance", "over-fitted", "shift")
-CURVE_HEAD = ("macro-F1", "training people", "score", "trainings")
 
 
-def model_head(models: Sequence[ModelScores]) -> list[str]:
+def curve_head(noun: Noun) -> tuple[str, ...]:
+    """Return the heads of the columns of `curve_rows`."""
+    return "macro-F1", f"training {noun[1]}", "score", "trainings"
+
+
+def model_head(models: Sequence[ModelScores], noun: Noun) -> list[str]:
     """Return the heads of the columns of `model_rows`."""
-    return ["macro-F1 of held-out people", "joint", *models[0].tasks]
+    return [f"macro-F1 of held-out {noun[1]}", "joint", *models[0].tasks]
 
 
 def _print_models(found: Diagnosis) -> None:
     if found.models:
-        _print_table(model_head(found.models), model_rows(found.models))
+        _print_table(model_head(found.models, found.noun), model_rows(found.models))
 
 
 def _print_parts(found: Diagnosis) -> None:
     if found.parts:
         _print_table(PART_HEAD, part_rows(found.parts, value_of))
-        say("bias: error on training people, of which the part that no network avoids is unknown")
+        say(f"bias: error on training {found.noun[1]}, of which the part that no network avoids is unknown")
 
 
 def _print_curves(found: Diagnosis) -> None:
     if found.curves:
-        _print_table(CURVE_HEAD, curve_rows(found.curves))
+        _print_table(curve_head(found.noun), curve_rows(found.curves))
         if found.people < found.of_people:
-            say(f"on {found.people:,} of {found.of_people:,} training people; a larger --minutes uses more")
+            say(f"on {found.people:,} of {found.of_people:,} training {found.noun[1]}; a larger --minutes uses more")
 
 
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from maskcls.results.diagnosis.finding import CHECKS, Finding
+from maskcls.results.diagnosis.finding import Finding, purpose
 from maskcls.results.diagnosis.learning_curve import Curve
 from maskcls.results.diagnosis.scored import Diagnosis
+from maskcls.schema.group_noun import Noun
 from maskcls.show.debug import (
-    CURVE_HEAD,
     PART_HEAD,
     conclusion,
+    curve_head,
     curve_rows,
     model_head,
     model_rows,
@@ -37,14 +38,14 @@ def _network(found: Diagnosis, place: int) -> dict[str, Any]:
     return {
         "title": f"Network of {found.network}" if found.network else "Checks",
         "conclusion": conclusion(found),
-        "checks": [_check(one) for one in found.findings],
+        "checks": [_check(one, found.noun) for one in found.findings],
         "tables": list(_tables(found)),
-        "figures": [_curve_figure(curve, place) for curve in found.curves],
+        "figures": [_curve_figure(curve, place, found.noun) for curve in found.curves],
     }
 
 
-def _check(one: Finding) -> dict[str, Any]:
-    about = CHECKS[one.check]
+def _check(one: Finding, noun: Noun) -> dict[str, Any]:
+    about = purpose(one.check, noun)
     return {
         "name": one.check,
         "verdict": one.verdict,
@@ -61,29 +62,33 @@ def _tables(found: Diagnosis) -> list[Table]:
     tables = []
     if found.models:
         caption = "The network beside simple models"
-        tables.append(Table(model_head(found.models), model_rows(found.models), caption))
+        tables.append(Table(model_head(found.models, found.noun), model_rows(found.models), caption))
     if found.parts:
         tables.append(
             Table(
-                PART_HEAD, part_rows(found.parts, with_interval), "The error in parts, with 95 % intervals over people"
+                PART_HEAD,
+                part_rows(found.parts, with_interval),
+                f"The error in parts, with 95 % intervals over {found.noun[1]}",
             )
         )
     return tables
 
 
-def _curve_figure(curve: Curve, place: int) -> Figure:
-    scores = [1 - error for error in curve.error]
+def _curve_figure(curve: Curve, place: int, noun: Noun) -> Figure:
+    scores, many = [1 - error for error in curve.error], noun[1]
     text = (
-        f"Macro-F1 of held-out people by the number of training people, from {scores[0]:.2f} to {scores[-1]:.2f};"
-        f" with {curve.twice.people} people {scores[-1] + curve.twice.gain:.2f} is projected."
+        f"Macro-F1 of held-out {many} by the number of training {many}, from {scores[0]:.2f} to {scores[-1]:.2f};"
+        f" with {curve.twice.people} {many} {scores[-1] + curve.twice.gain:.2f} is projected."
         " The last point is a projection with its 95 % interval."
     )
     title = f"Learning curve: {curve.name}"
-    table = Table(CURVE_HEAD, curve_rows([curve]))
-    return Figure(f"curve-{place}-{_slug(curve.name)}", title, text, table, partial(_paint_curve, curve=curve))
+    table = Table(curve_head(noun), curve_rows([curve]))
+    return Figure(
+        f"curve-{place}-{_slug(curve.name)}", title, text, table, partial(_paint_curve, curve=curve, many=many)
+    )
 
 
-def _paint_curve(axes: Any, *, curve: Curve) -> None:
+def _paint_curve(axes: Any, *, curve: Curve, many: str) -> None:
     scores, twice = [1 - error for error in curve.error], curve.twice
     now = scores[-1]
     axes.plot(curve.people, scores, marker="o", label="measured")
@@ -94,7 +99,7 @@ def _paint_curve(axes: Any, *, curve: Curve) -> None:
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.set_ylim(0, 1)
-    axes.set_xlabel("training people")
+    axes.set_xlabel(f"training {many}")
     axes.set_ylabel("macro-F1")
     axes.legend(loc="lower right")
 

@@ -30,6 +30,7 @@ from maskcls.results.pseudo.read_labels import Pseudo
 from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.runs.networks import Choice, RunNetwork, network_name, predicting, run_networks, seeds
 from maskcls.schema import Config
+from maskcls.schema.group_noun import group_noun
 from maskcls.training import pseudo_rows
 from maskcls.training.photos import Views, open_photos
 
@@ -242,12 +243,14 @@ def with_group(cfg: Config, manifest: pd.DataFrame) -> Config:
 
 def _build_folds(manifest: pd.DataFrame, cfg: Config, sealed: pd.DataFrame | None) -> pd.DataFrame:
     """Return the fold table; where the rest of the people do not suffice for it, the error names folds.sealed too."""
-    how = cfg.folds
+    how, noun = cfg.folds, group_noun(cfg)
     try:
-        return folding.build(manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify)
+        return folding.build(
+            manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify, noun=noun
+        )
     except DataError as error:
         if sealed is not None:
             rest, apart = manifest["person"].nunique(), sealed["person"].nunique()
-            error.where = f"the {rest} people that folds.sealed={how.sealed} leaves; {apart} are sealed"
+            error.where = f"the {rest} {noun[1]} that folds.sealed={how.sealed} leaves; {apart} are sealed"
             error.fix = f"lower folds.sealed; or {error.fix}"
         raise

@@ -85,15 +85,18 @@ def train(
         else:
             print_forecast(measured)
         return
+    from maskcls.runs.noun import noun_of_run
+    from maskcls.schema.group_noun import group_noun
     from maskcls.show.report.after_training import after_training
     from maskcls.show.runs.training import print_training
 
-    with interruptible(lambda: how_to_resume(folder.path)), Reporter(quiet=not main_process()) as report:
+    noun = group_noun(cfg)
+    with interruptible(lambda: how_to_resume(folder.path)), Reporter(quiet=not main_process(), noun=noun) as report:
         with report.busy(LOADING):
             from maskcls.commands.train import train as work
         summary = work(data, cfg, folder, folds=folds, report=report, origins=with_backbone(cfg, origins))
         after = after_training(folder, report) if summary else None
-    print_training(folder.path, summary, after, json=json)
+    print_training(folder.path, summary, after, noun_of_run(folder) if summary else noun, json=json)
 
 
 @app.command()
@@ -110,18 +113,20 @@ def resume(
     """
     from maskcls.rundir import RunDir
     from maskcls.runs.checks import check_resuming
+    from maskcls.runs.noun import noun_of_run
 
     check_resuming(RunDir(run), folds)
     from maskcls.show.report.after_training import after_training
     from maskcls.show.runs.training import print_training
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
-    with interruptible(lambda: how_to_resume(run)), Reporter(quiet=not main_process()) as report:
+    noun = noun_of_run(RunDir(run))
+    with interruptible(lambda: how_to_resume(run)), Reporter(quiet=not main_process(), noun=noun) as report:
         with report.busy(LOADING):
             from maskcls.commands.resume import resume as work
         summary = work(RunDir(run), folds=folds, report=report)
         after = after_training(RunDir(run), report) if summary else None
-    print_training(run, summary, after, json=json)
+    print_training(run, summary, after, noun, json=json)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from maskcls.labels import Ints
 from maskcls.machine import reading_threads
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
+from maskcls.schema.group_noun import PHOTOS, Noun, group_noun
 from maskcls.show.data.check import DataCheck
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.data_check.duplicates import near_duplicates
@@ -49,6 +50,7 @@ def check(data: Path, cfg: Config, report: Reporter, *, network: NetworkSource |
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     layout = layout_named(cfg.data.format)
     frames = {"train": read_labelled(data, cfg.data.format, cfg.space, fixes, cfg.data.group)}
+    noun = _noun(cfg, frames["train"])
     if layout.has_unlabelled(data):
         frames["eval"] = read_unlabelled(data, cfg.data.format, cfg.space)
     report.notes(dict.fromkeys(note for frame in frames.values() for note in tables.notes(frame)))
@@ -68,13 +70,18 @@ def check(data: Path, cfg: Config, report: Reporter, *, network: NetworkSource |
     same = same_photos(frame, seen.equal_pixels, cfg.space)
     found = [
         *photo_findings(paths, seen),
-        *same_photo_findings(same, fold_N, seen.equal_files, allow=cfg.data.same_photos == "allow"),
-        *near_findings(near, frame, fold_N, cfg.space),
-        *label_findings(frames["train"], cfg.space, layout.profile_ids(data), cfg.folds.k),
+        *same_photo_findings(same, fold_N, seen.equal_files, allow=cfg.data.same_photos == "allow", noun=noun),
+        *near_findings(near, frame, fold_N, cfg.space, noun),
+        *label_findings(frames["train"], cfg.space, layout.profile_ids(data), cfg.folds.k, noun),
         *(shift_findings(shift) if shift else []),
         DataFinding("no-folds", (Item((), no_folds),) if no_folds else ()),
     ]
-    return DataCheck(frames, cfg.space, root, sorted_findings(found), near, shift, tuple(same))
+    return DataCheck(frames, cfg.space, root, sorted_findings(found), near, shift, tuple(same), noun)
+
+
+def _noun(cfg: Config, train: pd.DataFrame) -> Noun:
+    """Return what the groups are called; data.group=auto may have found none, so that every photo is its own."""
+    return PHOTOS if train["person"].equals(train["id"]) else group_noun(cfg)
 
 
 def _folds(train: pd.DataFrame, cfg: Config, run: Path | None) -> tuple[Ints, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from maskcls import config, files
+from maskcls.data.layouts import source
 from maskcls.data.proposal.of_data import read_labels, settings_of
 from maskcls.data.proposal.proposal import Proposal, propose
 from maskcls.machine import cores
@@ -24,7 +25,8 @@ def init(data: Path, output: Path, *, tasks: Sequence[str], group: str, force: b
     files.refuse_taken(output, force=force)
     files.check_outputs(output, inputs=[data])
     found = read_labels(data, tasks=tasks, group=group)
-    config.validate(settings_of(found.labels), where=str(data))
+    cfg = config.validate(settings_of(found.labels), where=str(data))
+    source.read_labelled(data, cfg.data.format, cfg.space, None, cfg.data.group)  # what train would refuse, too
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     proposal = propose(found, cores=cores(), gpu=gpu)
     files.commit(output, file_text(proposal, data, output).encode())

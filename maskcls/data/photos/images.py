@@ -66,9 +66,7 @@ def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None) 
             with libtiff_errors.no_errors():
                 image.load()
             # Read after loading: Pillow turns a TIFF itself, and then removes the tag.
-            return np.ascontiguousarray(
-                upright(rgb(image, inverted=inverted, grey_bits=grey_bits), orientation(image))
-            )
+            return np.ascontiguousarray(upright(rgb(image, inverted=inverted, grey_bits=grey_bits), orientation(image)))
     except (DataError, MemoryError):
         raise
     except Exception as error:  # damaged files raise anything: OSError, SyntaxError, ValueError, struct.error, …

@@ -1,1 +1,1 @@
-"""A proposed configuration for data that no configuration describes: tasks, bins, image size and recipe, with reasons."""
+"""A proposed configuration for data that none describes: tasks, bins, image size and recipe, with reasons."""

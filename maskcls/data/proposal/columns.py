@@ -7,7 +7,7 @@ classes if it has few different values, else one with bins.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -83,7 +83,8 @@ def _with_bins(name: str, numbers: Sequence[int | None], groups: Sequence[str]) 
     known = [number for number in numbers if number is not None]
     span = f"whole numbers from {min(known)} to {max(known)}"
     if name in AGES and contest_borders_fit(known):
-        borders, reason = CONTEST_BORDERS, f"{span}; the borders of ages that the contest uses"
+        borders: tuple[int, ...] = CONTEST_BORDERS
+        reason = f"{span}; the borders of ages that the contest uses"
     else:
         borders, reason = propose_bins(known), f"{span}; borders near the tertiles"
     if not borders:
@@ -98,9 +99,7 @@ def counted(task: Task, label_N: Sequence[int], groups: Sequence[str], reason: s
     photos = Counter(label_N)
     pairs = Counter(label for label, _ in set(zip(label_N, groups, strict=True)))
     every = range(len(task.classes))
-    return ProposedTask(
-        task, tuple(photos[i] for i in every), tuple(pairs[i] for i in every), photos[-1], reason
-    )
+    return ProposedTask(task, tuple(photos[i] for i in every), tuple(pairs[i] for i in every), photos[-1], reason)
 
 
 def notes_on_names(column: str, classes: Sequence[str]) -> list[str]:
@@ -113,4 +112,3 @@ def notes_on_names(column: str, classes: Sequence[str]) -> list[str]:
         for same in by_case.values()
         if len(same) > 1
     ]
-

@@ -24,8 +24,8 @@ def propose_size(sizes: Sequence[tuple[int, int]], most_pixels: int) -> tuple[in
     Both sides are multiples of STEP. Among those with the nearest shape, the largest is taken that has no more pixels
     than the median photo, or is the smallest.
 
-    >>> propose_size([(512, 384)], 128 * 128), propose_size([(240, 250)], 128 * 128), propose_size([(28, 28)], 128 * 128)
-    ((128, 96), (128, 128), (64, 64))
+    >>> [propose_size([size], 128 * 128) for size in ((512, 384), (240, 250), (28, 28))]
+    [(128, 96), (128, 128), (64, 64)]
     """
     height, width = (float(side) for side in np.median(np.asarray(sizes), axis=0))
     aspect = 1.0 if 1 / SQUARE <= height / width <= SQUARE else height / width

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,12 +43,12 @@ def bin_names(borders: Sequence[int]) -> tuple[str, ...]:
     >>> bin_names((30, 60)), bin_names((1, 2))
     (('<30', '30-59', '>=60'), ('<1', '1', '>=2'))
     """
-    middle = [f"{low}-{high - 1}" if high - 1 > low else str(low) for low, high in zip(borders, borders[1:], strict=False)]
+    middle = [f"{low}-{high - 1}" if high - 1 > low else str(low) for low, high in itertools.pairwise(borders)]
     return (f"<{borders[0]}", *middle, f">={borders[-1]}")
 
 
 def _all_large(number_N: np.ndarray, borders: tuple[int, ...]) -> bool:
-    ascending = borders[0] > 0 and all(low < high for low, high in zip(borders, borders[1:], strict=False))
+    ascending = borders[0] > 0 and all(low < high for low, high in itertools.pairwise(borders))
     return ascending and _smallest_count(number_N, borders) >= SMALLEST_SHARE * len(number_N)
 
 

@@ -9,14 +9,16 @@ from typing import Any, assert_never
 
 from maskcls.csvfile import read_columns
 from maskcls.data.layouts import source
+from maskcls.data.layouts.class_folders import groups_in_paths
 from maskcls.data.layouts.folder_scan import scan_class_folders
 from maskcls.data.proposal.columns import counted
 from maskcls.data.proposal.of_folders import labels_of_folders
-from maskcls.data.proposal.of_table import PATH, column_named, labels_of_table
+from maskcls.data.proposal.of_table import labels_of_table
 from maskcls.data.proposal.proposed import ProposedLabels
 from maskcls.data.rows import manifest
 from maskcls.errors import UsageError
 from maskcls.labels import CONTEST
+from maskcls.schema.group_noun import PEOPLE
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,17 @@ def read_labels(data: Path, *, tasks: Sequence[str] = (), group: str = "auto") -
         case "folders":
             return _folders(data, tasks, group)
         case "table":
-            columns = read_columns(data)
-            labels = labels_of_table(columns, asked=tasks, group=group)
-            return LabelledPhotos(labels, data.parent, tuple(columns[column_named(columns, PATH)]))
+            labels, paths = labels_of_table(data, read_columns(data), asked=tasks, group=group)
+            return LabelledPhotos(labels, data.parent, paths)
         case _:
             assert_never(layout)
 
 
 def _contest(data: Path, tasks: Sequence[str], group: str) -> LabelledPhotos:
     if unknown := [name for name in tasks if name not in CONTEST.names]:
-        raise UsageError("the contest's layout has no such task", got=", ".join(unknown), expected=", ".join(CONTEST.names))
+        raise UsageError(
+            "the contest's layout has no such task", got=", ".join(unknown), expected=", ".join(CONTEST.names)
+        )
     if group != "auto":
         raise UsageError("the groups of the contest's layout are people", got=f"--group {group}", fix="leave it out")
     space = CONTEST.only(list(tasks) or CONTEST.names)
@@ -65,7 +68,7 @@ def _contest(data: Path, tasks: Sequence[str], group: str) -> LabelledPhotos:
         data={"format": "contest"},
         columns={},
         tasks=proposed,
-        noun=("person", "people"),
+        noun=PEOPLE,
         photos=len(paths),
         groups=len(set(person)),
         left_out={},
@@ -78,9 +81,12 @@ def _folders(data: Path, tasks: Sequence[str], group: str) -> LabelledPhotos:
     names = tuple(tasks) or level_names(found.levels)
     if len(names) != found.levels:
         fix = "name each level of folders once, from the outer to the inner one"
-        raise UsageError("one task per level of class folders", got=", ".join(names), expected=str(found.levels), fix=fix)
+        raise UsageError(
+            "one task per level of class folders", got=", ".join(names), expected=str(found.levels), fix=fix
+        )
     photos = tuple(path for part in found.labelled for path in part.photos)
-    return LabelledPhotos(labels_of_folders(found, names), data, photos)
+    groups = photos if group in ("auto", "none") else groups_in_paths(list(photos), group, where=str(data))
+    return LabelledPhotos(labels_of_folders(found, names, groups, group), data, photos)
 
 
 def level_names(levels: int) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from maskcls.data.photos.header_sizes import Size, sample_sizes
 from maskcls.data.proposal.input_size import describe_sizes

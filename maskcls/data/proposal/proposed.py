@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from maskcls.labels import Task
+from maskcls.schema.group_noun import Noun
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class ProposedLabels:
     data: Mapping[str, str]
     columns: Mapping[str, str]
     tasks: tuple[ProposedTask, ...]
-    noun: tuple[str, str]
+    noun: Noun
     photos: int
     groups: int
     left_out: Mapping[str, str]

@@ -89,8 +89,8 @@ def pretrained_settings(facts: Facts) -> tuple[Choice, ...]:
 def loss_reason(facts: Facts) -> str:
     """Say why no setting for rare classes is proposed."""
     return (
-        f"A class has {facts.imbalance:.0f} times the photos of the rarest one of its task. No loss or sampler for rare "
-        "classes is set: none has a proven gain in our measurements (benchmarks/README.md)."
+        f"A class has {facts.imbalance:.0f} times the photos of the rarest one of its task. No loss or sampler for "
+        "rare classes is set: none has a proven gain in our measurements (benchmarks/README.md)."
     )
 
 

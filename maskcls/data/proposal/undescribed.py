@@ -14,7 +14,7 @@ from maskcls.schema.group_noun import group_noun
 
 
 def described_settings(data: Path, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return `tasks` and the section `data` for a data set, or {} if they are given or the data have the contest's layout.
+    """Return `tasks` and the section `data`; {} if they are given, and for data in the contest's layout.
 
     given  the settings that a person gave, nested. With `tasks`, or with data.format=contest or table, nothing is read:
            a table of the contest's tasks needs no others.

@@ -19,6 +19,7 @@ from maskcls.csvfile import read_csv
 from maskcls.data.rows import balance, manifest
 from maskcls.errors import DataError, MaskclsError, ResultError
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
+from maskcls.schema.group_noun import PEOPLE, Noun
 
 COLUMNS = ["id", "person", "fold"]
 NEVER = -1
@@ -27,15 +28,24 @@ MOST_STARTS, PEOPLE_STARTED = 32, 3000  # of few people, many assignments are tr
 
 
 def build(
-    frame: pd.DataFrame, space: LabelSpace, *, k: int, holdout: float, seed: int, stratify: Sequence[str] | None = None
+    frame: pd.DataFrame,
+    space: LabelSpace,
+    *,
+    k: int,
+    holdout: float,
+    seed: int,
+    stratify: Sequence[str] | None = None,
+    noun: Noun = PEOPLE,
 ) -> pd.DataFrame:
     """Return the checked fold table of a manifest: columns id, person, fold (Int8; -1 = only for training).
 
     k, holdout, seed  as for `make_folds`.
     stratify          tasks whose classes are balanced between folds; None: all.
+    noun              what the people are called in messages, one and several.
 
     Raises DataError when there are too few people, or when a class would be missing from a fold's training rows.
     """
+    check_enough(frame["person"].nunique(), k, noun)
     labels, constant = manifest.labels(frame, space), manifest.person_tasks(frame, space)
     names = space.names if stratify is None else tuple(stratify)
     own, other = ({n: labels[n] for n in names if (n in constant) == want} for want in (True, False))
@@ -43,7 +53,7 @@ def build(
     fold_N = balanced_folds(person_N, stratum_N, own, other, k=k, holdout=holdout, seed=seed)
     table = pd.DataFrame({"id": frame["id"], "person": frame["person"], "fold": pd.array(fold_N, dtype="Int8")})
     check_folds(table)
-    check_classes(frame, fold_N, space)
+    check_classes(frame, fold_N, space, noun)
     return table
 
 
@@ -67,14 +77,18 @@ def make_folds(
     [2, 2, 1, 0]
     """
     stratum = _by_person(person_N, stratum_N)
-    needed = max(k, 2)
-    if len(stratum) < needed:
-        fix = "lower folds.k, or add people"
-        raise DataError("too few people for the folds", got=str(len(stratum)), expected=f"at least {needed}", fix=fix)
+    check_enough(len(stratum), k, PEOPLE)
     order = sorted(stratum, key=lambda name: (stratum[name], _draw(seed, name), name))
     folds = _deal(len(order), k) if k > 1 else _hold_out(len(order), holdout, _draw(seed, ""))
     fold = dict(zip(order, folds, strict=True))
     return np.array([fold[name] for name in person_N], dtype=np.int8)
+
+
+def check_enough(people: int, k: int, noun: Noun) -> None:
+    """Raise DataError when there are fewer people than folds, or fewer than two."""
+    if people < (needed := max(k, 2)):
+        fix = f"lower folds.k, or add {noun[1]}"
+        raise DataError(f"too few {noun[1]} for the folds", got=str(people), expected=f"at least {needed}", fix=fix)
 
 
 def balanced_folds(
@@ -131,7 +145,7 @@ def strata(frame: pd.DataFrame, space: LabelSpace, names: Sequence[str]) -> Ints
     return stratum_N
 
 
-def check_classes(frame: pd.DataFrame, fold_N: NDArray[np.int8], space: LabelSpace) -> None:
+def check_classes(frame: pd.DataFrame, fold_N: NDArray[np.int8], space: LabelSpace, noun: Noun) -> None:
     """Raise one DataError that lists every class without a photo in a fold's training rows."""
     faults = []
     for name, label_N in manifest.labels(frame, space).items():
@@ -144,7 +158,7 @@ def check_classes(frame: pd.DataFrame, fold_N: NDArray[np.int8], space: LabelSpa
                 for c in np.flatnonzero(trained == 0)
             ]
     if faults:
-        fix = "add people of that class, change folds.k or folds.seed, or merge the class with another"
+        fix = f"add {noun[1]} of that class, change folds.k or folds.seed, or merge the class with another"
         raise DataError("a class is missing from a fold's training rows", offenders=faults, fix=fix)
 
 

@@ -14,6 +14,7 @@ from maskcls.results.diagnosis.chance import Chance
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.scored import ModelScores
 from maskcls.results.scores.metrics import score
+from maskcls.schema.group_noun import PEOPLE, Noun
 
 LEVEL = 0.99  # of each of four comparisons
 
@@ -76,6 +77,7 @@ def check_baselines(
     train_score: float,
     valid_score: float,
     network: str,
+    noun: Noun = PEOPLE,
 ) -> Finding:
     """Compare the network with the simple models and with chance.
 
@@ -85,7 +87,7 @@ def check_baselines(
     values |= {f"{task} above chance": one.above for task, one in held_out.items()}
     found = "; ".join(f"{one.value:+.3f} over {model}" for model, one in differences.items())
     if shows_nothing(held_out.values()):
-        text = f"no task is better than chance on held-out people; macro-F1 {train_score:.3f} on training people"
+        text = f"no task is better than chance on held-out {noun[1]}; macro-F1 {train_score:.3f} on training {noun[1]}"
         # A network that knows its training people and says nothing about others learned labels that show nothing.
         by_heart = train_score > 2 * valid_score + 0.1
         next = ("see the checks labels and one batch", "more train.epochs", "maskcls data check DATA")

@@ -13,6 +13,7 @@ from maskcls.labels import Floats, Ints
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.learning_curve import Curve, Projection, Trained, learning_curve
 from maskcls.results.scores.person_counts import person_counts
+from maskcls.schema.group_noun import PEOPLE, Noun, photos_of_more
 from maskcls.show.terminal.progress import Reporter
 
 FEWEST_PEOPLE = 4  # of the smallest subset
@@ -28,7 +29,7 @@ def train_on_subsets(whole: TrainedNetwork, report: Reporter) -> Iterator[tuple[
         for draw in range(times):
             part = part_of(probe, share, probe.cfg.seed + 1 + draw)
             count = len(np.unique(part.rows.people[part.rows.train]))
-            yield part, train_network(part, f"{count} people, subset {draw + 1}", report).last_rows
+            yield part, train_network(part, f"{count} {probe.noun[1]}, subset {draw + 1}", report).last_rows
     yield probe, whole.last_rows
 
 
@@ -59,24 +60,25 @@ def _point(probe: Probe, prob_nJ: Floats, name: str, label_N: Ints, classes: int
     return Trained(len(np.unique(people)), own_C, hits_PC, marks_PC)
 
 
-def check_curve(curves: Sequence[Curve], network: str) -> Finding:
+def check_curve(curves: Sequence[Curve], network: str, noun: Noun = PEOPLE) -> Finding:
     """Say what twice the people, or twice the people of one class, would give."""
+    many = noun[1]
     if not curves:
-        return Finding("learning curve", "unknown", "too few people for three sizes of subsets", network=network)
+        return Finding("learning curve", "unknown", f"too few {many} for three sizes of subsets", network=network)
     main, twice = curves[0], curves[0].twice
-    sizes = ", ".join(f"{n} people {1 - e:.3f}" for n, e in zip(main.people, main.error, strict=True))
-    found = f"{main.name} macro-F1 with {sizes}; {twice.people} people: {_gain(twice)}"
+    sizes = ", ".join(f"{n} {many} {1 - e:.3f}" for n, e in zip(main.people, main.error, strict=True))
+    found = f"{main.name} macro-F1 with {sizes}; {twice.people} {many}: {_gain(twice)}"
     values = {"gain": twice.gain, "low": twice.low, "high": twice.high}
     told = [(curve.name, one) for curve in curves[1:] or curves for one in curve.classes if one.told]
-    more = ["photos of more people"]
+    more = [photos_of_more(noun)]
     if told:
         task, best = max(told, key=lambda pair: pair[1].gain)
-        found += f"; twice the people of {task}={best.what}: {_gain(best)} in {task}"
-        more = [f"photos of more people of {task}={best.what}", *more]
+        found += f"; twice the {many} of {task}={best.what}: {_gain(best)} in {task}"
+        more = [f"{photos_of_more(noun)} of {task}={best.what}", *more]
     else:
-        found += "; which class needs more people cannot be told"
+        found += f"; which class needs more {many} cannot be told"
     if not twice.told:
-        text = f"{found}; whether more people help cannot be told"
+        text = f"{found}; whether more {many} help cannot be told"
         return Finding("learning curve", "unknown", text, network=network, values=values)
     return Finding("learning curve", "pass", found, "", tuple(more), network, values)
 

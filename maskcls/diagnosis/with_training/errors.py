@@ -18,9 +18,10 @@ from maskcls.results.diagnosis.error_parts import (
 )
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.scores.influence import Influence
+from maskcls.schema.group_noun import PEOPLE, Noun, photos_of_more, possessive
 
 NAMED = "joint"
-REDUCES: Mapping[PartName, tuple[str, ...]] = {
+REDUCES: Mapping[PartName, tuple[str, ...]] = {  # {many}: what the groups are called; {photos}: what to collect
     "bias": (
         "more train.epochs, or a higher optim.lr: maskcls bench lr DATA",
         "a larger model.backbone, or a larger transforms.size",
@@ -28,19 +29,19 @@ REDUCES: Mapping[PartName, tuple[str, ...]] = {
         "wrong labels, which no network should learn: maskcls data labels RUN",
     ),
     "variance": (
-        "photos of more people; see the learning curve",
+        "{photos}; see the learning curve",
         "more augmentation: transforms.preset=medium, mix.kind=cutmix",
         "pretrained weights: model.pretrained=true, or model.weights=FILE",
         "more regularisation: model.drop=0.3, optim.weight_decay=0.1; the mean of several networks: train.seeds=3",
     ),
     "over-fitted validation": (
-        "train.select=last, or fewer choices on the same people",
-        "more people to validate: all folds in place of --folds 0",
+        "train.select=last, or fewer choices on the same {many}",
+        "more {many} to validate: all folds in place of --folds 0",
         "folds.sealed=0.1 and maskcls unseal, for one score without any choice",
     ),
     "shift": (
-        "compare the sealed people's photos with the others: maskcls evaluate RUN",
-        "new people like those to predict; augmentation that covers their photos: transforms.preset=strong",
+        "compare the sealed {whose} photos with the others: maskcls evaluate RUN",
+        "new {many} like those to predict; augmentation that covers their photos: transforms.preset=strong",
         "fewer choices between runs: maskcls runs compare RUN RUN",
     ),
 }
@@ -82,13 +83,15 @@ def parts_of_training(trained: TrainedNetwork, train_rows: Ints) -> tuple[ErrorP
         train, held = on_train[name], on_valid[name]
         if train is None or held is None:
             continue
-        optimism = chosen_on_validation(true_n, [one[name] for one in epochs], people, size, seed=probe.cfg.seed)
-        note = "sealed people are not looked at here: maskcls unseal RUN, then maskcls debug RUN"
+        optimism = chosen_on_validation(
+            true_n, [one[name] for one in epochs], people, size, seed=probe.cfg.seed, noun=probe.noun
+        )
+        note = f"sealed {probe.noun[1]} are not looked at here: maskcls unseal RUN, then maskcls debug RUN"
         found.append(error_parts(name, train, held, optimism=optimism, sealed_note=note))
     return tuple(found)
 
 
-def check_errors(parts: Sequence[ErrorParts], network: str) -> Finding:
+def check_errors(parts: Sequence[ErrorParts], network: str, noun: Noun = PEOPLE) -> Finding:
     """Name the largest part of the error of the joint classes, or of the only task."""
     if not parts:
         return Finding("errors", "unknown", "no labelled row", network=network)
@@ -98,9 +101,14 @@ def check_errors(parts: Sequence[ErrorParts], network: str) -> Finding:
     largest = main.largest
     shift = next((part for part in main.parts if part.name == "shift"), None)
     if shift is not None and shift.known and shift.low > 0:
-        return Finding("errors", "fail", found, "shift", REDUCES["shift"], network, values)
-    advice = REDUCES[largest.name] if largest is not None else ()
+        return Finding("errors", "fail", found, "shift", _advice("shift", noun), network, values)
+    advice = _advice(largest.name, noun) if largest is not None else ()
     return Finding("errors", "pass", found, "", advice, network, values)
+
+
+def _advice(part: PartName, noun: Noun) -> tuple[str, ...]:
+    words = {"many": noun[1], "whose": possessive(noun[1]), "photos": photos_of_more(noun)}
+    return tuple(step.format(**words) for step in REDUCES[part])
 
 
 def _written(part: ErrorPart) -> str:

@@ -32,6 +32,7 @@ from maskcls.runs.choices.register import read_register
 from maskcls.runs.choices.tried import rows_of_run
 from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.runs.records.unsealed import SealedScore, read_sealed_score
+from maskcls.schema.group_noun import Noun, group_noun
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.epochs.epoch_rows import read_tallies
@@ -53,8 +54,8 @@ def explain_run(run: RunDir, report: Reporter) -> Diagnosis:
     experiment = with_photos(experiment, accelerator, report)
     trained = _training_rows(experiment, env.folds, accelerator, report)
     parts = _parts(experiment, env.folds, labelled, trained, read_sealed_score(run))
-    findings = (_rare(experiment, labelled), _errors(run, parts))
-    return Diagnosis("", findings, parts=parts)
+    findings = (_rare(experiment, labelled), _errors(run, parts, labelled.noun))
+    return Diagnosis("", findings, parts=parts, noun=labelled.noun)
 
 
 def _training_rows(
@@ -72,7 +73,7 @@ def _training_rows(
         }
         probs.append(mean[""] if "" in mean else experiment.cfg.space.compose(mean))
         rows.append(chosen)
-        report.images("predicting training people", place + 1, len(folds))
+        report.images(f"predicting training {group_noun(experiment.cfg)[1]}", place + 1, len(folds))
     return np.concatenate(rows), np.concatenate(probs)
 
 
@@ -106,7 +107,11 @@ def _parts(
     given = predicted_labels(space, prob_rJ)
     out = {"joint": held.pred_N} | space.decode(held.pred_N)
     optimism = _optimism(experiment, folds)
-    note = "no people are sealed" if experiment.sealed is None else f"maskcls unseal {experiment.run.path} scores them"
+    note = (
+        f"no {held.noun[1]} are sealed"
+        if experiment.sealed is None
+        else f"maskcls unseal {experiment.run.path} scores them"
+    )
     for name, (true_n, size) in labellings(space, dict(held.truth)).items():
         train = influence_of(on_train[name][0], given[name], names[rows], size)
         valid = influence_of(true_n, out[name], held.people_N, size)
@@ -175,12 +180,12 @@ def _best_of_others(counted: Sequence[Sequence[Tally]], place: int, select: str)
     return counted[place][int(np.argmax(scores))]
 
 
-def _errors(run: RunDir, parts: Sequence[ErrorParts]) -> Finding:
-    found = check_errors(parts, "")
+def _errors(run: RunDir, parts: Sequence[ErrorParts], noun: Noun) -> Finding:
+    found = check_errors(parts, "", noun)
     runs = len(read_register(run).of("run", rows_of_run(run)))
     if runs < 2:
         return found
-    text = f"{found.found}; {runs} runs were scored on these people: the best of them is a little too good"
+    text = f"{found.found}; {runs} runs were scored on these {noun[1]}: the best of them is a little too good"
     return replace(found, found=text)
 
 
@@ -192,4 +197,4 @@ def _rare(experiment: Experiment, held: LabelledPredictions) -> Finding:
     for task in space.tasks:
         label_N = experiment.labels[task.name]
         recalls += class_recalls(task.name, task.classes, label_N, held.truth[task.name], predicted[task.name], people)
-    return check_rare_classes(recalls, experiment.cfg, "")
+    return check_rare_classes(recalls, experiment.cfg, "", held.noun)

@@ -64,11 +64,12 @@ def full_checks(probe: Probe, wanted: Sequence[CheckName], minutes: float, repor
         everybody = len(people_order(probe, 0))
         part = within_budget(probe, budget.share)
         used = len(people_order(part, 0))
-        on = "all people" if budget.share >= 1 else f"{used} of {everybody} people, as --minutes {minutes:g} allows"
+        many = probe.noun[1]
+        on = f"all {many}" if budget.share >= 1 else f"{used} of {everybody} {many}, as --minutes {minutes:g} allows"
         forecast = min(budget.seconds, minutes * 60) / 60
         report.note(f"training checks: about {max(0.1, forecast):.1f} min, on {on}")
         found = _trained_checks(part, wanted, report)
-        return replace(found, people=used, of_people=everybody)
+        return replace(found, people=used, of_people=everybody, noun=probe.noun)
     except DivergedError as error:
         got = f"{error.where}: {error.got}" if error.where else error.what
         next = (f"optim.lr={probe.cfg.optim.lr / 10:.2g}", "optim.clip_norm=1", "device.precision=fp32")
@@ -83,7 +84,7 @@ def _trained_checks(probe: Probe, wanted: Sequence[CheckName], report: Reporter)
     if "shuffled labels" in wanted:
         shuffled = with_shuffled_labels(part_of(probe, SHUFFLED, probe.cfg.seed), probe.cfg.seed)
         trained = train_network(shuffled, "shuffled labels", report)
-        found.append(check_shuffled(scores_of(shuffled, trained.last_rows), network))
+        found.append(check_shuffled(scores_of(shuffled, trained.last_rows), network, probe.noun))
     if not {"baselines", "rare classes", "errors", "learning curve"} & set(wanted):
         return Diagnosis(network, tuple(found))
     whole = train_network(probe, "true labels", report)
@@ -92,13 +93,13 @@ def _trained_checks(probe: Probe, wanted: Sequence[CheckName], report: Reporter)
         finding, result = _beside(whole, result, report)
         found.append(finding)
     if "rare classes" in wanted:
-        found.append(check_rare_classes(recalls_of(probe, whole.last_rows), probe.cfg, network))
+        found.append(check_rare_classes(recalls_of(probe, whole.last_rows), probe.cfg, network, probe.noun))
     if "errors" in wanted:
         result = replace(result, parts=parts_of_training(whole, known_rows_of(probe)))
-        found.append(check_errors(result.parts, network))
+        found.append(check_errors(result.parts, network, probe.noun))
     if "learning curve" in wanted:
         result = replace(result, curves=curves_of(list(train_on_subsets(whole, report))))
-        found.append(check_curve(result.curves, network))
+        found.append(check_curve(result.curves, network, probe.noun))
     return replace(result, findings=tuple(found))
 
 
@@ -120,5 +121,6 @@ def _beside(whole: TrainedNetwork, result: Diagnosis, report: Reporter) -> tuple
     on_train = score(whole.on_rows(rows), truth, space).macro_f1
     models = score_models(probe, predicted)
     held_out, network = scores_of(probe, whole.last_rows), probe.member.task
-    finding = check_baselines(better_baselines(probe, predicted), held_out, on_train, models[-1].macro_f1, network)
+    beside, own_score = better_baselines(probe, predicted), models[-1].macro_f1
+    finding = check_baselines(beside, held_out, on_train, own_score, network, probe.noun)
     return finding, replace(result, models=models)

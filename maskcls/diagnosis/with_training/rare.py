@@ -9,6 +9,7 @@ from maskcls.labels import Floats
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.rare_classes import Balancing, RareClass, class_recalls, what_to_set
 from maskcls.schema import Config
+from maskcls.schema.group_noun import PEOPLE, Noun
 
 
 def recalls_of(probe: Probe, prob_nJ: Floats) -> list[RareClass]:
@@ -37,7 +38,7 @@ def balancing_of(cfg: Config, task: str) -> Balancing:
     return Balancing(cfg.sampler.draw, cfg.loss.own.get(head, cfg.loss.all), softmax)
 
 
-def check_rare_classes(recalls: Sequence[RareClass], cfg: Config, network: str) -> Finding:
+def check_rare_classes(recalls: Sequence[RareClass], cfg: Config, network: str, noun: Noun = PEOPLE) -> Finding:
     """Name the classes that are never found, with settings to try."""
     values = {f"{one.task}={one.name}": one.found / max(1, one.support) for one in recalls}
     missed = sorted((one for one in recalls if one.missed), key=lambda one: -one.rarity)
@@ -55,7 +56,7 @@ def check_rare_classes(recalls: Sequence[RareClass], cfg: Config, network: str) 
         f" {one.rarity:.0f} of the largest class"
         for one in missed
     )
-    next = what_to_set(missed[0], balancing_of(cfg, missed[0].task))
+    next = what_to_set(missed[0], balancing_of(cfg, missed[0].task), noun)
     if cfg.model.heads == "joint":
         next = tuple(step.replace(f"loss.{missed[0].task}=", "loss.joint=") for step in next)
     return Finding("rare classes", "fail", found, "class without recall", next, network, values)

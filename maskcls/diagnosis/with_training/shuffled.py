@@ -14,6 +14,7 @@ from maskcls.diagnosis.probe import Probe
 from maskcls.labels import Floats, Ints
 from maskcls.results.diagnosis.chance import Chance, against_chance, permuted_units
 from maskcls.results.diagnosis.finding import Finding
+from maskcls.schema.group_noun import PEOPLE, Noun
 
 
 def with_shuffled_labels(probe: Probe, seed: int) -> Probe:
@@ -67,11 +68,11 @@ def scores_of(probe: Probe, prob_nJ: Floats) -> dict[str, Chance]:
     return found
 
 
-def check_shuffled(scores: Mapping[str, Chance], network: str) -> Finding:
+def check_shuffled(scores: Mapping[str, Chance], network: str, noun: Noun = PEOPLE) -> Finding:
     """Check that no task is better than chance."""
     values = {task: one.above for task, one in scores.items()}
     found = "; ".join(f"{task} {one.score:.3f} (chance at most {one.high:.3f})" for task, one in scores.items())
     if any(one.better for one in scores.values()):
-        next = ("see the check split", "is the person visible on the photo, such as by a text or a frame?")
+        next = ("see the check split", f"is the {noun[0]} visible on the photo, such as by a text or a frame?")
         return Finding("shuffled labels", "fail", found, "leaking split", next, network, values)
     return Finding("shuffled labels", "pass", found, network=network, values=values)

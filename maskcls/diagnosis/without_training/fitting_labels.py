@@ -12,6 +12,7 @@ from maskcls.diagnosis.probe import Probe
 from maskcls.labels import Ints
 from maskcls.results.diagnosis.chance import Chance, against_chance
 from maskcls.results.diagnosis.finding import Finding
+from maskcls.schema.group_noun import PEOPLE, Noun
 
 PARTS = 3
 
@@ -34,7 +35,7 @@ def labels_against_chance(probe: Probe, rows: Ints) -> dict[str, dict[Baseline, 
     return scores
 
 
-def check_fitting_labels(scores: Mapping[str, Mapping[Baseline, Chance]], network: str) -> Finding:
+def check_fitting_labels(scores: Mapping[str, Mapping[Baseline, Chance]], network: str, noun: Noun = PEOPLE) -> Finding:
     """Check that a model is better than chance in some task."""
     best = {task: max(by_model.items(), key=lambda one: one[1].above) for task, by_model in scores.items()}
     values = {f"{task} {model}": one.above for task, by_model in scores.items() for model, one in by_model.items()}
@@ -47,7 +48,7 @@ def check_fitting_labels(scores: Mapping[str, Mapping[Baseline, Chance]], networ
     if any(one.better for _, one in best.values()):
         return Finding("labels", "pass", found, network=network, values=values)
     if not all(one.nothing for _, one in best.values()) or not any(one.visible for _, one in best.values()):
-        return Finding("labels", "unknown", f"{found}; too few people to tell", network=network, values=values)
+        return Finding("labels", "unknown", f"{found}; too few {noun[1]} to tell", network=network, values=values)
     next = (
         "compare some photos with their labels: maskcls data look DATA",
         "check how the table was joined or sorted",

@@ -95,7 +95,9 @@ def _split(probe: Probe) -> Finding:
     compared = rows_of_people(probe, len(names))[:COMPARED]
     fold_n = np.where(np.isin(compared, rows.valid), 0, experiment.fold[compared].astype(np.int64) + 2)
     close = close_photos(descriptors_of(probe.views(compared)), rows.people[compared], fold_n)
-    return check_split(both, close, experiment.manifest["id"].to_numpy()[compared].tolist(), probe.member.task)
+    return check_split(
+        both, close, experiment.manifest["id"].to_numpy()[compared].tolist(), probe.member.task, probe.noun
+    )
 
 
 def _first_loss(probe: Probe) -> Finding:
@@ -121,4 +123,6 @@ def _one_batch(probe: Probe) -> Finding:
 
 
 def _labels(probe: Probe) -> Finding:
-    return check_fitting_labels(labels_against_chance(probe, rows_of_people(probe, PEOPLE)), probe.member.task)
+    return check_fitting_labels(
+        labels_against_chance(probe, rows_of_people(probe, PEOPLE)), probe.member.task, probe.noun
+    )

@@ -23,6 +23,7 @@ from maskcls.results.scores.influence import Influence, score_influence
 from maskcls.results.scores.intervals import quantile
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.scores.person_counts import count_people
+from maskcls.schema.group_noun import PEOPLE, Noun
 
 PartName = Literal["bias", "variance", "over-fitted validation", "shift"]
 
@@ -107,7 +108,14 @@ def _between(name: PartName, better: Influence, worse: Influence) -> ErrorPart:
 
 
 def chosen_on_validation(
-    true_N: Ints, pred_EN: Sequence[Ints], person_N: NDArray[Any], classes: int, *, seed: int, draws: int = 40
+    true_N: Ints,
+    pred_EN: Sequence[Ints],
+    person_N: NDArray[Any],
+    classes: int,
+    *,
+    seed: int,
+    draws: int = 40,
+    noun: Noun = PEOPLE,
 ) -> ErrorPart:
     """Return by how much the score of the best epoch is too high if the same people choose and score it.
 
@@ -117,7 +125,7 @@ def chosen_on_validation(
     name: PartName = "over-fitted validation"
     people = np.unique(person_N)
     if len(pred_EN) < 2 or len(people) < 4:
-        return ErrorPart(name, math.nan, note="needs two epochs and four people")
+        return ErrorPart(name, math.nan, note=f"needs two epochs and four {noun[1]}")
     who_N = np.searchsorted(people, person_N)
     rng, found = np.random.default_rng(seed), []
     for _ in range(draws):
@@ -130,4 +138,4 @@ def chosen_on_validation(
             best = int(np.nanargmax(own))
             # Against the mean difference of the halves over all epochs, which no choice made.
             found.append(own[best] - other[best] - float(np.mean(own) - np.mean(other)))
-    return ErrorPart(name, float(np.mean(found)) / math.sqrt(2), note="no interval: halves of the same people")
+    return ErrorPart(name, float(np.mean(found)) / math.sqrt(2), note=f"no interval: halves of the same {noun[1]}")

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from maskcls.schema.group_noun import Noun, rows_or
+
 Verdict = Literal["pass", "fail", "unknown"]
 # In the order of the training path: a fault early on it also makes later checks fail, not the other way round.
 CheckName = Literal[
@@ -40,7 +42,7 @@ class Purpose:
     trains: bool = False
 
 
-CHECKS: Mapping[CheckName, Purpose] = {
+CHECKS: Mapping[CheckName, Purpose] = {  # {one}, {many}: what the groups are called, such as person, people
     "inputs": Purpose(
         "the images that the network gets differ from each other",
         ("blank or damaged photos", "a path column that names one file", "a crop outside the face"),
@@ -50,8 +52,8 @@ CHECKS: Mapping[CheckName, Purpose] = {
         ("transforms.mean and transforms.std set by hand", "weights made with another normalisation"),
     ),
     "split": Purpose(
-        "no person and no photo is both trained on and held out",
-        ("copies of photos under other names", "one person under two names", "a group column that is not the person"),
+        "no {one} and no photo is both trained on and held out",
+        ("copies of photos under other names", "one {one} under two names", "a group column that is not the {one}"),
     ),
     "first loss": Purpose(
         "before the first step, the loss is log(classes): the network prefers no class",
@@ -74,16 +76,16 @@ CHECKS: Mapping[CheckName, Purpose] = {
         ("a learning rate that is too high or too low", "a loss with the wrong sign", "images that show nothing"),
     ),
     "labels": Purpose(
-        "simple models predict at least one task of held-out people better than chance",
+        "simple models predict at least one task of held-out {many} better than chance",
         ("labels that belong to other photos", "a task that cannot be seen on the photos"),
     ),
     "shuffled labels": Purpose(
-        "a network trained on shuffled labels scores as chance on held-out people",
-        ("people on both sides of the split", "labels that can be read off the photo itself"),
+        "a network trained on shuffled labels scores as chance on held-out {many}",
+        ("{many} on both sides of the split", "labels that can be read off the photo itself"),
         trains=True,
     ),
     "baselines": Purpose(
-        "the network is at least as good as simple models on held-out people",
+        "the network is at least as good as simple models on held-out {many}",
         ("too few epochs", "a learning rate that does not fit", "too strong augmentation", "labels of other photos"),
         trains=True,
     ),
@@ -98,11 +100,22 @@ CHECKS: Mapping[CheckName, Purpose] = {
         trains=True,
     ),
     "learning curve": Purpose(
-        "the error is measured on nested subsets of the people",
-        ("see what more people would give",),
+        "the error is measured on nested subsets of the {many}",
+        ("see what more {many} would give",),
         trains=True,
     ),
 }
+
+
+def purpose(check: CheckName, noun: Noun) -> Purpose:
+    """Return what a check is for. noun: what the groups of the data set are called, one and several.
+
+    >>> purpose("split", ("patient", "patients")).meaning
+    'no patient and no photo is both trained on and held out'
+    """
+    about, (one, many) = CHECKS[check], rows_or(noun)
+    causes = tuple(cause.format(one=one, many=many) for cause in about.causes)
+    return Purpose(about.meaning.format(one=one, many=many), causes, about.trains)
 
 
 @dataclass(frozen=True)

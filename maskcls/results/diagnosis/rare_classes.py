@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskcls.labels import Ints
+from maskcls.schema.group_noun import PEOPLE, Noun, photos_of_more
 
 FEWEST = 5  # held-out photos of a class, below which a recall of 0 says little
 
@@ -65,7 +66,7 @@ def class_recalls(
     return found
 
 
-def what_to_set(one: RareClass, now: Balancing) -> tuple[str, ...]:
+def what_to_set(one: RareClass, now: Balancing, noun: Noun = PEOPLE) -> tuple[str, ...]:
     """Return settings that make a network find a rare class, the first to try first; those in use are left out.
 
     Oversampling by the square root repeats each rare photo less often than full balance does: with 1:50, 7 in place of
@@ -81,6 +82,6 @@ def what_to_set(one: RareClass, now: Balancing) -> tuple[str, ...]:
     advice.append("maskcls calibrate RUN, and predict with --decide: a decision rule for macro-F1")
     if one.rarity > 10 or one.people < FEWEST:
         advice.append(
-            f"photos of more people of {one.task}={one.name}; maskcls pseudo-label --max-per-class can add some"
+            f"{photos_of_more(noun)} of {one.task}={one.name}; maskcls pseudo-label --max-per-class can add some"
         )
     return tuple(advice)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from maskcls.results.diagnosis.error_parts import ErrorParts
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.learning_curve import Curve
+from maskcls.schema.group_noun import PEOPLE, Noun
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Diagnosis:
     models    the network and simple models; empty where nothing was trained.
     parts     the error of the joint classes and of each task; empty likewise.
     curves    learning curves; empty likewise.
+    noun      what the people are called, one and several.
     people, of_people  number of people the trainings used, and of all people to train on and validate.
     """
 
@@ -39,3 +41,4 @@ class Diagnosis:
     curves: tuple[Curve, ...] = ()
     people: int = 0
     of_people: int = 0
+    noun: Noun = PEOPLE

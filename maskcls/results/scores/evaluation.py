@@ -22,6 +22,7 @@ from maskcls.results.scores.intervals import Interval, PredictionInterval, Score
 from maskcls.results.scores.metrics import Scores, confusion, score
 from maskcls.results.scores.ranking import Rankings, rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, class_recall, mistakes, slices
+from maskcls.schema.group_noun import PEOPLE, PHOTOS, Noun
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,8 @@ class Evaluation:
     interval     of the joint macro-F1, over people, or single rows where they are not known; None when no row has a
                  truth for every task.
     prediction   where the joint macro-F1 of as many new people, or rows, may lie; None as `interval`.
-    people       how many people there are; None when that is not known.
+    people       how many people there are; None when that is not known, or every photo is a group of its own.
+    noun         what the people are called, one and several.
     confusion    {task: its matrix}.
     mistakes     which joint classes were taken for which, the most frequent first.
     by_class     a slice for each class of each task.
@@ -77,6 +79,7 @@ class Evaluation:
     rankings: Rankings | None
     qualities: Qualities | None
     folds: Mapping[int, Scores]
+    noun: Noun = PEOPLE
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: the scores' own keys, and one more for every other part; a NaN becomes None."""
@@ -104,7 +107,8 @@ class Evaluation:
 def evaluate_predictions(labelled: LabelledPredictions) -> Evaluation:
     """Score predictions in every way their rows allow."""
     pred_N, truth, space, prob_NJ = labelled.pred_N, labelled.truth, labelled.space, labelled.prob_NJ
-    who_N = None if labelled.people_N is None else np.unique(labelled.people_N, return_inverse=True)[1]
+    alone = labelled.people_N is None or labelled.noun == PHOTOS
+    who_N = None if alone else np.unique(np.asarray(labelled.people_N), return_inverse=True)[1]
     joint, intervals = (pred_N, truth, space), _intervals(labelled, who_N)
     return Evaluation(
         scores=score(*joint),
@@ -125,6 +129,7 @@ def evaluate_predictions(labelled: LabelledPredictions) -> Evaluation:
         rankings=None if prob_NJ is None else rankings(prob_NJ, truth, space),
         qualities=None if prob_NJ is None else qualities(prob_NJ, truth, space),
         folds=_folds(labelled),
+        noun=labelled.noun,
     )
 
 

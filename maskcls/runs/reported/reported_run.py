@@ -21,6 +21,7 @@ from maskcls.runs.reported.network_logs import NetworkLog, read_logs
 from maskcls.runs.reported.saved_calibration import SavedCalibration, read_calibration
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.schema import Config
+from maskcls.schema.group_noun import Noun, group_noun
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,11 @@ class ReportedRun:
     def name(self) -> str:
         """The name of the run's folder."""
         return self.run.path.resolve().name
+
+    @property
+    def noun(self) -> Noun:
+        """What the groups of the data set are called, one and several."""
+        return group_noun(self.config)
 
 
 def read_reported_run(run: RunDir) -> ReportedRun:

@@ -9,7 +9,7 @@ from maskcls.results.decisions.calibration import Quality
 from maskcls.runs.calibration import Calibration
 from maskcls.show.answers.tried import NOT_COUNTED, wider
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import NO_GAIN, percent, plain_table, show, span
+from maskcls.show.terminal.text import NO_GAIN, number_of, percent, plain_table, show, span
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 UNUSED = "the temperatures are not used either: predict --decide uses them only together with a rule"
 LEGEND = (
-    "log loss and ECE: before and after, on people the temperature was not fitted on; ECE: expected calibration error, "
+    "log loss and ECE: before and after, on {many} the temperature was not fitted on; ECE: expected calibration error, "
     "the mean difference between confidence and accuracy"
 )
 
@@ -34,11 +34,13 @@ def render_calibration(calibration: Calibration) -> RenderableType:
     """Return the headline, a table of the tasks before and after, and the gain of the rule."""
     from rich.console import Group
 
-    groups = "folds" if calibration.folds else "groups of people"
+    noun = calibration.noun
+    groups = "folds" if calibration.folds else f"groups of {noun[1]}"
     headline = (
-        f"{calibration.rows:,} out-of-fold images   {calibration.people:,} people   {calibration.groups} {groups}"
+        f"{calibration.rows:,} out-of-fold images   {number_of(calibration.people, noun)}   "
+        f"{calibration.groups} {groups}"
     )
-    return Group(headline, "", _quality_table(calibration), LEGEND, "", *_verdict(calibration))
+    return Group(headline, "", _quality_table(calibration), LEGEND.format(many=noun[1]), "", *_verdict(calibration))
 
 
 def _quality_table(calibration: Calibration) -> Table:
@@ -60,8 +62,9 @@ def _cells(before: Quality, after: Quality) -> list[str]:
 def _verdict(calibration: Calibration) -> list[str]:
     before, after, found = calibration.before.tasks, calibration.after.tasks, calibration.nested
     worse = [visible(name) for name in before if after[name].log_loss > before[name].log_loss]
+    many = calibration.noun[1]
     lines = (
-        [f"the temperature did not help {', '.join(worse)}: log loss is higher on people it was not fitted on"]
+        [f"the temperature did not help {', '.join(worse)}: log loss is higher on {many} it was not fitted on"]
         if worse
         else []
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from maskcls.errors import visible
@@ -11,9 +11,10 @@ from maskcls.results.scores.evaluation import Confusion, Evaluation
 from maskcls.results.scores.metrics import ClassScore, Score, Scores
 from maskcls.results.scores.ranking import Ranking, Rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, worst
+from maskcls.schema.group_noun import PEOPLE, Noun
 from maskcls.show.answers.screenful import folds_line, lines_below, task_rows
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import KAPPA, new_people, number, percent, plain_table, show, span
+from maskcls.show.terminal.text import KAPPA, new_people, number, number_of, percent, plain_table, show, span, whose
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -81,13 +82,13 @@ def _details(found: Evaluation) -> list[str]:
     """Return the lines below the headline: the interval, the folds, the probabilities; those there are."""
     lines = []
     if found.interval:
-        who = "images" if found.people is None else f"{found.people:,} people"
+        who = "images" if found.people is None else number_of(found.people, found.noun)
         ends = span(found.interval.low, found.interval.high)
         lines.append(f"{percent(found.interval.level)} interval {ends}, from {who}")
     if found.prediction:
-        of = "images" if found.people is None else "people"
+        of = "images" if found.people is None else found.noun[1]
         lines.append(new_people(found.prediction, of))
-    if found.interval and found.people is None:
+    if found.interval and found.people is None and found.noun == PEOPLE:
         lines.append("(too narrow if people have several images: add a column person to the answers)")
     if found.folds:
         lines.append(folds_line([(str(k), one.macro_f1) for k, one in found.folds.items()]))
@@ -158,15 +159,18 @@ def _mistake_table(mistakes: Sequence[Mistake]) -> Table:
 
 def _all_slices(found: Evaluation) -> list[RenderableType]:
     others = [_others_table(name, slices) for name, slices in found.by_others.items() if len(found.by_others) > 1]
-    tables = [_slice_table("true class", found.by_class), _slice_table("joint class", found.by_joint)]
+    tables = [
+        _slice_table(name, part, found.noun)
+        for name, part in (("true class", found.by_class), ("joint class", found.by_joint))
+    ]
     (lowest,) = worst(found.by_joint) or [None]
     line = [f"lowest: {visible(lowest.name)}, {number(lowest.accuracy)} of {lowest.rows:,} images"] if lowest else []
-    return [*tables, *line, *others, *_band_tables(found.last_band)]
+    return [*tables, *line, *others, *_band_tables(found)]
 
 
-def _slice_table(first: str, slices: Sequence[Slice]) -> Table:
+def _slice_table(first: str, slices: Sequence[Slice], noun: Noun) -> Table:
     known, tasks = any(one.people is not None for one in slices), list(slices[0].tasks) if slices else []
-    columns = ["images", *(["people"] if known else []), "correct", "95 %"]
+    columns = ["images", *([noun[1]] if known else []), "correct", "95 %"]
     table = plain_table(first, *columns, *map(visible, tasks))
     for one in slices:
         ends = f"{one.interval.low:.2f}-{one.interval.high:.2f}" if one.interval else "-"
@@ -182,14 +186,14 @@ def _others_table(name: str, slices: Sequence[Slice]) -> Table:
     return table
 
 
-def _band_tables(last_band: Mapping[str, Sequence[Recall]]) -> list[Table]:
-    return [_band_table(name, found) for name, found in last_band.items()]
+def _band_tables(found: Evaluation) -> list[Table]:
+    return [_band_table(name, recalls, found.noun) for name, recalls in found.last_band.items()]
 
 
-def _band_table(name: str, found: Sequence[Recall]) -> Table:
+def _band_table(name: str, found: Sequence[Recall], noun: Noun) -> Table:
     known = any(one.people is not None for one in found)
     title = f"{visible(name)} {visible(found[0].label)} within"
-    table = plain_table(title, "images", *(["people"] if known else []), "recall")
+    table = plain_table(title, "images", *([noun[1]] if known else []), "recall")
     table.add_column("predicted as", overflow="fold")
     for one in found:
         taken = ", ".join(f"{visible(other)} {rows:,}" for other, rows in one.mistaken.items())
@@ -204,14 +208,14 @@ def _people(found: Evaluation) -> list[RenderableType]:
     one = found.consistency
     if one is None:
         return []
-    table = plain_table(f"{one.people:,} people", "equal pairs of photos", "all photos equal")
+    table = plain_table(number_of(one.people, found.noun), "equal pairs of photos", "all photos equal")
     rows = {**one.tasks, **({"all tasks": one.together} if len(one.tasks) > 1 else {})}
     for name, agreement in rows.items():
         table.add_row(visible(name), number(agreement.pairs), number(agreement.whole))
     gain = one.averaged.macro_f1 - found.scores.macro_f1
     note = (
-        f"Averaged over each person's photos: macro-F1 {number(one.averaged.macro_f1)} ({gain:+.4f}), "
-        "an upper limit: it needs to know who is on each photo."
+        f"Averaged over each {found.noun[0]}'s photos: macro-F1 {number(one.averaged.macro_f1)} ({gain:+.4f}), "
+        f"an upper limit: it needs to know {whose(found.noun)}."
     )
     return [Group(table, note)]
 

@@ -11,14 +11,15 @@ import pandas as pd
 
 from maskcls.data.duplicates.search import NearDuplicates, NearPair
 from maskcls.data.duplicates.threshold import Threshold
-from maskcls.data.findings import LEVELS, MEANING, DataFinding, Item, Level, worst_level
+from maskcls.data.findings import LEVELS, DataFinding, Item, Level, meaning, worst_level
 from maskcls.data.rows.repeated_photos import SamePhoto
 from maskcls.errors import Exit, visible
 from maskcls.labels import LabelSpace
 from maskcls.results.shift.between_parts import SIGNIFICANT, Shift
+from maskcls.schema.group_noun import PEOPLE, PHOTOS, Noun
 from maskcls.show.data.class_counts import class_counts, class_table
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import plural, say, show
+from maskcls.show.terminal.text import number_of, plural, say, show
 
 SHOWN = 2  # cases of a finding that are printed; --json has all
 
@@ -31,6 +32,7 @@ class DataCheck:
     findings  the most serious first, each with at least one case.
     shift     None without rows to predict.
     same      photos that several rows have.
+    noun      what the people are called, one and several.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -40,6 +42,7 @@ class DataCheck:
     near: NearDuplicates
     shift: Shift | None
     same: tuple[SamePhoto, ...] = ()
+    noun: Noun = PEOPLE
 
     @property
     def worst(self) -> Level | None:
@@ -65,7 +68,7 @@ class DataCheck:
             "parts": parts,
             "classes": classes,
             "worst": self.worst,
-            "findings": [one.to_json() for one in self.findings],
+            "findings": [one.to_json(self.noun) for one in self.findings],
             "same_photos": [_same_json(one) for one in self.same],
             "near_duplicates": {
                 "pairs": [self._pair_json(pair) for pair in self.near.pairs],
@@ -85,12 +88,12 @@ def print_data_check(found: DataCheck, *, json: bool = False) -> None:
     if json:
         print_json(found.to_json())
         return
-    show(class_table(found.frames["train"], found.space))
+    show(class_table(found.frames["train"], found.space, found.noun))
     say()
     unreadable = any(one.kind == "unreadable" for one in found.findings)
     for part, frame in found.frames.items():
         people = found.people(part)
-        of = f" of {plural(people, 'person')}" if people else ""
+        of = f" of {number_of(people, found.noun)}" if people and found.noun != PHOTOS else ""
         say(f"{part}: {plural(len(frame), 'photo')}{of}" + ("" if unreadable else ", all readable"))
     say()
     for line in finding_lines(found):
@@ -106,7 +109,7 @@ def finding_lines(found: DataCheck) -> list[str]:
         return ["nothing was found"]
     lines = [f"{'level':<13}{'count':>5}  finding"]
     for one in found.findings:
-        lines.append(f"{one.level:<13}{len(one.items):>5}  {MEANING[one.kind]}")
+        lines.append(f"{one.level:<13}{len(one.items):>5}  {meaning(one.kind, found.noun)}")
         lines += [f"    {visible(case_text(item))}" for item in one.items[:SHOWN]]
         if len(one.items) > SHOWN:
             lines.append(f"    … and {len(one.items) - SHOWN:,} more; --json lists all")
@@ -123,12 +126,13 @@ def case_text(item: Item) -> str:
 
 def certainty_lines(found: DataCheck) -> list[str]:
     """Return what is known about the error rates of near duplicates, and about train against eval."""
-    named = (("different people", found.near.across), ("one person", found.near.within))
+    one, many = found.noun
+    named = ((f"different {many}", found.near.across), (f"one {one}", found.near.within))
     lines = [f"near duplicates, pairs of {name}: {_rates(one)}" for name, one in named if one is not None]
     if lines:
         lines.append("    agreement: 1 for equal photos; pairs from this value on are listed; brackets: 95 % intervals")
     if found.shift is not None:
-        by = "people" if found.shift.grouped else "photos to predict counted as people, so p is too small"
+        by = many if found.shift.grouped else f"photos to predict counted as {many}, so p is too small"
         for name, test in found.shift.tests.items():
             lines.append(
                 f"eval against train, {name}: AUC {test.auc:.3f}, by chance up to {test.chance:.3f}, "

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.data.duplicates.threshold import Threshold
-from maskcls.data.findings import MEANING, DataFinding
+from maskcls.data.findings import DataFinding, meaning
 from maskcls.errors import visible
+from maskcls.schema.group_noun import PEOPLE, PHOTOS, with_article
 from maskcls.show.data.check import DataCheck, case_text
 from maskcls.show.data.class_counts import class_counts
 from maskcls.show.pages import palette
@@ -16,10 +17,10 @@ from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.page import render_page, write_page
 from maskcls.show.pages.photos import PagePhoto, photo
 from maskcls.show.pages.table import Table
-from maskcls.show.terminal.text import plural
+from maskcls.show.terminal.text import number_of, plural
 
 CASES = 50  # of a finding on the page; --json has all
-PHOTOS = 8  # of a case
+CASE_PHOTOS = 8
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ def write_check_page(found: DataCheck, page: Path, *, name: str, photos: bool) -
         tests=_tests(found),
         shares=_shares(found),
         grouped=found.shift is None or found.shift.grouped,
+        one=found.noun[0],
+        many=found.noun[1],
+        a=with_article(found.noun[0]),
     )
     write_page(page, html)
 
@@ -68,7 +72,10 @@ def _summary(found: DataCheck) -> str:
     parts = []
     for part, frame in found.frames.items():
         people = found.people(part)
-        parts.append(f"{part}: {plural(len(frame), 'photo')}" + (f" of {plural(people, 'person')}" if people else ""))
+        parts.append(
+            f"{part}: {plural(len(frame), 'photo')}"
+            + (f" of {number_of(people, found.noun)}" if people and found.noun != PHOTOS else "")
+        )
     return "; ".join(parts) + "."
 
 
@@ -78,13 +85,13 @@ def _section(finding: DataFinding, found: DataCheck, page: Path, embed: bool) ->
     for item in finding.items[:CASES]:
         pictures = tuple(
             photo(found.root / path, visible(path), page=page, embed=embed and path not in broken)
-            for path in item.paths[:PHOTOS]
+            for path in item.paths[:CASE_PHOTOS]
         )
         text = case_text(item) if embed else item.text
         cases.append(CheckedPhotos(visible(text), pictures))
     return FindingSection(
         finding.kind,
-        MEANING[finding.kind],
+        meaning(finding.kind, found.noun),
         finding.level,
         f"{len(finding.items):,}",
         tuple(cases),
@@ -93,7 +100,7 @@ def _section(finding: DataFinding, found: DataCheck, page: Path, embed: bool) ->
 
 
 def _class_figure(found: DataCheck) -> Figure:
-    rows = class_counts(found.frames["train"], found.space)
+    rows, many = class_counts(found.frames["train"], found.space), found.noun[1]
     names = [f"{task} {label}" for task, label, _, _ in rows]
     tasks = list(dict.fromkeys(task for task, *_ in rows))
     colours = [palette.SERIES[tasks.index(task) % len(palette.SERIES)].light for task, *_ in rows]
@@ -101,11 +108,14 @@ def _class_figure(found: DataCheck) -> Figure:
     def paint(axes: Any) -> None:
         axes.barh(names, [people for *_, people, _ in rows], color=colours)
         axes.invert_yaxis()
-        axes.set_xlabel("people with a photo of the class")
+        axes.set_xlabel(f"{many} with a photo of the class")
 
-    table = Table(["task", "class", "people", "photos"], [[t, c, f"{p:,}", f"{n:,}"] for t, c, p, n in rows])
-    text = "People who have at least one photo of the class, in the rows to train on."
-    return Figure("classes", "People per class", text, table, paint, size=(5.0, 0.8 + 0.32 * len(rows)))
+    alone = found.noun == PHOTOS
+    head = ["task", "class", *([] if alone else [many]), "photos"]
+    table = Table(head, [[t, c, *([] if alone else [f"{p:,}"]), f"{n:,}"] for t, c, p, n in rows])
+    who = f"{many.capitalize()} {'who' if found.noun == PEOPLE else 'that'} have at least one photo of the class"
+    text = f"{'Photos of the class' if alone else who}, in the rows to train on."
+    return Figure("classes", f"{many.capitalize()} per class", text, table, paint, size=(5.0, 0.8 + 0.32 * len(rows)))
 
 
 def _pixel_figure(found: DataCheck) -> Figure:
@@ -117,17 +127,18 @@ def _pixel_figure(found: DataCheck) -> Figure:
         axes.barh([one.name for one in rows], sizes, color=palette.SERIES[0].light)
         axes.axvline(0, color=palette.MUTED.light, linewidth=1)
         axes.invert_yaxis()
-        axes.set_xlabel("eval minus train, in standard deviations over people")
+        axes.set_xlabel(f"eval minus train, in standard deviations over {found.noun[1]}")
 
     cells = [[r.name, f"{r.first:.2f}", f"{r.second:.2f}", f"{r.difference_sd:+.2f}", f"{r.p:.3f}"] for r in rows]
     table = Table(["figure", "train", "eval", "difference in sd", "p (Holm)"], cells)
-    text = "Difference of the means over people; bars end at 5 standard deviations."
+    text = f"Difference of the means over {found.noun[1]}; bars end at 5 standard deviations."
     return Figure("pixels", "Pixel statistics, eval against train", text, table, paint)
 
 
 def _rates(found: DataCheck) -> Table:
-    named = (("of different people", found.near.across), ("of one person", found.near.within))
-    rows = [[name, *_rate_cells(one)] for name, one in named if one is not None]
+    one, many = found.noun
+    named = ((f"of different {many}", found.near.across), (f"of one {one}", found.near.within))
+    rows = [[name, *_rate_cells(rate)] for name, rate in named if rate is not None]
     head = ["pairs", "compared", "agreement from", "made copies found", "expected false pairs", "per 100,000"]
     return Table(head, rows, "Near duplicates: error rates of the thresholds, with 95 % intervals")
 
@@ -147,8 +158,8 @@ def _tests(found: DataCheck) -> Table:
         [name, f"{one.auc:.3f}", f"{one.chance:.3f}", f"{one.p:.3f}", f"{one.people:,}", f"{one.photos:,}"]
         for name, one in tests.items()
     ]
-    head = ["compared", "AUC", "by chance up to", "p", "people", "photos"]
-    return Table(head, rows, "Can eval photos be told from train photos of other people?")
+    head = ["compared", "AUC", "by chance up to", "p", found.noun[1], "photos"]
+    return Table(head, rows, f"Can eval photos be told from train photos of other {found.noun[1]}?")
 
 
 def _shares(found: DataCheck) -> Table:
@@ -164,4 +175,4 @@ def _shares(found: DataCheck) -> Table:
         for one in shares
     ]
     head = ["task", "class", "share in train", "estimated share in eval", "verdict"]
-    return Table(head, rows, "Class shares, with 99 % intervals over people")
+    return Table(head, rows, f"Class shares, with 99 % intervals over {found.noun[1]}")

@@ -12,8 +12,9 @@ from rich.table import Table
 from maskcls.data.proposal.of_data import settings_of
 from maskcls.data.proposal.proposal import Proposal
 from maskcls.data.proposal.proposed import ProposedLabels
+from maskcls.schema.group_noun import PHOTOS
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import PHOTO, number_of, say, show
+from maskcls.show.terminal.text import number_of, say, show
 
 
 def print_proposal(proposal: Proposal, data: Path, file: Path, *, json: bool = False) -> None:
@@ -23,8 +24,8 @@ def print_proposal(proposal: Proposal, data: Path, file: Path, *, json: bool = F
         print_json(_data(proposal) | {"file": str(file), "next": following})
         return
     labels = proposal.labels
-    alone = "each on its own" if labels.noun == PHOTO else f"of {number_of(labels.groups, labels.noun)}"
-    say(f"{data}: {number_of(labels.photos, PHOTO)}, {alone}")
+    alone = "each on its own" if labels.noun == PHOTOS else f"of {number_of(labels.groups, labels.noun)}"
+    say(f"{data}: {number_of(labels.photos, PHOTOS)}, {alone}")
     show(_tasks(labels))
     for line in _lines(proposal):
         say(line)

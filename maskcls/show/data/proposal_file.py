@@ -14,10 +14,11 @@ from maskcls.data.proposal.proposal import Proposal
 from maskcls.data.proposal.proposed import ProposedLabels, ProposedTask
 from maskcls.data.proposal.recipe import Choice, loss_reason
 from maskcls.errors import DataError
-from maskcls.show.terminal.text import PHOTO, number_of
+from maskcls.schema.group_noun import PHOTOS
+from maskcls.show.terminal.text import number_of
 
 WIDTH = 96
-FEW_PHOTOS = 20_000
+FEW_PHOTOSS = 20_000
 UNEQUAL = 2.0  # photos of the most frequent class over those of the rarest one: less is not remarked on
 
 
@@ -56,27 +57,28 @@ def _lines(proposal: Proposal, data: Path, file: Path, *, detailed: bool) -> Ite
 
 def _header(labels: ProposedLabels, data: Path, file: Path) -> Iterator[str]:
     at, config = shlex.quote(str(data)), shlex.quote(str(file))
-    yield f"# A first configuration for {data.name}, proposed by `maskcls data init`: {number_of(labels.photos, PHOTO)}."
+    photos = number_of(labels.photos, PHOTOS)
+    yield f"# A first configuration for {data.name}, proposed by `maskcls data init`: {photos}."
     yield "# Change what you like. All settings: maskcls config list"
     yield "#"
     yield f"# how long   maskcls train {at} --config {config} --dry-run"
     yield f"# train      maskcls train {at} --config {config} --run runs/first"
-    yield "# predict    maskcls predict runs/first --data PHOTOS -o predictions.csv"
+    yield "# predict    maskcls predict runs/first --data PHOTOSS -o predictions.csv"
     if labels.notes:
         yield "#"
         yield from _comment("Please check: " + "; ".join(labels.notes) + ".")
 
 
 def _task(one: ProposedTask, labels: ProposedLabels, *, detailed: bool) -> Iterator[str]:
-    unknown = f"; {number_of(one.unknown, PHOTO)} without a label" if one.unknown else ""
+    unknown = f"; {number_of(one.unknown, PHOTOS)} without a label" if one.unknown else ""
     yield from _explained(f"  - name: {quoted_yaml(one.task.name)}", one.reason + unknown)
     if not detailed:
         yield f"    classes: [{', '.join(map(quoted_yaml, one.task.classes))}]"
     else:
         yield "    classes:"
         for name, photos, groups in zip(one.task.classes, one.photos, one.groups, strict=True):
-            of = f" of {number_of(groups, labels.noun)}" if labels.noun[0] != "photo" else ""
-            yield f"      - {quoted_yaml(name)}  # {number_of(photos, PHOTO)}{of}"
+            of = f" of {number_of(groups, labels.noun)}" if labels.noun != PHOTOS else ""
+            yield f"      - {quoted_yaml(name)}  # {number_of(photos, PHOTOS)}{of}"
     if one.task.bins:
         yield f"    bins: {list(one.task.bins)}  # a border belongs to the class above it"
 
@@ -84,14 +86,12 @@ def _task(one: ProposedTask, labels: ProposedLabels, *, detailed: bool) -> Itera
 def _recipe(proposal: Proposal) -> Iterator[str]:
     facts = proposal.facts
     yield ""
-    yield from _comment(
-        "The recipe: a first training with random weights, as nothing is downloaded unless you ask."
-    )
+    yield from _comment("The recipe: a first training with random weights, as nothing is downloaded unless you ask.")
     yield from _sections(proposal.recipe)
     if facts.imbalance >= UNEQUAL:
         yield from _comment(loss_reason(facts))
     yield ""
-    few = facts.photos < FEW_PHOTOS
+    few = facts.photos < FEW_PHOTOSS
     yield from _comment(
         f"{facts.photos:,} photos are {'few: pretrained weights are expected to help much' if few else 'many'}. "
         "To start from weights pretrained on ImageNet, which are downloaded once, add to the command above:"

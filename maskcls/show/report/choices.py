@@ -7,16 +7,17 @@ from typing import Any
 
 from maskcls.runs.choices.register import Attempt, Kind
 from maskcls.runs.reported.reported_run import ReportedRun
+from maskcls.schema.group_noun import Noun
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import plural
 
-WORDS: Mapping[Kind, str] = {
+WORDS: Mapping[Kind, str] = {  # what is sealed follows "unsealed"
     "run": "run",
     "rule": "decision rule",
     "ensemble": "ensemble",
     "comparison": "comparison",
-    "unsealed": "run scored on sealed people",
+    "unsealed": "run scored on sealed",
 }
 MOST_NAMES = 40
 
@@ -27,27 +28,31 @@ def choices_section(reported: ReportedRun, settings: PageSettings) -> Mapping[st
     if not found:
         return None
     runs = len(found.get("run", ()))
-    counts = [[WORDS[kind], f"{len(attempts):,}"] for kind, attempts in found.items()]
-    listed = [_row(one) for attempts in found.values() for one in attempts]
+    counts = [[_words(kind, reported.noun), f"{len(attempts):,}"] for kind, attempts in found.items()]
+    listed = [_row(one, reported.noun) for attempts in found.values() for one in attempts]
     return {
-        "line": _line(runs),
+        "line": _line(runs, reported.noun),
         "counts": Table(["kind", "number"], counts, "Tried on the rows of this run"),
         "listed": Table(["kind", "name", "p value"], listed[:MOST_NAMES], _caption(len(listed))),
         "file": str(reported.run.choices),
     }
 
 
-def _line(runs: int) -> str:
+def _line(runs: int, noun: Noun) -> str:
     if runs > 1:
         return (
             f"{plural(runs, 'run')} were scored on the same rows. The best of several runs has a score that is too "
-            "high for new people; that of a run chosen beforehand is not affected."
+            f"high for new {noun[1]}; that of a run chosen beforehand is not affected."
         )
     return "No other run was scored on the same rows."
 
 
-def _row(one: Attempt) -> list[str]:
-    return [WORDS[one.kind], one.name or one.what, "-" if one.p is None else f"{one.p:.2g}"]
+def _words(kind: Kind, noun: Noun) -> str:
+    return f"{WORDS[kind]} {noun[1]}" if kind == "unsealed" else WORDS[kind]
+
+
+def _row(one: Attempt, noun: Noun) -> list[str]:
+    return [_words(one.kind, noun), one.name or one.what, "-" if one.p is None else f"{one.p:.2g}"]
 
 
 def _caption(count: int) -> str:

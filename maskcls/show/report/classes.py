@@ -10,12 +10,13 @@ from typing import Any
 from maskcls.results.scores.metrics import ClassScore
 from maskcls.results.scores.slices import Slice
 from maskcls.runs.reported.reported_run import ReportedRun
+from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.answers.evaluation import class_cells
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
-from maskcls.show.terminal.text import number
+from maskcls.show.terminal.text import number, number_or_dash
 
 MOST_BARS = 40
 COLUMNS_X = (1.28, 1.56)  # where the columns of numbers end; the bars end at 1
@@ -53,14 +54,14 @@ def classes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[st
         bars["joint classes"] = _bars(found.scores.joint.classes, found.by_joint, aucs)
     return {
         "figures": [
-            class_figure(name, some, f"{settings.prefix}classes-{place}")
+            class_figure(name, some, f"{settings.prefix}classes-{place}", reported.noun)
             for place, (name, some) in enumerate(bars.items())
             if any(one.score.support for one in some)
         ]
     }
 
 
-def class_figure(title: str, bars: Sequence[_Bar], name: str) -> Figure:
+def class_figure(title: str, bars: Sequence[_Bar], name: str, noun: Noun) -> Figure:
     """Draw the F1 of each class, with its photos and people; of very many classes the lowest."""
     shown = list(bars)
     if len(shown) > MOST_BARS:
@@ -70,7 +71,7 @@ def class_figure(title: str, bars: Sequence[_Bar], name: str) -> Figure:
     def paint(axes: Any) -> None:
         f1 = [0.0 if math.isnan(one.f1) else one.f1 for one in shown]
         axes.barh(range(len(shown)), f1, height=0.66, color=palette.SERIES[0].light)
-        heads = ("photos", "people" if any(one.people is not None for one in shown) else "")
+        heads = ("photos", noun[1] if any(one.people is not None for one in shown) else "")
         for y, cells in enumerate([heads, *(one.support for one in shown)], -1):
             for x, text in zip(COLUMNS_X, cells, strict=True):
                 axes.text(x, y, text, ha="right", va="center", fontsize=9)
@@ -82,12 +83,13 @@ def class_figure(title: str, bars: Sequence[_Bar], name: str) -> Figure:
         axes.set_xlabel("F1", x=0.5 / COLUMNS_X[1])
         axes.grid(axis="y", visible=False)
 
+    counted = "photos" if noun == PHOTOS else f"photos and {noun[1]}"
     part = f"The {len(shown)} of {len(bars)} classes with the lowest F1. " if len(shown) < len(bars) else ""
     return Figure(
         name,
         f"F1 by class: {title}",
-        f"{part}Right of each bar: photos and people of the class. Scores of classes with few people vary much.",
-        _class_table(bars),
+        f"{part}Right of each bar: {counted} of the class. Scores of classes with few {noun[1]} vary much.",
+        _class_table(bars, noun),
         paint,
         size=(5.0, 0.26 * len(shown) + 1.2),
     )
@@ -98,10 +100,11 @@ def _bars(scores: Sequence[ClassScore], slices: Sequence[Slice], aucs: Sequence[
     return [_Bar(one, part.people, auc) for one, part, auc in zip(scores, slices, found, strict=True)]
 
 
-def _class_table(bars: Sequence[_Bar]) -> Table:
-    head = ["class", "F1", "precision", "recall", "photos", "predicted", "people", "ROC-AUC"]
+def _class_table(bars: Sequence[_Bar], noun: Noun) -> Table:
+    groups = [] if noun == PHOTOS else [noun[1]]
+    head = ["class", "F1", "precision", "recall", "photos", "predicted", *groups, "ROC-AUC"]
     rows = [
-        [one.score.name, *class_cells(one.score), "-" if one.people is None else f"{one.people:,}", number(one.auc)]
+        [one.score.name, *class_cells(one.score), *(number_or_dash(one.people) for _ in groups), number(one.auc)]
         for one in bars
     ]
     return Table(head, rows)

@@ -7,6 +7,7 @@ from typing import Any
 
 from maskcls.runs.reported.network_logs import NetworkLog
 from maskcls.runs.reported.reported_run import ReportedRun
+from maskcls.schema.group_noun import Noun
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
@@ -41,17 +42,18 @@ def curve_figures(logs: Sequence[NetworkLog], reported: ReportedRun, name: str) 
     """
     keys = dict.fromkeys(key for log in logs for line in log.lines for key in line if key.startswith("val/"))
     scores = [] if reported.summary.leaky else [key for key in keys if key not in ("val/loss", "val/macro_f1")]
-    found = [_loss_figure(logs, leaky=reported.summary.leaky, name=f"{name}-loss")]
+    found = [_loss_figure(logs, reported.noun, leaky=reported.summary.leaky, name=f"{name}-loss")]
     if "val/macro_f1" in keys and not reported.summary.leaky and len(scores) != 1:
-        found.append(_score_figure(logs, "val/macro_f1", "all tasks", f"{name}-macro-f1"))
+        found.append(_score_figure(logs, "val/macro_f1", "all tasks", f"{name}-macro-f1", reported.noun))
     order = [key for task in reported.config.space.names for key in scores if key == f"val/{task}"]
     found += [
-        _score_figure(logs, key, key.removeprefix("val/"), f"{name}-score{place}") for place, key in enumerate(order)
+        _score_figure(logs, key, key.removeprefix("val/"), f"{name}-score{place}", reported.noun)
+        for place, key in enumerate(order)
     ]
     return [*found, _rate_figure(logs, f"{name}-lr")]
 
 
-def _loss_figure(logs: Sequence[NetworkLog], *, leaky: bool, name: str) -> Figure:
+def _loss_figure(logs: Sequence[NetworkLog], noun: Noun, *, leaky: bool, name: str) -> Figure:
     columns = [(log, "train/loss", "-", f"{log.title} train") for log in logs]
     columns += [(log, "val/loss", "--", f"{log.title} validation") for log in logs if not leaky and log.network.scored]
 
@@ -61,7 +63,7 @@ def _loss_figure(logs: Sequence[NetworkLog], *, leaky: bool, name: str) -> Figur
         _finish(axes, "loss", logs)
 
     lines = "Solid: training loss, with augmentation. "
-    other = "" if leaky else "Dashed: log loss of the validation people. The two are not the same formula."
+    other = "" if leaky else f"Dashed: log loss of the validation {noun[1]}. The two are not the same formula."
     return Figure(
         name,
         "Loss by epoch",
@@ -71,7 +73,7 @@ def _loss_figure(logs: Sequence[NetworkLog], *, leaky: bool, name: str) -> Figur
     )
 
 
-def _score_figure(logs: Sequence[NetworkLog], key: str, what: str, name: str) -> Figure:
+def _score_figure(logs: Sequence[NetworkLog], key: str, what: str, name: str, noun: Noun) -> Figure:
     scored = [log for log in logs if log.network.scored]
 
     def paint(axes: Any) -> None:
@@ -87,7 +89,7 @@ def _score_figure(logs: Sequence[NetworkLog], key: str, what: str, name: str) ->
     return Figure(
         name,
         f"Validation macro-F1 by epoch: {what}",
-        "One line per network, on the validation people of its fold. The dot marks the epoch that is used.",
+        f"One line per network, on the validation {noun[1]} of its fold. The dot marks the epoch that is used.",
         _curve_table([(log.title, log, key) for log in scored]),
         paint,
     )

@@ -23,10 +23,11 @@ from maskcls.results.scores.mistakes import (
     probabilities_by_task,
 )
 from maskcls.runs.reported.reported_run import ReportedRun, ScoredRows
+from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.pages.photos import PagePhoto, photo
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
-from maskcls.show.terminal.text import number, plural
+from maskcls.show.terminal.text import number, number_of, plural
 
 MOST = 6  # photos per list
 MOST_PEOPLE = 20
@@ -74,7 +75,7 @@ def mistakes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[s
     if reported.rows is None:
         return None
     lists = mistake_lists(reported.rows)
-    people = mistaken_people(reported.rows.labelled, MOST_PEOPLE)
+    people = [] if reported.noun == PHOTOS else mistaken_people(reported.rows.labelled, MOST_PEOPLE)
     return {
         "groups": [
             {
@@ -88,7 +89,10 @@ def mistakes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[s
             }
             for task in dict.fromkeys(one.task for one in lists)
         ],
-        "people": _people_table(people) if people else None,
+        "noun": reported.noun[0],
+        "many": reported.noun[1],
+        "alone": reported.noun == PHOTOS,
+        "people": _people_table(people, reported.noun) if people else None,
         "with_photos": settings.with_photos,
         "with_cams": bool(settings.cams),
     }
@@ -161,7 +165,7 @@ def _probabilities(prob: Mapping[str, float], true: int) -> tuple[ClassProbabili
     return tuple(ClassProbability(name, number(prob[name], 2), name == right) for name in shown)
 
 
-def _people_table(people: Sequence[WrongPerson]) -> Table:
+def _people_table(people: Sequence[WrongPerson], noun: Noun) -> Table:
     tasks = list(people[0].by_task)
     several = tasks if len(tasks) > 1 else []
     rows = [
@@ -174,8 +178,8 @@ def _people_table(people: Sequence[WrongPerson]) -> Table:
         ]
         for one in people
     ]
-    head = ["person", "photos", "wrong", *(f"wrong in {name}" for name in several), "mean log loss"]
-    return Table(head, rows, f"The {plural(len(rows), 'person')} with the most wrong photos")
+    head = [noun[0], "photos", "wrong", *(f"wrong in {name}" for name in several), "mean log loss"]
+    return Table(head, rows, f"The {number_of(len(rows), noun)} with the most wrong photos")
 
 
 def photos_to_explain(rows: ScoredRows) -> Iterator[tuple[str, WrongPhoto]]:

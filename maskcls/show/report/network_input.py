@@ -16,6 +16,7 @@ from maskcls.runs.networks import RunNetwork, run_networks
 from maskcls.runs.records.settings import settings_of
 from maskcls.runs.reported.network_logs import network_title
 from maskcls.runs.reported.reported_run import ReportedRun
+from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.pages.photos import PagePhoto, jpeg_uri, photo
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
@@ -40,7 +41,7 @@ def network_input_section(reported: ReportedRun, settings: PageSettings) -> Mapp
     networks = [one for one in _networks(reported) if one.folder(reported.run).first_batch.is_file()]
     counts = list(fold_row_counts(reported.run, reported.environment.folds))
     return {
-        "folds": _fold_table(counts),
+        "folds": _fold_table(counts, reported.noun),
         "settings": _settings_table(reported),
         "pictures": [_picture(reported.run, one, place, settings) for place, one in enumerate(networks)],
         "with_photos": settings.with_photos,
@@ -61,10 +62,12 @@ def fold_row_counts(run: RunDir, trained: Sequence[int]) -> Iterator[FoldRowCoun
         yield FoldRowCounts(fold, int((~inside_N).sum()), int(inside_N.sum()), len(np.unique(person_N[inside_N])))
 
 
-def _fold_table(counts: Sequence[FoldRowCounts]) -> Table:
+def _fold_table(counts: Sequence[FoldRowCounts], noun: Noun) -> Table:
+    head = ["network", "photos of other folds", "validation photos", f"validation {noun[1]}"]
     rows = [[f"fold {one.fold}", f"{one.trains:,}", f"{one.validates:,}", f"{one.people:,}"] for one in counts]
-    head = ["network", "photos of other folds", "validation photos", "validation people"]
-    return Table(head, rows, "Photos and people per fold")
+    if noun == PHOTOS:
+        return Table(head[:-1], [row[:-1] for row in rows], "Photos per fold")
+    return Table(head, rows, f"Photos and {noun[1]} per fold")
 
 
 def _settings_table(reported: ReportedRun) -> Table:

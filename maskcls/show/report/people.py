@@ -1,4 +1,4 @@
-"""People whose photos are given different classes of a task that does not vary within a person."""
+"""People, or other groups, whose photos are given different classes of a task that does not vary within a person."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 from maskcls.results.scores.consistency import Consistency
 from maskcls.results.scores.disagreement import Disagreement, disagreements
 from maskcls.runs.reported.reported_run import ReportedRun
+from maskcls.schema.group_noun import PEOPLE, Noun, with_article
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
-from maskcls.show.terminal.text import number, plural
+from maskcls.show.terminal.text import number, number_of, whose
 
 MOST_PEOPLE = 20
 
@@ -20,44 +21,49 @@ def people_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str
     """Return the agreement by task and the people who disagree most; None where nothing can be compared."""
     if reported.rows is None:
         return None
+    noun = reported.noun
     labelled, found = reported.rows.labelled, reported.rows.evaluation.consistency
     if found is None or labelled.people_N is None:
         return None
     listed = disagreements(labelled.pred_N, labelled.truth, labelled.space, labelled.people_N, list(found.tasks))
     averaged = reported.summary.groups is not None and reported.summary.groups.averaged
     return {
-        "line": _line(found, len({one.person for one in listed})),
+        "title": "People who disagree with themselves" if noun == PEOPLE else f"Disagreement within {noun[1]}",
+        "line": _line(found, len({one.person for one in listed}), noun),
         "averaged": averaged,
-        "agreement": _agreement_table(found),
-        "if_averaged": _if_averaged(found, reported.rows.evaluation.scores.macro_f1),
-        "people": _people_table(listed) if listed else None,
+        "many": noun[1],
+        "agreement": _agreement_table(found, noun),
+        "if_averaged": _if_averaged(found, reported.rows.evaluation.scores.macro_f1, noun),
+        "people": _people_table(listed, noun) if listed else None,
     }
 
 
-def _line(found: Consistency, people: int) -> str:
+def _line(found: Consistency, people: int, noun: Noun) -> str:
     return (
-        f"Of {plural(found.people, 'person')} with two photos or more, {people:,} have photos with different "
-        f"predictions of {' or '.join(found.tasks)}. These do not vary within a person, so one of them is wrong."
+        f"Of {number_of(found.people, noun)} with two photos or more, {people:,} have photos with different "
+        f"predictions of {' or '.join(found.tasks)}. "
+        f"These do not vary within {with_article(noun[0])}, so one of them is wrong."
     )
 
 
-def _agreement_table(found: Consistency) -> Table:
+def _agreement_table(found: Consistency, noun: Noun) -> Table:
     rows = {**found.tasks, **({"all of these": found.together} if len(found.tasks) > 1 else {})}
     cells = [[name, number(one.pairs), number(one.whole)] for name, one in rows.items()]
-    return Table(["task", "equal pairs of photos", "people with all photos equal"], cells, "Agreement within people")
+    head = ["task", "equal pairs of photos", f"{noun[1]} with all photos equal"]
+    return Table(head, cells, f"Agreement within {noun[1]}")
 
 
-def _if_averaged(found: Consistency, score: float) -> str:
+def _if_averaged(found: Consistency, score: float, noun: Noun) -> str:
     gain = found.averaged.macro_f1 - score
     if math.isnan(gain):
         return ""
     return (
-        "Averaged over each person's photos with equal weights, the macro-F1 would be "
-        f"{number(found.averaged.macro_f1)} ({gain:+.4f}). This needs to know who is on each photo."
+        f"Averaged over each {noun[0]}'s photos with equal weights, the macro-F1 would be "
+        f"{number(found.averaged.macro_f1)} ({gain:+.4f}). This needs to know {whose(noun)}."
     )
 
 
-def _people_table(listed: Sequence[Disagreement]) -> Table:
+def _people_table(listed: Sequence[Disagreement], noun: Noun) -> Table:
     rows = [
         [
             one.person,
@@ -69,5 +75,5 @@ def _people_table(listed: Sequence[Disagreement]) -> Table:
         ]
         for one in listed[:MOST_PEOPLE]
     ]
-    caption = f"Lowest agreement: {len(rows)} of {len(listed):,} (a person may be in several tasks)"
-    return Table(["person", "task", "true", "predicted", "photos", "equal pairs"], rows, caption)
+    caption = f"Lowest agreement: {len(rows)} of {len(listed):,} ({with_article(noun[0])} may be in several tasks)"
+    return Table([noun[0], "task", "true", "predicted", "photos", "equal pairs"], rows, caption)

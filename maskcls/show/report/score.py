@@ -10,11 +10,12 @@ from maskcls.results.scores.evaluation import Evaluation
 from maskcls.runs.records.unsealed import SealedScore
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.runs.summary import GroupGain, RunSummary
+from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
-from maskcls.show.terminal.text import NO_GAIN, classes_scored, new_people, number, percent, plural, span
+from maskcls.show.terminal.text import NO_GAIN, classes_scored, new_people, number, number_of, percent, plural, span
 
 SECOND = 0.28  # inches a line of a figure with names needs
 
@@ -40,8 +41,9 @@ def _figures(reported: ReportedRun, prefix: str) -> list[Figure]:
 
 def score_figure(found: Evaluation, prefix: str) -> Figure:
     """Draw the macro-F1 with both intervals, and the score of each fold."""
+    many = found.noun[1]
     score, folds = found.scores.macro_f1, [one.macro_f1 for one in found.folds.values()]
-    who = "images" if found.people is None else "people"
+    who = "images" if found.people is None else found.noun[1]
     rows = [["all rows", number(score), "", ""]]
     spans: list[tuple[str, float, float, float]] = []
     if found.interval and found.prediction:
@@ -69,8 +71,8 @@ def score_figure(found: Evaluation, prefix: str) -> Figure:
     return Figure(
         f"{prefix}score-intervals",
         "Macro-F1 with its intervals",
-        "The dot is the score of all out-of-fold rows. The thick bar is where the score on all people of this kind "
-        "lies, the thin bar where the score of as many new people may lie. Circles are single folds.",
+        f"The dot is the score of all out-of-fold rows. The thick bar is where the score on all {many} of this kind "
+        f"lies, the thin bar where the score of as many new {many} may lie. Circles are single folds.",
         Table(["of", "macro-F1", "low", "high"], rows),
         paint,
         size=(5.0, 1.2 + SECOND * (len(spans) + 1)),
@@ -79,7 +81,7 @@ def score_figure(found: Evaluation, prefix: str) -> Figure:
 
 def _headline(reported: ReportedRun) -> str:
     if reported.rows is None:
-        return "The run is leaky: its networks were trained on its validation people, so it has no score."
+        return f"The run is leaky: its networks were trained on its validation {reported.noun[1]}, so it has no score."
     scores = reported.rows.evaluation.scores
     if math.isnan(scores.macro_f1):
         return "No row has a label of every task, so there is no joint score."
@@ -94,23 +96,25 @@ def _lines(reported: ReportedRun) -> list[str]:
         lines += [*_group_lines(reported.summary.groups), *_selection_lines(reported.summary)]
     wanted, trained = reported.config.folds.k, len(reported.summary.folds)
     if trained < wanted:
-        lines.append(f"{trained} of {plural(wanted, 'fold')} trained: people of the others have no prediction.")
+        lines.append(
+            f"{trained} of {plural(wanted, 'fold')} trained: {reported.noun[1]} of the others have no prediction."
+        )
     if seeds := reported.summary.seeds:
         alone = ", ".join(f"seed {seed} {number(one.get('macro_f1'))}" for seed, one in seeds.items())
         lines.append(f"Networks of several seeds are averaged. Macro-F1 of each seed alone: {alone}.")
     if reported.sealed:
-        lines.append(_sealed_line(reported.sealed))
+        lines.append(_sealed_line(reported.sealed, reported.noun))
     elif reported.config.folds.sealed:
-        lines.append("Sealed people are not scored yet; no part of this page has seen them.")
+        lines.append(f"Sealed {reported.noun[1]} are not scored yet; no part of this page has seen them.")
     return lines
 
 
-def _sealed_line(sealed: SealedScore) -> str:
+def _sealed_line(sealed: SealedScore, noun: Noun) -> str:
     found = sealed.interval
     ends = f", {percent(found.level)} interval {span(found.low, found.high)}" if found else ""
     return (
-        f"Sealed people, scored on {sealed.date[:10]}: macro-F1 {number(sealed.scores.macro_f1)}{ends}, "
-        f"{plural(sealed.people, 'person')}, {plural(sealed.rows, 'photo')}."
+        f"Sealed {noun[1]}, scored on {sealed.date[:10]}: macro-F1 {number(sealed.scores.macro_f1)}{ends}, "
+        f"{number_of(sealed.people, noun)}, {plural(sealed.rows, 'photo')}."
     )
 
 
@@ -121,11 +125,12 @@ def _interval_lines(found: Evaluation) -> list[str]:
     right = " (right in every task)" if len(scores.tasks) > 1 else ""
     lines = [f"Accuracy {number(scores.accuracy)}{right}, {plural(scores.rows, 'photo')}."]
     if found.interval:
-        who = "photos" if found.people is None else plural(found.people, "person")
+        who = "photos" if found.people is None else number_of(found.people, found.noun)
+        together = "" if found.noun == PHOTOS else " with all their photos"
         ends = span(found.interval.low, found.interval.high)
-        lines.append(f"{percent(found.interval.level)} interval {ends}, from {who} with all their photos.")
+        lines.append(f"{percent(found.interval.level)} interval {ends}, from {who}{together}.")
     if found.prediction:
-        sentence = new_people(found.prediction, "images" if found.people is None else "people")
+        sentence = new_people(found.prediction, "images" if found.people is None else found.noun[1])
         lines.append(f"{sentence[0].upper()}{sentence[1:]}.")
     if found.rankings and found.qualities:
         quality = found.qualities.joint

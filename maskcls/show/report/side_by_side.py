@@ -10,11 +10,12 @@ import numpy as np
 from maskcls.runs.records.settings import assignment, settings_of
 from maskcls.runs.reported.paired_runs import PairedRuns
 from maskcls.runs.reported.reported_run import ReportedRun
+from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import WIDTH, Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
-from maskcls.show.terminal.text import number, percent, plural
+from maskcls.show.terminal.text import number, number_of, percent, plural
 from maskcls.show.terminal.units import duration
 
 LINE_STYLES = ("-", "--", "-.", ":")
@@ -27,10 +28,10 @@ def side_by_side_section(runs: Sequence[ReportedRun], settings: PageSettings) ->
     names, paired = run_names(runs), settings.paired
     figures = [_score_figure(runs, names)] if any(one.summary.interval for one in runs) else []
     if paired and paired.found:
-        figures.append(_difference_figure(paired, names))
+        figures.append(_difference_figure(paired, names, runs[0].noun))
     return {
         "scores": _score_table(runs, names),
-        "lines": _difference_lines(paired, names),
+        "lines": _difference_lines(paired, names, runs[0].noun),
         "figures": [*figures, *mean_curves(runs, names)],
         "differences": _difference_table(paired, names) if paired and paired.found else None,
         "settings": _settings_table(runs, names),
@@ -81,13 +82,14 @@ def _score_figure(runs: Sequence[ReportedRun], names: Sequence[str]) -> Figure:
         for name, one in shown
         if (interval := one.summary.interval)
     ]
-    description = "Dot: the score. Line: 95 % interval over people. Intervals of two runs may overlap although the "
-    description += "runs differ, because the same people are in both; see the paired differences."
+    many = runs[0].noun[1]
+    description = f"Dot: the score. Line: 95 % interval over {many}. Intervals of two runs may overlap although the "
+    description += f"runs differ, because the same {many} are in both; see the paired differences."
     table = Table(["run", "macro-F1", "low", "high"], rows)
     return Figure("side-by-side-scores", "Scores of the runs", description, table, paint, _size(len(shown)))
 
 
-def _difference_figure(paired: PairedRuns, names: Sequence[str]) -> Figure:
+def _difference_figure(paired: PairedRuns, names: Sequence[str], noun: Noun) -> Figure:
     assert paired.found is not None
     found = [one.difference for one in paired.found.differences]
 
@@ -99,7 +101,7 @@ def _difference_figure(paired: PairedRuns, names: Sequence[str]) -> Figure:
             axes.plot([one.value], [y], "o", color=colour, markersize=7)
         _finish_rows(axes, list(names[1:]), f"macro-F1 minus that of {names[0]}")
 
-    description = f"Right of 0: better than {names[0]} on the same people. "
+    description = f"Right of 0: better than {names[0]} on the same {noun[1]}. "
     description += f"The lines cover all differences together with {percent(found[0].level)} confidence."
     table = _difference_table(paired, names)
     return Figure("side-by-side-differences", "Paired differences", description, table, paint, _size(len(found)))
@@ -120,16 +122,17 @@ def _difference_table(paired: PairedRuns, names: Sequence[str]) -> Table:
     return Table(["run", f"minus {names[0]}", "low", "high", "corrected p"], rows)
 
 
-def _difference_lines(paired: PairedRuns | None, names: Sequence[str]) -> list[str]:
+def _difference_lines(paired: PairedRuns | None, names: Sequence[str], noun: Noun) -> list[str]:
     """Return what the differences are about, or why there are none."""
     if paired is None or paired.found is None:
         return [f"There are no paired differences: {paired.why_not if paired else 'the rows were not compared'}."]
     found = paired.found
-    rows = f"{plural(found.rows, 'photo')} of {plural(found.people, 'person')}"
+    of = "" if noun == PHOTOS else f" of {number_of(found.people, noun)}"
+    rows = f"{plural(found.rows, 'photo')}{of}"
     several = "Their intervals and p values are corrected for the runs on this page. " if len(names) > 2 else ""
     count = f"Comparisons of runs made on these rows so far, with these: {found.tried:,}."
     best = (
-        f"The best run scores {number(found.best.here)} on the rows it was chosen on; chosen on other people than "
+        f"The best run scores {number(found.best.here)} on the rows it was chosen on; chosen on other {noun[1]} than "
         f"those it is scored on, {number(found.best.others)}."
     )
     return [f"The runs are compared with {names[0]} on the same {rows}. {several}{count}", best]

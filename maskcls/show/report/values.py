@@ -8,11 +8,12 @@ from typing import Any
 from maskcls.labels import Task
 from maskcls.results.scores.by_value import ValueScore, value_scores
 from maskcls.runs.reported.reported_run import ReportedRun
+from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
-from maskcls.show.terminal.text import number, plural
+from maskcls.show.terminal.text import number, number_or_dash, plural
 
 
 def values_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str, Any] | None:
@@ -26,12 +27,12 @@ def values_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str
     for name, value_N in reported.rows.values.items():
         task = labelled.space.task(name)
         if found := value_scores(value_N, part_of[name], task, labelled.people_N):
-            figures.append(value_figure(task, found, f"{settings.prefix}values-{len(figures)}"))
+            figures.append(value_figure(task, found, f"{settings.prefix}values-{len(figures)}", reported.noun))
             names.append(name)
     return {"title": f"Score by true {' and '.join(names)}", "figures": figures} if figures else None
 
 
-def value_figure(task: Task, found: Sequence[ValueScore], name: str) -> Figure:
+def value_figure(task: Task, found: Sequence[ValueScore], name: str, noun: Noun) -> Figure:
     """Draw the share of right photos by true number, with intervals, and the borders of the bands."""
     what = f"true {task.name}{' (years)' if task.name == 'age' else ''}"
     middles = [(one.low + one.high) / 2 for one in found]
@@ -62,22 +63,23 @@ def value_figure(task: Task, found: Sequence[ValueScore], name: str) -> Figure:
         name,
         f"{task.name}: share of photos given the right band",
         f"Dashed lines: the borders of the bands ({', '.join(map(str, task.bins))}). Vertical bars: 95 % interval over "
-        "people. Triangles: share given a lower or a higher band. "
+        f"{noun[1]}. Triangles: share given a lower or a higher band. "
         f"{plural(sum(one.rows for one in found), 'photo')} with a known number.",
-        _value_table(what, found),
+        _value_table(what, found, noun),
         paint,
         size=(9.0, 3.6),
         wide=True,
     )
 
 
-def _value_table(what: str, found: Sequence[ValueScore]) -> Table:
+def _value_table(what: str, found: Sequence[ValueScore], noun: Noun) -> Table:
+    groups = [] if noun == PHOTOS else [noun[1]]
     rows = [
         [
             one.name,
             one.band,
             f"{one.rows:,}",
-            "-" if one.people is None else f"{one.people:,}",
+            *(number_or_dash(one.people) for _ in groups),
             number(one.right, 3),
             f"{one.interval.low:.2f}-{one.interval.high:.2f}" if one.interval else "-",
             number(one.lower, 3),
@@ -85,4 +87,4 @@ def _value_table(what: str, found: Sequence[ValueScore]) -> Table:
         ]
         for one in found
     ]
-    return Table([what, "band", "photos", "people", "right", "95 %", "given lower", "given higher"], rows)
+    return Table([what, "band", "photos", *groups, "right", "95 %", "given lower", "given higher"], rows)

@@ -11,6 +11,7 @@ import pandas as pd
 from maskcls import config
 from maskcls.data.rows.folds import fold_counts
 from maskcls.schema import Config
+from maskcls.schema.group_noun import group_noun
 from maskcls.show.data.class_counts import class_counts, class_table, fold_table
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.progress import main_process
@@ -56,9 +57,10 @@ def print_survey(survey: Survey, cfg: Config) -> None:
     """Print class counts, folds, networks and learning rates."""
     if not main_process():
         return
-    show(class_table(survey.manifest, cfg.space))
+    noun = group_noun(cfg)
+    show(class_table(survey.manifest, cfg.space, noun))
     say()
-    show(fold_table(survey.manifest, survey.folds, cfg.space))
+    show(fold_table(survey.manifest, survey.folds, cfg.space, noun))
     say()
     for task, member in config.members(cfg).items():
         height, width = member.transforms.size

@@ -6,15 +6,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
+from maskcls.schema.group_noun import Noun
 from maskcls.show.report.after_training import AfterTraining
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import NO_GAIN, classes_scored, near, new_people, number, plural, say, say_whole, span
+from maskcls.show.terminal.text import (
+    NO_GAIN,
+    classes_scored,
+    near,
+    new_people,
+    number,
+    number_of,
+    plural,
+    say,
+    say_whole,
+    span,
+)
 
 
 def print_training(
-    run: Path, summary: RunSummary | None, after: AfterTraining | None = None, *, json: bool = False
+    run: Path, summary: RunSummary | None, after: AfterTraining | None, noun: Noun, *, json: bool = False
 ) -> None:
     """Print the run's summary, or with `json` all of it, and what comes next.
+
+    noun  what the groups of the data set are called, one and several.
 
     Processes that do not write have no summary and print nothing.
     """
@@ -24,7 +38,7 @@ def print_training(
         steps = {"report": str(after.page) if after.page else None, "next": after.command} if after else {}
         print_json({"run": str(run), "summary": summary.to_json(), **steps})
         return
-    _say_scores(run, summary)
+    _say_scores(run, summary, noun)
     if after:
         say_after(after)
 
@@ -36,10 +50,10 @@ def say_after(after: AfterTraining) -> None:
     say_whole(f"next: {after.command}\n")
 
 
-def _say_scores(run: Path, summary: RunSummary) -> None:
+def _say_scores(run: Path, summary: RunSummary, noun: Noun) -> None:
     pooled, interval = summary.pooled, summary.interval
     if pooled is None:
-        why = "the pseudo labels are from networks that saw validation people"
+        why = f"the pseudo labels are from networks that saw validation {noun[1]}"
         say(f"{run}  no out-of-fold score: {why}")
         return
     if interval:
@@ -47,12 +61,12 @@ def _say_scores(run: Path, summary: RunSummary) -> None:
         scored = classes_scored(pooled.classes_scored, len(pooled.classes))
         say(f"{run}  out-of-fold macro-F1 {number(pooled.macro_f1)} (95 % interval {ends}){scored}")
         if summary.prediction_interval:
-            say(f"  {new_people(summary.prediction_interval)}")
+            say(f"  {new_people(summary.prediction_interval, noun[1])}")
     else:
         say(f"{run}  no row has a label for every task; macro-F1 per task:")
     tasks = "  ".join(f"{name} {number(task.macro_f1)}" for name, task in pooled.tasks.items())
     trained = sum(len(fold) > 0 for fold in summary.folds.values())
-    say(f"  {tasks}  ({plural(trained, 'fold')}, {plural(summary.people, 'person')})")
+    say(f"  {tasks}  ({plural(trained, 'fold')}, {number_of(summary.people, noun)})")
     if selection := summary.selection:
         _say_selection(selection)
     if groups := summary.groups:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from maskcls.schema.group_noun import Noun
+
 if TYPE_CHECKING:  # the engine brings torch, and commands that train nothing report too
     from maskcls.engine.fit import EpochResult
 
-LEGEND = (
-    "scores are those of the validation people; *: best so far on this fold (train.select); "
-    "the epoch that is used is chosen at the end, on the other folds"
-)
 GAP = "  "
 LEAST = {
     "network": 8,
@@ -34,6 +32,14 @@ class Column:
 
     name: str
     width: int
+
+
+def epoch_legend(noun: Noun) -> str:
+    """Return what the columns mean. noun: what the groups of the data set are called, one and several."""
+    return (
+        f"scores are those of the validation {noun[1]}; *: best so far on this fold (train.select); "
+        "the epoch that is used is chosen at the end, on the other folds"
+    )
 
 
 def epoch_cells(title: str, epochs: int, result: EpochResult) -> dict[str, str]:

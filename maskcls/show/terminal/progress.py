@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from maskcls.show.terminal.epoch_lines import LEGEND, Column, epoch_cells, epoch_columns, header_line, table_line
+from maskcls.schema.group_noun import PEOPLE, Noun
+from maskcls.show.terminal.epoch_lines import Column, epoch_cells, epoch_columns, epoch_legend, header_line, table_line
 from maskcls.show.terminal.pace import Pace, TrainingPace, left_in_words
 from maskcls.show.terminal.units import duration
 
@@ -63,9 +64,14 @@ class _Narrower:
 
 
 class Reporter:
-    """What a person sees while a command works. Use it as a context manager; `quiet` processes print nothing."""
+    """What a person sees while a command works. Use it as a context manager.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    quiet  processes that print nothing.
+    noun   what the groups of the data set are called, one and several.
+    """
+
+    def __init__(self, *, quiet: bool = False, noun: Noun = PEOPLE) -> None:
+        self.noun = noun
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
         self.bars: Progress | None = None
         if self.console.is_terminal and not quiet:
@@ -228,7 +234,7 @@ class Reporter:
         cells = epoch_cells(title, self.epochs[title], result)
         columns = epoch_columns(cells, self.console.width if self.console.is_terminal else None)
         if not self.columns:
-            self.note(LEGEND)
+            self.note(epoch_legend(self.noun))
         if columns != self.columns:
             self.columns = columns
             self.note(header_line(columns))

@@ -10,6 +10,8 @@ from shutil import get_terminal_size
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING, TextIO
 
+from maskcls.schema.group_noun import PEOPLE, Noun
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from maskcls.results.scores.intervals import PredictionInterval
 
 KAPPA = "kappa: agreement beyond chance; 1: always equal, 0: as by chance"
-PHOTO = ("photo", "photos")
 NO_GAIN = "no proven gain: the interval is not above 0"
 
 
@@ -142,6 +143,24 @@ def new_people(found: PredictionInterval, of: str = "people") -> str:
     return f"the score of {found.people:,} new {of} lies within {ends} with {percent(found.level)} probability"
 
 
+def number_or_dash(count: int | None) -> str:
+    """Write a count; a dash where it is not known.
+
+    >>> number_or_dash(1200), number_or_dash(None)
+    ('1,200', '-')
+    """
+    return "-" if count is None else f"{count:,}"
+
+
+def whose(noun: Noun) -> str:
+    """Return what averaging within groups must know of a photo.
+
+    >>> whose(("person", "people")), whose(("patient", "patients"))
+    ('who is on each photo', 'the patient of each photo')
+    """
+    return "who is on each photo" if noun == PEOPLE else f"the {noun[0]} of each photo"
+
+
 def percent(share: float) -> str:
     """Write a share in percent, with three digits where they differ from 0.
 
@@ -160,10 +179,10 @@ def classes_scored(scored: int, classes: int) -> str:
     return f", {scored:,} of {classes:,} classes scored" if scored < classes else ""
 
 
-def number_of(count: int, noun: tuple[str, str]) -> str:
+def number_of(count: int, noun: Noun) -> str:
     """Write a count with its noun, which is given for one and for several.
 
-    >>> number_of(1, PHOTO), number_of(1200, ("family", "families"))
+    >>> number_of(1, ("photo", "photos")), number_of(1200, ("family", "families"))
     ('1 photo', '1,200 families')
     """
     return f"{count:,} {noun[count != 1]}"

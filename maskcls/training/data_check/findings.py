@@ -15,6 +15,7 @@ from maskcls.data.photos.quality import Fault, by_name, quality_faults
 from maskcls.data.rows import manifest
 from maskcls.data.rows.repeated_photos import SamePhoto
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
+from maskcls.schema.group_noun import Noun
 from maskcls.training.data_check.folds import fold_name
 
 CONSTANT = 0.95  # share of the people with one label from which a task counts as constant per person
@@ -38,7 +39,7 @@ def photo_findings(paths: Sequence[str], seen: Inspection) -> list[DataFinding]:
 
 
 def same_photo_findings(
-    same: Sequence[SamePhoto], fold_N: Ints, equal_files: Sequence[Sequence[int]], *, allow: bool
+    same: Sequence[SamePhoto], fold_N: Ints, equal_files: Sequence[Sequence[int]], *, allow: bool, noun: Noun
 ) -> list[DataFinding]:
     """Return what is wrong with photos that several rows have; each photo once, by what is worst.
 
@@ -63,14 +64,16 @@ def same_photo_findings(
             kind = "people"
         how = "equal files (SHA-256)" if frozenset(one.rows) in bytes_of else "equal pixels"
         more = [f"different labels of {', '.join(one.labels)}"] if one.labels else []
-        more += [" and ".join(map(fold_name, folds))] if one.people and len(folds) > 1 else []
+        more += [" and ".join(fold_name(fold, noun) for fold in folds)] if one.people and len(folds) > 1 else []
         items[kind].append(Item(tuple(copy.path for copy in one.copies), "; ".join([f"{one}", how, *more])))
     return [
         DataFinding(kind, tuple(cases), allowed=allow and kind in ("labels", "folds")) for kind, cases in items.items()
     ]
 
 
-def near_findings(near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space: LabelSpace) -> list[DataFinding]:
+def near_findings(
+    near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space: LabelSpace, noun: Noun
+) -> list[DataFinding]:
     """Return the near duplicates by where their two photos are; those that may be chance are a kind of their own."""
     labels = manifest.labels(frame, space)
     paths, people, parts = (frame[name].tolist() for name in ("path", "person", "split"))
@@ -83,18 +86,21 @@ def near_findings(near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space
         text = f"{paths[a]} ~ {paths[b]} (agreement {pair.score:.3f}{', mirrored' if pair.mirrored else ''})"
         kind = _near_kind(pair, people, parts, fold_N, differing)
         if kind == "near-folds":
-            text += f"; {fold_name(int(fold_N[a]))} and {fold_name(int(fold_N[b]))}"
+            text += f"; {fold_name(int(fold_N[a]), noun)} and {fold_name(int(fold_N[b]), noun)}"
         if differing:
             text += f"; different labels of {', '.join(differing)}"
         items[kind].append(Item((paths[a], paths[b]), text))
     return [DataFinding(kind, tuple(cases)) for kind, cases in items.items()]
 
 
-def label_findings(frame: pd.DataFrame, space: LabelSpace, ids: Mapping[str, str], folds: int) -> list[DataFinding]:
+def label_findings(
+    frame: pd.DataFrame, space: LabelSpace, ids: Mapping[str, str], folds: int, noun: Noun
+) -> list[DataFinding]:
     """Return people with contradicting labels, ids of several people, and classes of few people.
 
     ids    person -> id, see `layouts.layout.Layout`.
     folds  a class of fewer people is listed.
+    noun   what the people are called, one and several.
     """
     labels = manifest.labels(frame, space)
     contradicting: list[Item] = []
@@ -112,7 +118,7 @@ def label_findings(frame: pd.DataFrame, space: LabelSpace, ids: Mapping[str, str
         for label, name in enumerate(task.classes):
             people = int(known.loc[known["label"] == label, "person"].nunique())
             if people < folds:
-                few.append(Item((), f"{task.name}={name}: {people} people"))
+                few.append(Item((), f"{task.name}={name}: {people} {noun[1]}"))
     of_id: dict[str, list[str]] = defaultdict(list)
     for person, number in ids.items():
         of_id[number].append(person)

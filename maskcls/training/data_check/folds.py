@@ -10,6 +10,7 @@ from maskcls.data.rows.sealing import split_sealed
 from maskcls.errors import DataError
 from maskcls.labels import Ints
 from maskcls.schema import Config
+from maskcls.schema.group_noun import Noun, group_noun
 
 NOWHERE = -3  # a row that the folds do not have
 SEALED = -2  # a row of sealed people
@@ -24,7 +25,15 @@ def configured_folds(frame: pd.DataFrame, cfg: Config) -> tuple[Ints, str]:
     try:
         if how.sealed:
             rest = split_sealed(frame, cfg.space, share=how.sealed, seed=how.sealed_seed, stratify=how.stratify)[0]
-        table = folding.build(rest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify)
+        table = folding.build(
+            rest,
+            cfg.space,
+            k=how.k,
+            holdout=how.holdout,
+            seed=how.seed,
+            stratify=how.stratify,
+            noun=group_noun(cfg),
+        )
     except DataError as error:
         details = "; ".join(part for part in (error.got, *error.offenders) if part)
         return np.full(len(frame), NOWHERE), error.what + (f" ({details})" if details else "")
@@ -37,7 +46,8 @@ def joined_folds(frame: pd.DataFrame, table: pd.DataFrame, *, missing: int = NOW
     return np.array([fold.get(name, missing) for name in frame["id"].tolist()], dtype=np.int64)
 
 
-def fold_name(fold: int) -> str:
+def fold_name(fold: int, noun: Noun) -> str:
     """Name a fold for people."""
-    names = {NOWHERE: "no fold", SEALED: "the sealed people", int(folding.NEVER): "the rows that are only for training"}
+    names = {NOWHERE: "no fold", SEALED: f"the sealed {noun[1]}"}
+    names[int(folding.NEVER)] = "the rows that are only for training"
     return names.get(fold, f"fold {fold}")

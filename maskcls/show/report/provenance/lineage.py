@@ -40,7 +40,7 @@ def _data_lines(reported: ReportedRun) -> Iterator[Line]:
     for path, what in (
         (run.manifest, "table of the photos and labels"),
         (run.folds, "folds"),
-        (run.sealed, "sealed people"),
+        (run.sealed, f"sealed {reported.noun[1]}"),
         (run.person_clustering, "photo-similarity model"),
     ):
         if path.name in env.hashes:
