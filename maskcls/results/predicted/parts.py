@@ -55,7 +55,7 @@ def read_part(folder: Path, plan: PredictionPlan, number: int) -> Part:
     """Read a part; ResultError when it is missing, damaged, or of another prediction."""
     path = part_path(folder, number)
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             owner = (str(found["plan"]), int(found["number"]))
             names, errors = _unpacked(found["names"]), _unpacked(found["errors"])
             part = Part(PhotoRows(names, found["prob"], found["label"], errors), found["stamp"])
