@@ -17,7 +17,7 @@ import typer
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
 from maskcls.show.terminal.streams import open_streams, system_error, write_out
 from maskcls.startup import rest_collector
-from maskcls.verbs import after, bench, config, data, debug, runs, sealed, submission, training
+from maskcls.verbs import after, bench, config, data, debug, predicting, runs, sealed, submission, training
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import Stopped
 
@@ -40,6 +40,7 @@ app = VerbApp(
     """,
 )
 app.add_typer(training.app)
+app.add_typer(predicting.app)
 app.add_typer(after.app)
 app.add_typer(sealed.app)
 app.add_typer(debug.app)
@@ -137,7 +138,7 @@ def _setting_hint(cause: BaseException | None) -> str | None:
     """Return a hint if a setting was given as an option, such as --epochs instead of train.epochs=VALUE; else None."""
     name = getattr(cause, "option_name", None)
     verb = getattr(getattr(cause, "ctx", None), "command", None)
-    if name is None or all(parameter.name != "overrides" for parameter in getattr(verb, "params", ())):
+    if name is None or all(parameter.name not in ("overrides", "words") for parameter in getattr(verb, "params", ())):
         return None
     from maskcls.schema.options import keys_by_name
 

@@ -21,7 +21,10 @@ SURFACE = {
     "train": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--dry-run", "--json"}),
     "resume": frozenset({"RUN", "--folds", "--json"}),
     "predict": frozenset(
-        {"RUN", "--data", "KEY=VALUE", "-o/--output", "--groups", "--decide", "--force", "--json"},
+        {
+            *("RUN", "WHAT|KEY=VALUE", "--data", "-o/--output", "--probabilities", "--format", "--groups", "--decide"),
+            *("--engine", "--skip-unreadable", "--shard", "--gather", "--force", "--json"),
+        }
     ),
     "pseudo-label": frozenset(
         {

@@ -25,7 +25,7 @@ def format_of(path: Path, given: TableFormat | None) -> TableFormat:
     """
     suffix = path.suffix.lower().removeprefix(".")
     formats: tuple[TableFormat, ...] = get_args(TableFormat)
-    found = given or next((name for name in formats if name == suffix), "csv")
+    found: TableFormat = next((name for name in formats if name == suffix), "csv") if given is None else given
     if found == "parquet" and find_spec("pyarrow") is None:
         fix = "pip install 'maskcls[parquet]', or write .csv or .jsonl"
         raise UsageError("Parquet files need pyarrow, which is not installed", where=str(path), fix=fix)

@@ -23,7 +23,7 @@ Shards = Sequence[tuple[Path, PredictionPlan]]  # folders with their plans
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class StoredPart:
     """The rows of one part, and the stamps (N, 2) int64 of its files before reading: size, time of change in ns."""
 
     rows: PhotoRows
@@ -35,7 +35,7 @@ def part_path(folder: Path, part: int) -> Path:
     return folder / f"{part:08d}.npz"
 
 
-def write_part(folder: Path, plan: PredictionPlan, number: int, part: Part) -> None:
+def write_part(folder: Path, plan: PredictionPlan, number: int, part: StoredPart) -> None:
     """Commit a part."""
     rows, buffer = part.rows, io.BytesIO()
     np.savez(
@@ -51,14 +51,14 @@ def write_part(folder: Path, plan: PredictionPlan, number: int, part: Part) -> N
     files.commit(part_path(folder, number), buffer.getvalue())
 
 
-def read_part(folder: Path, plan: PredictionPlan, number: int) -> Part:
+def read_part(folder: Path, plan: PredictionPlan, number: int) -> StoredPart:
     """Read a part; ResultError when it is missing, damaged, or of another prediction."""
     path = part_path(folder, number)
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             owner = (str(found["plan"]), int(found["number"]))
             names, errors = _unpacked(found["names"]), _unpacked(found["errors"])
-            part = Part(PhotoRows(names, found["prob"], found["label"], errors), found["stamp"])
+            part = StoredPart(PhotoRows(names, found["prob"], found["label"], errors), found["stamp"])
         shapes = [(len(names),), (len(errors),), part.rows.label_N.shape, part.stamp_N2.shape[:1]]
         if any(shape != (len(plan.rows(number)),) for shape in shapes):
             raise ValueError(f"{shapes[0][0]} rows")
@@ -101,7 +101,7 @@ def check_shards(folders: Sequence[Path]) -> list[tuple[Path, PredictionPlan]]:
     return sorted(found, key=lambda one: one[1].shard)
 
 
-def part_rows(shards: Shards) -> Iterator[PhotoRows]:
+def rows_of_parts(shards: Shards) -> Iterator[PhotoRows]:
     """Yield the rows of the parts in order, one part in memory at a time; ResultError for a missing or damaged part."""
     for folder, plan in shards:
         for number in plan.own_parts:
@@ -109,9 +109,9 @@ def part_rows(shards: Shards) -> Iterator[PhotoRows]:
 
 
 def gathered(shards: Shards) -> Iterator[PhotoRows]:
-    """Do what `part_rows` does; at the end, raise ResultError unless every photo of the plan was there once."""
+    """Do what `rows_of_parts` does; at the end, raise ResultError unless every photo of the plan was there once."""
     names, count = RunningHash(), 0
-    for rows in part_rows(shards):
+    for rows in rows_of_parts(shards):
         names.add(rows.names)
         count += len(rows)
         yield rows
@@ -123,7 +123,9 @@ def gathered(shards: Shards) -> Iterator[PhotoRows]:
 
 def unreadable(shards: Shards) -> list[str]:
     """Return `NAME: REASON` of every photo that could not be read."""
-    pairs = ((name, error) for rows in part_rows(shards) for name, error in zip(rows.names, rows.errors, strict=True))
+    pairs = (
+        (name, error) for rows in rows_of_parts(shards) for name, error in zip(rows.names, rows.errors, strict=True)
+    )
     return [f"{name}: {error}" for name, error in pairs if error]
 
 

@@ -16,7 +16,7 @@ from maskcls.data.photos.decode_ahead import Decoded, chunks, decode_each, one_a
 from maskcls.errors import DataError
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.photo_model import PhotoModel
-from maskcls.results.predicted.parts import Part, part_path, read_part, write_part
+from maskcls.results.predicted.parts import StoredPart, part_path, read_part, write_part
 from maskcls.results.predicted.plan import PredictionPlan
 from maskcls.results.predicted.rows import PhotoRows
 
@@ -70,7 +70,7 @@ def predict_parts(
             on_photos(done)
             if is_last:
                 rows = _joined(_own(names, plan, number), found, model.space)
-                write_part(folder, plan, number, Part(rows, stamp_N2))
+                write_part(folder, plan, number, StoredPart(rows, stamp_N2))
                 found = []
                 for name, error in zip(rows.names, rows.errors, strict=True):
                     if error:

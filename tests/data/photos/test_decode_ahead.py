@@ -59,9 +59,8 @@ def test_one_ahead_keeps_order_and_raises_in_its_place() -> None:
         yield 2
         raise DataError("third")
 
-    taken = []
+    found = one_ahead(source())
+    assert (next(found), next(found)) == (1, 2)
     with pytest.raises(DataError, match="third"):
-        for one in one_ahead(source()):
-            taken.append(one)
-    assert taken == [1, 2]
+        next(found)
     assert list(one_ahead(iter([]))) == []

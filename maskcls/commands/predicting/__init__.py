@@ -1,0 +1,1 @@
+"""maskcls predict RUN WHAT… and maskcls predict --gather."""
