@@ -12,8 +12,8 @@ from maskcls.data.photos.images import read_image
 from maskcls.errors import DataError
 from maskcls.export.export_checks import check_onnx_export
 from maskcls.export.facts import exported_facts
-from maskcls.export.graph_resize import pixel_differences
-from maskcls.export.onnx_file import OPSET, to_bytes, to_onnx
+from maskcls.export.graph_resize import resize_differences
+from maskcls.export.onnx_file import OPSET, onnx_bytes, to_onnx
 from maskcls.export.onnx_model import onnx_model
 from maskcls.export.whole_model import whole_model
 from maskcls.results.comparison.parity import Parity, compare_predictions, refuse_unequal
@@ -64,9 +64,9 @@ def export(
     parity = None
     if photos:
         with report.busy("comparing with the run"):
-            parity = measured(model, to_bytes(proto, facts), photos, str(output))
+            parity = measured(model, onnx_bytes(proto, facts), photos, str(output))
         refuse_unequal(parity, where=str(output))
-    data = to_bytes(proto, facts | {"parity": parity.to_json() if parity else None})
+    data = onnx_bytes(proto, facts | {"parity": parity.to_json() if parity else None})
     digest = files.commit(output, data)
     rule = model.decision.rule.kind if model.decision and model.decision.rule else None
     return ExportedFile(output, len(data), digest, len(model.networks), model.cfg.predict.views, rule, parity)
@@ -76,7 +76,7 @@ def measured(model: RunModel, data: bytes, photos: Sequence[Photo], where: str) 
     """Compare the content of an ONNX file with the run on these photos."""
     exported = onnx_model(data, where=where)
     prob_NJ, (found_NJ, found_N) = model.predict(photos), exported.run(photos)
-    pixels, max_pixel = pixel_differences(photos, model.specs)
+    pixels, max_pixel = resize_differences(photos, model.specs)
     return compare_predictions(prob_NJ, model.decide(prob_NJ), found_NJ, found_N, pixels=pixels, max_pixel=max_pixel)
 
 

@@ -53,7 +53,7 @@ def to_onnx(model: WholeModel) -> onnx.ModelProto:
     return exported.model_proto
 
 
-def to_bytes(proto: onnx.ModelProto, facts: Mapping[str, Any]) -> bytes:
+def onnx_bytes(proto: onnx.ModelProto, facts: Mapping[str, Any]) -> bytes:
     """Return the content of the file: the model with these facts as its metadata, checked by onnx."""
     import onnx
 

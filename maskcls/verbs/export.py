@@ -24,7 +24,10 @@ def export(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="the .onnx file to write; default: RUN/export/model.onnx", show_default=False
+            "--output",
+            "-o",
+            help="the .onnx file to write; default: RUN/export/model.onnx, for predict RUN --engine onnxruntime",
+            show_default=False,
         ),
     ] = None,
     decide: Annotated[bool, typer.Option("--decide", help="include the decision rule that calibrate found")] = False,
