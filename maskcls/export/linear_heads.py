@@ -6,6 +6,7 @@ B batch, F features, O outputs of a head, G groups, K boundaries.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, assert_never
 
 from torch import Tensor, nn
@@ -76,7 +77,7 @@ def _bands(edges: Sequence[int]) -> list[str]:
     >>> _bands((20, 30))
     ['< 20', '20 to 29', '>= 30']
     """
-    between = [f"{low} to {high - 1}" for low, high in zip(edges, edges[1:], strict=False)]
+    between = [f"{low} to {high - 1}" for low, high in pairwise(edges)]
     return [f"< {edges[0]}", *between, f">= {edges[-1]}"]
 
 

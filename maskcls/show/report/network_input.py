@@ -40,7 +40,7 @@ def network_input_section(reported: ReportedRun, settings: PageSettings) -> Mapp
     networks = [one for one in _networks(reported) if one.folder(reported.run).first_batch.is_file()]
     counts = list(fold_row_counts(reported.run, reported.environment.folds))
     return {
-        "folds": _fold_table(counts),
+        "folds": fold_row_table(counts),
         "settings": _settings_table(reported),
         "pictures": [_picture(reported.run, one, place, settings) for place, one in enumerate(networks)],
         "with_photos": settings.with_photos,
@@ -61,7 +61,8 @@ def fold_row_counts(run: RunDir, trained: Sequence[int]) -> Iterator[FoldRowCoun
         yield FoldRowCounts(fold, int((~inside_N).sum()), int(inside_N.sum()), len(np.unique(person_N[inside_N])))
 
 
-def _fold_table(counts: Sequence[FoldRowCounts]) -> Table:
+def fold_row_table(counts: Sequence[FoldRowCounts]) -> Table:
+    """Return the photos that each fold trains on and is validated on, and its people."""
     rows = [[f"fold {one.fold}", f"{one.trains:,}", f"{one.validates:,}", f"{one.people:,}"] for one in counts]
     head = ["network", "photos of other folds", "validation photos", "validation people"]
     return Table(head, rows, "Photos and people per fold")
