@@ -123,7 +123,7 @@ def build_head(head: Head, features: int) -> nn.Module:
 
 def probabilities(head: Head, logits_BO: Tensor) -> Tensor:
     """Return probabilities (B, G, C) of the task's classes from logits (B, O), float32 or wider; C sums to 1."""
-    logits = logits_BO.float().view(len(logits_BO), head.groups, head.width)
+    logits = logits_BO.float().view(logits_BO.shape[0], head.groups, head.width)
     match head.reading:
         case "softmax":
             prob = torch.softmax(logits, dim=2)
