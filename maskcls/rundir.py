@@ -243,6 +243,11 @@ class RunDir:
         return self.path / "report" / "index.html"
 
     @property
+    def onnx(self) -> Path:
+        """The file that `maskcls export` writes where no other name is given."""
+        return self.path / "export" / "model.onnx"
+
+    @property
     def choices(self) -> Path:
         """What was tried on the same rows: beside the run, for all runs of the folder; see runs/choices/register.py."""
         return self.path.resolve().parent / "choices.json"

@@ -9,8 +9,13 @@ B photos, H height and W width of the photos, h and w of the result, K pixels th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from maskcls.data.views.transforms import ViewSpec, eval_view
+from maskcls.results.photo_model import Photo
 
 UNIT = 2048  # INTER_LINEAR's whole number for a weight of 1
 LEAST = 1e-3  # INTER_AREA leaves out a pixel of which no larger share is covered
@@ -125,7 +130,7 @@ def _linear(
     left_weight: Tensor,
     right_weight: Tensor,
 ) -> Tensor:
-    """Interpolate between the neighbours; float64 holds all whole numbers that occur, float32 those of the first sum."""
+    """Interpolate between the neighbours. float32 holds the numbers of the first sum exactly, float64 all others."""
     beside = [photos_BHWC.index_select(2, at).to(torch.float32) for at in (left, right)]
     wide = beside[0] * left_weight[:, None] + beside[1] * right_weight[:, None]
     wide = torch.floor(wide / 16).to(torch.float64)
@@ -134,3 +139,15 @@ def _linear(
         for at, weight in ((upper, upper_weight), (lower, lower_weight))
     ]
     return torch.floor((rows[0] + rows[1] + 2) / 4).to(torch.float32)
+
+
+def pixel_differences(photos: Sequence[Photo], specs: Sequence[ViewSpec]) -> tuple[float, int]:
+    """Return the share of pixel values of `eval_view` that differ, in [0, 1], and the largest difference, 0..255."""
+    differences = [_difference(photo, spec) for photo in photos for spec in specs]
+    values = sum(found.numel() for found in differences)
+    return sum(int((found > 0).sum()) for found in differences) / values, max(int(f.max()) for f in differences)
+
+
+def _difference(photo: Photo, spec: ViewSpec) -> Tensor:
+    found = crop_and_resize(torch.from_numpy(photo)[None], crop=spec.crop, centre=spec.crop_centre, size=spec.size)
+    return (found[0] - torch.from_numpy(eval_view(photo, spec)).to(torch.float32)).abs()

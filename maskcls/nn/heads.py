@@ -5,6 +5,7 @@ B batch, O outputs of a head, G groups, K classes it is trained on, C classes of
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -139,8 +140,8 @@ def probabilities(head: Head, logits_BO: Tensor) -> Tensor:
     if head.edges == head.bins:
         return prob
     # Sum neighbouring classes: every boundary of the task is also one of the finer boundaries.
-    band = torch.searchsorted(torch.tensor(head.bins), torch.tensor((-(2**31), *head.edges)), right=True)
-    return torch.zeros(*prob.shape[:2], head.classes, device=prob.device).index_add_(2, band.to(prob.device), prob)
+    band = torch.tensor([0, *(bisect_right(head.bins, edge) for edge in head.edges)], device=prob.device)
+    return torch.zeros(*prob.shape[:2], head.classes, device=prob.device).index_add_(2, band, prob)
 
 
 def _above(head: Head, outputs_BG2: Tensor) -> Tensor:

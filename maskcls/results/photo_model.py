@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints, LabelSpace
 
 Photo = NDArray[np.uint8]
@@ -48,3 +49,10 @@ class PhotoModel(Protocol):
 
         Raises UsageError for a rule that is fitted on all photos together.
         """
+
+
+def check_photo(photo: Photo, name: str) -> None:
+    """Raise DataError unless this is a photo as `PhotoModel.predict` takes it."""
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
+        got = f"{photo.dtype} of shape {photo.shape}"
+        raise DataError("not a photo", where=name, got=got, expected="uint8 of shape (height, width, 3), RGB")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 import numpy as np
 
 from maskcls import files
-from maskcls.errors import ResultError, WeightsError
+from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.decisions.calibration import scaled
 from maskcls.results.decisions.rule import DecisionRule
@@ -88,6 +88,16 @@ def read_decision(run: RunDir) -> Decision:
     if not run.oof.exists() or files.file_sha256(run.oof) != decision.oof_sha256:
         raise ResultError("the decision was made from other out-of-fold predictions", where=str(run.oof), fix=again)
     return decision
+
+
+def refuse_shift(run: RunDir, decision: Decision | None) -> None:
+    """Raise UsageError for a decision rule that cannot decide on single photos."""
+    if decision is not None and decision.rule is not None and decision.rule.kind == "shift":
+        raise UsageError(
+            "the run's decision rule is fitted on all photos together, so it cannot decide on single photos",
+            where=str(run.decision),
+            fix="leave out the rule, or fit another one: maskcls calibrate RUN --rule expected",
+        )
 
 
 def _decision(file: DecisionFile) -> Decision:

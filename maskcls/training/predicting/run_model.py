@@ -20,12 +20,12 @@ from maskcls.engine.compute.choose import infer_execution
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.infer import Predictor, infer_prepared, open_reader, prepare
-from maskcls.errors import DataError, UsageError
+from maskcls.errors import UsageError
 from maskcls.labels import Floats, Ints, LabelSpace
-from maskcls.results.photo_model import Photo
+from maskcls.results.photo_model import Photo, check_photo
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
-from maskcls.runs.decision import Decision, read_decision
+from maskcls.runs.decision import Decision, read_decision, refuse_shift
 from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
@@ -85,13 +85,6 @@ class RunModel:
         return predictions.labels() if self.decision is None else self.decision.labels(predictions)
 
 
-def check_photo(photo: Photo, name: str) -> None:
-    """Raise DataError unless this is a photo as `PhotoModel.predict` takes it."""
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
-        got = f"{photo.dtype} of shape {photo.shape}"
-        raise DataError("not a photo", where=name, got=got, expected="uint8 of shape (height, width, 3), RGB")
-
-
 def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool = False, report: Reporter) -> RunModel:
     """Load the networks that `predict` would use.
 
@@ -105,12 +98,7 @@ def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool =
         experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, list(overrides))
     decision = read_decision(run) if decide else None
-    if decision is not None and decision.rule is not None and decision.rule.kind == "shift":
-        raise UsageError(
-            "the run's decision rule is fitted on all photos together, so it cannot decide on single photos",
-            where=str(run.decision),
-            fix="leave out the rule, or fit another one: maskcls calibrate RUN --rule expected",
-        )
+    refuse_shift(run, decision)
     with report.busy("loading networks"):
         networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
     accelerator = start(cfg.device)

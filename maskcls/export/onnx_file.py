@@ -1,0 +1,94 @@
+"""A run's module as the bytes of one ONNX file."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from maskcls.errors import ResultError, UsageError
+from maskcls.export.onnx_facts import to_metadata
+from maskcls.export.whole_model import INPUT, WholeModel
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 20
+MOST_BYTES = 2_000_000_000  # a protobuf message holds at most 2 GiB; the rest is for the graph
+EXAMPLE = (2, 70, 50, 3)  # batch and sides are dynamic, so they must differ and be above 1
+NOISY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")  # loggers
+
+
+def to_onnx(model: WholeModel) -> onnx.ModelProto:
+    """Return the module as an ONNX model with dynamic batch, height and width, without metadata.
+
+    Raises UsageError when the weights are too large for one file, ResultError when an operation of the backbone cannot
+    be exported.
+    """
+    check_size_of_file(model)
+    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("height"), 2: torch.export.Dim("width")}
+    example = torch.zeros(EXAMPLE, dtype=torch.uint8)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.export.export(model, (example,), dynamic_shapes={INPUT: sizes}, strict=False)
+            exported = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=list(model.output_names),
+                verbose=False,
+            )
+    except Exception as error:  # anything: an operation without a counterpart, a size that decides a branch
+        raise ResultError(
+            "this run cannot be exported to ONNX",
+            got=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}",
+            fix="use another backbone, or the run folder itself",
+        ) from error
+    assert exported is not None
+    return exported.model_proto
+
+
+def to_bytes(proto: onnx.ModelProto, facts: Mapping[str, Any]) -> bytes:
+    """Return the content of the file: the model with these facts as its metadata, checked by onnx."""
+    import onnx
+
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, to_metadata(facts))
+    proto.producer_name, proto.producer_version = "maskcls", str(facts.get("maskcls", ""))
+    proto.graph.name = str(facts.get("run", "maskcls"))
+    data: bytes = proto.SerializeToString()
+    onnx.checker.check_model(data, full_check=False)
+    return data
+
+
+def check_size_of_file(model: WholeModel) -> None:
+    """Raise UsageError when the weights do not fit into one file."""
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    if size > MOST_BYTES:
+        raise UsageError(
+            "the networks are too large for one ONNX file",
+            got=f"{len(model.networks)} networks with {size / 1e9:.1f} GB of weights",
+            expected=f"at most {MOST_BYTES / 1e9:.0f} GB",
+            fix="export fewer networks, such as predict.networks=refit, or use the run folder itself",
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep warnings and log lines of the exporter away from the user; its errors are raised."""
+    loggers = [logging.getLogger(name) for name in NOISY]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
