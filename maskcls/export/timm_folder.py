@@ -21,14 +21,13 @@ from torch import Tensor
 from maskcls import config, files
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.infer import Predictor
-from maskcls.errors import BusyError, UsageError
 from maskcls.export.linear_heads import linear_layer, outputs_by_head
+from maskcls.export.timm_checks import CONFIG, FORMAT
 from maskcls.nn.network import size_options
 from maskcls.rundir import REFIT
 from maskcls.schema import Config
 from maskcls.training.prediction import LoadedNetwork
 
-FORMAT = "maskcls timm folder 1"
 COMBINE = (
     "make probabilities of each network's logits, see `heads`; multiply those of the tasks of one fold and seed to the "
     "joint classes; then take the mean over folds, seeds and views"
@@ -71,26 +70,12 @@ def load(name):
 
 @dataclass(frozen=True)
 class TimmFolder:
-    """What was written: the folder, the names of the networks, and the bytes of all files."""
+    """What was written: the folder, the names of the networks, the bytes of all files, {path inside: sha256}."""
 
     folder: Path
     networks: tuple[str, ...]
     bytes: int
-
-
-def check_timm_folder(folder: Path, *, force: bool) -> None:
-    """Raise BusyError when the folder exists, unless `force`; with `force` UsageError for what is no such folder."""
-    if not folder.exists():
-        return
-    if not force:
-        raise BusyError("the output exists", where=str(folder), fix="choose another -o, or replace it with --force")
-    if not _is_export(folder):
-        raise UsageError(
-            "only an exported folder can be replaced",
-            where=str(folder),
-            expected="a folder that maskcls export --to safetensors wrote",
-            fix="choose another -o",
-        )
+    hashes: Mapping[str, str]
 
 
 def write_timm_folder(
@@ -122,11 +107,10 @@ def write_timm_folder(
         "origin": dict(origin),
         "networks": entries,
     }
-    content["config.json"] = (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode()
+    content[CONFIG] = (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode()
     shutil.rmtree(folder / "networks", ignore_errors=True)
-    for name, data in content.items():
-        files.commit(folder / name, data)
-    return TimmFolder(folder, names, sum(map(len, content.values())))
+    hashes = {name: files.commit(folder / name, data) for name, data in content.items()}
+    return TimmFolder(folder, names, sum(map(len, content.values())), hashes)
 
 
 def _entry(network: LoadedNetwork, backbone: str) -> dict[str, Any]:
@@ -179,12 +163,3 @@ def _heads(predictor: Predictor) -> bytes:
 def _saved(tensors: Mapping[str, Tensor]) -> bytes:
     # Clones, because safetensors rejects tensors that share memory, as tied weights do.
     return save({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
-
-
-def _is_export(folder: Path) -> bool:
-    """Tell whether a folder holds an earlier export of this format."""
-    try:
-        about = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(about, dict) and about.get("format") == FORMAT

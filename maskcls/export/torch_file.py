@@ -8,14 +8,12 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from maskcls import files
 from maskcls.export.whole_model import INPUT, WholeModel
 
 METADATA = "maskcls.json"  # the name of the metadata among the extra files
@@ -36,16 +34,19 @@ def torch_program(module: WholeModel) -> ExportedProgram:
     return program
 
 
-def write_torch_file(path: Path, program: ExportedProgram, metadata: Mapping[str, Any]) -> str:
-    """Write the program with its metadata, plain JSON data, as an extra file; returns the file's sha256.
+def torch_file_bytes(program: ExportedProgram, facts: Mapping[str, Any]) -> bytes:
+    """Return the content of a .pt2 file: the program, and facts, plain JSON data, as an extra file.
 
     In a program without maskcls: `torch.export.load(path).module()(photos)`.
-
-    Raises ResourceError when the file cannot be written.
     """
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={METADATA: json.dumps(dict(metadata), ensure_ascii=False)})
-    return files.commit(path, buffer.getvalue())
+    torch.export.save(program, buffer, extra_files={METADATA: json.dumps(dict(facts), ensure_ascii=False)})
+    return buffer.getvalue()
+
+
+def read_torch_file(data: bytes) -> nn.Module:
+    """Return the module in the content of a .pt2 file."""
+    return torch.export.load(io.BytesIO(data)).module()
 
 
 def _graphs(module: nn.Module) -> Iterator[torch.fx.Graph]:

@@ -16,7 +16,8 @@ from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.infer import Predictor
 from maskcls.errors import BusyError, UsageError
 from maskcls.export.linear_heads import describe_head, linear_layer
-from maskcls.export.timm_folder import check_timm_folder, write_timm_folder
+from maskcls.export.timm_checks import check_timm_folder
+from maskcls.export.timm_folder import write_timm_folder
 from maskcls.labels import CONTEST
 from maskcls.nn.heads import Head, build_head, probabilities
 from maskcls.nn.network import build_network
