@@ -15,10 +15,10 @@ from maskcls.data.photos.images import read_image
 from maskcls.errors import DataError
 from maskcls.export.export_checks import check_export
 from maskcls.export.facts import exported_facts
-from maskcls.export.graph_resize import pixel_differences
+from maskcls.export.graph_resize import resize_differences
 from maskcls.export.int8.options import Int8Options
-from maskcls.export.onnx_file import OPSET, to_bytes, to_onnx
-from maskcls.export.onnx_model import onnx_model
+from maskcls.export.onnx_file import OPSET, onnx_bytes, to_onnx
+from maskcls.export.onnx_model import BATCH, batches_of_one_size, onnx_model
 from maskcls.export.targets import Target, card_beside, default_output
 from maskcls.export.timm_folder import write_timm_folder
 from maskcls.export.torch_file import read_torch_file, torch_file_bytes, torch_program
@@ -126,11 +126,11 @@ def _export_onnx(job: _Job, int8: Int8Options | None) -> ExportedFile:
     parity = None
     if photos:
         with report.busy("comparing with the run"):
-            parity = measured(job.model, to_bytes(proto, facts), photos, str(job.output))
+            parity = measured(job.model, onnx_bytes(proto, facts), photos, str(job.output))
         refuse_unequal(parity, where=str(job.output))
     if int8 is not None:
         return _export_int8(job, int8, proto, facts)
-    data = to_bytes(proto, facts | {"parity": parity.to_json() if parity else None})
+    data = onnx_bytes(proto, facts | {"parity": parity.to_json() if parity else None})
     digest = files.commit(job.output, data)
     card = job.card("onnx", CardOf({job.output.name: digest}, [onnx_part(job.output.name, parity)]))
     return job.written(data, digest, parity, card)
@@ -153,7 +153,7 @@ def _export_int8(job: _Job, int8: Int8Options, proto: Any, facts: Mapping[str, A
     with report.busy("measuring the speed"):
         speed = measure_speed(proto, small, job.model, photos.read(drawn[0]))
     found = Int8Measured(cost, speed, proto.ByteSize())
-    data = to_bytes(small, {**facts, "parity": None, "int8": found.to_json()})
+    data = onnx_bytes(small, {**facts, "parity": None, "int8": found.to_json()})
     digest = files.commit(job.output, data)
     card = job.card("onnx", CardOf({name: digest}, [onnx_part(name, None), int8_part(found)]))
     return replace(job.written(data, digest, None, card), int8=found)
@@ -205,15 +205,18 @@ def check_photos_of(run: RunDir, model: RunModel, count: int) -> list[Photo]:
 
 def _compared(model: RunModel, photos: Sequence[Photo], found_NJ: Floats, found_N: Ints) -> Parity:
     prob_NJ = model.predict(photos)
-    pixels, max_pixel = pixel_differences(photos, model.specs)
+    pixels, max_pixel = resize_differences(photos, model.specs)
     return compare_predictions(prob_NJ, model.decide(prob_NJ), found_NJ, found_N, pixels=pixels, max_pixel=max_pixel)
 
 
 @torch.inference_mode()
 def _predicted_by(module: torch.nn.Module, photos: Sequence[Photo]) -> tuple[Floats, Ints]:
     """Return joint probabilities (N, J) and the classes (N,) decided on, of photos of any sizes."""
-    found = [module(torch.from_numpy(photo)[None]) for photo in photos]
-    return tuple(torch.cat([one[name] for one in found]).numpy() for name in (JOINT, JOINT + CHOSEN))  # type: ignore[return-value]
+    places = batches_of_one_size([photo.shape[:2] for photo in photos], BATCH)
+    found = [module(torch.from_numpy(np.stack([photos[place] for place in some]))) for some in places]
+    order = np.argsort(np.concatenate(places))
+    prob_NJ, chosen_N = (torch.cat([one[name] for one in found]).numpy()[order] for name in (JOINT, JOINT + CHOSEN))
+    return prob_NJ, chosen_N
 
 
 def _write_card(

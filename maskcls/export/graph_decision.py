@@ -48,7 +48,7 @@ def scaled_rows_graph(prob_BJ: Tensor, temperature_T: Tensor, space: LabelSpace)
     """
     axes = range(1, 1 + len(space.tasks))
     others = [[a for a in axes if a != axis] for axis in axes]
-    rows = prob_BJ.to(torch.float64).unflatten(1, space.shape)
+    rows = prob_BJ.to(torch.float64).reshape(-1, *space.shape)
     targets = [
         torch.softmax(_raised(_summed(rows, other)).log() / temperature_T[axis - 1], dim=axis)
         for axis, other in zip(axes, others, strict=True)
@@ -65,9 +65,13 @@ def scaled_rows_graph(prob_BJ: Tensor, temperature_T: Tensor, space: LabelSpace)
             grid = grid * (target / found)
         return turn + 1, worst, grid, *(target.clone() for target in targets)
 
-    start = (torch.zeros((), dtype=torch.int64), torch.ones((), dtype=torch.float64), _raised(rows), *targets)
-    fitted: Tensor = torch.ops.higher_order.while_loop(unmet, fit, start, ())[2]
-    return fitted.flatten(1).to(torch.float32)
+    state = (torch.zeros((), dtype=torch.int64), torch.ones((), dtype=torch.float64), _raised(rows), *targets)
+    if torch.compiler.is_exporting():
+        state = torch.ops.higher_order.while_loop(unmet, fit, state, ())
+    else:
+        while unmet(*state):
+            state = fit(*state)
+    return state[2].flatten(1).to(torch.float32)
 
 
 def _raised(prob: Tensor) -> Tensor:

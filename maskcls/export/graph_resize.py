@@ -41,7 +41,10 @@ def crop_and_resize(
         return _linear(photos, *_neighbours(rows, height), *_neighbours(columns, width))
 
     shrinking = (rows[1] > height) & (columns[1] > width)
-    resized: Tensor = torch.cond(shrinking, area, linear, (photos_BHWC, rows, columns, row_taps, column_taps))
+    operands = (photos_BHWC, rows, columns, row_taps, column_taps)
+    if not torch.compiler.is_exporting():
+        return area(*operands) if shrinking else linear(*operands)
+    resized: Tensor = torch.cond(shrinking, area, linear, operands)
     return resized
 
 
@@ -141,7 +144,7 @@ def _linear(
     return torch.floor((rows[0] + rows[1] + 2) / 4).to(torch.float32)
 
 
-def pixel_differences(photos: Sequence[Photo], specs: Sequence[ViewSpec]) -> tuple[float, int]:
+def resize_differences(photos: Sequence[Photo], specs: Sequence[ViewSpec]) -> tuple[float, int]:
     """Return the share of pixel values of `eval_view` that differ, in [0, 1], and the largest difference, 0..255."""
     differences = [_difference(photo, spec) for photo in photos for spec in specs]
     values = sum(found.numel() for found in differences)

@@ -54,6 +54,7 @@ class WholeModel(nn.Module):
     ) -> None:
         super().__init__()
         self.networks = nn.ModuleList(predictor.network for predictor in predictors)
+        self.heads = [predictor.network.specs for predictor in predictors]
         self.specs = [predictor.spec for predictor in predictors]
         self.spaces = [predictor.space for predictor in predictors]
         self.sources, self.space, self.views = tuple(sources), space, views
@@ -83,11 +84,11 @@ class WholeModel(nn.Module):
         """Return joint probabilities (B, J) float32, the mean over sources and views."""
         images = {spec: self._views(photos, spec) for spec in dict.fromkeys(self.specs)}
         probs = [
-            joint_of(network(images[spec]), network.specs, space)
-            for network, spec, space in zip(self.networks, self.specs, self.spaces, strict=True)
+            joint_of(network(images[spec]), heads, space)
+            for network, heads, spec, space in zip(self.networks, self.heads, self.specs, self.spaces, strict=True)
         ]
         count = len(views_of(self.views))
-        means = [prob.unflatten(0, (count, photos.shape[0])).mean(0) for prob in probs]
+        means = [prob.reshape(count, photos.shape[0], prob.shape[1]).mean(0) for prob in probs]
         parts = [
             self._composed({task: means[place] for task, place in source.members.items()}) for source in self.sources
         ]

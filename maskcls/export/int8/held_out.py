@@ -12,7 +12,7 @@ import onnx
 from maskcls.data.photos.images import read_image
 from maskcls.data.rows import manifest as tables
 from maskcls.export.int8.quantize import quantized
-from maskcls.export.onnx_file import to_bytes, to_onnx
+from maskcls.export.onnx_file import onnx_bytes, to_onnx
 from maskcls.export.onnx_model import BATCH, OnnxModel, onnx_model
 from maskcls.export.whole_model import whole_model
 from maskcls.labels import Ints
@@ -129,7 +129,7 @@ def _opened(proto: onnx.ModelProto, model: RunModel, *, threads: int | None = No
     copied = onnx.ModelProto()
     copied.CopyFrom(proto)
     facts = {"tasks": model.space.to_json(), "decode_size": list(model.decode_size), "decision": None}
-    return onnx_model(to_bytes(copied, facts), where="--int8", threads=threads)
+    return onnx_model(onnx_bytes(copied, facts), where="--int8", threads=threads)
 
 
 def _common_rows(experiment: Experiment, rows: Sequence[int], labels: Ints) -> CommonRows:
