@@ -248,6 +248,26 @@ class RunDir:
         return self.path / "export" / "model.onnx"
 
     @property
+    def onnx_int8(self) -> Path:
+        """The same with --int8."""
+        return self.path / "export" / "model.int8.onnx"
+
+    @property
+    def torch_export(self) -> Path:
+        """The same with --to torch-export."""
+        return self.path / "export" / "model.pt2"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The same with --to safetensors: a folder."""
+        return self.path / "export" / "checkpoints"
+
+    @property
+    def model_card(self) -> Path:
+        """The same with --to model-card."""
+        return self.path / "export" / "model-card.md"
+
+    @property
     def choices(self) -> Path:
         """What was tried on the same rows: beside the run, for all runs of the folder; see runs/choices/register.py."""
         return self.path.resolve().parent / "choices.json"

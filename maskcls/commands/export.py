@@ -1,26 +1,40 @@
-"""maskcls export: write the networks of a run as one ONNX file, checked against the run."""
+"""maskcls export: write the networks of a run for other programs, checked against the run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, assert_never
 
 import numpy as np
+import torch
 
 from maskcls import files
 from maskcls.data.photos.images import read_image
 from maskcls.errors import DataError
-from maskcls.export.export_checks import check_onnx_export
+from maskcls.export.export_checks import check_export
 from maskcls.export.facts import exported_facts
 from maskcls.export.graph_resize import resize_differences
+from maskcls.export.int8.options import Int8Options
 from maskcls.export.onnx_file import OPSET, onnx_bytes, to_onnx
-from maskcls.export.onnx_model import onnx_model
-from maskcls.export.whole_model import whole_model
+from maskcls.export.onnx_model import BATCH, batches_of_one_size, onnx_model
+from maskcls.export.targets import Target, card_beside, default_output
+from maskcls.export.timm_folder import write_timm_folder
+from maskcls.export.torch_file import read_torch_file, torch_file_bytes, torch_program
+from maskcls.export.whole_model import CHOSEN, whole_model
+from maskcls.labels import Floats, Ints
+from maskcls.nn.heads import JOINT
+from maskcls.results.comparison.int8_cost import Int8Measured, refuse_loss
 from maskcls.results.comparison.parity import Parity, compare_predictions, refuse_unequal
 from maskcls.results.photo_model import Photo
 from maskcls.rundir import RunDir
+from maskcls.runs.overrides import with_overrides
+from maskcls.runs.reported.reported_run import read_reported_run
 from maskcls.runs.summary import averages_in_groups
-from maskcls.show.answers.export import ExportedFile
+from maskcls.show.answers.export import Exported, ExportedCard, ExportedFile, ExportedFolder
+from maskcls.show.card.card import CardOf, model_card
+from maskcls.show.card.export import folder_part, int8_part, onnx_part, torch_part
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.predicting.run_model import RunModel, open_run_model
 from maskcls.training.stored_experiment import open_experiment
@@ -32,52 +46,147 @@ def export(
     run: RunDir,
     output: Path | None = None,
     *,
+    to: Target = "onnx",
     overrides: Sequence[str] = (),
     decide: bool = False,
     check: int = 64,
     licence: str | None = None,
+    int8: Int8Options | None = None,
     force: bool = False,
     report: Reporter,
-) -> ExportedFile:
-    """Write an ONNX file that predicts what the run predicts, from photos of any size.
+) -> Exported:
+    """Write what predicts what the run predicts, and a model card beside it.
 
-    output     None: `RunDir.onnx`.
+    output     None: see `default_output`.
     overrides  predict.views and predict.networks alone.
     decide     also apply the decision rule of `calibrate`.
     check      number of the run's photos on which the file is compared with the run; 0: not compared.
-    licence    of the weights, for the file's metadata.
+    licence    of the weights, for metadata and model card.
+    int8       the networks of an ONNX file in 8 bits; None: float32.
 
-    Raises what `check_onnx_export`, `open_run_model`, `to_onnx` and `refuse_unequal` raise; DataError when the photos
-    of the run cannot be read.
+    Raises what `check_export`, `open_run_model`, `to_onnx`, `refuse_unequal` and `refuse_loss` raise; DataError when
+    photos of the run cannot be read.
     """
-    output = output or run.onnx
-    check_onnx_export(run, output, overrides, decide=decide, check=check, force=force)
+    output = output or default_output(run, to, int8=int8 is not None)
+    check_export(run, output, to, overrides, decide=decide, check=check, int8=int8, force=force)
+    if to == "model-card":
+        return ExportedCard(_write_card(run, output, to, CardOf(), overrides, licence))
     model = open_run_model(run, [*overrides, *EXACT], decide=decide, report=report)
     if averages_in_groups(run):
         report.note("the run averages similar photos; the exported model predicts every photo alone")
     if decide and model.decision and model.decision.rule is None:
         report.note("no decision rule had a proven gain: the most probable class is exported")
-    photos = check_photos_of(run, model, check)
+    job = _Job(run, output, model, overrides, check, licence, report)
+    match to:
+        case "onnx":
+            return _export_onnx(job, int8)
+        case "torch-export":
+            return _export_torch(job)
+        case "safetensors":
+            return _export_folder(job)
+        case _:
+            assert_never(to)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The options of an export with the opened run."""
+
+    run: RunDir
+    output: Path
+    model: RunModel
+    overrides: Sequence[str]
+    check: int
+    licence: str | None
+    report: Reporter
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the exported file says about itself."""
+        return exported_facts(self.run, self.model, licence=self.licence)
+
+    def card(self, to: Target, of: CardOf) -> Path:
+        """Write the model card and return its path."""
+        return _write_card(self.run, self.output, to, of, self.overrides, self.licence)
+
+    def written(self, data: bytes, digest: str, parity: Parity | None, card: Path) -> ExportedFile:
+        """Return what was written."""
+        model = self.model
+        rule = model.decision.rule.kind if model.decision and model.decision.rule else None
+        views = model.cfg.predict.views
+        return ExportedFile(self.output, len(data), digest, len(model.networks), views, rule, parity, card)
+
+
+def _export_onnx(job: _Job, int8: Int8Options | None) -> ExportedFile:
+    """Write the float model, or the int8 model; the float model is compared with the run in both cases."""
+    photos, report = check_photos_of(job.run, job.model, job.check), job.report
     with report.busy("exporting"):
-        proto = to_onnx(whole_model(model))
-        facts = exported_facts(run, model, licence=licence) | {"opset": OPSET}
+        proto = to_onnx(whole_model(job.model))
+        facts = job.facts | {"opset": OPSET}
     parity = None
     if photos:
         with report.busy("comparing with the run"):
-            parity = measured(model, onnx_bytes(proto, facts), photos, str(output))
-        refuse_unequal(parity, where=str(output))
+            parity = measured(job.model, onnx_bytes(proto, facts), photos, str(job.output))
+        refuse_unequal(parity, where=str(job.output))
+    if int8 is not None:
+        return _export_int8(job, int8, proto, facts)
     data = onnx_bytes(proto, facts | {"parity": parity.to_json() if parity else None})
-    digest = files.commit(output, data)
-    rule = model.decision.rule.kind if model.decision and model.decision.rule else None
-    return ExportedFile(output, len(data), digest, len(model.networks), model.cfg.predict.views, rule, parity)
+    digest = files.commit(job.output, data)
+    card = job.card("onnx", CardOf({job.output.name: digest}, [onnx_part(job.output.name, parity)]))
+    return job.written(data, digest, parity, card)
+
+
+def _export_int8(job: _Job, int8: Int8Options, proto: Any, facts: Mapping[str, Any]) -> ExportedFile:
+    """Write the float model `proto` with its networks in 8 bits, unless they lose too much."""
+    from maskcls.export.int8.held_out import RunPhotos, measure_int8, measure_speed  # brings onnx, an extra
+    from maskcls.export.int8.quantize import quantized
+
+    experiment, env = open_experiment(job.run)
+    photos, report, name = RunPhotos(experiment, job.model.decode_size), job.report, job.output.name
+    views = f"predict.views={job.model.cfg.predict.views}"
+    scored = open_run_model(job.run, [views, "predict.networks=folds", *EXACT], report=report)
+    cost = measure_int8(scored, photos, env.folds, calibration=int8.calibration, report=report)
+    refuse_loss(cost, most=int8.most_loss, where=str(job.output))
+    drawn = photos.draw(int8.calibration)
+    with report.busy("quantizing all networks"):
+        small = quantized(proto, photos.read, drawn)
+    with report.busy("measuring the speed"):
+        speed = measure_speed(proto, small, job.model, photos.read(drawn[0]))
+    found = Int8Measured(cost, speed, proto.ByteSize())
+    data = onnx_bytes(small, {**facts, "parity": None, "int8": found.to_json()})
+    digest = files.commit(job.output, data)
+    card = job.card("onnx", CardOf({name: digest}, [onnx_part(name, None), int8_part(found)]))
+    return replace(job.written(data, digest, None, card), int8=found)
+
+
+def _export_torch(job: _Job) -> ExportedFile:
+    """Write a file of torch.export; it is read back and compared with the run before that."""
+    photos = check_photos_of(job.run, job.model, job.check)
+    with job.report.busy("exporting"):
+        program, facts = torch_program(whole_model(job.model)), job.facts
+    parity = None
+    if photos:
+        with job.report.busy("comparing with the run"):
+            found = _predicted_by(read_torch_file(torch_file_bytes(program, facts)), photos)
+            parity = _compared(job.model, photos, *found)
+        refuse_unequal(parity, where=str(job.output))
+    data = torch_file_bytes(program, facts | {"parity": parity.to_json() if parity else None})
+    digest = files.commit(job.output, data)
+    card = job.card("torch-export", CardOf({job.output.name: digest}, [torch_part(job.output.name, parity)]))
+    return job.written(data, digest, parity, card)
+
+
+def _export_folder(job: _Job) -> ExportedFolder:
+    names = ("maskcls", "run", "run_hashes", "networks", "out_of_fold", "licence", "torch")
+    facts = job.facts
+    made = write_timm_folder(job.output, job.model.networks, job.model.cfg, {name: facts[name] for name in names})
+    card = job.card("safetensors", CardOf(made.hashes, [folder_part(made.networks[0])]))
+    return ExportedFolder(job.output, made.bytes, made.networks, card)
 
 
 def measured(model: RunModel, data: bytes, photos: Sequence[Photo], where: str) -> Parity:
     """Compare the content of an ONNX file with the run on these photos."""
-    exported = onnx_model(data, where=where)
-    prob_NJ, (found_NJ, found_N) = model.predict(photos), exported.run(photos)
-    pixels, max_pixel = resize_differences(photos, model.specs)
-    return compare_predictions(prob_NJ, model.decide(prob_NJ), found_NJ, found_N, pixels=pixels, max_pixel=max_pixel)
+    return _compared(model, photos, *onnx_model(data, where=where).run(photos))
 
 
 def check_photos_of(run: RunDir, model: RunModel, count: int) -> list[Photo]:
@@ -92,3 +201,31 @@ def check_photos_of(run: RunDir, model: RunModel, count: int) -> list[Photo]:
         raise DataError(
             "a photo to check the export with cannot be read", where=error.where, got=error.what, fix=fix
         ) from None
+
+
+def _compared(model: RunModel, photos: Sequence[Photo], found_NJ: Floats, found_N: Ints) -> Parity:
+    prob_NJ = model.predict(photos)
+    pixels, max_pixel = resize_differences(photos, model.specs)
+    return compare_predictions(prob_NJ, model.decide(prob_NJ), found_NJ, found_N, pixels=pixels, max_pixel=max_pixel)
+
+
+@torch.inference_mode()
+def _predicted_by(module: torch.nn.Module, photos: Sequence[Photo]) -> tuple[Floats, Ints]:
+    """Return joint probabilities (N, J) and the classes (N,) decided on, of photos of any sizes."""
+    places = batches_of_one_size([photo.shape[:2] for photo in photos], BATCH)
+    found = [module(torch.from_numpy(np.stack([photos[place] for place in some]))) for some in places]
+    order = np.argsort(np.concatenate(places))
+    prob_NJ, chosen_N = (torch.cat([one[name] for one in found]).numpy()[order] for name in (JOINT, JOINT + CHOSEN))
+    return prob_NJ, chosen_N
+
+
+def _write_card(
+    run: RunDir, output: Path, to: Target, of: CardOf, overrides: Sequence[str], licence: str | None
+) -> Path:
+    """Write the model card of an export and return its path."""
+    reported, path = read_reported_run(run), card_beside(output, to, run)
+    before, cfg = reported.config.predict, with_overrides(reported.config, list(overrides))
+    if cfg.predict.views != before.views:
+        of = replace(of, limits=[f"The scores are with predict.views={before.views}, not with {cfg.predict.views}."])
+    files.commit(path, model_card(replace(reported, config=cfg), of, licence=licence or "").encode())
+    return path

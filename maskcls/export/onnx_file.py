@@ -50,7 +50,20 @@ def to_onnx(model: WholeModel) -> onnx.ModelProto:
             fix="use another backbone, or the run folder itself",
         ) from error
     assert exported is not None
-    return exported.model_proto
+    proto = exported.model_proto
+    forget_sources(proto.graph)
+    return proto
+
+
+def forget_sources(graph: onnx.GraphProto) -> None:
+    """Remove from every node, also of branches, where in the source it comes from: paths of this machine."""
+    for node in graph.node:
+        del node.metadata_props[:]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                forget_sources(attribute.g)
+    for value in graph.value_info:
+        del value.metadata_props[:]
 
 
 def onnx_bytes(proto: onnx.ModelProto, facts: Mapping[str, Any]) -> bytes:

@@ -92,10 +92,10 @@ def build_network(
             fix="set model.pretrained=false, give a local file with model.weights=FILE, or choose another backbone",
         )
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
-    if facts and facts.fixed_input_size:
-        options["img_size"] = size
     try:
-        trunk = timm.create_model(backbone, pretrained=pretrained, num_classes=0, **options)
+        trunk = timm.create_model(
+            backbone, pretrained=pretrained, num_classes=0, **size_options(backbone, size), **options
+        )
     except MEMORY_ERRORS:
         raise
     except Exception as error:
@@ -106,6 +106,12 @@ def build_network(
     except ConfigError as error:
         raise size_error(backbone, size, str(error.got)) or error from None
     return Network(trunk, features, specs, drop=drop, samples=samples, balanced=balanced)
+
+
+def size_options(backbone: str, size: tuple[int, int]) -> dict[str, Any]:
+    """Return what timm's create_model needs to know of the size, (height, width) in pixels, of a network's images."""
+    facts = timm.get_pretrained_cfg(backbone)
+    return {"img_size": size} if facts and facts.fixed_input_size else {}
 
 
 MEMORY_ERRORS = (MemoryError, torch.OutOfMemoryError)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,31 +21,58 @@ def export(
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="predict.views=… or predict.networks=…", show_default=False),
     ] = None,
+    to: Annotated[
+        Literal["onnx", "torch-export", "safetensors", "model-card"],
+        typer.Option(
+            help="onnx: one file for onnxruntime; torch-export: one file for torch alone; safetensors: a folder of timm"
+            " checkpoints with a loader; model-card: the model card alone"
+        ),
+    ] = "onnx",
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="the .onnx file to write; default: RUN/export/model.onnx, for predict RUN --engine onnxruntime",
+            help="file or folder to write; default: RUN/export/model.onnx (for predict RUN --engine onnxruntime),"
+            " model.int8.onnx, model.pt2, checkpoints or model-card.md",
             show_default=False,
         ),
     ] = None,
     decide: Annotated[bool, typer.Option("--decide", help="include the decision rule that calibrate found")] = False,
     check: Annotated[
-        int, typer.Option(metavar="N", help="photos of the run to compare the file with the run on; 0: do not compare")
-    ] = 64,
+        int | None,
+        typer.Option(
+            metavar="N", show_default="64", help="photos of the run to compare the file with the run on; 0: none"
+        ),
+    ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="networks of the ONNX file in 8 bits; the cost is measured out of fold"),
+    ] = False,
+    calibration: Annotated[
+        int | None,
+        typer.Option(metavar="N", show_default="128", help="with --int8: photos that set the ranges of values"),
+    ] = None,
+    max_loss: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F1", show_default="0.01", help="with --int8: largest significant loss of macro-F1 to accept"
+        ),
+    ] = None,
     licence: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="licence of the weights, for the file's metadata")
+        str | None, typer.Option(metavar="TEXT", help="licence of the weights, for metadata and model card")
     ] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write all networks of a run as one ONNX file: photos of any size in, probabilities and classes out.
+    """Write a run for other programs: as one file from photo to probabilities, or as plain checkpoints.
 
-    The file is compared with the run before it is written. It needs onnxruntime, but neither torch nor the run.
+    A file is compared with the run before it is written. A model card is written beside it.
 
     \b
     maskcls export runs/a -o model.onnx
+    maskcls export runs/a -o small.onnx --int8
+    maskcls export runs/a --to safetensors -o checkpoints
     maskcls predict model.onnx photo.jpg
     """
     from maskcls.rundir import RunDir
@@ -53,19 +80,29 @@ def export(
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     folder, given = RunDir(run), current(overrides)
-    from maskcls.export.export_checks import check_onnx_export
+    from maskcls.export.export_checks import check_export, refuse_unused
+    from maskcls.export.int8.options import Int8Options
+    from maskcls.export.targets import default_output
 
-    check_onnx_export(folder, output or folder.onnx, given, decide=decide, check=check, force=force)
+    refuse_unused(to, check=check, int8=int8, calibration=calibration, max_loss=max_loss)
+    photos, wanted = (64 if check is None else check), (calibration, max_loss)
+    defaults = (Int8Options.calibration, Int8Options.most_loss)
+    drawn, most = (usual if one is None else one for one, usual in zip(wanted, defaults, strict=True))
+    options = Int8Options(int(drawn), most) if int8 else None
+    written = output or default_output(folder, to, int8=int8)
+    check_export(folder, written, to, given, decide=decide, check=photos, int8=options, force=force)
     with Reporter() as report:
         with report.busy(LOADING):
             from maskcls.commands.export import export as work
         found = work(
             folder,
             output,
+            to=to,
             overrides=given,
             decide=decide,
-            check=check,
+            check=photos,
             licence=licence,
+            int8=options,
             force=force,
             report=report,
         )

@@ -141,6 +141,21 @@ def _intervals(labelled: LabelledPredictions, who_N: Ints | None) -> ScoreInterv
     return macro_f1_intervals(true_N, labelled.pred_N, person_N, size)
 
 
+def task_intervals(labelled: LabelledPredictions) -> dict[str, ScoreIntervals]:
+    """Return both intervals of each task's macro-F1, over people, or rows where they are not known.
+
+    Tasks without a known label are left out. A task's prediction is its part of the predicted joint class, as in
+    `score`.
+    """
+    part_of, rows = labelled.space.decode(labelled.pred_N), np.arange(len(labelled.pred_N))
+    who_N = rows if labelled.people_N is None else labelled.people_N
+    return {
+        task.name: macro_f1_intervals(labelled.truth[task.name], part_of[task.name], who_N, len(task.classes))
+        for task in labelled.space.tasks
+        if (labelled.truth[task.name] != UNKNOWN).any()
+    }
+
+
 def _confusions(pred_N: Ints, truth: Mapping[str, Ints], space: LabelSpace) -> dict[str, Confusion]:
     part_of = space.decode(pred_N)
     return {task.name: confusion_of(truth[task.name], part_of[task.name], task.classes) for task in space.tasks}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, assert_never
 
+from maskcls.results.comparison.int8_cost import Int8Measured
 from maskcls.results.comparison.parity import LIMIT, Parity
+from maskcls.show.answers.int8 import int8_lines, speed_line
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import near, plural, say
 from maskcls.show.terminal.units import size
@@ -18,6 +21,8 @@ class ExportedFile:
     networks  their number; views: the name of the test-time views.
     rule      the kind of its decision rule; None: the most probable class.
     parity    the comparison with the run; None: it was not compared.
+    card      the model card beside it.
+    int8      what 8 bits cost; None: float32.
     """
 
     path: Path
@@ -27,13 +32,53 @@ class ExportedFile:
     views: str
     rule: str | None
     parity: Parity | None
+    card: Path
+    int8: Int8Measured | None = None
 
 
-def print_export(found: ExportedFile, *, json: bool = False) -> None:
-    """Print the file, what is in it, and how it compares with the run."""
+@dataclass(frozen=True)
+class ExportedFolder:
+    """A folder of checkpoints: the bytes of all files, the names of the networks, and the model card."""
+
+    path: Path
+    size_bytes: int
+    networks: tuple[str, ...]
+    card: Path
+
+
+@dataclass(frozen=True)
+class ExportedCard:
+    """A model card alone."""
+
+    card: Path
+
+
+Exported = ExportedFile | ExportedFolder | ExportedCard
+
+
+def print_export(found: Exported, *, json: bool = False) -> None:
+    """Print what was written, and how it compares with the run."""
     if json:
-        print_json(
-            {
+        print_json(_plain(found))
+        return
+    match found:
+        case ExportedFile():
+            _print_file(found)
+        case ExportedFolder():
+            inside = f"{plural(len(found.networks), 'network')}: {', '.join(found.networks)}"
+            say(f"{near(found.path)}  {size(found.size_bytes)}, {inside}")
+        case ExportedCard():
+            pass
+        case _:
+            assert_never(found)
+    say(f"model card: {near(found.card)}")
+
+
+def _plain(found: Exported) -> dict[str, Any]:
+    card = {"card": str(found.card)}
+    match found:
+        case ExportedFile():
+            return {
                 "file": str(found.path),
                 "size_bytes": found.size_bytes,
                 "sha256": found.sha256,
@@ -41,13 +86,28 @@ def print_export(found: ExportedFile, *, json: bool = False) -> None:
                 "views": found.views,
                 "rule": found.rule,
                 "parity": found.parity.to_json() if found.parity else None,
+                "int8": found.int8.to_json() if found.int8 else None,
+                **card,
             }
-        )
-        return
+        case ExportedFolder():
+            names = list(found.networks)
+            return {"folder": str(found.path), "size_bytes": found.size_bytes, "networks": names, **card}
+        case ExportedCard():
+            return card
+        case _:
+            assert_never(found)
+
+
+def _print_file(found: ExportedFile) -> None:
     chosen = f"decision rule: {found.rule}" if found.rule else "most probable class"
     inside = f"{plural(found.networks, 'network')}, views: {found.views}, {chosen}"
     say(f"{near(found.path)}  {size(found.size_bytes)}, {inside}")
-    for line in parity_lines(found.parity):
+    if found.int8 is None:
+        lines = parity_lines(found.parity)
+    else:
+        lines = [*int8_lines(found.int8.cost), f"  {speed_line(found.int8.speed)}"]
+        lines.append(f"  size                 {size(found.size_bytes)}, in float {size(found.int8.float_bytes)}")
+    for line in lines:
         say(line)
 
 

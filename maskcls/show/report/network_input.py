@@ -41,7 +41,7 @@ def network_input_section(reported: ReportedRun, settings: PageSettings) -> Mapp
     networks = [one for one in _networks(reported) if one.folder(reported.run).first_batch.is_file()]
     counts = list(fold_row_counts(reported.run, reported.environment.folds))
     return {
-        "folds": _fold_table(counts, reported.noun),
+        "folds": fold_row_table(counts, reported.noun),
         "settings": _settings_table(reported),
         "pictures": [_picture(reported.run, one, place, settings) for place, one in enumerate(networks)],
         "with_photos": settings.with_photos,
@@ -62,7 +62,8 @@ def fold_row_counts(run: RunDir, trained: Sequence[int]) -> Iterator[FoldRowCoun
         yield FoldRowCounts(fold, int((~inside_N).sum()), int(inside_N.sum()), len(np.unique(person_N[inside_N])))
 
 
-def _fold_table(counts: Sequence[FoldRowCounts], noun: Noun) -> Table:
+def fold_row_table(counts: Sequence[FoldRowCounts], noun: Noun) -> Table:
+    """Return the photos that each fold trains on and is validated on, and its groups."""
     head = ["network", "photos of other folds", "validation photos", f"validation {noun[1]}"]
     rows = [[f"fold {one.fold}", f"{one.trains:,}", f"{one.validates:,}", f"{one.people:,}"] for one in counts]
     if noun == PHOTOS:

@@ -23,13 +23,13 @@ def reliability_section(reported: ReportedRun, settings: PageSettings) -> Mappin
         return None
     before = reported.rows.evaluation.qualities
     after = reported.calibration.after if reported.calibration else None
-    pairs = _pairs(before, after)
+    pairs = quality_pairs(before, after)
     return {
         "figures": [
             reliability_figure(name, *pair, f"{settings.prefix}reliability-{place}")
             for place, (name, pair) in enumerate(pairs.items())
         ],
-        "table": _quality_table(pairs, reported.calibration),
+        "table": quality_table(pairs, reported.calibration),
         "note": _note(reported),
     }
 
@@ -66,7 +66,7 @@ def reliability_figure(title: str, before: Quality, after: Quality | None, name:
     )
 
 
-def _pairs(before: Qualities, after: Qualities | None) -> dict[str, tuple[Quality, Quality | None]]:
+def quality_pairs(before: Qualities, after: Qualities | None) -> dict[str, tuple[Quality, Quality | None]]:
     """Return the quality before and after, by task and of the joint classes, where rows are scored."""
     found = {name: (one, after.tasks.get(name) if after else None) for name, one in before.tasks.items()}
     if len(before.tasks) > 1:
@@ -87,7 +87,7 @@ def _bin_cells(one: Bin) -> list[str]:
     return [f"{one.rows:,}", number(one.confidence), number(one.accuracy)]
 
 
-def _quality_table(pairs: Mapping[str, tuple[Quality, Quality | None]], calibration: SavedCalibration | None) -> Table:
+def quality_table(pairs: Mapping[str, tuple[Quality, Quality | None]], calibration: SavedCalibration | None) -> Table:
     """Return log loss and errors before, and, where the run is calibrated, after, with the temperatures."""
     rows = []
     for name, (before, after) in pairs.items():

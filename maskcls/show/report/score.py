@@ -24,11 +24,11 @@ def score_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str,
     """Return the headline, a figure of the intervals and folds, and the folds' scores; a leaky run has only a note."""
     return {
         "status": reported.record.status,
-        "headline": _headline(reported),
-        "lines": _lines(reported),
+        "headline": score_headline(reported),
+        "lines": score_lines(reported),
         "figures": _figures(reported, settings.prefix),
-        "tasks": _task_table(reported.rows.evaluation) if reported.rows else None,
-        "folds": _fold_table(reported.summary, reported.rows.evaluation) if reported.rows else None,
+        "tasks": task_score_table(reported.rows.evaluation) if reported.rows else None,
+        "folds": fold_score_table(reported.summary, reported.rows.evaluation) if reported.rows else None,
     }
 
 
@@ -79,7 +79,8 @@ def score_figure(found: Evaluation, prefix: str) -> Figure:
     )
 
 
-def _headline(reported: ReportedRun) -> str:
+def score_headline(reported: ReportedRun) -> str:
+    """Return the score in one sentence, or why there is none."""
     if reported.rows is None:
         return f"The run is leaky: its networks were trained on its validation {reported.noun[1]}, so it has no score."
     scores = reported.rows.evaluation.scores
@@ -88,7 +89,7 @@ def _headline(reported: ReportedRun) -> str:
     return f"Macro-F1 {number(scores.macro_f1)}" + classes_scored(scores.classes_scored, len(scores.joint.classes))
 
 
-def _lines(reported: ReportedRun) -> list[str]:
+def score_lines(reported: ReportedRun) -> list[str]:
     """Return sentences about the score: the intervals first, then what it depends on."""
     lines: list[str] = []
     if reported.rows is not None:
@@ -177,7 +178,8 @@ def _selection_lines(summary: RunSummary) -> list[str]:
     ]
 
 
-def _task_table(found: Evaluation) -> Table:
+def task_score_table(found: Evaluation) -> Table:
+    """Return macro-F1, accuracy, photos and classes of the joint classes and of each task."""
     rows = [[name, *_scored(one)] for name, one in found.scores.tasks.items()]
     if len(rows) > 1:
         rows.insert(0, ["all tasks", *_scored(found.scores.joint)])
@@ -188,7 +190,7 @@ def _scored(one: Any) -> list[str]:
     return [number(one.macro_f1), number(one.accuracy), f"{one.rows:,}", f"{one.classes_scored} of {len(one.classes)}"]
 
 
-def _fold_table(summary: RunSummary, found: Evaluation) -> Table | None:
+def fold_score_table(summary: RunSummary, found: Evaluation) -> Table | None:
     """Return macro-F1 by fold, joint and by task, with mean and standard deviation; None without folds."""
     if not found.folds:
         return None

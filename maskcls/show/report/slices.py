@@ -26,11 +26,11 @@ def slices_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str
     found = reported.rows.evaluation
     several = len(found.by_others) > 1
     scored = any(one.interval for one in found.by_class)
-    lowest = _lowest(found) if several else None
+    lowest = lowest_slices(found) if several else None
     return {
         "figures": [slice_figure(found.by_class, f"{settings.prefix}slices-classes", found.noun)] if scored else [],
         "classes": lowest if scored else slice_table(found.by_class, "Classes of each task", found.noun),
-        "tables": _tables(found) if several else [],
+        "tables": other_slice_tables(found) if several else [],
     }
 
 
@@ -79,12 +79,13 @@ def slice_table(slices: Sequence[Slice], caption: str, noun: Noun) -> Table:
     return Table(["true class", "photos", *_groups(noun), "right", "95 %", *tasks], rows, caption)
 
 
-def _lowest(found: Evaluation) -> Table:
+def lowest_slices(found: Evaluation) -> Table:
+    """Return the joint classes with the lowest share of right photos."""
     shown = worst(found.by_joint, LOWEST)
     return slice_table(shown, f"The {len(shown)} joint classes with the lowest share of right photos", found.noun)
 
 
-def _tables(found: Evaluation) -> list[Table]:
+def other_slice_tables(found: Evaluation) -> list[Table]:
     """Return, for each task, its accuracy within the others' classes, and where its last band is missed."""
     others = [_others_table(name, slices, found.noun) for name, slices in found.by_others.items()]
     return [*others, *(_band_table(name, recalls, found.noun) for name, recalls in found.last_band.items())]

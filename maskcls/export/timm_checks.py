@@ -1,0 +1,35 @@
+"""Whether a folder may be replaced by an export; needs no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from maskcls import files
+from maskcls.errors import UsageError
+
+CONFIG = "config.json"
+FORMAT = "maskcls timm folder 1"
+
+
+def check_timm_folder(folder: Path, *, force: bool) -> None:
+    """Raise BusyError when the folder exists, unless `force`; with `force` UsageError for what is no such folder."""
+    if not folder.exists():
+        return
+    files.refuse_taken(folder, force=force)
+    if not _is_export(folder):
+        raise UsageError(
+            "only an exported folder can be replaced",
+            where=str(folder),
+            expected="a folder that maskcls export --to safetensors wrote",
+            fix="choose another -o",
+        )
+
+
+def _is_export(folder: Path) -> bool:
+    """Tell whether a folder holds an earlier export of this format."""
+    try:
+        about = json.loads((folder / CONFIG).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(about, dict) and about.get("format") == FORMAT

@@ -1,0 +1,91 @@
+"""The card's sections about the model, the data and the folds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from maskcls import config
+from maskcls.csvfile import read_columns
+from maskcls.data.rows import manifest as tables
+from maskcls.runs.networks import predicting, run_networks
+from maskcls.runs.reported.reported_run import ReportedRun
+from maskcls.show.card.markdown import bullets, escaped, section, table_markdown
+from maskcls.show.data.class_counts import class_counts
+from maskcls.show.pages.table import Table
+from maskcls.show.report.network_input import fold_row_counts, fold_row_table
+from maskcls.show.terminal.text import percent, plural
+from maskcls.viewnames import parse_views
+
+SHORT = 16  # digits of a hash
+
+
+def model_part(reported: ReportedRun) -> str:
+    """Return what the model is: networks, backbone, photo size, tasks."""
+    cfg = reported.config
+    networks = predicting(run_networks(cfg, reported.environment.folds), cfg.predict.networks)
+    lines = [f"networks that predict: {len(networks):,}; their probabilities are averaged over folds and seeds"]
+    for task, member in config.members(cfg).items():
+        of = f" of {escaped(task)}" if task else ""
+        height, width = member.transforms.size
+        lines.append(f"backbone{of}: {escaped(member.model.backbone)} (timm), photos of {height} x {width} pixels")
+        lines.append(f"starting weights{of}: {_starting_weights(reported, task)}")
+    lines.append(f"views per photo: {len(parse_views(cfg.predict.views))} (predict.views={cfg.predict.views})")
+    rows = [[task.name, ", ".join(task.classes)] for task in cfg.space.tasks]
+    classes = Table(["task", "classes"], rows)
+    return section("Model", bullets(lines), table_markdown(classes), f"Joint classes: {cfg.space.size:,}.")
+
+
+def data_part(reported: ReportedRun) -> str:
+    """Return the rows, people and classes of the training table; no file names and no names of people."""
+    run, space = reported.run, reported.config.space
+    frame = tables.from_csv(run.manifest, space)
+    real = frame[tables.real_rows(frame)]
+    counts = [[task, name, f"{people:,}", f"{photos:,}"] for task, name, people, photos in class_counts(real, space)]
+    classes = Table(["task", "class", "people", "photos"], counts, "Labelled photos by class")
+    return section("Training data", bullets(_data_lines(reported, frame, real)), table_markdown(classes))
+
+
+def folds_part(reported: ReportedRun) -> str:
+    """Return how people were split, and the rows of each fold."""
+    how, trained = reported.config.folds, reported.environment.folds
+    if how.k == 1:
+        text = f"One part of the people ({percent(how.holdout)}) was held out; the network was trained on the others."
+    else:
+        text = (
+            f"The people were split into {how.k} parts (folds). The network of a fold was trained on the other parts "
+            "and scored on this one. All photos of a person are in one fold."
+        )
+    by = ", ".join(how.stratify) if how.stratify else "the tasks that do not vary within a person"
+    lines = [f"balanced by: {escaped(by)}", f"seed of the split: {how.seed}"]
+    if len(trained) < how.k:
+        lines.append(f"trained folds: {', '.join(map(str, trained))} of {how.k}")
+    table = fold_row_table(list(fold_row_counts(reported.run, trained)), reported.noun)
+    return section("Folds", text, bullets(lines), table_markdown(table))
+
+
+def _data_lines(reported: ReportedRun, frame: pd.DataFrame, real: pd.DataFrame) -> Iterator[str]:
+    env, run, cfg = reported.environment, reported.run, reported.config
+    yield f"data set: {escaped(Path(env.data).name)}"
+    yield f"labelled photos: {len(real):,}, of {plural(real['person'].nunique(), 'person')}"
+    if added := len(frame) - len(real):
+        yield f"photos with pseudo labels (trained on, never scored): {added:,}"
+    if run.sealed.exists():
+        sealed = read_columns(run.sealed)["person"]
+        yield f"sealed: {len(sealed):,} further photos of {plural(len(set(sealed)), 'person')}, not trained on"
+    if cfg.data.fixes:
+        yield "labels were corrected by a file (data.fixes)"
+    if env.cropping is not None:
+        yield "photos are cropped to faces by maskcls data crop"
+    yield f"sha256 of the table of photos and labels: {env.hashes.get(run.manifest.name, 'not recorded')}"
+    yield "how the photos were collected, with what consent, and in which countries: not recorded by maskcls"
+
+
+def _starting_weights(reported: ReportedRun, task: str) -> str:
+    model = config.members(reported.config)[task].model
+    if model.weights:
+        digest = reported.environment.weights.get(task, "")
+        return f"{escaped(Path(model.weights).name)}, sha256 {digest[:SHORT]}…" if digest else "a file, not recorded"
+    return "pretrained by timm" if model.pretrained else "none: random numbers"
