@@ -16,7 +16,7 @@ import typer
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
 from maskcls.show.terminal.streams import open_streams, system_error, write_out
 from maskcls.startup import rest_collector
-from maskcls.verbs import after, bench, config, data, debug, runs, sealed, submission, training
+from maskcls.verbs import after, bench, config, data, debug, runs, sealed, serve, submission, training
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import Stopped
 
@@ -42,6 +42,7 @@ app.add_typer(training.app)
 app.add_typer(after.app)
 app.add_typer(sealed.app)
 app.add_typer(debug.app)
+app.add_typer(serve.app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(submission.app, name="submission")
 app.add_typer(data.app, name="data")
