@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from maskcls import __version__
@@ -59,6 +60,8 @@ def build_app(service: PhotoService, rules: AccessRules, *, page: str, about: Ma
     app = FastAPI(title="maskcls", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_exception_handler(RefusedRequestError, _refuse)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(HTTPException, _no_such_route)
+    app.add_exception_handler(Exception, _failed)
     answers: dict[int | str, dict[str, Any]] = {
         200: {"model": PredictAnswer},
         422: {"model": PredictAnswer, "description": "no photo could be read; an error for each"},
@@ -104,6 +107,16 @@ def build_app(service: PhotoService, rules: AccessRules, *, page: str, about: Ma
 async def _refuse(_: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedRequestError)
     return RefusedResponse(error)
+
+
+async def _no_such_route(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return RefusedResponse(RefusedRequestError(error.status_code, error.detail, headers=error.headers))
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """Answer a request that failed by a fault of ours; uvicorn prints the traceback, and the server goes on."""
+    return RefusedResponse(RefusedRequestError(500, "the server failed; its log says why"))
 
 
 async def _gone(_: Request, __: Exception) -> Response:

@@ -23,12 +23,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a socket that is bound to an address; port 0: any free one. ResourceError if that is not possible."""
+    bound = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
+        if bound is not None:
+            bound.close()
         got = error.strerror or str(error)
         fix = "choose another --port or --host"
         raise ResourceError("cannot listen on this address", where=f"{host}:{port}", got=got, fix=fix) from None

@@ -62,16 +62,16 @@ def _form(body: bytes, boundary: bytes, max_photos: int) -> list[Upload]:
     def on_field(field: Field) -> None:
         raise RefusedRequestError(400, "the form has a field that is no file", expected="files alone")
 
-    # Without a limit of memory, the parser keeps every file there; the size of the body is limited already.
-    parser = FormParser(
-        "multipart/form-data",
-        on_field,
-        on_file,
-        lambda: ends.append(True),
-        boundary=boundary,
-        config={"MAX_MEMORY_FILE_SIZE": math.inf, "UPLOAD_ERROR_ON_BAD_CTE": True},
-    )
     try:
+        # Without a limit of memory, the parser keeps every file there; the size of the body is limited already.
+        parser = FormParser(
+            "multipart/form-data",
+            on_field,
+            on_file,
+            lambda: ends.append(True),
+            boundary=boundary,
+            config={"MAX_MEMORY_FILE_SIZE": math.inf, "UPLOAD_ERROR_ON_BAD_CTE": True},
+        )
         parser.write(body)
         parser.finalize()
     except FormParserError:
