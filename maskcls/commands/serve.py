@@ -65,7 +65,7 @@ def serve(
         rules = AccessRules(token, is_loopback(bound))
         if not rules.loopback and token is None:
             report.note(f"warning: everybody who can reach {url_of(bound)} can use this server; --token limits that")
-        about = describe_model(model, service.hash, limits, scores=run_scores(path), decide=decide)
+        about = describe_model(model, service.hash, limits, scores=summary_scores(path), decide=decide)
         app = build_app(service, rules, page=page, about=about)
         url = url_of(bound)
         listen(
@@ -96,7 +96,7 @@ def describe_model(
     }
 
 
-def run_scores(path: Path) -> dict[str, Any] | None:
+def summary_scores(path: Path) -> dict[str, Any] | None:
     """Return the out-of-fold macro-F1 of a run, joint and per task; None for another model and for a run without."""
     summary = read_summary(RunDir(path)) if path.is_dir() else None
     if summary is None or summary.pooled is None:

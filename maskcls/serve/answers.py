@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from maskcls.labels import LabelSpace
 from maskcls.results.photo_model import PhotoModel
-from maskcls.serve.batching import PhotoRow
+from maskcls.serve.batching import PredictedRow
 
 DIGITS = 6  # of a probability
 
@@ -61,14 +61,14 @@ class PhotoFault:
 
 
 def predict_answer(
-    names: Sequence[str], found: Sequence[PhotoRow | PhotoFault], space: LabelSpace, model: str
+    names: Sequence[str], found: Sequence[PredictedRow | PhotoFault], space: LabelSpace, model: str
 ) -> PredictAnswer:
     """Return the answer to a request; `names` and `found` have one entry per photo."""
     photos = [_photo(name, one, space) for name, one in zip(names, found, strict=True)]
     return PredictAnswer(model=model, photos=photos)
 
 
-def _photo(name: str, found: PhotoRow | PhotoFault, space: LabelSpace) -> PhotoAnswer:
+def _photo(name: str, found: PredictedRow | PhotoFault, space: LabelSpace) -> PhotoAnswer:
     if isinstance(found, PhotoFault):
         return PhotoAnswer(name=name, error=found.error)
     joint = JointAnswer(

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from maskcls import __version__
 from maskcls.serve.answers import PredictAnswer
-from maskcls.serve.guard import AccessRules, Guard
+from maskcls.serve.guard import AccessRules, AccessGuard
 from maskcls.serve.metrics import TEXT_FORMAT
 from maskcls.serve.refusals import RefusedRequestError, RefusedResponse
 from maskcls.serve.service import PhotoService
@@ -43,7 +43,7 @@ BODIES_IN_WORDS: dict[str, Any] = {
 }
 
 
-def build_app(service: PhotoService, rules: AccessRules, *, page: str, about: Mapping[str, Any]) -> Guard:
+def build_app(service: PhotoService, rules: AccessRules, *, page: str, about: Mapping[str, Any]) -> AccessGuard:
     """Return the server as an ASGI application.
 
     page   the HTML of `/`.
@@ -101,7 +101,7 @@ def build_app(service: PhotoService, rules: AccessRules, *, page: str, about: Ma
         """Return the page for uploads."""
         return HTMLResponse(page, headers={"content-security-policy": PAGE_POLICY})
 
-    return Guard(app, rules, service.metrics)
+    return AccessGuard(app, rules, service.metrics)
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

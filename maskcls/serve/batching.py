@@ -19,7 +19,7 @@ WARM_UP_PX = 64
 
 
 @dataclass(frozen=True, eq=False)
-class PhotoRow:
+class PredictedRow:
     """What the model says of one photo: joint probabilities (J,), and the index of its joint class."""
 
     prob_J: Floats
@@ -36,7 +36,7 @@ class Batcher:
         """Take a model, and what is called with the size and the seconds of each batch."""
         self.model, self.limits, self.observe = model, limits, observe
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self.waiting: asyncio.Queue[tuple[Photo, asyncio.Future[PhotoRow]]] = asyncio.Queue()
+        self.waiting: asyncio.Queue[tuple[Photo, asyncio.Future[PredictedRow]]] = asyncio.Queue()
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.decoded_bytes = 0
@@ -55,9 +55,9 @@ class Batcher:
             await asyncio.wait([self.task])
         self.thread.shutdown()
 
-    async def predict(self, photo: Photo) -> PhotoRow:
+    async def predict(self, photo: Photo) -> PredictedRow:
         """Return the row of one decoded photo; raises what the model raises."""
-        row: asyncio.Future[PhotoRow] = asyncio.get_running_loop().create_future()
+        row: asyncio.Future[PredictedRow] = asyncio.get_running_loop().create_future()
         self._hold(photo.nbytes)
         self.waiting.put_nowait((photo, row))
         try:
@@ -86,7 +86,7 @@ class Batcher:
             self._deliver(work, [row for _, row in batch])
             self._measure(len(batch), time.monotonic() - started)
 
-    async def _gather(self) -> list[tuple[Photo, asyncio.Future[PhotoRow]]]:
+    async def _gather(self) -> list[tuple[Photo, asyncio.Future[PredictedRow]]]:
         """Wait for a photo; return it with those that come within `wait_ms`, at most `batch` of them."""
         batch = [await self.waiting.get()]
         ends = time.monotonic() + self.limits.wait_ms / 1000
@@ -101,7 +101,7 @@ class Batcher:
                 batch.append(self.waiting.get_nowait())
         return batch
 
-    def _deliver(self, work: asyncio.Future[list[PhotoRow]], rows: list[asyncio.Future[PhotoRow]]) -> None:
+    def _deliver(self, work: asyncio.Future[list[PredictedRow]], rows: list[asyncio.Future[PredictedRow]]) -> None:
         """Pass each photo its row, or all of them the model's error; a client may be gone."""
         error = work.exception()
         for place, row in enumerate(rows):
@@ -118,7 +118,7 @@ class Batcher:
         self.seconds_per_photo += share * (seconds / photos - self.seconds_per_photo)
 
 
-def _rows(model: PhotoModel, photos: list[Photo]) -> list[PhotoRow]:
+def _rows(model: PhotoModel, photos: list[Photo]) -> list[PredictedRow]:
     prob_NJ = model.predict(photos)
     joint_N = model.decide(prob_NJ)
-    return [PhotoRow(prob_J, int(joint)) for prob_J, joint in zip(prob_NJ, joint_N, strict=True)]
+    return [PredictedRow(prob_J, int(joint)) for prob_J, joint in zip(prob_NJ, joint_N, strict=True)]

@@ -94,7 +94,7 @@ def has_token(authorization: str, token: str) -> bool:
     return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
 
 
-class Guard:
+class AccessGuard:
     """ASGI application around another: checks, headers, counts."""
 
     def __init__(self, app: ASGIApp, rules: AccessRules, metrics: ServerMetrics) -> None:

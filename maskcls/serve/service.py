@@ -16,7 +16,7 @@ from maskcls.errors import DataError
 from maskcls.machine import cores
 from maskcls.results.photo_model import Photo, PhotoModel
 from maskcls.serve.answers import PhotoFault, PredictAnswer, model_hash, predict_answer
-from maskcls.serve.batching import Batcher, PhotoRow
+from maskcls.serve.batching import Batcher, PredictedRow
 from maskcls.serve.body import BodyMemory, read_body
 from maskcls.serve.limits import ServerLimits
 from maskcls.serve.metrics import ServerMetrics
@@ -82,7 +82,7 @@ class PhotoService:
         finally:
             self.accepted -= photos
 
-    async def _predict(self, upload: Upload) -> PhotoRow | PhotoFault:
+    async def _predict(self, upload: Upload) -> PredictedRow | PhotoFault:
         async with self.decoding:
             await self.batcher.has_room.wait()
             loop = asyncio.get_running_loop()
