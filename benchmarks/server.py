@@ -2,9 +2,9 @@
 
     python benchmarks/server.py [--run RUN --data FOLDER] [--requests 5000] [--clients 16] [--rounds 10]
 
-Without --run, a small network is trained on drawn faces. In each round the same photos are predicted twice, one after
-the other: by the model alone, in a process that has them decoded, in batches of the same size; and by the server, in a
-mix of requests of several clients. The clients are this process: prepared bytes over plain sockets. Its processor time
+Without --run, a small network is trained on drawn faces. In each round, one after the other, the server answers a mix of
+requests of several clients, and the model alone, in a process that has the same photos decoded, predicts batches of the
+same size. The clients are this process: prepared bytes over plain sockets. Its processor time
 is printed, because on a machine with few cores it is missing to the server.
 """
 
@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 
 BATCH = 32
+ALONE = 192  # photos that the model alone predicts after each round of the server
 EDGE = "edge-of-the-form"
 ENDINGS = {".jpg", ".jpeg", ".png"}
 SLOW_S = 2.0  # a slow client takes this long for its body
@@ -142,7 +143,8 @@ def bare(run: Path, folder: Path, overrides: Sequence[str]) -> None:
 
 def photo_files(folder: Path) -> list[Path]:
     """Return up to 512 photos below a folder, in a fixed order."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)[:512]
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    return sorted(path for path in found if not path.name.startswith("."))[:512]
 
 
 def small_run(folder: Path) -> tuple[Path, Path]:
@@ -177,17 +179,14 @@ def measure(args: argparse.Namespace, run: Path, data: Path) -> None:
             wall, used = time.monotonic() - began, processor_s(server.pid) - used
             client_s += time.process_time() - own
             photos = sum(one.photos for one in found)
-            print(photos, file=model.stdin, flush=True)
-            bare_wall, bare_used = map(float, model.stdout.readline().split())
+            print(ALONE, file=model.stdin, flush=True)
+            bare_wall, bare_used = (float(text) * photos / ALONE for text in model.stdout.readline().split())
             shares.append(bare_wall / wall)
             cpu_shares.append(bare_used / used)
             memory.append(resident(server.pid))
             sent += found
-            print(
-                f"{start + len(found)} requests: server {photos / wall:.1f}, model alone {photos / bare_wall:.1f} photos/s;"
-                f" {memory[-1]:.0f} MiB",
-                flush=True,
-            )
+            speeds = f"server {photos / wall:.1f}, model alone {photos / bare_wall:.1f} photos/s"
+            print(f"{start + len(found)} requests: {speeds}; {memory[-1]:.0f} MiB", flush=True)
         server.send_signal(signal.SIGTERM)
         code = server.wait(60)
     finally:

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from maskcls import __version__
 from maskcls.serve.answers import PredictAnswer
-from maskcls.serve.guard import AccessRules, AccessGuard
+from maskcls.serve.guard import AccessGuard, AccessRules
 from maskcls.serve.metrics import TEXT_FORMAT
 from maskcls.serve.refusals import RefusedRequestError, RefusedResponse
 from maskcls.serve.service import PhotoService
