@@ -17,7 +17,20 @@ import typer
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
 from maskcls.show.terminal.streams import open_streams, system_error, write_out
 from maskcls.startup import rest_collector
-from maskcls.verbs import after, bench, config, data, debug, export, predicting, runs, sealed, submission, training
+from maskcls.verbs import (
+    after,
+    bench,
+    config,
+    data,
+    debug,
+    export,
+    predicting,
+    runs,
+    sealed,
+    serve,
+    submission,
+    training,
+)
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import Stopped
 
@@ -45,6 +58,7 @@ app.add_typer(after.app)
 app.add_typer(export.app)
 app.add_typer(sealed.app)
 app.add_typer(debug.app)
+app.add_typer(serve.app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(submission.app, name="submission")
 app.add_typer(data.app, name="data")

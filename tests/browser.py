@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+# A camera that shows a moving pattern; a page gets it only with the permission `camera` of its context.
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -27,7 +29,7 @@ class Chromium:
         if found is None:
             pytest.skip("no Chromium on this machine")
         self.playwright = sync_api.sync_playwright().start()
-        self.browser = self.playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        self.browser = self.playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *CAMERA])
         self.loop = events._get_running_loop()
         self.leave()
 
@@ -55,8 +57,13 @@ def close_browser() -> None:
 
 
 @contextmanager
-def browser_page(width: int = 1280, height: int = 900, scheme: str = "light", **options: Any) -> Iterator[Any]:
-    """Yield a page of a browser that is offline, `width` x `height` CSS pixels; an error of a script fails the test."""
+def browser_page(
+    width: int = 1280, height: int = 900, scheme: str = "light", *, offline: bool = True, **options: Any
+) -> Iterator[Any]:
+    """Yield a page of a browser, `width` x `height` CSS pixels; an error of a script fails the test.
+
+    offline  True: no address can be reached, not even this machine's.
+    """
     if not started:
         started.append(Chromium())
     chromium = started[0]
@@ -64,7 +71,7 @@ def browser_page(width: int = 1280, height: int = 900, scheme: str = "light", **
     errors: list[str] = []
     try:
         viewport = {"width": width, "height": height}
-        context = chromium.browser.new_context(viewport=viewport, color_scheme=scheme, offline=True, **options)
+        context = chromium.browser.new_context(viewport=viewport, color_scheme=scheme, offline=offline, **options)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)

@@ -42,6 +42,12 @@ SURFACE = {
     "explain": frozenset(
         {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--page", "--force", "--json"},
     ),
+    "serve": frozenset(
+        {
+            *("RUN|MODEL", "KEY=VALUE", "--host", "--port", "--token", "--decide", "--max-photos", "--max-megabytes"),
+            *("--max-pixels", "--batch", "--wait-ms", "--queue"),
+        }
+    ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
     "evaluate": frozenset({"WHAT", "--answers", "--section", "--full", "-o/--output", "--force", "--json"}),
     "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--cam", "--force", "--json"}),
@@ -134,7 +140,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 33
+    assert len(SURFACE) == 34
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

@@ -57,7 +57,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "data cache list": ("", {"folder", "packs"}),
     "data cache prune": ("", {"deleted", "freed", "left", "parts"}),
 }
-WITHOUT = {"config schema": "prints a JSON schema, whose form is defined elsewhere"}
+WITHOUT = {
+    "config schema": "prints a JSON schema, whose form is defined elsewhere",
+    "serve": "prints nothing; it answers with JSON",
+}
 SLOW = {"demo", "self-train"}  # run with the slow tests: a whole demo, three trainings
 CONFIGURED = {
     "train",

@@ -49,6 +49,8 @@ LIGHT: list[tuple[list[str], int, set[str]]] = [
     (["train", "faces", "--run", "made"], 7, DEEP | SCIENCE),
     (["train", "faces", "--run", "made", "--dry-run"], 7, DEEP | SCIENCE),
     (["resume", "nowhere"], 9, DEEP | SCIENCE),
+    (["serve", "made", "--queue", "8"], 2, DEEP | {"scipy", "sklearn", "cv2", "pandas"}),
+    (["serve", "made", "--token", "short"], 2, DEEP | {"scipy", "sklearn", "cv2", "pandas"}),
     (["resume", "made", "--folds", "9"], 2, DEEP | SCIENCE),
     (["predict", "nowhere", "--data", "faces"], 9, DEEP | SCIENCE),
     (["predict", "made", "--data", "nowhere"], 4, DEEP | SCIENCE),

@@ -43,22 +43,23 @@ def read_image(path: Path, *, at_least: tuple[int, int] | None = None) -> Pixels
     return decode(read_bytes(path), path, at_least=at_least)
 
 
-def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None) -> Pixels:
+def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode a file's bytes to RGB, upright: uint8 (H, W, 3), contiguous and writable.
 
     The EXIF orientation is applied; grey, palette, CMYK and YCbCr become RGB; transparent pixels are blended with grey
     (`rgb.BACKGROUND`); 16 bits are scaled to 8; of a multi-picture JPEG (MPO) the first picture is used.
 
-    path      only for messages; nothing is read from it.
-    at_least  (height, width) in pixels: a JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size, the smallest with no
-              side below this. The decoder skips high frequencies, which is several times faster.
+    path        only for messages; nothing is read from it.
+    at_least    (height, width) in pixels: a JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size, the smallest with
+                no side below this. The decoder skips high frequencies, which is several times faster.
+    max_pixels  of the photo as its header says, before it is decoded.
 
     Raises DataError with file and cause: too large, too small, too narrow, several pictures, not an image, a form that
     cannot be decoded rightly (`encodings`), truncated or damaged.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_header(path, image)
+            _check_header(path, image, max_pixels)
             inverted, grey_bits = inverted_grey_16(image), small_grey_bits(image)
             if at_least is not None:
                 height, width = at_least[::-1] if orientation(image) in TURNED else at_least
@@ -166,12 +167,12 @@ def orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) else 1
 
 
-def _check_header(path: Path, image: Image.Image) -> None:
+def _check_header(path: Path, image: Image.Image, max_pixels: int) -> None:
     """Raise DataError, before any pixel is decoded, for a size, number of pictures or form out of range."""
     width, height = image.size
     got = f"{width} x {height} pixels"
-    if width * height > MAX_PIXELS:
-        expected = f"at most {MAX_PIXELS // 1_000_000} million pixels"
+    if width * height > max_pixels:
+        expected = f"at most {max_pixels / 1_000_000:g} million pixels"
         raise DataError("the image is too large", where=str(path), got=got, expected=expected)
     if min(width, height) < MIN_SIDE:
         raise DataError(

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 TEMPLATES = package_files("maskcls.show.pages") / "templates"
 
 
-def render_page(template: str, *, title: str, script: str = "", data: Any = None, **values: Any) -> str:
+def render_page(
+    template: str, *, title: str, script: str = "", data: Any = None, allowed: str = "", **values: Any
+) -> str:
     """Return the HTML of `<template>.html.j2`.
 
     title   of the page: the browser's tab and the first heading.
     script  name of a JavaScript file in the folder of templates, without its ending; runs after the page's own script.
     data    plain data for the script: the JSON text of the element with the id `data`.
+    allowed  a directive of the Content-Security-Policy for what the page may do besides.
     values  what the template uses; a name that it uses and that is not given raises jinja2.UndefinedError.
     """
     code = _text("page.js") + (_text(f"{script}.js") if script else "")
@@ -39,7 +42,7 @@ def render_page(template: str, *, title: str, script: str = "", data: Any = None
         .render(
             title=title,
             code=_markup(code),
-            policy=_policy(code),
+            policy=_policy(code, allowed),
             css=_markup(f":root{{{palette.css_variables()}}}\n{_text('style.css')}"),
             data=None if data is None else _markup(_json_in_html(data)),
             version=__version__,
@@ -79,10 +82,11 @@ def _markup(text: str) -> str:
     return Markup(text)  # our own files, or escaped below
 
 
-def _policy(code: str) -> str:
-    """Return the Content-Security-Policy of a page with this one script."""
+def _policy(code: str, allowed: str) -> str:
+    """Return the Content-Security-Policy of a page with this one script, and what it may do besides."""
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    own = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return f"{own}; {allowed}" if allowed else own
 
 
 def _json_in_html(data: Any) -> str:
