@@ -98,7 +98,7 @@ def _train(
     if not run.env.exists():
         train(cfg, run)
         return
-    if config.load(run.config)[0] != with_normalisation(with_absolute_paths(cfg)):
+    if config.of_run(run.config) != with_normalisation(with_absolute_paths(cfg)):
         fix = "choose another --run, or give the settings it began with"
         raise BusyError("the folder holds rounds with other settings", where=str(run.path), fix=fix)
     resume(run)

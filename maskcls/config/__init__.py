@@ -5,7 +5,7 @@ Builders read a configuration; components take plain arguments.
 
 from maskcls.config.files import find
 from maskcls.config.keys import flatten, preset_keys, put
-from maskcls.config.load import BACKBONE, DEFAULT, SettingOrigin, load, to_yaml, with_backbone
+from maskcls.config.load import BACKBONE, DEFAULT, SettingOrigin, load, of_run, to_yaml, with_backbone
 from maskcls.config.overrides import parse_override, setting
 from maskcls.config.validation import members, validate
 
@@ -17,6 +17,7 @@ __all__ = [
     "flatten",
     "load",
     "members",
+    "of_run",
     "parse_override",
     "preset_keys",
     "put",

@@ -55,7 +55,7 @@ def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: 
 def check_resuming(run: RunDir, folds: str | None) -> None:
     """Raise ResultError for what is no run, UsageError for folds that do not exist, ConfigError for lost trackers."""
     read_environment(run)
-    cfg, _ = config.load(run.config)
+    cfg = config.of_run(run.config)
     wanted_folds(folds, cfg.folds.k)
     check_trackers(cfg)
 
@@ -97,7 +97,7 @@ def check_prediction(
     if groups is not None:
         fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
         raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)
-    own, asked = config.load(run.config)[0].predict.groups, cfg.predict.groups
+    own, asked = config.of_run(run.config).predict.groups, cfg.predict.groups
     if asked != own:
         where = f"--decide, predict.groups={asked}"
         raise UsageError(OTHER_GROUPS, where=where, expected=own, fix="leave out one of them")
@@ -110,7 +110,7 @@ def check_overrides(run: RunDir, overrides: Sequence[str]) -> Config:
     Raises ResultError for what is no run, ConfigError for settings that do not change predictions.
     """
     read_environment(run)
-    return with_overrides(config.load(run.config)[0], list(overrides))
+    return with_overrides(config.of_run(run.config), list(overrides))
 
 
 def check_trying_views(run: RunDir, overrides: Sequence[str]) -> None:
@@ -139,7 +139,7 @@ def check_labelling(
     for run in runs:
         for view in views or [""]:
             check_overrides(run, [*overrides, *([f"predict.views={view}"] if view else [])])
-    first = config.load(runs[0].config)[0]
+    first = config.of_run(runs[0].config)
     check_data(data, first.data.format)
     read_rule(rule, first.space)
 
@@ -179,7 +179,7 @@ def check_same_rows(runs: Sequence[RunDir]) -> None:
 
 
 def _sealed_share(run: RunDir) -> str:
-    folds = config.load(run.config)[0].folds
+    folds = config.of_run(run.config).folds
     return f"folds.sealed={folds.sealed}, folds.sealed_seed={folds.sealed_seed}"
 
 

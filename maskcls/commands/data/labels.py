@@ -198,7 +198,7 @@ def _train(cfg: Config, run: RunDir, train: Train, resume: Callable[[RunDir], ob
     """Train a run, or finish it; BusyError when the folder holds another one."""
     if not run.env.exists():
         train(cfg, run)
-    elif config.load(run.config)[0] != with_normalisation(with_absolute_paths(cfg)):
+    elif config.of_run(run.config) != with_normalisation(with_absolute_paths(cfg)):
         fix = "choose another --run, or give the settings it began with"
         raise BusyError("the folder holds trainings with other settings", where=str(run.path), fix=fix)
     else:
