@@ -61,7 +61,7 @@ format: $(STAMP) ## sort imports, apply safe fixes, format
 
 dist: $(STAMP) ## build the sdist and the wheel into dist/
 	@rm -rf dist
-	@$(BIN)/python -m build --outdir dist . >/dev/null
+	@$(BIN)/python -m build --quiet --outdir dist . >/dev/null
 	@ls dist
 
 # The environment is bare: only what the wheel asks for, in the tested versions, and no checkout on the path.
@@ -69,7 +69,7 @@ BARE := build/bare
 
 test-wheel: dist ## check the contents of dist/, install the wheel into a bare environment and run the demo there
 	@$(BIN)/python tests/packaging/contents.py dist
-	@$(BIN)/python -m build --wheel --outdir build/direct . >/dev/null
+	@$(BIN)/python -m build --quiet --wheel --outdir build/direct . >/dev/null
 	@$(BIN)/python tests/packaging/same_files.py dist/*.whl build/direct/*.whl
 	@rm -rf $(BARE) && $(PYTHON) -m venv $(BARE)
 	@$(BARE)/bin/python -m pip --quiet --disable-pip-version-check install --constraint requirements.txt dist/*.whl
@@ -86,7 +86,7 @@ lock: $(STAMP) ## write requirements.lock.txt: hashes of what a run needs, with 
 	@echo "requirements.lock.txt: $$(grep -c == requirements.lock.txt) packages"
 
 licences: $(STAMP) ## write docs/licences.md: the licences of the packages that a run needs
-	@$(BIN)/python docs/licences.py > docs/licences.md
+	@$(BIN)/python tests/packaging/licences.py > docs/licences.md
 
 clean: ## remove .venv and caches; runs/ and data/ stay
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
