@@ -23,16 +23,16 @@ NOTES = {
 }
 HEAD = """# Licences of other packages
 
-maskcls itself is under [Apache-2.0](../LICENSE). It contains no code of others; it needs the packages below, which pip installs
-separately. Versions are those of `requirements.txt`, licences those that the packages name. This page is written by
-`make licences`.
+maskcls itself is under [Apache-2.0](../LICENSE). It contains no code of others; it needs the packages below, which pip
+installs separately. Versions are those of `requirements.txt`, licences those that the packages name. This page is
+written by `make licences`.
 
 Nearly all are permissive. Exceptions, if you pass on an environment or a Docker image with these packages in it:
 
 - **tqdm**: parts under MPL-2.0. Changes of its files must be published when you pass them on.
 - **opencv-python-headless**: its wheel contains FFmpeg under LGPL-2.1, as libraries that can be exchanged.
-- **Compiler libraries** in wheels of numpy, scipy, scikit-learn, torch and OpenCV: GPL-3.0 with an exception for programs that
-  are compiled with GCC (libgomp, libgfortran), and LGPL-2.1 (libquadmath).
+- **Compiler libraries** in wheels of numpy, scipy, scikit-learn, torch and OpenCV: GPL-3.0 with an exception for
+  programs that are compiled with GCC (libgomp, libgfortran), and LGPL-2.1 (libquadmath).
 - **CUDA**: on Linux, torch of PyPI installs NVIDIA's libraries (`nvidia-*`, `cuda-*`), most under NVIDIA's own licence,
   which is not a free one. The CPU build of torch installs none of them.
 

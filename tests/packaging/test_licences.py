@@ -33,14 +33,16 @@ def test_the_page_has_the_versions_of_requirements() -> None:
 
 def test_a_licence_is_read_from_the_field_that_names_it() -> None:
     assert licences.licence_of(described(License_Expression="MIT", License="BSD")) == "MIT"
-    text = described(License="Copyright 1999\nPermission is hereby", Classifier="License :: OSI Approved :: BSD License")
+    text = described(
+        License="Copyright 1999\nPermission is hereby", Classifier="License :: OSI Approved :: BSD License"
+    )
     assert licences.licence_of(text) == "BSD License"
     with pytest.raises(ValueError, match="thing names no licence"):
         licences.licence_of(described(Name="thing", Classifier="Topic :: Games"))
 
 
 def test_a_licence_that_is_not_permissive_needs_a_note() -> None:
-    with pytest.raises(ValueError, match="GPL-3.0"):
+    with pytest.raises(ValueError, match="not known as permissive"):
         licences.row_of("thing", described(Name="thing", License="MIT AND GPL-3.0", Version="1"))
     assert "MPL-2.0" in licences.row_of("tqdm", described(Name="tqdm", License="MPL-2.0 AND MIT", Version="1"))
 
