@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.installed
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-odd lint format clean
+.PHONY: help install demo test test-all test-odd lint format dist test-wheel lock licences clean
 .DELETE_ON_ERROR:
 
 help: ## print this list
@@ -58,6 +58,35 @@ lint: $(STAMP) ## ruff, its formatter in check mode, and mypy
 format: $(STAMP) ## sort imports, apply safe fixes, format
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+dist: $(STAMP) ## build the sdist and the wheel into dist/
+	@rm -rf dist
+	@$(BIN)/python -m build --quiet --outdir dist . >/dev/null
+	@ls dist
+
+# The environment is bare: only what the wheel asks for, in the tested versions, and no checkout on the path.
+BARE := build/bare
+
+test-wheel: dist ## check the contents of dist/, install the wheel into a bare environment and run the demo there
+	@$(BIN)/python tests/packaging/contents.py dist
+	@$(BIN)/python -m build --quiet --wheel --outdir build/direct . >/dev/null
+	@$(BIN)/python tests/packaging/same_files.py dist/*.whl build/direct/*.whl
+	@rm -rf $(BARE) && $(PYTHON) -m venv $(BARE)
+	@$(BARE)/bin/python -m pip --quiet --disable-pip-version-check install --constraint requirements.txt dist/*.whl
+	@mkdir $(BARE)/elsewhere
+	@cd $(BARE)/elsewhere && ../bin/maskcls --version && ../bin/maskcls demo
+	@cd $(BARE)/elsewhere && ../bin/python -c 'import maskcls, pathlib; print(pathlib.Path(maskcls.__file__).parent)'
+	@rm -rf build
+
+LOCK := $(BIN)/uv pip compile --quiet --no-annotate --generate-hashes --python-version 3.11
+LOCK += --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make lock' --constraint requirements.txt
+
+lock: $(STAMP) ## write requirements.lock.txt: hashes of what a run needs, with the extras export, parquet, serve
+	@$(LOCK) --extra export --extra parquet --extra serve pyproject.toml --output-file requirements.lock.txt
+	@echo "requirements.lock.txt: $$(grep -c == requirements.lock.txt) packages"
+
+licences: $(STAMP) ## write docs/licences.md: the licences of the packages that a run needs
+	@$(BIN)/python tests/packaging/licences.py > docs/licences.md
 
 clean: ## remove .venv and caches; runs/ and data/ stay
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from maskcls.api import load as load
     from maskcls.api import train as train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Evaluation", "MaskclsError", "Model", "Predictions", "ensemble", "evaluate", "load", "train"]
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.config import load as load_settings
-from maskcls.config import with_backbone
+from maskcls.config import of_run, with_backbone
 from maskcls.config.overrides import written
 from maskcls.config.unused_settings import unused_settings
 from maskcls.errors import MaskclsError, UsageError
@@ -152,7 +152,7 @@ def load(
     if folder.is_dir():
         read_environment(RunDir(folder))
         return Model(
-            folder, load_settings(RunDir(folder).config)[0].space, dict(settings or {}), engine, rule, progress
+            folder, of_run(RunDir(folder).config).space, dict(settings or {}), engine, rule, progress
         )
     with Reporter(quiet=not progress) as report:
         from maskcls.export.open_model import open_model

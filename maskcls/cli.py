@@ -36,7 +36,6 @@ from maskcls.verbs.options import Stopped
 
 app = VerbApp(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -181,7 +181,7 @@ def read_members(
         raise UsageError("none of the members is a run", got=", ".join(given), fix=fix)
     for run in runs:
         read_environment(run)
-    cfg = config.load(runs[0].config)[0]
+    cfg = config.of_run(runs[0].config)
     with_overrides(cfg, list(overrides))  # refuses other settings before torch is imported
     check_same_rows(runs)
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
@@ -216,7 +216,7 @@ def _run_predictions(
 
     Photos are compared by the names in their table: other photos with the same names are not noticed.
     """
-    cfg, env = config.load(run.config)[0], read_environment(run)
+    cfg, env = config.of_run(run.config), read_environment(run)
     path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     if path.exists() and not overrides:
         known = Predictions.load(path)
@@ -320,7 +320,7 @@ def read_together(
         return GroupAveraging()
     runs = [RunDir(Path(text)) for text in given if Path(text).is_dir()]
     run = runs[0]
-    space = config.load(run.config)[0].space
+    space = config.of_run(run.config).space
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
     photos = read_groups(groups, frame["id"].tolist())
     refuse_groups_of_sealed(runs, groups, photos)

@@ -154,7 +154,7 @@ def grouping_gain(
 def _group_setting(run: RunDir) -> str:
     """Return data.group of a run; ResultError for what is no run."""
     read_environment(run)
-    return config.load(run.config)[0].data.group
+    return config.of_run(run.config).data.group
 
 
 def _to_group(data: Path, unlabelled: Path | None) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
     """
     check_unsealing(run)
     if (known := read_sealed_score(run)) is not None:
-        cfg, env = config.load(run.config)[0], read_environment(run)
+        cfg, env = config.of_run(run.config), read_environment(run)
         if list(known.weights) != predicting_weights(run, cfg, env.folds):
             report.note("the run has changed since: the score is that of its networks at that time")
         return Unsealed(known, False, *add_unsealed(run, known.sealed, known.weights))

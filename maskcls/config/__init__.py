@@ -5,7 +5,7 @@ Builders read a configuration; components take plain arguments.
 
 from maskcls.config.files import find
 from maskcls.config.keys import flatten, preset_keys, put
-from maskcls.config.load import BACKBONE, DEFAULT, SettingOrigin, load, load_above, to_yaml, with_backbone
+from maskcls.config.load import BACKBONE, DEFAULT, SettingOrigin, load, load_above, of_run, to_yaml, with_backbone
 from maskcls.config.overrides import parse_override, setting
 from maskcls.config.validation import members, validate
 
@@ -18,6 +18,7 @@ __all__ = [
     "load",
     "load_above",
     "members",
+    "of_run",
     "parse_override",
     "preset_keys",
     "put",

@@ -33,7 +33,7 @@ def find(name: Path) -> Path:
     if not name.suffix:
         return _shipped(str(name), "--config")
     known = name.with_suffix("").as_posix()
-    if name.suffix in (".yaml", ".yml") and known in _shipped_files() and not name.exists():
+    if name.suffix in (".yaml", ".yml") and known in shipped_files() and not name.exists():
         fix = f"for the shipped configuration, give --config {known}"
         raise ConfigError("there is no such configuration", where="--config", got=repr(str(name)), fix=fix)
     return name
@@ -85,7 +85,7 @@ def _base(value: Any, path: Path) -> Path:
 
 def _shipped(name: str, where: str) -> Path:
     """Return the shipped file of this name; `where` is the place that names it."""
-    shipped = _shipped_files()
+    shipped = shipped_files()
     if name not in shipped:
         hint = nearest(name, list(shipped))
         known = f"did you mean {hint!r}?" if hint else "a YAML file, or one of " + ", ".join(sorted(shipped))
@@ -93,7 +93,7 @@ def _shipped(name: str, where: str) -> Path:
     return shipped[name]
 
 
-def _shipped_files() -> dict[str, Path]:
+def shipped_files() -> dict[str, Path]:
     """Return the shipped files by name."""
     package = Path(__file__).resolve().parent.parent
     # In an installed package configs/ is inside it, in a checkout beside it.

@@ -18,7 +18,7 @@ from maskcls.config.keys import PRESET, drop, flatten, preset_keys, put
 from maskcls.config.overrides import parse_override
 from maskcls.config.validation import validate
 from maskcls.config.yaml12 import dump_yaml
-from maskcls.errors import ConfigError
+from maskcls.errors import ConfigError, ResultError
 from maskcls.schema import PRESETS, Config
 
 
@@ -95,6 +95,19 @@ def load_above(
     elsewhere = {key: layers[n].where for key, n in places if layers[n].where != main}
     cfg = validate(merged.data, where=main, elsewhere=elsewhere)
     return cfg, _origins(cfg, layers, merged)
+
+
+def of_run(path: Path) -> Config:
+    """Read the configuration in a run folder; raises ResultError for one that this version does not read."""
+    try:
+        return load(path)[0]
+    except ConfigError as error:
+        raise ResultError(
+            "the run's settings are of another version of maskcls, or were changed by hand",
+            where=error.where or str(path),
+            got=", ".join(text.partition(":")[0] for text in error.offenders) or error.got or error.what,
+            fix="use the version in the run's env.json, or train the run again",
+        ) from None
 
 
 def with_backbone(cfg: Config, origins: Mapping[str, SettingOrigin]) -> dict[str, SettingOrigin]:

@@ -56,7 +56,7 @@ def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: 
 def check_resuming(run: RunDir, folds: str | None) -> None:
     """Raise ResultError for what is no run, UsageError for folds that do not exist, ConfigError for lost trackers."""
     read_environment(run)
-    cfg, _ = config.load(run.config)
+    cfg = config.of_run(run.config)
     wanted_folds(folds, cfg.folds.k)
     check_trackers(cfg)
 
@@ -98,7 +98,7 @@ def check_prediction(
     if groups is not None:
         fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
         raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)
-    own, asked = config.load(run.config)[0].predict.groups, cfg.predict.groups
+    own, asked = config.of_run(run.config).predict.groups, cfg.predict.groups
     if asked != own:
         where = f"--decide, predict.groups={asked}"
         raise UsageError(OTHER_GROUPS, where=where, expected=own, fix="leave out one of them")
@@ -125,7 +125,7 @@ def check_photo_prediction(model: Path, overrides: Sequence[str], *, decide: boo
         fix = "predict.groups=none for single photos, or one data set with --data"
         raise UsageError(ALL_TOGETHER, where=where, fix=fix)
     if decide:
-        own = config.load(run.config)[0].predict.groups
+        own = config.of_run(run.config).predict.groups
         if own != "none":
             raise UsageError(OTHER_GROUPS, where="--decide", expected=f"predict.groups={own}", fix="leave out --decide")
         check_calibrated(run)
@@ -138,7 +138,7 @@ def check_overrides(run: RunDir, overrides: Sequence[str]) -> Config:
     Raises ResultError for what is no run, ConfigError for settings that do not change predictions.
     """
     read_environment(run)
-    return with_overrides(config.load(run.config)[0], list(overrides))
+    return with_overrides(config.of_run(run.config), list(overrides))
 
 
 def check_trying_views(run: RunDir, overrides: Sequence[str]) -> None:
@@ -167,7 +167,7 @@ def check_labelling(
     for run in runs:
         for view in views or [""]:
             check_overrides(run, [*overrides, *([f"predict.views={view}"] if view else [])])
-    first = config.load(runs[0].config)[0]
+    first = config.of_run(runs[0].config)
     check_data(data, first.data.format)
     read_rule(rule, first.space)
 
@@ -207,7 +207,7 @@ def check_same_rows(runs: Sequence[RunDir]) -> None:
 
 
 def _sealed_share(run: RunDir) -> str:
-    folds = config.load(run.config)[0].folds
+    folds = config.of_run(run.config).folds
     return f"folds.sealed={folds.sealed}, folds.sealed_seed={folds.sealed_seed}"
 
 

@@ -20,6 +20,7 @@ from maskcls.errors import ResultError
 from maskcls.rundir import RunDir
 from maskcls.typedjson import JsonFile
 
+FORMAT = 1  # of a run folder; docs/formats.md says when it grows
 PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-headless", "pillow", "numpy", "pandas")
 
 
@@ -40,6 +41,7 @@ class Machine(JsonFile):
 class Environment(JsonFile):
     """The content of env.json.
 
+    format    of the files of the run; missing in runs made before it was written.
     data      the data folder or table, absolute.
     folds     the numbers of the folds asked for.
     hashes    sha256 of each file of the identity, by name; see runs/identity.py.
@@ -50,6 +52,7 @@ class Environment(JsonFile):
               "command line", "backbone". None: made by an earlier maskcls, or without a configuration's origins.
     """
 
+    format: int = FORMAT
     data: str
     folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     hashes: Annotated[dict[str, str], Field(min_length=1)]
@@ -96,7 +99,20 @@ def read_environment(run: RunDir) -> Environment:
             expected="a folder that maskcls train made",
             fix="wait, or give the train command again" if begun else "check the path",
         )
-    return typedjson.read(run.env, Environment)
+    return _known(typedjson.read(run.env, Environment), run)
+
+
+def _known(environment: Environment, run: RunDir) -> Environment:
+    """Return the environment; raises ResultError for a run in a format of a later version."""
+    if environment.format > FORMAT:
+        raise ResultError(
+            "the run was made by a newer maskcls",
+            where=str(run.env),
+            got=f"format {environment.format}, maskcls {environment.maskcls}",
+            expected=f"format {FORMAT} or lower, as in maskcls {maskcls.__version__}",
+            fix="pip install --upgrade maskcls",
+        )
+    return environment
 
 
 def write_environment(run: RunDir, environment: Environment) -> None:

@@ -9,4 +9,4 @@ from maskcls.schema.group_noun import Noun, group_noun
 
 def noun_of_run(run: RunDir) -> Noun:
     """Return the noun for one group and for several, from the run's configuration; raises ConfigError."""
-    return group_noun(config.load(run.config)[0])
+    return group_noun(config.of_run(run.config))

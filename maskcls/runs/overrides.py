@@ -11,6 +11,11 @@ from maskcls.schema import Config
 TRAINING_ONLY = ("device.compile", "device.augment")
 
 
+def changes_prediction(key: str) -> bool:
+    """Tell whether a dotted key may be changed in a finished run's configuration."""
+    return (key.startswith(("predict.", "device.")) or key == "data.cache") and key not in TRAINING_ONLY
+
+
 def with_overrides(cfg: Config, overrides: list[str]) -> Config:
     """Return the run's configuration with `predict.*`, `device.*`, `data.cache` changed; ConfigError for other keys.
 

@@ -97,7 +97,7 @@ def read_out_of_fold(run: RunDir) -> LabelledPredictions:
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
     if changed := changed_files(run, env.hashes):
         raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
-    oof, cfg = load_scorable(run.oof), config.load(run.config)[0]
+    oof, cfg = load_scorable(run.oof), config.of_run(run.config)
     if oof.space.fingerprint != cfg.space.fingerprint:
         raise ResultError("the predictions have other classes than the run", where=str(run.oof))
     frame, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)

@@ -66,7 +66,8 @@ class GroupGain(JsonFile):
     pair_precision, pair_recall  of train people, each half grouped by what was fitted on the other.
     precision_among  expected pair precision by number of new photos.
 
-    Files of earlier versions lack `averaged` and the fields from `cut` on: there the gain is that of cut groups.
+    Files of earlier versions lack `averaged` and the fields from `cut` on, or only those from `cut` to `low`: there the
+    gain is that of cut groups.
     """
 
     by: str
@@ -82,8 +83,8 @@ class GroupGain(JsonFile):
     photos: int | None = None
     expected: float | None = None
     low: float | None = None
-    pair_precision: float
-    pair_recall: float
+    pair_precision: float | None = None
+    pair_recall: float | None = None
     precision_among: dict[str, float] = Field(default_factory=dict)
 
     @property

@@ -57,7 +57,7 @@ def with_absolute_paths(cfg: Config) -> Config:
 
 def has_settings(run: RunDir, cfg: Config) -> bool:
     """Return whether a run was begun with this configuration; `auto` in it may be what the run has instead."""
-    stored, given = config.load(run.config)[0], with_normalisation(with_absolute_paths(cfg))
+    stored, given = config.of_run(run.config), with_normalisation(with_absolute_paths(cfg))
     if given.data.group == "auto" and stored.data.group == "none":
         given = given.model_copy(update={"data": given.data.model_copy(update={"group": "none"})})
     return stored == given

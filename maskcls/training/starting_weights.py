@@ -49,7 +49,7 @@ def people_behind(weights: Path) -> frozenset[str]:
     run = next((RunDir(folder) for folder in weights.parents if RunDir(folder).env.exists()), None)
     if run is None:
         return frozenset()
-    cfg = config.load(run.config)[0]
+    cfg = config.of_run(run.config)
     manifest, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
     left_out, trained = run.fold_left_out(weights), manifest["person"]
     if left_out is not None:

@@ -15,7 +15,7 @@ from maskcls.data.rows import manifest as tables
 from maskcls.errors import ResultError, WeightsError
 from maskcls.results.people.model_file import from_bytes, to_bytes
 from maskcls.rundir import RunDir
-from maskcls.runs.environment import Environment, Machine, read_environment, write_environment
+from maskcls.runs.environment import FORMAT, Environment, Machine, read_environment, write_environment
 from maskcls.runs.identity import changed_files, identity_hashes, missing_files, optional_files
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment
@@ -45,6 +45,7 @@ def write_identity(
     if experiment.person_clustering is not None:
         files.commit(run.person_clustering, to_bytes(experiment.person_clustering))
     environment = Environment(
+        format=FORMAT,
         data=str(experiment.data),
         folds=tuple(folds),
         hashes=identity_hashes(run),
@@ -79,8 +80,9 @@ def open_experiment(run: RunDir) -> tuple[Experiment, Environment]:
             fix="restore them, or train a new run with what you want to change",
         )
     if env.plans is None:
-        raise ResultError("the run was made by an earlier maskcls", where=str(run.path), fix="train it again")
-    cfg, _ = config.load(run.config)
+        got = f"maskcls {env.maskcls}, without the settings of its execution"
+        raise ResultError("the run was made by an earlier maskcls", where=str(run.path), got=got, fix="train it again")
+    cfg = config.of_run(run.config)
     manifest, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
     pseudo = pseudo_rows.read_pseudo_rows(run.pseudo, cfg, manifest, folds) if cfg.data.pseudo is not None else None
     clustering = (

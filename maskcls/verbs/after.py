@@ -11,7 +11,7 @@ from maskcls.errors import UsageError
 from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, current_views, moved, set_options, with_older
-from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, ToPredict
+from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, ToPredict, run_folders
 from maskcls.verbs.words import split_words
 
 app = VerbApp()
@@ -19,7 +19,14 @@ app = VerbApp()
 
 @app.command()
 def evaluate(
-    what: Annotated[Path, typer.Argument(metavar="WHAT", help="a submission, predictions (.npz), or a run folder")],
+    what: Annotated[
+        Path,
+        typer.Argument(
+            metavar="WHAT",
+            help="a submission, predictions (.npz), or a run folder",
+            autocompletion=run_folders,
+        ),
+    ],
     answers: Annotated[
         Path | None,
         typer.Option(help="true labels, not for a run: a CSV (id, then ans or a column per task), or class folders"),
@@ -54,7 +61,10 @@ def evaluate(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="one or several run folders that train made")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="one or several run folders that train made", autocompletion=run_folders),
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="the HTML file to write; default: RUN/report/index.html, for one run"),

@@ -16,12 +16,48 @@ if TYPE_CHECKING:
     from maskcls.config import SettingOrigin
     from maskcls.schema import Config as Settings
 
+RUNS = Path("runs")  # where train makes runs unless told otherwise
+
+
+def config_names(incomplete: str) -> list[str]:
+    """Return what a shell completes of the name of a configuration."""
+    from maskcls.config.completion import config_names as names
+
+    return names(incomplete)
+
+
+def run_folders(incomplete: str) -> list[str]:
+    """Return the run folders that begin so: those of the folder that is typed, and of runs/ if nothing is typed."""
+    from maskcls.rundir import RunDir
+
+    folder = RUNS if not incomplete else Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [str(path) for path in inside if str(path).startswith(incomplete) and RunDir(path).env.is_file()]
+
+
+def settings(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return what a shell completes of a setting."""
+    from maskcls.config.completion import complete_setting, known_settings
+
+    return complete_setting(known_settings(), ctx.params.get("overrides") or (), incomplete)
+
+
+def prediction_settings(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return what a shell completes of a setting that a prediction may change."""
+    from maskcls.config.completion import complete_setting, known_settings
+    from maskcls.runs.overrides import changes_prediction
+
+    known = {key: value for key, value in known_settings().items() if changes_prediction(key)}
+    return complete_setting(known, ctx.params.get("overrides") or (), incomplete)
+
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KEY=VALUE",
         help="settings: dotted.key=value, such as optim.lr=1e-4; all keys: maskcls config list",
         show_default=False,
+        autocompletion=settings,
     ),
 ]
 PredictionOverrides = Annotated[
@@ -30,6 +66,7 @@ PredictionOverrides = Annotated[
         metavar="KEY=VALUE",
         help="settings: predict.*, device.* or data.cache, such as predict.views=hflip",
         show_default=False,
+        autocompletion=prediction_settings,
     ),
 ]
 Config = Annotated[
@@ -40,11 +77,14 @@ Config = Annotated[
         help="YAML file, or a shipped name: faces_best, multi, joint, separate, tiny_cpu, swin_large_gpu, recipes/…;"
         " may be given several times, the later one wins; default: the built-in values",
         show_default=False,
+        autocompletion=config_names,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object, with a version")]
 Force = Annotated[bool, typer.Option("--force", help="replace the output if it exists")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder that train made")]
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="a run folder that train made", autocompletion=run_folders)
+]
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")]
 ToPredict = Annotated[Path, typer.Option("--data", help="data root with eval/, a CSV table, or any folder of photos")]
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]

@@ -10,13 +10,21 @@ import pytest
 from maskcls import files
 from maskcls.cli import run_app
 from maskcls.engine.compute.plan import Execution, Plan
-from maskcls.errors import ResultError
+from maskcls.errors import Exit, ResultError
 from maskcls.rundir import RunDir
-from maskcls.runs.environment import Environment, machine_differences, read_environment, this_machine, write_environment
+from maskcls.runs.environment import (
+    FORMAT,
+    Environment,
+    machine_differences,
+    read_environment,
+    this_machine,
+    write_environment,
+)
 
 MACHINE = this_machine("cpu", 1)
 PLAN = Plan(train=Execution("bf16"), threads=3, fold_jobs=2)
 WHOLE = Environment(
+    format=FORMAT,
     data="/data/faces",
     folds=(0, 2),
     hashes={"config.yaml": "ab"},
@@ -25,8 +33,10 @@ WHOLE = Environment(
     plans={"": PLAN},
     **dict(MACHINE),
 )
-KEYS = ["data", "folds", "hashes", "cropping", "weights", "plans"]
+KEYS = ["format", "data", "folds", "hashes", "cropping", "weights", "plans"]
 KEYS += ["maskcls", "python", "packages", "platform", "device", "processes"]
+
+OPTIONAL = ("format", "plans", "cropping", "weights")
 
 
 @pytest.fixture
@@ -46,12 +56,23 @@ def test_it_comes_back_and_its_keys_are_these(run: RunDir) -> None:
     assert files.read_json(run.env) == data | {"folds": [0, 1, 2]}
 
 
+def test_a_run_of_a_newer_format_is_one_message(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    newer = files.read_json(run.env) | {"format": FORMAT + 1, "maskcls": "9.9.9"}
+    files.commit_json(run.env, newer)
+    assert run_app(["evaluate", str(run.path)]) == Exit.RESULT
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "error[result] the run was made by a newer maskcls"
+    assert f"  got: format {FORMAT + 1}, maskcls 9.9.9" in said
+    assert said[-1] == "  fix: pip install --upgrade maskcls"
+
+
 def test_a_file_without_plans_is_read_and_stays_without(run: RunDir) -> None:
     """An earlier maskcls wrote none."""
-    old = {key: value for key, value in files.read_json(run.env).items() if key not in ("plans", "cropping", "weights")}
+    old = {key: value for key, value in files.read_json(run.env).items() if key not in OPTIONAL}
     files.commit_json(run.env, old)
     found = read_environment(run)
     assert (found.plans, found.cropping, found.weights) == (None, None, {})
+    assert found.format == 1
     write_environment(run, found)
     assert files.read_json(run.env) == old
 

@@ -87,7 +87,7 @@ def _noun(cfg: Config, train: pd.DataFrame) -> Noun:
 def _folds(train: pd.DataFrame, cfg: Config, run: Path | None) -> tuple[Ints, str]:
     if run is None:
         return configured_folds(train, cfg)
-    of_run = config.load(RunDir(run).config)[0]
+    of_run = config.of_run(RunDir(run).config)
     if of_run.space.fingerprint != cfg.space.fingerprint:
         raise ConfigError(
             "the run is about other classes than the configuration",

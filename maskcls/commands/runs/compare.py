@@ -107,7 +107,7 @@ def compare_runs(paths: Sequence[Path]) -> ManyComparison:
 
 def _own_space(path: Path) -> LabelSpace | None:
     if path.is_dir():
-        return config.load(checked_run(path).config)[0].space
+        return config.of_run(checked_run(path).config).space
     return Predictions.load(path).space if path.suffix == ".npz" else sidecar_space(path)
 
 

@@ -33,7 +33,7 @@ class Tried:
 
 def rows_of_run(run: RunDir) -> str:
     """Return the key of the rows a run is scored on; ResultError when its files cannot be read."""
-    return rows_key(rows_scored(run, read_environment(run), config.load(run.config)[0]))
+    return rows_key(rows_scored(run, read_environment(run), config.of_run(run.config)))
 
 
 def add_run(run: RunDir) -> str:

@@ -63,7 +63,7 @@ def read_label_rows(runs: Sequence[RunDir]) -> LabelRows:
     `read_out_of_fold` raises.
     """
     first = runs[0]
-    data, cfg = Path(read_environment(first).data), config.load(first.config)[0]
+    data, cfg = Path(read_environment(first).data), config.of_run(first.config)
     frame = tables.from_csv(first.manifest, cfg.space).set_index("id", drop=False)
     parts_by_id = []
     for run in runs:

@@ -109,7 +109,7 @@ def read_record(run: RunDir) -> RunRecord:
     none: tuple[Note, ...] = ()
     size, notes = part(lambda: disk_use(run.path), DiskUse()), part(lambda: read_notes(run), none)
     env = part(lambda: read_environment(run), None)
-    cfg = part(lambda: config.load(run.config)[0], None)
+    cfg = part(lambda: config.of_run(run.config), None)
     summary = part(lambda: read_summary(run), None)
     trained = run_networks(cfg, env.folds) if env and cfg else ()
     if env:

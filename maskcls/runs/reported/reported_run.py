@@ -74,7 +74,7 @@ class ReportedRun:
 def read_reported_run(run: RunDir) -> ReportedRun:
     """Read a finished run; raises ResultError when it is not finished, was changed, or a file is damaged."""
     env, summary = read_environment(run), read_summary(run)
-    cfg = config.load(run.config)[0]
+    cfg = config.of_run(run.config)
     if summary is None:
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
     return ReportedRun(

@@ -33,7 +33,7 @@ def after_training(run: RunDir, report: Reporter) -> AfterTraining:
 
     The training is finished and saved: where the page cannot be written, one warning names the command to repeat.
     """
-    cfg, env = config.load(run.config)[0], read_environment(run)
+    cfg, env = config.of_run(run.config), read_environment(run)
     page = None
     if cfg.train.report:
         with report.busy("writing the report"):

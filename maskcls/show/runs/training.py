@@ -119,7 +119,8 @@ def _say_groups(groups: GroupGain) -> None:
         say(f"  {_doubt(groups)}; every photo is scored and predicted alone")
     elif gain and gain.low <= 0:  # of an earlier version
         say(f"  {NO_GAIN}; train without predict.groups=look")
-    say(f"  pair precision {groups.pair_precision:.4f}, pair recall {groups.pair_recall:.4f}")
+    if groups.pair_precision is not None and groups.pair_recall is not None:
+        say(f"  pair precision {groups.pair_precision:.4f}, pair recall {groups.pair_recall:.4f}")
     if among := groups.precision_among:
         each = ", ".join(f"{value:.4f} among {int(photos):,}" for photos, value in among.items())
         say(f"  expected pair precision: {each} photos")

@@ -27,7 +27,7 @@ SHOWN_NAMES = 3
 def check_photos_of_run(run: RunDir, photos: NamedPhotos, report: Reporter) -> None:
     """Raise DataError for photos of people who are still sealed; note photos cropped in another way than the run's."""
     env = read_environment(run)
-    trained = image_root(Path(env.data), config.load(run.config)[0].data.format)
+    trained = image_root(Path(env.data), config.of_run(run.config).data.format)
     refuse_sealed_photos(run, trained, Path(), photos.names)
     for root in map(Path, dict.fromkeys(map(_cropped_root, photos.roots))):
         if cropping(root) != env.cropping:
