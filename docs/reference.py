@@ -21,8 +21,8 @@ INTRODUCTION = f"""<!-- Written by `{COMMAND}`. Do not edit it by hand. -->
 
 # Verbs, options and exit codes
 
-`maskcls VERB --help` prints the same. [The command line](cli.md) describes what all verbs share: settings, `--json`, progress,
-older spellings. Settings such as `optim.lr=1e-4` are listed in [configuration](configuration.md).
+`maskcls VERB --help` prints the same. [The command line](cli.md) describes what all verbs have in common: settings,
+`--json`, progress, older spellings. Settings such as `optim.lr=1e-4` are listed in [configuration](configuration.md).
 """
 # Codes without an error type of their own -> when they are returned.
 OTHER_CODES = {

@@ -6,6 +6,7 @@ single command is its output: each of its lines must be printed, numbers apart.
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -17,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from pages import GENERATED, fences, texts_with_commands, typed_commands
+from pages import GENERATED, code_blocks, fences, texts_with_commands, typed_commands
 from project import PROJECT_DIR
 
 from maskcls import cli
@@ -31,6 +32,7 @@ GIVEN = {
     "submission.csv": "maskcls predict runs/multi --data faces -o submission.csv",
     "weights.safetensors": "",  # weights of the backbone of tiny_cpu
     "trunk.safetensors": "",
+    "photos.csv": "",  # a table of faces
 }
 # Words of a command -> what is typed for them.
 VALUES = {"DATA": "faces", "model.weights=FILE": "model.weights=weights.safetensors"}
@@ -118,8 +120,22 @@ def make(name: str, folder: Path) -> None:
         from safetensors.torch import save_file
 
         save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), folder / name)
+    elif name == "photos.csv":
+        provide(["", "faces"], folder)
+        write_table(folder / "faces" / "train", folder / name)
     else:
         assert run(GIVEN[name], folder) == 0, f"{name} could not be made"
+
+
+def write_table(train: Path, table: Path) -> None:
+    """Write a table of the photos of generated faces, with the columns of docs/own_data.md."""
+    masks = {"normal": "normal", "incorrect_mask": "incorrect"}
+    with (train / "train.csv").open() as people, table.open("w") as file:
+        file.write("path,group,mask,gender,age\n")
+        for one in csv.DictReader(people):
+            for photo in sorted((train / "images" / one["path"]).iterdir()):
+                path, mask = photo.relative_to(table.parent).as_posix(), masks.get(photo.stem, "wear")
+                file.write(f"{path},{one['path']},{mask},{one['gender']},{one['age']}\n")
 
 
 def run(command: str, folder: Path) -> int:
@@ -161,6 +177,13 @@ def lines_not_printed(shown: str, printed: str) -> list[str]:
     return [line for line in shown.splitlines() if plain(line.strip().strip("…")) not in have]
 
 
+def write_configurations(text: str, folder: Path) -> None:
+    """Write the configurations of a page that begin with a comment of their file name."""
+    for block in code_blocks(text, "yaml"):
+        if found := re.match(r"# ([\w.]+\.yaml)", block):
+            (folder / found[1]).write_text(block, encoding="utf8")
+
+
 def test_a_wrong_output_is_seen() -> None:
     assert lines_not_printed("score 0.25 …\n…\n  fold 3  ok\n", "the score   0.5 of\nfold 1 ok") == []
     assert lines_not_printed("scores 0.25\n", "score 0.25") == ["scores 0.25"]
@@ -175,6 +198,7 @@ def test_the_commands_of_a_page_run(
     monkeypatch.setenv("COLUMNS", "200")
     text, wrong = texts_with_commands()[name], []
     shown = outputs(text)
+    write_configurations(text, tmp_path)
     for command in commands_to_run()[name]:
         provide(words_of_command(command, tmp_path), tmp_path)
         capfd.readouterr()
