@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.installed
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-odd lint format dist test-wheel lock licences clean
+.PHONY: help install demo docs test test-all test-odd lint format dist test-wheel lock licences clean
 .DELETE_ON_ERROR:
 
 help: ## print this list
@@ -32,6 +32,11 @@ $(STAMP): requirements.txt pyproject.toml
 
 demo: $(STAMP) ## the whole story on drawn faces: data, folds, training, submission, score
 	@$(BIN)/maskcls demo
+
+docs: $(STAMP) ## the documentation as a site, in build/site; needs no network
+	@$(BIN)/python docs/gather.py
+	@$(BIN)/zensical build --clean --strict
+	@echo "Open build/site/index.html in a browser."
 
 # Tests never reach for the network, and neither do the processes they start.
 test test-all test-odd: export HF_HUB_OFFLINE := 1
