@@ -151,9 +151,7 @@ def load(
     folder = Path(path)
     if folder.is_dir():
         read_environment(RunDir(folder))
-        return Model(
-            folder, of_run(RunDir(folder).config).space, dict(settings or {}), engine, rule, progress
-        )
+        return Model(folder, of_run(RunDir(folder).config).space, dict(settings or {}), engine, rule, progress)
     with Reporter(quiet=not progress) as report:
         from maskcls.export.open_model import open_model
 
