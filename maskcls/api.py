@@ -97,7 +97,7 @@ class Model:
         with Reporter(quiet=not self.progress) as report:
             rows = []
             for start in range(0, len(given), AT_ONCE):
-                rows.append(model.predict(decoded(given[start : start + AT_ONCE], model.decode_size)))
+                rows.append(model.predict(decoded_photos(given[start : start + AT_ONCE], model.decode_size)))
                 report.images("predicting", min(start + AT_ONCE, len(given)), len(given))
         return Predictions(np.array(ids, dtype=np.str_), np.concatenate(rows), self.space, dict(model.origin))
 
@@ -268,7 +268,7 @@ def check_photo_ids(ids: Sequence[str]) -> None:
         raise UsageError("photos are given twice", offenders=twice, fix="name each photo once")
 
 
-def decoded(photos: Sequence[PhotoLike], at_least: tuple[int, int]) -> list[Photo]:
+def decoded_photos(photos: Sequence[PhotoLike], at_least: tuple[int, int]) -> list[Photo]:
     """Return arrays as they are and files decoded, on several threads; raises one DataError for all errors."""
     from maskcls.data.photos.images import decode, each_image
     from maskcls.machine import reading_threads

@@ -419,7 +419,7 @@ PLANTED = [
     ("albumentations", "maskcls.data.photos.images", "import albumentations as A"),
     ("albumentations", "maskcls.engine.tta", "from albumentations.pytorch import ToTensorV2"),
     ("accelerate", "maskcls.commands.train", "from accelerate import Accelerator"),
-    ("command", "maskcls.commands.predict", "from maskcls.commands.train import train"),
+    ("command", "maskcls.commands.predicting.predict", "from maskcls.commands.train import train"),
     ("command", "maskcls.commands.runs.prune", "def f():\n    from maskcls.commands.runs import note"),
     ("command", "maskcls.commands.runs.list", "from .note import note"),
     ("slow cli", "maskcls.cli", "import pandas as pd"),

@@ -159,7 +159,7 @@ def _predict_data(
 
     with Reporter(quiet=not main_process()) as report:
         with report.busy(LOADING):
-            from maskcls.commands.predict import predict as work
+            from maskcls.commands.predicting.predict import predict as work
         written = work(
             RunDir(run),
             data,

@@ -80,7 +80,7 @@ def train(
         else:
             print_forecast(measured)
         return
-    from maskcls.runs.noun import noun_of_run
+    from maskcls.runs.records.noun import noun_of_run
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.report.after_training import after_training
     from maskcls.show.runs.training import print_training
@@ -108,7 +108,7 @@ def resume(
     """
     from maskcls.rundir import RunDir
     from maskcls.runs.checks import check_resuming
-    from maskcls.runs.noun import noun_of_run
+    from maskcls.runs.records.noun import noun_of_run
 
     check_resuming(RunDir(run), folds)
     from maskcls.show.report.after_training import after_training
@@ -208,7 +208,7 @@ def demo(
     with Reporter() as report:
         with report.busy(LOADING):
             from maskcls.commands.demo import demo as work
-            from maskcls.commands.predict import predict as predicted
+            from maskcls.commands.predicting.predict import predict as predicted
             from maskcls.commands.train import train as started
         found = work(
             directory,
