@@ -35,6 +35,7 @@ from maskcls.results.scores.slices import Slice
 from maskcls.results.submissions.write import write_submission
 from maskcls.runs.read_labelled import read_labelled_predictions, read_submission
 from maskcls.runs.summary import RunSummary, write_summary
+from maskcls.schema.group_noun import PEOPLE
 from maskcls.show.answers.evaluation import (
     _slice_table,
     print_evaluation,
@@ -471,7 +472,7 @@ def test_the_longest_joint_class_stays_whole_in_80_columns(capsys: pytest.Captur
 
     classes = {"mask": "incorrect", "gender": "female", "age": "30-59"}
     tasks = dict.fromkeys(classes, 0.5)
-    table = _slice_table("lowest classes", [Slice(classes, 1000, 900, 0.25, Interval(0.1, 0.9, 0.95), tasks)])
+    table = _slice_table("lowest classes", [Slice(classes, 1000, 900, 0.25, Interval(0.1, 0.9, 0.95), tasks)], PEOPLE)
     Console(width=80, highlight=False, markup=False, emoji=False).print(table)
     assert capsys.readouterr().out.splitlines()[-1].split() == [
         "incorrect/female/30-59",

@@ -20,6 +20,7 @@ from rich.table import Table
 from maskcls.labels import LabelSpace, Task
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores.evaluation import evaluate_predictions
+from maskcls.schema.group_noun import PEOPLE
 from maskcls.show.answers.evaluation import print_evaluation
 from maskcls.show.data.class_counts import class_table
 from maskcls.show.terminal import table_width
@@ -195,5 +196,5 @@ def test_no_table_of_an_evaluation_cuts_a_figure(seen: list[Table], capsys: pyte
 def test_no_table_of_class_counts_cuts_a_figure(seen: list[Table], capsys: pytest.CaptureFixture[str]) -> None:
     task = WIDE.tasks[0]
     frame = pd.DataFrame({"id": ["a", "b"], "person": ["p", "q"], task.name: [0, 1], WIDE.tasks[1].name: [0, 4]})
-    show(class_table(frame, WIDE))
+    show(class_table(frame, WIDE, PEOPLE))
     check_figures(seen, capsys.readouterr().out, 10)
