@@ -6,6 +6,7 @@ Verbs are thin functions that import what they need when they run, so that --hel
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -107,9 +108,21 @@ def run_app(arguments: list[str]) -> int:
 REPORT = "report it with that file; MASKCLS_DEBUG=1 prints the traceback"
 
 
+def expanded_argument(argument: str) -> str:
+    """Return an argument with `~/` at its start, or after `--option=`, as the home folder, where no shell did it.
+
+    >>> expanded_argument("a~/b"), expanded_argument("seed=~")
+    ('a~/b', 'seed=~')
+    """
+    option = match[0] if (match := re.match(r"--[a-z-]+=(?=~/)", argument)) else ""
+    return (
+        option + os.path.expanduser(argument[len(option) :]) if argument[len(option) :].startswith("~/") else argument
+    )
+
+
 def _exit_code(arguments: list[str]) -> int:
     try:
-        app(arguments)
+        app([expanded_argument(text) for text in arguments])
     except SystemExit as error:
         # Typer and rich exit with 1 only when our output is a closed pipe.
         if error.code == 1:

@@ -2,7 +2,7 @@
 
     cli -> verbs -> commands -> serve -> {diagnosis, export} -> training -> show -> runs -> engine
     -> {nn, data, results} -> {rundir, typedjson} -> files -> config -> schema
-    -> {labels, csvfile, machine, startup, layoutnames, lossterms, viewnames} -> {errors, spelling}
+    -> {labels, csvfile, machine, startup, layoutnames, lossterms, viewnames, groupnouns} -> {errors, spelling}
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -30,6 +30,7 @@ RANK = {
     "layoutnames": 1,
     "lossterms": 1,
     "viewnames": 1,
+    "groupnouns": 1,
     "schema": 2,
     "config": 3,
     "files": 4,
@@ -66,6 +67,7 @@ ARRAYS_ONLY = {
     "layoutnames",
     "lossterms",
     "viewnames",
+    "groupnouns",
     "schema",
     "config",
     "files",

@@ -21,7 +21,7 @@ from maskcls.runs.read_labelled import read_labelled_predictions
 def evaluate(what: Path, answers: Path | None = None, *, output: Path | None = None, force: bool = False) -> Evaluation:
     """Score a submission, predictions (.npz) or a run folder on known labels.
 
-    answers  CSV of the true labels; None for a run folder.
+    answers  CSV of the true labels, or a folder of class folders; None for a run folder.
     output   a CSV to write as well, one row per photo; BusyError when it exists, unless `force`.
 
     Raises UsageError, DataError or ResultError when the files do not fit together.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def _base(value: Any, path: Path) -> Path:
     if not isinstance(value, str) or not value:
         expected = "one path relative to this file, or a shipped name such as multi"
         raise ConfigError("a setting is wrong", where=where, got=shown(value), expected=expected)
-    beside = path.parent / value
+    beside = path.parent / os.path.expanduser(value)
     if _is_file(beside, where):
         return beside
     if beside.suffix:

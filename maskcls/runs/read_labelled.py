@@ -18,7 +18,6 @@ from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.identity import changed_files
-from maskcls.schema.group_noun import group_noun
 from maskcls.spelling import appearance, lookalikes
 
 PEOPLE = ("person", "group")  # columns of the answers that name the person on a photo; the first one found is used
@@ -39,7 +38,7 @@ def read_labelled_predictions(what: Path, answers: Path | None) -> LabelledPredi
             raise UsageError("a run has the labels of its rows", where="--answers", got=str(answers), fix=fix)
         return read_out_of_fold(RunDir(what))
     if answers is None:
-        fix = "give --answers FILE, a CSV of ids and true labels; only a run folder needs none"
+        fix = "give --answers, a CSV of ids and true labels or a folder of class folders; only a run folder needs none"
         raise UsageError("labels needed", where=str(what), expected="--answers", fix=fix)
     return read_predictions(what, answers) if what.suffix == ".npz" else read_submission(what, answers)
 
@@ -53,7 +52,7 @@ def read_submission(submission: Path, answers: Path, space: LabelSpace | None = 
     """
     space = space or sidecar_space(submission) or CONTEST
     pred_ids, pred = read_answers(submission, space)
-    true_ids, truth = _read_truth(answers, space)
+    true_ids, truth = _read_truth(answers, space, pred_ids)
     check_same_ids(pred_ids, true_ids, names=(str(submission), str(answers)))
     joint_N = space.encode(pred)
     check_complete(submission, pred_ids, joint_N == UNKNOWN)
@@ -66,7 +65,7 @@ def read_submission(submission: Path, answers: Path, space: LabelSpace | None = 
 def read_predictions(path: Path, answers: Path) -> LabelledPredictions:
     """Join predictions and the true answers by id; raises DataError as `read_submission` does, or ResultError."""
     predictions = load_scorable(path)
-    ids, truth = _read_truth(answers, predictions.space)
+    ids, truth = _read_truth(answers, predictions.space, predictions.ids.tolist())
     predictions = predictions.align(ids, names=(str(path), str(answers)))
     people_N = _read_people(answers, ids, predictions.space)
     return LabelledPredictions(ids, predictions.labels(), truth, predictions.space, predictions.prob, people_N)
@@ -89,6 +88,7 @@ def read_out_of_fold(run: RunDir) -> LabelledPredictions:
     from maskcls.data.rows import folds as folding
     from maskcls.data.rows import manifest as tables
     from maskcls.runs.environment import read_environment
+    from maskcls.schema.group_noun import group_noun
 
     env = read_environment(run)
     if is_leaky(run):
@@ -149,18 +149,33 @@ def _says_leaky(data: object) -> bool:
     return isinstance(data, list) and any(map(_says_leaky, data))
 
 
-def _read_truth(answers: Path, space: LabelSpace) -> tuple[list[str], dict[str, Ints]]:
-    ids, truth = read_answers(answers, space)
+def read_true_labels(answers: Path, space: LabelSpace, asked: Sequence[str]) -> tuple[list[str], dict[str, Ints]]:
+    """Read ids and true labels (N,) by task from a CSV, or from a folder of class folders; asked: predicted ids.
+
+    Raises DataError as `read_answers` and `read_folder_answers`.
+    """
+    if not answers.is_dir():
+        return read_answers(answers, space)
+    from maskcls.data.layouts.folder_answers import read_folder_answers
+
+    return read_folder_answers(answers, space, asked)
+
+
+def _read_truth(answers: Path, space: LabelSpace, asked: Sequence[str]) -> tuple[list[str], dict[str, Ints]]:
+    ids, truth = read_true_labels(answers, space, asked)
     if all((truth[name] == UNKNOWN).all() for name in space.names):
         raise DataError("the answers hold no label", where=str(answers), fix="fill in the true labels")
     return ids, truth
 
 
 def people_of_answers(answers: Path, space: LabelSpace) -> list[str] | None:
-    """Return the person of each row (N,) of the answers, "" where a cell is empty; None without such a column.
+    """Return the person of each row (N,) of the answers, "" where a cell is empty; None without such a column, and for
+    class folders.
 
     Raises DataError when a person has two spellings.
     """
+    if answers.is_dir():
+        return None
     id_name, *others = columns = read_columns(answers, known=[name for name in PEOPLE if name not in space.names])
     name = next((name for name in PEOPLE if name in others and name not in space.names), None)
     if name is None:

@@ -11,13 +11,12 @@ from maskcls.schema.mix import MixConfig
 from maskcls.schema.model import ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
-from maskcls.schema.presets import PRESETS
 from maskcls.schema.root import Config
 from maskcls.schema.section import Section
 from maskcls.schema.tasks import AgeConfig, TaskConfig
 from maskcls.schema.track import TrackerName, TrackingConfig
 from maskcls.schema.train import TrainConfig
-from maskcls.schema.transforms import TransformsConfig
+from maskcls.schema.transforms import PRESETS, TransformsConfig
 
 __all__ = [
     "PRESETS",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from maskcls.layoutnames import LayoutName
-from maskcls.schema.section import Below, Inside, Kept, Section, Seed, Share, Text
+from maskcls.schema.section import Below, FilePath, Inside, Kept, Section, Seed, Share, Text
 
 
 class DataConfig(Section):
@@ -20,9 +20,9 @@ class DataConfig(Section):
     """Which photos belong together; a group is never divided between folds. For a table: the name of a column. For
     folders: a regular expression with one group in parentheses, searched in each photo's relative path. none: every
     photo is its own group. auto: the person (contest), the column `group` if there is one (table), else none."""
-    fixes: Text | None = None
+    fixes: FilePath | None = None
     """Path of a CSV file with corrected labels. The data set itself is not changed. Null: no corrections."""
-    pseudo: Text | None = None
+    pseudo: FilePath | None = None
     """Path of a file written by `maskcls pseudo-label`, whose rows are added to the training rows. Null: none."""
     leaky: bool = False
     """Accept pseudo labels from networks that were trained on people of the validation folds. The run then has no

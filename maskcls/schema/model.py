@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from maskcls.schema.section import Below, Section, Text
+from maskcls.schema.section import Below, FilePath, Section, Text
 
 
 class ModelConfig(Section):
@@ -19,7 +19,7 @@ class ModelConfig(Section):
     """Name of any timm model that gives image features, for example mobilenetv4_conv_small."""
     pretrained: bool = False
     """Download the backbone's pretrained weights from the Hugging Face hub."""
-    weights: Text | None = None
+    weights: FilePath | None = None
     """Path of a local file with weights of the backbone. Null: random weights, or those of model.pretrained."""
     drop: Below = 0.0
     """Dropout rate before the heads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -14,6 +15,11 @@ def without_nul(text: str) -> str:
     return text
 
 
+def with_home(path: str) -> str:
+    """Return a path with `~` at its start as the home folder: no shell replaces it in a file or after `key=`."""
+    return os.path.expanduser(path)
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Kept = Annotated[float, Field(gt=0, le=1)]
 Below = Annotated[float, Field(ge=0, lt=1)]
@@ -23,6 +29,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 Text = Annotated[str, Field(min_length=1), AfterValidator(without_nul)]
+FilePath = Annotated[Text, AfterValidator(with_home)]
 TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Auto = Literal["auto"]
 

@@ -65,7 +65,7 @@ def has_settings(run: RunDir, cfg: Config) -> bool:
 
 def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:
     weights = changes.get("model.weights")
-    return changes | ({"model.weights": str(Path(weights).resolve())} if weights else {})
+    return changes | ({"model.weights": str(Path(weights).expanduser().resolve())} if weights else {})
 
 
 def check_experiment(experiment: Experiment, report: Reporter) -> None:

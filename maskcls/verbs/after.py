@@ -21,7 +21,8 @@ app = VerbApp()
 def evaluate(
     what: Annotated[Path, typer.Argument(metavar="WHAT", help="a submission, predictions (.npz), or a run folder")],
     answers: Annotated[
-        Path | None, typer.Option(help="CSV of true labels: id, then ans or a column per task; not for a run folder")
+        Path | None,
+        typer.Option(help="true labels, not for a run: a CSV (id, then ans or a column per task), or class folders"),
     ] = None,
     section: Annotated[
         Literal["short", "all", "scores", "confusion", "slices", "people"], typer.Option(help="what to print")
@@ -37,6 +38,7 @@ def evaluate(
     \b
     maskcls evaluate runs/a --full
     maskcls evaluate submission.csv --answers faces/eval/answers.csv --json
+    maskcls evaluate submission.csv --answers photos/test
     maskcls evaluate runs/a --section slices -o rows.csv
     """
     if full and section not in ("short", "all"):

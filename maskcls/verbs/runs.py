@@ -79,7 +79,8 @@ def runs_compare(
         list[Path] | None, typer.Argument(metavar="C", help="further runs, all compared with A", show_default=False)
     ] = None,
     answers: Annotated[
-        Path | None, typer.Option(help="CSV of true labels: id, then ans or a column per task; not for two runs")
+        Path | None,
+        typer.Option(help="true labels, not for two runs: a CSV (id, then ans or a column per task), or class folders"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="CSV to write of every row on which the two differ")

@@ -24,6 +24,7 @@ from maskcls.cli import run_app
 from maskcls.commands import evaluate as evaluate_module
 from maskcls.commands.evaluate import evaluate, rows_as_csv
 from maskcls.errors import BusyError, DataError, Exit, ResultError, UsageError
+from maskcls.groupnouns import PEOPLE
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
@@ -35,7 +36,6 @@ from maskcls.results.scores.slices import Slice
 from maskcls.results.submissions.write import write_submission
 from maskcls.runs.read_labelled import read_labelled_predictions, read_submission
 from maskcls.runs.summary import RunSummary, write_summary
-from maskcls.schema.group_noun import PEOPLE
 from maskcls.show.answers.evaluation import (
     _slice_table,
     print_evaluation,

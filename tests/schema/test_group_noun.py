@@ -3,6 +3,7 @@
 import pytest
 
 from maskcls.config import load
+from maskcls.errors import ConfigError
 from maskcls.schema.group_noun import group_noun
 
 
@@ -29,3 +30,19 @@ from maskcls.schema.group_noun import group_noun
 )
 def test_nouns(settings: list[str], nouns: tuple[str, str]) -> None:
     assert group_noun(load(None, settings)[0]) == nouns
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["data.group=patient"], "auto with data.format=contest"),
+        (["data.group=none"], "auto with data.format=contest"),
+        (["data.format=folders", "data.group='x(y'"], "a regular expression with one group"),
+        (["data.format=folders", "data.group=xy"], "a regular expression with one group"),
+        (["data.format=folders", "data.group='(x)(y)'"], "a regular expression with one group"),
+    ],
+)
+def test_a_group_that_the_layout_does_not_have_is_refused(settings: list[str], expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, settings)
+    assert expected in str(caught.value)

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from maskcls.engine.fit import EpochResult
-from maskcls.schema.group_noun import PEOPLE
+from maskcls.groupnouns import PEOPLE
 from maskcls.show.terminal.epoch_lines import epoch_cells, epoch_columns, epoch_legend, header_line, table_line
 from maskcls.show.terminal.progress import Reporter
 

@@ -17,10 +17,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from maskcls.groupnouns import PEOPLE
 from maskcls.labels import LabelSpace, Task
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores.evaluation import evaluate_predictions
-from maskcls.schema.group_noun import PEOPLE
 from maskcls.show.answers.evaluation import print_evaluation
 from maskcls.show.data.class_counts import class_table
 from maskcls.show.terminal import table_width

@@ -203,6 +203,11 @@ def _check_apart(data: Path, out: Path) -> None:
 
 
 def _check_names(source: _PhotoSource) -> None:
+    if absolute := [path for path in source.paths if os.path.isabs(path)]:
+        fix = "write their paths relative to the table"
+        raise DataError(
+            "photos outside the data set cannot be copied", where=str(source.root), offenders=absolute, fix=fix
+        )
     taken = sorted({LIST, ABOUT} & {*source.tables, *source.paths})
     if taken:
         fix = "rename it in the data set"

@@ -29,6 +29,7 @@ from maskcls.runs.read_labelled import (
     load_scorable,
     people_of_answers,
     read_labelled_predictions,
+    read_true_labels,
 )
 from maskcls.runs.records.finding import checked_run
 from maskcls.runs.records.record import RunRecord, read_record
@@ -71,7 +72,7 @@ def read_sides(a: Path, b: Path) -> tuple[Side, Side]:
 def comparison(a: Side, b: Side, answers: Path | None = None) -> Comparison:
     """Compare two sides on the rows both have."""
     known = [side.known for side in (a, b) if side.known]
-    rows = joined(a, b, [*known, *([_read_answers(answers, a.space)] if answers else [])])
+    rows = joined(a, b, [*known, *([_read_answers(answers, a)] if answers else [])])
     verdict = score_both(rows) if rows.truth is not None else None
     settings = tuple(_settings(read_record(a.run), read_record(b.run))) if a.run and b.run else ()
     corrected = _corrected(a.run, b.run, verdict) if a.run and b.run and verdict else None
@@ -129,10 +130,10 @@ def _read_run_side(path: Path) -> Side:
     return Side(str(path), labelled.ids, labelled.pred_N, labelled.space, known, RunDir(path))
 
 
-def _read_answers(path: Path, space: LabelSpace) -> KnownLabels:
+def _read_answers(path: Path, side: Side) -> KnownLabels:
     """Read true answers; a column named as in PEOPLE tells who is on each row."""
-    ids, labels = read_answers(path, space)
-    return KnownLabels(str(path), ids, labels, people_of_answers(path, space))
+    ids, labels = read_true_labels(path, side.space, side.ids)
+    return KnownLabels(str(path), ids, labels, people_of_answers(path, side.space))
 
 
 def _check_spaces(a: Side, b: Side) -> None:

@@ -105,7 +105,7 @@ def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
     return faults
 
 
-def missing_files(root: Path, paths: Sequence[str]) -> list[str | None]:
+def followed_file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
     """Return for each path why it is no file, after following links, also out of `root`; None if it is one."""
     start = os.path.join(root, "")
     return [_missing(start + path) for path in paths]

@@ -17,8 +17,8 @@ from maskcls.data.proposal.of_table import labels_of_table
 from maskcls.data.proposal.proposed import ProposedLabels
 from maskcls.data.rows import manifest
 from maskcls.errors import UsageError
+from maskcls.groupnouns import PEOPLE
 from maskcls.labels import CONTEST
-from maskcls.schema.group_noun import PEOPLE
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 from maskcls.data.proposal.of_data import settings_of
 from maskcls.data.proposal.proposal import Proposal
 from maskcls.data.proposal.proposed import ProposedLabels
-from maskcls.schema.group_noun import PHOTOS
+from maskcls.groupnouns import PHOTOS
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number_of, say, show
 

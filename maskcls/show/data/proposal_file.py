@@ -14,7 +14,7 @@ from maskcls.data.proposal.proposal import Proposal
 from maskcls.data.proposal.proposed import ProposedLabels, ProposedTask
 from maskcls.data.proposal.recipe import Choice, loss_reason
 from maskcls.errors import DataError
-from maskcls.schema.group_noun import PHOTOS
+from maskcls.groupnouns import PHOTOS
 from maskcls.show.terminal.text import number_of
 
 WIDTH = 96

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
-from maskcls.schema.group_noun import PEOPLE, Noun
 from maskcls.show.report.after_training import AfterTraining
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import (

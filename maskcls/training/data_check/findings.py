@@ -14,8 +14,8 @@ from maskcls.data.photos.inspection import Inspection
 from maskcls.data.photos.quality import Fault, by_name, quality_faults
 from maskcls.data.rows import manifest
 from maskcls.data.rows.repeated_photos import SamePhoto
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
-from maskcls.schema.group_noun import PEOPLE, Noun
 from maskcls.training.data_check.folds import fold_name
 
 CONSTANT = 0.95  # share of the people with one label from which a task counts as constant per person

@@ -8,9 +8,10 @@ import pandas as pd
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows.sealing import split_sealed
 from maskcls.errors import DataError
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Ints
 from maskcls.schema import Config
-from maskcls.schema.group_noun import PEOPLE, Noun, group_noun
+from maskcls.schema.group_noun import group_noun
 
 NOWHERE = -3  # a row that the folds do not have
 SEALED = -2  # a row of sealed people

@@ -116,7 +116,7 @@ def absolute_store(store: str | None) -> str | None:
     """
     if store is None or not store.startswith(SQLITE):
         return store
-    return f"{SQLITE}{Path(store.removeprefix(SQLITE)).resolve()}"
+    return f"{SQLITE}{Path(store.removeprefix(SQLITE)).expanduser().resolve()}"
 
 
 def files_location(place: Place) -> str | None:

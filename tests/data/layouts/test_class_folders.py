@@ -76,8 +76,8 @@ def test_everything_that_does_not_fit_is_listed_at_once(tmp_path: Path) -> None:
     (root / "train" / "empty").mkdir()
     assert faults(root) == (
         "train/cow: 1 photo, but no class of pet (dog, cat)",
-        "train/\uff44og: 1 photo, but no class of pet (dog, cat) (it looks like 'dog', but has full-width or half-width "
-        "characters)",
+        "train/\uff44og: 1 photo, but no class of pet (dog, cat) (it looks like 'dog', "
+        "but has full-width or half-width characters)",
         "train/cat/deep/f.png: in 2 class folders, expected 1",
         "train/e.png: in 0 class folders, expected 1",
         "h.png: beside the folders train, val and test",

@@ -19,7 +19,18 @@ from maskcls.layoutnames import LayoutName
 from maskcls.results.submissions.answers import ANSWER
 
 NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
-SHARED = {"fixes", "__init__", "folder", "folder_scan", "layout", "left_out", "paths", "row_fixes", "source"}
+SHARED = {
+    "fixes",
+    "__init__",
+    "folder",
+    "folder_answers",
+    "folder_scan",
+    "layout",
+    "left_out",
+    "paths",
+    "row_fixes",
+    "source",
+}
 SHARED |= {"table_columns"}  # no layouts of their own
 FILES = {"folders": "class_folders"}  # of layouts whose file has another name
 
