@@ -82,7 +82,7 @@ def train(
         else:
             print_forecast(measured)
         return
-    from maskcls.runs.noun import noun_of_run
+    from maskcls.runs.records.noun import noun_of_run
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.report.after_training import after_training
     from maskcls.show.runs.training import print_training
@@ -110,7 +110,7 @@ def resume(
     """
     from maskcls.rundir import RunDir
     from maskcls.runs.checks import check_resuming
-    from maskcls.runs.noun import noun_of_run
+    from maskcls.runs.records.noun import noun_of_run
 
     check_resuming(RunDir(run), folds)
     from maskcls.show.report.after_training import after_training

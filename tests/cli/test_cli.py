@@ -67,6 +67,7 @@ SURFACE = {
     "config show": frozenset({"KEY=VALUE", "-c/--config", "--yaml", "--json"}),
     "config schema": frozenset(),
     "data make": frozenset({"DIR", "--people", "--seed", "--eval-people", "--json"}),
+    "data init": frozenset({"DATA", "-o/--output", "--task", "--group", "--force", "--json"}),
     "data check": frozenset(
         {
             *("DATA", "KEY=VALUE", "-c/--config", "--run", "--weights", "--fail-on", "--page", "--with-photos"),
@@ -131,7 +132,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 33
+    assert len(SURFACE) == 34
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 
