@@ -53,25 +53,39 @@ def test_a_dry_run_and_a_training_speak_of_patients(
     assert "of the validation patients" in captured.err
 
 
-def test_evaluate_and_report_speak_of_patients(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = tmp_path / "report.html"
+def test_evaluate_speaks_of_patients(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_app(["evaluate", str(run), "--full"]) == Exit.OK
+    captured = capsys.readouterr()
+    assert words_about_people(captured.out + captured.err) == []
+    assert "from 12 patients" in captured.out
+
+
+@pytest.mark.slow
+def test_report_and_calibrate_speak_of_patients(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "report.html"
     assert run_app(["report", str(run), "-o", str(page)]) == Exit.OK
     assert run_app(["calibrate", str(run)]) == Exit.OK
     captured = capsys.readouterr()
     assert words_about_people(captured.out + captured.err) == []
-    assert "from 12 patients" in captured.out
     assert words_about_people(page.read_text()) == []
     assert "photos and patients of the class" in page.read_text()
 
 
-def test_data_check_speaks_of_patients(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = tmp_path / "check.html"
-    assert run_app(["data", "check", str(table), "--page", str(page), "folds.k=13"]) == Exit.DATA  # more than patients
+def test_data_check_speaks_of_patients(
+    table: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_app(["data", "check", str(table), "folds.k=13"]) == Exit.DATA  # more folds than patients
     captured = capsys.readouterr()
     assert words_about_people(captured.out + captured.err) == []
     assert "the patients cannot be divided into folds" in captured.out
     assert "classes of fewer patients than folds" in captured.out
+
+
+@pytest.mark.slow
+def test_the_page_of_data_check_speaks_of_patients(table: Path, tmp_path: Path) -> None:
+    page = tmp_path / "check.html"
+    assert run_app(["data", "check", str(table), "--page", str(page), "folds.k=13"]) == Exit.DATA
     assert words_about_people(page.read_text()) == []
 
 

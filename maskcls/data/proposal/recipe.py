@@ -67,8 +67,8 @@ def propose_recipe(facts: Facts) -> tuple[ProposedSetting, ...]:
         ProposedSetting("transforms.hflip", mirrored, _WHY_MIRRORED[facts.faces]),
         ProposedSetting("optim.lr", rate, "for random weights; smaller with pretrained weights, see below"),
         ProposedSetting("schedule.warmup_epochs", 1.0, "random weights change much in the first steps"),
-        ProposedSetting("average.decay", 0.98 if batch == 64 else 0.95, "moving average of the weights, for short trainings"),
-        ProposedSetting("train.epochs", epochs, f"about {STEPS} steps per fold, in {FEWEST_EPOCHS} to {MOST_EPOCHS} epochs"),
+        ProposedSetting("average.decay", 0.98 if batch == 64 else 0.95, "the average of the weights must keep up"),
+        ProposedSetting("train.epochs", epochs, f"about {STEPS} steps, in {FEWEST_EPOCHS} to {MOST_EPOCHS} epochs"),
         ProposedSetting("train.batch_size", batch, "larger for more photos"),
         ProposedSetting("predict.views", "hflip" if mirrored else "none", "as transforms.hflip"),
     )
@@ -107,7 +107,8 @@ _WHY_MIRRORED = {
 def _folds(facts: Facts) -> ProposedSetting:
     k = max(2, min(MOST_FOLDS, facts.rarest))
     if k == MOST_FOLDS:
-        return ProposedSetting("folds.k", k, f"the rarest class has {facts.rarest} {facts.groups}: enough for every fold")
+        enough = f"the rarest class has {facts.rarest} {facts.groups}: enough for every fold"
+        return ProposedSetting("folds.k", k, enough)
     return ProposedSetting("folds.k", k, f"the rarest class has only {facts.rarest} {facts.groups}")
 
 
