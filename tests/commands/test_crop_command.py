@@ -333,6 +333,13 @@ def test_the_copys_own_names_are_taken(table: Path, tmp_path: Path, name: str) -
     assert caught.value.offenders == (name,)
 
 
+def test_photos_with_absolute_paths_are_not_copied(table: Path, tmp_path: Path) -> None:
+    table.write_text(f"path,group\n{table.parent}/anna/1.jpg,a\nben.bmp,b\n")
+    with pytest.raises(DataError, match="cannot be copied") as caught:
+        copied(table, tmp_path / "out")
+    assert caught.value.offenders == (f"{table.parent}/anna/1.jpg",)
+
+
 def test_data_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such data"):
         copied(tmp_path / "nowhere", tmp_path / "out")

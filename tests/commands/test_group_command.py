@@ -152,7 +152,7 @@ def test_a_table_teaches_by_its_groups(faces: Path, tmp_path: Path) -> None:
     assert list(found.ids) == [f"eval/images/{id}" for id in ids]
     # The same photos in another order: sums, and so near ties, may differ in the last bits.
     assert adjusted_rand_score(found.group_N, expected.group_N) > 0.9
-    with pytest.raises(UsageError, match="no eval photos"):
+    with pytest.raises(UsageError, match="no photos to predict"):
         work(table)
     table.write_text("path,group\n" + "".join(f"{path},\n" for path in frame["path"].tolist()))
     with pytest.raises(DataError, match="column group: empty"):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from maskcls.data.layouts.folder import read_folder
+from maskcls.data.layouts.folder import read_folder, refuse_file
 from maskcls.data.layouts.folder_scan import ClassFolders, FolderPart, scan_class_folders
 from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.left_out import LINKS_FIX, left_out_notes
@@ -149,9 +149,8 @@ def _group_notes(group: str) -> list[str]:
 
 
 def _check(data: Path) -> None:
-    if not data.is_dir():
-        fix = "name the folder that contains the class folders, or set data.format=table"
-        raise DataError("class folders are in a folder", where=str(data), got="a file", fix=fix)
+    fix = "name the folder that contains the class folders, or set data.format=table"
+    refuse_file(data, "class folders are in a folder", fix)
 
 
 def _read_unlabelled(data: Path, space: LabelSpace) -> pd.DataFrame:

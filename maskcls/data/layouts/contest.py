@@ -16,7 +16,7 @@ import pandas as pd
 
 from maskcls.csvfile import read_csv
 from maskcls.data.layouts.fixes import COLUMNS, FixRow, Relabelling
-from maskcls.data.layouts.folder import is_folder_of_photos, read_folder
+from maskcls.data.layouts.folder import is_folder_of_photos, read_folder, refuse_file
 from maskcls.data.layouts.folder_scan import scan_class_folders
 from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.paths import file_faults, name_fault, same_text
@@ -251,9 +251,8 @@ def _other_form(name: str, found: Iterable[str]) -> str:
 
 
 def _check(data: Path) -> None:
-    if not data.is_dir():
-        fix = "name the folder that contains train/ and eval/, or set data.format=table"
-        raise DataError("the contest's format needs a folder", where=str(data), got="a file", fix=fix)
+    fix = "name the folder that contains train/ and eval/, or set data.format=table"
+    refuse_file(data, "the contest's format needs a folder", fix)
 
 
 def _read_unlabelled(data: Path, space: LabelSpace) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 from maskcls.data.layouts.folder_scan import FolderTree
 from maskcls.data.layouts.left_out import LINKS_FIX, left_out_notes
 from maskcls.data.layouts.paths import followed_file_faults, path_fault
-from maskcls.data.photos.photo_files import SUFFIXES
+from maskcls.data.photos.photo_files import SUFFIXES, kind_of_file
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError
 from maskcls.labels import LabelSpace
@@ -19,6 +19,14 @@ from maskcls.spelling import lookalikes
 def is_folder_of_photos(data: Path) -> bool:
     """Return whether a folder has neither train/ nor eval/, so that the user means its photos."""
     return data.is_dir() and not (data / "eval").exists() and not (data / "train").exists()
+
+
+def refuse_file(data: Path, what: str, fix: str) -> None:
+    """Raise DataError where a layout of folders is given a file; for a photo the fix is its folder."""
+    if not data.is_dir():
+        kind = kind_of_file(data)
+        got, fix = (f"a photo ({kind})", "name the folder that contains the photo") if kind else ("a file", fix)
+        raise DataError(what, where=str(data), got=got, fix=fix)
 
 
 def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.paths import located_file_faults, located_path_fault
 from maskcls.data.layouts.row_fixes import photo_fix_rows, read_row_fixes
 from maskcls.data.layouts.table_columns import GROUP, PARTS, PATH, SPLIT, TEST, choose_columns
+from maskcls.data.photos.photo_files import kind_of_file
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError
 from maskcls.labels import CONTEST, LabelSpace
@@ -161,8 +162,11 @@ def _raise(csv: Path, faults: list[str]) -> None:
 
 def _check(data: Path) -> None:
     if data.is_dir():
-        fix = "name the CSV file, or set data.format=contest"
+        fix = "name the CSV file, or set data.format=contest or folders"
         raise DataError("a table is a CSV file", where=str(data), got="a folder", fix=fix)
+    if kind := kind_of_file(data):
+        fix = "name a CSV file with the path of the photo"
+        raise DataError("a table is a CSV file", where=str(data), got=f"a photo ({kind})", fix=fix)
 
 
 def _with_fixes(rows: pd.DataFrame, fixed: Mapping[tuple[str, str], str]) -> pd.DataFrame:

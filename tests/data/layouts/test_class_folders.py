@@ -11,6 +11,7 @@ from maskcls.data.layouts.left_out import LINKS_FIX
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError
 from maskcls.labels import LabelSpace, Task
+from maskcls.layoutnames import LayoutName
 
 PETS = LabelSpace((Task("pet", ("dog", "cat")),))
 TWO = LabelSpace((Task("pet", ("dog", "cat")), Task("years", ("<2", ">=2"), (2,))))
@@ -172,3 +173,11 @@ def test_the_contest_s_reader_names_class_folders(tmp_path: Path) -> None:
     assert caught.value.got == "photos in folders named blue, red"
     assert caught.value.fix is not None
     assert "data.format=folders" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["contest", "folders", "table"])
+def test_a_photo_instead_of_a_data_set_is_called_one(name: LayoutName, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(20))
+    with pytest.raises(DataError) as caught:
+        source.read_unlabelled(tmp_path / "a.jpg", name, PETS)
+    assert caught.value.got == "a photo (JPEG)"
