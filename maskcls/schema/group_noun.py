@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import assert_never
 
 from maskcls.groupnouns import PEOPLE, PHOTOS, Noun
 from maskcls.schema.root import Config
@@ -21,14 +22,18 @@ def group_noun(cfg: Config) -> Noun:
     table, auto; folders, a regular expression  group, groups
     every photo alone                           photo, photos
     """
-    layout, group = cfg.data.format, cfg.data.group
-    if layout == "contest":
-        return PEOPLE
-    if group == "none" or (layout == "folders" and group == "auto"):
-        return PHOTOS
-    if layout == "folders":
-        return _noun(next(iter(re.compile(group).groupindex), "group"))
-    return _noun("group" if group == "auto" else group)
+    group = cfg.data.group
+    match cfg.data.format:
+        case "contest":
+            return PEOPLE
+        case "folders":
+            named = None if group in ("auto", "none") else next(iter(re.compile(group).groupindex), "group")
+            return PHOTOS if named is None else _noun(named)
+        case "table":
+            named = "group" if group == "auto" else group
+            return PHOTOS if group == "none" else _noun(named)
+        case unknown:
+            assert_never(unknown)
 
 
 def _noun(name: str) -> Noun:
