@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from maskcls.schema.group_noun import Noun, rows_or, with_article
+from maskcls.groupnouns import Noun, rows_or, with_article
 
 Level = Literal["error", "warning", "information"]
 LEVELS: tuple[Level, ...] = get_args(Level)  # the most serious first

@@ -23,11 +23,12 @@ from maskcls.engine.session import Session, open_session, set_frozen
 from maskcls.engine.step import train_step
 from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.errors import MaskclsError
+from maskcls.groupnouns import Noun
 from maskcls.labels import Floats, Ints
 from maskcls.nn.network import Network
 from maskcls.nn.optim import set_lr
 from maskcls.schema import Config
-from maskcls.schema.group_noun import Noun, group_noun
+from maskcls.schema.group_noun import group_noun
 from maskcls.schema.transforms import PRESETS
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.plans import fresh_network

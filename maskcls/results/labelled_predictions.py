@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Floats, Ints, LabelSpace
-from maskcls.schema.group_noun import PEOPLE, Noun
 
 
 @dataclass(frozen=True, eq=False)

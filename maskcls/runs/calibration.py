@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from maskcls import files
 from maskcls.errors import DataError, UsageError
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.comparison.multiple import family_level
 from maskcls.results.crossfit import cross_fit
@@ -23,7 +24,6 @@ from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
-from maskcls.schema.group_noun import PEOPLE, Noun
 
 if TYPE_CHECKING:
     from maskcls.runs.decision_file import DecisionFile

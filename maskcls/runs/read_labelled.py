@@ -18,7 +18,6 @@ from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.identity import changed_files
-from maskcls.schema.group_noun import group_noun
 from maskcls.spelling import appearance, lookalikes
 
 PEOPLE = ("person", "group")  # columns of the answers that name the person on a photo; the first one found is used
@@ -89,6 +88,7 @@ def read_out_of_fold(run: RunDir) -> LabelledPredictions:
     from maskcls.data.rows import folds as folding
     from maskcls.data.rows import manifest as tables
     from maskcls.runs.environment import read_environment
+    from maskcls.schema.group_noun import group_noun
 
     env = read_environment(run)
     if is_leaky(run):

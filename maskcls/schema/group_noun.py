@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import assert_never
 
+from maskcls.groupnouns import PEOPLE, PHOTOS, Noun
 from maskcls.schema.root import Config
 
-Noun = tuple[str, str]  # of one group, and of several
-PEOPLE: Noun = ("person", "people")
-PHOTOS: Noun = ("photo", "photos")  # where every photo is a group of its own
 WORD = re.compile(r"[a-z]{3,}|[A-Z][a-z]{2,}|[A-Z]{3,}")
 IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women"}
 
@@ -23,46 +22,18 @@ def group_noun(cfg: Config) -> Noun:
     table, auto; folders, a regular expression  group, groups
     every photo alone                           photo, photos
     """
-    layout, group = cfg.data.format, cfg.data.group
-    if layout == "contest":
-        return PEOPLE
-    if group == "none" or (layout == "folders" and group == "auto"):
-        return PHOTOS
-    if layout == "folders":
-        return _noun(next(iter(re.compile(group).groupindex), "group"))
-    return _noun("group" if group == "auto" else group)
-
-
-def photos_of_more(noun: Noun) -> str:
-    """Return what to collect.
-
-    >>> photos_of_more(("patient", "patients")), photos_of_more(PHOTOS)
-    ('photos of more patients', 'more photos')
-    """
-    return "more photos" if noun == PHOTOS else f"photos of more {noun[1]}"
-
-
-def possessive(many: str) -> str:
-    """Return whose.
-
-    >>> possessive("people"), possessive("patients")
-    ("people's", "patients'")
-    """
-    return f"{many}'" if many.endswith("s") else f"{many}'s"
-
-
-def rows_or(noun: Noun) -> Noun:
-    """Return row and rows where every photo is a group of its own, so that no text says "one photo of two photos"."""
-    return ("row", "rows") if noun == PHOTOS else noun
-
-
-def with_article(one: str) -> str:
-    """Return a noun with its article.
-
-    >>> with_article("patient"), with_article("animal")
-    ('a patient', 'an animal')
-    """
-    return f"an {one}" if one[:1] in "aeiou" else f"a {one}"
+    group = cfg.data.group
+    match cfg.data.format:
+        case "contest":
+            return PEOPLE
+        case "folders":
+            named = None if group in ("auto", "none") else next(iter(re.compile(group).groupindex), "group")
+            return PHOTOS if named is None else _noun(named)
+        case "table":
+            named = "group" if group == "auto" else group
+            return PHOTOS if group == "none" else _noun(named)
+        case unknown:
+            assert_never(unknown)
 
 
 def _noun(name: str) -> Noun:

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from maskcls.errors import visible
+from maskcls.groupnouns import Noun
 from maskcls.results.diagnosis.error_parts import ErrorPart, ErrorParts
 from maskcls.results.diagnosis.finding import Finding, Verdict, first_cause, purpose
 from maskcls.results.diagnosis.learning_curve import Curve, Projection
 from maskcls.results.diagnosis.scored import Diagnosis, ModelScores
-from maskcls.schema.group_noun import Noun
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plain_table, say, show, span
 

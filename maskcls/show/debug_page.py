@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from maskcls.groupnouns import Noun
 from maskcls.results.diagnosis.finding import Finding, purpose
 from maskcls.results.diagnosis.learning_curve import Curve
 from maskcls.results.diagnosis.scored import Diagnosis
-from maskcls.schema.group_noun import Noun
 from maskcls.show.debug import (
     PART_HEAD,
     conclusion,

@@ -76,6 +76,7 @@ SURFACE = {
     "config show": frozenset({"KEY=VALUE", "-c/--config", "--yaml", "--json"}),
     "config schema": frozenset(),
     "data make": frozenset({"DIR", "--people", "--seed", "--eval-people", "--json"}),
+    "data init": frozenset({"DATA", "-o/--output", "--task", "--group", "--force", "--json"}),
     "data check": frozenset(
         {
             *("DATA", "KEY=VALUE", "-c/--config", "--run", "--weights", "--fail-on", "--page", "--with-photos"),

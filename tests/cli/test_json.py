@@ -47,6 +47,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "config list": ("optim", {"options"}),
     "config show": ("", {"config", "origins"}),
     "data make": ("{out}/faces --people 1 --eval-people 1", {"folder", "parts"}),
+    "data init": ("{data} -o {out}/m.yaml", {"file", "next", "photos", "groups", "settings", "tasks", "recipe"}),
     "data check": ("{data}", {"parts", "classes", "same_photos", "findings", "near_duplicates", "shift", "worst"}),
     "data look": ("{data} -o {out}/a.png --photos 1 --draws 0", {"path", "data", "photos", "epochs", "views"}),
     "data labels": ("{run} --top 2", {"labels", "people", "photos", "runs", "least", "cases", "fixes", "page"}),
@@ -95,7 +96,7 @@ def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 32
+    assert len(CALLS) == 33
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

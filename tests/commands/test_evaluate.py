@@ -24,6 +24,7 @@ from maskcls.cli import run_app
 from maskcls.commands import evaluate as evaluate_module
 from maskcls.commands.evaluate import evaluate, rows_as_csv
 from maskcls.errors import BusyError, DataError, Exit, ResultError, UsageError
+from maskcls.groupnouns import PEOPLE
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
@@ -474,7 +475,7 @@ def test_the_longest_joint_class_stays_whole_in_80_columns(capsys: pytest.Captur
 
     classes = {"mask": "incorrect", "gender": "female", "age": "30-59"}
     tasks = dict.fromkeys(classes, 0.5)
-    table = _slice_table("lowest classes", [Slice(classes, 1000, 900, 0.25, Interval(0.1, 0.9, 0.95), tasks)])
+    table = _slice_table("lowest classes", [Slice(classes, 1000, 900, 0.25, Interval(0.1, 0.9, 0.95), tasks)], PEOPLE)
     Console(width=80, highlight=False, markup=False, emoji=False).print(table)
     assert capsys.readouterr().out.splitlines()[-1].split() == [
         "incorrect/female/30-59",

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from maskcls.engine.fit import EpochResult
-from maskcls.show.terminal.epoch_lines import LEGEND, epoch_cells, epoch_columns, header_line, table_line
+from maskcls.groupnouns import PEOPLE
+from maskcls.show.terminal.epoch_lines import epoch_cells, epoch_columns, epoch_legend, header_line, table_line
 from maskcls.show.terminal.progress import Reporter
 
 SCORES = {"macro_f1": 0.0233, "loss": 2.9, "mask": 0.278, "gender": 0.375, "age": 0.234}
@@ -76,7 +77,7 @@ def test_lines_of_all_folds_are_aligned_and_the_names_are_printed_once() -> None
         report.epoch("fold 0 continued", result(1))
         written = report.console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     start = next(i for i, line in enumerate(written) if line.startswith("network"))
-    assert " ".join(line.strip() for line in written[:start]) == LEGEND
+    assert " ".join(line.strip() for line in written[:start]) == epoch_legend(PEOPLE)
     written = ["", *written[start:]]
     assert [line.split()[0] for line in written[1:]] == ["network", "fold", "fold", "all", "network", "fold"]
     assert len({[found.end() for found in re.finditer(r"\d\.\d{3}\b", line)][-1] for line in written[2:5]}) == 1

@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from maskcls.groupnouns import PEOPLE
 from maskcls.labels import LabelSpace, Task
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores.evaluation import evaluate_predictions
@@ -195,5 +196,5 @@ def test_no_table_of_an_evaluation_cuts_a_figure(seen: list[Table], capsys: pyte
 def test_no_table_of_class_counts_cuts_a_figure(seen: list[Table], capsys: pytest.CaptureFixture[str]) -> None:
     task = WIDE.tasks[0]
     frame = pd.DataFrame({"id": ["a", "b"], "person": ["p", "q"], task.name: [0, 1], WIDE.tasks[1].name: [0, 4]})
-    show(class_table(frame, WIDE))
+    show(class_table(frame, WIDE, PEOPLE))
     check_figures(seen, capsys.readouterr().out, 10)

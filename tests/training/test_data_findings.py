@@ -123,7 +123,7 @@ def test_folds_are_those_of_the_configuration_or_of_a_table() -> None:
     assert (fold == SEALED).sum() == 4
     few, fault = configured_folds(frame[:4], cfg.model_copy(update={"folds": cfg.folds.model_copy(update={"k": 5})}))
     assert set(few.tolist()) == {NOWHERE}
-    assert fault.startswith("too few people for the folds")
+    assert fault.startswith("too few groups for the folds")
     some = pd.DataFrame({"id": ["p0_0", "p1_0"], "fold": [1, 0]})
     assert joined_folds(frame, some)[:4].tolist() == [1, NOWHERE, 0, NOWHERE]
     assert [fold_name(one) for one in (2, SEALED, -1)] == [

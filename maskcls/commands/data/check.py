@@ -17,11 +17,12 @@ from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.data.rows.repeated_photos import same_photos
 from maskcls.errors import ConfigError
+from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.labels import Ints
 from maskcls.machine import reading_threads
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
-from maskcls.schema.group_noun import PHOTOS, Noun, group_noun
+from maskcls.schema.group_noun import group_noun
 from maskcls.show.data.check import DataCheck
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.data_check.duplicates import near_duplicates

@@ -9,7 +9,7 @@ import torch
 
 from maskcls import config, files
 from maskcls.data.layouts import source
-from maskcls.data.proposal.of_data import read_labels, settings_of
+from maskcls.data.proposal.of_data import label_settings, read_labels
 from maskcls.data.proposal.proposal import Proposal, propose
 from maskcls.machine import cores
 from maskcls.show.data.proposal_file import file_text
@@ -25,7 +25,7 @@ def init(data: Path, output: Path, *, tasks: Sequence[str], group: str, force: b
     files.refuse_taken(output, force=force)
     files.check_outputs(output, inputs=[data])
     found = read_labels(data, tasks=tasks, group=group)
-    cfg = config.validate(settings_of(found.labels), where=str(data))
+    cfg = config.validate(label_settings(found.labels), where=str(data))
     source.read_labelled(data, cfg.data.format, cfg.space, None, cfg.data.group)  # what train would refuse, too
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     proposal = propose(found, cores=cores(), gpu=gpu)

@@ -21,17 +21,19 @@ def header_size(path: Path) -> Size:
     try:
         with _regular_file(path) as file, Image.open(file, formats=FORMATS) as image:
             width, height = image.size
-            return (width, height) if orientation(image) in TURNED else (height, width)
+            # Pillow would decode a PNG to look for EXIF data behind the pixels.
+            turned = (image.format != "PNG" or "exif" in image.info) and orientation(image) in TURNED
+            return (width, height) if turned else (height, width)
     except (DataError, MemoryError):
         raise
     except Exception as error:  # damaged files raise anything, as in `images.decode`
         raise DataError("the header of a photo cannot be read", where=str(path), got=str(error)) from None
 
 
-def spread(count: int, most: int) -> list[int]:
+def evenly_spread(count: int, most: int) -> list[int]:
     """Return at most `most` >= 2 of the numbers 0..count-1, ascending and evenly spread, with the first and the last.
 
-    >>> spread(10, 4), spread(3, 4)
+    >>> evenly_spread(10, 4), evenly_spread(3, 4)
     ([0, 3, 6, 9], [0, 1, 2])
     """
     if count <= most:
@@ -46,7 +48,7 @@ def sample_sizes(root: Path, paths: Sequence[str], most: int) -> tuple[list[Size
     """
     sizes: list[Size] = []
     unread: list[str] = []
-    for path in [paths[i] for i in spread(len(paths), most)]:
+    for path in [paths[i] for i in evenly_spread(len(paths), most)]:
         try:
             sizes.append(header_size(root / path))
         except DataError:

@@ -17,8 +17,8 @@ from maskcls.data.proposal.of_table import labels_of_table
 from maskcls.data.proposal.proposed import ProposedLabels
 from maskcls.data.rows import manifest
 from maskcls.errors import UsageError
+from maskcls.groupnouns import PEOPLE
 from maskcls.labels import CONTEST
-from maskcls.schema.group_noun import PEOPLE
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def level_names(levels: int) -> tuple[str, ...]:
     return ("label",) if levels == 1 else tuple(f"label{n}" for n in range(1, levels + 1))
 
 
-def settings_of(labels: ProposedLabels) -> dict[str, Any]:
+def label_settings(labels: ProposedLabels) -> dict[str, Any]:
     """Return the settings that describe the labels: the section `data`, and `tasks`."""
     tasks = [one.task for one in labels.tasks]
     written = [{"name": t.name, "classes": list(t.classes)} | ({"bins": list(t.bins)} if t.bins else {}) for t in tasks]

@@ -9,7 +9,7 @@ from maskcls.data.photos.header_sizes import Size, sample_sizes
 from maskcls.data.proposal.input_size import describe_sizes
 from maskcls.data.proposal.of_data import LabelledPhotos
 from maskcls.data.proposal.proposed import ProposedLabels
-from maskcls.data.proposal.recipe import Choice, Facts, pretrained_settings, propose_recipe
+from maskcls.data.proposal.recipe import Facts, ProposedSetting, pretrained_settings, propose_recipe
 from maskcls.errors import DataError
 from maskcls.labels import CONTEST
 
@@ -26,8 +26,8 @@ class Proposal:
     """
 
     labels: ProposedLabels
-    recipe: tuple[Choice, ...]
-    pretrained: tuple[Choice, ...]
+    recipe: tuple[ProposedSetting, ...]
+    pretrained: tuple[ProposedSetting, ...]
     facts: Facts
     unreadable: tuple[str, ...]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from maskcls.groupnouns import Noun
 from maskcls.labels import Task
-from maskcls.schema.group_noun import Noun
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ FEW_PHOTOS = 20_000  # below this, pretrained weights are expected to help much
 
 
 @dataclass(frozen=True)
-class Choice:
+class ProposedSetting:
     """One setting, as a dotted key, and the reason for its value."""
 
     key: str
@@ -51,7 +51,7 @@ class Facts:
     gpu: str
 
 
-def propose_recipe(facts: Facts) -> tuple[Choice, ...]:
+def propose_recipe(facts: Facts) -> tuple[ProposedSetting, ...]:
     """Return settings for a first training without pretrained weights."""
     folds = _folds(facts)
     batch = _batch_size(facts.photos * (folds.value - 1) / folds.value)
@@ -62,27 +62,27 @@ def propose_recipe(facts: Facts) -> tuple[Choice, ...]:
     size = propose_size(facts.sizes, GPU_PIXELS if facts.gpu else CPU_PIXELS)
     return (
         folds,
-        Choice("model.backbone", network, f"for {machine}: {_WHY[network]}"),
-        Choice("transforms.size", list(size), f"height, width. The photos: {facts.shapes}"),
-        Choice("transforms.hflip", mirrored, _WHY_MIRRORED[facts.faces]),
-        Choice("optim.lr", rate, "for random weights; smaller with pretrained weights, see below"),
-        Choice("schedule.warmup_epochs", 1.0, "random weights change much in the first steps"),
-        Choice("average.decay", 0.98 if batch == 64 else 0.95, "moving average of the weights, for short trainings"),
-        Choice("train.epochs", epochs, f"about {STEPS} steps per fold, in {FEWEST_EPOCHS} to {MOST_EPOCHS} epochs"),
-        Choice("train.batch_size", batch, "larger for more photos"),
-        Choice("predict.views", "hflip" if mirrored else "none", "as transforms.hflip"),
+        ProposedSetting("model.backbone", network, f"for {machine}: {_WHY[network]}"),
+        ProposedSetting("transforms.size", list(size), f"height, width. The photos: {facts.shapes}"),
+        ProposedSetting("transforms.hflip", mirrored, _WHY_MIRRORED[facts.faces]),
+        ProposedSetting("optim.lr", rate, "for random weights; smaller with pretrained weights, see below"),
+        ProposedSetting("schedule.warmup_epochs", 1.0, "random weights change much in the first steps"),
+        ProposedSetting("average.decay", 0.98 if batch == 64 else 0.95, "the average of the weights must keep up"),
+        ProposedSetting("train.epochs", epochs, f"about {STEPS} steps, in {FEWEST_EPOCHS} to {MOST_EPOCHS} epochs"),
+        ProposedSetting("train.batch_size", batch, "larger for more photos"),
+        ProposedSetting("predict.views", "hflip" if mirrored else "none", "as transforms.hflip"),
     )
 
 
-def pretrained_settings(facts: Facts) -> tuple[Choice, ...]:
+def pretrained_settings(facts: Facts) -> tuple[ProposedSetting, ...]:
     """Return the settings that change with pretrained weights: those of the shipped configuration `multi`."""
     size = propose_size(facts.sizes, GPU_PIXELS if facts.gpu else PRETRAINED_CPU_PIXELS)
     return (
-        Choice("model.backbone", "mobilenetv4_conv_small", ""),
-        Choice("model.pretrained", True, ""),
-        Choice("transforms.size", list(size), ""),
-        Choice("optim.lr", 3e-4, ""),
-        Choice("optim.head_lr_scale", 10.0, ""),
+        ProposedSetting("model.backbone", "mobilenetv4_conv_small", ""),
+        ProposedSetting("model.pretrained", True, ""),
+        ProposedSetting("transforms.size", list(size), ""),
+        ProposedSetting("optim.lr", 3e-4, ""),
+        ProposedSetting("optim.head_lr_scale", 10.0, ""),
     )
 
 
@@ -104,11 +104,12 @@ _WHY_MIRRORED = {
 }
 
 
-def _folds(facts: Facts) -> Choice:
+def _folds(facts: Facts) -> ProposedSetting:
     k = max(2, min(MOST_FOLDS, facts.rarest))
     if k == MOST_FOLDS:
-        return Choice("folds.k", k, f"the rarest class has {facts.rarest} {facts.groups}: enough for every fold")
-    return Choice("folds.k", k, f"the rarest class has only {facts.rarest} {facts.groups}")
+        enough = f"the rarest class has {facts.rarest} {facts.groups}: enough for every fold"
+        return ProposedSetting("folds.k", k, enough)
+    return ProposedSetting("folds.k", k, f"the rarest class has only {facts.rarest} {facts.groups}")
 
 
 def _batch_size(photos: float) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.data.layouts.source import guess_layout
-from maskcls.data.proposal.of_data import read_labels, settings_of
+from maskcls.data.proposal.of_data import label_settings, read_labels
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 
@@ -25,7 +25,7 @@ def described_settings(data: Path, given: Mapping[str, Any]) -> Mapping[str, Any
     layout = section.get("format", "") if isinstance(section, Mapping) else "wrong"
     if "tasks" in given or layout not in ("", "folders") or not data.exists() or guess_layout(data) == "contest":
         return {}
-    return settings_of(read_labels(data, group=str(section.get("group", "auto"))).labels)
+    return label_settings(read_labels(data, group=str(section.get("group", "auto"))).labels)
 
 
 def reading_note(data: Path, cfg: Config) -> str:

@@ -18,8 +18,8 @@ from maskcls import files
 from maskcls.csvfile import read_csv
 from maskcls.data.rows import balance, manifest
 from maskcls.errors import DataError, MaskclsError, ResultError
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
-from maskcls.schema.group_noun import PEOPLE, Noun
 
 COLUMNS = ["id", "person", "fold"]
 NEVER = -1

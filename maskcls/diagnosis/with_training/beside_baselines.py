@@ -8,13 +8,13 @@ import numpy as np
 
 from maskcls.diagnosis.baselines import ABOUT, BASELINES, Baseline, features, predict_simply
 from maskcls.diagnosis.probe import Probe
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Ints
 from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.diagnosis.chance import Chance
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.scored import ModelScores
 from maskcls.results.scores.metrics import score
-from maskcls.schema.group_noun import PEOPLE, Noun
 
 LEVEL = 0.99  # of each of four comparisons
 

@@ -9,11 +9,11 @@ import numpy as np
 from maskcls.diagnosis.probe import Probe
 from maskcls.diagnosis.with_training.errors import labellings, predicted_labels
 from maskcls.diagnosis.with_training.study import CURVE, TrainedNetwork, part_of, train_network
+from maskcls.groupnouns import PEOPLE, Noun, photos_of_more
 from maskcls.labels import Floats, Ints
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.learning_curve import Curve, Projection, Trained, learning_curve
 from maskcls.results.scores.person_counts import person_counts
-from maskcls.schema.group_noun import PEOPLE, Noun, photos_of_more
 from maskcls.show.terminal.progress import Reporter
 
 FEWEST_PEOPLE = 4  # of the smallest subset

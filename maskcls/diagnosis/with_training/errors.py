@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from maskcls.diagnosis.probe import Probe
 from maskcls.diagnosis.with_training.study import TrainedNetwork
+from maskcls.groupnouns import PEOPLE, Noun, photos_of_more, possessive
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.diagnosis.error_parts import (
     ErrorPart,
@@ -18,7 +19,6 @@ from maskcls.results.diagnosis.error_parts import (
 )
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.scores.influence import Influence
-from maskcls.schema.group_noun import PEOPLE, Noun, photos_of_more, possessive
 
 NAMED = "joint"
 REDUCES: Mapping[PartName, tuple[str, ...]] = {  # {many}: what the groups are called; {photos}: what to collect

@@ -18,6 +18,7 @@ from maskcls.engine.checkpoint import load_predictor
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
+from maskcls.groupnouns import Noun
 from maskcls.labels import Floats, Ints
 from maskcls.results.diagnosis.error_parts import ErrorPart, ErrorParts, error_parts, influence_of
 from maskcls.results.diagnosis.finding import Finding
@@ -32,7 +33,7 @@ from maskcls.runs.choices.register import read_register
 from maskcls.runs.choices.tried import rows_of_run
 from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.runs.records.unsealed import SealedScore, read_sealed_score
-from maskcls.schema.group_noun import Noun, group_noun
+from maskcls.schema.group_noun import group_noun
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.epochs.epoch_rows import read_tallies

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maskcls.diagnosis.probe import Probe
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Floats
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.rare_classes import Balancing, RareClass, class_recalls, what_to_set
 from maskcls.schema import Config
-from maskcls.schema.group_noun import PEOPLE, Noun
 
 
 def recalls_of(probe: Probe, prob_nJ: Floats) -> list[RareClass]:

@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from maskcls.diagnosis.probe import Probe
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Floats, Ints
 from maskcls.results.diagnosis.chance import Chance, against_chance, permuted_units
 from maskcls.results.diagnosis.finding import Finding
-from maskcls.schema.group_noun import PEOPLE, Noun
 
 
 def with_shuffled_labels(probe: Probe, seed: int) -> Probe:

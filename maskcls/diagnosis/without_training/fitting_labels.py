@@ -9,10 +9,10 @@ import numpy as np
 from maskcls.data.rows.folds import make_folds
 from maskcls.diagnosis.baselines import Baseline, features, out_of_fold
 from maskcls.diagnosis.probe import Probe
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Ints
 from maskcls.results.diagnosis.chance import Chance, against_chance
 from maskcls.results.diagnosis.finding import Finding
-from maskcls.schema.group_noun import PEOPLE, Noun
 
 PARTS = 3
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from maskcls.data.photos.descriptors import describe
 from maskcls.data.photos.rgb import Pixels
+from maskcls.groupnouns import PEOPLE, Noun, rows_or
 from maskcls.labels import Floats, Ints
 from maskcls.results.diagnosis.close_photos import TWO_NAMES, ClosePhotos
 from maskcls.results.diagnosis.finding import Finding
-from maskcls.schema.group_noun import PEOPLE, Noun, rows_or
 
 FEWEST = 40  # photos of people with several photos, below which a share of 20 % can be chance
 SHOWN = 3

@@ -18,12 +18,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Ints
 from maskcls.results.scores.influence import Influence, score_influence
 from maskcls.results.scores.intervals import quantile
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.scores.person_counts import count_people
-from maskcls.schema.group_noun import PEOPLE, Noun
 
 PartName = Literal["bias", "variance", "over-fitted validation", "shift"]
 

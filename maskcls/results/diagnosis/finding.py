@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from maskcls.schema.group_noun import Noun, rows_or
+from maskcls.groupnouns import Noun, rows_or
 
 Verdict = Literal["pass", "fail", "unknown"]
 # In the order of the training path: a fault early on it also makes later checks fail, not the other way round.

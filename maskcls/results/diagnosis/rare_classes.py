@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maskcls.groupnouns import PEOPLE, Noun, photos_of_more
 from maskcls.labels import Ints
-from maskcls.schema.group_noun import PEOPLE, Noun, photos_of_more
 
 FEWEST = 5  # held-out photos of a class, below which a recall of 0 says little
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.diagnosis.error_parts import ErrorParts
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.diagnosis.learning_curve import Curve
-from maskcls.schema.group_noun import PEOPLE, Noun
 
 
 @dataclass(frozen=True)

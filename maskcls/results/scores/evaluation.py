@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskcls.files import none_for_nan
+from maskcls.groupnouns import PEOPLE, PHOTOS, Noun
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.decisions.calibration import Qualities, qualities
 from maskcls.results.ensembles.diversity import kappa
@@ -22,7 +23,6 @@ from maskcls.results.scores.intervals import Interval, PredictionInterval, Score
 from maskcls.results.scores.metrics import Scores, confusion, score
 from maskcls.results.scores.ranking import Rankings, rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, class_recall, mistakes, slices
-from maskcls.schema.group_noun import PEOPLE, PHOTOS, Noun
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from maskcls import config
+from maskcls.groupnouns import Noun
 from maskcls.rundir import RunDir
-from maskcls.schema.group_noun import Noun, group_noun
+from maskcls.schema.group_noun import group_noun
 
 
 def noun_of_run(run: RunDir) -> Noun:

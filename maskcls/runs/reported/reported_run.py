@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from maskcls import config
 from maskcls.errors import ResultError
+from maskcls.groupnouns import Noun
 from maskcls.labels import Ints
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.rows_by_id import rows_of
@@ -21,7 +22,7 @@ from maskcls.runs.reported.network_logs import NetworkLog, read_logs
 from maskcls.runs.reported.saved_calibration import SavedCalibration, read_calibration
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.schema import Config
-from maskcls.schema.group_noun import Noun, group_noun
+from maskcls.schema.group_noun import group_noun
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from maskcls.errors import visible
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.scores.evaluation import Confusion, Evaluation
 from maskcls.results.scores.metrics import ClassScore, Score, Scores
 from maskcls.results.scores.ranking import Ranking, Rankings
 from maskcls.results.scores.slices import Mistake, Recall, Slice, worst
-from maskcls.schema.group_noun import PEOPLE, Noun
 from maskcls.show.answers.screenful import folds_line, lines_below, task_rows
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import KAPPA, new_people, number, number_of, percent, plain_table, show, span, whose

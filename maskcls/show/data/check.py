@@ -14,9 +14,9 @@ from maskcls.data.duplicates.threshold import Threshold
 from maskcls.data.findings import LEVELS, DataFinding, Item, Level, meaning, worst_level
 from maskcls.data.rows.repeated_photos import SamePhoto
 from maskcls.errors import Exit, visible
+from maskcls.groupnouns import PEOPLE, PHOTOS, Noun
 from maskcls.labels import LabelSpace
 from maskcls.results.shift.between_parts import SIGNIFICANT, Shift
-from maskcls.schema.group_noun import PEOPLE, PHOTOS, Noun
 from maskcls.show.data.class_counts import class_counts, class_table
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number_of, plural, say, show

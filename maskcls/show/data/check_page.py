@@ -9,7 +9,7 @@ from typing import Any
 from maskcls.data.duplicates.threshold import Threshold
 from maskcls.data.findings import DataFinding, meaning
 from maskcls.errors import visible
-from maskcls.schema.group_noun import PEOPLE, PHOTOS, with_article
+from maskcls.groupnouns import PEOPLE, PHOTOS, with_article
 from maskcls.show.data.check import DataCheck, case_text
 from maskcls.show.data.class_counts import class_counts
 from maskcls.show.pages import palette

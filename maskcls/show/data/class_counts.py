@@ -7,8 +7,8 @@ from rich.table import Table
 
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows.manifest import person_tasks
+from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.labels import LabelSpace
-from maskcls.schema.group_noun import PHOTOS, Noun
 
 
 def class_counts(frame: pd.DataFrame, space: LabelSpace) -> list[tuple[str, str, int, int]]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from maskcls.data.proposal.of_data import settings_of
+from maskcls.data.proposal.of_data import label_settings
 from maskcls.data.proposal.proposal import Proposal
 from maskcls.data.proposal.proposed import ProposedLabels
-from maskcls.schema.group_noun import PHOTOS
+from maskcls.groupnouns import PHOTOS
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number_of, say, show
 
@@ -71,7 +71,7 @@ def _data(proposal: Proposal) -> dict[str, object]:
     return {
         "photos": labels.photos,
         "groups": labels.groups,
-        "settings": settings_of(labels),
+        "settings": label_settings(labels),
         "tasks": counts,
         "left_out": dict(labels.left_out),
         "notes": list(labels.notes),

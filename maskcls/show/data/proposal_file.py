@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from maskcls.config.overrides import written
 from maskcls.config.yaml12 import MAX_BYTES, quoted_yaml
 from maskcls.data.proposal.proposal import Proposal
 from maskcls.data.proposal.proposed import ProposedLabels, ProposedTask
-from maskcls.data.proposal.recipe import Choice, loss_reason
+from maskcls.data.proposal.recipe import ProposedSetting, loss_reason
 from maskcls.errors import DataError
-from maskcls.schema.group_noun import PHOTOS
+from maskcls.groupnouns import PHOTOS
 from maskcls.show.terminal.text import number_of
 
 WIDTH = 96
@@ -63,7 +63,7 @@ def _header(labels: ProposedLabels, data: Path, file: Path) -> Iterator[str]:
     yield "#"
     yield f"# how long   maskcls train {at} --config {config} --dry-run"
     yield f"# train      maskcls train {at} --config {config} --run runs/first"
-    yield "# predict    maskcls predict runs/first --data PHOTOSS -o predictions.csv"
+    yield "# predict    maskcls predict runs/first --data PHOTOS -o predictions.csv"
     if labels.notes:
         yield "#"
         yield from _comment("Please check: " + "; ".join(labels.notes) + ".")
@@ -100,7 +100,7 @@ def _recipe(proposal: Proposal) -> Iterator[str]:
     yield from _comment("Without a network, use a local file: model.weights=FILE instead of model.pretrained=true.")
 
 
-def _sections(choices: Sequence[Choice]) -> Iterator[str]:
+def _sections(choices: Sequence[ProposedSetting]) -> Iterator[str]:
     """Yield each section once, with its settings and their reasons."""
     section = ""
     for choice in choices:
@@ -120,12 +120,12 @@ def _explained(line: str, why: str) -> list[str]:
 
 def pretrained_words(proposal: Proposal) -> str:
     """Return the overrides for pretrained weights as words of a command."""
-    values = {one.key: json.dumps(one.value, separators=(",", ":")).strip('"') for one in proposal.pretrained}
+    values = {one.key: written(one.value).replace(" ", "").strip('"') for one in proposal.pretrained}
     return shlex.join(f"{key}={value}" for key, value in values.items())
 
 
 def _value(value: Any) -> str:
-    return quoted_yaml(value) if isinstance(value, str) else json.dumps(value)
+    return quoted_yaml(value) if isinstance(value, str) else written(value)
 
 
 def _comment(text: str, indent: str = "") -> list[str]:

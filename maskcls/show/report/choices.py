@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from maskcls.groupnouns import Noun
 from maskcls.runs.choices.register import Attempt, Kind
 from maskcls.runs.reported.reported_run import ReportedRun
-from maskcls.schema.group_noun import Noun
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import plural

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.results.scores.metrics import ClassScore
 from maskcls.results.scores.slices import Slice
 from maskcls.runs.reported.reported_run import ReportedRun
-from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.answers.evaluation import class_cells
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure

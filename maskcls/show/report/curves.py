@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from maskcls.groupnouns import Noun
 from maskcls.runs.reported.network_logs import NetworkLog
 from maskcls.runs.reported.reported_run import ReportedRun
-from maskcls.schema.group_noun import Noun
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table

@@ -11,6 +11,7 @@ import numpy as np
 
 from maskcls.data.layouts.source import image_root
 from maskcls.errors import MaskclsError
+from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.results.scores.mistakes import (
     JOINT,
     LabelledClasses,
@@ -23,7 +24,6 @@ from maskcls.results.scores.mistakes import (
     probabilities_by_task,
 )
 from maskcls.runs.reported.reported_run import ReportedRun, ScoredRows
-from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.pages.photos import PagePhoto, photo
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings

@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from maskcls.data.rows import folds as folding
+from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.rundir import RunDir
 from maskcls.runs.networks import RunNetwork, run_networks
 from maskcls.runs.records.settings import settings_of
 from maskcls.runs.reported.network_logs import network_title
 from maskcls.runs.reported.reported_run import ReportedRun
-from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.pages.photos import PagePhoto, jpeg_uri, photo
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings

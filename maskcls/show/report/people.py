@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from maskcls.groupnouns import PEOPLE, Noun, with_article
 from maskcls.results.scores.consistency import Consistency
 from maskcls.results.scores.disagreement import Disagreement, disagreements
 from maskcls.runs.reported.reported_run import ReportedRun
-from maskcls.schema.group_noun import PEOPLE, Noun, with_article
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number, number_of, whose

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.results.scores.evaluation import Evaluation
 from maskcls.runs.records.unsealed import SealedScore
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.runs.summary import GroupGain, RunSummary
-from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.runs.records.settings import assignment, settings_of
 from maskcls.runs.reported.paired_runs import PairedRuns
 from maskcls.runs.reported.reported_run import ReportedRun
-from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import WIDTH, Figure
 from maskcls.show.pages.table import Table

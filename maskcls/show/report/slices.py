@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.results.scores.evaluation import Evaluation
 from maskcls.results.scores.slices import Recall, Slice, worst
 from maskcls.runs.reported.reported_run import ReportedRun
-from maskcls.schema.group_noun import PHOTOS, Noun
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
-from maskcls.schema.group_noun import Noun
 from maskcls.show.report.after_training import AfterTraining
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import (
@@ -24,7 +24,12 @@ from maskcls.show.terminal.text import (
 
 
 def print_training(
-    run: Path, summary: RunSummary | None, after: AfterTraining | None, noun: Noun, *, json: bool = False
+    run: Path,
+    summary: RunSummary | None,
+    after: AfterTraining | None = None,
+    noun: Noun = PEOPLE,
+    *,
+    json: bool = False,
 ) -> None:
     """Print the run's summary, or with `json` all of it, and what comes next.
 

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from maskcls.schema.group_noun import PEOPLE, Noun
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.show.terminal.epoch_lines import Column, epoch_cells, epoch_columns, epoch_legend, header_line, table_line
 from maskcls.show.terminal.pace import Pace, TrainingPace, left_in_words
 from maskcls.show.terminal.units import duration

@@ -10,7 +10,7 @@ from shutil import get_terminal_size
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING, TextIO
 
-from maskcls.schema.group_noun import PEOPLE, Noun
+from maskcls.groupnouns import PEOPLE, Noun
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -14,8 +14,8 @@ from maskcls.data.photos.inspection import Inspection
 from maskcls.data.photos.quality import Fault, by_name, quality_faults
 from maskcls.data.rows import manifest
 from maskcls.data.rows.repeated_photos import SamePhoto
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
-from maskcls.schema.group_noun import Noun
 from maskcls.training.data_check.folds import fold_name
 
 CONSTANT = 0.95  # share of the people with one label from which a task counts as constant per person
@@ -39,7 +39,7 @@ def photo_findings(paths: Sequence[str], seen: Inspection) -> list[DataFinding]:
 
 
 def same_photo_findings(
-    same: Sequence[SamePhoto], fold_N: Ints, equal_files: Sequence[Sequence[int]], *, allow: bool, noun: Noun
+    same: Sequence[SamePhoto], fold_N: Ints, equal_files: Sequence[Sequence[int]], *, allow: bool, noun: Noun = PEOPLE
 ) -> list[DataFinding]:
     """Return what is wrong with photos that several rows have; each photo once, by what is worst.
 
@@ -72,7 +72,7 @@ def same_photo_findings(
 
 
 def near_findings(
-    near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space: LabelSpace, noun: Noun
+    near: NearDuplicates, frame: pd.DataFrame, fold_N: Ints, space: LabelSpace, noun: Noun = PEOPLE
 ) -> list[DataFinding]:
     """Return the near duplicates by where their two photos are; those that may be chance are a kind of their own."""
     labels = manifest.labels(frame, space)
@@ -94,7 +94,7 @@ def near_findings(
 
 
 def label_findings(
-    frame: pd.DataFrame, space: LabelSpace, ids: Mapping[str, str], folds: int, noun: Noun
+    frame: pd.DataFrame, space: LabelSpace, ids: Mapping[str, str], folds: int, noun: Noun = PEOPLE
 ) -> list[DataFinding]:
     """Return people with contradicting labels, ids of several people, and classes of few people.
 

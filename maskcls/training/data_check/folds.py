@@ -8,9 +8,10 @@ import pandas as pd
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows.sealing import split_sealed
 from maskcls.errors import DataError
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Ints
 from maskcls.schema import Config
-from maskcls.schema.group_noun import Noun, group_noun
+from maskcls.schema.group_noun import group_noun
 
 NOWHERE = -3  # a row that the folds do not have
 SEALED = -2  # a row of sealed people
@@ -46,7 +47,7 @@ def joined_folds(frame: pd.DataFrame, table: pd.DataFrame, *, missing: int = NOW
     return np.array([fold.get(name, missing) for name in frame["id"].tolist()], dtype=np.int64)
 
 
-def fold_name(fold: int, noun: Noun) -> str:
+def fold_name(fold: int, noun: Noun = PEOPLE) -> str:
     """Name a fold for people."""
     names = {NOWHERE: "no fold", SEALED: f"the sealed {noun[1]}"}
     names[int(folding.NEVER)] = "the rows that are only for training"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from maskcls.runs.records.times import NETWORKS, RunTimes, read_times
+from maskcls.groupnouns import Noun
+from maskcls.runs.records.times import NETWORKS, PEOPLE, RunTimes, read_times
 from maskcls.runs.reported.network_logs import NetworkLog
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages import palette
@@ -22,7 +23,8 @@ REST = "loading, saving, choice of epochs and out-of-fold prediction"
 def seconds_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str, Any]:
     """Return the seconds by part as a figure, and those of each network as a table."""
     times, logs = read_times(reported.run), [log for log in reported.logs if log.lines]
-    parts = seconds_by_part(times, reported.record.seconds)
+    recorded = seconds_by_part(times, reported.record.seconds)
+    parts = {_part_name(name, reported.noun): seconds for name, seconds in recorded.items()}
     total = sum(parts.values())
     return {
         "line": _line(times, total, reported.record.seconds),
@@ -30,6 +32,10 @@ def seconds_section(reported: ReportedRun, settings: PageSettings) -> Mapping[st
         "networks": _network_table(logs),
         "side_by_side": max((plan.fold_jobs for plan in (reported.environment.plans or {}).values()), default=1),
     }
+
+
+def _part_name(name: str, noun: Noun) -> str:
+    return f"learning which photos show one {noun[0]}" if name == PEOPLE else name
 
 
 def seconds_by_part(times: RunTimes | None, epochs_s: float) -> dict[str, float]:
