@@ -22,13 +22,7 @@ def is_folder_of_photos(data: Path) -> bool:
 
 
 def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:
-    """Read `list_folder` into a manifest without labels; id and path are the relative path. Raises the same errors."""
-    paths = list_folder(root)
-    return manifest.build(paths, paths, space, split="eval")
-
-
-def list_folder(root: Path) -> list[str]:
-    """Return the paths of every photo below a folder, relative to it, sorted.
+    """Read every photo below a folder into a manifest without labels; id and path are its relative path, sorted.
 
     Hidden files and folders, such as macOS's `._*`, and files with other suffixes are skipped.
     Raises DataError for a folder without photos, unsafe names, names that look the same, links that lead outside, and
@@ -45,7 +39,7 @@ def list_folder(root: Path) -> list[str]:
     if not paths:
         expected = f"photos ({', '.join(SUFFIXES)}), or the contest's eval/info.csv"
         raise DataError("the folder contains nothing to predict", where=str(root), expected=expected)
-    return paths
+    return manifest.build(paths, paths, space, split="eval")
 
 
 def _photos(root: Path) -> list[str]:

@@ -11,10 +11,12 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
-from maskcls.data.layouts.folder import SUFFIXES, is_folder_of_photos, list_folder
-from maskcls.data.layouts.source import guess_layout, image_root, layout_named, list_photos
+from maskcls.data.layouts.folder import SUFFIXES
+from maskcls.data.layouts.source import guess_layout, image_root, read_unlabelled
 from maskcls.errors import DataError, UsageError
+from maskcls.labels import CONTEST
 
+ANY = CONTEST.only(["mask"])  # any label space will do where only photos are read
 STDIN = "-"
 LIST = "@"  # before the name of a text file with one path per line
 PATTERN = "*?["
@@ -80,7 +82,7 @@ def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path]:
         lines = sys.stdin.buffer.read() if word == STDIN else _read_list(Path(word.removeprefix(LIST)))
         return _listed(lines, word, check=check_lists), Path()
     if path.is_dir():
-        return _below(path), path
+        return _of_data(path), path
     if path.suffix.lower() == ".csv" and path.is_file():
         return _of_data(path), path.parent
     if path.is_file():
@@ -95,20 +97,10 @@ def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path]:
     return matches, Path(word[: min(word.index(sign) for sign in PATTERN if sign in word)]).parent
 
 
-def _below(folder: Path) -> list[str]:
-    if not is_folder_of_photos(folder):
-        return _of_data(folder)
-    return [os.path.join(folder, path) for path in list_folder(folder)]
-
-
 def _of_data(data: Path) -> list[str]:
-    """Return the photos to predict of a data set: all of a table, the unlabelled ones of the contest."""
+    """Return the photos to predict of a folder or a table, by its layout."""
     name = guess_layout(data)
-    listing = list_photos(data, name)
-    paths = listing.unlabelled if layout_named(name).in_parts else (*listing.labelled, *listing.unlabelled)
-    if not paths:
-        raise _NothingError("the data set has no photos to predict")
-    return [os.path.join(image_root(data, name), path) for path in paths]
+    return [os.path.join(image_root(data, name), path) for path in read_unlabelled(data, name, ANY)["path"]]
 
 
 def _read_list(path: Path) -> bytes:
