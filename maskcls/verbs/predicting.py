@@ -189,7 +189,7 @@ def _predict_what(
 ) -> None:
     from maskcls.results.predicted.plan import parse_shard
 
-    part = (1, 1) if shard is None else parse_shard(shard)
+    part = None if shard is None else parse_shard(shard)
     if shard is not None and not wanted.paths:
         raise UsageError("--shard writes a folder beside a table", fix="name the table: -o answers.csv")
     from maskcls.runs.checks import check_photo_prediction

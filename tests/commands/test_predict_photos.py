@@ -199,6 +199,9 @@ def test_shards_and_their_gathering(
     assert run_app(["predict", "--gather", *folders, "-o", "g.csv", "--probabilities", "g_p.csv"]) == 0
     assert (here / "g.csv").read_bytes() == (here / "one.csv").read_bytes()
     assert (here / "g_p.csv").read_bytes() == (here / "one_p.csv").read_bytes()
+    assert predict(made, "photos", "-o", "h.csv", "--shard", "1/1") == 0  # as scripts say it for one machine
+    assert run_app(["predict", "--gather", "h.csv.shard-1-of-1", "-o", "h.csv"]) == 0
+    assert (here / "h.csv").read_bytes() == (here / "one.csv").read_bytes()
     assert predict(made, "photos", "-o", "one.csv") == 7
 
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from maskcls import files
 from maskcls.data.layouts.named import NamedPhotos, check_what, find_photos
 from maskcls.errors import BusyError, UsageError
 from maskcls.export.open_model import Engine, open_model
@@ -40,7 +41,7 @@ class PhotoRequest:
     overrides: tuple[str, ...] = ()
     engine: Engine | None = None
     decide: bool = False
-    shard: tuple[int, int] = (1, 1)
+    shard: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def predict_photos(model: Path, asked: PhotoRequest, report: Reporter) -> Predic
     """
     workers = check_photo_prediction(model, asked.overrides, decide=asked.decide)
     check_what(asked.what)
-    if asked.shard == (1, 1):
+    if asked.shard is None:
         asked.wanted.check()
     with report.busy("listing photos"):
         photos = find_photos(asked.what, check_lists=not asked.wanted.skip_unreadable)
@@ -114,7 +115,7 @@ def _in_parts(
             on_unreadable=_note_once(report, skip=asked.wanted.skip_unreadable),
         )
         shards = [(folder, plan)]
-        if asked.shard != (1, 1):
+        if asked.shard is not None:
             if not asked.wanted.skip_unreadable:
                 refuse_unreadable(shards)
             return PredictedPhotos(opened.space, plan.own_photos, len(unreadable(shards)), shard=folder)
@@ -125,8 +126,9 @@ def _in_parts(
 
 def _plan(model: Path, opened: PhotoModel, names: Sequence[str], asked: PhotoRequest) -> PredictionPlan:
     digest = RunningHash(names).sha256
+    rule = {"decision": files.file_sha256(RunDir(model).decision)} if asked.decide and model.is_dir() else {}
     return PredictionPlan(
-        model=dict(opened.origin),
+        model={**opened.origin, **rule},
         lineage=lineage_of_photos(model, opened.origin, asked.what, digest, decide=asked.decide),
         tasks=opened.space.to_json(),
         settings=tuple(asked.overrides),
@@ -134,7 +136,7 @@ def _plan(model: Path, opened: PhotoModel, names: Sequence[str], asked: PhotoReq
         photos=len(names),
         names_sha256=digest,
         part_photos=PART_PHOTOS,
-        shard=asked.shard,
+        shard=asked.shard or (1, 1),
     )
 
 

@@ -30,13 +30,7 @@ def refuse_file(data: Path, what: str, fix: str) -> None:
 
 
 def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:
-    """Read `list_folder` into a manifest without labels; id and path are the relative path. Raises the same errors."""
-    paths, notes = list_folder(root)
-    return manifest.with_notes(manifest.build(paths, paths, space, split="eval"), notes)
-
-
-def list_folder(root: Path) -> tuple[list[str], list[str]]:
-    """Return the paths of every photo below a folder, relative to it, sorted; and notes about what is left out.
+    """Read every photo below a folder into a manifest without labels; id and path are its relative path, sorted.
 
     Hidden files and folders, such as macOS's `._*`, and files without the suffix of a photo are left out; a note counts
     them. A link to a file is the photo that it leads to, also outside the folder.
@@ -62,4 +56,4 @@ def list_folder(root: Path) -> tuple[list[str], list[str]]:
             got="; ".join(notes) or "no photo",
             expected=expected,
         )
-    return paths, notes
+    return manifest.with_notes(manifest.build(paths, paths, space, split="eval"), notes)

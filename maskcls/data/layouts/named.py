@@ -11,11 +11,13 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
-from maskcls.data.layouts.folder import is_folder_of_photos, list_folder
-from maskcls.data.layouts.source import guess_layout, image_root, layout_named, list_photos
+from maskcls.data.layouts.source import guess_layout, image_root, read_unlabelled
 from maskcls.data.photos.photo_files import SUFFIXES
+from maskcls.data.rows import manifest
 from maskcls.errors import DataError, UsageError
+from maskcls.labels import CONTEST
 
+ANY = CONTEST.only(["mask"])  # any label space will do where only photos are read
 STDIN = "-"
 LIST = "@"  # before the name of a text file with one path per line
 PATTERN = "*?["
@@ -78,17 +80,18 @@ class _NothingError(Exception):
     """Why a word gives no photo."""
 
 
-def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path, list[str]]:
+def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path, Sequence[str]]:
     """Return the photos of one word, the folder they are below, and notes about what was left out of it."""
     path = Path(word)
     if word == STDIN or word.startswith(LIST):
         lines = sys.stdin.buffer.read() if word == STDIN else _read_list(Path(word.removeprefix(LIST)))
         return _listed(lines, word, check=check_lists), Path(), []
     if path.is_dir():
-        names, notes = _below(path)
+        names, notes = _of_data(path)
         return names, path, notes
     if path.suffix.lower() == ".csv" and path.is_file():
-        return _of_data(path), path.parent, []
+        names, notes = _of_data(path)
+        return names, path.parent, notes
     if path.is_file():
         return [word], path.parent, []
     if path.exists():
@@ -101,21 +104,11 @@ def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path, list[st
     return matches, Path(word[: min(word.index(sign) for sign in PATTERN if sign in word)]).parent, []
 
 
-def _below(folder: Path) -> tuple[list[str], list[str]]:
-    if not is_folder_of_photos(folder):
-        return _of_data(folder), []
-    paths, notes = list_folder(folder)
-    return [os.path.join(folder, path) for path in paths], notes
-
-
-def _of_data(data: Path) -> list[str]:
-    """Return the photos to predict of a data set: all of a table, the unlabelled ones of the contest."""
+def _of_data(data: Path) -> tuple[list[str], Sequence[str]]:
+    """Return the photos to predict of a folder or a table, by its layout; and the notes of its reader."""
     name = guess_layout(data)
-    listing = list_photos(data, name)
-    paths = listing.unlabelled if layout_named(name).has_unlabelled(data) else (*listing.labelled, *listing.unlabelled)
-    if not paths:
-        raise _NothingError("the data set has no photos to predict")
-    return [os.path.join(image_root(data, name), path) for path in paths]
+    frame = read_unlabelled(data, name, ANY)
+    return [os.path.join(image_root(data, name), path) for path in frame["path"]], manifest.notes(frame)
 
 
 def _read_list(path: Path) -> bytes:

@@ -77,14 +77,10 @@ class PredictionPlan(JsonFile):
         return sum(len(self.rows(part)) for part in self.own_parts)
 
     @property
-    def whole(self) -> PredictionPlan:
-        """The plan without its shard: equal for all shards of one prediction."""
-        return self.model_copy(update={"shard": (1, 1)})
-
-    @property
     def sha256(self) -> str:
-        """Identify the prediction that this is a shard of."""
-        return files.sha256(json.dumps(self.whole.model_dump(mode="json"), sort_keys=True).encode())
+        """Identify the prediction that this is a shard of; the lineage, which repeats other fields, is left out."""
+        data = self.model_dump(mode="json", exclude={"lineage", "shard"})
+        return files.sha256(json.dumps(data, sort_keys=True).encode())
 
 
 class RunningHash:
@@ -125,14 +121,13 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
-def parts_folder(output: Path, shard: tuple[int, int] = (1, 1)) -> Path:
+def parts_folder(output: Path, shard: tuple[int, int] | None = None) -> Path:
     """Return the folder of the parts of an output, or of one of its shards.
 
     >>> parts_folder(Path("a.csv")).name, parts_folder(Path("a.csv"), (2, 5)).name
     ('a.csv.parts', 'a.csv.shard-2-of-5')
     """
-    number, of = shard
-    return output.with_name(f"{output.name}.parts" if of == 1 else f"{output.name}.shard-{number}-of-{of}")
+    return output.with_name(output.name + (".parts" if shard is None else f".shard-{shard[0]}-of-{shard[1]}"))
 
 
 def open_plan(folder: Path, plan: PredictionPlan) -> bool:

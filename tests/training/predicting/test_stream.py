@@ -180,6 +180,8 @@ def test_another_command_does_not_continue(names: list[str], tmp_path: Path) -> 
         with pytest.raises(BusyError, match="another prediction") as caught:
             open_plan(tmp_path / "parts", plan_of(names, **changes))
         assert caught.value.offenders == tuple(changes)
+    assert open_plan(tmp_path / "parts", plan_of(names, lineage={"data": "other words for the same photos"}))
+    assert plan_of(names).sha256 == plan_of(names, (2, 3), lineage={"data": "other words"}).sha256
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "text.txt").touch()
     with pytest.raises(BusyError, match="holds other files"):
