@@ -26,7 +26,7 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="the .onnx file to write; default: RUN/export/model.onnx, for predict RUN --engine onnxruntime",
+            help="the .onnx file to write; default: RUN/export/model.onnx, in the run folder",
             show_default=False,
         ),
     ] = None,
@@ -46,7 +46,7 @@ def export(
 
     \b
     maskcls export runs/a -o model.onnx
-    maskcls predict model.onnx photo.jpg
+    maskcls export runs/a predict.views=none --decide
     """
     from maskcls.rundir import RunDir
     from maskcls.show.answers.export import print_export
