@@ -49,6 +49,9 @@ SURFACE = {
         }
     ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
+    "export": frozenset(
+        {"RUN", "KEY=VALUE", "-o/--output", "--decide", "--check", "--licence", "--force", "--json"},
+    ),
     "evaluate": frozenset({"WHAT", "--answers", "--section", "--full", "-o/--output", "--force", "--json"}),
     "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--cam", "--force", "--json"}),
     "calibrate": frozenset({"RUN", "--rule", "--json"}),

@@ -30,6 +30,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         {"best", "rounds", "report", "next"},
     ),
     "explain": ("{run} {photo} -o {out}/a.png", {"run", "file", "views", "photos"}),
+    "export": (
+        "{run} -o {out}/m.onnx --check 2",
+        {"file", "size_bytes", "sha256", "networks", "views", "rule", "parity"},
+    ),
     "tta": ("{run}", {"none", "tried", "chosen", "honest", "pays", "rows", "people"}),
     "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),
     "report": ("{run} -o {out}/r.html", {"page", "size_bytes", "png", "runs"}),
@@ -62,7 +66,7 @@ WITHOUT = {
     "config schema": "prints a JSON schema, whose form is defined elsewhere",
     "serve": "prints nothing; it answers with JSON",
 }
-SLOW = {"demo", "self-train"}  # run with the slow tests: a whole demo, three trainings
+SLOW = {"demo", "self-train", "export"}  # run with the slow tests: a whole demo, three trainings, an export to ONNX
 CONFIGURED = {
     "train",
     "self-train",

@@ -2,83 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from random_runs import AGES, SPEC, WIDE, photos_of_one_size, random_network, random_run
 
-from maskcls import config
-from maskcls.engine.compute.plan import Execution
-from maskcls.engine.device import start
-from maskcls.engine.infer import Predictor, joint_probabilities, prepare
+from maskcls.engine.infer import Predictor, joint_probabilities
 from maskcls.errors import UsageError
 from maskcls.export.whole_model import check_output_names, decoded, joint_of, marginals, output_names, whole_model
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn.heads import JOINT, Head, plain_heads
-from maskcls.nn.network import Network
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.photo_model import Photo
 from maskcls.runs.decision import Decision
-from maskcls.training.experiment import view_spec
 from maskcls.training.predicting.run_model import RunModel
-from maskcls.training.prediction import LoadedNetwork
-
-FINE = tuple(range(10, 90, 5))
-AGES = [
-    Head("age", 3, "softmax", (30, 60), (30, 60)),
-    Head("age", 3, "softmax", (30, 60), FINE),
-    Head("age", 3, "sigmoid", (30, 60), (30, 60)),
-    Head("age", 3, "ordinal", (30, 60), FINE),
-    Head("age", 3, "normal", (30, 60), (30, 60)),
-    Head("age", 3, "ordinal", (30, 60), (30, 60), "gender", 2),
-    Head("age", 3, "softmax", (30, 60), FINE, "mask", 3),
-]
-
-
-class SmallTrunk(nn.Module):
-    """A convolution, an activation, and the mean over the image."""
-
-    def __init__(self, features: int = 12) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, features, 3, stride=2)
-
-    def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = torch.relu(self.conv(images_BCHW)).mean((2, 3))
-        return found
-
-
-def random_network(heads: dict[str, Head], seed: int) -> Network:
-    torch.manual_seed(seed)
-    network = Network(SmallTrunk(), 12, heads).eval()
-    with torch.no_grad():
-        for parameter in network.heads.parameters():
-            parameter.normal_(0, 2)
-    return network
-
-
-def random_run(networks: Sequence[tuple[str, int, int, Predictor]], *words: str) -> RunModel:
-    """Return a run model of random networks, given by task, seed and fold."""
-    cfg, _ = config.load(None, ["device.type=cpu", "device.precision=fp32", *words])
-    accelerator, execution = start(cfg.device), Execution(memory_format="contiguous")
-    loaded = [LoadedNetwork(task, seed, fold, "", predictor) for task, seed, fold, predictor in networks]
-    return RunModel(
-        cfg, loaded, [prepare(one.predictor, accelerator, execution) for one in loaded], accelerator, execution
-    )
-
-
-def photos(count: int = 6, height: int = 61, width: int = 47) -> list[Photo]:
-    rng = np.random.default_rng(3)
-    return list(
-        rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
-        // rng.integers(1, 5, (count, 1, 1, 3), dtype=np.uint8)
-    )
-
-
-SPEC = replace(view_spec(config.load(None, [])[0]), size=(32, 24), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
-WIDE = replace(SPEC, size=(24, 40), crop=(0.7, 0.9), crop_centre=(0.4, 0.5), mean=(0.1, 0.2, 0.3))
 
 
 def agree(model: RunModel, given: list[Photo]) -> None:
@@ -115,7 +54,7 @@ def test_folds_and_views_are_averaged(heads: str, views: str) -> None:
     plain = plain_heads(heads, CONTEST)  # type: ignore[arg-type]
     networks = [("", 0, fold, Predictor(random_network(plain, fold), CONTEST, SPEC)) for fold in range(3)]
 
-    agree(random_run(networks, f"predict.views={views}"), photos())
+    agree(random_run(networks, f"predict.views={views}"), photos_of_one_size())
 
 
 def test_one_network_per_task_and_seed_with_its_own_images() -> None:
@@ -127,7 +66,7 @@ def test_one_network_per_task_and_seed_with_its_own_images() -> None:
             network = random_network(plain_heads("multi", space), 10 * seed + len(networks))
             networks.append((task.name, seed, 0, Predictor(network, space, spec)))
 
-    agree(random_run(networks, "predict.views=hflip"), photos())
+    agree(random_run(networks, "predict.views=hflip"), photos_of_one_size())
 
 
 def test_a_decision_rule_is_applied() -> None:
@@ -136,7 +75,7 @@ def test_a_decision_rule_is_applied() -> None:
     rule = DecisionRule("task", tuple(rng.normal(0, 3, 18)))
     decision = Decision(CONTEST, {"mask": 1.5, "gender": 0.7, "age": 2.0}, rule, None, "")
     model = replace(random_run(networks, "predict.views=none"), decision=decision)
-    given = photos(30)
+    given = photos_of_one_size(30)
 
     agree(model, given)
     assert (model.decide(model.predict(given)) != model.predict(given).argmax(axis=1)).any()
