@@ -46,7 +46,7 @@ def check_export(
     ending = ENDINGS.get(to)
     if ending is not None and output.suffix.lower() != ending:
         raise UsageError(
-            f"--to {to} writes one file", where="-o", got=str(output), expected=f"a name ending in {ending}"
+            f"--to {to} writes one file", where="-o", got=str(output), expected=f"a name that ends in {ending}"
         )
     if check < 0:
         raise UsageError("there is no such number of photos", where="--check", got=str(check), expected="0 or more")
