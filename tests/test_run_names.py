@@ -62,6 +62,7 @@ def test_the_names_are_those_of_the_folder_types() -> None:
         "soup",
         "resume",
         "continued",
+        "export",
         "members",
         "refit",
         "report",
@@ -69,7 +70,7 @@ def test_the_names_are_those_of_the_folder_types() -> None:
         "tracking",
         "mlflow-files",
     } == FOLDERS
-    assert len(FILES) == 30
+    assert len(FILES) == 31
 
 
 def written_names(source: str) -> Iterator[tuple[int, str]]:

@@ -68,9 +68,9 @@ def _settings(overrides: Sequence[str]) -> dict[str, Any]:
         return {}  # what a machine without the packages of a training asks for
     from maskcls import config
     from maskcls.runs.overrides import with_overrides
-    from maskcls.schema import Config
 
-    with_overrides(Config(), list(overrides))  # refuses wrong values
+    # Refuses wrong values. Every value of predict.networks is right for a run that has all kinds of networks.
+    with_overrides(config.load(None, ["train.refit=true", "train.continue_epochs=1"])[0], list(overrides))
     given = config.flatten(dict(map(config.parse_override, overrides)))
     allowed = ("device.threads", "predict.batch_size", *(f"predict.{name}" for name in FIXED))
     for key in given:

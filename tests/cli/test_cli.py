@@ -40,6 +40,9 @@ SURFACE = {
         {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--page", "--force", "--json"},
     ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
+    "export": frozenset(
+        {"RUN", "KEY=VALUE", "-o/--output", "--decide", "--check", "--licence", "--force", "--json"},
+    ),
     "evaluate": frozenset({"WHAT", "--answers", "--section", "--full", "-o/--output", "--force", "--json"}),
     "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--cam", "--force", "--json"}),
     "calibrate": frozenset({"RUN", "--rule", "--json"}),
@@ -131,7 +134,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 33
+    assert len(SURFACE) == 34
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

@@ -30,6 +30,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         {"best", "rounds", "report", "next"},
     ),
     "explain": ("{run} {photo} -o {out}/a.png", {"run", "file", "views", "photos"}),
+    "export": (
+        "{run} -o {out}/m.onnx --check 2",
+        {"file", "size_bytes", "sha256", "networks", "views", "rule", "parity"},
+    ),
     "tta": ("{run}", {"none", "tried", "chosen", "honest", "pays", "rows", "people"}),
     "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),
     "report": ("{run} -o {out}/r.html", {"page", "size_bytes", "png", "runs"}),
@@ -58,7 +62,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "data cache prune": ("", {"deleted", "freed", "left", "parts"}),
 }
 WITHOUT = {"config schema": "prints a JSON schema, whose form is defined elsewhere"}
-SLOW = {"demo", "self-train"}  # run with the slow tests: a whole demo, three trainings
+SLOW = {"demo", "self-train", "export"}  # run with the slow tests: a whole demo, three trainings, an export to ONNX
 CONFIGURED = {
     "train",
     "self-train",
@@ -92,7 +96,7 @@ def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 32
+    assert len(CALLS) == 33
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

@@ -1,0 +1,212 @@
+"""Does an exported ONNX file predict what torch predicts, and how fast is it?
+
+    python benchmarks/onnx_export.py families [--photos 96] [--only NAME ...]
+    python benchmarks/onnx_export.py run RUN [--photos 1000] [--file FILE]
+    python benchmarks/onnx_export.py speed RUN [--photos 64] [--repeats 7] [--file FILE]
+
+families  timm backbones of different kinds with random weights. So that outputs vary between photos, batch norms get
+          statistics of images, and heads are scaled to the spread of the features. Photos are smooth noise of random
+          sizes from 32 to 400 pixels per side.
+run       a finished run, exported, on photos of its own table.
+speed     images/s of `predict` with torch and with onnxruntime, both on one thread, on the same decoded photos, taking
+          turns: the ratio of each repetition.
+
+Printed: largest difference of a joint probability, photos that get another joint class, and the number of classes that
+occur. "torch in float32": the largest difference between torch in float32 and the same network in float64.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from maskcls import config
+from maskcls.commands.export import EXACT, check_photos_of, export
+from maskcls.data.views.transforms import eval_view
+from maskcls.engine.compute.plan import Execution
+from maskcls.engine.device import normalise, start
+from maskcls.engine.infer import Predictor, joint_probabilities, prepare
+from maskcls.engine.tta import views_of
+from maskcls.export.onnx_file import onnx_bytes, to_onnx
+from maskcls.export.onnx_model import onnx_model, open_onnx
+from maskcls.export.whole_model import whole_model
+from maskcls.labels import CONTEST
+from maskcls.nn.heads import plain_heads
+from maskcls.nn.network import Network, build_network
+from maskcls.results.comparison.parity import Parity, compare_predictions
+from maskcls.results.photo_model import Photo
+from maskcls.rundir import RunDir
+from maskcls.show.terminal.progress import Reporter
+from maskcls.training.experiment import view_spec
+from maskcls.training.predicting.run_model import RunModel, open_run_model
+from maskcls.training.prediction import LoadedNetwork
+
+FAMILIES: dict[str, tuple[int, int]] = {  # (height, width): small, and one that the backbone takes
+    "resnet18": (96, 72),
+    "mobilenetv4_conv_small": (128, 96),
+    "efficientnet_b0": (96, 72),
+    "convnext_atto": (96, 72),
+    "vit_tiny_patch16_224": (96, 80),
+    "deit3_small_patch16_224": (64, 64),
+    "swin_tiny_patch4_window7_224": (112, 112),
+    "coatnet_pico_rw_224": (96, 96),
+    "fastvit_t8": (96, 64),
+    "levit_128s": (224, 224),
+}
+
+
+def noise_photos(count: int, rng: np.random.Generator) -> list[Photo]:
+    """Smooth noise of random sizes, with a random mean and contrast per photo."""
+    photos = []
+    for _ in range(count):
+        height, width = (int(side) for side in rng.integers(32, 401, 2))
+        smooth = cv2.GaussianBlur(rng.normal(size=(height, width, 3)), (0, 0), float(rng.uniform(0.5, 12)))
+        spread = rng.uniform(20, 80) / (smooth.std() + 1e-9)
+        photos.append((rng.uniform(60, 190, 3) + spread * smooth).clip(0, 255).astype(np.uint8))
+    return photos
+
+
+def lively(network: Network, size: tuple[int, int], seed: int) -> Network:
+    """Give a random network outputs that vary between images: statistics in the norms, heads scaled to the features."""
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+                module.momentum = 1.0
+        images = torch.randn(16, 3, *size, generator=rng)
+        images = images.cumsum(2).cumsum(3) / 40 + images * torch.rand(16, 1, 1, 1, generator=rng)
+        network.train().trunk(images)  # the norms take the statistics of these images
+        features = network.eval().trunk(images)
+        for head in network.heads.values():
+            weight = torch.randn(head.weight.shape, generator=rng)
+            logits = (features - features.mean(0)) @ weight.T
+            head.weight.copy_(2 * weight / logits.std())
+            head.bias.copy_(-(head.weight @ features.mean(0)))
+    return network
+
+
+def random_model(backbone: str, size: tuple[int, int]) -> RunModel:
+    """Return a run model of one random network, as `open_run_model` returns it."""
+    words = [f"model.backbone={backbone}", f"transforms.size=[{size[0]}, {size[1]}]", "predict.views=hflip", *EXACT]
+    words += ["transforms.mean=[0.485, 0.456, 0.406]", "transforms.std=[0.229, 0.224, 0.225]"]
+    cfg, _ = config.load(None, words)
+    torch.manual_seed(0)
+    network = lively(build_network(backbone, plain_heads("multi", CONTEST), size=size), size, seed=1)
+    predictor = Predictor(network, CONTEST, view_spec(cfg))
+    accelerator, execution = start(cfg.device), Execution(memory_format="contiguous")
+    return RunModel(
+        cfg,
+        [LoadedNetwork("", 0, 0, "", predictor)],
+        [prepare(predictor, accelerator, execution)],
+        accelerator,
+        execution,
+    )
+
+
+def compared(model: RunModel, exported: Any, photos: Sequence[Photo]) -> tuple[Parity, int]:
+    """Compare the two on photos; returns also the number of joint classes that occur."""
+    parts = [photos[i : i + 64] for i in range(0, len(photos), 64)]
+    want = np.concatenate([model.predict(part) for part in parts])
+    got = [exported.run(part) for part in parts]
+    decided = model.decide(want)
+    prob, chosen = (np.concatenate(arrays) for arrays in zip(*got, strict=True))
+    return compare_predictions(want, decided, prob, chosen), len(np.unique(decided))
+
+
+def families(count: int, only: Sequence[str]) -> None:
+    photos = noise_photos(count, np.random.default_rng(0))
+    print("| backbone | size | photos | max difference | torch in float32 | other class | classes | export, s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for backbone in only or FAMILIES:
+        size, began = FAMILIES[backbone], time.monotonic()
+        model = random_model(backbone, size)
+        data = onnx_bytes(to_onnx(whole_model(model)), facts_of(model))
+        seconds = time.monotonic() - began
+        parity, classes = compared(model, onnx_model(data, where=backbone, threads=1), photos)
+        rounding = np.abs(in_float64(model, photos) - np.concatenate([model.predict([one]) for one in photos])).max()
+        shown = f"{parity.max_dp:.1e} | {rounding:.1e} | {parity.decisions} | {classes} | {seconds:.0f}"
+        print(f"| `{backbone}` | {size[0]} x {size[1]} | {parity.photos} | {shown} |", flush=True)
+
+
+@torch.no_grad()
+def in_float64(model: RunModel, photos: Sequence[Photo]) -> NDArray[np.float32]:
+    """Return the probabilities of a model of one network with all its products and sums in float64."""
+    (predictor,) = model.ready
+    exact, spec = copy.deepcopy(predictor.network).double(), predictor.spec
+    rows = []
+    for photo in photos:
+        pixels = torch.from_numpy(eval_view(photo, spec))[None]
+        images = normalise(pixels, mean=spec.mean, std=spec.std, execution=model.execution)
+        images = torch.cat([view(images) for view in views_of(model.cfg.predict.views)]).double()
+        rows.append(joint_probabilities(exact(images), exact.specs, model.space).mean(0, keepdims=True))
+    return np.concatenate(rows)
+
+
+def facts_of(model: RunModel) -> dict[str, Any]:
+    return {"tasks": model.space.to_json(), "decision": None, "decode_size": list(model.decode_size)}
+
+
+def opened(run: Path, file: Path) -> RunModel:
+    """Export the run to the file unless it is there, and open the run with torch."""
+    with Reporter() as report:
+        if not file.exists():
+            export(RunDir(run), file, report=report)
+        return open_run_model(RunDir(run), [*EXACT, "device.threads=1"], report=report)
+
+
+def finished_run(run: Path, file: Path, count: int) -> None:
+    model, exported = opened(run, file), open_onnx(file, threads=1)
+    parity, classes = compared(model, exported, check_photos_of(RunDir(run), model, count))
+    print(f"{parity.photos} photos: max difference {parity.max_dp:.1e}, {parity.decisions} other, {classes} classes")
+
+
+def speed(run: Path, file: Path, count: int, repeats: int) -> None:
+    model, exported = opened(run, file), open_onnx(file, threads=1)
+    photos = check_photos_of(RunDir(run), model, count)
+    torch.set_num_threads(1)
+    both: list[Callable[[Sequence[Photo]], NDArray[np.float32]]] = [model.predict, exported.predict]
+    for predict in both:
+        predict(photos)
+    times = np.array([[_seconds(predict, photos) for predict in both] for _ in range(repeats)])
+    ratios = times[:, 0] / times[:, 1]
+    print(f"images/s: torch {count / np.median(times[:, 0]):.1f}, onnxruntime {count / np.median(times[:, 1]):.1f}")
+    print(f"onnxruntime / torch: median {np.median(ratios):.2f}, from {ratios.min():.2f} to {ratios.max():.2f}")
+
+
+def _seconds(predict: Callable[[Sequence[Photo]], object], photos: Sequence[Photo]) -> float:
+    began = time.perf_counter()
+    predict(photos)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["families", "run", "speed"])
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("--photos", type=int)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--file", type=Path, default=Path("model.onnx"))
+    parser.add_argument("--only", nargs="+", default=[])
+    given = parser.parse_args()
+    if given.what == "families":
+        families(given.photos or 96, given.only)
+    elif given.run is None:
+        parser.error("name a run")
+    elif given.what == "run":
+        finished_run(given.run, given.file, given.photos or 1000)
+    else:
+        speed(given.run, given.file, given.photos or 64, given.repeats)
+
+
+if __name__ == "__main__":
+    main()
