@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import assert_never
 
 from maskcls import config, files
 from maskcls.config.installed_extras import check_extra
@@ -22,6 +23,7 @@ CHANGEABLE: Mapping[Target, tuple[str, ...]] = {
     "safetensors": ("predict.networks",),
     "model-card": ("predict.views", "predict.networks"),
 }
+EXTRA: tuple[Target, ...] = ("onnx",)  # need the packages of the extra `export`
 WHOLE: tuple[Target, ...] = ("onnx", "torch-export")  # hold everything from photo to class
 
 
@@ -46,27 +48,34 @@ def check_export(
     ending = ENDINGS.get(to)
     if ending is not None and output.suffix.lower() != ending:
         raise UsageError(
-            f"--to {to} writes one file", where="-o", got=str(output), expected=f"a name ending in {ending}"
+            f"--to {to} writes one file", where="-o", got=str(output), expected=f"a name that ends in {ending}"
         )
     if check < 0:
         raise UsageError("there is no such number of photos", where="--check", got=str(check), expected="0 or more")
     _check_options(to, decide=decide, int8=int8)
-    if to == "safetensors":
-        check_timm_folder(output, force=force)
-    else:
-        files.refuse_taken(output, *{card_beside(output, to, run)} - {output}, force=force)
+    _check_output(run, output, to, force=force)
     check_overrides(run, overrides)
     for key in config.flatten(dict(map(config.parse_override, overrides))):
         if key not in CHANGEABLE[to]:
             expected = " or ".join(CHANGEABLE[to])
             raise ConfigError("this setting does not change the exported model", where=key, expected=expected)
-    if to == "onnx":
+    if to in EXTRA:
         check_extra("export", needed_by="maskcls export")
     if decide:
         check_calibrated(run)
         if averages_in_groups(run):
             got = "an exported model predicts every photo alone"
             raise UsageError(OTHER_GROUPS, where="--decide", got=got, fix="leave out --decide")
+
+
+def _check_output(run: RunDir, output: Path, to: Target, *, force: bool) -> None:
+    match to:
+        case "safetensors":
+            check_timm_folder(output, force=force)
+        case "onnx" | "torch-export" | "model-card":
+            files.refuse_taken(output, *{card_beside(output, to, run)} - {output}, force=force)
+        case _:
+            assert_never(to)
 
 
 def _check_options(to: Target, *, decide: bool, int8: Int8Options | None) -> None:

@@ -50,7 +50,8 @@ SURFACE = {
     ),
     "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
     "export": frozenset(
-        {"RUN", "KEY=VALUE", "-o/--output", "--decide", "--check", "--licence", "--force", "--json"},
+        {"RUN", "KEY=VALUE", "--to", "-o/--output", "--decide", "--check", "--licence", "--force", "--json"}
+        | {"--int8", "--calibration", "--max-loss"},
     ),
     "evaluate": frozenset({"WHAT", "--answers", "--section", "--full", "-o/--output", "--force", "--json"}),
     "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--cam", "--force", "--json"}),

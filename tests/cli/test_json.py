@@ -32,7 +32,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "explain": ("{run} {photo} -o {out}/a.png", {"run", "file", "views", "photos"}),
     "export": (
         "{run} -o {out}/m.onnx --check 2",
-        {"file", "size_bytes", "sha256", "networks", "views", "rule", "parity"},
+        {"file", "size_bytes", "sha256", "networks", "views", "rule", "parity", "int8", "card"},
     ),
     "tta": ("{run}", {"none", "tried", "chosen", "honest", "pays", "rows", "people"}),
     "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),

@@ -109,7 +109,9 @@ def test_the_file_holds_its_origin_and_the_comparison(
     }
     assert printed["parity"]["max_dp"] < 1e-6
     assert (printed["file"], printed["size_bytes"], printed["networks"]) == (str(path), path.stat().st_size, 2)
-    assert [one.name for one in path.parent.iterdir()] == ["m.onnx"]
+    assert printed["card"] == f"{path}.card.md"
+    assert "CC BY 4.0" in Path(printed["card"]).read_text()
+    assert sorted(one.name for one in path.parent.iterdir()) == ["m.onnx", "m.onnx.card.md"]
     assert hashes(run) == before
 
 
@@ -122,7 +124,8 @@ def test_the_usual_place_is_inside_the_run(run: Path, quick: ColourRun, capsys: 
     assert run_app(["export", str(run), "--force", "--check", "0"]) == 0
     assert "not compared with the run" in capsys.readouterr().out
     assert facts_in(path)["parity"] is None
-    path.unlink()
+    for made in (path, path.with_name("model.onnx.card.md")):
+        made.unlink()
     path.parent.rmdir()
 
 

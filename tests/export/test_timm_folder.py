@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +77,28 @@ def logits_without_maskcls(folder: Path, images: np.ndarray, to: Path) -> dict[s
     return dict(np.load(to / "logits.npz"))
 
 
+def test_the_loader_imports_no_more_than_it_says(tmp_path: Path) -> None:
+    cfg = tiny()
+    network = loaded(cfg, 0)
+    write_timm_folder(tmp_path / "out", [network], cfg, {})
+    text = (tmp_path / "out" / "load.py").read_text()
+    names: dict[str, Any] = {"__file__": str(tmp_path / "out" / "load.py"), "__name__": "load"}
+    images = torch.from_numpy(images_of(network.predictor.spec))
+
+    exec(compile(text, "load.py", "exec"), names)
+
+    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = {(one.module or "") if isinstance(one, ast.ImportFrom) else one.names[0].name for one in imports}
+    assert modules == {"json", "pathlib", "timm", "torch", "safetensors.torch"}
+    with torch.inference_mode():
+        wanted = network.predictor.network(images)
+    found = names["load"]("seed0-fold0")(images)
+    assert list(found) == list(wanted) == ["mask", "gender", "age"]
+    for head, logits in wanted.items():
+        torch.testing.assert_close(found[head], logits, atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
 def test_the_loader_gives_the_logits_of_every_kind_of_head(tmp_path: Path) -> None:
     """One network per kind, in one folder: the loader starts only once."""
     space, networks, cfgs = CONTEST, {}, {kind: tiny(*settings) for kind, settings in AGE.items()}
