@@ -48,6 +48,12 @@ class Batcher:
         """Begin to compute: first a grey photo, so that the first request does not wait for what is made once."""
         self.task = asyncio.get_running_loop().create_task(self._run())
 
+    @property
+    def failure(self) -> BaseException | None:
+        """The error that ended the work, such as that of the first photo; None while it goes on or was stopped."""
+        ended = self.task is not None and self.task.done() and not self.task.cancelled()
+        return self.task.exception() if ended and self.task is not None else None
+
     async def stop(self) -> None:
         """End; photos that still wait are not predicted."""
         if self.task is not None:

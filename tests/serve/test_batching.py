@@ -95,6 +95,31 @@ def test_an_error_of_the_model_is_that_of_its_batch_alone() -> None:
     asyncio.run(work())
 
 
+def test_an_error_of_the_first_photo_is_kept() -> None:
+    async def work() -> BaseException | None:
+        model.error = RuntimeError("a fault to be seen")
+        batcher = Batcher(model, ServerLimits(), lambda photos, seconds: None)
+        assert batcher.failure is None
+        batcher.start()
+        assert batcher.failure is None
+        while batcher.failure is None:
+            await asyncio.sleep(0.001)
+        await batcher.stop()
+        return batcher.failure
+
+    model = FakePhotoModel()
+    assert asyncio.run(work()) is model.error
+
+
+def test_a_stop_is_no_failure() -> None:
+    async def work() -> None:
+        async with started(FakePhotoModel()) as batcher:
+            assert batcher.failure is None
+        assert batcher.failure is None
+
+    asyncio.run(work())
+
+
 def test_a_client_that_is_gone_disturbs_nobody() -> None:
     async def work() -> None:
         async with started(model) as batcher:

@@ -178,6 +178,20 @@ def test_a_slow_client_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     served(work, limits=replace(LIMITS, idle_s=0.01))
 
 
+def test_a_client_that_is_gone_is_no_error() -> None:
+    async def work(_: Ask, service: PhotoService) -> None:
+        parts: list[bytes | None] = [b"x", None]
+
+        async def next_part() -> bytes | None:
+            return parts.pop(0)
+
+        app = build_app(service, OPEN_RULES, page="", about={})
+        assert (await call(app, "/predict", next_part, kind="image/png")).status == 499
+        assert service.bodies.held == 0
+
+    served(work)
+
+
 def test_a_full_queue_is_answered_with_a_time_to_come_back() -> None:
     model = FakePhotoModel()
 
