@@ -397,14 +397,19 @@ def test_the_schema_is_complete_and_its_pages_are_off() -> None:
 
 def test_the_hash_of_a_model_is_that_of_what_predicts() -> None:
     class Other(FakePhotoModel):
+        more: dict[str, Any]
+
         @property
         def origin(self) -> dict[str, Any]:
-            return {**super().origin, "views": "hflip"}
+            return {**super().origin, **self.more}
 
-    found = [model_hash(FakePhotoModel(), decide=False), model_hash(Other(), decide=False)]
-    found += [model_hash(FakePhotoModel(), decide=True)]
-    assert len({*found}) == 3
-    assert found[0] == model_hash(FakePhotoModel(), decide=False)
+    def hash_with(decide: bool = False, **more: Any) -> str:
+        model = Other()
+        model.more = more
+        return model_hash(model, decide=decide)
+
+    assert len({hash_with(), hash_with(views="hflip"), hash_with(decide=True)}) == 3
+    assert hash_with() == hash_with(execution="cpu fp32") == model_hash(FakePhotoModel(), decide=False)
 
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
