@@ -1,11 +1,11 @@
 """Is `maskcls serve` as fast as the model alone, and does it stay up, whatever clients send?
 
-    python benchmarks/server.py [--run RUN --data FOLDER] [--requests 5000] [--clients 16] [--rounds 10]
+    python benchmarks/server.py [--run RUN --data FOLDER] [--requests 5000] [--clients 64] [--rounds 10]
 
-Without --run, a small network is trained on drawn faces. In each round, one after the other, the server answers a mix of
-requests of several clients, and the model alone, in a process that has the same photos decoded, predicts batches of the
-same size. The clients are this process: prepared bytes over plain sockets. Its processor time
-is printed, because on a machine with few cores it is missing to the server.
+Without --run, a small network is trained on drawn faces. In each round, one after the other, the server answers a mix
+of requests of several clients, and the model alone predicts batches of the most photos that the server would compute
+together; its process has the same photos decoded. The clients are this process: prepared bytes over plain sockets. Its
+processor time is printed, because on a machine with few cores the server lacks it.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path)
     parser.add_argument("--data", type=Path, help="folder of photos")
     parser.add_argument("--requests", type=int, default=5000)
-    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()

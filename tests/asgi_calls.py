@@ -30,7 +30,7 @@ class Answered:
 async def call(
     app: Any,
     path: str,
-    parts: Iterable[bytes] | Callable[[], Awaitable[bytes]] = (),
+    parts: Iterable[bytes] | Callable[[], Awaitable[bytes | None]] = (),
     *,
     method: str | None = None,
     kind: str | None = None,
@@ -39,7 +39,7 @@ async def call(
 ) -> Answered:
     """Send one request, and return its answer.
 
-    parts    of the body; or a function that returns the next part, for ever.
+    parts    of the body; or a function that returns the next part, for ever, or None when the client is gone.
     kind     its Content-Type; length: its Content-Length, absent as in a chunked body.
     headers  more headers, with _ for -.
     """
@@ -54,7 +54,10 @@ async def call(
         nonlocal read
         read += 1
         if endless is not None:
-            return {"type": "http.request", "body": await endless(), "more_body": True}
+            part = await endless()
+            if part is None:
+                return {"type": "http.disconnect"}
+            return {"type": "http.request", "body": part, "more_body": True}
         body = left.pop(0) if left else b""
         return {"type": "http.request", "body": body, "more_body": bool(left)}
 

@@ -1,6 +1,7 @@
 """A real server of a fake model, in a process of its own: `with photo_server() as server`.
 
-As a program: `python tests/photo_server.py JSON` serves with these limits; `hold_s` is how long a batch takes.
+As a program: `python tests/photo_server.py JSON` serves with these limits. hold_s: seconds of a batch; fails: the
+model raises an error; token: as the option.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class PhotoServer:
 
 @contextmanager
 def photo_server(**settings: Any) -> Iterator[PhotoServer]:
-    """Yield a server with these limits; `token` and `hold_s` besides. It is killed at the end if it still runs."""
+    """Yield a server with these settings, see above. It is killed at the end if it still runs."""
     env = os.environ | {"PYTHONPATH": f"{PROJECT_DIR}:{PROJECT_DIR / 'tests'}"}
     command = [sys.executable, __file__, json.dumps(settings)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
@@ -66,11 +67,12 @@ def main() -> None:
     from maskcls.show.pages.upload import upload_page
 
     settings = json.loads(sys.argv[1])
-    token, hold_s = settings.pop("token", None), settings.pop("hold_s", 0)
+    token, hold_s, fails = settings.pop("token", None), settings.pop("hold_s", 0), settings.pop("fails", False)
     limits, bound = ServerLimits(**settings), bind("127.0.0.1", 0)
 
     class Slow(FakePhotoModel):
         def predict(self, photos: list[Photo]) -> Any:
+            assert not fails, "a fault to be seen"
             time.sleep(hold_s if photos[0].shape[0] != 64 else 0)  # the warm-up's photo has 64 pixels
             return super().predict(photos)
 
@@ -81,7 +83,7 @@ def main() -> None:
     def say() -> None:
         print(f"listening on {url_of(bound)}", flush=True)
 
-    listen(app, bound, limits, on_start=say, on_stop=service.begin_stop)
+    listen(app, bound, limits, on_start=say, on_stop=service.begin_stop, failure=lambda: service.failure)
     print("stopped", flush=True)
 
 

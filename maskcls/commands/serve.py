@@ -74,6 +74,7 @@ def serve(
             limits,
             on_start=lambda: report.note(f"listening on {url}; stop with Ctrl-C"),
             on_stop=service.begin_stop,
+            failure=lambda: service.failure,
         )
     return Served(url, metrics.answered(), metrics.predicted())
 

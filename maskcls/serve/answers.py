@@ -88,6 +88,10 @@ def _rounded(value: np.float32) -> float:
 
 
 def model_hash(model: PhotoModel, *, decide: bool) -> str:
-    """Return 16 hexadecimal digits that change with the weights, views, networks and classes, and with `decide`."""
-    about = {"origin": model.origin, "space": model.space.to_json(), "decide": decide}
+    """Return 16 hexadecimal digits that change with the weights, views, networks and classes, and with the rule.
+
+    How this machine computes the model, `execution` of its origin, does not count.
+    """
+    origin = {name: value for name, value in model.origin.items() if name != "execution"}
+    about = {"origin": origin, "space": model.space.to_json(), "decide": decide}
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:16]

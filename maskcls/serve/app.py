@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from maskcls import __version__
 from maskcls.serve.answers import PredictAnswer
+from maskcls.serve.batching import ModelFailedError
 from maskcls.serve.guard import AccessGuard, AccessRules
 from maskcls.serve.metrics import TEXT_FORMAT
 from maskcls.serve.refusals import RefusedRequestError, RefusedResponse
@@ -61,7 +62,8 @@ def build_app(service: PhotoService, rules: AccessRules, *, page: str, about: Ma
     app.add_exception_handler(RefusedRequestError, _refuse)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(HTTPException, _no_such_route)
-    app.add_exception_handler(Exception, _failed)
+    app.add_exception_handler(ModelFailedError, _failed)
+    app.add_exception_handler(Exception, _failed)  # uvicorn prints the traceback
     answers: dict[int | str, dict[str, Any]] = {
         200: {"model": PredictAnswer},
         422: {"model": PredictAnswer, "description": "no photo could be read; an error for each"},
@@ -115,7 +117,7 @@ async def _no_such_route(_: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, __: Exception) -> Response:
-    """Answer a request that failed by a fault of ours; uvicorn prints the traceback, and the server goes on."""
+    """Answer a request that failed by a fault of the model or of ours; the server goes on."""
     return RefusedResponse(RefusedRequestError(500, "the server failed; its log says why"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,13 @@ from maskcls.labels import Floats
 from maskcls.results.photo_model import Photo, PhotoModel
 from maskcls.serve.limits import DECODED_BYTES, ServerLimits
 
+LOG = logging.getLogger("maskcls.serve")
 SPEED_SHARE = 0.2  # of the newest batch in the average time per photo
 WARM_UP_PX = 64
+
+
+class ModelFailedError(Exception):
+    """The model raised an error, which the log has, for the batch that this photo was in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +54,12 @@ class Batcher:
         """Begin to compute: first a grey photo, so that the first request does not wait for what is made once."""
         self.task = asyncio.get_running_loop().create_task(self._run())
 
+    @property
+    def failure(self) -> BaseException | None:
+        """The error that ended the work, such as that of the first photo; None while it goes on or was stopped."""
+        ended = self.task is not None and self.task.done() and not self.task.cancelled()
+        return self.task.exception() if ended and self.task is not None else None
+
     async def stop(self) -> None:
         """End; photos that still wait are not predicted."""
         if self.task is not None:
@@ -56,7 +68,7 @@ class Batcher:
         self.thread.shutdown()
 
     async def predict(self, photo: Photo) -> PredictedRow:
-        """Return the row of one decoded photo; raises what the model raises."""
+        """Return the row of one decoded photo; ModelFailedError if the model fails."""
         row: asyncio.Future[PredictedRow] = asyncio.get_running_loop().create_future()
         self._hold(photo.nbytes)
         self.waiting.put_nowait((photo, row))
@@ -102,13 +114,15 @@ class Batcher:
         return batch
 
     def _deliver(self, work: asyncio.Future[list[PredictedRow]], rows: list[asyncio.Future[PredictedRow]]) -> None:
-        """Pass each photo its row, or all of them the model's error; a client may be gone."""
+        """Pass each photo its row, or all of them that the model failed; a client may be gone."""
         error = work.exception()
+        if error is not None:  # once per batch: one line per request would fill the log
+            LOG.error("the model failed on a batch of %d photos", len(rows), exc_info=error)
         for place, row in enumerate(rows):
             if row.done():
                 continue
             if error is not None:
-                row.set_exception(error)
+                row.set_exception(ModelFailedError())
             else:
                 row.set_result(work.result()[place])
 

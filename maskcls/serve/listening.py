@@ -57,10 +57,12 @@ def listen(
     *,
     on_start: Callable[[], None],
     on_stop: Callable[[], None],
+    failure: Callable[[], BaseException | None],
 ) -> None:
     """Answer requests until SIGINT or SIGTERM; requests that were accepted before are answered, within `stop_s`.
 
     on_start  called when the socket listens; on_stop: at the signal. A second SIGINT ends without waiting.
+    failure   an error, when nothing can be answered any more: the server stops and raises it.
     """
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # its warnings quote what clients send
     config = uvicorn.Config(
@@ -77,15 +79,26 @@ def listen(
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=max(1, round(limits.stop_s)),
     )
-    asyncio.run(_StoppableServer(config, on_start, on_stop).serve(sockets=[bound]))
+    asyncio.run(_StoppableServer(config, on_start, on_stop, failure).serve(sockets=[bound]))
+    if (error := failure()) is not None:
+        raise error
 
 
 class _StoppableServer(uvicorn.Server):
     """uvicorn's server, which says when it listens and stops; a signal to stop is an ordinary end."""
 
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_start: Callable[[], None],
+        on_stop: Callable[[], None],
+        failure: Callable[[], BaseException | None],
+    ) -> None:
         super().__init__(config)
-        self.on_start, self.on_stop = on_start, on_stop
+        self.on_start, self.on_stop, self.failure = on_start, on_stop, failure
+
+    async def on_tick(self, counter: int) -> bool:
+        return self.failure() is not None or await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

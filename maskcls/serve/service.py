@@ -44,6 +44,11 @@ class PhotoService:
         """Whether requests are answered without delay: the model is warm, and the server does not stop."""
         return self.batcher.warm and not self.stopping
 
+    @property
+    def failure(self) -> BaseException | None:
+        """Why nothing can be predicted any more; None as long as it can."""
+        return self.batcher.failure
+
     def start(self) -> None:
         """Begin to work."""
         self.batcher.start()

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
+import json
+import re
+import signal
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asgi_calls import FORM, form
 from fake_photo_model import FakePhotoModel
 from finished_run import finish_run
+from tiny import train
 
 from maskcls.cli import run_app
 from maskcls.commands import serve as command
+from maskcls.data.photos.images import read_image
 from maskcls.errors import Exit, ResourceError
+from maskcls.export.open_model import open_model
 from maskcls.runs.summary import read_summary
 from maskcls.serve.limits import ServerLimits
 from maskcls.serve.packages import SERVER_PACKAGES, check_server_packages
@@ -136,3 +147,36 @@ def test_a_model_without_a_run_has_no_scores(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"")
     assert command.summary_scores(tmp_path / "model.onnx") is None
     assert command.summary_scores(finish_run(tmp_path / "leaky", leaky=True).path) is None
+
+
+@pytest.mark.slow
+def test_a_served_run_predicts_as_its_model_does(drawn: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(drawn, run, "model.backbone=test_convnext", "train.epochs=1") == 0
+    paths = sorted((drawn / "eval" / "images").iterdir())[:5]
+    with Reporter(quiet=True) as report:
+        model = open_model(run, report=report)
+    prob_NJ = model.predict([read_image(path, at_least=model.decode_size) for path in paths])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "maskcls", "serve", str(run), "--port", "0"], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        found = next(filter(None, (re.search(r"http://127.0.0.1:(\d+)", line) for line in process.stderr)))
+        with closing(http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)) as connection:
+            body = form(*((path.name, path.read_bytes()) for path in paths))
+            connection.request("POST", "/predict", body, {"Content-Type": FORM})
+            photos = json.loads(connection.getresponse().read())["photos"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        assert process.stderr.read().endswith("stopped: 1 requests answered, 5 photos predicted\n")
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+    assert [photo["name"] for photo in photos] == [path.name for path in paths]
+    for row, photo in enumerate(photos):
+        assert photo["joint"]["index"] == prob_NJ[row].argmax()
+        for name, prob_NC in model.space.marginals(prob_NJ).items():
+            assert list(photo["tasks"][name]["probabilities"].values()) == pytest.approx(prob_NC[row], abs=1e-5)

@@ -10,7 +10,7 @@ import pytest
 from fake_photo_model import FakePhotoModel, grey
 
 from maskcls.serve import batching
-from maskcls.serve.batching import Batcher
+from maskcls.serve.batching import Batcher, ModelFailedError
 from maskcls.serve.limits import ServerLimits
 
 BATCH = 4
@@ -81,17 +81,44 @@ def test_without_waiting_a_single_photo_is_computed_alone() -> None:
     assert model.batches == [1, 1, 1]
 
 
-def test_an_error_of_the_model_is_that_of_its_batch_alone() -> None:
+def test_an_error_of_the_model_is_that_of_its_batch_alone(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
         async with started(model) as batcher:
             model.error = RuntimeError("a fault to be seen")
             for _ in range(2):
-                with pytest.raises(RuntimeError, match="a fault to be seen"):
+                with pytest.raises(ModelFailedError):
                     await batcher.predict(grey(0))
             model.error = None
             assert (await batcher.predict(grey(5))).joint == 5
 
     model = FakePhotoModel()
+    asyncio.run(work())
+    assert [line.message for line in caplog.records] == ["the model failed on a batch of 1 photos"] * 2
+    assert "RuntimeError: a fault to be seen" in caplog.text
+
+
+def test_an_error_of_the_first_photo_is_kept() -> None:
+    async def work() -> BaseException | None:
+        model.error = RuntimeError("a fault to be seen")
+        batcher = Batcher(model, ServerLimits(), lambda photos, seconds: None)
+        assert batcher.failure is None
+        batcher.start()
+        assert batcher.failure is None
+        while batcher.failure is None:
+            await asyncio.sleep(0.001)
+        await batcher.stop()
+        return batcher.failure
+
+    model = FakePhotoModel()
+    assert asyncio.run(work()) is model.error
+
+
+def test_a_stop_is_no_failure() -> None:
+    async def work() -> None:
+        async with started(FakePhotoModel()) as batcher:
+            assert batcher.failure is None
+        assert batcher.failure is None
+
     asyncio.run(work())
 
 

@@ -137,6 +137,14 @@ def test_one_connection_serves_several_requests(impatient: PhotoServer) -> None:
             assert f'"index":{joint},'.encode() in connection.getresponse().read()
 
 
+@pytest.mark.slow
+def test_a_model_that_fails_ends_the_server_with_its_error() -> None:
+    with photo_server(fails=True, stop_s=1) as server:
+        assert server.process.wait(PATIENCE_S) == 1
+        assert server.process.stdout is not None
+        assert "AssertionError: a fault to be seen" in server.process.stdout.read()
+
+
 def test_an_address_that_is_taken_is_named() -> None:
     with bind("127.0.0.1", 0) as bound:
         bound.listen()

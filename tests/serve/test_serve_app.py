@@ -178,6 +178,20 @@ def test_a_slow_client_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     served(work, limits=replace(LIMITS, idle_s=0.01))
 
 
+def test_a_client_that_is_gone_is_no_error() -> None:
+    async def work(_: Ask, service: PhotoService) -> None:
+        parts: list[bytes | None] = [b"x", None]
+
+        async def next_part() -> bytes | None:
+            return parts.pop(0)
+
+        app = build_app(service, OPEN_RULES, page="", about={})
+        assert (await call(app, "/predict", next_part, kind="image/png")).status == 499
+        assert service.bodies.held == 0
+
+    served(work)
+
+
 def test_a_full_queue_is_answered_with_a_time_to_come_back() -> None:
     model = FakePhotoModel()
 
@@ -214,8 +228,8 @@ def test_a_fault_of_the_model_is_an_answer_and_the_server_goes_on() -> None:
 
     async def work(ask: Ask, service: PhotoService) -> None:
         model.error = ZeroDivisionError("a bug to be seen")
-        with pytest.raises(ZeroDivisionError):  # what uvicorn prints; the answer was sent before
-            await ask("/predict", png(1), kind="image/png")
+        failed = await ask("/predict", form(*[("a", png(1))] * 3), kind=FORM)
+        assert (failed.status, failed.json["error"]["what"]) == (500, "the server failed; its log says why")
         model.error = None
         assert (await ask("/predict", png(1), kind="image/png")).status == 200
         text = service.metrics.text().decode()
@@ -383,14 +397,19 @@ def test_the_schema_is_complete_and_its_pages_are_off() -> None:
 
 def test_the_hash_of_a_model_is_that_of_what_predicts() -> None:
     class Other(FakePhotoModel):
+        more: dict[str, Any]
+
         @property
         def origin(self) -> dict[str, Any]:
-            return {**super().origin, "views": "hflip"}
+            return {**super().origin, **self.more}
 
-    found = [model_hash(FakePhotoModel(), decide=False), model_hash(Other(), decide=False)]
-    found += [model_hash(FakePhotoModel(), decide=True)]
-    assert len({*found}) == 3
-    assert found[0] == model_hash(FakePhotoModel(), decide=False)
+    def hash_with(decide: bool = False, **more: Any) -> str:
+        model = Other()
+        model.more = more
+        return model_hash(model, decide=decide)
+
+    assert len({hash_with(), hash_with(views="hflip"), hash_with(decide=True)}) == 3
+    assert hash_with() == hash_with(execution="cpu fp32") == model_hash(FakePhotoModel(), decide=False)
 
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT

@@ -88,6 +88,7 @@ def test_what_the_server_refuses_is_said(server: PhotoServer) -> None:
         assert results(page, 1) == ["a.png Failed: the server cannot be reached"]
 
 
+@pytest.mark.slow
 def test_a_wrong_token_is_said(server: PhotoServer) -> None:
     answer = '{"version": 1, "error": {"what": "the token is missing or wrong", "expected": "Bearer"}}'
     with browser_page(offline=False) as page:
@@ -126,7 +127,7 @@ def test_without_a_camera_there_is_no_button() -> None:
         assert page.locator("#token").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.slow)])
 def test_long_names_fit_a_narrow_screen(server: PhotoServer, scheme: str) -> None:
     with browser_page(360, scheme=scheme, offline=False) as page:
         page.goto(server.url)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import maskcls
+from maskcls import files
 from maskcls.data.dataset import Photos
 from maskcls.data.views.transforms import ViewSpec, eval_view
 from maskcls.engine.compute.candidates import Workload
@@ -113,6 +114,7 @@ def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool =
     origin = {
         "maskcls": maskcls.__version__,
         "run": run.path.resolve().name,
+        "decision": files.file_sha256(run.decision) if decide else None,
         "run_hashes": env.hashes,
         "weights": [network.used.to_json() for network in networks],
         "views": cfg.predict.views,

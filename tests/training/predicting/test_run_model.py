@@ -56,6 +56,7 @@ def test_the_model_names_its_networks_and_sizes(run: Path) -> None:
     assert len(model.specs) == 2
     assert len(model.origin["weights"]) == 6
     assert model.origin["views"] == "none"
+    assert model.origin["decision"] is None
 
 
 @pytest.mark.parametrize(
