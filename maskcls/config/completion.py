@@ -10,7 +10,7 @@ from maskcls.schema.options import option_sections
 KnownSettings = Mapping[str, tuple[object, tuple[str, ...]]]  # by key: the default, and the fixed words that it takes
 
 
-def config_names(incomplete: str) -> list[str]:
+def shipped_names(incomplete: str) -> list[str]:
     """Return the shipped configurations that begin so; where there is none, the shell completes file names."""
     return _beginning(sorted(shipped_files()), incomplete)
 

@@ -21,9 +21,9 @@ RUNS = Path("runs")  # where train makes runs unless told otherwise
 
 def config_names(incomplete: str) -> list[str]:
     """Return what a shell completes of the name of a configuration."""
-    from maskcls.config.completion import config_names as names
+    from maskcls.config.completion import shipped_names
 
-    return names(incomplete)
+    return shipped_names(incomplete)
 
 
 def run_folders(incomplete: str) -> list[str]:

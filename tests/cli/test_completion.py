@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_startup import DEEP, SCIENCE
 
-from maskcls.config.completion import complete_setting, config_names, known_settings
+from maskcls.config.completion import complete_setting, known_settings, shipped_names
 from maskcls.rundir import RunDir
 from maskcls.runs.overrides import changes_prediction
 from maskcls.verbs.options import run_folders
@@ -105,8 +105,8 @@ def test_run_folders_are_those_with_a_training(folder: Path, monkeypatch: pytest
 
 
 def test_every_shipped_configuration_is_completed() -> None:
-    assert {"multi", "tiny_cpu", "recipes/union"} <= set(config_names(""))
-    assert config_names("recipes/u") == ["recipes/union"]
+    assert {"multi", "tiny_cpu", "recipes/union"} <= set(shipped_names(""))
+    assert shipped_names("recipes/u") == ["recipes/union"]
 
 
 def test_every_setting_is_completed_with_its_default_in_words() -> None:
