@@ -10,10 +10,12 @@ import csv
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,9 +43,12 @@ QUICK = (
     *("train.epochs=2", "train.fold_jobs=1", "train.report=false", "device.threads=1", "device.precision=fp32"),
     *("device.memory_format=channels_last", "device.compile=off"),
 )
-# Verbs with a configuration; where it is not tiny_cpu, it is followed by that one here. Others need pretrained weights.
 TRAINING = ("train", "self-train")
+# Settings added where a configuration is not tiny_cpu: others need pretrained weights, a GPU or hours.
+SMALL = ("model.backbone=test_resnet", "transforms.size=[64, 48]", "train.batch_size=16", "model.pretrained=false")
 CONFIGURED = (*TRAINING, "debug", "bench step", "data check", "data look")
+
+LIMIT_S = 900  # of one command; on an idle machine the longest takes less than a minute
 
 # Commands that are only read, not run -> why.
 LEFT_OUT: dict[str, str] = {}
@@ -84,11 +89,10 @@ def words_of_command(command: str, folder: Path) -> list[str]:
     found = [expanded(VALUES.get(word, word), folder) for word in shlex.split(command)]
     words = [word for each in found for word in each]
     typed = " ".join(words[words.index("maskcls") + 1 :])
-    if "--config" in words and "tiny_cpu" not in words and typed.startswith(CONFIGURED):
-        words += ["--config", "tiny_cpu", *(["model.pretrained=false"] if "model.pretrained=true" not in words else [])]
     given = {word.partition("=")[0] for word in words}
-    more = [word for word in QUICK if word.partition("=")[0] not in given]
-    return words + more if typed.startswith(TRAINING) else words
+    small = "--config" in words and "tiny_cpu" not in words and typed.startswith(CONFIGURED)
+    more = [*(SMALL if small else ()), *(QUICK if typed.startswith(TRAINING) else ())]
+    return words + [word for word in more if word.partition("=")[0] not in given]
 
 
 def expanded(word: str, folder: Path) -> list[str]:
@@ -145,9 +149,25 @@ def run(command: str, folder: Path) -> int:
     if words[0] == "torchrun":
         start = [sys.executable, "-m", "torch.distributed.run", *words[1:]]
         return subprocess.run(start, env=os.environ | {"PYTHONPATH": str(PROJECT_DIR)}, check=False).returncode
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), time_limit(LIMIT_S):
         warnings.simplefilter("ignore")  # the program's own users see no warning as an error
         return cli.run_app(words[1:])
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """End what runs longer, such as a server, with a TimeoutError, which the command line reports as a bug."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"runs for more than {seconds} s; if it should, add it to LEFT_OUT")
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def outputs(text: str) -> dict[str, str]:
@@ -162,6 +182,9 @@ def outputs(text: str) -> dict[str, str]:
         commands = typed_commands(f"```\n{block}```\n")
         if not language and after == "text" and commands:
             assert len(commands) == 1, f"several commands before one output: {commands}"
+            assert typed_commands(text).count(commands[0]) == 1, (
+                f"typed twice, so its output is not clear: {commands[0]}"
+            )
             found[commands[0]] = output
     return found
 
