@@ -182,9 +182,7 @@ def outputs(text: str) -> dict[str, str]:
         commands = typed_commands(f"```\n{block}```\n")
         if not language and after == "text" and commands:
             assert len(commands) == 1, f"several commands before one output: {commands}"
-            assert typed_commands(text).count(commands[0]) == 1, (
-                f"typed twice, so its output is not clear: {commands[0]}"
-            )
+            assert typed_commands(text).count(commands[0]) == 1, f"typed twice: {commands[0]}"
             found[commands[0]] = output
     return found
 
