@@ -10,6 +10,7 @@ import csv
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,10 +32,14 @@ GIVEN = {
     "demo/faces": "maskcls data make demo/faces --people 30 --seed 0",
     "runs/multi": "maskcls train faces --config tiny_cpu --run runs/multi",
     "runs/joint": "maskcls train faces --config tiny_cpu --run runs/joint model.heads=joint",
+    "runs/a": "maskcls train faces --config tiny_cpu --run runs/a",
+    "runs/b": "maskcls train faces --config tiny_cpu --run runs/b model.heads=joint",
     "submission.csv": "maskcls predict runs/multi --data faces -o submission.csv",
     "weights.safetensors": "",  # weights of the backbone of tiny_cpu
     "trunk.safetensors": "",
     "photos.csv": "",  # a table of faces
+    "photo.jpg": "",
+    "photos": "",  # a folder of photos
 }
 # Words of a command -> what is typed for them.
 VALUES = {"DATA": "faces", "model.weights=FILE": "model.weights=weights.safetensors"}
@@ -124,9 +129,15 @@ def make(name: str, folder: Path) -> None:
         from safetensors.torch import save_file
 
         save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), folder / name)
-    elif name == "photos.csv":
+    elif name.startswith("photo"):
         provide(["", "faces"], folder)
-        write_table(folder / "faces" / "train", folder / name)
+        photos = folder / "faces" / "eval" / "images"
+        if name == "photos.csv":
+            write_table(folder / "faces" / "train", folder / name)
+        elif name == "photos":
+            shutil.copytree(photos, folder / name)
+        else:
+            shutil.copyfile(min(photos.iterdir()), folder / name)
     else:
         assert run(GIVEN[name], folder) == 0, f"{name} could not be made"
 
