@@ -56,9 +56,13 @@ CONFIGURED = (*TRAINING, "debug", "bench step", "data check", "data look")
 LIMIT_S = 900  # of one command; on an idle machine the longest takes less than a minute
 
 # Commands that are only read, not run -> why.
-LEFT_OUT: dict[str, str] = {}
+LEFT_OUT = {"maskcls debug faces --config multi --minutes 10 --page debug.html": "trains for ten minutes"}
 HOURS = "trains whole recipes on 800 people: up to 70 minutes"
 LEFT_OUT_PAGES = {"benchmarks/README.md": HOURS, "benchmarks/honesty/normalisation.md": HOURS}
+
+
+# Commands that may end with another code than 0.
+OTHER_CODES = {"maskcls debug ": 9}  # a check failed, as some do on so few people
 
 
 def is_left_out(name: str, command: str) -> bool:
@@ -237,6 +241,7 @@ def test_the_commands_of_a_page_run(
         code, printed = run(command, tmp_path), capfd.readouterr()
         output = shown.get(command, "")
         missing = lines_not_printed(output, printed.out + "\n" + printed.err)
-        if (code != 0) != output.startswith("error[") or missing:
+        fine = code == 0 or any(command.startswith(one) and code == other for one, other in OTHER_CODES.items())
+        if fine == output.startswith("error[") or missing:
             wrong.append(f"$ {command}\nexit code {code}, not printed: {missing}\n{printed.out}\n{printed.err}")
     assert not wrong, "\n\n".join(wrong)
