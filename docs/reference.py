@@ -73,7 +73,7 @@ def verb_section(name: str, verb: Any) -> list[str]:
     context = verb.context_class(verb, info_name=f"maskcls {name}")
     shown = [p for p in verb.get_params(context) if not getattr(p, "hidden", False) and p.name != "help"]
     usage = re.sub(r"[{}]", "", " ".join(["maskcls", name, *verb.collect_usage_pieces(context)]))
-    rows = [[f"`{spelling(p)}`", values(p, context), default(p, context), escaped(p.help or "")] for p in shown]
+    rows = [[spelling(p), values(p, context), default(p, context), escaped(p.help or "")] for p in shown]
     parts = [f"### `{name}`", text, f"Usage: `{usage}`"]
     parts += ["```\n" + "\n".join(examples) + "\n```"] if examples else []
     return [*parts, table(["argument or option", "values", "default", "meaning"], rows)]
@@ -112,8 +112,8 @@ def verb_link(name: str) -> str:
 def spelling(parameter: Any) -> str:
     """Return how a parameter is written: an argument by its metavar, an option by its names."""
     if parameter.param_type_name == "argument":
-        return str(parameter.metavar or parameter.name.upper())
-    return ", ".join([*parameter.opts, *parameter.secondary_opts])
+        return f"`{parameter.metavar or parameter.name.upper()}`"
+    return ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
 
 
 def values(parameter: Any, context: Any) -> str:

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer.main
@@ -33,6 +33,7 @@ from project import CONFIGS_DIR
 
 from maskcls import cli, config
 from maskcls.errors import MaskclsError
+from maskcls.layoutnames import LayoutName
 
 TABLES = {"benchmarks/methods.md", "benchmarks/full.md"}  # name the settings of a row one by one
 WRONG = {"optim.lrr=1e-3"}  # shown with its error
@@ -101,8 +102,14 @@ def refusal(settings: Sequence[str], base: str = "multi") -> str | None:
     bare = [text for text in real if "." not in text.partition("=")[0] and text.partition("=")[0] in leaf_names()]
     if bare:
         return f"{bare} without a section"
+    layouts = [[], *([f"data.format={name}"] for name in get_args(LayoutName))]  # some settings are of one layout
+    tried = [_refused([*real, *layout], base) for layout in layouts[: 1 if "data.format" in str(real) else None]]
+    return None if None in tried else tried[0]
+
+
+def _refused(settings: Sequence[str], base: str) -> str | None:
     try:
-        config.load(config.find(Path(base)), real)
+        config.load(config.find(Path(base)), settings)
     except MaskclsError as error:
         return "; ".join(error.lines())
     return None

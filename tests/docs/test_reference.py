@@ -22,12 +22,15 @@ def test_every_verb_has_a_section_with_its_options() -> None:
     sections = dict(re.findall(r"^### `([^`]+)`\n(.*?)(?=^### |\Z)", PAGE, re.M | re.S))
     assert sections.keys() == verbs().keys()
     assert len(sections) >= 30
+    options = 0
     for verb, section in sections.items():
         assert f"Usage: `maskcls {verb} [OPTIONS]" in section
-        rows = "\n".join(re.findall(r"^\| `([^`]+)` ", section, re.M))
-        named = set(re.findall(r"--?[\w-]+", rows))
+        rows = "\n".join(re.findall(r"^\| (`[^|]+`) \|", section, re.M))
+        named = set(re.findall(r"`(--?[\w-]+)`", rows))
         assert named <= verbs()[verb], verb
+        options += len(named)
         assert f"(#{verb.replace(' ', '-')})" in PAGE
+    assert options >= 120
 
 
 def test_every_exit_code_has_a_row() -> None:
