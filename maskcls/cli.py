@@ -23,11 +23,10 @@ from maskcls.verbs import (
     config,
     data,
     debug,
-    export,
+    deploy,
     predicting,
     runs,
     sealed,
-    serve,
     submission,
     training,
 )
@@ -54,10 +53,9 @@ app = VerbApp(
 app.add_typer(training.app)
 app.add_typer(predicting.app)
 app.add_typer(after.app)
-app.add_typer(export.app)
+app.add_typer(deploy.app)
 app.add_typer(sealed.app)
 app.add_typer(debug.app)
-app.add_typer(serve.app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(submission.app, name="submission")
 app.add_typer(data.app, name="data")
