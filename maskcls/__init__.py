@@ -10,7 +10,6 @@ docs/api.md describes the functions. They are loaded when they are first used.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,7 +30,9 @@ def __getattr__(name: str) -> Any:
     """Return a name of the Python API, which is loaded now: `import maskcls` itself imports no other package."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.api"), name)
+    from maskcls import api
+
+    return getattr(api, name)
 
 
 def __dir__() -> list[str]:
