@@ -159,3 +159,28 @@ def test_runs_of_the_first_day_are_refused_with_the_reason(
     assert "ema" in said
     assert "optim.warmup_epochs" in said
     assert "fix: use the version in the run's env.json, or train the run again" in said
+
+
+def redraw(run: RunDir, data: Path) -> None:
+    """Write plain photos in place of those a run was trained on, with the same names and labels."""
+    tables = [read_columns(table) for table in (run.manifest, run.sealed) if table.exists()]
+    for path in (path for table in tables for path in table["path"]):
+        (data / path).parent.mkdir(parents=True, exist_ok=True)
+        make.Image.new("RGB", (48, 64), (90, 120, len(path))).save(data / path)
+    people = sorted({person for table in tables for person in table["person"]})
+    rows = [",".join([*person.split("_"), person]) for person in people]  # 000001_female_Drawn_37
+    (data / "train" / "train.csv").write_text("\n".join(["id,gender,race,age,path", *rows, ""]))
+    files.commit_json(run.env, files.read_json(run.env) | {"data": str(data)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["soup_refit", "seeds_continued", "sealed", "tracked"])
+def test_a_fold_that_is_missing_is_trained_by_resume(name: str, tmp_path: Path) -> None:
+    folder = unpack(name, tmp_path)
+    run = run_of(folder)
+    redraw(run, folder / "faces")
+    for path in [run.summary, run.oof, *run.path.glob("**/fold1"), run.path / "refit"]:
+        make.shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    assert run_app(["resume", str(run.path)]) == Exit.OK
+    assert files.read_json(run.summary)["pooled"]["rows"] == len(Predictions.load(run.oof).ids) > 80
+    assert all(file.read_text() for file in run.path.glob("**/fold1/DONE"))
