@@ -204,6 +204,8 @@ def test_shards_and_their_gathering(
     assert predict(made, "photos", "-o", "h.csv", "--shard", "1/1") == 0  # as scripts say it for one machine
     assert run_app(["predict", "--gather", "h.csv.shard-1-of-1", "-o", "h.csv"]) == 0
     assert (here / "h.csv").read_bytes() == (here / "one.csv").read_bytes()
+    assert run_app(["predict", "--gather", "h.csv.shard-1-of-1", "-o", "h2.txt", "--format", "jsonl"]) == 0
+    assert (here / "h2.txt").read_text().startswith('{"path": "photos/')
     assert predict(made, "photos", "-o", "one.csv") == 7
 
 
