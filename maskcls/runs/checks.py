@@ -108,23 +108,21 @@ def check_prediction(
 def check_photo_prediction(model: Path, overrides: Sequence[str], *, decide: bool) -> int | None:
     """Raise what is wrong with a prediction of named photos before it begins; return `device.workers` of a run.
 
-    model  a run folder, or a file, about which nothing is checked here.
+    model  a run folder, or a file of a model, of which only the settings are checked here.
 
     ResultError for what is no run, and for one that is not calibrated with `decide`; ConfigError for settings that do
     not change predictions; UsageError for those that need all photos together, and for the cache, which is not used.
     """
-    if model.is_file():
-        return None
-    run = RunDir(model)
-    cfg = check_overrides(run, overrides)
     if config.setting(overrides, "data.cache"):
         fix = "leave it out: every photo is decoded once, in memory"
         raise UsageError("named photos are not kept in the cache", where="data.cache", fix=fix)
+    run = RunDir(model)
+    cfg = with_overrides(Config(), list(overrides)) if model.is_file() else check_overrides(run, overrides)
     if cfg.predict.groups != "none":
         where = f"predict.groups={cfg.predict.groups}"
         fix = "predict.groups=none for single photos, or one data set with --data"
         raise UsageError(ALL_TOGETHER, where=where, fix=fix)
-    if decide:
+    if decide and not model.is_file():
         own = config.of_run(run.config).predict.groups
         if own != "none":
             raise UsageError(OTHER_GROUPS, where="--decide", expected=f"predict.groups={own}", fix="leave out --decide")

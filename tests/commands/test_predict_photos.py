@@ -80,6 +80,7 @@ def want_lineage(sidecar: Path) -> Mapping[str, object]:
     return lineage
 
 
+@pytest.mark.slow
 def test_an_ensemble_takes_the_probabilities(made: Path, drawn: Path, tmp_path: Path) -> None:
     words = [str(made.parent / "p.csv"), str(made), "--data", str(drawn), "-o", str(tmp_path / "e.csv")]
     assert run_app(["ensemble", *words]) == 0
@@ -91,6 +92,7 @@ def test_an_ensemble_takes_the_probabilities(made: Path, drawn: Path, tmp_path: 
     assert np.mean(same) > 0.8
 
 
+@pytest.mark.slow
 def test_tables_of_a_data_set_in_other_formats(made: Path, drawn: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(made, run)
@@ -202,6 +204,8 @@ def test_shards_and_their_gathering(
     assert predict(made, "photos", "-o", "h.csv", "--shard", "1/1") == 0  # as scripts say it for one machine
     assert run_app(["predict", "--gather", "h.csv.shard-1-of-1", "-o", "h.csv"]) == 0
     assert (here / "h.csv").read_bytes() == (here / "one.csv").read_bytes()
+    assert run_app(["predict", "--gather", "h.csv.shard-1-of-1", "-o", "h2.txt", "--format", "jsonl"]) == 0
+    assert (here / "h2.txt").read_text().startswith('{"path": "photos/')
     assert predict(made, "photos", "-o", "one.csv") == 7
 
 
@@ -234,6 +238,13 @@ def test_what_is_refused(
     assert predict(made, *words.split()) == code
     assert message in capsys.readouterr().err
     assert {path.name for path in here.iterdir()} == {"photos"}
+
+
+@pytest.mark.parametrize("setting", ["predict.groups=look", "data.cache=off"])
+def test_a_model_file_has_the_same_limits(here: Path, capsys: pytest.CaptureFixture[str], setting: str) -> None:
+    (here / "model.onnx").write_bytes(b"not read")
+    assert predict(Path("model.onnx"), "photos", "-o", "a.csv", setting) == 2
+    assert setting.partition("=")[0] in capsys.readouterr().err
 
 
 def test_sealed_people_are_refused(made: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
