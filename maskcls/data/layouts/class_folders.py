@@ -11,7 +11,7 @@ writes nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,8 @@ from maskcls.data.layouts.paths import followed_file_faults, path_fault
 from maskcls.data.layouts.row_fixes import photo_fix_rows, read_row_fixes
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError
-from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
-from maskcls.spelling import meant
+from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
+from maskcls.spelling import lookalikes, meant
 
 MASK_ONLY = CONTEST.only(["mask"])  # any label space will do where only photos and groups are read
 ALONE = "every photo is its own group; name what belongs together with data.group=REGEX"
@@ -42,25 +42,15 @@ def read_class_folders(root: Path, space: LabelSpace, fixes: Path | None = None,
     Raises DataError that lists all folders and photos that do not fit the tasks, and classes without a photo.
     """
     found = scan_class_folders(root)
-    photos = sorted(path for part in found.labelled for path in (*part.photos, *part.misplaced))
-    faults = [*_folder_faults(found, space), *_photo_faults(root, photos)]
-    if faults:
-        levels = "/".join(f"<{task.name}>" for task in space.tasks)
-        fix = "move or rename the folders, or correct `tasks`"
-        expected = f"folders named by class: {levels}/photo"
-        what = "the class folders are not as expected"
-        raise DataError(what, where=str(root), expected=expected, fix=fix, offenders=faults)
-    people = photos if group in ("auto", "none") else groups_in_paths(photos, group, where=str(root))
-    rows = pd.DataFrame({"path": photos} | _classes_of(found, space), dtype="str")
-    fixed = read_row_fixes(fixes, rows, space) if fixes is not None else {}
-    labels = {task.name: np.array([*map(task.classes.index, rows[task.name])], dtype=np.int64) for task in space.tasks}
+    photos = _labelled_photos(found)
+    _check_fit(found, photos, space)
+    names = _classes_of(found, space)
+    labels = {task.name: np.array([*map(task.classes.index, names[task.name])], dtype=np.int64) for task in space.tasks}
     values = {task.name: np.full(len(photos), UNKNOWN, dtype=np.int64) for task in space.tasks if task.bins}
-    row_of = {path: row for row, path in enumerate(photos)}
-    for (path, name), cell in fixed.items():
-        label, value = manifest.parse_label(space.task(name), cell) if cell else (UNKNOWN, UNKNOWN)
-        labels[name][row_of[path]] = label
-        if name in values:
-            values[name][row_of[path]] = value
+    if fixes is not None:
+        fixed = read_row_fixes(fixes, pd.DataFrame({"path": photos} | names, dtype="str"), space)
+        _correct(labels, values, fixed, photos, space)
+    people = _groups(photos, group, where=str(root))
     frame = manifest.build(photos, photos, space, person=people, labels=labels, values=values)
     if absent := manifest.absent_classes(frame, space):
         fix = "add the folder and its photos, or remove the class from `tasks`"
@@ -68,8 +58,43 @@ def read_class_folders(root: Path, space: LabelSpace, fixes: Path | None = None,
     return manifest.with_notes(frame, [*_part_notes(found), *left_out_notes(root, found), *_group_notes(group)])
 
 
+def _labelled_photos(found: ClassFolders) -> list[str]:
+    return sorted(path for part in found.labelled for path in (*part.photos, *part.misplaced))
+
+
+def _check_fit(found: ClassFolders, photos: list[str], space: LabelSpace) -> None:
+    faults = [*_folder_faults(found, space), *_photo_faults(found.root, photos)]
+    if faults:
+        expected = f"folders named by class: {'/'.join(f'<{task.name}>' for task in space.tasks)}/photo"
+        what, fix = "the class folders are not as expected", "move or rename the folders, or correct `tasks`"
+        raise DataError(what, where=str(found.root), expected=expected, fix=fix, offenders=faults)
+
+
+def _correct(
+    labels: Mapping[str, Ints],
+    values: Mapping[str, Ints],
+    fixed: Mapping[tuple[str, str], str],
+    photos: list[str],
+    space: LabelSpace,
+) -> None:
+    """Put corrected cells into labels and values (N,); an empty cell is an unknown label."""
+    row_of = {path: row for row, path in enumerate(photos)}
+    for (path, name), cell in fixed.items():
+        label, value = manifest.parse_label(space.task(name), cell) if cell else (UNKNOWN, UNKNOWN)
+        labels[name][row_of[path]] = label
+        if name in values:
+            values[name][row_of[path]] = value
+
+
+def _groups(photos: list[str], group: str, *, where: str) -> list[str]:
+    """Return the group of each photo by `data.group`."""
+    return photos if group in ("auto", "none") else groups_in_paths(photos, group, where=where)
+
+
 def groups_in_paths(paths: list[str], pattern: str, *, where: str) -> list[str]:
-    """Return what the group of a regular expression matches in each path; DataError that lists paths without it.
+    """Return what the group of a regular expression matches in each path.
+
+    Raises DataError that lists the paths without it, or groups that look the same.
 
     >>> groups_in_paths(["train/cat/tom_1.png", "train/cat/tom_2.png"], r"([^/_]+)_[0-9]+[.]png", where="")
     ['tom', 'tom']
@@ -79,7 +104,10 @@ def groups_in_paths(paths: list[str], pattern: str, *, where: str) -> list[str]:
     if missing := [path for path, name in zip(paths, names, strict=True) if not name]:
         fix = "correct data.group, so that it matches a part of every path"
         raise DataError("data.group does not match these photos", where=where, got=pattern, offenders=missing, fix=fix)
-    return [name for name in names if name]
+    found = [name for name in names if name]
+    if same := lookalikes(found, paths):
+        raise DataError("groups look the same", where=where, offenders=same, fix="give every group one spelling")
+    return found
 
 
 def _classes_of(found: ClassFolders, space: LabelSpace) -> dict[str, list[str]]:
@@ -173,16 +201,14 @@ def _ids(data: Path) -> list[str]:
 
 def _read_people(data: Path, group: str) -> pd.DataFrame:
     photos = list(_list_photos(data).labelled)
-    people = photos if group in ("auto", "none") else groups_in_paths(photos, group, where=str(data))
-    return manifest.build(photos, photos, MASK_ONLY, person=people)
+    return manifest.build(photos, photos, MASK_ONLY, person=_groups(photos, group, where=str(data)))
 
 
 def _list_photos(data: Path) -> Listing:
     found = scan_class_folders(data)
     if found.links:
         raise DataError("links to folders are not followed", where=str(data), offenders=found.links, fix=LINKS_FIX)
-    photos = sorted(path for part in found.labelled for path in (*part.photos, *part.misplaced))
-    rest = found.test
+    photos, rest = _labelled_photos(found), found.test
     if faults := list(_photo_faults(data, photos)):
         raise DataError("photos cannot be used", where=str(data), offenders=faults)
     return Listing((), tuple(photos), tuple(sorted((*rest.photos, *rest.misplaced))) if rest else ())

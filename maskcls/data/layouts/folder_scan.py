@@ -2,8 +2,8 @@
 
     ROOT/<class>/photo, or ROOT/train/<class>/photo, with val and test beside train; one folder level per task.
 
-Nothing is checked here: a configuration is not needed, and nothing is raised for odd files. `class_folders` compares the
-result with the tasks of a configuration.
+Nothing is checked here: a configuration is not needed, and nothing is raised for odd files. `class_folders` compares
+the result with the tasks of a configuration.
 """
 
 from __future__ import annotations

@@ -130,6 +130,12 @@ def test_groups_by_a_regular_expression(tmp_path: Path) -> None:
         assert caught.value.offenders == ("cat/x.png",)
 
 
+def test_groups_that_look_the_same_are_refused(tmp_path: Path) -> None:
+    root = tree(tmp_path, "dog/rex_1.png", "cat/re\u200bx_2.png")
+    with pytest.raises(DataError, match="groups look the same"):
+        read_class_folders(root, PETS, group=r"([^/_]+)_\d")
+
+
 def test_corrections(tmp_path: Path) -> None:
     root = tree(tmp_path / "data", "dog/<2/a.png", "cat/>=2/b.png", "dog/>=2/c.png", "cat/<2/d.png")
     fixes = tmp_path / "f.csv"
