@@ -277,7 +277,7 @@ def test_data_make_hands_on_its_seed(tmp_path: Path) -> None:
 
 def test_data_check_reads_the_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rows.csv").write_text("path,group,mask,gender,age\n")
-    assert cli.run_app(["data", "check", str(tmp_path / "rows.csv")]) == Exit.DATA
+    assert cli.run_app(["data", "check", str(tmp_path / "rows.csv"), "data.format=contest"]) == Exit.DATA
     assert "the contest's format needs a folder" in capsys.readouterr().err
     assert cli.run_app(["data", "check", str(tmp_path / "rows.csv"), "data.format=table"]) == Exit.DATA
     assert "rows.csv" in capsys.readouterr().err
