@@ -21,6 +21,7 @@ from maskcls.engine.normalisation import normalisation_notes, with_normalisation
 from maskcls.engine.session import optimizer_of
 from maskcls.engine.step import staged
 from maskcls.errors import ConfigError, DataError
+from maskcls.groupnouns import PEOPLE, rows_or
 from maskcls.labels import UNKNOWN
 from maskcls.machine import reading_threads
 from maskcls.nn.backbone_facts import nearest_whole, patch_size
@@ -28,6 +29,7 @@ from maskcls.nn.network import Network, check_backbone, check_size
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.schema import Config
+from maskcls.schema.group_noun import group_noun
 from maskcls.show.pictures.fonts import missing_note
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
@@ -84,7 +86,8 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
         report.note(note)
     if experiment.sealed is not None:
         people = experiment.sealed["person"].nunique()
-        report.note(f"{people} people with {len(experiment.sealed)} photos are sealed; maskcls unseal scores them")
+        many, photos = group_noun(experiment.cfg)[1], len(experiment.sealed)
+        report.note(f"{people} {many} with {photos} photos are sealed; maskcls unseal scores them")
     if experiment.cfg.model.heads == "joint":
         check_joint_labels(experiment, report)
     if experiment.pseudo is not None:
@@ -192,17 +195,18 @@ def check_same_photos(experiment: Experiment, report: Reporter) -> None:
     cfg = experiment.cfg
     frame = experiment.manifest.assign(path=experiment.photo_paths)
     found = same_photos(frame, experiment.same_photos, cfg.space)
+    one_group, many = rows_or(group_noun(cfg))
     harmful = [fault for one in found if (fault := _harm(one, experiment))]
     if harmful and cfg.data.same_photos == "refuse":
         raise DataError(
-            "the same photo is of several people in different folds, or has different labels",
+            f"the same photo is of several {many} in different folds, or has different labels",
             where=str(experiment.data),
             offenders=harmful,
-            expected="one person and one label for every photo",
+            expected=f"one {one_group} and one label for every photo",
             fix=FIX_OR_ALLOW,
         )
     if harmful:
-        report.note(f"warning: {_counted(len(harmful))} of several people or with different labels: {harmful[0]}")
+        report.note(f"warning: {_counted(len(harmful))} of several {many} or with different labels: {harmful[0]}")
     if rest := [one for one in found if not _harm(one, experiment)]:
         report.note(f"{_counted(len(rest))} repeated in one fold, with equal labels: {rest[0]}")
     _check_sealed(experiment, report)
@@ -215,17 +219,19 @@ def _check_sealed(experiment: Experiment, report: Reporter) -> None:
         return
     paths = [*experiment.photo_paths, *experiment.sealed["path"].tolist()]
     first, cfg = len(experiment.manifest), experiment.cfg
+    one, many = rows_or(group_noun(cfg))
+    who = "who" if (one, many) == PEOPLE else "that"
     groups = _equal_in_both(experiment.photo_root, paths, first, cfg)
     both = [" = ".join(paths[row] for row in rows) for rows in groups if min(rows) < first <= max(rows)]
     if both and cfg.data.same_photos == "refuse":
         raise DataError(
-            "photos of sealed people are also photos of people who are trained on",
+            f"photos of sealed {many} are also photos of {many} {who} are trained on",
             where="folds.sealed",
             offenders=both,
             fix=FIX_OR_ALLOW,
         )
     if both:
-        report.note(f"warning: {_counted(len(both))} of a sealed person and of one who is trained on: {both[0]}")
+        report.note(f"warning: {_counted(len(both))} of a sealed {one} and of one {who} is trained on: {both[0]}")
 
 
 def _harm(one: SamePhoto, experiment: Experiment) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -105,12 +105,18 @@ def load_config_for(
 ) -> tuple[Settings, dict[str, SettingOrigin]]:
     """Resolve as `load_config`; tasks that nobody gave are read from a table or class folders, and a note says so."""
     from maskcls import config as configuration
-    from maskcls.data.proposal.undescribed import described_settings, reading_note
 
-    cfg, origins = configuration.load_above(
-        lambda given: described_settings(data, given), f"read from {data.name}", config, current(overrides)
-    )
+    def read(given: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "tasks" in given or not data.exists():  # then the reader, which brings pandas, is not needed
+            return {}
+        from maskcls.data.proposal.undescribed import described_settings
+
+        return described_settings(data, given)
+
+    cfg, origins = configuration.load_above(read, f"read from {data.name}", config, current(overrides))
     if (name := origins["tasks"]).startswith("read from ") and not name.given and os.environ.get("RANK", "0") == "0":
+        from maskcls.data.proposal.undescribed import reading_note
+
         typer.echo(reading_note(data, cfg), err=True)
     return current_config(cfg, origins), origins
 

@@ -93,6 +93,7 @@ def test_tasks_and_groups_are_those_of_the_table(table: Path, tmp_path: Path) ->
     text = file.read_text()
     assert '- "007"  # 12 photos of 12 patients' in text
     assert "'site': all its values are 'Seoul'" in text
+    assert "never in different folds" in text
     assert f"maskcls train {table} --config {file} --run runs/first" in text
 
 

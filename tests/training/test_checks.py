@@ -115,7 +115,7 @@ def test_one_photo_in_two_folds_is_refused_and_named(table: Path) -> None:
     assert fault == f"{a} of 'p{a[0]}' (helmet={helmet}) = {b} of 'p{b[0]}' (helmet={helmet}): in different folds"
     assert "data.same_photos=allow" in str(caught.value.fix)
     _, (note,) = checked(table, "data.same_photos=allow")
-    assert note == f"warning: 1 photo is of several people or with different labels: {fault}"
+    assert note == f"warning: 1 photo is of several groups or with different labels: {fault}"
 
 
 def test_one_photo_of_two_people_in_one_fold_is_noted(table: Path) -> None:
@@ -159,11 +159,11 @@ def test_a_person_only_for_training_is_in_another_fold_than_the_rest(table: Path
 
 
 def test_too_few_people_beside_the_sealed_ones_are_blamed_on_the_sealing(table: Path) -> None:
-    with pytest.raises(DataError, match="too few people") as caught:
+    with pytest.raises(DataError, match="too few groups") as caught:
         experiment(table, *TABLE, "folds.sealed=0.9", "folds.k=3")
-    assert caught.value.where == "the 1 people that folds.sealed=0.9 leaves; 7 are sealed"
+    assert caught.value.where == "the 1 groups that folds.sealed=0.9 leaves; 7 are sealed"
     assert str(caught.value.fix).startswith("lower folds.sealed; or lower folds.k")
-    with pytest.raises(DataError, match="too few people") as caught:
+    with pytest.raises(DataError, match="too few groups") as caught:
         experiment(table, *TABLE, "folds.k=9")
     assert "sealed" not in str(caught.value)
 

@@ -12,6 +12,7 @@ from maskcls.data.proposal.columns import notes_on_names, propose_column
 from maskcls.data.proposal.proposed import ProposedLabels, ProposedTask
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError, UsageError
+from maskcls.groupnouns import Noun
 from maskcls.labels import CONTEST, LabelSpace
 from maskcls.schema import Config, DataConfig
 from maskcls.schema.contradictions import MAX_JOINT
@@ -50,11 +51,12 @@ def labels_of_table(
         listed = [f"{name}: {reason}" for name, reason in left_out.items()]
         what = "these columns cannot be tasks" if asked else "no column of the table can be a task"
         raise DataError(what, where=str(table), offenders=listed, fix="name columns of labels with --task COLUMN")
+    noun = group_noun(Config(data=DataConfig(format="table", group=group)))
     labels = ProposedLabels(
         data={"format": "table", "group": group},
-        columns=_why(group),
+        columns={group: _why(group, noun)},
         tasks=tuple(tasks),
-        noun=group_noun(Config(data=DataConfig(format="table", group=group))),
+        noun=noun,
         photos=len(groups),
         groups=len(set(groups)),
         left_out=left_out,
@@ -69,10 +71,10 @@ def _group_column(columns: Columns) -> str:
     return next((named[name] for name in GROUP_NAMES if name in named), "none")
 
 
-def _why(group: str) -> dict[str, str]:
+def _why(group: str, noun: Noun) -> str:
     if group == "none":
-        return {group: "no column is named like a group, so every photo is a group of its own"}
-    return {group: "photos of one group are never in different folds"}
+        return "no column is named like a group, so every photo is a group of its own"
+    return f"photos of one {noun[0]} are never in different folds"
 
 
 def _rows_to_train_on(columns: Columns, used: Mapping[str, str]) -> Columns:

@@ -16,6 +16,7 @@ from maskcls.schema.group_noun import group_noun
 def described_settings(data: Path, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return `tasks` and the section `data`; {} if they are given, and for data in the contest's layout.
 
+    data   existing data.
     given  the settings that a person gave, nested. With `tasks`, or with data.format=contest or table, nothing is read:
            a table of the contest's tasks needs no others.
 
@@ -23,7 +24,7 @@ def described_settings(data: Path, given: Mapping[str, Any]) -> Mapping[str, Any
     """
     section = given.get("data", {})
     layout = section.get("format", "") if isinstance(section, Mapping) else "wrong"
-    if "tasks" in given or layout not in ("", "folders") or not data.exists() or guess_layout(data) == "contest":
+    if "tasks" in given or layout not in ("", "folders") or guess_layout(data) == "contest":
         return {}
     return label_settings(read_labels(data, group=str(section.get("group", "auto"))).labels)
 

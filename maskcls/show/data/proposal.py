@@ -24,8 +24,8 @@ def print_proposal(proposal: Proposal, data: Path, file: Path, *, json: bool = F
         print_json(_data(proposal) | {"file": str(file), "next": following})
         return
     labels = proposal.labels
-    alone = "each on its own" if labels.noun == PHOTOS else f"of {number_of(labels.groups, labels.noun)}"
-    say(f"{data}: {number_of(labels.photos, PHOTOS)}, {alone}")
+    of = ", each on its own" if labels.noun == PHOTOS else f" of {number_of(labels.groups, labels.noun)}"
+    say(f"{data}: {number_of(labels.photos, PHOTOS)}{of}")
     show(_tasks(labels))
     for line in _lines(proposal):
         say(line)
@@ -37,7 +37,7 @@ def _tasks(labels: ProposedLabels) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("task", "classes", "rarest class"):
         table.add_column(name, overflow="fold")
-    table.add_column(labels.noun[1], justify="right", no_wrap=True)
+    table.add_column(f"its {labels.noun[1]}", justify="right", no_wrap=True)
     for one in labels.tasks:
         names, rarest = one.task.classes, one.groups.index(one.rarest)
         listed = ", ".join(names[:6]) + (f", … ({len(names)})" if len(names) > 6 else "")
