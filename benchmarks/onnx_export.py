@@ -1,9 +1,12 @@
 """Does an exported ONNX file predict what torch predicts, and how fast is it?
 
+    python benchmarks/onnx_export.py pixels [--photos 400]
     python benchmarks/onnx_export.py families [--photos 96] [--only NAME ...]
     python benchmarks/onnx_export.py run RUN [--photos 1000] [--file FILE]
     python benchmarks/onnx_export.py speed RUN [--photos 64] [--repeats 7] [--file FILE]
 
+pixels    the cropped and resized photos alone, in onnxruntime, against cv2.resize: random noise, half of it blurred, of
+          random sizes: smaller, larger, larger on one side, of the size of the result, and a multiple of it.
 families  timm backbones of different kinds with random weights. So that outputs vary between photos, batch norms get
           statistics of images, and heads are scaled to the spread of the features. Photos are smooth noise of random
           sizes from 32 to 400 pixels per side.
@@ -20,24 +23,28 @@ from __future__ import annotations
 import argparse
 import copy
 import time
+import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from maskcls import config
 from maskcls.commands.export import EXACT, check_photos_of, export
-from maskcls.data.views.transforms import eval_view
+from maskcls.data.views.transforms import ViewSpec, eval_view
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import normalise, start
 from maskcls.engine.infer import Predictor, joint_probabilities, prepare
 from maskcls.engine.tta import views_of
-from maskcls.export.onnx_file import onnx_bytes, to_onnx
+from maskcls.export.graph_resize import crop_and_resize
+from maskcls.export.onnx_file import EXAMPLE, OPSET, onnx_bytes, to_onnx
 from maskcls.export.onnx_model import onnx_model, open_onnx
 from maskcls.export.whole_model import whole_model
 from maskcls.labels import CONTEST
@@ -152,6 +159,59 @@ def in_float64(model: RunModel, photos: Sequence[Photo]) -> NDArray[np.float32]:
     return np.concatenate(rows)
 
 
+class Resize(nn.Module):
+    """Crop and resize alone."""
+
+    def __init__(self, spec: ViewSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, photos: Tensor) -> Tensor:
+        return crop_and_resize(photos, crop=self.spec.crop, centre=self.spec.crop_centre, size=self.spec.size)
+
+
+def pixels(count: int) -> None:
+    rng = np.random.default_rng(0)
+    print("| crop, size | values | different | largest difference |\n|---|---|---|---|")
+    for crop, centre, size in (((1.0, 1.0), (0.5, 0.5), (96, 72)), ((0.8, 0.65), (0.45, 0.5), (224, 168))):
+        spec = replace(view_spec(config.load(None, [])[0]), crop=crop, crop_centre=centre, size=size)
+        session = resize_session(spec)
+        differences = [0, 0, 0]
+        for place in range(count):
+            photo = random_photo(rng, size, place)
+            found, want = session.run(None, {"photos": photo[None]})[0][0], eval_view(photo, spec)
+            gap = np.abs(found - want)
+            differences = [
+                differences[0] + gap.size,
+                differences[1] + int((gap > 0).sum()),
+                max(differences[2], gap.max()),
+            ]
+        print(f"| {crop}, {size} | {differences[0]:,} | {differences[1]:,} | {differences[2]} |", flush=True)
+
+
+def random_photo(rng: np.random.Generator, size: tuple[int, int], place: int) -> Photo:
+    """Return noise of the size of the result, of a multiple of it, or of any size from 16 to 3 times its height."""
+    kinds = [size, tuple(side * int(times) for side, times in zip(size, rng.integers(1, 6, 2), strict=True))]
+    height, width = kinds[place % 8] if place % 8 < 2 else (int(side) for side in rng.integers(16, 3 * size[0], 2))
+    photo = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return cv2.GaussianBlur(photo, (0, 0), 3) if rng.random() < 0.5 else photo
+
+
+def resize_session(spec: ViewSpec) -> Any:
+    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("height"), 2: torch.export.Dim("width")}
+    example = torch.zeros(EXAMPLE, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(Resize(spec), (example,), dynamic_shapes={"photos": sizes}, strict=False)
+        exported = torch.onnx.export(
+            program, dynamo=True, opset_version=OPSET, input_names=["photos"], output_names=["pixels"], verbose=False
+        )
+    assert exported is not None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    return onnxruntime.InferenceSession(exported.model_proto.SerializeToString(), options)
+
+
 def facts_of(model: RunModel) -> dict[str, Any]:
     return {"tasks": model.space.to_json(), "decision": None, "decode_size": list(model.decode_size)}
 
@@ -191,14 +251,16 @@ def _seconds(predict: Callable[[Sequence[Photo]], object], photos: Sequence[Phot
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["families", "run", "speed"])
+    parser.add_argument("what", choices=["pixels", "families", "run", "speed"])
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--photos", type=int)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--file", type=Path, default=Path("model.onnx"))
     parser.add_argument("--only", nargs="+", default=[])
     given = parser.parse_args()
-    if given.what == "families":
+    if given.what == "pixels":
+        pixels(given.photos or 400)
+    elif given.what == "families":
         families(given.photos or 96, given.only)
     elif given.run is None:
         parser.error("name a run")

@@ -33,8 +33,8 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="file or folder to write; default: RUN/export/model.onnx (for predict RUN --engine onnxruntime),"
-            " model.int8.onnx, model.pt2, checkpoints or model-card.md",
+            help="file or folder to write; default, in RUN/export: model.onnx, model.int8.onnx, model.pt2, checkpoints"
+            " or model-card.md",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +73,7 @@ def export(
     maskcls export runs/a -o model.onnx
     maskcls export runs/a -o small.onnx --int8
     maskcls export runs/a --to safetensors -o checkpoints
-    maskcls predict model.onnx photo.jpg
+    maskcls export runs/a predict.views=none --decide
     """
     from maskcls.rundir import RunDir
     from maskcls.show.answers.export import print_export
