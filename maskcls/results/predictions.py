@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from maskcls import files
 from maskcls.errors import ResultError, WeightsError
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.rows_by_id import check_same_ids, rows_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Texts = NDArray[np.str_]
 
@@ -80,6 +83,24 @@ class Predictions:
         """Return the most probable joint class of each row, (N,) int64; the lowest index wins a tie."""
         best_N: Ints = np.argmax(self.prob, axis=1).astype(np.int64)
         return best_N
+
+    def frame(self, labels_N: Ints | None = None) -> pd.DataFrame:
+        """Return a table with one row per photo: `id`, per task the class, then every class's probability.
+
+        Columns: `id`; one per task with the class name; one per class of each task, `mask/wear` and so on, with the
+        probability, float32, summed over the other tasks.
+        labels_N  joint classes (N,) decided otherwise, as `Model.decide` returns them; None: the most probable.
+        """
+        import pandas as pd
+
+        of_task = self.space.decode(self.labels() if labels_N is None else labels_N)
+        columns: dict[str, Any] = {"id": self.ids.tolist()}
+        for task in self.space.tasks:
+            columns[task.name] = [task.classes[label] for label in of_task[task.name].tolist()]
+        for name, prob_NC in self.space.marginals(self.prob).items():
+            for number, label in enumerate(self.space.task(name).classes):
+                columns[f"{name}/{label}"] = prob_NC[:, number]
+        return pd.DataFrame(columns)
 
     def align(
         self, ids: Sequence[str] | Texts, *, names: tuple[str, str] = ("the predictions", "the ids")

@@ -1,0 +1,286 @@
+"""The Python API: load a trained model, predict, train, evaluate, combine.
+
+    import maskcls
+
+    model = maskcls.train("faces", "runs/a", config="multi", settings={"optim.lr": 1e-4})
+    found = model.predict(["a.jpg", "b.jpg"])
+    found.frame()
+
+torch is imported only when a network is trained, or predicts. Every error is a `MaskclsError` with a message that says
+what is wrong and how to mend it. Nothing is printed unless `progress` is true; then it goes to stderr.
+N photos, J joint classes, H height, W width.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskcls.config import load as load_settings
+from maskcls.config import with_backbone
+from maskcls.config.overrides import written
+from maskcls.config.unused_settings import unused_settings
+from maskcls.errors import MaskclsError, UsageError
+from maskcls.labels import Ints, LabelSpace
+from maskcls.results.predictions import Predictions
+from maskcls.results.scores.evaluation import Evaluation
+from maskcls.rundir import RunDir
+from maskcls.runs.checks import check_training, refuse_existing
+from maskcls.runs.environment import read_environment
+from maskcls.show.terminal.progress import Reporter, main_process
+
+if TYPE_CHECKING:
+    from maskcls.results.photo_model import Photo, PhotoModel
+    from maskcls.show.answers.ensemble import EnsembleResult
+
+__all__ = ["Evaluation", "MaskclsError", "Model", "Predictions", "ensemble", "evaluate", "load", "train"]
+
+Name = str | os.PathLike[str]
+PhotoLike = Name | NDArray[np.uint8]
+Settings = Mapping[str, Any]
+
+AT_ONCE = 256  # photos that are decoded, then predicted, so that pixels of more are never in memory
+
+
+@dataclass(eq=False)
+class Model:
+    """A trained model: the networks of a run folder, or an exported file.
+
+    path      the run folder, or the .onnx file.
+    space     tasks and classes. `space.joint_names` are the names of the J joint classes.
+    settings  of `predict.*` and `device.*`, by dotted key.
+    engine    "torch" or "onnxruntime"; None: torch for a run, onnxruntime for a file.
+    rule      whether `decide` uses the decision rule of `maskcls calibrate`.
+    progress  whether progress is printed.
+
+    Made by `load` and `train`. The networks are loaded by the first call of `predict`. Not for several threads at a
+    time.
+    """
+
+    path: Path
+    space: LabelSpace
+    settings: Settings = field(default_factory=dict)
+    engine: Literal["torch", "onnxruntime"] | None = None
+    rule: bool = False
+    progress: bool = False
+    _opened: PhotoModel | None = None
+
+    def __repr__(self) -> str:
+        return f"Model({str(self.path)!r}, tasks={list(self.space.names)})"
+
+    @property
+    def tasks(self) -> dict[str, tuple[str, ...]]:
+        """The class names of each task, in the order of their numbers."""
+        return {task.name: task.classes for task in self.space.tasks}
+
+    def predict(self, photos: PhotoLike | Iterable[PhotoLike]) -> Predictions:
+        """Predict photos; the mean over the networks and the test-time views of the run.
+
+        photos  files, or arrays uint8 (H, W, 3) RGB, upright, of any sizes; one of them, or several. The id of a file
+                is its name as given, the id of an array its place among the photos, from "0".
+
+        Returns one row of joint probabilities (N, J) per photo; `Predictions.frame` makes a table of them. Photos are
+        not averaged within groups. A file and its array may differ in the last digits: of a large JPEG file only the
+        resolution that is needed is decoded.
+        Raises DataError for photos that cannot be read, UsageError without photos or for a file that is given twice.
+        """
+        given = [photos] if isinstance(photos, str | os.PathLike | np.ndarray) else list(photos)
+        ids = [str(place) if isinstance(one, np.ndarray) else os.fspath(one) for place, one in enumerate(given)]
+        check_photo_ids(ids)
+        model = self.network()
+        with Reporter(quiet=not self.progress) as report:
+            rows = []
+            for start in range(0, len(given), AT_ONCE):
+                rows.append(model.predict(decoded(given[start : start + AT_ONCE], model.decode_size)))
+                report.images("predicting", min(start + AT_ONCE, len(given)), len(given))
+        return Predictions(np.array(ids, dtype=np.str_), np.concatenate(rows), self.space, dict(model.origin))
+
+    def decide(self, predictions: Predictions) -> Ints:
+        """Return the joint class (N,) int64 of each row: by the decision rule of a model that has one."""
+        return self.network().decide(predictions.prob)
+
+    def out_of_fold(self) -> Predictions:
+        """Return the predictions of a run's training photos, each by networks that were not trained on its person.
+
+        Raises ResultError for a run that has none, UsageError for a file.
+        """
+        return Predictions.load(self._run("out-of-fold rows").oof)
+
+    def evaluate(self) -> Evaluation:
+        """Score the out-of-fold rows of a run; see `evaluate`."""
+        return evaluate(self._run("a score").path)
+
+    def network(self) -> PhotoModel:
+        """Return what computes: the loaded networks. The first call loads them, and imports torch or onnxruntime."""
+        if self._opened is None:
+            with Reporter(quiet=not self.progress) as report:
+                from maskcls.export.open_model import open_model
+
+                words = overrides(self.settings)
+                self._opened = open_model(self.path, words, engine=self.engine, decide=self.rule, report=report)
+        return self._opened
+
+    def _run(self, what: str) -> RunDir:
+        if not self.path.is_dir():
+            raise UsageError(f"only a run folder has {what}", where=str(self.path), fix="load the run")
+        return RunDir(self.path)
+
+
+def load(
+    path: Name,
+    *,
+    settings: Settings | None = None,
+    engine: Literal["torch", "onnxruntime"] | None = None,
+    rule: bool = False,
+    progress: bool = False,
+) -> Model:
+    """Load a run folder that `train` made, or a file that `maskcls export` made.
+
+    settings  of `predict.*` and `device.*`, such as {"predict.views": "hflip"}.
+    engine    what computes; None: torch for a run, onnxruntime for a file.
+    rule      `Model.decide` uses the decision rule that `maskcls calibrate` fitted.
+
+    Raises ResultError for a folder that is no run, or is damaged.
+    """
+    folder = Path(path)
+    if folder.is_dir():
+        read_environment(RunDir(folder))
+        return Model(
+            folder, load_settings(RunDir(folder).config)[0].space, dict(settings or {}), engine, rule, progress
+        )
+    with Reporter(quiet=not progress) as report:
+        from maskcls.export.open_model import open_model
+
+        opened = open_model(folder, overrides(settings), engine=engine, decide=rule, report=report)
+    return Model(folder, opened.space, dict(settings or {}), engine, rule, progress, opened)
+
+
+def train(
+    data: Name,
+    run: Name,
+    *,
+    config: Name | Sequence[Name] = (),
+    settings: Settings | None = None,
+    folds: Sequence[int] | None = None,
+    progress: bool = True,
+) -> Model:
+    """Train one network per fold and write a run folder, as `maskcls train` does; returns its model.
+
+    data      a folder or a table, see data/README.md.
+    run       the folder to make.
+    config    YAML files or shipped names, such as "multi"; of several, the later one wins.
+    settings  by dotted key, above the files: {"optim.lr": 1e-4, "folds.k": 3}.
+    folds     numbers of the folds to train; None: all.
+
+    Raises BusyError when the run exists, ConfigError or DataError for wrong settings or data.
+    """
+    files = [Path(config)] if isinstance(config, str | os.PathLike) else [Path(name) for name in config]
+    cfg, origins = load_settings(files, overrides(settings))
+    folder, wanted = RunDir(Path(run)), None if folds is None else ",".join(map(str, folds))
+    check_training(Path(data), cfg, wanted)
+    with Reporter(quiet=not (progress and main_process())) as report:
+        for line in unused_settings(cfg, origins):
+            report.note(line)
+        if main_process():
+            refuse_existing(folder)
+        from maskcls.commands.train import train as work
+        from maskcls.show.report.after_training import after_training
+
+        summary = work(Path(data), cfg, folder, folds=wanted, report=report, origins=with_backbone(cfg, origins))
+        if summary is not None:
+            after_training(folder, report)
+    return Model(folder.path, cfg.space, progress=progress)
+
+
+def evaluate(what: Name, answers: Name | None = None) -> Evaluation:
+    """Score predictions whose labels are known; `Evaluation.scores.joint.macro_f1` is the macro-F1.
+
+    what     a run folder (its out-of-fold rows), a submission, or predictions (.npz).
+    answers  CSV of the true labels: id, then ans or one column per task. Not for a run folder.
+
+    Raises UsageError, DataError or ResultError when the files do not fit together.
+    """
+    from maskcls.commands.evaluate import evaluate as work
+
+    return work(Path(what), None if answers is None else Path(answers))
+
+
+def ensemble(
+    members: Sequence[Name],
+    data: Name,
+    output: Name,
+    *,
+    method: str = "mean",
+    weights: Sequence[float] | None = None,
+    rule: bool = False,
+    settings: Settings | None = None,
+    force: bool = False,
+    progress: bool = False,
+) -> EnsembleResult:
+    """Combine runs and files of predictions into one submission, as `maskcls ensemble` does.
+
+    members   run folders; or files of predictions, as "FILE" or "FILE,OOF_FILE".
+    data      the photos to predict.
+    output    the submission to write.
+    method    mean, geometric, vote, rank, greedy, bagged, convex, convex-tasks, tasks, stack or weights.
+    weights   one per member, with method="weights".
+    rule      answer by a decision rule, if it has a proven gain on the out-of-fold rows.
+    settings  of `predict.*` and `device.*`, to predict again.
+    force     replace the output; the old one is kept as .bak.
+
+    Raises what the command raises; all are MaskclsError.
+    """
+    with Reporter(quiet=not progress) as report:
+        from maskcls.commands.ensemble import ensemble as work
+
+        return work(
+            [os.fspath(member) for member in members],
+            Path(data),
+            Path(output),
+            method=method,
+            weights=None if weights is None else ",".join(map(repr, map(float, weights))),
+            decide=rule,
+            force=force,
+            overrides=overrides(settings),
+            report=report,
+        )
+
+
+def overrides(settings: Settings | None) -> list[str]:
+    """Return settings as the command line has them.
+
+    >>> overrides({"optim.lr": 1e-4, "model.backbone": "resnet18"})
+    ['optim.lr=0.0001', 'model.backbone="resnet18"']
+    """
+    return [f"{key}={written(value)}" for key, value in (settings or {}).items()]
+
+
+def check_photo_ids(ids: Sequence[str]) -> None:
+    """Raise UsageError without photos, or for a photo that is given twice."""
+    if not ids:
+        raise UsageError("no photo to predict", expected="files or arrays")
+    if len(set(ids)) < len(ids):
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        raise UsageError("photos are given twice", offenders=twice, fix="name each photo once")
+
+
+def decoded(photos: Sequence[PhotoLike], at_least: tuple[int, int]) -> list[Photo]:
+    """Return arrays as they are and files decoded, on several threads; raises one DataError for all errors."""
+    from maskcls.data.photos.images import decode, each_image
+    from maskcls.machine import reading_threads
+
+    found: list[Any] = list(photos)
+    places = [place for place, one in enumerate(photos) if not isinstance(one, np.ndarray)]
+    names = [os.fspath(found[place]) for place in places]
+
+    def read(row: int, data: bytes) -> None:
+        found[places[row]] = decode(data, Path(names[row]), at_least=at_least)
+
+    each_image(Path(), names, read, threads=reading_threads(None))
+    return found

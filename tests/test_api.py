@@ -1,0 +1,211 @@
+"""The Python API: what it offers, that it does what the command line does, and what it imports."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from finished_run import finish_run
+from tiny import RECIPE
+
+import maskcls
+from maskcls import api
+from maskcls.cli import run_app
+from maskcls.config import parse_override
+from maskcls.data.photos.images import read_image
+from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.results.predictions import Predictions
+
+QUICK = dict(map(parse_override, (*RECIPE, "model.backbone=test_convnext", "train.epochs=1", "average.kind=none")))
+WORDS = [f"{key}={json.dumps(value)}" for key, value in QUICK.items()]
+PAGE = Path(__file__).parents[1] / "docs" / "api.md"
+MODEL = ("predict", "decide", "out_of_fold", "evaluate", "network", "tasks")
+
+SURFACE = {
+    "load": "path, *, settings, engine, rule, progress",
+    "train": "data, run, *, config, settings, folds, progress",
+    "evaluate": "what, answers",
+    "ensemble": "members, data, output, *, method, weights, rule, settings, force, progress",
+}
+
+
+@pytest.fixture(scope="module")
+def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> maskcls.Model:
+    return maskcls.train(drawn, tmp_path_factory.mktemp("api") / "run", settings=QUICK, progress=False)
+
+
+@pytest.fixture(scope="module")
+def by_command_line(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same training as `trained`."""
+    run = tmp_path_factory.mktemp("command-line") / "run"
+    assert run_app(["train", str(drawn), "--run", str(run), *WORDS]) == 0
+    return run
+
+
+def parameters(function: object) -> str:
+    names, starred = [], False
+    for name, one in inspect.signature(function).parameters.items():  # type: ignore[arg-type]
+        if one.kind is one.KEYWORD_ONLY and not starred:
+            names, starred = [*names, "*"], True
+        names.append(name)
+    return ", ".join(names)
+
+
+def test_the_surface() -> None:
+    assert {name: parameters(getattr(maskcls, name)) for name in SURFACE} == SURFACE
+    assert sorted([*SURFACE, "Evaluation", "MaskclsError", "Model", "Predictions"]) == maskcls.__all__ == api.__all__
+    fields = {"path", "space", "settings", "engine", "rule", "progress"}
+    assert {name for name in dir(maskcls.Model) if not name.startswith("_")} - fields == set(MODEL)
+    assert set(maskcls.__all__) <= set(dir(maskcls))
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    named = [getattr(maskcls, name) for name in maskcls.__all__] + [getattr(maskcls.Model, name) for name in MODEL]
+    assert [one for one in named if not inspect.getdoc(one)] == []
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        maskcls.lode  # noqa: B018
+
+
+def test_types_are_shipped() -> None:
+    assert (Path(maskcls.__file__).parent / "py.typed").exists()
+
+
+def imported_after(code: str) -> set[str]:
+    script = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    return set(json.loads(out.splitlines()[-1]))
+
+
+def test_torch_is_imported_only_when_a_network_runs(tmp_path: Path) -> None:
+    finish_run(tmp_path / "run")
+    code = f"""
+import maskcls, sys
+assert not [name for name in sys.modules if name.startswith("maskcls.") or name in ("numpy", "pandas")]
+model = maskcls.load({str(tmp_path / "run")!r})
+assert model.tasks["mask"] == ("wear", "incorrect", "normal")
+model.out_of_fold().frame()
+model.evaluate()
+"""
+    assert not imported_after(code) & {"torch", "timm", "albumentations", "cv2", "accelerate"}
+
+
+def test_train_makes_the_run_of_the_command_line(trained: maskcls.Model, by_command_line: Path) -> None:
+    for name in ("config.yaml", "oof.npz", "folds.csv", "fold1/best/weights.safetensors"):
+        assert (trained.path / name).read_bytes() == (by_command_line / name).read_bytes(), name
+    assert {one.name for one in trained.path.iterdir()} == {one.name for one in by_command_line.iterdir()}
+
+
+def test_files_and_arrays_are_predicted_as_predict_does(
+    trained: maskcls.Model, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "AT_ONCE", 4)  # so that there are several parts
+    assert run_app(["predict", str(trained.path), "--data", str(drawn), "-o", str(tmp_path / "s.csv")]) == 0
+    (stored,) = (trained.path / "test").glob("*.npz")
+    wanted = Predictions.load(stored)
+    files = [drawn / "eval" / "images" / name for name in wanted.ids.tolist()][:10]
+
+    found = trained.predict(files)
+    mixed = trained.predict([files[0], read_image(files[1])])
+
+    assert found.ids.tolist() == [str(name) for name in files]
+    np.testing.assert_allclose(found.prob, wanted.prob[:10], atol=1e-5)
+    assert mixed.ids.tolist() == [str(files[0]), "1"]
+    np.testing.assert_allclose(mixed.prob, wanted.prob[:2], atol=0.02)
+    assert trained.predict(str(files[0])).ids.tolist() == [str(files[0])]
+    assert (trained.decide(found) == found.labels()).all()
+
+
+def test_settings_of_a_loaded_run_are_used(trained: maskcls.Model, drawn: Path) -> None:
+    photo = next((drawn / "eval" / "images").iterdir())
+    flipped = maskcls.load(trained.path, settings={"predict.views": "flip"})
+
+    by_hand = np.ascontiguousarray(read_image(photo)[:, ::-1])
+
+    np.testing.assert_allclose(
+        flipped.predict([read_image(photo)]).prob, trained.predict([by_hand]).prob, rtol=0, atol=1e-5
+    )
+    assert np.abs(flipped.predict([photo]).prob - trained.predict([photo]).prob).max() > 1e-6
+
+
+@pytest.mark.parametrize("photos", [[], ["a.jpg", "a.jpg"], ["missing.jpg"], [np.zeros((4, 4), np.uint8)]])
+def test_wrong_photos_raise_an_error_with_a_message(trained: maskcls.Model, photos: list[object]) -> None:
+    with pytest.raises(maskcls.MaskclsError):
+        trained.predict(photos)  # type: ignore[arg-type]
+
+
+def test_wrong_folders_and_settings_raise_an_error(trained: maskcls.Model, drawn: Path, tmp_path: Path) -> None:
+    for wrong in (
+        lambda: maskcls.load(tmp_path),
+        lambda: maskcls.load(tmp_path / "none.onnx"),
+        lambda: maskcls.train(drawn, trained.path, settings=QUICK),
+        lambda: maskcls.train(drawn, tmp_path / "new", settings={"optim.rl": 1}),
+        lambda: maskcls.evaluate(tmp_path / "none.csv"),
+        lambda: maskcls.ensemble([], drawn, tmp_path / "s.csv"),
+    ):
+        with pytest.raises(maskcls.MaskclsError):
+            wrong()
+
+
+def test_ensemble_writes_what_the_command_line_writes(
+    trained: maskcls.Model, by_command_line: Path, drawn: Path, tmp_path: Path
+) -> None:
+    mine, theirs = tmp_path / "mine.csv", tmp_path / "theirs.csv"
+    words = [str(trained.path), str(by_command_line)]
+
+    maskcls.ensemble(words, drawn, mine, method="weights", weights=[0.25, 0.75])
+
+    shown = ["--method", "weights", "--weights", "0.25,0.75"]
+    assert run_app(["ensemble", *words, "--data", str(drawn), "-o", str(theirs), *shown]) == 0
+    assert mine.read_bytes() == theirs.read_bytes()
+    with pytest.raises(maskcls.MaskclsError, match="exists"):
+        maskcls.ensemble(words, drawn, mine)
+    maskcls.ensemble(words, drawn, mine, force=True)
+
+
+def test_evaluate_scores_a_run_as_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = finish_run(tmp_path / "run")
+    assert run_app(["evaluate", str(run.path), "--json"]) == 0
+
+    printed = json.loads(capsys.readouterr().out)
+
+    assert maskcls.load(run.path).evaluate().scores.joint.macro_f1 == pytest.approx(printed["macro_f1"])
+
+
+def test_a_frame_by_hand() -> None:
+    space = LabelSpace((Task("hat", ("no", "yes")), Task("age", ("<30", ">=30"), (30,))))
+    predictions = Predictions(["a", "b"], np.array([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]], np.float32), space)
+
+    frame = predictions.frame()
+
+    assert list(frame) == ["id", "hat", "age", "hat/no", "hat/yes", "age/<30", "age/>=30"]
+    assert frame[["id", "hat", "age"]].to_numpy().tolist() == [["a", "yes", ">=30"], ["b", "no", "<30"]]
+    np.testing.assert_allclose(frame.iloc[:, 3:], [[0.3, 0.7, 0.4, 0.6], [0.8, 0.2, 0.8, 0.2]], rtol=1e-6)
+    assert predictions.frame(np.array([0, 3]))["hat"].tolist() == ["no", "yes"]
+
+
+def test_only_a_run_has_out_of_fold_rows(tmp_path: Path) -> None:
+    file = maskcls.Model(tmp_path / "model.onnx", CONTEST)
+
+    for ask in (file.out_of_fold, file.evaluate):
+        with pytest.raises(maskcls.MaskclsError, match="only a run folder"):
+            ask()
+
+
+@pytest.mark.slow
+def test_the_code_of_the_page_runs(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(drawn, tmp_path / "faces")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf8"), re.DOTALL)
+    assert len(blocks) >= 5
+
+    exec(compile("".join(blocks), str(PAGE), "exec"), {})
