@@ -11,8 +11,8 @@ families  timm backbones of different kinds with random weights. So that outputs
           statistics of images, and heads are scaled to the spread of the features. Photos are smooth noise of random
           sizes from 32 to 400 pixels per side.
 run       a finished run, exported, on photos of its own table.
-speed     images/s of `predict` with torch and with onnxruntime, both on one thread, on the same decoded photos, taking
-          turns: the ratio of each repetition.
+speed     photos per CPU second of `predict` with torch and with onnxruntime, both on one thread, on the same decoded
+          photos, taking turns: the ratio of each repetition. CPU seconds do not count the time of other programs.
 
 Printed: largest difference of a joint probability, photos that get another joint class, and the number of classes that
 occur. "torch in float32": the largest difference between torch in float32 and the same network in float64.
@@ -231,22 +231,26 @@ def finished_run(run: Path, file: Path, count: int) -> None:
 
 
 def speed(run: Path, file: Path, count: int, repeats: int) -> None:
-    model, exported = opened(run, file), open_onnx(file, threads=1)
-    photos = check_photos_of(RunDir(run), model, count)
+    plain, exported = opened(run, file), open_onnx(file, threads=1)
+    with Reporter() as report:
+        wanted = ["device.type=cpu", "device.precision=fp32", "device.memory_format=channels_last", "device.threads=1"]
+        last = open_run_model(RunDir(run), wanted, report=report)
+    photos = check_photos_of(RunDir(run), plain, count)
     torch.set_num_threads(1)
-    both: list[Callable[[Sequence[Photo]], NDArray[np.float32]]] = [model.predict, exported.predict]
-    for predict in both:
-        predict(photos)
-    times = np.array([[_seconds(predict, photos) for predict in both] for _ in range(repeats)])
-    ratios = times[:, 0] / times[:, 1]
-    print(f"images/s: torch {count / np.median(times[:, 0]):.1f}, onnxruntime {count / np.median(times[:, 1]):.1f}")
-    print(f"onnxruntime / torch: median {np.median(ratios):.2f}, from {ratios.min():.2f} to {ratios.max():.2f}")
+    models = {"torch, contiguous": plain, "torch, channels_last": last, "onnxruntime": exported}
+    for model in models.values():
+        model.predict(photos)
+    times = np.array([[_seconds(model.predict, photos) for model in models.values()] for _ in range(repeats)])
+    for name, seconds in zip(models, times.T, strict=True):
+        ratios = seconds / times[:, -1]
+        spread = f"onnxruntime {np.median(ratios):.2f} times as fast, {ratios.min():.2f} to {ratios.max():.2f}"
+        print(f"{name}: {count / np.median(seconds):.1f} photos per CPU second; {spread}")
 
 
 def _seconds(predict: Callable[[Sequence[Photo]], object], photos: Sequence[Photo]) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     predict(photos)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def main() -> None:
