@@ -44,7 +44,7 @@ def test_a_missing_extra_is_one_message_with_the_command(extra: ExtraName, monke
 def test_only_the_named_packages_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "onnx", "onnxscript")
     check_extra("export", needed_by="model.onnx", packages=("onnxruntime",))
-    with pytest.raises(ResourceError, match="^error.resource. onnx is not installed"):
+    with pytest.raises(ResourceError, match=r"^error.resource. onnx is not installed"):
         check_extra("export", needed_by="model.onnx", packages=("onnxruntime", "onnx"))
 
 

@@ -92,7 +92,9 @@ def test_a_head_for_the_joint_classes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("age", [AGES[3], AGES[4], AGES[6]], ids=lambda head: f"{head.reading}-{len(head.edges)}-{head.given}")
+@pytest.mark.parametrize(
+    "age", [AGES[3], AGES[4], AGES[6]], ids=lambda head: f"{head.reading}-{len(head.edges)}-{head.given}"
+)
 def test_every_reading_of_an_age(age: Head) -> None:
     agree(random_run([("", 0, 0, multi(0, age))], "predict.views=none"))
 
