@@ -30,7 +30,7 @@ from maskcls.results.comparison.parity import Parity, compare_predictions, refus
 from maskcls.results.photo_model import Photo
 from maskcls.rundir import RunDir
 from maskcls.runs.overrides import with_overrides
-from maskcls.runs.reported.reported_run import read_reported_run
+from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
 from maskcls.runs.summary import averages_in_groups
 from maskcls.show.answers.export import Exported, ExportedCard, ExportedFile, ExportedFolder
 from maskcls.show.card.card import CardOf, model_card
@@ -69,14 +69,15 @@ def export(
     """
     output = output or default_output(run, to, int8=int8 is not None)
     check_export(run, output, to, overrides, decide=decide, check=check, int8=int8, force=force)
+    card = _Card(read_reported_run(run), card_beside(output, to, run), overrides, licence)
     if to == "model-card":
-        return ExportedCard(_write_card(run, output, to, CardOf(), overrides, licence))
+        return ExportedCard(card.write(CardOf()))
     model = open_run_model(run, [*overrides, *EXACT], decide=decide, report=report)
     if averages_in_groups(run):
         report.note("the run averages similar photos; the exported model predicts every photo alone")
     if decide and model.decision and model.decision.rule is None:
         report.note("no decision rule had a proven gain: the most probable class is exported")
-    job = _Job(run, output, model, overrides, check, licence, report)
+    job = _Job(run, output, model, card, check, licence, report)
     match to:
         case "onnx":
             return _export_onnx(job, int8)
@@ -89,13 +90,33 @@ def export(
 
 
 @dataclass(frozen=True)
+class _Card:
+    """A model card to write: the run as it is reported, read before anything is exported, and the file."""
+
+    reported: ReportedRun
+    path: Path
+    overrides: Sequence[str]
+    licence: str | None
+
+    def write(self, of: CardOf) -> Path:
+        """Write the card and return its path."""
+        before, cfg = self.reported.config.predict, with_overrides(self.reported.config, list(self.overrides))
+        if cfg.predict.views != before.views:
+            limit = f"The scores are with predict.views={before.views}, not with {cfg.predict.views}."
+            of = replace(of, limits=[limit])
+        text = model_card(replace(self.reported, config=cfg), of, licence=self.licence or "")
+        files.commit(self.path, text.encode())
+        return self.path
+
+
+@dataclass(frozen=True)
 class _Job:
     """The options of an export with the opened run."""
 
     run: RunDir
     output: Path
     model: RunModel
-    overrides: Sequence[str]
+    card: _Card
     check: int
     licence: str | None
     report: Reporter
@@ -104,10 +125,6 @@ class _Job:
     def facts(self) -> dict[str, Any]:
         """What the exported file says about itself."""
         return exported_facts(self.run, self.model, licence=self.licence)
-
-    def card(self, to: Target, of: CardOf) -> Path:
-        """Write the model card and return its path."""
-        return _write_card(self.run, self.output, to, of, self.overrides, self.licence)
 
     def written(self, data: bytes, digest: str, parity: Parity | None, card: Path) -> ExportedFile:
         """Return what was written."""
@@ -132,7 +149,7 @@ def _export_onnx(job: _Job, int8: Int8Options | None) -> ExportedFile:
         return _export_int8(job, int8, proto, facts)
     data = onnx_bytes(proto, facts | {"parity": parity.to_json() if parity else None})
     digest = files.commit(job.output, data)
-    card = job.card("onnx", CardOf({job.output.name: digest}, [onnx_part(job.output.name, parity)]))
+    card = job.card.write(CardOf({job.output.name: digest}, [onnx_part(job.output.name, parity)]))
     return job.written(data, digest, parity, card)
 
 
@@ -155,7 +172,7 @@ def _export_int8(job: _Job, int8: Int8Options, proto: Any, facts: Mapping[str, A
     found = Int8Measured(cost, speed, proto.ByteSize())
     data = onnx_bytes(small, {**facts, "parity": None, "int8": found.to_json()})
     digest = files.commit(job.output, data)
-    card = job.card("onnx", CardOf({name: digest}, [onnx_part(name, None), int8_part(found)]))
+    card = job.card.write(CardOf({name: digest}, [onnx_part(name, None), int8_part(found)]))
     return replace(job.written(data, digest, None, card), int8=found)
 
 
@@ -172,7 +189,7 @@ def _export_torch(job: _Job) -> ExportedFile:
         refuse_unequal(parity, where=str(job.output))
     data = torch_file_bytes(program, facts | {"parity": parity.to_json() if parity else None})
     digest = files.commit(job.output, data)
-    card = job.card("torch-export", CardOf({job.output.name: digest}, [torch_part(job.output.name, parity)]))
+    card = job.card.write(CardOf({job.output.name: digest}, [torch_part(job.output.name, parity)]))
     return job.written(data, digest, parity, card)
 
 
@@ -180,7 +197,7 @@ def _export_folder(job: _Job) -> ExportedFolder:
     names = ("maskcls", "run", "run_hashes", "networks", "out_of_fold", "licence", "torch")
     facts = job.facts
     made = write_timm_folder(job.output, job.model.networks, job.model.cfg, {name: facts[name] for name in names})
-    card = job.card("safetensors", CardOf(made.hashes, [folder_part(made.networks[0])]))
+    card = job.card.write(CardOf(made.hashes, [folder_part(made.networks[0])]))
     return ExportedFolder(job.output, made.bytes, made.networks, card)
 
 
@@ -217,15 +234,3 @@ def _predicted_by(module: torch.nn.Module, photos: Sequence[Photo]) -> tuple[Flo
     order = np.argsort(np.concatenate(places))
     prob_NJ, chosen_N = (torch.cat([one[name] for one in found]).numpy()[order] for name in (JOINT, JOINT + CHOSEN))
     return prob_NJ, chosen_N
-
-
-def _write_card(
-    run: RunDir, output: Path, to: Target, of: CardOf, overrides: Sequence[str], licence: str | None
-) -> Path:
-    """Write the model card of an export and return its path."""
-    reported, path = read_reported_run(run), card_beside(output, to, run)
-    before, cfg = reported.config.predict, with_overrides(reported.config, list(overrides))
-    if cfg.predict.views != before.views:
-        of = replace(of, limits=[f"The scores are with predict.views={before.views}, not with {cfg.predict.views}."])
-    files.commit(path, model_card(replace(reported, config=cfg), of, licence=licence or "").encode())
-    return path

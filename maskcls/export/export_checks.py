@@ -8,13 +8,14 @@ from typing import assert_never
 
 from maskcls import config, files
 from maskcls.config.installed_extras import check_extra
-from maskcls.errors import ConfigError, UsageError
+from maskcls.errors import ConfigError, ResultError, UsageError
 from maskcls.export.int8.options import Int8Options
 from maskcls.export.targets import ENDINGS, Target, card_beside
 from maskcls.export.timm_checks import check_timm_folder
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import OTHER_GROUPS, check_overrides
 from maskcls.runs.decision_file import check_calibrated
+from maskcls.runs.read_labelled import LEAKY, is_leaky
 from maskcls.runs.summary import averages_in_groups
 
 CHANGEABLE: Mapping[Target, tuple[str, ...]] = {
@@ -53,6 +54,7 @@ def check_export(
     if check < 0:
         raise UsageError("there is no such number of photos", where="--check", got=str(check), expected="0 or more")
     _check_options(to, decide=decide, int8=int8)
+    _check_scored(run, int8)
     _check_output(run, output, to, force=force)
     check_overrides(run, overrides)
     for key in config.flatten(dict(map(config.parse_override, overrides))):
@@ -66,6 +68,12 @@ def check_export(
         if averages_in_groups(run):
             got = "an exported model predicts every photo alone"
             raise UsageError(OTHER_GROUPS, where="--decide", got=got, fix="leave out --decide")
+
+
+def _check_scored(run: RunDir, int8: Int8Options | None) -> None:
+    """Raise ResultError for 8 bits of a run without held-out people to measure them on."""
+    if int8 is not None and is_leaky(run):
+        raise ResultError(LEAKY, where="--int8", fix="export without --int8")
 
 
 def _check_output(run: RunDir, output: Path, to: Target, *, force: bool) -> None:

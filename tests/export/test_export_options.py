@@ -77,3 +77,10 @@ def test_the_card_alone_needs_no_networks(run: Path, tmp_path: Path) -> None:
     text = card.read_text()
     assert "MIT" in text
     assert "predict.views=hflip, not with none" in text
+
+
+def test_a_leaky_run_has_no_people_to_measure_8_bits_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = finish_run(tmp_path / "a", leaky=True).path
+
+    assert run_app(["export", str(run), "--int8"]) == Exit.RESULT
+    assert "--int8" in capsys.readouterr().err

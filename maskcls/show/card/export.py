@@ -22,7 +22,8 @@ session = onnxruntime.InferenceSession("{name}")
 photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
 probabilities, = session.run(["joint"], {{"photos": numpy.asarray(photo)[None]}})
 ```"""
-    return section("How to load it", PHOTOS, code, f"Or: `maskcls predict {name} photo.jpg`", parity_sentence(parity))
+    text = "Other outputs: probabilities by task, and the chosen class by TASK_class and joint_class."
+    return section("How to load it", PHOTOS, code, text, parity_sentence(parity))
 
 
 def torch_part(name: str, parity: Parity | None) -> str:
