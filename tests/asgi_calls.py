@@ -48,7 +48,7 @@ async def call(
     given |= {} if length is None else {"content-length": str(length)}
     left = None if callable(parts) else [*parts]
     endless = parts if callable(parts) else None
-    read, sent = 0, []
+    read, sent, ended = 0, [], []
 
     async def receive() -> dict[str, Any]:
         nonlocal read
@@ -58,7 +58,11 @@ async def call(
             if part is None:
                 return {"type": "http.disconnect"}
             return {"type": "http.request", "body": part, "more_body": True}
+        if ended:
+            await asyncio.Event().wait()  # as a server whose client stays: nothing more comes
         body = left.pop(0) if left else b""
+        if not left:
+            ended.append(True)
         return {"type": "http.request", "body": body, "more_body": bool(left)}
 
     async def send(message: dict[str, Any]) -> None:

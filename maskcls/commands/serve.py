@@ -68,6 +68,7 @@ def serve(
         about = describe_model(model, service.hash, limits, scores=summary_scores(path), decide=decide)
         app = build_app(service, rules, page=page, about=about)
         url = url_of(bound)
+        report.end_bars()  # they would be drawn again ten times per second
         listen(
             app,
             bound,

@@ -90,7 +90,9 @@ class Batcher:
         await asyncio.get_running_loop().run_in_executor(self.thread, _rows, self.model, [grey])
         self.warm = True
         while True:
-            batch = await self._gather()
+            batch = [one for one in await self._gather() if not one[1].done()]  # done: the client is gone
+            if not batch:
+                continue
             started = time.monotonic()
             photos = [photo for photo, _ in batch]
             work = asyncio.get_running_loop().run_in_executor(self.thread, _rows, self.model, photos)

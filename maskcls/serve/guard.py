@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maskcls.serve.metrics import ServerMetrics
-from maskcls.serve.refusals import RefusedRequestError, RefusedResponse
+from maskcls.serve.refusals import BODY_ENDED, RefusedRequestError, RefusedResponse
 
 OPEN = ("/", "/health", "/ready")  # without a token: the page has no secret, and probes have no token
 ROUTES = (*OPEN, "/predict", "/model", "/metrics", "/openapi.json")
@@ -107,6 +107,12 @@ class AccessGuard:
             return
         started, status = time.monotonic(), 500
 
+        async def receive_until_end() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                scope[BODY_ENDED] = True
+            return message
+
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
@@ -119,9 +125,9 @@ class AccessGuard:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             check_access(scope["method"], scope["path"], headers, self.rules)
-            await self.app(scope, receive, send_with_headers)
+            await self.app(scope, receive_until_end, send_with_headers)
         except RefusedRequestError as refused:
-            await RefusedResponse(refused)(scope, receive, send_with_headers)
+            await RefusedResponse(refused)(scope, receive_until_end, send_with_headers)
         finally:
             route = scope["path"] if scope["path"] in ROUTES else "other"
             self.metrics.request(route, status, time.monotonic() - started)

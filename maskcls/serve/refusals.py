@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+BODY_ENDED = "maskcls.body_ended"  # in the scope of a request whose body was read to its end
 LINGER_S = 2.0
 LINGER_BYTES = 8 << 20
 
@@ -57,7 +58,8 @@ class RefusedResponse(JSONResponse):
         """Send the answer."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        await _discard_body(receive)
+        if BODY_ENDED not in scope:
+            await _discard_body(receive)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

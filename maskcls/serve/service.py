@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from maskcls.data.photos.images import decode
 from maskcls.errors import DataError
@@ -22,6 +23,8 @@ from maskcls.serve.limits import ServerLimits
 from maskcls.serve.metrics import ServerMetrics
 from maskcls.serve.refusals import server_busy
 from maskcls.serve.uploads import Upload, read_uploads
+
+Result = TypeVar("Result")
 
 
 class PhotoService:
@@ -65,7 +68,8 @@ class PhotoService:
     async def answer(self, request: Request) -> PredictAnswer:
         """Read a request, and return its answer, with an error for each photo that cannot be read.
 
-        Raises RefusedRequestError as `read_body` and `read_uploads` do, and 503 if the queue is full.
+        Raises RefusedRequestError as `read_body` and `read_uploads` do, and 503 if the queue is full; ClientDisconnect
+        if the client is gone, whose photos leave the queue then.
         """
         with self.bodies.of_request() as take:
             body = await read_body(request, self.limits, take)
@@ -73,7 +77,7 @@ class PhotoService:
             kind, most = request.headers.get("content-type", ""), self.limits.max_photos
             uploads = await asyncio.get_running_loop().run_in_executor(self.pool, read_uploads, kind, body, most)
             with self._admitted(len(uploads)):
-                found = await asyncio.gather(*map(self._predict, uploads))
+                found = await unless_gone(request, asyncio.gather(*map(self._predict, uploads)))
         return predict_answer([one.name for one in uploads], found, self.model.space, self.hash)
 
     @contextmanager
@@ -109,3 +113,22 @@ class PhotoService:
             return PhotoFault(error.what + (f" ({error.got})" if error.got else ""))
         finally:
             self.metrics.decode_seconds.observe(time.monotonic() - started)
+
+
+async def unless_gone(request: Request, work: asyncio.Future[Result]) -> Result:
+    """Return the result of the work; when the client closes the connection, cancel it and raise ClientDisconnect."""
+    gone = asyncio.ensure_future(_closed(request))
+    watched: set[asyncio.Future[Any]] = {work, gone}
+    try:
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            work.cancel()
+            raise ClientDisconnect
+        return work.result()
+    finally:
+        gone.cancel()
+
+
+async def _closed(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -33,13 +33,8 @@ def export(
         typer.Option(
             "--output",
             "-o",
-<<<<<<< HEAD:maskcls/verbs/deploy.py
-            help="file or folder to write; default: RUN/export/model.onnx (for predict RUN --engine onnxruntime),"
-            " model.int8.onnx, model.pt2, checkpoints or model-card.md",
-=======
             help="file or folder to write; default, in RUN/export: model.onnx, model.int8.onnx, model.pt2, checkpoints"
             " or model-card.md",
->>>>>>> x-n5:maskcls/verbs/export.py
             show_default=False,
         ),
     ] = None,
@@ -78,11 +73,7 @@ def export(
     maskcls export runs/a -o model.onnx
     maskcls export runs/a -o small.onnx --int8
     maskcls export runs/a --to safetensors -o checkpoints
-<<<<<<< HEAD:maskcls/verbs/deploy.py
-    maskcls predict model.onnx photo.jpg
-=======
     maskcls export runs/a predict.views=none --decide
->>>>>>> x-n5:maskcls/verbs/export.py
     """
     from maskcls.rundir import RunDir
     from maskcls.show.answers.export import print_export

@@ -127,13 +127,18 @@ def test_a_client_that_is_gone_disturbs_nobody() -> None:
         async with started(model) as batcher:
             first = await held_up(model, batcher)
             first.cancel()
+            waiting = asyncio.create_task(batcher.predict(grey(1)))
+            await asyncio.sleep(0)
+            waiting.cancel()
             second = asyncio.create_task(batcher.predict(grey(2)))
+            await asyncio.sleep(0)
             model.go.set()
             assert (await second).joint == 2
             assert batcher.decoded_bytes == 0
 
     model = FakePhotoModel()
     asyncio.run(work())
+    assert model.batches == [1, 1]  # the photo that nobody waits for is not computed
 
 
 def test_decoding_waits_while_many_bytes_wait_for_the_model(monkeypatch: pytest.MonkeyPatch) -> None:

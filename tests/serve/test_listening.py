@@ -138,6 +138,18 @@ def test_one_connection_serves_several_requests(impatient: PhotoServer) -> None:
 
 
 @pytest.mark.slow
+def test_a_client_that_goes_gives_its_places_back() -> None:
+    with photo_server(hold_s=0.5, batch=1, wait_ms=0) as server:
+        with connected(server) as connection:
+            connection.request("POST", "/predict", form(*[("a", png(1))] * 20), {"Content-Type": FORM})
+            while queue_length(server) != 20:
+                time.sleep(0.01)
+        while queue_length(server):
+            time.sleep(0.01)
+        assert 'result="predicted"' not in get(server, "/metrics")[1]
+
+
+@pytest.mark.slow
 def test_a_model_that_fails_ends_the_server_with_its_error() -> None:
     with photo_server(fails=True, stop_s=1) as server:
         assert server.process.wait(PATIENCE_S) == 1

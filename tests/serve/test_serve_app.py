@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from asgi_calls import FORM, Answered, call, form, running
 from fake_photo_model import SURE, FakePhotoModel, png
+from starlette.requests import ClientDisconnect, Request
 
 from maskcls.labels import CONTEST
 from maskcls.serve import refusals
@@ -27,7 +28,7 @@ from maskcls.serve.app import REFUSALS, build_app
 from maskcls.serve.guard import HEADERS, AccessRules
 from maskcls.serve.limits import ServerLimits
 from maskcls.serve.metrics import ServerMetrics
-from maskcls.serve.service import PhotoService
+from maskcls.serve.service import PhotoService, unless_gone
 
 LIMITS = ServerLimits(max_photos=4, max_megabytes=3, max_pixels=5000, batch=4, wait_ms=0, queue=6)
 OPEN_RULES = AccessRules(token=None, loopback=True)
@@ -190,6 +191,20 @@ def test_a_client_that_is_gone_is_no_error() -> None:
         assert service.bodies.held == 0
 
     served(work)
+
+
+def test_the_photos_of_a_client_that_is_gone_leave_the_queue() -> None:
+    async def work() -> None:
+        async def goes() -> dict[str, object]:
+            return {"type": "http.disconnect"}
+
+        predicting = asyncio.ensure_future(asyncio.sleep(60))
+        with pytest.raises(ClientDisconnect):
+            await unless_gone(Request({"type": "http", "headers": []}, goes), predicting)
+        await asyncio.sleep(0)
+        assert predicting.cancelled()
+
+    asyncio.run(work())
 
 
 def test_a_full_queue_is_answered_with_a_time_to_come_back() -> None:

@@ -51,6 +51,17 @@ def test_a_bar_leaves_room_for_the_interrupt_of_a_terminal(report: Reporter) -> 
     assert max(sum(segment.cell_length for segment in line) for line in lines) <= 80 - len("^C") - 1
 
 
+def test_ended_bars_are_drawn_no_more_and_lines_still_are(report: Reporter) -> None:
+    assert report.bars is not None
+    with report:
+        assert report.bars.live.is_started
+        report.end_bars()
+        assert not report.bars.live.is_started
+        with report.console.capture() as caught:
+            report.note("listening")
+        assert caught.get() == "listening\n"
+
+
 def test_what_has_no_share_is_shown_while_it_runs(report: Reporter) -> None:
     with report.busy("loading libraries"):
         (line,) = drawn(report)

@@ -111,6 +111,11 @@ class Reporter:
         for text in texts:
             self.note(text)
 
+    def end_bars(self) -> None:
+        """Remove the bars, before work that only the user ends; lines can still be printed."""
+        if self.bars:
+            self.bars.stop()
+
     def note(self, text: str) -> None:
         """Print one line; a terminal breaks it between words, a file keeps it whole."""
         self.console.print(escape(text), soft_wrap=not self.console.is_terminal)

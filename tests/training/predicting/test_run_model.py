@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,22 @@ def test_an_array_that_is_no_photo_is_refused_by_name(run: Path, photo: np.ndarr
         opened(run).predict([good, photo])
 
     assert caught.value.where == "photo 1"
+
+
+def test_the_origin_names_the_rule_that_decides(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from maskcls.runs.decision import Decision
+    from maskcls.training.predicting import run_model
+
+    space = opened(run).space
+    decision = Decision(space, dict.fromkeys(space.names, 1.0), None, (1 / 18,) * 18, "")
+    monkeypatch.setattr(run_model, "read_decision", lambda run: decision)
+    RunDir(run).decision.write_bytes(b"a rule")
+    try:
+        with Reporter() as report:
+            model = open_run_model(RunDir(run), decide=True, report=report)
+    finally:
+        RunDir(run).decision.unlink()
+    assert model.origin["decision"] == hashlib.sha256(b"a rule").hexdigest()
 
 
 def test_a_rule_for_all_photos_together_cannot_decide_on_one(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
