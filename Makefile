@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.installed
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs test test-all test-odd lint format dist test-wheel lock licences clean
+.PHONY: help install demo test test-all test-odd lint format dist test-wheel lock licences clean
 .DELETE_ON_ERROR:
 
 help: ## print this list
@@ -33,6 +33,7 @@ $(STAMP): requirements.txt pyproject.toml
 demo: $(STAMP) ## the whole story on drawn faces: data, folds, training, submission, score
 	@$(BIN)/maskcls demo
 
+.PHONY: docs
 docs: $(STAMP) ## the documentation as a site, in build/site; needs no network
 	@$(BIN)/python docs/gather.py
 	@$(BIN)/zensical build --clean --strict
