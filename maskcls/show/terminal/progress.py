@@ -106,11 +106,6 @@ class Reporter:
         if self.bars:
             self.bars.stop()
 
-    def notes(self, texts: Iterable[str]) -> None:
-        """Print each text as `note` does."""
-        for text in texts:
-            self.note(text)
-
     def end_bars(self) -> None:
         """Remove the bars, before work that only the user ends; lines can still be printed."""
         if self.bars:
@@ -124,6 +119,11 @@ class Reporter:
         """Print one line, unless it was printed so before."""
         if text not in self.said:
             self.said.add(text)
+            self.note(text)
+
+    def notes(self, texts: Iterable[str]) -> None:
+        """Print each text as `note` does."""
+        for text in texts:
             self.note(text)
 
     def begin(self, what: str, epochs_in_all: int, expected_s: float | None = None) -> None:
