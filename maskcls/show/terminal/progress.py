@@ -106,11 +106,6 @@ class Reporter:
         if self.bars:
             self.bars.stop()
 
-    def notes(self, texts: Iterable[str]) -> None:
-        """Print each text as `note` does."""
-        for text in texts:
-            self.note(text)
-
     def note(self, text: str) -> None:
         """Print one line; a terminal breaks it between words, a file keeps it whole."""
         self.console.print(escape(text), soft_wrap=not self.console.is_terminal)
@@ -119,6 +114,11 @@ class Reporter:
         """Print one line, unless it was printed so before."""
         if text not in self.said:
             self.said.add(text)
+            self.note(text)
+
+    def notes(self, texts: Iterable[str]) -> None:
+        """Print each text as `note` does."""
+        for text in texts:
             self.note(text)
 
     def begin(self, what: str, epochs_in_all: int, expected_s: float | None = None) -> None:
