@@ -107,8 +107,10 @@ def load_config_for(
     from maskcls import config as configuration
 
     def read(given: Mapping[str, Any]) -> Mapping[str, Any]:
-        if "tasks" in given or not data.exists():  # then the reader, which brings pandas, is not needed
-            return {}
+        from maskcls.data.layouts.contest_parts import has_contest_parts
+
+        if "tasks" in given or not data.exists() or has_contest_parts(data):
+            return {}  # without the reader, which imports pandas
         from maskcls.data.proposal.undescribed import described_settings
 
         return described_settings(data, given)

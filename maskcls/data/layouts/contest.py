@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from maskcls.csvfile import read_csv
+from maskcls.data.layouts.contest_parts import has_contest_parts
 from maskcls.data.layouts.fixes import COLUMNS, FixRow, Relabelling
 from maskcls.data.layouts.folder import is_folder_of_photos, read_folder, refuse_file
 from maskcls.data.layouts.folder_scan import scan_class_folders
@@ -269,17 +270,12 @@ def _unlabelled_ids(data: Path) -> list[str]:
 
 def _read_labelled(root: Path, space: LabelSpace, fixes: Path | None, group: str) -> pd.DataFrame:
     """Read root/train; a group is a person, so `group` is always auto. DataError for folders named by class."""
-    if not _has_parts(root) and (found := scan_class_folders(root)).looks_like_classes:
+    if not has_contest_parts(root) and (found := scan_class_folders(root)).looks_like_classes:
         levels = [", ".join(list(counts)[:SHOWN]) + ", …" * (len(counts) > SHOWN) for counts in found.classes]
         fix = "set data.format=folders, and `tasks` with the names of the folders as classes"
         got = f"photos in folders named {' / '.join(levels)}"
         raise DataError("this is not the contest's layout", where=str(root), got=got, fix=fix)
     return read_train(root, space, fixes)
-
-
-def _has_parts(data: Path) -> bool:
-    """Return whether a folder has something that only the contest's layout has."""
-    return any((data / name).exists() for name in ("train/train.csv", "train/images", "eval"))
 
 
 def _read_people(data: Path, group: str) -> pd.DataFrame:
@@ -304,7 +300,7 @@ def _profile_ids(data: Path) -> dict[str, str]:
 
 
 LAYOUT = Layout(
-    recognises=_has_parts,
+    recognises=has_contest_parts,
     check=_check,
     image_root=lambda data: data,
     read_labelled=_read_labelled,
