@@ -397,6 +397,7 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
     assert {k: str(v) for k, v in names.items()} == {
         "times": "r/times.json",
         "tracking": "r/tracking",
+        "onnx": "r/export/model.onnx",
         "mlflow_store": "r/tracking/mlflow.db",
         "mlflow_files": "r/tracking/mlflow-files",
         "report": "r/report/index.html",

@@ -76,7 +76,7 @@ class WholeModel(nn.Module):
         """
         joint_BJ = self.joint(photos)
         chosen_B = self.decide(joint_BJ)
-        classes = decoded(chosen_B, self.space) | {JOINT: chosen_B}
+        classes = task_classes(chosen_B, self.space) | {JOINT: chosen_B}
         probs = marginals(joint_BJ, self.space) | {JOINT: joint_BJ}
         return probs | {name + CHOSEN: chosen for name, chosen in classes.items()}
 
@@ -179,7 +179,7 @@ def marginals(joint_BJ: Tensor, space: LabelSpace) -> dict[str, Tensor]:
     return {name: grid.sum(summed) if summed else grid for name, summed in others.items()}
 
 
-def decoded(joint_B: Tensor, space: LabelSpace) -> dict[str, Tensor]:
+def task_classes(joint_B: Tensor, space: LabelSpace) -> dict[str, Tensor]:
     """Split joint classes (B,) int64 into classes per task."""
     classes, rest = {}, joint_B
     for task in reversed(space.tasks):

@@ -11,7 +11,7 @@ from random_runs import AGES, SPEC, WIDE, photos_of_one_size, random_network, ra
 
 from maskcls.engine.infer import Predictor, joint_probabilities
 from maskcls.errors import UsageError
-from maskcls.export.whole_model import check_output_names, decoded, joint_of, marginals, output_names, whole_model
+from maskcls.export.whole_model import check_output_names, joint_of, marginals, output_names, task_classes, whole_model
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn.heads import JOINT, Head, plain_heads
 from maskcls.results.decisions.rule import DecisionRule
@@ -86,7 +86,7 @@ def test_marginals_and_classes_of_a_space_with_one_task() -> None:
     prob = torch.tensor([[0.2, 0.3, 0.5]])
 
     assert marginals(prob, space)["t"].tolist() == prob.tolist()
-    assert decoded(torch.tensor([0, 2]), space)["t"].tolist() == [0, 2]
+    assert task_classes(torch.tensor([0, 2]), space)["t"].tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("names", [("photos",), ("a", "a_class"), ("joint_class",)])
