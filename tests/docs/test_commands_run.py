@@ -30,8 +30,8 @@ from maskcls import cli
 GIVEN = {
     "faces": "maskcls data make faces --people 30 --seed 0",
     "demo/faces": "maskcls data make demo/faces --people 30 --seed 0",
-    "runs/multi": "maskcls train faces --config tiny_cpu --run runs/multi",
-    "runs/joint": "maskcls train faces --config tiny_cpu --run runs/joint model.heads=joint",
+    "runs/multi": "maskcls train faces --config multi --run runs/multi",
+    "runs/joint": "maskcls train faces --config joint --run runs/joint",
     "runs/a": "maskcls train faces --config tiny_cpu --run runs/a",
     "runs/b": "maskcls train faces --config tiny_cpu --run runs/b model.heads=joint",
     "submission.csv": "maskcls predict runs/multi --data faces -o submission.csv",
