@@ -38,6 +38,7 @@ GIVEN = {
     "weights.safetensors": "",  # weights of the backbone of tiny_cpu
     "trunk.safetensors": "",
     "photos.csv": "",  # a table of faces
+    "masks": "",  # folders named by class
     "photo.jpg": "",
     "photos": "",  # a folder of photos
 }
@@ -56,7 +57,12 @@ CONFIGURED = (*TRAINING, "debug", "bench step", "data check", "data look")
 LIMIT_S = 900  # of one command; on an idle machine the longest takes less than a minute
 
 # Commands that are only read, not run -> why.
-LEFT_OUT = {"maskcls debug faces --config multi --minutes 10 --page debug.html": "trains for ten minutes"}
+SERVER = "a server, which runs until it is stopped; tests/serve/ starts it"
+LEFT_OUT = {
+    "maskcls serve runs/a": SERVER,
+    "maskcls serve runs/a --host 0.0.0.0": SERVER,
+    "maskcls debug faces --config multi --minutes 10 --page debug.html": "trains for ten minutes",
+}
 HOURS = "trains whole recipes on 800 people: up to 70 minutes"
 LEFT_OUT_PAGES = {"benchmarks/README.md": HOURS, "benchmarks/honesty/normalisation.md": HOURS}
 
@@ -137,6 +143,12 @@ def make(name: str, folder: Path) -> None:
         from safetensors.torch import save_file
 
         save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), folder / name)
+    elif name == "masks":
+        provide(["", "faces"], folder)
+        for photo in sorted((folder / "faces" / "train" / "images").rglob("*.jpg")):
+            target = folder / name / MASKS.get(photo.stem, "wear") / f"{photo.parent.name}_{photo.name}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(photo, target)
     elif name.startswith("photo"):
         provide(["", "faces"], folder)
         photos = folder / "faces" / "eval" / "images"
@@ -150,14 +162,16 @@ def make(name: str, folder: Path) -> None:
         assert run(GIVEN[name], folder) == 0, f"{name} could not be made"
 
 
+MASKS = {"normal": "normal", "incorrect_mask": "incorrect"}  # file stem -> class; the others are "wear"
+
+
 def write_table(train: Path, table: Path) -> None:
     """Write a table of the photos of generated faces, with the columns of docs/own_data.md."""
-    masks = {"normal": "normal", "incorrect_mask": "incorrect"}
     with (train / "train.csv").open() as people, table.open("w") as file:
         file.write("path,group,mask,gender,age\n")
         for one in csv.DictReader(people):
             for photo in sorted((train / "images" / one["path"]).iterdir()):
-                path, mask = photo.relative_to(table.parent).as_posix(), masks.get(photo.stem, "wear")
+                path, mask = photo.relative_to(table.parent).as_posix(), MASKS.get(photo.stem, "wear")
                 file.write(f"{path},{one['path']},{mask},{one['gender']},{one['age']}\n")
 
 
