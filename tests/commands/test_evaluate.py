@@ -367,6 +367,20 @@ def test_people_come_from_a_column_of_the_answers(tmp_path: Path, name: str) -> 
     assert read_labelled_predictions(guess, answers).people_N is None
 
 
+def test_answers_with_a_split_are_the_rows_of_test_if_these_are_predicted(tmp_path: Path) -> None:
+    rows = ["t,train,2,ann", "b,Test,1,bob", "a,test,0,cem"]
+    answers = put(tmp_path / "t.csv", *rows, header="path,Split,ans,person")
+    labelled = read_labelled_predictions(put(tmp_path / "s.csv", "a,0", "b,2"), answers)
+    assert labelled.people_N is not None
+    found = zip(labelled.ids, labelled.pred_N.tolist(), labelled.people_N.tolist(), strict=True)
+    assert list(found) == [("b", 2, "bob"), ("a", 0, "cem")]
+    assert np.array_equal(CONTEST.encode(labelled.truth), [1, 0])
+    everything = read_labelled_predictions(put(tmp_path / "u.csv", "a,0", "b,2", "t,2"), answers)
+    assert len(everything.ids) == 3
+    with pytest.raises(DataError, match="ids of two tables differ"):
+        read_labelled_predictions(put(tmp_path / "v.csv", "a,0"), answers)
+
+
 def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
     out = tmp_path / "rows.csv"
     shown(made, output=out, json=True)
