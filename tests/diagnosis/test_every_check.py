@@ -196,15 +196,15 @@ def test_a_split_that_leaks_is_found() -> None:
     assert check_split([], ClosePhotos((), 0.5, 10), "ab", "").verdict == "pass"  # too few photos to tell
 
 
-def test_single_photos_that_look_alike_are_reported_and_equal_ones_fail() -> None:
-    none, alike = ClosePhotos((), float("nan"), 0), ClosePhotos(((0, 1),), float("nan"), 0)
+def test_very_similar_single_photos_are_reported_and_equal_ones_fail() -> None:
+    none, near = ClosePhotos((), float("nan"), 0), ClosePhotos(((0, 1),), float("nan"), 0)
     assert check_split([], none, "ab", "", PHOTOS).verdict == "pass"
-    found = check_split([], alike, "ab", "", PHOTOS)
+    found = check_split([], near, "ab", "", PHOTOS)
     assert found.verdict == "unknown"
     assert "a = b" in found.found
     assert any("data check" in word for word in found.next)
-    assert check_split([], alike, "ab", "", ("patient", "patients")).verdict == "fail"  # one photo per patient
-    assert check_split([], alike, "ab", "", PHOTOS, [(0, 1)]).cause == "leaking split"
+    assert check_split([], near, "ab", "", ("patient", "patients")).verdict == "fail"  # one photo per patient
+    assert check_split([], near, "ab", "", PHOTOS, [(0, 1)]).cause == "leaking split"
 
 
 def test_equal_photos_of_two_folds_are_pairs() -> None:

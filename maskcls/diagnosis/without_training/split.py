@@ -87,7 +87,7 @@ def _of_single_photos(close: ClosePhotos, ids: Sequence[str], network: str, valu
         "where photos belong together, name their group with data.group",
     )
     found = (
-        f"{len(close.copies)} pairs of photos in two folds look alike, none has equal pixels: "
+        f"{len(close.copies)} pairs of photos in two folds are very similar, none has equal pixels: "
         f"{_shown(close.copies, ids)}; every photo is its own group, so it is not known whether they belong together"
     )
     return Finding("split", "unknown", found, next=next, network=network, values=values)
