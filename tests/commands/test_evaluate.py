@@ -442,6 +442,16 @@ def screen(rows: LabelledPredictions) -> list[str]:
     return captured.get().splitlines()
 
 
+def test_the_short_form_names_a_mistake_with_its_images_and_none_where_all_is_right() -> None:
+    truth = {"digit": np.array([0, 0, 1])}
+    space = LabelSpace((Task("digit", ("3", "5")),))
+    wrong = screen(LabelledPredictions(["a", "b", "c"], np.array([0, 1, 1]), truth, space))
+    assert "most frequent mistake: 3 taken for 5 (1 image)" in wrong
+    assert "lowest: 3  0.5000 of 2 images right" in wrong
+    right = screen(LabelledPredictions(["a", "b", "c"], truth["digit"], truth, space))
+    assert not any(line.startswith(("lowest", "most frequent")) for line in right)
+
+
 @pytest.mark.parametrize("people", [True, False])
 def test_the_short_form_is_a_screenful(people: bool) -> None:
     lines = screen(random_rows(3, people=people))
