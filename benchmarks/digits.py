@@ -8,7 +8,7 @@ Compared  maskcls  the commands in benchmarks/README.md, section "Class folders"
                    pretrained weights; the last epoch counts. --augment default: as its train.py (random crop, flip,
                    colour); none: no change of the photos, as a user who knows digits would choose.
 Run       python benchmarks/digits.py make DIR
-          python benchmarks/digits.py timm DIR --backbone resnet18 --epochs 20 --seeds 0 1 2
+          python benchmarks/digits.py timm DIR --backbone test_resnet --epochs 17 --augment none --seeds 0 1
 Read      The share of the test digits that are right, per seed, and the seconds of training.
 
 N images.
