@@ -63,7 +63,7 @@ def _header(labels: ProposedLabels, data: Path, file: Path) -> Iterator[str]:
     yield "#"
     yield f"# how long   maskcls train {at} --config {config} --dry-run"
     yield f"# train      maskcls train {at} --config {config} --run runs/first"
-    yield "# predict    maskcls predict runs/first --data PHOTOS -o predictions.csv"
+    yield "# predict    maskcls predict runs/first PHOTOS -o classes.csv --probabilities probabilities.csv"
     if labels.notes:
         yield "#"
         yield from _comment("Please check: " + "; ".join(labels.notes) + ".")
