@@ -15,6 +15,7 @@ from maskcls.data.photos.images import read_image
 from maskcls.errors import DataError
 from maskcls.export.export_checks import check_export
 from maskcls.export.facts import exported_facts
+from maskcls.export.graph_names import CHOSEN
 from maskcls.export.graph_resize import resize_differences
 from maskcls.export.int8.options import Int8Options
 from maskcls.export.onnx_file import OPSET, onnx_bytes, to_onnx
@@ -22,7 +23,7 @@ from maskcls.export.onnx_model import BATCH, batches_of_one_size, onnx_model
 from maskcls.export.targets import Target, card_beside, default_output
 from maskcls.export.timm_folder import write_timm_folder
 from maskcls.export.torch_file import read_torch_file, torch_file_bytes, torch_program
-from maskcls.export.whole_model import CHOSEN, whole_model
+from maskcls.export.whole_model import whole_model
 from maskcls.labels import Floats, Ints
 from maskcls.nn.heads import JOINT
 from maskcls.results.comparison.int8_cost import Int8Measured, refuse_loss

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from maskcls.errors import ResultError, UsageError
+from maskcls.export.graph_names import INPUT
 from maskcls.export.onnx_facts import to_metadata
-from maskcls.export.whole_model import INPUT, WholeModel
+from maskcls.export.whole_model import WholeModel
 
 if TYPE_CHECKING:
     import onnx

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from maskcls.export.whole_model import INPUT, WholeModel
+from maskcls.export.graph_names import INPUT
+from maskcls.export.whole_model import WholeModel
 
 METADATA = "maskcls.json"  # the name of the metadata among the extra files
 EXAMPLE = (2, 70, 50, 3)  # any size will do; B, H and W are dynamic

@@ -16,16 +16,13 @@ from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import normalise
 from maskcls.engine.infer import Predictor
 from maskcls.engine.tta import views_of
-from maskcls.errors import UsageError
 from maskcls.export.graph_decision import DecisionLayer
+from maskcls.export.graph_names import CHOSEN, check_output_names, output_names
 from maskcls.export.graph_resize import crop_and_resize
 from maskcls.labels import LabelSpace
 from maskcls.nn.heads import JOINT, Head, probabilities
 from maskcls.runs.decision import Decision
 from maskcls.training.predicting.run_model import RunModel
-
-INPUT = "photos"
-CHOSEN = "_class"  # after the name of a task, or of the joint classes: the class that is decided on
 
 
 class Source(NamedTuple):
@@ -115,29 +112,6 @@ def whole_model(model: RunModel) -> WholeModel:
         places.setdefault((network.fold, network.seed), {})[network.task] = place
     sources = [Source(places[key]) for key in sorted(places)]
     return WholeModel(model.ready, sources, model.space, views=model.cfg.predict.views, decision=model.decision).eval()
-
-
-def output_names(space: LabelSpace) -> tuple[str, ...]:
-    """Return the names of probabilities and classes: of every task in order, then joint.
-
-    >>> from maskcls.labels import CONTEST
-    >>> output_names(CONTEST)[2:]
-    ('age', 'joint', 'mask_class', 'gender_class', 'age_class', 'joint_class')
-    """
-    names = (*space.names, JOINT)
-    return (*names, *(name + CHOSEN for name in names))
-
-
-def check_output_names(space: LabelSpace) -> None:
-    """Raise UsageError where a task has the name of another output."""
-    names = (*output_names(space), INPUT)
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UsageError(
-            "two values of the exported model would have the same name",
-            got=", ".join(twice),
-            expected=f"a task has another name than {INPUT!r}, and than that of a task with {CHOSEN!r} after it",
-            fix="train a run whose task has another name",
-        )
 
 
 def joint_of(logits: Mapping[str, Tensor], heads: Mapping[str, Head], space: LabelSpace) -> Tensor:

@@ -13,9 +13,10 @@ from maskcls.engine.infer import Predictor
 from maskcls.errors import ResultError, UsageError
 from maskcls.export import onnx_file
 from maskcls.export.facts import decision_json
+from maskcls.export.graph_names import output_names
 from maskcls.export.onnx_file import OPSET, check_size_of_file, onnx_bytes, to_onnx
 from maskcls.export.onnx_model import OnnxModel, onnx_model
-from maskcls.export.whole_model import output_names, whole_model
+from maskcls.export.whole_model import whole_model
 from maskcls.labels import CONTEST
 from maskcls.nn.heads import Head, plain_heads
 from maskcls.results.decisions.rule import DecisionRule
@@ -33,6 +34,7 @@ def photos() -> list[Photo]:
 
 def exported(model: RunModel) -> OnnxModel:
     facts = {"tasks": model.space.to_json(), "decision": decision_json(model.decision), "decode_size": [1, 1]}
+    facts |= {"views": "none", "networks": "folds"}
     return onnx_model(onnx_bytes(to_onnx(whole_model(model)), facts), where="here", threads=1)
 
 
