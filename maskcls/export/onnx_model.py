@@ -14,6 +14,7 @@ import numpy as np
 
 from maskcls import files
 from maskcls.errors import ResourceError, WeightsError
+from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT
 from maskcls.export.onnx_facts import from_metadata
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.machine import cores
@@ -22,7 +23,6 @@ from maskcls.results.photo_model import Photo, check_photo
 from maskcls.results.predictions import Predictions
 from maskcls.runs.decision import Decision
 
-INPUT, PROBABILITIES, CHOSEN = "photos", "joint", "joint_class"  # values of the graph
 BATCH = 32  # photos at a time
 
 
@@ -65,7 +65,9 @@ class OnnxModel:
         chosen_N = np.empty(len(photos), dtype=np.int64)
         for places in batches_of_one_size([photo.shape[:2] for photo in photos], self.batch_size):
             batch_BHWC = np.stack([photos[place] for place in places])
-            prob_NJ[places], chosen_N[places] = self.session.run([PROBABILITIES, CHOSEN], {INPUT: batch_BHWC})
+            prob_NJ[places], chosen_N[places] = self.session.run(
+                [JOINT_OUTPUT, JOINT_OUTPUT + CHOSEN], {INPUT: batch_BHWC}
+            )
         return prob_NJ, chosen_N
 
     def decide(self, prob_NJ: Floats) -> Ints:

@@ -134,9 +134,9 @@ def serve(
     maskcls serve runs/a --port 8000
     maskcls serve runs/a --host 0.0.0.0 --batch 64 predict.views=none
     """
-    from maskcls.serve.packages import check_server_packages
+    from maskcls.config.installed_extras import check_extra
 
-    check_server_packages()
+    check_extra("serve", needed_by="maskcls serve")
     from maskcls.serve.limits import ServerLimits, check_limits, check_token
     from maskcls.show.terminal.progress import LOADING, Reporter
 
