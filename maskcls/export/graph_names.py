@@ -8,7 +8,7 @@ from maskcls.errors import UsageError, WeightsError
 from maskcls.labels import LabelSpace
 
 INPUT = "photos"
-PROBABILITIES = "joint"
+JOINT_OUTPUT = "joint"
 CHOSEN = "_class"  # after the name of a task, or of the joint classes: the class that is decided on
 
 
@@ -19,7 +19,7 @@ def output_names(space: LabelSpace) -> tuple[str, ...]:
     >>> output_names(CONTEST)[2:]
     ('age', 'joint', 'mask_class', 'gender_class', 'age_class', 'joint_class')
     """
-    names = (*space.names, PROBABILITIES)
+    names = (*space.names, JOINT_OUTPUT)
     return (*names, *(name + CHOSEN for name in names))
 
 
@@ -43,7 +43,7 @@ def check_graph(session: Any, space: LabelSpace, *, where: str) -> None:
     """
     tasks = [f"{task.name}[{len(task.classes)}]" for task in space.tasks]
     classes = output_names(space)[len(tasks) + 1 :]
-    wanted = [f"{INPUT}: tensor(uint8)", *tasks, f"{PROBABILITIES}[{space.size}]", *classes]
+    wanted = [f"{INPUT}: tensor(uint8)", *tasks, f"{JOINT_OUTPUT}[{space.size}]", *classes]
     inputs = [f"{value.name}: {value.type}" for value in session.get_inputs()]
     outputs = [value.name + "".join(f"[{side}]" for side in value.shape[1:]) for value in session.get_outputs()]
     if [*inputs, *outputs] != wanted:
