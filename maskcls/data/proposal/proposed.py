@@ -35,9 +35,9 @@ class ProposedTask:
 class ProposedLabels:
     """The labels of a data set, as a configuration may describe them.
 
-    data        settings of the section `data`: format, and those columns that the reader would not find itself.
-    columns     {column: why it is the path or the group}.
-    group       the column of the groups; None: each photo is a group of its own.
+    data        settings of the section `data`: format, and what `data.group` is.
+    columns     {value of data.group: why}.
+    noun        what groups are called: one, several.
     photos      number of labelled photos.
     groups      number of groups; of photos where there are none.
     left_out    {column: why it is no task}.

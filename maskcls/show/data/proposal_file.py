@@ -64,7 +64,7 @@ def _header(labels: ProposedLabels, data: Path, file: Path) -> Iterator[str]:
     yield "#"
     yield f"# how long   maskcls train {at} --config {config} --dry-run"
     yield f"# train      maskcls train {at} --config {config} --run runs/first"
-    yield f"# predict    maskcls predict runs/first --data {to_predict} -o predictions.csv"
+    yield f"# predict    maskcls predict runs/first {to_predict} -o classes.csv --probabilities probabilities.csv"
     if labels.notes:
         yield "#"
         yield from _comment("Please check: " + "; ".join(labels.notes) + ".")
