@@ -137,7 +137,7 @@ def _read_run_side(path: Path) -> Side:
 def _read_answers(path: Path, side: Side) -> KnownLabels:
     """Read true answers; a column named as in PEOPLE tells who is on each row."""
     ids, labels = read_true_labels(path, side.space, side.ids)
-    return KnownLabels(str(path), ids, labels, people_of_answers(path, side.space))
+    return KnownLabels(str(path), ids, labels, people_of_answers(path, side.space, ids))
 
 
 def _check_spaces(a: Side, b: Side) -> None:
