@@ -88,11 +88,12 @@ def test_lists_and_comparisons_of_runs_speak_of_patients(
         assert run_app(["runs", *words]) == Exit.OK
     captured = capsys.readouterr()
     assert words_about_people(captured.out + captured.err) == []
-    assert "chosen on other patients" in captured.out
-    assert "24 rows of 12 patients" in captured.out
-    assert "of 12 new patients lies within" in captured.out
-    assert "by patient: b is better for" in captured.out
-    assert "as photos of one patient are not independent" in captured.out
+    printed = " ".join(captured.out.split())  # lines are as wide as the terminal
+    assert "chosen on other patients" in printed
+    assert "24 rows of 12 patients" in printed
+    assert "of 12 new patients lies within" in printed
+    assert "by patient: b is better for" in printed
+    assert "as photos of one patient are not independent" in printed
 
 
 def test_suspected_labels_are_those_of_patients(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +127,7 @@ def test_the_model_card_of_photos_alone_does_not_count_them_twice() -> None:
 def test_errors_about_weights_speak_of_patients(
     run: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights = RunDir(run).fold(0).best.weights
+    weights = RunDir(run).fold(0).best.tensors
     settings = [*QUICK, f"model.weights={weights}", "folds.seed=5"]
     assert run_app(["train", str(table), "--run", str(tmp_path / "a"), *settings]) == Exit.DATA
     assert run_app(["unseal", str(run)]) == Exit.USAGE

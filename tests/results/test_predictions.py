@@ -271,3 +271,10 @@ def test_joining_nothing_or_with_wrong_names_is_a_bug(join: object) -> None:
         join([])  # type: ignore[operator]
     with pytest.raises(ValueError, match="2 names for 1"):
         join([some(["a"])], names=["x", "y"])  # type: ignore[operator]
+
+
+def test_printing_predictions_is_one_line() -> None:
+    prob = np.full((2, 18), 1 / 18, np.float32)
+    assert repr(Predictions(np.array(["a", "b"]), prob, CONTEST)) == (
+        "Predictions(2 rows, 18 joint classes of mask, gender, age)"
+    )

@@ -100,6 +100,13 @@ def test_the_contest_s_ages_keep_their_borders() -> None:
     assert task.task.classes == ("<30", "30-59", ">=60")
 
 
+@pytest.mark.parametrize(("half", "kind"), [("", "whole numbers"), (".5", "numbers, rounded down,")])
+def test_decimals_are_not_called_whole_numbers(half: str, kind: str) -> None:
+    ages = [f"{18 + 3 * (n // 2)}{half if n == 3 else ''}" for n in range(24)]
+    (task,) = propose({"path": COLUMNS["Path"], "person": PEOPLE, "age": ages}).tasks
+    assert task.reason == f"{kind} from 18 to 51; borders near the tertiles"
+
+
 def test_rows_of_test_are_not_counted() -> None:
     columns = {"path": COLUMNS["Path"], "mask": COLUMNS["mask"], "split": ["train", "val", "TEST"] * 8}
     found, paths = labels_of_table(TABLE, columns)
