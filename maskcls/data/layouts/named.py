@@ -123,7 +123,7 @@ def _why_missing(word: str) -> str:
     except FileNotFoundError:
         return "no such file or folder"
     except OSError as error:  # such as no permission, or too long a name
-        return error.strerror
+        return error.strerror or str(error)
     raise AssertionError(word)
 
 
