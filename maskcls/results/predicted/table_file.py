@@ -41,7 +41,7 @@ class WrittenTable:
 def are_of(lineage: Mapping[str, Any], paths: Sequence[Path]) -> bool:
     """Return whether these tables, as far as they are there, were written by the prediction with this lineage.
 
-    A table counts that is as its sidecar says; so does a sidecar without a table, which is written first.
+    A table counts whose hash is the one in its sidecar; so does a sidecar without a table, which is written first.
     """
     return all(map(partial(_is_of, lineage), filter(_is_begun, paths)))
 
