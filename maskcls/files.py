@@ -107,8 +107,13 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
 
 def commit_json(path: Path, value: Any) -> str:
-    """Commit plain data as indented JSON, one newline at the end; ValueError for NaN."""
-    return commit(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    """Commit plain data as `json_bytes`; ValueError for NaN."""
+    return commit(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return plain data as indented JSON, one newline at the end; ValueError for NaN."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def none_for_nan(value: Value) -> Value | None:

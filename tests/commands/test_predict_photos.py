@@ -20,6 +20,7 @@ from tiny import hashes, train
 from maskcls.cli import run_app
 from maskcls.commands.predicting import photos as command
 from maskcls.labels import CONTEST
+from maskcls.results.predicted.plan import remove_parts
 from maskcls.results.predictions import Predictions
 from maskcls.runs.lineage import RunLineage
 
@@ -238,6 +239,73 @@ def test_what_is_refused(
     assert predict(made, *words.split()) == code
     assert message in capsys.readouterr().err
     assert {path.name for path in here.iterdir()} == {"photos"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("list.csv -o list.csv", "the output is a file that is read"),
+        ("@list.csv -o other.csv --probabilities list.csv", "the output is a file that is read"),
+        ("@list.json -o list.csv", "the output is a file that is read"),  # the sidecar of list.csv
+        ("photos/a.jpg -o photos/a.jpg", "the output is a file that is read"),
+        ("photos -o photos/a.jpg", "the output is a photo to predict"),
+    ],
+)
+def test_an_input_is_never_replaced(
+    made: Path, here: Path, capsys: pytest.CaptureFixture[str], words: str, message: str
+) -> None:
+    shutil.copy(sorted((here / "photos").iterdir())[0], "photos/a.jpg")
+    (here / "list.csv").write_text("path\nphotos/a.jpg\n" if words.startswith("list") else "photos/a.jpg\n")
+    (here / "list.json").write_text("photos/a.jpg\n")
+    before = hashes(here)
+    assert predict(made, *words.split(), "--force") == 2
+    assert message in capsys.readouterr().err
+    assert hashes(here) == before
+
+
+def test_tables_beside_their_parts_are_finished_by_the_same_command(
+    made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A kill after a table was placed, before the parts were removed: the same command ends as an undisturbed one."""
+    words = ["photos", "-o", "a.csv", "--probabilities", "p.csv"]
+    with monkeypatch.context() as killed:
+        killed.setattr(command, "remove_parts", lambda folder: None)
+        assert predict(made, *words) == 0
+    left = here / "left"
+    shutil.copytree(here / "a.csv.parts", left)
+    want = {name: (here / name).read_bytes() for name in ("a.csv", "a.json", "p.csv", "p.json")}
+
+    def finishes() -> bool:
+        code = predict(made, *words)
+        there = {path.name for path in here.iterdir()} - {"photos", "left"}
+        return code == 0 and there == {*want} and all((here / name).read_bytes() == want[name] for name in want)
+
+    assert finishes()
+    assert predict(made, *words) == 7  # without the parts, it is a finished table
+    shutil.copytree(left, "a.csv.parts")
+    (here / "p.csv").unlink()  # killed between the sidecar and its table
+    assert finishes()
+    shutil.copytree(left, "a.csv.parts")
+    (here / "a.csv.parts/00000000.npz").unlink()  # killed while the parts were removed
+    assert finishes()
+    shutil.copytree(left, "a.csv.parts")
+    (here / "a.csv").write_text("edited")
+    capsys.readouterr()
+    assert predict(made, *words) == 7
+    assert "the output exists" in capsys.readouterr().err
+    assert (here / "a.csv").read_text() == "edited"
+
+
+def test_the_plan_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("0.npz", "plan.json"):
+        (tmp_path / "x.parts" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "x.parts" / name).write_text("")
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda folder: None)
+        remove_parts(tmp_path / "x.parts")
+    assert [path.name for path in (tmp_path / "x.parts").iterdir()] == ["plan.json"]
+    remove_parts(tmp_path / "x.parts")
+    assert not (tmp_path / "x.parts").exists()
 
 
 @pytest.mark.parametrize("setting", ["predict.groups=look", "data.cache=off"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,7 +16,14 @@ from maskcls.machine import reading_threads
 from maskcls.results.photo_model import PhotoModel
 from maskcls.results.predicted.gather import WantedTables, cannot_read, refuse_unreadable, write_tables
 from maskcls.results.predicted.parts import unreadable
-from maskcls.results.predicted.plan import PART_PHOTOS, PredictionPlan, RunningHash, open_plan, parts_folder
+from maskcls.results.predicted.plan import (
+    PART_PHOTOS,
+    PredictionPlan,
+    RunningHash,
+    open_plan,
+    parts_folder,
+    remove_parts,
+)
 from maskcls.results.predicted.rows import PhotoRows
 from maskcls.results.predicted.table_file import WrittenTable, check_not_an_output
 from maskcls.rundir import RunDir, lock
@@ -76,7 +82,7 @@ def predict_photos(model: Path, asked: PhotoRequest, report: Reporter) -> Predic
     with report.busy("listing photos"):
         photos = find_photos(asked.what, check_lists=not asked.wanted.skip_unreadable)
     note_repeated(photos, report)
-    check_not_an_output(asked.wanted.paths, photos.names)
+    check_not_an_output(asked.wanted.paths, photos.names, photos.given)
     if not asked.wanted.paths and len(photos.names) > MOST_PRINTED:
         got = plural(len(photos.names), "photo")
         fix = "name a table to write: -o answers.csv, or --probabilities p.csv"
@@ -119,7 +125,7 @@ def _in_parts(
                 refuse_unreadable(shards)
             return PredictedPhotos(opened.space, plan.own_photos, len(unreadable(shards)), shard=folder)
         tables = write_tables(shards, asked.wanted)
-        shutil.rmtree(folder)
+        remove_parts(folder)
     return PredictedPhotos(opened.space, plan.photos, tables[0].unreadable, tables=tuple(tables))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from maskcls.data.layouts.folder import read_folder, refuse_file
+from maskcls.data.layouts.folder import photos_of_folder, refuse_file
 from maskcls.data.layouts.folder_scan import ClassFolders, FolderPart, scan_class_folders
 from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.left_out import LINKS_FIX, left_out_notes
@@ -182,21 +182,28 @@ def _check(data: Path) -> None:
 
 
 def _read_unlabelled(data: Path, space: LabelSpace) -> pd.DataFrame:
-    """Return the photos of the part test; without parts all photos."""
+    paths, notes = _unlabelled_paths(data)
+    return manifest.with_notes(manifest.build(paths, paths, space, split="eval"), notes)
+
+
+def _unlabelled_paths(data: Path) -> tuple[list[str], list[str]]:
+    """Return the photos of the part test, without parts all photos, sorted; and notes about what was left out."""
+    test, others = _test_part(data)
+    paths, notes = photos_of_folder(data / test)
+    if others:
+        notes = [f"only the photos in {test}/ are predicted, not those in {', '.join(others)}", *notes]
+    return [f"{test}/{path}" for path in paths] if test else paths, notes
+
+
+def _test_part(data: Path) -> tuple[str, list[str]]:
+    """Return the folder of the photos to predict, "" for the root, and the other folders and photos beside it."""
     found = scan_class_folders(data)
     if found.parts[0].role == "all":
-        return read_folder(data, space)
+        return "", []
     if found.test is None:
         fix = "add a folder test, or name a folder of photos"
         raise DataError("there is no folder test with photos to predict", where=str(data), fix=fix)
-    frame = read_folder(data / found.test.folder, space)
-    ids = [f"{found.test.folder}/{path}" for path in frame["path"]]
-    return manifest.with_notes(frame.assign(id=ids, path=ids), manifest.notes(frame))
-
-
-def _ids(data: Path) -> list[str]:
-    ids: list[str] = _read_unlabelled(data, MASK_ONLY)["id"].tolist()
-    return ids
+    return found.test.folder, [*(part.folder for part in found.parts if part != found.test), *found.strays]
 
 
 def _read_people(data: Path, group: str) -> pd.DataFrame:
@@ -234,7 +241,8 @@ LAYOUT = Layout(
     fix_rows=photo_fix_rows,
     read_unlabelled=_read_unlabelled,
     read_people=_read_people,
-    unlabelled_ids=_ids,
+    unlabelled_ids=lambda data: _unlabelled_paths(data)[0],
+    unlabelled_paths=_unlabelled_paths,
     list_photos=_list_photos,
     has_labelled=_has_labelled,
     has_unlabelled=_has_unlabelled,

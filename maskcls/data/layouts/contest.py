@@ -17,7 +17,7 @@ import pandas as pd
 from maskcls.csvfile import read_csv
 from maskcls.data.layouts.contest_parts import has_contest_parts
 from maskcls.data.layouts.fixes import COLUMNS, FixRow, Relabelling
-from maskcls.data.layouts.folder import is_folder_of_photos, read_folder, refuse_file
+from maskcls.data.layouts.folder import is_folder_of_photos, photos_of_folder, read_folder, refuse_file
 from maskcls.data.layouts.folder_scan import scan_class_folders
 from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.paths import file_faults, name_fault, same_text
@@ -262,10 +262,15 @@ def _read_unlabelled(data: Path, space: LabelSpace) -> pd.DataFrame:
 
 def _unlabelled_ids(data: Path) -> list[str]:
     if is_folder_of_photos(data):
-        photos: list[str] = read_folder(data, MASK_ONLY)["id"].tolist()
-        return photos
+        return photos_of_folder(data)[0]
     ids: list[str] = read_csv(data / "eval" / "info.csv", required=["ImageID"])["ImageID"].tolist()
     return ids
+
+
+def _unlabelled_paths(data: Path) -> tuple[list[str], list[str]]:
+    if is_folder_of_photos(data):
+        return photos_of_folder(data)
+    return manifest.paths_and_notes(read_eval(data, MASK_ONLY))
 
 
 def _read_labelled(root: Path, space: LabelSpace, fixes: Path | None, group: str) -> pd.DataFrame:
@@ -308,6 +313,7 @@ LAYOUT = Layout(
     read_unlabelled=_read_unlabelled,
     read_people=_read_people,
     unlabelled_ids=_unlabelled_ids,
+    unlabelled_paths=_unlabelled_paths,
     list_photos=_list_photos,
     has_labelled=lambda data: (data / "train" / "train.csv").is_file(),
     has_unlabelled=lambda data: (data / "eval").exists(),

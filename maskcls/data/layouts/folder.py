@@ -30,7 +30,16 @@ def refuse_file(data: Path, what: str, fix: str) -> None:
 
 
 def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:
-    """Read every photo below a folder into a manifest without labels; id and path are its relative path, sorted.
+    """Read every photo below a folder into a manifest without labels; id and path are its relative path.
+
+    Notes, order and errors: as `photos_of_folder`.
+    """
+    paths, notes = photos_of_folder(root)
+    return manifest.with_notes(manifest.build(paths, paths, space, split="eval"), notes)
+
+
+def photos_of_folder(root: Path) -> tuple[list[str], list[str]]:
+    """Return the relative path of every photo below a folder, sorted, and notes about what was left out.
 
     Hidden files and folders, such as macOS's `._*`, and files without the suffix of a photo are left out; a note counts
     them. A link to a file is the photo that it leads to, also outside the folder.
@@ -56,4 +65,4 @@ def read_folder(root: Path, space: LabelSpace) -> pd.DataFrame:
             got="; ".join(notes) or "no photo",
             expected=expected,
         )
-    return manifest.with_notes(manifest.build(paths, paths, space, split="eval"), notes)
+    return paths, notes

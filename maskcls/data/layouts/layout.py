@@ -41,6 +41,8 @@ class Layout:
     read_people      (data, group): the labelled photos with `id`, `path` and `person`; nothing else is read. Raises
                      DataError.
     unlabelled_ids   (data): the ids of the rows to predict, in order, from the table alone. Raises DataError.
+    unlabelled_paths (data): the paths of the rows to predict, in order, and notes for the user. Of a folder, which may
+                     have millions of photos, no manifest is built. Raises DataError.
     list_photos      (data): tables and photos. Raises DataError.
     has_labelled     (data): whether a data set to predict also contains labelled rows.
     has_unlabelled   (data): whether a data set to train on also contains rows to predict; else these are a separate
@@ -59,6 +61,7 @@ class Layout:
     read_unlabelled: Callable[[Path, LabelSpace], pd.DataFrame]
     read_people: Callable[[Path, str], pd.DataFrame]
     unlabelled_ids: Callable[[Path], list[str]]
+    unlabelled_paths: Callable[[Path], tuple[list[str], list[str]]]
     list_photos: Callable[[Path], Listing]
     has_labelled: Callable[[Path], bool]
     has_unlabelled: Callable[[Path], bool]

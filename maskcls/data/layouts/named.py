@@ -11,13 +11,10 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
-from maskcls.data.layouts.source import guess_layout, image_root, read_unlabelled
+from maskcls.data.layouts.source import guess_layout, image_root, unlabelled_paths
 from maskcls.data.photos.photo_files import has_photo_suffix
-from maskcls.data.rows import manifest
 from maskcls.errors import DataError, UsageError
-from maskcls.labels import CONTEST
 
-ANY = CONTEST.only(["mask"])  # any label space will do where only photos are read
 STDIN = "-"
 LIST = "@"  # before the name of a text file with one path per line
 PATTERN = "*?["
@@ -32,21 +29,23 @@ class NamedPhotos:
     roots     the folders of the inputs, for the question how their photos were cropped.
     repeated  names of photos that had been named before, also by another path; they are not in `names`.
     notes     what was left out of the folders.
+    given     the inputs as paths; of a list of names, its file.
     """
 
     names: list[str]
     roots: tuple[Path, ...]
     repeated: list[str]
     notes: tuple[str, ...] = ()
+    given: tuple[Path, ...] = ()
 
 
 def find_photos(what: Sequence[str], *, check_lists: bool) -> NamedPhotos:
     """Return the photos in the order of the inputs.
 
     A word is, in this order: `-`, names on stdin; `@FILE`, names in a text file; a folder in the contest's form, its
-    photos to predict; another folder, every photo below it, sorted; a CSV table, its rows in order; a file, itself; a
-    pattern such as `photos/**/*.jpg`, the photos that match, sorted. A list has one path per line, relative to the
-    working folder; blank lines are skipped.
+    photos to predict; a folder with the parts train and test, the photos of test, with a note; another folder, every
+    photo below it, sorted; a CSV table, its rows in order; a file, itself; a pattern such as `photos/**/*.jpg`, the
+    photos that match, sorted. A list has one path per line, relative to the working folder; blank lines are skipped.
 
     check_lists  whether a name in a list that is no file is an error here.
 
@@ -68,7 +67,11 @@ def find_photos(what: Sequence[str], *, check_lists: bool) -> NamedPhotos:
     if faults:
         raise DataError("nothing to predict was found", offenders=faults, fix="check the path or the pattern")
     _check_names(names)
-    return replace(_each_once(names, roots), notes=tuple(notes))
+    return replace(
+        _each_once(names, roots),
+        notes=tuple(notes),
+        given=tuple(path for path in map(_list_of, what) if os.path.exists(path)),
+    )
 
 
 def has_pattern(word: str) -> bool:
@@ -84,20 +87,20 @@ def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path, Sequenc
     """Return the photos of one word, the folder they are below, and notes about what was left out of it."""
     path = Path(word)
     if word == STDIN or word.startswith(LIST):
-        lines = sys.stdin.buffer.read() if word == STDIN else _read_list(Path(word.removeprefix(LIST)))
+        lines = _read_stdin() if word == STDIN else _read_list(_list_of(word))
         return _listed(lines, word, check=check_lists), Path(), []
-    if path.is_dir():
+    if os.path.isdir(word):
         names, notes = _of_data(path)
         return names, path, notes
-    if path.suffix.lower() == ".csv" and path.is_file():
+    if path.suffix.lower() == ".csv" and os.path.isfile(word):
         names, notes = _of_data(path)
         return names, path.parent, notes
-    if path.is_file():
+    if os.path.isfile(word):
         return [word], path.parent, []
-    if path.exists():
+    if os.path.exists(word):
         raise _NothingError("not a regular file")
     if not has_pattern(word):
-        raise _NothingError("no such file or folder")
+        raise _NothingError(_why_missing(word))
     matches = sorted(m for m in glob.glob(word, recursive=True) if has_photo_suffix(m) and os.path.isfile(m))
     if not matches:
         raise _NothingError("no photo matches this pattern")
@@ -107,8 +110,31 @@ def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path, Sequenc
 def _of_data(data: Path) -> tuple[list[str], Sequence[str]]:
     """Return the photos to predict of a folder or a table, by its layout; and the notes of its reader."""
     name = guess_layout(data)
-    frame = read_unlabelled(data, name, ANY)
-    return [os.path.join(image_root(data, name), path) for path in frame["path"]], manifest.notes(frame)
+    names, notes = unlabelled_paths(data, name)
+    root = image_root(data, name)
+    for row, path in enumerate(names):  # in place: there may be millions
+        names[row] = os.path.join(root, path)
+    return names, notes
+
+
+def _why_missing(word: str) -> str:
+    try:
+        os.stat(word)
+    except FileNotFoundError:
+        return "no such file or folder"
+    except OSError as error:  # such as no permission, or too long a name
+        return error.strerror or str(error)
+    raise AssertionError(word)
+
+
+def _list_of(word: str) -> Path:
+    return Path(word.removeprefix(LIST))
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None:  # closed when the program started
+        raise _NothingError("stdin is closed")
+    return sys.stdin.buffer.read()
 
 
 def _read_list(path: Path) -> bytes:

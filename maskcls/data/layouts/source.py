@@ -56,6 +56,14 @@ def read_unlabelled(data: Path, name: LayoutName, space: LabelSpace) -> pd.DataF
     return check_data(data, name).read_unlabelled(data, space)
 
 
+def unlabelled_paths(data: Path, name: LayoutName) -> tuple[list[str], list[str]]:
+    """Return the paths of the rows to predict, relative to `image_root`, in order, and notes for the user.
+
+    For a folder, memory holds its names alone. Raises DataError.
+    """
+    return check_data(data, name).unlabelled_paths(data)
+
+
 def read_people(data: Path, name: LayoutName, group: str = "auto") -> pd.DataFrame:
     """Read the labelled photos with `id`, `path` and `person`, and nothing else. Raises DataError."""
     return check_data(data, name).read_people(data, group)

@@ -218,6 +218,7 @@ LAYOUT = Layout(
     read_unlabelled=_read_unlabelled,
     read_people=_read_people,
     unlabelled_ids=_ids,
+    unlabelled_paths=lambda data: manifest.paths_and_notes(_read_unlabelled(data, MASK_ONLY)),
     list_photos=_list_photos,
     has_labelled=lambda data: False,
     has_unlabelled=_has_test,

@@ -101,6 +101,11 @@ def notes(frame: pd.DataFrame) -> tuple[str, ...]:
     return found
 
 
+def paths_and_notes(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Return the paths of the rows, in order, and the notes about them."""
+    return frame["path"].tolist(), list(notes(frame))
+
+
 def check_manifest(frame: pd.DataFrame, space: LabelSpace) -> None:
     """Raise one DataError that lists every wrong row: ids, paths, label ranges, split, source, weight."""
     if list(frame.columns) != columns(space):

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskcls.errors import DataError
+from maskcls.errors import DataError, MaskclsError
 from maskcls.results.predicted.formats import TableFormat, format_of
 from maskcls.results.predicted.parts import Shards, gathered, unreadable
+from maskcls.results.predicted.plan import PLAN_FILE, parts_folder, read_plan
 from maskcls.results.predicted.rows import TableForm
-from maskcls.results.predicted.table_file import TableOutput, WrittenTable, check_tables_free, write_table_file
+from maskcls.results.predicted.table_file import TableOutput, WrittenTable, are_of, check_tables_free, write_table_file
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,24 @@ class WantedTables:
         """The wanted ones, answers first."""
         return [path for path in (self.answers, self.probabilities) if path is not None]
 
+    @property
+    def may_replace(self) -> bool:
+        """Whether tables that exist are replaced: by `force`, or because the parts beside them are theirs."""
+        return self.force or self._are_left_behind()
+
+    def _are_left_behind(self) -> bool:
+        folder = parts_folder(self.paths[0]) if self.paths else Path()
+        try:
+            return (folder / PLAN_FILE).is_file() and are_of(read_plan(folder).lineage, self.paths)
+        except MaskclsError:
+            return False  # another check says what is wrong with the plan
+
     def check(self) -> None:
-        """Raise what is wrong before anything is predicted: as `check_tables_free` and `format_of`."""
-        check_tables_free(*self.paths, force=self.force)
+        """Raise what is wrong before anything is predicted: as `check_tables_free` and `format_of`.
+
+        Tables that an interrupted prediction has written are no error while its parts are still beside them.
+        """
+        check_tables_free(*self.paths, force=self.may_replace)
         for path in self.paths:
             format_of(path, self.format)
 
@@ -50,7 +66,7 @@ def write_tables(shards: Shards, wanted: WantedTables) -> list[WrittenTable]:
     """
     if not wanted.skip_unreadable:
         refuse_unreadable(shards)
-    plan = shards[0][1]
+    plan, replace = shards[0][1], wanted.may_replace
     return [
         write_table_file(
             TableOutput(
@@ -60,7 +76,7 @@ def write_tables(shards: Shards, wanted: WantedTables) -> list[WrittenTable]:
             ),
             gathered(shards),
             plan.lineage,
-            force=wanted.force,
+            force=replace,
         )
         for path in wanted.paths
     ]

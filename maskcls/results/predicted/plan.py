@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -146,6 +147,14 @@ def open_plan(folder: Path, plan: PredictionPlan) -> bool:
     if other := [name for name in new if old[name] != new[name] and name != "lineage"]:
         raise BusyError("the folder holds a part of another prediction", where=str(folder), offenders=other, fix=AGAIN)
     return True
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove a folder of parts; its plan last, so that an interrupted removal is recognised and done again."""
+    for path in folder.iterdir():
+        if path.name != PLAN_FILE and path.is_file():
+            path.unlink()
+    shutil.rmtree(folder)
 
 
 def read_plan(folder: Path) -> PredictionPlan:

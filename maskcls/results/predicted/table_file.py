@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from maskcls import files
-from maskcls.errors import UsageError
+from maskcls.errors import ResultError, UsageError
 from maskcls.labels import UNKNOWN
 from maskcls.results.csv_with_origin import VERSION, check_free
 from maskcls.results.predicted.formats import TableFormat, write_table
@@ -35,6 +36,30 @@ class WrittenTable:
     sha256: str
     rows: int
     unreadable: int
+
+
+def are_of(lineage: Mapping[str, Any], paths: Sequence[Path]) -> bool:
+    """Return whether these tables, as far as they are there, were written by the prediction with this lineage.
+
+    A table counts whose hash is the one in its sidecar; so does a sidecar without a table, which is written first.
+    """
+    return all(map(partial(_is_of, lineage), filter(_is_begun, paths)))
+
+
+def _is_begun(path: Path) -> bool:
+    return path.exists() or files.sidecar_path(path).exists()
+
+
+def _is_of(lineage: Mapping[str, Any], path: Path) -> bool:
+    try:
+        found = files.read_json(files.sidecar_path(path))
+        return bool(
+            found["kind"] == SUBMISSION.kind
+            and found["lineage"] == lineage
+            and (not path.exists() or found["sha256"] == files.file_sha256(path))
+        )
+    except (ResultError, OSError, KeyError, TypeError):
+        return False
 
 
 def check_tables_free(*paths: Path, force: bool) -> None:
@@ -70,9 +95,9 @@ def write_table_file(
     temporary, digest = files.write_aside(output.path, write)
     try:
         sidecar = files.sidecar_path(output.path)
-        _keep_old(sidecar)
+        is_there = output.path.is_file() and files.file_sha256(output.path) == digest
         classes = [{"label": n, "name": name, "rows": counts[n]} for n, name in enumerate(space.joint_names)]
-        files.commit_json(
+        _commit_sidecar(
             sidecar,
             {
                 "kind": SUBMISSION.kind,
@@ -86,19 +111,27 @@ def write_table_file(
                 "lineage": dict(lineage),
             },
         )
-        files.put_in_place(temporary, output.path)
+        if not is_there:  # a backup of the same bytes would replace that of an older table
+            files.put_in_place(temporary, output.path)
     finally:
         temporary.unlink(missing_ok=True)
     return WrittenTable(output.path, sidecar, digest, counts.total(), counts[UNKNOWN])
 
 
-def check_not_an_output(outputs: Iterable[Path], names: Iterable[str]) -> None:
-    """Raise UsageError when an output is one of the files to read."""
-    taken = {path.resolve() for path in outputs if path.exists()}
+def check_not_an_output(outputs: Sequence[Path], names: Iterable[str], inputs: Iterable[Path] = ()) -> None:
+    """Raise UsageError when an output, or its sidecar, is one of the files to read: photos, or `inputs`."""
+    written = [*outputs, *map(files.sidecar_path, outputs)]
+    files.check_outputs(*written, inputs=inputs)
+    taken = {path.resolve() for path in written if path.exists()}
     if taken and (met := next((name for name in names if Path(name).resolve() in taken), None)):
         raise UsageError("the output is a photo to predict", where=met, fix="choose another name")
 
 
-def _keep_old(path: Path) -> None:
+def _commit_sidecar(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a sidecar and keep an old one as `.bak`, unless that says the same."""
     if path.exists():
-        files.commit(path.with_name(path.name + ".bak"), path.read_bytes())
+        old = path.read_bytes()
+        if old == files.json_bytes(data):
+            return
+        files.commit(path.with_name(path.name + ".bak"), old)
+    files.commit(path, files.json_bytes(data))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from maskcls.data.layouts.named import find_photos
+from maskcls.data.rows import manifest
 from maskcls.errors import DataError
 
 
@@ -18,6 +19,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("b.jpg", "a.jpg", "x/2.png", "x/1.jpg", "x/deep/3.JPG", "x/notes.txt", "x/.hidden.jpg", "t/p.bin"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
+    (tmp_path / "cls/red").mkdir(parents=True)
+    (tmp_path / "cls/red/1.png").write_bytes(b"")
     (tmp_path / "t/table.csv").write_text("path,other\np.bin,1\n")
     (tmp_path / "list.txt").write_bytes("\ufeffx/2.png\r\n\n  \nb.jpg\n".encode())
     (tmp_path / "contest/eval/images").mkdir(parents=True)
@@ -54,6 +57,29 @@ def test_names_on_stdin(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names("-") == ["b.jpg", "a.jpg"]
 
 
+def test_stdin_may_be_closed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(DataError, match="nothing to predict") as caught:
+        names("-")
+    assert caught.value.offenders == ("-: stdin is closed",)
+
+
+def test_what_is_beside_the_part_to_predict_is_named(here: Path) -> None:
+    for name in ("train/red/a.png", "test/b.png", "odd/c.png", "d.png"):
+        (here / "parts" / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / "parts" / name).write_bytes(b"")
+    found = find_photos(["parts"], check_lists=True)
+    assert found.names == ["parts/test/b.png"]
+    assert found.notes == ("parts: only the photos in test/ are predicted, not those in train, d.png, odd",)
+    assert found.given == (Path("parts"),)
+
+
+def test_a_folder_is_listed_without_a_manifest(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manifest holds several hundred bytes per row; a folder may have millions of photos."""
+    monkeypatch.setattr(manifest, "build", None)
+    assert names("x", "cls") == ["x/1.jpg", "x/2.png", "x/deep/3.JPG", "cls/red/1.png"]
+
+
 def test_inputs_keep_their_order_and_every_photo_comes_once(here: Path) -> None:
     (here / "link.jpg").symlink_to("a.jpg")
     found = find_photos(["b.jpg", "x", "./b.jpg", "link.jpg", "x/../a.jpg", "x/*.png"], check_lists=True)
@@ -68,13 +94,15 @@ def test_the_roots_are_the_folders_of_the_inputs(here: Path) -> None:
 
 def test_all_words_without_photos_are_listed(here: Path) -> None:
     (here / "empty.txt").write_text("\n")
+    long = "l" * 256 + ".jpg"
     with pytest.raises(DataError, match="nothing to predict") as caught:
-        names("a.jpg", "x/*.webp", "gone.jpg", "@gone.txt", "@empty.txt")
+        names("a.jpg", "x/*.webp", "gone.jpg", "@gone.txt", "@empty.txt", long)
     assert caught.value.offenders == (
         "x/*.webp: no photo matches this pattern",
         "gone.jpg: no such file or folder",
         "@gone.txt: the list cannot be read: No such file or directory",
         "@empty.txt: the list has no names",
+        f"{long}: File name too long",
     )
 
 
