@@ -27,7 +27,8 @@ from maskcls.config import of_run, with_backbone
 from maskcls.config.overrides import written
 from maskcls.config.unused_settings import unused_settings
 from maskcls.errors import DataError, MaskclsError, UsageError
-from maskcls.labels import Ints, LabelSpace
+from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.machine import reading_threads
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Evaluation
 from maskcls.rundir import RunDir
@@ -45,8 +46,6 @@ Name = str | os.PathLike[str]
 Engine = Literal["torch", "onnxruntime"]
 PhotoLike = Name | NDArray[np.uint8]
 Settings = Mapping[str, Any]
-
-AT_ONCE = 256  # photos that are decoded, then predicted, so that pixels of more are never in memory
 
 
 @dataclass(eq=False)
@@ -96,12 +95,14 @@ class Model:
         check_photo_likes(given)
         ids = [str(place) if isinstance(one, np.ndarray) else str(one) for place, one in enumerate(given)]
         check_photo_ids(ids)
-        model = self.network()
+        from maskcls.data.photos.decode_ahead import decoded_chunks
+
+        model, rows, done = self.network(), list[Floats](), 0
         with Reporter(quiet=not self.progress) as report:
-            rows = []
-            for start in range(0, len(given), AT_ONCE):
-                rows.append(model.predict(decoded_photos(given[start : start + AT_ONCE], model.decode_size)))
-                report.images("predicting", min(start + AT_ONCE, len(given)), len(given))
+            for chunk in decoded_chunks(given, at_least=model.decode_size, threads=reading_threads(None)):
+                rows.append(model.predict(readable(chunk, ids[done:])))
+                done += len(chunk)
+                report.images("predicting", done, len(given))
         return Predictions(np.array(ids, dtype=np.str_), np.concatenate(rows), self.space, dict(model.origin))
 
     def decide(self, predictions: Predictions) -> Ints:
@@ -302,17 +303,8 @@ def check_photo_ids(ids: Sequence[str]) -> None:
         raise UsageError("photos are given twice", offenders=twice, fix="name each photo once")
 
 
-def decoded_photos(photos: Sequence[PhotoLike], at_least: tuple[int, int]) -> list[Photo]:
-    """Return arrays as they are and files decoded, on several threads; raises one DataError for all errors."""
-    from maskcls.data.photos.images import decode, each_image
-    from maskcls.machine import reading_threads
-
-    found: list[Any] = list(photos)
-    places = [place for place, one in enumerate(photos) if not isinstance(one, np.ndarray)]
-    names = [os.fspath(found[place]) for place in places]
-
-    def read(row: int, data: bytes) -> None:
-        found[places[row]] = decode(data, Path(names[row]), at_least=at_least)
-
-    each_image(Path(), names, read, threads=reading_threads(None))
-    return found
+def readable(photos: Sequence[Photo | DataError], ids: Sequence[str]) -> list[Photo]:
+    """Return these photos; raises one DataError for all of them that cannot be read. ids: theirs, and of later ones."""
+    if faults := [f"{name}: {one.brief}" for name, one in zip(ids, photos, strict=False) if isinstance(one, DataError)]:
+        raise DataError("photos cannot be read", offenders=faults, fix="restore these files, or leave them out")
+    return [one for one in photos if not isinstance(one, DataError)]

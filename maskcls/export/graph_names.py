@@ -9,7 +9,7 @@ from maskcls.errors import UsageError, WeightsError
 from maskcls.labels import LabelSpace
 
 INPUT = "photos"
-PROBABILITIES = "joint"
+JOINT_OUTPUT = "joint"
 CHOSEN = "_class"  # after the name of a task, or of the joint classes: the class that is decided on
 
 
@@ -20,7 +20,7 @@ def output_names(space: LabelSpace) -> tuple[str, ...]:
     >>> output_names(CONTEST)[2:]
     ('age', 'joint', 'mask_class', 'gender_class', 'age_class', 'joint_class')
     """
-    names = (*space.names, PROBABILITIES)
+    names = (*space.names, JOINT_OUTPUT)
     return (*names, *(name + CHOSEN for name in names))
 
 
@@ -62,6 +62,6 @@ def _side(shape: Sequence[int | str | None], unknown: str) -> str:
 
 def _width(name: str, space: LabelSpace) -> str:
     """Return the number of columns of an output in brackets; nothing for classes and unknown names."""
-    if name == PROBABILITIES:
+    if name == JOINT_OUTPUT:
         return f"[{space.size}]"
     return f"[{len(space.task(name).classes)}]" if name in space.names else ""

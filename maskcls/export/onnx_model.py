@@ -14,7 +14,7 @@ import numpy as np
 
 from maskcls import files
 from maskcls.errors import ResourceError, WeightsError
-from maskcls.export.graph_names import CHOSEN, INPUT, PROBABILITIES, check_graph
+from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT, check_graph
 from maskcls.export.onnx_facts import from_metadata
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.machine import cores
@@ -67,7 +67,7 @@ class OnnxModel:
         for places in batches_of_one_size([photo.shape[:2] for photo in photos], self.batch_size):
             batch_BHWC = np.stack([photos[place] for place in places])
             prob_NJ[places], chosen_N[places] = self.session.run(
-                [PROBABILITIES, PROBABILITIES + CHOSEN], {INPUT: batch_BHWC}
+                [JOINT_OUTPUT, JOINT_OUTPUT + CHOSEN], {INPUT: batch_BHWC}
             )
         return prob_NJ, chosen_N
 

@@ -10,19 +10,23 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import normalise
 from maskcls.engine.infer import Predictor
 from maskcls.engine.tta import views_of
+from maskcls.errors import ResultError
 from maskcls.export.graph_decision import DecisionLayer
-from maskcls.export.graph_names import CHOSEN, check_output_names, output_names
+from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT, check_output_names, output_names
 from maskcls.export.graph_resize import crop_and_resize
 from maskcls.labels import LabelSpace
 from maskcls.nn.heads import JOINT, Head, probabilities
 from maskcls.runs.decision import Decision
 from maskcls.training.predicting.run_model import RunModel
+
+EXAMPLE = (2, 70, 50, 3)  # batch and sides are dynamic, so they must differ and be above 1
 
 
 class Source(NamedTuple):
@@ -73,8 +77,8 @@ class WholeModel(nn.Module):
         """
         joint_BJ = self.joint(photos)
         chosen_B = self.decide(joint_BJ)
-        classes = task_classes(chosen_B, self.space) | {JOINT: chosen_B}
-        probs = marginals(joint_BJ, self.space) | {JOINT: joint_BJ}
+        classes = task_classes(chosen_B, self.space) | {JOINT_OUTPUT: chosen_B}
+        probs = marginals(joint_BJ, self.space) | {JOINT_OUTPUT: joint_BJ}
         return probs | {name + CHOSEN: chosen for name, chosen in classes.items()}
 
     def joint(self, photos: Tensor) -> Tensor:
@@ -112,6 +116,26 @@ def whole_model(model: RunModel) -> WholeModel:
         places.setdefault((network.fold, network.seed), {})[network.task] = place
     sources = [Source(places[key]) for key in sorted(places)]
     return WholeModel(model.ready, sources, model.space, views=model.cfg.predict.views, decision=model.decision).eval()
+
+
+def dynamic_program(module: nn.Module) -> ExportedProgram:
+    """Trace a whole model with torch.export, for photos uint8 (B, H, W, 3) of any B, H and W.
+
+    Raises ResultError when an operation of the backbone cannot be traced.
+    """
+    sizes = {0: Dim("batch"), 1: Dim("height"), 2: Dim("width")}
+    example = torch.zeros(EXAMPLE, dtype=torch.uint8)
+    try:
+        return torch.export.export(module, (example,), dynamic_shapes={INPUT: sizes}, strict=False)
+    except Exception as error:  # anything: an unknown operation, a size that decides a branch
+        raise not_exportable(error) from error
+
+
+def not_exportable(error: Exception) -> ResultError:
+    """Return what the user reads when torch cannot export the networks of a run."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    fix = "use another backbone, or the run folder itself"
+    return ResultError("the networks of this run cannot be exported", got=f"{type(error).__name__}: {first}", fix=fix)
 
 
 def joint_of(logits: Mapping[str, Tensor], heads: Mapping[str, Head], space: LabelSpace) -> Tensor:

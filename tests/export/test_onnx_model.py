@@ -141,6 +141,11 @@ def test_metadata_that_is_no_json_is_refused() -> None:
         from_metadata({**to_metadata(FACTS), "maskcls.tasks": "[{"}, where="m.onnx")
 
 
+def test_metadata_of_other_programs_is_no_fact() -> None:
+    theirs = {"author": "me", "their.maskcls.views": "not JSON"}
+    assert from_metadata({**to_metadata(FACTS), **theirs}, where="m.onnx") == {**FACTS, "format": 1}
+
+
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot read") as caught:
         opened(tmp_path / "absent.onnx")
