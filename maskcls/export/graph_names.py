@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from maskcls.errors import UsageError, WeightsError
@@ -41,11 +42,9 @@ def check_graph(session: Any, space: LabelSpace, *, where: str) -> None:
     A file whose metadata names other tasks, or another number of classes, than its graph is refused here. Classes in
     another order cannot be noticed.
     """
-    tasks = [f"{task.name}[{len(task.classes)}]" for task in space.tasks]
-    classes = output_names(space)[len(tasks) + 1 :]
-    wanted = [f"{INPUT}: tensor(uint8)", *tasks, f"{JOINT_OUTPUT}[{space.size}]", *classes]
+    wanted = [f"{INPUT}: tensor(uint8)", *(name + _width(name, space) for name in output_names(space))]
     inputs = [f"{value.name}: {value.type}" for value in session.get_inputs()]
-    outputs = [value.name + "".join(f"[{side}]" for side in value.shape[1:]) for value in session.get_outputs()]
+    outputs = [value.name + _side(value.shape[1:], _width(value.name, space)) for value in session.get_outputs()]
     if [*inputs, *outputs] != wanted:
         raise WeightsError(
             "the metadata of the ONNX file belongs to another graph",
@@ -54,3 +53,15 @@ def check_graph(session: Any, space: LabelSpace, *, where: str) -> None:
             expected=", ".join(wanted),
             fix="export the run again: maskcls export RUN -o FILE",
         )
+
+
+def _side(shape: Sequence[int | str | None], unknown: str) -> str:
+    """Return the number of columns of an output's shape in brackets; `unknown` where the graph does not say it."""
+    return "".join(f"[{side}]" for side in shape) if all(isinstance(side, int) for side in shape) and shape else unknown
+
+
+def _width(name: str, space: LabelSpace) -> str:
+    """Return the number of columns of an output in brackets; nothing for classes and unknown names."""
+    if name == JOINT_OUTPUT:
+        return f"[{space.size}]"
+    return f"[{len(space.task(name).classes)}]" if name in space.names else ""

@@ -142,6 +142,9 @@ def _check_facts(facts: Mapping[str, Any]) -> None:
     height, width = map(int, facts["decode_size"])
     if min(height, width) < 1:
         raise ValueError(f"decode_size {height} x {width}")
+    texts = [text for task in facts["tasks"] for text in (task["name"], *task["classes"])]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("names of tasks and classes are no text")
     if not isinstance(facts["views"], str) or not isinstance(facts["networks"], str):
         raise TypeError("views and networks are no text")
 

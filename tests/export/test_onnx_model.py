@@ -111,6 +111,7 @@ OTHER_TASKS = ((), (HAT,), (COLOUR, HAT), (COLOUR, COLOUR), (replace(COLOUR, cla
         *((colour_model({k: v for k, v in FACTS.items() if k != name}), "metadata .* is damaged") for name in NEEDED),
         *((colour_model({**FACTS, "decode_size": size}), "metadata .* is damaged") for size in (3, [0, 9], ["a", 1])),
         (colour_model({**FACTS, "views": 1}), "metadata .* is damaged"),
+        (colour_model({**FACTS, "tasks": [{"name": 1, "classes": [2, 3], "bins": []}]}), "metadata .* is damaged"),
         *((colour_model({**FACTS, "tasks": LabelSpace(tasks).to_json()}), "another graph") for tasks in OTHER_TASKS),
     ],
 )
