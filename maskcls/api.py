@@ -97,7 +97,7 @@ class Model:
         model, rows, done = self.network(), list[Floats](), 0
         with Reporter(quiet=not self.progress) as report:
             for chunk in decoded_chunks(given, at_least=model.decode_size, threads=reading_threads(None)):
-                rows.append(model.predict(readable(chunk, ids[done:])))
+                rows.append(model.predict(readable_photos(chunk, ids[done:])))
                 done += len(chunk)
                 report.images("predicting", done, len(given))
         return Predictions(np.array(ids, dtype=np.str_), np.concatenate(rows), self.space, dict(model.origin))
@@ -269,7 +269,7 @@ def check_photo_ids(ids: Sequence[str]) -> None:
         raise UsageError("photos are given twice", offenders=twice, fix="name each photo once")
 
 
-def readable(photos: Sequence[Photo | DataError], ids: Sequence[str]) -> list[Photo]:
+def readable_photos(photos: Sequence[Photo | DataError], ids: Sequence[str]) -> list[Photo]:
     """Return these photos; raises one DataError for all of them that cannot be read. ids: theirs, and of later ones."""
     if faults := [f"{name}: {one.brief}" for name, one in zip(ids, photos, strict=False) if isinstance(one, DataError)]:
         raise DataError("photos cannot be read", offenders=faults, fix="restore these files, or leave them out")
