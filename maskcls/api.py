@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "MaskclsError", "Model", "Predictions", "ensemble", "evaluate", "load", "train"]
 
 Name = str | os.PathLike[str]
+Engine = Literal["torch", "onnxruntime"]
 PhotoLike = Name | NDArray[np.uint8]
 Settings = Mapping[str, Any]
 
@@ -65,7 +66,7 @@ class Model:
     path: Path
     space: LabelSpace
     settings: Settings = field(default_factory=dict)
-    engine: Literal["torch", "onnxruntime"] | None = None
+    engine: Engine | None = None
     rule: bool = False
     progress: bool = False
     _opened: PhotoModel | None = None
@@ -87,10 +88,12 @@ class Model:
         Returns one row of joint probabilities (N, J) per photo; `Predictions.frame` makes a table of them. Photos are
         not averaged within groups. A file and its array may differ in the last digits: of a large JPEG file only the
         resolution that is needed is decoded.
-        Raises DataError for photos that cannot be read, UsageError without photos or for a file that is given twice.
+        Raises DataError for photos that cannot be read and for other arrays or objects, UsageError without photos or
+        for a file that is given twice.
         """
-        given = [photos] if isinstance(photos, str | os.PathLike | np.ndarray) else list(photos)
-        ids = [str(place) if isinstance(one, np.ndarray) else os.fspath(one) for place, one in enumerate(given)]
+        given: list[Any] = list(photos) if is_several(photos) else [photos]
+        check_photos(given)
+        ids = [str(place) if isinstance(one, np.ndarray) else str(one) for place, one in enumerate(given)]
         check_photo_ids(ids)
         from maskcls.data.photos.decode_ahead import decoded_chunks
 
@@ -137,7 +140,7 @@ def load(
     path: Name,
     *,
     settings: Settings | None = None,
-    engine: Literal["torch", "onnxruntime"] | None = None,
+    engine: Engine | None = None,
     rule: bool = False,
     progress: bool = False,
 ) -> Model:
@@ -147,8 +150,10 @@ def load(
     engine    what computes; None: torch for a run, onnxruntime for a file.
     rule      `Model.decide` uses the decision rule that `maskcls calibrate` fitted.
 
-    Raises ResultError for a folder that is no run, or is damaged.
+    Raises ResultError for a folder that is no run, or is damaged, UsageError for another engine.
     """
+    if engine not in (None, *get_args(Engine)):
+        raise UsageError("there is no such engine", got=str(engine), expected=" or ".join(get_args(Engine)))
     folder = Path(path)
     if folder.is_dir():
         read_environment(RunDir(folder))
@@ -211,7 +216,7 @@ def evaluate(what: Name, answers: Name | None = None) -> Evaluation:
 
 
 def ensemble(
-    members: Sequence[Name],
+    members: Name | Sequence[Name],
     data: Name,
     output: Name,
     *,
@@ -224,7 +229,7 @@ def ensemble(
 ) -> EnsembleResult:
     """Combine runs and files of predictions into one submission, as `maskcls ensemble` does.
 
-    members   run folders; or files of predictions, as "FILE" or "FILE,OOF_FILE".
+    members   one or several: run folders; or files of predictions, as "FILE" or "FILE,OOF_FILE".
     data      the photos to predict.
     output    the submission to write.
     method    mean, geometric, vote, rank, greedy, bagged, convex, convex-tasks, tasks, stack or weights.
@@ -239,7 +244,7 @@ def ensemble(
         from maskcls.commands.ensemble import ensemble as work
 
         return work(
-            [os.fspath(member) for member in members],
+            [os.fspath(member) for member in ([members] if isinstance(members, str | os.PathLike) else members)],
             Path(data),
             Path(output),
             method=method,
@@ -252,12 +257,41 @@ def ensemble(
 
 
 def overrides(settings: Settings | None) -> list[str]:
-    """Return settings as the command line has them.
+    """Return settings as the command line has them; UsageError for a value that is no text, number or list of them.
 
     >>> overrides({"optim.lr": 1e-4, "model.backbone": "resnet18"})
     ['optim.lr=0.0001', 'model.backbone="resnet18"']
     """
-    return [f"{key}={written(value)}" for key, value in (settings or {}).items()]
+    words = []
+    for key, value in (settings or {}).items():
+        try:
+            words.append(f"{key}={written(value)}")
+        except TypeError as error:
+            expected = "text, a number, true, false or null, or lists and mappings of them"
+            raise UsageError("a setting has another type", where=key, got=str(error), expected=expected) from None
+    return words
+
+
+def is_several(photos: object) -> TypeGuard[Iterable[PhotoLike]]:
+    """Tell whether this is a collection of photos; one photo is a file name, an array, or what is no collection."""
+    return isinstance(photos, Iterable) and not isinstance(photos, str | bytes | os.PathLike | np.ndarray)
+
+
+def check_photos(photos: Sequence[object]) -> None:
+    """Raise DataError for an object that is no file name and no array of a photo; its place is named."""
+    from maskcls.results.photo_model import check_photo
+
+    for place, one in enumerate(photos):
+        if isinstance(one, np.ndarray):
+            check_photo(one, f"photo {place}")
+        elif not isinstance(one, str | os.PathLike):
+            raise DataError(
+                "not a photo",
+                where=f"photo {place}",
+                got=type(one).__name__,
+                expected="a file name, or an array uint8 of shape (height, width, 3), RGB",
+                fix='of a picture of Pillow: numpy.asarray(picture.convert("RGB"))',
+            )
 
 
 def check_photo_ids(ids: Sequence[str]) -> None:

@@ -190,6 +190,27 @@ def test_wrong_photos_raise_an_error_with_a_message(trained: maskcls.Model, phot
         trained.predict(photos)  # type: ignore[arg-type]
 
 
+class Picture:
+    """Stands for a picture of Pillow: no collection, no name of a file."""
+
+
+def test_other_objects_are_no_photos_and_are_named_by_their_place(trained: maskcls.Model) -> None:
+    black = np.zeros((8, 8, 3), np.uint8)
+    wrong = [Picture(), b"a.jpg", None, 3, [black, Picture()], [black] * 300 + [black[0]]]
+    for photos, place in zip(wrong, (0, 0, 0, 0, 1, 300), strict=True):
+        with pytest.raises(maskcls.MaskclsError, match="not a photo") as caught:
+            trained.predict(photos)  # type: ignore[arg-type]
+        assert caught.value.where == f"photo {place}"
+
+
+def test_an_engine_or_a_setting_of_another_kind_is_refused(trained: maskcls.Model) -> None:
+    with pytest.raises(maskcls.MaskclsError, match="no such engine"):
+        maskcls.load(trained.path, engine="tensorflow")  # type: ignore[arg-type]
+    with pytest.raises(maskcls.MaskclsError, match="another type") as caught:
+        maskcls.load(trained.path, settings={"predict.batch_size": np.int64(4)}).predict(np.zeros((8, 8, 3), np.uint8))
+    assert caught.value.where == "predict.batch_size"
+
+
 def test_wrong_folders_and_settings_raise_an_error(trained: maskcls.Model, drawn: Path, tmp_path: Path) -> None:
     for wrong in (
         lambda: maskcls.load(tmp_path),
@@ -201,6 +222,11 @@ def test_wrong_folders_and_settings_raise_an_error(trained: maskcls.Model, drawn
     ):
         with pytest.raises(maskcls.MaskclsError):
             wrong()
+
+
+def test_one_member_is_no_list_of_letters(drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(maskcls.MaskclsError, match="no-run"):
+        maskcls.ensemble("no-run", drawn, tmp_path / "s.csv")
 
 
 def test_ensemble_writes_what_the_command_line_writes(

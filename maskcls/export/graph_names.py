@@ -1,8 +1,10 @@
-"""Names of the inputs and outputs of an exported model; needs no torch."""
+"""Names of the inputs and outputs of an exported graph, and whether a graph has them. Needs no other package."""
 
 from __future__ import annotations
 
-from maskcls.errors import UsageError
+from typing import Any
+
+from maskcls.errors import UsageError, WeightsError
 from maskcls.labels import LabelSpace
 
 INPUT = "photos"
@@ -30,4 +32,25 @@ def check_output_names(space: LabelSpace) -> None:
             got=", ".join(twice),
             expected=f"a task has another name than {INPUT!r}, and than that of a task with {CHOSEN!r} after it",
             fix="train a run whose task has another name",
+        )
+
+
+def check_graph(session: Any, space: LabelSpace, *, where: str) -> None:
+    """Raise WeightsError unless an onnxruntime session takes photos and gives what these tasks say.
+
+    A file whose metadata names other tasks, or another number of classes, than its graph is refused here. Classes in
+    another order cannot be noticed.
+    """
+    tasks = [f"{task.name}[{len(task.classes)}]" for task in space.tasks]
+    classes = output_names(space)[len(tasks) + 1 :]
+    wanted = [f"{INPUT}: tensor(uint8)", *tasks, f"{JOINT_OUTPUT}[{space.size}]", *classes]
+    inputs = [f"{value.name}: {value.type}" for value in session.get_inputs()]
+    outputs = [value.name + "".join(f"[{side}]" for side in value.shape[1:]) for value in session.get_outputs()]
+    if [*inputs, *outputs] != wanted:
+        raise WeightsError(
+            "the metadata of the ONNX file belongs to another graph",
+            where=where,
+            got=", ".join([*inputs, *outputs]),
+            expected=", ".join(wanted),
+            fix="export the run again: maskcls export RUN -o FILE",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ import typer
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current
 from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath
+
+TOKEN_VARIABLE = "MASKCLS_TOKEN"
 
 app = VerbApp()
 
@@ -118,7 +121,7 @@ def serve(
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0: any free port")] = 8000,
     token: Annotated[
-        str | None, typer.Option(envvar="MASKCLS_TOKEN", help="clients must send it: Authorization: Bearer TOKEN")
+        str | None, typer.Option(envvar=TOKEN_VARIABLE, help="clients must send it: Authorization: Bearer TOKEN")
     ] = None,
     decide: Annotated[bool, typer.Option("--decide", help="use the decision rule that calibrate fitted")] = False,
     max_photos: Annotated[int, typer.Option(min=1, help="most photos in one request")] = 32,
@@ -142,7 +145,7 @@ def serve(
 
     limits = ServerLimits(max_photos, max_megabytes, max_pixels, batch, wait_ms, queue)
     check_limits(limits)
-    check_token(token)
+    check_token(os.environ.get(TOKEN_VARIABLE) if token is None else token)  # Click takes an empty variable for none
     with Reporter() as report:
         with report.busy(LOADING):
             from maskcls.commands.serve import serve as work

@@ -83,7 +83,19 @@ def test_the_token_is_read_from_the_environment(given: dict[str, Any], monkeypat
     assert given["token"] == TOKEN
 
 
-@pytest.mark.parametrize("words", [["--port", "65536"], ["--batch", "0"], ["--queue", "31"], ["--token", "short"]])
+def test_an_empty_token_in_the_environment_is_refused(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MASKCLS_TOKEN", "")
+    assert run_app(["serve", "runs/a"]) == Exit.USAGE
+    assert "got: 0 characters" in capsys.readouterr().err
+    assert given == {}
+
+
+WRONG = (["--port", "65536"], ["--batch", "0"], ["--queue", "31"], ["--token", "short"], ["--wait-ms", "inf"])
+
+
+@pytest.mark.parametrize("words", WRONG)
 def test_wrong_options_start_nothing(given: dict[str, Any], words: list[str]) -> None:
     assert run_app(["serve", "runs/a", *words]) == Exit.USAGE
     assert given == {}
@@ -96,9 +108,11 @@ def test_missing_packages_are_named_with_the_command(
     missing = {"uvicorn", "python_multipart"}
     monkeypatch.setattr(installed_extras, "find_spec", lambda name: None if name in missing else present(name))
     assert run_app(["serve", "runs/a"]) == Exit.RESOURCE
-    err = capsys.readouterr().err
-    assert "python_multipart and uvicorn are not installed" in err
-    assert "fix: pip install 'maskcls[serve]'" in err
+    assert capsys.readouterr().err.splitlines() == [
+        "error[resource] python_multipart and uvicorn are not installed",
+        "  where: maskcls serve",
+        "  fix: pip install 'maskcls[serve]'",
+    ]
 
 
 def test_an_open_server_is_warned_of_and_the_model_is_described(

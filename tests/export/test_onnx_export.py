@@ -36,6 +36,7 @@ def photos() -> list[Photo]:
 
 def exported(model: RunModel) -> OnnxModel:
     facts = {"tasks": model.space.to_json(), "decision": decision_json(model.decision), "decode_size": [1, 1]}
+    facts |= {"views": "none", "networks": "folds"}
     return onnx_model(onnx_bytes(to_onnx(whole_model(model)), facts), where="here", threads=1)
 
 
