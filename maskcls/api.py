@@ -92,7 +92,7 @@ class Model:
         for a file that is given twice.
         """
         given: list[Any] = list(photos) if is_several(photos) else [photos]
-        check_photo_types(given)
+        refuse_other_objects(given)
         ids = [str(place) if isinstance(one, np.ndarray) else str(one) for place, one in enumerate(given)]
         check_photo_ids(ids)
         from maskcls.data.photos.decode_ahead import decoded_chunks
@@ -277,7 +277,7 @@ def is_several(photos: object) -> TypeGuard[Iterable[PhotoLike]]:
     return isinstance(photos, Iterable) and not isinstance(photos, str | bytes | os.PathLike | np.ndarray)
 
 
-def check_photo_types(photos: Sequence[object]) -> None:
+def refuse_other_objects(photos: Sequence[object]) -> None:
     """Raise DataError for an object that is no file name and no array of a photo; its place is named."""
     from maskcls.results.photo_model import check_photo
 
