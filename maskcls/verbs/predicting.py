@@ -10,7 +10,7 @@ import typer
 from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import with_older
-from maskcls.verbs.options import Json, interruptible
+from maskcls.verbs.options import Json, interruptible, prediction_settings, run_folders
 from maskcls.verbs.words import split_words
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ app = VerbApp()
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder that train made, or a model.onnx")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="a run folder that train made, or a model.onnx", autocompletion=run_folders),
+    ],
     words: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,6 +32,7 @@ def predict(
             help="photos, folders, 'photos/**/*.jpg', CSV tables, @list.txt, or - for names on stdin; settings:"
             " predict.*, device.* or data.cache, such as predict.views=hflip",
             show_default=False,
+            autocompletion=prediction_settings,
         ),
     ] = None,
     data: Annotated[
@@ -97,8 +101,8 @@ def predict(
         raise UsageError("photos are named twice", got=f"--data {data} and {what[0]}", fix="give one of them")
     if data is not None:
         refuse_together("--data", engine=engine, skip_unreadable=skip_unreadable, shard=shard)
-        tables = (output or Path("submission.csv"), probabilities, table_format)
-        _predict_data(run, data, with_older(overrides, older), tables, decide, groups, force, json=json)
+        wanted = _wanted(output or Path("submission.csv"), probabilities, table_format, False, force)
+        _predict_data(run, data, with_older(overrides, older), wanted, decide, groups, json=json)
         return
     if not what:
         raise UsageError("nothing to predict", expected="--data DATA, or photos, folders, tables or lists after RUN")
@@ -140,19 +144,17 @@ def _predict_data(
     run: Path,
     data: Path,
     overrides: list[str],
-    tables: tuple[Path, Path | None, Literal["csv", "parquet", "jsonl"] | None],
+    wanted: WantedTables,
     decide: bool,
     groups: Path | None,
-    force: bool,
     *,
     json: bool,
 ) -> None:
     from maskcls.rundir import RunDir
     from maskcls.runs.checks import check_prediction
 
-    output, probabilities, table_format = tables
-    check_prediction(RunDir(run), data, output, overrides, decide=decide, groups=groups, force=force)
-    wanted = _wanted(output, probabilities, table_format, False, force)
+    output = wanted.paths[0]
+    check_prediction(RunDir(run), data, output, overrides, decide=decide, groups=groups, force=wanted.force)
     wanted.check()
     from maskcls.show.answers.prediction import print_written
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
@@ -167,13 +169,13 @@ def _predict_data(
             overrides=overrides,
             decide=decide,
             groups=groups,
-            probabilities=probabilities,
-            table_format=table_format,
-            force=force,
+            probabilities=wanted.probabilities,
+            table_format=wanted.format,
+            force=wanted.force,
             report=report,
         )
     if written:
-        print_written(written, probabilities, json=json)
+        print_written(written, wanted.probabilities, json=json)
 
 
 def _predict_what(

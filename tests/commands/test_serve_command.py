@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -26,7 +27,9 @@ from maskcls.data.photos.images import read_image
 from maskcls.errors import Exit
 from maskcls.export.open_model import open_model
 from maskcls.runs.summary import read_summary
+from maskcls.serve.answers import model_hash
 from maskcls.serve.limits import ServerLimits
+from maskcls.show.pages.upload import upload_page
 from maskcls.show.terminal.progress import Reporter
 
 TOKEN = "a-token-of-24-characters"
@@ -153,6 +156,31 @@ def test_an_open_server_is_warned_of_and_the_model_is_described(
     assert about["limits"]["max_photos"] == 32
     assert about["origin"]["run"] == "fake"
     assert about["decide"] is True
+
+
+def test_address_limits_token_and_rule_are_those_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound, parts = socket.socket(), dict[str, Any]()
+    bound.bind(("127.0.0.1", 0))
+
+    def bind(host: str, port: int) -> socket.socket:
+        parts.update(host=host, port=port)
+        return bound
+
+    def app(service: Any, rules: Any, *, page: str, about: dict[str, Any]) -> None:
+        parts.update(service=service, rules=rules, page=page, about=about)
+
+    monkeypatch.setattr(command, "bind", bind)
+    monkeypatch.setattr(command, "build_app", app)
+    monkeypatch.setattr(command, "open_model", lambda *_, **__: FakePhotoModel())
+    monkeypatch.setattr(command, "listen", lambda *words, **__: parts.update(listened=words))
+    limits = ServerLimits(8, 3, 4, 5, 6.5, 9)
+    with Reporter(quiet=True) as report:
+        command.serve(tmp_path, host="h", port=81, limits=limits, token=TOKEN, decide=True, report=report)
+    assert (parts["host"], parts["port"], parts["listened"]) == ("h", 81, (None, bound, limits))
+    assert (parts["rules"].token, parts["rules"].loopback) == (TOKEN, True)
+    assert parts["service"].limits == limits
+    assert parts["about"]["hash"] == parts["service"].hash == model_hash(FakePhotoModel(), decide=True)
+    assert parts["page"] == upload_page(max_photos=8, max_megabytes=3, needs_token=True)
 
 
 def test_a_model_without_a_run_has_no_scores(tmp_path: Path) -> None:
