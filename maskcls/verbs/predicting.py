@@ -10,7 +10,7 @@ import typer
 from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import with_older
-from maskcls.verbs.options import Json, interruptible
+from maskcls.verbs.options import Json, interruptible, prediction_settings, run_folders
 from maskcls.verbs.words import split_words
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ app = VerbApp()
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder that train made, or a model.onnx")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="a run folder that train made, or a model.onnx", autocompletion=run_folders),
+    ],
     words: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,6 +32,7 @@ def predict(
             help="photos, folders, 'photos/**/*.jpg', CSV tables, @list.txt, or - for names on stdin; settings:"
             " predict.*, device.* or data.cache, such as predict.views=hflip",
             show_default=False,
+            autocompletion=prediction_settings,
         ),
     ] = None,
     data: Annotated[
