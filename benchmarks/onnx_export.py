@@ -44,9 +44,9 @@ from maskcls.engine.device import normalise, start
 from maskcls.engine.infer import Predictor, joint_probabilities, prepare
 from maskcls.engine.tta import views_of
 from maskcls.export.graph_resize import crop_and_resize
-from maskcls.export.onnx_file import EXAMPLE, OPSET, onnx_bytes, to_onnx
+from maskcls.export.onnx_file import OPSET, onnx_bytes, to_onnx
 from maskcls.export.onnx_model import onnx_model, open_onnx
-from maskcls.export.whole_model import whole_model
+from maskcls.export.whole_model import EXAMPLE, whole_model
 from maskcls.labels import CONTEST
 from maskcls.nn.heads import plain_heads
 from maskcls.nn.network import Network, build_network

@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,9 @@ from maskcls.config import load as load_settings
 from maskcls.config import of_run, with_backbone
 from maskcls.config.overrides import written
 from maskcls.config.unused_settings import unused_settings
-from maskcls.errors import MaskclsError, UsageError
-from maskcls.labels import Ints, LabelSpace
+from maskcls.errors import DataError, MaskclsError, UsageError
+from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.machine import reading_threads
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import Evaluation
 from maskcls.rundir import RunDir
@@ -42,10 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "MaskclsError", "Model", "Predictions", "ensemble", "evaluate", "load", "train"]
 
 Name = str | os.PathLike[str]
+Engine = Literal["torch", "onnxruntime"]
 PhotoLike = Name | NDArray[np.uint8]
 Settings = Mapping[str, Any]
-
-AT_ONCE = 256  # photos that are decoded, then predicted, so that pixels of more are never in memory
 
 
 @dataclass(eq=False)
@@ -66,7 +66,7 @@ class Model:
     path: Path
     space: LabelSpace
     settings: Settings = field(default_factory=dict)
-    engine: Literal["torch", "onnxruntime"] | None = None
+    engine: Engine | None = None
     rule: bool = False
     progress: bool = False
     _opened: PhotoModel | None = None
@@ -88,17 +88,21 @@ class Model:
         Returns one row of joint probabilities (N, J) per photo; `Predictions.frame` makes a table of them. Photos are
         not averaged within groups. A file and its array may differ in the last digits: of a large JPEG file only the
         resolution that is needed is decoded.
-        Raises DataError for photos that cannot be read, UsageError without photos or for a file that is given twice.
+        Raises DataError for photos that cannot be read and for other arrays or objects, UsageError without photos or
+        for a file that is given twice.
         """
-        given = [photos] if isinstance(photos, str | os.PathLike | np.ndarray) else list(photos)
-        ids = [str(place) if isinstance(one, np.ndarray) else os.fspath(one) for place, one in enumerate(given)]
+        given: list[Any] = list(photos) if is_several(photos) else [photos]
+        check_photos(given)
+        ids = [str(place) if isinstance(one, np.ndarray) else str(one) for place, one in enumerate(given)]
         check_photo_ids(ids)
-        model = self.network()
+        from maskcls.data.photos.decode_ahead import decoded_chunks
+
+        model, rows, done = self.network(), list[Floats](), 0
         with Reporter(quiet=not self.progress) as report:
-            rows = []
-            for start in range(0, len(given), AT_ONCE):
-                rows.append(model.predict(decoded_photos(given[start : start + AT_ONCE], model.decode_size)))
-                report.images("predicting", min(start + AT_ONCE, len(given)), len(given))
+            for chunk in decoded_chunks(given, at_least=model.decode_size, threads=reading_threads(None)):
+                rows.append(model.predict(readable(chunk, ids[done:])))
+                done += len(chunk)
+                report.images("predicting", done, len(given))
         return Predictions(np.array(ids, dtype=np.str_), np.concatenate(rows), self.space, dict(model.origin))
 
     def decide(self, predictions: Predictions) -> Ints:
@@ -136,7 +140,7 @@ def load(
     path: Name,
     *,
     settings: Settings | None = None,
-    engine: Literal["torch", "onnxruntime"] | None = None,
+    engine: Engine | None = None,
     rule: bool = False,
     progress: bool = False,
 ) -> Model:
@@ -146,8 +150,10 @@ def load(
     engine    what computes; None: torch for a run, onnxruntime for a file.
     rule      `Model.decide` uses the decision rule that `maskcls calibrate` fitted.
 
-    Raises ResultError for a folder that is no run, or is damaged.
+    Raises ResultError for a folder that is no run, or is damaged, UsageError for another engine.
     """
+    if engine not in (None, *get_args(Engine)):
+        raise UsageError("there is no such engine", got=str(engine), expected=" or ".join(get_args(Engine)))
     folder = Path(path)
     if folder.is_dir():
         read_environment(RunDir(folder))
@@ -210,7 +216,7 @@ def evaluate(what: Name, answers: Name | None = None) -> Evaluation:
 
 
 def ensemble(
-    members: Sequence[Name],
+    members: Name | Sequence[Name],
     data: Name,
     output: Name,
     *,
@@ -223,7 +229,7 @@ def ensemble(
 ) -> EnsembleResult:
     """Combine runs and files of predictions into one submission, as `maskcls ensemble` does.
 
-    members   run folders; or files of predictions, as "FILE" or "FILE,OOF_FILE".
+    members   one or several: run folders; or files of predictions, as "FILE" or "FILE,OOF_FILE".
     data      the photos to predict.
     output    the submission to write.
     method    mean, geometric, vote, rank, greedy, bagged, convex, convex-tasks, tasks, stack or weights.
@@ -238,7 +244,7 @@ def ensemble(
         from maskcls.commands.ensemble import ensemble as work
 
         return work(
-            [os.fspath(member) for member in members],
+            [os.fspath(member) for member in ([members] if isinstance(members, str | os.PathLike) else members)],
             Path(data),
             Path(output),
             method=method,
@@ -251,12 +257,41 @@ def ensemble(
 
 
 def overrides(settings: Settings | None) -> list[str]:
-    """Return settings as the command line has them.
+    """Return settings as the command line has them; UsageError for a value that is no text, number or list of them.
 
     >>> overrides({"optim.lr": 1e-4, "model.backbone": "resnet18"})
     ['optim.lr=0.0001', 'model.backbone="resnet18"']
     """
-    return [f"{key}={written(value)}" for key, value in (settings or {}).items()]
+    words = []
+    for key, value in (settings or {}).items():
+        try:
+            words.append(f"{key}={written(value)}")
+        except TypeError as error:
+            expected = "text, a number, true, false or null, or lists and mappings of them"
+            raise UsageError("a setting has another type", where=key, got=str(error), expected=expected) from None
+    return words
+
+
+def is_several(photos: object) -> TypeGuard[Iterable[PhotoLike]]:
+    """Tell whether this is a collection of photos; one photo is a file name, an array, or what is no collection."""
+    return isinstance(photos, Iterable) and not isinstance(photos, str | bytes | os.PathLike | np.ndarray)
+
+
+def check_photos(photos: Sequence[object]) -> None:
+    """Raise DataError for an object that is no file name and no array of a photo; its place is named."""
+    from maskcls.results.photo_model import check_photo
+
+    for place, one in enumerate(photos):
+        if isinstance(one, np.ndarray):
+            check_photo(one, f"photo {place}")
+        elif not isinstance(one, str | os.PathLike):
+            raise DataError(
+                "not a photo",
+                where=f"photo {place}",
+                got=type(one).__name__,
+                expected="a file name, or an array uint8 of shape (height, width, 3), RGB",
+                fix='of a picture of Pillow: numpy.asarray(picture.convert("RGB"))',
+            )
 
 
 def check_photo_ids(ids: Sequence[str]) -> None:
@@ -268,17 +303,8 @@ def check_photo_ids(ids: Sequence[str]) -> None:
         raise UsageError("photos are given twice", offenders=twice, fix="name each photo once")
 
 
-def decoded_photos(photos: Sequence[PhotoLike], at_least: tuple[int, int]) -> list[Photo]:
-    """Return arrays as they are and files decoded, on several threads; raises one DataError for all errors."""
-    from maskcls.data.photos.images import decode, each_image
-    from maskcls.machine import reading_threads
-
-    found: list[Any] = list(photos)
-    places = [place for place, one in enumerate(photos) if not isinstance(one, np.ndarray)]
-    names = [os.fspath(found[place]) for place in places]
-
-    def read(row: int, data: bytes) -> None:
-        found[places[row]] = decode(data, Path(names[row]), at_least=at_least)
-
-    each_image(Path(), names, read, threads=reading_threads(None))
-    return found
+def readable(photos: Sequence[Photo | DataError], ids: Sequence[str]) -> list[Photo]:
+    """Return these photos; raises one DataError for all of them that cannot be read. ids: theirs, and of later ones."""
+    if faults := [f"{name}: {one.brief}" for name, one in zip(ids, photos, strict=False) if isinstance(one, DataError)]:
+        raise DataError("photos cannot be read", offenders=faults, fix="restore these files, or leave them out")
+    return [one for one in photos if not isinstance(one, DataError)]

@@ -57,6 +57,11 @@ class MaskclsError(Exception):
         self.what, self.where, self.got, self.expected, self.fix = what, where, got, expected, fix
         self.offenders = tuple(offenders)
 
+    @property
+    def brief(self) -> str:
+        """What is wrong and the value found, without the place: for a list whose entries begin with the place."""
+        return self.what + (f" ({self.got})" if self.got else "")
+
     def lines(self) -> list[str]:
         """Return the message as at most six lines, such as `where: …`; control characters are made visible."""
         lines = [f"error[{self.code}] {self.what}"]

@@ -19,6 +19,24 @@ def photos_of_more(noun: Noun) -> str:
     return "more photos" if noun == PHOTOS else f"photos of more {noun[1]}"
 
 
+def photos_of(noun: Noun) -> str:
+    """Return photos of which groups.
+
+    >>> photos_of(("patient", "patients")), photos_of(PHOTOS)
+    ('photos of patients', 'photos')
+    """
+    return "photos" if noun == PHOTOS else f"photos of {noun[1]}"
+
+
+def photos_of_other(noun: Noun) -> str:
+    """Return photos of other groups.
+
+    >>> photos_of_other(("patient", "patients")), photos_of_other(PHOTOS)
+    ('photos of other patients', 'other photos')
+    """
+    return "other photos" if noun == PHOTOS else f"photos of other {noun[1]}"
+
+
 def possessive(many: str) -> str:
     """Return whose.
 

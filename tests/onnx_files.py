@@ -42,11 +42,15 @@ def colour_model(facts: Mapping[str, Any] = FACTS, *, scale: float = 1.0) -> byt
         helper.make_node("ReduceSum", ["weighted", "last"], ["total"], keepdims=1),
         helper.make_node("Div", ["weighted", "total"], ["joint"]),
         helper.make_node("ArgMax", ["joint"], ["joint_class"], axis=1, keepdims=0),
+        helper.make_node("Identity", ["joint"], ["colour"]),
+        helper.make_node("Identity", ["joint_class"], ["colour_class"]),
     ]
     photos = helper.make_tensor_value_info("photos", TensorProto.UINT8, ["batch", "height", "width", 3])
-    joint = helper.make_tensor_value_info("joint", TensorProto.FLOAT, ["batch", 3])
-    chosen = helper.make_tensor_value_info("joint_class", TensorProto.INT64, ["batch"])
-    graph = helper.make_graph(nodes, "made", [photos], [joint, chosen], [weight, axes, last])
+    shares = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in ("colour", "joint")]
+    chosen = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch"]) for name in ("colour_class", "joint_class")
+    ]
+    graph = helper.make_graph(nodes, "made", [photos], [*shares, *chosen], [weight, axes, last])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
     helper.set_model_props(model, to_metadata(facts) if facts else {})

@@ -9,9 +9,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from fake_photo_model import FakePhotoModel
 from finished_run import finish_run
 from tiny import RECIPE
 
@@ -19,9 +21,11 @@ import maskcls
 from maskcls import api
 from maskcls.cli import run_app
 from maskcls.config import parse_override
+from maskcls.data.photos import decode_ahead
 from maskcls.data.photos.images import read_image
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.predictions import Predictions
+from maskcls.show.terminal.progress import Reporter
 
 QUICK = dict(map(parse_override, (*RECIPE, "model.backbone=test_convnext", "train.epochs=1", "average.kind=none")))
 WORDS = [f"{key}={json.dumps(value)}" for key, value in QUICK.items()]
@@ -108,7 +112,7 @@ def test_train_makes_the_run_of_the_command_line(trained: maskcls.Model, by_comm
 def test_files_and_arrays_are_predicted_as_predict_does(
     trained: maskcls.Model, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "AT_ONCE", 4)  # so that there are several parts
+    monkeypatch.setattr(decode_ahead, "CHUNK_PHOTOS", 4)  # so that there are several parts
     assert run_app(["predict", str(trained.path), "--data", str(drawn), "-o", str(tmp_path / "s.csv")]) == 0
     (stored,) = (trained.path / "test").glob("*.npz")
     wanted = Predictions.load(stored)
@@ -137,10 +141,74 @@ def test_settings_of_a_loaded_run_are_used(trained: maskcls.Model, drawn: Path) 
     assert np.abs(flipped.predict([photo]).prob - trained.predict([photo]).prob).max() > 1e-6
 
 
+def test_all_photos_that_cannot_be_read_are_listed(trained: maskcls.Model, drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"junk")
+    good = next((drawn / "eval" / "images").iterdir())
+    wrong = [str(tmp_path / "none.jpg"), str(tmp_path / "bad.jpg")]
+    with pytest.raises(maskcls.MaskclsError, match="photos cannot be read") as caught:
+        trained.predict([good, *wrong])
+    assert [text.partition(": ")[0] for text in caught.value.offenders] == wrong
+
+
+def test_options_of_load_and_train_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+
+    def model(path: Path, words: list[str], *, engine: str, decide: bool, report: Reporter) -> FakePhotoModel:
+        given.append((path, words, engine, decide, report.console.quiet))
+        return FakePhotoModel()
+
+    monkeypatch.setattr("maskcls.export.open_model.open_model", model)
+    (tmp_path / "m.onnx").write_bytes(b"")
+    run = finish_run(tmp_path / "run").path
+    options = {"settings": {"predict.views": "none"}, "engine": "onnxruntime", "rule": True, "progress": True}
+    for path in (tmp_path / "m.onnx", run):
+        maskcls.load(path, **options).network()  # type: ignore[arg-type]
+        maskcls.load(path).network()
+        assert given[-2:] == [
+            (path, ['predict.views="none"'], "onnxruntime", True, False),
+            (path, [], None, False, True),
+        ]
+    assert len(given) == 4
+
+
+def test_config_and_folds_of_train_arrive(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("maskcls.commands.train.train", lambda data, cfg, run, **options: given.append((cfg, options)))
+    (tmp_path / "mine.yaml").write_text("folds: {k: 4}\n")
+    maskcls.train(drawn, tmp_path / "a", config=["multi", tmp_path / "mine.yaml"], folds=[1, 3], progress=False)
+    maskcls.train(drawn, tmp_path / "b", config=tmp_path / "mine.yaml", settings={"folds.k": 3})
+    (first, with_folds), (second, without) = given
+    assert (first.folds.k, second.folds.k) == (4, 3)
+    assert first.model.backbone == "mobilenetv4_conv_small"
+    assert (with_folds["folds"], without["folds"]) == ("1,3", None)
+    assert (with_folds["report"].console.quiet, without["report"].console.quiet) == (True, False)
+
+
 @pytest.mark.parametrize("photos", [[], ["a.jpg", "a.jpg"], ["missing.jpg"], [np.zeros((4, 4), np.uint8)]])
 def test_wrong_photos_raise_an_error_with_a_message(trained: maskcls.Model, photos: list[object]) -> None:
     with pytest.raises(maskcls.MaskclsError):
         trained.predict(photos)  # type: ignore[arg-type]
+
+
+class Picture:
+    """Stands for a picture of Pillow: no collection, no name of a file."""
+
+
+def test_other_objects_are_no_photos_and_are_named_by_their_place(trained: maskcls.Model) -> None:
+    black = np.zeros((8, 8, 3), np.uint8)
+    wrong = [Picture(), b"a.jpg", None, 3, [black, Picture()], [black] * 300 + [black[0]]]
+    for photos, place in zip(wrong, (0, 0, 0, 0, 1, 300), strict=True):
+        with pytest.raises(maskcls.MaskclsError, match="not a photo") as caught:
+            trained.predict(photos)  # type: ignore[arg-type]
+        assert caught.value.where == f"photo {place}"
+
+
+def test_an_engine_or_a_setting_of_another_kind_is_refused(trained: maskcls.Model) -> None:
+    with pytest.raises(maskcls.MaskclsError, match="no such engine"):
+        maskcls.load(trained.path, engine="tensorflow")  # type: ignore[arg-type]
+    with pytest.raises(maskcls.MaskclsError, match="another type") as caught:
+        maskcls.load(trained.path, settings={"predict.batch_size": np.int64(4)}).predict(np.zeros((8, 8, 3), np.uint8))
+    assert caught.value.where == "predict.batch_size"
 
 
 def test_wrong_folders_and_settings_raise_an_error(trained: maskcls.Model, drawn: Path, tmp_path: Path) -> None:
@@ -154,6 +222,11 @@ def test_wrong_folders_and_settings_raise_an_error(trained: maskcls.Model, drawn
     ):
         with pytest.raises(maskcls.MaskclsError):
             wrong()
+
+
+def test_one_member_is_no_list_of_letters(drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(maskcls.MaskclsError, match="no-run"):
+        maskcls.ensemble("no-run", drawn, tmp_path / "s.csv")
 
 
 def test_ensemble_writes_what_the_command_line_writes(

@@ -19,6 +19,7 @@ from maskcls.config.yaml12 import dump_yaml
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError
+from maskcls.groupnouns import PEOPLE
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.comparison.multiple import family_level
 from maskcls.results.ensembles.external import read_member
@@ -158,8 +159,9 @@ def ensemble(
     written = write_labels(output, cfg, frame, labels, lineage.to_json(), force=force)
     kept = recipe_path(written.path)
     files.commit(kept, dump_yaml(how.to_json()).encode())
+    noun = labelled.noun if labelled is not None else PEOPLE
     given, names = [member.given for member in members], [member.name for member in members]
-    return EnsembleResult(written, kept, given, names, blend, verdict, calibration, tried)
+    return EnsembleResult(written, kept, given, names, blend, verdict, calibration, tried, noun)
 
 
 def check_output(output: Path, *, force: bool) -> None:

@@ -15,6 +15,7 @@ from maskcls.data.photos.images import read_image
 from maskcls.errors import DataError
 from maskcls.export.export_checks import check_export
 from maskcls.export.facts import exported_facts
+from maskcls.export.graph_names import CHOSEN, JOINT_OUTPUT
 from maskcls.export.graph_resize import resize_differences
 from maskcls.export.int8.options import Int8Options
 from maskcls.export.onnx_file import OPSET, onnx_bytes, to_onnx
@@ -22,9 +23,8 @@ from maskcls.export.onnx_model import BATCH, batches_of_one_size, onnx_model
 from maskcls.export.targets import Target, card_beside, default_output
 from maskcls.export.timm_folder import write_timm_folder
 from maskcls.export.torch_file import read_torch_file, torch_file_bytes, torch_program
-from maskcls.export.whole_model import CHOSEN, whole_model
+from maskcls.export.whole_model import whole_model
 from maskcls.labels import Floats, Ints
-from maskcls.nn.heads import JOINT
 from maskcls.results.comparison.int8_cost import Int8Measured, refuse_loss
 from maskcls.results.comparison.parity import Parity, compare_predictions, refuse_unequal
 from maskcls.results.photo_model import Photo
@@ -232,5 +232,7 @@ def _predicted_by(module: torch.nn.Module, photos: Sequence[Photo]) -> tuple[Flo
     places = batches_of_one_size([photo.shape[:2] for photo in photos], BATCH)
     found = [module(torch.from_numpy(np.stack([photos[place] for place in some]))) for some in places]
     order = np.argsort(np.concatenate(places))
-    prob_NJ, chosen_N = (torch.cat([one[name] for one in found]).numpy()[order] for name in (JOINT, JOINT + CHOSEN))
+    prob_NJ, chosen_N = (
+        torch.cat([one[name] for one in found]).numpy()[order] for name in (JOINT_OUTPUT, JOINT_OUTPUT + CHOSEN)
+    )
     return prob_NJ, chosen_N

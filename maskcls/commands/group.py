@@ -19,6 +19,7 @@ from maskcls.csvfile import read_columns
 from maskcls.data.layouts.source import guess_layout, image_root, layout_named, read_people, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.decisions.calibration import quality
@@ -34,6 +35,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
+from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.sealed_people import sealed_people
 from maskcls.runs.summary import averages_in_groups
 from maskcls.show.answers.group import GroupingGain, GroupResult
@@ -81,10 +83,11 @@ def group(
             fix = "leave out --run, or name a run with predict.groups=none"
             raise UsageError("the run's predictions are averaged over groups already", where=str(run.path), fix=fix)
         _check_rows(labelled, known, data)
+    noun = _noun(data, run)
     paths, people = known["path"].tolist(), known["person"].tolist()
     taught_ND = describe_photos(image_root(data, guess_layout(data)), paths, "reading train photos", report)
     with report.busy("learning which photos are similar"):
-        taught = fit_person_clustering(taught_ND, people, str(data))
+        taught = fit_person_clustering(taught_ND, people, str(data), noun)
     group_N, rows, rates = taught.group_N, known, pair_rates(taught)
     if to_group is not None:
         source = unlabelled or data
@@ -98,7 +101,7 @@ def group(
         gain = grouping_gain(labelled, known, taught.group_N, RunDir(run.path), precision) if labelled and run else None
     ids, most = rows["id"].tolist(), taught.clusterer.max_photos
     sources = _sources(known, rows, left_out=sealed_people(run) if run is not None else "")
-    found = GroupResult(ids, group_N, most, output, taught.quality, precision, gain, sources)
+    found = GroupResult(ids, group_N, most, output, taught.quality, precision, gain, sources, noun)
     if output is not None:
         weights = gain.weights if gain else None
         write_groups(output, found.ids, group_N, weights=weights, about=found.to_json(), force=force)
@@ -149,6 +152,12 @@ def grouping_gain(
         low=expected.low,
         weights=weights,
     )
+
+
+def _noun(data: Path, run: RunDir | None) -> Noun:
+    if run is not None:
+        return noun_of_run(run)
+    return PEOPLE if guess_layout(data) == "contest" else ("group", "groups")
 
 
 def _group_setting(run: RunDir) -> str:

@@ -18,6 +18,7 @@ from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import DataError, ResultError, WeightsError
+from maskcls.groupnouns import photos_of
 from maskcls.labels import Floats
 from maskcls.results.pseudo.label_rows import PseudoRows
 from maskcls.results.pseudo.label_sets import all_sources, label_sets
@@ -30,6 +31,7 @@ from maskcls.runs.checks import check_labelling
 from maskcls.runs.environment import Environment
 from maskcls.runs.lineage import LabellingRun, PseudoLineage
 from maskcls.runs.overrides import with_overrides
+from maskcls.schema.group_noun import group_noun
 from maskcls.show.answers.pseudo_label import PseudoLabels
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
@@ -130,10 +132,11 @@ def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame:
         if any(digest(place) == digest(other) for other in same_size):
             met.append(repr(id))
     if met:
+        noun = group_noun(opened[0][0].cfg)
         raise DataError(
             "photos to pseudo-label are photos the networks were trained or validated on",
             where=str(root),
-            expected="photos of people that are not in the training table",
+            expected=f"{photos_of(noun)} that are not in the training table",
             fix="leave them out of the unlabelled data",
             offenders=met,
         )
@@ -146,13 +149,14 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
     for folds that are not trained, or labels that would be leaky at second hand.
     """
     first = opened[0][0]
+    noun = group_noun(first.cfg)
     for experiment, env in opened:
         name = str(experiment.run.path)
         if experiment.cfg.space.fingerprint != first.cfg.space.fingerprint:
             raise WeightsError("the runs have different classes", where=f"{first.run.path} and {name}")
         real = experiment.labelled_rows
         ids, people = frame["id"].tolist(), frame["person"].tolist()
-        check_strangers(ids, people, known_ids=set(real["id"]), known_people=set(real["person"]))
+        check_strangers(ids, people, known_ids=set(real["id"]), known_people=set(real["person"]), noun=noun)
         if leaky:
             continue
         if experiment.leaky:
@@ -167,7 +171,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
                 fix=f"maskcls resume {name} --folds {','.join(map(str, missing))}",
             )
     digests = {str(e.run.path): pseudo_rows.folds_sha256(e.manifest, e.folds) for e, _ in opened}
-    return next(iter(digests.values())) if leaky else check_same_folds(digests)
+    return next(iter(digests.values())) if leaky else check_same_folds(digests, noun)
 
 
 def _probabilities(

@@ -18,6 +18,7 @@ from maskcls.results.comparison.views import ViewSearch, compare_views
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_trying_views
 from maskcls.runs.overrides import with_overrides
+from maskcls.schema.group_noun import group_noun
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
@@ -37,7 +38,9 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter) -> ViewSearch:
     if len(env.folds) < 2:
         raise ResultError("choosing views needs two folds or more", where=str(run.path), got=f"{list(env.folds)}")
     if experiment.leaky:
-        raise ResultError("the run is leaky: its networks saw the validation people", where=str(run.path))
+        raise ResultError(
+            f"the run is leaky: its networks saw the validation {group_noun(experiment.cfg)[1]}", where=str(run.path)
+        )
     accelerator = start(experiment.cfg.device)
     experiment = with_photos(experiment, accelerator, report, build=False)
     rows = np.flatnonzero(np.isin(experiment.fold, env.folds))

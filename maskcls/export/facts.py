@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from maskcls.config import members
-from maskcls.export.whole_model import INPUT, output_names
+from maskcls.export.graph_names import INPUT, output_names
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision
 from maskcls.runs.summary import RunSummary, read_summary

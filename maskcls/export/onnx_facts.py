@@ -32,7 +32,9 @@ def from_metadata(entries: Mapping[str, str], *, where: str) -> dict[str, Any]:
             fix="maskcls export RUN -o model.onnx",
         )
     try:
-        facts = {name.removeprefix(PREFIX): json.loads(text) for name, text in entries.items() if PREFIX in name}
+        facts = {
+            name.removeprefix(PREFIX): json.loads(text) for name, text in entries.items() if name.startswith(PREFIX)
+        }
     except ValueError as error:
         raise WeightsError("the metadata of the ONNX file is damaged", where=where, got=str(error)) from None
     if facts["format"] != FORMAT:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from maskcls.errors import ResultError, UsageError
+from maskcls.errors import UsageError
+from maskcls.export.graph_names import INPUT
 from maskcls.export.onnx_facts import to_metadata
-from maskcls.export.whole_model import INPUT, WholeModel
+from maskcls.export.whole_model import WholeModel, dynamic_program, not_exportable
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 20
 MOST_BYTES = 2_000_000_000  # a protobuf message holds at most 2 GiB; the rest is for the graph
-EXAMPLE = (2, 70, 50, 3)  # batch and sides are dynamic, so they must differ and be above 1
 NOISY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")  # loggers
 
 
@@ -30,11 +30,9 @@ def to_onnx(model: WholeModel) -> onnx.ModelProto:
     be exported.
     """
     check_size_of_file(model)
-    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("height"), 2: torch.export.Dim("width")}
-    example = torch.zeros(EXAMPLE, dtype=torch.uint8)
-    try:
-        with _quiet(), torch.no_grad():
-            program = torch.export.export(model, (example,), dynamic_shapes={INPUT: sizes}, strict=False)
+    with _quiet(), torch.no_grad():
+        program = dynamic_program(model)
+        try:
             exported = torch.onnx.export(
                 program,
                 dynamo=True,
@@ -43,12 +41,8 @@ def to_onnx(model: WholeModel) -> onnx.ModelProto:
                 output_names=list(model.output_names),
                 verbose=False,
             )
-    except Exception as error:  # anything: an operation without a counterpart, a size that decides a branch
-        raise ResultError(
-            "this run cannot be exported to ONNX",
-            got=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}",
-            fix="use another backbone, or the run folder itself",
-        ) from error
+        except Exception as error:  # anything: such as an operation without a counterpart in ONNX
+            raise not_exportable(error) from error
     assert exported is not None
     proto = exported.model_proto
     forget_sources(proto.graph)

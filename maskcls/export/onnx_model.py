@@ -14,6 +14,7 @@ import numpy as np
 
 from maskcls import files
 from maskcls.errors import ResourceError, WeightsError
+from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT, check_graph
 from maskcls.export.onnx_facts import from_metadata
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.machine import cores
@@ -22,8 +23,8 @@ from maskcls.results.photo_model import Photo, check_photo
 from maskcls.results.predictions import Predictions
 from maskcls.runs.decision import Decision
 
-INPUT, PROBABILITIES, CHOSEN = "photos", "joint", "joint_class"  # values of the graph
 BATCH = 32  # photos at a time
+MOST_BYTES = 2**31  # of an ONNX file, which is one protobuf message
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,9 @@ class OnnxModel:
         chosen_N = np.empty(len(photos), dtype=np.int64)
         for places in batches_of_one_size([photo.shape[:2] for photo in photos], self.batch_size):
             batch_BHWC = np.stack([photos[place] for place in places])
-            prob_NJ[places], chosen_N[places] = self.session.run([PROBABILITIES, CHOSEN], {INPUT: batch_BHWC})
+            prob_NJ[places], chosen_N[places] = self.session.run(
+                [JOINT_OUTPUT, JOINT_OUTPUT + CHOSEN], {INPUT: batch_BHWC}
+            )
         return prob_NJ, chosen_N
 
     def decide(self, prob_NJ: Floats) -> Ints:
@@ -95,6 +98,8 @@ def open_onnx(path: Path, *, threads: int | None = None, batch_size: int = BATCH
     another program.
     """
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise WeightsError("the file is too large for an ONNX file", where=str(path), expected="at most 2 GiB")
         data = path.read_bytes()
     except OSError as error:
         raise WeightsError("cannot read the model", where=str(path), got=error.strerror or str(error)) from None
@@ -107,8 +112,10 @@ def onnx_model(data: bytes, *, where: str, threads: int | None = None, batch_siz
     facts = from_metadata(session.get_modelmeta().custom_metadata_map, where=where)
     try:
         space, decision = LabelSpace.from_json(facts["tasks"]), _decision(facts)
-    except (KeyError, TypeError, ValueError) as error:
+        _check_facts(facts)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise WeightsError("the metadata of the ONNX file is damaged", where=where, got=repr(error)) from None
+    check_graph(session, space, where=where)
     return OnnxModel(session, space, facts, files.sha256(data), decision, batch_size)
 
 
@@ -128,6 +135,15 @@ def _session(data: bytes, where: str, threads: int) -> Any:
     except Exception as error:  # onnxruntime has a type of its own for each cause
         got = " ".join(str(error).split())[:200]
         raise WeightsError("this is not an ONNX file that onnxruntime can read", where=where, got=got) from None
+
+
+def _check_facts(facts: Mapping[str, Any]) -> None:
+    """Raise KeyError, TypeError, ValueError or OverflowError for facts that are missing or have another form."""
+    height, width = map(int, facts["decode_size"])
+    if min(height, width) < 1:
+        raise ValueError(f"decode_size {height} x {width}")
+    if not isinstance(facts["views"], str) or not isinstance(facts["networks"], str):
+        raise TypeError("views and networks are no text")
 
 
 def _decision(facts: Mapping[str, Any]) -> Decision | None:

@@ -12,22 +12,20 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 
-from maskcls.export.whole_model import INPUT, WholeModel
+from maskcls.export.whole_model import WholeModel, dynamic_program
 
 METADATA = "maskcls.json"  # the name of the metadata among the extra files
-EXAMPLE = (2, 70, 50, 3)  # any size will do; B, H and W are dynamic
 
 
 def torch_program(module: WholeModel) -> ExportedProgram:
     """Return the exported program of a module, for photos uint8 (B, H, W, 3) of any B, H and W.
 
-    Where in the source an operation comes from is removed, as these are paths of this machine.
+    Where in the source an operation comes from is removed, as these are paths of this machine. Raises what
+    `dynamic_program` raises.
     """
-    sides = {0: Dim("batch"), 1: Dim("height"), 2: Dim("width")}
-    example = torch.zeros(EXAMPLE, dtype=torch.uint8)
-    program = torch.export.export(module, (example,), dynamic_shapes={INPUT: sides}, strict=False)
+    program = dynamic_program(module)
     for graph in _graphs(program.graph_module):
         for node in graph.nodes:
             node.meta.pop("stack_trace", None)

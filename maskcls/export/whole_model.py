@@ -10,22 +10,23 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import normalise
 from maskcls.engine.infer import Predictor
 from maskcls.engine.tta import views_of
-from maskcls.errors import UsageError
+from maskcls.errors import ResultError
 from maskcls.export.graph_decision import DecisionLayer
+from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT, check_output_names, output_names
 from maskcls.export.graph_resize import crop_and_resize
 from maskcls.labels import LabelSpace
 from maskcls.nn.heads import JOINT, Head, probabilities
 from maskcls.runs.decision import Decision
 from maskcls.training.predicting.run_model import RunModel
 
-INPUT = "photos"
-CHOSEN = "_class"  # after the name of a task, or of the joint classes: the class that is decided on
+EXAMPLE = (2, 70, 50, 3)  # batch and sides are dynamic, so they must differ and be above 1
 
 
 class Source(NamedTuple):
@@ -76,8 +77,8 @@ class WholeModel(nn.Module):
         """
         joint_BJ = self.joint(photos)
         chosen_B = self.decide(joint_BJ)
-        classes = task_classes(chosen_B, self.space) | {JOINT: chosen_B}
-        probs = marginals(joint_BJ, self.space) | {JOINT: joint_BJ}
+        classes = task_classes(chosen_B, self.space) | {JOINT_OUTPUT: chosen_B}
+        probs = marginals(joint_BJ, self.space) | {JOINT_OUTPUT: joint_BJ}
         return probs | {name + CHOSEN: chosen for name, chosen in classes.items()}
 
     def joint(self, photos: Tensor) -> Tensor:
@@ -117,27 +118,24 @@ def whole_model(model: RunModel) -> WholeModel:
     return WholeModel(model.ready, sources, model.space, views=model.cfg.predict.views, decision=model.decision).eval()
 
 
-def output_names(space: LabelSpace) -> tuple[str, ...]:
-    """Return the names of probabilities and classes: of every task in order, then joint.
+def dynamic_program(module: nn.Module) -> ExportedProgram:
+    """Trace a whole model with torch.export, for photos uint8 (B, H, W, 3) of any B, H and W.
 
-    >>> from maskcls.labels import CONTEST
-    >>> output_names(CONTEST)[2:]
-    ('age', 'joint', 'mask_class', 'gender_class', 'age_class', 'joint_class')
+    Raises ResultError when an operation of the backbone cannot be traced.
     """
-    names = (*space.names, JOINT)
-    return (*names, *(name + CHOSEN for name in names))
+    sizes = {0: Dim("batch"), 1: Dim("height"), 2: Dim("width")}
+    example = torch.zeros(EXAMPLE, dtype=torch.uint8)
+    try:
+        return torch.export.export(module, (example,), dynamic_shapes={INPUT: sizes}, strict=False)
+    except Exception as error:  # anything: an unknown operation, a size that decides a branch
+        raise not_exportable(error) from error
 
 
-def check_output_names(space: LabelSpace) -> None:
-    """Raise UsageError where a task has the name of another output."""
-    names = (*output_names(space), INPUT)
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UsageError(
-            "two values of the exported model would have the same name",
-            got=", ".join(twice),
-            expected=f"a task has another name than {INPUT!r}, and than that of a task with {CHOSEN!r} after it",
-            fix="train a run whose task has another name",
-        )
+def not_exportable(error: Exception) -> ResultError:
+    """Return what the user reads when torch cannot export the networks of a run."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    fix = "use another backbone, or the run folder itself"
+    return ResultError("the networks of this run cannot be exported", got=f"{type(error).__name__}: {first}", fix=fix)
 
 
 def joint_of(logits: Mapping[str, Tensor], heads: Mapping[str, Head], space: LabelSpace) -> Tensor:

@@ -79,6 +79,9 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        return f"Predictions({len(self):,} rows, {self.space.size:,} joint classes of {', '.join(self.space.names)})"
+
     def labels(self) -> Ints:
         """Return the most probable joint class of each row, (N,) int64; the lowest index wins a tie."""
         best_N: Ints = np.argmax(self.prob, axis=1).astype(np.int64)

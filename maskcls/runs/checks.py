@@ -21,6 +21,7 @@ from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import identity_files
 from maskcls.runs.overrides import refuse_predicting, with_overrides
+from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import read_record
 from maskcls.schema import Config
 
@@ -66,7 +67,7 @@ def check_unsealing(run: RunDir) -> None:
     read_environment(run)
     if not run.sealed.exists():
         fix = "train with folds.sealed=0.1; whom a network has seen cannot be sealed later"
-        raise UsageError("the run has no sealed people", where=str(run.path), fix=fix)
+        raise UsageError(f"the run has no sealed {noun_of_run(run)[1]}", where=str(run.path), fix=fix)
 
 
 def check_prediction(
@@ -194,12 +195,13 @@ def check_same_rows(runs: Sequence[RunDir]) -> None:
         first, first_ids = scored[0]
         shares = [_sealed_share(one) for one in (first, run)]
         if set(first_ids) != set(ids) and shares[0] != shares[1]:
+            many = noun_of_run(first)[1]
             raise DataError(
-                "the runs have other sealed people, and so other out-of-fold rows",
+                f"the runs have other sealed {many}, and so other out-of-fold rows",
                 where=f"{first.path} and {run.path}",
                 got=" and ".join(shares),
                 expected="one value of folds.sealed and folds.sealed_seed",
-                fix="combine runs of the same sealed people",
+                fix=f"combine runs of the same sealed {many}",
             )
         check_same_ids(ids, first_ids, names=(str(run.path), str(first.path)))
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.csvfile import read_columns
+from maskcls.data.layouts.table_columns import SPLIT, TEST
 from maskcls.errors import DataError, ResultError, UsageError
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
 from maskcls.results.labelled_predictions import LabelledPredictions
@@ -150,15 +151,29 @@ def _says_leaky(data: object) -> bool:
 
 
 def read_true_labels(answers: Path, space: LabelSpace, asked: Sequence[str]) -> tuple[list[str], dict[str, Ints]]:
-    """Read ids and true labels (N,) by task from a CSV, or from a folder of class folders; asked: predicted ids.
+    """Read ids and true labels (N,) by task from a CSV, or from a folder of class folders.
+
+    asked  predicted ids. A table with a column `split` is the whole data set: where exactly its rows of test are asked
+           for, the others are left out.
 
     Raises DataError as `read_answers` and `read_folder_answers`.
     """
     if not answers.is_dir():
-        return read_answers(answers, space)
+        ids, labels = read_answers(answers, space)
+        rows = _rows_of_test(answers, space)
+        if {ids[row] for row in rows} != set(asked):
+            return ids, labels
+        return [ids[row] for row in rows], {name: label_N[rows] for name, label_N in labels.items()}
     from maskcls.data.layouts.folder_answers import read_folder_answers
 
     return read_folder_answers(answers, space, asked)
+
+
+def _rows_of_test(answers: Path, space: LabelSpace) -> list[int]:
+    """Return the rows whose cell of a column `split` is test; [] without such a column."""
+    columns = read_columns(answers)
+    split = next((name for name in columns if name.casefold() == SPLIT and name not in space.names), None)
+    return [] if split is None else [row for row, cell in enumerate(columns[split]) if cell.casefold() == TEST]
 
 
 def _read_truth(answers: Path, space: LabelSpace, asked: Sequence[str]) -> tuple[list[str], dict[str, Ints]]:
@@ -168,9 +183,10 @@ def _read_truth(answers: Path, space: LabelSpace, asked: Sequence[str]) -> tuple
     return ids, truth
 
 
-def people_of_answers(answers: Path, space: LabelSpace) -> list[str] | None:
-    """Return the person of each row (N,) of the answers, "" where a cell is empty; None without such a column, and for
-    class folders.
+def people_of_answers(answers: Path, space: LabelSpace, ids: Sequence[str] | None = None) -> list[str] | None:
+    """Return the person of each row, "" where a cell is empty; None without such a column, and for class folders.
+
+    ids  of the wanted rows, in this order; None: all rows of the answers.
 
     Raises DataError when a person has two spellings.
     """
@@ -183,12 +199,12 @@ def people_of_answers(answers: Path, space: LabelSpace) -> list[str] | None:
     if faults := lookalikes(columns[name], columns[id_name]):
         fix = "give every person one spelling"
         raise DataError("people look the same", where=f"{answers}, column {name}", offenders=faults, fix=fix)
-    return columns[name]
+    return columns[name] if ids is None else [columns[name][row] for row in rows_of(columns[id_name], ids).tolist()]
 
 
 def _read_people(answers: Path, ids: Sequence[str], space: LabelSpace) -> NDArray[np.str_] | None:
     """Return the person of each row of the answers; None without such a column, DataError when cells are empty."""
-    people = people_of_answers(answers, space)
+    people = people_of_answers(answers, space, ids)
     if people is None or not any(people):
         return None
     if empty := [repr(id) for id, person in zip(ids, people, strict=True) if not appearance(person)]:

@@ -85,7 +85,19 @@ def from_other_site(headers: Mapping[str, str]) -> bool:
     if (site := headers.get("sec-fetch-site")) is not None:
         return site not in ("same-origin", "none")
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    return origin is not None and place_of(origin) != headers.get("host")
+
+
+def place_of(url: str) -> str:
+    """Return the host and port of an address as they are written; empty for what is no address.
+
+    >>> [place_of(url) for url in ("http://a.example:81", "null", "http://[")]
+    ['a.example:81', '', '']
+    """
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def has_token(authorization: str, token: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from maskcls.data.photos.images import MAX_PIXELS
@@ -49,6 +50,8 @@ class ServerLimits:
 def check_limits(limits: ServerLimits) -> None:
     """Raise UsageError for limits that contradict each other or the decoder, all of them in one message."""
     wrong = []
+    if not math.isfinite(limits.wait_ms):
+        wrong.append(f"--wait-ms {limits.wait_ms}: a number of milliseconds is needed")
     if limits.queue < limits.max_photos:
         wrong.append(
             f"--queue {limits.queue} is less than --max-photos {limits.max_photos}, so large requests never fit"

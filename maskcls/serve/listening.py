@@ -29,6 +29,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        bound.listen()  # otherwise a second server could bind the address too, and fail only when its model is loaded
     except OSError as error:
         if bound is not None:
             bound.close()

@@ -110,7 +110,7 @@ class PhotoService:
         try:
             return decode(data, Path(), at_least=self.model.decode_size, max_pixels=self.limits.max_pixels)
         except DataError as error:
-            return PhotoFault(error.what + (f" ({error.got})" if error.got else ""))
+            return PhotoFault(error.brief)
         finally:
             self.metrics.decode_seconds.observe(time.monotonic() - started)
 

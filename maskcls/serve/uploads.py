@@ -102,9 +102,10 @@ def _photos(photos: Sequence[Any]) -> list[Upload]:
                 400, "a photo of the JSON has another form", got=f"entry {place}", expected=JSON_FORM
             )
         try:
-            found.append(Upload(name, base64.b64decode(data, validate=True)))
+            content = base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError):
             raise RefusedRequestError(400, "the data of a photo is not base64", got=f"entry {place}") from None
+        found.append(Upload(name.encode(errors="replace").decode(), content))  # JSON may have half a surrogate pair
     return found
 
 

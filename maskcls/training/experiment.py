@@ -229,7 +229,7 @@ def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
         return Experiment(cfg, data.resolve(), manifest, folds, run, sealed=sealed, notes=notes)
     pseudo = pseudo_rows.read_pseudo_rows(Path(cfg.data.pseudo), cfg, manifest, folds)
     if sealed is not None:
-        pseudo_rows.check_not_sealed(pseudo, sealed)
+        pseudo_rows.check_not_sealed(pseudo, sealed, group_noun(cfg))
     manifest, folds = pseudo_rows.with_rows(manifest, folds, pseudo, image_root(data, cfg.data.format), cfg.space)
     return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo, sealed=sealed, notes=notes)
 

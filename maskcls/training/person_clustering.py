@@ -18,6 +18,7 @@ from maskcls.data.photos.descriptors import descriptors
 from maskcls.data.rows.folds import make_folds
 from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import ConfigError, DataError, ResourceError, ResultError
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Floats, Ints
 from maskcls.machine import reading_threads
 from maskcls.results.people.clustering import PersonClusterer, PersonClustering, fit_clustering
@@ -25,6 +26,7 @@ from maskcls.results.people.pair_rates import PARTS, PairRates
 from maskcls.rundir import RunDir
 from maskcls.runs.group_averaging import GroupAveraging, groups_of, shared_tasks
 from maskcls.runs.summary import GroupGain, read_summary
+from maskcls.schema.group_noun import group_noun
 from maskcls.show.terminal.progress import Reporter
 
 if TYPE_CHECKING:
@@ -46,11 +48,13 @@ def describe_photos(root: Path, paths: Sequence[str], what: str, report: Reporte
     )
 
 
-def fit_person_clustering(descriptor_ND: Floats, person: Sequence[str], where: str) -> PersonClustering:
+def fit_person_clustering(
+    descriptor_ND: Floats, person: Sequence[str], where: str, noun: Noun = PEOPLE
+) -> PersonClustering:
     """Fit a person clustering; its quality is measured on each half of the people with the other half's fit.
 
     descriptor_ND  (N, D) float.
-    person         N names.
+    person         N names, of what `noun` calls them.
 
     Raises DataError, naming `where`, when the photos do not suffice to recognise people, ResourceError for too many.
     """
@@ -60,12 +64,13 @@ def fit_person_clustering(descriptor_ND: Floats, person: Sequence[str], where: s
         with threadpool_limits(1):  # more threads add in another order, and the run's file would have other bytes
             return fit_clustering(descriptor_ND, person, half_N)
     except ValueError as error:
+        many = noun[1]
         raise DataError(
-            "the train photos do not suffice to recognise people",
+            f"the train photos do not suffice to recognise {many}",
             where=where,
-            got=f"{len(person)} photos of {len(set(person))} people: {error}",
-            expected="several people with several photos each, and photos that are not all equal",
-            fix="use train photos of more people",
+            got=f"{len(person)} photos of {len(set(person))} {many}: {error}",
+            expected=f"several {many} with several photos each, and photos that are not all equal",
+            fix=f"use train photos of more {many}",
         ) from None
 
 
@@ -98,12 +103,13 @@ def with_person_clustering(experiment: Experiment, report: Reporter) -> Experime
     """
     if experiment.cfg.predict.groups == "none":
         return experiment
+    noun = group_noun(experiment.cfg)
     real = experiment.manifest[real_rows(experiment.manifest)]
     descriptor_ND = describe_photos(experiment.photo_root, real["path"].tolist(), "comparing photos", report)
     with report.busy("learning which photos are similar"):
-        found = fit_person_clustering(descriptor_ND, real["person"].tolist(), str(experiment.data))
+        found = fit_person_clustering(descriptor_ND, real["person"].tolist(), str(experiment.data), noun)
     held = found.quality
-    report.note(f"person clustering: {held.rows:,} photos of {held.people:,} people in {held.groups:,} groups")
+    report.note(f"person clustering: {held.rows:,} photos of {held.people:,} {noun[1]} in {held.groups:,} groups")
     return replace(experiment, person_clustering=found)
 
 

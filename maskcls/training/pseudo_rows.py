@@ -18,10 +18,12 @@ from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import DataError
+from maskcls.groupnouns import PEOPLE, Noun, photos_of
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.pseudo.read_labels import Pseudo, read_pseudo
 from maskcls.results.rows_by_id import rows_of
 from maskcls.schema import Config
+from maskcls.schema.group_noun import group_noun
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def folds_sha256(manifest: pd.DataFrame, folds: pd.DataFrame) -> str:
 def read_pseudo_rows(path: Path, cfg: Config, manifest: pd.DataFrame, folds: pd.DataFrame) -> Pseudo:
     """Read pseudo labels for these rows and folds; DataError for leaky ones unless `data.leaky`."""
     digest = folds_sha256(manifest, folds)
-    return read_pseudo(path, cfg.space, folds_sha256=digest, k=cfg.folds.k, allow_leaky=cfg.data.leaky)
+    noun = group_noun(cfg)
+    return read_pseudo(path, cfg.space, folds_sha256=digest, k=cfg.folds.k, allow_leaky=cfg.data.leaky, noun=noun)
 
 
 def photo_root(pseudo: Pseudo, root: Path) -> Path:
@@ -85,14 +88,14 @@ def with_rows(
     return whole
 
 
-def check_not_sealed(pseudo: Pseudo, sealed: pd.DataFrame) -> None:
+def check_not_sealed(pseudo: Pseudo, sealed: pd.DataFrame, noun: Noun = PEOPLE) -> None:
     """Raise DataError when a sealed person's photo has a pseudo label."""
     labelled = {id for rows in pseudo.sets.values() for id in rows.ids.tolist()}
     if met := [repr(id) for id in sealed["id"].tolist() if id in labelled]:
         raise DataError(
-            "photos of sealed people are pseudo-labelled",
+            f"photos of sealed {noun[1]} are pseudo-labelled",
             where="data.pseudo",
-            expected="photos of people that are not in the training table",
+            expected=f"{photos_of(noun)} that are not in the training table",
             offenders=met,
             fix="leave them out of the unlabelled data, and label again",
         )

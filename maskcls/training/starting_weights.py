@@ -9,7 +9,9 @@ from maskcls import config
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError
+from maskcls.groupnouns import photos_of_other
 from maskcls.rundir import RunDir
+from maskcls.schema.group_noun import group_noun
 from maskcls.training.experiment import Experiment
 
 
@@ -19,26 +21,27 @@ def check_starting_weights(experiment: Experiment, wanted: Sequence[int]) -> Non
     A fold may start from the network of the same fold, if both runs have the same folds. Files outside a run folder say
     nothing about people, and are accepted.
     """
-    people = experiment.manifest["person"]
+    people, noun = experiment.manifest["person"], group_noun(experiment.cfg)
+    many = noun[1]
     for member in experiment.kinds:
         if member.cfg.model.weights is None:
             continue
         known = people_behind(Path(member.cfg.model.weights))
         if experiment.sealed is not None and (seen := known.intersection(experiment.sealed["person"])):
             raise DataError(
-                "the starting weights were trained on sealed people",
+                f"the starting weights were trained on sealed {many}",
                 where=member.cfg.model.weights,
-                offenders=[f"{len(seen)} of {experiment.sealed['person'].nunique()} sealed people"],
-                expected="weights of a run with the same folds.sealed and folds.sealed_seed, or of other people",
+                offenders=[f"{len(seen)} of {experiment.sealed['person'].nunique()} sealed {many}"],
+                expected=f"weights of a run with the same folds.sealed and folds.sealed_seed, or of other {many}",
                 fix="start from what that run started from",
             )
         shared = {k: known.intersection(people[experiment.fold == k]) for k in wanted}
-        if met := [f"{len(found)} people of fold {k}" for k, found in shared.items() if found]:
+        if met := [f"{len(found)} {many} of fold {k}" for k, found in shared.items() if found]:
             raise DataError(
-                "the starting weights were trained on people of the validation folds",
+                f"the starting weights were trained on {many} of the validation folds",
                 where=member.cfg.model.weights,
                 offenders=met,
-                expected="weights made from photos of other people",
+                expected=f"weights made from {photos_of_other(noun)}",
                 fix="start from what that run started from, or continue in one run with train.continue_epochs",
             )
 

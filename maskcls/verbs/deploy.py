@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ import typer
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current
 from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, run_folders
+
+TOKEN_VARIABLE = "MASKCLS_TOKEN"
 
 app = VerbApp()
 
@@ -123,7 +126,7 @@ def serve(
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0: any free port")] = 8000,
     token: Annotated[
-        str | None, typer.Option(envvar="MASKCLS_TOKEN", help="clients must send it: Authorization: Bearer TOKEN")
+        str | None, typer.Option(envvar=TOKEN_VARIABLE, help="clients must send it: Authorization: Bearer TOKEN")
     ] = None,
     decide: Annotated[bool, typer.Option("--decide", help="use the decision rule that calibrate fitted")] = False,
     max_photos: Annotated[int, typer.Option(min=1, help="most photos in one request")] = 32,
@@ -139,15 +142,15 @@ def serve(
     maskcls serve runs/a --port 8000
     maskcls serve runs/a --host 0.0.0.0 --batch 64 predict.views=none
     """
-    from maskcls.serve.packages import check_server_packages
+    from maskcls.config.installed_extras import check_extra
 
-    check_server_packages()
+    check_extra("serve", needed_by="maskcls serve")
     from maskcls.serve.limits import ServerLimits, check_limits, check_token
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     limits = ServerLimits(max_photos, max_megabytes, max_pixels, batch, wait_ms, queue)
     check_limits(limits)
-    check_token(token)
+    check_token(os.environ.get(TOKEN_VARIABLE) if token is None else token)  # Click takes an empty variable for none
     with Reporter() as report:
         with report.busy(LOADING):
             from maskcls.commands.serve import serve as work

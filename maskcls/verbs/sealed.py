@@ -22,6 +22,7 @@ def unseal(run: RunPath, json: Json = False) -> None:
     from maskcls.runs.checks import check_unsealing
 
     check_unsealing(RunDir(run))
+    from maskcls.runs.records.noun import noun_of_run
     from maskcls.show.runs.unsealed import print_unsealed
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
@@ -30,4 +31,5 @@ def unseal(run: RunPath, json: Json = False) -> None:
             from maskcls.commands.unseal import unseal as work
         found = work(RunDir(run), date=datetime.now().astimezone(), report=report)
     if found is not None:
-        print_unsealed(run, found.score, now=found.now, runs=found.runs, kept=found.kept, json=json)
+        noun = noun_of_run(RunDir(run))
+        print_unsealed(run, found.score, now=found.now, runs=found.runs, kept=found.kept, noun=noun, json=json)

@@ -35,6 +35,7 @@ from maskcls.data.findings import (
 from maskcls.data.layouts.contest import read_train
 from maskcls.data.photos.images import read_image
 from maskcls.errors import ConfigError, Exit
+from maskcls.groupnouns import PHOTOS
 from maskcls.labels import CONTEST
 from maskcls.results.shift.between_parts import Shift
 from maskcls.results.shift.two_sample import TwoSample
@@ -190,6 +191,8 @@ def test_lines_are_a_table_with_the_first_cases(
     assert lines[row + 1].startswith(f"    {next(iter(expected['unreadable']))}: truncated or damaged image")
     shift = Shift(True, (), {"pixels": TwoSample(0.734, 0.708, 0.0125, 53, 371)}, ())
     sure = certainty_lines(replace(found, shift=shift))
+    single = certainty_lines(replace(found, shift=shift, noun=PHOTOS))
+    assert any("(each photo on its own)" in line for line in single)
     assert [line.partition(": ")[0] for line in sure[:2]] == [
         *("near duplicates, pairs of different people", "near duplicates, pairs of one person"),
     ]

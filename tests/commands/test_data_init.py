@@ -97,6 +97,31 @@ def test_tasks_and_groups_are_those_of_the_table(table: Path, tmp_path: Path) ->
     assert f"maskcls train {table} --config {file} --run runs/first" in text
 
 
+@pytest.mark.parametrize("part", ["test", "train"])
+def test_photos_to_predict_are_those_of_the_table_if_it_has_any(part: str, table: Path, tmp_path: Path) -> None:
+    header, *rows = table.read_text().splitlines()
+    data, file = table.parent / f"{part}.csv", tmp_path / "a.yaml"
+    data.write_text("\n".join([f"{header},split", *(f"{row},train" for row in rows[1:]), f"{rows[0]},{part}"]))
+    assert run_app(["data", "init", str(data), "-o", str(file)]) == Exit.OK
+    photos = str(data) if part == "test" else "PHOTOS"
+    assert f"maskcls predict runs/first --data {photos} -o predictions.csv" in file.read_text()
+
+
+def test_class_folders_with_a_test_part_are_predicted(folders: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    for photo in (folders / "no").iterdir():
+        copied = tmp_path / "data" / "train" / "no" / photo.name
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_bytes(photo.read_bytes())
+    (tmp_path / "data" / "train" / "1e3").mkdir()
+    for part, photo in (("train/1e3", "a.png"), ("test/no", "b.png")):
+        target = tmp_path / "data" / part / photo
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(next((folders / "1e3").iterdir()).read_bytes())
+    assert run_app(["data", "init", str(tmp_path / "data"), "-o", str(file)]) == Exit.OK
+    assert f"maskcls predict runs/first --data {tmp_path / 'data'} -o predictions.csv" in file.read_text()
+
+
 def test_tasks_and_group_can_be_chosen(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "a.yaml"
     words = ["data", "init", str(table), "--task", "scar", "--group", "none", "-o", str(file), "--json"]

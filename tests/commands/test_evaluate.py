@@ -367,6 +367,20 @@ def test_people_come_from_a_column_of_the_answers(tmp_path: Path, name: str) -> 
     assert read_labelled_predictions(guess, answers).people_N is None
 
 
+def test_answers_with_a_split_are_the_rows_of_test_if_these_are_predicted(tmp_path: Path) -> None:
+    rows = ["t,train,2,ann", "b,Test,1,bob", "a,test,0,cem"]
+    answers = put(tmp_path / "t.csv", *rows, header="path,Split,ans,person")
+    labelled = read_labelled_predictions(put(tmp_path / "s.csv", "a,0", "b,2"), answers)
+    assert labelled.people_N is not None
+    found = zip(labelled.ids, labelled.pred_N.tolist(), labelled.people_N.tolist(), strict=True)
+    assert list(found) == [("b", 2, "bob"), ("a", 0, "cem")]
+    assert np.array_equal(CONTEST.encode(labelled.truth), [1, 0])
+    everything = read_labelled_predictions(put(tmp_path / "u.csv", "a,0", "b,2", "t,2"), answers)
+    assert len(everything.ids) == 3
+    with pytest.raises(DataError, match="ids of two tables differ"):
+        read_labelled_predictions(put(tmp_path / "v.csv", "a,0"), answers)
+
+
 def test_the_rows_are_written_on_request(tmp_path: Path, made: Path) -> None:
     out = tmp_path / "rows.csv"
     shown(made, output=out, json=True)
@@ -426,6 +440,16 @@ def screen(rows: LabelledPredictions) -> list[str]:
     with console.capture() as captured:
         console.print(render_evaluation(evaluation.evaluate_predictions(rows), "short"))
     return captured.get().splitlines()
+
+
+def test_the_short_form_names_a_mistake_with_its_images_and_none_where_all_is_right() -> None:
+    truth = {"digit": np.array([0, 0, 1])}
+    space = LabelSpace((Task("digit", ("3", "5")),))
+    wrong = screen(LabelledPredictions(["a", "b", "c"], np.array([0, 1, 1]), truth, space))
+    assert "most frequent mistake: 3 taken for 5 (1 image)" in wrong
+    assert "lowest: 3  0.5000 of 2 images right" in wrong
+    right = screen(LabelledPredictions(["a", "b", "c"], truth["digit"], truth, space))
+    assert not any(line.startswith(("lowest", "most frequent")) for line in right)
 
 
 @pytest.mark.parametrize("people", [True, False])

@@ -79,6 +79,12 @@ def test_data_check_prints_each_note_once(home: Path, capsys: pytest.CaptureFixt
     assert [capsys.readouterr().err.splitlines().count(note) for note in NOTES[:1]] == [1]
 
 
+def test_data_look_prints_each_note_once(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data", "look", str(home / "data"), *SETTINGS, "-o", str(tmp_path / "a.png"), "--photos", "1"]
+    assert run_app([*words, "transforms.size=[32,32]", "--draws", "0"]) == 0
+    assert capsys.readouterr().out.count("left out: 1 file") == 1
+
+
 def test_a_run_says_that_every_photo_is_alone(run: RunDir) -> None:
     cfg, _ = config.load(run.config)
     assert (cfg.data.group, group_noun(cfg)) == ("none", ("photo", "photos"))

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_data_init import QUICK, table
 from tiny import train
 
 from maskcls.cli import run_app
 from maskcls.errors import Exit
+from maskcls.groupnouns import PEOPLE, PHOTOS
+from maskcls.results.predictions import Predictions
+from maskcls.rundir import RunDir
+from maskcls.show.card.limits import use_part
 
 __all__ = ["table"]  # the fixture: 12 patients, two photos each
 
@@ -58,6 +65,100 @@ def test_evaluate_speaks_of_patients(run: Path, capsys: pytest.CaptureFixture[st
     captured = capsys.readouterr()
     assert words_about_people(captured.out + captured.err) == []
     assert "from 12 patients" in captured.out
+
+
+@pytest.fixture(scope="module")
+def copies(run: Path) -> list[Path]:
+    """The run, and two copies of it with other predictions."""
+    found = [run]
+    for k, name in enumerate("bc", 1):
+        shutil.copytree(run, run.with_name(name))
+        copy = RunDir(run.with_name(name))
+        rows = Predictions.load(copy.oof)
+        replace(rows, prob=np.roll(rows.prob, k, axis=1)).save(copy.oof)
+        found.append(copy.path)
+    return found
+
+
+def test_lists_and_comparisons_of_runs_speak_of_patients(
+    copies: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b, c = map(str, copies)
+    for words in (["list", str(copies[0].parent)], ["compare", a, b], ["compare", a, b, c]):
+        assert run_app(["runs", *words]) == Exit.OK
+    captured = capsys.readouterr()
+    assert words_about_people(captured.out + captured.err) == []
+    assert "chosen on other patients" in captured.out
+    assert "24 rows of 12 patients" in captured.out
+    assert "of 12 new patients lies within" in captured.out
+    assert "by patient: b is better for" in captured.out
+    assert "as photos of one patient are not independent" in captured.out
+
+
+def test_suspected_labels_are_those_of_patients(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["data", "labels", str(run)]) == Exit.OK
+    captured = capsys.readouterr()
+    assert words_about_people(captured.out + captured.err) == []
+    assert captured.out.startswith("patient ")
+    assert " of 12 patients, compared with 1 run" in captured.out
+
+
+def test_the_model_card_speaks_of_patients_and_assumes_no_people(run: Path, tmp_path: Path) -> None:
+    assert run_app(["export", str(run), "--to", "model-card", "-o", str(tmp_path / "card.md")]) == Exit.OK
+    card = (tmp_path / "card.md").read_text()
+    before, rest = card.split("maskcls does not know what the photos show. If they show people")
+    use, after = rest.split("## Training data")
+    assert words_about_people(before + after) == []
+    assert "No identification" in use
+    assert "These rules assume that photos show people" not in card
+    assert "The patients were split into 2 parts" in card
+    assert "All photos of a patient are in one fold." in card
+    assert "labelled photos: 24, of 12 patients" in card
+    assert "not trained on its patient." in card
+    assert "fewer than 50 patients" in card
+
+
+def test_the_model_card_of_photos_alone_does_not_count_them_twice() -> None:
+    assert "These rules assume that photos show people." in use_part(PEOPLE)
+    assert "If they show people" in use_part(PHOTOS)
+
+
+def test_errors_about_weights_speak_of_patients(
+    run: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = RunDir(run).fold(0).best.weights
+    settings = [*QUICK, f"model.weights={weights}", "folds.seed=5"]
+    assert run_app(["train", str(table), "--run", str(tmp_path / "a"), *settings]) == Exit.DATA
+    assert run_app(["unseal", str(run)]) == Exit.USAGE
+    captured = capsys.readouterr()
+    assert words_about_people(captured.out + captured.err) == []
+    assert "trained on patients of the validation folds" in captured.err
+    assert "weights made from photos of other patients" in captured.err
+    assert "the run has no sealed patients" in captured.err
+
+
+@pytest.mark.slow
+def test_sealed_patients_are_scored(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "runs" / "a"
+    assert train(table, run, *QUICK, "folds.sealed=0.25") == Exit.OK
+    for words in (["unseal", str(run)], ["unseal", str(run)], ["runs", "list", str(run.parent)]):
+        assert run_app(words) == Exit.OK
+    captured = capsys.readouterr()
+    assert words_about_people(captured.out + captured.err) == []
+    assert captured.out.count("sealed patients") >= 2
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_patients(run: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "b"
+    assert train(table, other, *QUICK, "seed=5") == Exit.OK
+    asked = table.with_name("asked.csv")
+    asked.write_text("path\n0.png\n1.png\n")
+    words = ["ensemble", str(run), str(other), "--data", str(asked), "-o", str(tmp_path / "e.csv")]
+    assert run_app(words) == Exit.OK
+    captured = capsys.readouterr()
+    assert words_about_people(captured.out + captured.err) == []
+    assert "chosen on other patients" in captured.out
 
 
 @pytest.mark.slow

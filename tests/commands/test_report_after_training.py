@@ -133,6 +133,8 @@ def test_the_setting_turns_the_page_off(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_data_set_without_photos_to_predict_needs_a_name(tmp_path: Path) -> None:
     cfg, _ = config.load(None)
     run = RunDir(tmp_path / "a")
-    assert " --data PHOTOS " in next_command(run, tmp_path, cfg)
+    assert f" {run.path} PHOTOS " in next_command(run, tmp_path, cfg)
+    look, _ = config.load(None, ["predict.groups=look"])
+    assert " --data PHOTOS " in next_command(run, tmp_path, look)  # photos that are named by words are not averaged
     (tmp_path / "eval").mkdir()
     assert f" --data {tmp_path} " in next_command(run, tmp_path, cfg)

@@ -21,12 +21,12 @@ from tiny import train
 
 from maskcls.cli import run_app
 from maskcls.commands import serve as command
+from maskcls.config import installed_extras
 from maskcls.data.photos.images import read_image
-from maskcls.errors import Exit, ResourceError
+from maskcls.errors import Exit
 from maskcls.export.open_model import open_model
 from maskcls.runs.summary import read_summary
 from maskcls.serve.limits import ServerLimits
-from maskcls.serve.packages import SERVER_PACKAGES, check_server_packages
 from maskcls.show.terminal.progress import Reporter
 
 TOKEN = "a-token-of-24-characters"
@@ -80,7 +80,19 @@ def test_the_token_is_read_from_the_environment(given: dict[str, Any], monkeypat
     assert given["token"] == TOKEN
 
 
-@pytest.mark.parametrize("words", [["--port", "65536"], ["--batch", "0"], ["--queue", "31"], ["--token", "short"]])
+def test_an_empty_token_in_the_environment_is_refused(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MASKCLS_TOKEN", "")
+    assert run_app(["serve", "runs/a"]) == Exit.USAGE
+    assert "got: 0 characters" in capsys.readouterr().err
+    assert given == {}
+
+
+WRONG = (["--port", "65536"], ["--batch", "0"], ["--queue", "31"], ["--token", "short"], ["--wait-ms", "inf"])
+
+
+@pytest.mark.parametrize("words", WRONG)
 def test_wrong_options_start_nothing(given: dict[str, Any], words: list[str]) -> None:
     assert run_app(["serve", "runs/a", *words]) == Exit.USAGE
     assert given == {}
@@ -89,15 +101,15 @@ def test_wrong_options_start_nothing(given: dict[str, Any], words: list[str]) ->
 def test_missing_packages_are_named_with_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check_server_packages()
     present = importlib.util.find_spec
     missing = {"uvicorn", "python_multipart"}
-    monkeypatch.setattr("maskcls.serve.packages.find_spec", lambda name: None if name in missing else present(name))
-    with pytest.raises(ResourceError, match="python-multipart, uvicorn"):
-        check_server_packages()
+    monkeypatch.setattr(installed_extras, "find_spec", lambda name: None if name in missing else present(name))
     assert run_app(["serve", "runs/a"]) == Exit.RESOURCE
-    assert "fix: pip install 'maskcls[serve]'" in capsys.readouterr().err
-    assert len(SERVER_PACKAGES) == 4
+    assert capsys.readouterr().err.splitlines() == [
+        "error[resource] python_multipart and uvicorn are not installed",
+        "  where: maskcls serve",
+        "  fix: pip install 'maskcls[serve]'",
+    ]
 
 
 def test_an_open_server_is_warned_of_and_the_model_is_described(

@@ -23,8 +23,9 @@ from maskcls.diagnosis.without_training.inputs import blank_share, check_inputs
 from maskcls.diagnosis.without_training.layers import check_layers, trained_share
 from maskcls.diagnosis.without_training.normalisation import check_normalisation, expected_images
 from maskcls.diagnosis.without_training.quick import quick_checks, some_rows
-from maskcls.diagnosis.without_training.split import check_split
+from maskcls.diagnosis.without_training.split import check_split, equal_pairs
 from maskcls.engine import step
+from maskcls.groupnouns import PHOTOS
 from maskcls.nn import losses
 from maskcls.results.diagnosis.chance import Chance
 from maskcls.results.diagnosis.close_photos import ClosePhotos
@@ -193,6 +194,23 @@ def test_a_split_that_leaks_is_found() -> None:
     assert check_split([], replace(CLOSE, copies=((0, 1),)), "ab", "").cause == "leaking split"
     assert check_split([], replace(CLOSE, nearer=0.5), "ab", "").cause == "leaking split"
     assert check_split([], ClosePhotos((), 0.5, 10), "ab", "").verdict == "pass"  # too few photos to tell
+
+
+def test_very_similar_single_photos_are_reported_and_equal_ones_fail() -> None:
+    none, near = ClosePhotos((), float("nan"), 0), ClosePhotos(((0, 1),), float("nan"), 0)
+    assert check_split([], none, "ab", "", PHOTOS).verdict == "pass"
+    found = check_split([], near, "ab", "", PHOTOS)
+    assert found.verdict == "unknown"
+    assert "a = b" in found.found
+    assert any("data check" in word for word in found.next)
+    assert check_split([], near, "ab", "", ("patient", "patients")).verdict == "fail"  # one photo per patient
+    assert check_split([], near, "ab", "", PHOTOS, [(0, 1)]).cause == "leaking split"
+
+
+def test_equal_photos_of_two_folds_are_pairs() -> None:
+    views = images(5, 6, 5, 5)
+    assert equal_pairs(views, np.array([0, 0, 1, 1])) == ((0, 2), (0, 3))
+    assert equal_pairs(views, np.array([0, 1, 0, 0])) == ()
 
 
 def test_people_on_both_sides_are_named(probe: Probe) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,11 @@ from maskcls.engine.infer import Predictor
 from maskcls.errors import ResultError, UsageError
 from maskcls.export import onnx_file
 from maskcls.export.facts import decision_json
+from maskcls.export.graph_names import output_names
 from maskcls.export.onnx_file import OPSET, check_size_of_file, onnx_bytes, to_onnx
 from maskcls.export.onnx_model import OnnxModel, onnx_model
-from maskcls.export.whole_model import output_names, whole_model
+from maskcls.export.torch_file import torch_program
+from maskcls.export.whole_model import WholeModel, whole_model
 from maskcls.labels import CONTEST
 from maskcls.nn.heads import Head, plain_heads
 from maskcls.results.decisions.rule import DecisionRule
@@ -33,6 +36,7 @@ def photos() -> list[Photo]:
 
 def exported(model: RunModel) -> OnnxModel:
     facts = {"tasks": model.space.to_json(), "decision": decision_json(model.decision), "decode_size": [1, 1]}
+    facts |= {"views": "none", "networks": "folds"}
     return onnx_model(onnx_bytes(to_onnx(whole_model(model)), facts), where="here", threads=1)
 
 
@@ -109,18 +113,25 @@ def test_networks_that_are_too_large_are_refused(monkeypatch: pytest.MonkeyPatch
     check_size_of_file(whole)
 
 
+@pytest.mark.parametrize(
+    ("stage", "export"),
+    [("torch.export.export", to_onnx), ("torch.onnx.export", to_onnx), ("torch.export.export", torch_program)],
+)
 def test_a_backbone_that_cannot_be_exported_is_one_message(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    stage: str,
+    export: Callable[[WholeModel], object],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     whole = whole_model(random_run([("", 0, 0, multi(0))], "predict.views=none"))
 
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("no such operation\nmore lines")
 
-    monkeypatch.setattr("torch.export.export", fails)
+    monkeypatch.setattr(stage, fails)
 
     with pytest.raises(ResultError, match="cannot be exported") as caught:
-        to_onnx(whole)
+        export(whole)
     assert caught.value.got == "RuntimeError: no such operation"
     assert capfd.readouterr() == ("", "")
 

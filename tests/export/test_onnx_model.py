@@ -23,6 +23,7 @@ from maskcls.export.facts import decision_json
 from maskcls.export.onnx_facts import from_metadata, to_metadata
 from maskcls.export.onnx_model import OnnxModel, open_onnx
 from maskcls.export.open_model import open_model
+from maskcls.labels import LabelSpace, Task
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
@@ -95,6 +96,11 @@ def test_an_array_that_is_no_photo_is_refused_by_name(file: Path) -> None:
     assert caught.value.where == "photo 1"
 
 
+NEEDED = ("tasks", "decision", "decode_size", "views", "networks")
+COLOUR, HAT = SPACE.tasks[0], Task("hat", ("no", "yes"))
+OTHER_TASKS = ((), (HAT,), (COLOUR, HAT), (COLOUR, COLOUR), (replace(COLOUR, classes=("red", "green")),))
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
@@ -102,7 +108,10 @@ def test_an_array_that_is_no_photo_is_refused_by_name(file: Path) -> None:
         (b"no model", "not an ONNX file"),
         (colour_model({}), "not from maskcls export"),
         (colour_model({**FACTS, "format": 99}), "another version of maskcls"),
-        (colour_model({name: value for name, value in FACTS.items() if name != "tasks"}), "metadata .* is damaged"),
+        *((colour_model({k: v for k, v in FACTS.items() if k != name}), "metadata .* is damaged") for name in NEEDED),
+        *((colour_model({**FACTS, "decode_size": size}), "metadata .* is damaged") for size in (3, [0, 9], ["a", 1])),
+        (colour_model({**FACTS, "views": 1}), "metadata .* is damaged"),
+        *((colour_model({**FACTS, "tasks": LabelSpace(tasks).to_json()}), "another graph") for tasks in OTHER_TASKS),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, what: str) -> None:
@@ -114,9 +123,26 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, what: str) -> N
     assert caught.value.where == str(path)
 
 
+def test_a_file_above_the_size_of_a_message_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_model, "MOST_BYTES", file.stat().st_size)
+    open_onnx(file)
+    monkeypatch.setattr(onnx_model, "MOST_BYTES", file.stat().st_size - 1)
+    with pytest.raises(WeightsError, match="too large"):
+        open_onnx(file)
+
+
+def test_metadata_of_other_programs_is_ignored() -> None:
+    assert from_metadata({**to_metadata(FACTS), "x.maskcls.note": "no JSON"}, where="m.onnx") == {"format": 1, **FACTS}
+
+
 def test_metadata_that_is_no_json_is_refused() -> None:
     with pytest.raises(WeightsError, match="damaged"):
         from_metadata({**to_metadata(FACTS), "maskcls.tasks": "[{"}, where="m.onnx")
+
+
+def test_metadata_of_other_programs_is_no_fact() -> None:
+    theirs = {"author": "me", "their.maskcls.views": "not JSON"}
+    assert from_metadata({**to_metadata(FACTS), **theirs}, where="m.onnx") == {**FACTS, "format": 1}
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:

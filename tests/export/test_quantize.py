@@ -8,8 +8,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from maskcls.errors import UsageError
+from maskcls.export.graph_names import JOINT_OUTPUT
 from maskcls.export.int8.quantize import network_nodes, quantized
-from maskcls.export.onnx_model import PROBABILITIES
 
 
 def small_model(weights: str = "networks.0.trunk.weight") -> onnx.ModelProto:
@@ -23,14 +23,14 @@ def small_model(weights: str = "networks.0.trunk.weight") -> onnx.ModelProto:
         helper.make_node("Conv", ["positive", "networks.0.second"], ["more"], "second"),
         helper.make_node("GlobalAveragePool", ["more"], ["pooled"], "pool"),
         helper.make_node("Flatten", ["pooled"], ["logits"], "flat"),
-        helper.make_node("Softmax", ["logits"], [PROBABILITIES], "softmax"),
+        helper.make_node("Softmax", ["logits"], [JOINT_OUTPUT], "softmax"),
     ]
     second = np.eye(2, dtype=np.float32)[:, :, None, None]
     graph = helper.make_graph(
         nodes,
         "small",
         [helper.make_tensor_value_info("photos", TensorProto.UINT8, ["b", "h", "w", 3])],
-        [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["b", 2])],
+        [helper.make_tensor_value_info(JOINT_OUTPUT, TensorProto.FLOAT, ["b", 2])],
         [numpy_helper.from_array(kernel, weights), numpy_helper.from_array(second, "networks.0.second")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
@@ -44,7 +44,7 @@ def run(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run([PROBABILITIES], {"photos": image[None]})[0]
+    return session.run([JOINT_OUTPUT], {"photos": image[None]})[0]
 
 
 def test_network_nodes_are_those_between_the_weights() -> None:

@@ -11,7 +11,8 @@ from random_runs import AGES, SPEC, WIDE, photos_of_one_size, random_network, ra
 
 from maskcls.engine.infer import Predictor, joint_probabilities
 from maskcls.errors import UsageError
-from maskcls.export.whole_model import check_output_names, joint_of, marginals, output_names, task_classes, whole_model
+from maskcls.export.graph_names import check_output_names, output_names
+from maskcls.export.whole_model import joint_of, marginals, task_classes, whole_model
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn.heads import JOINT, Head, plain_heads
 from maskcls.results.decisions.rule import DecisionRule

@@ -159,12 +159,11 @@ def test_a_model_that_fails_ends_the_server_with_its_error() -> None:
 
 def test_an_address_that_is_taken_is_named() -> None:
     with bind("127.0.0.1", 0) as bound:
-        bound.listen()
         assert is_loopback(bound)
         port = bound.getsockname()[1]
         assert url_of(bound) == f"http://127.0.0.1:{port}"
         with pytest.raises(ResourceError, match=f"127.0.0.1:{port}"):
-            bind("127.0.0.1", port)
+            bind("127.0.0.1", port)  # also while the first server still loads its model
     with socket.socket() as bound:
         bound.bind(("0.0.0.0", 0))
         assert not is_loopback(bound)

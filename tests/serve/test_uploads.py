@@ -30,6 +30,7 @@ def plain(**value: Any) -> bytes:
         ("image/jpeg", b"photo", [("photo 1", b"photo")]),
         ("IMAGE/PNG; q=1", b"photo", [("photo 1", b"photo")]),
         ("application/json; charset=utf-8", plain(photos=[{"name": "a", "data": BASE64}]), [("a", b"photo")]),
+        ("application/json", plain(photos=[{"name": "\ud800.jpg", "data": BASE64}]), [("?.jpg", b"photo")]),
         ("application/json", plain(photos=[{"data": BASE64}, {"data": ""}]), [("photo 1", b"photo"), ("photo 2", b"")]),
     ],
 )

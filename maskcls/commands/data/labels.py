@@ -27,6 +27,7 @@ from maskcls.runs.identity import result_files
 from maskcls.runs.labels.cases import cases_of
 from maskcls.runs.labels.rows import LabelRows, read_label_rows
 from maskcls.runs.read_labelled import read_out_of_fold
+from maskcls.runs.records.noun import noun_of_run
 from maskcls.schema import Config
 from maskcls.show.labels.doctor import LabelDoctor
 from maskcls.show.labels.gain import LabelGain
@@ -69,7 +70,9 @@ def rank_labels(
     suspects = find_suspects(rows.parts, rows.given, rows.values, who_N, rows.space)
     count = max(top, sum(one.suspicion >= least for one in suspects))
     cases = cases_of(suspects[:count], rows, people.tolist())
-    found = LabelDoctor(cases, len(suspects), least, len(people), len(rows.ids), len(runs), fixes, page)
+    found = LabelDoctor(
+        cases, len(suspects), least, len(people), len(rows.ids), len(runs), fixes, page, noun_of_run(runs[0])
+    )
     if fixes is not None:
         files.commit(fixes, proposed_csv(found, rows))
     if page is not None:
@@ -136,7 +139,7 @@ def label_gain(given: Sequence[LabelledPredictions], fixed: Sequence[LabelledPre
     touched = np.unique(first.people_N[changed_N])
     if not len(touched):
         fix = "give corrections of labels of this data set"
-        raise ResultError("the corrections change no label of a scored person", where="--fixes", fix=fix)
+        raise ResultError(f"the corrections change no label of a scored {first.noun[0]}", where="--fixes", fix=fix)
     rest_N = ~np.isin(first.people_N, touched)
     people_N = first.people_N[rest_N]
 
@@ -161,6 +164,7 @@ def label_gain(given: Sequence[LabelledPredictions], fixed: Sequence[LabelledPre
         tasks=tasks,
         corrected=len(touched),
         people=len(np.unique(people_N)),
+        noun=first.noun,
     )
 
 

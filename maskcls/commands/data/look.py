@@ -83,7 +83,7 @@ def look(
     Raises BusyError when an output exists, unless `force`; UsageError for a picture that is no .png, or a photo.
     """
     check_picture(data, cfg, out, page=page, with_photos=with_photos, force=force)
-    frame, root = _rows(data, cfg), image_root(data, cfg.data.format)
+    (frame, notes), root = _rows(data, cfg), image_root(data, cfg.data.format)
     files.check_outputs(out, inputs=(root / path for path in frame["path"]))
     chosen = spread(_joint(frame, cfg.space), photos, seed=cfg.seed)
     kinds: dict[tuple[ViewSpec, str, str], list[tuple[str, Config]]] = {}
@@ -105,7 +105,7 @@ def look(
     _, png = cv2.imencode(".png", _stacked(sheets))
     files.commit(out, png.tobytes())
     named = missing_note(name for task in cfg.space.tasks for name in task.classes)
-    found = ContactSheet(out, data, len(chosen), draws, tuple(lines), tuple(rows), page, named)
+    found = ContactSheet(out, data, len(chosen), draws, tuple(lines), tuple(rows), page, named, notes)
     if page is not None:
         pictures = [[tile.image for tile in block] for block in blocks] if with_photos else None
         write_look_page(page, found, root, pictures)
@@ -166,13 +166,17 @@ def _step_plan(root: Path, frame: pd.DataFrame, spec: ViewSpec, cfg: Config) -> 
     return StepPlan(FoldRows(photos, everybody, nobody, labels, values, people, weight), cfg)
 
 
-def _rows(data: Path, cfg: Config) -> pd.DataFrame:
-    """Return the rows to train on; sealed people are left out, as the pictures may lead to a choice."""
+def _rows(data: Path, cfg: Config) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the rows to train on, and the notes of their reader.
+
+    Sealed people are left out, as the pictures may lead to a choice.
+    """
     fixes, how = Path(cfg.data.fixes) if cfg.data.fixes else None, cfg.folds
     frame = read_labelled(data, cfg.data.format, cfg.space, fixes, cfg.data.group)
+    notes = tables.notes(frame)
     if how.sealed:
         frame, _ = split_sealed(frame, cfg.space, share=how.sealed, seed=how.sealed_seed, stratify=how.stratify)
-    return frame
+    return frame, notes
 
 
 def _photo_views(

@@ -72,8 +72,7 @@ def predict_photos(model: Path, asked: PhotoRequest, report: Reporter) -> Predic
     """
     workers = check_photo_prediction(model, asked.overrides, decide=asked.decide)
     check_what(asked.what)
-    if asked.shard is None:
-        asked.wanted.check()
+    asked.wanted.check()
     with report.busy("listing photos"):
         photos = find_photos(asked.what, check_lists=not asked.wanted.skip_unreadable)
     note_repeated(photos, report)

@@ -12,6 +12,7 @@ from typing import Any
 
 from maskcls import config, files
 from maskcls.errors import UsageError, WeightsError
+from maskcls.groupnouns import PEOPLE
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
 from maskcls.results.comparison.changes import changed_csv, changes, moves, task_agreement
 from maskcls.results.comparison.many import ManyComparison
@@ -32,6 +33,7 @@ from maskcls.runs.read_labelled import (
     read_true_labels,
 )
 from maskcls.runs.records.finding import checked_run
+from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import assignment
 
@@ -75,9 +77,11 @@ def comparison(a: Side, b: Side, answers: Path | None = None) -> Comparison:
     rows = joined(a, b, [*known, *([_read_answers(answers, a)] if answers else [])])
     verdict = score_both(rows) if rows.truth is not None else None
     settings = tuple(_settings(read_record(a.run), read_record(b.run))) if a.run and b.run else ()
+    run = a.run or b.run
+    noun = noun_of_run(run) if run else PEOPLE
     corrected = _corrected(a.run, b.run, verdict) if a.run and b.run and verdict else None
     counts = changes(rows), task_agreement(rows), moves(rows)
-    return Comparison((a.name, b.name), rows, *counts, verdict, corrected, settings)
+    return Comparison((a.name, b.name), rows, *counts, verdict, corrected, settings, noun)
 
 
 def _corrected(a: RunDir, b: RunDir, verdict: ScoreComparison) -> Corrected | None:
@@ -133,7 +137,7 @@ def _read_run_side(path: Path) -> Side:
 def _read_answers(path: Path, side: Side) -> KnownLabels:
     """Read true answers; a column named as in PEOPLE tells who is on each row."""
     ids, labels = read_true_labels(path, side.space, side.ids)
-    return KnownLabels(str(path), ids, labels, people_of_answers(path, side.space))
+    return KnownLabels(str(path), ids, labels, people_of_answers(path, side.space, ids))
 
 
 def _check_spaces(a: Side, b: Side) -> None:

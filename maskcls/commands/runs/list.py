@@ -54,7 +54,7 @@ def best_run(found: Sequence[RunRecord]) -> BestRun | None:
         best = best_of(labels, first.space.encode(first.truth), parts_of(first), first.space.size)
         listed = {files.file_sha256(one.run.oof)[:16] for one in listed_runs}
         known = {choice.what for choice in read_register(top.run).of("run", rows)}
-        return BestRun(tuple(str(one.run.path) for one in listed_runs), len(listed | known), best)
+        return BestRun(tuple(str(one.run.path) for one in listed_runs), len(listed | known), best, first.noun)
     except MaskclsError:
         return None
 

@@ -18,6 +18,7 @@ from maskcls.runs.recipe import is_recipe
 from maskcls.runs.records.disk_use import disk_use
 from maskcls.runs.records.finding import find_runs
 from maskcls.runs.records.notes import Note, add_note
+from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.order import in_order
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.sealed_people import still_sealed
@@ -161,7 +162,7 @@ def _untouchable(found: RunRecord, named: Mapping[RunDir, str]) -> str:
     if found.score is None:
         return "it has no score"
     if still_sealed(found.run):
-        return f"its sealed people are not scored yet: maskcls unseal {found.run.path}"
+        return f"its sealed {noun_of_run(found.run)[1]} are not scored yet: maskcls unseal {found.run.path}"
     return named.get(found.run, "")
 
 

@@ -13,6 +13,7 @@ from maskcls.csvfile import read_columns
 from maskcls.data.layouts.source import guess_layout, layout_named
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, MaskclsError, ResultError
+from maskcls.groupnouns import PEOPLE
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
 from maskcls.results.scores.person_bootstrap import BOOTSTRAP_DRAWS
 from maskcls.results.submissions import checks
@@ -21,6 +22,7 @@ from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.shares import compare_shares, person_classes
 from maskcls.rundir import RunDir
 from maskcls.runs.origin import SubmissionOrigin, origin_checks, read_submission_origin
+from maskcls.runs.records.noun import noun_of_run
 from maskcls.show.answers.submission_checks import SubmissionChecks
 
 # The contest's 2,700 people to train on: men then women, by age band; each has five photos with a mask, one with a mask
@@ -102,13 +104,13 @@ def _share_check(
     sealed  a run that predicted has sealed people: without `run`, nobody in the data set is counted, as they may be
             among them.
     """
-    known_N = labels_N[labels_N != UNKNOWN]
+    known_N, many = labels_N[labels_N != UNKNOWN], _many(data, run)
     try:
         source, people_PJ = _known_people(space, data, run, sealed=sealed)
     except MaskclsError as error:
-        return Check("classes", "skipped", f"the people to compare with cannot be read: {error.what}")
+        return Check("classes", "skipped", f"the {many} to compare with cannot be read: {error.what}")
     if not len(known_N) or not len(people_PJ):
-        why = "the run that predicted has sealed people" if sealed else "no people with known classes to compare with"
+        why = f"the run that predicted has sealed {many}" if sealed else f"no {many} with known classes to compare with"
         return Check("classes", "skipped", f"{why}: give --run")
     rows_J, names = np.bincount(known_N, minlength=space.size), space.joint_names
     found = compare_shares(rows_J, people_PJ, draws=BOOTSTRAP_DRAWS, seed=0)
@@ -120,6 +122,13 @@ def _share_check(
     return check_of(
         "classes", about, ["more than random variation, though in no single class"] if far else unusual, bad="warning"
     )
+
+
+def _many(data: Path | None, run: RunDir | None) -> str:
+    """Return what the groups that are compared with are called: those of the run, of the data set, or the contest's."""
+    if run is not None:
+        return noun_of_run(run)[1]
+    return PEOPLE[1] if data is None or guess_layout(data) == "contest" else "groups"
 
 
 def _known_people(space: LabelSpace, data: Path | None, run: RunDir | None, *, sealed: bool) -> tuple[str, Ints]:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from maskcls.data.layouts.source import guess_layout, image_root, read_unlabelled
-from maskcls.data.photos.photo_files import SUFFIXES
+from maskcls.data.photos.photo_files import has_photo_suffix
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError, UsageError
 from maskcls.labels import CONTEST
@@ -98,7 +98,7 @@ def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path, Sequenc
         raise _NothingError("not a regular file")
     if not has_pattern(word):
         raise _NothingError("no such file or folder")
-    matches = sorted(m for m in glob.glob(word, recursive=True) if m.lower().endswith(SUFFIXES) and os.path.isfile(m))
+    matches = sorted(m for m in glob.glob(word, recursive=True) if has_photo_suffix(m) and os.path.isfile(m))
     if not matches:
         raise _NothingError("no photo matches this pattern")
     return matches, Path(word[: min(word.index(sign) for sign in PATTERN if sign in word)]).parent, []

@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from maskcls.data.photos.images import decode, read_bytes
 from maskcls.data.photos.rgb import Pixels
 from maskcls.errors import DataError
 
+CHUNK_PHOTOS = 256  # predicted in one call: several batches, which a CPU computes in parallel
+CHUNK_BYTES = 256 << 20  # of decoded pixels; three chunks are in memory: predicted, ready, being decoded
+
 T = TypeVar("T")
 
+Source = str | os.PathLike[str] | Pixels
 Decoded = Pixels | DataError
 
 
+def decoded_chunks(photos: Iterable[Source], *, at_least: tuple[int, int], threads: int) -> Iterator[list[Decoded]]:
+    """Yield photos in order as `chunks` of `decode_each`, while `threads` threads read ahead."""
+    with ThreadPoolExecutor(threads) as pool:
+        yield from one_ahead(chunks(decode_each(photos, at_least=at_least, pool=pool, ahead=2 * threads)))
+
+
 def decode_each(
-    names: Iterable[str], *, at_least: tuple[int, int], pool: ThreadPoolExecutor, ahead: int
+    photos: Iterable[Source], *, at_least: tuple[int, int], pool: ThreadPoolExecutor, ahead: int
 ) -> Iterator[Decoded]:
     """Yield every photo in order, or the error why it cannot be read; at most `ahead` are decoded in advance.
 
+    photos    names of files; arrays uint8 (H, W, 3) are yielded as they are.
     at_least  (height, width) in pixels, see `images.decode`.
     """
     waiting: deque[Future[Decoded]] = deque()
-    for name in names:
-        waiting.append(pool.submit(_decoded, name, at_least))
+    for photo in photos:
+        waiting.append(pool.submit(_decoded, photo, at_least))
         if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
-def chunks(decoded: Iterable[Decoded], *, photos: int, pixel_bytes: int) -> Iterator[list[Decoded]]:
-    """Yield photos in lists of at most `photos`, that end earlier when their pixels reach `pixel_bytes`.
+def chunks(decoded: Iterable[Decoded]) -> Iterator[list[Decoded]]:
+    """Yield photos in lists of at most CHUNK_PHOTOS, that end earlier when their pixels reach CHUNK_BYTES.
 
     The lists depend on the photos alone, not on the machine.
     """
@@ -43,7 +57,7 @@ def chunks(decoded: Iterable[Decoded], *, photos: int, pixel_bytes: int) -> Iter
     for one in decoded:
         chunk.append(one)
         filled += 0 if isinstance(one, DataError) else one.nbytes
-        if len(chunk) == photos or filled >= pixel_bytes:
+        if len(chunk) == CHUNK_PHOTOS or filled >= CHUNK_BYTES:
             yield chunk
             chunk, filled = [], 0
     if chunk:
@@ -62,8 +76,10 @@ def one_ahead(source: Iterator[T]) -> Iterator[T]:
 _END = object()
 
 
-def _decoded(name: str, at_least: tuple[int, int]) -> Decoded:
-    path = Path(name)
+def _decoded(photo: Source, at_least: tuple[int, int]) -> Decoded:
+    if isinstance(photo, np.ndarray):
+        return photo
+    path = Path(photo)
     try:
         return decode(read_bytes(path), path, at_least=at_least)
     except DataError as error:

@@ -111,7 +111,7 @@ def image_faults(
         try:
             work(row, read_bytes(root / paths[row]))
         except DataError as error:
-            return error.what + (f" ({error.got})" if error.got else "")
+            return error.brief
         return None
 
     faults: dict[int, str] = {}

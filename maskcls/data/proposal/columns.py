@@ -46,9 +46,11 @@ def propose_column(
     if not asked and (reason := _not_classes(name, values, cells, groups, binned=binned)):
         return reason
     if not binned:
-        return _with_classes(name, cells, groups, values, numeric=numbers is not None)
+        numeric = numbers is not None and not any("." in cell for cell in values)
+        return _with_classes(name, cells, groups, values, numeric=numeric)
     assert numbers is not None
-    return _with_bins(name, numbers, groups)
+    kind = "numbers, rounded down," if any("." in cell for cell in values) else "whole numbers"
+    return _with_bins(name, numbers, groups, kind)
 
 
 def _not_classes(
@@ -79,9 +81,9 @@ def _with_classes(
     return counted(task, [task.classes.index(cell) if cell else -1 for cell in cells], groups, reason)
 
 
-def _with_bins(name: str, numbers: Sequence[int | None], groups: Sequence[str]) -> ProposedTask | str:
+def _with_bins(name: str, numbers: Sequence[int | None], groups: Sequence[str], kind: str) -> ProposedTask | str:
     known = [number for number in numbers if number is not None]
-    span = f"whole numbers from {min(known)} to {max(known)}"
+    span = f"{kind} from {min(known)} to {max(known)}"
     if name in AGES and contest_borders_fit(known):
         borders: tuple[int, ...] = CONTEST_BORDERS
         reason = f"{span}; the borders of ages that the contest uses"

@@ -72,6 +72,7 @@ def _contest(data: Path, tasks: Sequence[str], group: str) -> LabelledPhotos:
         photos=len(paths),
         groups=len(set(person)),
         left_out={},
+        to_predict=source.layout_named("contest").has_unlabelled(data),
     )
     return LabelledPhotos(labels, data, paths)
 

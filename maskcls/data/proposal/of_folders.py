@@ -33,6 +33,7 @@ def labels_of_folders(found: ClassFolders, names: Sequence[str], groups: Sequenc
         groups=len(set(groups)),
         left_out={},
         notes=tuple(_notes(found, tasks)),
+        to_predict=found.test is not None,
     )
 
 

@@ -44,6 +44,7 @@ def labels_of_table(
     if PATH not in used:
         fix = "give the column with the files of the photos the name path"
         raise DataError("the table has no column path", where=f"{table}, line 1", got=", ".join(columns), fix=fix)
+    rows = len(columns[used[PATH]])
     columns = _rows_to_train_on(columns, used)
     groups = columns[used.get(GROUP, used[PATH])]
     tasks, left_out = _tasks(columns, asked or [name for name in columns if name not in used.values()], groups, asked)
@@ -61,6 +62,7 @@ def labels_of_table(
         groups=len(set(groups)),
         left_out=left_out,
         notes=tuple(note for one in tasks for note in notes_on_names(one.task.name, one.task.classes)),
+        to_predict=len(groups) < rows,
     )
     return labels, tuple(columns[used[PATH]])
 

@@ -35,13 +35,14 @@ class ProposedTask:
 class ProposedLabels:
     """The labels of a data set, as a configuration may describe them.
 
-    data      settings of the section `data`: format, and those columns that the reader would not find itself.
-    columns   {column: why it is the path or the group}.
-    group     the column of the groups; None: each photo is a group of its own.
-    photos    number of labelled photos.
-    groups    number of groups; of photos where there are none.
-    left_out  {column: why it is no task}.
-    notes     what a user should look at.
+    data        settings of the section `data`: format, and what `data.group` is.
+    columns     {value of data.group: why}.
+    noun        what groups are called: one, several.
+    photos      number of labelled photos.
+    groups      number of groups; of photos where there are none.
+    left_out    {column: why it is no task}.
+    notes       what a user should look at.
+    to_predict  whether the data set also has photos to predict.
     """
 
     data: Mapping[str, str]
@@ -52,6 +53,7 @@ class ProposedLabels:
     groups: int
     left_out: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    to_predict: bool = False
 
     @property
     def rarest(self) -> int:

@@ -17,7 +17,7 @@ from maskcls.diagnosis.without_training.inputs import check_inputs
 from maskcls.diagnosis.without_training.layers import check_layers, trained_share
 from maskcls.diagnosis.without_training.normalisation import check_normalisation, expected_images
 from maskcls.diagnosis.without_training.one_batch import batch_probe, check_one_batch, fit_batch, search
-from maskcls.diagnosis.without_training.split import check_split, descriptors_of, people_on_both_sides
+from maskcls.diagnosis.without_training.split import check_split, descriptors_of, equal_pairs, people_on_both_sides
 from maskcls.engine.normalisation import normalisation_of
 from maskcls.labels import Ints
 from maskcls.results.diagnosis.close_photos import close_photos
@@ -94,10 +94,9 @@ def _split(probe: Probe) -> Finding:
     both = sorted({str(name) for name in names[np.isin(rows.people, numbers)]})
     compared = rows_of_people(probe, len(names))[:COMPARED]
     fold_n = np.where(np.isin(compared, rows.valid), 0, experiment.fold[compared].astype(np.int64) + 2)
-    close = close_photos(descriptors_of(probe.views(compared)), rows.people[compared], fold_n)
-    return check_split(
-        both, close, experiment.manifest["id"].to_numpy()[compared].tolist(), probe.member.task, probe.noun
-    )
+    views, ids = probe.views(compared), experiment.manifest["id"].to_numpy()[compared].tolist()
+    close = close_photos(descriptors_of(views), rows.people[compared], fold_n)
+    return check_split(both, close, ids, probe.member.task, probe.noun, equal_pairs(views, fold_n))
 
 
 def _first_loss(probe: Probe) -> Finding:

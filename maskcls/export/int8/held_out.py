@@ -19,6 +19,7 @@ from maskcls.labels import Ints
 from maskcls.results.comparison.int8_cost import Int8Cost, ModelSpeed, int8_cost
 from maskcls.results.comparison.rows import CommonRows
 from maskcls.results.photo_model import Photo
+from maskcls.schema.group_noun import group_noun
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment
 from maskcls.training.predicting.run_model import RunModel
@@ -92,7 +93,7 @@ def measure_int8(
                 labels[side, some] = opened.predict(read).argmax(axis=1)
             done += len(some)
             report.images("comparing int8 with float", done, len(every))
-    return int8_cost(_common_rows(experiment, every, labels), calibration=used)
+    return int8_cost(_common_rows(experiment, every, labels), calibration=used, noun=group_noun(experiment.cfg))
 
 
 def measure_speed(

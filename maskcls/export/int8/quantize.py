@@ -19,7 +19,7 @@ import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from maskcls.errors import UsageError
-from maskcls.export.whole_model import INPUT
+from maskcls.export.graph_names import INPUT
 from maskcls.results.photo_model import Photo
 
 NETWORKS = "networks."  # begins the name of every weight of a network

@@ -11,6 +11,7 @@ from typing import Any
 
 from maskcls.errors import ResultError
 from maskcls.files import none_for_nan
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.comparison.difference import Difference
 from maskcls.results.comparison.rows import JOINT, CommonRows
 from maskcls.results.comparison.scores import ScoreComparison, score_both
@@ -41,6 +42,7 @@ class Int8Cost:
     same        share of photos with the same class, by task, and `joint`.
     photos      that were predicted; of people: None where they are not known.
     calibration photos of each fold's training people that the ranges are taken from.
+    noun        what the groups of the photos are called.
     """
 
     scores: ScoreComparison
@@ -48,6 +50,7 @@ class Int8Cost:
     photos: int
     people: int | None
     calibration: int
+    noun: Noun = PEOPLE
 
     @property
     def joint(self) -> Difference | None:
@@ -67,13 +70,13 @@ class Int8Cost:
         }
 
 
-def int8_cost(rows: CommonRows, *, calibration: int) -> Int8Cost:
+def int8_cost(rows: CommonRows, *, calibration: int, noun: Noun = PEOPLE) -> Int8Cost:
     """Compare the classes of float networks (a) and int8 networks (b) on the same held-out rows with known labels."""
     a, b = rows.space.decode(rows.a), rows.space.decode(rows.b)
     same = {name: float((a[name] == b[name]).mean()) for name in rows.space.names}
     same[JOINT] = float((rows.a == rows.b).mean())
     people = None if rows.people is None else len(set(rows.people))
-    return Int8Cost(score_both(rows), same, len(rows.ids), people, calibration)
+    return Int8Cost(score_both(rows), same, len(rows.ids), people, calibration, noun)
 
 
 def refuse_loss(cost: Int8Cost, *, most: float, where: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Ints
 from maskcls.results.comparison.difference import paired_influence
 from maskcls.results.comparison.multiple import Simultaneous, simultaneous
@@ -38,6 +39,7 @@ class ManyComparison:
     """R runs of the same rows. scores: of each; differences: of all but the first, to the first.
 
     tried  comparisons that were made on these rows, these included; kept: the register could be written.
+    noun   what the groups of the rows are called.
     """
 
     names: Sequence[str]
@@ -48,6 +50,7 @@ class ManyComparison:
     best: Best
     tried: int = 0
     kept: bool = True
+    noun: Noun = PEOPLE
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""

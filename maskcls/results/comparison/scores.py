@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskcls.files import none_for_nan
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN
 from maskcls.results.comparison.changes import Changed
 from maskcls.results.comparison.difference import Difference, difference_of, mcnemar, paired_influence
@@ -60,6 +61,7 @@ class Comparison:
     moves      how often a's joint label became another one of b's, the most frequent first.
     corrected  of two runs scored on the same rows.
     settings   what differs between two runs: key, a's value, b's.
+    noun       what the groups of the rows are called.
     """
 
     names: tuple[str, str]
@@ -70,6 +72,7 @@ class Comparison:
     verdict: ScoreComparison | None = None
     corrected: Corrected | None = None
     settings: Sequence[tuple[str, str, str]] = field(default_factory=tuple)
+    noun: Noun = PEOPLE
 
 
 def score_both(rows: CommonRows) -> ScoreComparison:

@@ -6,13 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, assert_never, get_args
 
 import numpy as np
 
-from maskcls.errors import UsageError
+from maskcls.config.installed_extras import check_extra
 from maskcls.results.predicted.rows import Kind, PhotoRows, TableForm, shortest
 
 TableFormat = Literal["csv", "parquet", "jsonl"]
@@ -21,14 +20,13 @@ TableFormat = Literal["csv", "parquet", "jsonl"]
 def format_of(path: Path, given: TableFormat | None) -> TableFormat:
     """Return the format of an output: the given one, else that of the suffix, else CSV.
 
-    Raises UsageError for Parquet when pyarrow is not installed.
+    Raises ResourceError for Parquet when pyarrow is not installed.
     """
     suffix = path.suffix.lower().removeprefix(".")
     formats: tuple[TableFormat, ...] = get_args(TableFormat)
     found: TableFormat = next((name for name in formats if name == suffix), "csv") if given is None else given
-    if found == "parquet" and find_spec("pyarrow") is None:
-        fix = "pip install 'maskcls[parquet]', or write .csv or .jsonl"
-        raise UsageError("Parquet files need pyarrow, which is not installed", where=str(path), fix=fix)
+    if found == "parquet":
+        check_extra("parquet", needed_by=str(path))
     return found
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from maskcls import files
 from maskcls.csvfile import read_columns
 from maskcls.errors import DataError
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.csv_with_origin import read_origin
 from maskcls.results.pseudo.label_columns import ALL, PSEUDO_LABELS, header_of, set_name
@@ -29,7 +30,6 @@ from maskcls.spelling import lookalikes, meant
 SET = re.compile(r"all|0|[1-9][0-9]?")
 DIGITS = re.compile(r"[0-9.e+-]*")
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
-SAW = "that saw its validation people"
 LEAKY_FIX = "make them with this run's folds, or accept leaky labels; then no out-of-fold score is computed"
 
 
@@ -64,7 +64,9 @@ class Pseudo:
         return self.sets[REFIT if self.leaky else k]
 
 
-def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, allow_leaky: bool = False) -> Pseudo:
+def read_pseudo(
+    path: Path, space: LabelSpace, *, folds_sha256: str, k: int, allow_leaky: bool = False, noun: Noun = PEOPLE
+) -> Pseudo:
     """Read what `write_pseudo` wrote, for a training with these classes and these folds.
 
     folds_sha256  of the training's fold table, k its number of folds.
@@ -72,13 +74,15 @@ def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, all
                   or in a table without sidecar, made by hand. Such a table has the columns id, path and the tasks; set
                   (with nothing but "all"), weight (1 where absent) and p0 ... may be there.
 
+    noun          what errors call the groups of the training's photos.
+
     Raises DataError for leaky labels unless allowed, a CSV that is not the one written, other classes, a missing set,
     and for cells and rows that are wrong.
     """
     digest, origin = read_origin(path, PSEUDO_LABELS, _origin)
     if origin is not None:
         _check_space(origin, space, path)
-    leak = _leak(origin, path, folds_sha256, k)
+    leak = _leak(origin, path, folds_sha256, k, noun)
     if leak and not allow_leaky:
         raise leak
     columns = read_columns(path, known=header_of(space, soft=True))
@@ -91,19 +95,20 @@ def read_pseudo(path: Path, space: LabelSpace, *, folds_sha256: str, k: int, all
     return Pseudo(kept, leak is not None, digest, {} if origin is None else origin.lineage)
 
 
-def _leak(origin: _PseudoOrigin | None, path: Path, folds_sha256: str, k: int) -> DataError | None:
+def _leak(origin: _PseudoOrigin | None, path: Path, folds_sha256: str, k: int, noun: Noun) -> DataError | None:
     """Return the error that explains why these labels are leaky; None when they are not."""
+    saw = f"that saw its validation {noun[1]}"
     if origin is None:
         fix = f"restore {files.sidecar_path(path).name}, or accept leaky labels; then no out-of-fold score is computed"
         what = "without a sidecar it is not known which networks made the pseudo labels"
         return DataError(what, where=str(path), fix=fix)
     if origin.leaky:
         what = "the labels were made by networks of all folds, so a network could learn from photos labelled by one"
-        return DataError(f"{what} {SAW}", where=str(path), fix=LEAKY_FIX)
+        return DataError(f"{what} {saw}", where=str(path), fix=LEAKY_FIX)
     if (origin.folds_sha256, origin.k) == (folds_sha256, k):
         return None
     return DataError(
-        f"the labels were made with other folds, so a network could learn from photos labelled by one {SAW}",
+        f"the labels were made with other folds, so a network could learn from photos labelled by one {saw}",
         where=str(path),
         got=f"{origin.k} folds, sha256 {str(origin.folds_sha256)[:16]}…",
         expected=f"{k} folds, sha256 {folds_sha256[:16]}…",

@@ -30,7 +30,7 @@ def compare_labelled(runs: Sequence[RunDir], found: Sequence[LabelledPredictions
     many = compare_many(names, labels, truth, first.people_N, parts_of(first), size)
     new = [comparison_of(runs[0], run, p.difference.p) for run, p in zip(runs[1:], many.differences, strict=True)]
     tried, _ = add_tried(runs[0], new)
-    return replace(many, tried=tried.count, kept=tried.kept)
+    return replace(many, tried=tried.count, kept=tried.kept, noun=first.noun)
 
 
 def _check_same_rows(first_run: RunDir, first: LabelledPredictions, run: RunDir, other: LabelledPredictions) -> None:

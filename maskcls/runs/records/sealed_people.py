@@ -11,6 +11,7 @@ from maskcls.errors import DataError
 from maskcls.files import sha256
 from maskcls.results.people.group_file import Groups
 from maskcls.rundir import RunDir
+from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.summary import averages_in_groups
 
 
@@ -38,10 +39,11 @@ def refuse_sealed_photos(run: RunDir, root: Path, data: Path, paths: Sequence[st
         return
     known = {os.path.realpath(root / path) for path in read_columns(run.sealed)["path"]}
     if met := [repr(path) for path in paths if os.path.realpath(data / path) in known]:
+        many = noun_of_run(run)[1]
         raise DataError(
-            "photos to predict show sealed people of the run",
+            f"photos to predict show sealed {many} of the run",
             where=str(data),
-            expected="no photo of these people before the run is scored on them",
+            expected=f"no photo of these {many} before the run is scored on them",
             offenders=met,
             fix=f"leave them out, or first: maskcls unseal {run.path}",
         )
@@ -57,12 +59,13 @@ def refuse_groups_of_sealed(runs: Sequence[RunDir], path: Path, groups: Groups, 
     for run in runs:
         if not still_sealed(run) or groups.left_out in (None, sealed_people(run)):
             continue
+        many = noun_of_run(run)[1]
         fix = f"maskcls group DATA --run {run.path}{' --train' if train else ''} -o FILE"
         if averages_in_groups(run):
-            fix = "leave the groups out: the run groups photos itself, by what it learned without these people"
+            fix = f"leave the groups out: the run groups photos itself, by what it learned without these {many}"
         raise DataError(
-            "the groups were learned from people who are sealed in the run",
+            f"the groups were learned from {many} who are sealed in the run",
             where=str(path),
-            expected=f"groups that were made with --run, without the sealed people of {run.path}",
+            expected=f"groups that were made with --run, without the sealed {many} of {run.path}",
             fix=f"{fix}; or first: maskcls unseal {run.path}",
         )

@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from maskcls.errors import visible
+from maskcls.groupnouns import PHOTOS
 from maskcls.labels import UNKNOWN
 from maskcls.results.comparison.rows import JOINT
 from maskcls.results.comparison.scores import Comparison, ScoreComparison, to_json
 from maskcls.show.answers.tried import NOT_COUNTED
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import KAPPA, number, plain_table, plural, say, show, span
+from maskcls.show.terminal.text import KAPPA, number, number_of, plain_table, plural, say, show, span
 
 SHOWN_IDS = 3
 SHOWN_CHANGES = 12
@@ -53,7 +54,8 @@ def _heading(found: Comparison) -> Iterator[RenderableType]:
     for letter, name in zip("ab", found.names, strict=True):
         yield Text(f"{letter}  {visible(name)}", overflow="fold")
     rows, (only_a, only_b) = found.rows, found.rows.left_out
-    of = f" of {len(set(rows.people)):,} people" if rows.people is not None else ""
+    counted = rows.people is not None and found.noun != PHOTOS
+    of = f" of {len(set(rows.people or ())):,} {found.noun[1]}" if counted else ""
     yield Text(f"{len(rows.ids):,} rows{of}", overflow="fold")
     if only_a or only_b:
         yield Text(f"left out, only in one of the two: {only_a:,} rows of a, {only_b:,} rows of b", "yellow")
@@ -68,14 +70,15 @@ def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[Renderable
         yield Text("no row has a label for every task, so there is no joint score")
         return
     by_person = found.rows.people is not None
-    over = "over people" if by_person else "over rows (too narrow if rows show the same person)"
+    one, many = found.noun
+    over = f"over {many}" if by_person else f"over rows (too narrow if rows show the same {one})"
     proven = found.corrected is None or found.corrected.p <= 1 - joint.level
     better = "b is better" if joint.low > 0 and proven else "a is better" if joint.high < 0 and proven else NOT_PROVEN
     yield Text(f"macro-F1  a {verdict.a.macro_f1:.4f}  b {verdict.b.macro_f1:.4f}  b - a {joint.value:+.4f}: {better}")
     yield Text(f"95 % interval {span(joint.low, joint.high, sign=True)}, {over}")
     if by_person and (new := verdict.prediction):
         ends = span(new.low, new.high, sign=True)
-        yield Text(f"b - a of {new.people:,} new people lies within {ends} with 95 % probability")
+        yield Text(f"b - a of {new.people:,} new {many} lies within {ends} with 95 % probability")
     corrected, after, alone = found.corrected, "", ""
     if corrected and corrected.count > 1:
         after = f", {_p(corrected.p)} corrected for {corrected.count:,} comparisons on these rows (Holm)"
@@ -87,12 +90,13 @@ def _verdict(found: Comparison, verdict: ScoreComparison) -> Iterator[Renderable
         yield Text(NOT_COUNTED, "yellow")
     by_row = f"p {_p(verdict.p_rows)} by row (McNemar's test{alone})"
     if verdict.people is None:
-        yield Text(f"{by_row}; too small if rows show the same person")
+        yield Text(f"{by_row}; too small if rows show the same {one}")
         return
     signs = verdict.people
-    people = f"b is better for {plural(signs.for_b, 'person')}, a for {signs.for_a:,}"
-    yield Text(f"p {_p(signs.p)} by person: {people} (sign test{alone})")
-    yield Text(f"{by_row}; too small, as photos of one person are not independent")
+    better_for = f"b is better for {number_of(signs.for_b, found.noun)}, a for {signs.for_a:,}"
+    yield Text(f"p {_p(signs.p)} by {one}: {better_for} (sign test{alone})")
+    dependent = "" if found.noun == PHOTOS else f"; too small, as photos of one {one} are not independent"
+    yield Text(f"{by_row}{dependent}")
 
 
 def _task_table(found: Comparison, verdict: ScoreComparison) -> Table:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskcls.errors import visible
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
 from maskcls.show.answers.tried import say_tried
@@ -43,6 +44,7 @@ class EnsembleResult:
     members               their names in tables; given: as on the command line.
     verdict, calibration  None without out-of-fold rows, or without --decide.
     tried                 how many ensembles were tried on these rows; None as `verdict`.
+    noun                  what the groups of these rows are called.
     """
 
     written: Written
@@ -53,6 +55,7 @@ class EnsembleResult:
     verdict: EnsembleScores | None
     calibration: Calibration | None
     tried: Tried | None = None
+    noun: Noun = PEOPLE
 
     def weight_of(self, place: int) -> str:
         """Return a member's weight, one per task where they differ, or the tasks it answers."""
@@ -160,9 +163,10 @@ def _say_scores(found: EnsembleResult, verdict: EnsembleScores) -> None:
         say(f"weights for {task}: {weights}")
     say(f"\n{found.blend.method}: macro-F1 {verdict.nested.macro_f1:.4f}{chosen}")
     say(f"  95 % interval {span(interval.low, interval.high)}")
-    say(f"  {new_people(verdict.prediction)}")
+    say(f"  {new_people(verdict.prediction, found.noun[1])}")
     ends = f"{percent(gain.level)} interval {span(gain.low, gain.high, sign=True)}"
-    say(f"  {gain.value:+.4f} over the best member alone (chosen on other people: {_chosen(found, verdict)}), {ends}")
+    how = f"chosen on other {found.noun[1]}: {_chosen(found, verdict)}"
+    say(f"  {gain.value:+.4f} over the best member alone ({how}), {ends}")
     if found.tried is not None:
         say_tried(found.tried, "ensemble", gain.level)
 

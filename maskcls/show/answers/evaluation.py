@@ -89,7 +89,7 @@ def _details(found: Evaluation) -> list[str]:
         of = "images" if found.people is None else found.noun[1]
         lines.append(new_people(found.prediction, of))
     if found.interval and found.people is None and found.noun == PEOPLE:
-        lines.append("(too narrow if people have several images: add a column person to the answers)")
+        lines.append("(too narrow if people have several images: give answers with a column person)")
     if found.folds:
         lines.append(folds_line([(str(k), one.macro_f1) for k, one in found.folds.items()]))
     if found.rankings and found.qualities:

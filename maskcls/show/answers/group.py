@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Ints
 from maskcls.results.comparison.difference import Difference
 from maskcls.results.people.averaging import PhotoWeights
@@ -17,7 +18,7 @@ from maskcls.results.people.expected_gain import ExpectedGain
 from maskcls.results.people.group_file import Groups, GroupSources
 from maskcls.runs.group_averaging import CheckedRows
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import NO_GAIN, percent, plural, say, span
+from maskcls.show.terminal.text import NO_GAIN, number_of, percent, plural, say, span
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class GroupResult:
     expected_precision  pair precision to expect of group_N.
     gain     the gain for a run, where one was given.
     sources  versions and hashes behind it.
+    noun     what the groups of the train photos are called.
     """
 
     ids: Sequence[str]
@@ -79,6 +81,7 @@ class GroupResult:
     expected_precision: float
     gain: GroupingGain | None
     sources: GroupSources
+    noun: Noun = PEOPLE
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -96,22 +99,22 @@ def print_group(found: GroupResult, *, json: bool = False) -> None:
     sizes = f"{len(found.ids) / groups:.2f} photos per group, {found.most} at most"
     start = f"{found.output}  " if found.output else ""
     say(f"{start}{plural(len(found.ids), 'photo')} in {plural(groups, 'group')}, {sizes}")
-    people = plural(held.people, "train person")
+    people = number_of(held.people, (f"train {found.noun[0]}", f"train {found.noun[1]}"))
     say(f"tested on {people}, learned from one half, grouping the other:")
     pairs = f"pair precision {held.precision:.4f}   pair recall {held.recall:.4f}"
     say(f"  {pairs}   {held.mean_size:.2f} photos per group")
     say(f"  expected among {plural(len(found.ids), 'photo')}: pair precision {found.expected_precision:.4f}")
     if found.gain:
-        _say_gain(found.gain)
+        _say_gain(found.gain, found.noun)
 
 
-def _say_gain(found: GroupingGain) -> None:
+def _say_gain(found: GroupingGain, noun: Noun) -> None:
     gain, tasks = found.gain, " and ".join(found.tasks)
     say(f"out-of-fold rows of {found.run}, {plural(found.rows, 'photo')}, {tasks} averaged within groups:")
     ways = ("not averaged", "equal weights", "fitted weights")
     for way, f1, loss in zip(ways, (found.plain, found.equal, found.weighted), found.log_loss, strict=True):
         say(f"  {way:<15} macro-F1 {f1:.4f}   log loss {loss:.4f}")
-    say(f"  {'true people':<15} macro-F1 {found.ceiling:.4f}   (upper limit: needs known people)")
+    say(f"  {f'true {noun[1]}':<15} macro-F1 {found.ceiling:.4f}   (upper limit: needs known {noun[1]})")
     if found.weights:
         say("  fitted weights: " + ", ".join(f"{name} {value:.2f}" for name, value in found.weights.items()))
     both = f"groups inside one fold {found.cut.value:+.4f}, groups over all folds {found.whole.value:+.4f}"

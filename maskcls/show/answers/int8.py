@@ -5,11 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from maskcls.groupnouns import PHOTOS
 from maskcls.results.comparison.difference import Difference
 from maskcls.results.comparison.int8_cost import Int8Cost, ModelSpeed
 from maskcls.results.comparison.rows import JOINT
 from maskcls.show.pages.table import Table
-from maskcls.show.terminal.text import number, percent, plural, span
+from maskcls.show.terminal.text import number, number_of, percent, plural, span
 
 
 def int8_table(cost: Int8Cost) -> Table:
@@ -21,7 +22,7 @@ def int8_table(cost: Int8Cost) -> Table:
 
 def int8_lines(cost: Int8Cost) -> list[str]:
     """Return the cost in sentences, for a terminal."""
-    who = "" if cost.people is None else f" of {plural(cost.people, 'person')}"
+    who = "" if cost.people is None or cost.noun == PHOTOS else f" of {number_of(cost.people, cost.noun)}"
     lines = [f"8 bits against float on {plural(cost.photos, 'held-out photo')}{who}, each fold's network alone:"]
     if cost.joint:
         found = cost.joint
@@ -30,7 +31,7 @@ def int8_lines(cost: Int8Cost) -> list[str]:
             f"{number(found.value, sign=True)}, {percent(found.level)} interval {_ends(found)}"
         )
     lines.append(f"  same joint class     {cost.same[JOINT]:.2%} of the photos")
-    lines.append(f"  calibrated on        {plural(cost.calibration, 'photo')} of each fold's training people")
+    lines.append(f"  calibrated on        {plural(cost.calibration, 'photo')} of each fold's training {cost.noun[1]}")
     return lines
 
 

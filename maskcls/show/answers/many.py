@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from maskcls.errors import visible
+from maskcls.groupnouns import PHOTOS
 from maskcls.results.comparison.many import Best, ManyComparison
 from maskcls.show.answers.tried import NOT_COUNTED
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import number, plain_table, plural, say, show, span
+from maskcls.show.terminal.text import number, number_of, plain_table, plural, say, show, span
 
 
 def print_many(found: ManyComparison, *, json: bool = False) -> None:
@@ -14,7 +15,8 @@ def print_many(found: ManyComparison, *, json: bool = False) -> None:
     if json:
         print_json(found.to_json())
         return
-    say(f"{plural(found.rows, 'row')} of {plural(found.people, 'person')}; differences to {visible(found.names[0])}")
+    of = "" if found.noun == PHOTOS else f" of {number_of(found.people, found.noun)}"
+    say(f"{plural(found.rows, 'row')}{of}; differences to {visible(found.names[0])}")
     table = plain_table("run", "macro-F1", "difference", "95 % interval", "p")
     table.add_row(visible(found.names[0]), number(found.scores[0]), "", "", "")
     for name, value, one in zip(found.names[1:], found.scores[1:], found.differences, strict=True):
@@ -23,20 +25,20 @@ def print_many(found: ManyComparison, *, json: bool = False) -> None:
         table.add_row(visible(name), number(value), f"{gain.value:+.4f}", ends, f"{one.p:.4f}")
     show(table)
     say(f"\nintervals and p are corrected for {plural(len(found.differences), 'comparison')} (largest t)")
-    say(best_line(found.best, len(found.names)))
+    say(best_line(found.best, len(found.names), found.noun[1]))
     if found.tried > len(found.differences):
         say(f"{plural(found.tried, 'comparison')} were made on these rows in all; p counts those above")
     if not found.kept:
         say(NOT_COUNTED)
 
 
-def best_line(best: Best, runs: int) -> str:
-    """Write the score of the best run, as it is and as it holds for other people.
+def best_line(best: Best, runs: int, of: str = "people") -> str:
+    """Write the score of the best run, as it is and as it holds for other people, or what groups are called.
 
     >>> best_line(Best(0.69, 0.68, {0: 5}), 3)
     'best of 3 runs: macro-F1 0.6900, which is too high by the choice; chosen on other people: 0.6800'
     """
     here, others = number(best.here), number(best.others)
     if here == others:  # every part of the people chooses the same run
-        return f"best of {runs:,} runs: macro-F1 {here}, also when chosen on other people"
-    return f"best of {runs:,} runs: macro-F1 {here}, which is too high by the choice; chosen on other people: {others}"
+        return f"best of {runs:,} runs: macro-F1 {here}, also when chosen on other {of}"
+    return f"best of {runs:,} runs: macro-F1 {here}, which is too high by the choice; chosen on other {of}: {others}"

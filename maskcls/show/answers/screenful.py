@@ -51,13 +51,13 @@ def task_rows(found: Evaluation) -> tuple[Table, int]:
 
 
 def lines_below(found: Evaluation, left_out: int) -> list[str]:
-    """Return the class that is right least often, the most frequent mistake, and where more is."""
+    """Return the class that is right least often, the most frequent mistake, if any is wrong, and where more is."""
     lines = []
-    for one in worst(found.by_joint):
+    for one in (lowest for lowest in worst(found.by_joint) if lowest.accuracy < 1):
         lines.append(f"lowest: {_name(one.name, 44)}  {number(one.accuracy)} of {one.rows:,} images right")
     for mistake in found.mistakes[:1]:
         pair = f"{_name(mistake.true, NAME)} taken for {_name(mistake.predicted, NAME)}"
-        lines.append(f"most frequent mistake: {pair}, {mistake.rows:,}")
+        lines.append(f"most frequent mistake: {pair} ({plural(mistake.rows, 'image')})")
     return [*lines, f"{plural(left_out, 'task')} more; {MORE}" if left_out else MORE]
 
 

@@ -40,7 +40,7 @@ def model_card(reported: ReportedRun, of: CardOf, *, licence: str = "") -> str:
         intro,
         model_part(reported),
         *of.parts,
-        use_part(),
+        use_part(reported.noun),
         data_part(reported),
         folds_part(reported),
         scores_part(reported),

@@ -10,13 +10,15 @@ import pandas as pd
 from maskcls import config
 from maskcls.csvfile import read_columns
 from maskcls.data.rows import manifest as tables
+from maskcls.groupnouns import PEOPLE, PHOTOS, Noun, with_article
+from maskcls.labels import LabelSpace
 from maskcls.runs.networks import predicting, run_networks
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.card.markdown import bullets, escaped, section, table_markdown
 from maskcls.show.data.class_counts import class_counts
 from maskcls.show.pages.table import Table
 from maskcls.show.report.network_input import fold_row_counts, fold_row_table
-from maskcls.show.terminal.text import percent, plural
+from maskcls.show.terminal.text import number_of, percent
 from maskcls.viewnames import parse_views
 
 SHORT = 16  # digits of a hash
@@ -39,26 +41,28 @@ def model_part(reported: ReportedRun) -> str:
 
 
 def data_part(reported: ReportedRun) -> str:
-    """Return the rows, people and classes of the training table; no file names and no names of people."""
+    """Return the rows, groups and classes of the training table; no file names and no names of groups."""
     run, space = reported.run, reported.config.space
     frame = tables.from_csv(run.manifest, space)
     real = frame[tables.real_rows(frame)]
-    counts = [[task, name, f"{people:,}", f"{photos:,}"] for task, name, people, photos in class_counts(real, space)]
-    classes = Table(["task", "class", "people", "photos"], counts, "Labelled photos by class")
+    classes = _class_table(real, space, reported.noun)
     return section("Training data", bullets(_data_lines(reported, frame, real)), table_markdown(classes))
 
 
 def folds_part(reported: ReportedRun) -> str:
-    """Return how people were split, and the rows of each fold."""
-    how, trained = reported.config.folds, reported.environment.folds
+    """Return how the groups were split, and the rows of each fold."""
+    how, trained, (one, many) = reported.config.folds, reported.environment.folds, reported.noun
     if how.k == 1:
-        text = f"One part of the people ({percent(how.holdout)}) was held out; the network was trained on the others."
+        text = f"One part of the {many} ({percent(how.holdout)}) was held out; the network was trained on the others."
     else:
         text = (
-            f"The people were split into {how.k} parts (folds). The network of a fold was trained on the other parts "
-            "and scored on this one. All photos of a person are in one fold."
+            f"The {many} were split into {how.k} parts (folds). The network of a fold was trained on the other parts "
+            "and scored on this one."
         )
-    by = ", ".join(how.stratify) if how.stratify else "the tasks that do not vary within a person"
+        if reported.noun != PHOTOS:
+            text += f" All photos of {with_article(one)} are in one fold."
+    unvarying = "all tasks" if reported.noun == PHOTOS else f"the tasks that do not vary within {with_article(one)}"
+    by = ", ".join(how.stratify) if how.stratify else unvarying
     lines = [f"balanced by: {escaped(by)}", f"seed of the split: {how.seed}"]
     if len(trained) < how.k:
         lines.append(f"trained folds: {', '.join(map(str, trained))} of {how.k}")
@@ -69,18 +73,31 @@ def folds_part(reported: ReportedRun) -> str:
 def _data_lines(reported: ReportedRun, frame: pd.DataFrame, real: pd.DataFrame) -> Iterator[str]:
     env, run, cfg = reported.environment, reported.run, reported.config
     yield f"data set: {escaped(Path(env.data).name)}"
-    yield f"labelled photos: {len(real):,}, of {plural(real['person'].nunique(), 'person')}"
+    noun = reported.noun
+    of = "each a group of its own" if noun == PHOTOS else f"of {number_of(real['person'].nunique(), noun)}"
+    yield f"labelled photos: {len(real):,}, {of}"
     if added := len(frame) - len(real):
         yield f"photos with pseudo labels (trained on, never scored): {added:,}"
     if run.sealed.exists():
         sealed = read_columns(run.sealed)["person"]
-        yield f"sealed: {len(sealed):,} further photos of {plural(len(set(sealed)), 'person')}, not trained on"
+        of = "" if noun == PHOTOS else f" of {number_of(len(set(sealed)), noun)}"
+        yield f"sealed: {len(sealed):,} further photos{of}, not trained on"
     if cfg.data.fixes:
         yield "labels were corrected by a file (data.fixes)"
     if env.cropping is not None:
         yield "photos are cropped to faces by maskcls data crop"
     yield f"sha256 of the table of photos and labels: {env.hashes.get(run.manifest.name, 'not recorded')}"
-    yield "how the photos were collected, with what consent, and in which countries: not recorded by maskcls"
+    where = "with what consent, and in which countries" if noun == PEOPLE else "where, and with whose consent"
+    yield f"how the photos were collected, {where}: not recorded by maskcls"
+
+
+def _class_table(real: pd.DataFrame, space: LabelSpace, noun: Noun) -> Table:
+    counted = [] if noun == PHOTOS else [noun[1]]
+    rows = [
+        [task, name, *(f"{groups:,}" for _ in counted), f"{photos:,}"]
+        for task, name, groups, photos in class_counts(real, space)
+    ]
+    return Table(["task", "class", *counted, "photos"], rows, "Labelled photos by class")
 
 
 def _starting_weights(reported: ReportedRun, task: str) -> str:

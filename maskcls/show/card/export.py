@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from maskcls.groupnouns import PHOTOS
 from maskcls.results.comparison.int8_cost import Int8Measured
 from maskcls.results.comparison.parity import Parity
 from maskcls.results.comparison.rows import JOINT
@@ -9,7 +10,7 @@ from maskcls.show.answers.int8 import int8_table, speed_line
 from maskcls.show.card.markdown import bullets, section, table_markdown
 from maskcls.show.terminal.text import plural
 
-PHOTOS = "Photos are uint8 (B, H, W, 3), RGB, upright, of any size; those of one call have one size."
+INPUT = "Photos are uint8 (B, H, W, 3), RGB, upright, of any size; those of one call have one size."
 
 
 def onnx_part(name: str, parity: Parity | None) -> str:
@@ -23,7 +24,7 @@ photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
 probabilities, = session.run(["joint"], {{"photos": numpy.asarray(photo)[None]}})
 ```"""
     text = "Other outputs: probabilities by task, and the chosen class by TASK_class and joint_class."
-    return section("How to load it", PHOTOS, code, text, parity_sentence(parity))
+    return section("How to load it", INPUT, code, text, parity_sentence(parity))
 
 
 def torch_part(name: str, parity: Parity | None) -> str:
@@ -37,7 +38,7 @@ photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
 found = model(torch.from_numpy(numpy.array(photo))[None])
 ```"""
     text = "The result is a dict: probabilities by task and `joint`, and the chosen class by TASK_class."
-    return section("How to load it", PHOTOS, code, text, parity_sentence(parity))
+    return section("How to load it", INPUT, code, text, parity_sentence(parity))
 
 
 def folder_part(first: str) -> str:
@@ -58,10 +59,12 @@ logits = load("{first}")(images)
 def int8_part(found: Int8Measured) -> str:
     """Return what 8 bits cost, and gain."""
     cost = found.cost
+    of = "" if cost.noun == PHOTOS else f" of held-out {cost.noun[1]}"
+    held_out = "held-out photo" if cost.noun == PHOTOS else "photo"
     lines = [
-        f"measured on {plural(cost.photos, 'photo')} of held-out people, each with the network of its fold: once in "
+        f"measured on {plural(cost.photos, held_out)}{of}, each with the network of its fold: once in "
         "float, once in 8 bits",
-        f"ranges of each fold: from {plural(cost.calibration, 'photo')} of its own training people",
+        f"ranges of each fold: from {plural(cost.calibration, 'photo')} of its own training {cost.noun[1]}",
         f"photos with the same joint class: {cost.same[JOINT]:.2%}",
         speed_line(found.speed),
         f"bytes in float: {found.float_bytes:,}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.results.scores.evaluation import Evaluation, task_intervals
 from maskcls.results.scores.intervals import ScoreIntervals
 from maskcls.runs.reported.reported_run import ReportedRun, ScoredRows
@@ -13,11 +14,6 @@ from maskcls.show.report.reliability import quality_pairs, quality_table
 from maskcls.show.report.score import fold_score_table, score_headline, score_lines
 from maskcls.show.report.slices import lowest_slices, other_slice_tables, slice_table
 from maskcls.show.terminal.text import number, percent, span
-
-WHAT = (
-    "All scores are of out-of-fold predictions: every photo is predicted by a network that was not trained on its "
-    "person. Macro-F1 is the mean F1 over classes."
-)
 
 
 def scores_part(reported: ReportedRun) -> str:
@@ -29,7 +25,7 @@ def scores_part(reported: ReportedRun) -> str:
     folds = fold_score_table(reported.summary, rows.evaluation)
     return section(
         "Scores",
-        WHAT,
+        _what(reported.noun),
         bullets(lines),
         table_markdown(_interval_table(rows)),
         table_markdown(folds) if folds else "",
@@ -45,12 +41,20 @@ def slices_part(reported: ReportedRun) -> str:
     tables = [slice_table(found.by_class, "Photos right in every task, by true class", found.noun)]
     if len(found.by_others) > 1:
         tables += [lowest_slices(found), *other_slice_tables(found)]
-    text = "Accuracy by true class. The interval (95 %) is over people; a dash: no photo, so no score."
+    text = f"Accuracy by true class. The interval (95 %) is over {found.noun[1]}; a dash: no photo, so no score."
     return section("Scores within groups", text, *map(table_markdown, tables))
 
 
+def _what(noun: Noun) -> str:
+    unseen = "it" if noun == PHOTOS else f"its {noun[0]}"
+    return (
+        "All scores are of out-of-fold predictions: every photo is predicted by a network that was not trained on "
+        f"{unseen}. Macro-F1 is the mean F1 over classes."
+    )
+
+
 def _interval_table(rows: ScoredRows) -> Table:
-    """Return macro-F1 with the confidence interval, and that of as many new people, per task and of all tasks."""
+    """Return macro-F1 with the confidence interval, and that of as many new groups, per task and of all tasks."""
     found, tasks = rows.evaluation, task_intervals(rows.labelled)
     scores = {name: one.macro_f1 for name, one in found.scores.tasks.items()}
     if len(scores) > 1:
@@ -59,7 +63,7 @@ def _interval_table(rows: ScoredRows) -> Table:
             tasks["all tasks"] = ScoreIntervals(found.interval, found.prediction)
     cells = [[name, number(score), *_ends(tasks.get(name))] for name, score in scores.items()]
     level = percent(found.interval.level) if found.interval else "95 %"
-    new = "photos" if found.people is None else "people"
+    new = "photos" if found.people is None else found.noun[1]
     head = ["task", "macro-F1", f"{level} interval", f"as many new {new}"]
     return Table(head, cells, "Macro-F1 with intervals")
 

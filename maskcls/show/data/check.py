@@ -132,7 +132,8 @@ def certainty_lines(found: DataCheck) -> list[str]:
     if lines:
         lines.append("    agreement: 1 for equal photos; pairs from this value on are listed; brackets: 95 % intervals")
     if found.shift is not None:
-        by = many if found.shift.grouped else f"photos to predict counted as {many}, so p is too small"
+        alone = "each photo on its own" if found.noun == PHOTOS else ""
+        by = alone or (many if found.shift.grouped else f"photos to predict counted as {many}, so p is too small")
         for name, test in found.shift.tests.items():
             lines.append(
                 f"eval against train, {name}: AUC {test.auc:.3f}, by chance up to {test.chance:.3f}, "

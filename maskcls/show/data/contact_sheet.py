@@ -64,6 +64,7 @@ class ContactSheet:
     rows       one per photo and kind of view, from top to bottom.
     page       the page that was written; None: none was.
     font_note  what to do where no font has a character of the class names.
+    notes      what the reader of the data set said about it.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class ContactSheet:
     rows: tuple[PhotoViews, ...] = ()
     page: Path | None = None
     font_note: str | None = None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -92,8 +94,8 @@ def print_contact_sheet(found: ContactSheet, *, json: bool = False) -> None:
         say("  ".join(filter(None, (one.networks, one.size, *one.drawn))), 2)
     if found.page is not None:
         say(f"{found.page}  the same as a page")
-    if found.font_note:
-        say(f"note: {found.font_note}")
+    for note in (*found.notes, *filter(None, [found.font_note])):
+        say(f"note: {note}")
 
 
 def _shares(classes: Mapping[str, float]) -> str:

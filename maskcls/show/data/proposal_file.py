@@ -18,7 +18,7 @@ from maskcls.groupnouns import PHOTOS
 from maskcls.show.terminal.text import number_of
 
 WIDTH = 96
-FEW_PHOTOSS = 20_000
+FEW_PHOTOS = 20_000
 UNEQUAL = 2.0  # photos of the most frequent class over those of the rarest one: less is not remarked on
 
 
@@ -57,13 +57,14 @@ def _lines(proposal: Proposal, data: Path, file: Path, *, detailed: bool) -> Ite
 
 def _header(labels: ProposedLabels, data: Path, file: Path) -> Iterator[str]:
     at, config = shlex.quote(str(data)), shlex.quote(str(file))
+    to_predict = at if labels.to_predict else "PHOTOS"
     photos = number_of(labels.photos, PHOTOS)
     yield f"# A first configuration for {data.name}, proposed by `maskcls data init`: {photos}."
     yield "# Change what you like. All settings: maskcls config list"
     yield "#"
     yield f"# how long   maskcls train {at} --config {config} --dry-run"
     yield f"# train      maskcls train {at} --config {config} --run runs/first"
-    yield "# predict    maskcls predict runs/first --data PHOTOS -o predictions.csv"
+    yield f"# predict    maskcls predict runs/first {to_predict} -o classes.csv --probabilities probabilities.csv"
     if labels.notes:
         yield "#"
         yield from _comment("Please check: " + "; ".join(labels.notes) + ".")
@@ -91,7 +92,7 @@ def _recipe(proposal: Proposal) -> Iterator[str]:
     if facts.imbalance >= UNEQUAL:
         yield from _comment(loss_reason(facts))
     yield ""
-    few = facts.photos < FEW_PHOTOSS
+    few = facts.photos < FEW_PHOTOS
     yield from _comment(
         f"{facts.photos:,} photos are {'few: pretrained weights are expected to help much' if few else 'many'}. "
         "To start from weights pretrained on ImageNet, which are downloaded once, add to the command above:"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.runs.labels.cases import Case
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import near, plain_table, plural, say, show
+from maskcls.show.terminal.text import near, number_of, plain_table, plural, say, show
 
 KIND = {"person": "all photos", "photo": "one photo", "exchange": "two photos", "contradiction": "photos that differ"}
 
@@ -22,6 +23,7 @@ class LabelDoctor:
     labels    that were compared with the networks: one per person and task.
     least     suspicion from which a correction is proposed.
     people, photos, runs  how many.
+    noun      what the groups of the photos are called.
     fixes     the file of proposed corrections that was written; page: the page; None: not asked for.
     """
 
@@ -33,6 +35,7 @@ class LabelDoctor:
     runs: int
     fixes: Path | None = None
     page: Path | None = None
+    noun: Noun = PEOPLE
 
     @property
     def proposed(self) -> list[Case]:
@@ -73,7 +76,7 @@ def print_labels(found: LabelDoctor, *, json: bool = False) -> None:
     if json:
         print_json(found.to_json())
         return
-    table = plain_table("person", width=24)
+    table = plain_table(found.noun[0], width=24)
     table.add_column("label", overflow="fold")
     for name in ("suspicion", "photos", ""):
         table.add_column(name, justify="right", no_wrap=True)
@@ -84,7 +87,7 @@ def print_labels(found: LabelDoctor, *, json: bool = False) -> None:
     show(table)
     say("\nsuspicion: probability that the label is wrong; photos: those to which the networks give another class;")
     say(f"fix: a correction is proposed, from suspicion {found.least:g} on")
-    compared = f"{plural(found.labels, 'label')} of {plural(found.people, 'person')}"
+    compared = f"{plural(found.labels, 'label')} of {number_of(found.people, found.noun)}"
     say(f"{compared}, compared with {plural(found.runs, 'run')}")
     say(f"corrections proposed: {len(found.proposed)}")
     if found.proposed and not found.fixes and not found.page:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.comparison.difference import Difference
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import number, plural, say, span
+from maskcls.show.terminal.text import number, number_of, say, span
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class LabelGain:
                seeds, over seeds. seeds: each seed's own.
     tasks      {task: the same of its macro-F1}.
     corrected  people with a corrected label, who are not scored; people: those who are.
+    noun       what the groups of the photos are called.
     """
 
     joint: Difference
@@ -26,10 +28,11 @@ class LabelGain:
     tasks: Mapping[str, Difference]
     corrected: int
     people: int
+    noun: Noun = PEOPLE
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "noun"}
 
 
 def print_gain(found: LabelGain, *, json: bool = False) -> None:
@@ -37,12 +40,12 @@ def print_gain(found: LabelGain, *, json: bool = False) -> None:
     if json:
         print_json(found.to_json())
         return
-    say(f"corrected labels of {plural(found.corrected, 'person')}, scored on {found.people:,} others")
+    say(f"corrected labels of {number_of(found.corrected, found.noun)}, scored on {found.people:,} others")
     for name, one in {"joint": found.joint, **found.tasks}.items():
         say(f"{name:10}  {number(one.value, sign=True)} macro-F1 ({span(one.low, one.high, sign=True)})")
     say("per seed    " + ", ".join(number(value, sign=True) for value in found.seeds))
     if len(found.seeds) == 1:
-        say("one seed: the intervals are over people only; another seed may differ more (--seeds 3)")
+        say(f"one seed: the intervals are over {found.noun[1]} only; another seed may differ more (--seeds 3)")
     if found.joint.low > 0:
         say("the corrections help: the interval lies above 0")
     elif found.joint.high < 0:

@@ -42,9 +42,14 @@ def after_training(run: RunDir, report: Reporter) -> AfterTraining:
 
 
 def next_command(run: RunDir, data: Path, cfg: Config) -> str:
-    """Return the command that predicts the data set's own photos, or PHOTOS where it has none to predict."""
-    photos = str(near(data)) if layout_named(cfg.data.format).has_unlabelled(data) else PHOTOS
-    return shlex.join(["maskcls", "predict", str(run.path), "--data", photos, "-o", f"{run.path.resolve().name}.csv"])
+    """Return the command that predicts the data set's own photos, or PHOTOS where it has none to predict.
+
+    PHOTOS is any photo, folder or table, except for a run that averages similar photos, which needs a data set.
+    """
+    what = ["--data", str(near(data))]
+    if not layout_named(cfg.data.format).has_unlabelled(data):
+        what = [PHOTOS] if cfg.predict.groups == "none" else ["--data", PHOTOS]
+    return shlex.join(["maskcls", "predict", str(run.path), *what, "-o", f"{run.path.resolve().name}.csv"])
 
 
 def _page_or_warning(run: RunDir, report: Reporter) -> Path | None:

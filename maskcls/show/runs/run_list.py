@@ -14,11 +14,14 @@ from rich.padding import Padding
 from rich.text import Text
 
 from maskcls.errors import visible
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.comparison.many import Best
+from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import RunRecord
 from maskcls.runs.records.settings import setting_differences
 from maskcls.runs.records.unsealed import SealedScore
 from maskcls.show.answers.many import best_line
+from maskcls.show.runs.unsealed import sealed_of
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plural, say, show, span
 from maskcls.show.terminal.units import duration, size
@@ -29,12 +32,13 @@ class BestRun:
     """The best of the listed runs that are scored on the same rows as the best one.
 
     names  those that are listed; tried: how many were scored on these rows, deleted ones included.
-    score  of the best, as it is listed and as it holds for other people.
+    score  of the best, as it is listed and as it holds for other people, or what groups are called (noun).
     """
 
     names: tuple[str, ...]
     tried: int
     score: Best
+    noun: Noun = PEOPLE
 
     @property
     def runs(self) -> int:
@@ -82,7 +86,7 @@ def print_runs(found: RunList, *, json: bool = False) -> None:
         say()
         show(_footer(found.runs, found.base))
         if found.best:
-            say(best_line(found.best.score, found.best.runs))
+            say(best_line(found.best.score, found.best.runs, found.best.noun[1]))
             if found.best.tried > found.best.runs:
                 say(f"{plural(found.best.tried, 'run')} were scored on these rows in all")
 
@@ -140,7 +144,7 @@ def _lines_below(found: RunRecord, base: Mapping[str, Any]) -> Iterator[tuple[st
     if found.settings and (changed := setting_differences(found.settings, base)):
         yield visible("  ".join(changed)), "cyan"
     if found.unsealed:
-        yield _sealed(found.unsealed), ""
+        yield _sealed(found.unsealed, noun_of_run(found.run)), ""
     if found.leaderboard:
         yield visible("leaderboard  " + "  ".join(f"{k} {v:.4f}" for k, v in found.leaderboard.items())), ""
     for note in found.notes:
@@ -150,9 +154,9 @@ def _lines_below(found: RunRecord, base: Mapping[str, Any]) -> Iterator[tuple[st
         yield "kept: runs prune does not delete it", ""
 
 
-def _sealed(found: SealedScore) -> str:
+def _sealed(found: SealedScore, noun: Noun) -> str:
     interval = f", 95 % {span(found.interval.low, found.interval.high)}" if found.interval else ""
-    return f"{plural(found.people, 'sealed person')}  {number(found.scores.macro_f1)}{interval}"
+    return f"{sealed_of(found.people, noun)}  {number(found.scores.macro_f1)}{interval}"
 
 
 def _status(found: RunRecord) -> str:

@@ -5,20 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskcls.groupnouns import PEOPLE, PHOTOS, Noun
 from maskcls.show.answers.tried import NOT_COUNTED
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import classes_scored, number, plural, say, span
+from maskcls.show.terminal.text import classes_scored, number, number_of, plural, say, span
 
 if TYPE_CHECKING:
     from maskcls.runs.records.unsealed import SealedScore
 
 
-def print_unsealed(run: Path, found: SealedScore, *, now: bool, runs: int, kept: bool, json: bool = False) -> None:
-    """Print the score of a run on its sealed people, and how many runs were scored on them."""
+def sealed_of(groups: int, noun: Noun) -> str:
+    """Write how many groups are sealed.
+
+    >>> sealed_of(1, ("person", "people")), sealed_of(12, ("patient", "patients"))
+    ('1 sealed person', '12 sealed patients')
+    """
+    return number_of(groups, (f"sealed {noun[0]}", f"sealed {noun[1]}"))
+
+
+def print_unsealed(
+    run: Path, found: SealedScore, *, now: bool, runs: int, kept: bool, noun: Noun = PEOPLE, json: bool = False
+) -> None:
+    """Print the score of a run on its sealed people, or other groups, and how many runs were scored on them."""
     if json:
         print_json({"run": str(run), "now": now, "runs": runs, "kept": kept, **found.to_json()})
         return
-    of = f"{plural(found.rows, 'photo')} of {plural(found.people, 'sealed person')}"
+    of = sealed_of(found.people, noun)
+    if noun != PHOTOS:
+        of = f"{plural(found.rows, 'photo')} of {of}"
     ends = f" (95 % interval {span(found.interval.low, found.interval.high)})" if found.interval else ""
     classes = len(found.scores.classes)
     scored = classes_scored(found.scores.classes_scored, classes)
@@ -30,7 +44,7 @@ def print_unsealed(run: Path, found: SealedScore, *, now: bool, runs: int, kept:
         say(f"  scored before, on {found.date}; nothing was computed now")
     if runs > 1:
         best = "better" if runs == 2 else "best"
-        scored = f"{plural(runs, 'run')} were scored on these people"
+        scored = f"{plural(runs, 'run')} were scored on these {noun[1]}"
         say(f"  {scored}; the score of the {best} one is too high by the choice")
     if not kept:
         say(f"  {NOT_COUNTED}")

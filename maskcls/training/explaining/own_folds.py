@@ -11,6 +11,7 @@ from maskcls import files
 from maskcls.data.photos.same_photos import equal_keys, rows_of_common_size
 from maskcls.errors import UsageError
 from maskcls.runs.networks import Choice
+from maskcls.schema.group_noun import group_noun
 from maskcls.training.experiment import Experiment
 
 
@@ -35,7 +36,7 @@ def find_in_table(experiment: Experiment, photos: Sequence[Path]) -> list[InTabl
         sealed = _same_files(experiment.photo_root, experiment.sealed["path"].tolist(), photos)
         if found := [str(photo) for photo, rows in zip(photos, sealed, strict=True) if rows]:
             fix = f"name other photos, or first type maskcls unseal {experiment.run.path}"
-            raise UsageError("these photos are of sealed people", offenders=found, fix=fix)
+            raise UsageError(f"these photos are of sealed {group_noun(experiment.cfg)[1]}", offenders=found, fix=fix)
     same = _same_files(experiment.photo_root, experiment.photo_paths, photos)
     return [_in_table(experiment, rows) for rows in same]
 

@@ -12,16 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from maskcls.data.photos.decode_ahead import Decoded, chunks, decode_each, one_ahead
+from maskcls.data.photos.decode_ahead import Decoded, chunks, decode_each, decoded_chunks, one_ahead
 from maskcls.errors import DataError
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.photo_model import PhotoModel
 from maskcls.results.predicted.parts import StoredPart, part_path, read_part, write_part
 from maskcls.results.predicted.plan import PredictionPlan
 from maskcls.results.predicted.rows import PhotoRows
-
-CHUNK_PHOTOS = 256  # predicted in one call: several batches, which a CPU computes in parallel
-CHUNK_BYTES = 256 << 20  # of decoded pixels; three chunks are in memory: predicted, ready, being decoded
 
 
 def predict_names(model: PhotoModel, names: Sequence[str], *, decide: bool, threads: int) -> PhotoRows:
@@ -30,12 +27,8 @@ def predict_names(model: PhotoModel, names: Sequence[str], *, decide: bool, thre
     decide   use the model's decision rule, otherwise the most probable joint class.
     threads  number of threads that decode.
     """
-    with ThreadPoolExecutor(threads) as pool:
-        read = decode_each(names, at_least=model.decode_size, pool=pool, ahead=2 * threads)
-        found = [
-            _predicted(model, chunk, decide=decide)
-            for chunk in one_ahead(chunks(read, photos=CHUNK_PHOTOS, pixel_bytes=CHUNK_BYTES))
-        ]
+    decoded = decoded_chunks(names, at_least=model.decode_size, threads=threads)
+    found = [_predicted(model, chunk, decide=decide) for chunk in decoded]
     return _joined(names, found, model.space)
 
 
@@ -113,8 +106,7 @@ def _chunks_of(
     """Yield the chunks of all parts in order: part, its stamps, photos, and whether they are its last."""
     for number in parts:
         left, stamp_N2 = len(plan.rows(number)), stamps(_own(names, plan, number))
-        read = decode_each(_own(names, plan, number), at_least=at_least, pool=pool, ahead=2 * threads)
-        for chunk in chunks(read, photos=CHUNK_PHOTOS, pixel_bytes=CHUNK_BYTES):
+        for chunk in chunks(decode_each(_own(names, plan, number), at_least=at_least, pool=pool, ahead=2 * threads)):
             left -= len(chunk)
             yield number, stamp_N2, chunk, not left
 
@@ -128,13 +120,7 @@ def _predicted(model: PhotoModel, chunk: Sequence[Decoded], *, decide: bool) -> 
     if photos:
         prob_NJ[readable_N] = found = model.predict(photos)
         label_N[readable_N] = model.decide(found) if decide else found.argmax(axis=1)
-    return PhotoRows([], prob_NJ, label_N, [_reason(one) for one in chunk])
-
-
-def _reason(one: Decoded) -> str:
-    if not isinstance(one, DataError):
-        return ""
-    return one.what + (f" ({one.got})" if one.got else "")
+    return PhotoRows([], prob_NJ, label_N, [one.brief if isinstance(one, DataError) else "" for one in chunk])
 
 
 def _joined(names: Sequence[str], found: Sequence[PhotoRows], space: LabelSpace) -> PhotoRows:

@@ -54,5 +54,5 @@ class Guard:
 
 def _reason(error: BaseException) -> str:
     """Write an error in one line."""
-    text = f"{error.what} ({error.got})" if isinstance(error, MaskclsError) else f"{type(error).__name__}: {error}"
+    text = error.brief if isinstance(error, MaskclsError) else f"{type(error).__name__}: {error}"
     return visible(" ".join(text.split()).removesuffix(":"))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskcls.data.photos.decode_ahead import Decoded, chunks, decode_each, one_ahead
+from maskcls.data.photos import decode_ahead
+from maskcls.data.photos.decode_ahead import Decoded, chunks, decode_each, decoded_chunks, one_ahead
 from maskcls.errors import DataError
 
 
@@ -40,17 +41,30 @@ def test_few_photos_are_read_in_advance(tmp_path: Path) -> None:
         assert asked == [0, 1, 2, 3, 4]
 
 
+def test_files_and_arrays_come_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_ahead, "CHUNK_PHOTOS", 2)
+    Image.new("RGB", (16, 20), (7, 0, 0)).save(tmp_path / "a.png")
+    array = np.zeros((2, 3, 3), dtype=np.uint8)
+    first, second = decoded_chunks([array, tmp_path / "a.png", str(tmp_path / "b")], at_least=(16, 16), threads=2)
+    assert first[0] is array
+    assert isinstance(first[1], np.ndarray)
+    assert first[1][0, 0].tolist() == [7, 0, 0]
+    assert [type(one) for one in second] == [DataError]
+
+
 def photo(pixels: int) -> Decoded:
     return np.zeros((1, pixels, 3), dtype=np.uint8)
 
 
-def test_a_chunk_ends_at_its_photos_or_its_bytes() -> None:
+def test_a_chunk_ends_at_its_photos_or_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_ahead, "CHUNK_PHOTOS", 3)
+    monkeypatch.setattr(decode_ahead, "CHUNK_BYTES", 30)
     bad = DataError("bad")
     source = [photo(1), photo(1), photo(1), bad, photo(10), photo(1), bad, bad, bad]
-    found = list(chunks(source, photos=3, pixel_bytes=30))
+    found = list(chunks(source))
     assert [len(chunk) for chunk in found] == [3, 2, 3, 1]
     assert [one for chunk in found for one in chunk] == source
-    assert list(chunks([], photos=3, pixel_bytes=30)) == []
+    assert list(chunks([])) == []
 
 
 def test_one_ahead_keeps_order_and_raises_in_its_place() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskcls.errors import BusyError, DataError, UsageError
+from maskcls.config import installed_extras
+from maskcls.errors import BusyError, DataError, ResourceError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.ensembles.external import read_member
-from maskcls.results.predicted import formats
 from maskcls.results.predicted.formats import TableFormat, format_of, write_table
 from maskcls.results.predicted.rows import PhotoRows, TableForm
 from maskcls.results.predicted.table_file import TableOutput, check_tables_free, write_table_file
@@ -80,8 +80,8 @@ def test_parquet_has_types_and_a_row_group_per_block(tmp_path: Path) -> None:
 
 
 def test_parquet_without_pyarrow_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="pyarrow") as caught:
+    monkeypatch.setattr(installed_extras, "find_spec", lambda name: None)
+    with pytest.raises(ResourceError, match="pyarrow is not installed") as caught:
         format_of(Path("a.parquet"), None)
     assert "pip install 'maskcls[parquet]'" in str(caught.value)
     assert format_of(Path("a.parquet"), "csv") == "csv"

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskcls.data.photos import decode_ahead
 from maskcls.errors import BusyError, DataError, ResultError, UsageError
 from maskcls.labels import Floats, Ints, LabelSpace, Task
 from maskcls.results.photo_model import Photo
 from maskcls.results.predicted.gather import WantedTables, write_tables
 from maskcls.results.predicted.parts import check_shards, gathered, part_path, read_part
 from maskcls.results.predicted.plan import PredictionPlan, RunningHash, open_plan
-from maskcls.training.predicting import stream
 from maskcls.training.predicting.stream import predict_names, predict_parts
 
 SPACE = LabelSpace((Task("tone", ("dark", "light")),))
@@ -57,7 +57,7 @@ class Tones:
 @pytest.fixture
 def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return eleven photos of rising brightness, and make parts of four and chunks of three."""
-    monkeypatch.setattr(stream, "CHUNK_PHOTOS", CHUNK)
+    monkeypatch.setattr(decode_ahead, "CHUNK_PHOTOS", CHUNK)
     found = [str(tmp_path / f"{n:02d}.png") for n in range(PHOTOS)]
     for n, name in enumerate(found):
         Image.new("RGB", (20, 20), (20 * n,) * 3).save(name)
