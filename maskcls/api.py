@@ -92,7 +92,7 @@ class Model:
         for a file that is given twice.
         """
         given: list[Any] = list(photos) if is_several(photos) else [photos]
-        check_photos(given)
+        refuse_other_objects(given)
         ids = [str(place) if isinstance(one, np.ndarray) else str(one) for place, one in enumerate(given)]
         check_photo_ids(ids)
         from maskcls.data.photos.decode_ahead import decoded_chunks
@@ -100,7 +100,7 @@ class Model:
         model, rows, done = self.network(), list[Floats](), 0
         with Reporter(quiet=not self.progress) as report:
             for chunk in decoded_chunks(given, at_least=model.decode_size, threads=reading_threads(None)):
-                rows.append(model.predict(readable(chunk, ids[done:])))
+                rows.append(model.predict(readable_photos(chunk, ids[done:])))
                 done += len(chunk)
                 report.images("predicting", done, len(given))
         return Predictions(np.array(ids, dtype=np.str_), np.concatenate(rows), self.space, dict(model.origin))
@@ -277,7 +277,7 @@ def is_several(photos: object) -> TypeGuard[Iterable[PhotoLike]]:
     return isinstance(photos, Iterable) and not isinstance(photos, str | bytes | os.PathLike | np.ndarray)
 
 
-def check_photos(photos: Sequence[object]) -> None:
+def refuse_other_objects(photos: Sequence[object]) -> None:
     """Raise DataError for an object that is no file name and no array of a photo; its place is named."""
     from maskcls.results.photo_model import check_photo
 
@@ -303,7 +303,7 @@ def check_photo_ids(ids: Sequence[str]) -> None:
         raise UsageError("photos are given twice", offenders=twice, fix="name each photo once")
 
 
-def readable(photos: Sequence[Photo | DataError], ids: Sequence[str]) -> list[Photo]:
+def readable_photos(photos: Sequence[Photo | DataError], ids: Sequence[str]) -> list[Photo]:
     """Return these photos; raises one DataError for all of them that cannot be read. ids: theirs, and of later ones."""
     if faults := [f"{name}: {one.brief}" for name, one in zip(ids, photos, strict=False) if isinstance(one, DataError)]:
         raise DataError("photos cannot be read", offenders=faults, fix="restore these files, or leave them out")

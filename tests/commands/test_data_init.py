@@ -103,8 +103,8 @@ def test_photos_to_predict_are_those_of_the_table_if_it_has_any(part: str, table
     data, file = table.parent / f"{part}.csv", tmp_path / "a.yaml"
     data.write_text("\n".join([f"{header},split", *(f"{row},train" for row in rows[1:]), f"{rows[0]},{part}"]))
     assert run_app(["data", "init", str(data), "-o", str(file)]) == Exit.OK
-    photos = str(data) if part == "test" else "PHOTOS"
-    assert f"maskcls predict runs/first --data {photos} -o predictions.csv" in file.read_text()
+    photos = f"--data {data}" if part == "test" else "PHOTOS"
+    assert f"maskcls predict runs/first {photos} -o predictions.csv" in file.read_text()
 
 
 def test_class_folders_with_a_test_part_are_predicted(folders: Path, tmp_path: Path) -> None:

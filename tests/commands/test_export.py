@@ -46,7 +46,9 @@ class ColourRun:
     networks: tuple[int, ...] = (0, 1)
     specs: tuple[Any, ...] = ()
     decode_size: tuple[int, int] = (30, 20)
-    origin: dict[str, Any] = field(default_factory=lambda: {"run": "made", "weights": [], "views": "hflip"})
+    origin: dict[str, Any] = field(
+        default_factory=lambda: {"run": "made", "weights": [], "views": "hflip", "networks": "folds"}
+    )
 
     def __post_init__(self) -> None:
         heads = SimpleNamespace(heads="multi", backbone="some")

@@ -57,14 +57,14 @@ def _lines(proposal: Proposal, data: Path, file: Path, *, detailed: bool) -> Ite
 
 def _header(labels: ProposedLabels, data: Path, file: Path) -> Iterator[str]:
     at, config = shlex.quote(str(data)), shlex.quote(str(file))
-    to_predict = at if labels.to_predict else "PHOTOS"
+    to_predict = f"--data {at}" if labels.to_predict else "PHOTOS"
     photos = number_of(labels.photos, PHOTOS)
     yield f"# A first configuration for {data.name}, proposed by `maskcls data init`: {photos}."
     yield "# Change what you like. All settings: maskcls config list"
     yield "#"
     yield f"# how long   maskcls train {at} --config {config} --dry-run"
     yield f"# train      maskcls train {at} --config {config} --run runs/first"
-    yield f"# predict    maskcls predict runs/first {to_predict} -o classes.csv --probabilities probabilities.csv"
+    yield f"# predict    maskcls predict runs/first {to_predict} -o predictions.csv --probabilities probabilities.csv"
     if labels.notes:
         yield "#"
         yield from _comment("Please check: " + "; ".join(labels.notes) + ".")
