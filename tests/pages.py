@@ -30,7 +30,7 @@ def name_of(page: Path) -> str:
 
 
 def fences(text: str) -> list[tuple[str, str]]:
-    """Return the language and the content of every fenced block; "" where no language is given.
+    r"""Return the language and the content of every fenced block; "" where no language is given.
 
     >>> fences("```csv\na,b\n```\ntext\n```\nmaskcls x\n```\n")
     [('csv', 'a,b\n'), ('', 'maskcls x\n')]
@@ -139,7 +139,7 @@ def texts_with_commands() -> dict[str, str]:
 
 
 def typed_commands(text: str) -> list[str]:
-    """Return the whole commands of a page or of a header, without comments: those of code blocks, none of inline code.
+    r"""Return the whole commands of a page or of a header, without comments: those of code blocks, none of inline code.
 
     >>> typed_commands("```\nmaskcls a \\\n    -o b  # c\nmaskcls d && maskcls e\nmaskcls VERB\n```\n\n    maskcls f\n")
     ['maskcls a -o b', 'maskcls d', 'maskcls e', 'maskcls f']

@@ -10,7 +10,7 @@ import typer
 
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current
-from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath
+from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, run_folders
 
 TOKEN_VARIABLE = "MASKCLS_TOKEN"
 
@@ -114,7 +114,12 @@ def export(
 
 @app.command()
 def serve(
-    model: Annotated[Path, typer.Argument(metavar="RUN|MODEL", help="a run folder, or an exported model (.onnx)")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|MODEL", help="a run folder, or an exported model (.onnx)", autocompletion=run_folders
+        ),
+    ],
     overrides: PredictionOverrides = None,
     host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0: all addresses of this machine")] = (
         "127.0.0.1"

@@ -48,7 +48,8 @@ def prediction_settings(ctx: typer.Context, incomplete: str) -> list[str]:
     from maskcls.runs.overrides import changes_prediction
 
     known = {key: value for key, value in known_settings().items() if changes_prediction(key)}
-    return complete_setting(known, ctx.params.get("overrides") or (), incomplete)
+    before = ctx.params.get("overrides") or ctx.params.get("words") or ()  # words: of predict, photos among them
+    return complete_setting(known, before, incomplete)
 
 
 Overrides = Annotated[
