@@ -159,7 +159,7 @@ def test_some_photos_are_printed_and_more_need_a_file(
     assert "1 in total: bad.jpg: not an image: text" in capsys.readouterr().err
     assert predict(made, *names[:2], "bad.jpg", "--skip-unreadable") == 4
     out = capsys.readouterr().out
-    assert "bad.jpg: cannot be read: not an image: text" in out
+    assert "bad.jpg: cannot be read: not an image: text" in " ".join(out.split())  # broken where the terminal is narrow
     assert out.count("█") >= 3
     assert predict(made, "photos") == 2
     assert "-o answers.csv" in capsys.readouterr().err
