@@ -24,12 +24,15 @@ class Parsed(BaseException):
 
 @pytest.fixture(autouse=True)
 def no_module_stays() -> Iterator[None]:
-    """Forget modules of benchmarks/, such as data.py as `data`."""
+    """Forget modules of benchmarks/, such as data.py as `data`; hide those of tests/ with the same names."""
+    names = {Path(script).stem for script in SCRIPTS}
+    hidden = {name: sys.modules.pop(name) for name in names & sys.modules.keys()}
     before = set(sys.modules)
     yield
     for new in set(sys.modules) - before:
         if BENCHMARKS_DIR in Path(getattr(sys.modules[new], "__file__", None) or "/").parents:
             del sys.modules[new]
+    sys.modules.update(hidden)
 
 
 def start(name: str, monkeypatch: pytest.MonkeyPatch, run_name: str = "imported") -> None:

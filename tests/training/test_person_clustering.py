@@ -518,7 +518,7 @@ def test_people_with_one_photo_each_cannot_teach_looks(
     table = tmp_path / "table.csv"
     table.write_text("\n".join(lines) + "\n")
     assert train(table, tmp_path / "run", *QUICK, LOOK, "data.format=table") == 4
-    assert "do not suffice to recognise people" in capsys.readouterr().err
+    assert "do not suffice to recognise groups" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
