@@ -139,16 +139,17 @@ def test_a_significant_loss_is_refused(
 ) -> None:
     """Of 200 people, every tenth photo gets another class in 8 bits."""
     from maskcls.export.int8 import held_out
+    from maskcls.groupnouns import Noun
     from maskcls.results.comparison.int8_cost import Int8Cost, int8_cost
     from maskcls.results.comparison.rows import CommonRows
 
-    def large(rows: CommonRows, *, calibration: int) -> Int8Cost:
+    def large(rows: CommonRows, *, calibration: int, noun: Noun) -> Int8Cost:
         true = np.arange(1000) % rows.space.size
         b = np.where(np.arange(1000) % 10 == 0, 0, true)
         people = [f"p{i // 5}" for i in range(1000)]
         ids = [str(i) for i in range(1000)]
         truth = rows.space.decode(true)
-        return int8_cost(CommonRows(ids, true, b, rows.space, truth, people), calibration=calibration)
+        return int8_cost(CommonRows(ids, true, b, rows.space, truth, people), calibration=calibration, noun=noun)
 
     monkeypatch.setattr(held_out, "int8_cost", large)
     words = ["export", str(run), "-o", str(tmp_path / "m.onnx"), "--int8", "--calibration", "4", "--check", "0"]

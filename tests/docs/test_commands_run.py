@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import runpy
 import shlex
 import shutil
 import signal
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import pytest
 from pages import GENERATED, code_blocks, fences, texts_with_commands, typed_commands
-from project import PROJECT_DIR
+from project import BENCHMARKS_DIR, PROJECT_DIR
 
 from maskcls import cli
 
@@ -39,6 +40,7 @@ GIVEN = {
     "trunk.safetensors": "",
     "photos.csv": "",  # a table of faces
     "masks": "",  # folders named by class
+    "digits": "",  # the same, in parts
     "photo.jpg": "",
     "photos": "",  # a folder of photos
 }
@@ -149,6 +151,11 @@ def make(name: str, folder: Path) -> None:
             target = folder / name / MASKS.get(photo.stem, "wear") / f"{photo.parent.name}_{photo.name}"
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(photo, target)
+    elif name == "digits":
+        runpy.run_path(str(BENCHMARKS_DIR / "digits.py"))["make"](folder / name)
+        for digit in (folder / name).glob("*/*"):
+            for photo in sorted(digit.iterdir())[20:]:
+                photo.unlink()
     elif name.startswith("photo"):
         provide(["", "faces"], folder)
         photos = folder / "faces" / "eval" / "images"

@@ -129,7 +129,14 @@ def _of_fold(model: RunModel, fold: int) -> RunModel:
 def _opened(proto: onnx.ModelProto, model: RunModel, *, threads: int | None = None) -> OnnxModel:
     copied = onnx.ModelProto()
     copied.CopyFrom(proto)
-    facts = {"tasks": model.space.to_json(), "decode_size": list(model.decode_size), "decision": None}
+    how = model.cfg.predict
+    facts = {
+        "tasks": model.space.to_json(),
+        "decode_size": list(model.decode_size),
+        "decision": None,
+        "views": how.views,
+        "networks": how.networks,
+    }
     return onnx_model(onnx_bytes(copied, facts), where="--int8", threads=threads)
 
 
