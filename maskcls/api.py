@@ -17,16 +17,17 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
+from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls.config import load as load_settings
 from maskcls.config import of_run, with_backbone
 from maskcls.config.overrides import written
 from maskcls.config.unused_settings import unused_settings
+from maskcls.data.described_config import load_described
 from maskcls.errors import DataError, MaskclsError, UsageError
+from maskcls.export.open_model import Engine, open_model
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.machine import reading_threads
 from maskcls.results.predictions import Predictions
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "MaskclsError", "Model", "Predictions", "ensemble", "evaluate", "load", "train"]
 
 Name = str | os.PathLike[str]
-Engine = Literal["torch", "onnxruntime"]
 PhotoLike = Name | NDArray[np.uint8]
 Settings = Mapping[str, Any]
 
@@ -124,8 +124,6 @@ class Model:
         """Return what computes: the loaded networks. The first call loads them, and imports torch or onnxruntime."""
         if self._opened is None:
             with Reporter(quiet=not self.progress) as report:
-                from maskcls.export.open_model import open_model
-
                 words = overrides(self.settings)
                 self._opened = open_model(self.path, words, engine=self.engine, decide=self.rule, report=report)
         return self._opened
@@ -159,8 +157,6 @@ def load(
         read_environment(RunDir(folder))
         return Model(folder, of_run(RunDir(folder).config).space, dict(settings or {}), engine, rule, progress)
     with Reporter(quiet=not progress) as report:
-        from maskcls.export.open_model import open_model
-
         opened = open_model(folder, overrides(settings), engine=engine, decide=rule, report=report)
     return Model(folder, opened.space, dict(settings or {}), engine, rule, progress, opened)
 
@@ -176,7 +172,7 @@ def train(
 ) -> Model:
     """Train one network per fold and write a run folder, as `maskcls train` does; returns its model.
 
-    data      a folder or a table, see data/README.md.
+    data      a folder or a table, see data/README.md. A table and class folders say their tasks if no setting does.
     run       the folder to make.
     config    YAML files or shipped names, such as "multi"; of several, the later one wins.
     settings  by dotted key, above the files: {"optim.lr": 1e-4, "folds.k": 3}.
@@ -185,11 +181,11 @@ def train(
     Raises BusyError when the run exists, ConfigError or DataError for wrong settings or data.
     """
     files = [Path(config)] if isinstance(config, str | os.PathLike) else [Path(name) for name in config]
-    cfg, origins = load_settings(files, overrides(settings))
+    cfg, origins, note = load_described(Path(data), files, overrides(settings))
     folder, wanted = RunDir(Path(run)), None if folds is None else ",".join(map(str, folds))
     check_training(Path(data), cfg, wanted)
     with Reporter(quiet=not (progress and main_process())) as report:
-        for line in unused_settings(cfg, origins):
+        for line in [*([note] if note else []), *unused_settings(cfg, origins)]:
             report.note(line)
         if main_process():
             refuse_existing(folder)

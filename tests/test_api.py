@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from fake_photo_model import FakePhotoModel
@@ -157,7 +158,7 @@ def test_options_of_load_and_train_arrive(tmp_path: Path, monkeypatch: pytest.Mo
         given.append((path, words, engine, decide, report.console.quiet))
         return FakePhotoModel()
 
-    monkeypatch.setattr("maskcls.export.open_model.open_model", model)
+    monkeypatch.setattr("maskcls.api.open_model", model)
     (tmp_path / "m.onnx").write_bytes(b"")
     run = finish_run(tmp_path / "run").path
     options = {"settings": {"predict.views": "none"}, "engine": "onnxruntime", "rule": True, "progress": True}
@@ -182,6 +183,23 @@ def test_config_and_folds_of_train_arrive(drawn: Path, tmp_path: Path, monkeypat
     assert first.model.backbone == "mobilenetv4_conv_small"
     assert (with_folds["folds"], without["folds"]) == ("1,3", None)
     assert (with_folds["report"].console.quiet, without["report"].console.quiet) == (True, False)
+
+
+def test_train_reads_the_tasks_of_a_table_as_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("maskcls.commands.train.train", lambda data, cfg, run, **options: given.append(cfg))
+    table = tmp_path / "pets.csv"
+    table.write_text("path,pet\n" + "".join(f"{i}.png,{'cat' if i % 2 else 'dog'}\n" for i in range(20)))
+    for i in range(20):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((20, 20, 3), i, np.uint8))
+
+    maskcls.train(table, tmp_path / "run")
+
+    assert [(task.name, task.classes) for task in given[0].tasks] == [("pet", ("cat", "dog"))]
+    assert given[0].data.format == "table"
+    assert "pet (2 classes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("photos", [[], ["a.jpg", "a.jpg"], ["missing.jpg"], [np.zeros((4, 4), np.uint8)]])

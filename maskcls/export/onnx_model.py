@@ -20,8 +20,7 @@ from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.machine import cores
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.photo_model import Photo, check_photo
-from maskcls.results.predictions import Predictions
-from maskcls.runs.decision import Decision
+from maskcls.runs.decision import Decision, decided
 
 BATCH = 32  # photos at a time
 MOST_BYTES = 2**31  # of an ONNX file, which is one protobuf message
@@ -73,8 +72,7 @@ class OnnxModel:
 
     def decide(self, prob_NJ: Floats) -> Ints:
         """Return the joint class (N,) int64 of each row."""
-        predictions = Predictions(np.array([str(place) for place in range(len(prob_NJ))]), prob_NJ, self.space)
-        return predictions.labels() if self.decision is None else self.decision.labels(predictions)
+        return decided(prob_NJ, self.space, self.decision)
 
 
 def batches_of_one_size(sizes: Sequence[tuple[int, ...]], batch_size: int) -> list[list[int]]:

@@ -90,6 +90,12 @@ def read_decision(run: RunDir) -> Decision:
     return decision
 
 
+def decided(prob_NJ: Floats, space: LabelSpace, decision: Decision | None) -> Ints:
+    """Return the joint class (N,) of rows that are not calibrated yet; None: the most probable one."""
+    predictions = Predictions(np.array([str(place) for place in range(len(prob_NJ))]), prob_NJ, space)
+    return predictions.labels() if decision is None else decision.labels(predictions)
+
+
 def refuse_shift(run: RunDir, decision: Decision | None) -> None:
     """Raise UsageError for a decision rule that cannot decide on single photos."""
     if decision is not None and decision.rule is not None and decision.rule.kind == "shift":

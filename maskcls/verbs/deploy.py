@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -88,10 +89,12 @@ def export(
     from maskcls.export.targets import default_output
 
     refuse_unused(to, check=check, int8=int8, calibration=calibration, max_loss=max_loss)
-    photos, wanted = (64 if check is None else check), (calibration, max_loss)
-    defaults = (Int8Options.calibration, Int8Options.most_loss)
-    drawn, most = (usual if one is None else one for one, usual in zip(wanted, defaults, strict=True))
-    options = Int8Options(int(drawn), most) if int8 else None
+    photos = 64 if check is None else check
+    options = Int8Options() if int8 else None
+    if options and calibration is not None:
+        options = replace(options, calibration=calibration)
+    if options and max_loss is not None:
+        options = replace(options, most_loss=max_loss)
     written = output or default_output(folder, to, int8=int8)
     check_export(folder, written, to, given, decide=decide, check=photos, int8=options, force=force)
     with Reporter() as report:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -105,22 +105,11 @@ def load_config_for(
     data: Path, config: list[Path] | None, overrides: Sequence[str] | None
 ) -> tuple[Settings, dict[str, SettingOrigin]]:
     """Resolve as `load_config`; tasks that nobody gave are read from a table or class folders, and a note says so."""
-    from maskcls import config as configuration
+    from maskcls.data.described_config import load_described
 
-    def read(given: Mapping[str, Any]) -> Mapping[str, Any]:
-        from maskcls.data.layouts.contest_parts import has_contest_parts
-
-        if "tasks" in given or not data.exists() or has_contest_parts(data):
-            return {}  # without the reader, which imports pandas
-        from maskcls.data.proposal.undescribed import described_settings
-
-        return described_settings(data, given)
-
-    cfg, origins = configuration.load_above(read, f"read from {data.name}", config, current(overrides))
-    if (name := origins["tasks"]).startswith("read from ") and not name.given and os.environ.get("RANK", "0") == "0":
-        from maskcls.data.proposal.undescribed import reading_note
-
-        typer.echo(reading_note(data, cfg), err=True)
+    cfg, origins, note = load_described(data, config, current(overrides))
+    if note and os.environ.get("RANK", "0") == "0":
+        typer.echo(note, err=True)
     return current_config(cfg, origins), origins
 
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskcls import files
 from maskcls.data.layouts.named import NamedPhotos, check_what, find_photos
 from maskcls.errors import BusyError, UsageError
 from maskcls.export.open_model import Engine, open_model
@@ -131,9 +130,8 @@ def _in_parts(
 
 def _plan(model: Path, opened: PhotoModel, names: Sequence[str], asked: PhotoRequest) -> PredictionPlan:
     digest = RunningHash(names).sha256
-    rule = {"decision": files.file_sha256(RunDir(model).decision)} if asked.decide and model.is_dir() else {}
     return PredictionPlan(
-        model={**opened.origin, **rule},
+        model=dict(opened.origin),
         lineage=lineage_of_photos(model, opened.origin, asked.what, digest, decide=asked.decide),
         tasks=opened.space.to_json(),
         settings=tuple(asked.overrides),

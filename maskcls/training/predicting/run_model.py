@@ -24,9 +24,8 @@ from maskcls.engine.infer import Predictor, infer_prepared, open_reader, prepare
 from maskcls.errors import UsageError
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.photo_model import Photo, check_photo
-from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
-from maskcls.runs.decision import Decision, read_decision, refuse_shift
+from maskcls.runs.decision import Decision, decided, read_decision, refuse_shift
 from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
@@ -82,8 +81,7 @@ class RunModel:
 
     def decide(self, prob_NJ: Floats) -> Ints:
         """Return the joint class (N,) of each row."""
-        predictions = Predictions(np.array([str(place) for place in range(len(prob_NJ))]), prob_NJ, self.space)
-        return predictions.labels() if self.decision is None else self.decision.labels(predictions)
+        return decided(prob_NJ, self.space, self.decision)
 
 
 def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool = False, report: Reporter) -> RunModel:
