@@ -1,8 +1,8 @@
 """The order of the packages, read from the source: who may import whom, and where heavy packages may be loaded.
 
     cli -> {verbs, api} -> commands -> serve -> {diagnosis, export} -> training -> show -> runs -> engine
-    -> {nn, data, results} -> {rundir, typedjson} -> files -> config -> schema
-    -> {labels, csvfile, machine, startup, layoutnames, lossterms, viewnames, groupnouns} -> {errors, spelling}
+    -> {nn, data, results} -> {rundir, typedjson} -> config -> {schema, csvfile}
+    -> {files, labels, machine, startup, layoutnames, lossterms, viewnames, groupnouns} -> {errors, spelling}
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -23,8 +23,9 @@ FEWEST_MODULES = 250
 RANK = {
     "errors": 0,
     "spelling": 0,
+    "files": 1,
     "labels": 1,
-    "csvfile": 1,
+    "csvfile": 2,
     "machine": 1,
     "startup": 1,
     "layoutnames": 1,
@@ -33,7 +34,6 @@ RANK = {
     "groupnouns": 1,
     "schema": 2,
     "config": 3,
-    "files": 4,
     "rundir": 5,
     "typedjson": 5,
     "nn": 6,

@@ -22,6 +22,7 @@ from maskcls import files, rundir
 from maskcls.engine import fit as loop
 from maskcls.engine import session as keeping
 from maskcls.errors import BusyError
+from maskcls.files import atomic
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_existing
 from maskcls.show.terminal.progress import Reporter
@@ -60,14 +61,14 @@ class Moments:
         self.commits: list[str] = []
 
     def record(self, data: Path, patch: pytest.MonkeyPatch) -> None:
-        replace = files._replace
+        replace = atomic._replace
 
         def and_copy(target: Path, content: bytes) -> None:
             replace(target, content)
             copied(self.run, self.root / str(len(self.commits)))
             self.commits.append(target.relative_to(self.run).as_posix())
 
-        patch.setattr(files, "_replace", and_copy)
+        patch.setattr(atomic, "_replace", and_copy)
         assert train(data, self.run, *WORDS) == 0
 
     def after(self, index: int) -> Path:
