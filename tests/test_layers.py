@@ -1,7 +1,7 @@
 """The order of the packages, read from the source: who may import whom, and where heavy packages may be loaded.
 
     cli -> {verbs, api} -> commands -> serve -> {diagnosis, export} -> training -> show -> runs -> engine
-    -> {nn, data, results} -> {rundir, typedjson} -> config -> {schema, csvfile}
+    -> {nn, data, results} -> owned -> {rundir, typedjson} -> config -> {schema, csvfile}
     -> {files, labels, machine, startup, layoutnames, lossterms, viewnames, groupnouns} -> {errors, spelling}
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
@@ -34,8 +34,9 @@ RANK = {
     "groupnouns": 1,
     "schema": 2,
     "config": 3,
-    "rundir": 5,
-    "typedjson": 5,
+    "rundir": 4,
+    "typedjson": 4,
+    "owned": 5,
     "nn": 6,
     "data": 6,
     "results": 6,
@@ -76,6 +77,7 @@ ARRAYS_ONLY = {
     "files",
     "rundir",
     "typedjson",
+    "owned",
     "results",
     "runs",
     "csvfile",

@@ -3,6 +3,7 @@
 from maskcls.files.atomic import TEMPORARY, commit, put_in_place, write_aside
 from maskcls.files.digests import file_sha256, sha256
 from maskcls.files.json_data import commit_json, json_bytes, none_for_nan, read_json
+from maskcls.files.json_digest import DIGEST, content_digest, with_digest, without_digest
 from maskcls.files.output_names import (
     check_outputs,
     check_page_name,
@@ -12,12 +13,14 @@ from maskcls.files.output_names import (
 )
 
 __all__ = [
+    "DIGEST",
     "TEMPORARY",
     "check_outputs",
     "check_page_name",
     "check_picture_name",
     "commit",
     "commit_json",
+    "content_digest",
     "file_sha256",
     "json_bytes",
     "none_for_nan",
@@ -26,5 +29,7 @@ __all__ = [
     "refuse_taken",
     "sha256",
     "sidecar_path",
+    "with_digest",
+    "without_digest",
     "write_aside",
 ]
