@@ -17,7 +17,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.recipe import is_recipe
 from maskcls.runs.records.disk_use import disk_use
 from maskcls.runs.records.finding import find_runs
-from maskcls.runs.records.notes import Note, add_note
+from maskcls.runs.records.notes import BEST_DELETED, Note, add_note
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.order import in_order
 from maskcls.runs.records.record import RunRecord, read_record
@@ -130,7 +130,7 @@ def carry_out(part: RunPart, now: datetime) -> str:
             for path in part.paths:
                 _remove(path)
             if part.what == "best weights":
-                add_note(run, Note(date=now.isoformat(timespec="seconds"), text="best weights deleted by runs prune"))
+                add_note(run, Note(date=now.isoformat(timespec="seconds"), text=BEST_DELETED))
     except BusyError:
         return "another process is working on it"
     except OSError as error:
