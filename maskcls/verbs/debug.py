@@ -88,7 +88,7 @@ def debug(
 def verify(
     what: Annotated[
         Path,
-        typer.Argument(metavar="RUN|FILE|cache", help="a run folder, a submission, or the cache of photos"),
+        typer.Argument(metavar="RUN|FILE", help="a run folder, or a submission or other table"),
     ],
     run: Annotated[Path | None, typer.Option(help="of a submission: the run it was predicted with")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="of a submission: the data that was predicted")] = None,
@@ -101,7 +101,6 @@ def verify(
     \b
     maskcls verify runs/a
     maskcls verify submission.csv --run runs/a --data faces
-    maskcls verify cache
     """
     from maskcls.commands.integrity.verify import refuse_unverified
     from maskcls.commands.integrity.verify import verify as work

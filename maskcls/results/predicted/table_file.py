@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from maskcls import files
 from maskcls.errors import ResultError, UsageError
 from maskcls.labels import UNKNOWN
-from maskcls.results.csv_with_origin import VERSION, check_free
+from maskcls.results.csv_with_origin import KEPT, VERSION, check_free
 from maskcls.results.predicted.formats import TableFormat, write_table
 from maskcls.results.predicted.rows import PhotoRows, TableForm
 from maskcls.results.submissions.write import SUBMISSION
@@ -59,7 +59,7 @@ def _is_of(lineage: Mapping[str, Any], path: Path) -> bool:
             and found["lineage"] == lineage
             and (not path.exists() or found["sha256"] == files.file_sha256(path))
         )
-    except (ResultError, OSError, KeyError, TypeError):
+    except (ResultError, KeyError, TypeError):
         return False
 
 
@@ -132,7 +132,7 @@ def _commit_sidecar(path: Path, content: Mapping[str, Any]) -> None:
     """Write a sidecar with its digest and keep an old one as `.bak`, unless that says the same."""
     data = files.with_digest(content)
     if path.exists():
-        old = path.read_bytes()
+        old = files.read_file(path, KEPT)
         if old == files.json_bytes(data):
             return
         files.commit(path.with_name(path.name + ".bak"), old)

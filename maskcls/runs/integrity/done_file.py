@@ -13,6 +13,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import FoldDir
 from maskcls.typedjson import JsonFile
 
+DONE = files.FileKind("the hash of the weights", ResultError, 1 << 20)
 EARLIER = re.compile(r"[0-9a-f]{64}")  # the whole content in runs of format 1: the hash of the weights
 
 
@@ -42,9 +43,9 @@ def read_done(folder: FoldDir) -> Done | None:
     if not path.exists():
         return None
     try:
-        text = path.read_text(encoding="ascii").strip()
+        text = files.read_file(path, DONE).decode("ascii").strip()
         data = {"weights": text} if EARLIER.fullmatch(text) else json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ResultError("the hash of the weights cannot be read", where=str(path), got=str(error)) from None
     return typedjson.parse(owned.without_owner(data, path, folder.root), Done, path)
 

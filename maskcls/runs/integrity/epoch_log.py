@@ -25,10 +25,11 @@ def read_log(folder: FoldDir) -> list[dict[str, Any]]:
     """Read what `write_log` wrote, a line per epoch; ResultError when it is missing, damaged, changed or another's."""
     path = folder.log
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = files.read_json_lines(path)
         last = lines[-1] if lines else {}
         rest = {key: last.pop(key) for key in (owned.OWNER, files.DIGEST) if key in last}
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise ResultError("a log cannot be read", where=str(path), got=repr(error)) from None
+    except (ResultError, AttributeError, TypeError) as error:
+        got = error.got if isinstance(error, ResultError) else repr(error)
+        raise ResultError("a log cannot be read", where=str(path), got=got) from None
     found: list[dict[str, Any]] = owned.without_owner({LINES: lines, **rest}, path, folder.root)[LINES]
     return found

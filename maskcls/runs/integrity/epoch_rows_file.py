@@ -14,8 +14,11 @@ import numpy as np
 
 from maskcls import files, owned
 from maskcls.errors import ResultError
+from maskcls.files.arrays import read_array
 from maskcls.labels import Floats
+from maskcls.results.predictions import PREDICTIONS
 
+BEGIN = b'\n{"sha256": '  # of the line after the array
 FIX = "restore it, or delete the folder of this fold and resume the run"
 
 
@@ -37,18 +40,17 @@ def read_rows(path: Path, shape: tuple[int, int] | None = None, *, root: Path | 
     shape  (n, J); None: any.
     """
     what = "cannot read the rows of an epoch"
+    data = files.read_file(path, files.FileKind("the rows of an epoch", ResultError, PREDICTIONS.most, FIX))
+    array, begin, rest = data.rpartition(BEGIN)
     try:
-        data = path.read_bytes()
-        stream = io.BytesIO(data)
-        prob: Floats = np.lib.format.read_array(stream, allow_pickle=False)
-        end = stream.tell()
-        about = json.loads(data[end:]) if data[end:] else {}
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError) as error:
+        prob: Floats = read_array(array if begin else data)
+        about = json.loads(begin + rest) if begin else {}
+    except (ValueError, SyntaxError, TypeError, RecursionError) as error:
         raise ResultError(what, where=str(path), got=str(error), fix=FIX) from None
     if (shape is not None and prob.shape != shape) or prob.dtype != np.float32:
         got, expected = f"{prob.dtype} {prob.shape}", f"float32 {shape}"
         raise ResultError(what, where=str(path), got=got, expected=expected, fix=FIX)
-    found = owned.without_owner(about, path, root, required=len(data) > end)
-    if found.get("sha256", sha := files.sha256(data[:end])) != sha:
+    found = owned.without_owner(about, path, root, required=bool(begin))
+    if begin and found["sha256"] != files.sha256(array):
         raise ResultError("the rows of an epoch were changed after maskcls wrote them", where=str(path), fix=FIX)
     return prob
