@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maskcls import files, owned
 from maskcls.errors import ResultError
-from maskcls.results.submissions.checks import Check
+from maskcls.results.submissions.checks import Check, Status
 from maskcls.rundir import FoldDir, RunDir, WeightsDir
 from maskcls.runs.integrity.done_file import Done, read_done
 from maskcls.runs.integrity.epoch_log import read_log
@@ -80,7 +80,8 @@ def _weights_checks(run: RunDir, weights: WeightsDir, named: set[Path], *, finis
     if weights.meta not in named:
         yield read_check(run.place(weights.meta), lambda: _meta(weights), digested=digested)
     if weights.tensors not in named and weights.tensors.exists():
-        expected, bad = _tensors_hash(weights), "FAILED" if finished else "warning"
+        expected = _tensors_hash(weights)
+        bad: Status = "FAILED" if finished else "warning"
         yield compared(run.place(weights.tensors), weights.tensors, expected, weights.meta.name, bad=bad)
 
 
