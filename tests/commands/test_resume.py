@@ -32,7 +32,7 @@ WORDS = ("train.epochs=3", "model.drop=0.3", "train.patience=2", "average.decay=
 IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json"]
 EPOCH_FIRST, EPOCH_REST = "resume/state.safetensors", ["log.jsonl", "last/weights.safetensors", "last/meta.json"]
 FINISHING = ["best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"]
-TIMES = {"seconds", "images_per_second", "digest"}  # the digest of a log is of its times too
+TIMES = {"seconds", "images_per_second"}
 
 
 def ending(run: Path) -> dict[str, Any]:

@@ -59,11 +59,11 @@ def test_what_has_no_digest_is_of_an_earlier_version_unless_one_is_required(data
 # --- the identity
 
 
-def test_the_identity_is_of_what_no_command_changes(tmp_path: Path) -> None:
+def test_the_identity_is_of_what_was_given_and_not_of_the_machine(tmp_path: Path) -> None:
     first = owned.run_identity(written(tmp_path / "a").path)
-    line = '{"hashes":{"config.yaml":"ab"},"plans":{"":{}},"weights":{}}'
+    line = '{"hashes":{"config.yaml":"ab"},"weights":{}}'
     assert first == hashlib.sha256(line.encode()).hexdigest()
-    for name, same in (("folds", True), ("packages", True), ("hashes", False), ("weights", False), ("plans", False)):
+    for name, same in (("folds", True), ("packages", True), ("hashes", False), ("weights", False), ("plans", True)):
         other = written(tmp_path / name, **{name: {"x": "1"}})
         assert (owned.run_identity(other.path) == first) == same, name
 
