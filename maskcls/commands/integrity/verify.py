@@ -8,7 +8,7 @@ from maskcls.errors import DataError, ResultError
 from maskcls.rundir import RunDir
 from maskcls.runs.integrity.run_checks import run_checks
 from maskcls.runs.integrity.table_checks import predictions_checks, table_checks
-from maskcls.show.answers.verification import Verification
+from maskcls.show.runs.verification import Verification
 
 
 def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> Verification:
