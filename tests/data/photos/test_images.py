@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from maskcls.files import size_text
 from maskcls.data.photos import images
 from maskcls.data.photos.images import decode, each_image, read_image
 from maskcls.errors import DataError
+from maskcls.files import size_text
 
 RNG_SEED = 0
 
