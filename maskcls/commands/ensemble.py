@@ -22,7 +22,7 @@ from maskcls.errors import DataError, ResultError, UsageError, WeightsError
 from maskcls.groupnouns import PEOPLE
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.comparison.multiple import family_level
-from maskcls.results.ensembles.external import read_member
+from maskcls.results.ensembles.external import MEMBER, read_member
 from maskcls.results.ensembles.methods import (
     FittedEnsemble,
     Fixed,
@@ -189,6 +189,8 @@ def read_members(
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     report.notes(tables.notes(frame))
     ids = frame["id"].to_numpy(np.str_)
+    for file in (Path(file) for text in given if not Path(text).is_dir() for file in files_of(text)):
+        files.check_file(file, MEMBER)
     members = []
     for place, text in enumerate(given):
         report.images("members", place, len(given))

@@ -25,6 +25,7 @@ from maskcls.engine.infer import Predictor
 from maskcls.errors import ResultError, WeightsError
 from maskcls.files import RUN_FILE, FileKind, commit, read_file, read_json, sha256
 from maskcls.labels import LabelSpace, Task
+from maskcls.machine_errors import is_memory_error
 from maskcls.nn.heads import Head, plain_heads
 from maskcls.nn.network import Network, build_network
 from maskcls.rundir import WeightsDir
@@ -151,6 +152,8 @@ def load_predictor(folder: WeightsDir) -> Predictor:
     try:
         network = blueprint.build()
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if is_memory_error(error):
+            raise
         raise WeightsError(
             "the network meta.json describes cannot be built",
             where=str(folder.meta),

@@ -18,6 +18,7 @@ from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT, check_graph
 from maskcls.export.onnx_facts import from_metadata
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.machine import cores
+from maskcls.machine_errors import is_memory_error
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.photo_model import Photo, check_photo
 from maskcls.runs.decision import Decision, decided
@@ -126,6 +127,8 @@ def _session(data: bytes, where: str, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a type of its own for each cause
+        if is_memory_error(error):
+            raise
         got = " ".join(str(error).split())[:200]
         raise WeightsError("this is not an ONNX file that onnxruntime can read", where=where, got=got) from None
 

@@ -10,13 +10,14 @@ from maskcls.files.output_names import (
     refuse_taken,
     sidecar_path,
 )
-from maskcls.files.reading import RUN_FILE, FileKind, file_sha256, opened, read_file, size_text
+from maskcls.files.reading import RUN_FILE, FileKind, check_file, file_sha256, opened, read_file, size_text
 
 __all__ = [
     "JSON_FILE",
     "RUN_FILE",
     "TEMPORARY",
     "FileKind",
+    "check_file",
     "check_outputs",
     "check_page_name",
     "check_picture_name",

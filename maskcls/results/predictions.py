@@ -43,7 +43,6 @@ DAMAGE = (
     SyntaxError,
     RuntimeError,
     NotImplementedError,
-    MemoryError,
     zipfile.BadZipFile,
     zlib.error,
     struct.error,

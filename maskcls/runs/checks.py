@@ -9,6 +9,7 @@ from typing import Any
 
 from maskcls import config, files
 from maskcls.config.installed_trackers import check_trackers
+from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import check_data
 from maskcls.errors import BusyError, DataError, UsageError, WeightsError
 from maskcls.results.csv_with_origin import check_free
@@ -25,6 +26,7 @@ from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import read_record
 from maskcls.schema import Config
 
+WEIGHTS = files.FileKind("the weights", WeightsError, files.RUN_FILE.most)
 ALL_TOGETHER = "averaging over similar photos needs all photos at once"
 OTHER_GROUPS = "the run's decision rule was fitted with other groups"
 
@@ -39,10 +41,14 @@ def check_training(data: Path, cfg: Config, folds: str | None) -> None:
     for key, file in (("data.fixes", cfg.data.fixes), ("data.pseudo", cfg.data.pseudo)):
         if file is not None and not Path(file).exists():
             raise DataError("there is no such file", where=key, got=file, fix="check the path")
+        if file is not None:
+            files.check_file(Path(file), TABLE)
     for name, member in config.members(cfg).items():
         if (file := member.model.weights) is not None and not Path(file).exists():
             where = f"separate.{name}.model.weights" if name else "model.weights"
             raise WeightsError("there is no such file", where=where, got=file, fix="check the path")
+        if file is not None:
+            files.check_file(Path(file), WEIGHTS)
 
 
 def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: Mapping[str, Any]) -> None:
@@ -92,6 +98,8 @@ def check_prediction(
     check_data(data, cfg.data.format)
     if groups is not None and not groups.exists():
         raise DataError("there is no such file", where="--groups", got=str(groups), fix="check the path")
+    if groups is not None:
+        files.check_file(groups, TABLE)
     if groups is not None and config.setting(overrides, "predict.groups"):
         raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
     if not decide:

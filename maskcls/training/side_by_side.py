@@ -18,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from maskcls.errors import Exit, MaskclsError, ResourceError
+from maskcls.machine_errors import machine_error
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
@@ -164,7 +165,11 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) 
     except MaskclsError as error:
         with suppress(OSError):
             pipe.send(("error", error))
-    except Exception:
+    except Exception as bug:
+        if (known := machine_error(bug)) is not None:
+            with suppress(OSError):
+                pipe.send(("error", known))
+            return
         with suppress(OSError):
             pipe.send(("crash", traceback.format_exc()))
         raise SystemExit(Exit.INTERNAL) from None  # prints nothing: the parent reports the bug

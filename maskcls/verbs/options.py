@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskcls.errors import ResourceError
+from maskcls.machine_errors import machine_error
 from maskcls.verbs.older import current, current_config
 
 if TYPE_CHECKING:
@@ -119,12 +121,28 @@ class Stopped(BaseException):
 
 @contextmanager
 def interruptible(describe: Callable[[], str]) -> Iterator[None]:
-    """Print one line when the work inside is interrupted: what is kept, and how to continue."""
+    """Say what is kept, and how to continue, when the work inside is interrupted or the machine refuses it.
+
+    An interrupt prints one line; an error of the machine is raised as a ResourceError that says it.
+    """
     try:
         yield
     except (KeyboardInterrupt, Stopped):
         typer.echo(f"interrupted; {describe()}", err=True)
         raise
+    except Exception as error:
+        known = error if isinstance(error, ResourceError) else machine_error(error)
+        if isinstance(known, ResourceError):
+            raise _with_advice(known, describe()) from error
+        raise
+
+
+def _with_advice(error: ResourceError, continued: str) -> ResourceError:
+    """Return the error of the machine with how to continue after it."""
+    fix = f"{error.fix}; {continued}" if error.fix else continued
+    return ResourceError(
+        error.what, where=error.where, got=error.got, expected=error.expected, fix=fix, offenders=error.offenders
+    )
 
 
 def how_to_resume(run: Path) -> str:
