@@ -1,4 +1,4 @@
-"""Options that several verbs take, and the exception that stops a verb."""
+"""Options that several verbs take, and what an interrupted verb says."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskcls.errors import Stopped
 from maskcls.verbs.older import current, current_config
 
 if TYPE_CHECKING:
@@ -113,10 +114,6 @@ def load_config_for(
     return current_config(cfg, origins), origins
 
 
-class Stopped(BaseException):
-    """SIGTERM was received. Not an Exception, so that no `except Exception` catches it."""
-
-
 @contextmanager
 def interruptible(describe: Callable[[], str]) -> Iterator[None]:
     """Print one line when the work inside is interrupted: what is kept, and how to continue."""
@@ -132,5 +129,5 @@ def how_to_resume(run: Path) -> str:
     from maskcls.rundir import RunDir
 
     if RunDir(run).env.exists():
-        return f"finished epochs are kept. Continue with: maskcls resume {run}"
+        return f"what was trained is kept. Continue with: maskcls resume {run}"
     return "the training had not begun, so there is nothing to resume"
