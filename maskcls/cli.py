@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
+from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError, Stopped
 from maskcls.machine_errors import machine_error
 from maskcls.show.terminal.streams import open_streams, write_out
 from maskcls.startup import rest_collector
@@ -32,7 +32,6 @@ from maskcls.verbs import (
     training,
 )
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Stopped
 
 app = VerbApp(
     no_args_is_help=True,

@@ -1,4 +1,4 @@
-"""Options that several verbs take, and the exception that stops a verb."""
+"""Options that several verbs take, and what an interrupted verb says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskcls.errors import ResourceError
+from maskcls.errors import ResourceError, Stopped
 from maskcls.machine_errors import machine_error
 from maskcls.verbs.older import current, current_config
 
@@ -115,10 +115,6 @@ def load_config_for(
     return current_config(cfg, origins), origins
 
 
-class Stopped(BaseException):
-    """SIGTERM was received. Not an Exception, so that no `except Exception` catches it."""
-
-
 @contextmanager
 def interruptible(describe: Callable[[], str]) -> Iterator[None]:
     """Say what is kept, and how to continue, when the work inside is interrupted or the machine refuses it.
@@ -150,5 +146,5 @@ def how_to_resume(run: Path) -> str:
     from maskcls.rundir import RunDir
 
     if RunDir(run).env.exists():
-        return f"finished epochs are kept. Continue with: maskcls resume {run}"
+        return f"what was trained is kept. Continue with: maskcls resume {run}"
     return "the training had not begun, so there is nothing to resume"

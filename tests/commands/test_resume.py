@@ -170,34 +170,43 @@ def test_killed_while_folds_are_added(drawn: Path, moments: Moments, tmp_path: P
     assert ending(run) == whole
 
 
-def test_stopped_by_hand_twice_it_ends_the_same(
+def test_stopped_by_hand_it_loses_no_step(
     drawn: Path,
     tmp_path: Path,
     whole: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Ctrl-C in the first fold, SIGTERM in the second, each in the middle of its epoch's bookkeeping."""
-    run = tmp_path / "run"
-    shown, stops = Reporter.epoch, {2: signal.SIGINT, 5: signal.SIGTERM}
-    calls = 0
+    """Ctrl-C in an optimizer step, SIGTERM in a validation, Ctrl-C before an epoch is saved: no step is made twice."""
+    run, calls = tmp_path / "run", {"step": 0, "validation": 0, "epoch": 0}
+    stops = {("step", 5): signal.SIGINT, ("validation", 3): signal.SIGTERM, ("epoch", 4): signal.SIGINT}
 
-    def stopping(self: Reporter, title: str, result: Any) -> None:
-        nonlocal calls
-        calls += 1
-        shown(self, title, result)
-        if calls in stops:
-            os.kill(os.getpid(), stops[calls])
+    def stopping(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def working(*arguments: Any, **named: Any) -> Any:
+            calls[name] += 1
+            if number := stops.get((name, calls[name])):
+                os.kill(os.getpid(), number)
+            return work(*arguments, **named)
 
-    monkeypatch.setattr(Reporter, "epoch", stopping)
+        return working
+
+    monkeypatch.setattr(loop, "train_step", stopping("step", loop.train_step))
+    monkeypatch.setattr(loop, "validate_epoch", stopping("validation", loop.validate_epoch))
+    monkeypatch.setattr(Reporter, "epoch", stopping("epoch", Reporter.epoch))
     assert train(drawn, run, *WORDS) == 130
-    assert f"maskcls resume {run}" in capsys.readouterr().err
-    assert len(log_lines(run / "fold0")) == 1  # the second epoch was trained, but not committed
+    assert f"what was trained is kept. Continue with: maskcls resume {run}" in capsys.readouterr().err
+    assert len(log_lines(run / "fold0")) == 1  # a running epoch has no line
     assert resume(run) == 143
-    assert f"maskcls resume {run}" in capsys.readouterr().err
-    assert len(log_lines(run / "fold0")) == 3
+    told = capsys.readouterr().err
+    assert "fold 0: continuing in epoch 2 of 3 after step 2 of 3" in told
+    assert f"maskcls resume {run}" in told
+    assert len(log_lines(run / "fold0")) == 2
+    assert resume(run) == 130
+    assert "fold 0: continuing in epoch 3 of 3 after step 3 of 3" in capsys.readouterr().err
+    assert [len(log_lines(run / f"fold{k}")) for k in (0, 1)] == [3, 1]
     assert resume(run) == 0
-    assert calls == 8  # two of the six epochs were trained twice
+    assert "fold 1: continuing after epoch 1" in capsys.readouterr().err
+    assert calls == {"step": 2 * 3 * 3, "validation": 2 * 3 + 1, "epoch": 2 * 3}
     assert ending(run) == whole
 
 
