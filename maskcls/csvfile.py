@@ -11,8 +11,9 @@ import csv
 import difflib
 import io
 import itertools
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,21 @@ TABLE = FileKind("the table", DataError, 256 << 20, "check the path")  # some mi
 MAX_COLUMNS = 1000
 ROWS_AT_ONCE = 500  # too few lists to start the garbage collector
 SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
+# What a spreadsheet runs when it opens a table: = + @ also after blanks and in full width, a tab or carriage return in
+# front, and - where a call, a command or a reference to another file follows; file names and ids begin with a plain -.
+FORMULA = re.compile(r"[\t\r]|\s*(?:[=+@\uff1d\uff0b\uff20]|[-\uff0d].*[(|!'#\[])", re.DOTALL)
 FIRST_ROW = 2  # the header is line 1, and no cell may hold a line break, so row i is on line i + 2
+
+
+def refuse_formulas(cells: Iterable[str], *, fix: str) -> None:
+    """Raise DataError that lists the cells that a spreadsheet would run as formulas.
+
+    Tables are read by programs too, which join them by id, so no cell is quoted or changed.
+    """
+    found = [repr(cell) for cell in dict.fromkeys(cells) if FORMULA.match(cell)]
+    if found:
+        expected = "text that does not start with =, +, @, a tab or a carriage return, nor with - and a formula"
+        raise DataError("a spreadsheet would run this text as a formula", expected=expected, fix=fix, offenders=found)
 
 
 def read_csv(

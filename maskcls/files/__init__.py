@@ -3,6 +3,7 @@
 from maskcls.files.atomic import TEMPORARY, commit, put_in_place, write_aside
 from maskcls.files.digests import sha256
 from maskcls.files.json_data import JSON_FILE, commit_json, json_bytes, none_for_nan, read_json, read_json_lines
+from maskcls.files.network_disk import network_type
 from maskcls.files.output_names import (
     check_outputs,
     check_page_name,
@@ -25,6 +26,7 @@ __all__ = [
     "commit_json",
     "file_sha256",
     "json_bytes",
+    "network_type",
     "none_for_nan",
     "opened",
     "put_in_place",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from maskcls import files
-from maskcls.csvfile import TABLE, read_columns
+from maskcls.csvfile import TABLE, read_columns, refuse_formulas
 from maskcls.errors import DataError, MaskclsError, ResourceError, ResultError
 
 Parsed = TypeVar("Parsed")
@@ -69,11 +69,14 @@ def write_csv(
 def csv_bytes(columns: Mapping[str, Sequence[object]]) -> bytes:
     """Return {name: N cells} as a CSV: UTF-8, `\\n` line ends, quotes only where a reader needs them.
 
-    Floats are written in the shortest form that reads back exactly. Raises ValueError for columns of unequal length.
+    Floats are written in the shortest form that reads back exactly. Raises ValueError for columns of unequal length,
+    DataError for text that a spreadsheet would run.
 
     >>> csv_bytes({"id": ["a", "b,c"], "n": [1, 0.5]})
     b'id,n\\na,1\\n"b,c",0.5\\n'
     """
+    texts = (cell for cells in (columns, *columns.values()) for cell in cells if isinstance(cell, str))
+    refuse_formulas(texts, fix="rename the photo, the person or the class")
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
     writer.writerow(columns)

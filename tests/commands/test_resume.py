@@ -381,7 +381,9 @@ def test_a_missing_file_is_named(moments: Moments, tmp_path: Path, capsys: pytes
     assert "1 in total: manifest.csv" in capsys.readouterr().err
 
 
-def test_a_damaged_state_is_refused(moments: Moments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_state_is_refused(
+    moments: Moments, whole: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     index = moments.commits.index("fold0/last/meta.json")
     for cut in (False, True):
         run = tmp_path / f"run{cut}"
@@ -393,7 +395,10 @@ def test_a_damaged_state_is_refused(moments: Moments, tmp_path: Path, capsys: py
         assert resume(run) == 5
         message = capsys.readouterr().err
         assert str(state) in message
-        assert "delete this file" in message
+        assert "delete this file to train the fold from its start" in message
+        state.unlink()
+    assert resume(run) == 0
+    assert ending(run) == whole
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -269,3 +269,14 @@ def test_other_kinds_are_ignored_where_the_table_says_so(tmp_path: Path) -> None
     assert read_sidecar(tmp_path / "t.csv", lenient, dict) is None
     (tmp_path / "t.json").unlink()
     assert read_sidecar(tmp_path / "t.csv", TABLE, dict) is None
+
+
+def test_no_table_holds_what_a_spreadsheet_runs(tmp_path: Path) -> None:
+    """Also in columns beside the ids, and in their names: submissions, groups, pseudo labels, changes, corrections."""
+    for columns in ({"id": ["a"], "person": ["=1"]}, {"id": ["a"], "@task": ["x"]}):
+        with pytest.raises(DataError, match="as a formula"):
+            csv_bytes(columns)
+        with pytest.raises(DataError, match="as a formula"):
+            write_csv(tmp_path / "a.csv", columns, TableKind("k", "n", "f"), {}, force=False)
+    assert list(tmp_path.iterdir()) == []
+    assert csv_bytes({"id": ["-1"], "n": [-1.5]}) == b"id,n\n-1,-1.5\n"
