@@ -3,6 +3,7 @@
 from maskcls.files.atomic import TEMPORARY, commit, put_in_place, write_aside
 from maskcls.files.digests import sha256
 from maskcls.files.json_data import JSON_FILE, commit_json, json_bytes, none_for_nan, read_json, read_json_lines
+from maskcls.files.json_digest import DIGEST, content_digest, with_digest, without_digest
 from maskcls.files.network_disk import network_type
 from maskcls.files.output_names import (
     check_outputs,
@@ -14,6 +15,7 @@ from maskcls.files.output_names import (
 from maskcls.files.reading import RUN_FILE, FileKind, check_file, file_sha256, opened, read_file, size_text
 
 __all__ = [
+    "DIGEST",
     "JSON_FILE",
     "RUN_FILE",
     "TEMPORARY",
@@ -24,6 +26,7 @@ __all__ = [
     "check_picture_name",
     "commit",
     "commit_json",
+    "content_digest",
     "file_sha256",
     "json_bytes",
     "network_type",
@@ -37,5 +40,7 @@ __all__ = [
     "sha256",
     "sidecar_path",
     "size_text",
+    "with_digest",
+    "without_digest",
     "write_aside",
 ]

@@ -39,6 +39,14 @@ def read_arrays(data: bytes, *, stored: bool = True) -> dict[str, NDArray[Any]]:
 
 def read_array(data: bytes) -> NDArray[Any]:
     """Return the array of an npy file; raises ValueError where its header does not fit its length."""
+    array, rest = read_array_and_rest(data)
+    if rest:
+        raise ValueError(f"{len(rest):,} bytes after the end of the array")
+    return array
+
+
+def read_array_and_rest(data: bytes) -> tuple[NDArray[Any], bytes]:
+    """Return the array that an npy file begins with, and the bytes after it; raises ValueError as `read_array`."""
     stream = io.BytesIO(data)
     major, _ = np.lib.format.read_magic(stream)
     read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
@@ -46,11 +54,11 @@ def read_array(data: bytes) -> NDArray[Any]:
     there, said = len(data) - stream.tell(), prod(shape) * dtype.itemsize
     if dtype.hasobject:
         raise ValueError("an array of Python objects")
-    if min(shape, default=0) < 0 or there != said:
+    if min(shape, default=0) < 0 or there < said:
         raise ValueError(f"an array of shape {shape} needs {said:,} bytes, and has {there:,}")
     stream.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
+    return array, data[stream.tell() :]
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

@@ -1,8 +1,9 @@
 """A CSV table and the JSON file beside it that describes it (its sidecar): written, checked and read as one.
 
-The sidecar of `x.csv` is `x.json`. It holds `kind`, `version`, the CSV's name and sha256, and then what the kind of
-table adds. It is committed first, so a CSV that is there is finished. A kill between the two commits leaves the old CSV
-or none, beside a sidecar whose hash does not match: a reader rejects that pair, and the same command writes it again.
+The sidecar of `x.csv` is `x.json`. It holds `kind`, `version`, the CSV's name and sha256, then what the kind of table
+adds, and last a digest of all this. It is committed first, so a CSV that is there is finished. A kill between the two
+commits leaves the old CSV or none, beside a sidecar whose hash does not match: a reader rejects that pair, and the same
+command writes it again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Parsed = TypeVar("Parsed")
 
 VERSION = 1
 KEPT = files.FileKind("the old file", ResourceError, files.RUN_FILE.most)  # kept as `.bak`
+ALWAYS = {"kind", "version", "file", "sha256"}  # keys of a sidecar of any kind of table
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def write_csv(
     digest = files.sha256(data)
     origin = {"kind": table.kind, "version": VERSION, "file": path.name, "sha256": digest, **details}
     with _put_back_on_failure(sidecar, path):
-        files.commit_json(sidecar, origin)
+        files.commit_json(sidecar, files.with_digest(origin))
         files.commit(path, data)
         _verify(path, columns, table)
     return digest
@@ -136,6 +138,8 @@ def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any
         return None
     try:
         data = files.read_json(sidecar)
+        if isinstance(data, dict) and data.keys() >= ALWAYS:  # others may have a digest of their own
+            data = files.without_digest(data, sidecar, required=False)
         if table.ignores_other_kinds and not _is_of(data, table):
             return None
         if (data["kind"], data["version"]) != (table.kind, VERSION):
@@ -145,7 +149,7 @@ def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any
         raise DataError(
             f"the sidecar of {table.name} cannot be read",
             where=str(sidecar),
-            got=f"{type(error).__name__}: {getattr(error, 'got', None) or error}",
+            got=error.brief if isinstance(error, ResultError) else f"{type(error).__name__}: {error}",
             expected=f"{table.kind}, version {VERSION}",
             fix=table.fix,
         ) from None

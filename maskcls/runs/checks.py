@@ -13,7 +13,6 @@ from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import check_data
 from maskcls.errors import BusyError, DataError, UsageError, WeightsError
 from maskcls.results.csv_with_origin import check_free
-from maskcls.results.predictions import Predictions
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
@@ -21,6 +20,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import identity_files
+from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.runs.overrides import refuse_predicting, with_overrides
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import read_record
@@ -198,7 +198,7 @@ def check_picture(
 
 def check_same_rows(runs: Sequence[RunDir]) -> None:
     """Raise DataError unless the runs have out-of-fold rows of the same ids; runs without such rows are left out."""
-    scored = [(run, Predictions.load(run.oof).ids.tolist()) for run in runs if run.oof.exists()]
+    scored = [(run, read_run_oof(run).ids.tolist()) for run in runs if run.oof.exists()]
     for run, ids in scored[1:]:
         first, first_ids = scored[0]
         shares = [_sealed_share(one) for one in (first, run)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -189,8 +190,11 @@ def test_golden_bytes_and_what_comes_back(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_bytes() == raw
     assert digest == files.sha256(raw)
     shared = '{\n "kind": "maskcls test",\n "version": 1,\n "file": "t.csv",\n'
-    text = f'{shared} "sha256": "{digest}",\n "more": [\n  1\n ]\n}}\n'
+    of_sidecar = "347950441396bca933b944c680bcb145adfbbc6b313ea430291ea5bd6d07676f"  # sha256 of its JSON, in one line
+    text = f'{shared} "sha256": "{digest}",\n "more": [\n  1\n ],\n "digest": "{of_sidecar}"\n}}\n'
     assert (tmp_path / "t.json").read_text() == text
+    line = f'{{"file":"t.csv","kind":"maskcls test","more":[1],"sha256":"{digest}","version":1}}'
+    assert hashlib.sha256(line.encode()).hexdigest() == of_sidecar
     assert read_origin(tmp_path / "t.csv", TABLE, lambda data: data["more"]) == (digest, [1])
 
 

@@ -52,7 +52,8 @@ def _is_begun(path: Path) -> bool:
 
 def _is_of(lineage: Mapping[str, Any], path: Path) -> bool:
     try:
-        found = files.read_json(files.sidecar_path(path))
+        sidecar = files.sidecar_path(path)
+        found = files.without_digest(files.read_json(sidecar), sidecar, required=False)
         return bool(
             found["kind"] == SUBMISSION.kind
             and found["lineage"] == lineage
@@ -127,8 +128,9 @@ def check_not_an_output(outputs: Sequence[Path], names: Iterable[str], inputs: I
         raise UsageError("the output is a photo to predict", where=met, fix="choose another name")
 
 
-def _commit_sidecar(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a sidecar and keep an old one as `.bak`, unless that says the same."""
+def _commit_sidecar(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a sidecar with its digest and keep an old one as `.bak`, unless that says the same."""
+    data = files.with_digest(content)
     if path.exists():
         old = files.read_file(path, KEPT)
         if old == files.json_bytes(data):

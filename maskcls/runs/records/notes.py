@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from maskcls import files, typedjson
+from maskcls import files, owned, typedjson
 from maskcls.errors import ResultError
 from maskcls.rundir import RunDir
 from maskcls.runs.records.waiting_lock import waiting_lock
@@ -25,14 +25,16 @@ def read_notes(run: RunDir) -> tuple[Note, ...]:
     path = run.notes
     if not path.exists():
         return ()
-    data = files.read_json(path)
-    if not isinstance(data, list):
+    data = owned.without_owner(files.read_json(path), path, run.path)
+    notes = data.get("notes") if isinstance(data, dict) else data  # earlier versions wrote the list alone
+    if not isinstance(notes, list):
         raise ResultError("the notes are not a list", where=str(path))
-    return tuple(typedjson.parse(item, Note, path) for item in data)
+    return tuple(typedjson.parse(item, Note, path) for item in notes)
 
 
 def add_note(run: RunDir, note: Note) -> None:
     """Add a note to a run's notes; the notes' own lock keeps two processes from losing one of two notes."""
     with waiting_lock(run.notes_lock):
         every = [*read_notes(run), note]
-        files.commit_json(run.notes, [one.model_dump(exclude_none=True) for one in every])
+        data = {"notes": [one.model_dump(exclude_none=True) for one in every]}
+        files.commit_json(run.notes, owned.with_owner(data, run.notes, run.path))
