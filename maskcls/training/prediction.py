@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import maskcls
-from maskcls import files
+from maskcls import files, rundir
 from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.photos.crops import cropping
 from maskcls.data.rows import manifest as tables
@@ -28,7 +28,7 @@ from maskcls.errors import DataError, ResultError
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
-from maskcls.rundir import RunDir
+from maskcls.rundir import RunDir, WeightsDir
 from maskcls.runs.environment import Environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.joint import joint_predictions
@@ -112,7 +112,9 @@ def predict_rows(
     lineage = _lineage(experiment, env, networks, frame, data, cfg).with_groups(by_look.lineage)
     predictions = replace(by_look.average_photos(predictions), lineage=lineage.to_json())
     kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
-    lineage = lineage.with_predictions(predictions.save(kept))
+    with files.filling(run.path):
+        lineage = lineage.with_predictions(predictions.save(kept))
+    files.sweep(kept.parent)
     if groups is not None:
         lineage = lineage.with_groups(by_file.lineage)
         predictions = by_file.average_photos(predictions)
@@ -186,14 +188,15 @@ def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]
             offenders=left,
             fix=f"maskcls resume {experiment.run.path}",
         )
-    loaded = []
-    for member, k in networks:
-        folder = experiment.fold_dir(member, k).best
-        predictor = load_predictor(folder)
-        if predictor.space.fingerprint != member.space.fingerprint:
-            raise ResultError("the weights were trained for other classes than the run's", where=str(folder.path))
-        loaded.append(LoadedNetwork(member.task, member.cfg.seed, k, files.file_sha256(folder.tensors), predictor))
-    return loaded
+    with rundir.reading(experiment.run):
+        return [_load(member, k, experiment.fold_dir(member, k).best) for member, k in networks]
+
+
+def _load(member: Member, k: int, folder: WeightsDir) -> LoadedNetwork:
+    predictor = load_predictor(folder)
+    if predictor.space.fingerprint != member.space.fingerprint:
+        raise ResultError("the weights were trained for other classes than the run's", where=str(folder.path))
+    return LoadedNetwork(member.task, member.cfg.seed, k, files.file_sha256(folder.tensors), predictor)
 
 
 def joint(
