@@ -57,7 +57,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):
-        rundir.sweep(run)
+        rundir.sweep_run(run)
         now = this_machine(accelerator.device, accelerator.num_processes)
         for line in machine_differences(env.machine, now):
             report.note(f"not bit-exact with the epochs before: {line}")

@@ -16,6 +16,7 @@ from maskcls.results.csv_with_origin import check_free
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
+from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import RunDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
@@ -92,8 +93,7 @@ def check_prediction(
     with `decide`; ConfigError for settings that do not change predictions, DataError for missing data; UsageError for
     options that exclude each other, and for other groups than the decision rule was fitted with.
     """
-    files.sidecar_path(output)  # refuses a name that has none
-    files.refuse_taken(output, force=force)
+    check_free(output, SUBMISSION, force=force)
     cfg = check_overrides(run, overrides)
     check_data(data, cfg.data.format)
     if groups is not None and not groups.exists():
@@ -192,7 +192,7 @@ def check_picture(
         files.check_page_name(page)
     if with_photos and page is None:
         raise UsageError("--with-photos embeds photos in a page", expected="--page FILE", fix="give both, or neither")
-    files.refuse_taken(output, *([page] if page is not None else []), force=force)
+    files.refuse_finished(output, *([page] if page is not None else []), force=force)
     check_data(data, cfg.data.format)
 
 

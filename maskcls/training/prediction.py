@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import maskcls
-from maskcls import owned
+from maskcls import files, owned, rundir
 from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.photos.crops import cropping
 from maskcls.data.rows import manifest as tables
@@ -28,7 +28,7 @@ from maskcls.errors import DataError, ResultError
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
-from maskcls.rundir import RunDir
+from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.environment import Environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.integrity.done_file import check_finished_with
@@ -114,7 +114,9 @@ def predict_rows(
     predictions = replace(by_look.average_photos(predictions), lineage=lineage.to_json())
     kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     named = replace(predictions, lineage={**predictions.lineage, **owned.owner_entry(kept, run.path)})
-    lineage = lineage.with_predictions(named.save(kept))
+    with files.filling(run.path):
+        lineage = lineage.with_predictions(named.save(kept))
+    files.sweep(kept.parent)
     if groups is not None:
         lineage = lineage.with_groups(by_file.lineage)
         predictions = by_file.average_photos(predictions)
@@ -188,16 +190,16 @@ def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]
             offenders=left,
             fix=f"maskcls resume {experiment.run.path}",
         )
-    loaded = []
-    for member, k in networks:
-        fold = experiment.fold_dir(member, k)
-        folder = fold.best
-        predictor, digest = load_predictor(folder), read_meta(folder).sha256
-        check_finished_with(fold, digest)
-        if predictor.space.fingerprint != member.space.fingerprint:
-            raise ResultError("the weights were trained for other classes than the run's", where=str(folder.path))
-        loaded.append(LoadedNetwork(member.task, member.cfg.seed, k, digest, predictor))
-    return loaded
+    with rundir.reading(experiment.run):
+        return [_load(member, k, experiment.fold_dir(member, k)) for member, k in networks]
+
+
+def _load(member: Member, k: int, fold: FoldDir) -> LoadedNetwork:
+    predictor, digest = load_predictor(fold.best), read_meta(fold.best).sha256
+    check_finished_with(fold, digest)
+    if predictor.space.fingerprint != member.space.fingerprint:
+        raise ResultError("the weights were trained for other classes than the run's", where=str(fold.best.path))
+    return LoadedNetwork(member.task, member.cfg.seed, k, digest, predictor)
 
 
 def joint(

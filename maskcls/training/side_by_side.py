@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from maskcls import files
 from maskcls.errors import Exit, MaskclsError, ResourceError, Stopped
 from maskcls.machine_errors import machine_error
 from maskcls.rundir import RunDir
@@ -167,7 +168,7 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) 
         if cached:
             experiment = with_photos(experiment, accelerator, report, build=False)
         (mine,) = (m for m in experiment.members if m.name == member)
-        with Guard(experiment.cfg.track, report) as guard:
+        with files.filling(run.path), Guard(experiment.cfg.track, report) as guard:
             train_fold(experiment, mine, fold, accelerator, report, guard)
     except Stopped:
         raise SystemExit(Exit.TERMINATED) from None

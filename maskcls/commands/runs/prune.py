@@ -123,7 +123,8 @@ def carry_out(part: RunPart, now: datetime) -> str:
     """Delete what a part names, holding the run; returns "", or why it was left."""
     run = part.found.run
     try:
-        with rundir.lock(run):
+        with rundir.lock(run), rundir.alone(run):
+            rundir.sweep_run(run)
             again = read_record(run)  # a note, or another process, may have come between
             if why := _untouchable(again, {}):
                 return why

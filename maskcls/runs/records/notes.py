@@ -34,7 +34,8 @@ def read_notes(run: RunDir) -> tuple[Note, ...]:
 
 def add_note(run: RunDir, note: Note) -> None:
     """Add a note to a run's notes; the notes' own lock keeps two processes from losing one of two notes."""
-    with waiting_lock(run.notes_lock):
+    with files.filling(run.path), waiting_lock(run.notes_lock):
         every = [*read_notes(run), note]
         data = {"notes": [one.model_dump(exclude_none=True) for one in every]}
         files.commit_json(run.notes, owned.with_owner(data, run.notes, run.path))
+        files.sweep(run.path)
