@@ -107,12 +107,9 @@ def check_free(path: Path, table: TableKind, *beside: Path, force: bool) -> None
     """
     sidecar = files.sidecar_path(path)
     files.refuse_finished(*beside, sidecar, path, force=force)
-    if (
-        not force
-        and sidecar.exists()
-        and not path.exists()
-        and not _belongs_to(files.read_file(sidecar, files.JSON_FILE), path, table)
-    ):
+    if force or path.exists() or not sidecar.exists():
+        return
+    if not _belongs_to(files.read_file(sidecar, files.JSON_FILE), path, table):
         raise BusyError("the output exists", where=str(sidecar), fix=files.FORCE)
 
 
