@@ -12,7 +12,7 @@ from maskcls.files.output_names import (
 )
 from maskcls.files.outputs import FORCE, OutputFile, check_place, commit_outputs, refuse_finished
 from maskcls.files.own_folders import filling
-from maskcls.files.temporaries import TEMPORARY, sweep
+from maskcls.files.temporaries import TEMPORARY, sweep, temporary_folder
 
 __all__ = [
     "FORCE",
@@ -38,5 +38,6 @@ __all__ = [
     "sha256",
     "sidecar_path",
     "sweep",
+    "temporary_folder",
     "written_aside",
 ]

@@ -114,7 +114,6 @@ def predict_rows(
     kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     with files.filling(run.path):
         lineage = lineage.with_predictions(predictions.save(kept))
-    files.sweep(kept.parent)
     if groups is not None:
         lineage = lineage.with_groups(by_file.lineage)
         predictions = by_file.average_photos(predictions)

@@ -80,7 +80,6 @@ def _note_times(folder: Path, before: bytes, after: bytes) -> None:
     with contextlib.suppress(OSError, ResourceError), locked(folder, wait=False):
         if (folder / ROWS).read_bytes() == before:
             files.commit(folder / ROWS, after)
-            files.sweep(folder)
 
 
 def build_pack(

@@ -78,7 +78,6 @@ def add_attempts(run: RunDir, new: Sequence[Attempt]) -> Register:
             after = _with(before, new)
             if after != before:
                 files.commit(run.choices, (after.model_dump_json(indent=1, exclude_none=True) + "\n").encode())
-                files.sweep(run.choices.parent)
             return after
     except ResourceError:
         return _with(read_register(run), new)
