@@ -5,10 +5,11 @@ N out-of-fold rows, M members, J joint classes. torch is imported only where a r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -154,7 +155,7 @@ def ensemble(
     lineage = EnsembleLineage(
         maskcls=maskcls.__version__,
         ensemble=how,
-        members=tuple(dict(member.test.lineage) for member in members),
+        members=tuple(_as_stored(member.test.lineage) for member in members),
         data=data.resolve().name,
         data_sha256=tables.sha256(frame),
         groups=together.lineage,
@@ -165,6 +166,12 @@ def ensemble(
     noun = labelled.noun if labelled is not None else PEOPLE
     given, names = [member.given for member in members], [member.name for member in members]
     return EnsembleResult(written, kept, given, names, blend, verdict, calibration, tried, noun)
+
+
+def _as_stored(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a lineage in the order of a file of predictions, whether they were read from one or just made."""
+    found: dict[str, Any] = json.loads(json.dumps(lineage, sort_keys=True))
+    return found
 
 
 def check_output(output: Path, *, force: bool) -> None:

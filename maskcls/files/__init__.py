@@ -10,7 +10,7 @@ from maskcls.files.output_names import check_outputs, check_page_name, check_pic
 from maskcls.files.outputs import FORCE, OutputFile, check_place, commit_outputs, refuse_finished
 from maskcls.files.own_folders import filling
 from maskcls.files.reading import RUN_FILE, FileKind, check_file, file_sha256, opened, read_file, size_text
-from maskcls.files.temporaries import TEMPORARY, sweep
+from maskcls.files.temporaries import TEMPORARY, sweep, temporary_folder
 
 __all__ = [
     "DIGEST",
@@ -47,6 +47,7 @@ __all__ = [
     "sidecar_path",
     "size_text",
     "sweep",
+    "temporary_folder",
     "with_digest",
     "without_digest",
     "written_aside",

@@ -18,7 +18,7 @@ from maskcls.errors import ResourceError
 from maskcls.files.digests import sha256
 from maskcls.files.own_folders import make_parents
 from maskcls.files.reading import file_sha256
-from maskcls.files.temporaries import temporary_file
+from maskcls.files.temporaries import sweep, temporary_file
 
 UNCHANGED = "what was there before is unchanged"
 NOT_SYNCED = "the new file is complete, but may be lost if the power fails now"
@@ -37,16 +37,16 @@ def commit(path: Path, data: bytes) -> str:
     """Write bytes to `path` atomically and return their hex SHA-256; raises ResourceError when writing fails.
 
     The folder is created if needed, but never one that is being filled, see `filling`. An existing regular file is
-    replaced; of a symbolic link, the target is replaced. Anything else at `path` is an error.
+    replaced; of a symbolic link, the target is replaced. Anything else at `path` is an error. What killed processes
+    left in the folder is removed, see `sweep`.
     """
     with as_unwritten(path, len(data)):
         target = regular_target(path)
         make_parents(target)
-        with temporary_file(target.parent) as (temporary, handle):
-            write_synced(handle, data)
-            os.replace(temporary, target)
+        _replace(target, data)
     with as_unwritten(path, len(data), NOT_SYNCED):
         sync_folder(target.parent)
+    sweep(target.parent)
     return sha256(data)
 
 
@@ -82,6 +82,12 @@ def regular_target(path: Path) -> Path:
     if target.is_symlink() or (target.exists() and not target.is_file()):  # a link that remains is a loop
         raise ResourceError("the output is not a regular file", where=str(target), fix="choose another path")
     return target
+
+
+def _replace(target: Path, data: bytes) -> None:
+    with temporary_file(target.parent) as (temporary, handle):
+        write_synced(handle, data)
+        os.replace(temporary, target)
 
 
 def write_synced(handle: int, data: bytes) -> None:

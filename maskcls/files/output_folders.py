@@ -12,6 +12,7 @@ from pathlib import Path
 from maskcls.errors import BusyError
 from maskcls.files.atomic import NOT_SYNCED, as_unwritten, sync_folder
 from maskcls.files.own_folders import make_parents
+from maskcls.files.reading import file_sha256
 from maskcls.files.temporaries import sweep, temporary_folder
 
 
@@ -29,7 +30,7 @@ def folder_aside(target: Path) -> Iterator[Path]:
 
 
 def put_folder(draft: Path, target: Path, *, force: bool = False) -> None:
-    """Move a complete folder to its place, which may be an empty folder.
+    """Move a complete folder to its place, which may be an empty folder; one with the same files is left as it is.
 
     force  replace a folder, which is then called `.bak`; an older one of that name is removed before.
 
@@ -37,6 +38,8 @@ def put_folder(draft: Path, target: Path, *, force: bool = False) -> None:
     """
     target = target.resolve()
     with as_unwritten(target):
+        if target.is_dir() and _files(target) == _files(draft):
+            return
         if force and target.is_dir():
             backup = target.with_name(target.name + ".bak")
             if backup.exists():
@@ -51,3 +54,7 @@ def put_folder(draft: Path, target: Path, *, force: bool = False) -> None:
             raise BusyError("the output exists", where=str(target), fix=fix) from None
     with as_unwritten(target, state=NOT_SYNCED):
         sync_folder(target.parent)
+
+
+def _files(folder: Path) -> dict[Path, str]:
+    return {path.relative_to(folder): file_sha256(path) for path in folder.rglob("*") if path.is_file()}

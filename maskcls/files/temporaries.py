@@ -37,9 +37,11 @@ def temporary_file(folder: Path) -> Iterator[tuple[Path, int]]:
     try:
         yield path, handle
     finally:
-        with suppress(OSError):
-            path.unlink()
-        os.close(handle)
+        try:
+            with suppress(OSError):
+                path.unlink()
+        finally:
+            os.close(handle)
 
 
 @contextmanager
@@ -59,8 +61,10 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
-        os.close(handle)
+        try:
+            shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(handle)
 
 
 def sweep(*folders: Path) -> None:

@@ -116,7 +116,6 @@ def predict_rows(
     named = replace(predictions, lineage={**predictions.lineage, **owned.owner_entry(kept, run.path)})
     with files.filling(run.path):
         lineage = lineage.with_predictions(named.save(kept))
-    files.sweep(kept.parent)
     if groups is not None:
         lineage = lineage.with_groups(by_file.lineage)
         predictions = by_file.average_photos(predictions)

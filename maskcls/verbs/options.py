@@ -84,7 +84,7 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object, with a version")]
-Force = Annotated[bool, typer.Option("--force", help="replace the output if it exists")]
+Force = Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")]
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="a run folder that train made", autocompletion=run_folders)
 ]

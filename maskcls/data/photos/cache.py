@@ -80,7 +80,6 @@ def _note_times(folder: Path, before: bytes, after: bytes) -> None:
     with contextlib.suppress(OSError, ResourceError, ResultError), locked(folder, wait=False):
         if files.read_file(folder / ROWS, files.RUN_FILE) == before:
             files.commit(folder / ROWS, after)
-            files.sweep(folder)
 
 
 def build_pack(

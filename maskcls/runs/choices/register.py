@@ -77,7 +77,6 @@ def add_attempts(run: RunDir, new: Sequence[Attempt]) -> Register:
             if after != before:
                 data = after.model_dump(mode="json", exclude_none=True)
                 files.commit_json(run.choices, files.with_digest(data))
-                files.sweep(run.choices.parent)
             return after
     except ResourceError:
         return _with(read_register(run), new)
