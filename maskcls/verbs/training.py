@@ -100,7 +100,7 @@ def resume(
     folds: Annotated[str | None, typer.Option(help="further folds to train, such as 3,4", show_default=False)] = None,
     json: Json = False,
 ) -> None:
-    """Continue an unfinished run from its last epoch; finished folds are kept.
+    """Continue an unfinished run from its last save; finished folds are kept.
 
     \b
     maskcls resume runs/a
