@@ -23,7 +23,7 @@ from maskcls import typedjson
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.infer import Predictor
 from maskcls.errors import ResultError, WeightsError
-from maskcls.files import commit, read_json, sha256
+from maskcls.files import RUN_FILE, FileKind, commit, read_file, read_json, sha256
 from maskcls.labels import LabelSpace, Task
 from maskcls.nn.heads import Head, plain_heads
 from maskcls.nn.network import Network, build_network
@@ -213,12 +213,8 @@ _START_OVER = "delete this file to train the fold from its start"
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        fix = "maskcls runs prune may have deleted them: restore them, or train again"
-        got = error.strerror or str(error)
-        raise WeightsError("cannot read the weights", where=str(path), got=got, fix=fix) from None
+    fix = "maskcls runs prune may have deleted them: restore them, or train again"
+    return read_file(path, FileKind("the weights", WeightsError, RUN_FILE.most, fix))
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

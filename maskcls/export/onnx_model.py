@@ -23,7 +23,7 @@ from maskcls.results.photo_model import Photo, check_photo
 from maskcls.runs.decision import Decision, decided
 
 BATCH = 32  # photos at a time
-MOST_BYTES = 2**31  # of an ONNX file, which is one protobuf message
+MODEL = files.FileKind("the model", WeightsError, 2**31)  # an ONNX file is one protobuf message
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +95,7 @@ def open_onnx(path: Path, *, threads: int | None = None, batch_size: int = BATCH
     Raises ResourceError when onnxruntime is not installed, WeightsError for a file that cannot be read or is from
     another program.
     """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise WeightsError("the file is too large for an ONNX file", where=str(path), expected="at most 2 GiB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError("cannot read the model", where=str(path), got=error.strerror or str(error)) from None
+    data = files.read_file(path, MODEL)
     return onnx_model(data, where=str(path), threads=threads, batch_size=batch_size)
 
 

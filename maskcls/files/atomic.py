@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from maskcls.errors import ResourceError
-from maskcls.files.digests import file_sha256, sha256
+from maskcls.files.digests import sha256
+from maskcls.files.reading import file_sha256
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from maskcls import files
-from maskcls.csvfile import read_columns, refuse_formulas
+from maskcls.csvfile import TABLE, read_columns, refuse_formulas
 from maskcls.errors import DataError, MaskclsError, ResourceError, ResultError
 
 Parsed = TypeVar("Parsed")
 
 VERSION = 1
+KEPT = files.FileKind("the old file", ResourceError, files.RUN_FILE.most)  # kept as `.bak`
 
 
 @dataclass(frozen=True)
@@ -151,14 +152,7 @@ def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any
 
 
 def _digest(path: Path, table: TableKind) -> str:
-    if path.exists() and not path.is_file():  # a pipe would block
-        raise DataError(f"{table.name} must be a regular file", where=str(path), fix="name a CSV file")
-    try:
-        return files.file_sha256(path)
-    except OSError as error:
-        raise DataError(
-            f"cannot read {table.name}", where=str(path), got=error.strerror, fix="check the path"
-        ) from None
+    return files.file_sha256(path, files.FileKind(table.name, DataError, TABLE.most, TABLE.fix))
 
 
 def _belongs_to(sidecar: Path, path: Path, table: TableKind) -> bool:
@@ -195,10 +189,7 @@ def _back_up(path: Path) -> Path | None:
     if not path.exists():
         return None
     backup = path.with_name(path.name + ".bak")
-    try:
-        files.commit(backup, path.read_bytes())
-    except OSError as error:
-        raise ResourceError("cannot keep the old file", where=str(path), got=error.strerror) from None
+    files.commit(backup, files.read_file(path, KEPT))
     return backup
 
 

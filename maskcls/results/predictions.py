@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from maskcls import files
 from maskcls.errors import ResultError, WeightsError
+from maskcls.files.arrays import read_arrays
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.rows_by_id import check_same_ids, rows_of
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 Texts = NDArray[np.str_]
 
 SUM_TOLERANCE = 1e-3  # float32 rows of half-precision models stay well within it; logits or raw scores do not
-ENTRIES = {"ids.npy", "prob.npy", "meta.npy"}
+ENTRIES = {"ids", "prob", "meta"}
+# A million photos and a thousand joint classes are 4 GB.
+PREDICTIONS = files.FileKind("predictions", ResultError, 8 << 30, "run the step that writes them")
 DAMAGE = (
     OSError,
     ValueError,
@@ -141,12 +144,7 @@ class Predictions:
     @staticmethod
     def load(path: Path) -> Predictions:
         """Read a file that `save` wrote; raises ResultError when it is missing, damaged or not of this form."""
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            raise ResultError(
-                "cannot read predictions", where=str(path), got=error.strerror, fix="run the step that writes them"
-            ) from None
+        raw = files.read_file(path, PREDICTIONS)
         try:
             return _parse(raw)
         except ResultError as error:
@@ -195,26 +193,13 @@ class Predictions:
 
 
 def _parse(raw: bytes) -> Predictions:
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        entries = archive.infolist()
-        if {entry.filename for entry in entries} != ENTRIES or len(entries) != len(ENTRIES):
-            raise ValueError(f"the entries are {sorted(entry.filename for entry in entries)}")
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("an entry is compressed")  # we never compress, so this could only be a bomb
-        # Reading an entry to its end is what makes zipfile compare the checksum.
-        arrays = {entry.filename: _array(archive.read(entry)) for entry in entries}
-    meta = json.loads(str(arrays["meta.npy"]))
+    arrays = read_arrays(raw)
+    if arrays.keys() != ENTRIES:
+        raise ValueError(f"the entries are {sorted(arrays)}")
+    meta = json.loads(str(arrays["meta"]))
     if meta["version"] != 1:
         raise ValueError(f"version {meta['version']} is not known")
-    return Predictions(arrays["ids.npy"], arrays["prob.npy"], LabelSpace.from_json(meta["tasks"]), meta["lineage"])
-
-
-def _array(raw: bytes) -> NDArray[Any]:
-    stream = io.BytesIO(raw)
-    array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    if stream.read(1):
-        raise ValueError("data after the end of an array")
-    return array
+    return Predictions(arrays["ids"], arrays["prob"], LabelSpace.from_json(meta["tasks"]), meta["lineage"])
 
 
 def _texts(ids: Sequence[str] | Texts) -> Texts:

@@ -18,6 +18,7 @@ from maskcls.engine.fit import EpochResult, fit, logged_scores, validation_reade
 from maskcls.engine.infer import infer
 from maskcls.engine.session import Session, is_over, open_session, restore_session, session_state
 from maskcls.engine.step_plan import FoldRows, StepPlan, StepRows
+from maskcls.errors import ResultError
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import REFIT, FoldDir, WeightsDir
@@ -43,9 +44,9 @@ def is_trained(experiment: Experiment, member: Member, k: int) -> bool:
     """Tell whether a fold's training is over, and everything of its last epoch is on disk."""
     folder, train, kept = experiment.fold_dir(member, k), member.cfg.train, kept_epochs(experiment, member)
     try:
-        lines = [json.loads(line) for line in folder.log.read_text().splitlines()]
+        lines = files.read_json_lines(folder.log)
         best, last = max((i for i, line in enumerate(lines) if line["is_best"]), default=-1), len(lines) - 1
-    except (OSError, ValueError, LookupError, TypeError):
+    except (ResultError, LookupError, TypeError):
         return False  # missing or damaged: it is written again from the resume state
     written = folder.candidate(last) if kept else folder.last
     if not lines or not written.meta.exists() or not is_over(len(lines), best, train.epochs, train.patience):

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from maskcls import files
 from maskcls.errors import ResultError, UsageError
 from maskcls.labels import UNKNOWN
-from maskcls.results.csv_with_origin import VERSION, check_free
+from maskcls.results.csv_with_origin import KEPT, VERSION, check_free
 from maskcls.results.predicted.formats import TableFormat, write_table
 from maskcls.results.predicted.rows import PhotoRows, TableForm
 from maskcls.results.submissions.write import SUBMISSION
@@ -58,7 +58,7 @@ def _is_of(lineage: Mapping[str, Any], path: Path) -> bool:
             and found["lineage"] == lineage
             and (not path.exists() or found["sha256"] == files.file_sha256(path))
         )
-    except (ResultError, OSError, KeyError, TypeError):
+    except (ResultError, KeyError, TypeError):
         return False
 
 
@@ -130,7 +130,7 @@ def check_not_an_output(outputs: Sequence[Path], names: Iterable[str], inputs: I
 def _commit_sidecar(path: Path, data: Mapping[str, Any]) -> None:
     """Write a sidecar and keep an old one as `.bak`, unless that says the same."""
     if path.exists():
-        old = path.read_bytes()
+        old = files.read_file(path, KEPT)
         if old == files.json_bytes(data):
             return
         files.commit(path.with_name(path.name + ".bak"), old)

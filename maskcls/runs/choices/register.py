@@ -59,9 +59,9 @@ def read_register(run: RunDir) -> Register:
     if not path.exists():
         return Register()
     try:
-        return Register.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        got = typedjson.first_fault(error) if isinstance(error, ValidationError) else str(error)
+        return Register.model_validate_json(files.read_file(path, files.JSON_FILE))
+    except ValidationError as error:
+        got = typedjson.first_fault(error)
         fix = "restore the file, or delete it; counting then begins again"
         raise ResultError("the register of choices cannot be read", where=str(path), got=got, fix=fix) from None
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from maskcls import files
 from maskcls.errors import ResultError
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.networks import RunNetwork, run_networks
@@ -51,9 +51,9 @@ def network_title(network: RunNetwork) -> str:
 def _lines(run: RunDir, network: RunNetwork) -> tuple[Mapping[str, float | None], ...]:
     path = network.folder(run).log
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = files.read_json_lines(path)
         return tuple({str(key): _number(value) for key, value in line.items()} for line in lines)
-    except (OSError, ValueError, AttributeError) as error:
+    except AttributeError as error:
         raise ResultError("a log cannot be read", where=str(path), got=repr(error)) from None
 
 

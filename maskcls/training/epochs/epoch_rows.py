@@ -12,7 +12,9 @@ import numpy as np
 
 from maskcls import files
 from maskcls.errors import ResultError
+from maskcls.files.arrays import read_array
 from maskcls.labels import Floats
+from maskcls.results.predictions import PREDICTIONS
 from maskcls.results.scores.tally import Tally, tally
 from maskcls.rundir import FoldDir
 from maskcls.training.experiment import Experiment, Member
@@ -30,9 +32,10 @@ def save_rows(path: Path, prob: Floats) -> None:
 def read_rows(path: Path, shape: tuple[int, int]) -> Floats:
     """Read what `save_rows` wrote; ResultError when it is damaged or of another shape."""
     what = "cannot read the rows of an epoch"
+    data = files.read_file(path, files.FileKind("the rows of an epoch", ResultError, PREDICTIONS.most, FIX))
     try:
-        prob: Floats = np.lib.format.read_array(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError) as error:
+        prob: Floats = read_array(data)
+    except (ValueError, SyntaxError, TypeError) as error:
         raise ResultError(what, where=str(path), got=str(error), fix=FIX) from None
     if prob.shape != shape or prob.dtype != np.float32:
         got, expected = f"{prob.dtype} {prob.shape}", f"float32 {shape}"
@@ -48,9 +51,9 @@ def epochs_with_rows(folder: FoldDir) -> int:
     if not folder.epoch_rows(0).parent.is_dir():
         return 0
     try:
-        epochs = len(folder.log.read_text(encoding="utf-8").splitlines()) if folder.log.exists() else 0
-    except (OSError, ValueError) as error:
-        raise ResultError("a log cannot be read", where=str(folder.log), got=str(error), fix=FIX) from None
+        epochs = len(files.read_json_lines(folder.log)) if folder.log.exists() else 0
+    except ResultError as error:
+        raise ResultError("a log cannot be read", where=str(folder.log), got=error.got, fix=FIX) from None
     if missing := [str(folder.epoch_rows(e)) for e in range(epochs) if not folder.epoch_rows(e).exists()]:
         raise ResultError("the rows of an epoch are missing", offenders=missing, fix=FIX)
     return epochs
