@@ -74,7 +74,7 @@ SURFACE = {
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
     "runs prune": frozenset({"FOLDER", "--keep", "--budget", "--whole", "--yes", "--json"}),
     "group": frozenset({"DATA", "-o/--output", "--unlabelled", "--train", "--run", "--force", "--json"}),
-    "submission check": frozenset({"FILE", "--data", "--run", "--json"}),
+    "submission check": frozenset({"FILE", "--data", "--run", "--strict", "--json"}),
     "demo": frozenset({"DIR", "--json"}),
     "config list": frozenset({"PREFIX", "--json", "--markdown"}),
     "config show": frozenset({"KEY=VALUE", "-c/--config", "--yaml", "--json"}),
