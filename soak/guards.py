@@ -69,8 +69,8 @@ GUARDS = (
     ),
     Guard(
         "hash of saved weights",
-        "    if digest != expected:\n",
-        "    if False:\n",
+        "    if digest != expected:\n        raise WeightsError(\n",
+        "    if False:\n        raise WeightsError(\n",
         "test_any_flipped_byte_of_the_weights_is_noticed",
     ),
     Guard(
@@ -107,7 +107,7 @@ GUARDS = (
         "two tables have the same ids",
         "    if left == right:\n        return\n    parts = []\n",
         "    if True:\n        return\n    parts = []\n",
-        "test_align_names_both_sides_of_a_difference",
+        "test_align_names_what_is_missing_on_either_side",
     ),
     Guard(
         "weights are finite",
@@ -240,7 +240,19 @@ def _pytest(folder: Path, places: list[str]) -> forks.Ended:
         import pytest
 
         # -m "": a test counts, whether it is marked as slow or not.
-        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "", "--rootdir", str(folder)]
+        options = [
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-m",
+            "",
+            "--assert=plain",
+            "--rootdir",
+            str(folder),
+        ]
         return int(pytest.main([*options, *places]))
 
     return forks.run(tests, limit_s=LIMIT_S)
