@@ -163,7 +163,8 @@ GUARDS = (
 def run(plan: Plan, world: Path, work: Path) -> list[Tally]:
     """Run every named test on the whole package, where it must pass, and without its guard, where it must fail."""
     tally = Tally("guards", plan.seed)
-    guards = [guard for guard in GUARDS if plan.wants(guard.name)]
+    wanted = [guard for guard in GUARDS if plan.wants(guard.name)]
+    guards = [wanted[place] for place in plan.every(len(wanted))]
     tests = {guard.test: _place(guard.test) for guard in guards}
     if missing := [name for name, place in tests.items() if not place]:
         tally.add("no such test", f"tests/ has no {', '.join(missing)}; see GUARDS in soak/guards.py")

@@ -41,7 +41,7 @@ def read_arrays(data: bytes, *, stored: bool = True) -> dict[str, NDArray[Any]]:
 
 
 def read_array(data: bytes) -> NDArray[Any]:
-    """Return the array of an npy file; raises ValueError for a header that does not fit its length, or text that is none."""
+    """Return the array of an npy file; ValueError for a header that is damaged or does not fit the length."""
     stream = io.BytesIO(data)
     shape, dtype = _header(stream)
     there, said = len(data) - stream.tell(), prod(shape) * dtype.itemsize
