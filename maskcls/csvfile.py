@@ -101,9 +101,16 @@ def _content(path: Path) -> bytes:
     with os.fdopen(handle, "rb", closefd=True) if _is_regular(handle) else _not_regular(path, handle) as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise DataError("the table is too large", where=str(path), expected=f"at most {MAX_BYTES >> 20} MiB")
+        raise DataError(
+            "the table is too large", where=str(path), expected=f"at most {MAX_BYTES >> 20} MiB", fix="split the table"
+        )
     if not data.strip():
-        raise DataError("the table is empty", where=str(path), got=f"{len(data)} bytes")
+        raise DataError(
+            "the table is empty",
+            where=str(path),
+            got=f"{len(data)} bytes",
+            fix="get the table again, or name another one",
+        )
     return data
 
 
@@ -209,11 +216,20 @@ def _split(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]
     except csv.Error as error:
         line = (ends[-1] if ends else 0) + 1
         got = "a quote that is never closed" if "end of data" in str(error) else str(error)
-        raise DataError("this is not valid CSV", where=f"{path}, line {line}", got=got) from None
+        raise DataError(
+            "this is not valid CSV",
+            where=f"{path}, line {line}",
+            got=got,
+            fix="save the table again as CSV, with quotes closed",
+        ) from None
     while rows and not rows[-1]:
         rows.pop()
     if not rows or not rows[0]:
-        raise DataError("the first line holds no column names", where=f"{path}, line 1")
+        raise DataError(
+            "the first line holds no column names",
+            where=f"{path}, line 1",
+            fix="write the names of the columns into the first line",
+        )
     return rows[0], rows[1:], ends
 
 

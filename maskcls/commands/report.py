@@ -57,7 +57,12 @@ def report(
 
 def _check_pictures(folder: Path, *, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise UsageError("pictures are written into a folder", where="--png", got=f"{folder}, a file")
+        raise UsageError(
+            "pictures are written into a folder",
+            where="--png",
+            got=f"{folder}, a file",
+            fix="name a new folder, or one that exists",
+        )
     files.refuse_taken(*sorted(folder.glob("*.png"))[:1], force=force)
 
 

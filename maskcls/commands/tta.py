@@ -36,10 +36,17 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter) -> ViewSearch:
     check_trying_views(run, overrides)
     experiment, env = open_experiment(run)
     if len(env.folds) < 2:
-        raise ResultError("choosing views needs two folds or more", where=str(run.path), got=f"{list(env.folds)}")
+        raise ResultError(
+            "choosing views needs two folds or more",
+            where=str(run.path),
+            got=f"{list(env.folds)}",
+            fix=f"train another fold: maskcls resume {run.path} --folds N",
+        )
     if experiment.leaky:
         raise ResultError(
-            f"the run is leaky: its networks saw the validation {group_noun(experiment.cfg)[1]}", where=str(run.path)
+            f"the run is leaky: its networks saw the validation {group_noun(experiment.cfg)[1]}",
+            where=str(run.path),
+            fix="name a run that was trained without data.leaky=true",
         )
     accelerator = start(experiment.cfg.device)
     experiment = with_photos(experiment, accelerator, report, build=False)

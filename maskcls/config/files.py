@@ -110,4 +110,6 @@ def _is_file(path: Path, where: str) -> bool:
         return path.is_file()
     except OSError as error:
         got = error.strerror or str(error)
-        raise ConfigError("a path cannot be used", where=where, got=f"{shown(str(path))}: {got}") from None
+        raise ConfigError(
+            "a path cannot be used", where=where, got=f"{shown(str(path))}: {got}", fix="name another file"
+        ) from None

@@ -25,7 +25,12 @@ def put(data: dict[str, Any], key: str, value: Any) -> None:
     for name in parents:
         data = data.setdefault(name, {})
         if not isinstance(data, dict):
-            raise ConfigError("this key has no parts", where=key, got=f"{name} holds a value, not a section")
+            raise ConfigError(
+                "this key has no parts",
+                where=key,
+                got=f"{name} holds a value, not a section",
+                fix=f"write {name}=VALUE",
+            )
     if not isinstance(data.get(leaf), dict) or (value == {} and key in MAPS):
         data[leaf] = value
     elif value != {}:

@@ -97,10 +97,17 @@ def open_onnx(path: Path, *, threads: int | None = None, batch_size: int = BATCH
     """
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise WeightsError("the file is too large for an ONNX file", where=str(path), expected="at most 2 GiB")
+            raise WeightsError(
+                "the file is too large for an ONNX file",
+                where=str(path),
+                expected="at most 2 GiB",
+                fix="name the file that maskcls export wrote",
+            )
         data = path.read_bytes()
     except OSError as error:
-        raise WeightsError("cannot read the model", where=str(path), got=error.strerror or str(error)) from None
+        raise WeightsError(
+            "cannot read the model", where=str(path), got=error.strerror or str(error), fix="check the path"
+        ) from None
     return onnx_model(data, where=str(path), threads=threads, batch_size=batch_size)
 
 
@@ -112,7 +119,12 @@ def onnx_model(data: bytes, *, where: str, threads: int | None = None, batch_siz
         space, decision = LabelSpace.from_json(facts["tasks"]), _decision(facts)
         _check_facts(facts)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise WeightsError("the metadata of the ONNX file is damaged", where=where, got=repr(error)) from None
+        raise WeightsError(
+            "the metadata of the ONNX file is damaged",
+            where=where,
+            got=repr(error),
+            fix="export the run again: maskcls export RUN -o FILE",
+        ) from None
     check_graph(session, space, where=where)
     return OnnxModel(session, space, facts, files.sha256(data), decision, batch_size)
 
@@ -124,7 +136,11 @@ def _session(data: bytes, where: str, threads: int) -> Any:
         from maskcls.config.installed_extras import check_extra
 
         check_extra("export", needed_by=where, packages=["onnxruntime"])
-        raise ResourceError("onnxruntime is installed, but cannot be imported", where=where) from None
+        raise ResourceError(
+            "onnxruntime is installed, but cannot be imported",
+            where=where,
+            fix="pip install --force-reinstall onnxruntime",
+        ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors; its warnings are about the graph, not about the user's photos
@@ -132,7 +148,12 @@ def _session(data: bytes, where: str, threads: int) -> Any:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a type of its own for each cause
         got = " ".join(str(error).split())[:200]
-        raise WeightsError("this is not an ONNX file that onnxruntime can read", where=where, got=got) from None
+        raise WeightsError(
+            "this is not an ONNX file that onnxruntime can read",
+            where=where,
+            got=got,
+            fix="export the run again: maskcls export RUN -o FILE",
+        ) from None
 
 
 def _check_facts(facts: Mapping[str, Any]) -> None:

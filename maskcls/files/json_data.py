@@ -39,7 +39,12 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise ResultError("a file of the run is missing", where=str(path), fix="restore it or train again") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ResultError("a file of the run cannot be read", where=str(path), got=str(error)) from None
+        raise ResultError(
+            "a file of the run cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore it from a copy of the run, or train again",
+        ) from None
 
 
 def _refuse(constant: str) -> None:

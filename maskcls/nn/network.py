@@ -164,7 +164,12 @@ def load_trunk(network: Network, path: Path) -> str:
         )
     broken = [key for key in wanted if not torch.isfinite(found[key].float()).all()]
     if broken:
-        raise WeightsError("the weights contain NaN or infinity", where=str(path), offenders=broken)
+        raise WeightsError(
+            "the weights contain NaN or infinity",
+            where=str(path),
+            offenders=broken,
+            fix="use other weights, such as those of another epoch",
+        )
     network.trunk.load_state_dict({key: found[key] for key in wanted})
     unused = sorted(found.keys() - wanted.keys())  # a file has no order of its own
     left = f"; left out: {', '.join(unused[:4])}{' …' if len(unused) > 4 else ''}" if unused else ""
@@ -178,7 +183,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         data = path.read_bytes()
     except (OSError, ValueError) as error:  # the latter: NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
-        raise WeightsError("cannot read the weights", where=str(path), got=reason) from None
+        raise WeightsError("cannot read the weights", where=str(path), got=reason, fix="check the path") from None
     if data[8:9] == b"{":
         return _read_safetensors(path, data)
     if not data.startswith((b"PK", b"\x80")):
@@ -196,7 +201,9 @@ def _read_safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError) as error:  # the last: a number type torch does not have
-        raise WeightsError("the weights file is damaged", where=str(path), got=str(error)) from None
+        raise WeightsError(
+            "the weights file is damaged", where=str(path), got=str(error), fix="copy or download the file again"
+        ) from None
 
 
 def _read_pickled(path: Path, data: bytes) -> dict[str, Tensor]:
@@ -213,10 +220,20 @@ def _read_pickled(path: Path, data: bytes) -> dict[str, Tensor]:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
     if not isinstance(found, dict):
-        raise WeightsError("the file contains no plain state dict", where=str(path), got=type(found).__name__)
+        raise WeightsError(
+            "the file contains no plain state dict",
+            where=str(path),
+            got=type(found).__name__,
+            fix="save only the state_dict(), preferably as safetensors",
+        )
     odd = [f"{key!r} is {_kind(value)}" for key, value in found.items() if not _is_entry(key, value)]
     if odd:
-        raise WeightsError("the file contains no plain state dict", where=str(path), offenders=odd)
+        raise WeightsError(
+            "the file contains no plain state dict",
+            where=str(path),
+            offenders=odd,
+            fix="save only the state_dict(), preferably as safetensors",
+        )
     return found
 
 

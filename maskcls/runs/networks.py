@@ -93,4 +93,6 @@ def weights_hash(folder: FoldDir) -> str:
     try:
         return folder.done.read_text(encoding="ascii").strip() if folder.done.exists() else ""
     except (OSError, ValueError) as error:
-        raise ResultError("the hash of the weights cannot be read", where=str(folder.done), got=str(error)) from None
+        raise ResultError(
+            "the hash of the weights cannot be read", where=str(folder.done), got=str(error), fix="restore the file"
+        ) from None

@@ -191,7 +191,11 @@ def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]
         folder = experiment.fold_dir(member, k).best
         predictor = load_predictor(folder)
         if predictor.space.fingerprint != member.space.fingerprint:
-            raise ResultError("the weights were trained for other classes than the run's", where=str(folder.path))
+            raise ResultError(
+                "the weights were trained for other classes than the run's",
+                where=str(folder.path),
+                fix="restore the folder of weights from a copy of the run",
+            )
         loaded.append(LoadedNetwork(member.task, member.cfg.seed, k, files.file_sha256(folder.tensors), predictor))
     return loaded
 

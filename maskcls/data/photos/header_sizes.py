@@ -27,7 +27,12 @@ def header_size(path: Path) -> Size:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # damaged files raise anything, as in `images.decode`
-        raise DataError("the header of a photo cannot be read", where=str(path), got=str(error)) from None
+        raise DataError(
+            "the header of a photo cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore the photo from its source",
+        ) from None
 
 
 def evenly_spread(count: int, most: int) -> list[int]:
@@ -60,5 +65,5 @@ def _regular_file(path: Path) -> BinaryIO:
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would block without O_NONBLOCK
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise DataError("not a regular file", where=str(path))
+        raise DataError("not a regular file", where=str(path), fix="replace it by the photo itself")
     return os.fdopen(handle, "rb")

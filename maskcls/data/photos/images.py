@@ -133,18 +133,32 @@ def read_bytes(path: Path) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise DataError(
-            "cannot open the file", where=str(path), got=getattr(error, "strerror", None) or str(error)
+            "cannot open the file",
+            where=str(path),
+            got=getattr(error, "strerror", None) or str(error),
+            fix="check the path, and whether the file can be read",
         ) from None
     try:
         info = os.fstat(handle)
         if not stat.S_ISREG(info.st_mode):
-            raise DataError("not a regular file", where=str(path))
+            raise DataError("not a regular file", where=str(path), fix="replace it by the photo itself")
         if info.st_size > MAX_BYTES:
             got, expected = f"{info.st_size} bytes", f"at most {MAX_BYTES >> 20} MiB"
-            raise DataError("the file is too large", where=str(path), got=got, expected=expected)
+            raise DataError(
+                "the file is too large",
+                where=str(path),
+                got=got,
+                expected=expected,
+                fix="save the photo as a smaller file",
+            )
         data = _read(handle, info.st_size)
     except OSError as error:
-        raise DataError("cannot read the file", where=str(path), got=error.strerror or str(error)) from None
+        raise DataError(
+            "cannot read the file",
+            where=str(path),
+            got=error.strerror or str(error),
+            fix="restore the file, or check the disk",
+        ) from None
     finally:
         os.close(handle)
     if not data:
@@ -173,14 +187,30 @@ def _check_header(path: Path, image: Image.Image, max_pixels: int) -> None:
     got = f"{width} x {height} pixels"
     if width * height > max_pixels:
         expected = f"at most {max_pixels / 1_000_000:g} million pixels"
-        raise DataError("the image is too large", where=str(path), got=got, expected=expected)
+        raise DataError(
+            "the image is too large",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="save the photo with fewer pixels",
+        )
     if min(width, height) < MIN_SIDE:
         raise DataError(
-            "the image is too small", where=str(path), got=got, expected=f"{MIN_SIDE} pixels per side or more"
+            "the image is too small",
+            where=str(path),
+            got=got,
+            expected=f"{MIN_SIDE} pixels per side or more",
+            fix="get a larger photo, or leave it out",
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         expected = f"sides of at most {MAX_ASPECT} : 1"
-        raise DataError("the image is too narrow", where=str(path), got=got, expected=expected)
+        raise DataError(
+            "the image is too narrow",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="cut out the part with the face, or leave the photo out",
+        )
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         fix = "save one picture as a JPEG or PNG file"
         raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
@@ -192,7 +222,11 @@ def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         expected = f"at most {MAX_PIXELS // 1_000_000} million pixels"
         return DataError(
-            "the image is too large", where=str(path), got="more than 89 million pixels", expected=expected
+            "the image is too large",
+            where=str(path),
+            got="more than 89 million pixels",
+            expected=expected,
+            fix="save the photo with fewer pixels",
         )
     kind = _other_kind(data)
     if kind:
@@ -201,7 +235,12 @@ def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
         got = "a TIFF that is damaged, or of a rare kind"
         return DataError(UNSUPPORTED, where=str(path), got=got, fix=AS_PNG)
     if isinstance(error, UnidentifiedImageError):
-        return DataError("not an image of a known format", where=str(path), expected=", ".join(FORMATS))
+        return DataError(
+            "not an image of a known format",
+            where=str(path),
+            expected=", ".join(FORMATS),
+            fix="save the photo as JPEG or PNG",
+        )
     got = str(error) or type(error).__name__
     return DataError("truncated or damaged image", where=str(path), got=got, fix="restore it from the source")
 

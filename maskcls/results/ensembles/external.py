@@ -47,7 +47,7 @@ def read_member(path: Path, space: LabelSpace) -> Predictions:
     try:
         origin = {"file": path.name, "sha256": files.file_sha256(path)}
     except OSError as error:
-        raise DataError("cannot read a member", where=str(path), got=error.strerror) from None
+        raise DataError("cannot read a member", where=str(path), got=error.strerror, fix="check the path") from None
     read = _read_npz if path.suffix.lower() == ".npz" else _read_csv
     return read(path, space, origin)
 
@@ -102,6 +102,7 @@ def _from_labels(path: Path, space: LabelSpace, lineage: Mapping[str, Any]) -> P
             where=str(path),
             expected="a label of every task on every row",
             offenders=[repr(ids[row]) for row in np.flatnonzero(joint_N == UNKNOWN).tolist()],
+            fix="fill in these labels, or leave the member out",
         )
     return _predictions(path, ids, np.eye(space.size, dtype=np.float32)[joint_N], space, lineage)
 
@@ -241,7 +242,9 @@ def _predictions(
 ) -> Predictions:
     """Return checked predictions; an error in them is a DataError that names the file."""
     if faults := lookalikes(map(str, ids)):
-        raise DataError("ids of a member look the same", where=f"{path}{of}", offenders=faults)
+        raise DataError(
+            "ids of a member look the same", where=f"{path}{of}", offenders=faults, fix="give every id one spelling"
+        )
     try:
         return Predictions(ids, prob_NJ, space, lineage)  # type: ignore[arg-type]  # it checks both itself
     except ResultError as error:

@@ -27,7 +27,9 @@ def read_notes(run: RunDir) -> tuple[Note, ...]:
         return ()
     data = files.read_json(path)
     if not isinstance(data, list):
-        raise ResultError("the notes are not a list", where=str(path))
+        raise ResultError(
+            "the notes are not a list", where=str(path), fix="restore the file, or delete it to begin new notes"
+        )
     return tuple(typedjson.parse(item, Note, path) for item in data)
 
 

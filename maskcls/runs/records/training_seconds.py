@@ -30,4 +30,6 @@ def _log_seconds(folder: FoldDir) -> float:
     try:
         return float(sum(json.loads(line)["seconds"] for line in folder.log.read_text().splitlines()))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultError("a log cannot be read", where=str(folder.log), got=repr(error)) from None
+        raise ResultError(
+            "a log cannot be read", where=str(folder.log), got=repr(error), fix="restore it from a copy of the run"
+        ) from None

@@ -54,7 +54,9 @@ def _lines(run: RunDir, network: RunNetwork) -> tuple[Mapping[str, float | None]
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return tuple({str(key): _number(value) for key, value in line.items()} for line in lines)
     except (OSError, ValueError, AttributeError) as error:
-        raise ResultError("a log cannot be read", where=str(path), got=repr(error)) from None
+        raise ResultError(
+            "a log cannot be read", where=str(path), got=repr(error), fix="restore it from a copy of the run"
+        ) from None
 
 
 def _number(value: object) -> float | None:

@@ -67,7 +67,12 @@ def system_error(error: Exception) -> MaskclsError | None:
     where = os.fsdecode(name) if isinstance(name, str | bytes) else None
     if error.errno == errno.ENAMETOOLONG:
         return UsageError("the name of a file or folder is too long", where=where, fix="choose a shorter name")
-    return ResourceError("the operating system refused an operation", where=where, got=got)
+    return ResourceError(
+        "the operating system refused an operation",
+        where=where,
+        got=got,
+        fix="check free space, rights and limits (ulimit -a), then give the command again",
+    )
 
 
 def discard(handle: int) -> None:
