@@ -25,13 +25,13 @@ INTRODUCTION = f"""<!-- Written by `{COMMAND}`. Do not edit it by hand. -->
 
 # Errors and what to do
 
-Every error is one message on stderr: what is wrong, where, what was found and expected, and a fix. `maskcls` then ends with
-an exit code that names the kind of error:
+Every error is one message on stderr: what is wrong, where, what was found and expected, and a fix. The exit code names
+the kind of error:
 
 {{codes}}
 
-- Search this page for the first line of your message. In the tables, words in capitals and "{UNKNOWN}" are what differs from
-  case to case, such as a path (RUN, FILE) or a number (N).
+- Search this page for the first line of your message. In the tables, words in capitals and "{UNKNOWN}" are what differs
+  from case to case, such as a path (RUN, FILE) or a number (N). A "/" is between texts that depend on the case.
 - A message shows at most ten wrong rows and their total number. The whole list is in a file that the message names.
 - An error never changes an input, and never replaces an older result.
 - Control characters in names are shown as escapes such as `\\x1b`.
@@ -40,25 +40,27 @@ an exit code that names the kind of error:
 SECTIONS = {
     Exit.USAGE: (
         "the command line",
-        "`maskcls VERB --help` prints options and examples, and [the reference](reference.md) lists all of them. Settings are "
-        "words, not options: `optim.lr=1e-3`, not `--lr 1e-3`.",
+        "`maskcls VERB --help` prints options and examples, and [the reference](reference.md) lists all of them. "
+        "Settings are words, not options: `optim.lr=1e-3`, not `--lr 1e-3`.",
     ),
     Exit.CONFIG: (
         "the configuration",
-        "`maskcls config show --config FILE` prints every value with its origin, and `maskcls config list WORD` searches the "
-        "[settings](configuration.md). Settings that contradict each other are errors; a setting without effect is only "
-        "reported.",
+        "`maskcls config show --config FILE` prints every value with its origin, and `maskcls config list WORD` "
+        "searches the [settings](configuration.md). Settings that contradict each other are errors; a setting "
+        "without effect is only reported.",
     ),
     Exit.DATA: (
         "the data",
-        "`maskcls data check DATA` lists everything that is wrong with a data set. [Data formats](../data/README.md) "
-        "describes what is expected, [the same photo twice](../data/README.md#the-same-photo-twice) and "
-        "[names](../data/README.md#names-are-compared-as-text). maskcls repairs no photo, and leaves none out unless told.",
+        "`maskcls data check DATA` lists everything that is wrong with a data set. [Data "
+        "formats](../data/README.md) describes what is expected, [the same photo "
+        "twice](../data/README.md#the-same-photo-twice) and "
+        "[names](../data/README.md#names-are-compared-as-text). maskcls repairs no photo, and leaves none out "
+        "unless told.",
     ),
     Exit.WEIGHTS: (
         "weights",
-        "A file of weights that is damaged must be copied or downloaded again; with Git LFS, by `git lfs pull`. If the "
-        "tensors do not match, `model.backbone` must be the network that the weights were made for.",
+        "A file of weights that is damaged must be copied or downloaded again; with Git LFS, by `git lfs pull`. "
+        "If the tensors do not match, `model.backbone` must be the network that the weights were made for.",
     ),
     Exit.RESOURCE: (
         "the machine",
@@ -68,30 +70,32 @@ SECTIONS = {
     ),
     Exit.BUSY: (
         "the output exists, or the run is busy",
-        "Name another output, or replace it with `--force`; `predict --force` keeps the old file as `.bak`. The lock of a run "
-        "ends with its process, so nothing has to be deleted after a crash.",
+        "Name another output, or replace it with `--force`; `predict --force` keeps the old file as `.bak`. The "
+        "lock of a run ends with its process, so nothing has to be deleted after a crash.",
     ),
     Exit.DIVERGED: (
         "the training diverged",
-        "A loss or a gradient became NaN or infinite. `maskcls bench lr DATA --config multi` shows which rates are too high, "
-        "and `maskcls debug DATA --config multi --quick` looks for other causes. The last saved epoch is kept.",
+        "A loss or a gradient became NaN or infinite. `maskcls bench lr DATA --config multi` shows which rates "
+        "are too high, and `maskcls debug DATA --config multi --quick` looks for other causes. The last saved "
+        "epoch is kept.",
     ),
     Exit.RESULT: (
         "a result, or a file of a run",
-        "Files of a run are read only as they were written: restore those that changed, or train again. "
-        "`maskcls submission check FILE --data DATA` lists every fault of a submission; [debug](debug.md) explains its checks.",
+        "Files of a run are read only as they were written: restore those that changed, or train again. `maskcls "
+        "submission check FILE --data DATA` lists every fault of a submission; [debug](debug.md) explains its "
+        "checks.",
     ),
     Exit.INTERRUPTED: ("Ctrl-C", "Finished epochs are kept. The message prints the command that continues."),
     Exit.PIPE: (
         "the output was closed",
-        "The program that reads stdout, such as `head`, ended. Nothing is printed. What the command wrote to files is complete "
-        "or absent.",
+        "The program that reads stdout, such as `head`, ended. Nothing is printed. What the command wrote to "
+        "files is complete or absent.",
     ),
     Exit.TERMINATED: ("SIGTERM", "As for Ctrl-C: finished epochs are kept, and the message prints how to continue."),
     Exit.INTERNAL: (
         "a bug",
-        "An error of maskcls itself. Please report it, with the file that the message names; `MASKCLS_DEBUG=1` prints the "
-        "traceback.",
+        "An error of maskcls itself. Please report it, with the file that the message names; `MASKCLS_DEBUG=1` "
+        "prints the traceback.",
     ),
 }
 # Topic -> where its errors are raised; the longest path counts.
@@ -108,12 +112,26 @@ TOPICS = {
     "Photos, crops and the cache": (
         *("data/photos/", "data/dataset.py", "data/drawn/", "commands/data/crop.py", "results/photo_model.py"),
     ),
-    "Training": ("training/", "engine/", "nn/", "commands/debug.py", "commands/resume.py", "commands/train.py", "diagnosis/"),
+    "Training": (
+        "training/",
+        "engine/",
+        "nn/",
+        "commands/debug.py",
+        "commands/resume.py",
+        "commands/train.py",
+        "diagnosis/",
+    ),
     "Weights and checkpoints": ("engine/checkpoint.py", "nn/network.py", "training/starting_weights.py"),
     "Runs and their files": ("runs/", "rundir.py", "commands/runs/", "commands/report.py", "show/report/"),
     "Predictions, scores and submissions": (
         *("results/", "commands/predicting/", "commands/submission/", "commands/evaluate.py", "training/predicting/"),
-        *("training/prediction.py", "engine/infer.py", "runs/read_labelled.py", "verbs/predicting.py", "commands/tta.py"),
+        *(
+            "training/prediction.py",
+            "engine/infer.py",
+            "runs/read_labelled.py",
+            "verbs/predicting.py",
+            "commands/tta.py",
+        ),
     ),
     "Ensembles and comparisons": (
         *("results/ensembles/", "results/comparison/", "commands/ensemble.py", "commands/runs/compare.py"),
@@ -173,7 +191,7 @@ def section(code: Exit, shown: Sequence[str]) -> Iterator[str]:
     for topic, found in of_topic.items():
         if found:
             yield from [f"### {topic}"] if several else []
-            yield table(["message", "expected", "what to do"], rows(found))
+            yield table(["message", "what to do"], rows(found))
             yield from (fenced(text) for text in shown if placed[text] == topic)
 
 
@@ -198,14 +216,7 @@ def pattern(error: Raised, what: str) -> str:
 
 def rows(raised: Sequence[Raised]) -> list[list[str]]:
     """Return one row for each message, by message; the same message of several places is one row."""
-    found = {
-        (
-            " / ".join(one.texts["what"]) + place(one.texts["where"]),
-            listed(one.texts["expected"]),
-            listed(one.texts["fix"]),
-        )
-        for one in raised
-    }
+    found = {(listed(one.texts["what"]) + place(one.texts["where"]), what_to_do(one)) for one in raised}
     return [[escaped(cell) for cell in row] for row in sorted(found, key=lambda row: (row[0].lower(), row))]
 
 
@@ -217,6 +228,16 @@ def place(where: Sequence[str]) -> str:
     """
     known = [text for text in where if re.match(r"--?\w|[a-z_]+(?:\.[a-z_]+)*(?:=|$)", text) and text != "stdout"]
     return f" ({', '.join(known)})" if known else ""
+
+
+def what_to_do(error: Raised) -> str:
+    """Return the fix of an error, and what it expects."""
+    fix, expected = listed(error.texts["fix"]), listed(error.texts["expected"])
+    if expected and fix:
+        return f"{fix} (expected: {expected})"
+    if fix or expected:
+        return fix or f"expected: {expected}"
+    return f"see `{'expected' if error.texts['expected'] else 'in total'}` in the message"
 
 
 def listed(texts: Sequence[str]) -> str:
@@ -240,10 +261,19 @@ def fenced(text: str) -> str:
 
 
 def examples() -> dict[Exit, list[str]]:
-    """Return the examples of each exit code, each with its command in the first line."""
-    files = sorted(GOLDEN_DIR.glob("*.txt"))
-    texts = {Exit(int(file.stem.partition("_")[0])): file.read_text(encoding="utf8") for file in files}
-    return {code: [part.strip() for part in text.split("\n\n") if part.strip()] for code, text in texts.items()}
+    """Return the examples of each exit code, one for each message, with the command in the first line."""
+    found = {}
+    for file in sorted(GOLDEN_DIR.glob("*.txt")):
+        parts = [part.strip() for part in file.read_text(encoding="utf8").split("\n\n") if part.strip()]
+        by_message = {what_is_printed(part): part for part in reversed(parts)}
+        found[Exit(int(file.stem.partition("_")[0]))] = list(reversed(by_message.values()))
+    return found
+
+
+def what_is_printed(example: str) -> str:
+    """Return the message of an example, without the lines that depend on the case; a usage error is all of it."""
+    lines = example.splitlines()
+    return lines[1] if len(lines) > 1 and lines[1].startswith("error[") else example
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from finished_run import finish_run
 from made_run import make_run
-from tiny import PLAIN, RECIPE
 from PIL import Image
 from safetensors.numpy import save_file
+from tiny import PLAIN, RECIPE
 
 from maskcls import files
 from maskcls.data.drawn.faces import make_faces
@@ -110,5 +110,5 @@ def _submissions(root: Path) -> None:
     files.commit(root / "model.onnx", b"no model")
     save_file({"other": np.zeros(2, np.float32)}, root / "other.safetensors")
     (root / "page.html").write_text("")
-    os.mkfifo(root / "pipe")
+    os.mkfifo(root / "pipe.html")
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(root / "tiny.png")

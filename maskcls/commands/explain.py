@@ -250,8 +250,8 @@ def _asked_classes(classes: Sequence[str], space: LabelSpace) -> dict[str, int]:
         known = space.task(name).classes
         if wanted not in known:
             near = nearest(wanted, known)
-            expected = f"did you mean {name}={near}?" if near else f"one of {', '.join(known)}"
-            raise UsageError("no such class", where="--class", got=repr(word), expected=expected)
+            expected, fix = f"one of {', '.join(known)}", f"did you mean {name}={near}?" if near else None
+            raise UsageError("no such class", where="--class", got=repr(word), expected=expected, fix=fix)
         if name in found:
             raise UsageError(
                 "one class of a task can be explained at a time",

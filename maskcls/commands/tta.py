@@ -36,11 +36,12 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter) -> ViewSearch:
     check_trying_views(run, overrides)
     experiment, env = open_experiment(run)
     if len(env.folds) < 2:
+        left = [fold for fold in range(experiment.cfg.folds.k) if fold not in env.folds]
         raise ResultError(
             "choosing views needs two folds or more",
             where=str(run.path),
             got=f"{list(env.folds)}",
-            fix=f"train another fold: maskcls resume {run.path} --folds N",
+            fix=f"maskcls resume {run.path} --folds {left[0]}" if left else "train a new run with folds.k=2",
         )
     if experiment.leaky:
         raise ResultError(

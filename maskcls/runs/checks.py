@@ -25,7 +25,7 @@ from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import read_record
 from maskcls.schema import Config
 
-ALL_TOGETHER = "averaging over similar photos needs all photos at once"
+ALL_TOGETHER = "averaging over similar photos needs all photos together"
 OTHER_GROUPS = "the run's decision rule was fitted with other groups"
 
 

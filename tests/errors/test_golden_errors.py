@@ -5,20 +5,22 @@ A file for each exit code. To add an error, add its line `$ maskcls …` and rew
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer.main
 from failing_commands import make_world
 from pages import verb_of, verbs
 from project import CONFIGS_DIR
+from tiny import hashes
 
 from maskcls.cli import run_app
 from maskcls.errors import SHOWN_OFFENDERS, Exit
@@ -26,15 +28,22 @@ from maskcls.verbs.options import Stopped
 
 GOLDEN_DIR = Path(__file__).with_name("golden")
 FILES = sorted(GOLDEN_DIR.glob("*.txt"), key=lambda file: int(file.stem.partition("_")[0]))
-WITHOUT = {"config schema", "data cache path", "data cache list"}  # verbs that no input makes fail
+WITHOUT = {"config schema", "data cache list"}  # verbs that no input makes fail
 FIRST = ("error[", "Usage: ", "interrupted")  # how a message begins
-PARTS = ("where", "got", "expected", "fix", "all", "")  # the last: the offenders
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of failing_commands.py."""
     return make_world(tmp_path_factory.mktemp("failing") / "world")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def commands_made_once() -> Iterator[None]:
+    """Make the commands of the command line once: a tenth of a second each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture
@@ -59,7 +68,7 @@ def blocks(file: Path) -> dict[str, str]:
 def printed(command: str, inside: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """Give a command; returns its exit code and what is on stderr, without the folders of this test."""
     words, *circumstances = command.split("  # ")
-    with CIRCUMSTANCES[circumstances[0]]() if circumstances else _nothing():
+    with CIRCUMSTANCES[circumstances[0]]() if circumstances else nullcontext():
         code = run_app(shlex.split(words))
     text = capsys.readouterr().err.replace(str(inside), "/home/me").replace(str(CONFIGS_DIR), "configs")
     text = re.sub(rf"{re.escape(tempfile.gettempdir())}/maskcls-(\w+)-\w+\.txt", r"/tmp/maskcls-\1.txt", text)
@@ -71,12 +80,7 @@ def printed(command: str, inside: Path, capsys: pytest.CaptureFixture[str]) -> t
 # --- circumstances that a command line alone does not make
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-def raising(error: BaseException) -> Callable[[], object]:
+def raising(error: BaseException) -> Callable[[], AbstractContextManager[None]]:
     """Make a training, begun or continued, end in this way."""
 
     @contextmanager
@@ -93,16 +97,38 @@ def raising(error: BaseException) -> Callable[[], object]:
 
 
 @contextmanager
-def port_taken() -> Iterator[None]:
-    """Listen on a port."""
-    with socket.create_server(("127.0.0.1", 8765)):
+def no_gpu() -> Iterator[None]:
+    """Take the GPU away."""
+    import torch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
         yield
 
 
-CIRCUMSTANCES: dict[str, Callable[[], object]] = {
+@contextmanager
+def no_cache_folder() -> Iterator[None]:
+    """Name a file as the folder of the cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MASKCLS_CACHE", "tiny.png")
+        yield
+
+
+@contextmanager
+def port_taken() -> Iterator[None]:
+    """Listen on a port, unless somebody does."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", 8765)))
+        yield
+
+
+CIRCUMSTANCES: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "Ctrl-C": raising(KeyboardInterrupt()),
     "SIGTERM": raising(Stopped()),
     "| head": raising(BrokenPipeError()),
+    "no GPU": no_gpu,
+    "the cache folder is a file": no_cache_folder,
     "another program uses the port": port_taken,
 }
 
@@ -114,10 +140,42 @@ CIRCUMSTANCES: dict[str, Callable[[], object]] = {
 def test_errors_are_printed_as_written(
     file: Path, inside: Path, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
 ) -> None:
-    expected = blocks(file)
+    expected, before = blocks(file), hashes(inside)
     found = {command: printed(command, inside, capsys) for command in expected}
     if pytestconfig.getoption("--rewrite-golden"):
         file.write_text("\n\n".join(f"$ maskcls {c}\n{text}".strip() for c, (_, text) in found.items()) + "\n")
     assert {command: text for command, (_, text) in found.items()} == blocks(file)
     code = int(file.stem.partition("_")[0])
     assert {command: got for command, (got, _) in found.items() if got != code} == {}
+    changed = {name.split("/")[1] for name, _ in hashes(inside).items() ^ before.items()}
+    assert changed <= {"x", "diverged", "uncached"}  # runs that began
+
+
+def test_every_exit_code_and_every_verb_has_an_error() -> None:
+    commands = {command for file in FILES for command in blocks(file)}
+    assert len(commands) >= 100
+    codes = {int(file.stem.partition("_")[0]) for file in FILES}
+    assert codes == {int(code) for code in Exit} - {Exit.OK, Exit.INTERNAL}
+    named = {verb for command in commands for verb in verb_of(shlex.split(command.partition("  #")[0]))}
+    assert verbs().keys() - named == WITHOUT
+
+
+def test_every_message_has_at_most_six_lines_in_one_order() -> None:
+    seen = 0
+    for text in (text for file in FILES for text in blocks(file).values() if text.startswith("error[")):
+        first, *lines = text.splitlines()
+        assert len(lines) <= 5, text
+        assert all(line.isprintable() for line in (first, *lines))
+        names = [match[1] if (match := re.match(r"  (where|got|expected|fix): ", line)) else "" for line in lines]
+        assert names == sorted(names, key=("", "where", "got", "expected", "fix").index), text
+        assert names.count("") == ("in total: " in text), text
+        assert text.count("; ") <= 2 * SHOWN_OFFENDERS
+        seen += 1
+    assert seen >= 90
+
+
+def test_an_error_is_known_by_its_kind() -> None:
+    """The word in brackets belongs to the exit code."""
+    kinds = {file.stem.partition("_")[2]: set(re.findall(r"^error\[(\w+)\]", file.read_text(), re.M)) for file in FILES}
+    assert {name for name, found in kinds.items() if not found} == {"interrupted", "pipe", "terminated"}
+    assert {name: found for name, found in kinds.items() if found - {name}} == {}
