@@ -180,7 +180,7 @@ def _terminate(*_: object) -> None:
 def _print_error(error: MaskclsError) -> None:
     lines = error.lines()
     if len(error.offenders) > SHOWN_OFFENDERS:
-        lines.append(f"  all {len(error.offenders)}: {_kept('offenders', chr(10).join(error.offenders))}")
+        lines[1] += f"; all of them: {_kept('offenders', chr(10).join(error.offenders))}"
     rank = os.environ.get("RANK", "0")
     prefix = "" if rank == "0" else f"[process {rank}] "
     from maskcls.show.terminal.text import wrapped

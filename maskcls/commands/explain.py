@@ -98,7 +98,11 @@ def explain(
     places = find_in_table(experiment, photos)
     accelerator = start(experiment.cfg.device)
     if accelerator.num_processes > 1:
-        raise UsageError("explain runs in one process", got=f"{accelerator.num_processes} processes")
+        raise UsageError(
+            "explain runs in one process",
+            got=f"{accelerator.num_processes} processes",
+            fix="start it without torchrun or accelerate launch",
+        )
     cropped = next((folder for folder in (root, *root.parents) if (folder / ABOUT).exists()), root)
     note_other_cropping(experiment, env, cropped, report)
     found: dict[int, ExplainedPhoto] = {}
@@ -247,10 +251,15 @@ def _asked_classes(classes: Sequence[str], space: LabelSpace) -> dict[str, int]:
         known = space.task(name).classes
         if wanted not in known:
             near = nearest(wanted, known)
-            expected = f"did you mean {name}={near}?" if near else f"one of {', '.join(known)}"
-            raise UsageError("no such class", where="--class", got=repr(word), expected=expected)
+            expected, fix = f"one of {', '.join(known)}", f"did you mean {name}={near}?" if near else None
+            raise UsageError("no such class", where="--class", got=repr(word), expected=expected, fix=fix)
         if name in found:
-            raise UsageError("one class of a task can be explained at a time", where="--class", got=repr(word))
+            raise UsageError(
+                "one class of a task can be explained at a time",
+                where="--class",
+                got=repr(word),
+                fix="give one --class per task, and explain further classes in another call",
+            )
         found[name] = known.index(wanted)
     return found
 

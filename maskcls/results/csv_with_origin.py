@@ -187,10 +187,21 @@ def _verify(path: Path, columns: Mapping[str, Sequence[object]], table: TableKin
     try:
         found = read_columns(path)
     except MaskclsError as error:
-        raise ResultError(f"{table.name} cannot be read back", where=str(path), got=error.what) from None
+        raise ResultError(
+            f"{table.name} cannot be read back",
+            where=str(path),
+            got=error.what,
+            fix="check the disk and write it again",
+        ) from None
     if list(found) != list(columns):
         expected, got = (", ".join(names) for names in (columns, found))
-        raise ResultError(f"{table.name} read back with other columns", where=str(path), got=got, expected=expected)
+        raise ResultError(
+            f"{table.name} read back with other columns",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="check the disk and write it again",
+        )
     for name, column in columns.items():
         wanted, got_cells = list(map(str, column)), found[name]
         if wanted == got_cells:

@@ -148,7 +148,12 @@ class Predictions:
         try:
             return _parse(raw)
         except ResultError as error:
-            raise ResultError(f"damaged predictions: {error.what}", where=str(path), got=error.got) from None
+            raise ResultError(
+                f"damaged predictions: {error.what}",
+                where=str(path),
+                got=error.got,
+                fix="delete the file and run the step that writes it again",
+            ) from None
         except DAMAGE as error:
             raise ResultError(
                 "damaged predictions",

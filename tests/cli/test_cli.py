@@ -236,7 +236,7 @@ def test_a_long_list_of_offenders_is_kept_in_a_file(
     error = capsys.readouterr().err
     assert "photo 9" in error
     assert "photo 10" not in error
-    kept = Path(re.findall(r"all 25: (\S+)", error)[0])
+    kept = Path(re.findall(r"all of them: (\S+)", error)[0])
     assert kept.read_text().splitlines() == names
     kept.unlink()
 

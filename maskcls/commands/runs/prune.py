@@ -137,7 +137,12 @@ def carry_out(part: RunPart, now: datetime) -> str:
     except BusyError:
         return "another process is working on it"
     except OSError as error:
-        raise ResourceError("cannot delete", where=error.filename or str(run.path), got=error.strerror) from None
+        raise ResourceError(
+            "cannot delete",
+            where=error.filename or str(run.path),
+            got=error.strerror,
+            fix="make the folder writable, or delete the file yourself",
+        ) from None
     return ""
 
 

@@ -145,14 +145,30 @@ def _check_header(path: Path, image: Image.Image, max_pixels: int) -> None:
     got = f"{width} x {height} pixels"
     if width * height > max_pixels:
         expected = f"at most {max_pixels / 1_000_000:g} million pixels"
-        raise DataError("the image is too large", where=str(path), got=got, expected=expected)
+        raise DataError(
+            "the image is too large",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="save the photo with fewer pixels",
+        )
     if min(width, height) < MIN_SIDE:
         raise DataError(
-            "the image is too small", where=str(path), got=got, expected=f"{MIN_SIDE} pixels per side or more"
+            "the image is too small",
+            where=str(path),
+            got=got,
+            expected=f"{MIN_SIDE} pixels per side or more",
+            fix="get a larger photo, or leave it out",
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         expected = f"sides of at most {MAX_ASPECT} : 1"
-        raise DataError("the image is too narrow", where=str(path), got=got, expected=expected)
+        raise DataError(
+            "the image is too narrow",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="cut out the part with the face, or leave the photo out",
+        )
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         fix = "save one picture as a JPEG or PNG file"
         raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
@@ -164,7 +180,11 @@ def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         expected = f"at most {MAX_PIXELS // 1_000_000} million pixels"
         return DataError(
-            "the image is too large", where=str(path), got="more than 89 million pixels", expected=expected
+            "the image is too large",
+            where=str(path),
+            got="more than 89 million pixels",
+            expected=expected,
+            fix="save the photo with fewer pixels",
         )
     kind = _other_kind(data)
     if kind:
@@ -173,7 +193,12 @@ def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
         got = "a TIFF that is damaged, or of a rare kind"
         return DataError(UNSUPPORTED, where=str(path), got=got, fix=AS_PNG)
     if isinstance(error, UnidentifiedImageError):
-        return DataError("not an image of a known format", where=str(path), expected=", ".join(FORMATS))
+        return DataError(
+            "not an image of a known format",
+            where=str(path),
+            expected=", ".join(FORMATS),
+            fix="save the photo as JPEG or PNG",
+        )
     got = str(error) or type(error).__name__
     return DataError("truncated or damaged image", where=str(path), got=got, fix="restore it from the source")
 
