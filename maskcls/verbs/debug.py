@@ -1,4 +1,4 @@
-"""Check a training, or explain the error of a run."""
+"""Check a training, explain the error of a run, or check its files."""
 
 from __future__ import annotations
 
@@ -82,3 +82,34 @@ def debug(
         write_debug_page(page, found, str(what), force=force)
     if failures(found):
         raise typer.Exit(Exit.RESULT)
+
+
+@app.command()
+def verify(
+    what: Annotated[
+        Path,
+        typer.Argument(metavar="RUN|FILE|cache", help="a run folder, a submission, or the cache of photos"),
+    ],
+    run: Annotated[Path | None, typer.Option(help="of a submission: the run it was predicted with")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="of a submission: the data that was predicted")] = None,
+    json: Json = False,
+) -> None:
+    """Check that every file is as maskcls wrote it, and belongs where it is; name those that are not.
+
+    Exit code 9 if one is not. The cheap part of these checks is made by every command that reads the files.
+
+    \b
+    maskcls verify runs/a
+    maskcls verify submission.csv --run runs/a --data faces
+    maskcls verify cache
+    """
+    from maskcls.commands.integrity.verify import refuse_unverified
+    from maskcls.commands.integrity.verify import verify as work
+    from maskcls.rundir import RunDir
+    from maskcls.show.answers.verification import print_verification
+    from maskcls.show.terminal.waiting import waiting
+
+    with waiting("reading files"):
+        found = work(what, None if run is None else RunDir(run), data)
+    print_verification(found, json=json)
+    refuse_unverified(found)
