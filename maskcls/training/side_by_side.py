@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any
 
 from maskcls.errors import Exit, MaskclsError, ResourceError
@@ -49,7 +50,8 @@ def train_side_by_side(
                 ours, theirs = context.Pipe(duplex=False)
                 fold = left.pop(0)
                 child = context.Process(
-                    target=_child, args=(theirs, experiment.run, member.name, fold, bool(experiment.views))
+                    target=_child,
+                    args=(theirs, experiment.run, experiment.data, member.name, fold, bool(experiment.views)),
                 )
                 report.starting(experiment.title(member, fold))
                 _start(child)
@@ -143,7 +145,7 @@ class _Sender:
         return send
 
 
-def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def _child(pipe: Connection, run: RunDir, data: Path, member: str, fold: int, cached: bool) -> None:
     # The parent decides on Ctrl-C, which reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from maskcls.engine.device import start
@@ -154,7 +156,7 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) 
 
     report: Any = _Sender(pipe)
     try:
-        experiment, _ = open_experiment(run)
+        experiment, _ = open_experiment(run, data)
         accelerator = start(experiment.cfg.device)
         if cached:
             experiment = with_photos(experiment, accelerator, report, build=False)

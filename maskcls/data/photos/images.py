@@ -63,7 +63,9 @@ def decode(
     max_pixels  of the photo as its header says, before it is decoded.
     admit       called with the number of bytes that will be returned, before any is decoded; it may wait.
 
-    Large photos are decoded one after another, see `pixel_budget`. Raises DataError with file and cause: too large, too small, too narrow, several pictures, not an image, a form that
+    Large photos are decoded one after another, see `pixel_budget`.
+
+    Raises DataError with file and cause: too large, too small, too narrow, several pictures, not an image, a form that
     cannot be decoded rightly (`encodings`), truncated or damaged.
     """
     try:

@@ -37,7 +37,7 @@ def rgb(image: Image.Image, *, inverted: bool = False, grey_bits: int | None = N
 
 
 def _conversion(image: Image.Image, *, inverted: bool, grey_bits: int | None) -> Callable[[Image.Image], Pixels]:
-    """Return what turns this image, or rows of it, into RGB (H, W, 3) uint8; arguments and errors are those of `rgb`."""
+    """Return what turns this image, or rows of it, into RGB (H, W, 3) uint8; for the arguments see `rgb`."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return np.array
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
