@@ -189,6 +189,11 @@ class RunDir:
         return self.path / "folds.csv"
 
     @property
+    def photos(self) -> Path:
+        """Size and digest of every photo's file, sealed people's too; see photo_digests.py."""
+        return self.path / "photos.csv"
+
+    @property
     def pseudo(self) -> Path:
         """A copy of the pseudo labels, for runs with data.pseudo."""
         return self.path / "pseudo.csv"

@@ -9,7 +9,7 @@ import typer
 
 from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Force, Json, Overrides, load_config_for
+from maskcls.verbs.options import Config, Force, Json, MovedData, Overrides, load_config_for
 
 app = VerbApp()
 
@@ -30,6 +30,7 @@ def debug(
         float, typer.Option(min=0.1, help="most minutes to train; fewer people are used where they do not suffice")
     ] = 10.0,
     page: Annotated[Path | None, typer.Option(help="HTML page to write", show_default=False)] = None,
+    data: MovedData = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -55,11 +56,13 @@ def debug(
     if is_run and (overrides or config or quick or check):
         fix = "leave out the options, or name the data set"
         raise UsageError("a run has its own settings and checks", where=str(what), fix=fix)
+    if data is not None and not is_run:
+        raise UsageError("--data is for a run whose data set has moved", where=str(what), fix="leave it out")
     if is_run:
         with Reporter(quiet=not main_process()) as report:
             with report.busy(LOADING):
                 from maskcls.commands.debug import debug_run
-            found = [debug_run(RunDir(what), report)]
+            found = [debug_run(RunDir(what), report, data)]
     else:
         from maskcls.config.unused_settings import unused_settings
         from maskcls.runs.checks import check_training

@@ -49,7 +49,7 @@ def refuse_unverified(found: Verification) -> None:
 
 
 def _cache_checks(folder: Path) -> list[Check]:
-    from maskcls.data.photos.pack_check import check_pack
+    from maskcls.data.photos.identity.pack_check import check_pack
 
     return [
         check_of(pack.folder.name, f"{pack.photos} photos of {pack.root}", check_pack(pack.folder))

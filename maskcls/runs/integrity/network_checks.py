@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
 
 from maskcls import files, owned
 from maskcls.errors import ResultError
@@ -81,7 +80,8 @@ def _weights_checks(run: RunDir, weights: WeightsDir, named: set[Path], *, finis
     if weights.meta not in named:
         yield read_check(run.place(weights.meta), lambda: _meta(weights), digested=digested)
     if weights.tensors not in named and weights.tensors.exists():
-        expected, bad = _tensors_hash(weights), cast("Status", "FAILED" if finished else "warning")
+        bad: Status = "FAILED" if finished else "warning"
+        expected = _tensors_hash(weights)
         yield compared(run.place(weights.tensors), weights.tensors, expected, weights.meta.name, bad=bad)
 
 
