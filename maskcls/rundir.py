@@ -10,7 +10,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -189,6 +189,11 @@ class RunDir:
         return self.path / "folds.csv"
 
     @property
+    def photos(self) -> Path:
+        """Size and digest of every photo's file, sealed people's too; see photo_digests.py."""
+        return self.path / "photos.csv"
+
+    @property
     def pseudo(self) -> Path:
         """A copy of the pseudo labels, for runs with data.pseudo."""
         return self.path / "pseudo.csv"
@@ -350,27 +355,68 @@ class RunDir:
 
 @contextmanager
 def lock(run: RunDir) -> Iterator[None]:
-    """Lock the run for this process; raises BusyError without waiting. The lock ends with the process."""
+    """Lock the run for this process; raises BusyError without waiting. The lock ends with the process.
+
+    ResourceError for a run that is not there: `lock_new` makes one. While it is locked, no commit makes the folder
+    again once it was deleted or renamed.
+    """
     try:
-        run.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(run.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         raise _unlocked(run, error) from None
     _held.add(handle)
     try:
         _take(run, handle)
-        yield
+        with files.filling(run.path):
+            yield
     finally:
         if handle in _held:
             _held.remove(handle)
             os.close(handle)
 
 
-def sweep(run: RunDir) -> None:
-    """Remove temporary files of killed processes; the caller holds the lock. Only test/ is written without it."""
-    for path in run.path.rglob(".*.tmp"):
-        if files.TEMPORARY.fullmatch(path.name) and path.relative_to(run.path).parts[0] != "test":
-            path.unlink(missing_ok=True)
+@contextmanager
+def lock_new(run: RunDir) -> Iterator[None]:
+    """Do what `lock` does, for a folder that may have to be made."""
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unlocked(run, error) from None
+    with lock(run):
+        yield
+
+
+@contextmanager
+def reading(run: RunDir) -> Iterator[None]:
+    """Keep `runs prune` from deleting what is read, until the end of the block; any number of processes may read.
+
+    Where the folder cannot be locked, nothing keeps it: some network disks.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):
+            handle = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+
+
+@contextmanager
+def alone(run: RunDir) -> Iterator[None]:
+    """Keep others from reading the run; BusyError when one does, see `reading`."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            handle = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError("another process reads the run", where=str(run.path), fix="wait for it") from None
+        yield
+
+
+def sweep_run(run: RunDir) -> None:
+    """Remove temporary files of killed processes, anywhere in the run and beside it; see `files.sweep`."""
+    files.sweep(run.path.resolve().parent, *(Path(folder) for folder, _, _ in os.walk(run.path)))
 
 
 def _take(run: RunDir, handle: int) -> None:

@@ -2,7 +2,8 @@
 
     cli -> {verbs, api} -> commands -> serve -> {diagnosis, export} -> training -> show -> runs -> engine
     -> {nn, data, results} -> owned -> {rundir, typedjson} -> config -> {schema, csvfile}
-    -> {files, labels, machine, startup, layoutnames, lossterms, viewnames, groupnouns} -> {errors, spelling}
+    -> {files, labels, machine, machine_errors, startup, layoutnames, lossterms, viewnames, groupnouns}
+    -> {errors, spelling}
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
 dependency is a dependency; only the rule about a quick command line looks at what runs at import time.
@@ -27,6 +28,7 @@ RANK = {
     "labels": 1,
     "csvfile": 2,
     "machine": 1,
+    "machine_errors": 1,
     "startup": 1,
     "layoutnames": 1,
     "lossterms": 1,
@@ -67,6 +69,7 @@ ARRAYS_ONLY = {
     "spelling",
     "labels",
     "machine",
+    "machine_errors",
     "startup",
     "layoutnames",
     "lossterms",

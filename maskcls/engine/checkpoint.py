@@ -25,6 +25,7 @@ from maskcls.engine.infer import Predictor
 from maskcls.errors import ResultError, WeightsError
 from maskcls.files import RUN_FILE, FileKind, commit, read_file, read_json, sha256
 from maskcls.labels import LabelSpace, Task
+from maskcls.machine_errors import is_memory_error
 from maskcls.nn.heads import Head, plain_heads
 from maskcls.nn.network import Network, build_network
 from maskcls.rundir import WeightsDir
@@ -102,7 +103,12 @@ def save_weights(
     """
     broken = [name for name, t in tensors.items() if t.is_floating_point() and not torch.isfinite(t).all()]
     if broken:
-        raise WeightsError("weights with NaN or infinity are not saved", where=str(folder.path), offenders=broken)
+        raise WeightsError(
+            "weights with NaN or infinity are not saved",
+            where=str(folder.path),
+            offenders=broken,
+            fix="lower optim.lr, or set optim.clip_norm; the last saved epoch is unchanged",
+        )
     digest = commit(folder.tensors, save(_plain(tensors)))
     meta = Meta(
         schema=SCHEMA,
@@ -152,6 +158,8 @@ def load_predictor(folder: WeightsDir) -> Predictor:
     try:
         network = blueprint.build()
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if is_memory_error(error):
+            raise
         raise WeightsError(
             "the network meta.json describes cannot be built",
             where=str(folder.meta),
@@ -180,7 +188,12 @@ def read_meta(folder: WeightsDir) -> Meta:
     schema = data.get("schema") if isinstance(data, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         got = f"maskcls {data.get('maskcls')}"
-        raise WeightsError("these weights were made by a newer maskcls", where=str(folder.meta), got=got)
+        raise WeightsError(
+            "these weights were made by a newer maskcls",
+            where=str(folder.meta),
+            got=got,
+            fix="pip install --upgrade maskcls",
+        )
     try:
         digested = isinstance(schema, int) and schema >= FIRST_DIGESTED
         plain = owned.without_owner(data, folder.meta, folder.root, required=digested)

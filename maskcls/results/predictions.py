@@ -43,7 +43,6 @@ DAMAGE = (
     SyntaxError,
     RuntimeError,
     NotImplementedError,
-    MemoryError,
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -149,7 +148,12 @@ class Predictions:
         try:
             return _parse(raw)
         except ResultError as error:
-            raise ResultError(f"damaged predictions: {error.what}", where=str(path), got=error.got) from None
+            raise ResultError(
+                f"damaged predictions: {error.what}",
+                where=str(path),
+                got=error.got,
+                fix="delete the file and run the step that writes it again",
+            ) from None
         except DAMAGE as error:
             raise ResultError(
                 "damaged predictions",
@@ -200,7 +204,8 @@ def _parse(raw: bytes) -> Predictions:
     meta = files.without_digest(json.loads(str(arrays["meta"])), Path("meta"), required=False)
     if meta["version"] != 1:
         raise ValueError(f"version {meta['version']} is not known")
-    found = Predictions(arrays["ids"], arrays["prob"], LabelSpace.from_json(meta["tasks"]), meta["lineage"])
+    space = LabelSpace.from_json(meta["tasks"])
+    found = Predictions(arrays["ids"], arrays["prob"], space, meta["lineage"])
     if meta.get("arrays", digest := _arrays_digest(found)) != digest:  # files of earlier versions have none
         raise ResultError("ids or probabilities were changed after maskcls wrote them")
     return found

@@ -1,4 +1,4 @@
-"""One network on one fold: trained and saved after every epoch; scored when its weights are chosen."""
+"""One network on one fold: trained and saved, scored when its weights are chosen."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -13,10 +14,13 @@ import torch
 from maskcls import files
 from maskcls.engine import checkpoint
 from maskcls.engine.device import Accelerator, augments_on_device
-from maskcls.engine.fit import EpochResult, fit, logged_scores, validation_reader
+from maskcls.engine.fit import EpochResult, SavePoint, fit, logged_scores, validation_reader
 from maskcls.engine.infer import infer
+from maskcls.engine.saving import Saves
 from maskcls.engine.session import Session, is_over, open_session, restore_session, session_state
+from maskcls.engine.step import Tick
 from maskcls.engine.step_plan import FoldRows, StepPlan, StepRows
+from maskcls.engine.stopping import HeldSignals
 from maskcls.errors import ResultError
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import score
@@ -71,28 +75,38 @@ def train_fold(
         best = checkpoint.load_predictor(experiment.run.fold(k, member.name).best).network
         # Weights are saved without parameters that only training needs; those start fresh.
         network.load_state_dict(best.state_dict(), strict=False)
-    total_steps = cfg.train.epochs * StepPlan(rows, cfg).steps_per_epoch
+    steps_per_epoch = StepPlan(rows, cfg).steps_per_epoch
+    total_steps = cfg.train.epochs * steps_per_epoch
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state, root=folder.root))
-        _save_results(session, member, folder, kept_epochs(experiment, member))
-    title = experiment.title(member, k)
-    report.fold(title, cfg.train.epochs, session.epoch)
+        if session.history:
+            _save_results(session, member, folder, kept_epochs(experiment, member))
+    title, steps_done = experiment.title(member, k), session.so_far.steps if session.so_far else 0
+    report.fold(title, cfg.train.epochs, session.epoch, steps_done, steps_per_epoch)
     report.skip(session.epoch)
     if session.epoch == 0 and accelerator.is_main_process:
         files.commit(folder.first_batch, first_batch(experiment.rows(member, k), member))
-    with NetworkLogs(guard, experiment, folder, cfg, session.epoch) as logs:
+    with NetworkLogs(guard, experiment, folder, cfg, session.epoch) as logs, HeldSignals() as signals:
         logs.update(session.history)  # a training may be killed between its state and its trackers
-        for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k)):
-            if not isinstance(event, EpochResult):
-                report.tick(title, event)
-                continue
-            report.epoch(title, without_scores(event) if experiment.leaky else event)
-            if accelerator.is_main_process and len(rows.valid) and not experiment.leaky:
-                # Before the state: the rows of an epoch that the state holds are not computed again.
-                save_rows(folder.epoch_rows(event.epoch), session.valid_prob, root=folder.root)
-            _save(session, member, folder, kept_epochs(experiment, member))
-            logs.update(session.history)
+        saves = Saves(session, folder, cfg.train.save_minutes, signals)
+        with saves.kept_when_stopped():
+            for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k), resting=saves.resting):
+                match event:
+                    case Tick():
+                        report.tick(title, event)
+                    case SavePoint():
+                        saves.step_done(event)
+                    case EpochResult():
+                        report.epoch(title, without_scores(event) if experiment.leaky else event)
+                        with saves.epoch_done():
+                            if accelerator.is_main_process and len(rows.valid) and not experiment.leaky:
+                                # Before the state: the rows of an epoch that the state holds are not computed again.
+                                save_rows(folder.epoch_rows(event.epoch), session.valid_prob, root=folder.root)
+                            _save(session, member, folder, kept_epochs(experiment, member))
+                            logs.update(session.history)
+                    case _:
+                        assert_never(event)
     report.skip(cfg.train.epochs - session.epoch)
     report.fold_done(title)
 

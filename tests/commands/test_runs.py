@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from edited import edit_json
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from maskcls.commands.runs import note as runs_note
 from maskcls.commands.runs import prune as runs_prune
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
+from maskcls.engine.checkpoint import save_state
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError, UsageError
 from maskcls.labels import CONTEST, Ints
@@ -221,6 +223,20 @@ def test_an_unfinished_run_says_how_far_it_is(tmp_path: Path) -> None:
     assert read_record(run).status == "unfinished: all folds are complete, 1 further network to train"
     run.fold(REFIT, "age").done.write_bytes(refitted)
     assert read_record(run).status == "unfinished: all folds are complete, but not put together"
+
+
+def test_where_an_interrupted_training_stands_is_told(tmp_path: Path) -> None:
+    run = begin(tmp_path / "a", "model.heads=separate").run
+    progress: dict[str, Any] = {"epoch": 2, "step": 27, "history": [], "so_far": {"steps": 7, "images": 112}}
+    save_state(run.fold(1, "age").state, {"w": torch.ones(2)}, progress)
+    save_state(run.fold(0, "age").state, {"w": torch.ones(2)}, {**progress, "so_far": None})
+    save_state(run.fold(0, "mask").state, {"w": torch.ones(2)}, {"epoch": 1})  # as earlier versions wrote it
+    files.commit(run.fold(1, "mask").state, b"\xff" * 30)
+    os.utime(run.env, (1, 1))
+    found = read_record(run)
+    assert found.status == "unfinished: 0 of 2 folds are complete, age fold 1 is in epoch 3 after step 7"
+    assert found.date is not None
+    assert found.date.year > 2000  # the state is the last thing that was written
 
 
 def test_a_run_whose_folds_were_extended_is_unfinished_again(tmp_path: Path) -> None:

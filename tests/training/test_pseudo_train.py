@@ -300,7 +300,7 @@ def test_soft_labels_teach_a_network_a_task(pseudo: Path, drawn: Path, tmp_path:
     [
         (["--temperature", "0.5"], "--temperature is for soft labels"),
         (["--balance", "2", "--like-train"], "both say how many"),
-        (["--max-per-class", "0"], "--max-per-class is out of range"),
+        (["--max-per-class", "0"], "where: --max-per-class"),
         (["--min-confidence", "mask=0.9,mask=0.1"], "not a confidence"),
         (["--min-confidence", "mask.wear=0.5,mask=0.9"], "not a confidence"),
         (["predict.views=none"], "--views"),

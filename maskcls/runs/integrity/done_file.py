@@ -13,7 +13,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import FoldDir
 from maskcls.typedjson import JsonFile
 
-DONE = files.FileKind("the hash of the weights", ResultError, 1 << 20)
+DONE = files.FileKind("the hash of the weights", ResultError, 1 << 20, files.RUN_FILE.fix)
 EARLIER = re.compile(r"[0-9a-f]{64}")  # the whole content in runs of format 1: the hash of the weights
 
 

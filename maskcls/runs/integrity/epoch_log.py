@@ -28,8 +28,7 @@ def read_log(folder: FoldDir) -> list[dict[str, Any]]:
         lines = files.read_json_lines(path)
         last = lines[-1] if lines else {}
         rest = {key: last.pop(key) for key in (owned.OWNER, files.DIGEST) if key in last}
-    except (ResultError, AttributeError, TypeError) as error:
-        got = error.got if isinstance(error, ResultError) else repr(error)
-        raise ResultError("a log cannot be read", where=str(path), got=got) from None
+    except (AttributeError, TypeError) as error:
+        raise ResultError("a log cannot be read", where=str(path), got=repr(error)) from None
     found: list[dict[str, Any]] = owned.without_owner({LINES: lines, **rest}, path, folder.root)[LINES]
     return found

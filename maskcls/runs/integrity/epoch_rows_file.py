@@ -14,12 +14,12 @@ import numpy as np
 
 from maskcls import files, owned
 from maskcls.errors import ResultError
-from maskcls.files.arrays import read_array
+from maskcls.files.arrays import read_array_and_rest
 from maskcls.labels import Floats
 from maskcls.results.predictions import PREDICTIONS
 
-BEGIN = b'\n{"sha256": '  # of the line after the array
 FIX = "restore it, or delete the folder of this fold and resume the run"
+EPOCH_ROWS = files.FileKind("the rows of an epoch", ResultError, PREDICTIONS.most, FIX)
 
 
 def save_rows(path: Path, prob: Floats, *, root: Path | None = None) -> None:
@@ -40,17 +40,16 @@ def read_rows(path: Path, shape: tuple[int, int] | None = None, *, root: Path | 
     shape  (n, J); None: any.
     """
     what = "cannot read the rows of an epoch"
-    data = files.read_file(path, files.FileKind("the rows of an epoch", ResultError, PREDICTIONS.most, FIX))
-    array, begin, rest = data.rpartition(BEGIN)
+    data = files.read_file(path, EPOCH_ROWS)
     try:
-        prob: Floats = read_array(array if begin else data)
-        about = json.loads(begin + rest) if begin else {}
-    except (ValueError, SyntaxError, TypeError, RecursionError) as error:
+        prob, rest = read_array_and_rest(data)
+        about = json.loads(rest) if rest else {}
+    except (ValueError, EOFError, SyntaxError, TypeError, RecursionError) as error:
         raise ResultError(what, where=str(path), got=str(error), fix=FIX) from None
     if (shape is not None and prob.shape != shape) or prob.dtype != np.float32:
         got, expected = f"{prob.dtype} {prob.shape}", f"float32 {shape}"
         raise ResultError(what, where=str(path), got=got, expected=expected, fix=FIX)
-    found = owned.without_owner(about, path, root, required=bool(begin))
-    if begin and found["sha256"] != files.sha256(array):
+    found = owned.without_owner(about, path, root, required=bool(rest))
+    if found.get("sha256", sha := files.sha256(data[: len(data) - len(rest)])) != sha:
         raise ResultError("the rows of an epoch were changed after maskcls wrote them", where=str(path), fix=FIX)
     return prob

@@ -80,8 +80,8 @@ def _weights_checks(run: RunDir, weights: WeightsDir, named: set[Path], *, finis
     if weights.meta not in named:
         yield read_check(run.place(weights.meta), lambda: _meta(weights), digested=digested)
     if weights.tensors not in named and weights.tensors.exists():
-        expected = _tensors_hash(weights)
         bad: Status = "FAILED" if finished else "warning"
+        expected = _tensors_hash(weights)
         yield compared(run.place(weights.tensors), weights.tensors, expected, weights.meta.name, bad=bad)
 
 

@@ -35,8 +35,13 @@ def read_notes(run: RunDir) -> tuple[Note, ...]:
 
 
 def add_note(run: RunDir, note: Note) -> None:
-    """Add a note to a run's notes; the notes' own lock keeps two processes from losing one of two notes."""
-    with waiting_lock(run.notes_lock):
-        every = [*read_notes(run), note]
-        data = {"notes": [one.model_dump(exclude_none=True) for one in every]}
+    """Add a note to a run's notes; the notes' own lock keeps two processes from losing one of two notes.
+
+    The same note as the last one, by a command that is given again, is not added a second time.
+    """
+    with files.filling(run.path), waiting_lock(run.notes_lock):
+        before = read_notes(run)
+        if before and before[-1].model_copy(update={"date": note.date}) == note:
+            return
+        data = {"notes": [one.model_dump(exclude_none=True) for one in (*before, note)]}
         files.commit_json(run.notes, owned.with_owner(data, run.notes, run.path))

@@ -15,7 +15,7 @@ from maskcls.show.terminal.text import plural, say
 
 @dataclass(frozen=True)
 class Verification:
-    """The checks of the files of `path`, a file or a folder. kind: `run` or `file`."""
+    """The checks of the files of `path`, a file or a folder. kind: `run`, `cache` or `file`."""
 
     path: Path
     kind: str
