@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edited import edit_json
-from tiny import PLAIN, hashes, resume, train
+from tiny import PLAIN, hashes, resume, tiny, train
 
 from maskcls import files, owned
 from maskcls.cli import run_app
+from maskcls.data.photos.cache import build_pack
+from maskcls.data.photos.cache_folder import packs
+from maskcls.data.views.transforms import ViewSpec
 from maskcls.errors import Exit, MaskclsError
 from maskcls.labels import CONTEST
 from maskcls.results.predictions import Predictions
@@ -327,3 +330,27 @@ def test_predictions_are_verified_by_the_digest_in_them(tmp_path: Path) -> None:
     assert run_app(["verify", str(path)]) == Exit.RESULT
     assert run_app(["verify", str(tmp_path / "nothing")]) == Exit.DATA
     assert run_app(["verify", str(tmp_path)]) == Exit.RESULT
+
+
+# --- the cache
+
+
+def test_the_cache_is_verified_pack_by_pack(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MASKCLS_CACHE", str(tmp_path / "kept"))
+    spec = tiny().transforms.model_copy(update={"mean": (0.5,) * 3, "std": (0.5,) * 3})
+    photos = sorted(path.relative_to(drawn).as_posix() for path in drawn.rglob("*.jpg"))[:4]
+    build_pack(drawn, photos, ViewSpec(**spec.model_dump()), threads=1)
+    (pack,) = packs(tmp_path / "kept")
+    for words in (["cache"], [str(tmp_path / "kept")]):
+        assert run_app(["verify", *words, "--json"]) == Exit.OK
+        (check,) = json.loads(capsys.readouterr().out)["checks"]
+        assert (check["name"], check["verdict"]) == (pack.folder.name, "ok")
+    names = ["pack.json", "pixels.u8", "rows.bin"]
+    assert sorted(path.name for path in pack.folder.iterdir()) == names
+    for name in names:
+        for bit in flipped(pack.folder / name, 8, seed=0):
+            assert run_app(["verify", str(tmp_path / "kept")]) == Exit.RESULT, (name, bit)
+            assert name in capsys.readouterr().out
