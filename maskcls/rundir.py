@@ -326,7 +326,7 @@ def lock(run: RunDir) -> Iterator[None]:
     """Lock the run for this process; raises BusyError without waiting. The lock ends with the process.
 
     ResourceError for a run that is not there: `lock_new` makes one. While it is locked, no commit makes the folder
-    anew once it was deleted or renamed.
+    again once it was deleted or renamed.
     """
     try:
         handle = os.open(run.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
