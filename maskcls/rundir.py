@@ -24,9 +24,13 @@ LEFT_OUT = re.compile(r"(?:members/[^/]+/)?fold(\d+)/(?:best|last)/[^/]+")  # we
 
 @dataclass(frozen=True)
 class WeightsDir:
-    """A folder of saved weights: the tensors, and what is needed to rebuild the network around them."""
+    """A folder of saved weights: the tensors, and what is needed to rebuild the network around them.
+
+    root  the run it is in; None: it is in no run.
+    """
 
     path: Path
+    root: Path | None = None
 
     @property
     def tensors(self) -> Path:
@@ -41,9 +45,13 @@ class WeightsDir:
 
 @dataclass(frozen=True)
 class FoldDir:
-    """The files of one trained network: one fold, or all rows."""
+    """The files of one trained network: one fold, or all rows.
+
+    root  the run it is in; None: it is in no run.
+    """
 
     path: Path
+    root: Path | None = None
 
     @property
     def log(self) -> Path:
@@ -58,12 +66,12 @@ class FoldDir:
     @property
     def best(self) -> WeightsDir:
         """The weights of the chosen epoch, written when all folds are trained; see train.select."""
-        return WeightsDir(self.path / "best")
+        return WeightsDir(self.path / "best", self.root)
 
     @property
     def last(self) -> WeightsDir:
         """The weights of the last epoch."""
-        return WeightsDir(self.path / "last")
+        return WeightsDir(self.path / "last", self.root)
 
     @property
     def candidates(self) -> Path:
@@ -72,16 +80,24 @@ class FoldDir:
 
     def candidate(self, epoch: int) -> WeightsDir:
         """Return the weights of one epoch."""
-        return WeightsDir(self.candidates / str(epoch))
+        return WeightsDir(self.candidates / str(epoch), self.root)
 
     @property
     def soup(self) -> WeightsDir:
         """The average of the weights of several epochs, one of the candidates."""
-        return WeightsDir(self.candidates / "soup")
+        return WeightsDir(self.candidates / "soup", self.root)
+
+    def all_candidates(self) -> list[WeightsDir]:
+        """Return the weights that `best` is chosen from, found on disk."""
+        return [WeightsDir(path, self.root) for path in sorted(self.candidates.glob("*")) if path.is_dir()]
 
     def epoch_rows(self, epoch: int) -> Path:
         """Return the probabilities for the fold's validation rows after one epoch."""
         return self.path / "epochs" / f"{epoch}.npy"
+
+    def all_epoch_rows(self) -> list[Path]:
+        """Return the files of the rows of every epoch, found on disk."""
+        return sorted(self.epoch_rows(0).parent.glob("*.npy"))
 
     @property
     def resume(self) -> Path:
@@ -96,7 +112,7 @@ class FoldDir:
     @property
     def continued(self) -> FoldDir:
         """The network that was trained further from the best weights."""
-        return FoldDir(self.path / "continued")
+        return FoldDir(self.path / "continued", self.root)
 
     @property
     def oof(self) -> Path:
@@ -110,7 +126,7 @@ class FoldDir:
 
     @property
     def done(self) -> Path:
-        """Present when the fold is finished; its content names the weights' hash."""
+        """Present when the fold is finished; names the hash of each of its files, see runs/integrity/done_file.py."""
         return self.path / "DONE"
 
 
@@ -171,6 +187,11 @@ class RunDir:
     def folds(self) -> Path:
         """Row id, person and fold."""
         return self.path / "folds.csv"
+
+    @property
+    def photos(self) -> Path:
+        """Size and digest of every photo's file, sealed people's too; see photo_digests.py."""
+        return self.path / "photos.csv"
 
     @property
     def pseudo(self) -> Path:
@@ -300,6 +321,14 @@ class RunDir:
         """Return the picture of a confusion matrix, made for trackers."""
         return self.tracking / f"confusion-{name}.png"
 
+    def for_people(self) -> tuple[Path, ...]:
+        """Folders of what is made for people and other programs, and read by no command."""
+        return self.tracking, self.report.parent, self.onnx.parent
+
+    def place(self, path: Path) -> str:
+        """Return the path of a file in the run's folder, with slashes."""
+        return path.relative_to(self.path).as_posix()
+
     def best_weights(self) -> list[Path]:
         """Return the best tensors of every network in the folder, found on disk."""
         return list(self.path.rglob("best/weights.safetensors"))
@@ -311,14 +340,17 @@ class RunDir:
 
     def fold(self, k: int, member: str = "") -> FoldDir:
         """Return the folder of fold k, or REFIT; `member` names the network where a fold has several."""
-        return FoldDir(
-            (self.path / "members" / member if member else self.path) / ("refit" if k == REFIT else f"fold{k}")
-        )
+        folder = self.path / "members" / member if member else self.path
+        return FoldDir(folder / ("refit" if k == REFIT else f"fold{k}"), self.path)
 
     def test(self, data: str, views: str, networks: str, groups: str) -> Path:
         """Return the file of predictions for another data set; networks and groups are named if not default."""
         others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"
         return self.path / "test" / f"{data}-{views}{others}{together}.npz"
+
+    def all_tests(self) -> list[Path]:
+        """Return the files of predictions for other data sets, found on disk."""
+        return sorted(self.path.glob("test/*.npz"))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import config
+from maskcls import config, files
 from maskcls.config.yaml12 import dump_yaml
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
@@ -25,7 +25,7 @@ from maskcls.groupnouns import PEOPLE
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.comparison.multiple import family_level
 from maskcls.results.csv_with_origin import check_free
-from maskcls.results.ensembles.external import read_member
+from maskcls.results.ensembles.external import MEMBER, read_member
 from maskcls.results.ensembles.methods import (
     FittedEnsemble,
     Fixed,
@@ -198,6 +198,8 @@ def read_members(
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     report.notes(tables.notes(frame))
     ids = frame["id"].to_numpy(np.str_)
+    for file in (Path(file) for text in given if not Path(text).is_dir() for file in files_of(text)):
+        files.check_file(file, MEMBER)
     members = []
     for place, text in enumerate(given):
         report.images("members", place, len(given))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from maskcls import files
 from maskcls.files import OutputFile
+from maskcls.results.csv_with_origin import csv_bytes
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores import evaluation
 from maskcls.results.scores.evaluation import Evaluation
@@ -65,7 +64,7 @@ def rows_as_csv(labelled: LabelledPredictions) -> bytes:
         for task in space.tasks:
             for c, name in enumerate(task.classes):
                 columns[f"{task.name}/{name}"] = list(map(str, shares[task.name][:, c]))
-    return _csv(columns)
+    return csv_bytes(columns)
 
 
 def _names(classes: tuple[str, ...], labels: list[int]) -> list[str]:
@@ -74,11 +73,3 @@ def _names(classes: tuple[str, ...], labels: list[int]) -> list[str]:
 
 def _text(labels: list[int]) -> list[str]:
     return [str(label) if label >= 0 else "" for label in labels]
-
-
-def _csv(columns: dict[str, Any]) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return buffer.getvalue().encode()

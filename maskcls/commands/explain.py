@@ -41,9 +41,10 @@ from maskcls.training.explaining.batch import (
     task_views,
 )
 from maskcls.training.explaining.own_folds import Chosen, InTable, choose_networks, find_in_table
+from maskcls.training.known_photos import refuse_changed_rows
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.prediction import load_networks, note_other_cropping, work_in_words
-from maskcls.training.stored_experiment import open_experiment
+from maskcls.training.stored_experiment import check_data_unchanged, open_experiment
 from maskcls.viewnames import parse_views
 
 MOST_PHOTOS = 100  # in one picture
@@ -68,6 +69,7 @@ def explain(
     classes: Sequence[str] = (),
     maps: bool = True,
     page: Path | None = None,
+    data: Path | None = None,
     force: bool = False,
     report: Reporter,
 ) -> Explanation:
@@ -81,12 +83,15 @@ def explain(
     classes    `task=class`: explain this class; in other tasks the class that is predicted.
     maps       whether to compute class activation maps.
     page       an HTML file to write as well.
+    data       where the run's data set is now; None: where it was.
 
     Raises BusyError when the output exists, unless `force`; UsageError for photos that are given twice, for a name that
     is no .png, for classes and folds that do not exist, for photos of sealed people, and for a backbone without maps.
     """
     check_words(photos, output, page, force=force)
-    experiment, env = open_experiment(run)
+    experiment, env = open_experiment(run, data)
+    if data is not None:
+        check_data_unchanged(experiment)
     experiment = replace(experiment, cfg=with_overrides(experiment.cfg, overrides))
     asked = ExplainRequest(
         _asked_classes(classes, experiment.cfg.space), _asked_folds(folds, experiment.cfg, env), maps
@@ -96,9 +101,14 @@ def explain(
         report.note(note)
     root, frame = photo_table(photos, experiment)
     places = find_in_table(experiment, photos)
+    refuse_changed_rows(experiment, sorted({row for place in places for row in place.rows}))
     accelerator = start(experiment.cfg.device)
     if accelerator.num_processes > 1:
-        raise UsageError("explain runs in one process", got=f"{accelerator.num_processes} processes")
+        raise UsageError(
+            "explain runs in one process",
+            got=f"{accelerator.num_processes} processes",
+            fix="start it without torchrun or accelerate launch",
+        )
     cropped = next((folder for folder in (root, *root.parents) if (folder / ABOUT).exists()), root)
     note_other_cropping(experiment, env, cropped, report)
     found: dict[int, ExplainedPhoto] = {}
@@ -247,10 +257,15 @@ def _asked_classes(classes: Sequence[str], space: LabelSpace) -> dict[str, int]:
         known = space.task(name).classes
         if wanted not in known:
             near = nearest(wanted, known)
-            expected = f"did you mean {name}={near}?" if near else f"one of {', '.join(known)}"
-            raise UsageError("no such class", where="--class", got=repr(word), expected=expected)
+            expected, fix = f"one of {', '.join(known)}", f"did you mean {name}={near}?" if near else None
+            raise UsageError("no such class", where="--class", got=repr(word), expected=expected, fix=fix)
         if name in found:
-            raise UsageError("one class of a task can be explained at a time", where="--class", got=repr(word))
+            raise UsageError(
+                "one class of a task can be explained at a time",
+                where="--class",
+                got=repr(word),
+                fix="give one --class per task, and explain further classes in another call",
+            )
         found[name] = known.index(wanted)
     return found
 

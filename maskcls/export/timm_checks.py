@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from maskcls import files
-from maskcls.errors import BusyError, UsageError
+from maskcls.errors import BusyError, ResultError, UsageError
 
 CONFIG = "config.json"
 FORMAT = "maskcls timm folder 1"
@@ -31,7 +30,7 @@ def check_timm_folder(folder: Path, *, force: bool) -> None:
 def _is_export(folder: Path) -> bool:
     """Tell whether a folder holds an earlier export of this format."""
     try:
-        about = json.loads((folder / CONFIG).read_bytes())
-    except (OSError, ValueError):
+        about = files.read_json(folder / CONFIG)
+    except ResultError:
         return False
     return isinstance(about, dict) and about.get("format") == FORMAT

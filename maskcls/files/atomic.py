@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from maskcls.errors import ResourceError
-from maskcls.files.digests import file_sha256, sha256
+from maskcls.files.digests import sha256
 from maskcls.files.own_folders import make_parents
+from maskcls.files.reading import file_sha256
 from maskcls.files.temporaries import sweep, temporary_file
 
 UNCHANGED = "what was there before is unchanged"

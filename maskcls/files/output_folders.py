@@ -11,8 +11,8 @@ from pathlib import Path
 
 from maskcls.errors import BusyError
 from maskcls.files.atomic import NOT_SYNCED, as_unwritten, sync_folder
-from maskcls.files.digests import file_sha256
 from maskcls.files.own_folders import make_parents
+from maskcls.files.reading import file_sha256
 from maskcls.files.temporaries import sweep, temporary_folder
 
 

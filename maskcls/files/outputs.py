@@ -25,8 +25,9 @@ from maskcls.files.atomic import (
     sync_folder,
     write_synced,
 )
-from maskcls.files.digests import file_sha256, sha256
+from maskcls.files.digests import sha256
 from maskcls.files.own_folders import make_parents
+from maskcls.files.reading import RUN_FILE, file_sha256, read_file
 from maskcls.files.temporaries import NO_LOCKS, sweep, temporary_file
 
 FORCE = "choose another -o, or replace it with --force"
@@ -134,7 +135,7 @@ def _refuse_other(new: Sequence[tuple[OutputFile, Path]], *, main_is_there: bool
 
 
 def _is_leftover(target: Path, output: OutputFile) -> bool:
-    return target.stat().st_size <= LARGEST_LEFTOVER and output.is_leftover(target.read_bytes())
+    return target.stat().st_size <= LARGEST_LEFTOVER and output.is_leftover(read_file(target, RUN_FILE))
 
 
 def _write(output: OutputFile, target: Path) -> None:
@@ -153,7 +154,7 @@ def _back_up(target: Path) -> Path:
     try:
         os.link(target, backup)
     except OSError:  # a disk without hard links
-        commit(backup, target.read_bytes())
+        commit(backup, read_file(target, RUN_FILE))
     return backup
 
 

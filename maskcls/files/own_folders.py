@@ -14,7 +14,7 @@ _filled: dict[Path, os.stat_result] = {}
 
 @contextmanager
 def filling(folder: Path) -> Iterator[None]:
-    """Let commits below `folder` fail once it was deleted, renamed or replaced, until the end of the block.
+    """Let commits below `folder` fail once it was deleted, renamed or made again, until the end of the block.
 
     The folder is there at the beginning; ResourceError when it is not.
     """

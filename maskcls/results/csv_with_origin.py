@@ -1,9 +1,9 @@
 """A CSV table and the JSON file beside it that describes it (its sidecar): written, checked and read as one.
 
-The sidecar of `x.csv` is `x.json`. It holds `kind`, `version`, the CSV's name and sha256, and then what the kind of
-table adds. It is committed first, so a CSV that is there is finished. A kill between the two commits leaves the old CSV
-or none, beside a sidecar whose hash does not match: a reader rejects that pair, and the same command writes it again,
-see maskcls/files/outputs.py.
+The sidecar of `x.csv` is `x.json`. It holds `kind`, `version`, the CSV's name and sha256, then what the kind of table
+adds, and last a digest of all this. It is committed first, so a CSV that is there is finished. A kill between the two
+commits leaves the old CSV or none, beside a sidecar whose hash does not match: a reader rejects that pair, and the same
+command writes it again, see maskcls/files/outputs.py.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from maskcls import files
-from maskcls.csvfile import read_columns
+from maskcls.csvfile import TABLE, read_columns, refuse_formulas
 from maskcls.errors import BusyError, DataError, MaskclsError, ResultError
 from maskcls.files import OutputFile
 
 Parsed = TypeVar("Parsed")
 
 VERSION = 1
+ALWAYS = {"kind", "version", "file", "sha256"}  # keys of a sidecar of any kind of table
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,24 @@ def write_csv(
 def sidecar_file(path: Path, table: TableKind, digest: str, details: Mapping[str, Any]) -> OutputFile:
     """Return the sidecar of a table with this sha256, as a file to write."""
     origin = {"kind": table.kind, "version": VERSION, "file": path.name, "sha256": digest, **details}
-    return OutputFile(files.sidecar_path(path), files.json_bytes(origin), lambda found: _belongs_to(found, path, table))
+    return OutputFile(
+        files.sidecar_path(path),
+        files.json_bytes(files.with_digest(origin)),
+        lambda found: _belongs_to(found, path, table),
+    )
 
 
 def csv_bytes(columns: Mapping[str, Sequence[object]]) -> bytes:
     """Return {name: N cells} as a CSV: UTF-8, `\\n` line ends, quotes only where a reader needs them.
 
-    Floats are written in the shortest form that reads back exactly. Raises ValueError for columns of unequal length.
+    Floats are written in the shortest form that reads back exactly. Raises ValueError for columns of unequal length,
+    DataError for text that a spreadsheet would run.
 
     >>> csv_bytes({"id": ["a", "b,c"], "n": [1, 0.5]})
     b'id,n\\na,1\\n"b,c",0.5\\n'
     """
+    texts = (cell for cells in (columns, *columns.values()) for cell in cells if isinstance(cell, str))
+    refuse_formulas(texts, fix="rename the photo, the person or the class")
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
     writer.writerow(columns)
@@ -99,7 +107,9 @@ def check_free(path: Path, table: TableKind, *beside: Path, force: bool) -> None
     """
     sidecar = files.sidecar_path(path)
     files.refuse_finished(*beside, sidecar, path, force=force)
-    if not force and sidecar.exists() and not path.exists() and not _belongs_to(sidecar.read_bytes(), path, table):
+    if force or path.exists() or not sidecar.exists():
+        return
+    if not _belongs_to(files.read_file(sidecar, files.JSON_FILE), path, table):
         raise BusyError("the output exists", where=str(sidecar), fix=files.FORCE)
 
 
@@ -139,6 +149,8 @@ def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any
         return None
     try:
         data = files.read_json(sidecar)
+        if isinstance(data, dict) and data.keys() >= ALWAYS:  # others may have a digest of their own
+            data = files.without_digest(data, sidecar, required=False)
         if table.ignores_other_kinds and not _is_of(data, table):
             return None
         if (data["kind"], data["version"]) != (table.kind, VERSION):
@@ -148,21 +160,14 @@ def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any
         raise DataError(
             f"the sidecar of {table.name} cannot be read",
             where=str(sidecar),
-            got=f"{type(error).__name__}: {getattr(error, 'got', None) or error}",
+            got=error.brief if isinstance(error, ResultError) else f"{type(error).__name__}: {error}",
             expected=f"{table.kind}, version {VERSION}",
             fix=table.fix,
         ) from None
 
 
 def _digest(path: Path, table: TableKind) -> str:
-    if path.exists() and not path.is_file():  # a pipe would block
-        raise DataError(f"{table.name} must be a regular file", where=str(path), fix="name a CSV file")
-    try:
-        return files.file_sha256(path)
-    except OSError as error:
-        raise DataError(
-            f"cannot read {table.name}", where=str(path), got=error.strerror, fix="check the path"
-        ) from None
+    return files.file_sha256(path, files.FileKind(table.name, DataError, TABLE.most, TABLE.fix))
 
 
 def _belongs_to(sidecar: bytes, path: Path, table: TableKind) -> bool:
@@ -182,10 +187,21 @@ def _verify(path: Path, columns: Mapping[str, Sequence[object]], table: TableKin
     try:
         found = read_columns(path)
     except MaskclsError as error:
-        raise ResultError(f"{table.name} cannot be read back", where=str(path), got=error.what) from None
+        raise ResultError(
+            f"{table.name} cannot be read back",
+            where=str(path),
+            got=error.what,
+            fix="check the disk and write it again",
+        ) from None
     if list(found) != list(columns):
         expected, got = (", ".join(names) for names in (columns, found))
-        raise ResultError(f"{table.name} read back with other columns", where=str(path), got=got, expected=expected)
+        raise ResultError(
+            f"{table.name} read back with other columns",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="check the disk and write it again",
+        )
     for name, column in columns.items():
         wanted, got_cells = list(map(str, column)), found[name]
         if wanted == got_cells:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -189,8 +190,11 @@ def test_golden_bytes_and_what_comes_back(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_bytes() == raw
     assert digest == files.sha256(raw)
     shared = '{\n "kind": "maskcls test",\n "version": 1,\n "file": "t.csv",\n'
-    text = f'{shared} "sha256": "{digest}",\n "more": [\n  1\n ]\n}}\n'
+    of_sidecar = "347950441396bca933b944c680bcb145adfbbc6b313ea430291ea5bd6d07676f"  # sha256 of its JSON, in one line
+    text = f'{shared} "sha256": "{digest}",\n "more": [\n  1\n ],\n "digest": "{of_sidecar}"\n}}\n'
     assert (tmp_path / "t.json").read_text() == text
+    line = f'{{"file":"t.csv","kind":"maskcls test","more":[1],"sha256":"{digest}","version":1}}'
+    assert hashlib.sha256(line.encode()).hexdigest() == of_sidecar
     assert read_origin(tmp_path / "t.csv", TABLE, lambda data: data["more"]) == (digest, [1])
 
 
@@ -269,3 +273,14 @@ def test_other_kinds_are_ignored_where_the_table_says_so(tmp_path: Path) -> None
     assert read_sidecar(tmp_path / "t.csv", lenient, dict) is None
     (tmp_path / "t.json").unlink()
     assert read_sidecar(tmp_path / "t.csv", TABLE, dict) is None
+
+
+def test_no_table_holds_what_a_spreadsheet_runs(tmp_path: Path) -> None:
+    """Also in columns beside the ids, and in their names: submissions, groups, pseudo labels, changes, corrections."""
+    for columns in ({"id": ["a"], "person": ["=1"]}, {"id": ["a"], "@task": ["x"]}):
+        with pytest.raises(DataError, match="as a formula"):
+            csv_bytes(columns)
+        with pytest.raises(DataError, match="as a formula"):
+            write_csv(tmp_path / "a.csv", columns, TableKind("k", "n", "f"), {}, force=False)
+    assert list(tmp_path.iterdir()) == []
+    assert csv_bytes({"id": ["-1"], "n": [-1.5]}) == b"id,n\n-1,-1.5\n"

@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import cv2
 
 from maskcls import __version__, files
+from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import guess_layout, image_root, list_photos
 from maskcls.data.photos import crops
 from maskcls.data.photos.crops import ABOUT, Box, Detector, Face, Size, Window
@@ -137,7 +137,7 @@ def copy_cropped(data: Path, out: Path, recipe: Recipe, report: Reporter) -> Cop
             rows = _write_photos(source, draft, _chooser(found, window, recipe), report)
             copy = Copy(out, tuple(rows), source.train, window, held, recipe.margin, recipe.aspect)
             for name in source.tables:
-                shutil.copyfile(source.root / name, draft / name)
+                files.commit(draft / name, files.read_file(source.root / name, TABLE))
             files.commit(draft / LIST, _list(copy.rows))
             files.commit_json(draft / ABOUT, _about(copy, recipe))
             files.put_folder(draft, out)

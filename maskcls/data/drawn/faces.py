@@ -81,7 +81,12 @@ def make_faces(
             _draw_all(photos, seed, size)
             files.put_folder(draft, root)
     except OSError as error:
-        raise ResourceError("cannot write the faces", where=str(root), got=error.strerror or str(error)) from None
+        raise ResourceError(
+            "cannot write the faces",
+            where=str(root),
+            got=error.strerror or str(error),
+            fix="free disk space, or name another folder",
+        ) from None
     return FacesSummary(root, tuple(train), tuple(evaluation))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from maskcls import files
+from maskcls.csvfile import refuse_formulas
 from maskcls.errors import DataError, ResultError
 from maskcls.files import OutputFile
 from maskcls.labels import Ints, LabelSpace
@@ -25,7 +26,6 @@ SUBMISSION = TableKind(
     fix="write the submission again, or move the sidecar away to read the CSV without it",
     ignores_other_kinds=True,
 )
-FORMULA_STARTS = ("=", "+", "@", "\t", "\r")  # "-" is left out: file names start with it, and it opens no function
 LINE_BREAKING = re.compile(r"[\0\r\n\ud800-\udfff]")
 
 
@@ -116,14 +116,7 @@ def _check_ids(ids: Sequence[str], labels: Ints) -> None:
             fix="rename these images in the table",
             offenders=broken,
         )
-    formulas = [repr(name) for name in ids if name.startswith(FORMULA_STARTS)]
-    if formulas:
-        raise DataError(
-            "a spreadsheet would run an id as a formula",
-            expected="ids that do not start with =, +, @, a tab or a carriage return",
-            fix="rename these images in the table",
-            offenders=formulas,
-        )
+    refuse_formulas(ids, fix="rename these images in the table")
     label_of = dict(zip(ids, labels.tolist(), strict=True))
     torn = [repr(name) for name, label in zip(ids, labels.tolist(), strict=True) if label_of[name] != label]
     if torn:
