@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -15,6 +14,7 @@ from maskcls.engine.fit import SavePoint
 from maskcls.engine.session import Session, session_state
 from maskcls.engine.stopping import HeldSignals
 from maskcls.errors import DivergedError
+from maskcls.rundir import FoldDir
 
 COST_SHARE = 0.01  # most of the time that saves within epochs take
 
@@ -60,11 +60,11 @@ def agreed(accelerator: Accelerator, *, save: bool, stop: bool) -> tuple[bool, b
 class Saves:
     """Saves a session within its epochs: when it is time, and when the process is told to stop.
 
-    path  of the state. every_minutes: as in `SaveClock`. signals: those that are held meanwhile.
+    folder  of the network. every_minutes: as in `SaveClock`. signals: those that are held meanwhile.
     """
 
-    def __init__(self, session: Session, path: Path, every_minutes: float | None, signals: HeldSignals) -> None:
-        self.session, self.path, self.signals = session, path, signals
+    def __init__(self, session: Session, folder: FoldDir, every_minutes: float | None, signals: HeldSignals) -> None:
+        self.session, self.folder, self.signals = session, folder, signals
         self.clock = SaveClock(every_minutes)
         self.point: SavePoint | None = None  # the last step of the running epoch that can be saved
 
@@ -108,7 +108,7 @@ class Saves:
             so_far, accelerator = point.so_far(), self.session.accelerator
             _check_finite(self.session)
             if accelerator.is_main_process:
-                save_state(self.path, *session_state(self.session, so_far))
+                save_state(self.folder.state, *session_state(self.session, so_far), root=self.folder.root)
             accelerator.wait_for_everyone()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -26,10 +25,12 @@ from maskcls.errors import ResultError
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import REFIT, FoldDir, WeightsDir
+from maskcls.runs.integrity.done_file import mark_done
+from maskcls.runs.integrity.epoch_log import read_log, write_log
+from maskcls.runs.integrity.epoch_rows_file import save_rows
 from maskcls.runs.summary import FoldSummary, scored_fold, write_fold_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.sheet import contact_sheet
-from maskcls.training.epochs.epoch_rows import save_rows
 from maskcls.training.epochs.epoch_selection import kept_epochs
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.plans import fresh_network
@@ -48,7 +49,7 @@ def is_trained(experiment: Experiment, member: Member, k: int) -> bool:
     """Tell whether a fold's training is over, and everything of its last epoch is on disk."""
     folder, train, kept = experiment.fold_dir(member, k), member.cfg.train, kept_epochs(experiment, member)
     try:
-        lines = files.read_json_lines(folder.log)
+        lines = read_log(folder)
         best, last = max((i for i, line in enumerate(lines) if line["is_best"]), default=-1), len(lines) - 1
     except (ResultError, LookupError, TypeError):
         return False  # missing or damaged: it is written again from the resume state
@@ -78,7 +79,7 @@ def train_fold(
     total_steps = cfg.train.epochs * steps_per_epoch
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
-        restore_session(session, *checkpoint.load_state(folder.state))
+        restore_session(session, *checkpoint.load_state(folder.state, root=folder.root))
         if session.so_far is None:  # else they are on disk, and these weights are not those of an epoch's end
             _save_results(session, member, folder, kept_epochs(experiment, member))
     title, steps_done = experiment.title(member, k), session.so_far.steps if session.so_far else 0
@@ -88,7 +89,7 @@ def train_fold(
         files.commit(folder.first_batch, first_batch(experiment.rows(member, k), member))
     with NetworkLogs(guard, experiment, folder, cfg, session.epoch) as logs, HeldSignals() as signals:
         logs.update(session.history)  # a training may be killed between its state and its trackers
-        saves = Saves(session, folder.state, cfg.train.save_minutes, signals)
+        saves = Saves(session, folder, cfg.train.save_minutes, signals)
         with saves.kept_when_stopped():
             for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k), resting=saves.resting):
                 match event:
@@ -101,7 +102,7 @@ def train_fold(
                         with saves.epoch_done():
                             if accelerator.is_main_process and len(rows.valid) and not experiment.leaky:
                                 # Before the state: the rows of an epoch that the state holds are not computed again.
-                                save_rows(folder.epoch_rows(event.epoch), session.valid_prob)
+                                save_rows(folder.epoch_rows(event.epoch), session.valid_prob, root=folder.root)
                             _save(session, member, folder, kept_epochs(experiment, member))
                             logs.update(session.history)
                     case _:
@@ -139,7 +140,7 @@ def _captions(step: StepRows, rows: FoldRows, member: Member) -> list[list[str]]
 def _save(session: Session, member: Member, folder: FoldDir, kept: int) -> None:
     """Commit an epoch: first the state to resume from, then what can be written again from that state."""
     if session.accelerator.is_main_process:
-        checkpoint.save_state(folder.state, *session_state(session))
+        checkpoint.save_state(folder.state, *session_state(session), root=folder.root)
         _save_results(session, member, folder, kept)
     session.accelerator.wait_for_everyone()
 
@@ -147,7 +148,7 @@ def _save(session: Session, member: Member, folder: FoldDir, kept: int) -> None:
 def _save_results(session: Session, member: Member, folder: FoldDir, kept: int) -> None:
     if not session.accelerator.is_main_process:
         return
-    files.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
+    write_log(folder, session.history)
     last = session.epoch - 1
     scores = logged_scores(session.history[last])
     tensors = session.scored_network.inference_state()
@@ -179,7 +180,7 @@ def finish_fold(
     meta, rows = checkpoint.read_meta(folder.best), experiment.rows(member, k)
     if not len(rows.valid):
         if accelerator.is_main_process:
-            _mark_done(folder, meta)
+            mark_done(folder, meta.sha256)
         return
     if experiment.leaky:
         _finish_leaky(folder, meta, accelerator)
@@ -195,16 +196,12 @@ def finish_fold(
     Predictions(ids, prob, member.space, lineage).save(folder.oof)
     scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
     write_fold_summary(folder, scored_fold(meta.epoch, meta.soup, scores, among))
-    _mark_done(folder, meta)
+    mark_done(folder, meta.sha256)
 
 
 def _finish_leaky(folder: FoldDir, meta: checkpoint.Meta, accelerator: Accelerator) -> None:
     """Mark a fold as done without predictions or scores: its network may have trained on the fold's people."""
     if accelerator.is_main_process:
         write_fold_summary(folder, FoldSummary(best_epoch=meta.epoch, leaky=True))
-        _mark_done(folder, meta)
+        mark_done(folder, meta.sha256)
     accelerator.wait_for_everyone()
-
-
-def _mark_done(folder: FoldDir, meta: checkpoint.Meta) -> None:
-    files.commit(folder.done, f"{meta.sha256}\n".encode())

@@ -15,9 +15,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any
 
+from maskcls import files
 from maskcls.errors import Exit, MaskclsError, ResourceError, Stopped
+from maskcls.machine_errors import machine_error
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
@@ -49,7 +52,8 @@ def train_side_by_side(
                 ours, theirs = context.Pipe(duplex=False)
                 fold = left.pop(0)
                 child = context.Process(
-                    target=_child, args=(theirs, experiment.run, member.name, fold, bool(experiment.views))
+                    target=_child,
+                    args=(theirs, experiment.run, experiment.data, member.name, fold, bool(experiment.views)),
                 )
                 report.starting(experiment.title(member, fold))
                 _start(child)
@@ -149,7 +153,7 @@ def _stop(*_: object) -> None:
     raise Stopped
 
 
-def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def _child(pipe: Connection, run: RunDir, data: Path, member: str, fold: int, cached: bool) -> None:
     # The parent decides on Ctrl-C, which reaches the whole group, and sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
@@ -161,19 +165,23 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) 
 
     report: Any = _Sender(pipe)
     try:
-        experiment, _ = open_experiment(run)
+        experiment, _ = open_experiment(run, data)
         accelerator = start(experiment.cfg.device)
         if cached:
             experiment = with_photos(experiment, accelerator, report, build=False)
         (mine,) = (m for m in experiment.members if m.name == member)
-        with Guard(experiment.cfg.track, report) as guard:
+        with files.filling(run.path), Guard(experiment.cfg.track, report) as guard:
             train_fold(experiment, mine, fold, accelerator, report, guard)
     except Stopped:
         raise SystemExit(Exit.TERMINATED) from None
     except MaskclsError as error:
         with suppress(OSError):
             pipe.send(("error", error))
-    except Exception:
+    except Exception as bug:
+        if (known := machine_error(bug)) is not None:
+            with suppress(OSError):
+                pipe.send(("error", known))
+            return
         with suppress(OSError):
             pipe.send(("crash", traceback.format_exc()))
         raise SystemExit(Exit.INTERNAL) from None  # prints nothing: the parent reports the bug
