@@ -14,8 +14,9 @@ from typing import Annotated
 
 import typer
 
-from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
-from maskcls.show.terminal.streams import open_streams, system_error, write_out
+from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError, Stopped
+from maskcls.machine_errors import machine_error
+from maskcls.show.terminal.streams import open_streams, write_out
 from maskcls.startup import rest_collector
 from maskcls.verbs import (
     after,
@@ -31,7 +32,6 @@ from maskcls.verbs import (
     training,
 )
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Stopped
 
 app = VerbApp(
     no_args_is_help=True,
@@ -109,7 +109,7 @@ def run_app(arguments: list[str]) -> int:
     except Exception as error:
         if os.environ.get("MASKCLS_DEBUG"):
             raise
-        if (known := system_error(error)) is not None:
+        if (known := machine_error(error)) is not None:
             _print_error(known)
             return known.exit_code
         _print_error(MaskclsError("this is a bug in maskcls", where=_kept("crash", traceback.format_exc()), fix=REPORT))

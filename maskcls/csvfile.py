@@ -2,7 +2,7 @@
 
 N rows. Cells are kept as text, so ids such as `00123`, `1e5` and `NA` are unchanged. pandas' own reader shifts the
 columns when every row has one field too many, fills short rows and renames repeated columns without a message; so this
-module uses the csv module. It reads regular files only, because a pipe could block without end.
+module uses the csv module.
 """
 
 from __future__ import annotations
@@ -11,24 +11,38 @@ import csv
 import difflib
 import io
 import itertools
-import os
-import stat
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskcls.errors import DataError, nearest
+from maskcls.files import FileKind, read_file
 from maskcls.spelling import appearance, misspelled_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_BYTES = 256 << 20
+TABLE = FileKind("the table", DataError, 256 << 20, "check the path")  # some millions of rows
 MAX_COLUMNS = 1000
 ROWS_AT_ONCE = 500  # too few lists to start the garbage collector
 SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
+# What a spreadsheet runs when it opens a table: = + @ also after blanks and in full width, a tab or carriage return in
+# front, and - where a call, a command or a reference to another file follows; file names and ids begin with a plain -.
+FORMULA = re.compile(r"[\t\r]|\s*(?:[=+@\uff1d\uff0b\uff20]|[-\uff0d].*[(|!'#\[])", re.DOTALL)
 FIRST_ROW = 2  # the header is line 1, and no cell may hold a line break, so row i is on line i + 2
+
+
+def refuse_formulas(cells: Iterable[str], *, fix: str) -> None:
+    """Raise DataError that lists the cells that a spreadsheet would run as formulas.
+
+    Tables are read by programs too, which join them by id, so no cell is quoted or changed.
+    """
+    found = [repr(cell) for cell in dict.fromkeys(cells) if FORMULA.match(cell)]
+    if found:
+        expected = "text that does not start with =, +, @, a tab or a carriage return, nor with - and a formula"
+        raise DataError("a spreadsheet would run this text as a formula", expected=expected, fix=fix, offenders=found)
 
 
 def read_csv(
@@ -92,18 +106,8 @@ def _read(
 
 
 def _content(path: Path) -> bytes:
-    """Return a regular file's bytes; anything else could block, or never end."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        got = getattr(error, "strerror", None) or str(error)
-        raise DataError("cannot open the table", where=str(path), got=got, fix="check the path") from None
-    with os.fdopen(handle, "rb", closefd=True) if _is_regular(handle) else _not_regular(path, handle) as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise DataError(
-            "the table is too large", where=str(path), expected=f"at most {MAX_BYTES >> 20} MiB", fix="split the table"
-        )
+    """Return the bytes of a table."""
+    data = read_file(path, TABLE)
     if not data.strip():
         raise DataError(
             "the table is empty",
@@ -112,15 +116,6 @@ def _content(path: Path) -> bytes:
             fix="get the table again, or name another one",
         )
     return data
-
-
-def _is_regular(handle: int) -> bool:
-    return stat.S_ISREG(os.fstat(handle).st_mode)
-
-
-def _not_regular(path: Path, handle: int) -> io.BufferedReader:
-    os.close(handle)
-    raise DataError("the table is not a regular file", where=str(path), fix="name a CSV file")
 
 
 def _decoded(path: Path, data: bytes) -> str:

@@ -17,6 +17,7 @@ from maskcls.data.photos.rgb import Pixels
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import start
 from maskcls.errors import UsageError, nearest
+from maskcls.files import OutputFile
 from maskcls.labels import Floats, Ints, LabelSpace, Task
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import wanted_folds
@@ -26,7 +27,6 @@ from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.show.answers.explanation import ExplainedPhoto, ExplainedTask, Explanation
 from maskcls.show.pages.explained import PX, explained_page
-from maskcls.show.pages.page import write_page
 from maskcls.show.pictures.explained import explained_png
 from maskcls.show.pictures.fonts import missing_note
 from maskcls.show.terminal.progress import Reporter
@@ -114,9 +114,10 @@ def explain(
         found |= zip(rows, _explained(experiment, env, batch, about, asked), strict=True)
     explained = tuple(found[row] for row in range(len(photos)))
     explanation = Explanation(run.path, output, page, parse_views(experiment.cfg.predict.views), explained)
-    files.commit(output, explained_png(explained, _pixels))
+    outputs = [OutputFile(output, explained_png(explained, _pixels))]
     if page is not None:
-        write_page(page, explained_page(explanation, _pixels))
+        outputs.append(OutputFile(page, explained_page(explanation, _pixels).encode()))
+    files.commit_outputs(outputs, force=force)
     return explanation
 
 
@@ -137,7 +138,7 @@ def check_words(photos: Sequence[Path], output: Path, page: Path | None, *, forc
         expected = f"at most {MOST_PHOTOS} photos in one picture"
         raise UsageError("too many photos", got=str(len(photos)), expected=expected, fix="explain them in parts")
     files.check_outputs(output, *([page] if page is not None else []), inputs=photos)
-    files.refuse_taken(output, *([page] if page is not None else []), force=force)
+    files.refuse_finished(output, *([page] if page is not None else []), force=force)
 
 
 def photo_table(photos: Sequence[Path], experiment: Experiment) -> tuple[Path, pd.DataFrame]:

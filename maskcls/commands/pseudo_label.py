@@ -14,6 +14,7 @@ import pandas as pd
 import maskcls
 from maskcls import files
 from maskcls.data.layouts.source import image_root, read_unlabelled
+from maskcls.data.photos.images import PHOTO
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import lost_processes_as_errors
@@ -124,7 +125,7 @@ def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame:
         for path in experiment.labelled_rows["path"]:
             if (place := experiment.photo_root / path).is_file():
                 known.setdefault(place.stat().st_size, set()).add(place)
-    digest = cache(files.file_sha256)
+    digest = cache(lambda path: files.file_sha256(path, PHOTO))
     met = []
     for id, path in zip(frame["id"], frame["path"], strict=True):
         place = root / path

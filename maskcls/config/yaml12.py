@@ -18,8 +18,10 @@ from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from maskcls.errors import ConfigError
+from maskcls.files import FileKind, read_file
 
 MAX_BYTES = 1 << 14  # ten times a resolved configuration; reading that much takes under half a second
+CONFIGURATION = FileKind("the configuration", ConfigError, MAX_BYTES)
 MAX_DEPTH = 32
 MAX_DIGITS = 100  # Python converts no numbers of some thousands of digits, and raises its own error
 
@@ -38,16 +40,7 @@ _SCALARS = (
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one mapping from a file of at most `MAX_BYTES`; raises ConfigError."""
-    try:
-        with path.open("rb") as handle:
-            raw = handle.read(MAX_BYTES + 1)  # not the whole file: it may have no end
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(
-            "cannot read the configuration", where=str(path), got=reason, fix="name a file that can be read"
-        ) from None
-    if len(raw) > MAX_BYTES:
-        raise _too_long(str(path))
+    raw = read_file(path, CONFIGURATION)
     try:
         text = raw.decode()  # PyYAML drops a byte order mark
     except UnicodeDecodeError as error:

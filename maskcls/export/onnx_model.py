@@ -18,12 +18,13 @@ from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT, check_graph
 from maskcls.export.onnx_facts import from_metadata
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.machine import cores
+from maskcls.machine_errors import is_memory_error
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.photo_model import Photo, check_photo
 from maskcls.runs.decision import Decision, decided
 
 BATCH = 32  # photos at a time
-MOST_BYTES = 2**31  # of an ONNX file, which is one protobuf message
+MODEL = files.FileKind("the model", WeightsError, 2**31)  # an ONNX file is one protobuf message
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +96,7 @@ def open_onnx(path: Path, *, threads: int | None = None, batch_size: int = BATCH
     Raises ResourceError when onnxruntime is not installed, WeightsError for a file that cannot be read or is from
     another program.
     """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise WeightsError(
-                "the file is too large for an ONNX file",
-                where=str(path),
-                expected="at most 2 GiB",
-                fix="name the file that maskcls export wrote",
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(
-            "cannot read the model", where=str(path), got=error.strerror or str(error), fix="check the path"
-        ) from None
+    data = files.read_file(path, MODEL)
     return onnx_model(data, where=str(path), threads=threads, batch_size=batch_size)
 
 
@@ -147,6 +136,8 @@ def _session(data: bytes, where: str, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a type of its own for each cause
+        if is_memory_error(error):
+            raise
         got = " ".join(str(error).split())[:200]
         raise WeightsError(
             "this is not an ONNX file that onnxruntime can read",

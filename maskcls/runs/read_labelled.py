@@ -75,7 +75,10 @@ def read_predictions(path: Path, answers: Path) -> LabelledPredictions:
 
 def load_scorable(path: Path) -> Predictions:
     """Load predictions that may be scored; ResultError for out-of-fold rows of a leaky run, also as part of others."""
-    predictions = Predictions.load(path)
+    return _scorable(Predictions.load(path), path)
+
+
+def _scorable(predictions: Predictions, path: Path) -> Predictions:
     if _says_leaky(predictions.lineage):
         raise ResultError(LEAKY, where=str(path), fix=SCORED_FIX)
     return predictions
@@ -90,6 +93,7 @@ def read_out_of_fold(run: RunDir) -> LabelledPredictions:
     from maskcls.data.rows import folds as folding
     from maskcls.data.rows import manifest as tables
     from maskcls.runs.environment import read_environment
+    from maskcls.runs.integrity.oof_file import read_run_oof
     from maskcls.schema.group_noun import group_noun
 
     env = read_environment(run)
@@ -99,7 +103,7 @@ def read_out_of_fold(run: RunDir) -> LabelledPredictions:
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
     if changed := changed_files(run, env.hashes):
         raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
-    oof, cfg = load_scorable(run.oof), config.of_run(run.config)
+    oof, cfg = _scorable(read_run_oof(run), run.oof), config.of_run(run.config)
     if oof.space.fingerprint != cfg.space.fingerprint:
         raise ResultError(
             "the predictions have other classes than the run",

@@ -50,7 +50,7 @@ def debug(
         from maskcls import files
 
         files.check_page_name(page)
-        files.refuse_taken(page, force=force)
+        files.refuse_finished(page, force=force)
     is_run = RunDir(what).env.exists()
     if is_run and (overrides or config or quick or check):
         fix = "leave out the options, or name the data set"
@@ -79,6 +79,6 @@ def debug(
     if page is not None:
         from maskcls.show.debug_page import write_debug_page
 
-        write_debug_page(page, found, str(what))
+        write_debug_page(page, found, str(what), force=force)
     if failures(found):
         raise typer.Exit(Exit.RESULT)

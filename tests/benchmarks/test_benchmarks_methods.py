@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from edited import edit_json
 from project import BENCHMARKS_DIR
 from sklearn.metrics import f1_score
 
@@ -546,9 +547,7 @@ def test_other_folds_other_labels_other_space_are_not_compared(
 
 def test_another_version_is_noted(methods: ModuleType, trained: Path) -> None:
     path = trained / "drop.0.s1/env.json"
-    env = json.loads(path.read_text())
-    env["packages"]["torch"] = "1.0"
-    path.write_text(json.dumps(env))
+    edit_json(path, {"packages": json.loads(path.read_text())["packages"] | {"torch": "1.0"}})
     line = by_title(methods.read_table(trained))["drop/0"]
     assert line.verdict == "helps"
     assert [note.partition(",")[0] for note in line.notes] == ["seed 1: torch is 1.0"]

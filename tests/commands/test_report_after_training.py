@@ -65,6 +65,15 @@ def test_train_writes_the_page_and_names_the_next_command(trained: tuple[RunDir,
     assert found["next"] == f"maskcls predict '{run.path}' --data {drawn} -o 'my run.csv'"
 
 
+def test_the_first_batch_is_the_only_picture_of_people_in_a_run(trained: tuple[RunDir, str]) -> None:
+    """No other file holds a picture, be it as bytes or in the text of a page."""
+    starts = [b"\x89PNG\r\n", b"\xff\xd8\xff", b"image/png", b"image/jpeg", b"image/webp"]
+    found = [path for path in trained[0].path.rglob("*") if path.is_file()]
+    assert len(found) > 12
+    with_pictures = [path for path in found if any(start in path.read_bytes() for start in starts)]
+    assert with_pictures == [trained[0].fold(0).first_batch]
+
+
 def test_train_keeps_the_origins_of_settings(trained: tuple[RunDir, str]) -> None:
     origins = json.loads(trained[0].env.read_text())["origins"]
     assert origins["train.epochs"] == "command line"
@@ -110,7 +119,7 @@ def test_a_page_that_cannot_be_written_is_one_warning(
     def fails(*_: object) -> None:
         raise ValueError("no colour")
 
-    monkeypatch.setattr(module, "write_report", fails)
+    monkeypatch.setattr(module, "report_files", fails)
     run = finish_run(tmp_path / "a")
     with Reporter() as report:
         found = after_training(run, report)

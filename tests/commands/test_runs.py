@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from edited import edit_json
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -221,7 +222,7 @@ def test_an_unfinished_run_says_how_far_it_is(tmp_path: Path) -> None:
 def test_a_run_whose_folds_were_extended_is_unfinished_again(tmp_path: Path) -> None:
     run = make(tmp_path / "a", folds=(0,))
     assert read_record(run).state == "finished"
-    files.commit_json(run.env, files.read_json(run.env) | {"folds": [0, 1]})
+    edit_json(run.env, {"folds": [0, 1]})
     assert read_record(run).status == "unfinished: 1 of 2 folds are complete"
 
 
@@ -276,11 +277,11 @@ def damage(run: RunDir, how: str) -> None:
         case "before it began":
             run.env.unlink()
         case "earlier maskcls":
-            files.commit_json(run.env, {k: v for k, v in files.read_json(run.env).items() if k != "plans"})
+            edit_json(run.env, {}, without=("plans",))
         case "summary of another form":
             files.commit_json(run.summary, {"pooled": {"macro_f1": "high", "tasks": {}}})
         case "no scores":
-            files.commit_json(run.summary, files.read_json(run.summary) | {"pooled": None})
+            edit_json(run.summary, {"pooled": None})
         case "log cut":
             run.fold(0).log.write_text('{"seconds": 1')
         case "log gone":
@@ -553,7 +554,7 @@ def test_pseudo_labelled_rows_are_not_scored_and_do_not_count(folds: Sequence[in
     files.commit(run.manifest, tables.to_csv(pd.concat([photos(), added], ignore_index=True)))
     files.commit(run.folds, folding.to_csv(pd.concat([without.folds, never], ignore_index=True)))
     hashes = identity_hashes(run)
-    files.commit_json(run.env, files.read_json(run.env) | {"hashes": hashes})
+    edit_json(run.env, {"hashes": hashes})
     found, other = read_record(run), read_record(without.run)
     assert hashes["manifest.csv"] not in found.scored_on
     assert (found.fault, found.scored_on) == ("", other.scored_on)
@@ -741,7 +742,7 @@ def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -
         shutil.copy(three / name / "manifest.csv", three / name / "sealed.csv")
         env = files.read_json(three / name / "env.json")
         env["hashes"]["sealed.csv"] = env["hashes"]["manifest.csv"]
-        files.commit_json(three / name / "env.json", env)
+        edit_json(three / name / "env.json", env)
     write_sealed_score(RunDir(three / "unsealed"), UNSEALED)
     runs_note.note(RunDir(three / "noted"), keep=True, now=NOW)
     (three / "sub").mkdir()
@@ -756,7 +757,7 @@ def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -
     (three / "linked" / "fold0").symlink_to(three.parent / "elsewhere")
     summary = files.read_json(three / "unscored" / "summary.json")
     summary["pooled"]["macro_f1"], summary["interval"] = None, None
-    files.commit_json(three / "unscored" / "summary.json", summary)
+    edit_json(three / "unscored" / "summary.json", summary)
     train(begin(three / "half"), guesses(0.1), [0])
     damage(make(three / "lost", share=0.1), "manifest edited")
     (three / "away").symlink_to(make(three.parent / "outside", share=0.1).path)

@@ -244,3 +244,27 @@ def test_a_quick_verb_says_what_it_does_when_it_takes_long(
     with waiting.waiting("scoring"):
         assert told.wait(60)
     assert capsys.readouterr().err.splitlines()[0] == "scoring: 0 s so far"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_error_in_the_display_is_one_warning(
+    terminal: bool, report: Reporter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The work that reports its progress goes on; with MASKCLS_DEBUG the error is raised."""
+    report.console, report.bars = Console(file=io.StringIO()), report.bars if terminal else None
+    monkeypatch.setattr(progress, "PLAIN_FIRST_S", -1.0)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("no colour \x1b")
+
+    monkeypatch.setattr(report.bars or report.console, "update" if terminal else "print", broken)
+    for done in (1, 2, 3):
+        report.images("reading", done, 3)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "warning: no more progress is shown, the work continues: ValueError: no colour \\x1b",
+    ]
+    report.failed = False
+    monkeypatch.setenv("MASKCLS_DEBUG", "1")
+    with pytest.raises(ValueError, match="no colour"):
+        report.images("checking", 1, 3)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from edited import edit_json
 from tiny import experiment, outcome, resume, tiny, train
 
 from maskcls.cli import run_app
@@ -56,8 +57,7 @@ def fold_prediction(base: Path, drawn: Path, tmp_path: Path, k: int) -> Predicti
     """Predict with fold k's network alone, by an independent way: a run folder that was asked for that fold only."""
     run = tmp_path / f"only{k}"
     shutil.copytree(base, run)
-    env = json.loads((run / "env.json").read_text())
-    (run / "env.json").write_text(json.dumps(env | {"folds": [k]}))
+    edit_json(run / "env.json", {"folds": [k]})
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / f"{k}.csv")]) == 0
     return Predictions.load(run / "test/faces-none.npz")
 

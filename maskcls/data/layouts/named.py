@@ -11,14 +11,16 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
+from maskcls.csvfile import refuse_formulas
 from maskcls.data.layouts.source import guess_layout, image_root, unlabelled_paths
 from maskcls.data.photos.photo_files import has_photo_suffix
 from maskcls.errors import DataError, UsageError
+from maskcls.files import FileKind, read_file, size_text
 
 STDIN = "-"
 LIST = "@"  # before the name of a text file with one path per line
+NAMES = FileKind("the list of names", DataError, 1 << 30)  # ten million names
 PATTERN = "*?["
-FORMULA_STARTS = ("=", "+", "@", "\t")
 
 
 @dataclass(frozen=True)
@@ -134,16 +136,17 @@ def _list_of(word: str) -> Path:
 def _read_stdin() -> bytes:
     if sys.stdin is None:  # closed when the program started
         raise _NothingError("stdin is closed")
-    return sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read(NAMES.most + 1)
+    if len(data) > NAMES.most:
+        raise _NothingError(f"more than {size_text(NAMES.most)} of names")
+    return data
 
 
 def _read_list(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file():
-            raise _NothingError("the list is not a regular file")
-        return path.read_bytes()
-    except OSError as error:
-        raise _NothingError(f"the list cannot be read: {error.strerror}") from None
+        return read_file(path, NAMES)
+    except DataError as error:
+        raise _NothingError(error.brief) from None
 
 
 def _listed(data: bytes, word: str, *, check: bool) -> list[str]:
@@ -170,9 +173,7 @@ def _check_names(names: Sequence[str]) -> None:
     if wrong := [repr(name) for name in names if not name.isprintable() and not _is_plain(name)]:
         expected = "UTF-8 text without line breaks and NUL"
         raise DataError("a file name cannot be written to a table", expected=expected, offenders=wrong, fix="rename it")
-    if formulas := [repr(name) for name in names if name.startswith(FORMULA_STARTS)]:
-        fix = "write ./ before the name"
-        raise DataError("a spreadsheet would run a name as a formula", offenders=formulas, fix=fix)
+    refuse_formulas(names, fix="write ./ before the name")
 
 
 def _is_plain(name: str) -> bool:

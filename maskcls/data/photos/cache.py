@@ -28,7 +28,7 @@ from maskcls.data.photos import images
 from maskcls.data.photos.cache_folder import ABOUT, PART, PIXELS, ROWS, cache_folder, locked, read_info
 from maskcls.data.photos.rgb import BACKGROUND, Pixels
 from maskcls.data.views.transforms import OVERSIZE, ViewSpec, eval_view
-from maskcls.errors import DataError, ResourceError
+from maskcls.errors import DataError, ResourceError, ResultError
 from maskcls.machine import reading_threads
 
 FORMAT = 3
@@ -53,8 +53,8 @@ def _open(
     folder: Path, root: Path, paths: Sequence[str], stamps: Stamps, spec: ViewSpec, *, remember: bool = False
 ) -> Pixels | None:
     shape = (len(paths), *spec.size, 3)
-    with contextlib.suppress(OSError, ValueError):
-        rows_file = (folder / ROWS).read_bytes()
+    with contextlib.suppress(OSError, ValueError, ResultError):
+        rows_file = files.read_file(folder / ROWS, files.RUN_FILE)
         rows = _read_rows(rows_file, len(paths))
         if rows is None or read_info(folder) is None or (folder / PIXELS).stat().st_size != int(np.prod(shape)):
             return None
@@ -77,8 +77,8 @@ def _note_times(folder: Path, before: bytes, after: bytes) -> None:
 
     The lock prevents another process from replacing or deleting the pack meanwhile.
     """
-    with contextlib.suppress(OSError, ResourceError), locked(folder, wait=False):
-        if (folder / ROWS).read_bytes() == before:
+    with contextlib.suppress(OSError, ResourceError, ResultError), locked(folder, wait=False):
+        if files.read_file(folder / ROWS, files.RUN_FILE) == before:
             files.commit(folder / ROWS, after)
 
 

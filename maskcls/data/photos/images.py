@@ -7,8 +7,6 @@ different pixels for some files. ICC profiles are ignored. Damaged files are nev
 from __future__ import annotations
 
 import io
-import os
-import stat
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +19,10 @@ from maskcls.data.photos import libtiff_errors
 from maskcls.data.photos.encodings import encoding_fault, inverted_grey_16, small_grey_bits
 from maskcls.data.photos.rgb import Pixels, rgb, upright
 from maskcls.errors import DataError
+from maskcls.files import FileKind, read_file
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-MAX_BYTES = 64 << 20
+PHOTO = FileKind("the photo", DataError, 64 << 20)  # more than a PNG of the most pixels that we decode usually has
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 16
 MAX_ASPECT = 20
@@ -127,52 +126,11 @@ def image_faults(
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a regular file's bytes; raises DataError when it cannot be read, is empty or larger than 64 MiB."""
-    try:
-        # Without O_NONBLOCK, opening a pipe without a writer would wait for ever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            "cannot open the file",
-            where=str(path),
-            got=getattr(error, "strerror", None) or str(error),
-            fix="check the path, and whether the file can be read",
-        ) from None
-    try:
-        info = os.fstat(handle)
-        if not stat.S_ISREG(info.st_mode):
-            raise DataError("not a regular file", where=str(path), fix="replace it by the photo itself")
-        if info.st_size > MAX_BYTES:
-            got, expected = f"{info.st_size} bytes", f"at most {MAX_BYTES >> 20} MiB"
-            raise DataError(
-                "the file is too large",
-                where=str(path),
-                got=got,
-                expected=expected,
-                fix="save the photo as a smaller file",
-            )
-        data = _read(handle, info.st_size)
-    except OSError as error:
-        raise DataError(
-            "cannot read the file",
-            where=str(path),
-            got=error.strerror or str(error),
-            fix="restore the file, or check the disk",
-        ) from None
-    finally:
-        os.close(handle)
+    """Return a photo's bytes; raises DataError when it cannot be read, is empty or larger than 64 MiB."""
+    data = read_file(path, PHOTO)
     if not data:
         raise DataError("empty file (0 bytes)", where=str(path), fix="restore it from the source")
     return data
-
-
-def _read(handle: int, size: int) -> bytes:
-    """Read a file of known size, usually in one call."""
-    parts, left = [], size
-    while left and (part := os.read(handle, left)):
-        parts.append(part)
-        left -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def orientation(image: Image.Image) -> int:

@@ -14,11 +14,14 @@ import numpy as np
 
 from maskcls import files
 from maskcls.errors import ResultError, UsageError
+from maskcls.files.arrays import read_arrays
 from maskcls.labels import Ints
 from maskcls.results.predicted.plan import PredictionPlan, RunningHash, read_plan
 from maskcls.results.predicted.rows import PhotoRows
 from maskcls.results.predictions import DAMAGE
 
+# Some thousand photos; the fix predicts again what is missing.
+PART = files.FileKind("a part", ResultError, 1 << 30, "give the command that predicts these photos again")
 Shards = Sequence[tuple[Path, PredictionPlan]]  # folders with their plans
 
 
@@ -55,18 +58,15 @@ def read_part(folder: Path, plan: PredictionPlan, number: int) -> StoredPart:
     """Read a part; ResultError when it is missing, damaged, or of another prediction."""
     path = part_path(folder, number)
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
-            owner = (str(found["plan"]), int(found["number"]))
-            names, errors = _unpacked(found["names"]), _unpacked(found["errors"])
-            part = StoredPart(PhotoRows(names, found["prob"], found["label"], errors), found["stamp"])
+        found = read_arrays(files.read_file(path, PART))
+        owner = (str(found["plan"]), int(found["number"]))
+        names, errors = _unpacked(found["names"]), _unpacked(found["errors"])
+        part = StoredPart(PhotoRows(names, found["prob"], found["label"], errors), found["stamp"])
         shapes = [(len(names),), (len(errors),), part.rows.label_N.shape, part.stamp_N2.shape[:1]]
         if any(shape != (len(plan.rows(number)),) for shape in shapes):
             raise ValueError(f"{shapes[0][0]} rows")
         if part.rows.prob_NJ.shape != (len(names), plan.space.size):
             raise ValueError(f"probabilities of shape {part.rows.prob_NJ.shape}")
-    except FileNotFoundError:
-        fix = "give the command that predicts these photos again; it predicts what is missing"
-        raise ResultError("a part is missing", where=str(path), fix=fix) from None
     except DAMAGE as error:
         fix = "delete the file, and give the command that wrote it again"
         raise ResultError("a part cannot be read", where=str(path), got=str(error), fix=fix) from None

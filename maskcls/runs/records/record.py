@@ -180,7 +180,7 @@ def _last_written(run: RunDir, trained: Sequence[RunNetwork]) -> datetime | None
 def _is_held(run: RunDir) -> bool:
     """Tell whether a process is working on this run; nothing is written."""
     try:
-        handle = os.open(run.lock_file, os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(run.lock_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
     except OSError:
         return False
     try:

@@ -296,7 +296,7 @@ def test_a_name_composed_differently_is_explained(root: Path) -> None:
 
 
 def test_a_missing_data_set_says_where_it_was_sought(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot open the table"):
+    with pytest.raises(DataError, match="cannot read the table"):
         contest.read_train(tmp_path, CONTEST)
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "train.csv").write_text("id,gender,race,age,path\n1,male,x,20,a\n")

@@ -100,7 +100,7 @@ def test_all_words_without_photos_are_listed(here: Path) -> None:
     assert caught.value.offenders == (
         "x/*.webp: no photo matches this pattern",
         "gone.jpg: no such file or folder",
-        "@gone.txt: the list cannot be read: No such file or directory",
+        "@gone.txt: cannot read the list of names (No such file or directory)",
         "@empty.txt: the list has no names",
         f"{long}: File name too long",
     )
