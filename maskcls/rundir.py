@@ -87,6 +87,10 @@ class FoldDir:
         """The average of the weights of several epochs, one of the candidates."""
         return WeightsDir(self.candidates / "soup", self.root)
 
+    def all_candidates(self) -> list[WeightsDir]:
+        """Return the weights that `best` is chosen from, found on disk."""
+        return [WeightsDir(path, self.root) for path in sorted(self.candidates.glob("*")) if path.is_dir()]
+
     def epoch_rows(self, epoch: int) -> Path:
         """Return the probabilities for the fold's validation rows after one epoch."""
         return self.path / "epochs" / f"{epoch}.npy"
@@ -183,6 +187,11 @@ class RunDir:
     def folds(self) -> Path:
         """Row id, person and fold."""
         return self.path / "folds.csv"
+
+    @property
+    def photos(self) -> Path:
+        """Size and digest of every photo's file, sealed people's too; see photo_digests.py."""
+        return self.path / "photos.csv"
 
     @property
     def pseudo(self) -> Path:
@@ -312,6 +321,14 @@ class RunDir:
         """Return the picture of a confusion matrix, made for trackers."""
         return self.tracking / f"confusion-{name}.png"
 
+    def for_people(self) -> tuple[Path, ...]:
+        """Folders of what is made for people and other programs, and read by no command."""
+        return self.tracking, self.report.parent, self.onnx.parent
+
+    def place(self, path: Path) -> str:
+        """Return the path of a file in the run's folder, with slashes."""
+        return path.relative_to(self.path).as_posix()
+
     def best_weights(self) -> list[Path]:
         """Return the best tensors of every network in the folder, found on disk."""
         return list(self.path.rglob("best/weights.safetensors"))
@@ -330,6 +347,10 @@ class RunDir:
         """Return the file of predictions for another data set; networks and groups are named if not default."""
         others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"
         return self.path / "test" / f"{data}-{views}{others}{together}.npz"
+
+    def all_tests(self) -> list[Path]:
+        """Return the files of predictions for other data sets, found on disk."""
+        return sorted(self.path.glob("test/*.npz"))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Every write boundary: each command dies before every change of the disk in turn, is given again, and ends the same."""
+"""Every write boundary: a command dies before each change of the disk in turn, is given again, and ends the same."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ GUARDS = (
     ),
     Guard(
         "hash of saved weights",
-        "    if digest != expected:\n",
-        "    if False:\n",
+        "    if digest != expected:\n        raise WeightsError(\n",
+        "    if False:\n        raise WeightsError(\n",
         "test_any_flipped_byte_of_the_weights_is_noticed",
     ),
     Guard(
@@ -107,7 +107,7 @@ GUARDS = (
         "two tables have the same ids",
         "    if left == right:\n        return\n    parts = []\n",
         "    if True:\n        return\n    parts = []\n",
-        "test_align_names_both_sides_of_a_difference",
+        "test_align_names_what_is_missing_on_either_side",
     ),
     Guard(
         "weights are finite",
@@ -163,7 +163,8 @@ GUARDS = (
 def run(plan: Plan, world: Path, work: Path) -> list[Tally]:
     """Run every named test on the whole package, where it must pass, and without its guard, where it must fail."""
     tally = Tally("guards", plan.seed)
-    guards = [guard for guard in GUARDS if plan.wants(guard.name)]
+    wanted = [guard for guard in GUARDS if plan.wants(guard.name)]
+    guards = [wanted[place] for place in plan.every(len(wanted))]
     tests = {guard.test: _place(guard.test) for guard in guards}
     if missing := [name for name, place in tests.items() if not place]:
         tally.add("no such test", f"tests/ has no {', '.join(missing)}; see GUARDS in soak/guards.py")
@@ -240,7 +241,19 @@ def _pytest(folder: Path, places: list[str]) -> forks.Ended:
         import pytest
 
         # -m "": a test counts, whether it is marked as slow or not.
-        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "", "--rootdir", str(folder)]
+        options = [
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-m",
+            "",
+            "--assert=plain",
+            "--rootdir",
+            str(folder),
+        ]
         return int(pytest.main([*options, *places]))
 
     return forks.run(tests, limit_s=LIMIT_S)

@@ -15,9 +15,9 @@ from soak.plan import Plan
 from soak.tally import Tally
 from soak.world import LIMIT_S
 
-FULL = {"train": 300}  # kills of each command in the whole soak
-OTHERS = 110
-TWICE = 0.3  # share of the cases that are killed again while they are completed
+FULL = {"train": 160}  # cases of each command in the whole soak; about two kills each
+OTHERS = 60
+AGAIN = 0.5  # share of the cases that are killed once more while they are completed, and again of those
 MARGIN = 1.02  # a kill may come at any time of the uninterrupted command, and a little after it
 
 
@@ -50,7 +50,7 @@ def _cases(plan: Plan, world: Path, folder: Path, mine: list[tuple[Command, int]
             fresh(command, world, folder)
             kills, took = _killed(command.start(folder), draws.uniform(0, MARGIN * seconds[name]))
             seconds[name] = seconds[name] if kills else 0.7 * seconds[name] + 0.3 * took
-        while draws.random() < TWICE:
+        while draws.random() < AGAIN:
             more, _ = _killed(command.repeat(folder), draws.uniform(0, seconds[name]))
             kills += more
         text = complete(command, folder, known[name])

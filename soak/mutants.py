@@ -9,6 +9,7 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def _batch(plan: Plan, reader: Reader, folder: Path, cases: list[int]) -> Iterat
         for path in (output, notes):
             path.unlink(missing_ok=True)
         ended = forks.finish(
-            forks.fork(lambda left=cases: _read_all(plan, reader, folder, left, notes), output), output, limit_s=600
+            forks.fork(partial(_read_all, plan, reader, folder, cases, notes), output), output, limit_s=600
         )
         lines = notes.read_text().splitlines() if notes.exists() else []
         for line in lines:

@@ -58,6 +58,6 @@ def wanted_checks(names: Sequence[str] | None, *, quick: bool) -> list[CheckName
     return [name for name in known if name in names]
 
 
-def debug_run(run: RunDir, report: Reporter) -> Diagnosis:
+def debug_run(run: RunDir, report: Reporter, data: Path | None = None) -> Diagnosis:
     """Explain the error of a finished run; raises as `explain_run`."""
-    return explain_run(run, report)
+    return explain_run(run, report, data)

@@ -41,9 +41,10 @@ from maskcls.training.explaining.batch import (
     task_views,
 )
 from maskcls.training.explaining.own_folds import Chosen, InTable, choose_networks, find_in_table
+from maskcls.training.known_photos import refuse_changed_rows
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.prediction import load_networks, note_other_cropping, work_in_words
-from maskcls.training.stored_experiment import open_experiment
+from maskcls.training.stored_experiment import check_data_unchanged, open_experiment
 from maskcls.viewnames import parse_views
 
 MOST_PHOTOS = 100  # in one picture
@@ -68,6 +69,7 @@ def explain(
     classes: Sequence[str] = (),
     maps: bool = True,
     page: Path | None = None,
+    data: Path | None = None,
     force: bool = False,
     report: Reporter,
 ) -> Explanation:
@@ -81,12 +83,15 @@ def explain(
     classes    `task=class`: explain this class; in other tasks the class that is predicted.
     maps       whether to compute class activation maps.
     page       an HTML file to write as well.
+    data       where the run's data set is now; None: where it was.
 
     Raises BusyError when the output exists, unless `force`; UsageError for photos that are given twice, for a name that
     is no .png, for classes and folds that do not exist, for photos of sealed people, and for a backbone without maps.
     """
     check_words(photos, output, page, force=force)
-    experiment, env = open_experiment(run)
+    experiment, env = open_experiment(run, data)
+    if data is not None:
+        check_data_unchanged(experiment)
     experiment = replace(experiment, cfg=with_overrides(experiment.cfg, overrides))
     asked = ExplainRequest(
         _asked_classes(classes, experiment.cfg.space), _asked_folds(folds, experiment.cfg, env), maps
@@ -96,6 +101,7 @@ def explain(
         report.note(note)
     root, frame = photo_table(photos, experiment)
     places = find_in_table(experiment, photos)
+    refuse_changed_rows(experiment, sorted({row for place in places for row in place.rows}))
     accelerator = start(experiment.cfg.device)
     if accelerator.num_processes > 1:
         raise UsageError(

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from maskcls import files
-from maskcls.data.photos.images import read_image
 from maskcls.errors import DataError
 from maskcls.export.export_checks import check_export
 from maskcls.export.facts import exported_facts
@@ -38,8 +37,9 @@ from maskcls.show.card.card import CardOf, model_card
 from maskcls.show.card.export import folder_part, int8_part, onnx_part, torch_part
 from maskcls.show.card.versions import are_named_in
 from maskcls.show.terminal.progress import Reporter
+from maskcls.training.known_photos import known_photo
 from maskcls.training.predicting.run_model import RunModel, open_run_model
-from maskcls.training.stored_experiment import open_experiment
+from maskcls.training.stored_experiment import open_with_photos
 
 EXACT = ("device.type=cpu", "device.precision=fp32", "device.memory_format=contiguous")
 
@@ -54,6 +54,7 @@ def export(
     check: int = 64,
     licence: str | None = None,
     int8: Int8Options | None = None,
+    data: Path | None = None,
     force: bool = False,
     report: Reporter,
 ) -> Exported:
@@ -64,6 +65,7 @@ def export(
     decide     also apply the decision rule of `calibrate`.
     check      number of the run's photos on which the file is compared with the run; 0: not compared.
     licence    of the weights, for metadata and model card.
+    data       where the run's data set is now, for photos to compare on and to quantize with; None: where it was.
     int8       the networks of an ONNX file in 8 bits; None: float32.
 
     Raises what `check_export`, `open_run_model`, `to_onnx`, `refuse_unequal` and `refuse_loss` raise; DataError when
@@ -81,7 +83,7 @@ def export(
         report.note("the run averages similar photos; the exported model predicts every photo alone")
     if decide and model.decision and model.decision.rule is None:
         report.note("no decision rule had a proven gain: the most probable class is exported")
-    job = _Job(run, output, model, card, check, licence, force, report)
+    job = _Job(run, output, model, card, check, licence, force, report, data)
     with files.filling(run.path):
         return _export(job, to, int8)
 
@@ -132,6 +134,7 @@ class _Job:
     licence: str | None
     force: bool
     report: Reporter
+    data: Path | None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -150,7 +153,7 @@ class _Job:
 
 def _export_onnx(job: _Job, int8: Int8Options | None) -> ExportedFile:
     """Write the float model, or the int8 model; the float model is compared with the run in both cases."""
-    photos, report = check_photos_of(job.run, job.model, job.check), job.report
+    photos, report = check_photos_of(job.run, job.model, job.check, job.data), job.report
     with report.busy("exporting"):
         proto = to_onnx(whole_model(job.model))
         facts = job.facts | {"opset": OPSET}
@@ -170,7 +173,7 @@ def _export_int8(job: _Job, int8: Int8Options, proto: Any, facts: Mapping[str, A
     from maskcls.export.int8.held_out import RunPhotos, measure_int8, measure_speed  # brings onnx, an extra
     from maskcls.export.int8.quantize import quantized
 
-    experiment, env = open_experiment(job.run)
+    experiment, env = open_with_photos(job.run, job.data)
     photos, report, name = RunPhotos(experiment, job.model.decode_size), job.report, job.output.name
     views = f"predict.views={job.model.cfg.predict.views}"
     scored = open_run_model(job.run, [views, "predict.networks=folds", *EXACT], report=report)
@@ -188,7 +191,7 @@ def _export_int8(job: _Job, int8: Int8Options, proto: Any, facts: Mapping[str, A
 
 def _export_torch(job: _Job) -> ExportedFile:
     """Write a file of torch.export; it is read back and compared with the run before that."""
-    photos = check_photos_of(job.run, job.model, job.check)
+    photos = check_photos_of(job.run, job.model, job.check, job.data)
     with job.report.busy("exporting"):
         program, facts = torch_program(whole_model(job.model)), job.facts
     parity = None
@@ -218,13 +221,17 @@ def measured(model: RunModel, data: bytes, photos: Sequence[Photo], where: str) 
     return _compared(model, photos, *onnx_model(data, where=where).run(photos))
 
 
-def check_photos_of(run: RunDir, model: RunModel, count: int) -> list[Photo]:
-    """Return photos of the run's table, decoded as `predict` decodes them: `count`, or all if there are fewer."""
-    experiment, _ = open_experiment(run)
-    paths = experiment.manifest["path"].tolist()
-    rows = np.random.default_rng(0).permutation(len(paths))[:count]
+def check_photos_of(run: RunDir, model: RunModel, count: int, data: Path | None = None) -> list[Photo]:
+    """Return photos of the run's table, decoded as `predict` decodes them: `count`, or all if there are fewer.
+
+    data  where the run's data set is now; None: where it was.
+    """
+    if not count:
+        return []
+    experiment, _ = open_with_photos(run, data)
+    rows = np.random.default_rng(0).permutation(len(experiment.manifest))[:count]
     try:
-        return [read_image(experiment.photo_root / paths[row], at_least=model.decode_size) for row in sorted(rows)]
+        return [known_photo(experiment, row, at_least=model.decode_size) for row in sorted(rows.tolist())]
     except DataError as error:
         fix = "restore the photos of the run, or export without the comparison: --check 0"
         raise DataError(

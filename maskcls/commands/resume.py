@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 from maskcls import rundir
 from maskcls.engine.device import start
@@ -25,14 +26,16 @@ from maskcls.training.stored_experiment import check_data_unchanged, open_experi
 
 
 @lost_processes_as_errors()
-def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | None:
+def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | None = None) -> RunSummary | None:
     """Finish the folds the run was asked for, and `folds` as well; returns the run's summary.
+
+    data  where the run's data set is now; None: where it was. The run keeps the first place in its files.
 
     A finished run is left as it is. Processes that do not write return None.
     Raises ResultError or WeightsError when the run or its data set was changed.
     """
     with report.busy("reading the run"):
-        experiment, env = open_experiment(run)
+        experiment, env = open_experiment(run, data)
     wanted = sorted({*env.folds, *(wanted_folds(folds, experiment.cfg.folds.k) if folds is not None else ())})
     if (summary := finished_summary(experiment, wanted)) is not None:
         report.note(f"{run.path} is complete; nothing to do{other_folds(wanted, experiment.cfg.folds.k)}")

@@ -225,7 +225,7 @@ def refuse_existing(run: RunDir) -> None:
     A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
     """
     if run.path.exists() and not run.path.is_dir():
-        raise BusyError("the run folder is a file", where=str(run.path), fix="choose another --run")
+        raise UsageError("the run is no folder", where="--run", got=str(run.path), fix="choose another --run")
     if run.env.exists():
         if read_record(run).state == "finished":
             raise BusyError("the folder holds a finished run", where=str(run.path), fix="choose another --run")

@@ -43,6 +43,12 @@ class RunNetwork:
         """Whether it has out-of-fold rows and a score."""
         return self.kind == "scored"
 
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        where = "all rows" if self.fold == REFIT else f"fold {self.fold}"
+        return " ".join(part for part in (self.name, where, "continued" if self.kind == "continued" else "") if part)
+
     def folder(self, run: RunDir) -> FoldDir:
         """Return where its files are."""
         folder = run.fold(self.fold, self.name)

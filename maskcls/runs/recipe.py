@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def files_of(member: str) -> list[str]:
     >>> files_of("theirs.csv,theirs_oof.csv")
     ['theirs.csv', 'theirs_oof.csv']
     """
-    return [member] if Path(member).is_dir() else member.split(",", 1)
+    return [member] if Path(member).is_dir() else [os.path.expanduser(part) for part in member.split(",", 1)]
 
 
 def recipe_of(

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -104,6 +105,8 @@ def train_fold(
                                 save_rows(folder.epoch_rows(event.epoch), session.valid_prob, root=folder.root)
                             _save(session, member, folder, kept_epochs(experiment, member))
                             logs.update(session.history)
+                    case _:
+                        assert_never(event)
     report.skip(cfg.train.epochs - session.epoch)
     report.fold_done(title)
 

@@ -15,6 +15,7 @@ import maskcls
 from maskcls import files, owned, rundir
 from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.photos.crops import cropping
+from maskcls.data.photos.identity.photo_digests import PhotoDigests
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.checkpoint import load_predictor, read_meta
@@ -144,7 +145,9 @@ def predict_sealed(experiment: Experiment, env: Environment, report: Reporter) -
     accelerator, together = start(cfg.device), GroupAveraging()
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         together = averaging_for(experiment, env.folds, frame, root, report)
-    predictions = _predicted(experiment.run.path, networks, frame, cfg, root, accelerator, report)
+    predictions = _predicted(
+        experiment.run.path, networks, frame, cfg, root, accelerator, report, known=experiment.photos
+    )
     if not accelerator.is_main_process:
         return None
     lineage = {"weights": [network.used.to_json() for network in networks]}
@@ -159,13 +162,17 @@ def _predicted(
     root: Path,
     accelerator: Accelerator,
     report: Reporter,
+    known: PhotoDigests | None = None,
 ) -> Predictions:
-    """Return the mean of the networks' predictions for the rows of a manifest; a note names the run."""
+    """Return the mean of the networks' predictions for the rows of a manifest; a note names the run.
+
+    known  what the files of these rows are, see `open_photos`.
+    """
     paths, specs = frame["path"].tolist(), [network.predictor.spec for network in networks]
     views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{run}: {work_in_words(len(frame), len(networks), cfg.predict.views)}")
     try:
-        probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
+        probs = predict_each(networks, frame, cfg, root, views, accelerator, report, known)
     except DataError:
         # Photos were decoded while predicting, and the first bad one ended that; the message should list them all.
         check_photos(root, paths, cfg, report)
@@ -224,10 +231,11 @@ def predict_each(
     views: Views,
     accelerator: Accelerator,
     report: Reporter,
+    known: PhotoDigests | None = None,
 ) -> list[Any]:
     """Return each network's probabilities (N, C) for the rows of a manifest, averaged over the views."""
     specs: list[ViewSpec] = list(dict.fromkeys(network.predictor.spec for network in networks))
-    photos = open_photos(root, frame, specs, views, seed=cfg.seed)
+    photos = open_photos(root, frame, specs, views, seed=cfg.seed, known=known)
     predictors = [network.predictor for network in networks]
     reader = open_reader(
         photos,

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any
 
 from maskcls import files
@@ -51,7 +52,8 @@ def train_side_by_side(
                 ours, theirs = context.Pipe(duplex=False)
                 fold = left.pop(0)
                 child = context.Process(
-                    target=_child, args=(theirs, experiment.run, member.name, fold, bool(experiment.views))
+                    target=_child,
+                    args=(theirs, experiment.run, experiment.data, member.name, fold, bool(experiment.views)),
                 )
                 report.starting(experiment.title(member, fold))
                 _start(child)
@@ -151,7 +153,7 @@ def _stop(*_: object) -> None:
     raise Stopped
 
 
-def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def _child(pipe: Connection, run: RunDir, data: Path, member: str, fold: int, cached: bool) -> None:
     # The parent decides on Ctrl-C, which reaches the whole group, and sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
@@ -163,7 +165,7 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) 
 
     report: Any = _Sender(pipe)
     try:
-        experiment, _ = open_experiment(run)
+        experiment, _ = open_experiment(run, data)
         accelerator = start(experiment.cfg.device)
         if cached:
             experiment = with_photos(experiment, accelerator, report, build=False)

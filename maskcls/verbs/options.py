@@ -90,6 +90,10 @@ RunPath = Annotated[
 ]
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")]
 ToPredict = Annotated[Path, typer.Option("--data", help="data root with eval/, a CSV table, or any folder of photos")]
+MovedData = Annotated[
+    Path | None,
+    typer.Option("--data", help="where the run's data set is now; default: where it was", show_default=False),
+]
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
 
 

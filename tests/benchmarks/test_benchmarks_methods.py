@@ -33,6 +33,7 @@ from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import Machine, this_machine
+from maskcls.runs.integrity.epoch_log import write_log
 from maskcls.training.assemble import assemble
 from maskcls.training.experiment import Experiment
 from maskcls.training.stored_experiment import write_identity
@@ -125,7 +126,7 @@ def finish(experiment: Experiment, predicted_N: Ints, *, folds: Sequence[int] = 
             folder, here = experiment.fold_dir(member, k), np.flatnonzero(experiment.fold == k)
             prob = np.eye(member.space.size, dtype=np.float32)[label_N[here]]
             Predictions(experiment.manifest["id"].to_numpy()[here], prob, member.space).save(folder.oof)
-            files.commit(folder.log, f'{{"seconds": {epoch_s}}}\n{{"seconds": {epoch_s}}}\n'.encode())
+            write_log(folder, [{"seconds": epoch_s}] * 2)
     assemble(experiment, folds)
 
 

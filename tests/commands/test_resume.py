@@ -16,7 +16,8 @@ import pytest
 import timm
 import torch
 from edited import edit_json
-from tiny import RECIPE, hashes, log_lines, outcome, resume, train
+from interrupted import Moments, copied, ending
+from tiny import RECIPE, hashes, log_lines, resume, train
 
 from maskcls import files, rundir
 from maskcls.engine import fit as loop
@@ -31,49 +32,6 @@ WORDS = ("train.epochs=3", "model.drop=0.3", "train.patience=2", "average.decay=
 IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json"]
 EPOCH_FIRST, EPOCH_REST = "resume/state.safetensors", ["log.jsonl", "last/weights.safetensors", "last/meta.json"]
 FINISHING = ["best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"]
-TIMES = {"seconds", "images_per_second", "digest"}  # the digest of a log is of its times too
-
-
-def ending(run: Path) -> dict[str, Any]:
-    """Return all a run must end with: bytes of weights, OOF rows and scores, and the log but for its times."""
-    logs = {
-        path.relative_to(run).as_posix(): [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
-        for path in sorted(run.rglob("log.jsonl"))
-        if (lines := log_lines(path.parent))
-    }
-    return {**outcome(run), **logs, "files": sorted(hashes(run))}
-
-
-def copied(source: Path, target: Path) -> Path:
-    """Copy a run as it stands. Its files are replaced, never changed, so links do; the lock alone is written to."""
-    shutil.copytree(source, target, copy_function=os.link)
-    (target / ".lock").unlink()
-    shutil.copy(source / ".lock", target / ".lock")
-    return target
-
-
-class Moments:
-    """A run, and copies of its folder as a kill right after each commit would leave it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.run = root, root / "run"
-        self.commits: list[str] = []
-
-    def record(self, data: Path, patch: pytest.MonkeyPatch) -> None:
-        replace = os.replace
-
-        def and_copy(source: Path, target: Path) -> None:
-            replace(source, target)
-            if Path(target).is_relative_to(self.run):
-                copied(self.run, self.root / str(len(self.commits)))
-                self.commits.append(Path(target).relative_to(self.run).as_posix())
-
-        patch.setattr(os, "replace", and_copy)
-        assert train(data, self.run, *WORDS) == 0
-
-    def after(self, index: int) -> Path:
-        """Return a copy of the folder after commit `index` that may be written to."""
-        return copied(self.root / str(index), self.root / f"{index}-resumed")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +39,7 @@ def moments(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Moments:
     """The uninterrupted run of two folds and three epochs, with a copy after each of its commits."""
     made = Moments(tmp_path_factory.mktemp("moments"))
     with pytest.MonkeyPatch.context() as patch:
-        made.record(drawn, patch)
+        made.record(drawn, patch, *WORDS)
     return made
 
 

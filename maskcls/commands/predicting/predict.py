@@ -5,14 +5,18 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 from maskcls import files, rundir
 from maskcls.data.layouts.source import layout_named
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import UsageError
 from maskcls.files import OutputFile
+from maskcls.labels import Ints, LabelSpace
 from maskcls.results.predicted.formats import TableFormat, format_of
 from maskcls.results.predicted.rows import PhotoRows, TableForm
 from maskcls.results.predicted.table_file import TableOutput, WrittenTable, table_aside
+from maskcls.results.submissions.shares import dominant_class
 from maskcls.results.submissions.write import Written
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import OTHER_GROUPS, check_prediction
@@ -64,6 +68,7 @@ def predict(
         lineage = lineage.with_decision(decision)
         if decision.rule is None:
             report.note("no decision rule had a proven gain: the most probable class is predicted")
+    note_dominant_class(labels, found.cfg.space, report)
     rows = PhotoRows(found.rows["id"].tolist(), predictions.prob, labels, [""] * len(labels))
     layout = layout_named(found.cfg.data.format)
     form = TableForm(found.cfg.space, layout.id_column, task_columns=layout.task_columns)
@@ -80,6 +85,14 @@ def predict(
         files.commit_outputs([*beside, *own], force=force)
         return written
     raise AssertionError
+
+
+def note_dominant_class(label_N: Ints, space: LabelSpace, report: Reporter) -> None:
+    """Print a warning where nearly all photos are predicted as one class."""
+    rows_J = np.bincount(label_N, minlength=space.size)
+    if (label := dominant_class(rows_J)) is not None:
+        what = f"{rows_J[label]:,} of {len(label_N):,} photos are predicted as {space.joint_names[label]}"
+        report.note(f"warning: {what}; compare with the training set: maskcls submission check")
 
 
 def refuse_single_photos(run: RunDir, lineage: RunLineage) -> None:

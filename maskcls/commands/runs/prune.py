@@ -17,7 +17,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.recipe import is_recipe
 from maskcls.runs.records.disk_use import disk_use
 from maskcls.runs.records.finding import find_runs
-from maskcls.runs.records.notes import Note, add_note
+from maskcls.runs.records.notes import BEST_DELETED, Note, add_note
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.order import in_order
 from maskcls.runs.records.record import RunRecord, read_record
@@ -131,7 +131,7 @@ def carry_out(part: RunPart, now: datetime) -> str:
             if why := _untouchable(again, {}):
                 return why
             if part.what == "best weights":  # first: a killed command that is given again finds nothing left to note
-                add_note(run, Note(date=now.isoformat(timespec="seconds"), text="best weights deleted by runs prune"))
+                add_note(run, Note(date=now.isoformat(timespec="seconds"), text=BEST_DELETED))
             for path in part.paths:
                 _remove(path)
     except BusyError:

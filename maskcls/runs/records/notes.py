@@ -10,6 +10,8 @@ from maskcls.rundir import RunDir
 from maskcls.runs.records.waiting_lock import waiting_lock
 from maskcls.typedjson import JsonFile
 
+BEST_DELETED = "best weights deleted by runs prune"  # the text of the note that `runs prune` adds
+
 
 class Note(JsonFile):
     """One note. leaderboard: scores by name; keep: whether `runs prune` has to leave the run alone."""
