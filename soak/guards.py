@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -220,9 +221,14 @@ def _copy(folder: Path) -> None:
 def _place(test: str) -> str | None:
     """Return `tests/…/test_x.py::test`, found by the name of the function."""
     pattern = re.compile(rf"^(?:async )?def {re.escape(test)}\(", re.M)
+    found = [name for name, text in _tests().items() if pattern.search(text)]
+    return f"{found[0]}::{test}" if len(found) == 1 else None
+
+
+@cache
+def _tests() -> dict[str, str]:
     paths = sorted((PROJECT_DIR / "tests").rglob("test_*.py"))
-    found = [path for path in paths if pattern.search(path.read_text("utf-8"))]
-    return f"{found[0].relative_to(PROJECT_DIR).as_posix()}::{test}" if len(found) == 1 else None
+    return {path.relative_to(PROJECT_DIR).as_posix(): path.read_text("utf-8") for path in paths}
 
 
 def _pytest(folder: Path, places: list[str]) -> forks.Ended:
