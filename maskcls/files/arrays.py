@@ -42,18 +42,26 @@ def read_arrays(data: bytes, *, stored: bool = True) -> dict[str, NDArray[Any]]:
 
 def read_array(data: bytes) -> NDArray[Any]:
     """Return the array of an npy file; ValueError for a header that is damaged or does not fit the length."""
+    array, rest = read_array_and_rest(data)
+    if rest:
+        raise ValueError(f"{len(rest):,} bytes after the end of the array")
+    return array
+
+
+def read_array_and_rest(data: bytes) -> tuple[NDArray[Any], bytes]:
+    """Return the array that an npy file begins with, and the bytes after it; raises ValueError as `read_array`."""
     stream = io.BytesIO(data)
     shape, dtype = _header(stream)
     there, said = len(data) - stream.tell(), prod(shape) * dtype.itemsize
     if dtype.hasobject:
         raise ValueError("an array of Python objects")
-    if min(shape, default=0) < 0 or there != said:
+    if min(shape, default=0) < 0 or there < said:
         raise ValueError(f"an array of shape {shape} needs {said:,} bytes, and has {there:,}")
     stream.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     if dtype.kind == "U":
         _check_text(array)
-    return array
+    return array, data[stream.tell() :]
 
 
 def _header(stream: io.BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:

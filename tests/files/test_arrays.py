@@ -70,7 +70,7 @@ BOMBS = {
     "a header alone": (npy(1.0)[:0] + header((10**11,)), "needs 800,000,000,000 bytes, and has 0"),
     "a header of text": (header((3,), "<U100000000"), "needs 1,200,000,000 bytes, and has 0"),
     "a shape below zero": (header((-1, 4)) + bytes(32), "shape|size"),
-    "data left over": (npy([1.0]) + b"x", "needs 8 bytes, and has 9"),
+    "data left over": (npy([1.0]) + b"x", "1 bytes after the end"),
     "Python objects": (header((1,), "|O") + bytes(8), "object"),
 }
 
