@@ -1,4 +1,4 @@
-"""One flipped bit in any file that the program wrote: `maskcls verify` names the file, or the flip has no effect.
+"""One flipped bit in any file that the program wrote: `maskcls verify` or its reader names it, or it has no effect.
 
 No effect is proved: commands that read all of it print and write the same bytes as before.
 """
@@ -135,7 +135,10 @@ def _judged(target: Target, name: str, what: str, before: str) -> tuple[str, str
     if code:
         named = Path(name).name in text or Path(name).parent.name in text
         return ("named", "") if named else ("not named", f"verify says {last_error(text)}, which does not name it")
-    if _reading(target, name) == before:
+    found = _reading(target, name)
+    if found != before and "error[" in found and Path(name).name in found:
+        return "named by its reader", ""
+    if found == before:
         return f"without effect ({Path(name).name if 'speeds' not in name else 'speeds'})", ""
     return "silent", "verify passes, and results change"
 
