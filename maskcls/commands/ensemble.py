@@ -161,7 +161,7 @@ def ensemble(
         groups=together.lineage,
     )
     kept = recipe_path(output.resolve())
-    own = [OutputFile(kept, dump_yaml(how.to_json()).encode())]
+    own = [OutputFile(kept, dump_yaml(files.with_digest(how.to_json())).encode())]
     written = write_labels(output, cfg, frame, labels, lineage.to_json(), beside=own, force=force)
     noun = labelled.noun if labelled is not None else PEOPLE
     given, names = [member.given for member in members], [member.name for member in members]

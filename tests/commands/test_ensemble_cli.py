@@ -392,6 +392,20 @@ def test_a_recipe_that_is_wrong_is_refused(
     assert not (tmp_path / "s.csv").exists()
 
 
+def test_a_recipe_that_was_changed_is_refused_and_one_without_a_digest_is_read(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ensemble(runs, drawn, tmp_path / "s.csv") == 0
+    recipe, words = tmp_path / "s.recipe.yaml", ["--data", str(drawn), "-o", str(tmp_path / "t.csv")]
+    text = recipe.read_text()
+    recipe.write_text(text.replace("method: mean", "method: rank"))
+    assert run_app(["ensemble", "--recipe", str(recipe), *words]) == 9
+    assert str(recipe) in capsys.readouterr().err
+    recipe.write_text("".join(line for line in text.splitlines(keepends=True) if not line.startswith("digest:")))
+    assert run_app(["ensemble", "--recipe", str(recipe), *words]) == 0
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "s.csv").read_bytes()
+
+
 def test_a_run_that_has_not_predicted_yet_does_so_now(runs: list[Path], drawn: Path, tmp_path: Path) -> None:
     copies = [Path(shutil.copytree(run, tmp_path / run.name)) for run in runs]
     shutil.rmtree(copies[1] / "test")
