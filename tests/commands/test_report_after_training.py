@@ -27,7 +27,6 @@ from maskcls.training.explaining.cams import cams_of, row_views
 from maskcls.training.explaining.mistake_cams import mistake_cams
 from maskcls.training.stored_experiment import open_experiment
 
-
 SECRET = "hunter2-hunter2"  # in the environment of a training
 
 
