@@ -109,7 +109,12 @@ def _content(path: Path) -> bytes:
     """Return the bytes of a table."""
     data = read_file(path, TABLE)
     if not data.strip():
-        raise DataError("the table is empty", where=str(path), got=f"{len(data)} bytes")
+        raise DataError(
+            "the table is empty",
+            where=str(path),
+            got=f"{len(data)} bytes",
+            fix="get the table again, or name another one",
+        )
     return data
 
 
@@ -206,11 +211,20 @@ def _split(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]
     except csv.Error as error:
         line = (ends[-1] if ends else 0) + 1
         got = "a quote that is never closed" if "end of data" in str(error) else str(error)
-        raise DataError("this is not valid CSV", where=f"{path}, line {line}", got=got) from None
+        raise DataError(
+            "this is not valid CSV",
+            where=f"{path}, line {line}",
+            got=got,
+            fix="save the table again as CSV, with quotes closed",
+        ) from None
     while rows and not rows[-1]:
         rows.pop()
     if not rows or not rows[0]:
-        raise DataError("the first line holds no column names", where=f"{path}, line 1")
+        raise DataError(
+            "the first line holds no column names",
+            where=f"{path}, line 1",
+            fix="write the names of the columns into the first line",
+        )
     return rows[0], rows[1:], ends
 
 

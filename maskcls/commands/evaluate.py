@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from maskcls import files
+from maskcls.files import OutputFile
 from maskcls.results.csv_with_origin import csv_bytes
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores import evaluation
@@ -28,11 +29,11 @@ def evaluate(what: Path, answers: Path | None = None, *, output: Path | None = N
     if output is not None:
         read = [what, *([answers] if answers else [])] if what.is_file() else result_files(RunDir(what))
         files.check_outputs(output, inputs=read)
-        files.refuse_taken(output, force=force)
+        files.refuse_finished(output, force=force)
     labelled = read_labelled_predictions(what, answers)
     found = evaluation.evaluate_predictions(labelled)
     if output is not None:
-        files.commit(output, rows_as_csv(labelled))
+        files.commit_outputs([OutputFile(output, rows_as_csv(labelled))], force=force)
     return found
 
 

@@ -24,17 +24,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from maskcls.data.photos.identity.pack_pixels import PackPixels
+from maskcls.data.photos.identity.photo_digests import digest
 from maskcls.data.photos.images import decode, read_bytes
 from maskcls.data.photos.rgb import Pixels
 from maskcls.data.views.augment import augment
 from maskcls.data.views.draws import Draws, draw
 from maskcls.data.views.keyed_random import HOP, Keys
 from maskcls.data.views.transforms import ViewSpec, build_pixel_changes, change_pixels, eval_view
-from maskcls.errors import MaskclsError, ResourceError
+from maskcls.errors import DataError, MaskclsError, ResourceError
 
 TIMEOUT_S = 120  # without a batch from a worker
 PREFETCH = 4  # batches per worker
 NO_ROW = -1
+OTHER_PHOTOS = "photos are not the ones that the run began with: their content has changed"
+RESTORE = "restore the photos, or train a new run"
 
 
 class Key(NamedTuple):
@@ -58,6 +62,7 @@ class Photos(Dataset[object]):
     ids     (N,) row ids; an image's random numbers are seeded by its id, so adding rows changes no other image.
     specs   the requested views; without a cache a file is read once for all of them.
     cached  per spec, one array (N, H, W, 3) uint8 of eval views; None: files are decoded.
+    digest_ND  (N, 16) uint8, what each file must be when it is read, see `photo_digests.digest`; None: not known.
     bare    return only eval views; the device augments them with `draws`.
     """
 
@@ -69,12 +74,14 @@ class Photos(Dataset[object]):
         specs: Sequence[ViewSpec],
         *,
         seed: int,
-        cached: Sequence[Pixels] | None = None,
+        cached: Sequence[Pixels | PackPixels] | None = None,
         bare: bool = False,
+        digest_ND: Pixels | None = None,
     ) -> None:
         self.root, self.specs, self.seed, self.cached, self.bare = root, tuple(specs), seed, cached, bare
         # Arrays, not lists: forked workers would copy a list's memory when they change its reference counts.
         self.paths: NDArray[np.str_] = np.asarray([] if cached else paths, dtype=np.str_)
+        self.digest_ND = digest_ND
         self.keys = np.array([_image_key(name) for name in ids], dtype=np.uint64)
         self.changes = [build_pixel_changes(spec) for spec in self.specs]
         self.reading: Sequence[int] = []  # per loader process, the row it is reading; see `loader`
@@ -111,10 +118,15 @@ class Photos(Dataset[object]):
     def _eval_views(self, rows: NDArray[np.int64]) -> list[Pixels]:
         if self.cached:
             return [pixels[rows] for pixels in self.cached]
-        views = []
+        read = []
         for row in rows:
             self._note_row(int(row))
-            views.append(self._decoded(self.root / str(self.paths[row])))
+            read.append(read_bytes(self.root / str(self.paths[row])))
+        self._refuse_others(rows, read)
+        views = []
+        for row, data in zip(rows, read, strict=True):
+            self._note_row(int(row))
+            views.append(self._decoded(self.root / str(self.paths[row]), data))
         self._note_row(NO_ROW)
         return [np.stack(images) for images in zip(*views, strict=True)]
 
@@ -127,8 +139,15 @@ class Photos(Dataset[object]):
         """The photos that loader processes are reading now, by path."""
         return [str(self.paths[row]) for row in self.reading if row != NO_ROW]
 
-    def _decoded(self, path: Path) -> list[Pixels]:
-        data = read_bytes(path)
+    def _refuse_others(self, rows: NDArray[np.int64], read: Sequence[bytes]) -> None:
+        """Raise DataError if files are not those that these rows had before."""
+        if self.digest_ND is None:
+            return
+        both = zip(rows, read, strict=True)
+        if changed := [str(self.paths[row]) for row, data in both if digest(data) != bytes(self.digest_ND[row])]:
+            raise DataError(OTHER_PHOTOS, where=str(self.root), offenders=changed, fix=RESTORE)
+
+    def _decoded(self, path: Path, data: bytes) -> list[Pixels]:
         # A spec's pixels must not depend on other requested specs, so each is decoded at its own scale.
         scales = {size: decode(data, path, at_least=size) for size in {spec.decode_size for spec in self.specs}}
         return [eval_view(scales[spec.decode_size], spec) for spec in self.specs]

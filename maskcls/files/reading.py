@@ -85,6 +85,12 @@ def opened(path: Path, kind: FileKind) -> Iterator[BufferedReader]:
         yield file
 
 
+def check_file(path: Path, kind: FileKind) -> None:
+    """Raise what `read_file` would raise at its beginning; nothing is read."""
+    with opened(path, kind):
+        pass
+
+
 def size_text(count: int) -> str:
     """Return a number of bytes with a unit.
 

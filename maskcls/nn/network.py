@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from maskcls.errors import ConfigError, ResourceError, WeightsError, nearest
+from maskcls.machine_errors import is_memory_error
 from maskcls.nn.backbone_facts import check_patches
 from maskcls.nn.backbone_sizes import size_error
 from maskcls.nn.heads import Head, build_head
@@ -97,9 +98,9 @@ def build_network(
         trunk = timm.create_model(
             backbone, pretrained=pretrained, num_classes=0, **size_options(backbone, size), **options
         )
-    except MEMORY_ERRORS:
-        raise
     except Exception as error:
+        if is_memory_error(error):
+            raise
         raise _build_error(backbone, pretrained, size, error) from None
     check_patches(trunk, backbone, size)
     try:
@@ -115,9 +116,6 @@ def size_options(backbone: str, size: tuple[int, int]) -> dict[str, Any]:
     return {"img_size": size} if facts and facts.fixed_input_size else {}
 
 
-MEMORY_ERRORS = (MemoryError, torch.OutOfMemoryError)
-
-
 def check_backbone(name: str) -> None:
     """Raise ConfigError with the most similar name unless timm has this backbone, and the weights of its tag if any."""
     architecture, dot, _ = name.partition(".")
@@ -131,7 +129,8 @@ def check_backbone(name: str) -> None:
         "timm has no backbone of this name",
         where="model.backbone",
         got=repr(name),
-        expected=f"did you mean {hint!r}?" if hint else "a name from timm.list_models()",
+        expected="a name from timm.list_models()",
+        fix=f"did you mean {hint!r}?" if hint else None,
     )
 
 
@@ -207,9 +206,9 @@ def _feature_count(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> in
     try:
         with torch.no_grad():
             features: Tensor = trunk.eval()(torch.zeros(1, 3, *size))
-    except MEMORY_ERRORS:
-        raise
     except Exception as error:
+        if is_memory_error(error):
+            raise
         raise _refused(backbone, f"{_first_line(error)} (in a pass over an image of {size[0]} x {size[1]})") from None
     if features.ndim != 2:
         raise _refused(backbone, f"features of shape {tuple(features.shape)}, not (1, features)")

@@ -82,9 +82,9 @@ def _read_torch(path: Path, data: bytes) -> dict[str, Tensor]:
         _check_archive(path, data)
     try:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
     except Exception as error:  # torch reports damage and unsafe contents with many types
+        if isinstance(error, MemoryError):
+            raise
         raise _unloaded(path, str(error)) from None
     for name in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(name), dict):

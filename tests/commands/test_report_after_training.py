@@ -128,7 +128,7 @@ def test_a_page_that_cannot_be_written_is_one_warning(
     def fails(*_: object) -> None:
         raise ValueError("no colour")
 
-    monkeypatch.setattr(module, "write_report", fails)
+    monkeypatch.setattr(module, "report_files", fails)
     run = finish_run(tmp_path / "a")
     with Reporter() as report:
         found = after_training(run, report)

@@ -192,6 +192,19 @@ def test_before_anything_is_trained_the_forecast_is_shown() -> None:
     assert (pace.left_s(now_s=30.0), pace.share) == (0.0, 1.0)
 
 
+def test_what_was_done_of_an_epoch_before_says_nothing_about_the_speed() -> None:
+    pace = TrainingPace(of=10, started_s=0.0)
+    pace.skip(3)
+    pace.begun("fold 0", 0.75)
+    pace.tick("fold 0", 0.8)
+    assert pace.share == pytest.approx(0.38)
+    assert pace.left_s(now_s=5.0) == pytest.approx(6.2 * 5 / 0.05)
+    pace.epoch("fold 0")
+    assert (pace.done, pace.share) == (0.25, 0.4)
+    pace.tick("fold 0", 0.5)  # the next one has begun at its start
+    assert pace.done == 0.75
+
+
 def test_a_terminal_shows_the_time_left_of_the_whole_training(report: Reporter, clock: list[float]) -> None:
     report.begin("all folds", 4)
     report.fold("fold 0", 2, 0)

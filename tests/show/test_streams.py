@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -13,9 +12,9 @@ from pathlib import Path
 import pytest
 from tiny import train
 
-from maskcls.errors import Exit, ResourceError, UsageError
+from maskcls.errors import Exit
 from maskcls.show.terminal.spark import BARS
-from maskcls.show.terminal.streams import MessageFile, ascii_instead, system_error
+from maskcls.show.terminal.streams import MessageFile, ascii_instead
 
 FULL = Path("/dev/full")  # a device whose disk is always full
 
@@ -88,17 +87,6 @@ def test_a_closed_stdout_is_no_fault() -> None:
 def test_only_encoding_is_repaired() -> None:
     with pytest.raises(UnicodeDecodeError):
         ascii_instead(UnicodeDecodeError("ascii", b"\xff", 0, 1, "not ascii"))
-
-
-def test_an_error_of_the_machine_is_told_from_a_bug() -> None:
-    long = system_error(OSError(errno.ENAMETOOLONG, "File name too long", "aaa"))
-    assert isinstance(long, UsageError)
-    assert long.where == "aaa"
-    denied = system_error(PermissionError(errno.EACCES, "Permission denied", b"b"))
-    assert isinstance(denied, ResourceError)
-    assert (denied.where, denied.got) == ("b", "Permission denied")
-    assert system_error(FileNotFoundError(errno.ENOENT, "No such file", "c")) is None
-    assert system_error(ValueError("a bug")) is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from maskcls.csvfile import refuse_formulas
+from maskcls.data.layouts.left_out import left_out_notes
 from maskcls.data.layouts.source import guess_layout, image_root, unlabelled_paths
 from maskcls.data.photos.photo_files import has_photo_suffix
 from maskcls.errors import DataError, UsageError
@@ -103,10 +104,23 @@ def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path, Sequenc
         raise _NothingError("not a regular file")
     if not has_pattern(word):
         raise _NothingError(_why_missing(word))
-    matches = sorted(m for m in glob.glob(word, recursive=True) if has_photo_suffix(m) and os.path.isfile(m))
-    if not matches:
-        raise _NothingError("no photo matches this pattern")
-    return matches, Path(word[: min(word.index(sign) for sign in PATTERN if sign in word)]).parent, []
+    found = _Matched(sorted(glob.glob(word, recursive=True)))
+    notes = left_out_notes(Path(), found)
+    if not found.photos:
+        raise _NothingError("; ".join(("no photo matches this pattern", *notes)))
+    return found.photos, Path(word[: min(word.index(sign) for sign in PATTERN if sign in word)]).parent, notes
+
+
+class _Matched:
+    """What a pattern matches, sorted out as in a folder that is searched; folders are left out, and not counted."""
+
+    def __init__(self, matches: Sequence[str]) -> None:
+        others = [match for match in matches if not os.path.isdir(match)]
+        self.photos = [match for match in others if has_photo_suffix(match) and os.path.isfile(match)]
+        photos = set(self.photos)
+        self.no_photos = [match for match in others if match not in photos]
+        self.hidden: list[str] = []
+        self.linked: list[str] = []
 
 
 def _of_data(data: Path) -> tuple[list[str], Sequence[str]]:

@@ -16,6 +16,7 @@ import numpy as np
 from maskcls import files
 from maskcls.csvfile import refuse_formulas
 from maskcls.errors import DataError, ResultError
+from maskcls.files import OutputFile
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 
@@ -48,6 +49,7 @@ def write_submission(
     space: LabelSpace,
     lineage: Mapping[str, Any],
     extra_columns: Mapping[str, Sequence[str]] | None = None,
+    beside: Sequence[OutputFile] = (),
     force: bool = False,
 ) -> Written:
     """Write `id,label` rows in the order given, and a sidecar `.json` of the same stem with hash and lineage.
@@ -57,6 +59,7 @@ def write_submission(
     labels         (N,) int, 0..J-1.
     lineage        plain JSON data, stored as the sidecar's `lineage`.
     extra_columns  further columns of N texts each.
+    beside         further files of the same command, written before these.
     force          replace what is there; the old files stay beside the new ones as `.bak`.
 
     The two files are written by `write_csv`: the sidecar first, then the CSV, which is read again and compared; on any
@@ -72,7 +75,7 @@ def write_submission(
     columns = {header[0]: ids, header[1]: labels.tolist(), **(extra_columns or {})}
     class_rows = np.bincount(labels.astype(np.int64), minlength=space.size).tolist()
     details = _details(list(columns), len(ids), class_rows, space, lineage)
-    digest = write_csv(path, columns, SUBMISSION, details, force=force)
+    digest = write_csv(path, columns, SUBMISSION, details, beside=beside, force=force)
     return Written(path, files.sidecar_path(path), digest, len(ids), tuple(class_rows))
 
 

@@ -207,13 +207,20 @@ class Reporter:
         else:
             self.note(f"{title}: starting a process")
 
-    def fold(self, title: str, epochs: int, done: int) -> None:
-        """Open the bar of one network on one fold; several may be open at a time."""
+    def fold(self, title: str, epochs: int, done: int, steps_done: int = 0, of_steps: int = 0) -> None:
+        """Open the bar of one network on one fold; several may be open at a time.
+
+        steps_done  of the epoch that is continued, which has `of_steps`.
+        """
         self.epochs[title], self.printed[title] = epochs, time.monotonic()
         self._close(title)
         if self.bars:
             self.parts[title] = self.bars.add_task(title, total=1, speed="", score="")
-        if done:
+        if steps_done:
+            self.note(f"{title}: continuing in epoch {done + 1} of {epochs} after step {steps_done} of {of_steps}")
+            if self.training:
+                self.training.begun(title, steps_done / of_steps)
+        elif done:
             self.note(f"{title}: continuing after epoch {done}")
 
     def _close(self, what: str) -> None:
