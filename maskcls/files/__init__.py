@@ -4,6 +4,7 @@ from maskcls.files.atomic import TEMPORARY, commit, put_in_place, write_aside
 from maskcls.files.digests import sha256
 from maskcls.files.json_data import JSON_FILE, commit_json, json_bytes, none_for_nan, read_json, read_json_lines
 from maskcls.files.output_names import (
+    check_folder,
     check_outputs,
     check_page_name,
     check_picture_name,
@@ -18,6 +19,7 @@ __all__ = [
     "TEMPORARY",
     "FileKind",
     "check_file",
+    "check_folder",
     "check_outputs",
     "check_page_name",
     "check_picture_name",
