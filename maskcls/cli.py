@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError, UsageError
+from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError, Stopped, UsageError
 from maskcls.machine_errors import machine_error
 from maskcls.show.terminal.streams import open_streams, write_out
 from maskcls.startup import rest_collector
@@ -32,7 +32,6 @@ from maskcls.verbs import (
     training,
 )
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Stopped
 
 app = VerbApp(
     no_args_is_help=True,
@@ -181,7 +180,7 @@ def _terminate(*_: object) -> None:
 def _print_error(error: MaskclsError) -> None:
     lines = error.lines()
     if len(error.offenders) > SHOWN_OFFENDERS:
-        lines.append(f"  all {len(error.offenders)}: {_kept('offenders', chr(10).join(error.offenders))}")
+        lines[1] += f"; all of them: {_kept('offenders', chr(10).join(error.offenders))}"
     rank = os.environ.get("RANK", "0")
     prefix = "" if rank == "0" else f"[process {rank}] "
     from maskcls.show.terminal.text import wrapped

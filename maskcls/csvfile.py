@@ -11,8 +11,9 @@ import csv
 import difflib
 import io
 import itertools
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,21 @@ TABLE = FileKind("the table", DataError, 256 << 20, "check the path")  # some mi
 MAX_COLUMNS = 1000
 ROWS_AT_ONCE = 500  # too few lists to start the garbage collector
 SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
+# What a spreadsheet runs when it opens a table: = + @ also after blanks and in full width, a tab or carriage return in
+# front, and - where a call, a command or a reference to another file follows; file names and ids begin with a plain -.
+FORMULA = re.compile(r"[\t\r]|\s*(?:[=+@\uff1d\uff0b\uff20]|[-\uff0d].*[(|!'#\[])", re.DOTALL)
 FIRST_ROW = 2  # the header is line 1, and no cell may hold a line break, so row i is on line i + 2
+
+
+def refuse_formulas(cells: Iterable[str], *, fix: str) -> None:
+    """Raise DataError that lists the cells that a spreadsheet would run as formulas.
+
+    Tables are read by programs too, which join them by id, so no cell is quoted or changed.
+    """
+    found = [repr(cell) for cell in dict.fromkeys(cells) if FORMULA.match(cell)]
+    if found:
+        expected = "text that does not start with =, +, @, a tab or a carriage return, nor with - and a formula"
+        raise DataError("a spreadsheet would run this text as a formula", expected=expected, fix=fix, offenders=found)
 
 
 def read_csv(
@@ -94,7 +109,12 @@ def _content(path: Path) -> bytes:
     """Return the bytes of a table."""
     data = read_file(path, TABLE)
     if not data.strip():
-        raise DataError("the table is empty", where=str(path), got=f"{len(data)} bytes")
+        raise DataError(
+            "the table is empty",
+            where=str(path),
+            got=f"{len(data)} bytes",
+            fix="get the table again, or name another one",
+        )
     return data
 
 
@@ -191,11 +211,20 @@ def _split(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]
     except csv.Error as error:
         line = (ends[-1] if ends else 0) + 1
         got = "a quote that is never closed" if "end of data" in str(error) else str(error)
-        raise DataError("this is not valid CSV", where=f"{path}, line {line}", got=got) from None
+        raise DataError(
+            "this is not valid CSV",
+            where=f"{path}, line {line}",
+            got=got,
+            fix="save the table again as CSV, with quotes closed",
+        ) from None
     while rows and not rows[-1]:
         rows.pop()
     if not rows or not rows[0]:
-        raise DataError("the first line holds no column names", where=f"{path}, line 1")
+        raise DataError(
+            "the first line holds no column names",
+            where=f"{path}, line 1",
+            fix="write the names of the columns into the first line",
+        )
     return rows[0], rows[1:], ends
 
 

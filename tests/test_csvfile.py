@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskcls import csvfile
-from maskcls.csvfile import ROWS_AT_ONCE, read_csv
+from maskcls.csvfile import ROWS_AT_ONCE, read_csv, refuse_formulas
 from maskcls.errors import DataError
 
 
@@ -201,3 +201,21 @@ def test_the_file_stays_as_it_is(tmp_path: Path) -> None:
     before = (path.read_bytes(), path.stat().st_mtime_ns)
     read_csv(path, required=["id"])
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("=1+1", "+1", "@x", "\tx", "\rx", " =1", "\u00a0=1", "\n=1", "\uff1d1", "\uff0b1", "\uff20x"),
+        *("-cmd|' /C calc'!A0", "-HYPERLINK(1)", "-'file:///a'#$b.A1", "\uff0d(1)"),
+    ],
+)
+def test_text_that_a_spreadsheet_runs_is_refused(cell: str) -> None:
+    with pytest.raises(DataError, match="as a formula") as caught:
+        refuse_formulas(["fine", cell, cell], fix="rename it")
+    assert caught.value.offenders == (repr(cell),)
+    assert caught.value.fix == "rename it"
+
+
+def test_text_that_no_spreadsheet_runs_passes_as_it_is() -> None:
+    refuse_formulas(["", "-", "-1.jpg", "a=b", "a (1).jpg", "1e5", "./=1", "'=1", "60+", "<30", "#a", "--dash"], fix="")

@@ -1,7 +1,7 @@
 """The order of the packages, read from the source: who may import whom, and where heavy packages may be loaded.
 
     cli -> {verbs, api} -> commands -> serve -> {diagnosis, export} -> training -> show -> runs -> engine
-    -> {nn, data, results} -> {rundir, typedjson} -> config -> {schema, csvfile}
+    -> {nn, data, results} -> owned -> {rundir, typedjson} -> config -> {schema, csvfile}
     -> {files, labels, machine, machine_errors, startup, layoutnames, lossterms, viewnames, groupnouns}
     -> {errors, spelling}
 
@@ -36,8 +36,9 @@ RANK = {
     "groupnouns": 1,
     "schema": 2,
     "config": 3,
-    "rundir": 5,
-    "typedjson": 5,
+    "rundir": 4,
+    "typedjson": 4,
+    "owned": 5,
     "nn": 6,
     "data": 6,
     "results": 6,
@@ -79,6 +80,7 @@ ARRAYS_ONLY = {
     "files",
     "rundir",
     "typedjson",
+    "owned",
     "results",
     "runs",
     "csvfile",

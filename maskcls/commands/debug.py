@@ -52,11 +52,12 @@ def wanted_checks(names: Sequence[str] | None, *, quick: bool) -> list[CheckName
             "no such check",
             where="--check",
             got=repr(unknown[0]),
-            expected=f"did you mean {hint!r}?" if hint else ", ".join(known),
+            expected=", ".join(known),
+            fix=f"did you mean {hint!r}?" if hint else None,
         )
     return [name for name in known if name in names]
 
 
-def debug_run(run: RunDir, report: Reporter) -> Diagnosis:
+def debug_run(run: RunDir, report: Reporter, data: Path | None = None) -> Diagnosis:
     """Explain the error of a finished run; raises as `explain_run`."""
-    return explain_run(run, report)
+    return explain_run(run, report, data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import files
 from maskcls.data.layouts.source import image_root, read_unlabelled
-from maskcls.data.photos.images import PHOTO
+from maskcls.data.photos.identity.photo_digests import digest
+from maskcls.data.photos.images import read_bytes
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.processes import lost_processes_as_errors
@@ -120,18 +119,17 @@ def class_prior(experiment: Experiment, k: int) -> tuple[float, ...]:
 
 def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataFrame, root: Path) -> None:
     """Raise DataError for photos whose bytes the runs were trained or validated on, under any name."""
-    known: dict[int, set[Path]] = {}
-    for experiment, _ in opened:
-        for path in experiment.labelled_rows["path"]:
-            if (place := experiment.photo_root / path).is_file():
-                known.setdefault(place.stat().st_size, set()).add(place)
-    digest = cache(lambda path: files.file_sha256(path, PHOTO))
-    met = []
-    for id, path in zip(frame["id"], frame["path"], strict=True):
-        place = root / path
-        same_size = known.get(place.stat().st_size, set()) if place.is_file() else set()
-        if any(digest(place) == digest(other) for other in same_size):
-            met.append(repr(id))
+    size_of = {
+        (id, place): place.stat().st_size
+        for id, path in zip(frame["id"], frame["path"], strict=True)
+        if (place := root / path).is_file()
+    }
+    known = known_files([experiment for experiment, _ in opened], set(size_of.values()))
+    met = [
+        repr(id)
+        for (id, place), size in size_of.items()
+        if (same_size := known.get(size)) and digest(read_bytes(place)) in same_size
+    ]
     if met:
         noun = group_noun(opened[0][0].cfg)
         raise DataError(
@@ -141,6 +139,26 @@ def refuse_known_photos(opened: Sequence[tuple[Experiment, Environment]], frame:
             fix="leave them out of the unlabelled data",
             offenders=met,
         )
+
+
+def known_files(opened: Sequence[Experiment], sizes: set[int]) -> dict[int, set[bytes]]:
+    """Return {size in bytes: digests} of the labelled photos of runs, as they were in the training, of these sizes.
+
+    Of a run of an earlier version, which has no digests, files are read that are still there.
+    """
+    known: dict[int, set[bytes]] = {}
+    for experiment in opened:
+        rows = experiment.labelled_rows
+        if (photos := experiment.photos) is not None:
+            before = photos.of(rows["id"].tolist())
+            for size, one in zip(before.size_N.tolist(), before.digest_ND, strict=True):
+                known.setdefault(size, set()).add(bytes(one))
+        else:
+            for path in rows["path"]:
+                place = experiment.photo_root / path
+                if place.is_file() and place.stat().st_size in sizes:
+                    known.setdefault(place.stat().st_size, set()).add(digest(read_bytes(place)))
+    return known
 
 
 def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataFrame, *, leaky: bool) -> str:
@@ -154,7 +172,11 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
     for experiment, env in opened:
         name = str(experiment.run.path)
         if experiment.cfg.space.fingerprint != first.cfg.space.fingerprint:
-            raise WeightsError("the runs have different classes", where=f"{first.run.path} and {name}")
+            raise WeightsError(
+                "the runs have different classes",
+                where=f"{first.run.path} and {name}",
+                fix="name runs of the same tasks",
+            )
         real = experiment.labelled_rows
         ids, people = frame["id"].tolist(), frame["person"].tolist()
         check_strangers(ids, people, known_ids=set(real["id"]), known_people=set(real["person"]), noun=noun)

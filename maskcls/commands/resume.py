@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 from maskcls import rundir
 from maskcls.engine.device import start
@@ -13,6 +14,7 @@ from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import machine_differences, this_machine, write_environment
+from maskcls.runs.integrity.oof_file import made_from
 from maskcls.runs.records.times import CHECKING, NETWORKS, PHOTOS, PartTimer, add_times, read_times
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.terminal.progress import Reporter, main_process
@@ -24,14 +26,16 @@ from maskcls.training.stored_experiment import check_data_unchanged, open_experi
 
 
 @lost_processes_as_errors()
-def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | None:
+def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | None = None) -> RunSummary | None:
     """Finish the folds the run was asked for, and `folds` as well; returns the run's summary.
+
+    data  where the run's data set is now; None: where it was. The run keeps the first place in its files.
 
     A finished run is left as it is. Processes that do not write return None.
     Raises ResultError or WeightsError when the run or its data set was changed.
     """
     with report.busy("reading the run"):
-        experiment, env = open_experiment(run)
+        experiment, env = open_experiment(run, data)
     wanted = sorted({*env.folds, *(wanted_folds(folds, experiment.cfg.folds.k) if folds is not None else ())})
     if (summary := finished_summary(experiment, wanted)) is not None:
         report.note(f"{run.path} is complete; nothing to do{other_folds(wanted, experiment.cfg.folds.k)}")
@@ -56,7 +60,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter) -> RunSummary | 
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):
-        rundir.sweep(run)
+        rundir.sweep_run(run)
         now = this_machine(accelerator.device, accelerator.num_processes)
         for line in machine_differences(env.machine, now):
             report.note(f"not bit-exact with the epochs before: {line}")
@@ -97,9 +101,14 @@ def other_folds(folds: Sequence[int], k: int) -> str:
 
 
 def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> RunSummary | None:
-    """Return the run's summary if every wanted fold is done and in it; None when something is left to do."""
+    """Return the run's summary if every wanted fold is done and in it; None when something is left to do.
+
+    It is also left to do when the summary was made from other files than those that are there.
+    """
     folders = [experiment.fold_dir(member, k) for member, k in experiment.trainings(wanted)]
     if not all(folder.done.exists() for folder in folders):
         return None
     summary = read_summary(experiment.run)
-    return summary if summary and summary.fold_numbers == list(wanted) else None
+    if summary is None or summary.fold_numbers != list(wanted):
+        return None
+    return summary if summary.files in ({}, made_from(experiment.run, folders)) else None

@@ -6,6 +6,7 @@ N out-of-fold rows, J joint classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -23,23 +24,33 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.prediction import joint, load_networks
-from maskcls.training.stored_experiment import open_experiment
+from maskcls.training.stored_experiment import open_with_photos
 from maskcls.viewnames import SINGLE
 
 
-def tta(run: RunDir, *, overrides: list[str], report: Reporter) -> ViewSearch:
+def tta(run: RunDir, *, overrides: list[str], report: Reporter, data: Path | None = None) -> ViewSearch:
     """Predict every fold's own rows once per view, and compare named sets and a greedy choice with the unchanged view.
 
     The greedy choice is made on the rows it is scored on, so it is scored a second time: chosen on the other folds.
-    Raises ResultError for a run that has fewer than two folds, or is leaky.
+    data  where the run's data set is now; None: where it was.
+
+    Raises ResultError for a run that has fewer than two folds, or is leaky; WeightsError for photos that changed.
     """
     check_trying_views(run, overrides)
-    experiment, env = open_experiment(run)
+    experiment, env = open_with_photos(run, data)
     if len(env.folds) < 2:
-        raise ResultError("choosing views needs two folds or more", where=str(run.path), got=f"{list(env.folds)}")
+        left = [fold for fold in range(experiment.cfg.folds.k) if fold not in env.folds]
+        raise ResultError(
+            "choosing views needs two folds or more",
+            where=str(run.path),
+            got=f"{list(env.folds)}",
+            fix=f"maskcls resume {run.path} --folds {left[0]}" if left else "train a new run with folds.k=2",
+        )
     if experiment.leaky:
         raise ResultError(
-            f"the run is leaky: its networks saw the validation {group_noun(experiment.cfg)[1]}", where=str(run.path)
+            f"the run is leaky: its networks saw the validation {group_noun(experiment.cfg)[1]}",
+            where=str(run.path),
+            fix="name a run that was trained without data.leaky=true",
         )
     accelerator = start(experiment.cfg.device)
     experiment = with_photos(experiment, accelerator, report, build=False)

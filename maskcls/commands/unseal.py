@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -18,14 +19,14 @@ from maskcls.runs.checks import check_unsealing
 from maskcls.runs.choices.tried import add_unsealed
 from maskcls.runs.environment import read_environment
 from maskcls.runs.networks import predicting_weights
-from maskcls.runs.read_labelled import LEAKY
+from maskcls.runs.read_labelled import LEAKY, SCORED_FIX
 from maskcls.runs.records.sealed_people import people_sha256
 from maskcls.runs.records.unsealed import SealedScore, read_sealed_score, write_sealed_score
 from maskcls.runs.summary import SavedScores, read_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment
 from maskcls.training.prediction import predict_sealed
-from maskcls.training.stored_experiment import open_experiment
+from maskcls.training.stored_experiment import open_with_photos
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,10 @@ class Unsealed:
     kept: bool
 
 
-def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
+def unseal(run: RunDir, *, date: datetime, report: Reporter, data: Path | None = None) -> Unsealed | None:
     """Score a finished run on its sealed people and record it; return the record where there is one already.
+
+    data  where the run's data set is now; None: where it was.
 
     Returns None in processes that do not write. Raises UsageError for a run without sealed people, ResultError for a
     run that is leaky, not finished or was changed, BusyError when another process works on it.
@@ -55,9 +58,9 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter) -> Unsealed | None:
         if list(known.weights) != predicting_weights(run, cfg, env.folds):
             report.note("the run has changed since: the score is that of its networks at that time")
         return Unsealed(known, False, *add_unsealed(run, known.sealed, known.weights))
-    experiment, env = open_experiment(run)
+    experiment, env = open_with_photos(run, data)
     if experiment.leaky:
-        raise ResultError(LEAKY, where=str(run.path))
+        raise ResultError(LEAKY, where=str(run.path), fix=SCORED_FIX)
     if (summary := read_summary(run)) is None:
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
     predicted = predict_sealed(experiment, env, report)

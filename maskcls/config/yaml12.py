@@ -77,10 +77,20 @@ def parse_yaml(text: str, *, where: str) -> Any:
     except ReaderError as error:
         place = f"{where}, line {text.count(chr(10), 0, error.position) + 1}"
         got = f"the character {chr(error.character)!r}"
-        raise ConfigError("this is not valid YAML", where=place, got=got) from None
+        raise ConfigError(
+            "this is not valid YAML",
+            where=place,
+            got=got,
+            fix="save the file as plain text, without control characters",
+        ) from None
     except yaml.MarkedYAMLError as error:
         place = f"{where}, line {error.problem_mark.line + 1}" if error.problem_mark else where
-        raise ConfigError("this is not valid YAML", where=place, got=error.problem) from None
+        raise ConfigError(
+            "this is not valid YAML",
+            where=place,
+            got=error.problem,
+            fix="correct this line: one `key: value` per line, indented by spaces; text with `:` or `#` in quotes",
+        ) from None
 
 
 def dump_yaml(data: Mapping[str, Any]) -> str:
@@ -99,7 +109,12 @@ def quoted_yaml(text: str) -> str:
 
 
 def _too_long(where: str) -> ConfigError:
-    return ConfigError("the configuration is too long", where=where, expected=f"at most {MAX_BYTES // 1024} KiB")
+    return ConfigError(
+        "the configuration is too long",
+        where=where,
+        expected=f"at most {MAX_BYTES // 1024} KiB",
+        fix="name a configuration file",
+    )
 
 
 class _Loader(yaml.SafeLoader):

@@ -6,6 +6,7 @@ N rows of the manifest, B batch, H height, W width.
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import signal
 import threading
@@ -23,16 +24,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from maskcls.data.photos.identity.pack_pixels import PackPixels
+from maskcls.data.photos.identity.photo_digests import digest
 from maskcls.data.photos.images import decode, read_bytes
 from maskcls.data.photos.rgb import Pixels
 from maskcls.data.views.augment import augment
 from maskcls.data.views.draws import Draws, draw
 from maskcls.data.views.keyed_random import HOP, Keys
 from maskcls.data.views.transforms import ViewSpec, build_pixel_changes, change_pixels, eval_view
-from maskcls.errors import MaskclsError, ResourceError
+from maskcls.errors import DataError, MaskclsError, ResourceError
 
 TIMEOUT_S = 120  # without a batch from a worker
 PREFETCH = 4  # batches per worker
+NO_ROW = -1
+OTHER_PHOTOS = "photos are not the ones that the run began with: their content has changed"
+RESTORE = "restore the photos, or train a new run"
 
 
 class Key(NamedTuple):
@@ -56,6 +62,7 @@ class Photos(Dataset[object]):
     ids     (N,) row ids; an image's random numbers are seeded by its id, so adding rows changes no other image.
     specs   the requested views; without a cache a file is read once for all of them.
     cached  per spec, one array (N, H, W, 3) uint8 of eval views; None: files are decoded.
+    digest_ND  (N, 16) uint8, what each file must be when it is read, see `photo_digests.digest`; None: not known.
     bare    return only eval views; the device augments them with `draws`.
     """
 
@@ -67,14 +74,17 @@ class Photos(Dataset[object]):
         specs: Sequence[ViewSpec],
         *,
         seed: int,
-        cached: Sequence[Pixels] | None = None,
+        cached: Sequence[Pixels | PackPixels] | None = None,
         bare: bool = False,
+        digest_ND: Pixels | None = None,
     ) -> None:
         self.root, self.specs, self.seed, self.cached, self.bare = root, tuple(specs), seed, cached, bare
         # Arrays, not lists: forked workers would copy a list's memory when they change its reference counts.
         self.paths: NDArray[np.str_] = np.asarray([] if cached else paths, dtype=np.str_)
+        self.digest_ND = digest_ND
         self.keys = np.array([_image_key(name) for name in ids], dtype=np.uint64)
         self.changes = [build_pixel_changes(spec) for spec in self.specs]
+        self.reading: Sequence[int] = []  # per loader process, the row it is reading; see `loader`
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -108,11 +118,36 @@ class Photos(Dataset[object]):
     def _eval_views(self, rows: NDArray[np.int64]) -> list[Pixels]:
         if self.cached:
             return [pixels[rows] for pixels in self.cached]
-        views = [self._decoded(self.root / str(self.paths[row])) for row in rows]
+        read = []
+        for row in rows:
+            self._note_row(int(row))
+            read.append(read_bytes(self.root / str(self.paths[row])))
+        self._refuse_others(rows, read)
+        views = []
+        for row, data in zip(rows, read, strict=True):
+            self._note_row(int(row))
+            views.append(self._decoded(self.root / str(self.paths[row]), data))
+        self._note_row(NO_ROW)
         return [np.stack(images) for images in zip(*views, strict=True)]
 
-    def _decoded(self, path: Path) -> list[Pixels]:
-        data = read_bytes(path)
+    def _note_row(self, row: int) -> None:
+        if (worker := get_worker_info()) is not None:
+            self.reading[worker.id] = row  # type: ignore[index]
+
+    @property
+    def being_read(self) -> list[str]:
+        """The photos that loader processes are reading now, by path."""
+        return [str(self.paths[row]) for row in self.reading if row != NO_ROW]
+
+    def _refuse_others(self, rows: NDArray[np.int64], read: Sequence[bytes]) -> None:
+        """Raise DataError if files are not those that these rows had before."""
+        if self.digest_ND is None:
+            return
+        both = zip(rows, read, strict=True)
+        if changed := [str(self.paths[row]) for row, data in both if digest(data) != bytes(self.digest_ND[row])]:
+            raise DataError(OTHER_PHOTOS, where=str(self.root), offenders=changed, fix=RESTORE)
+
+    def _decoded(self, path: Path, data: bytes) -> list[Pixels]:
         # A spec's pixels must not depend on other requested specs, so each is decoded at its own scale.
         scales = {size: decode(data, path, at_least=size) for size in {spec.decode_size for spec in self.specs}}
         return [eval_view(scales[spec.decode_size], spec) for spec in self.specs]
@@ -146,6 +181,8 @@ def loader(
 
     An error is returned as a MaskclsError in place of its batch; iterate with `batches`, which raises it.
     """
+    # Memory that loader processes share, so that the main process can name the photo at which one died or hangs.
+    photos.reading = multiprocessing.RawArray("q", [NO_ROW] * workers)
     parallel = {"prefetch_factor": PREFETCH, "timeout": TIMEOUT_S, "persistent_workers": keep} if workers else {}
     with _without_advice_on_workers():
         return DataLoader(
@@ -184,9 +221,11 @@ def batches(source: DataLoader[object]) -> Iterator[list[Tensor]]:
             # An error inside a worker arrives as "Caught RuntimeError in DataLoader worker ...": the worker is alive.
             if not str(error).startswith("DataLoader"):
                 raise
+            assert isinstance(source.dataset, Photos)
             raise ResourceError(
                 "a loader process died or did not respond",
                 got=str(error).splitlines()[0],
+                offenders=[f"reading {path}" for path in source.dataset.being_read],
                 fix="free memory or shared memory, or load in the main process with device.workers=0",
             ) from None
         if isinstance(item, MaskclsError):

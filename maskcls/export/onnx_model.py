@@ -108,7 +108,12 @@ def onnx_model(data: bytes, *, where: str, threads: int | None = None, batch_siz
         space, decision = LabelSpace.from_json(facts["tasks"]), _decision(facts)
         _check_facts(facts)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise WeightsError("the metadata of the ONNX file is damaged", where=where, got=repr(error)) from None
+        raise WeightsError(
+            "the metadata of the ONNX file is damaged",
+            where=where,
+            got=repr(error),
+            fix="export the run again: maskcls export RUN -o FILE",
+        ) from None
     check_graph(session, space, where=where)
     return OnnxModel(session, space, facts, files.sha256(data), decision, batch_size)
 
@@ -120,7 +125,11 @@ def _session(data: bytes, where: str, threads: int) -> Any:
         from maskcls.config.installed_extras import check_extra
 
         check_extra("export", needed_by=where, packages=["onnxruntime"])
-        raise ResourceError("onnxruntime is installed, but cannot be imported", where=where) from None
+        raise ResourceError(
+            "onnxruntime is installed, but cannot be imported",
+            where=where,
+            fix="pip install --force-reinstall onnxruntime",
+        ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors; its warnings are about the graph, not about the user's photos
@@ -130,7 +139,12 @@ def _session(data: bytes, where: str, threads: int) -> Any:
         if is_memory_error(error):
             raise
         got = " ".join(str(error).split())[:200]
-        raise WeightsError("this is not an ONNX file that onnxruntime can read", where=where, got=got) from None
+        raise WeightsError(
+            "this is not an ONNX file that onnxruntime can read",
+            where=where,
+            got=got,
+            fix="export the run again: maskcls export RUN -o FILE",
+        ) from None
 
 
 def _check_facts(facts: Mapping[str, Any]) -> None:

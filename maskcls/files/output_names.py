@@ -6,16 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from maskcls.errors import BusyError, UsageError
-
-
-def refuse_taken(*paths: Path, force: bool = False) -> None:
-    """Raise BusyError when an output exists that nobody asked to replace; with `force`, somebody did."""
-    if force:
-        return
-    if taken := [str(path) for path in paths if path.exists()]:
-        fix = "choose another -o, or replace it with --force"
-        raise BusyError("the output exists", where=" and ".join(taken), fix=fix)
+from maskcls.errors import UsageError
 
 
 def check_outputs(*outputs: Path, inputs: Iterable[Path] = ()) -> None:

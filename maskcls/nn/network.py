@@ -129,7 +129,8 @@ def check_backbone(name: str) -> None:
         "timm has no backbone of this name",
         where="model.backbone",
         got=repr(name),
-        expected=f"did you mean {hint!r}?" if hint else "a name from timm.list_models()",
+        expected="a name from timm.list_models()",
+        fix=f"did you mean {hint!r}?" if hint else None,
     )
 
 

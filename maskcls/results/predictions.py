@@ -1,7 +1,7 @@
 """`Predictions`: image ids and one joint probability row per image, the shared result type of all models.
 
 N images, J joint classes, M members of an ensemble. Rows are joined by id, never by position. The file is an
-uncompressed npz without pickle, and equal predictions give equal bytes.
+uncompressed npz without pickle with a digest of its content, and equal predictions give equal bytes.
 """
 
 from __future__ import annotations
@@ -126,8 +126,9 @@ class Predictions:
         return Predictions(wanted_N, self.prob[order_N], self.space, self.lineage)
 
     def to_bytes(self) -> bytes:
-        """Return the npz file: `ids`, `prob`, and `meta`, one JSON text with the label space and the lineage."""
-        meta = json.dumps({"version": 1, "tasks": self.space.to_json(), "lineage": self.lineage}, sort_keys=True)
+        """Return the npz file: `ids`, `prob`, and `meta`, one JSON text with label space, lineage and digests."""
+        about = {"version": 1, "tasks": self.space.to_json(), "lineage": self.lineage, "arrays": _arrays_digest(self)}
+        meta = json.dumps(files.with_digest(about), sort_keys=True)
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
             for name, array in (("ids", self.ids), ("prob", self.prob), ("meta", np.array(meta))):
@@ -147,7 +148,12 @@ class Predictions:
         try:
             return _parse(raw)
         except ResultError as error:
-            raise ResultError(f"damaged predictions: {error.what}", where=str(path), got=error.got) from None
+            raise ResultError(
+                f"damaged predictions: {error.what}",
+                where=str(path),
+                got=error.got,
+                fix="delete the file and run the step that writes it again",
+            ) from None
         except DAMAGE as error:
             raise ResultError(
                 "damaged predictions",
@@ -195,10 +201,21 @@ def _parse(raw: bytes) -> Predictions:
     arrays = read_arrays(raw)
     if arrays.keys() != ENTRIES:
         raise ValueError(f"the entries are {sorted(arrays)}")
-    meta = json.loads(str(arrays["meta"]))
+    meta = files.without_digest(json.loads(str(arrays["meta"])), Path("meta"), required=False)
     if meta["version"] != 1:
         raise ValueError(f"version {meta['version']} is not known")
-    return Predictions(arrays["ids"], arrays["prob"], LabelSpace.from_json(meta["tasks"]), meta["lineage"])
+    space = LabelSpace.from_json(meta["tasks"])
+    found = Predictions(arrays["ids"], arrays["prob"], space, meta["lineage"])
+    if meta.get("arrays", digest := _arrays_digest(found)) != digest:  # files of earlier versions have none
+        raise ResultError("ids or probabilities were changed after maskcls wrote them")
+    return found
+
+
+def _arrays_digest(predictions: Predictions) -> str:
+    """Return a digest of ids and probabilities, the same for every width of the text."""
+    ids = json.dumps(predictions.ids.tolist()).encode()
+    prob_NJ = np.ascontiguousarray(predictions.prob, dtype="<f4")
+    return files.sha256(files.sha256(ids).encode() + prob_NJ.tobytes())
 
 
 def _texts(ids: Sequence[str] | Texts) -> Texts:

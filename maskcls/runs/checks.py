@@ -14,14 +14,15 @@ from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import check_data
 from maskcls.errors import BusyError, DataError, UsageError, WeightsError
 from maskcls.results.csv_with_origin import check_free
-from maskcls.results.predictions import Predictions
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
+from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import RunDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import identity_files
+from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.runs.overrides import refuse_predicting, with_overrides
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import read_record
@@ -93,8 +94,7 @@ def check_prediction(
     with `decide`; ConfigError for settings that do not change predictions, DataError for missing data; UsageError for
     options that exclude each other, and for other groups than the decision rule was fitted with.
     """
-    files.sidecar_path(output)  # refuses a name that has none
-    files.refuse_taken(output, force=force)
+    check_free(output, SUBMISSION, force=force)
     cfg = check_overrides(run, overrides)
     check_data(data, cfg.data.format)
     if groups is not None and not groups.exists():
@@ -193,13 +193,13 @@ def check_picture(
         files.check_page_name(page)
     if with_photos and page is None:
         raise UsageError("--with-photos embeds photos in a page", expected="--page FILE", fix="give both, or neither")
-    files.refuse_taken(output, *([page] if page is not None else []), force=force)
+    files.refuse_finished(output, *([page] if page is not None else []), force=force)
     check_data(data, cfg.data.format)
 
 
 def check_same_rows(runs: Sequence[RunDir]) -> None:
     """Raise DataError unless the runs have out-of-fold rows of the same ids; runs without such rows are left out."""
-    scored = [(run, Predictions.load(run.oof).ids.tolist()) for run in runs if run.oof.exists()]
+    scored = [(run, read_run_oof(run).ids.tolist()) for run in runs if run.oof.exists()]
     for run, ids in scored[1:]:
         first, first_ids = scored[0]
         shares = [_sealed_share(one) for one in (first, run)]

@@ -160,11 +160,27 @@ def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: s
         members = [(kind, text) for member in recipe.members for kind, text in member.items()]
         blend = _chosen(recipe, len(members))
     except ValidationError as error:
-        raise DataError("this is no recipe of maskcls ensemble", where=str(path), got=first_fault(error)) from None
+        raise DataError(
+            "this is no recipe of maskcls ensemble",
+            where=str(path),
+            got=first_fault(error),
+            fix="write it again: maskcls ensemble MEMBERS -o FILE",
+        ) from None
     except (TypeError, ValueError) as error:
-        raise DataError("this is no recipe of maskcls ensemble", where=str(path), got=str(error)) from None
+        raise DataError(
+            "this is no recipe of maskcls ensemble",
+            where=str(path),
+            got=str(error),
+            fix="write it again: maskcls ensemble MEMBERS -o FILE",
+        ) from None
     except UsageError as error:
-        raise DataError(error.what, where=str(path), got=error.got, expected=error.expected) from None
+        raise DataError(
+            error.what,
+            where=str(path),
+            got=error.got,
+            expected=error.expected,
+            fix="write it again: maskcls ensemble MEMBERS -o FILE",
+        ) from None
     if files := [text for kind, text in members if kind == "file"]:
         fix = "name the members again, with files for these photos"
         raise DataError("members of the recipe are files for other photos", where=str(path), offenders=files, fix=fix)
@@ -196,4 +212,5 @@ def check_recipe_tasks(recipe: Path, blend: FittedEnsemble, space: LabelSpace) -
                 where=str(recipe),
                 got=", ".join(map(str, chosen)),
                 expected=", ".join(space.names),
+                fix="use a recipe of members with these tasks",
             )

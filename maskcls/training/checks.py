@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from maskcls import config
+from maskcls import config, files
 from maskcls.data.layouts.source import layout_named, read_unlabelled
 from maskcls.data.photos.images import each_image
-from maskcls.data.photos.same_photos import Groups, equal_keys, equal_views, rows_of_common_size
+from maskcls.data.photos.same_photos import Groups, equal_keys, rows_of_common_size
 from maskcls.data.rows import manifest
 from maskcls.data.rows.repeated_photos import SamePhoto, same_photos
 from maskcls.engine.device import Accelerator
@@ -35,12 +35,14 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment, Member, view_spec
+from maskcls.training.known_photos import refuse_other_photos, refuse_other_sizes, with_sealed
 from maskcls.training.photos import cached_views
 from maskcls.training.plans import fresh_network
 from maskcls.training.readable_photos import check_photos
 from maskcls.training.tracking.mlflow_log import absolute_store
 
 NEAR_SHARES = 3  # of train.stages, named where one cannot be used
+ONE_MACHINE = "use the run on one machine at a time; see docs/several_machines.md"
 FIX_OR_ALLOW = "correct the data set; or train on it as it is with data.same_photos=allow"
 
 
@@ -73,6 +75,8 @@ def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:
 def check_experiment(experiment: Experiment, report: Reporter) -> None:
     """Raise what would stop the training later: backbones, weights, optimizers, labels that cannot be trained on."""
     report.notes(experiment.notes)
+    if kind := files.network_type(experiment.run.path):
+        report.note(f"warning: {experiment.run.path} is on a network disk ({kind}): {ONE_MACHINE}")
     for member in experiment.kinds:
         check_backbone(member.cfg.model.backbone)
         network, about = fresh_network(member, 0, 0)
@@ -145,15 +149,26 @@ def with_photos(
     the cache, or of the photos where these are decoded to check them.
 
     build  False: write no cache, only use one that exists.
+
+    Of a run on disk, raises WeightsError that names photos whose content is not what it was; of a new one, the
+    experiment then knows what its photos are.
     """
     root, paths, cfg = experiment.photo_root, experiment.photo_paths, experiment.cfg
     specs = [view_spec(member.cfg) for member in experiment.kinds]
+    refuse_other_sizes(experiment)
     views = cached_views(root, paths, specs, cfg, accelerator, report, build=build)
-    same: Groups = []
+    same, known, ids = list[tuple[int, ...]](), experiment.photos, experiment.manifest["id"].tolist()
     if accelerator.is_local_main_process:
-        same = equal_views(views[specs[0]]) if views else check_photos(root, paths, cfg, report)
+        if views:
+            same, now = views[specs[0]].equal, views[specs[0]].photo_digests(ids)
+        else:
+            same, now = check_photos(root, paths, cfg, report, ids)
+        if known is None:
+            known = with_sealed(now, experiment)
+        else:
+            refuse_other_photos(experiment, known.of(ids), now, paths)
     accelerator.wait_for_everyone()
-    return replace(experiment, views=views, same_photos=same)
+    return replace(experiment, views=views, same_photos=same, photos=known)
 
 
 def check_joint_labels(experiment: Experiment, report: Reporter) -> None:

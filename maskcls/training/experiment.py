@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from maskcls import config
 from maskcls.data.layouts.source import image_root, read_labelled
+from maskcls.data.photos.identity.photo_digests import PhotoDigests
 from maskcls.data.photos.same_photos import Groups
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
@@ -81,6 +82,7 @@ class Experiment:
     sealed    the rows of the sealed people, in no other table of the experiment; None without folds.sealed.
     person_clustering  how to recognise photos of one person, fitted on the labelled photos.
     same_photos  groups of rows with one photo, found when the photos are read or taken from the cache.
+    photos    what the files of all photos are, sealed ones too; None: not known yet, or a run of an earlier version.
     notes     what the reader of the data set said about it.
     """
 
@@ -96,6 +98,7 @@ class Experiment:
     person_clustering: PersonClustering | None = None
     same_photos: Groups = field(default_factory=list)
     sealed: pd.DataFrame | None = None
+    photos: PhotoDigests | None = None
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -167,7 +170,7 @@ class Experiment:
         """Whether networks may have trained on people of their validation fold; such a run has no scores."""
         return self.pseudo is not None and self.pseudo.leaky
 
-    @property
+    @cached_property
     def photo_paths(self) -> list[str]:
         """The path of every photo (N,), relative to `photo_root`, or absolute for photos outside it."""
         return pseudo_rows.located(self.manifest, self.pseudo, self.photo_root)
@@ -189,7 +192,7 @@ class Experiment:
         """
         specs, seed = [view_spec(member.cfg)], member.cfg.seed
         frame = self.manifest.assign(path=self.photo_paths)
-        photos = open_photos(self.photo_root, frame, specs, self.views, seed=seed, bare=bare)
+        photos = open_photos(self.photo_root, frame, specs, self.views, seed=seed, bare=bare, known=self.photos)
         targets = pseudo_rows.fold_targets(self.manifest, self.pseudo, k, self.cfg.space)
         validating = (self.fold == k) & (k != REFIT)
         train, valid = np.flatnonzero(~validating & targets.trains), np.flatnonzero(validating)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from maskcls.data.dataset import Photos
 from maskcls.data.photos.cache import build_pack, check_room, open_pack
-from maskcls.data.photos.rgb import Pixels
+from maskcls.data.photos.identity.pack_pixels import PackPixels
+from maskcls.data.photos.identity.photo_digests import PhotoDigests
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.device import Accelerator
 from maskcls.errors import ResourceError
@@ -17,7 +18,7 @@ from maskcls.machine import reading_threads
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 
-Views = Mapping[ViewSpec, Pixels]
+Views = Mapping[ViewSpec, PackPixels]
 
 
 def cached_views(
@@ -39,7 +40,7 @@ def cached_views(
     if cfg.data.cache == "off":
         return {}
     wanted = list(dict.fromkeys(specs))
-    found: list[Pixels | None] = []
+    found: list[PackPixels | None] = []
     if accelerator.is_local_main_process:
         found = [_first(root, paths, spec, cfg, report, build=build) for spec in wanted]
     accelerator.wait_for_everyone()
@@ -51,7 +52,7 @@ def cached_views(
 
 def _first(
     root: Path, paths: list[str], spec: ViewSpec, cfg: Config, report: Reporter, *, build: bool
-) -> Pixels | None:
+) -> PackPixels | None:
     """Build or open one pack; if that is impossible, print a note, or raise when data.cache=on asked for it."""
     try:
         if build:
@@ -61,6 +62,7 @@ def _first(
                 spec,
                 threads=reading_threads(cfg.device.workers),
                 on_progress=lambda done: report.images("reading photos", done, len(paths)),
+                on_note=report.note,
             )
         if (pixels := open_pack(root, paths, spec)) is None:
             check_room(len(paths), spec)
@@ -72,7 +74,7 @@ def _first(
         return None
 
 
-def _later(root: Path, paths: list[str], spec: ViewSpec) -> Pixels | None:
+def _later(root: Path, paths: list[str], spec: ViewSpec) -> PackPixels | None:
     """Open the pack that the machine's first process built; it reported any problem."""
     try:
         return open_pack(root, paths, spec)
@@ -81,8 +83,19 @@ def _later(root: Path, paths: list[str], spec: ViewSpec) -> Pixels | None:
 
 
 def open_photos(
-    root: Path, frame: pd.DataFrame, specs: Sequence[ViewSpec], views: Views, *, seed: int, bare: bool = False
+    root: Path,
+    frame: pd.DataFrame,
+    specs: Sequence[ViewSpec],
+    views: Views,
+    *,
+    seed: int,
+    bare: bool = False,
+    known: PhotoDigests | None = None,
 ) -> Photos:
-    """Return the photos of a manifest in every spec, from `cached_views` or, if these are empty, from the files."""
-    cached = [views[spec] for spec in specs] if views else None
-    return Photos(root, frame["path"].tolist(), frame["id"].tolist(), specs, seed=seed, cached=cached, bare=bare)
+    """Return the photos of a manifest in every spec, from `cached_views` or, if these are empty, from the files.
+
+    known  what the files of these rows are; a file that is another one raises DataError when it is read.
+    """
+    cached, ids = [views[spec] for spec in specs] if views else None, frame["id"].tolist()
+    digest_ND = None if known is None else known.of(ids).digest_ND
+    return Photos(root, frame["path"].tolist(), ids, specs, seed=seed, cached=cached, bare=bare, digest_ND=digest_ND)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from maskcls.data.photos.identity.photo_digests import DIGEST_BYTES, PhotoDigests, digest
 from maskcls.data.photos.images import decode, each_image
 from maskcls.data.photos.same_photos import Groups, equal_keys, pixels_in_full, pixels_in_part
 from maskcls.machine import reading_threads
@@ -11,16 +15,22 @@ from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 
 
-def check_photos(root: Path, paths: list[str], cfg: Config, report: Reporter) -> Groups:
-    """Decode every photo once, showing progress, and return the groups of rows with equal pixels.
+def check_photos(
+    root: Path, paths: list[str], cfg: Config, report: Reporter, ids: Sequence[str] | None = None
+) -> tuple[Groups, PhotoDigests]:
+    """Decode every photo once, showing progress; return the groups of rows with equal pixels, and the files' digests.
 
     Photos that may be equal, because a part of them is, are decoded once more. Raises one DataError that lists all
     photos that cannot be read.
+
+    ids  of the rows; None: their paths.
     """
     threads = reading_threads(cfg.device.workers)
     parts, wholes = dict[int, bytes](), dict[int, bytes]()
+    size_N, digest_ND = np.zeros(len(paths), np.int64), np.zeros((len(paths), DIGEST_BYTES), np.uint8)
 
     def check(row: int, data: bytes) -> None:
+        size_N[row], digest_ND[row] = len(data), np.frombuffer(digest(data), np.uint8)
         parts[row] = pixels_in_part(decode(data, root / paths[row]))
 
     def compare(place: int, data: bytes) -> None:
@@ -36,4 +46,4 @@ def check_photos(root: Path, paths: list[str], cfg: Config, report: Reporter) ->
     )
     nearly = [row for group in equal_keys(parts) for row in group]
     each_image(root, [paths[row] for row in nearly], compare, threads=threads)
-    return equal_keys(wholes)
+    return equal_keys(wholes), PhotoDigests(paths if ids is None else list(ids), size_N, digest_ND)

@@ -11,9 +11,10 @@ from maskcls import config, files
 from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import read_labelled
 from maskcls.data.photos.crops import cropping
+from maskcls.data.photos.identity.photo_digests import read_photo_digests
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import ResultError, WeightsError
+from maskcls.errors import DataError, ResultError, WeightsError
 from maskcls.results.people.model_file import from_bytes, to_bytes
 from maskcls.results.predictions import PREDICTIONS
 from maskcls.rundir import RunDir
@@ -42,6 +43,8 @@ def write_identity(
         if (origin := source.with_suffix(run.pseudo_origin.suffix)).exists():
             files.commit(run.pseudo_origin, files.read_file(origin, files.JSON_FILE))
         files.commit(run.pseudo, files.read_file(source, TABLE))
+    if experiment.photos is not None:
+        files.commit(run.photos, experiment.photos.to_csv())
     if experiment.sealed is not None:
         files.commit(run.sealed, tables.to_csv(experiment.sealed))
     if experiment.person_clustering is not None:
@@ -66,8 +69,10 @@ def weights_hashes(experiment: Experiment) -> dict[str, str]:
     return {task: files.file_sha256(Path(file)) for task, file in weights.items() if file}
 
 
-def open_experiment(run: RunDir) -> tuple[Experiment, Environment]:
+def open_experiment(run: RunDir, data: Path | None = None) -> tuple[Experiment, Environment]:
     """Read a run's experiment back; returns it with the content of env.json.
+
+    data  where the data set is now; None: where it was when the training began.
 
     Raises ResultError when files are missing, damaged or were changed.
     """
@@ -95,7 +100,7 @@ def open_experiment(run: RunDir) -> tuple[Experiment, Environment]:
     sealed = tables.from_csv(run.sealed, cfg.space) if cfg.folds.sealed else None
     return Experiment(
         cfg,
-        Path(env.data),
+        Path(env.data) if data is None else data.resolve(),
         manifest,
         folds,
         run,
@@ -103,11 +108,36 @@ def open_experiment(run: RunDir) -> tuple[Experiment, Environment]:
         pseudo=pseudo,
         person_clustering=clustering,
         sealed=sealed,
+        photos=read_photo_digests(run.photos) if run.photos.exists() else None,
     ), env
+
+
+def open_with_photos(run: RunDir, data: Path | None) -> tuple[Experiment, Environment]:
+    """Read a run's experiment back as `open_experiment`, for a command that reads its photos again.
+
+    Raises DataError where there are no data any more, WeightsError where `data` is not the run's data set.
+    """
+    experiment, env = open_experiment(run, data)
+    refuse_missing_data(experiment)
+    if data is not None:
+        check_data_unchanged(experiment)
+    return experiment, env
+
+
+def refuse_missing_data(experiment: Experiment) -> None:
+    """Raise DataError, with --data as the cure, where the run's data set is not."""
+    if not experiment.data.exists():
+        raise DataError(
+            "the run's data set is not there",
+            where=str(experiment.data),
+            expected=f"the data set of {experiment.run.path}",
+            fix="restore it, or say where it is now: --data PATH",
+        )
 
 
 def check_data_unchanged(experiment: Experiment) -> None:
     """Raise WeightsError, naming the rows that differ, unless the data set still gives the run's manifest."""
+    refuse_missing_data(experiment)
     cfg = experiment.cfg
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
     now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes, cfg.data.group)

@@ -11,7 +11,7 @@ from maskcls.errors import UsageError
 from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, current_views, moved, set_options, with_older
-from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, ToPredict, run_folders
+from maskcls.verbs.options import Force, Json, MovedData, PredictionOverrides, RunPath, ToPredict, run_folders
 from maskcls.verbs.words import split_words
 
 app = VerbApp()
@@ -144,6 +144,7 @@ def explain(
     ] = None,
     no_maps: Annotated[bool, typer.Option("--no-maps", help="probabilities only, without activation maps")] = False,
     page: Annotated[Path | None, typer.Option(help="HTML page to write as well, with all folds and views")] = None,
+    data: MovedData = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -172,6 +173,7 @@ def explain(
             classes=classes or [],
             maps=not no_maps,
             page=page,
+            data=data,
             force=force,
             report=report,
         )
@@ -179,7 +181,7 @@ def explain(
 
 
 @app.command()
-def tta(run: RunPath, overrides: PredictionOverrides = None, json: Json = False) -> None:
+def tta(run: RunPath, overrides: PredictionOverrides = None, data: MovedData = None, json: Json = False) -> None:
     """Compare test-time views on the run's out-of-fold rows: the gain and the cost of each.
 
     \b
@@ -196,7 +198,7 @@ def tta(run: RunPath, overrides: PredictionOverrides = None, json: Json = False)
     with Reporter() as report:
         with report.busy(LOADING):
             from maskcls.commands.tta import tta as work
-        found = work(RunDir(run), overrides=given, report=report)
+        found = work(RunDir(run), overrides=given, report=report, data=data)
     print_view_search(found, json=json)
 
 

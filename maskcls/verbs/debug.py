@@ -1,4 +1,4 @@
-"""Check a training, or explain the error of a run."""
+"""Check a training, explain the error of a run, or check its files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Force, Json, Overrides, load_config_for
+from maskcls.verbs.options import Config, Force, Json, MovedData, Overrides, load_config_for
 
 app = VerbApp()
 
@@ -30,6 +30,7 @@ def debug(
         float, typer.Option(min=0.1, help="most minutes to train; fewer people are used where they do not suffice")
     ] = 10.0,
     page: Annotated[Path | None, typer.Option(help="HTML page to write", show_default=False)] = None,
+    data: MovedData = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -50,16 +51,18 @@ def debug(
         from maskcls import files
 
         files.check_page_name(page)
-        files.refuse_taken(page, force=force)
+        files.refuse_finished(page, force=force)
     is_run = RunDir(what).env.exists()
     if is_run and (overrides or config or quick or check):
         fix = "leave out the options, or name the data set"
         raise UsageError("a run has its own settings and checks", where=str(what), fix=fix)
+    if data is not None and not is_run:
+        raise UsageError("--data is for a run whose data set has moved", where=str(what), fix="leave it out")
     if is_run:
         with Reporter(quiet=not main_process()) as report:
             with report.busy(LOADING):
                 from maskcls.commands.debug import debug_run
-            found = [debug_run(RunDir(what), report)]
+            found = [debug_run(RunDir(what), report, data)]
     else:
         from maskcls.config.unused_settings import unused_settings
         from maskcls.runs.checks import check_training
@@ -79,6 +82,37 @@ def debug(
     if page is not None:
         from maskcls.show.debug_page import write_debug_page
 
-        write_debug_page(page, found, str(what))
+        write_debug_page(page, found, str(what), force=force)
     if failures(found):
         raise typer.Exit(Exit.RESULT)
+
+
+@app.command()
+def verify(
+    what: Annotated[
+        Path,
+        typer.Argument(metavar="RUN|FILE|cache", help="a run folder, a submission, or the cache of photos"),
+    ],
+    run: Annotated[Path | None, typer.Option(help="of a submission: the run it was predicted with")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="of a submission: the data that was predicted")] = None,
+    json: Json = False,
+) -> None:
+    """Check that every file is as maskcls wrote it, and belongs where it is; name those that are not.
+
+    Exit code 9 if one is not. The cheap part of these checks is made by every command that reads the files.
+
+    \b
+    maskcls verify runs/a
+    maskcls verify submission.csv --run runs/a --data faces
+    maskcls verify cache
+    """
+    from maskcls.commands.integrity.verify import refuse_unverified
+    from maskcls.commands.integrity.verify import verify as work
+    from maskcls.rundir import RunDir
+    from maskcls.show.answers.verification import print_verification
+    from maskcls.show.terminal.waiting import waiting
+
+    with waiting("reading files"):
+        found = work(what, None if run is None else RunDir(run), data)
+    print_verification(found, json=json)
+    refuse_unverified(found)

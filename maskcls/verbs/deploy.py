@@ -11,7 +11,7 @@ import typer
 
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current
-from maskcls.verbs.options import Force, Json, PredictionOverrides, RunPath, run_folders
+from maskcls.verbs.options import Force, Json, MovedData, PredictionOverrides, RunPath, run_folders
 
 TOKEN_VARIABLE = "MASKCLS_TOKEN"
 
@@ -66,6 +66,7 @@ def export(
     licence: Annotated[
         str | None, typer.Option(metavar="TEXT", help="licence of the weights, for metadata and model card")
     ] = None,
+    data: MovedData = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -108,6 +109,7 @@ def export(
             decide=decide,
             check=photos,
             licence=licence,
+            data=data,
             int8=options,
             force=force,
             report=report,

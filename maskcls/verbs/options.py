@@ -1,4 +1,4 @@
-"""Options that several verbs take, and the exception that stops a verb."""
+"""Options that several verbs take, and what an interrupted verb says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskcls.errors import ResourceError
+from maskcls.errors import ResourceError, Stopped
 from maskcls.machine_errors import machine_error
 from maskcls.verbs.older import current, current_config
 
@@ -84,12 +84,16 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object, with a version")]
-Force = Annotated[bool, typer.Option("--force", help="replace the output if it exists")]
+Force = Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")]
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="a run folder that train made", autocompletion=run_folders)
 ]
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")]
 ToPredict = Annotated[Path, typer.Option("--data", help="data root with eval/, a CSV table, or any folder of photos")]
+MovedData = Annotated[
+    Path | None,
+    typer.Option("--data", help="where the run's data set is now; default: where it was", show_default=False),
+]
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
 
 
@@ -113,10 +117,6 @@ def load_config_for(
     if note and os.environ.get("RANK", "0") == "0":
         typer.echo(note, err=True)
     return current_config(cfg, origins), origins
-
-
-class Stopped(BaseException):
-    """SIGTERM was received. Not an Exception, so that no `except Exception` catches it."""
 
 
 @contextmanager
@@ -150,5 +150,5 @@ def how_to_resume(run: Path) -> str:
     from maskcls.rundir import RunDir
 
     if RunDir(run).env.exists():
-        return f"finished epochs are kept. Continue with: maskcls resume {run}"
+        return f"what was trained is kept. Continue with: maskcls resume {run}"
     return "the training had not begun, so there is nothing to resume"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Json, RunPath
+from maskcls.verbs.options import Json, MovedData, RunPath
 
 app = VerbApp()
 
 
 @app.command()
-def unseal(run: RunPath, json: Json = False) -> None:
+def unseal(run: RunPath, data: MovedData = None, json: Json = False) -> None:
     """Score a run, once, on the people that folds.sealed set aside; afterwards, print that score again.
 
     \b
@@ -29,7 +29,7 @@ def unseal(run: RunPath, json: Json = False) -> None:
     with Reporter(quiet=not main_process()) as report:
         with report.busy(LOADING):
             from maskcls.commands.unseal import unseal as work
-        found = work(RunDir(run), date=datetime.now().astimezone(), report=report)
+        found = work(RunDir(run), date=datetime.now().astimezone(), report=report, data=data)
     if found is not None:
         noun = noun_of_run(RunDir(run))
         print_unsealed(run, found.score, now=found.now, runs=found.runs, kept=found.kept, noun=noun, json=json)

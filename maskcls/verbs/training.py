@@ -14,6 +14,7 @@ from maskcls.verbs.options import (
     Data,
     Folds,
     Json,
+    MovedData,
     Overrides,
     RunPath,
     how_to_resume,
@@ -98,13 +99,15 @@ def train(
 def resume(
     run: RunPath,
     folds: Annotated[str | None, typer.Option(help="further folds to train, such as 3,4", show_default=False)] = None,
+    data: MovedData = None,
     json: Json = False,
 ) -> None:
-    """Continue an unfinished run from its last epoch; finished folds are kept.
+    """Continue an unfinished run from its last save; finished folds are kept.
 
     \b
     maskcls resume runs/a
     maskcls resume runs/a --folds 3,4    (further folds of the same run)
+    maskcls resume runs/a --data /disk/faces    (the data set has moved)
     """
     from maskcls.rundir import RunDir
     from maskcls.runs.checks import check_resuming
@@ -119,7 +122,7 @@ def resume(
     with interruptible(lambda: how_to_resume(run)), Reporter(quiet=not main_process(), noun=noun) as report:
         with report.busy(LOADING):
             from maskcls.commands.resume import resume as work
-        summary = work(RunDir(run), folds=folds, report=report)
+        summary = work(RunDir(run), folds=folds, report=report, data=data)
         after = after_training(RunDir(run), report) if summary else None
     print_training(run, summary, after, noun, json=json)
 

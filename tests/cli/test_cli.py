@@ -19,7 +19,7 @@ from maskcls.errors import DataError, Exit
 # Every verb with its arguments (capitals) and options; hidden ones, of earlier versions, stand apart.
 SURFACE = {
     "train": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--dry-run", "--json"}),
-    "resume": frozenset({"RUN", "--folds", "--json"}),
+    "resume": frozenset({"RUN", "--folds", "--data", "--json"}),
     "predict": frozenset(
         {
             *("RUN", "WHAT|KEY=VALUE", "--data", "-o/--output", "--probabilities", "--format", "--groups", "--decide"),
@@ -40,7 +40,8 @@ SURFACE = {
         }
     ),
     "explain": frozenset(
-        {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--page", "--force", "--json"},
+        {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--page", "--data", "--force"}
+        | {"--json"},
     ),
     "serve": frozenset(
         {
@@ -48,10 +49,10 @@ SURFACE = {
             *("--max-pixels", "--batch", "--wait-ms", "--queue"),
         }
     ),
-    "tta": frozenset({"RUN", "KEY=VALUE", "--json"}),
+    "tta": frozenset({"RUN", "KEY=VALUE", "--data", "--json"}),
     "export": frozenset(
         {"RUN", "KEY=VALUE", "--to", "-o/--output", "--decide", "--check", "--licence", "--force", "--json"}
-        | {"--int8", "--calibration", "--max-loss"},
+        | {"--int8", "--calibration", "--max-loss", "--data"},
     ),
     "evaluate": frozenset({"WHAT", "--answers", "--section", "--full", "-o/--output", "--force", "--json"}),
     "report": frozenset({"RUN", "-o/--output", "--png", "--with-photos", "--cam", "--force", "--json"}),
@@ -62,11 +63,11 @@ SURFACE = {
             *("--oof-groups", "--force", "--json"),
         }
     ),
-    "unseal": frozenset({"RUN", "--json"}),
+    "unseal": frozenset({"RUN", "--data", "--json"}),
     "debug": frozenset(
         {
             *("DATA|RUN", "KEY=VALUE", "-c/--config", "--quick", "--check", "--minutes", "--page", "--force"),
-            "--json",
+            *("--data", "--json"),
         }
     ),
     "runs list": frozenset({"FOLDER", "--base", "--sort", "--json"}),
@@ -74,7 +75,7 @@ SURFACE = {
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
     "runs prune": frozenset({"FOLDER", "--keep", "--budget", "--whole", "--yes", "--json"}),
     "group": frozenset({"DATA", "-o/--output", "--unlabelled", "--train", "--run", "--force", "--json"}),
-    "submission check": frozenset({"FILE", "--data", "--run", "--json"}),
+    "submission check": frozenset({"FILE", "--data", "--run", "--strict", "--json"}),
     "demo": frozenset({"DIR", "--json"}),
     "config list": frozenset({"PREFIX", "--json", "--markdown"}),
     "config show": frozenset({"KEY=VALUE", "-c/--config", "--yaml", "--json"}),
@@ -236,7 +237,7 @@ def test_a_long_list_of_offenders_is_kept_in_a_file(
     error = capsys.readouterr().err
     assert "photo 9" in error
     assert "photo 10" not in error
-    kept = Path(re.findall(r"all 25: (\S+)", error)[0])
+    kept = Path(re.findall(r"all of them: (\S+)", error)[0])
     assert kept.read_text().splitlines() == names
     kept.unlink()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edited import edit_json
 from sklearn.metrics import f1_score
 from tiny import train
 
@@ -224,8 +225,7 @@ def test_rows_the_networks_may_have_learnt_from_are_refused(
 ) -> None:
     """Submissions of predict and ensemble, predictions below another step, and those of leaky networks."""
     assert ensemble(runs, drawn, tmp_path / "both.csv") == 0
-    sidecar = json.loads((tmp_path / "both.json").read_text())
-    (tmp_path / "both.json").write_text(json.dumps(sidecar | {"lineage": {"ensemble": {}}}))
+    edit_json(tmp_path / "both.json", {"lineage": {"ensemble": {}}})
     oof = Predictions.load(runs[1] / "oof.npz")
     for name, lineage in (
         ("leaky.npz", {"concat": [{"fold": 0}, {"fold": 1, "leaky": True}]}),

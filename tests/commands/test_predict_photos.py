@@ -217,7 +217,7 @@ def test_shards_and_their_gathering(
         ("photos --data photos", 2, "photos are named twice"),
         ("gone.jpg -o a.csv", 4, "gone.jpg: no such file or folder"),
         ("photos -o a.csv data.cache=off", 2, "not kept in the cache"),
-        ("photos -o a.csv predict.groups=look", 2, "needs all photos at once"),
+        ("photos -o a.csv predict.groups=look", 2, "needs all photos together"),
         ("photos -o a.csv --groups g.csv", 2, "photos without --data and --groups exclude each other"),
         ("photos -o a.csv --decide", 9, "the run is not calibrated"),
         ("photos -o a.csv --shard 3/2", 2, "no such shard"),

@@ -70,7 +70,7 @@ BOMBS = {
     "a header alone": (npy(1.0)[:0] + header((10**11,)), "needs 800,000,000,000 bytes, and has 0"),
     "a header of text": (header((3,), "<U100000000"), "needs 1,200,000,000 bytes, and has 0"),
     "a shape below zero": (header((-1, 4)) + bytes(32), "shape|size"),
-    "data left over": (npy([1.0]) + b"x", "needs 8 bytes, and has 9"),
+    "data left over": (npy([1.0]) + b"x", "1 bytes after the end"),
     "Python objects": (header((1,), "|O") + bytes(8), "object"),
 }
 
@@ -126,3 +126,25 @@ def test_two_entries_of_one_name_are_refused(recwarn: pytest.WarningsRecorder, t
     recwarn.clear()  # zipfile warns about such an archive when it is made
     with pytest.raises(ValueError, match="twice"):
         read_arrays(buffer.getvalue())
+
+
+def test_a_header_that_numpy_cannot_read_is_a_value_error() -> None:
+    data = npy([1.0]).replace(b"}", b"(", 1)  # numpy tries such a header once more, with another parser
+    with pytest.raises(ValueError, match="header of an array cannot be read"):
+        read_array(data)
+
+
+@pytest.mark.parametrize("code", [0x110000, 0xFFFFFFFF, 0xD800, 0xDFFF])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_text_of_numbers_that_are_no_characters_is_refused(code: int, order: str) -> None:
+    codes = np.array([97, 0x10FFFF, 0xD7FF, 0xE000], dtype=f"{order}u4")
+    right = npy(codes.view(f"{order}U2"))
+    assert read_array(right).tolist() == ["a\U0010ffff", "\ud7ff\ue000"]
+    codes[3] = code
+    with pytest.raises(ValueError, match="no characters"):
+        read_array(npy(codes.view(f"{order}U2")))
+
+
+def test_one_text_and_no_text_are_read() -> None:
+    assert read_array(npy("é")).item() == "é"
+    assert read_array(npy(np.zeros((0, 2), "<U3"))).shape == (0, 2)

@@ -56,7 +56,7 @@ def table(tmp_path: Path) -> Path:
 def checked(table: Path, *words: str) -> tuple[Experiment, list[str]]:
     """Return the experiment with its equal photos, and what `check_same_photos` notes."""
     found, report = experiment(table, *TABLE, *words), Lines()
-    groups = check_photos(table.parent, found.photo_paths, found.cfg, report)  # type: ignore[arg-type]
+    groups, _ = check_photos(table.parent, found.photo_paths, found.cfg, report)  # type: ignore[arg-type]
     found = replace(found, same_photos=groups)
     check_same_photos(found, report)  # type: ignore[arg-type]
     return found, report.lines
@@ -99,7 +99,7 @@ def test_only_photos_that_may_be_equal_are_decoded_again(table: Path, monkeypatc
 
     monkeypatch.setattr(images, "read_bytes", counted)
     paths = sorted(path.name for path in table.parent.glob("*.png"))
-    groups = check_photos(table.parent, paths, tiny(), Lines())  # type: ignore[arg-type]
+    groups, _ = check_photos(table.parent, paths, tiny(), Lines())  # type: ignore[arg-type]
     assert [tuple(paths[row] for row in group) for group in groups] == [("0_0.png", "5_1.png")]
     assert {name for name, times in read.items() if times == 2} == {"0_0.png", "5_1.png", "2_0.png", "7_0.png"}
     assert sorted(read.values()) == [1] * 12 + [2] * 4

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from edited import edit_json
 from sklearn.metrics import f1_score
 from threadpoolctl import threadpool_limits
 from tiny import hashes, outcome, resume, train
@@ -398,7 +399,7 @@ def test_photos_among_which_too_many_look_alike_are_predicted_alone(
     monkeypatch.setattr(PairRates, "precision_of", lambda self, group_N: 0.25)
     summary = json.loads((run / "summary.json").read_text())
     summary["groups"]["right_only"] = 2.0  # wrong pairs cost much, so that the gain is below -2
-    (run / "summary.json").write_text(json.dumps(summary))
+    edit_json(run / "summary.json", summary)
     assert predict(run, drawn, tmp_path / "a.csv") == 0
     told = capsys.readouterr().err
     assert "photos are not averaged in groups, because no gain is proven" in told
@@ -419,7 +420,7 @@ def test_a_run_of_an_earlier_version_averages_and_says_that_its_gain_can_be_too_
     summary = json.loads((run / "summary.json").read_text())
     old = ("by", "tasks", "weights", "alone", "gain", "pair_precision", "pair_recall")
     summary["groups"] = {name: summary["groups"][name] for name in old}
-    (run / "summary.json").write_text(json.dumps(summary))
+    edit_json(run / "summary.json", summary)
     assert predict(run, drawn, tmp_path / "a.csv") == 0
     told = capsys.readouterr().err
     assert "of an earlier version, whose gain can be too high" in told

@@ -25,7 +25,7 @@ from maskcls.results.predicted.plan import (
 )
 from maskcls.results.predicted.rows import PhotoRows
 from maskcls.results.predicted.table_file import WrittenTable, check_not_an_output
-from maskcls.rundir import RunDir, lock
+from maskcls.rundir import RunDir, lock_new
 from maskcls.runs.checks import check_photo_prediction
 from maskcls.runs.decision import read_decision
 from maskcls.show.terminal.progress import Reporter
@@ -155,7 +155,7 @@ def _locked(folder: Path) -> ExitStack:
     """Hold the folder of parts for this process; BusyError when another one predicts into it."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(lock(RunDir(folder)))
+            stack.enter_context(lock_new(RunDir(folder)))
         except BusyError as error:
             raise BusyError(
                 "another process predicts into this folder", where=str(folder), got=error.got, fix="wait for it"

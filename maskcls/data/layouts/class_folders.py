@@ -217,7 +217,7 @@ def _list_photos(data: Path) -> Listing:
         raise DataError("links to folders are not followed", where=str(data), offenders=found.links, fix=LINKS_FIX)
     photos, rest = _labelled_photos(found), found.test
     if faults := list(_photo_faults(data, photos)):
-        raise DataError("photos cannot be used", where=str(data), offenders=faults)
+        raise DataError("photos cannot be used", where=str(data), offenders=faults, fix="rename or remove these files")
     return Listing((), tuple(photos), tuple(sorted((*rest.photos, *rest.misplaced))) if rest else ())
 
 

@@ -53,7 +53,7 @@ def photos_of_folder(root: Path) -> tuple[list[str], list[str]]:
     wrong = [f"{path}: {fault}" for path, fault in zip(paths, faults, strict=True) if fault]
     wrong += lookalikes(paths, ["this folder"] * len(paths))
     if wrong:
-        raise DataError("photos cannot be used", where=str(root), offenders=wrong)
+        raise DataError("photos cannot be used", where=str(root), offenders=wrong, fix="rename or remove these files")
     notes = left_out_notes(root, found)
     if not paths:
         expected = f"photos ({', '.join(SUFFIXES)}), or the contest's eval/info.csv"

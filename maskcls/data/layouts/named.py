@@ -11,6 +11,7 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
+from maskcls.csvfile import refuse_formulas
 from maskcls.data.layouts.left_out import left_out_notes
 from maskcls.data.layouts.source import guess_layout, image_root, unlabelled_paths
 from maskcls.data.photos.photo_files import has_photo_suffix
@@ -21,7 +22,6 @@ STDIN = "-"
 LIST = "@"  # before the name of a text file with one path per line
 NAMES = FileKind("the list of names", DataError, 1 << 30)  # ten million names
 PATTERN = "*?["
-FORMULA_STARTS = ("=", "+", "@", "\t")
 
 
 @dataclass(frozen=True)
@@ -187,9 +187,7 @@ def _check_names(names: Sequence[str]) -> None:
     if wrong := [repr(name) for name in names if not name.isprintable() and not _is_plain(name)]:
         expected = "UTF-8 text without line breaks and NUL"
         raise DataError("a file name cannot be written to a table", expected=expected, offenders=wrong, fix="rename it")
-    if formulas := [repr(name) for name in names if name.startswith(FORMULA_STARTS)]:
-        fix = "write ./ before the name"
-        raise DataError("a spreadsheet would run a name as a formula", offenders=formulas, fix=fix)
+    refuse_formulas(names, fix="write ./ before the name")
 
 
 def _is_plain(name: str) -> bool:

@@ -20,27 +20,27 @@ from typing import Any
 import cv2
 import numpy as np
 import PIL
-from numpy.typing import NDArray
 from PIL import features
 
 from maskcls import files
 from maskcls.data.photos import images
-from maskcls.data.photos.cache_folder import ABOUT, PART, PIXELS, ROWS, cache_folder, locked, read_info
+from maskcls.data.photos.cache_folder import ABOUT, PART, PIXELS, ROWS, cache_folder, locked
+from maskcls.data.photos.identity.pack_check import pack_form
+from maskcls.data.photos.identity.pack_pixels import PackPixels
+from maskcls.data.photos.identity.pack_rows import PackRows, Stamps
+from maskcls.data.photos.identity.photo_digests import DIGEST_BYTES, digest
 from maskcls.data.photos.rgb import BACKGROUND, Pixels
 from maskcls.data.views.transforms import OVERSIZE, ViewSpec, eval_view
 from maskcls.errors import DataError, ResourceError, ResultError
 from maskcls.machine import reading_threads
 
-FORMAT = 3
-DIGEST_BYTES, STAMP_BYTES = 16, 24
+FORMAT = 4
 SPARE_BYTES = 1 << 30  # disk space that must stay free
 FRESH_NS = 50_000_000  # a file changed less than this before it was read may change again with the same time stamp
 
-Stamps = NDArray[np.int64]  # (N, 3): file size in bytes, mtime and ctime in ns; -1 if unknown
 
-
-def open_pack(root: Path, paths: Sequence[str], spec: ViewSpec) -> Pixels | None:
-    """Return the eval views (N, H, W, 3) uint8 of the photos, read-only and memory-mapped; None without a valid pack.
+def open_pack(root: Path, paths: Sequence[str], spec: ViewSpec) -> PackPixels | None:
+    """Return the eval views (N, H, W, 3) of the photos; None without a valid pack.
 
     If only time stamps have changed, the files are read and compared. Nothing is written; `build_pack` also stores the
     new time stamps and the time of use. Raises ResourceError when no cache folder is known.
@@ -51,24 +51,21 @@ def open_pack(root: Path, paths: Sequence[str], spec: ViewSpec) -> Pixels | None
 
 def _open(
     folder: Path, root: Path, paths: Sequence[str], stamps: Stamps, spec: ViewSpec, *, remember: bool = False
-) -> Pixels | None:
-    shape = (len(paths), *spec.size, 3)
+) -> PackPixels | None:
     with contextlib.suppress(OSError, ValueError, ResultError):
-        rows_file = files.read_file(folder / ROWS, files.RUN_FILE)
-        rows = _read_rows(rows_file, len(paths))
-        if rows is None or read_info(folder) is None or (folder / PIXELS).stat().st_size != int(np.prod(shape)):
+        rows, _ = pack_form(folder)
+        if rows is None or len(rows.stamps) != len(paths):
             return None
-        kept, digests = rows
-        changed = np.flatnonzero((stamps != kept).any(axis=1) | (kept < 0).any(axis=1))
+        changed = np.flatnonzero((stamps != rows.stamps).any(axis=1) | (rows.stamps < 0).any(axis=1))
         if changed.size:
-            if not _same_content(root, [paths[row] for row in changed.tolist()], digests[changed]):
+            if not _same_content(root, [paths[row] for row in changed.tolist()], rows.file_ND[changed]):
                 return None
             if remember:
-                _note_times(folder, rows_file, _rows_file(_settled(stamps), digests))
+                _note_times(folder, rows.to_bytes(), rows.with_stamps(_settled(stamps)).to_bytes())
         if remember:
             with contextlib.suppress(OSError):
                 os.utime(folder / ABOUT)
-        return np.memmap(folder / PIXELS, dtype=np.uint8, mode="r", shape=shape).view(np.ndarray)
+        return PackPixels(folder, (len(paths), *spec.size, 3), rows.with_stamps(stamps), paths)
     return None
 
 
@@ -89,13 +86,15 @@ def build_pack(
     *,
     threads: int,
     on_progress: Callable[[int], None] = lambda done: None,
-) -> Pixels:
+    on_note: Callable[[str], object] = lambda note: None,
+) -> PackPixels:
     """Decode all photos into a pack, atomically, and open it; wait if another process is making the same pack.
 
     threads      threads that decode.
     on_progress  called with the number of photos done so far.
+    on_note      called with a sentence if a pack is damaged and made again.
 
-    Returns (N, H, W, 3) uint8, read-only and memory-mapped. Raises DataError that lists all photos that cannot be read,
+    Raises DataError that lists all photos that cannot be read,
     ResourceError when the disk is full or writing fails, or when photos change meanwhile.
     """
     stamps = _stamps(root, paths)
@@ -107,6 +106,8 @@ def build_pack(
         with locked(folder):
             if (pixels := _open(folder, root, paths, stamps, spec)) is not None:
                 return pixels  # another process made it meanwhile
+            if folder.exists() and (faults := pack_form(folder)[1]):
+                on_note(f"a damaged pack of the cache of photos is made again: {folder} ({faults[0]})")
             check_room(len(paths), spec)
             part = folder.with_name(folder.name + PART)
             shutil.rmtree(part, ignore_errors=True)
@@ -159,7 +160,7 @@ def _fill(
 ) -> None:
     """Write the files of a pack into the folder `part`."""
     view_bytes = _view_bytes(spec)
-    digests = np.zeros((len(paths), DIGEST_BYTES), dtype=np.uint8)
+    file_ND, view_ND = (np.zeros((len(paths), DIGEST_BYTES), dtype=np.uint8) for _ in range(2))
     with (part / PIXELS).open("wb", buffering=0) as file:
         # Disk space is reserved before decoding. Written, not memory-mapped: there a full disk would crash the process.
         with contextlib.suppress(AttributeError, NotImplementedError):
@@ -167,14 +168,16 @@ def _fill(
 
         def decode(row: int, data: bytes) -> None:
             image = images.decode(data, root / paths[row], at_least=spec.decode_size)
-            _write(file.fileno(), eval_view(image, spec).tobytes(), row * view_bytes)
-            digests[row] = np.frombuffer(_digest(data), dtype=np.uint8)
+            view = eval_view(image, spec).tobytes()
+            _write(file.fileno(), view, row * view_bytes)
+            file_ND[row], view_ND[row] = (np.frombuffer(digest(one), dtype=np.uint8) for one in (data, view))
 
         images.each_image(root, paths, decode, threads=threads, on_progress=on_progress)
         os.fsync(file.fileno())
-    files.commit(part / ROWS, _rows_file(_settled(stamps), digests))
     about = {"photos": len(paths), "size": list(spec.size), "root": str(root.resolve()), "made": time.time()}
     files.commit_json(part / ABOUT, about | {"recipe": _recipe(spec)})
+    rows = PackRows(_settled(stamps), file_ND, view_ND, digest(files.read_file(part / ABOUT, files.RUN_FILE)))
+    files.commit(part / ROWS, rows.to_bytes())
 
 
 def _recipe(spec: ViewSpec) -> dict[str, Any]:
@@ -223,7 +226,7 @@ class _ChangedError(Exception):
 
 def _same_content(root: Path, paths: Sequence[str], digests: Pixels) -> bool:
     def compare(row: int, data: bytes) -> None:
-        if _digest(data) != bytes(digests[row]):
+        if digest(data) != bytes(digests[row]):
             raise _ChangedError
 
     try:
@@ -231,24 +234,6 @@ def _same_content(root: Path, paths: Sequence[str], digests: Pixels) -> bool:
     except (_ChangedError, DataError):
         return False
     return True
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
-
-
-def _rows_file(stamps: Stamps, digests: Pixels) -> bytes:
-    """Return the stamps, the digests of the photos' files, and a digest of both, which detects damage."""
-    rows = stamps.tobytes() + digests.tobytes()
-    return rows + _digest(rows)
-
-
-def _read_rows(data: bytes, photos: int) -> tuple[Stamps, Pixels] | None:
-    rows = data[:-DIGEST_BYTES]
-    if len(rows) != photos * (STAMP_BYTES + DIGEST_BYTES) or _digest(rows) != data[-DIGEST_BYTES:]:
-        return None
-    stamps, digests = rows[: photos * STAMP_BYTES], rows[photos * STAMP_BYTES :]
-    return np.frombuffer(stamps, np.int64).reshape(photos, 3), np.frombuffer(digests, np.uint8).reshape(photos, -1)
 
 
 def _view_bytes(spec: ViewSpec) -> int:

@@ -89,7 +89,12 @@ def remove(path: Path) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        raise ResourceError("the pack cannot be deleted", where=str(path), got=error.strerror or str(error)) from None
+        raise ResourceError(
+            "the pack cannot be deleted",
+            where=str(path),
+            got=error.strerror or str(error),
+            fix="make the cache folder writable, or delete the pack yourself",
+        ) from None
     return True
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from maskcls.data.photos.images import decode, read_bytes
+from maskcls.data.photos.pixel_budget import WaitingBytes
 from maskcls.data.photos.rgb import Pixels
 from maskcls.errors import DataError
 
 CHUNK_PHOTOS = 256  # predicted in one call: several batches, which a CPU computes in parallel
-CHUNK_BYTES = 256 << 20  # of decoded pixels; three chunks are in memory: predicted, ready, being decoded
+CHUNK_BYTES = 128 << 20  # of decoded pixels; three chunks are in memory: predicted, ready, being decoded
 
 T = TypeVar("T")
 
@@ -37,14 +39,28 @@ def decode_each(
 
     photos    names of files; arrays uint8 (H, W, 3) are yielded as they are.
     at_least  (height, width) in pixels, see `images.decode`.
+
+    At most CHUNK_BYTES wait decoded; a larger photo waits alone.
     """
-    waiting: deque[Future[Decoded]] = deque()
-    for photo in photos:
-        waiting.append(pool.submit(_decoded, photo, at_least))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    waiting, memory = deque[tuple[int, Future[Decoded]]](), WaitingBytes(CHUNK_BYTES)
+
+    def next_one() -> Decoded:
+        place, future = waiting.popleft()
+        memory.wanted(place)
+        try:
+            return future.result()
+        finally:
+            memory.used(place)
+
+    try:
+        for place, photo in enumerate(photos):
+            waiting.append((place, pool.submit(_decoded, photo, at_least, partial(memory.admit, place))))
+            if len(waiting) > ahead:
+                yield next_one()
+        while waiting:
+            yield next_one()
+    finally:
+        memory.end()
 
 
 def chunks(decoded: Iterable[Decoded]) -> Iterator[list[Decoded]]:
@@ -76,11 +92,11 @@ def one_ahead(source: Iterator[T]) -> Iterator[T]:
 _END = object()
 
 
-def _decoded(photo: Source, at_least: tuple[int, int]) -> Decoded:
+def _decoded(photo: Source, at_least: tuple[int, int], admit: Callable[[int], None]) -> Decoded:
     if isinstance(photo, np.ndarray):
         return photo
     path = Path(photo)
     try:
-        return decode(read_bytes(path), path, at_least=at_least)
+        return decode(read_bytes(path), path, at_least=at_least, admit=admit)
     except DataError as error:
         return error

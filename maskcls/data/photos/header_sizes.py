@@ -25,7 +25,12 @@ def header_size(path: Path) -> Size:
     except (DataError, ResourceError, MemoryError):
         raise
     except Exception as error:  # damaged files raise anything, as in `images.decode`
-        raise DataError("the header of a photo cannot be read", where=str(path), got=str(error)) from None
+        raise DataError(
+            "the header of a photo cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore the photo from its source",
+        ) from None
 
 
 def evenly_spread(count: int, most: int) -> list[int]:

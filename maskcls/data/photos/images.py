@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from maskcls.data.photos import libtiff_errors
 from maskcls.data.photos.encodings import encoding_fault, inverted_grey_16, small_grey_bits
+from maskcls.data.photos.pixel_budget import DECODING
 from maskcls.data.photos.rgb import Pixels, rgb, upright
 from maskcls.errors import DataError
 from maskcls.files import FileKind, read_file
@@ -42,7 +43,14 @@ def read_image(path: Path, *, at_least: tuple[int, int] | None = None) -> Pixels
     return decode(read_bytes(path), path, at_least=at_least)
 
 
-def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> Pixels:
+def decode(
+    data: bytes,
+    path: Path,
+    *,
+    at_least: tuple[int, int] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    admit: Callable[[int], object] | None = None,
+) -> Pixels:
     """Decode a file's bytes to RGB, upright: uint8 (H, W, 3), contiguous and writable.
 
     The EXIF orientation is applied; grey, palette, CMYK and YCbCr become RGB; transparent pixels are blended with grey
@@ -52,6 +60,9 @@ def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None, 
     at_least    (height, width) in pixels: a JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size, the smallest with
                 no side below this. The decoder skips high frequencies, which is several times faster.
     max_pixels  of the photo as its header says, before it is decoded.
+    admit       called with the number of bytes that will be returned, before any is decoded; it may wait.
+
+    Large photos are decoded one after another, see `pixel_budget`.
 
     Raises DataError with file and cause: too large, too small, too narrow, several pictures, not an image, a form that
     cannot be decoded rightly (`encodings`), truncated or damaged.
@@ -63,10 +74,16 @@ def decode(data: bytes, path: Path, *, at_least: tuple[int, int] | None = None, 
             if at_least is not None:
                 height, width = at_least[::-1] if orientation(image) in TURNED else at_least
                 image.draft(None, (width, height))
-            with libtiff_errors.no_errors():
-                image.load()
-            # Read after loading: Pillow turns a TIFF itself, and then removes the tag.
-            return np.ascontiguousarray(upright(rgb(image, inverted=inverted, grey_bits=grey_bits), orientation(image)))
+            pixels = image.width * image.height
+            if admit is not None:
+                admit(3 * pixels)
+            with DECODING.taken(pixels):
+                with libtiff_errors.no_errors():
+                    image.load()
+                # Read after loading: Pillow turns a TIFF itself, and then removes the tag.
+                turn, pixels_HWC = orientation(image), rgb(image, inverted=inverted, grey_bits=grey_bits)
+                image.close()  # its pixels, too: they are not needed to turn the others
+                return np.ascontiguousarray(upright(pixels_HWC, turn))
     except (DataError, MemoryError):
         raise
     except Exception as error:  # damaged files raise anything: OSError, SyntaxError, ValueError, struct.error, …
@@ -108,7 +125,8 @@ def image_faults(
 
     def fault(row: int) -> str | None:
         try:
-            work(row, read_bytes(root / paths[row]))
+            with DECODING.kept():
+                work(row, read_bytes(root / paths[row]))
         except DataError as error:
             return error.brief
         return None
@@ -145,14 +163,30 @@ def _check_header(path: Path, image: Image.Image, max_pixels: int) -> None:
     got = f"{width} x {height} pixels"
     if width * height > max_pixels:
         expected = f"at most {max_pixels / 1_000_000:g} million pixels"
-        raise DataError("the image is too large", where=str(path), got=got, expected=expected)
+        raise DataError(
+            "the image is too large",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="save the photo with fewer pixels",
+        )
     if min(width, height) < MIN_SIDE:
         raise DataError(
-            "the image is too small", where=str(path), got=got, expected=f"{MIN_SIDE} pixels per side or more"
+            "the image is too small",
+            where=str(path),
+            got=got,
+            expected=f"{MIN_SIDE} pixels per side or more",
+            fix="get a larger photo, or leave it out",
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         expected = f"sides of at most {MAX_ASPECT} : 1"
-        raise DataError("the image is too narrow", where=str(path), got=got, expected=expected)
+        raise DataError(
+            "the image is too narrow",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="cut out the part with the face, or leave the photo out",
+        )
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         fix = "save one picture as a JPEG or PNG file"
         raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
@@ -164,7 +198,11 @@ def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         expected = f"at most {MAX_PIXELS // 1_000_000} million pixels"
         return DataError(
-            "the image is too large", where=str(path), got="more than 89 million pixels", expected=expected
+            "the image is too large",
+            where=str(path),
+            got="more than 89 million pixels",
+            expected=expected,
+            fix="save the photo with fewer pixels",
         )
     kind = _other_kind(data)
     if kind:
@@ -173,7 +211,12 @@ def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
         got = "a TIFF that is damaged, or of a rare kind"
         return DataError(UNSUPPORTED, where=str(path), got=got, fix=AS_PNG)
     if isinstance(error, UnidentifiedImageError):
-        return DataError("not an image of a known format", where=str(path), expected=", ".join(FORMATS))
+        return DataError(
+            "not an image of a known format",
+            where=str(path),
+            expected=", ".join(FORMATS),
+            fix="save the photo as JPEG or PNG",
+        )
     got = str(error) or type(error).__name__
     return DataError("truncated or damaged image", where=str(path), got=got, fix="restore it from the source")
 

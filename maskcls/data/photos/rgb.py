@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -9,6 +12,7 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 
 BACKGROUND = 127  # grey value behind transparent pixels
+BAND_PIXELS = 1 << 20  # of larger images, converted at a time
 
 
 def rgb(image: Image.Image, *, inverted: bool = False, grey_bits: int | None = None) -> Pixels:
@@ -21,19 +25,36 @@ def rgb(image: Image.Image, *, inverted: bool = False, grey_bits: int | None = N
 
     Raises ValueError for 32-bit pixels, whose range is not known.
     """
+    convert, (width, height) = _conversion(image, inverted=inverted, grey_bits=grey_bits), image.size
+    if width * height <= BAND_PIXELS:
+        return convert(image)
+    rgb_HWC = np.empty((height, width, 3), np.uint8)
+    step = max(1, BAND_PIXELS // width)
+    for top in range(0, height, step):  # Pillow copies all pixels several times: a band at a time, that is little
+        below = min(top + step, height)
+        rgb_HWC[top:below] = convert(image.crop((0, top, width, below)))
+    return rgb_HWC
+
+
+def _conversion(image: Image.Image, *, inverted: bool, grey_bits: int | None) -> Callable[[Image.Image], Pixels]:
+    """Return what turns this image, or rows of it, into RGB (H, W, 3) uint8; for the arguments see `rgb`."""
     if image.mode == "RGB" and "transparency" not in image.info:
-        return np.array(image)
+        return np.array
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return _grey_16(image, inverted=inverted)
+        return partial(_grey_16, inverted=inverted)
     if image.mode in ("I", "F"):
         raise ValueError("32-bit pixels without a known range")
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
         if grey_bits is not None and "transparency" in image.info:
             image.info["transparency"] = image.info["transparency"] * 255 // (2**grey_bits - 1)
-        rgba = image.convert("RGBA")
-        behind = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
-        return np.array(Image.alpha_composite(behind, rgba).convert("RGB"))
-    return np.array(image.convert("RGB"))
+        return _on_grey
+    return lambda rows: np.array(rows.convert("RGB"))
+
+
+def _on_grey(image: Image.Image) -> Pixels:
+    rgba = image.convert("RGBA")
+    behind = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
+    return np.array(Image.alpha_composite(behind, rgba).convert("RGB"))
 
 
 def upright(pixels_HWC: Pixels, orientation: int) -> Pixels:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
+from pathlib import Path
 
 import numpy as np
 
@@ -43,13 +44,15 @@ from maskcls.training.stored_experiment import check_data_unchanged, open_experi
 TRAIN_ROWS = 400  # per fold, of whole people, whose error on training people is measured
 
 
-def explain_run(run: RunDir, report: Reporter) -> Diagnosis:
+def explain_run(run: RunDir, report: Reporter, data: Path | None = None) -> Diagnosis:
     """Return the error parts of a finished run and its rare classes.
+
+    data  where the run's data set is now; None: where it was.
 
     Raises ResultError for a run that is leaky, unfinished or was changed, WeightsError if the data set was changed.
     """
     labelled = read_out_of_fold(run)
-    experiment, env = open_experiment(run)
+    experiment, env = open_experiment(run, data)
     check_data_unchanged(experiment)
     accelerator = start(experiment.cfg.device)
     experiment = with_photos(experiment, accelerator, report)

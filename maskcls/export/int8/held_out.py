@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 
-from maskcls.data.photos.images import read_image
 from maskcls.data.rows import manifest as tables
 from maskcls.export.int8.quantize import quantized
 from maskcls.export.onnx_file import onnx_bytes, to_onnx
@@ -22,6 +21,7 @@ from maskcls.results.photo_model import Photo
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment
+from maskcls.training.known_photos import known_photo
 from maskcls.training.predicting.run_model import RunModel
 
 MOST_PHOTOS = 20_000  # held-out photos; of larger data sets people are drawn
@@ -37,9 +37,8 @@ class RunPhotos:
     decode_size: tuple[int, int]
 
     def read(self, row: int) -> Photo:
-        """Return one photo, uint8 (H, W, 3)."""
-        path = str(self.experiment.manifest["path"].iat[row])
-        return read_image(self.experiment.photo_root / path, at_least=self.decode_size)
+        """Return one photo, uint8 (H, W, 3); WeightsError if its content changed since the training."""
+        return known_photo(self.experiment, row, at_least=self.decode_size)
 
     def draw(self, count: int, *, without: int | None = None) -> list[int]:
         """Return rows for calibration, at most `count`; without: a fold whose people are left out."""

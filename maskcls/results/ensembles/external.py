@@ -101,6 +101,7 @@ def _from_labels(path: Path, space: LabelSpace, lineage: Mapping[str, Any]) -> P
             where=str(path),
             expected="a label of every task on every row",
             offenders=[repr(ids[row]) for row in np.flatnonzero(joint_N == UNKNOWN).tolist()],
+            fix="fill in these labels, or leave the member out",
         )
     return _predictions(path, ids, np.eye(space.size, dtype=np.float32)[joint_N], space, lineage)
 
@@ -238,7 +239,9 @@ def _predictions(
 ) -> Predictions:
     """Return checked predictions; an error in them is a DataError that names the file."""
     if faults := lookalikes(map(str, ids)):
-        raise DataError("ids of a member look the same", where=f"{path}{of}", offenders=faults)
+        raise DataError(
+            "ids of a member look the same", where=f"{path}{of}", offenders=faults, fix="give every id one spelling"
+        )
     try:
         return Predictions(ids, prob_NJ, space, lineage)  # type: ignore[arg-type]  # it checks both itself
     except ResultError as error:

@@ -88,11 +88,17 @@ def check_shards(folders: Sequence[Path]) -> list[tuple[Path, PredictionPlan]]:
             where=str(folders[0]),
             expected="the same model, photos and settings",
             offenders=foreign,
+            fix="give the shards of one prediction",
         )
     numbers = [plan.shard for _, plan in found]
     of = first.shard[1]
     if odd := [str(folder) for folder, plan in found if plan.shard[1] != of]:
-        raise UsageError("the shards are of different divisions", expected=f"{of} shards", offenders=odd)
+        raise UsageError(
+            "the shards are of different divisions",
+            expected=f"{of} shards",
+            offenders=odd,
+            fix="give the shards of one division",
+        )
     if twice := [str(folder) for folder, plan in found if numbers.count(plan.shard) > 1]:
         raise UsageError("a shard is given twice", offenders=twice, fix="give each shard once")
     if missing := [f"{i}/{of}" for i in range(1, of + 1) if (i, of) not in numbers]:
@@ -118,7 +124,12 @@ def gathered(shards: Shards) -> Iterator[PhotoRows]:
     plan = shards[0][1]
     if (count, names.sha256) != (plan.photos, plan.names_sha256):
         got, expected = f"{count} photos", f"the {plan.photos} photos of the plan, each once, in order"
-        raise ResultError("the parts do not hold the photos of the plan", got=got, expected=expected)
+        raise ResultError(
+            "the parts do not hold the photos of the plan",
+            got=got,
+            expected=expected,
+            fix="delete the folder and predict again",
+        )
 
 
 def unreadable(shards: Shards) -> list[str]:

@@ -10,10 +10,15 @@ from maskcls.labels import LabelSpace
 from maskcls.results.pseudo.selection_rule import SelectionRule, thresholds
 from maskcls.spelling import plain_number
 
+# Each field of the rule that is an option with a range -> the option, and its range in words.
 OPTIONS = {
-    "cap_rows": "max-per-class",
-    "cap_share": "max-share",
-}  # the rule's fields, where the option has another name
+    "agree": ("--agree", "0 to 1"),
+    "cap_rows": ("--max-per-class", "1 or more"),
+    "cap_share": ("--max-share", "above 0, and at most 1"),
+    "balance": ("--balance", "1 or more"),
+    "weight": ("--weight", "above 0"),
+    "temperature": ("--temperature", "above 0"),
+}
 
 
 def read_rule(given: Mapping[str, Any], space: LabelSpace) -> SelectionRule:
@@ -31,8 +36,10 @@ def read_rule(given: Mapping[str, Any], space: LabelSpace) -> SelectionRule:
     try:
         return SelectionRule(**{**given, "thresholds": spelt, "prior": None})
     except ValueError as error:
-        name, _, rest = str(error).partition(" ")
-        raise UsageError(f"--{OPTIONS.get(name, name)} {rest}") from None
+        name = str(error).partition(" ")[0]
+        option, expected = OPTIONS[name]
+        got = str(given[name])
+        raise UsageError("the option is out of range", where=option, got=got, expected=expected) from None
 
 
 def read_thresholds(text: str) -> float | dict[str, Any]:

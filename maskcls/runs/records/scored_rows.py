@@ -31,7 +31,12 @@ def _real_hashes(run: RunDir) -> tuple[str, str]:
         real = sum(row["source"] == "real" for row in csv.DictReader(tables[0]))
         rows, folds = (files.sha256("".join(_first(lines, real)).encode()) for lines in tables)
     except (KeyError, ValueError, csv.Error) as error:
-        raise ResultError("a table of the run cannot be read", where=str(run.manifest), got=repr(error)) from None
+        raise ResultError(
+            "a table of the run cannot be read",
+            where=str(run.manifest),
+            got=repr(error),
+            fix="restore it from a copy of the run",
+        ) from None
     return rows, folds
 
 

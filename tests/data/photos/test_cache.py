@@ -67,7 +67,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def build(root: Path, threads: int = 2) -> np.ndarray:
-    return build_pack(root, NAMES, SPEC, threads=threads)
+    return np.asarray(build_pack(root, NAMES, SPEC, threads=threads))
 
 
 def settle(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,10 +78,11 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pack_holds_exactly_the_eval_views_in_order(root: Path, folder: Path) -> None:
     done: list[int] = []
     assert open_pack(root, NAMES, SPEC) is None
-    pixels = build_pack(root, NAMES, SPEC, threads=3, on_progress=done.append)
+    pack_pixels = build_pack(root, NAMES, SPEC, threads=3, on_progress=done.append)
+    assert pack_pixels.shape == (COUNT, 16, 12, 3)
+    pixels = np.asarray(pack_pixels)
     assert pixels.shape == (COUNT, 16, 12, 3)
     assert pixels.dtype == np.uint8
-    assert not pixels.flags.writeable
     for row in range(COUNT):
         np.testing.assert_array_equal(pixels[row], eval_view(noise(row), SPEC))
     assert done == list(range(1, COUNT + 1))
@@ -230,6 +231,8 @@ def test_two_sets_alike_in_names_and_sizes_never_meet(root: Path, tmp_path: Path
     during = build(root)
     after = open_pack(root, NAMES, SPEC)
     assert after is not None
+    after = np.asarray(after)
+    assert after is not None
     for row in range(COUNT):
         np.testing.assert_array_equal(during[row], eval_view(noise(row), SPEC))
         np.testing.assert_array_equal(after[row], eval_view(noise(row), SPEC))
@@ -284,7 +287,7 @@ def test_a_pack_whose_rows_are_damaged_is_made_again(root: Path, folder: Path) -
     (rows,) = folder.glob("*/rows.bin")
     good = rows.read_bytes()
     flipped = [good[:at] + bytes([good[at] ^ 1 << at % 8]) + good[at + 1 :] for at in range(len(good))]
-    assert len(flipped) == COUNT * (24 + 16) + 16
+    assert len(flipped) == COUNT * (24 + 16 + 16) + 16 + 16
     for damaged in (b"", good[:1], good[: len(good) // 2], good[:-1], good + b"x", bytes(len(good)), *flipped):
         rows.write_bytes(damaged)
         assert open_pack(root, NAMES, SPEC) is None
@@ -576,7 +579,7 @@ def test_a_large_jpeg_is_decoded_at_a_smaller_scale_cached_or_not(root: Path) ->
     assert read_image(root / "big.jpg", at_least=spec.decode_size).shape == (200, 150, 3)
     assert read_image(root / "big.jpg", at_least=(100, 75)).shape == (100, 75, 3)
     assert read_image(root / "big.jpg", at_least=(101, 75)).shape == (200, 150, 3)
-    pixels = build_pack(root, ["big.jpg"], spec, threads=1)
+    pixels = np.asarray(build_pack(root, ["big.jpg"], spec, threads=1))
     (uncached,) = Photos(root, ["big.jpg"], ["a"], [spec], seed=0)[Key(0)]
     np.testing.assert_array_equal(pixels[0], uncached)
     whole = eval_view(read_image(root / "big.jpg"), spec).astype(int)
