@@ -145,7 +145,7 @@ class _Sender:
         return send
 
 
-def _child(pipe: Connection, run: RunDir, data: Path, member: str, fold: int, cached: bool) -> None:
+def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     # The parent decides on Ctrl-C, which reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from maskcls.engine.device import start
