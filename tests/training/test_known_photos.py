@@ -23,6 +23,7 @@ from maskcls.engine.device import start
 from maskcls.errors import DataError, Exit, MaskclsError, ResultError, WeightsError
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import read_environment, this_machine
+from maskcls.runs.records.sealed_people import refuse_sealed_photos
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment, read_experiment
@@ -92,6 +93,19 @@ def test_sealed_photos_are_known_too(drawn: Path, tmp_path: Path) -> None:
     assert found.sealed is not None
     assert found.photos is not None
     assert sorted(found.photos.ids) == sorted([*found.manifest["id"], *found.sealed["id"]])
+
+
+def test_a_copy_of_a_sealed_photo_is_not_predicted(drawn: Path, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    found = with_its_photos(read_experiment(tiny("folds.sealed=0.25", "data.cache=off"), drawn, run))
+    write_identity(found, [0], this_machine("cpu", 1))
+    assert found.sealed is not None
+    shutil.copy(drawn / found.sealed["path"].iat[0], tmp_path / "a.jpg")
+    shutil.copy(drawn / found.manifest["path"].iat[0], tmp_path / "b.jpg")
+    refuse_sealed_photos(run, drawn, tmp_path, ["b.jpg", "absent.jpg"])
+    with pytest.raises(DataError) as caught:
+        refuse_sealed_photos(run, drawn, tmp_path, ["b.jpg", "a.jpg"])
+    assert caught.value.offenders == ("'a.jpg'",)
 
 
 @pytest.mark.parametrize("cache", ["on", "off"])
