@@ -29,7 +29,7 @@ from maskcls.show.terminal.progress import Reporter
 
 # Everything that carries state from one epoch to the next: moments, an average, dropout, patience, a rate that changes.
 WORDS = ("train.epochs=3", "model.drop=0.3", "train.patience=2", "average.decay=0.9", "optim.lr=1e-3")
-IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json"]
+IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv", "env.json"]
 EPOCH_FIRST, EPOCH_REST = "resume/state.safetensors", ["log.jsonl", "last/weights.safetensors", "last/meta.json"]
 FINISHING = ["best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"]
 

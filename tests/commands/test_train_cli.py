@@ -26,7 +26,7 @@ from maskcls.training import forecast as forecasting
 from maskcls.training.checks import with_absolute_paths
 
 TASKS = ("mask", "gender", "age")
-IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json", ".lock"}
+IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv", "env.json", ".lock"}
 RESULTS = {"oof.npz", "summary.json", "times.json"}
 CHOSEN = {"best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"}
 CANDIDATE = {"candidates/0/weights.safetensors", "candidates/0/meta.json"}
