@@ -153,7 +153,7 @@ def _stop(*_: object) -> None:
     raise Stopped
 
 
-def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
+def _child(pipe: Connection, run: RunDir, data: Path, member: str, fold: int, cached: bool) -> None:
     # The parent decides on Ctrl-C, which reaches the whole group, and sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
