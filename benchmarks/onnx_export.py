@@ -10,7 +10,7 @@ pixels    the cropped and resized photos alone, in onnxruntime, against cv2.resi
 families  timm backbones of different kinds with random weights. So that outputs vary between photos, batch norms get
           statistics of images, and heads are scaled to the spread of the features. Photos are smooth noise of random
           sizes from 32 to 400 pixels per side.
-run       a finished run, exported, on photos of its own table.
+run       a finished run, exported (to --file, or read from there), on photos of its own table.
 speed     photos per CPU second of `predict` with torch and with onnxruntime, both on one thread, on the same decoded
           photos, taking turns: the ratio of each repetition. CPU seconds do not count the time of other programs.
 
@@ -27,6 +27,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -259,7 +260,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--photos", type=int)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--file", type=Path, default=Path("model.onnx"))
+    parser.add_argument("--file", type=Path)
     parser.add_argument("--only", nargs="+", default=[])
     given = parser.parse_args()
     if given.what == "pixels":
@@ -268,10 +269,12 @@ def main() -> None:
         families(given.photos or 96, given.only)
     elif given.run is None:
         parser.error("name a run")
-    elif given.what == "run":
-        finished_run(given.run, given.file, given.photos or 1000)
-    else:
-        speed(given.run, given.file, given.photos or 64, given.repeats)
+    with TemporaryDirectory() as folder:
+        file = given.file or Path(folder) / "model.onnx"
+        if given.what == "run":
+            finished_run(given.run, file, given.photos or 1000)
+        elif given.what == "speed":
+            speed(given.run, file, given.photos or 64, given.repeats)
 
 
 if __name__ == "__main__":

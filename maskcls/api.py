@@ -35,6 +35,7 @@ from maskcls.results.scores.evaluation import Evaluation
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing
 from maskcls.runs.environment import read_environment
+from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.show.terminal.progress import Reporter, main_process
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Model:
 
         Raises ResultError for a run that has none, UsageError for a file.
         """
-        return Predictions.load(self._run("out-of-fold rows").oof)
+        return read_run_oof(self._run("out-of-fold rows"))
 
     def evaluate(self) -> Evaluation:
         """Score the out-of-fold rows of a run; see `evaluate`."""

@@ -14,8 +14,9 @@ from typing import Annotated
 
 import typer
 
-from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError
-from maskcls.show.terminal.streams import open_streams, system_error, write_out
+from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError, Stopped, UsageError
+from maskcls.machine_errors import machine_error
+from maskcls.show.terminal.streams import open_streams, write_out
 from maskcls.startup import rest_collector
 from maskcls.verbs import (
     after,
@@ -31,7 +32,6 @@ from maskcls.verbs import (
     training,
 )
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Stopped
 
 app = VerbApp(
     no_args_is_help=True,
@@ -109,7 +109,7 @@ def run_app(arguments: list[str]) -> int:
     except Exception as error:
         if os.environ.get("MASKCLS_DEBUG"):
             raise
-        if (known := system_error(error)) is not None:
+        if (known := machine_error(error)) is not None:
             _print_error(known)
             return known.exit_code
         _print_error(MaskclsError("this is a bug in maskcls", where=_kept("crash", traceback.format_exc()), fix=REPORT))
@@ -122,18 +122,30 @@ REPORT = "report it with that file; MASKCLS_DEBUG=1 prints the traceback"
 
 
 def expanded_argument(argument: str) -> str:
-    """Return an argument with `~/` at its start, or after `--option=`, as the home folder, where no shell did it.
+    """Return an argument with `~/` at its start, or after `--option=`, `-o` or `@`, as the home folder.
+
+    A shell replaces it at the start of a word alone.
 
     >>> expanded_argument("a~/b"), expanded_argument("seed=~")
     ('a~/b', 'seed=~')
     """
-    option = match[0] if (match := re.match(r"--[a-z-]+=(?=~/)", argument)) else ""
+    option = match[0] if (match := re.match(r"(--[a-z-0-9]+=|-[a-z]|@)(?=~/)", argument)) else ""
     return (
         option + os.path.expanduser(argument[len(option) :]) if argument[len(option) :].startswith("~/") else argument
     )
 
 
+def _check_arguments(arguments: list[str]) -> None:
+    """Raise UsageError for an empty argument: as a path, it would be the working folder."""
+    for place, argument in enumerate(arguments):
+        if not argument or re.fullmatch(r"--[a-z-]+=", argument):
+            after = "" if place == 0 else f" after {arguments[place - 1]}"
+            got = f"argument {place + 1}{after} has no text"
+            raise UsageError("an argument is empty", got=got, fix="give a value; a shell variable may be unset")
+
+
 def _exit_code(arguments: list[str]) -> int:
+    _check_arguments(arguments)
     try:
         app([expanded_argument(text) for text in arguments])
     except SystemExit as error:
@@ -168,7 +180,7 @@ def _terminate(*_: object) -> None:
 def _print_error(error: MaskclsError) -> None:
     lines = error.lines()
     if len(error.offenders) > SHOWN_OFFENDERS:
-        lines.append(f"  all {len(error.offenders)}: {_kept('offenders', chr(10).join(error.offenders))}")
+        lines[1] += f"; all of them: {_kept('offenders', chr(10).join(error.offenders))}"
     rank = os.environ.get("RANK", "0")
     prefix = "" if rank == "0" else f"[process {rank}] "
     from maskcls.show.terminal.text import wrapped

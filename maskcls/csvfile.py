@@ -2,7 +2,7 @@
 
 N rows. Cells are kept as text, so ids such as `00123`, `1e5` and `NA` are unchanged. pandas' own reader shifts the
 columns when every row has one field too many, fills short rows and renames repeated columns without a message; so this
-module uses the csv module. It reads regular files only, because a pipe could block without end.
+module uses the csv module.
 """
 
 from __future__ import annotations
@@ -11,24 +11,38 @@ import csv
 import difflib
 import io
 import itertools
-import os
-import stat
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskcls.errors import DataError, nearest
+from maskcls.files import FileKind, read_file
 from maskcls.spelling import appearance, misspelled_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_BYTES = 256 << 20
+TABLE = FileKind("the table", DataError, 256 << 20, "check the path")  # some millions of rows
 MAX_COLUMNS = 1000
 ROWS_AT_ONCE = 500  # too few lists to start the garbage collector
 SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'"}
+# What a spreadsheet runs when it opens a table: = + @ also after blanks and in full width, a tab or carriage return in
+# front, and - where a call, a command or a reference to another file follows; file names and ids begin with a plain -.
+FORMULA = re.compile(r"[\t\r]|\s*(?:[=+@\uff1d\uff0b\uff20]|[-\uff0d].*[(|!'#\[])", re.DOTALL)
 FIRST_ROW = 2  # the header is line 1, and no cell may hold a line break, so row i is on line i + 2
+
+
+def refuse_formulas(cells: Iterable[str], *, fix: str) -> None:
+    """Raise DataError that lists the cells that a spreadsheet would run as formulas.
+
+    Tables are read by programs too, which join them by id, so no cell is quoted or changed.
+    """
+    found = [repr(cell) for cell in dict.fromkeys(cells) if FORMULA.match(cell)]
+    if found:
+        expected = "text that does not start with =, +, @, a tab or a carriage return, nor with - and a formula"
+        raise DataError("a spreadsheet would run this text as a formula", expected=expected, fix=fix, offenders=found)
 
 
 def read_csv(
@@ -92,28 +106,16 @@ def _read(
 
 
 def _content(path: Path) -> bytes:
-    """Return a regular file's bytes; anything else could block, or never end."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        got = getattr(error, "strerror", None) or str(error)
-        raise DataError("cannot open the table", where=str(path), got=got, fix="check the path") from None
-    with os.fdopen(handle, "rb", closefd=True) if _is_regular(handle) else _not_regular(path, handle) as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise DataError("the table is too large", where=str(path), expected=f"at most {MAX_BYTES >> 20} MiB")
+    """Return the bytes of a table."""
+    data = read_file(path, TABLE)
     if not data.strip():
-        raise DataError("the table is empty", where=str(path), got=f"{len(data)} bytes")
+        raise DataError(
+            "the table is empty",
+            where=str(path),
+            got=f"{len(data)} bytes",
+            fix="get the table again, or name another one",
+        )
     return data
-
-
-def _is_regular(handle: int) -> bool:
-    return stat.S_ISREG(os.fstat(handle).st_mode)
-
-
-def _not_regular(path: Path, handle: int) -> io.BufferedReader:
-    os.close(handle)
-    raise DataError("the table is not a regular file", where=str(path), fix="name a CSV file")
 
 
 def _decoded(path: Path, data: bytes) -> str:
@@ -209,18 +211,27 @@ def _split(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]
     except csv.Error as error:
         line = (ends[-1] if ends else 0) + 1
         got = "a quote that is never closed" if "end of data" in str(error) else str(error)
-        raise DataError("this is not valid CSV", where=f"{path}, line {line}", got=got) from None
+        raise DataError(
+            "this is not valid CSV",
+            where=f"{path}, line {line}",
+            got=got,
+            fix="save the table again as CSV, with quotes closed",
+        ) from None
     while rows and not rows[-1]:
         rows.pop()
     if not rows or not rows[0]:
-        raise DataError("the first line holds no column names", where=f"{path}, line 1")
+        raise DataError(
+            "the first line holds no column names",
+            where=f"{path}, line 1",
+            fix="write the names of the columns into the first line",
+        )
     return rows[0], rows[1:], ends
 
 
 def _check_header(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> None:
     if len(header) > MAX_COLUMNS:
         raise DataError("too many columns", where=str(path), got=str(len(header)), expected=f"at most {MAX_COLUMNS}")
-    _check_separator(path, header, required)
+    check_separator(path, header, required)
     faults = [f"{name!r} occurs {n} times" for name, n in Counter(header).items() if n > 1]
     faults += [_missing(name, header, required) for name in required if name not in header]
     faults += [
@@ -234,7 +245,8 @@ def _check_header(path: Path, header: list[str], required: Sequence[str], option
         raise DataError("the columns are wrong", where=f"{path}, line 1", got=got, expected=expected, offenders=faults)
 
 
-def _check_separator(path: Path, header: list[str], required: Sequence[str]) -> None:
+def check_separator(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
+    """Raise DataError for a header without these columns that seems to be separated by something else than commas."""
     for separator, name in SEPARATORS.items():
         parts = [part.strip() for part in ",".join(header).split(separator)]
         if len(parts) > 1 and (len(header) == 1 or set(required) <= set(parts)) and not set(required) <= set(header):

@@ -30,6 +30,10 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
+class Stopped(BaseException):
+    """SIGTERM was received. Not an Exception, so that no `except Exception` catches it."""
+
+
 class MaskclsError(Exception):
     """An error the user can act on.
 

@@ -10,7 +10,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,9 +24,13 @@ LEFT_OUT = re.compile(r"(?:members/[^/]+/)?fold(\d+)/(?:best|last)/[^/]+")  # we
 
 @dataclass(frozen=True)
 class WeightsDir:
-    """A folder of saved weights: the tensors, and what is needed to rebuild the network around them."""
+    """A folder of saved weights: the tensors, and what is needed to rebuild the network around them.
+
+    root  the run it is in; None: it is in no run.
+    """
 
     path: Path
+    root: Path | None = None
 
     @property
     def tensors(self) -> Path:
@@ -41,9 +45,13 @@ class WeightsDir:
 
 @dataclass(frozen=True)
 class FoldDir:
-    """The files of one trained network: one fold, or all rows."""
+    """The files of one trained network: one fold, or all rows.
+
+    root  the run it is in; None: it is in no run.
+    """
 
     path: Path
+    root: Path | None = None
 
     @property
     def log(self) -> Path:
@@ -58,12 +66,12 @@ class FoldDir:
     @property
     def best(self) -> WeightsDir:
         """The weights of the chosen epoch, written when all folds are trained; see train.select."""
-        return WeightsDir(self.path / "best")
+        return WeightsDir(self.path / "best", self.root)
 
     @property
     def last(self) -> WeightsDir:
         """The weights of the last epoch."""
-        return WeightsDir(self.path / "last")
+        return WeightsDir(self.path / "last", self.root)
 
     @property
     def candidates(self) -> Path:
@@ -72,16 +80,24 @@ class FoldDir:
 
     def candidate(self, epoch: int) -> WeightsDir:
         """Return the weights of one epoch."""
-        return WeightsDir(self.candidates / str(epoch))
+        return WeightsDir(self.candidates / str(epoch), self.root)
 
     @property
     def soup(self) -> WeightsDir:
         """The average of the weights of several epochs, one of the candidates."""
-        return WeightsDir(self.candidates / "soup")
+        return WeightsDir(self.candidates / "soup", self.root)
+
+    def all_candidates(self) -> list[WeightsDir]:
+        """Return the weights that `best` is chosen from, found on disk."""
+        return [WeightsDir(path, self.root) for path in sorted(self.candidates.glob("*")) if path.is_dir()]
 
     def epoch_rows(self, epoch: int) -> Path:
         """Return the probabilities for the fold's validation rows after one epoch."""
         return self.path / "epochs" / f"{epoch}.npy"
+
+    def all_epoch_rows(self) -> list[Path]:
+        """Return the files of the rows of every epoch, found on disk."""
+        return sorted(self.epoch_rows(0).parent.glob("*.npy"))
 
     @property
     def resume(self) -> Path:
@@ -96,7 +112,7 @@ class FoldDir:
     @property
     def continued(self) -> FoldDir:
         """The network that was trained further from the best weights."""
-        return FoldDir(self.path / "continued")
+        return FoldDir(self.path / "continued", self.root)
 
     @property
     def oof(self) -> Path:
@@ -110,7 +126,7 @@ class FoldDir:
 
     @property
     def done(self) -> Path:
-        """Present when the fold is finished; its content names the weights' hash."""
+        """Present when the fold is finished; names the hash of each of its files, see runs/integrity/done_file.py."""
         return self.path / "DONE"
 
 
@@ -305,6 +321,14 @@ class RunDir:
         """Return the picture of a confusion matrix, made for trackers."""
         return self.tracking / f"confusion-{name}.png"
 
+    def for_people(self) -> tuple[Path, ...]:
+        """Folders of what is made for people and other programs, and read by no command."""
+        return self.tracking, self.report.parent, self.onnx.parent
+
+    def place(self, path: Path) -> str:
+        """Return the path of a file in the run's folder, with slashes."""
+        return path.relative_to(self.path).as_posix()
+
     def best_weights(self) -> list[Path]:
         """Return the best tensors of every network in the folder, found on disk."""
         return list(self.path.rglob("best/weights.safetensors"))
@@ -316,39 +340,83 @@ class RunDir:
 
     def fold(self, k: int, member: str = "") -> FoldDir:
         """Return the folder of fold k, or REFIT; `member` names the network where a fold has several."""
-        return FoldDir(
-            (self.path / "members" / member if member else self.path) / ("refit" if k == REFIT else f"fold{k}")
-        )
+        folder = self.path / "members" / member if member else self.path
+        return FoldDir(folder / ("refit" if k == REFIT else f"fold{k}"), self.path)
 
     def test(self, data: str, views: str, networks: str, groups: str) -> Path:
         """Return the file of predictions for another data set; networks and groups are named if not default."""
         others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"
         return self.path / "test" / f"{data}-{views}{others}{together}.npz"
 
+    def all_tests(self) -> list[Path]:
+        """Return the files of predictions for other data sets, found on disk."""
+        return sorted(self.path.glob("test/*.npz"))
+
 
 @contextmanager
 def lock(run: RunDir) -> Iterator[None]:
-    """Lock the run for this process; raises BusyError without waiting. The lock ends with the process."""
+    """Lock the run for this process; raises BusyError without waiting. The lock ends with the process.
+
+    ResourceError for a run that is not there: `lock_new` makes one. While it is locked, no commit makes the folder
+    again once it was deleted or renamed.
+    """
     try:
-        run.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(run.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         raise _unlocked(run, error) from None
     _held.add(handle)
     try:
         _take(run, handle)
-        yield
+        with files.filling(run.path):
+            yield
     finally:
         if handle in _held:
             _held.remove(handle)
             os.close(handle)
 
 
-def sweep(run: RunDir) -> None:
-    """Remove temporary files of killed processes; the caller holds the lock. Only test/ is written without it."""
-    for path in run.path.rglob(".*.tmp"):
-        if files.TEMPORARY.fullmatch(path.name) and path.relative_to(run.path).parts[0] != "test":
-            path.unlink(missing_ok=True)
+@contextmanager
+def lock_new(run: RunDir) -> Iterator[None]:
+    """Do what `lock` does, for a folder that may have to be made."""
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unlocked(run, error) from None
+    with lock(run):
+        yield
+
+
+@contextmanager
+def reading(run: RunDir) -> Iterator[None]:
+    """Keep `runs prune` from deleting what is read, until the end of the block; any number of processes may read.
+
+    Where the folder cannot be locked, nothing keeps it: some network disks.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):
+            handle = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+
+
+@contextmanager
+def alone(run: RunDir) -> Iterator[None]:
+    """Keep others from reading the run; BusyError when one does, see `reading`."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            handle = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError("another process reads the run", where=str(run.path), fix="wait for it") from None
+        yield
+
+
+def sweep_run(run: RunDir) -> None:
+    """Remove temporary files of killed processes, anywhere in the run and beside it; see `files.sweep`."""
+    files.sweep(run.path.resolve().parent, *(Path(folder) for folder, _, _ in os.walk(run.path)))
 
 
 def _take(run: RunDir, handle: int) -> None:

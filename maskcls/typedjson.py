@@ -48,8 +48,3 @@ def first_fault(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
     return f"{key}: {first['msg']}" if key else first["msg"]
-
-
-def write(path: Path, value: JsonFile) -> str:
-    """Commit the file and return its hash."""
-    return files.commit_json(path, value.to_json())

@@ -1,13 +1,15 @@
 """The strict CSV reader: text stays text, and every deviation is named with its line."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskcls.csvfile import ROWS_AT_ONCE, read_csv
+from maskcls import csvfile
+from maskcls.csvfile import ROWS_AT_ONCE, read_csv, refuse_formulas
 from maskcls.errors import DataError
 
 
@@ -183,15 +185,15 @@ def test_a_field_beyond_the_limit_and_too_many_columns_are_refused(tmp_path: Pat
 
 
 def test_a_large_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maskcls.csvfile.MAX_BYTES", 10)
-    assert "too large" in refused(write(tmp_path, "id,x\n1,2\n3,4\n"), "id").what
+    monkeypatch.setattr(csvfile, "TABLE", replace(csvfile.TABLE, most=10))
+    assert "too large" in str(refused(write(tmp_path, "id,x\n1,2\n3,4\n"), "id").got)
 
 
 def test_missing_files_folders_and_pipes_are_refused_at_once(tmp_path: Path) -> None:
     assert refused(tmp_path / "none.csv", "id").got == "No such file or directory"
-    assert "regular" in refused(tmp_path, "id").what
+    assert "regular" in str(refused(tmp_path, "id").got)
     os.mkfifo(tmp_path / "pipe")
-    assert "regular" in refused(tmp_path / "pipe", "id").what
+    assert "regular" in str(refused(tmp_path / "pipe", "id").got)
 
 
 def test_the_file_stays_as_it_is(tmp_path: Path) -> None:
@@ -199,3 +201,21 @@ def test_the_file_stays_as_it_is(tmp_path: Path) -> None:
     before = (path.read_bytes(), path.stat().st_mtime_ns)
     read_csv(path, required=["id"])
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("=1+1", "+1", "@x", "\tx", "\rx", " =1", "\u00a0=1", "\n=1", "\uff1d1", "\uff0b1", "\uff20x"),
+        *("-cmd|' /C calc'!A0", "-HYPERLINK(1)", "-'file:///a'#$b.A1", "\uff0d(1)"),
+    ],
+)
+def test_text_that_a_spreadsheet_runs_is_refused(cell: str) -> None:
+    with pytest.raises(DataError, match="as a formula") as caught:
+        refuse_formulas(["fine", cell, cell], fix="rename it")
+    assert caught.value.offenders == (repr(cell),)
+    assert caught.value.fix == "rename it"
+
+
+def test_text_that_no_spreadsheet_runs_passes_as_it_is() -> None:
+    refuse_formulas(["", "-", "-1.jpg", "a=b", "a (1).jpg", "1e5", "./=1", "'=1", "60+", "<30", "#a", "--dash"], fix="")

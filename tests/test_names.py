@@ -17,6 +17,7 @@ SHARED = {
     "build": "manifest.build and folds.build make the two tables of a data set",
     "load": "config.load reads settings; maskcls.load, the Python API's, reads a model",
     "from_csv": "manifest.from_csv and folds.from_csv read what their to_csv wrote",
+    "read": "owned.read and typedjson.read read a JSON file with a type, the former one of a run",
     "sha256": "files.sha256 is of bytes; manifest.sha256 and folds.sha256 are of the bytes of their to_csv",
     "to_csv": "manifest.to_csv and folds.to_csv write the two tables of a data set",
 }
@@ -103,7 +104,7 @@ def test_no_two_functions_have_the_same_name_unless_a_reason_is_written() -> Non
 
     assert {name: modules for name, modules in found.items() if name not in SHARED} == {}
     assert SHARED.keys() - found.keys() == set(), "remove the names that one module alone defines"
-    assert len(SHARED) == 5
+    assert len(SHARED) == 6
     assert all(reason.strip() for reason in SHARED.values())
 
 
@@ -116,7 +117,7 @@ def test_functions_of_one_name_are_imported_with_their_module() -> None:
 def test_a_verb_shares_its_name_with_its_command() -> None:
     pairs = sorted(name for name, modules in functions(read_package()).items() if is_pair(modules))
 
-    assert len(pairs) == 19, pairs
+    assert len(pairs) == 20, pairs
 
 
 def test_names_are_terms_of_the_field() -> None:

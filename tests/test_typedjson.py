@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from maskcls import typedjson
+from maskcls import files, typedjson
 from maskcls.errors import ResultError
 from maskcls.typedjson import JsonFile
 
@@ -24,19 +24,19 @@ SMALL = Small(name="가", counts=(1, 2), share=None)
 
 
 def test_only_the_keys_that_were_given_are_written_in_the_order_of_the_fields(tmp_path: Path) -> None:
-    typedjson.write(tmp_path / "a.json", Small(share=0.1, counts=(), name="x", extra={"b": 2.0, "a": 1.0}))
+    files.commit_json(tmp_path / "a.json", Small(share=0.1, counts=(), name="x", extra={"b": 2.0, "a": 1.0}).to_json())
     whole = json.loads((tmp_path / "a.json").read_text())
     assert list(whole) == ["name", "counts", "share", "extra"]
     assert list(whole["extra"]) == ["b", "a"]
-    typedjson.write(tmp_path / "b.json", SMALL)
+    files.commit_json(tmp_path / "b.json", SMALL.to_json())
     assert (tmp_path / "b.json").read_text() == '{\n "name": "가",\n "counts": [\n  1,\n  2\n ],\n "share": null\n}\n'
 
 
 def test_what_was_written_comes_back_and_is_written_the_same(tmp_path: Path) -> None:
-    typedjson.write(tmp_path / "a.json", SMALL)
+    files.commit_json(tmp_path / "a.json", SMALL.to_json())
     back = typedjson.read(tmp_path / "a.json", Small)
     assert back == SMALL
-    typedjson.write(tmp_path / "b.json", back)
+    files.commit_json(tmp_path / "b.json", back.to_json())
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 

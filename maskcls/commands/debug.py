@@ -52,7 +52,8 @@ def wanted_checks(names: Sequence[str] | None, *, quick: bool) -> list[CheckName
             "no such check",
             where="--check",
             got=repr(unknown[0]),
-            expected=f"did you mean {hint!r}?" if hint else ", ".join(known),
+            expected=", ".join(known),
+            fix=f"did you mean {hint!r}?" if hint else None,
         )
     return [name for name in known if name in names]
 

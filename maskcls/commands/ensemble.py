@@ -5,24 +5,27 @@ N out-of-fold rows, M members, J joint classes. torch is imported only where a r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import config, files
+from maskcls import config, files, owned
 from maskcls.config.yaml12 import dump_yaml
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError
+from maskcls.files import OutputFile
 from maskcls.groupnouns import PEOPLE
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.comparison.multiple import family_level
-from maskcls.results.ensembles.external import read_member
+from maskcls.results.csv_with_origin import check_free
+from maskcls.results.ensembles.external import MEMBER, read_member
 from maskcls.results.ensembles.methods import (
     FittedEnsemble,
     Fixed,
@@ -35,7 +38,8 @@ from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
-from maskcls.rundir import RunDir
+from maskcls.results.submissions.write import SUBMISSION
+from maskcls.rundir import RunDir, reading
 from maskcls.runs.calibration import Calibration, calibrate_rows
 from maskcls.runs.checks import check_same_rows
 from maskcls.runs.choices.register import Attempt
@@ -151,23 +155,28 @@ def ensemble(
     lineage = EnsembleLineage(
         maskcls=maskcls.__version__,
         ensemble=how,
-        members=tuple(dict(member.test.lineage) for member in members),
+        members=tuple(_as_stored(member.test.lineage) for member in members),
         data=data.resolve().name,
         data_sha256=tables.sha256(frame),
         groups=together.lineage,
     )
-    written = write_labels(output, cfg, frame, labels, lineage.to_json(), force=force)
-    kept = recipe_path(written.path)
-    files.commit(kept, dump_yaml(how.to_json()).encode())
+    kept = recipe_path(output.resolve())
+    own = [OutputFile(kept, dump_yaml(files.with_digest(how.to_json())).encode())]
+    written = write_labels(output, cfg, frame, labels, lineage.to_json(), beside=own, force=force)
     noun = labelled.noun if labelled is not None else PEOPLE
     given, names = [member.given for member in members], [member.name for member in members]
     return EnsembleResult(written, kept, given, names, blend, verdict, calibration, tried, noun)
 
 
+def _as_stored(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a lineage in the order of a file of predictions, whether they were read from one or just made."""
+    found: dict[str, Any] = json.loads(json.dumps(lineage, sort_keys=True))
+    return found
+
+
 def check_output(output: Path, *, force: bool) -> None:
-    """Raise BusyError when the submission or its recipe exists, before any work."""
-    files.sidecar_path(output)  # refuses a name that has none
-    files.refuse_taken(output, recipe_path(output), force=force)
+    """Raise BusyError when the submission and its recipe exist, before any work."""
+    check_free(output, SUBMISSION, recipe_path(output), force=force)
 
 
 def read_members(
@@ -189,6 +198,8 @@ def read_members(
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     report.notes(tables.notes(frame))
     ids = frame["id"].to_numpy(np.str_)
+    for file in (Path(file) for text in given if not Path(text).is_dir() for file in files_of(text)):
+        files.check_file(file, MEMBER)
     members = []
     for place, text in enumerate(given):
         report.images("members", place, len(given))
@@ -226,11 +237,13 @@ def _run_predictions(
         found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
         current = found == (tables.sha256(frame), env.hashes, predicting_weights(run, cfg, env.folds))
         if current and (averages_in_groups(run) or not known.lineage.get("groups")):
-            return known
+            # Without the file's place in its run, as predictions that were just made: the sidecar has the same bytes.
+            return replace(known, lineage={name: part for name, part in known.lineage.items() if name != owned.OWNER})
     with report.busy(LOADING):
         from maskcls.training.prediction import predict_rows  # torch
 
-    predicted = predict_rows(run, data, overrides=list(overrides), report=report)
+    with reading(run):
+        predicted = predict_rows(run, data, overrides=list(overrides), report=report)
     if predicted is None:
         raise UsageError("an ensemble runs in one process", fix="start it without accelerate launch")
     return predicted.predictions

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from maskcls import files
+from maskcls.files import OutputFile
+from maskcls.results.csv_with_origin import csv_bytes
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores import evaluation
 from maskcls.results.scores.evaluation import Evaluation
@@ -29,11 +29,11 @@ def evaluate(what: Path, answers: Path | None = None, *, output: Path | None = N
     if output is not None:
         read = [what, *([answers] if answers else [])] if what.is_file() else result_files(RunDir(what))
         files.check_outputs(output, inputs=read)
-        files.refuse_taken(output, force=force)
+        files.refuse_finished(output, force=force)
     labelled = read_labelled_predictions(what, answers)
     found = evaluation.evaluate_predictions(labelled)
     if output is not None:
-        files.commit(output, rows_as_csv(labelled))
+        files.commit_outputs([OutputFile(output, rows_as_csv(labelled))], force=force)
     return found
 
 
@@ -64,7 +64,7 @@ def rows_as_csv(labelled: LabelledPredictions) -> bytes:
         for task in space.tasks:
             for c, name in enumerate(task.classes):
                 columns[f"{task.name}/{name}"] = list(map(str, shares[task.name][:, c]))
-    return _csv(columns)
+    return csv_bytes(columns)
 
 
 def _names(classes: tuple[str, ...], labels: list[int]) -> list[str]:
@@ -73,11 +73,3 @@ def _names(classes: tuple[str, ...], labels: list[int]) -> list[str]:
 
 def _text(labels: list[int]) -> list[str]:
     return [str(label) if label >= 0 else "" for label in labels]
-
-
-def _csv(columns: dict[str, Any]) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return buffer.getvalue().encode()

@@ -17,6 +17,7 @@ from maskcls.data.photos.rgb import Pixels
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import start
 from maskcls.errors import UsageError, nearest
+from maskcls.files import OutputFile
 from maskcls.labels import Floats, Ints, LabelSpace, Task
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import wanted_folds
@@ -26,7 +27,6 @@ from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.show.answers.explanation import ExplainedPhoto, ExplainedTask, Explanation
 from maskcls.show.pages.explained import PX, explained_page
-from maskcls.show.pages.page import write_page
 from maskcls.show.pictures.explained import explained_png
 from maskcls.show.pictures.fonts import missing_note
 from maskcls.show.terminal.progress import Reporter
@@ -104,7 +104,11 @@ def explain(
     refuse_changed_rows(experiment, sorted({row for place in places for row in place.rows}))
     accelerator = start(experiment.cfg.device)
     if accelerator.num_processes > 1:
-        raise UsageError("explain runs in one process", got=f"{accelerator.num_processes} processes")
+        raise UsageError(
+            "explain runs in one process",
+            got=f"{accelerator.num_processes} processes",
+            fix="start it without torchrun or accelerate launch",
+        )
     cropped = next((folder for folder in (root, *root.parents) if (folder / ABOUT).exists()), root)
     note_other_cropping(experiment, env, cropped, report)
     note_other_versions(run, report)
@@ -117,9 +121,10 @@ def explain(
         found |= zip(rows, _explained(experiment, env, batch, about, asked), strict=True)
     explained = tuple(found[row] for row in range(len(photos)))
     explanation = Explanation(run.path, output, page, parse_views(experiment.cfg.predict.views), explained)
-    files.commit(output, explained_png(explained, _pixels))
+    outputs = [OutputFile(output, explained_png(explained, _pixels))]
     if page is not None:
-        write_page(page, explained_page(explanation, _pixels))
+        outputs.append(OutputFile(page, explained_page(explanation, _pixels).encode()))
+    files.commit_outputs(outputs, force=force)
     return explanation
 
 
@@ -140,7 +145,7 @@ def check_words(photos: Sequence[Path], output: Path, page: Path | None, *, forc
         expected = f"at most {MOST_PHOTOS} photos in one picture"
         raise UsageError("too many photos", got=str(len(photos)), expected=expected, fix="explain them in parts")
     files.check_outputs(output, *([page] if page is not None else []), inputs=photos)
-    files.refuse_taken(output, *([page] if page is not None else []), force=force)
+    files.refuse_finished(output, *([page] if page is not None else []), force=force)
 
 
 def photo_table(photos: Sequence[Path], experiment: Experiment) -> tuple[Path, pd.DataFrame]:
@@ -253,10 +258,15 @@ def _asked_classes(classes: Sequence[str], space: LabelSpace) -> dict[str, int]:
         known = space.task(name).classes
         if wanted not in known:
             near = nearest(wanted, known)
-            expected = f"did you mean {name}={near}?" if near else f"one of {', '.join(known)}"
-            raise UsageError("no such class", where="--class", got=repr(word), expected=expected)
+            expected, fix = f"one of {', '.join(known)}", f"did you mean {name}={near}?" if near else None
+            raise UsageError("no such class", where="--class", got=repr(word), expected=expected, fix=fix)
         if name in found:
-            raise UsageError("one class of a task can be explained at a time", where="--class", got=repr(word))
+            raise UsageError(
+                "one class of a task can be explained at a time",
+                where="--class",
+                got=repr(word),
+                fix="give one --class per task, and explain further classes in another call",
+            )
         found[name] = known.index(wanted)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from maskcls.export.targets import Target, card_beside, default_output
 from maskcls.export.timm_folder import write_timm_folder
 from maskcls.export.torch_file import read_torch_file, torch_file_bytes, torch_program
 from maskcls.export.whole_model import whole_model
+from maskcls.files import OutputFile
 from maskcls.labels import Floats, Ints
 from maskcls.results.comparison.int8_cost import Int8Measured, refuse_loss
 from maskcls.results.comparison.parity import Parity, compare_predictions, refuse_unequal
@@ -34,6 +35,7 @@ from maskcls.runs.summary import averages_in_groups
 from maskcls.show.answers.export import Exported, ExportedCard, ExportedFile, ExportedFolder
 from maskcls.show.card.card import CardOf, model_card
 from maskcls.show.card.export import folder_part, int8_part, onnx_part, torch_part
+from maskcls.show.card.versions import are_named_in
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.known_photos import known_photo
 from maskcls.training.predicting.run_model import RunModel, open_run_model
@@ -73,13 +75,20 @@ def export(
     check_export(run, output, to, overrides, decide=decide, check=check, int8=int8, force=force)
     card = _Card(read_reported_run(run), card_beside(output, to, run), overrides, licence)
     if to == "model-card":
-        return ExportedCard(card.write(CardOf()))
+        with files.filling(run.path):
+            files.commit_outputs([card.file(CardOf())], force=force)
+        return ExportedCard(card.path)
     model = open_run_model(run, [*overrides, *EXACT], decide=decide, report=report)
     if averages_in_groups(run):
         report.note("the run averages similar photos; the exported model predicts every photo alone")
     if decide and model.decision and model.decision.rule is None:
         report.note("no decision rule had a proven gain: the most probable class is exported")
-    job = _Job(run, output, model, card, check, licence, report, data)
+    job = _Job(run, output, model, card, check, licence, force, report, data)
+    with files.filling(run.path):
+        return _export(job, to, int8)
+
+
+def _export(job: _Job, to: Literal["onnx", "torch-export", "safetensors"], int8: Int8Options | None) -> Exported:
     match to:
         case "onnx":
             return _export_onnx(job, int8)
@@ -100,15 +109,17 @@ class _Card:
     overrides: Sequence[str]
     licence: str | None
 
-    def write(self, of: CardOf) -> Path:
-        """Write the card and return its path."""
+    def file(self, of: CardOf) -> OutputFile:
+        """Return the card as a file to write; one that a killed command left may be replaced."""
+        return OutputFile(self.path, self.text(of).encode(), lambda found: are_named_in(found, of.files))
+
+    def text(self, of: CardOf) -> str:
+        """Return the text of the card."""
         before, cfg = self.reported.config.predict, with_overrides(self.reported.config, list(self.overrides))
         if cfg.predict.views != before.views:
             limit = f"The scores are with predict.views={before.views}, not with {cfg.predict.views}."
             of = replace(of, limits=[limit])
-        text = model_card(replace(self.reported, config=cfg), of, licence=self.licence or "")
-        files.commit(self.path, text.encode())
-        return self.path
+        return model_card(replace(self.reported, config=cfg), of, licence=self.licence or "")
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,7 @@ class _Job:
     card: _Card
     check: int
     licence: str | None
+    force: bool
     report: Reporter
     data: Path | None
 
@@ -129,12 +141,14 @@ class _Job:
         """What the exported file says about itself."""
         return exported_facts(self.run, self.model, licence=self.licence)
 
-    def written(self, data: bytes, digest: str, parity: Parity | None, card: Path) -> ExportedFile:
-        """Return what was written."""
-        model = self.model
+    def write(self, data: bytes, part: str, *further: str, parity: Parity | None) -> ExportedFile:
+        """Write the file, after its card with these parts; return what was written."""
+        model, digest = self.model, files.sha256(data)
+        card = self.card.file(CardOf({self.output.name: digest}, [part, *further]))
+        files.commit_outputs([card, OutputFile(self.output, data)], force=self.force)
         rule = model.decision.rule.kind if model.decision and model.decision.rule else None
         views = model.cfg.predict.views
-        return ExportedFile(self.output, len(data), digest, len(model.networks), views, rule, parity, card)
+        return ExportedFile(self.output, len(data), digest, len(model.networks), views, rule, parity, card.path)
 
 
 def _export_onnx(job: _Job, int8: Int8Options | None) -> ExportedFile:
@@ -151,9 +165,7 @@ def _export_onnx(job: _Job, int8: Int8Options | None) -> ExportedFile:
     if int8 is not None:
         return _export_int8(job, int8, proto, facts)
     data = onnx_bytes(proto, facts | {"parity": parity.to_json() if parity else None})
-    digest = files.commit(job.output, data)
-    card = job.card.write(CardOf({job.output.name: digest}, [onnx_part(job.output.name, parity)]))
-    return job.written(data, digest, parity, card)
+    return job.write(data, onnx_part(job.output.name, parity), parity=parity)
 
 
 def _export_int8(job: _Job, int8: Int8Options, proto: Any, facts: Mapping[str, Any]) -> ExportedFile:
@@ -174,9 +186,7 @@ def _export_int8(job: _Job, int8: Int8Options, proto: Any, facts: Mapping[str, A
         speed = measure_speed(proto, small, job.model, photos.read(drawn[0]))
     found = Int8Measured(cost, speed, proto.ByteSize())
     data = onnx_bytes(small, {**facts, "parity": None, "int8": found.to_json()})
-    digest = files.commit(job.output, data)
-    card = job.card.write(CardOf({name: digest}, [onnx_part(name, None), int8_part(found)]))
-    return replace(job.written(data, digest, None, card), int8=found)
+    return replace(job.write(data, onnx_part(name, None), int8_part(found), parity=None), int8=found)
 
 
 def _export_torch(job: _Job) -> ExportedFile:
@@ -191,17 +201,19 @@ def _export_torch(job: _Job) -> ExportedFile:
             parity = _compared(job.model, photos, *found)
         refuse_unequal(parity, where=str(job.output))
     data = torch_file_bytes(program, facts | {"parity": parity.to_json() if parity else None})
-    digest = files.commit(job.output, data)
-    card = job.card.write(CardOf({job.output.name: digest}, [torch_part(job.output.name, parity)]))
-    return job.written(data, digest, parity, card)
+    return job.write(data, torch_part(job.output.name, parity), parity=parity)
 
 
 def _export_folder(job: _Job) -> ExportedFolder:
     names = ("maskcls", "run", "run_hashes", "networks", "out_of_fold", "licence", "torch")
     facts = job.facts
-    made = write_timm_folder(job.output, job.model.networks, job.model.cfg, {name: facts[name] for name in names})
-    card = job.card.write(CardOf(made.hashes, [folder_part(made.networks[0])]))
-    return ExportedFolder(job.output, made.bytes, made.networks, card)
+    origin = {name: facts[name] for name in names}
+    with files.as_unwritten(job.output), files.folder_aside(job.output) as draft:
+        made = write_timm_folder(draft, job.model.networks, job.model.cfg, origin)
+        card = job.card.text(CardOf(made.hashes, [folder_part(made.networks[0])]))
+        files.commit(draft / job.card.path.name, card.encode())
+        files.put_folder(draft, job.output, force=job.force)
+    return ExportedFolder(job.output, made.bytes, made.networks, job.card.path)
 
 
 def measured(model: RunModel, data: bytes, photos: Sequence[Photo], where: str) -> Parity:

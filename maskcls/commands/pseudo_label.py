@@ -174,7 +174,11 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
     for experiment, env in opened:
         name = str(experiment.run.path)
         if experiment.cfg.space.fingerprint != first.cfg.space.fingerprint:
-            raise WeightsError("the runs have different classes", where=f"{first.run.path} and {name}")
+            raise WeightsError(
+                "the runs have different classes",
+                where=f"{first.run.path} and {name}",
+                fix="name runs of the same tasks",
+            )
         real = experiment.labelled_rows
         ids, people = frame["id"].tolist(), frame["person"].tolist()
         check_strangers(ids, people, known_ids=set(real["id"]), known_people=set(real["person"]), noun=noun)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from maskcls import files
 from maskcls.errors import UsageError
-from maskcls.files import none_for_nan
+from maskcls.files import OutputFile, none_for_nan
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_repeated
 from maskcls.runs.reported.paired_runs import pair_runs
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
-from maskcls.show.report.page import write_report
+from maskcls.show.report.page import report_files
 from maskcls.show.runs.report import WrittenReport
 
 MOST_RUNS = 8  # as many as there are colours of lines
@@ -31,7 +31,8 @@ def report(
 
     output       the HTML file; BusyError when it exists, unless `force`. None: in the run's folder, where an earlier
                  page is replaced; several runs need a name.
-    png          folder in which each figure is written as a PNG too; BusyError when it holds PNGs, unless `force`.
+    png          folder in which each figure is written as a PNG too; BusyError when it holds other PNGs of these names,
+                 unless `force`.
     with_photos  embed photos; otherwise they are links by name.
     cam          add class activation maps of the wrong photos that are listed, by the networks of the run; they show
                  the photos, so UsageError unless `with_photos`.
@@ -45,20 +46,29 @@ def report(
         raise UsageError("activation maps show the photos", where="--cam", fix=fix)
     if output is not None:
         files.check_page_name(output, where="-o")
-        files.refuse_taken(output, force=force)
-    if png is not None:
-        _check_pictures(png, force=force)
+    if png is not None and png.exists() and not png.is_dir():
+        raise UsageError(
+            "pictures are written into a folder",
+            where="--png",
+            got=f"{png}, a file",
+            fix="name a new folder, or one that exists",
+        )
+    pictures = [] if png is None else sorted(png.glob("*.png"))[:1]
+    if output is not None:
+        files.refuse_finished(*pictures, output, force=force)
     found = [read_reported_run(run) for run in runs]
     paired = pair_runs(found) if len(found) > 1 else None
     maps = _cams(found) if cam else {}
-    pictures = write_report(found, page, png=png, with_photos=with_photos, paired=paired, cams=maps)
-    return WrittenReport(page, page.stat().st_size, pictures, {str(one.run.path): _score(one) for one in found})
-
-
-def _check_pictures(folder: Path, *, force: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UsageError("pictures are written into a folder", where="--png", got=f"{folder}, a file")
-    files.refuse_taken(*sorted(folder.glob("*.png"))[:1], force=force)
+    figures, html = report_files(found, page, png=png, with_photos=with_photos, paired=paired, cams=maps)
+    if output is not None:
+        files.commit_outputs([*figures, OutputFile(page, html)], force=force)
+    else:
+        with files.filling(runs[0].path):
+            if figures:
+                files.commit_outputs(figures, force=force)
+            files.commit(page, html)
+    drawn = tuple(figure.path for figure in figures)
+    return WrittenReport(page, len(html), drawn, {str(one.run.path): _score(one) for one in found})
 
 
 def _cams(runs: Sequence[ReportedRun]) -> dict[tuple[Path, str, int], dict[str, str]]:

@@ -14,6 +14,7 @@ from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import machine_differences, this_machine, write_environment
+from maskcls.runs.integrity.oof_file import made_from
 from maskcls.runs.records.times import CHECKING, NETWORKS, PHOTOS, PartTimer, add_times, read_times
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.terminal.progress import Reporter, main_process
@@ -59,7 +60,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with rundir.lock(run):
-        rundir.sweep(run)
+        rundir.sweep_run(run)
         now = this_machine(accelerator.device, accelerator.num_processes)
         for line in machine_differences(env.machine, now):
             report.note(f"not bit-exact with the epochs before: {line}")
@@ -101,9 +102,14 @@ def other_folds(folds: Sequence[int], k: int) -> str:
 
 
 def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> RunSummary | None:
-    """Return the run's summary if every wanted fold is done and in it; None when something is left to do."""
+    """Return the run's summary if every wanted fold is done and in it; None when something is left to do.
+
+    It is also left to do when the summary was made from other files than those that are there.
+    """
     folders = [experiment.fold_dir(member, k) for member, k in experiment.trainings(wanted)]
     if not all(folder.done.exists() for folder in folders):
         return None
     summary = read_summary(experiment.run)
-    return summary if summary and summary.fold_numbers == list(wanted) else None
+    if summary is None or summary.fold_numbers != list(wanted):
+        return None
+    return summary if summary.files in ({}, made_from(experiment.run, folders)) else None

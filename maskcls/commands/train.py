@@ -63,9 +63,9 @@ def train(
         return train_folds(experiment, wanted, accelerator, report)
     with timer.part(PEOPLE):
         experiment = with_person_clustering(experiment, report)
-    with rundir.lock(run):
+    with rundir.lock_new(run):
         refuse_existing(run)  # once more: another process may have made and finished a run since
-        rundir.sweep(run)
+        rundir.sweep_run(run)
         write_identity(experiment, wanted, this_machine(accelerator.device, accelerator.num_processes), origins)
         add_times(run, None, timer.times)  # before the training, in case it is interrupted
         with timer.part(NETWORKS):

@@ -39,10 +39,18 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter, data: Path | Non
     check_trying_views(run, overrides)
     experiment, env = open_with_photos(run, data)
     if len(env.folds) < 2:
-        raise ResultError("choosing views needs two folds or more", where=str(run.path), got=f"{list(env.folds)}")
+        left = [fold for fold in range(experiment.cfg.folds.k) if fold not in env.folds]
+        raise ResultError(
+            "choosing views needs two folds or more",
+            where=str(run.path),
+            got=f"{list(env.folds)}",
+            fix=f"maskcls resume {run.path} --folds {left[0]}" if left else "train a new run with folds.k=2",
+        )
     if experiment.leaky:
         raise ResultError(
-            f"the run is leaky: its networks saw the validation {group_noun(experiment.cfg)[1]}", where=str(run.path)
+            f"the run is leaky: its networks saw the validation {group_noun(experiment.cfg)[1]}",
+            where=str(run.path),
+            fix="name a run that was trained without data.leaky=true",
         )
     note_other_versions(run, report)
     accelerator = start(experiment.cfg.device)

@@ -19,7 +19,7 @@ from maskcls.runs.checks import check_unsealing
 from maskcls.runs.choices.tried import add_unsealed
 from maskcls.runs.environment import read_environment
 from maskcls.runs.networks import predicting_weights
-from maskcls.runs.read_labelled import LEAKY
+from maskcls.runs.read_labelled import LEAKY, SCORED_FIX
 from maskcls.runs.records.sealed_people import people_sha256
 from maskcls.runs.records.unsealed import SealedScore, read_sealed_score, write_sealed_score
 from maskcls.runs.summary import SavedScores, read_summary
@@ -60,7 +60,7 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter, data: Path | None =
         return Unsealed(known, False, *add_unsealed(run, known.sealed, known.weights))
     experiment, env = open_with_photos(run, data)
     if experiment.leaky:
-        raise ResultError(LEAKY, where=str(run.path))
+        raise ResultError(LEAKY, where=str(run.path), fix=SCORED_FIX)
     if (summary := read_summary(run)) is None:
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
     predicted = predict_sealed(experiment, env, report)

@@ -88,8 +88,9 @@ def _shipped(name: str, where: str) -> Path:
     shipped = shipped_files()
     if name not in shipped:
         hint = nearest(name, list(shipped))
-        known = f"did you mean {hint!r}?" if hint else "a YAML file, or one of " + ", ".join(sorted(shipped))
-        raise ConfigError("there is no such configuration", where=where, got=repr(name), expected=known)
+        expected = "a YAML file, or one of " + ", ".join(sorted(shipped))
+        fix = f"did you mean {hint!r}?" if hint else None
+        raise ConfigError("there is no such configuration", where=where, got=repr(name), expected=expected, fix=fix)
     return shipped[name]
 
 
@@ -110,4 +111,6 @@ def _is_file(path: Path, where: str) -> bool:
         return path.is_file()
     except OSError as error:
         got = error.strerror or str(error)
-        raise ConfigError("a path cannot be used", where=where, got=f"{shown(str(path))}: {got}") from None
+        raise ConfigError(
+            "a path cannot be used", where=where, got=f"{shown(str(path))}: {got}", fix="name another file"
+        ) from None

@@ -22,10 +22,15 @@ def put(data: dict[str, Any], key: str, value: Any) -> None:
     *parents, leaf = key.split(".")
     if len(parents) >= MAX_DEPTH:
         raise ConfigError("this key has too many parts", where=key, expected=f"at most {MAX_DEPTH}")
-    for name in parents:
+    for depth, name in enumerate(parents, start=1):
         data = data.setdefault(name, {})
         if not isinstance(data, dict):
-            raise ConfigError("this key has no parts", where=key, got=f"{name} holds a value, not a section")
+            raise ConfigError(
+                "this key has no parts",
+                where=key,
+                got=f"{name} holds a value, not a section",
+                fix=f"write {'.'.join(parents[:depth])}=VALUE",
+            )
     if not isinstance(data.get(leaf), dict) or (value == {} and key in MAPS):
         data[leaf] = value
     elif value != {}:

@@ -79,7 +79,12 @@ def _json(data: Mapping[str, Any], where: str) -> bytes:
     try:
         return json.dumps(data, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
-        raise ConfigError("the configuration is not plain data", where=where, got=str(error)) from None
+        raise ConfigError(
+            "the configuration is not plain data",
+            where=where,
+            got=str(error),
+            fix="use text, numbers, lists and sections only",
+        ) from None
 
 
 def _read(data: bytes) -> Config | list[Fault]:

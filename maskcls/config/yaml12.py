@@ -18,8 +18,10 @@ from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from maskcls.errors import ConfigError
+from maskcls.files import FileKind, read_file
 
 MAX_BYTES = 1 << 14  # ten times a resolved configuration; reading that much takes under half a second
+CONFIGURATION = FileKind("the configuration", ConfigError, MAX_BYTES)
 MAX_DEPTH = 32
 MAX_DIGITS = 100  # Python converts no numbers of some thousands of digits, and raises its own error
 
@@ -38,14 +40,7 @@ _SCALARS = (
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one mapping from a file of at most `MAX_BYTES`; raises ConfigError."""
-    try:
-        with path.open("rb") as handle:
-            raw = handle.read(MAX_BYTES + 1)  # not the whole file: it may have no end
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError("cannot read the configuration", where=str(path), got=reason) from None
-    if len(raw) > MAX_BYTES:
-        raise _too_long(str(path))
+    raw = read_file(path, CONFIGURATION)
     try:
         text = raw.decode()  # PyYAML drops a byte order mark
     except UnicodeDecodeError as error:
@@ -82,10 +77,20 @@ def parse_yaml(text: str, *, where: str) -> Any:
     except ReaderError as error:
         place = f"{where}, line {text.count(chr(10), 0, error.position) + 1}"
         got = f"the character {chr(error.character)!r}"
-        raise ConfigError("this is not valid YAML", where=place, got=got) from None
+        raise ConfigError(
+            "this is not valid YAML",
+            where=place,
+            got=got,
+            fix="save the file as plain text, without control characters",
+        ) from None
     except yaml.MarkedYAMLError as error:
         place = f"{where}, line {error.problem_mark.line + 1}" if error.problem_mark else where
-        raise ConfigError("this is not valid YAML", where=place, got=error.problem) from None
+        raise ConfigError(
+            "this is not valid YAML",
+            where=place,
+            got=error.problem,
+            fix="correct this line: one `key: value` per line, indented by spaces; text with `:` or `#` in quotes",
+        ) from None
 
 
 def dump_yaml(data: Mapping[str, Any]) -> str:
@@ -104,7 +109,12 @@ def quoted_yaml(text: str) -> str:
 
 
 def _too_long(where: str) -> ConfigError:
-    return ConfigError("the configuration is too long", where=where, expected=f"at most {MAX_BYTES // 1024} KiB")
+    return ConfigError(
+        "the configuration is too long",
+        where=where,
+        expected=f"at most {MAX_BYTES // 1024} KiB",
+        fix="name a configuration file",
+    )
 
 
 class _Loader(yaml.SafeLoader):

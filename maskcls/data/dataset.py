@@ -6,6 +6,7 @@ N rows of the manifest, B batch, H height, W width.
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import signal
 import threading
@@ -35,6 +36,7 @@ from maskcls.errors import DataError, MaskclsError, ResourceError
 
 TIMEOUT_S = 120  # without a batch from a worker
 PREFETCH = 4  # batches per worker
+NO_ROW = -1
 OTHER_PHOTOS = "photos are not the ones that the run began with: their content has changed"
 RESTORE = "restore the photos, or train a new run"
 
@@ -82,6 +84,7 @@ class Photos(Dataset[object]):
         self.digest_ND = digest_ND
         self.keys = np.array([_image_key(name) for name in ids], dtype=np.uint64)
         self.changes = [build_pixel_changes(spec) for spec in self.specs]
+        self.reading: Sequence[int] = []  # per loader process, the row it is reading; see `loader`
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -115,10 +118,26 @@ class Photos(Dataset[object]):
     def _eval_views(self, rows: NDArray[np.int64]) -> list[Pixels]:
         if self.cached:
             return [pixels[rows] for pixels in self.cached]
-        read = [read_bytes(self.root / str(self.paths[row])) for row in rows]
+        read = []
+        for row in rows:
+            self._note_row(int(row))
+            read.append(read_bytes(self.root / str(self.paths[row])))
         self._refuse_others(rows, read)
-        views = [self._decoded(self.root / str(self.paths[row]), data) for row, data in zip(rows, read, strict=True)]
+        views = []
+        for row, data in zip(rows, read, strict=True):
+            self._note_row(int(row))
+            views.append(self._decoded(self.root / str(self.paths[row]), data))
+        self._note_row(NO_ROW)
         return [np.stack(images) for images in zip(*views, strict=True)]
+
+    def _note_row(self, row: int) -> None:
+        if (worker := get_worker_info()) is not None:
+            self.reading[worker.id] = row  # type: ignore[index]
+
+    @property
+    def being_read(self) -> list[str]:
+        """The photos that loader processes are reading now, by path."""
+        return [str(self.paths[row]) for row in self.reading if row != NO_ROW]
 
     def _refuse_others(self, rows: NDArray[np.int64], read: Sequence[bytes]) -> None:
         """Raise DataError if files are not those that these rows had before."""
@@ -162,6 +181,8 @@ def loader(
 
     An error is returned as a MaskclsError in place of its batch; iterate with `batches`, which raises it.
     """
+    # Memory that loader processes share, so that the main process can name the photo at which one died or hangs.
+    photos.reading = multiprocessing.RawArray("q", [NO_ROW] * workers)
     parallel = {"prefetch_factor": PREFETCH, "timeout": TIMEOUT_S, "persistent_workers": keep} if workers else {}
     with _without_advice_on_workers():
         return DataLoader(
@@ -200,9 +221,11 @@ def batches(source: DataLoader[object]) -> Iterator[list[Tensor]]:
             # An error inside a worker arrives as "Caught RuntimeError in DataLoader worker ...": the worker is alive.
             if not str(error).startswith("DataLoader"):
                 raise
+            assert isinstance(source.dataset, Photos)
             raise ResourceError(
                 "a loader process died or did not respond",
                 got=str(error).splitlines()[0],
+                offenders=[f"reading {path}" for path in source.dataset.being_read],
                 fix="free memory or shared memory, or load in the main process with device.workers=0",
             ) from None
         if isinstance(item, MaskclsError):

@@ -19,18 +19,20 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 import maskcls
-from maskcls import typedjson
+from maskcls import owned, typedjson
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.infer import Predictor
 from maskcls.errors import ResultError, WeightsError
-from maskcls.files import commit, read_json, sha256
+from maskcls.files import RUN_FILE, FileKind, commit, read_file, read_json, sha256
 from maskcls.labels import LabelSpace, Task
+from maskcls.machine_errors import is_memory_error
 from maskcls.nn.heads import Head, plain_heads
 from maskcls.nn.network import Network, build_network
 from maskcls.rundir import WeightsDir
 from maskcls.typedjson import JsonFile
 
-SCHEMA = 2
+SCHEMA = 3
+FIRST_DIGESTED = 3  # the first schema whose meta.json carries a digest of itself
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,12 @@ def save_weights(
     """
     broken = [name for name, t in tensors.items() if t.is_floating_point() and not torch.isfinite(t).all()]
     if broken:
-        raise WeightsError("weights with NaN or infinity are not saved", where=str(folder.path), offenders=broken)
+        raise WeightsError(
+            "weights with NaN or infinity are not saved",
+            where=str(folder.path),
+            offenders=broken,
+            fix="lower optim.lr, or set optim.clip_norm; the last saved epoch is unchanged",
+        )
     digest = commit(folder.tensors, save(_plain(tensors)))
     meta = Meta(
         schema=SCHEMA,
@@ -115,7 +122,7 @@ def save_weights(
         labels=blueprint.space.tasks,
         transforms=blueprint.spec,
     )
-    typedjson.write(folder.meta, meta.model_copy(update={"soup": tuple(soup)}) if soup else meta)
+    owned.write(folder.meta, folder.root, meta.model_copy(update={"soup": tuple(soup)}) if soup else meta)
     return digest
 
 
@@ -127,14 +134,14 @@ def copy_weights(source: WeightsDir, folder: WeightsDir) -> None:
         raise WeightsError("the weights differ from those that were saved", where=where, fix=fix)
     if source != folder:
         commit(folder.tensors, data)
-        typedjson.write(folder.meta, meta)
+        owned.write(folder.meta, folder.root, meta)
 
 
 def load_predictor(folder: WeightsDir) -> Predictor:
     """Rebuild the network saved in the folder.
 
-    Raises WeightsError when the hash of the tensors differs from meta.json, or meta.json is not from maskcls;
-    ResultError when meta.json is missing or damaged.
+    Raises WeightsError when the hash of the tensors differs from meta.json, or meta.json is not from maskcls, was
+    changed, or belongs to another run or place; ResultError when it is missing or damaged.
     """
     meta, path = read_meta(folder), folder.tensors
     blueprint, expected = meta.blueprint, meta.sha256
@@ -151,6 +158,8 @@ def load_predictor(folder: WeightsDir) -> Predictor:
     try:
         network = blueprint.build()
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if is_memory_error(error):
+            raise
         raise WeightsError(
             "the network meta.json describes cannot be built",
             where=str(folder.meta),
@@ -172,30 +181,49 @@ def load_predictor(folder: WeightsDir) -> Predictor:
 def read_meta(folder: WeightsDir) -> Meta:
     """Read the meta.json of saved weights.
 
-    Raises WeightsError when its form is unknown or newer, ResultError when it is missing.
+    Raises WeightsError when its form is unknown or newer, when it was changed, or belongs to another run or place;
+    ResultError when it is missing, or env.json was changed.
     """
     data = read_json(folder.meta)
     schema = data.get("schema") if isinstance(data, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         got = f"maskcls {data.get('maskcls')}"
-        raise WeightsError("these weights were made by a newer maskcls", where=str(folder.meta), got=got)
+        raise WeightsError(
+            "these weights were made by a newer maskcls",
+            where=str(folder.meta),
+            got=got,
+            fix="pip install --upgrade maskcls",
+        )
     try:
-        return typedjson.parse(data, Meta, folder.meta)
+        digested = isinstance(schema, int) and schema >= FIRST_DIGESTED
+        plain = owned.without_owner(data, folder.meta, folder.root, required=digested)
+    except ResultError as error:
+        raise _as_weights_error(error) from None
+    try:
+        return typedjson.parse(plain, Meta, folder.meta)
     except ResultError as error:
         fix = "restore the file, or train the fold again"
         where = str(folder.meta)
         raise WeightsError("this is not a meta.json of maskcls", where=where, got=error.got, fix=fix) from None
 
 
-def save_state(path: Path, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
-    """Write tensors and JSON progress atomically as one file, so that both always belong to the same epoch."""
+def save_state(
+    path: Path, tensors: Mapping[str, Tensor], progress: Mapping[str, Any], *, root: Path | None = None
+) -> None:
+    """Write tensors and JSON progress atomically as one file, so that both always belong to the same epoch.
+
+    root  the run it is in, which the file then names; None: it is in no run.
+    """
     plain = _plain(tensors)
-    text = json.dumps(progress, sort_keys=True)
+    text = json.dumps({**progress, **owned.owner_entry(path, root)}, sort_keys=True)
     commit(path, save(plain, metadata={"progress": text, "sha256": _digest(plain, text)}))
 
 
-def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_state` wrote; raises WeightsError when the file is missing or its digest differs."""
+def load_state(path: Path, *, root: Path | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_state` wrote.
+
+    Raises WeightsError when the file is missing, its digest differs, or it belongs to another run or place.
+    """
     data = _read(path)
     try:
         tensors = load(data)
@@ -206,19 +234,26 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise WeightsError("the resume state is damaged", where=str(path), got=str(error), fix=_START_OVER) from None
     if _digest(tensors, text) != expected:
         raise WeightsError("the resume state differs from the one that was saved", where=str(path), fix=_START_OVER)
-    return tensors, json.loads(text)
+    progress = json.loads(text)
+    named, owner = progress.pop(owned.OWNER, None), owned.owner_of(path, root)
+    if owner is not None:
+        try:
+            owned.check_owner(named, owner, path)
+        except ResultError as error:
+            raise _as_weights_error(error) from None
+    return tensors, progress
 
 
 _START_OVER = "delete this file to train the fold from its start"
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        fix = "maskcls runs prune may have deleted them: restore them, or train again"
-        got = error.strerror or str(error)
-        raise WeightsError("cannot read the weights", where=str(path), got=got, fix=fix) from None
+    fix = "maskcls runs prune may have deleted them: restore them, or train again"
+    return read_file(path, FileKind("the weights", WeightsError, RUN_FILE.most, fix))
+
+
+def _as_weights_error(error: ResultError) -> WeightsError:
+    return WeightsError(error.what, where=error.where, got=error.got, expected=error.expected, fix=error.fix)
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

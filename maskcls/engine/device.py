@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import re
+import socket
 
 import torch
 from accelerate import Accelerator
@@ -15,6 +18,8 @@ from maskcls.machine import cores
 from maskcls.schema import DeviceConfig
 from maskcls.startup import wake_collector
 
+TORCH_FLOOR = (2, 10)  # before it, a weights file can run code in spite of weights_only=True: CVE-2026-24747
+LOOPBACK_INTERFACES = ("lo", "lo0")  # on Linux; on macOS and BSD
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of <malloc.h>
 
 __all__ = ["Accelerator", "augments_on_device", "move_network", "normalise", "start", "worker_count"]
@@ -23,9 +28,11 @@ __all__ = ["Accelerator", "augments_on_device", "move_network", "normalise", "st
 def start(device: DeviceConfig) -> Accelerator:
     """Start the configured device, in each process if torchrun or accelerate launched several.
 
-    Raises ResourceError when the device does not exist (there is no silent fallback to the CPU), and ConfigError for
-    fp16 on a CPU.
+    Raises ResourceError when the device does not exist (there is no silent fallback to the CPU) or torch is too old,
+    and ConfigError for fp16 on a CPU.
     """
+    _check_torch(torch.__version__)
+    _keep_to_this_machine()
     wake_collector()  # all packages are imported by now
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ResourceError("no CUDA device can be used", where="device.type=cuda", fix="set device.type=cpu or auto")
@@ -43,6 +50,31 @@ def start(device: DeviceConfig) -> Accelerator:
         _keep_memory()
     # `Execution` sets the number format of our passes; accelerate only needs to know when gradients must be scaled.
     return Accelerator(cpu=cpu, mixed_precision="fp16" if device.precision == "fp16" else "no")
+
+
+def _check_torch(version: str) -> None:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if found is None or tuple(map(int, found.groups())) < TORCH_FLOOR:
+        wanted = ".".join(map(str, TORCH_FLOOR))
+        raise ResourceError(
+            "this torch is too old to read weights safely",
+            got=f"torch {version}",
+            expected=f"torch {wanted} or newer",
+            fix=f"pip install 'torch>={wanted}'",
+        )
+
+
+def _keep_to_this_machine() -> None:
+    """Let processes that are all on this machine connect through loopback only; a name in the environment stays.
+
+    What they exchange is neither encrypted nor authenticated. The port of torchrun itself stays as it is.
+    """
+    processes = os.environ.get("WORLD_SIZE", "1")
+    interfaces = [name for _, name in socket.if_nameindex() if name in LOOPBACK_INTERFACES]
+    if processes == "1" or processes != os.environ.get("LOCAL_WORLD_SIZE") or not interfaces:
+        return
+    for backend in ("GLOO", "NCCL"):
+        os.environ.setdefault(f"{backend}_SOCKET_IFNAME", interfaces[0])
 
 
 def _keep_memory() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +22,8 @@ from maskcls.data.dataset import Key, batches, loader
 from maskcls.engine.device import worker_count
 from maskcls.engine.infer import Predictor, Prob, Reader, infer, open_reader
 from maskcls.engine.objective import HeadTarget, head_targets
-from maskcls.engine.session import Session, set_frozen
+from maskcls.engine.random_state import restore_generators
+from maskcls.engine.session import EpochSoFar, Session, set_frozen
 from maskcls.engine.step import Meter, Tick, train_step
 from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.errors import DivergedError, ResultError
@@ -61,28 +63,50 @@ class EpochResult:
         return {k: none_for_nan(v) for k, v in sorted(flat.items())}
 
 
+@dataclass(frozen=True)
+class SavePoint:
+    """A finished optimizer step, after which the session may be saved, until the next event.
+
+    With several processes, all of them get the same save points. so_far: called at once by all of them, or by none.
+    """
+
+    so_far: Callable[[], EpochSoFar]
+
+
 def logged_scores(line: Mapping[str, Any]) -> dict[str, float | None]:
     """Return the validation scores of one line of log.jsonl; None where there is no score."""
     return {key.removeprefix("val/"): value for key, value in line.items() if key.startswith("val/")}
 
 
-def fit(session: Session, rows: FoldRows, cfg: Config, *, key: tuple[int, ...]) -> Iterator[Tick | EpochResult]:
-    """Train from the session's epoch to the end, yielding ticks and one EpochResult per epoch.
+def fit(
+    session: Session,
+    rows: FoldRows,
+    cfg: Config,
+    *,
+    key: tuple[int, ...],
+    resting: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[Tick | SavePoint | EpochResult]:
+    """Train from where the session is to the end, yielding ticks, save points and one EpochResult per epoch.
 
-    key: integers that seed the random numbers of this fold. The session may be saved after each EpochResult.
+    key      integers that seed the random numbers of this fold. The session may be saved after each EpochResult.
+    resting  entered where nothing of the session changes: during a wait for images, and validation. An exception that
+             is raised there ends the training, and the last save point can still be saved.
+
     Raises DivergedError, which names the step, when the loss or the gradient is not finite.
     """
     step_plan = StepPlan(rows, cfg)
     heads, stream = open_targets(session, step_plan), open_stream(session, step_plan)
     reader = validation_reader(rows, cfg, session.accelerator, keep=True)
     while not session.finished(cfg.train.epochs, cfg.train.patience):
-        # Dropout draws from torch's generator; it is seeded per epoch, so that training can resume at any epoch.
-        torch.manual_seed(stream_seed(*key, session.epoch, session.accelerator.process_index))
-        started = time.monotonic()
-        train = yield from _train_epoch(session, step_plan, heads, stream)
+        begun, session.so_far = session.so_far, None
+        _seed_dropout(session, begun, key)
+        started = time.monotonic() - (begun.seconds if begun else 0.0)
+        train = yield from _train_epoch(session, step_plan, heads, stream, begun, resting)
         images_per_second = step_plan.epoch_images / (time.monotonic() - started)
         lr = session.optimizer.param_groups[0]["lr"]
-        val, session.valid_prob = validate_epoch(session, rows, reader)
+        with resting():
+            val, valid_prob = validate_epoch(session, rows, reader)
+        session.valid_prob = valid_prob
         # Without a score (NaN) no epoch is better than another, and the latest counts as the best.
         reached = criterion(val, cfg.train.select)
         is_best = not reached <= session.best_score
@@ -138,10 +162,11 @@ def open_targets(session: Session, step_plan: StepPlan) -> dict[str, HeadTarget]
 
 
 def open_stream(session: Session, step_plan: StepPlan) -> Iterator[list[Tensor]]:
-    """Yield this process's training images, from the session's epoch to the end of training, piece by piece."""
+    """Yield this process's training images, from where the session is to the end of training, piece by piece."""
     photos, accelerator = step_plan.rows.photos, session.accelerator
     workers = worker_count(step_plan.cfg.device, accelerator, cached=bool(photos.cached))
-    keys = _Restarting(lambda: step_plan.keys(session.epoch, **process_share(session)))
+    first, done = session.epoch, session.so_far.steps if session.so_far else 0  # now: the loader begins later
+    keys = _Restarting(lambda: step_plan.keys(first, steps_done=done, **process_share(session)))
     return batches(loader(photos, keys, workers=workers, pin=accelerator.device.type == "cuda"))
 
 
@@ -170,24 +195,40 @@ def _train_epoch(
     step_plan: StepPlan,
     heads: dict[str, HeadTarget],
     stream: Iterator[list[Tensor]],
-) -> Generator[Tick, None, dict[str, float]]:
+    begun: EpochSoFar | None,
+    resting: Callable[[], AbstractContextManager[None]],
+) -> Generator[Tick | SavePoint, None, dict[str, float]]:
     cfg, share = step_plan.cfg, process_share(session)
     set_frozen(session, session.epoch < cfg.optim.freeze_epochs)
     schedule = build_schedule(cfg, step_plan.steps_per_epoch)
     peak = cfg.optim.lr * _plateau(session.history, cfg)
-    meter = Meter(list(heads), session, step_plan.epoch_images)
-    for step in step_plan.steps(session.epoch):
+    meter = Meter(list(heads), session, step_plan.epoch_images, begun)
+    if begun is not None:  # the log has the rate of the last step, also if only validation is left
+        set_lr(session.optimizer, lr_at(session.step - 1, schedule, peak))
+    for step in step_plan.steps(session.epoch)[meter.steps :]:
+        pieces = step_plan.pieces(step, **share)
+        with resting():
+            images = [next(stream) for _ in pieces]
         set_lr(session.optimizer, lr_at(session.step, schedule, peak))
-        terms, norm = train_step(
-            session, step_plan.rows.photos, heads, cfg, step, step_plan.pieces(step, **share), stream
-        )
+        terms, norm = train_step(session, step_plan.rows.photos, heads, cfg, step, pieces, iter(images))
         session.step += 1
         if session.average is not None:
             session.average.update(session.network, step=session.step)
         meter.add(terms, norm, len(step.rows))
         if tick := meter.tick():
             yield tick
+        if not meter.pending or session.accelerator.num_processes == 1:  # else fetching would make all processes wait
+            yield SavePoint(meter.so_far)
     return meter.means()
+
+
+def _seed_dropout(session: Session, begun: EpochSoFar | None, key: tuple[int, ...]) -> None:
+    """Set the generators that dropout draws from: by the epoch, or as they were where the epoch is continued."""
+    process = session.accelerator.process_index
+    if begun is None:
+        torch.manual_seed(stream_seed(*key, session.epoch, process))
+    elif not restore_generators(begun.random, session.accelerator):  # another machine; `resume` says what differs
+        torch.manual_seed(stream_seed(*key, session.epoch, process, begun.steps))
 
 
 def build_schedule(cfg: Config, steps_per_epoch: int) -> Schedule:

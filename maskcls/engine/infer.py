@@ -283,7 +283,10 @@ def _gathered(
     # accelerate may pad or truncate what it gathers, so the row numbers are checked: none missing, none repeated.
     if not np.array_equal(np.sort(places), np.arange(count)):
         raise ResultError(
-            "rows are missing or repeated after inference", got=f"{len(places)} rows", expected=f"{count} rows"
+            "rows are missing or repeated after inference",
+            got=f"{len(places)} rows",
+            expected=f"{count} rows",
+            fix="give the command again in one process",
         )
     results = []
     for index, predictor in enumerate(predictors):
@@ -293,6 +296,10 @@ def _gathered(
         broken = int((~np.isfinite(prob)).any(axis=1).sum())
         if broken:
             got = f"NaN or infinity in {broken} of {count} rows"
-            raise ResultError("a network returned a probability that is not finite", got=got)
+            raise ResultError(
+                "a network returned a probability that is not finite",
+                got=got,
+                fix="use device.precision=fp32; if it stays, train the fold again",
+            )
         results.append(prob)
     return results

@@ -1,4 +1,4 @@
-"""The state of one network in training: created per fold, saved after an epoch, restored bit for bit."""
+"""The state of one network in training: created per fold, saved after any step, restored bit for bit."""
 
 from __future__ import annotations
 
@@ -22,8 +22,29 @@ from maskcls.nn.network import Network
 from maskcls.nn.optim import build_optimizer
 from maskcls.schema import AverageConfig, Config, OptimConfig
 
+RANDOM = "random/"  # prefix of the generators' states among the tensors
 PROGRESS = ("step", "epoch", "best_epoch", "best_score", "history")  # of a session, saved as JSON
 COUNTERS = ("step", "lookahead_step")  # counters that some optimizers keep per group, not per parameter
+
+
+@dataclass(frozen=True)
+class EpochSoFar:
+    """What is done of the running epoch, besides what the network and the optimizer hold.
+
+    steps, images  done in this epoch. sums: per head, its loss times the images of each step, summed.
+    seconds        of training, without those between an interruption and its resume.
+    random         states (P, bytes) uint8 of torch's generators in P processes; see `generator_states`.
+    """
+
+    steps: int
+    images: int
+    sums: tuple[float, ...]
+    seconds: float
+    random: dict[str, Tensor]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the tensors."""
+        return {"steps": self.steps, "images": self.images, "sums": list(self.sums), "seconds": self.seconds}
 
 
 @dataclass
@@ -32,6 +53,7 @@ class Session:
 
     step, epoch  optimizer steps and epochs done; best_epoch: -1 before the first.
     history      one `EpochResult.to_json` per epoch done.
+    so_far       of a restored session: what was done of the epoch that it continues; None at the start of an epoch.
     valid_prob   joint probabilities (n, J) float32 for the validation rows after the last epoch; not saved.
     """
 
@@ -47,6 +69,7 @@ class Session:
     best_epoch: int = -1
     best_score: float = -math.inf
     history: list[dict[str, Any]] = field(default_factory=list)
+    so_far: EpochSoFar | None = None
     valid_prob: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     trunk_parameters: list[nn.Parameter] = field(init=False)  # those that are trained in at least one epoch
 
@@ -127,8 +150,11 @@ def set_frozen(session: Session, frozen: bool) -> None:
     session.network.trunk.train(not frozen)
 
 
-def session_state(session: Session) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return a session's whole state as tensors by name and JSON progress, for `checkpoint.save_state`."""
+def session_state(session: Session, so_far: EpochSoFar | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return a session's whole state as tensors by name and JSON progress, for `checkpoint.save_state`.
+
+    so_far  what is done of the running epoch; None at the end of an epoch.
+    """
     tensors = {f"network/{k}": v for k, v in session.network.state_dict().items()}
     if session.average is not None:
         tensors |= {f"average/{k}": v for k, v in session.average.module.state_dict().items()}
@@ -136,6 +162,9 @@ def session_state(session: Session) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors |= {f"optimizer/{key}": value for key, value in moments.items()}
     scaler = session.accelerator.scaler
     progress = {name: getattr(session, name) for name in PROGRESS}
+    if so_far is not None:
+        tensors |= {f"{RANDOM}{name}": states for name, states in so_far.random.items()}
+        progress["so_far"] = so_far.to_json()
     return tensors, progress | {"scaler": scaler.state_dict() if scaler else None, "optimizer": numbers}
 
 
@@ -147,6 +176,9 @@ def restore_session(session: Session, tensors: Mapping[str, Tensor], progress: M
     _restore_moments(session.optimizer, _part(tensors, "optimizer/"), progress["optimizer"])
     for name in PROGRESS:
         setattr(session, name, progress[name])
+    if (begun := progress.get("so_far")) is not None:  # earlier versions saved at the end of an epoch only
+        random, sums = _part(tensors, RANDOM), tuple(begun["sums"])
+        session.so_far = EpochSoFar(begun["steps"], begun["images"], sums, begun["seconds"], random)
     if session.accelerator.scaler and progress["scaler"]:
         session.accelerator.scaler.load_state_dict(progress["scaler"])
 

@@ -24,7 +24,8 @@ from maskcls.data.views.augment import augment_on_device, to_device
 from maskcls.data.views.mixing import mix_images, mix_targets
 from maskcls.engine.device import normalise
 from maskcls.engine.objective import HeadTarget, step_totals
-from maskcls.engine.session import Session
+from maskcls.engine.random_state import generator_states
+from maskcls.engine.session import EpochSoFar, Session
 from maskcls.engine.step_plan import StepRows
 from maskcls.errors import DivergedError
 from maskcls.nn.losses import soft_f1_loss
@@ -188,19 +189,24 @@ def _balanced(terms: Tensor, session: Session, parts: int) -> Tensor:
 
 
 class Meter:
-    """Loss of the running epoch. Kept on the device and fetched every few steps, because fetching waits for it."""
+    """Loss of the running epoch. Kept on the device and fetched every few steps, because fetching waits for it.
 
-    def __init__(self, heads: list[str], session: Session, of_images: int) -> None:
+    begun  what is done of the epoch already; None at its start.
+    """
+
+    def __init__(self, heads: list[str], session: Session, of_images: int, begun: EpochSoFar | None = None) -> None:
         self.heads, self.session, self.of_images = heads, session, of_images
-        self.started = self.ticked = time.monotonic()
-        self.images, self.steps, self.loss = 0, 0, math.nan
+        self.ticked = self.stepped = time.monotonic()
+        self.started = self.ticked - (begun.seconds if begun else 0.0)
+        self.images, self.steps, self.loss = (begun.images, begun.steps, math.nan) if begun else (0, 0, math.nan)
         self.pending: list[Tensor] = []
-        self.sums = np.zeros(len(heads))
+        self.sums = np.array(begun.sums) if begun else np.zeros(len(heads))
 
     def add(self, terms: Tensor, norm: Tensor, images: int) -> None:
         """Add one step; its loss terms are weighted by its number of images, so a short last step counts less."""
         self.images += images
         self.steps += 1
+        self.stepped = time.monotonic()
         self.pending.append(torch.cat([terms * images, norm.reshape(1).float()]))
         on_cpu = self.session.accelerator.device.type == "cpu"
         if on_cpu or len(self.pending) == CHECK_STEPS or self.images == self.of_images:
@@ -216,7 +222,8 @@ class Meter:
         bad = np.flatnonzero(~np.isfinite(checked).all(axis=1))
         if bad.size:
             self._stop(first + int(bad[0]), rows[bad[0]])
-        self.sums += rows[:, :-1].sum(axis=0)
+        for row in rows:  # one after the other, so that the sums do not depend on where the epoch was saved
+            self.sums += row[:-1]
         self.loss = float(self.sums.sum()) / self.images
 
     def _stop(self, index: int, row: NDArray[np.float64]) -> None:
@@ -239,6 +246,13 @@ class Meter:
         self.ticked = now
         speed = self.images / (now - self.started)
         return Tick(self.session.epoch, self.images, self.of_images, speed, self.loss)
+
+    def so_far(self) -> EpochSoFar:
+        """Return what is done of the epoch, to be saved. All processes call this together, after the same step."""
+        if self.pending:
+            self.fetch()
+        seconds, random = self.stepped - self.started, generator_states(self.session.accelerator)
+        return EpochSoFar(self.steps, self.images, tuple(self.sums.tolist()), seconds, random)
 
     def means(self) -> dict[str, float]:
         """Return the means over the epoch: `loss`, and the loss of each head by name."""

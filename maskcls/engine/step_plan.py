@@ -1,6 +1,6 @@
 """The plan of a fold's training: which rows every optimizer step uses, and what they are mixed with.
 
-A pure function of the configuration and the rows, so that a training can resume at any epoch and all processes compute
+A pure function of the configuration and the rows, so that a training can resume at any step and all processes compute
 the same plan. N rows of the manifest, R training rows, S rows of a step, B rows of a piece.
 """
 
@@ -108,10 +108,15 @@ class StepPlan:
         """Return the pieces of a step that one process computes."""
         return pieces(len(step.rows), processes=processes, accumulate=accumulate)[process]
 
-    def keys(self, first: int, *, processes: int, accumulate: int, process: int) -> Iterator[list[Key]]:
-        """Yield the keys of all images this process loads, from epoch `first` on, as one stream for all epochs."""
+    def keys(
+        self, first: int, *, processes: int, accumulate: int, process: int, steps_done: int = 0
+    ) -> Iterator[list[Key]]:
+        """Yield the keys of all images this process loads, from epoch `first` on, as one stream for all epochs.
+
+        steps_done  steps at the start of epoch `first` that are left out.
+        """
         for epoch in range(first, self.cfg.train.epochs):
-            for step in self.steps(epoch):
+            for step in self.steps(epoch)[steps_done if epoch == first else 0 :]:
                 for piece in self.pieces(step, processes=processes, accumulate=accumulate, process=process):
                     rows, turn = step.take(piece.places).loaded
                     yield [Key(*key) for key in zip(rows.tolist(), [epoch] * len(rows), turn.tolist(), strict=True)]

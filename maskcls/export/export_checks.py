@@ -81,7 +81,7 @@ def _check_output(run: RunDir, output: Path, to: Target, *, force: bool) -> None
         case "safetensors":
             check_timm_folder(output, force=force)
         case "onnx" | "torch-export" | "model-card":
-            files.refuse_taken(output, *{card_beside(output, to, run)} - {output}, force=force)
+            files.refuse_finished(*{card_beside(output, to, run)} - {output}, output, force=force)
         case _:
             assert_never(to)
 

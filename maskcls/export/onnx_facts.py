@@ -36,7 +36,12 @@ def from_metadata(entries: Mapping[str, str], *, where: str) -> dict[str, Any]:
             name.removeprefix(PREFIX): json.loads(text) for name, text in entries.items() if name.startswith(PREFIX)
         }
     except ValueError as error:
-        raise WeightsError("the metadata of the ONNX file is damaged", where=where, got=str(error)) from None
+        raise WeightsError(
+            "the metadata of the ONNX file is damaged",
+            where=where,
+            got=str(error),
+            fix="export the run again: maskcls export RUN -o FILE",
+        ) from None
     if facts["format"] != FORMAT:
         raise WeightsError(
             "this ONNX file was made by another version of maskcls",

@@ -14,6 +14,7 @@ from maskcls.errors import UsageError
 from maskcls.export.graph_names import INPUT
 from maskcls.export.onnx_facts import to_metadata
 from maskcls.export.whole_model import WholeModel, dynamic_program, not_exportable
+from maskcls.machine_errors import is_memory_error
 
 if TYPE_CHECKING:
     import onnx
@@ -42,6 +43,8 @@ def to_onnx(model: WholeModel) -> onnx.ModelProto:
                 verbose=False,
             )
         except Exception as error:  # anything: such as an operation without a counterpart in ONNX
+            if is_memory_error(error):
+                raise
             raise not_exportable(error) from error
     assert exported is not None
     proto = exported.model_proto

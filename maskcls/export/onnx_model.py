@@ -18,12 +18,13 @@ from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT, check_graph
 from maskcls.export.onnx_facts import from_metadata
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.machine import cores
+from maskcls.machine_errors import is_memory_error
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.photo_model import Photo, check_photo
 from maskcls.runs.decision import Decision, decided
 
 BATCH = 32  # photos at a time
-MOST_BYTES = 2**31  # of an ONNX file, which is one protobuf message
+MODEL = files.FileKind("the model", WeightsError, 2**31)  # an ONNX file is one protobuf message
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +96,7 @@ def open_onnx(path: Path, *, threads: int | None = None, batch_size: int = BATCH
     Raises ResourceError when onnxruntime is not installed, WeightsError for a file that cannot be read or is from
     another program.
     """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise WeightsError("the file is too large for an ONNX file", where=str(path), expected="at most 2 GiB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError("cannot read the model", where=str(path), got=error.strerror or str(error)) from None
+    data = files.read_file(path, MODEL)
     return onnx_model(data, where=str(path), threads=threads, batch_size=batch_size)
 
 
@@ -112,7 +108,12 @@ def onnx_model(data: bytes, *, where: str, threads: int | None = None, batch_siz
         space, decision = LabelSpace.from_json(facts["tasks"]), _decision(facts)
         _check_facts(facts)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise WeightsError("the metadata of the ONNX file is damaged", where=where, got=repr(error)) from None
+        raise WeightsError(
+            "the metadata of the ONNX file is damaged",
+            where=where,
+            got=repr(error),
+            fix="export the run again: maskcls export RUN -o FILE",
+        ) from None
     check_graph(session, space, where=where)
     return OnnxModel(session, space, facts, files.sha256(data), decision, batch_size)
 
@@ -124,15 +125,26 @@ def _session(data: bytes, where: str, threads: int) -> Any:
         from maskcls.config.installed_extras import check_extra
 
         check_extra("export", needed_by=where, packages=["onnxruntime"])
-        raise ResourceError("onnxruntime is installed, but cannot be imported", where=where) from None
+        raise ResourceError(
+            "onnxruntime is installed, but cannot be imported",
+            where=where,
+            fix="pip install --force-reinstall onnxruntime",
+        ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors; its warnings are about the graph, not about the user's photos
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a type of its own for each cause
+        if is_memory_error(error):
+            raise
         got = " ".join(str(error).split())[:200]
-        raise WeightsError("this is not an ONNX file that onnxruntime can read", where=where, got=got) from None
+        raise WeightsError(
+            "this is not an ONNX file that onnxruntime can read",
+            where=where,
+            got=got,
+            fix="export the run again: maskcls export RUN -o FILE",
+        ) from None
 
 
 def _check_facts(facts: Mapping[str, Any]) -> None:

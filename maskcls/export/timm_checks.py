@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from maskcls import files
-from maskcls.errors import UsageError
+from maskcls.errors import BusyError, ResultError, UsageError
 
 CONFIG = "config.json"
 FORMAT = "maskcls timm folder 1"
@@ -14,9 +13,11 @@ FORMAT = "maskcls timm folder 1"
 
 def check_timm_folder(folder: Path, *, force: bool) -> None:
     """Raise BusyError when the folder exists, unless `force`; with `force` UsageError for what is no such folder."""
+    files.check_place(folder / CONFIG)
     if not folder.exists():
         return
-    files.refuse_taken(folder, force=force)
+    if not force:
+        raise BusyError("the output exists", where=str(folder), fix=files.FORCE)
     if not _is_export(folder):
         raise UsageError(
             "only an exported folder can be replaced",
@@ -29,7 +30,7 @@ def check_timm_folder(folder: Path, *, force: bool) -> None:
 def _is_export(folder: Path) -> bool:
     """Tell whether a folder holds an earlier export of this format."""
     try:
-        about = json.loads((folder / CONFIG).read_bytes())
-    except (OSError, ValueError):
+        about = files.read_json(folder / CONFIG)
+    except ResultError:
         return False
     return isinstance(about, dict) and about.get("format") == FORMAT

@@ -9,7 +9,6 @@ networks/NAME/heads.safetensors   HEAD.weight (outputs, features), HEAD.bias (ou
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +80,7 @@ class TimmFolder:
 def write_timm_folder(
     folder: Path, networks: Sequence[LoadedNetwork], cfg: Config, origin: Mapping[str, Any]
 ) -> TimmFolder:
-    """Write networks, config.json and load.py; what `check_timm_folder` allows to replace is replaced.
+    """Write networks, config.json and load.py into an empty folder.
 
     cfg     the run's configuration.
     origin  plain JSON data: where the networks come from, see `PhotoModel.origin`.
@@ -108,7 +107,6 @@ def write_timm_folder(
         "networks": entries,
     }
     content[CONFIG] = (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode()
-    shutil.rmtree(folder / "networks", ignore_errors=True)
     hashes = {name: files.commit(folder / name, data) for name, data in content.items()}
     return TimmFolder(folder, names, sum(map(len, content.values())), hashes)
 

@@ -22,6 +22,7 @@ from maskcls.export.graph_decision import DecisionLayer
 from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT, check_output_names, output_names
 from maskcls.export.graph_resize import crop_and_resize
 from maskcls.labels import LabelSpace
+from maskcls.machine_errors import is_memory_error
 from maskcls.nn.heads import JOINT, Head, probabilities
 from maskcls.runs.decision import Decision
 from maskcls.training.predicting.run_model import RunModel
@@ -128,6 +129,8 @@ def dynamic_program(module: nn.Module) -> ExportedProgram:
     try:
         return torch.export.export(module, (example,), dynamic_shapes={INPUT: sizes}, strict=False)
     except Exception as error:  # anything: an unknown operation, a size that decides a branch
+        if is_memory_error(error):
+            raise
         raise not_exportable(error) from error
 
 

@@ -8,112 +8,98 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import secrets
-import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from maskcls.errors import ResourceError
-from maskcls.files.digests import file_sha256, sha256
+from maskcls.files.digests import sha256
+from maskcls.files.own_folders import make_parents
+from maskcls.files.reading import file_sha256
+from maskcls.files.temporaries import sweep, temporary_file
 
-TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
+UNCHANGED = "what was there before is unchanged"
+NOT_SYNCED = "the new file is complete, but may be lost if the power fails now"
+
+
+@dataclass(frozen=True)
+class AsideFile:
+    """A complete file that is not at its place yet: where it is, its hex SHA-256, its size in bytes."""
+
+    path: Path
+    sha256: str
+    bytes: int
 
 
 def commit(path: Path, data: bytes) -> str:
     """Write bytes to `path` atomically and return their hex SHA-256; raises ResourceError when writing fails.
 
-    The folder is created if needed. An existing regular file is replaced; of a symbolic link, the target is replaced.
-    Anything else at `path` is an error.
+    The folder is created if needed, but never one that is being filled, see `filling`. An existing regular file is
+    replaced; of a symbolic link, the target is replaced. Anything else at `path` is an error. What killed processes
+    left in the folder is removed, see `sweep`.
     """
-    try:
-        target = path.resolve()
-        if target.is_symlink() or (target.exists() and not target.is_file()):  # a link that remains is a loop
-            raise ResourceError("the output is not a regular file", where=str(target), fix="choose another path")
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with as_unwritten(path, len(data)):
+        target = regular_target(path)
+        make_parents(target)
         _replace(target, data)
-    except (OSError, ValueError, RuntimeError) as error:  # the latter two: NUL in the name, a loop before 3.13
-        raise _unwritten(path, data, error, "what was there before is unchanged") from None
-    try:
-        _sync_folder(target.parent)
-    except OSError as error:
-        raise _unwritten(
-            path, data, error, "the new file is complete, but may be lost if the power fails now"
-        ) from None
+    with as_unwritten(path, len(data), NOT_SYNCED):
+        sync_folder(target.parent)
+    sweep(target.parent)
     return sha256(data)
 
 
-def write_aside(path: Path, write: Callable[[BinaryIO], None]) -> tuple[Path, str]:
-    """Write a temporary file beside `path`, for a file too large for memory; returns it and its hex SHA-256.
+@contextmanager
+def written_aside(path: Path, write: Callable[[BinaryIO], None]) -> Iterator[AsideFile]:
+    """Write a temporary file beside `path`, for a file too large for memory, and yield it.
 
     write  gets the open file. The digest is of the bytes on disk, read again.
 
-    `put_in_place` then moves it to `path`; the caller removes it when that does not happen. Raises ResourceError when
-    writing fails; the temporary file is then removed.
+    At the end of the block the file is removed, unless it was moved to its place. Raises ResourceError when writing
+    fails.
     """
+    with as_unwritten(path):
+        target = regular_target(path)
+        make_parents(target)
+        kept = temporary_file(target.parent)
+        temporary, handle = kept.__enter__()
     try:
-        target = Path(os.path.realpath(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
-        try:
-            with temporary.open("xb") as handle:
-                write(handle)
-                handle.flush()
-                os.fsync(handle.fileno())
-            return temporary, file_sha256(temporary)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-    except (OSError, ValueError) as error:
-        raise _unwritten(path, b"", error, "what was there before is unchanged") from None
+        with as_unwritten(path):
+            with open(handle, "wb", closefd=False) as file:
+                write(file)
+                file.flush()
+                os.fsync(handle)
+            aside = AsideFile(temporary, file_sha256(temporary), temporary.stat().st_size)
+        yield aside
+    finally:
+        kept.__exit__(None, None, None)
 
 
-def put_in_place(temporary: Path, path: Path) -> None:
-    """Move what `write_aside` wrote to `path`, atomically; an existing file stays beside it as `.bak`.
-
-    Raises ResourceError when that fails.
-    """
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists():
-            kept = target.with_name(target.name + ".bak")
-            kept.unlink(missing_ok=True)
-            try:
-                os.link(target, kept)
-            except OSError:  # a disk without hard links
-                shutil.copyfile(target, kept)
-        os.replace(temporary, target)
-        _sync_folder(target.parent)
-    except OSError as error:
-        raise _unwritten(path, b"", error, "the complete file is " + str(temporary)) from None
+def regular_target(path: Path) -> Path:
+    """Return where a file is written, links resolved; ResourceError for what is there and no regular file."""
+    target = path.resolve()
+    if target.is_symlink() or (target.exists() and not target.is_file()):  # a link that remains is a loop
+        raise ResourceError("the output is not a regular file", where=str(target), fix="choose another path")
+    return target
 
 
 def _replace(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")  # short: the target's name may be as long as allowed
-    try:
-        _write_synced(temporary, data)
+    with temporary_file(target.parent) as (temporary, handle):
+        write_synced(handle, data)
         os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(handle, view) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def write_synced(handle: int, data: bytes) -> None:
+    """Write all bytes and wait until they are on disk; raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+    os.fsync(handle)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on disk; raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -124,11 +110,16 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def _unwritten(path: Path, data: bytes, error: Exception, state: str) -> ResourceError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return ResourceError(
-        "cannot write a file",
-        where=str(path),
-        got=f"{reason} ({len(data)} bytes)",
-        fix=f"free disk space or choose another folder; {state}",
-    )
+@contextmanager
+def as_unwritten(path: Path, size: int | None = None, state: str = UNCHANGED) -> Iterator[None]:
+    """Raise ResourceError for a file that cannot be written; state: what is true of it then."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:  # the latter two: NUL in the name, a loop before 3.13
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ResourceError(
+            "cannot write a file",
+            where=str(path),
+            got=reason if size is None else f"{reason} ({size} bytes)",
+            fix=f"free disk space or choose another folder; {state}",
+        ) from None

@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 
 from maskcls.errors import ResultError
 from maskcls.files.atomic import commit
+from maskcls.files.reading import RUN_FILE, FileKind, read_file
 
 Value = TypeVar("Value")
+# A hundred times the largest that maskcls writes; parsing it takes up to thirty times its size in memory.
+JSON_FILE = FileKind(RUN_FILE.name, ResultError, 16 << 20, RUN_FILE.fix)
 
 
 def commit_json(path: Path, value: Any) -> str:
@@ -33,13 +36,30 @@ def none_for_nan(value: Value) -> Value | None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON that `commit_json` wrote; raises ResultError when it is missing or damaged."""
+    """Read JSON that `commit_json` wrote; raises ResultError when it is missing, too large or damaged."""
+    data = read_file(path, JSON_FILE)
     try:
-        return json.loads(path.read_bytes(), parse_constant=_refuse)
-    except FileNotFoundError:
-        raise ResultError("a file of the run is missing", where=str(path), fix="restore it or train again") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultError("a file of the run cannot be read", where=str(path), got=str(error)) from None
+        return json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ResultError(
+            "a file of the run cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore it from a copy of the run, or train again",
+        ) from None
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """Read one JSON value per line; raises ResultError as `read_json`."""
+    try:
+        return [json.loads(line, parse_constant=_refuse) for line in read_file(path, JSON_FILE).decode().splitlines()]
+    except (ValueError, RecursionError) as error:
+        raise ResultError(
+            "a file of the run cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore it from a copy of the run, or train again",
+        ) from None
 
 
 def _refuse(constant: str) -> None:

@@ -6,16 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from maskcls.errors import BusyError, UsageError
-
-
-def refuse_taken(*paths: Path, force: bool = False) -> None:
-    """Raise BusyError when an output exists that nobody asked to replace; with `force`, somebody did."""
-    if force:
-        return
-    if taken := [str(path) for path in paths if path.exists()]:
-        fix = "choose another -o, or replace it with --force"
-        raise BusyError("the output exists", where=" and ".join(taken), fix=fix)
+from maskcls.errors import UsageError
 
 
 def check_outputs(*outputs: Path, inputs: Iterable[Path] = ()) -> None:
@@ -26,6 +17,13 @@ def check_outputs(*outputs: Path, inputs: Iterable[Path] = ()) -> None:
     for path in filter(Path.exists, outputs):
         if any(other.exists() and other.samefile(path) for other in inputs):
             raise UsageError("the output is a file that is read", where=str(path), fix="choose another name")
+
+
+def check_folder(path: Path, *, where: str) -> None:
+    """Raise UsageError when a folder cannot be made or used: it, or a folder above it, is something else."""
+    there = next((part for part in (path, *path.parents) if os.path.lexists(part)), Path())
+    if not os.path.isdir(there):
+        raise UsageError("this is no folder", where=where, got=str(there), fix="choose another name")
 
 
 def check_page_name(path: Path, *, where: str = "--page") -> None:

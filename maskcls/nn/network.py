@@ -5,21 +5,23 @@ B batch, C channels of an image, H height, W width.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor, nn
 
 from maskcls.errors import ConfigError, ResourceError, WeightsError, nearest
+from maskcls.machine_errors import is_memory_error
 from maskcls.nn.backbone_facts import check_patches
 from maskcls.nn.backbone_sizes import size_error
 from maskcls.nn.heads import Head, build_head
+from maskcls.nn.key_prefixes import fitting_prefixes, without_wrappers
+from maskcls.nn.weights_file import read_tensors
+
+SHOWN_KEYS = 4
 
 
 class Network(nn.Module):
@@ -96,9 +98,9 @@ def build_network(
         trunk = timm.create_model(
             backbone, pretrained=pretrained, num_classes=0, **size_options(backbone, size), **options
         )
-    except MEMORY_ERRORS:
-        raise
     except Exception as error:
+        if is_memory_error(error):
+            raise
         raise _build_error(backbone, pretrained, size, error) from None
     check_patches(trunk, backbone, size)
     try:
@@ -114,9 +116,6 @@ def size_options(backbone: str, size: tuple[int, int]) -> dict[str, Any]:
     return {"img_size": size} if facts and facts.fixed_input_size else {}
 
 
-MEMORY_ERRORS = (MemoryError, torch.OutOfMemoryError)
-
-
 def check_backbone(name: str) -> None:
     """Raise ConfigError with the most similar name unless timm has this backbone, and the weights of its tag if any."""
     architecture, dot, _ = name.partition(".")
@@ -130,7 +129,8 @@ def check_backbone(name: str) -> None:
         "timm has no backbone of this name",
         where="model.backbone",
         got=repr(name),
-        expected=f"did you mean {hint!r}?" if hint else "a name from timm.list_models()",
+        expected="a name from timm.list_models()",
+        fix=f"did you mean {hint!r}?" if hint else None,
     )
 
 
@@ -143,12 +143,46 @@ def check_size(network: Network, backbone: str, size: tuple[int, int]) -> None:
 def load_trunk(network: Network, path: Path) -> str:
     """Load a local weights file into the trunk; return a sentence with the number of loaded and ignored keys.
 
-    The file is safetensors, or a pickled plain state dict read with weights_only=True; the content decides, not the
-    name. It must have every tensor of the trunk with its shape; other keys, such as a head's, are ignored.
-    Raises WeightsError.
+    The file is read by `read_tensors`. It must have every tensor of the trunk with its shape, below one prefix, such as
+    "model.backbone."; other keys, such as a head's, are ignored. Raises WeightsError.
     """
     wanted = network.trunk.state_dict()
-    found = _strip(read_tensors(path), wanted)
+    file = without_wrappers(read_tensors(path, most=_most_bytes(wanted)), wanted)
+    found = _of_trunk(file, wanted, path)
+    broken = [key for key in wanted if not torch.isfinite(found[key].float()).all()]
+    if broken:
+        raise WeightsError(
+            "the weights contain NaN or infinity",
+            where=str(path),
+            offenders=broken,
+            fix="use other weights, such as those of another epoch",
+        )
+    network.trunk.load_state_dict({key: found[key] for key in wanted})
+    unused = sorted(found.keys() - wanted.keys())  # a file has no order of its own
+    left = f"; left out: {', '.join(unused[:SHOWN_KEYS])}{' …' if len(unused) > SHOWN_KEYS else ''}" if unused else ""
+    return f"{len(wanted)} of {len(wanted)} trunk tensors loaded from {path.name}{left}"
+
+
+def _most_bytes(wanted: Mapping[str, Tensor]) -> int:
+    """Return the largest file that can be this trunk's: with optimizer state and averages, in another number format."""
+    return (1 << 30) + 16 * sum(tensor.nbytes for tensor in wanted.values())
+
+
+def _of_trunk(file: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the file's tensors by the trunk's keys, the others by their own.
+
+    Raises WeightsError for tensors that are absent or of another shape, and where several prefixes fit.
+    """
+    prefixes = fitting_prefixes(file, wanted)
+    if len(prefixes) > 1:
+        raise WeightsError(
+            "the file holds several networks that these could be",
+            where=str(path),
+            got="keys below " + " and below ".join(repr(prefix) for prefix in prefixes),
+            fix="save the state_dict() of the one you want",
+        )
+    prefix = prefixes[0] if prefixes else ""
+    found = {key.removeprefix(prefix): tensor for key, tensor in file.items()}
     wrong = [f"{key} is absent" for key in wanted if key not in found]
     wrong += [
         f"{key} has shape {tuple(found[key].shape)}, not {tuple(tensor.shape)}"
@@ -159,82 +193,16 @@ def load_trunk(network: Network, path: Path) -> str:
         raise WeightsError(
             f"{len(wrong)} of the trunk's {len(wanted)} tensors do not match the file",
             where=str(path),
+            got=f"keys of the file: {_shown_keys(sorted(file))}",
+            expected=f"keys of the trunk: {_shown_keys(wanted)}; before them any one prefix",
             offenders=wrong,
             fix="choose the backbone these weights belong to (model.backbone), or other weights",
         )
-    broken = [key for key in wanted if not torch.isfinite(found[key].float()).all()]
-    if broken:
-        raise WeightsError("the weights contain NaN or infinity", where=str(path), offenders=broken)
-    network.trunk.load_state_dict({key: found[key] for key in wanted})
-    unused = sorted(found.keys() - wanted.keys())  # a file has no order of its own
-    left = f"; left out: {', '.join(unused[:4])}{' …' if len(unused) > 4 else ''}" if unused else ""
-    return f"{len(wanted)} of {len(wanted)} trunk tensors loaded from {path.name}{left}"
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a state dict without running code from the file; raises WeightsError."""
-    try:
-        # Read, not memory-mapped: if a mapped file is replaced while in use, the weights change.
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:  # the latter: NUL in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise WeightsError("cannot read the weights", where=str(path), got=reason) from None
-    if data[8:9] == b"{":
-        return _read_safetensors(path, data)
-    if not data.startswith((b"PK", b"\x80")):
-        raise WeightsError(
-            "this is not a weights file",
-            where=str(path),
-            got=f"{len(data)} bytes that begin with {data[:8]!r}",
-            expected="safetensors, or a torch state dict",
-            fix="download the file again; with Git LFS, run git lfs pull",
-        )
-    return _read_pickled(path, data)
-
-
-def _read_safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
-    try:
-        return load(data)
-    except (SafetensorError, ValueError, KeyError) as error:  # the last: a number type torch does not have
-        raise WeightsError("the weights file is damaged", where=str(path), got=str(error)) from None
-
-
-def _read_pickled(path: Path, data: bytes) -> dict[str, Tensor]:
-    try:
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch reports damage and unsafe contents with many types
-        raise WeightsError(
-            "the file is damaged, or contains more than tensors and is not loaded for safety",
-            where=str(path),
-            got=_first_line(error),
-            fix="save only the state_dict(), preferably as safetensors",
-        ) from None
-    for name in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
-    if not isinstance(found, dict):
-        raise WeightsError("the file contains no plain state dict", where=str(path), got=type(found).__name__)
-    odd = [f"{key!r} is {_kind(value)}" for key, value in found.items() if not _is_entry(key, value)]
-    if odd:
-        raise WeightsError("the file contains no plain state dict", where=str(path), offenders=odd)
     return found
 
 
-def _is_entry(key: object, value: object) -> bool:
-    dense = isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_meta or value.is_quantized)
-    return isinstance(key, str) and dense
-
-
-def _kind(value: object) -> str:
-    return "a tensor that is not dense, or has no name" if isinstance(value, Tensor) else type(value).__name__
-
-
-def _strip(tensors: dict[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
-    """Remove the prefixes that wrappers and `Network` add to a trunk's keys, unless the trunk has them too."""
-    for prefix in ("module.", "_orig_mod.", "trunk."):
-        if any(key.startswith(prefix) for key in tensors) and not any(key.startswith(prefix) for key in wanted):
-            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
-    return tensors
+def _shown_keys(keys: Collection[str]) -> str:
+    return ", ".join(list(keys)[:SHOWN_KEYS]) + (" …" if len(keys) > SHOWN_KEYS else "")
 
 
 def _feature_count(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> int:
@@ -243,9 +211,9 @@ def _feature_count(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> in
     try:
         with torch.no_grad():
             features: Tensor = trunk.eval()(torch.zeros(1, 3, *size))
-    except MEMORY_ERRORS:
-        raise
     except Exception as error:
+        if is_memory_error(error):
+            raise
         raise _refused(backbone, f"{_first_line(error)} (in a pass over an image of {size[0]} x {size[1]})") from None
     if features.ndim != 2:
         raise _refused(backbone, f"features of shape {tuple(features.shape)}, not (1, features)")

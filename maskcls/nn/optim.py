@@ -134,7 +134,8 @@ def _options(name: str, base: str, betas: Sequence[float] | None, momentum: floa
             "there is no optimizer of this name",
             where="optim.name",
             got=repr(name),
-            expected=f"did you mean {hint!r}?" if hint else f"one of {', '.join(optimizer_names())}",
+            expected=None if hint else f"one of {', '.join(optimizer_names())}",
+            fix=f"did you mean {hint!r}?" if hint else None,
         )
     if objection := _objection(base):
         fix = "choose another, such as adamw"

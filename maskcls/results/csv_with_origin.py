@@ -1,28 +1,30 @@
 """A CSV table and the JSON file beside it that describes it (its sidecar): written, checked and read as one.
 
-The sidecar of `x.csv` is `x.json`. It holds `kind`, `version`, the CSV's name and sha256, and then what the kind of
-table adds. It is committed first, so a CSV that is there is finished. A kill between the two commits leaves the old CSV
-or none, beside a sidecar whose hash does not match: a reader rejects that pair, and the same command writes it again.
+The sidecar of `x.csv` is `x.json`. It holds `kind`, `version`, the CSV's name and sha256, then what the kind of table
+adds, and last a digest of all this. It is committed first, so a CSV that is there is finished. A kill between the two
+commits leaves the old CSV or none, beside a sidecar whose hash does not match: a reader rejects that pair, and the same
+command writes it again, see maskcls/files/outputs.py.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from maskcls import files
-from maskcls.csvfile import read_columns
-from maskcls.errors import DataError, MaskclsError, ResourceError, ResultError
+from maskcls.csvfile import TABLE, read_columns, refuse_formulas
+from maskcls.errors import BusyError, DataError, MaskclsError, ResultError
+from maskcls.files import OutputFile
 
 Parsed = TypeVar("Parsed")
 
 VERSION = 1
+ALWAYS = {"kind", "version", "file", "sha256"}  # keys of a sidecar of any kind of table
 
 
 @dataclass(frozen=True)
@@ -42,37 +44,52 @@ class TableKind:
 
 
 def write_csv(
-    path: Path, columns: Mapping[str, Sequence[object]], table: TableKind, details: Mapping[str, Any], *, force: bool
+    path: Path,
+    columns: Mapping[str, Sequence[object]],
+    table: TableKind,
+    details: Mapping[str, Any],
+    *,
+    beside: Sequence[OutputFile] = (),
+    force: bool,
 ) -> str:
     """Write a CSV and its sidecar, read the CSV again and compare it; return the CSV's sha256.
 
     columns  {name: N cells}, written as `str` gives them; UTF-8, `\\n` line ends, quotes only where they are needed.
     details  plain JSON data that the sidecar holds after kind, version, file and sha256.
+    beside   further files of the same command, written before these two.
     force    replace what is there; the old files stay beside the new ones as `.bak`.
 
-    On any failure both files are put back as they were. Raises what `check_free` raises, ResourceError when they
-    cannot be written, ResultError when the file reads back differently, ValueError for columns of unequal length.
+    On any failure all files are put back as they were. Raises what `files.commit_outputs` raises, ResultError when the
+    file reads back differently, UsageError for a name without a sidecar, ValueError for columns of unequal length.
     """
     data = csv_bytes(columns)
-    check_free(path, table, force=force)
-    sidecar = files.sidecar_path(path)
     digest = files.sha256(data)
-    origin = {"kind": table.kind, "version": VERSION, "file": path.name, "sha256": digest, **details}
-    with _put_back_on_failure(sidecar, path):
-        files.commit_json(sidecar, origin)
-        files.commit(path, data)
-        _verify(path, columns, table)
+    outputs = [*beside, sidecar_file(path, table, digest, details), OutputFile(path, data)]
+    files.commit_outputs(outputs, force=force, check=lambda: _verify(path, columns, table))
     return digest
+
+
+def sidecar_file(path: Path, table: TableKind, digest: str, details: Mapping[str, Any]) -> OutputFile:
+    """Return the sidecar of a table with this sha256, as a file to write."""
+    origin = {"kind": table.kind, "version": VERSION, "file": path.name, "sha256": digest, **details}
+    return OutputFile(
+        files.sidecar_path(path),
+        files.json_bytes(files.with_digest(origin)),
+        lambda found: _belongs_to(found, path, table),
+    )
 
 
 def csv_bytes(columns: Mapping[str, Sequence[object]]) -> bytes:
     """Return {name: N cells} as a CSV: UTF-8, `\\n` line ends, quotes only where a reader needs them.
 
-    Floats are written in the shortest form that reads back exactly. Raises ValueError for columns of unequal length.
+    Floats are written in the shortest form that reads back exactly. Raises ValueError for columns of unequal length,
+    DataError for text that a spreadsheet would run.
 
     >>> csv_bytes({"id": ["a", "b,c"], "n": [1, 0.5]})
     b'id,n\\na,1\\n"b,c",0.5\\n'
     """
+    texts = (cell for cells in (columns, *columns.values()) for cell in cells if isinstance(cell, str))
+    refuse_formulas(texts, fix="rename the photo, the person or the class")
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
     writer.writerow(columns)
@@ -80,20 +97,20 @@ def csv_bytes(columns: Mapping[str, Sequence[object]]) -> bytes:
     return buffer.getvalue().encode()
 
 
-def check_free(path: Path, table: TableKind, *, force: bool) -> None:
-    """Raise an error if a CSV or its sidecar would be replaced, unless `force`.
+def check_free(path: Path, table: TableKind, *beside: Path, force: bool) -> None:
+    """Raise an error if a CSV and its sidecar cannot be written, or would be replaced, unless `force`.
 
-    A sidecar of this kind without its CSV is what a kill leaves, and may be replaced. Raises BusyError for a file that
-    is there, UsageError for a name without a sidecar, ResourceError for what is no regular file.
+    beside  further files of the same command.
+
+    Raises what `files.refuse_finished` raises, BusyError for a sidecar that no killed command left, UsageError for a
+    name without a sidecar.
     """
     sidecar = files.sidecar_path(path)
-    for output in (path, sidecar):
-        if output.exists() and not output.is_file():
-            raise ResourceError("the output is not a regular file", where=str(output), fix="choose another path")
-    if force:
+    files.refuse_finished(*beside, sidecar, path, force=force)
+    if force or path.exists() or not sidecar.exists():
         return
-    foreign = sidecar.exists() and not _belongs_to(sidecar, path, table)
-    files.refuse_taken(path, *([sidecar] if foreign else []))
+    if not _belongs_to(files.read_file(sidecar, files.JSON_FILE), path, table):
+        raise BusyError("the output exists", where=str(sidecar), fix=files.FORCE)
 
 
 def read_origin(
@@ -132,6 +149,8 @@ def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any
         return None
     try:
         data = files.read_json(sidecar)
+        if isinstance(data, dict) and data.keys() >= ALWAYS:  # others may have a digest of their own
+            data = files.without_digest(data, sidecar, required=False)
         if table.ignores_other_kinds and not _is_of(data, table):
             return None
         if (data["kind"], data["version"]) != (table.kind, VERSION):
@@ -141,27 +160,20 @@ def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any
         raise DataError(
             f"the sidecar of {table.name} cannot be read",
             where=str(sidecar),
-            got=f"{type(error).__name__}: {getattr(error, 'got', None) or error}",
+            got=error.brief if isinstance(error, ResultError) else f"{type(error).__name__}: {error}",
             expected=f"{table.kind}, version {VERSION}",
             fix=table.fix,
         ) from None
 
 
 def _digest(path: Path, table: TableKind) -> str:
-    if path.exists() and not path.is_file():  # a pipe would block
-        raise DataError(f"{table.name} must be a regular file", where=str(path), fix="name a CSV file")
-    try:
-        return files.file_sha256(path)
-    except OSError as error:
-        raise DataError(
-            f"cannot read {table.name}", where=str(path), got=error.strerror, fix="check the path"
-        ) from None
+    return files.file_sha256(path, files.FileKind(table.name, DataError, TABLE.most, TABLE.fix))
 
 
-def _belongs_to(sidecar: Path, path: Path, table: TableKind) -> bool:
+def _belongs_to(sidecar: bytes, path: Path, table: TableKind) -> bool:
     try:
-        data = files.read_json(sidecar)
-    except ResultError:
+        data = json.loads(sidecar)
+    except (ValueError, RecursionError):
         return False
     return _is_of(data, table) and data.get("file") == path.name
 
@@ -170,44 +182,26 @@ def _is_of(data: object, table: TableKind) -> bool:
     return isinstance(data, dict) and data.get("kind") == table.kind
 
 
-@contextmanager
-def _put_back_on_failure(*paths: Path) -> Iterator[None]:
-    """Keep what is at the paths as `.bak`; when the block raises, restore it, or remove what is new."""
-    targets = [Path(os.path.realpath(path)) for path in paths]  # a link stays one, as in `files.commit`
-    backups = {target: _back_up(target) for target in targets}
-    try:
-        yield
-    except BaseException:
-        for target, backup in backups.items():
-            with suppress(OSError):  # the first error is the one to report
-                if backup is None:
-                    target.unlink(missing_ok=True)
-                else:
-                    os.replace(backup, target)
-        raise
-
-
-def _back_up(path: Path) -> Path | None:
-    """Copy a file to `.bak`, so that it keeps its own name until the moment it is replaced."""
-    if not path.exists():
-        return None
-    backup = path.with_name(path.name + ".bak")
-    try:
-        files.commit(backup, path.read_bytes())
-    except OSError as error:
-        raise ResourceError("cannot keep the old file", where=str(path), got=error.strerror) from None
-    return backup
-
-
 def _verify(path: Path, columns: Mapping[str, Sequence[object]], table: TableKind) -> None:
     """Read the file again and compare every cell; ResultError names the first that differs."""
     try:
         found = read_columns(path)
     except MaskclsError as error:
-        raise ResultError(f"{table.name} cannot be read back", where=str(path), got=error.what) from None
+        raise ResultError(
+            f"{table.name} cannot be read back",
+            where=str(path),
+            got=error.what,
+            fix="check the disk and write it again",
+        ) from None
     if list(found) != list(columns):
         expected, got = (", ".join(names) for names in (columns, found))
-        raise ResultError(f"{table.name} read back with other columns", where=str(path), got=got, expected=expected)
+        raise ResultError(
+            f"{table.name} read back with other columns",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="check the disk and write it again",
+        )
     for name, column in columns.items():
         wanted, got_cells = list(map(str, column)), found[name]
         if wanted == got_cells:

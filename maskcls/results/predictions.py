@@ -1,7 +1,7 @@
 """`Predictions`: image ids and one joint probability row per image, the shared result type of all models.
 
 N images, J joint classes, M members of an ensemble. Rows are joined by id, never by position. The file is an
-uncompressed npz without pickle, and equal predictions give equal bytes.
+uncompressed npz without pickle with a digest of its content, and equal predictions give equal bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from maskcls import files
 from maskcls.errors import ResultError, WeightsError
+from maskcls.files.arrays import read_arrays
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.rows_by_id import check_same_ids, rows_of
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 Texts = NDArray[np.str_]
 
 SUM_TOLERANCE = 1e-3  # float32 rows of half-precision models stay well within it; logits or raw scores do not
-ENTRIES = {"ids.npy", "prob.npy", "meta.npy"}
+ENTRIES = {"ids", "prob", "meta"}
+# A million photos and a thousand joint classes are 4 GB.
+PREDICTIONS = files.FileKind("predictions", ResultError, 8 << 30, "run the step that writes them")
 DAMAGE = (
     OSError,
     ValueError,
@@ -40,7 +43,6 @@ DAMAGE = (
     SyntaxError,
     RuntimeError,
     NotImplementedError,
-    MemoryError,
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -124,8 +126,9 @@ class Predictions:
         return Predictions(wanted_N, self.prob[order_N], self.space, self.lineage)
 
     def to_bytes(self) -> bytes:
-        """Return the npz file: `ids`, `prob`, and `meta`, one JSON text with the label space and the lineage."""
-        meta = json.dumps({"version": 1, "tasks": self.space.to_json(), "lineage": self.lineage}, sort_keys=True)
+        """Return the npz file: `ids`, `prob`, and `meta`, one JSON text with label space, lineage and digests."""
+        about = {"version": 1, "tasks": self.space.to_json(), "lineage": self.lineage, "arrays": _arrays_digest(self)}
+        meta = json.dumps(files.with_digest(about), sort_keys=True)
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
             for name, array in (("ids", self.ids), ("prob", self.prob), ("meta", np.array(meta))):
@@ -141,16 +144,16 @@ class Predictions:
     @staticmethod
     def load(path: Path) -> Predictions:
         """Read a file that `save` wrote; raises ResultError when it is missing, damaged or not of this form."""
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            raise ResultError(
-                "cannot read predictions", where=str(path), got=error.strerror, fix="run the step that writes them"
-            ) from None
+        raw = files.read_file(path, PREDICTIONS)
         try:
             return _parse(raw)
         except ResultError as error:
-            raise ResultError(f"damaged predictions: {error.what}", where=str(path), got=error.got) from None
+            raise ResultError(
+                f"damaged predictions: {error.what}",
+                where=str(path),
+                got=error.got,
+                fix="delete the file and run the step that writes it again",
+            ) from None
         except DAMAGE as error:
             raise ResultError(
                 "damaged predictions",
@@ -195,26 +198,27 @@ class Predictions:
 
 
 def _parse(raw: bytes) -> Predictions:
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        entries = archive.infolist()
-        if {entry.filename for entry in entries} != ENTRIES or len(entries) != len(ENTRIES):
-            raise ValueError(f"the entries are {sorted(entry.filename for entry in entries)}")
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("an entry is compressed")  # we never compress, so this could only be a bomb
-        # Reading an entry to its end is what makes zipfile compare the checksum.
-        arrays = {entry.filename: _array(archive.read(entry)) for entry in entries}
-    meta = json.loads(str(arrays["meta.npy"]))
+    arrays = read_arrays(raw)
+    if arrays.keys() != ENTRIES:
+        raise ValueError(f"the entries are {sorted(arrays)}")
+    meta = files.without_digest(json.loads(str(arrays["meta"])), Path("meta"), required=False)
     if meta["version"] != 1:
         raise ValueError(f"version {meta['version']} is not known")
-    return Predictions(arrays["ids.npy"], arrays["prob.npy"], LabelSpace.from_json(meta["tasks"]), meta["lineage"])
+    space = LabelSpace.from_json(meta["tasks"])
+    found = Predictions(arrays["ids"], arrays["prob"], space, meta["lineage"])
+    if meta.get("arrays", digest := _arrays_digest(found)) != digest:  # files of earlier versions have none
+        raise ResultError(
+            "ids or probabilities were changed after maskcls wrote them",
+            fix="restore the file, or run the step that writes it again",
+        )
+    return found
 
 
-def _array(raw: bytes) -> NDArray[Any]:
-    stream = io.BytesIO(raw)
-    array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    if stream.read(1):
-        raise ValueError("data after the end of an array")
-    return array
+def _arrays_digest(predictions: Predictions) -> str:
+    """Return a digest of ids and probabilities, the same for every width of the text."""
+    ids = json.dumps(predictions.ids.tolist()).encode()
+    prob_NJ = np.ascontiguousarray(predictions.prob, dtype="<f4")
+    return files.sha256(files.sha256(ids).encode() + prob_NJ.tobytes())
 
 
 def _texts(ids: Sequence[str] | Texts) -> Texts:

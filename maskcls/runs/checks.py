@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskcls import config, files
 from maskcls.config.installed_trackers import check_trackers
+from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import check_data
 from maskcls.errors import BusyError, DataError, UsageError, WeightsError
 from maskcls.results.csv_with_origin import check_free
-from maskcls.results.predictions import Predictions
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
+from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import RunDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import identity_files
+from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.runs.overrides import refuse_predicting, with_overrides
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import read_record
 from maskcls.schema import Config
 
-ALL_TOGETHER = "averaging over similar photos needs all photos at once"
+WEIGHTS = files.FileKind("the weights", WeightsError, files.RUN_FILE.most)
+ALL_TOGETHER = "averaging over similar photos needs all photos together"
 OTHER_GROUPS = "the run's decision rule was fitted with other groups"
 
 
@@ -39,10 +43,14 @@ def check_training(data: Path, cfg: Config, folds: str | None) -> None:
     for key, file in (("data.fixes", cfg.data.fixes), ("data.pseudo", cfg.data.pseudo)):
         if file is not None and not Path(file).exists():
             raise DataError("there is no such file", where=key, got=file, fix="check the path")
+        if file is not None:
+            files.check_file(Path(file), TABLE)
     for name, member in config.members(cfg).items():
         if (file := member.model.weights) is not None and not Path(file).exists():
             where = f"separate.{name}.model.weights" if name else "model.weights"
             raise WeightsError("there is no such file", where=where, got=file, fix="check the path")
+        if file is not None:
+            files.check_file(Path(file), WEIGHTS)
 
 
 def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: Mapping[str, Any]) -> None:
@@ -86,12 +94,13 @@ def check_prediction(
     with `decide`; ConfigError for settings that do not change predictions, DataError for missing data; UsageError for
     options that exclude each other, and for other groups than the decision rule was fitted with.
     """
-    files.sidecar_path(output)  # refuses a name that has none
-    files.refuse_taken(output, force=force)
+    check_free(output, SUBMISSION, force=force)
     cfg = check_overrides(run, overrides)
     check_data(data, cfg.data.format)
     if groups is not None and not groups.exists():
         raise DataError("there is no such file", where="--groups", got=str(groups), fix="check the path")
+    if groups is not None:
+        files.check_file(groups, TABLE)
     if groups is not None and config.setting(overrides, "predict.groups"):
         raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
     if not decide:
@@ -184,13 +193,13 @@ def check_picture(
         files.check_page_name(page)
     if with_photos and page is None:
         raise UsageError("--with-photos embeds photos in a page", expected="--page FILE", fix="give both, or neither")
-    files.refuse_taken(output, *([page] if page is not None else []), force=force)
+    files.refuse_finished(output, *([page] if page is not None else []), force=force)
     check_data(data, cfg.data.format)
 
 
 def check_same_rows(runs: Sequence[RunDir]) -> None:
     """Raise DataError unless the runs have out-of-fold rows of the same ids; runs without such rows are left out."""
-    scored = [(run, Predictions.load(run.oof).ids.tolist()) for run in runs if run.oof.exists()]
+    scored = [(run, read_run_oof(run).ids.tolist()) for run in runs if run.oof.exists()]
     for run, ids in scored[1:]:
         first, first_ids = scored[0]
         shares = [_sealed_share(one) for one in (first, run)]
@@ -216,6 +225,7 @@ def refuse_existing(run: RunDir) -> None:
 
     A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
     """
+    files.check_folder(run.path, where="--run")
     if run.env.exists():
         if read_record(run).state == "finished":
             raise BusyError("the folder holds a finished run", where=str(run.path), fix="choose another --run")
@@ -245,7 +255,7 @@ def wanted_folds(text: str | None, k: int) -> tuple[int, ...]:
     if text is None:
         return tuple(range(k))
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) < k for part in parts):
+    if not all(re.fullmatch("[0-9]{1,4}", part) and int(part) < k for part in parts):
         raise UsageError(
             "no such fold", where="--folds", got=repr(text), expected=f"numbers from 0 to {k - 1}, such as 0,2"
         )

@@ -74,16 +74,14 @@ class Decision:
 
 def read_decision(run: RunDir) -> Decision:
     """Read what `calibrate` committed; raises ResultError when it is missing, damaged, or older than the oof.npz."""
-    from maskcls import typedjson
-    from maskcls.runs.decision_file import DecisionFile, check_calibrated
+    from maskcls.runs.decision_file import check_calibrated, read_decision_file
 
     again = f"maskcls calibrate {run.path}"
     check_calibrated(run)
-    data = files.read_json(run.decision)
     try:
-        decision = _decision(typedjson.parse(data, DecisionFile, run.decision))
+        decision = _decision(read_decision_file(run))
     except (ResultError, ValueError) as error:
-        got = error.got if isinstance(error, ResultError) else str(error)
+        got = error.brief if isinstance(error, ResultError) else str(error)
         raise ResultError("the decision cannot be read", where=str(run.decision), got=got, fix=again) from None
     if not run.oof.exists() or files.file_sha256(run.oof) != decision.oof_sha256:
         raise ResultError("the decision was made from other out-of-fold predictions", where=str(run.oof), fix=again)

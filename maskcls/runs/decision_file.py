@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from maskcls import typedjson
+from maskcls import owned
 from maskcls.errors import ResultError
 from maskcls.labels import Task
 from maskcls.results.comparison.difference import Difference
@@ -46,7 +46,12 @@ class DecisionFile(JsonFile):
 
 def write_decision(run: RunDir, decision: DecisionFile) -> None:
     """Commit a run's decision.json; an earlier one is replaced."""
-    typedjson.write(run.decision, decision)
+    owned.write(run.decision, run.path, decision)
+
+
+def read_decision_file(run: RunDir) -> DecisionFile:
+    """Read a run's decision.json; ResultError when it is missing, damaged, changed or another run's."""
+    return owned.read(run.decision, run.path, DecisionFile)
 
 
 def check_calibrated(run: RunDir) -> None:

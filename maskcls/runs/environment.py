@@ -1,6 +1,7 @@
 """env.json: where a run's data is, which folds it has, the hashes of its identity, how it is computed, and on what.
 
-Written when a training starts; `maskcls resume --folds` replaces the folds. Nothing else writes it.
+Written when a training starts; `maskcls resume --folds` replaces the folds. Nothing else writes it. It carries a digest
+of itself; every other file of the run names the identity that follows from it, see owned.py.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 import maskcls
-from maskcls import typedjson
+from maskcls import files, owned, typedjson
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError
 from maskcls.rundir import RunDir
 from maskcls.typedjson import JsonFile
 
-FORMAT = 1  # of a run folder; docs/formats.md says when it grows
+FORMAT = 2  # of a run folder; docs/formats.md says when it grows
 PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-headless", "pillow", "numpy", "pandas")
 PIXEL_DECODER = "libjpeg"  # of Pillow: its versions may decode a JPEG to other pixels
 
@@ -42,7 +43,7 @@ class Machine(JsonFile):
 class Environment(JsonFile):
     """The content of env.json.
 
-    format    of the files of the run; missing in runs made before it was written.
+    format    of the files of the run: 2 where each names its run and carries a digest, 1 before; the first had none.
     data      the data folder or table, absolute.
     folds     the numbers of the folds asked for.
     hashes    sha256 of each file of the identity, by name; see runs/identity.py.
@@ -53,7 +54,7 @@ class Environment(JsonFile):
               "command line", "backbone". None: made by an earlier maskcls, or without a configuration's origins.
     """
 
-    format: int = FORMAT
+    format: int = 1
     data: str
     folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     hashes: Annotated[dict[str, str], Field(min_length=1)]
@@ -107,25 +108,26 @@ def read_environment(run: RunDir) -> Environment:
             expected="a folder that maskcls train made",
             fix="wait, or give the train command again" if begun else "check the path",
         )
-    return _known(typedjson.read(run.env, Environment), run)
+    _refuse_newer(files.read_json(run.env), run)
+    return typedjson.parse(owned.read_environment_data(run.env), Environment, run.env)
 
 
-def _known(environment: Environment, run: RunDir) -> Environment:
-    """Return the environment; raises ResultError for a run in a format of a later version."""
-    if environment.format > FORMAT:
+def _refuse_newer(data: object, run: RunDir) -> None:
+    """Raise ResultError for a run in a format of a later version."""
+    given = data.get("format") if isinstance(data, dict) else None
+    if isinstance(data, dict) and isinstance(given, int) and given > FORMAT:
         raise ResultError(
             "the run was made by a newer maskcls",
             where=str(run.env),
-            got=f"format {environment.format}, maskcls {environment.maskcls}",
+            got=f"format {given}, maskcls {data.get('maskcls')}",
             expected=f"format {FORMAT} or lower, as in maskcls {maskcls.__version__}",
             fix="pip install --upgrade maskcls",
         )
-    return environment
 
 
 def write_environment(run: RunDir, environment: Environment) -> None:
-    """Commit a run's env.json."""
-    typedjson.write(run.env, environment)
+    """Commit a run's env.json with its digest."""
+    files.commit_json(run.env, files.with_digest(environment.to_json()))
 
 
 def machine_differences(before: Machine, now: Machine) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskcls import config
-from maskcls.errors import ResultError
 from maskcls.rundir import REFIT, FoldDir, RunDir
+from maskcls.runs.integrity.done_file import read_done
 from maskcls.schema import Config
 
 Kind = Literal["scored", "continued", "refit"]
@@ -42,6 +42,12 @@ class RunNetwork:
     def scored(self) -> bool:
         """Whether it has out-of-fold rows and a score."""
         return self.kind == "scored"
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        where = "all rows" if self.fold == REFIT else f"fold {self.fold}"
+        return " ".join(part for part in (self.name, where, "continued" if self.kind == "continued" else "") if part)
 
     def folder(self, run: RunDir) -> FoldDir:
         """Return where its files are."""
@@ -90,7 +96,5 @@ def predicting_weights(run: RunDir, cfg: Config, folds: Sequence[int]) -> list[s
 
 def weights_hash(folder: FoldDir) -> str:
     """Return the sha256 of a finished network's weights, "" before that; raises ResultError for a damaged file."""
-    try:
-        return folder.done.read_text(encoding="ascii").strip() if folder.done.exists() else ""
-    except (OSError, ValueError) as error:
-        raise ResultError("the hash of the weights cannot be read", where=str(folder.done), got=str(error)) from None
+    done = read_done(folder)
+    return done.weights if done else ""

@@ -24,6 +24,7 @@ from maskcls.spelling import appearance, lookalikes
 PEOPLE = ("person", "group")  # columns of the answers that name the person on a photo; the first one found is used
 GROUPS = 5  # groups of people, for a run with one fold
 LEAKY = "the run is leaky: its networks were trained on its validation rows, so it has no score"
+SCORED_FIX = "name a run that was trained without data.leaky=true"
 
 
 def read_labelled_predictions(what: Path, answers: Path | None) -> LabelledPredictions:
@@ -74,9 +75,12 @@ def read_predictions(path: Path, answers: Path) -> LabelledPredictions:
 
 def load_scorable(path: Path) -> Predictions:
     """Load predictions that may be scored; ResultError for out-of-fold rows of a leaky run, also as part of others."""
-    predictions = Predictions.load(path)
+    return _scorable(Predictions.load(path), path)
+
+
+def _scorable(predictions: Predictions, path: Path) -> Predictions:
     if _says_leaky(predictions.lineage):
-        raise ResultError(LEAKY, where=str(path))
+        raise ResultError(LEAKY, where=str(path), fix=SCORED_FIX)
     return predictions
 
 
@@ -89,22 +93,32 @@ def read_out_of_fold(run: RunDir) -> LabelledPredictions:
     from maskcls.data.rows import folds as folding
     from maskcls.data.rows import manifest as tables
     from maskcls.runs.environment import read_environment
+    from maskcls.runs.integrity.oof_file import read_run_oof
     from maskcls.schema.group_noun import group_noun
 
     env = read_environment(run)
     if is_leaky(run):
-        raise ResultError(LEAKY, where=str(run.path))
+        raise ResultError(LEAKY, where=str(run.path), fix=SCORED_FIX)
     if not run.oof.exists():
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
     if changed := changed_files(run, env.hashes):
         raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
-    oof, cfg = load_scorable(run.oof), config.of_run(run.config)
+    oof, cfg = _scorable(read_run_oof(run), run.oof), config.of_run(run.config)
     if oof.space.fingerprint != cfg.space.fingerprint:
-        raise ResultError("the predictions have other classes than the run", where=str(run.oof))
+        raise ResultError(
+            "the predictions have other classes than the run",
+            where=str(run.oof),
+            fix="restore the file from a copy of the run",
+        )
     frame, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
     ids = frame["id"].tolist()
     if strange := sorted(set(oof.ids.tolist()) - set(ids)):
-        raise ResultError("predicted rows are not in the manifest", where=str(run.oof), offenders=strange)
+        raise ResultError(
+            "predicted rows are not in the manifest",
+            where=str(run.oof),
+            offenders=strange,
+            fix="restore the file from a copy of the run",
+        )
     rows_N = rows_of(ids, oof.ids.tolist())
     truth = {name: labels[rows_N] for name, labels in tables.labels(frame, cfg.space).items()}
     people_N = frame["person"].to_numpy(np.str_)[rows_N]
@@ -221,4 +235,5 @@ def check_complete(path: Path, ids: Sequence[str], unknown_N: NDArray[np.bool_])
             where=str(path),
             expected="a label of every task on every row",
             offenders=[repr(ids[row]) for row in np.flatnonzero(unknown_N).tolist()],
+            fix="write it again with maskcls predict",
         )

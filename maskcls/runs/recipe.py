@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import DataError, UsageError
+from maskcls.files import without_digest
 from maskcls.labels import LabelSpace
 from maskcls.results.ensembles.combine import to_shares
 from maskcls.results.ensembles.methods import FITTED, METHODS, EnsembleMethod, EnsembleScores, FittedEnsemble, Searched
@@ -113,7 +115,7 @@ def files_of(member: str) -> list[str]:
     >>> files_of("theirs.csv,theirs_oof.csv")
     ['theirs.csv', 'theirs_oof.csv']
     """
-    return [member] if Path(member).is_dir() else member.split(",", 1)
+    return [member] if Path(member).is_dir() else [os.path.expanduser(part) for part in member.split(",", 1)]
 
 
 def recipe_of(
@@ -149,25 +151,42 @@ def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: s
     """Return the settings of an earlier ensemble: its runs, its method, and the weights or members it chose.
 
     A stack is fitted again, on the same out-of-fold rows. Raises DataError for what is no recipe, or one with members
-    that are files, since these are about the photos of then; UsageError for settings beside it that it holds itself.
+    that are files, since these are about the photos of then; ResultError for one that was changed; UsageError for
+    settings beside it that it holds itself.
     """
     if said := [*given, *(text for text in (method, weights) if text is not None)]:
         what, fix = "a recipe names its members, its method and its weights", "leave them out"
         raise UsageError(what, where="--recipe", got=", ".join(said), fix=fix)
     try:
-        recipe = EnsembleRecipe.model_validate_json(json.dumps(read_yaml(path)))
+        recipe = EnsembleRecipe.model_validate_json(json.dumps(without_digest(read_yaml(path), path, required=False)))
         members = [(kind, text) for member in recipe.members for kind, text in member.items()]
         blend = _chosen(recipe, len(members))
     except ValidationError as error:
-        raise DataError("this is no recipe of maskcls ensemble", where=str(path), got=first_fault(error)) from None
+        raise DataError(
+            "this is no recipe of maskcls ensemble",
+            where=str(path),
+            got=first_fault(error),
+            fix="write it again: maskcls ensemble MEMBERS -o FILE",
+        ) from None
     except (TypeError, ValueError) as error:
-        raise DataError("this is no recipe of maskcls ensemble", where=str(path), got=str(error)) from None
+        raise DataError(
+            "this is no recipe of maskcls ensemble",
+            where=str(path),
+            got=str(error),
+            fix="write it again: maskcls ensemble MEMBERS -o FILE",
+        ) from None
     except UsageError as error:
-        raise DataError(error.what, where=str(path), got=error.got, expected=error.expected) from None
+        raise DataError(
+            error.what,
+            where=str(path),
+            got=error.got,
+            expected=error.expected,
+            fix="write it again: maskcls ensemble MEMBERS -o FILE",
+        ) from None
     if files := [text for kind, text in members if kind == "file"]:
         fix = "name the members again, with files for these photos"
         raise DataError("members of the recipe are files for other photos", where=str(path), offenders=files, fix=fix)
-    return Asked([text for _, text in members], recipe.method, recipe.decide, blend)
+    return Asked([os.path.expanduser(text) for _, text in members], recipe.method, recipe.decide, blend)
 
 
 def _chosen(recipe: EnsembleRecipe, members: int) -> FittedEnsemble | None:
@@ -195,4 +214,5 @@ def check_recipe_tasks(recipe: Path, blend: FittedEnsemble, space: LabelSpace) -
                 where=str(recipe),
                 got=", ".join(map(str, chosen)),
                 expected=", ".join(space.names),
+                fix="use a recipe of members with these tasks",
             )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from maskcls.data.layouts.source import layout_named
+from maskcls.files import OutputFile
 from maskcls.labels import Ints
 from maskcls.results.submissions.answers import ANSWER
 from maskcls.results.submissions.write import Written, write_submission
@@ -17,7 +18,14 @@ from maskcls.schema import Config
 
 
 def write_labels(
-    output: Path, cfg: Config, rows: pd.DataFrame, labels_N: Ints, lineage: Mapping[str, Any], *, force: bool
+    output: Path,
+    cfg: Config,
+    rows: pd.DataFrame,
+    labels_N: Ints,
+    lineage: Mapping[str, Any],
+    *,
+    beside: Sequence[OutputFile] = (),
+    force: bool,
 ) -> Written:
     """Write the joint labels (N,) of these rows in the form of the data set; see `write_submission`."""
     layout, decoded, extra = layout_named(cfg.data.format), cfg.space.decode(labels_N), {}
@@ -31,6 +39,7 @@ def write_labels(
         space=cfg.space,
         lineage=lineage,
         extra_columns=extra,
+        beside=beside,
         force=force,
     )
 

@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from maskcls import typedjson
+from maskcls import owned
 from maskcls.results.comparison.difference import Difference
 from maskcls.results.people.expected_gain import MeasuredGain
 from maskcls.results.scores.intervals import Interval, PredictionInterval
@@ -123,6 +123,8 @@ class RunSummary(JsonFile):
     groups    where predict.groups averages within groups of similar photos.
     seeds     where a fold has networks of several seeds: each seed's scores alone.
     selection  how the epochs were chosen; None in runs of earlier versions, which chose each by the fold's own rows.
+    files      sha256 of what it was made from, by path: the out-of-fold rows, and DONE of every network; empty in
+               summaries of earlier versions.
     """
 
     leaky: bool = False
@@ -136,6 +138,7 @@ class RunSummary(JsonFile):
     groups: GroupGain | None = None
     seeds: dict[str, dict[str, float | None]] = Field(default_factory=dict)
     selection: EpochSelection | None = None
+    files: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _scored_unless_leaky(self) -> Self:
@@ -172,8 +175,8 @@ class FoldSummary(JsonFile):
 
 
 def read_summary(run: RunDir) -> RunSummary | None:
-    """Read a run's summary.json; None where there is none, ResultError when it is damaged or of another form."""
-    return typedjson.read(run.summary, RunSummary) if run.summary.exists() else None
+    """Read a run's summary.json; None where there is none, ResultError when it is damaged, changed or another run's."""
+    return owned.read(run.summary, run.path, RunSummary) if run.summary.exists() else None
 
 
 def averages_in_groups(run: RunDir) -> bool:
@@ -184,17 +187,17 @@ def averages_in_groups(run: RunDir) -> bool:
 
 def write_summary(run: RunDir, summary: RunSummary) -> None:
     """Commit a run's summary.json; the run is finished then."""
-    typedjson.write(run.summary, summary)
+    owned.write(run.summary, run.path, summary)
 
 
 def read_fold_summary(folder: FoldDir) -> FoldSummary:
-    """Read a fold's summary.json; ResultError when it is missing, damaged or of another form."""
-    return typedjson.read(folder.summary, FoldSummary)
+    """Read a fold's summary.json; ResultError when it is missing, damaged, changed or another fold's."""
+    return owned.read(folder.summary, folder.root, FoldSummary)
 
 
 def write_fold_summary(folder: FoldDir, summary: FoldSummary) -> None:
     """Commit a fold's summary.json."""
-    typedjson.write(folder.summary, summary)
+    owned.write(folder.summary, folder.root, summary)
 
 
 def scored_fold(best_epoch: int, soup: Sequence[int], scores: Scores, among: Sequence[int] = ()) -> FoldSummary:

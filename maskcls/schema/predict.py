@@ -33,4 +33,5 @@ class PredictConfig(Section):
     label never varies within a person, in out-of-fold predictions too. This happens only with a proven gain among as
     many new photos as train photos, and is checked again for the photos to predict."""
     batch_size: Count = 128
-    """Number of images per forward pass. Each view of a photo counts."""
+    """Number of images per forward pass. Each view of a photo counts. The order of sums depends on it, and so do the
+    last bits of the probabilities."""

@@ -35,6 +35,10 @@ class TrainConfig(Section):
     keep_epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Number of last epochs whose weights are kept until all folds are trained. One of them is chosen by
     train.select."""
+    save_minutes: Annotated[float, Field(ge=0, le=1_000_000)] | None = 10.0
+    """Minutes between two saves within an epoch, from which an interrupted training continues: a kill loses no more
+    than that. A save waits longer where it would take more than 1 % of the time. 0 or null: a training is saved at the
+    end of each epoch only. Ctrl-C and SIGTERM save the last step with every value."""
     stages: tuple[Stage, ...] = ()
     """Stages with smaller images at the start, each as [epochs, share of the height and width], for example `[[2, 0.5],
     [1, 0.75]]`. The remaining epochs use the full size."""

@@ -28,10 +28,10 @@ from maskcls.show.pages.table import Table
 WORDS = {"pass": "Pass:", "fail": "Fail:", "unknown": "Cannot be told:"}
 
 
-def write_debug_page(path: Path, found: Sequence[Diagnosis], about: str) -> None:
-    """Write the page; raises ResourceError."""
+def write_debug_page(path: Path, found: Sequence[Diagnosis], about: str, *, force: bool) -> None:
+    """Write the page; raises as `write_page`."""
     networks = [_network(one, place) for place, one in enumerate(found)]
-    write_page(path, render_page("debug", title=f"Checks of {about}", networks=networks))
+    write_page(path, render_page("debug", title=f"Checks of {about}", networks=networks), force=force)
 
 
 def _network(found: Diagnosis, place: int) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.intervals import macro_f1_intervals
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.runs.group_averaging import CheckedRows, average_likewise, check_rows, shared_tasks
+from maskcls.runs.integrity.done_file import read_fold_oof
+from maskcls.runs.integrity.oof_file import made_from
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.summary import (
     EpochSelection,
@@ -38,6 +40,7 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
     """
     if experiment.leaky:
         summary = _without_scores(experiment, folds)
+        summary = summary.model_copy(update={"files": _made_from(experiment, folds)})
         write_summary(experiment.run, summary)
         return summary
     alone = Predictions.concat([_joint(experiment, k, experiment.seeds) for k in folds])
@@ -53,6 +56,7 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
         seeds = {str(seed): _of_one_seed(experiment, folds, seed, checked) for seed in experiment.seeds}
         summary = summary.model_copy(update={"seeds": seeds})
     pooled.save(experiment.run.oof)
+    summary = summary.model_copy(update={"files": _made_from(experiment, folds)})
     write_summary(experiment.run, summary)
     return summary
 
@@ -63,10 +67,14 @@ def _without_scores(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
     return RunSummary(leaky=True, pooled=None, interval=None, people=people, folds=scores, mean={}, sd={})
 
 
+def _made_from(experiment: Experiment, folds: Sequence[int]) -> dict[str, str]:
+    return made_from(experiment.run, [experiment.fold_dir(member, k) for member, k in experiment.trainings(folds)])
+
+
 def _joint(experiment: Experiment, k: int, seeds: Sequence[int]) -> Predictions:
     """Return fold k's joint predictions, averaged over these seeds."""
     members = [member for member in experiment.members if member.cfg.seed in seeds]
-    return _composed(experiment, [(m, Predictions.load(experiment.fold_dir(m, k).oof)) for m in members])
+    return _composed(experiment, [(m, read_fold_oof(experiment.fold_dir(m, k))) for m in members])
 
 
 def _composed(experiment: Experiment, parts: Sequence[tuple[Member, Predictions]]) -> Predictions:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from maskcls import config
+from maskcls import config, files
 from maskcls.data.layouts.source import layout_named, read_unlabelled
 from maskcls.data.photos.images import each_image
 from maskcls.data.photos.same_photos import Groups, equal_keys, rows_of_common_size
@@ -42,6 +42,7 @@ from maskcls.training.readable_photos import check_photos
 from maskcls.training.tracking.mlflow_log import absolute_store
 
 NEAR_SHARES = 3  # of train.stages, named where one cannot be used
+ONE_MACHINE = "use the run on one machine at a time; see docs/several_machines.md"
 FIX_OR_ALLOW = "correct the data set; or train on it as it is with data.same_photos=allow"
 
 
@@ -74,6 +75,8 @@ def _absolute_weights(changes: dict[str, Any]) -> dict[str, Any]:
 def check_experiment(experiment: Experiment, report: Reporter) -> None:
     """Raise what would stop the training later: backbones, weights, optimizers, labels that cannot be trained on."""
     report.notes(experiment.notes)
+    if kind := files.network_type(experiment.run.path):
+        report.note(f"warning: {experiment.run.path} is on a network disk ({kind}): {ONE_MACHINE}")
     for member in experiment.kinds:
         check_backbone(member.cfg.model.backbone)
         network, about = fresh_network(member, 0, 0)

@@ -1,12 +1,12 @@
-"""One network on one fold: trained and saved after every epoch; scored when its weights are chosen."""
+"""One network on one fold: trained and saved, scored when its weights are chosen."""
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -14,17 +14,23 @@ import torch
 from maskcls import files
 from maskcls.engine import checkpoint
 from maskcls.engine.device import Accelerator, augments_on_device
-from maskcls.engine.fit import EpochResult, fit, logged_scores, validation_reader
+from maskcls.engine.fit import EpochResult, SavePoint, fit, logged_scores, validation_reader
 from maskcls.engine.infer import infer
+from maskcls.engine.saving import Saves
 from maskcls.engine.session import Session, is_over, open_session, restore_session, session_state
+from maskcls.engine.step import Tick
 from maskcls.engine.step_plan import FoldRows, StepPlan, StepRows
+from maskcls.engine.stopping import HeldSignals
+from maskcls.errors import ResultError
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import REFIT, FoldDir, WeightsDir
+from maskcls.runs.integrity.done_file import mark_done
+from maskcls.runs.integrity.epoch_log import read_log, write_log
+from maskcls.runs.integrity.epoch_rows_file import save_rows
 from maskcls.runs.summary import FoldSummary, scored_fold, write_fold_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.sheet import contact_sheet
-from maskcls.training.epochs.epoch_rows import save_rows
 from maskcls.training.epochs.epoch_selection import kept_epochs
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.plans import fresh_network
@@ -43,9 +49,9 @@ def is_trained(experiment: Experiment, member: Member, k: int) -> bool:
     """Tell whether a fold's training is over, and everything of its last epoch is on disk."""
     folder, train, kept = experiment.fold_dir(member, k), member.cfg.train, kept_epochs(experiment, member)
     try:
-        lines = [json.loads(line) for line in folder.log.read_text().splitlines()]
+        lines = read_log(folder)
         best, last = max((i for i, line in enumerate(lines) if line["is_best"]), default=-1), len(lines) - 1
-    except (OSError, ValueError, LookupError, TypeError):
+    except (ResultError, LookupError, TypeError):
         return False  # missing or damaged: it is written again from the resume state
     written = folder.candidate(last) if kept else folder.last
     if not lines or not written.meta.exists() or not is_over(len(lines), best, train.epochs, train.patience):
@@ -69,28 +75,38 @@ def train_fold(
         best = checkpoint.load_predictor(experiment.run.fold(k, member.name).best).network
         # Weights are saved without parameters that only training needs; those start fresh.
         network.load_state_dict(best.state_dict(), strict=False)
-    total_steps = cfg.train.epochs * StepPlan(rows, cfg).steps_per_epoch
+    steps_per_epoch = StepPlan(rows, cfg).steps_per_epoch
+    total_steps = cfg.train.epochs * steps_per_epoch
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
-        restore_session(session, *checkpoint.load_state(folder.state))
-        _save_results(session, member, folder, kept_epochs(experiment, member))
-    title = experiment.title(member, k)
-    report.fold(title, cfg.train.epochs, session.epoch)
+        restore_session(session, *checkpoint.load_state(folder.state, root=folder.root))
+        if session.so_far is None:  # else they are on disk, and these weights are not those of an epoch's end
+            _save_results(session, member, folder, kept_epochs(experiment, member))
+    title, steps_done = experiment.title(member, k), session.so_far.steps if session.so_far else 0
+    report.fold(title, cfg.train.epochs, session.epoch, steps_done, steps_per_epoch)
     report.skip(session.epoch)
     if session.epoch == 0 and accelerator.is_main_process:
         files.commit(folder.first_batch, first_batch(experiment.rows(member, k), member))
-    with NetworkLogs(guard, experiment, folder, cfg, session.epoch) as logs:
+    with NetworkLogs(guard, experiment, folder, cfg, session.epoch) as logs, HeldSignals() as signals:
         logs.update(session.history)  # a training may be killed between its state and its trackers
-        for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k)):
-            if not isinstance(event, EpochResult):
-                report.tick(title, event)
-                continue
-            report.epoch(title, without_scores(event) if experiment.leaky else event)
-            if accelerator.is_main_process and len(rows.valid) and not experiment.leaky:
-                # Before the state: the rows of an epoch that the state holds are not computed again.
-                save_rows(folder.epoch_rows(event.epoch), session.valid_prob)
-            _save(session, member, folder, kept_epochs(experiment, member))
-            logs.update(session.history)
+        saves = Saves(session, folder, cfg.train.save_minutes, signals)
+        with saves.kept_when_stopped():
+            for event in fit(session, rows, cfg, key=(cfg.seed, member.index, k), resting=saves.resting):
+                match event:
+                    case Tick():
+                        report.tick(title, event)
+                    case SavePoint():
+                        saves.step_done(event)
+                    case EpochResult():
+                        report.epoch(title, without_scores(event) if experiment.leaky else event)
+                        with saves.epoch_done():
+                            if accelerator.is_main_process and len(rows.valid) and not experiment.leaky:
+                                # Before the state: the rows of an epoch that the state holds are not computed again.
+                                save_rows(folder.epoch_rows(event.epoch), session.valid_prob, root=folder.root)
+                            _save(session, member, folder, kept_epochs(experiment, member))
+                            logs.update(session.history)
+                    case _:
+                        assert_never(event)
     report.skip(cfg.train.epochs - session.epoch)
     report.fold_done(title)
 
@@ -124,7 +140,7 @@ def _captions(step: StepRows, rows: FoldRows, member: Member) -> list[list[str]]
 def _save(session: Session, member: Member, folder: FoldDir, kept: int) -> None:
     """Commit an epoch: first the state to resume from, then what can be written again from that state."""
     if session.accelerator.is_main_process:
-        checkpoint.save_state(folder.state, *session_state(session))
+        checkpoint.save_state(folder.state, *session_state(session), root=folder.root)
         _save_results(session, member, folder, kept)
     session.accelerator.wait_for_everyone()
 
@@ -132,7 +148,7 @@ def _save(session: Session, member: Member, folder: FoldDir, kept: int) -> None:
 def _save_results(session: Session, member: Member, folder: FoldDir, kept: int) -> None:
     if not session.accelerator.is_main_process:
         return
-    files.commit(folder.log, "".join(json.dumps(line) + "\n" for line in session.history).encode())
+    write_log(folder, session.history)
     last = session.epoch - 1
     scores = logged_scores(session.history[last])
     tensors = session.scored_network.inference_state()
@@ -164,7 +180,7 @@ def finish_fold(
     meta, rows = checkpoint.read_meta(folder.best), experiment.rows(member, k)
     if not len(rows.valid):
         if accelerator.is_main_process:
-            _mark_done(folder, meta)
+            mark_done(folder, meta.sha256)
         return
     if experiment.leaky:
         _finish_leaky(folder, meta, accelerator)
@@ -180,16 +196,12 @@ def finish_fold(
     Predictions(ids, prob, member.space, lineage).save(folder.oof)
     scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
     write_fold_summary(folder, scored_fold(meta.epoch, meta.soup, scores, among))
-    _mark_done(folder, meta)
+    mark_done(folder, meta.sha256)
 
 
 def _finish_leaky(folder: FoldDir, meta: checkpoint.Meta, accelerator: Accelerator) -> None:
     """Mark a fold as done without predictions or scores: its network may have trained on the fold's people."""
     if accelerator.is_main_process:
         write_fold_summary(folder, FoldSummary(best_epoch=meta.epoch, leaky=True))
-        _mark_done(folder, meta)
+        mark_done(folder, meta.sha256)
     accelerator.wait_for_everyone()
-
-
-def _mark_done(folder: FoldDir, meta: checkpoint.Meta) -> None:
-    files.commit(folder.done, f"{meta.sha256}\n".encode())

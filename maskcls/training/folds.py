@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import statistics
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import replace
 
 from maskcls.engine.device import Accelerator
 from maskcls.rundir import REFIT, FoldDir
+from maskcls.runs.integrity.epoch_log import read_log
 from maskcls.runs.summary import RunSummary, read_fold_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.assemble import assemble
@@ -90,7 +90,7 @@ def further_epochs(member: Member) -> int:
 def log_trained(experiment: Experiment, member: Member, k: int, guard: Guard) -> None:
     """Write what the trackers lack of a training that is over: it may have been killed right before its last lines."""
     folder = experiment.fold_dir(member, k)
-    history = [json.loads(line) for line in folder.log.read_text().splitlines()] if guard.working else []
+    history = read_log(folder) if guard.working else []
     with NetworkLogs(guard, experiment, folder, member.cfg, len(history)) as logs:
         logs.update(history)
 

@@ -12,13 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import maskcls
-from maskcls import files
+from maskcls import files, owned, rundir
 from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.photos.crops import cropping
 from maskcls.data.photos.identity.photo_digests import PhotoDigests
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.engine.checkpoint import load_predictor
+from maskcls.engine.checkpoint import load_predictor, read_meta
 from maskcls.engine.compute.candidates import Workload
 from maskcls.engine.compute.choose import infer_execution
 from maskcls.engine.compute.plan import Execution
@@ -29,9 +29,10 @@ from maskcls.errors import DataError, ResultError
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
-from maskcls.rundir import RunDir
+from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.environment import Environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
+from maskcls.runs.integrity.done_file import check_finished_with
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.lineage import RunLineage, UsedWeights
 from maskcls.runs.overrides import with_overrides
@@ -115,7 +116,9 @@ def predict_rows(
     lineage = _lineage(experiment, env, networks, frame, data, cfg).with_groups(by_look.lineage)
     predictions = replace(by_look.average_photos(predictions), lineage=lineage.to_json())
     kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
-    lineage = lineage.with_predictions(predictions.save(kept))
+    named = replace(predictions, lineage={**predictions.lineage, **owned.owner_entry(kept, run.path)})
+    with files.filling(run.path):
+        lineage = lineage.with_predictions(named.save(kept))
     if groups is not None:
         lineage = lineage.with_groups(by_file.lineage)
         predictions = by_file.average_photos(predictions)
@@ -202,14 +205,20 @@ def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]
             offenders=left,
             fix=f"maskcls resume {experiment.run.path}",
         )
-    loaded = []
-    for member, k in networks:
-        folder = experiment.fold_dir(member, k).best
-        predictor = load_predictor(folder)
-        if predictor.space.fingerprint != member.space.fingerprint:
-            raise ResultError("the weights were trained for other classes than the run's", where=str(folder.path))
-        loaded.append(LoadedNetwork(member.task, member.cfg.seed, k, files.file_sha256(folder.tensors), predictor))
-    return loaded
+    with rundir.reading(experiment.run):
+        return [_load(member, k, experiment.fold_dir(member, k)) for member, k in networks]
+
+
+def _load(member: Member, k: int, fold: FoldDir) -> LoadedNetwork:
+    predictor, digest = load_predictor(fold.best), read_meta(fold.best).sha256
+    check_finished_with(fold, digest)
+    if predictor.space.fingerprint != member.space.fingerprint:
+        raise ResultError(
+            "the weights were trained for other classes than the run's",
+            where=str(fold.best.path),
+            fix="restore the folder of weights from a copy of the run",
+        )
+    return LoadedNetwork(member.task, member.cfg.seed, k, digest, predictor)
 
 
 def joint(

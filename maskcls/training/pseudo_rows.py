@@ -74,7 +74,12 @@ def with_rows(
     home = photo_root(pseudo, root)
     faults = [f"{p}: {fault}" for p, fault in zip(paths, file_faults(home, paths), strict=True) if fault]
     if faults:
-        raise DataError("pseudo-labelled photos are not there", where=str(home), offenders=faults)
+        raise DataError(
+            "pseudo-labelled photos are not there",
+            where=str(home),
+            offenders=faults,
+            fix="restore these photos, or label again with maskcls pseudo-label",
+        )
     real = set(manifest["id"])
     both = [id for id in ids if id in real]
     if both:

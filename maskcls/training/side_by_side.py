@@ -18,12 +18,14 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from maskcls.errors import Exit, MaskclsError, ResourceError
+from maskcls import files
+from maskcls.errors import Exit, MaskclsError, ResourceError, Stopped
+from maskcls.machine_errors import machine_error
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
 
-GRACE_S = 10.0
+GRACE_S = 9.0  # for a child to save its last step; it takes at most `stopping.GRACE_S` of these
 POLL_S = 1.0  # between two checks that a child is alive
 TERMINATE_POLL_S = 0.05  # between two checks that a terminated child has ended
 Running = dict[Connection, tuple[SpawnProcess, int]]  # each child and its fold, by the pipe it sends through
@@ -51,7 +53,7 @@ def train_side_by_side(
                 fold = left.pop(0)
                 child = context.Process(
                     target=_child,
-                    args=(theirs, experiment.run, experiment.data, member.name, fold, bool(experiment.views)),
+                    args=(theirs, experiment.run, member.name, fold, bool(experiment.views), experiment.data),
                 )
                 report.starting(experiment.title(member, fold))
                 _start(child)
@@ -118,15 +120,17 @@ def _ending(code: int) -> str:
 
 
 def _end(children: Sequence[SpawnProcess]) -> None:
-    for child in children:
-        child.terminate()
-    until = time.monotonic() + GRACE_S
-    while any(child.is_alive() for child in children) and time.monotonic() < until:
-        time.sleep(TERMINATE_POLL_S)  # join(timeout) would wait for the sentinel
-    for child in children:
-        if child.is_alive():
-            child.kill()
-        child.join()
+    try:
+        for child in children:
+            child.terminate()
+        until = time.monotonic() + GRACE_S
+        while any(child.is_alive() for child in children) and time.monotonic() < until:
+            time.sleep(TERMINATE_POLL_S)  # join(timeout) would wait for the sentinel
+    finally:  # also when a second Ctrl-C ends the wait
+        for child in children:
+            if child.is_alive():
+                child.kill()
+            child.join()
 
 
 class _Sender:
@@ -145,9 +149,14 @@ class _Sender:
         return send
 
 
+def _stop(*_: object) -> None:
+    raise Stopped
+
+
 def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
-    # The parent decides on Ctrl-C, which reaches the whole group.
+    # The parent decides on Ctrl-C, which reaches the whole group, and sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
     from maskcls.engine.device import start
     from maskcls.training.checks import with_photos
     from maskcls.training.fold import train_fold
@@ -161,12 +170,18 @@ def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, 
         if cached:
             experiment = with_photos(experiment, accelerator, report, build=False)
         (mine,) = (m for m in experiment.members if m.name == member)
-        with Guard(experiment.cfg.track, report) as guard:
+        with files.filling(run.path), Guard(experiment.cfg.track, report) as guard:
             train_fold(experiment, mine, fold, accelerator, report, guard)
+    except Stopped:
+        raise SystemExit(Exit.TERMINATED) from None
     except MaskclsError as error:
         with suppress(OSError):
             pipe.send(("error", error))
-    except Exception:
+    except Exception as bug:
+        if (known := machine_error(bug)) is not None:
+            with suppress(OSError):
+                pipe.send(("error", known))
+            return
         with suppress(OSError):
             pipe.send(("crash", traceback.format_exc()))
         raise SystemExit(Exit.INTERNAL) from None  # prints nothing: the parent reports the bug

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from maskcls import config, files
+from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import read_labelled
 from maskcls.data.photos.crops import cropping
 from maskcls.data.photos.identity.photo_digests import read_photo_digests
@@ -15,6 +16,7 @@ from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, MaskclsError, ResultError, WeightsError
 from maskcls.results.people.model_file import from_bytes, to_bytes
+from maskcls.results.predictions import PREDICTIONS
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import FORMAT, Environment, Machine, read_environment, write_environment
 from maskcls.runs.identity import changed_files, identity_hashes, missing_files, optional_files
@@ -40,8 +42,8 @@ def write_identity(
     if cfg.data.pseudo is not None:
         source = Path(cfg.data.pseudo)
         if (origin := source.with_suffix(run.pseudo_origin.suffix)).exists():
-            files.commit(run.pseudo_origin, origin.read_bytes())
-        files.commit(run.pseudo, source.read_bytes())
+            files.commit(run.pseudo_origin, files.read_file(origin, files.JSON_FILE))
+        files.commit(run.pseudo, files.read_file(source, TABLE))
     if experiment.photos is not None:
         files.commit(run.photos, experiment.photos.to_csv())
     if experiment.sealed is not None:
@@ -92,7 +94,7 @@ def open_experiment(run: RunDir, data: Path | None = None) -> tuple[Experiment, 
     manifest, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
     pseudo = pseudo_rows.read_pseudo_rows(run.pseudo, cfg, manifest, folds) if cfg.data.pseudo is not None else None
     clustering = (
-        from_bytes(run.person_clustering.read_bytes(), where=str(run.person_clustering))
+        from_bytes(files.read_file(run.person_clustering, PREDICTIONS), where=str(run.person_clustering))
         if cfg.predict.groups == "look"
         else None
     )

@@ -119,7 +119,7 @@ def data_check(
     check_data(data, cfg.data.format)
     if page is not None:
         files.check_page_name(page)
-        files.refuse_taken(page, force=force)
+        files.refuse_finished(page, force=force)
     from maskcls.show.data.check import print_data_check
     from maskcls.show.data.check_page import write_check_page
     from maskcls.show.terminal.progress import LOADING, Reporter
@@ -129,7 +129,7 @@ def data_check(
             from maskcls.commands.data.check import NetworkSource, check
         found = check(data, cfg, report, network=NetworkSource(run, weights))
     if page is not None:
-        write_check_page(found, page, name=data.resolve().name, photos=with_photos)
+        write_check_page(found, page, name=data.resolve().name, photos=with_photos, force=force)
     print_data_check(found, json=json)
     if code := found.exit_code(fail_on):
         raise typer.Exit(code)

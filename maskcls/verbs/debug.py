@@ -1,4 +1,4 @@
-"""Check a training, or explain the error of a run."""
+"""Check a training, explain the error of a run, or check its files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def debug(
         from maskcls import files
 
         files.check_page_name(page)
-        files.refuse_taken(page, force=force)
+        files.refuse_finished(page, force=force)
     is_run = RunDir(what).env.exists()
     if is_run and (overrides or config or quick or check):
         fix = "leave out the options, or name the data set"
@@ -82,6 +82,37 @@ def debug(
     if page is not None:
         from maskcls.show.debug_page import write_debug_page
 
-        write_debug_page(page, found, str(what))
+        write_debug_page(page, found, str(what), force=force)
     if failures(found):
         raise typer.Exit(Exit.RESULT)
+
+
+@app.command()
+def verify(
+    what: Annotated[
+        Path,
+        typer.Argument(metavar="RUN|FILE|cache", help="a run folder, a submission, or the cache of photos"),
+    ],
+    run: Annotated[Path | None, typer.Option(help="of a submission: the run it was predicted with")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="of a submission: the data that was predicted")] = None,
+    json: Json = False,
+) -> None:
+    """Check that every file is as maskcls wrote it, and belongs where it is; name those that are not.
+
+    Exit code 9 if one is not. The cheap part of these checks is made by every command that reads the files.
+
+    \b
+    maskcls verify runs/a
+    maskcls verify submission.csv --run runs/a --data faces
+    maskcls verify cache
+    """
+    from maskcls.commands.integrity.verify import refuse_unverified
+    from maskcls.commands.integrity.verify import verify as work
+    from maskcls.rundir import RunDir
+    from maskcls.show.runs.verification import print_verification
+    from maskcls.show.terminal.waiting import waiting
+
+    with waiting("reading files"):
+        found = work(what, None if run is None else RunDir(run), data)
+    print_verification(found, json=json)
+    refuse_unverified(found)

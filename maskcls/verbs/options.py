@@ -1,4 +1,4 @@
-"""Options that several verbs take, and the exception that stops a verb."""
+"""Options that several verbs take, and what an interrupted verb says."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskcls.errors import ResourceError, Stopped
+from maskcls.machine_errors import machine_error
 from maskcls.verbs.older import current, current_config
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object, with a version")]
-Force = Annotated[bool, typer.Option("--force", help="replace the output if it exists")]
+Force = Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")]
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="a run folder that train made", autocompletion=run_folders)
 ]
@@ -117,18 +119,32 @@ def load_config_for(
     return current_config(cfg, origins), origins
 
 
-class Stopped(BaseException):
-    """SIGTERM was received. Not an Exception, so that no `except Exception` catches it."""
-
-
 @contextmanager
 def interruptible(describe: Callable[[], str]) -> Iterator[None]:
-    """Print one line when the work inside is interrupted: what is kept, and how to continue."""
+    """Say what is kept, and how to continue, when the work inside is interrupted or the machine refuses it.
+
+    An interrupt prints one line; an error of the machine is raised as a ResourceError that says it.
+    """
     try:
         yield
     except (KeyboardInterrupt, Stopped):
         typer.echo(f"interrupted; {describe()}", err=True)
         raise
+    except BrokenPipeError:  # the program that reads the output has ended
+        raise
+    except Exception as error:
+        known = error if isinstance(error, ResourceError) else machine_error(error)
+        if isinstance(known, ResourceError):
+            raise _with_advice(known, describe()) from error
+        raise
+
+
+def _with_advice(error: ResourceError, continued: str) -> ResourceError:
+    """Return the error of the machine with how to continue after it."""
+    fix = f"{error.fix}; {continued}" if error.fix else continued
+    return ResourceError(
+        error.what, where=error.where, got=error.got, expected=error.expected, fix=fix, offenders=error.offenders
+    )
 
 
 def how_to_resume(run: Path) -> str:
@@ -136,5 +152,5 @@ def how_to_resume(run: Path) -> str:
     from maskcls.rundir import RunDir
 
     if RunDir(run).env.exists():
-        return f"finished epochs are kept. Continue with: maskcls resume {run}"
+        return f"what was trained is kept. Continue with: maskcls resume {run}"
     return "the training had not begun, so there is nothing to resume"

@@ -20,6 +20,7 @@ def submission_check(
         Path | None, typer.Option("--data", help="the data that was predicted: root with eval/, a table, or photos")
     ] = None,
     run: Annotated[Path | None, typer.Option(help="the run it was predicted with")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="a warning counts as a fault, too: exit with 9")] = False,
     json: Json = False,
 ) -> None:
     """Check header, ids, order, labels, class shares and provenance of a submission, and print every error.
@@ -33,4 +34,4 @@ def submission_check(
 
     found = check_submission(submission, data, None if run is None else RunDir(run))
     print_checks(found, json=json)
-    refuse_faulty(found)
+    refuse_faulty(found, strict=strict)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from edited import edit_json
 from project import BENCHMARKS_DIR
 from sklearn.metrics import f1_score
 
@@ -32,6 +33,7 @@ from maskcls.labels import CONTEST, Ints
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import Machine, this_machine
+from maskcls.runs.integrity.epoch_log import write_log
 from maskcls.training.assemble import assemble
 from maskcls.training.experiment import Experiment
 from maskcls.training.stored_experiment import write_identity
@@ -124,7 +126,7 @@ def finish(experiment: Experiment, predicted_N: Ints, *, folds: Sequence[int] = 
             folder, here = experiment.fold_dir(member, k), np.flatnonzero(experiment.fold == k)
             prob = np.eye(member.space.size, dtype=np.float32)[label_N[here]]
             Predictions(experiment.manifest["id"].to_numpy()[here], prob, member.space).save(folder.oof)
-            files.commit(folder.log, f'{{"seconds": {epoch_s}}}\n{{"seconds": {epoch_s}}}\n'.encode())
+            write_log(folder, [{"seconds": epoch_s}] * 2)
     assemble(experiment, folds)
 
 
@@ -546,9 +548,7 @@ def test_other_folds_other_labels_other_space_are_not_compared(
 
 def test_another_version_is_noted(methods: ModuleType, trained: Path) -> None:
     path = trained / "drop.0.s1/env.json"
-    env = json.loads(path.read_text())
-    env["packages"]["torch"] = "1.0"
-    path.write_text(json.dumps(env))
+    edit_json(path, {"packages": json.loads(path.read_text())["packages"] | {"torch": "1.0"}})
     line = by_title(methods.read_table(trained))["drop/0"]
     assert line.verdict == "helps"
     assert [note.partition(",")[0] for note in line.notes] == ["seed 1: torch is 1.0"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from maskcls.verbs.options import Stopped, how_to_resume, interruptible
+from maskcls.errors import Stopped
+from maskcls.verbs.options import how_to_resume, interruptible
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, Stopped])
@@ -19,7 +20,7 @@ def test_an_interrupt_says_how_to_continue(
     (tmp_path / "env.json").write_text("{}")
     with pytest.raises(kind), interruptible(lambda: how_to_resume(tmp_path)):
         raise kind
-    expected = f"interrupted; finished epochs are kept. Continue with: maskcls resume {tmp_path}\n"
+    expected = f"interrupted; what was trained is kept. Continue with: maskcls resume {tmp_path}\n"
     assert capsys.readouterr().err == expected
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edited import edit_json
 
 from maskcls import config, files, rundir
 from maskcls.commands.calibrate import calibrate
@@ -180,7 +181,7 @@ def test_a_shift_is_corrected_for_the_rows_that_are_asked_about(tmp_path: Path) 
         assert decision.labels(new).tolist() == shift_rule(prob, prior_J, CONTEST).labels(prob).tolist()
     assert decision.labels(new).tolist() != decision.rule.labels(prob).tolist()
     path = run.decision
-    files.commit_json(path, files.read_json(path) | {"prior": None})
+    edit_json(path, {"prior": None})
     with pytest.raises(ResultError, match="the decision cannot be read"):
         read_decision(run)
 
@@ -249,7 +250,7 @@ def test_a_damaged_decision_is_refused(tmp_path: Path, change: dict[str, Any]) -
     with pytest.raises(ResultError, match="not calibrated"):
         read_decision(run)
     calibrate(run)
-    files.commit_json(run.decision, files.read_json(run.decision) | change)
+    edit_json(run.decision, change)
     with pytest.raises(ResultError, match="cannot be read"):
         read_decision(run)
 
@@ -260,7 +261,7 @@ def test_a_decision_with_a_rule_out_of_range_is_refused(tmp_path: Path, rule: tu
     calibrate(run)
     whole = DecisionRule("expected", (0.0,) * 18).to_json()
     for changed, refused in ((whole, False), (whole | dict([rule]), True)):
-        files.commit_json(run.decision, files.read_json(run.decision) | {"rule": changed})
+        edit_json(run.decision, {"rule": changed})
         with pytest.raises(ResultError, match="cannot be read") if refused else nullcontext():
             read_decision(run)
 
@@ -325,7 +326,7 @@ def test_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert json.loads(out) == {"version": 1} | found.to_json()
-    assert json.loads(out) == files.read_json(run.decision)
+    assert files.with_digest(json.loads(out)) == files.read_json(run.decision)
     assert found.nested is not None
     assert json.loads(out)["nested"]["gain"]["low"] == found.nested.gain.low
     assert "labels" not in json.loads(out)["nested"]

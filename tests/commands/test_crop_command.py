@@ -344,7 +344,7 @@ def test_data_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such data"):
         copied(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="cannot open the table"):
+    with pytest.raises(DataError, match="cannot read the table"):
         copied(tmp_path / "empty", tmp_path / "out")
 
 

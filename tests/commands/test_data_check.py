@@ -202,7 +202,7 @@ def test_lines_are_a_table_with_the_first_cases(
         "    AUC: 0.5 if they cannot be told apart; p below 0.01 is a warning",
     ]
     page = tmp_path / "photos.html"
-    write_check_page(found, page, name="<faces>", photos=True)
+    write_check_page(found, page, name="<faces>", photos=True, force=False)
     html = page.read_text()
     assert "&lt;faces&gt;" in html
     assert html.count("data:image/jpeg") == sum(
@@ -238,7 +238,7 @@ def test_the_verb_hands_on_its_options(
     asked: list[Any] = []
     found = replace(checked(drawn, *K2), findings=(DataFinding("near", (Item((), "a pair"),)),))
     monkeypatch.setattr(command, "check", lambda *_, network: asked.append(network) or found)
-    monkeypatch.setattr(check_page, "write_check_page", lambda *_, name, photos: asked.append((name, photos)))
+    monkeypatch.setattr(check_page, "write_check_page", lambda *_, name, photos, force: asked.append((name, photos)))
     words, page = ["data", "check", str(drawn), *RECIPE, *K2], tmp_path / "page.html"
     page.write_text("mine")
     assert [one.level for one in found.findings] == ["information"]

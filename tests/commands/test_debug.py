@@ -155,7 +155,7 @@ def test_the_first_failure_is_the_cause_and_later_ones_may_follow(capsys: pytest
 
 def test_the_page_has_all_checks_and_no_fault(tmp_path: Path) -> None:
     path = tmp_path / "debug.html"
-    write_debug_page(path, [diagnosis()], "faces <b>")
+    write_debug_page(path, [diagnosis()], "faces <b>", force=False)
     text = path.read_text()
     assert "faces &lt;b&gt;" in text
     assert "b <script>" not in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,9 +127,9 @@ def test_the_usual_place_is_inside_the_run(run: Path, quick: ColourRun, capsys: 
     assert run_app(["export", str(run), "--force", "--check", "0"]) == 0
     assert "not compared with the run" in capsys.readouterr().out
     assert facts_in(path)["parity"] is None
-    for made in (path, path.with_name("model.onnx.card.md")):
-        made.unlink()
-    path.parent.rmdir()
+    kept = {f"{name}.bak" for name in (path.name, f"{path.name}.card.md")}
+    assert {one.name for one in path.parent.iterdir()} == kept | {name.removesuffix(".bak") for name in kept}
+    shutil.rmtree(path.parent)
 
 
 @pytest.mark.parametrize("fault", ["probability", "class"])

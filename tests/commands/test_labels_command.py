@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import axe_violations, browser_page, overflow
+from edited import edit_json
 from made_run import make_run
 from tiny import RECIPE, train
 
@@ -134,9 +135,8 @@ def test_runs_with_other_labels_are_refused(
     person = people_of(drawn)[3]
     frame.loc[frame["person"] == person, "gender"] = 1 - frame.loc[frame["person"] == person, "gender"]
     files.commit(other.manifest, tables.to_csv(frame))
-    env = json.loads(other.env.read_text())
-    env["hashes"][other.manifest.name] = files.file_sha256(other.manifest)
-    other.env.write_text(json.dumps(env))
+    hashes = files.read_json(other.env)["hashes"] | {other.manifest.name: files.file_sha256(other.manifest)}
+    edit_json(other.env, {"hashes": hashes})
     assert run_app(["data", "labels", runs[0], str(other.path)]) == Exit.RESULT
     err = capsys.readouterr().err
     assert "other labels than in the first run" in err

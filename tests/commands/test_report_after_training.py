@@ -27,6 +27,8 @@ from maskcls.training.explaining.cams import cams_of, row_views
 from maskcls.training.explaining.mistake_cams import mistake_cams
 from maskcls.training.stored_experiment import open_experiment
 
+SECRET = "hunter2-hunter2"  # in the environment of a training
+
 
 @pytest.fixture(autouse=True)
 def mistakes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +52,7 @@ def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunD
         "0",
     ]
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("API_TOKEN", SECRET)
         patch.setattr(page_module, "OF_EACH", OF_EACH[:1])
         printed: list[str] = []
         patch.setattr("builtins.print", lambda text="", **_: printed.append(text))
@@ -63,6 +66,21 @@ def test_train_writes_the_page_and_names_the_next_command(trained: tuple[RunDir,
     assert found["report"] == str(run.report)
     assert run.report.read_text().startswith("<!doctype html>")
     assert found["next"] == f"maskcls predict '{run.path}' --data {drawn} -o 'my run.csv'"
+
+
+def test_the_first_batch_is_the_only_picture_of_people_in_a_run(trained: tuple[RunDir, str]) -> None:
+    """No other file holds a picture, be it as bytes or in the text of a page."""
+    starts = [b"\x89PNG\r\n", b"\xff\xd8\xff", b"image/png", b"image/jpeg", b"image/webp"]
+    found = [path for path in trained[0].path.rglob("*") if path.is_file()]
+    assert len(found) > 12
+    with_pictures = [path for path in found if any(start in path.read_bytes() for start in starts)]
+    assert with_pictures == [trained[0].fold(0).first_batch]
+
+
+def test_no_file_of_a_run_holds_the_environment(trained: tuple[RunDir, str]) -> None:
+    found = [path for path in trained[0].path.rglob("*") if path.is_file()]
+    assert [path for path in found if SECRET.encode() in path.read_bytes()] == []
+    assert SECRET not in trained[1]
 
 
 def test_train_keeps_the_origins_of_settings(trained: tuple[RunDir, str]) -> None:
@@ -110,7 +128,7 @@ def test_a_page_that_cannot_be_written_is_one_warning(
     def fails(*_: object) -> None:
         raise ValueError("no colour")
 
-    monkeypatch.setattr(module, "write_report", fails)
+    monkeypatch.setattr(module, "report_files", fails)
     run = finish_run(tmp_path / "a")
     with Reporter() as report:
         found = after_training(run, report)

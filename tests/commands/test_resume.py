@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -16,13 +15,14 @@ from typing import Any
 import pytest
 import timm
 import torch
-from tiny import RECIPE, hashes, log_lines, outcome, resume, train
+from edited import edit_json
+from interrupted import Moments, copied, ending
+from tiny import RECIPE, hashes, log_lines, resume, train
 
 from maskcls import files, rundir
 from maskcls.engine import fit as loop
 from maskcls.engine import session as keeping
 from maskcls.errors import BusyError
-from maskcls.files import atomic
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_existing
 from maskcls.show.terminal.progress import Reporter
@@ -32,48 +32,6 @@ WORDS = ("train.epochs=3", "model.drop=0.3", "train.patience=2", "average.decay=
 IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv", "env.json"]
 EPOCH_FIRST, EPOCH_REST = "resume/state.safetensors", ["log.jsonl", "last/weights.safetensors", "last/meta.json"]
 FINISHING = ["best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"]
-TIMES = {"seconds", "images_per_second"}
-
-
-def ending(run: Path) -> dict[str, Any]:
-    """Return all a run must end with: bytes of weights, OOF rows and scores, and the log but for its times."""
-    logs = {
-        path.relative_to(run).as_posix(): [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
-        for path in sorted(run.rglob("log.jsonl"))
-        if (lines := log_lines(path.parent))
-    }
-    return {**outcome(run), **logs, "files": sorted(hashes(run))}
-
-
-def copied(source: Path, target: Path) -> Path:
-    """Copy a run as it stands. Its files are replaced, never changed, so links do; the lock alone is written to."""
-    shutil.copytree(source, target, copy_function=os.link)
-    (target / ".lock").unlink()
-    shutil.copy(source / ".lock", target / ".lock")
-    return target
-
-
-class Moments:
-    """A run, and copies of its folder as a kill right after each commit would leave it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.run = root, root / "run"
-        self.commits: list[str] = []
-
-    def record(self, data: Path, patch: pytest.MonkeyPatch) -> None:
-        replace = atomic._replace
-
-        def and_copy(target: Path, content: bytes) -> None:
-            replace(target, content)
-            copied(self.run, self.root / str(len(self.commits)))
-            self.commits.append(target.relative_to(self.run).as_posix())
-
-        patch.setattr(atomic, "_replace", and_copy)
-        assert train(data, self.run, *WORDS) == 0
-
-    def after(self, index: int) -> Path:
-        """Return a copy of the folder after commit `index` that may be written to."""
-        return copied(self.root / str(index), self.root / f"{index}-resumed")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +39,7 @@ def moments(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Moments:
     """The uninterrupted run of two folds and three epochs, with a copy after each of its commits."""
     made = Moments(tmp_path_factory.mktemp("moments"))
     with pytest.MonkeyPatch.context() as patch:
-        made.record(drawn, patch)
+        made.record(drawn, patch, *WORDS)
     return made
 
 
@@ -99,7 +57,7 @@ def test_the_commits_come_in_this_order(moments: Moments) -> None:
 
     The seconds are written before the first epoch and, when nothing is left to do, once more.
     """
-    assert moments.commits[:6] == [*IDENTITY, "times.json"]
+    assert moments.commits[:7] == [*IDENTITY, "times.json"]
     assert moments.commits[-3:] == ["oof.npz", "summary.json", "times.json"]
     middle = moments.commits[6:-3]
     for k in (0, 1):
@@ -170,34 +128,48 @@ def test_killed_while_folds_are_added(drawn: Path, moments: Moments, tmp_path: P
     assert ending(run) == whole
 
 
-def test_stopped_by_hand_twice_it_ends_the_same(
+def test_stopped_by_hand_it_loses_no_step(
     drawn: Path,
     tmp_path: Path,
+    moments: Moments,
     whole: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Ctrl-C in the first fold, SIGTERM in the second, each in the middle of its epoch's bookkeeping."""
-    run = tmp_path / "run"
-    shown, stops = Reporter.epoch, {2: signal.SIGINT, 5: signal.SIGTERM}
-    calls = 0
+    """Ctrl-C in an optimizer step, SIGTERM in a validation, Ctrl-C before an epoch is saved: no step is made twice."""
+    run, calls = tmp_path / "run", {"step": 0, "validation": 0, "epoch": 0}
+    stops = {("step", 5): signal.SIGINT, ("validation", 3): signal.SIGTERM, ("epoch", 4): signal.SIGINT}
 
-    def stopping(self: Reporter, title: str, result: Any) -> None:
-        nonlocal calls
-        calls += 1
-        shown(self, title, result)
-        if calls in stops:
-            os.kill(os.getpid(), stops[calls])
+    def stopping(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def working(*arguments: Any, **named: Any) -> Any:
+            calls[name] += 1
+            if number := stops.get((name, calls[name])):
+                os.kill(os.getpid(), number)
+            return work(*arguments, **named)
 
-    monkeypatch.setattr(Reporter, "epoch", stopping)
+        return working
+
+    monkeypatch.setattr(loop, "train_step", stopping("step", loop.train_step))
+    monkeypatch.setattr(loop, "validate_epoch", stopping("validation", loop.validate_epoch))
+    monkeypatch.setattr(Reporter, "epoch", stopping("epoch", Reporter.epoch))
     assert train(drawn, run, *WORDS) == 130
-    assert f"maskcls resume {run}" in capsys.readouterr().err
-    assert len(log_lines(run / "fold0")) == 1  # the second epoch was trained, but not committed
+    assert f"what was trained is kept. Continue with: maskcls resume {run}" in capsys.readouterr().err
+    assert len(log_lines(run / "fold0")) == 1  # a running epoch has no line
     assert resume(run) == 143
-    assert f"maskcls resume {run}" in capsys.readouterr().err
-    assert len(log_lines(run / "fold0")) == 3
+    told = capsys.readouterr().err
+    assert "fold 0: continuing in epoch 2 of 3 after step 2 of 3" in told
+    assert f"maskcls resume {run}" in told
+    assert len(log_lines(run / "fold0")) == 2
+    # A resume within an epoch leaves the weights of the finished epochs as they are.
+    second = [i for i, name in enumerate(moments.commits) if name == f"fold0/{EPOCH_FIRST}"][2] - 1
+    assert hashes(run / "fold0/candidates") == hashes(moments.root / str(second) / "fold0/candidates")
+    assert hashes(run / "fold0/last") == hashes(moments.root / str(second) / "fold0/last")
+    assert resume(run) == 130
+    assert "fold 0: continuing in epoch 3 of 3 after step 3 of 3" in capsys.readouterr().err
+    assert [len(log_lines(run / f"fold{k}")) for k in (0, 1)] == [3, 1]
     assert resume(run) == 0
-    assert calls == 8  # two of the six epochs were trained twice
+    assert "fold 1: continuing after epoch 1" in capsys.readouterr().err
+    assert calls == {"step": 2 * 3 * 3, "validation": 2 * 3 + 1, "epoch": 2 * 3}
     assert ending(run) == whole
 
 
@@ -248,10 +220,10 @@ def test_only_half_written_files_are_swept(tmp_path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in (half, *kept):
             (folder / name).write_bytes(b"x")
-    rundir.sweep(RunDir(tmp_path))
+    rundir.sweep_run(RunDir(tmp_path))
     gone = {name for name in (half, f"fold0/resume/{half}", f"test/{half}") if name not in hashes(tmp_path)}
-    assert gone == {half, f"fold0/resume/{half}"}  # predict writes below test/ without the lock
-    assert len(hashes(tmp_path)) == 3 * len(kept) + 1
+    assert gone == {half, f"fold0/resume/{half}", f"test/{half}"}
+    assert len(hashes(tmp_path)) == 3 * len(kept)
 
 
 # ---- teeth ----------------------------------------------------------------------------------------------------------
@@ -372,7 +344,9 @@ def test_a_missing_file_is_named(moments: Moments, tmp_path: Path, capsys: pytes
     assert "1 in total: manifest.csv" in capsys.readouterr().err
 
 
-def test_a_damaged_state_is_refused(moments: Moments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_state_is_refused(
+    moments: Moments, whole: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     index = moments.commits.index("fold0/last/meta.json")
     for cut in (False, True):
         run = tmp_path / f"run{cut}"
@@ -384,7 +358,10 @@ def test_a_damaged_state_is_refused(moments: Moments, tmp_path: Path, capsys: py
         assert resume(run) == 5
         message = capsys.readouterr().err
         assert str(state) in message
-        assert "delete this file" in message
+        assert "delete this file to train the fold from its start" in message
+        state.unlink()
+    assert resume(run) == 0
+    assert ending(run) == whole
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -397,9 +374,8 @@ def test_another_machine_is_told(moments: Moments, tmp_path: Path, capsys: pytes
     """Bits are promised on the same versions and device only; what differs is said."""
     run = tmp_path / "run"
     shutil.copytree(moments.root / str(moments.commits.index("summary.json") - 1), run)
-    env = json.loads((run / "env.json").read_text())
-    env |= {"processes": 64, "packages": env["packages"] | {"timm": "0.1"}}
-    files.commit_json(run / "env.json", env)
+    packages = files.read_json(run / "env.json")["packages"]
+    edit_json(run / "env.json", {"processes": 64, "packages": packages | {"timm": "0.1"}})
     assert resume(run) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not bit-exact")]
     assert len(told) == 2

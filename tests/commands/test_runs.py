@@ -18,16 +18,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from edited import edit_json
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from maskcls import config, files, rundir
+from maskcls import config, files, owned, rundir
 from maskcls.commands.runs import list as runs_list
 from maskcls.commands.runs import note as runs_note
 from maskcls.commands.runs import prune as runs_prune
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
+from maskcls.engine.checkpoint import save_state
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError, UsageError
 from maskcls.labels import CONTEST, Ints
@@ -36,6 +39,8 @@ from maskcls.results.scores.intervals import Interval
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import Machine, this_machine
 from maskcls.runs.identity import identity_hashes
+from maskcls.runs.integrity.done_file import mark_done
+from maskcls.runs.integrity.epoch_log import write_log
 from maskcls.runs.networks import run_networks
 from maskcls.runs.records.finding import find_runs
 from maskcls.runs.records.notes import read_notes
@@ -120,12 +125,12 @@ def train(experiment: Experiment, predicted_N: Ints, folds: Sequence[int], *, ep
             label_N = predicted_N if member.task == "" else part_of[member.task]
             prob = np.eye(member.space.size, dtype=np.float32)[label_N[here]]
             Predictions(experiment.manifest["id"].to_numpy()[here], prob, member.space).save(folder.oof)
-        files.commit(folder.log, f'{{"seconds": {epoch_s}}}\n{{"seconds": {epoch_s}}}\n'.encode())
+        write_log(folder, [{"seconds": epoch_s}] * 2)
         for part in (folder.best, folder.last):
             files.commit(part.tensors, b"w" * BIG)
             files.commit(part.meta, b"{}\n")
         files.commit(folder.state, b"s" * SMALL)
-        files.commit(folder.done, b"hash\n")
+        mark_done(folder, files.file_sha256(folder.best.tensors))
 
 
 def make(path: Path, *words: str, share: float = 0.6, folds: Sequence[int] = (0, 1), jobs: int = 1) -> RunDir:
@@ -206,29 +211,46 @@ def test_an_unfinished_run_says_how_far_it_is(tmp_path: Path) -> None:
     run = experiment.run
     assert read_record(run).status == "unfinished: 0 of 2 folds are complete"
     train(experiment, guesses(0.5), [0, 1])
-    for member in ("mask", "age"):
-        run.fold(1, member).done.unlink()
+    done = {path: path.read_bytes() for path in (run.fold(1, member).done for member in ("mask", "age"))}
+    for path in done:
+        path.unlink()
     found = read_record(run)
     assert (found.state, found.status, found.score) == ("unfinished", "unfinished: 1 of 2 folds are complete", None)
-    for member in ("mask", "age"):
-        run.fold(1, member).done.touch()
+    for path, content in done.items():
+        path.write_bytes(content)
+    refitted = run.fold(REFIT, "age").done.read_bytes()
     run.fold(REFIT, "age").done.unlink()
     assert read_record(run).status == "unfinished: all folds are complete, 1 further network to train"
-    run.fold(REFIT, "age").done.touch()
+    run.fold(REFIT, "age").done.write_bytes(refitted)
     assert read_record(run).status == "unfinished: all folds are complete, but not put together"
+
+
+def test_where_an_interrupted_training_stands_is_told(tmp_path: Path) -> None:
+    run = begin(tmp_path / "a", "model.heads=separate").run
+    progress: dict[str, Any] = {"epoch": 2, "step": 27, "history": [], "so_far": {"steps": 7, "images": 112}}
+    save_state(run.fold(1, "age").state, {"w": torch.ones(2)}, progress)
+    save_state(run.fold(0, "age").state, {"w": torch.ones(2)}, {**progress, "so_far": None})
+    save_state(run.fold(0, "mask").state, {"w": torch.ones(2)}, {"epoch": 1})  # as earlier versions wrote it
+    files.commit(run.fold(1, "mask").state, b"\xff" * 30)
+    os.utime(run.env, (1, 1))
+    found = read_record(run)
+    assert found.status == "unfinished: 0 of 2 folds are complete, age fold 1 is in epoch 3 after step 7"
+    assert found.date is not None
+    assert found.date.year > 2000  # the state is the last thing that was written
 
 
 def test_a_run_whose_folds_were_extended_is_unfinished_again(tmp_path: Path) -> None:
     run = make(tmp_path / "a", folds=(0,))
     assert read_record(run).state == "finished"
-    files.commit_json(run.env, files.read_json(run.env) | {"folds": [0, 1]})
+    edit_json(run.env, {"folds": [0, 1]})
     assert read_record(run).status == "unfinished: 1 of 2 folds are complete"
 
 
 def make_leaky(run: RunDir) -> RunDir:
     """Leave what a leaky run leaves: no out-of-fold rows, and a summary without scores."""
     empty: dict[str, Any] = {"pooled": None, "interval": None, "mean": {}, "sd": {}}
-    files.commit_json(run.summary, {"leaky": True, "people": PEOPLE, "folds": {"0": {}, "1": {}}} | empty)
+    data = {"leaky": True, "people": PEOPLE, "folds": {"0": {}, "1": {}}} | empty
+    files.commit_json(run.summary, owned.with_owner(data, run.summary, run.path))
     run.oof.unlink()
     return run
 
@@ -276,11 +298,11 @@ def damage(run: RunDir, how: str) -> None:
         case "before it began":
             run.env.unlink()
         case "earlier maskcls":
-            files.commit_json(run.env, {k: v for k, v in files.read_json(run.env).items() if k != "plans"})
+            edit_json(run.env, {"format": 1}, without=("plans",))
         case "summary of another form":
-            files.commit_json(run.summary, {"pooled": {"macro_f1": "high", "tasks": {}}})
+            edit_json(run.summary, {"pooled": {"macro_f1": "high", "tasks": {}}})
         case "no scores":
-            files.commit_json(run.summary, files.read_json(run.summary) | {"pooled": None})
+            edit_json(run.summary, {"pooled": None})
         case "log cut":
             run.fold(0).log.write_text('{"seconds": 1')
         case "log gone":
@@ -292,7 +314,7 @@ def damage(run: RunDir, how: str) -> None:
         case "notes damaged":
             run.notes.write_text('[{"text": 3}]')
         case "notes a mapping":
-            run.notes.write_text("{}")
+            files.commit_json(run.notes, owned.with_owner({}, run.notes, run.path))
         case "a folder for a file":
             run.summary.unlink()
             run.summary.mkdir()
@@ -553,7 +575,7 @@ def test_pseudo_labelled_rows_are_not_scored_and_do_not_count(folds: Sequence[in
     files.commit(run.manifest, tables.to_csv(pd.concat([photos(), added], ignore_index=True)))
     files.commit(run.folds, folding.to_csv(pd.concat([without.folds, never], ignore_index=True)))
     hashes = identity_hashes(run)
-    files.commit_json(run.env, files.read_json(run.env) | {"hashes": hashes})
+    edit_json(run.env, {"hashes": hashes})
     found, other = read_record(run), read_record(without.run)
     assert hashes["manifest.csv"] not in found.scored_on
     assert (found.fault, found.scored_on) == ("", other.scored_on)
@@ -590,7 +612,7 @@ def test_notes_are_only_added_to_and_nothing_else_is_touched(tmp_path: Path) -> 
     after = everything(run.path)
     assert {name: data for name, data in after.items() if name in before} == before
     assert after.keys() - before.keys() == {"notes.json", ".notes.lock"}
-    assert json.loads(after["notes.json"]) == [
+    assert json.loads(after["notes.json"])["notes"] == [
         {"date": "2026-11-21T09:30:00+00:00", "text": "first", "leaderboard": {}},
         {"date": "2026-11-21T09:30:00+00:00", "text": "가장 좋음", "leaderboard": {"private": 0.7}},
         {"date": "2026-11-21T09:30:00+00:00", "text": "", "leaderboard": {}, "keep": False},
@@ -741,7 +763,7 @@ def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -
         shutil.copy(three / name / "manifest.csv", three / name / "sealed.csv")
         env = files.read_json(three / name / "env.json")
         env["hashes"]["sealed.csv"] = env["hashes"]["manifest.csv"]
-        files.commit_json(three / name / "env.json", env)
+        edit_json(three / name / "env.json", env | {"format": 1})  # its files name no owner then
     write_sealed_score(RunDir(three / "unsealed"), UNSEALED)
     runs_note.note(RunDir(three / "noted"), keep=True, now=NOW)
     (three / "sub").mkdir()
@@ -756,7 +778,7 @@ def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -
     (three / "linked" / "fold0").symlink_to(three.parent / "elsewhere")
     summary = files.read_json(three / "unscored" / "summary.json")
     summary["pooled"]["macro_f1"], summary["interval"] = None, None
-    files.commit_json(three / "unscored" / "summary.json", summary)
+    edit_json(three / "unscored" / "summary.json", summary)
     train(begin(three / "half"), guesses(0.1), [0])
     damage(make(three / "lost", share=0.1), "manifest edited")
     (three / "away").symlink_to(make(three.parent / "outside", share=0.1).path)

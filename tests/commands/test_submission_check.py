@@ -12,11 +12,12 @@ import pytest
 from made_run import make_run
 
 from maskcls import files
+from maskcls.cli import run_app
 from maskcls.commands.submission.check import CONTEST_PEOPLE, CONTEST_PHOTOS, check_submission, refuse_faulty
 from maskcls.data.layouts import contest
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import ResultError
+from maskcls.errors import Exit, ResultError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.submissions.checks import Check, check_ids, check_labels
 from maskcls.results.submissions.shares import compare_shares, person_classes
@@ -45,7 +46,7 @@ def shown(path: Path, data: Path | None = None, run: Path | None = None, *, json
     """Check, print, and raise as the verb does."""
     found = check_submission(path, data, None if run is None else RunDir(run))
     print_checks(found, json=json)
-    refuse_faulty(found)
+    refuse_faulty(found, strict=False)
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +236,18 @@ def test_a_constant_answer_is_warned_about_and_passes(tmp_path: Path, drawn: Pat
     assert verdicts(found)["classes"] == "warning"
     assert faults(found, "classes")[0].startswith("4 wear/female/30-59: 2,100 rows, expected ")
     shown(path)
+
+
+def test_with_strict_a_warning_fails(tmp_path: Path, run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text("ImageID,ans\n" + "".join(f"{i}.jpg,4\n" for i in range(2100)))
+    words = ["submission", "check", str(path), "--run", str(run.path)]
+    assert run_app(words) == Exit.OK
+    capsys.readouterr()
+    assert run_app([*words, "--strict"]) == Exit.RESULT
+    error = capsys.readouterr().err
+    assert error.startswith("error[result] the submission fails 2 of 11 checks\n  2 in total: classes: 4 wear/female/")
+    assert "; sidecar: " in error  # a warning as well: the table was made by hand
 
 
 def test_a_table_of_other_questions(tmp_path: Path) -> None:

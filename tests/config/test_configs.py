@@ -78,7 +78,7 @@ def test_a_file_of_ones_own_wins_over_a_shipped_name(tmp_path: Path, monkeypatch
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError) as caught:
         config.find(Path("mutli"))
-    assert caught.value.expected == "did you mean 'multi'?"
+    assert caught.value.fix == "did you mean 'multi'?"
     with pytest.raises(ConfigError) as caught:
         config.find(Path("zzz"))
     assert caught.value.expected == "a YAML file, or one of " + ", ".join(NAMES)

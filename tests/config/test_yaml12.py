@@ -194,7 +194,7 @@ def test_other_encodings_are_refused(tmp_path: Path, data: bytes, line: int) -> 
 
 @pytest.mark.parametrize("size", [MAX_BYTES + 1, (1 << 20) + 1])
 def test_a_file_that_is_too_long_is_refused(tmp_path: Path, size: int) -> None:
-    with pytest.raises(ConfigError, match="too long"):
+    with pytest.raises(ConfigError, match="too large"):
         read_yaml(written(tmp_path / "a.yaml", b"a: 1\n" + b"#" * (size - 5)))
     written(tmp_path / "a.yaml", b"a: 1\n" + b"#" * (MAX_BYTES - 5))
     assert read_yaml(tmp_path / "a.yaml") == {"a": 1}
@@ -202,7 +202,7 @@ def test_a_file_that_is_too_long_is_refused(tmp_path: Path, size: int) -> None:
 
 def test_a_path_without_a_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.yaml", tmp_path, tmp_path / "nul\0.yaml", Path("/dev/zero")):
-        with pytest.raises(ConfigError, match=r"cannot read|too long") as caught:
+        with pytest.raises(ConfigError, match="cannot read") as caught:
             read_yaml(path)
         assert str(path) in str(caught.value.where)
 

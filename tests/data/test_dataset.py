@@ -10,6 +10,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -169,6 +170,46 @@ def test_a_killed_worker_is_a_fault_of_the_machine(
     with pytest.raises(ResourceError, match="died or did not respond") as caught:
         load(open_photos(tmp_path, names), [[Key(9)]], 1)
     assert "device.workers=0" in str(caught.value.fix)
+    assert caught.value.offenders == (f"reading {names[9]}",)
+
+
+def test_a_worker_that_hangs_is_ended_and_its_photo_is_named(
+    tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hanging(path: Path) -> bytes:
+        if path.name == Path(names[9]).name:
+            time.sleep(60)
+        return read_bytes(path)
+
+    monkeypatch.setattr(dataset, "read_bytes", hanging)
+    monkeypatch.setattr(dataset, "TIMEOUT_S", 1)
+    started = time.monotonic()
+    with pytest.raises(ResourceError, match="died or did not respond") as caught:
+        load(open_photos(tmp_path, names), [[Key(0), Key(1)], [Key(2), Key(9), Key(3)]], 2)
+    assert "timed out after 1 seconds" in str(caught.value.got)
+    assert caught.value.offenders == (f"reading {names[9]}",)
+    assert caught.value.exit_code == 6
+    traceback.clear_frames(caught.value.__traceback__)  # the worker ends with the loader that the frames hold
+    assert time.monotonic() - started < 30
+
+
+def test_a_worker_uses_no_threads_of_opencv(tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that the main process started do not exist in a forked worker, which would wait for them forever."""
+
+    def telling(path: Path) -> bytes:
+        assert cv2.getNumThreads() == 1
+        cv2.GaussianBlur(np.zeros((512, 512, 3), np.uint8), (31, 31), 0)  # work that OpenCV divides among threads
+        return read_bytes(path)
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((512, 512, 3), np.uint8), (31, 31), 0)  # starts the threads
+    monkeypatch.setattr(dataset, "read_bytes", telling)
+    monkeypatch.setattr(dataset, "TIMEOUT_S", 20)
+    try:
+        assert len(load(open_photos(tmp_path, names), [[Key(k)] for k in range(6)], 2)) == 6
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_a_worker_that_dies_between_two_batches_is_reported_with_the_next(

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from edited import edit_json
 from photos import LIVELY, wake
 from torch import Tensor, nn
 
 import maskcls
 from maskcls.engine.checkpoint import Blueprint, load_predictor, load_state, read_meta, save_state, save_weights
 from maskcls.errors import ConfigError, ResultError, WeightsError
-from maskcls.files import file_sha256
+from maskcls.files import file_sha256, without_digest
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn.heads import plain_heads
 from maskcls.nn.network import Network
@@ -67,8 +68,9 @@ def test_exactly_two_files_and_what_meta_says(tmp_path: Path) -> None:
     digest = save_weights(WeightsDir(folder), network().state_dict(), BLUEPRINT, epoch=3, scores=SCORES)
     assert sorted(path.name for path in folder.iterdir()) == ["meta.json", "weights.safetensors"]
     assert digest == file_sha256(folder / "weights.safetensors")
-    assert json.loads((folder / "meta.json").read_text()) == {
-        "schema": 2,
+    meta = json.loads((folder / "meta.json").read_text())
+    assert without_digest(meta, folder, required=True) == {
+        "schema": 3,
         "maskcls": maskcls.__version__,
         "epoch": 3,
         "scores": SCORES,
@@ -178,13 +180,12 @@ def test_missing_files_are_named(saved: Path) -> None:
 
 
 def rewrite(saved: Path, **changes: Any) -> None:
-    meta = json.loads((saved / "meta.json").read_text())
-    meta.update(changes)
-    (saved / "meta.json").write_text(json.dumps({k: v for k, v in meta.items() if v is not None}))
+    gone = tuple(key for key, value in changes.items() if value is None)
+    edit_json(saved / "meta.json", {key: value for key, value in changes.items() if value is not None}, without=gone)
 
 
 def test_weights_of_a_newer_version_are_refused(saved: Path) -> None:
-    rewrite(saved, schema=3, maskcls="9.9")
+    rewrite(saved, schema=4, maskcls="9.9")
     with pytest.raises(WeightsError, match="newer") as caught:
         load_predictor(WeightsDir(saved))
     assert caught.value.got == "maskcls 9.9"

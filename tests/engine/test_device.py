@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from photos import PLAIN
+from project import PROJECT_DIR
 
 from maskcls.engine import device
 from maskcls.engine.device import augments_on_device, start, worker_count
@@ -35,6 +40,53 @@ def test_a_device_that_is_not_there_is_not_replaced(kind: str, monkeypatch: pyte
 def test_fp16_on_a_cpu_is_refused() -> None:
     with pytest.raises(ConfigError, match="fp16"):
         start(DeviceConfig(type="cpu", precision="fp16"))
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [
+        ("2.9.1", True),
+        ("1.13.0+cu117", True),
+        ("2.10.0", False),
+        ("2.10.0a0+git1", False),
+        ("3.0.0", False),
+        ("", True),
+    ],
+)
+def test_a_torch_with_a_known_hole_is_refused(version: str, old: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", version)
+    if not old:
+        start(DeviceConfig(type="cpu"))
+        return
+    with pytest.raises(ResourceError, match="too old") as caught:
+        start(DeviceConfig(type="cpu"))
+    assert (caught.value.got, caught.value.expected) == (f"torch {version}", "torch 2.10 or newer")
+
+
+def test_the_oldest_torch_is_that_of_the_package() -> None:
+    needed = tomllib.loads((PROJECT_DIR / "pyproject.toml").read_text())["project"]["dependencies"]
+    (torch_line,) = [line for line in needed if re.match(r"torch\b", line)]
+    assert torch_line.startswith(f"torch>={'.'.join(map(str, device.TORCH_FLOOR))},")
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}, ("lo", "lo")),
+        ({"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "eth0"}, ("eth0", "lo")),
+        ({"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}, (None, None)),
+        ({}, (None, None)),
+    ],
+    ids=["one machine", "told otherwise", "two machines", "one process"],
+)
+def test_processes_of_one_machine_connect_through_loopback(
+    environment: dict[str, str], expected: tuple[str | None, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+    monkeypatch.setattr(os, "environ", environment)
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth0")])
+    device._keep_to_this_machine()
+    assert tuple(environment.get(name) for name in names) == expected
 
 
 def test_workers_as_asked() -> None:

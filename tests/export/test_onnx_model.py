@@ -125,9 +125,9 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, what: str) -> N
 
 
 def test_a_file_above_the_size_of_a_message_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_model, "MOST_BYTES", file.stat().st_size)
+    monkeypatch.setattr(onnx_model, "MODEL", replace(onnx_model.MODEL, most=file.stat().st_size))
     open_onnx(file)
-    monkeypatch.setattr(onnx_model, "MOST_BYTES", file.stat().st_size - 1)
+    monkeypatch.setattr(onnx_model, "MODEL", replace(onnx_model.MODEL, most=file.stat().st_size - 1))
     with pytest.raises(WeightsError, match="too large"):
         open_onnx(file)
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from tiny import tiny
 
+from maskcls import files
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.infer import Predictor
 from maskcls.errors import BusyError, UsageError
@@ -190,6 +191,8 @@ def test_only_an_earlier_export_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="only an exported folder"):
         check_timm_folder(other, force=True)
     check_timm_folder(folder, force=True)
-    write_timm_folder(folder, [loaded(cfg, 2)], cfg, {})
+    with files.folder_aside(folder) as draft:
+        write_timm_folder(draft, [loaded(cfg, 2)], cfg, {})
+        files.put_folder(draft, folder, force=True)
 
     assert [path.name for path in (folder / "networks").iterdir()] == ["seed0-fold2"]

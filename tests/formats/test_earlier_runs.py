@@ -12,6 +12,7 @@ from pathlib import Path
 import make
 import numpy as np
 import pytest
+from edited import edit_json
 
 from maskcls import config, files, typedjson
 from maskcls.cli import run_app
@@ -170,7 +171,7 @@ def redraw(run: RunDir, data: Path) -> None:
     people = sorted({person for table in tables for person in table["person"]})
     rows = [",".join([*person.split("_"), person]) for person in people]  # 000001_female_Drawn_37
     (data / "train" / "train.csv").write_text("\n".join(["id,gender,race,age,path", *rows, ""]))
-    files.commit_json(run.env, files.read_json(run.env) | {"data": str(data)})
+    edit_json(run.env, {"data": str(data)})
 
 
 @pytest.mark.slow

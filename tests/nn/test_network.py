@@ -23,7 +23,8 @@ from maskcls.errors import ConfigError, ResourceError, WeightsError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn.heads import plain_heads
 from maskcls.nn.losses import cross_entropy
-from maskcls.nn.network import Network, build_network, check_backbone, check_size, load_trunk, read_tensors
+from maskcls.nn.network import Network, build_network, check_backbone, check_size, load_trunk
+from maskcls.nn.weights_file import read_tensors
 
 SMALL = "test_efficientnet"
 SIZE = (32, 32)

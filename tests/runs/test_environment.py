@@ -49,16 +49,15 @@ def run(tmp_path: Path) -> RunDir:
 def test_it_comes_back_and_its_keys_are_these(run: RunDir) -> None:
     assert read_environment(run) == WHOLE
     data = files.read_json(run.env)
-    assert list(data) == KEYS
+    assert list(data) == [*KEYS, files.DIGEST]
     assert data["plans"][""] == PLAN.to_json()
     assert (data["folds"], data["cropping"], data["processes"]) == ([0, 2], None, 1)
     write_environment(run, read_environment(run).with_folds([0, 1, 2]))
-    assert files.read_json(run.env) == data | {"folds": [0, 1, 2]}
+    assert files.read_json(run.env) == files.with_digest(data | {"folds": [0, 1, 2]})
 
 
 def test_a_run_of_a_newer_format_is_one_message(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
-    newer = files.read_json(run.env) | {"format": FORMAT + 1, "maskcls": "9.9.9"}
-    files.commit_json(run.env, newer)
+    files.commit_json(run.env, files.read_json(run.env) | {"format": FORMAT + 1, "maskcls": "9.9.9"})
     assert run_app(["evaluate", str(run.path)]) == Exit.RESULT
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "error[result] the run was made by a newer maskcls"
@@ -68,26 +67,26 @@ def test_a_run_of_a_newer_format_is_one_message(run: RunDir, capsys: pytest.Capt
 
 def test_a_file_without_plans_is_read_and_stays_without(run: RunDir) -> None:
     """An earlier maskcls wrote none."""
-    old = {key: value for key, value in files.read_json(run.env).items() if key not in OPTIONAL}
+    old = {key: value for key, value in files.read_json(run.env).items() if key not in (*OPTIONAL, files.DIGEST)}
     files.commit_json(run.env, old)
     found = read_environment(run)
     assert (found.plans, found.cropping, found.weights) == (None, None, {})
     assert found.format == 1
     write_environment(run, found)
-    assert files.read_json(run.env) == old
+    assert files.read_json(run.env) == files.with_digest(old)
 
 
 FORMS = {
     "nothing": "{}",
     "a list": "[]",
     "a number": "3",
-    "no fold": json.dumps(WHOLE.to_json() | {"folds": []}),
-    "a fold below 0": json.dumps(WHOLE.to_json() | {"folds": [-1]}),
-    "folds in words": json.dumps(WHOLE.to_json() | {"folds": "0,1"}),
-    "no hashes": json.dumps(WHOLE.to_json() | {"hashes": {}}),
-    "hashes that are numbers": json.dumps(WHOLE.to_json() | {"hashes": {"config.yaml": 3}}),
-    "a plan of another form": json.dumps(WHOLE.to_json() | {"plans": {"": {"threads": "many"}}}),
-    "packages in words": json.dumps(WHOLE.to_json() | {"packages": "torch"}),
+    "no fold": json.dumps(files.with_digest(WHOLE.to_json() | {"folds": []})),
+    "a fold below 0": json.dumps(files.with_digest(WHOLE.to_json() | {"folds": [-1]})),
+    "folds in words": json.dumps(files.with_digest(WHOLE.to_json() | {"folds": "0,1"})),
+    "no hashes": json.dumps(files.with_digest(WHOLE.to_json() | {"hashes": {}})),
+    "hashes that are numbers": json.dumps(files.with_digest(WHOLE.to_json() | {"hashes": {"config.yaml": 3}})),
+    "a plan of another form": json.dumps(files.with_digest(WHOLE.to_json() | {"plans": {"": {"threads": "many"}}})),
+    "packages in words": json.dumps(files.with_digest(WHOLE.to_json() | {"packages": "torch"})),
 }
 
 

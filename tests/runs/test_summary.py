@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edited import edit_json
 
 from maskcls import files
 from maskcls.errors import ResultError
@@ -44,7 +45,7 @@ def test_a_run_s_summary_comes_back(tmp_path: Path) -> None:
     )
     write_summary(run, wanted)
     assert (read_summary(run), wanted.fold_numbers) == (wanted, [0, 2])
-    assert list(files.read_json(run.summary)) == ["pooled", "interval", "people", "folds", "mean", "sd"]
+    assert list(files.read_json(run.summary)) == ["pooled", "interval", "people", "folds", "mean", "sd", files.DIGEST]
     assert files.read_json(run.summary)["interval"] == {"low": 0.1, "high": 0.2, "level": 0.95}
     predicted = wanted.model_copy(update={"prediction_interval": PredictionInterval(0.05, 0.3, 3, 0.95)})
     write_summary(run, predicted)
@@ -58,7 +59,7 @@ def test_a_summary_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     write_summary(run, RunSummary(pooled=SavedScores.of(SCORES), interval=INTERVAL, folds={}, sd={}))
     old = files.read_json(run.summary)
     old["interval"] |= {"draws": 1000}
-    files.commit_json(run.summary, old)
+    edit_json(run.summary, old)
     found = read_summary(run)
     assert found is not None
     assert (found.interval, found.prediction_interval) == (INTERVAL, None)
@@ -68,12 +69,12 @@ def test_a_fold_s_summary_comes_back(tmp_path: Path) -> None:
     folder = FoldDir(tmp_path)
     for soup in ([], [1, 3]):
         write_fold_summary(folder, scored_fold(3, soup, SCORES))
-        data = files.read_json(folder.summary)
+        data = files.without_digest(files.read_json(folder.summary), folder.summary, required=True)
         assert data == {"best_epoch": 3} | ({"soup": soup} if soup else {}) | SCORES.to_json()
         assert read_fold_summary(folder).best_epoch == 3
         assert read_fold_summary(folder).soup == tuple(soup)
     write_fold_summary(folder, FoldSummary(best_epoch=1, leaky=True))
-    assert files.read_json(folder.summary) == {"best_epoch": 1, "leaky": True}
+    assert files.read_json(folder.summary) == files.with_digest({"best_epoch": 1, "leaky": True})
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_fold_s_summary_comes_back(tmp_path: Path) -> None:
 def test_another_form_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
     run = RunDir(tmp_path)
     write_summary(run, RunSummary(pooled=SavedScores.of(SCORES), interval=None, folds={}, sd={}))
-    files.commit_json(run.summary, files.read_json(run.summary) | change)
+    edit_json(run.summary, change)
     with pytest.raises(ResultError, match="unexpected form") as caught:
         read_summary(run)
     assert caught.value.where == str(run.summary)

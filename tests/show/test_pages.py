@@ -186,7 +186,7 @@ def test_an_embedded_photo_is_at_most_so_large() -> None:
 def test_a_page_has_no_violation_and_fits(tmp_path: Path, width: int, scheme: str) -> None:
     path = tmp_path / "page.html"
     figures = [figure(), figure("second"), figure("wide", wide=True)]
-    write_page(path, render_page("example", title="Example", figures=figures, rows=TABLE, photos=[]))
+    write_page(path, render_page("example", title="Example", figures=figures, rows=TABLE, photos=[]), force=True)
     with browser_page(width, scheme=scheme) as page:
         page.goto(path.as_uri())
         assert axe_violations(page) == []
@@ -196,7 +196,7 @@ def test_a_page_has_no_violation_and_fits(tmp_path: Path, width: int, scheme: st
 def test_a_table_on_a_phone_is_scrolled_under_its_caption_and_printed_whole(tmp_path: Path) -> None:
     path, words = tmp_path / "page.html", "two words"
     wide = Table([f"a long head {n}" for n in range(8)], [[words] * 7 + ["/path" * 12]], f"{words} " * 12)
-    write_page(path, render_page("example", title="Example", figures=[], rows=wide, photos=[]))
+    write_page(path, render_page("example", title="Example", figures=[], rows=wide, photos=[]), force=True)
     with browser_page(390) as page:
         page.goto(path.as_uri())
         one_line = page.evaluate("parseFloat(getComputedStyle(document.querySelector('td')).lineHeight)")
@@ -212,7 +212,7 @@ def test_a_table_on_a_phone_is_scrolled_under_its_caption_and_printed_whole(tmp_
 
 def test_the_button_changes_the_colours_by_keyboard(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
-    write_page(path, render_page("example", title="Example", figures=[], rows=TABLE, photos=[]))
+    write_page(path, render_page("example", title="Example", figures=[], rows=TABLE, photos=[]), force=True)
     with browser_page(scheme="light") as page:
         page.goto(path.as_uri())
         before = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -192,6 +192,19 @@ def test_before_anything_is_trained_the_forecast_is_shown() -> None:
     assert (pace.left_s(now_s=30.0), pace.share) == (0.0, 1.0)
 
 
+def test_what_was_done_of_an_epoch_before_says_nothing_about_the_speed() -> None:
+    pace = TrainingPace(of=10, started_s=0.0)
+    pace.skip(3)
+    pace.begun("fold 0", 0.75)
+    pace.tick("fold 0", 0.8)
+    assert pace.share == pytest.approx(0.38)
+    assert pace.left_s(now_s=5.0) == pytest.approx(6.2 * 5 / 0.05)
+    pace.epoch("fold 0")
+    assert (pace.done, pace.share) == (0.25, 0.4)
+    pace.tick("fold 0", 0.5)  # the next one has begun at its start
+    assert pace.done == 0.75
+
+
 def test_a_terminal_shows_the_time_left_of_the_whole_training(report: Reporter, clock: list[float]) -> None:
     report.begin("all folds", 4)
     report.fold("fold 0", 2, 0)
@@ -244,3 +257,27 @@ def test_a_quick_verb_says_what_it_does_when_it_takes_long(
     with waiting.waiting("scoring"):
         assert told.wait(60)
     assert capsys.readouterr().err.splitlines()[0] == "scoring: 0 s so far"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_error_in_the_display_is_one_warning(
+    terminal: bool, report: Reporter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The work that reports its progress goes on; with MASKCLS_DEBUG the error is raised."""
+    report.console, report.bars = Console(file=io.StringIO()), report.bars if terminal else None
+    monkeypatch.setattr(progress, "PLAIN_FIRST_S", -1.0)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("no colour \x1b")
+
+    monkeypatch.setattr(report.bars or report.console, "update" if terminal else "print", broken)
+    for done in (1, 2, 3):
+        report.images("reading", done, 3)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "warning: no more progress is shown, the work continues: ValueError: no colour \\x1b",
+    ]
+    report.failed = False
+    monkeypatch.setenv("MASKCLS_DEBUG", "1")
+    with pytest.raises(ValueError, match="no colour"):
+        report.images("checking", 1, 3)

@@ -22,7 +22,7 @@ from maskcls.show.pages.figure import Figure as PageFigure
 from maskcls.show.pages.figure import to_svg
 from maskcls.show.report import page as page_module
 from maskcls.show.report import side_by_side
-from maskcls.show.report.page import Part, render_report, report_figures, report_parts, write_report
+from maskcls.show.report.page import Part, render_report, report_figures, report_files, report_parts
 from maskcls.show.report.section import FilledSection, PageSettings
 from maskcls.show.report.sections import OF_EACH
 
@@ -239,9 +239,9 @@ def test_two_runs_share_no_id(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("two_sections")
 def test_png_of_every_figure(contest: ReportedRun, tmp_path: Path) -> None:
     parts = report_parts([contest], PageSettings(tmp_path / "index.html"))
-    paths = write_report([contest], tmp_path / "index.html", png=tmp_path / "png")
-    assert [path.stem for path in paths] == [one.name for one in report_figures(parts)] != []
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    figures, _ = report_files([contest], tmp_path / "index.html", png=tmp_path / "png")
+    assert [one.path.stem for one in figures] == [one.name for one in report_figures(parts)] != []
+    assert all(isinstance(one.content, bytes) and one.content.startswith(b"\x89PNG") for one in figures)
 
 
 def test_figures_are_found_in_lists_and_mappings(contest: ReportedRun, tmp_path: Path) -> None:

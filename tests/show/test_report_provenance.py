@@ -25,7 +25,7 @@ from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
 from maskcls.show.report import page as page_module
 from maskcls.show.report.mistakes import mistakes_section, photos_to_explain
 from maskcls.show.report.network_input import network_input_section
-from maskcls.show.report.page import write_report
+from maskcls.show.report.page import report_files
 from maskcls.show.report.provenance.configuration import configuration_section
 from maskcls.show.report.provenance.environment import environment_section
 from maskcls.show.report.provenance.lineage import lineage_section
@@ -110,8 +110,8 @@ def test_maps_are_shown_beside_their_photo(tmp_path: Path, monkeypatch: pytest.M
     task, photo = next(iter(photos_to_explain(reported.rows)))
     cams = {(reported.run.path, task, photo.row): {"map of <x>": "data:image/png;base64,AAAA"}}
     page = tmp_path / "page.html"
-    write_report([reported], page, with_photos=True, cams=cams)
-    assert page.read_text().count('alt="map of &lt;x&gt;"') == 1
+    html = report_files([reported], page, with_photos=True, cams=cams)[1].decode()
+    assert html.count('alt="map of &lt;x&gt;"') == 1
 
 
 # --- what entered the networks
@@ -287,7 +287,7 @@ def test_no_violation_on_a_page_of_two_runs_with_photos(tmp_path: Path, monkeypa
     runs = two_runs(tmp_path)
     runs[0] = draw_photos(runs[0].run, tmp_path / "faces")
     page_file = tmp_path / "page.html"
-    write_report(runs, page_file, with_photos=True, paired=pair_runs(runs))
+    page_file.write_bytes(report_files(runs, page_file, with_photos=True, paired=pair_runs(runs))[1])
     with browser_page(390) as page:
         page.goto(page_file.as_uri())
         for details in page.query_selector_all("details"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import io
 import json
 import os
 import subprocess
@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny import train
 
-from maskcls.errors import Exit, ResourceError, UsageError
+from maskcls.errors import Exit
 from maskcls.show.terminal.spark import BARS
-from maskcls.show.terminal.streams import ascii_instead, system_error
+from maskcls.show.terminal.streams import MessageFile, ascii_instead
 
 FULL = Path("/dev/full")  # a device whose disk is always full
 
@@ -46,6 +47,17 @@ def test_a_message_on_a_full_disk_is_lost_and_stops_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, b"goes on\n")
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+def test_a_training_goes_on_while_the_disk_of_its_log_is_full(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with io.TextIOWrapper(io.BufferedWriter(MessageFile(FULL, "w")), write_through=True) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        run = tmp_path / "run"
+        assert train(drawn, run, "model.backbone=test_convnext", "train.epochs=1", "--folds", "0") == Exit.OK
+    assert (run / "summary.json").exists()
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp949"])
 def test_a_character_that_the_encoding_lacks_is_shown_in_another_way(encoding: str) -> None:
     program = "import sys; from maskcls.show.terminal.streams import open_streams; open_streams()\n"
@@ -75,17 +87,6 @@ def test_a_closed_stdout_is_no_fault() -> None:
 def test_only_encoding_is_repaired() -> None:
     with pytest.raises(UnicodeDecodeError):
         ascii_instead(UnicodeDecodeError("ascii", b"\xff", 0, 1, "not ascii"))
-
-
-def test_an_error_of_the_machine_is_told_from_a_bug() -> None:
-    long = system_error(OSError(errno.ENAMETOOLONG, "File name too long", "aaa"))
-    assert isinstance(long, UsageError)
-    assert long.where == "aaa"
-    denied = system_error(PermissionError(errno.EACCES, "Permission denied", b"b"))
-    assert isinstance(denied, ResourceError)
-    assert (denied.where, denied.got) == ("b", "Permission denied")
-    assert system_error(FileNotFoundError(errno.ENOENT, "No such file", "c")) is None
-    assert system_error(ValueError("a bug")) is None
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,15 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from edited import edit_json
 from sklearn.metrics import f1_score
 from threadpoolctl import threadpool_limits
-from tiny import hashes, outcome, resume, train
+from tiny import contents, hashes, outcome, resume, train
 
 from maskcls import files
 from maskcls.cli import run_app
@@ -101,8 +103,8 @@ def found(drawn: Path) -> PersonClustering:
 
 
 def test_the_networks_are_those_of_the_run_without(together: Path, alone: Path) -> None:
-    def networks(run: Path) -> dict[str, str]:
-        return {name: digest for name, digest in outcome(run).items() if name.startswith("fold")}
+    def networks(run: Path) -> dict[str, Any]:
+        return {name: content for name, content in contents(run).items() if name.startswith("fold")}
 
     assert len(networks(alone)) == 15  # of two folds, and folds.csv
     assert networks(together) == networks(alone)
@@ -181,7 +183,7 @@ def test_one_fold_is_scored_by_parts_of_its_people(drawn: Path, together: Path, 
     assert len(oof(run)) == 42
     assert (run / "looks.npz").read_bytes() == (together / "looks.npz").read_bytes()
     assert resume(run, "--folds", "0") == 0
-    now, at_once = outcome(run), outcome(together)
+    now, at_once = contents(run), contents(together)
     for name in ("summary.json", "fold1/summary.json"):  # they say that fold 1 chose its epoch alone
         del now[name], at_once[name]
     assert now == at_once
@@ -398,7 +400,7 @@ def test_photos_among_which_too_many_look_alike_are_predicted_alone(
     monkeypatch.setattr(PairRates, "precision_of", lambda self, group_N: 0.25)
     summary = json.loads((run / "summary.json").read_text())
     summary["groups"]["right_only"] = 2.0  # wrong pairs cost much, so that the gain is below -2
-    (run / "summary.json").write_text(json.dumps(summary))
+    edit_json(run / "summary.json", summary)
     assert predict(run, drawn, tmp_path / "a.csv") == 0
     told = capsys.readouterr().err
     assert "photos are not averaged in groups, because no gain is proven" in told
@@ -419,7 +421,7 @@ def test_a_run_of_an_earlier_version_averages_and_says_that_its_gain_can_be_too_
     summary = json.loads((run / "summary.json").read_text())
     old = ("by", "tasks", "weights", "alone", "gain", "pair_precision", "pair_recall")
     summary["groups"] = {name: summary["groups"][name] for name in old}
-    (run / "summary.json").write_text(json.dumps(summary))
+    edit_json(run / "summary.json", summary)
     assert predict(run, drawn, tmp_path / "a.csv") == 0
     told = capsys.readouterr().err
     assert "of an earlier version, whose gain can be too high" in told

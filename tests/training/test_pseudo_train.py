@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from edited import edit_json
 from tiny import experiment, outcome, resume, tiny, train
 
 from maskcls.cli import run_app
@@ -56,8 +57,7 @@ def fold_prediction(base: Path, drawn: Path, tmp_path: Path, k: int) -> Predicti
     """Predict with fold k's network alone, by an independent way: a run folder that was asked for that fold only."""
     run = tmp_path / f"only{k}"
     shutil.copytree(base, run)
-    env = json.loads((run / "env.json").read_text())
-    (run / "env.json").write_text(json.dumps(env | {"folds": [k]}))
+    edit_json(run / "env.json", {"folds": [k]})
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / f"{k}.csv")]) == 0
     return Predictions.load(run / "test/faces-none.npz")
 
@@ -300,7 +300,7 @@ def test_soft_labels_teach_a_network_a_task(pseudo: Path, drawn: Path, tmp_path:
     [
         (["--temperature", "0.5"], "--temperature is for soft labels"),
         (["--balance", "2", "--like-train"], "both say how many"),
-        (["--max-per-class", "0"], "--max-per-class is out of range"),
+        (["--max-per-class", "0"], "where: --max-per-class"),
         (["--min-confidence", "mask=0.9,mask=0.1"], "not a confidence"),
         (["--min-confidence", "mask.wear=0.5,mask=0.9"], "not a confidence"),
         (["predict.views=none"], "--views"),

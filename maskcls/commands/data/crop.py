@@ -6,8 +6,6 @@ import csv
 import io
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import cv2
 
 from maskcls import __version__, files
+from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import guess_layout, image_root, list_photos
 from maskcls.data.photos import crops
 from maskcls.data.photos.crops import ABOUT, Box, Detector, Face, Size, Window
@@ -134,19 +133,14 @@ def copy_cropped(data: Path, out: Path, recipe: Recipe, report: Reporter) -> Cop
         found = _search(source, recipe.find, report, only_train=recipe.fixed)
         window, held = _learned(source, found, recipe)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-            draft = Path(scratch) / "cropped"
+        with files.folder_aside(out) as draft:
             rows = _write_photos(source, draft, _chooser(found, window, recipe), report)
             copy = Copy(out, tuple(rows), source.train, window, held, recipe.margin, recipe.aspect)
             for name in source.tables:
-                shutil.copyfile(source.root / name, draft / name)
+                files.commit(draft / name, files.read_file(source.root / name, TABLE))
             files.commit(draft / LIST, _list(copy.rows))
             files.commit_json(draft / ABOUT, _about(copy, recipe))
-            _check_free(out)
-            if out.exists():
-                out.rmdir()
-            os.rename(draft, out)
+            files.put_folder(draft, out)
     except OSError as error:
         got = error.strerror or str(error)
         raise ResourceError("cannot write the cropped copy", where=str(out), got=got, fix="nothing was kept") from None

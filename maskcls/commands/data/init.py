@@ -11,6 +11,7 @@ from maskcls import config, files
 from maskcls.data.layouts import source
 from maskcls.data.proposal.of_data import label_settings, read_labels
 from maskcls.data.proposal.proposal import Proposal, propose
+from maskcls.files import OutputFile
 from maskcls.machine import cores
 from maskcls.show.data.proposal_file import file_text
 
@@ -22,12 +23,12 @@ def init(data: Path, output: Path, *, tasks: Sequence[str], group: str, force: b
 
     Raises BusyError when the output exists, unless `force`; DataError and UsageError for data that cannot be described.
     """
-    files.refuse_taken(output, force=force)
+    files.refuse_finished(output, force=force)
     files.check_outputs(output, inputs=[data])
     found = read_labels(data, tasks=tasks, group=group)
     cfg = config.validate(label_settings(found.labels), where=str(data))
     source.read_labelled(data, cfg.data.format, cfg.space, None, cfg.data.group)  # what train would refuse, too
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     proposal = propose(found, cores=cores(), gpu=gpu)
-    files.commit(output, file_text(proposal, data, output).encode())
+    files.commit_outputs([OutputFile(output, file_text(proposal, data, output).encode())], force=force)
     return proposal

@@ -14,6 +14,7 @@ from maskcls.data.layouts.fixes import COLUMNS, fix_rows, with_earlier
 from maskcls.data.layouts.source import read_labelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import BusyError, ResultError, UsageError
+from maskcls.files import OutputFile
 from maskcls.labels import Ints
 from maskcls.results.comparison.difference import Difference
 from maskcls.results.comparison.over_seeds import difference_over_seeds
@@ -32,7 +33,6 @@ from maskcls.schema import Config
 from maskcls.show.labels.doctor import LabelDoctor
 from maskcls.show.labels.gain import LabelGain
 from maskcls.show.labels.page import label_page
-from maskcls.show.pages.page import write_page
 from maskcls.training.checks import has_settings
 
 Train = Callable[[Config, RunDir], object]
@@ -64,7 +64,7 @@ def rank_labels(
     outputs = [path for path in (fixes, page) if path is not None]
     refuse_repeated(runs)
     files.check_outputs(*outputs, inputs=[path for run in runs for path in result_files(run)])
-    files.refuse_taken(*outputs, force=force)
+    files.refuse_finished(*outputs, force=force)
     rows = read_label_rows(runs)
     people, who_N = np.unique(rows.person_N, return_inverse=True)
     suspects = find_suspects(rows.parts, rows.given, rows.values, who_N, rows.space)
@@ -73,10 +73,11 @@ def rank_labels(
     found = LabelDoctor(
         cases, len(suspects), least, len(people), len(rows.ids), len(runs), fixes, page, noun_of_run(runs[0])
     )
-    if fixes is not None:
-        files.commit(fixes, proposed_csv(found, rows))
+    written = [] if fixes is None else [OutputFile(fixes, proposed_csv(found, rows))]
     if page is not None:
-        write_page(page, label_page(cases, rows, page, embed=embed))
+        written.append(OutputFile(page, label_page(cases, rows, page, embed=embed).encode()))
+    if written:
+        files.commit_outputs(written, force=force)
     return found
 
 

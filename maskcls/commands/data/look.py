@@ -22,11 +22,12 @@ from maskcls.data.views.marks import crop_outline, showing_boxes, view_marks
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.errors import MaskclsError
+from maskcls.files import OutputFile
 from maskcls.labels import Ints, LabelSpace
 from maskcls.runs.checks import check_picture
 from maskcls.schema import Config, MixConfig
 from maskcls.show.data.contact_sheet import ContactSheet, PhotoViews, TrainingView, Views
-from maskcls.show.data.look_page import write_look_page
+from maskcls.show.data.look_page import look_page
 from maskcls.show.data.marked_tiles import photo_tile, view_tile
 from maskcls.show.pictures.fonts import missing_note
 from maskcls.show.pictures.lettering import text_lines
@@ -103,12 +104,13 @@ def look(
         lines.append(Views(names, size, (*augmentation_phrases(spec), *mixing(members[0][1].mix))))
     sheets = [contact_sheet([tile.image for tile in block], [tile.lines for tile in block]) for block in blocks]
     _, png = cv2.imencode(".png", _stacked(sheets))
-    files.commit(out, png.tobytes())
     named = missing_note(name for task in cfg.space.tasks for name in task.classes)
     found = ContactSheet(out, data, len(chosen), draws, tuple(lines), tuple(rows), page, named, notes)
+    outputs = [OutputFile(out, png.tobytes())]
     if page is not None:
         pictures = [[tile.image for tile in block] for block in blocks] if with_photos else None
-        write_look_page(page, found, root, pictures)
+        outputs.append(OutputFile(page, look_page(page, found, root, pictures).encode()))
+    files.commit_outputs(outputs, force=force)
     return found
 
 

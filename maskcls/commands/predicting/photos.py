@@ -25,7 +25,7 @@ from maskcls.results.predicted.plan import (
 )
 from maskcls.results.predicted.rows import PhotoRows
 from maskcls.results.predicted.table_file import WrittenTable, check_not_an_output
-from maskcls.rundir import RunDir, lock
+from maskcls.rundir import RunDir, lock_new
 from maskcls.runs.checks import check_photo_prediction
 from maskcls.runs.decision import read_decision
 from maskcls.show.terminal.progress import Reporter
@@ -90,6 +90,9 @@ def predict_photos(model: Path, asked: PhotoRequest, report: Reporter) -> Predic
         check_photos_of_run(RunDir(model), photos, report)
         if asked.decide and read_decision(RunDir(model)).rule is None:
             report.note(NO_RULE)
+    if asked.shard is not None and asked.shard[1] > max(1, len(photos.names)):
+        got, fix = f"{asked.shard[1]} shards of {plural(len(photos.names), 'photo')}", "divide them into fewer"
+        raise UsageError("there are more shards than photos", where="--shard", got=got, fix=fix)
     opened = open_model(model, asked.overrides, engine=asked.engine, decide=asked.decide, report=report)
     threads = reading_threads(workers)
     if asked.wanted.paths:
@@ -152,7 +155,7 @@ def _locked(folder: Path) -> ExitStack:
     """Hold the folder of parts for this process; BusyError when another one predicts into it."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(lock(RunDir(folder)))
+            stack.enter_context(lock_new(RunDir(folder)))
         except BusyError as error:
             raise BusyError(
                 "another process predicts into this folder", where=str(folder), got=error.got, fix="wait for it"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
+from maskcls import files, rundir
 from maskcls.data.layouts.source import layout_named
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import UsageError
+from maskcls.files import OutputFile
+from maskcls.labels import Ints, LabelSpace
 from maskcls.results.predicted.formats import TableFormat, format_of
 from maskcls.results.predicted.rows import PhotoRows, TableForm
-from maskcls.results.predicted.table_file import TableOutput, WrittenTable, write_table_file
+from maskcls.results.predicted.table_file import TableOutput, WrittenTable, table_aside
+from maskcls.results.submissions.shares import dominant_class
 from maskcls.results.submissions.write import Written
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import OTHER_GROUPS, check_prediction
@@ -48,7 +55,8 @@ def predict(
     """
     check_prediction(run, data, output, overrides, decide=decide, groups=groups, force=force)
     decision = read_decision(run) if decide else None
-    found = predict_rows(run, data, overrides=overrides, groups=groups, report=report)
+    with rundir.reading(run):
+        found = predict_rows(run, data, overrides=overrides, groups=groups, report=report)
     if found is None:
         return None
     predictions, lineage = found.predictions, found.lineage
@@ -60,23 +68,31 @@ def predict(
         lineage = lineage.with_decision(decision)
         if decision.rule is None:
             report.note("no decision rule had a proven gain: the most probable class is predicted")
+    note_dominant_class(labels, found.cfg.space, report)
     rows = PhotoRows(found.rows["id"].tolist(), predictions.prob, labels, [""] * len(labels))
-    kind, layout = format_of(output, table_format), layout_named(found.cfg.data.format)
+    layout = layout_named(found.cfg.data.format)
     form = TableForm(found.cfg.space, layout.id_column, task_columns=layout.task_columns)
-    if kind == "csv":
-        written: Written | WrittenTable = write_labels(
-            output, found.cfg, found.rows, labels, lineage.to_json(), force=force
-        )
-    else:
-        written = write_table_file(TableOutput(output, kind, form), [rows], lineage.to_json(), force=force)
-    if probabilities is not None:
-        table = TableOutput(
-            probabilities,
-            format_of(probabilities, table_format),
-            TableForm(found.cfg.space, layout.id_column, probabilities=True),
-        )
-        write_table_file(table, [rows], lineage.to_json(), force=force)
-    return written
+    whole = TableForm(found.cfg.space, layout.id_column, probabilities=True)
+    main = TableOutput(output, format_of(output, table_format), form)
+    with ExitStack() as stack:
+        beside: tuple[OutputFile, ...] = ()
+        if probabilities is not None:
+            table = TableOutput(probabilities, format_of(probabilities, table_format), whole)
+            _, beside = stack.enter_context(table_aside(table, [rows], lineage.to_json()))
+        if main.format == "csv":
+            return write_labels(output, found.cfg, found.rows, labels, lineage.to_json(), beside=beside, force=force)
+        written, own = stack.enter_context(table_aside(main, [rows], lineage.to_json()))
+        files.commit_outputs([*beside, *own], force=force)
+        return written
+    raise AssertionError
+
+
+def note_dominant_class(label_N: Ints, space: LabelSpace, report: Reporter) -> None:
+    """Print a warning where nearly all photos are predicted as one class."""
+    rows_J = np.bincount(label_N, minlength=space.size)
+    if (label := dominant_class(rows_J)) is not None:
+        what = f"{rows_J[label]:,} of {len(label_N):,} photos are predicted as {space.joint_names[label]}"
+        report.note(f"warning: {what}; compare with the training set: maskcls submission check")
 
 
 def refuse_single_photos(run: RunDir, lineage: RunLineage) -> None:

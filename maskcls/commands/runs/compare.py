@@ -12,6 +12,7 @@ from typing import Any
 
 from maskcls import config, files
 from maskcls.errors import UsageError, WeightsError
+from maskcls.files import OutputFile
 from maskcls.groupnouns import PEOPLE
 from maskcls.labels import CONTEST, UNKNOWN, LabelSpace
 from maskcls.results.comparison.changes import changed_csv, changes, moves, task_agreement
@@ -51,12 +52,12 @@ def compare(
     read.
     """
     if output is not None:
-        files.refuse_taken(output, force=force)
+        files.refuse_finished(output, force=force)
     if a.resolve() == b.resolve():
         raise UsageError("a and b are the same", where=str(a), fix="name two")
     found = comparison(*read_sides(a, b), answers)
     if output is not None:
-        files.commit(output, changed_csv(found.rows, found.changed))
+        files.commit_outputs([OutputFile(output, changed_csv(found.rows, found.changed))], force=force)
     return found
 
 

@@ -62,5 +62,10 @@ def best_run(found: Sequence[RunRecord]) -> BestRun | None:
 def _base_settings(path: Path) -> Mapping[str, Any]:
     found = read_record(checked_run(path))
     if not found.settings:
-        raise ResultError("the settings of the base cannot be read", where=str(path), got=found.fault)
+        raise ResultError(
+            "the settings of the base cannot be read",
+            where=str(path),
+            got=found.fault,
+            fix="name another run with --base",
+        )
     return found.settings

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from maskcls import rundir
+from maskcls import files, rundir
 from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import BusyError, MaskclsError, ResourceError, ResultError, UsageError
 from maskcls.rundir import RunDir
 from maskcls.runs.recipe import is_recipe
 from maskcls.runs.records.disk_use import disk_use
 from maskcls.runs.records.finding import find_runs
-from maskcls.runs.records.notes import Note, add_note
+from maskcls.runs.records.notes import BEST_DELETED, Note, add_note
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.order import in_order
 from maskcls.runs.records.record import RunRecord, read_record
@@ -58,6 +58,8 @@ def prune(folder: Path, *, keep: int, budget: int | None, whole: bool, yes: bool
     Raises ResultError for a folder that is not there or a recipe that cannot be read.
     """
     plan = plan_pruning(folder, keep=keep, budget=budget, whole=whole)
+    if yes:  # what a killed prune had moved aside
+        files.sweep(folder, *(run.path.parent for run in find_runs([folder], links=False)))
     parts = []
     for part in plan.parts:
         kept_because = carry_out(part, now) if yes else ""
@@ -123,18 +125,24 @@ def carry_out(part: RunPart, now: datetime) -> str:
     """Delete what a part names, holding the run; returns "", or why it was left."""
     run = part.found.run
     try:
-        with rundir.lock(run):
+        with rundir.lock(run), rundir.alone(run):
+            rundir.sweep_run(run)
             again = read_record(run)  # a note, or another process, may have come between
             if why := _untouchable(again, {}):
                 return why
+            if part.what == "best weights":  # first: a killed command that is given again finds nothing left to note
+                add_note(run, Note(date=now.isoformat(timespec="seconds"), text=BEST_DELETED))
             for path in part.paths:
                 _remove(path)
-            if part.what == "best weights":
-                add_note(run, Note(date=now.isoformat(timespec="seconds"), text="best weights deleted by runs prune"))
     except BusyError:
         return "another process is working on it"
     except OSError as error:
-        raise ResourceError("cannot delete", where=error.filename or str(run.path), got=error.strerror) from None
+        raise ResourceError(
+            "cannot delete",
+            where=error.filename or str(run.path),
+            got=error.strerror,
+            fix="make the folder writable, or delete the file yourself",
+        ) from None
     return ""
 
 
@@ -185,8 +193,11 @@ def _until(budget: int | None, total: int, parts: Sequence[RunPart]) -> Iterator
 
 
 def _remove(path: Path) -> None:
+    """Delete a file or a folder; a folder vanishes at once, as half a run would be no run that prune finds again."""
     if path.is_dir():
-        shutil.rmtree(path)  # a link it met on its way would be removed, not followed
+        with files.temporary_folder(path.parent) as aside:
+            os.rename(path, aside / path.name)
+            shutil.rmtree(aside)  # a link it met on its way would be removed, not followed
     else:
         path.unlink(missing_ok=True)
 

@@ -50,15 +50,16 @@ def check_submission(path: Path, data: Path | None = None, run: RunDir | None = 
     return SubmissionChecks(path, (*found, sidecar, *origin_checks(origin, run, data)))
 
 
-def refuse_faulty(found: SubmissionChecks) -> None:
-    """Raise ResultError, which lists the faults, when a check failed; warnings pass."""
-    if not found.failed:
+def refuse_faulty(found: SubmissionChecks, *, strict: bool) -> None:
+    """Raise ResultError, which lists the faults, when a check failed; `strict`: or gave a warning."""
+    bad = [*found.failed, *(found.warned if strict else [])]
+    if not bad:
         return
     raise ResultError(
-        f"the submission fails {len(found.failed)} of {len(found.checks)} checks",
+        f"the submission fails {len(bad)} of {len(found.checks)} checks",
         where=str(found.path),
         fix="write it again with maskcls predict, from the run and the data it is meant for",
-        offenders=[f"{check.name}: {fault}" for check in found.failed for fault in check.faults],
+        offenders=[f"{check.name}: {fault}" for check in bad for fault in check.faults],
     )
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
+from maskcls import files
 from maskcls.data.drawn.look import Look
 from maskcls.data.drawn.people import RACE, SHOTS, Person, generator, people_of
 from maskcls.data.drawn.photo import draw_photo
@@ -77,14 +76,17 @@ def make_faces(
     _check_free(root)
     train, evaluation = people_of("train", people, seed), people_of("eval", eval_people, seed)
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.") as scratch:
-            draft = Path(scratch) / "faces"
+        with files.folder_aside(root) as draft:
             photos = [*_write_train(draft / "train", train), *_write_eval(draft / "eval", evaluation, seed)]
             _draw_all(photos, seed, size)
-            _publish(draft, root)
+            files.put_folder(draft, root)
     except OSError as error:
-        raise ResourceError("cannot write the faces", where=str(root), got=error.strerror or str(error)) from None
+        raise ResourceError(
+            "cannot write the faces",
+            where=str(root),
+            got=error.strerror or str(error),
+            fix="free disk space, or name another folder",
+        ) from None
     return FacesSummary(root, tuple(train), tuple(evaluation))
 
 
@@ -116,14 +118,6 @@ def _check_free(root: Path) -> None:
             expected="a new or an empty folder",
             fix="name another folder, or remove this one",
         )
-
-
-def _publish(draft: Path, root: Path) -> None:
-    """Rename the finished folder to `root`; raises BusyError if `root` is no longer empty."""
-    _check_free(root)
-    if root.exists():
-        root.rmdir()
-    os.rename(draft, root)
 
 
 def _write_train(folder: Path, people: Sequence[Person]) -> list[_Photo]:

@@ -21,7 +21,7 @@ from maskcls.data.layouts.folder import photos_of_folder, refuse_file
 from maskcls.data.layouts.folder_scan import ClassFolders, FolderPart, scan_class_folders
 from maskcls.data.layouts.layout import Layout, Listing
 from maskcls.data.layouts.left_out import LINKS_FIX, left_out_notes
-from maskcls.data.layouts.paths import followed_file_faults, path_fault
+from maskcls.data.layouts.paths import file_faults, path_fault
 from maskcls.data.layouts.row_fixes import photo_fix_rows, read_row_fixes
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError
@@ -153,7 +153,7 @@ def _depths(found: ClassFolders, tasks: int) -> Iterator[tuple[str, str]]:
 
 
 def _photo_faults(root: Path, photos: list[str]) -> Iterator[str]:
-    for path, missing in zip(photos, followed_file_faults(root, photos), strict=True):
+    for path, missing in zip(photos, file_faults(root, photos), strict=True):
         if fault := path_fault(path) or missing:
             yield f"{path}: {fault}"
 
@@ -217,7 +217,7 @@ def _list_photos(data: Path) -> Listing:
         raise DataError("links to folders are not followed", where=str(data), offenders=found.links, fix=LINKS_FIX)
     photos, rest = _labelled_photos(found), found.test
     if faults := list(_photo_faults(data, photos)):
-        raise DataError("photos cannot be used", where=str(data), offenders=faults)
+        raise DataError("photos cannot be used", where=str(data), offenders=faults, fix="rename or remove these files")
     return Listing((), tuple(photos), tuple(sorted((*rest.photos, *rest.misplaced))) if rest else ())
 
 

@@ -49,7 +49,12 @@ def read_train(root: Path, space: LabelSpace, fixes: Path | None = None) -> pd.D
     files, faults = _profile_files(root, rows["path"])
     faults = _row_faults(rows, space) + faults
     if faults:
-        raise DataError("the training set is not as expected", where=str(table.parent), offenders=faults)
+        raise DataError(
+            "the training set is not as expected",
+            where=str(table.parent),
+            offenders=faults,
+            fix="correct these rows and folders; data/README.md describes the layout",
+        )
     rows = rows.set_index("path")
     return _assemble(rows, files, space, read_fixes(fixes, rows.index) if fixes is not None else {})
 
@@ -70,7 +75,12 @@ def read_eval(root: Path, space: LabelSpace) -> pd.DataFrame:
     there = {entry.name for entry in _entries(root / "eval" / "images")}
     faults += [f"{name}: not named in info.csv" for name in sorted(there - set(ids))]
     if faults:
-        raise DataError("the evaluation set is not as expected", where=str(table.parent), offenders=faults)
+        raise DataError(
+            "the evaluation set is not as expected",
+            where=str(table.parent),
+            offenders=faults,
+            fix="correct these rows and files; data/README.md describes the layout",
+        )
     return manifest.build(list(ids), [f"eval/images/{name}" for name in ids], space, split="eval")
 
 
@@ -105,7 +115,9 @@ def read_fixes(fixes: Path, paths: Collection[str]) -> dict[tuple[str, str], str
             fault = f"{path}: {field} is {fixed[path, field]!r} on an earlier line, here {value!r}"
         faults += [f"line {line}: {fault}"] if fault else []
     if faults:
-        raise DataError("corrections cannot be applied", where=str(fixes), offenders=faults)
+        raise DataError(
+            "corrections cannot be applied", where=str(fixes), offenders=faults, fix="correct these lines of the file"
+        )
     return fixed
 
 

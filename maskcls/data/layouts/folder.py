@@ -8,7 +8,7 @@ import pandas as pd
 
 from maskcls.data.layouts.folder_scan import FolderTree
 from maskcls.data.layouts.left_out import LINKS_FIX, left_out_notes
-from maskcls.data.layouts.paths import followed_file_faults, path_fault
+from maskcls.data.layouts.paths import file_faults, path_fault
 from maskcls.data.photos.photo_files import SUFFIXES, kind_of_file
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError
@@ -49,13 +49,11 @@ def photos_of_folder(root: Path) -> tuple[list[str], list[str]]:
     if found.links:
         raise DataError("links to folders are not followed", where=str(root), offenders=found.links, fix=LINKS_FIX)
     paths = found.photos
-    faults = [
-        path_fault(path) or missing for path, missing in zip(paths, followed_file_faults(root, paths), strict=True)
-    ]
+    faults = [path_fault(path) or missing for path, missing in zip(paths, file_faults(root, paths), strict=True)]
     wrong = [f"{path}: {fault}" for path, fault in zip(paths, faults, strict=True) if fault]
     wrong += lookalikes(paths, ["this folder"] * len(paths))
     if wrong:
-        raise DataError("photos cannot be used", where=str(root), offenders=wrong)
+        raise DataError("photos cannot be used", where=str(root), offenders=wrong, fix="rename or remove these files")
     notes = left_out_notes(root, found)
     if not paths:
         expected = f"photos ({', '.join(SUFFIXES)}), or the contest's eval/info.csv"

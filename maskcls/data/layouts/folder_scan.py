@@ -197,7 +197,9 @@ def _entries_of(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise DataError("cannot read a folder", where=os.fspath(folder), got=error.strerror) from None
+        raise DataError(
+            "cannot read a folder", where=os.fspath(folder), got=error.strerror, fix="make the folder readable"
+        ) from None
 
 
 def _part(role: Role, folder: str, photos: Iterable[str], folders: Iterable[str]) -> FolderPart:

@@ -11,14 +11,17 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
+from maskcls.csvfile import refuse_formulas
+from maskcls.data.layouts.left_out import left_out_notes
 from maskcls.data.layouts.source import guess_layout, image_root, unlabelled_paths
 from maskcls.data.photos.photo_files import has_photo_suffix
 from maskcls.errors import DataError, UsageError
+from maskcls.files import FileKind, read_file, size_text
 
 STDIN = "-"
 LIST = "@"  # before the name of a text file with one path per line
+NAMES = FileKind("the list of names", DataError, 1 << 30)  # ten million names
 PATTERN = "*?["
-FORMULA_STARTS = ("=", "+", "@", "\t")
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,23 @@ def _expanded(word: str, *, check_lists: bool) -> tuple[list[str], Path, Sequenc
         raise _NothingError("not a regular file")
     if not has_pattern(word):
         raise _NothingError(_why_missing(word))
-    matches = sorted(m for m in glob.glob(word, recursive=True) if has_photo_suffix(m) and os.path.isfile(m))
-    if not matches:
-        raise _NothingError("no photo matches this pattern")
-    return matches, Path(word[: min(word.index(sign) for sign in PATTERN if sign in word)]).parent, []
+    found = _Matched(sorted(glob.glob(word, recursive=True)))
+    notes = left_out_notes(Path(), found)
+    if not found.photos:
+        raise _NothingError("; ".join(("no photo matches this pattern", *notes)))
+    return found.photos, Path(word[: min(word.index(sign) for sign in PATTERN if sign in word)]).parent, notes
+
+
+class _Matched:
+    """What a pattern matches, sorted out as in a folder that is searched; folders are left out, and not counted."""
+
+    def __init__(self, matches: Sequence[str]) -> None:
+        others = [match for match in matches if not os.path.isdir(match)]
+        self.photos = [match for match in others if has_photo_suffix(match) and os.path.isfile(match)]
+        photos = set(self.photos)
+        self.no_photos = [match for match in others if match not in photos]
+        self.hidden: list[str] = []
+        self.linked: list[str] = []
 
 
 def _of_data(data: Path) -> tuple[list[str], Sequence[str]]:
@@ -134,16 +150,17 @@ def _list_of(word: str) -> Path:
 def _read_stdin() -> bytes:
     if sys.stdin is None:  # closed when the program started
         raise _NothingError("stdin is closed")
-    return sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read(NAMES.most + 1)
+    if len(data) > NAMES.most:
+        raise _NothingError(f"more than {size_text(NAMES.most)} of names")
+    return data
 
 
 def _read_list(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file():
-            raise _NothingError("the list is not a regular file")
-        return path.read_bytes()
-    except OSError as error:
-        raise _NothingError(f"the list cannot be read: {error.strerror}") from None
+        return read_file(path, NAMES)
+    except DataError as error:
+        raise _NothingError(error.brief) from None
 
 
 def _listed(data: bytes, word: str, *, check: bool) -> list[str]:
@@ -152,7 +169,7 @@ def _listed(data: bytes, word: str, *, check: bool) -> list[str]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise _NothingError(f"line {line} is not UTF-8 text") from None
-    names = [line for line in lines if line.strip()]
+    names = [os.path.expanduser(line) for line in lines if line.strip()]
     if not names:
         raise _NothingError("the list has no names")
     if check and (missing := [name for name in names if not os.path.isfile(name)]):
@@ -170,9 +187,7 @@ def _check_names(names: Sequence[str]) -> None:
     if wrong := [repr(name) for name in names if not name.isprintable() and not _is_plain(name)]:
         expected = "UTF-8 text without line breaks and NUL"
         raise DataError("a file name cannot be written to a table", expected=expected, offenders=wrong, fix="rename it")
-    if formulas := [repr(name) for name in names if name.startswith(FORMULA_STARTS)]:
-        fix = "write ./ before the name"
-        raise DataError("a spreadsheet would run a name as a formula", offenders=formulas, fix=fix)
+    refuse_formulas(names, fix="write ./ before the name")
 
 
 def _is_plain(name: str) -> bool:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 MAX_NAME_BYTES = 255
+OUTSIDE = "is in a linked folder outside the data folder; links to single photos are followed"
 MAX_PATH_BYTES = 4096
 # Nearly every path matches this. A match of at most MAX_NAME_BYTES has none of the faults below.
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\- ]*)*")
@@ -64,7 +65,9 @@ def located_path_fault(path: str) -> str | None:
 
 
 def located_file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
-    """Return for each safe path why it is no file; None if it is. A relative one must lead to a file below `root`."""
+    """Return for each safe path why it is no file; None if it is. The relative ones are checked by
+    `file_faults`.
+    """
     absolute = [path for path in paths if path.startswith("/")]
     found = dict(zip(absolute, file_faults(Path("/"), [path[1:] for path in absolute]), strict=True))
     relative = [path for path in paths if not path.startswith("/")]
@@ -73,9 +76,11 @@ def located_file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
 
 
 def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
-    """Return for each safe relative path why it is not a file below `root` after following links; None if it is.
+    """Return for each safe relative path why it is no file of the data set at `root`; None if it is one.
 
-    Every folder is resolved once, from its parent, so the cost is one system call per file and one per folder.
+    A link to a file is followed wherever it leads, as stores of photos keep the files elsewhere (DVC, git-annex,
+    the Hugging Face hub). A folder that is a link must lead to a folder below `root`. Every folder is resolved once,
+    from its parent, so the cost is one system call per file and one per folder.
     """
     base = os.path.realpath(root)
     start = os.path.join(base, "")
@@ -98,23 +103,13 @@ def file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
         except (OSError, ValueError):
             faults.append("no such file" + ("" if path.isascii() else _other_form(path, composed(start + folder))))
             continue
-        if not below(folder) or (stat.S_ISLNK(mode) and not _is_below(base, os.path.realpath(full))):
-            faults.append("leads outside the data folder")
+        if not below(folder):
+            faults.append(OUTSIDE)
+        elif stat.S_ISREG(mode) or os.path.isfile(full):
+            faults.append(None)
         else:
-            faults.append(None if stat.S_ISREG(mode) or os.path.isfile(full) else "not a file")
+            faults.append("a link to nothing" if stat.S_ISLNK(mode) and not os.path.exists(full) else "not a file")
     return faults
-
-
-def followed_file_faults(root: Path, paths: Sequence[str]) -> list[str | None]:
-    """Return for each path why it is no file, after following links, also out of `root`; None if it is one."""
-    start = os.path.join(root, "")
-    return [_missing(start + path) for path in paths]
-
-
-def _missing(path: str) -> str | None:
-    if os.path.isfile(path):
-        return None
-    return "a link to nothing" if os.path.islink(path) and not os.path.exists(path) else "not a file"
 
 
 def same_text(a: str, b: str) -> bool:

@@ -39,7 +39,9 @@ def read_row_fixes(fixes: Path, table: pd.DataFrame, space: LabelSpace) -> dict[
                 earlier = fixed[path, task.name]
                 faults.append(f"line {line}: {path}: {task.name} is {earlier!r} on an earlier line, here {value!r}")
     if faults:
-        raise DataError("corrections cannot be applied", where=str(fixes), offenders=faults)
+        raise DataError(
+            "corrections cannot be applied", where=str(fixes), offenders=faults, fix="correct these lines of the file"
+        )
     return fixed
 
 

@@ -31,7 +31,7 @@ from maskcls.data.photos.identity.pack_rows import PackRows, Stamps
 from maskcls.data.photos.identity.photo_digests import DIGEST_BYTES, digest
 from maskcls.data.photos.rgb import BACKGROUND, Pixels
 from maskcls.data.views.transforms import OVERSIZE, ViewSpec, eval_view
-from maskcls.errors import DataError, ResourceError
+from maskcls.errors import DataError, ResourceError, ResultError
 from maskcls.machine import reading_threads
 
 FORMAT = 4
@@ -52,7 +52,7 @@ def open_pack(root: Path, paths: Sequence[str], spec: ViewSpec) -> PackPixels | 
 def _open(
     folder: Path, root: Path, paths: Sequence[str], stamps: Stamps, spec: ViewSpec, *, remember: bool = False
 ) -> PackPixels | None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, ResultError):
         rows, _ = pack_form(folder)
         if rows is None or len(rows.stamps) != len(paths):
             return None
@@ -74,8 +74,8 @@ def _note_times(folder: Path, before: bytes, after: bytes) -> None:
 
     The lock prevents another process from replacing or deleting the pack meanwhile.
     """
-    with contextlib.suppress(OSError, ResourceError), locked(folder, wait=False):
-        if (folder / ROWS).read_bytes() == before:
+    with contextlib.suppress(OSError, ResourceError, ResultError), locked(folder, wait=False):
+        if files.read_file(folder / ROWS, files.RUN_FILE) == before:
             files.commit(folder / ROWS, after)
 
 
@@ -176,7 +176,7 @@ def _fill(
         os.fsync(file.fileno())
     about = {"photos": len(paths), "size": list(spec.size), "root": str(root.resolve()), "made": time.time()}
     files.commit_json(part / ABOUT, about | {"recipe": _recipe(spec)})
-    rows = PackRows(_settled(stamps), file_ND, view_ND, digest((part / ABOUT).read_bytes()))
+    rows = PackRows(_settled(stamps), file_ND, view_ND, digest(files.read_file(part / ABOUT, files.RUN_FILE)))
     files.commit(part / ROWS, rows.to_bytes())
 
 

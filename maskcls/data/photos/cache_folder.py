@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls import files
-from maskcls.errors import ResourceError
+from maskcls.errors import ResourceError, ResultError
 
 PIXELS, ROWS, ABOUT = "pixels.u8", "rows.bin", "pack.json"
 PART, LOCK = ".part", ".lock"  # an unfinished pack, and the lock of the process that makes or deletes it
@@ -90,7 +89,12 @@ def remove(path: Path) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        raise ResourceError("the pack cannot be deleted", where=str(path), got=error.strerror or str(error)) from None
+        raise ResourceError(
+            "the pack cannot be deleted",
+            where=str(path),
+            got=error.strerror or str(error),
+            fix="make the cache folder writable, or delete the pack yourself",
+        ) from None
     return True
 
 
@@ -117,9 +121,9 @@ def _is_alone(lock: Path) -> bool:
 
 def read_info(pack: Path) -> PackInfo | None:
     """Read the description of a pack; None when it is damaged or missing."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
+    with contextlib.suppress(OSError, ResultError):
         used = (pack / ABOUT).stat().st_mtime
-        match json.loads((pack / ABOUT).read_text()):
+        match files.read_json(pack / ABOUT):
             case {
                 "photos": int(photos),
                 "size": [int(height), int(width)],
@@ -168,7 +172,7 @@ def _lock(file: Path, *, wait: bool) -> int:
 def _is_held(pack: Path) -> bool:
     """Return whether a process is making or deleting this pack; writes nothing."""
     try:
-        handle = os.open(pack.with_suffix(LOCK), os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(pack.with_suffix(LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

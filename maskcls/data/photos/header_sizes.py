@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image
 
-from maskcls.data.photos.images import FORMATS, TURNED, orientation
-from maskcls.errors import DataError
+from maskcls.data.photos.images import FORMATS, PHOTO, TURNED, orientation
+from maskcls.errors import DataError, ResourceError
+from maskcls.files import opened
 
 Size = tuple[int, int]  # (height, width) in pixels
 
@@ -19,15 +17,20 @@ Size = tuple[int, int]  # (height, width) in pixels
 def header_size(path: Path) -> Size:
     """Return the (height, width) in pixels of an upright photo; DataError for a header that cannot be read."""
     try:
-        with _regular_file(path) as file, Image.open(file, formats=FORMATS) as image:
+        with opened(path, PHOTO) as file, Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             # Pillow would decode a PNG to look for EXIF data behind the pixels.
             turned = (image.format != "PNG" or "exif" in image.info) and orientation(image) in TURNED
             return (width, height) if turned else (height, width)
-    except (DataError, MemoryError):
+    except (DataError, ResourceError, MemoryError):
         raise
     except Exception as error:  # damaged files raise anything, as in `images.decode`
-        raise DataError("the header of a photo cannot be read", where=str(path), got=str(error)) from None
+        raise DataError(
+            "the header of a photo cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore the photo from its source",
+        ) from None
 
 
 def evenly_spread(count: int, most: int) -> list[int]:
@@ -54,11 +57,3 @@ def sample_sizes(root: Path, paths: Sequence[str], most: int) -> tuple[list[Size
         except DataError:
             unread.append(path)
     return sizes, unread
-
-
-def _regular_file(path: Path) -> BinaryIO:
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would block without O_NONBLOCK
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise DataError("not a regular file", where=str(path))
-    return os.fdopen(handle, "rb")

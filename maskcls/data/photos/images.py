@@ -7,8 +7,6 @@ different pixels for some files. ICC profiles are ignored. Damaged files are nev
 from __future__ import annotations
 
 import io
-import os
-import stat
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +20,10 @@ from maskcls.data.photos.encodings import encoding_fault, inverted_grey_16, smal
 from maskcls.data.photos.pixel_budget import DECODING
 from maskcls.data.photos.rgb import Pixels, rgb, upright
 from maskcls.errors import DataError
+from maskcls.files import FileKind, read_file
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-MAX_BYTES = 64 << 20
+PHOTO = FileKind("the photo", DataError, 64 << 20)  # more than a PNG of the most pixels that we decode usually has
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 16
 MAX_ASPECT = 20
@@ -145,38 +144,11 @@ def image_faults(
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a regular file's bytes; raises DataError when it cannot be read, is empty or larger than 64 MiB."""
-    try:
-        # Without O_NONBLOCK, opening a pipe without a writer would wait for ever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            "cannot open the file", where=str(path), got=getattr(error, "strerror", None) or str(error)
-        ) from None
-    try:
-        info = os.fstat(handle)
-        if not stat.S_ISREG(info.st_mode):
-            raise DataError("not a regular file", where=str(path))
-        if info.st_size > MAX_BYTES:
-            got, expected = f"{info.st_size} bytes", f"at most {MAX_BYTES >> 20} MiB"
-            raise DataError("the file is too large", where=str(path), got=got, expected=expected)
-        data = _read(handle, info.st_size)
-    except OSError as error:
-        raise DataError("cannot read the file", where=str(path), got=error.strerror or str(error)) from None
-    finally:
-        os.close(handle)
+    """Return a photo's bytes; raises DataError when it cannot be read, is empty or larger than 64 MiB."""
+    data = read_file(path, PHOTO)
     if not data:
         raise DataError("empty file (0 bytes)", where=str(path), fix="restore it from the source")
     return data
-
-
-def _read(handle: int, size: int) -> bytes:
-    """Read a file of known size, usually in one call."""
-    parts, left = [], size
-    while left and (part := os.read(handle, left)):
-        parts.append(part)
-        left -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def orientation(image: Image.Image) -> int:
@@ -191,14 +163,30 @@ def _check_header(path: Path, image: Image.Image, max_pixels: int) -> None:
     got = f"{width} x {height} pixels"
     if width * height > max_pixels:
         expected = f"at most {max_pixels / 1_000_000:g} million pixels"
-        raise DataError("the image is too large", where=str(path), got=got, expected=expected)
+        raise DataError(
+            "the image is too large",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="save the photo with fewer pixels",
+        )
     if min(width, height) < MIN_SIDE:
         raise DataError(
-            "the image is too small", where=str(path), got=got, expected=f"{MIN_SIDE} pixels per side or more"
+            "the image is too small",
+            where=str(path),
+            got=got,
+            expected=f"{MIN_SIDE} pixels per side or more",
+            fix="get a larger photo, or leave it out",
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         expected = f"sides of at most {MAX_ASPECT} : 1"
-        raise DataError("the image is too narrow", where=str(path), got=got, expected=expected)
+        raise DataError(
+            "the image is too narrow",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="cut out the part with the face, or leave the photo out",
+        )
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         fix = "save one picture as a JPEG or PNG file"
         raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
@@ -210,7 +198,11 @@ def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         expected = f"at most {MAX_PIXELS // 1_000_000} million pixels"
         return DataError(
-            "the image is too large", where=str(path), got="more than 89 million pixels", expected=expected
+            "the image is too large",
+            where=str(path),
+            got="more than 89 million pixels",
+            expected=expected,
+            fix="save the photo with fewer pixels",
         )
     kind = _other_kind(data)
     if kind:
@@ -219,7 +211,12 @@ def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:
         got = "a TIFF that is damaged, or of a rare kind"
         return DataError(UNSUPPORTED, where=str(path), got=got, fix=AS_PNG)
     if isinstance(error, UnidentifiedImageError):
-        return DataError("not an image of a known format", where=str(path), expected=", ".join(FORMATS))
+        return DataError(
+            "not an image of a known format",
+            where=str(path),
+            expected=", ".join(FORMATS),
+            fix="save the photo as JPEG or PNG",
+        )
     got = str(error) or type(error).__name__
     return DataError("truncated or damaged image", where=str(path), got=got, fix="restore it from the source")
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from maskcls.errors import MaskclsError
+from maskcls.files import RUN_FILE, opened
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 HEAD_BYTES = 16
@@ -46,14 +48,7 @@ def photo_kind(head: bytes) -> str | None:
 def kind_of_file(path: Path) -> str | None:
     """Return `photo_kind` of a regular file; None for anything else and for files that cannot be read."""
     try:
-        if not path.is_file():
-            return None
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError):
+        with opened(path, RUN_FILE) as file:
+            return photo_kind(file.read(HEAD_BYTES))
+    except (OSError, MaskclsError):
         return None
-    try:
-        return photo_kind(os.read(handle, HEAD_BYTES))
-    except OSError:
-        return None
-    finally:
-        os.close(handle)

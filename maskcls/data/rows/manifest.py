@@ -110,7 +110,7 @@ def check_manifest(frame: pd.DataFrame, space: LabelSpace) -> None:
     """Raise one DataError that lists every wrong row: ids, paths, label ranges, split, source, weight."""
     if list(frame.columns) != columns(space):
         got, expected = ", ".join(map(str, frame.columns)), ", ".join(columns(space))
-        raise DataError("the manifest's columns are wrong", got=got, expected=expected)
+        raise DataError("the manifest's columns are wrong", got=got, expected=expected, fix="restore the manifest")
     ids = frame["id"]
     masks = {"the id occurs more than once": ids.duplicated(keep=False), "the id is empty": ids == ""}
     unsafe = [located_path_fault(path) is not None for path in frame["path"].tolist()]
@@ -123,7 +123,7 @@ def check_manifest(frame: pd.DataFrame, space: LabelSpace) -> None:
     masks["the weight is not a finite number >= 0"] = pd.Series(~(np.isfinite(weight) & (weight >= 0)), frame.index)
     faults = [f"row {id!r}: {what}" for what, mask in masks.items() for id in ids[mask.to_numpy(dtype=bool)]]
     if faults:
-        raise DataError("rows of the manifest are wrong", offenders=faults)
+        raise DataError("rows of the manifest are wrong", offenders=faults, fix="correct these rows in the data set")
 
 
 def labels(frame: pd.DataFrame, space: LabelSpace) -> dict[str, Ints]:
@@ -160,7 +160,12 @@ def from_csv(path: Path, space: LabelSpace) -> pd.DataFrame:
         for n, cell in text.loc[text[name].isin(_unlike(text[name], pattern)), name].items()
     ]
     if faults:
-        raise DataError("cells of the manifest are not numbers in range", where=str(path), offenders=faults)
+        raise DataError(
+            "cells of the manifest are not numbers in range",
+            where=str(path),
+            offenders=faults,
+            fix="restore the manifest",
+        )
     wide = {name: _numbers(text[name]) for name in patterns}
     frame = _typed(text.assign(**wide).reset_index(drop=True), space)
     check_manifest(frame, space)

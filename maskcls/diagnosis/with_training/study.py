@@ -15,6 +15,7 @@ from maskcls.data.rows.manifest import person_tasks, real_rows
 from maskcls.diagnosis.probe import FOLD, Probe
 from maskcls.engine.fit import EpochResult, fit
 from maskcls.engine.session import Session
+from maskcls.engine.step import Tick
 from maskcls.engine.step_plan import StepPlan
 from maskcls.labels import Floats, Ints
 from maskcls.results.diagnosis.learning_curve import nested_order
@@ -52,7 +53,7 @@ def train_network(probe: Probe, title: str, report: Reporter) -> TrainedNetwork:
     for event in fit(session, probe.rows, cfg, key=(cfg.seed, probe.member.index, FOLD)):
         if isinstance(event, EpochResult):
             found.append(session.valid_prob)
-        else:
+        elif isinstance(event, Tick):
             report.tick(title, event)
     report.fold_done(title)
     return TrainedNetwork(probe, session, tuple(found))

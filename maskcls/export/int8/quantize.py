@@ -35,7 +35,11 @@ def quantized(model: onnx.ModelProto, read: Callable[[int], Photo], rows: Sequen
     """
     nodes = network_nodes(model.graph)
     if not nodes:
-        raise UsageError("the networks of this run have no operation that 8 bits can be used for", where="--int8")
+        raise UsageError(
+            "the networks of this run have no operation that 8 bits can be used for",
+            where="--int8",
+            fix="export without --int8",
+        )
     with tempfile.TemporaryDirectory() as folder, _silent():
         target = Path(folder) / "int8.onnx"
         quantize_static(

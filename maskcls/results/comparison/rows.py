@@ -80,11 +80,16 @@ def joined(a: Side, b: Side, known: Sequence[KnownLabels]) -> CommonRows:
             where=f"{a.name} and {b.name}",
             got=f"{a.ids[0]!r} … and {b.ids[0]!r} …" if len(a.ids) and len(b.ids) else "no rows",
             expected="ids of the same images",
+            fix="compare runs or submissions of the same data",
         )
     ids = [str(a.ids[i]) for i in rows_a.tolist()]
     truth, people = _gathered(ids, known, a.space) if known else (None, None)
     if truth is not None and all((of_task == UNKNOWN).all() for of_task in truth.values()):
-        raise DataError("no answer of a common row is known", where=" and ".join(one.where for one in known))
+        raise DataError(
+            "no answer of a common row is known",
+            where=" and ".join(one.where for one in known),
+            fix="give the true labels with --answers FILE",
+        )
     left_out = len(a.ids) - len(ids), len(b.ids) - len(ids)
     return CommonRows(ids, a.labels[rows_a], b.labels[rows_b], a.space, truth, people, left_out)
 

@@ -15,15 +15,17 @@ import numpy as np
 from maskcls import files
 from maskcls.csvfile import read_columns
 from maskcls.errors import DataError, ResultError, WeightsError
+from maskcls.files.arrays import read_arrays
 from maskcls.labels import UNKNOWN, Floats, LabelSpace
 from maskcls.results.predicted.rows import class_columns, columns_beside
 from maskcls.results.predictions import DAMAGE, ENTRIES, Predictions, Texts
 from maskcls.results.scores.metrics import Doubles
 from maskcls.results.submissions.answers import ANSWER, read_answers
 from maskcls.results.submissions.write import sidecar_space
-from maskcls.spelling import lookalikes
+from maskcls.spelling import lookalikes, plain_number
 
 SHOWN_NAMES = 4
+MEMBER = files.FileKind("a member", DataError, 1 << 30, "name a run, a CSV or an npz")
 
 
 def read_member(path: Path, space: LabelSpace) -> Predictions:
@@ -44,10 +46,7 @@ def read_member(path: Path, space: LabelSpace) -> Predictions:
     Raises DataError for a file that is none of these, repeated ids, and rows that are no probabilities; ResultError for
     a damaged file of maskcls; WeightsError when a file has another label space.
     """
-    try:
-        origin = {"file": path.name, "sha256": files.file_sha256(path)}
-    except OSError as error:
-        raise DataError("cannot read a member", where=str(path), got=error.strerror) from None
+    origin = {"file": path.name, "sha256": files.file_sha256(path, MEMBER)}
     read = _read_npz if path.suffix.lower() == ".npz" else _read_csv
     return read(path, space, origin)
 
@@ -102,6 +101,7 @@ def _from_labels(path: Path, space: LabelSpace, lineage: Mapping[str, Any]) -> P
             where=str(path),
             expected="a label of every task on every row",
             offenders=[repr(ids[row]) for row in np.flatnonzero(joint_N == UNKNOWN).tolist()],
+            fix="fill in these labels, or leave the member out",
         )
     return _predictions(path, ids, np.eye(space.size, dtype=np.float32)[joint_N], space, lineage)
 
@@ -118,7 +118,7 @@ def _numbers(path: Path, ids: Sequence[str], columns: Mapping[str, Sequence[str]
     wrong: list[str] = []
     for column, name in enumerate(names):
         try:
-            value_NJ[:, column] = np.array(columns[name], dtype=np.str_).astype(np.float64)
+            value_NJ[:, column] = [plain_number(text) for text in columns[name]]
         except ValueError:
             wrong += [f"{ids[row]!r}, column {name}: {text!r}" for row, text in _not_numbers(columns[name])]
     if wrong:
@@ -130,7 +130,7 @@ def _not_numbers(column: Sequence[str]) -> list[tuple[int, str]]:
     wrong = []
     for row, text in enumerate(column):
         try:
-            float(text)
+            plain_number(text)
         except ValueError:
             wrong.append((row, text))
     return wrong
@@ -177,9 +177,7 @@ def _sidecar_lineage(path: Path, space: LabelSpace) -> dict[str, Any]:
 
 def _read_npz(path: Path, space: LabelSpace, origin: Mapping[str, Any]) -> Predictions:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            entries = set(archive.files)
-            arrays = {name: np.asarray(archive[name]) for name in ("ids", "prob", "classes") if name in entries}
+        arrays = read_arrays(files.read_file(path, MEMBER), stored=False)
     except DAMAGE as error:
         raise DataError(
             "this npz cannot be read",
@@ -188,7 +186,7 @@ def _read_npz(path: Path, space: LabelSpace, origin: Mapping[str, Any]) -> Predi
             expected="arrays of text and numbers, without Python objects",
             fix="write it again with numpy.savez and ids as text",
         ) from None
-    if {f"{name}.npy" for name in entries} == ENTRIES:
+    if arrays.keys() == ENTRIES:
         ours = Predictions.load(path)
         _check_space(path, ours.space, space)
         return Predictions(ours.ids, ours.prob, space, {"kind": "maskcls", **origin, "lineage": ours.lineage})
@@ -197,7 +195,7 @@ def _read_npz(path: Path, space: LabelSpace, origin: Mapping[str, Any]) -> Predi
         raise DataError(
             "the npz lacks an array",
             where=str(path),
-            got=", ".join(sorted(entries)) or "no array",
+            got=", ".join(sorted(arrays)) or "no array",
             expected=f"ids (N,) text and prob (N, {space.size}), and classes ({space.size},) if in another order",
             fix=f"add {' and '.join(missing)}",
         )
@@ -241,7 +239,9 @@ def _predictions(
 ) -> Predictions:
     """Return checked predictions; an error in them is a DataError that names the file."""
     if faults := lookalikes(map(str, ids)):
-        raise DataError("ids of a member look the same", where=f"{path}{of}", offenders=faults)
+        raise DataError(
+            "ids of a member look the same", where=f"{path}{of}", offenders=faults, fix="give every id one spelling"
+        )
     try:
         return Predictions(ids, prob_NJ, space, lineage)  # type: ignore[arg-type]  # it checks both itself
     except ResultError as error:

@@ -103,7 +103,12 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
     faults += [f"{id!r} has no group" for id, name in pairs if not appearance(name)]
     faults += [f"column {column}: {fault}" for column, names in columns.items() for fault in lookalikes(names)]
     if faults:
-        raise DataError("rows in a file of groups are wrong", where=str(path), offenders=faults)
+        raise DataError(
+            "rows in a file of groups are wrong",
+            where=str(path),
+            offenders=faults,
+            fix="correct these rows: every id once, with a group",
+        )
     asked = set(ids)
     check_same_ids([id for id in times if id in asked or not part], ids, names=(str(path), "the rows to group"))
     name_N = np.array(columns["group"], dtype=np.str_)[rows_of(columns["id"], ids)]

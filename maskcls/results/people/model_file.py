@@ -12,6 +12,7 @@ from dataclasses import asdict
 import numpy as np
 
 from maskcls.errors import ResultError
+from maskcls.files.arrays import read_arrays
 from maskcls.results.people.clustering import Metric, PairQuality, PersonClusterer, PersonClustering
 from maskcls.results.predictions import DAMAGE
 
@@ -45,15 +46,15 @@ def to_bytes(clustering: PersonClustering) -> bytes:
 def from_bytes(data: bytes, *, where: str) -> PersonClustering:
     """Read what `to_bytes` returned; raises ResultError, naming `where`, for anything else."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            meta = json.loads(str(found["meta"]))
-            if meta["version"] != VERSION:
-                raise ValueError(f"version {meta['version']} is not known")
-            metric = Metric(found["mean"], found["axes"], found["ratio"])
-            if metric.axes_DK.shape != (len(metric.mean_D), len(metric.ratio_K)):
-                raise ValueError(f"axes of shape {metric.axes_DK.shape}")
-            clusterer = PersonClusterer(metric, float(meta["threshold"]), int(meta["most"]))
-            return PersonClustering(clusterer, found["group"], PairQuality(**meta["quality"]))
+        found = read_arrays(data)
+        meta = json.loads(str(found["meta"]))
+        if meta["version"] != VERSION:
+            raise ValueError(f"version {meta['version']} is not known")
+        metric = Metric(found["mean"], found["axes"], found["ratio"])
+        if metric.axes_DK.shape != (len(metric.mean_D), len(metric.ratio_K)):
+            raise ValueError(f"axes of shape {metric.axes_DK.shape}")
+        clusterer = PersonClusterer(metric, float(meta["threshold"]), int(meta["most"]))
+        return PersonClustering(clusterer, found["group"], PairQuality(**meta["quality"]))
     except DAMAGE as error:
         got = f"{type(error).__name__}: {error}"
         raise ResultError(

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Literal, assert_never, get_args
 import numpy as np
 
 from maskcls.config.installed_extras import check_extra
+from maskcls.csvfile import refuse_formulas
 from maskcls.results.predicted.rows import Kind, PhotoRows, TableForm, shortest
 
 TableFormat = Literal["csv", "parquet", "jsonl"]
@@ -51,6 +52,7 @@ def write_table(handle: BinaryIO, name: TableFormat, form: TableForm, blocks: It
 def _write_csv(handle: BinaryIO, form: TableForm, blocks: Iterable[PhotoRows]) -> None:
     handle.write(_csv_lines([list(form.kinds)]))
     for rows in blocks:
+        refuse_formulas(rows.names, fix="rename these photos")
         # The csv module writes a float32 in full as a float64, so it gets the text.
         columns = [[str(c) if isinstance(c, np.float32) else c for c in cells] for cells in form.cells(rows).values()]
         handle.write(_csv_lines(zip(*columns, strict=True)))

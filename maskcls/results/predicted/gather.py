@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskcls.errors import DataError, MaskclsError
+from maskcls import files
+from maskcls.errors import DataError
 from maskcls.results.predicted.formats import TableFormat, format_of
 from maskcls.results.predicted.parts import Shards, gathered, unreadable
-from maskcls.results.predicted.plan import PLAN_FILE, parts_folder, read_plan
+from maskcls.results.predicted.plan import PredictionPlan, parts_folder
 from maskcls.results.predicted.rows import TableForm
-from maskcls.results.predicted.table_file import TableOutput, WrittenTable, are_of, check_tables_free, write_table_file
+from maskcls.results.predicted.table_file import TableOutput, WrittenTable, check_tables_free, table_aside
 
 
 @dataclass(frozen=True)
@@ -36,24 +38,14 @@ class WantedTables:
         """The wanted ones, answers first."""
         return [path for path in (self.answers, self.probabilities) if path is not None]
 
-    @property
-    def may_replace(self) -> bool:
-        """Whether tables that exist are replaced: by `force`, or because the parts beside them are theirs."""
-        return self.force or self._are_left_behind()
-
-    def _are_left_behind(self) -> bool:
-        folder = parts_folder(self.paths[0]) if self.paths else Path()
-        try:
-            return (folder / PLAN_FILE).is_file() and are_of(read_plan(folder).lineage, self.paths)
-        except MaskclsError:
-            return False  # another check says what is wrong with the plan
-
     def check(self) -> None:
         """Raise what is wrong before anything is predicted: as `check_tables_free` and `format_of`.
 
-        Tables that an interrupted prediction has written are no error while its parts are still beside them.
+        Tables are no error while the parts of a prediction are still beside them: they may be what it wrote before it
+        was killed. Then `write_tables` compares them.
         """
-        check_tables_free(*self.paths, force=self.may_replace)
+        begun = bool(self.paths) and parts_folder(self.paths[0]).is_dir()
+        check_tables_free(*self.paths, force=self.force or begun)
         for path in self.paths:
             format_of(path, self.format)
 
@@ -62,24 +54,24 @@ def write_tables(shards: Shards, wanted: WantedTables) -> list[WrittenTable]:
     """Write the tables from the parts of all shards; memory holds one part.
 
     Raises DataError that lists photos that could not be read, unless `skip_unreadable`; what `gathered` and
-    `write_table_file` raise. The parts are left as they are.
+    `files.commit_outputs` raise. The parts are left as they are.
     """
     if not wanted.skip_unreadable:
         refuse_unreadable(shards)
-    plan, replace = shards[0][1], wanted.may_replace
-    return [
-        write_table_file(
-            TableOutput(
-                path,
-                format_of(path, wanted.format),
-                TableForm(plan.space, probabilities=path == wanted.probabilities, errors=wanted.skip_unreadable),
-            ),
-            gathered(shards),
-            plan.lineage,
-            force=replace,
-        )
-        for path in wanted.paths
-    ]
+    plan = shards[0][1]
+    with ExitStack() as stack:
+        made = [
+            stack.enter_context(table_aside(_output(path, plan, wanted), gathered(shards), plan.lineage))
+            for path in wanted.paths
+        ]
+        main_last = [file for _, files_of_table in reversed(made) for file in files_of_table]
+        files.commit_outputs(main_last, force=wanted.force)
+    return [table for table, _ in made]
+
+
+def _output(path: Path, plan: PredictionPlan, wanted: WantedTables) -> TableOutput:
+    form = TableForm(plan.space, probabilities=path == wanted.probabilities, errors=wanted.skip_unreadable)
+    return TableOutput(path, format_of(path, wanted.format), form)
 
 
 def refuse_unreadable(shards: Shards) -> None:

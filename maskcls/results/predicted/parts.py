@@ -14,11 +14,14 @@ import numpy as np
 
 from maskcls import files
 from maskcls.errors import ResultError, UsageError
+from maskcls.files.arrays import read_arrays
 from maskcls.labels import Ints
 from maskcls.results.predicted.plan import PredictionPlan, RunningHash, read_plan
 from maskcls.results.predicted.rows import PhotoRows
 from maskcls.results.predictions import DAMAGE
 
+# Some thousand photos; the fix predicts again what is missing.
+PART = files.FileKind("a part", ResultError, 1 << 30, "give the command that predicts these photos again")
 Shards = Sequence[tuple[Path, PredictionPlan]]  # folders with their plans
 
 
@@ -55,18 +58,15 @@ def read_part(folder: Path, plan: PredictionPlan, number: int) -> StoredPart:
     """Read a part; ResultError when it is missing, damaged, or of another prediction."""
     path = part_path(folder, number)
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
-            owner = (str(found["plan"]), int(found["number"]))
-            names, errors = _unpacked(found["names"]), _unpacked(found["errors"])
-            part = StoredPart(PhotoRows(names, found["prob"], found["label"], errors), found["stamp"])
+        found = read_arrays(files.read_file(path, PART))
+        owner = (str(found["plan"]), int(found["number"]))
+        names, errors = _unpacked(found["names"]), _unpacked(found["errors"])
+        part = StoredPart(PhotoRows(names, found["prob"], found["label"], errors), found["stamp"])
         shapes = [(len(names),), (len(errors),), part.rows.label_N.shape, part.stamp_N2.shape[:1]]
         if any(shape != (len(plan.rows(number)),) for shape in shapes):
             raise ValueError(f"{shapes[0][0]} rows")
         if part.rows.prob_NJ.shape != (len(names), plan.space.size):
             raise ValueError(f"probabilities of shape {part.rows.prob_NJ.shape}")
-    except FileNotFoundError:
-        fix = "give the command that predicts these photos again; it predicts what is missing"
-        raise ResultError("a part is missing", where=str(path), fix=fix) from None
     except DAMAGE as error:
         fix = "delete the file, and give the command that wrote it again"
         raise ResultError("a part cannot be read", where=str(path), got=str(error), fix=fix) from None
@@ -88,11 +88,17 @@ def check_shards(folders: Sequence[Path]) -> list[tuple[Path, PredictionPlan]]:
             where=str(folders[0]),
             expected="the same model, photos and settings",
             offenders=foreign,
+            fix="give the shards of one prediction",
         )
     numbers = [plan.shard for _, plan in found]
     of = first.shard[1]
     if odd := [str(folder) for folder, plan in found if plan.shard[1] != of]:
-        raise UsageError("the shards are of different divisions", expected=f"{of} shards", offenders=odd)
+        raise UsageError(
+            "the shards are of different divisions",
+            expected=f"{of} shards",
+            offenders=odd,
+            fix="give the shards of one division",
+        )
     if twice := [str(folder) for folder, plan in found if numbers.count(plan.shard) > 1]:
         raise UsageError("a shard is given twice", offenders=twice, fix="give each shard once")
     if missing := [f"{i}/{of}" for i in range(1, of + 1) if (i, of) not in numbers]:
@@ -118,7 +124,12 @@ def gathered(shards: Shards) -> Iterator[PhotoRows]:
     plan = shards[0][1]
     if (count, names.sha256) != (plan.photos, plan.names_sha256):
         got, expected = f"{count} photos", f"the {plan.photos} photos of the plan, each once, in order"
-        raise ResultError("the parts do not hold the photos of the plan", got=got, expected=expected)
+        raise ResultError(
+            "the parts do not hold the photos of the plan",
+            got=got,
+            expected=expected,
+            fix="delete the folder and predict again",
+        )
 
 
 def unreadable(shards: Shards) -> list[str]:

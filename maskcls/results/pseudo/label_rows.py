@@ -50,7 +50,12 @@ def check_sets(sets: Mapping[int, PseudoRows], space: LabelSpace, path: Path, *,
         pairs = list(zip(rows.ids.tolist(), rows.paths.tolist(), strict=True))
         torn = [f"{id!r}: {path_of[id]!r} and {own!r}" for id, own in pairs if path_of.setdefault(id, own) != own]
         if torn:
-            raise DataError("an id has two paths", where=f"{path}, set {set_name(fold)}", offenders=torn)
+            raise DataError(
+                "an id has two paths",
+                where=f"{path}, set {set_name(fold)}",
+                offenders=torn,
+                fix="give every photo one path, or label again with maskcls pseudo-label",
+            )
 
 
 def _check_rows(rows: PseudoRows, space: LabelSpace, where: str, *, soft: bool) -> None:
@@ -74,9 +79,20 @@ def _check_rows(rows: PseudoRows, space: LabelSpace, where: str, *, soft: bool) 
     }
     faults = [f"{ids[row]!r}: {what}" for what, mask in masks.items() for row in np.flatnonzero(mask).tolist()]
     if faults:
-        raise DataError("rows of pseudo labels are wrong", where=where, offenders=faults)
+        raise DataError(
+            "rows of pseudo labels are wrong",
+            where=where,
+            offenders=faults,
+            fix="correct these rows, or label again with maskcls pseudo-label",
+        )
     if rows.prob is not None:
         try:
             Predictions(rows.ids, rows.prob, space)
         except ResultError as error:
-            raise DataError(error.what, where=where, got=error.got, offenders=error.offenders) from None
+            raise DataError(
+                error.what,
+                where=where,
+                got=error.got,
+                offenders=error.offenders,
+                fix="label again with maskcls pseudo-label",
+            ) from None

@@ -199,7 +199,12 @@ def _numbers(column: Sequence[str], where: str) -> Doubles:
 
 def _check_spelling(ids: Sequence[str], path: Path) -> None:
     if faults := lookalikes(ids):
-        raise DataError("ids of pseudo labels look the same", where=f"{path}, column id", offenders=faults)
+        raise DataError(
+            "ids of pseudo labels look the same",
+            where=f"{path}, column id",
+            offenders=faults,
+            fix="give every id one spelling",
+        )
 
 
 def _check_complete(sets: Mapping[int, PseudoRows], expected: set[int], path: Path) -> None:

@@ -8,11 +8,17 @@ from typing import Any
 from maskcls.errors import UsageError
 from maskcls.labels import LabelSpace
 from maskcls.results.pseudo.selection_rule import SelectionRule, thresholds
+from maskcls.spelling import plain_number
 
+# Each field of the rule that is an option with a range -> the option, and its range in words.
 OPTIONS = {
-    "cap_rows": "max-per-class",
-    "cap_share": "max-share",
-}  # the rule's fields, where the option has another name
+    "agree": ("--agree", "0 to 1"),
+    "cap_rows": ("--max-per-class", "1 or more"),
+    "cap_share": ("--max-share", "above 0, and at most 1"),
+    "balance": ("--balance", "1 or more"),
+    "weight": ("--weight", "above 0"),
+    "temperature": ("--temperature", "above 0"),
+}
 
 
 def read_rule(given: Mapping[str, Any], space: LabelSpace) -> SelectionRule:
@@ -30,8 +36,10 @@ def read_rule(given: Mapping[str, Any], space: LabelSpace) -> SelectionRule:
     try:
         return SelectionRule(**{**given, "thresholds": spelt, "prior": None})
     except ValueError as error:
-        name, _, rest = str(error).partition(" ")
-        raise UsageError(f"--{OPTIONS.get(name, name)} {rest}") from None
+        name = str(error).partition(" ")[0]
+        option, expected = OPTIONS[name]
+        got = str(given[name])
+        raise UsageError("the option is out of range", where=option, got=got, expected=expected) from None
 
 
 def read_thresholds(text: str) -> float | dict[str, Any]:
@@ -49,16 +57,16 @@ def read_thresholds(text: str) -> float | dict[str, Any]:
     found: dict[str, Any] = {}
     try:
         if "=" not in text:
-            return float(text)
+            return plain_number(text)
         for part in text.split(","):
             key, _, value = part.partition("=")
             task, dot, name = key.strip().partition(".")
             if name in found.get(task, {}) if dot and isinstance(found.get(task, {}), dict) else task in found:
                 raise wrong
             if dot:
-                found.setdefault(task, {})[name] = float(value)
+                found.setdefault(task, {})[name] = plain_number(value)
             else:
-                found[task] = float(value)
+                found[task] = plain_number(value)
     except (ValueError, TypeError, AttributeError):
         raise wrong from None
     return found

@@ -188,7 +188,11 @@ def joint_labels(prediction: NDArray[Any], space: LabelSpace) -> Ints:
     bad = np.flatnonzero(~np.isfinite(prediction).all(axis=1))
     if len(bad):
         # argmax of a NaN row would be a confident class 0.
-        raise ResultError("probabilities are not finite", offenders=[f"row {row}" for row in bad])
+        raise ResultError(
+            "probabilities are not finite",
+            offenders=[f"row {row}" for row in bad],
+            fix="make these predictions again, or leave them out",
+        )
     best_N: Ints = np.argmax(prediction, axis=1).astype(np.int64)
     return best_N
 

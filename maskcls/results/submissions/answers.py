@@ -49,7 +49,13 @@ def _check_distinct(path: Path, id_name: str, ids: Sequence[str]) -> None:
     where = f"{path}, column {id_name}"
     if len(set(ids)) == len(ids):
         if faults := lookalikes(ids):
-            raise DataError("ids look the same", where=where, expected="one spelling of every id", offenders=faults)
+            raise DataError(
+                "ids look the same",
+                where=where,
+                expected="one spelling of every id",
+                offenders=faults,
+                fix="give every id one spelling",
+            )
         return
     first: dict[str, int] = {}
     repeated = [
@@ -57,7 +63,13 @@ def _check_distinct(path: Path, id_name: str, ids: Sequence[str]) -> None:
         for row, name in enumerate(ids, 1)
         if first.setdefault(name, row) != row
     ]
-    raise DataError("an id occurs twice", where=where, expected="every id once", offenders=repeated)
+    raise DataError(
+        "an id occurs twice",
+        where=where,
+        expected="every id once",
+        offenders=repeated,
+        fix="remove the second row of each",
+    )
 
 
 def _check_all_tasks(path: Path, found: Sequence[str], space: LabelSpace) -> None:

@@ -18,6 +18,8 @@ from maskcls.results.scores.metrics import Doubles
 from maskcls.results.scores.person_bootstrap import resamples
 
 LEVEL = 0.99
+MOSTLY = 0.99  # a share of rows from which one class is suspicious, whatever was trained on
+FEW_ROWS = 100  # below it, one class alone is no surprise
 FAR_SD = 4.0  # in correct sets of 18 classes, one class is this far out about once in a few hundred sets
 
 
@@ -53,6 +55,18 @@ class Shares:
         """The classes whose share is unusual, the largest difference first."""
         found = [one for one in self.classes if one.is_unusual]
         return tuple(sorted(found, key=lambda one: -abs(one.rows - one.expected)))
+
+
+def dominant_class(rows_J: Ints) -> int | None:
+    """Return the class of nearly all rows, as a broken network predicts; None if there is none, or of few rows.
+
+    rows_J  (J,) int, rows given each class.
+
+    >>> dominant_class(np.array([0, 100, 1])), dominant_class(np.array([0, 99])), dominant_class(np.array([1, 99]))
+    (1, None, None)
+    """
+    total, most = int(rows_J.sum()), int(rows_J.argmax())
+    return most if total >= FEW_ROWS and rows_J[most] > MOSTLY * total else None
 
 
 def compare_shares(rows_J: Ints, people_PJ: Ints, *, draws: int, seed: int) -> Shares:

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from maskcls import files
+from maskcls.csvfile import refuse_formulas
 from maskcls.errors import DataError, ResultError
+from maskcls.files import OutputFile
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 
@@ -24,7 +26,6 @@ SUBMISSION = TableKind(
     fix="write the submission again, or move the sidecar away to read the CSV without it",
     ignores_other_kinds=True,
 )
-FORMULA_STARTS = ("=", "+", "@", "\t", "\r")  # "-" is left out: file names start with it, and it opens no function
 LINE_BREAKING = re.compile(r"[\0\r\n\ud800-\udfff]")
 
 
@@ -48,6 +49,7 @@ def write_submission(
     space: LabelSpace,
     lineage: Mapping[str, Any],
     extra_columns: Mapping[str, Sequence[str]] | None = None,
+    beside: Sequence[OutputFile] = (),
     force: bool = False,
 ) -> Written:
     """Write `id,label` rows in the order given, and a sidecar `.json` of the same stem with hash and lineage.
@@ -57,6 +59,7 @@ def write_submission(
     labels         (N,) int, 0..J-1.
     lineage        plain JSON data, stored as the sidecar's `lineage`.
     extra_columns  further columns of N texts each.
+    beside         further files of the same command, written before these.
     force          replace what is there; the old files stay beside the new ones as `.bak`.
 
     The two files are written by `write_csv`: the sidecar first, then the CSV, which is read again and compared; on any
@@ -72,7 +75,7 @@ def write_submission(
     columns = {header[0]: ids, header[1]: labels.tolist(), **(extra_columns or {})}
     class_rows = np.bincount(labels.astype(np.int64), minlength=space.size).tolist()
     details = _details(list(columns), len(ids), class_rows, space, lineage)
-    digest = write_csv(path, columns, SUBMISSION, details, force=force)
+    digest = write_csv(path, columns, SUBMISSION, details, beside=beside, force=force)
     return Written(path, files.sidecar_path(path), digest, len(ids), tuple(class_rows))
 
 
@@ -113,14 +116,7 @@ def _check_ids(ids: Sequence[str], labels: Ints) -> None:
             fix="rename these images in the table",
             offenders=broken,
         )
-    formulas = [repr(name) for name in ids if name.startswith(FORMULA_STARTS)]
-    if formulas:
-        raise DataError(
-            "a spreadsheet would run an id as a formula",
-            expected="ids that do not start with =, +, @, a tab or a carriage return",
-            fix="rename these images in the table",
-            offenders=formulas,
-        )
+    refuse_formulas(ids, fix="rename these images in the table")
     label_of = dict(zip(ids, labels.tolist(), strict=True))
     torn = [repr(name) for name, label in zip(ids, labels.tolist(), strict=True) if label_of[name] != label]
     if torn:

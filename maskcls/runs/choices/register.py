@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import ValidationError
-
 from maskcls import files, typedjson
 from maskcls.errors import ResourceError, ResultError
 from maskcls.rundir import RunDir
@@ -59,9 +57,9 @@ def read_register(run: RunDir) -> Register:
     if not path.exists():
         return Register()
     try:
-        return Register.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        got = typedjson.first_fault(error) if isinstance(error, ValidationError) else str(error)
+        return typedjson.parse(files.without_digest(files.read_json(path), path, required=False), Register, path)
+    except ResultError as error:
+        got = error.got or error.what
         fix = "restore the file, or delete it; counting then begins again"
         raise ResultError("the register of choices cannot be read", where=str(path), got=got, fix=fix) from None
 
@@ -77,7 +75,8 @@ def add_attempts(run: RunDir, new: Sequence[Attempt]) -> Register:
             before = read_register(run)
             after = _with(before, new)
             if after != before:
-                files.commit(run.choices, (after.model_dump_json(indent=1, exclude_none=True) + "\n").encode())
+                data = after.model_dump(mode="json", exclude_none=True)
+                files.commit_json(run.choices, files.with_digest(data))
             return after
     except ResourceError:
         return _with(read_register(run), new)

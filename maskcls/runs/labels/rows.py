@@ -70,7 +70,13 @@ def read_label_rows(runs: Sequence[RunDir]) -> LabelRows:
         labelled = read_out_of_fold(run)
         if labelled.space.fingerprint != cfg.space.fingerprint:
             mine, theirs = labelled.space.first_difference(cfg.space)
-            raise ResultError("the runs have other tasks", where=str(run.path), got=mine, expected=theirs)
+            raise ResultError(
+                "the runs have other tasks",
+                where=str(run.path),
+                got=mine,
+                expected=theirs,
+                fix="name runs of the same tasks",
+            )
         _check_labels(run, first, frame, labelled.ids, labelled.truth)
         assert labelled.prob_NJ is not None
         parts_by_id.append((list(labelled.ids), labelled.prob_NJ))

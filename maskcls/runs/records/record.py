@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from maskcls.runs.identity import changed_files
 from maskcls.runs.networks import RunNetwork, run_networks
 from maskcls.runs.records.disk_use import DiskUse, disk_use
 from maskcls.runs.records.notes import Note, read_notes
+from maskcls.runs.records.running_epoch import running_epoch
 from maskcls.runs.records.scored_rows import rows_scored
 from maskcls.runs.records.settings import settings_of
 from maskcls.runs.records.training_seconds import training_seconds
@@ -161,26 +162,38 @@ def _left(run: RunDir, env: Environment, trained: Sequence[RunNetwork], summary:
     undone = [one for one in trained if not one.folder(run).done.exists()]
     folds = {one.fold for one in undone if one.scored}
     if folds:
-        return f"{len(env.folds) - len(folds)} of {len(env.folds)} folds are complete"
+        return f"{len(env.folds) - len(folds)} of {len(env.folds)} folds are complete{_within_epochs(run, undone)}"
     if undone:
-        return f"all folds are complete, {len(undone)} further network{'s' * (len(undone) > 1)} to train"
+        more = f"{len(undone)} further network{'s' * (len(undone) > 1)} to train"
+        return f"all folds are complete, {more}{_within_epochs(run, undone)}"
     if summary is None or summary.fold_numbers != list(env.folds):
         return "all folds are complete, but not put together"
     return ""
 
 
+def _within_epochs(run: RunDir, undone: Sequence[RunNetwork]) -> str:
+    """Say which networks were saved within an epoch; "" for none."""
+    found = [(one.title, running_epoch(one.folder(run))) for one in undone]
+    return "".join(f", {title} is in epoch {at.epoch} after step {at.steps}" for title, at in found if at)
+
+
 def _last_written(run: RunDir, trained: Sequence[RunNetwork]) -> datetime | None:
     """Return when the training last wrote something; notes and predictions do not count."""
     written = [
-        path.stat().st_mtime for path in (run.env, run.summary, *(n.folder(run).log for n in trained)) if path.exists()
+        path.stat().st_mtime for path in (run.env, run.summary, *_written_in_training(run, trained)) if path.exists()
     ]
     return datetime.fromtimestamp(max(written)).astimezone() if written else None
+
+
+def _written_in_training(run: RunDir, trained: Sequence[RunNetwork]) -> Iterator[Path]:
+    for folder in (one.folder(run) for one in trained):
+        yield from (folder.log, folder.state)
 
 
 def _is_held(run: RunDir) -> bool:
     """Tell whether a process is working on this run; nothing is written."""
     try:
-        handle = os.open(run.lock_file, os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(run.lock_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
     except OSError:
         return False
     try:

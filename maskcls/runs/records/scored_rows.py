@@ -26,12 +26,17 @@ def rows_scored(run: RunDir, env: Environment, cfg: Config) -> str:
 def _real_hashes(run: RunDir) -> tuple[str, str]:
     """Return the hashes of manifest.csv and folds.csv without the pseudo-labelled rows, which are last."""
     try:
-        texts = (path.read_bytes().decode() for path in (run.manifest, run.folds))
+        texts = (files.read_file(path, files.RUN_FILE).decode() for path in (run.manifest, run.folds))
         tables = [io.StringIO(table, newline="").readlines() for table in texts]
         real = sum(row["source"] == "real" for row in csv.DictReader(tables[0]))
         rows, folds = (files.sha256("".join(_first(lines, real)).encode()) for lines in tables)
     except (KeyError, ValueError, csv.Error) as error:
-        raise ResultError("a table of the run cannot be read", where=str(run.manifest), got=repr(error)) from None
+        raise ResultError(
+            "a table of the run cannot be read",
+            where=str(run.manifest),
+            got=repr(error),
+            fix="restore it from a copy of the run",
+        ) from None
     return rows, folds
 
 

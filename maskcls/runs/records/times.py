@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from pydantic import Field
 
-from maskcls import typedjson
+from maskcls import owned
 from maskcls.rundir import RunDir
 from maskcls.typedjson import JsonFile
 
@@ -59,9 +59,9 @@ class PartTimer:
 
 def read_times(run: RunDir) -> RunTimes | None:
     """Read a run's times.json; None for a run of an earlier version, ResultError when it is damaged."""
-    return typedjson.read(run.times, RunTimes) if run.times.exists() else None
+    return owned.read(run.times, run.path, RunTimes) if run.times.exists() else None
 
 
 def add_times(run: RunDir, before: RunTimes | None, new: CommandTimes) -> None:
     """Write the times of a command behind those that were there before it."""
-    typedjson.write(run.times, RunTimes(commands=(*(before.commands if before else ()), new)))
+    owned.write(run.times, run.path, RunTimes(commands=(*(before.commands if before else ()), new)))

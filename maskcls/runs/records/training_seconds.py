@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from maskcls.errors import ResultError
 from maskcls.rundir import FoldDir, RunDir
+from maskcls.runs.integrity.epoch_log import read_log
 from maskcls.runs.networks import RunNetwork
 
 
@@ -28,6 +28,8 @@ def _log_seconds(folder: FoldDir) -> float:
     if not folder.log.exists() and not folder.done.exists():
         return 0.0
     try:
-        return float(sum(json.loads(line)["seconds"] for line in folder.log.read_text().splitlines()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultError("a log cannot be read", where=str(folder.log), got=repr(error)) from None
+        return float(sum(line["seconds"] for line in read_log(folder)))
+    except (KeyError, TypeError) as error:
+        raise ResultError(
+            "a log cannot be read", where=str(folder.log), got=repr(error), fix="restore it from a copy of the run"
+        ) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maskcls import typedjson
+from maskcls import owned
 from maskcls.results.scores.intervals import Interval
 from maskcls.rundir import RunDir
 from maskcls.runs.summary import SavedScores
@@ -35,9 +35,9 @@ class SealedScore(JsonFile):
 
 def read_sealed_score(run: RunDir) -> SealedScore | None:
     """Read the record; None where the run was not scored yet, ResultError when the file is damaged."""
-    return typedjson.read(run.unsealed, SealedScore) if run.unsealed.exists() else None
+    return owned.read(run.unsealed, run.path, SealedScore) if run.unsealed.exists() else None
 
 
 def write_sealed_score(run: RunDir, found: SealedScore) -> None:
     """Commit the record."""
-    typedjson.write(run.unsealed, found)
+    owned.write(run.unsealed, run.path, found)

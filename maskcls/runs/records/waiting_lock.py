@@ -20,7 +20,9 @@ def waiting_lock(path: Path) -> Iterator[None]:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise ResourceError("cannot write into the folder", where=str(path.parent), got=error.strerror) from None
+        raise ResourceError(
+            "cannot write into the folder", where=str(path.parent), got=error.strerror, fix="make the folder writable"
+        ) from None
     try:
         _wait(handle, path)
         yield

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from maskcls.errors import ResultError
 from maskcls.rundir import REFIT, RunDir
+from maskcls.runs.integrity.epoch_log import read_log
 from maskcls.runs.networks import RunNetwork, run_networks
 from maskcls.runs.summary import read_fold_summary
 from maskcls.schema import Config
@@ -49,12 +49,13 @@ def network_title(network: RunNetwork) -> str:
 
 
 def _lines(run: RunDir, network: RunNetwork) -> tuple[Mapping[str, float | None], ...]:
-    path = network.folder(run).log
+    folder = network.folder(run)
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return tuple({str(key): _number(value) for key, value in line.items()} for line in lines)
-    except (OSError, ValueError, AttributeError) as error:
-        raise ResultError("a log cannot be read", where=str(path), got=repr(error)) from None
+        return tuple({str(key): _number(value) for key, value in line.items()} for line in read_log(folder))
+    except AttributeError as error:
+        raise ResultError(
+            "a log cannot be read", where=str(folder.log), got=repr(error), fix="restore it from a copy of the run"
+        ) from None
 
 
 def _number(value: object) -> float | None:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from maskcls import typedjson
 from maskcls.errors import ResultError
 from maskcls.results.decisions.calibration import Bin, Qualities, Quality
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import read_decision
-from maskcls.runs.decision_file import DecisionFile
+from maskcls.runs.decision_file import read_decision_file
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def read_calibration(run: RunDir) -> SavedCalibration | None:
         return None
     try:
         temperatures = read_decision(run).temperatures
-        return SavedCalibration(temperatures, qualities_from_json(typedjson.read(run.decision, DecisionFile).after))
+        return SavedCalibration(temperatures, qualities_from_json(read_decision_file(run).after))
     except (ResultError, KeyError, TypeError) as error:
         fault = error.what if isinstance(error, ResultError) else "the decision cannot be read"
         return SavedCalibration({}, None, fault)

@@ -26,6 +26,11 @@ class SubmissionChecks:
         """The checks that failed; warnings are none of them."""
         return [check for check in self.checks if check.verdict == "FAILED"]
 
+    @property
+    def warned(self) -> list[Check]:
+        """The checks that gave a warning."""
+        return [check for check in self.checks if check.verdict == "warning"]
+
 
 def print_checks(found: SubmissionChecks, *, json: bool = False) -> None:
     """Print every check with its faults."""

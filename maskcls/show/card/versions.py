@@ -10,11 +10,19 @@ from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.card.markdown import escaped, section, table_markdown
 from maskcls.show.pages.table import Table
 
+EXPORTED = "exported file"
+
 
 def licence_part(licence: str) -> str:
     """Return the licence as it was given; "": not stated."""
     stated = escaped(licence) or "Not stated. Without a licence nobody but the owner may use this model."
     return section("Licence", stated, "The licences of the starting weights and of the photos apply as well.")
+
+
+def are_named_in(card: bytes, files: Mapping[str, str]) -> bool:
+    """Tell whether a card, as bytes, is one of exported files of these names, with any hashes."""
+    lines = card.decode(errors="replace").splitlines()
+    return bool(files) and all(any(line.startswith(f"| {EXPORTED} | {name} | ") for line in lines) for name in files)
 
 
 def versions_part(reported: ReportedRun, files: Mapping[str, str]) -> str:
@@ -26,7 +34,7 @@ def versions_part(reported: ReportedRun, files: Mapping[str, str]) -> str:
     versions = {"maskcls": env.maskcls, "Python": env.python, **env.packages}
     networks = predicting(run_networks(cfg, env.folds), cfg.predict.networks)
     hashes = [
-        *(["exported file", name, digest] for name, digest in files.items()),
+        *([EXPORTED, name, digest] for name, digest in files.items()),
         *(["file of the run", name, digest] for name, digest in env.hashes.items()),
         *(["weights", network_title(one), weights_hash(one.folder(reported.run))] for one in networks),
     ]

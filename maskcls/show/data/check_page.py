@@ -43,8 +43,8 @@ class FindingSection:
     left_out: int
 
 
-def write_check_page(found: DataCheck, page: Path, *, name: str, photos: bool) -> None:
-    """Write the page; `photos`: embed the photos of the cases, else they are links. Raises ResourceError."""
+def write_check_page(found: DataCheck, page: Path, *, name: str, photos: bool, force: bool) -> None:
+    """Write the page; `photos`: embed the photos of the cases, else they are links. Raises as `write_page`."""
     sections = [_section(one, found, page, photos) for one in found.findings]
     html = render_page(
         "check",
@@ -65,7 +65,7 @@ def write_check_page(found: DataCheck, page: Path, *, name: str, photos: bool) -
         many=found.noun[1],
         a=with_article(found.noun[0]),
     )
-    write_page(page, html)
+    write_page(page, html, force=force)
 
 
 def _summary(found: DataCheck) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from maskcls.data.views.marks import Box
 from maskcls.show.data.contact_sheet import ContactSheet, PhotoViews, TrainingView
-from maskcls.show.pages.page import render_page, write_page
+from maskcls.show.pages.page import render_page
 from maskcls.show.pages.photos import PagePhoto, jpeg_uri, photo
 from maskcls.show.pages.table import Table
 from maskcls.show.terminal.sheet import TILE_PX
@@ -43,16 +43,17 @@ class PhotoSection:
     table: Table | None
 
 
-def write_look_page(path: Path, found: ContactSheet, root: Path, pictures: Sequence[Sequence[Pixels]] | None) -> None:
-    """Write the page.
+def look_page(path: Path, found: ContactSheet, root: Path, pictures: Sequence[Sequence[Pixels]] | None) -> str:
+    """Return the HTML of the page.
 
+    path      where it will be.
     root      folder that the photos' paths are relative to.
     pictures  tiles of each row of the sheet, to embed; None: the photos are named, and the sheet is a link.
     """
     tiles = pictures or [()] * len(found.rows)
     rows = zip(found.rows, tiles, strict=True)
     sections = [_section(place, one, shown, root, path) for place, (one, shown) in enumerate(rows)]
-    html = render_page(
+    return render_page(
         "look",
         title=f"Views of {found.data.name}",
         sections=sections,
@@ -61,7 +62,6 @@ def write_look_page(path: Path, found: ContactSheet, root: Path, pictures: Seque
         sheet_name=found.path.name,
         embedded=pictures is not None,
     )
-    write_page(path, html)
 
 
 def _section(place: int, one: PhotoViews, tiles: Sequence[Pixels], root: Path, page: Path) -> PhotoSection:

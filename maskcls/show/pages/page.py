@@ -51,9 +51,9 @@ def render_page(
     )
 
 
-def write_page(path: Path, html: str) -> None:
-    """Write a page atomically; raises ResourceError."""
-    files.commit(path, html.encode())
+def write_page(path: Path, html: str, *, force: bool) -> None:
+    """Write a page; raises what `files.commit_outputs` raises."""
+    files.commit_outputs([files.OutputFile(path, html.encode())], force=force)
 
 
 @cache

@@ -6,14 +6,14 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskcls import config
+from maskcls import config, files
 from maskcls.data.layouts.source import layout_named
 from maskcls.errors import MaskclsError, ResultError
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.runs.reported.reported_run import read_reported_run
 from maskcls.schema import Config
-from maskcls.show.report.page import write_report
+from maskcls.show.report.page import report_files
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import near
 
@@ -66,7 +66,8 @@ def _page_or_warning(run: RunDir, report: Reporter) -> Path | None:
 def _write_page(run: RunDir) -> None:
     """Write the page; any failure is a MaskclsError."""
     try:
-        write_report([read_reported_run(run)], run.report)
+        with files.filling(run.path):
+            files.commit(run.report, report_files([read_reported_run(run)], run.report)[1])
     except MaskclsError:
         raise
     except Exception as error:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from maskcls import files
 from maskcls.data.rows import folds as folding
+from maskcls.errors import MaskclsError
 from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.rundir import RunDir
 from maskcls.runs.networks import RunNetwork, run_networks
@@ -92,7 +94,7 @@ def _picture(run: RunDir, network: RunNetwork, place: int, settings: PageSetting
 def _embedded(path: Path) -> str | None:
     """Return the picture as a data URI; None where it cannot be read, so that the link remains."""
     try:
-        with Image.open(path) as image:
+        with files.opened(path, files.RUN_FILE) as file, Image.open(file) as image:
             return jpeg_uri(np.asarray(image.convert("RGB")), px=PICTURE_PX)
-    except (OSError, ValueError):
+    except (OSError, ValueError, MaskclsError):
         return None

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maskcls import files
+from maskcls.files import OutputFile
 from maskcls.runs.reported.paired_runs import PairedRuns
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages.figure import Figure, to_png
-from maskcls.show.pages.page import render_page, write_page
+from maskcls.show.pages.page import render_page
 from maskcls.show.report.section import FilledSection, PageSettings, filled
 from maskcls.show.report.sections import OF_ALL, OF_EACH
 
@@ -46,7 +46,7 @@ def render_report(runs: Sequence[ReportedRun], parts: Sequence[Part]) -> str:
     return render_page("report/index", title=title, parts=parts, names=names)
 
 
-def write_report(
+def report_files(
     runs: Sequence[ReportedRun],
     page: Path,
     *,
@@ -54,20 +54,12 @@ def write_report(
     with_photos: bool = False,
     paired: PairedRuns | None = None,
     cams: Mapping[tuple[Path, str, int], Mapping[str, str]] | None = None,
-) -> tuple[Path, ...]:
-    """Write the page, and with `png` each figure as a PNG into that folder; returns the paths of the PNGs.
+) -> tuple[list[OutputFile], bytes]:
+    """Return the figures of the report as PNGs in the folder `png`, none without one, and the page.
 
     with_photos, paired, cams  see `PageSettings`.
-
-    Raises ResourceError when a file cannot be written.
     """
     parts = report_parts(runs, PageSettings(page, with_photos, paired=paired, cams=cams or {}))
-    write_page(page, render_report(runs, parts))
-    if png is None:
-        return ()
-    return tuple(_written(png / f"{figure.name}.png", to_png(figure)) for figure in report_figures(parts))
-
-
-def _written(path: Path, content: bytes) -> Path:
-    files.commit(path, content)
-    return path
+    html = render_report(runs, parts).encode()
+    figures = [] if png is None else report_figures(parts)
+    return [OutputFile((png or Path()) / f"{figure.name}.png", to_png(figure)) for figure in figures], html

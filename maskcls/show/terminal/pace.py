@@ -47,17 +47,23 @@ class TrainingPace(Pace):
     """All networks of a training, in epochs; several may be trained at a time."""
 
     running: dict[str, float] = field(default_factory=dict)
+    done_before: dict[str, float] = field(default_factory=dict)  # share of a continued epoch, by network
     finished: float = 0.0
+
+    def begun(self, network: str, share: float) -> None:
+        """Leave out the part of a network's next epoch that was done before."""
+        self.done_before[network] = share
+        self.skip(share)
 
     def tick(self, network: str, share: float) -> None:
         """Count a part of a network's epoch."""
-        self.running[network] = share
+        self.running[network] = share - self.done_before.get(network, 0.0)
         self._count()
 
     def epoch(self, network: str) -> None:
         """Count a finished epoch."""
         self.running.pop(network, None)
-        self.finished += 1
+        self.finished += 1 - self.done_before.pop(network, 0.0)
         self._count()
 
     def skip(self, epochs: float) -> None:

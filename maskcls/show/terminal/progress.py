@@ -3,18 +3,22 @@ of a minute."""
 
 from __future__ import annotations
 
+import functools
+import os
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from maskcls.errors import visible
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.show.terminal.epoch_lines import Column, epoch_cells, epoch_columns, epoch_legend, header_line, table_line
 from maskcls.show.terminal.pace import Pace, TrainingPace, left_in_words
@@ -26,6 +30,8 @@ if TYPE_CHECKING:  # the engine brings torch, and commands that train nothing re
 
 PLAIN_FIRST_S, PLAIN_EVERY_S = 2.0, 15.0  # without a terminal: when the first line comes, and how often the others
 WIDE = 100  # columns of a terminal, from which the bars are longer
+Shown = ParamSpec("Shown")
+
 CTRL_C = 2  # columns of the ^C that a terminal writes behind the cursor
 LOADING = "loading libraries"
 
@@ -63,6 +69,27 @@ class _Narrower:
         yield from console.render(self.inner, options.update(max_width=max(1, options.max_width - CTRL_C - 1)))
 
 
+def _stops_nothing(show: Callable[Concatenate[Reporter, Shown], None]) -> Callable[Concatenate[Reporter, Shown], None]:
+    """Let an error while progress is shown end the display with one warning, not the work; MASKCLS_DEBUG raises it."""
+
+    @functools.wraps(show)
+    def shown(self: Reporter, /, *args: Shown.args, **kwargs: Shown.kwargs) -> None:
+        if self.failed:
+            return
+        try:
+            show(self, *args, **kwargs)
+        except OSError:  # a closed pipe
+            raise
+        except Exception as error:
+            if os.environ.get("MASKCLS_DEBUG"):
+                raise
+            self.failed = True
+            why = visible(f"{type(error).__name__}: {error}")
+            print(f"warning: no more progress is shown, the work continues: {why}", file=sys.stderr)
+
+    return shown
+
+
 class Reporter:
     """What a person sees while a command works. Use it as a context manager.
 
@@ -94,6 +121,7 @@ class Reporter:
         self.printed: dict[str, float] = {}
         self.columns: list[Column] = []
         self.said: set[str] = set()
+        self.failed = False  # in showing progress
 
     def __enter__(self) -> Reporter:
         if self.bars:
@@ -179,13 +207,20 @@ class Reporter:
         else:
             self.note(f"{title}: starting a process")
 
-    def fold(self, title: str, epochs: int, done: int) -> None:
-        """Open the bar of one network on one fold; several may be open at a time."""
+    def fold(self, title: str, epochs: int, done: int, steps_done: int = 0, of_steps: int = 0) -> None:
+        """Open the bar of one network on one fold; several may be open at a time.
+
+        steps_done  of the epoch that is continued, which has `of_steps`.
+        """
         self.epochs[title], self.printed[title] = epochs, time.monotonic()
         self._close(title)
         if self.bars:
             self.parts[title] = self.bars.add_task(title, total=1, speed="", score="")
-        if done:
+        if steps_done:
+            self.note(f"{title}: continuing in epoch {done + 1} of {epochs} after step {steps_done} of {of_steps}")
+            if self.training:
+                self.training.begun(title, steps_done / of_steps)
+        elif done:
             self.note(f"{title}: continuing after epoch {done}")
 
     def _close(self, what: str) -> None:
@@ -217,6 +252,7 @@ class Reporter:
         left = left_in_words(self.training.left_s(time.monotonic()))
         return ", ".join([f"{self.training_name} {self.training.share:.0%}", *([left] if left else [])])
 
+    @_stops_nothing
     def tick(self, title: str, tick: Tick) -> None:
         """Show progress inside an epoch."""
         place = f"{title} epoch {tick.epoch + 1}/{self.epochs[title]}"
@@ -233,6 +269,7 @@ class Reporter:
             said = [f"{tick.images}/{tick.of_images} images, {speed}, loss {tick.loss:.4f}", self._total_in_words()]
             self.note(f"{place}: {'; '.join(filter(None, said))}")
 
+    @_stops_nothing
     def epoch(self, title: str, result: EpochResult) -> None:
         """Print the line of a finished epoch; before the first, and where the columns change, their names."""
         self.printed[title] = time.monotonic()
@@ -257,6 +294,7 @@ class Reporter:
             self.bars.update(self.parts[title], description=place, completed=1, speed=speed, score=loss)
             self.bars.update(self.total, score=f"macro-F1 {cells['macro-F1'].split()[0]}")
 
+    @_stops_nothing
     def images(self, what: str, done: int, of: int) -> None:
         """Show progress over images: reading, checking, predicting."""
         now = time.monotonic()

@@ -6,13 +6,12 @@ A result that cannot be written is an error. A message that cannot be written is
 from __future__ import annotations
 
 import codecs
-import errno
 import io
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from maskcls.errors import MaskclsError, ResourceError, UsageError
+from maskcls.errors import ResourceError
 from maskcls.show.terminal.spark import BARS
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ ASCII = (
     | dict.fromkeys("▌▋▊▉", ":")
     | {"…": "...", "─": "-", "━": "-"}
 )
-# Errors that a user can cause or repair. Others, such as a missing file that nobody looked for, are bugs.
-MACHINE = {
-    *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
-    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ELOOP, errno.ESTALE),
-}
 
 
 def ascii_instead(error: UnicodeError) -> tuple[str, int]:
@@ -54,20 +48,6 @@ def write_out() -> None:
     except BrokenPipeError:
         discard(sys.stdout.fileno())
         raise
-
-
-def system_error(error: Exception) -> MaskclsError | None:
-    """Return the message for what the machine refuses or a name makes impossible; None for any other error.
-
-    It is for the places where no code has a better message.
-    """
-    if not isinstance(error, OSError) or error.errno not in MACHINE:
-        return None
-    got, name = error.strerror or str(error), error.filename
-    where = os.fsdecode(name) if isinstance(name, str | bytes) else None
-    if error.errno == errno.ENAMETOOLONG:
-        return UsageError("the name of a file or folder is too long", where=where, fix="choose a shorter name")
-    return ResourceError("the operating system refused an operation", where=where, got=got)
 
 
 def discard(handle: int) -> None:

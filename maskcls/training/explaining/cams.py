@@ -17,8 +17,8 @@ from maskcls.engine.cam import cam_grids, enlarged
 from maskcls.engine.device import start
 from maskcls.errors import MaskclsError, UsageError
 from maskcls.labels import Floats, Ints
-from maskcls.results.predictions import Predictions
 from maskcls.runs.environment import Environment
+from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.training.experiment import Experiment
 from maskcls.training.prediction import LoadedNetwork, load_networks
 
@@ -99,7 +99,7 @@ def photo_views(spec: ViewSpec, frame: pd.DataFrame, root: Path) -> Pixels:
 
 def out_of_fold_labels(experiment: Experiment, rows: NDArray[np.int64]) -> dict[str, Ints]:
     """Return the classes {task: (n,)} predicted out of fold for these rows; raises ResultError without predictions."""
-    found, ids = Predictions.load(experiment.run.oof), experiment.manifest["id"].to_numpy(np.str_)[rows]
+    found, ids = read_run_oof(experiment.run), experiment.manifest["id"].to_numpy(np.str_)[rows]
     row_of = {name: place for place, name in enumerate(found.ids.tolist())}
     joint = found.labels()[[row_of[name] for name in ids.tolist()]]
     return dict(experiment.cfg.space.decode(joint))

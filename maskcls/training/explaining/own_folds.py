@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls import files
+from maskcls.data.photos.images import PHOTO
 from maskcls.data.photos.same_photos import equal_keys, rows_of_common_size
 from maskcls.errors import UsageError
 from maskcls.runs.networks import Choice
@@ -82,7 +83,7 @@ def choose_networks(place: InTable, folds: Sequence[int], choice: Choice, asked:
 def _same_files(root: Path, paths: Sequence[str], photos: Sequence[Path]) -> list[tuple[int, ...]]:
     """Return for each photo the rows of the table whose file has the same bytes."""
     every = [*(os.path.abspath(photo) for photo in photos), *paths]
-    hashes = {row: files.file_sha256(root / every[row]) for row in rows_of_common_size(root, every, len(photos))}
+    hashes = {row: files.file_sha256(root / every[row], PHOTO) for row in rows_of_common_size(root, every, len(photos))}
     found: list[tuple[int, ...]] = [() for _ in photos]
     for group in equal_keys(hashes):
         rows = tuple(row - len(photos) for row in group if row >= len(photos))

@@ -103,7 +103,11 @@ def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool =
         networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
     accelerator = start(cfg.device)
     if accelerator.num_processes > 1:
-        raise UsageError("photos in memory are predicted in one process", got=f"{accelerator.num_processes} processes")
+        raise UsageError(
+            "photos in memory are predicted in one process",
+            got=f"{accelerator.num_processes} processes",
+            fix="start it without torchrun or accelerate launch",
+        )
     first = networks[0].predictor
     work = Workload(
         cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, predicted=1, jobs=1

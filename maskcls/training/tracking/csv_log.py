@@ -60,8 +60,8 @@ class CsvLog:
 def _read(path: Path) -> Sequence[Row]:
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    text = files.read_file(path, files.JSON_FILE).decode(errors="replace")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def _write(path: Path, rows: Sequence[Row]) -> None:

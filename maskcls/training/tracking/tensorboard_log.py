@@ -7,6 +7,7 @@ and not by the thread of torch's SummaryWriter, whose errors would reach the ter
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from maskcls import files
 from maskcls.training.tracking.log import LAST, Place
 
 EVENTS = "events.out.tfevents."  # TensorBoard's own names begin so
@@ -66,9 +68,9 @@ class TensorBoardLog:
         from PIL import Image
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        with Image.open(path) as image:
+        png = files.read_file(path, files.RUN_FILE)
+        with Image.open(io.BytesIO(png)) as image:
             width, height = image.size
-        png = path.read_bytes()
         picture = Summary.Image(height=height, width=width, colorspace=RGB, encoded_image_string=png)
         self._value(0, tag=name, image=picture)
 

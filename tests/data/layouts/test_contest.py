@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskcls.data.layouts import contest, source
-from maskcls.data.layouts.paths import file_faults, name_fault, path_fault
+from maskcls.data.layouts.paths import OUTSIDE, file_faults, name_fault, path_fault
 from maskcls.data.rows import manifest
 from maskcls.errors import ConfigError, DataError
 from maskcls.labels import CONTEST, LabelSpace, Task
@@ -257,7 +257,7 @@ def test_stems_are_case_sensitive_and_extensions_are_not(root: Path) -> None:
     ]
 
 
-def test_links_inside_the_root_are_followed_and_links_out_of_it_refused(root: Path, tmp_path: Path) -> None:
+def test_links_to_photos_are_followed_wherever_they_lead(root: Path, tmp_path: Path) -> None:
     store, outside = root / "store", tmp_path / "outside.jpg"
     place = photo(root, FIRST, "mask1")
     place.rename(store)
@@ -266,10 +266,13 @@ def test_links_inside_the_root_are_followed_and_links_out_of_it_refused(root: Pa
     outside.write_bytes(b"x")
     place.unlink()
     place.symlink_to(outside)
-    assert train_faults(root) == (f"train/images/{FIRST}/{place.name}: leads outside the data folder",)
+    assert len(contest.read_train(root, CONTEST)) == 35
     place.unlink()
     place.symlink_to(tmp_path / "none")
-    assert len(train_faults(root)) == 1
+    assert train_faults(root) == (f"train/images/{FIRST}/{place.name}: a link to nothing",)
+    place.unlink()
+    place.symlink_to("/dev/zero")
+    assert train_faults(root) == (f"train/images/{FIRST}/{place.name}: not a file",)
 
 
 @pytest.mark.parametrize("level", ["train", "train/images", f"train/images/{FIRST}"])
@@ -278,7 +281,7 @@ def test_a_linked_folder_outside_is_refused(root: Path, tmp_path: Path, level: s
     (root / level).symlink_to(tmp_path / "away")
     faults = train_faults(root)
     assert len(faults) == (7 if FIRST in level else 35)
-    assert all(fault.endswith(": leads outside the data folder") for fault in faults)
+    assert all(fault.endswith(f": {OUTSIDE}") for fault in faults)
 
 
 def test_a_data_root_that_is_itself_a_link_is_fine(root: Path, tmp_path: Path) -> None:
@@ -296,7 +299,7 @@ def test_a_name_composed_differently_is_explained(root: Path) -> None:
 
 
 def test_a_missing_data_set_says_where_it_was_sought(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot open the table"):
+    with pytest.raises(DataError, match="cannot read the table"):
         contest.read_train(tmp_path, CONTEST)
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "train.csv").write_text("id,gender,race,age,path\n1,male,x,20,a\n")
@@ -332,11 +335,14 @@ def test_every_fault_of_the_evaluation_set_is_reported_at_once(root: Path) -> No
     )
 
 
-def test_eval_links_out_of_the_root_are_refused(root: Path, tmp_path: Path) -> None:
+def test_eval_links_out_of_the_root_are_followed(root: Path, tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"x")
     (root / "eval" / "images" / "a.jpg").unlink()
     (root / "eval" / "images" / "a.jpg").symlink_to(tmp_path / "x.jpg")
-    assert eval_faults(root) == ("a.jpg: leads outside the data folder",)
+    before = contest.read_eval(root, CONTEST)
+    assert before["path"].str.endswith("/a.jpg").sum() == 1
+    (tmp_path / "x.jpg").unlink()
+    assert eval_faults(root) == ("a.jpg: a link to nothing",)
 
 
 def test_the_answers_column_may_be_missing_but_not_misspelt(root: Path) -> None:
@@ -461,7 +467,7 @@ def test_files_below_a_root(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "r" / "up").symlink_to(tmp_path / "r2")
     got = file_faults(tmp_path / "r", ["a", "sub/b", "sub", "none", "up/c", "none/x"])
-    assert got == [None, None, "not a file", "no such file", "leads outside the data folder", "no such file"]
+    assert got == [None, None, "not a file", "no such file", OUTSIDE, "no such file"]
 
 
 def test_the_reader_is_chosen_by_format(root: Path, tmp_path: Path) -> None:

@@ -52,6 +52,17 @@ def test_every_kind_of_word(here: Path, word: str, expected: list[str]) -> None:
     assert names(word) == expected
 
 
+def test_what_a_pattern_matches_and_is_no_photo_is_counted(here: Path) -> None:
+    (here / "x/4.heic").write_bytes(bytes(4) + b"ftypheic" + bytes(8))
+    found = find_photos(["x/*"], check_lists=True)
+    assert found.names == ["x/1.jpg", "x/2.png"]
+    (note,) = found.notes
+    assert note.startswith("x/*: left out: 1 photo with another suffix, or none (x/4.heic: HEIC or AVIF); 1 file that")
+    with pytest.raises(DataError) as caught:
+        names("x/*.heic")
+    assert "x/4.heic: HEIC or AVIF" in caught.value.offenders[0]
+
+
 def test_names_on_stdin(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"b.jpg\na.jpg\n")))
     assert names("-") == ["b.jpg", "a.jpg"]
@@ -100,7 +111,7 @@ def test_all_words_without_photos_are_listed(here: Path) -> None:
     assert caught.value.offenders == (
         "x/*.webp: no photo matches this pattern",
         "gone.jpg: no such file or folder",
-        "@gone.txt: the list cannot be read: No such file or directory",
+        "@gone.txt: cannot read the list of names (No such file or directory)",
         "@empty.txt: the list has no names",
         f"{long}: File name too long",
     )

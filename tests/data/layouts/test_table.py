@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from maskcls.data.layouts import source
+from maskcls.data.layouts.paths import OUTSIDE
 from maskcls.data.layouts.table import read_table
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError
@@ -118,13 +119,16 @@ def test_an_age_has_the_limit_of_an_age(tmp_path: Path) -> None:
     assert caught.value.offenders == ("line 2, column age: '121', expected a whole number 0..120",)
 
 
-def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
+def test_links_to_photos_are_followed_and_linked_folders_outside_refused(tmp_path: Path) -> None:
     (tmp_path / "outside").touch()
     (tmp_path / "data").mkdir()
     path = write(tmp_path / "data", "b.jpg,p,no,30", "NA,q,yes,3")
     (tmp_path / "data" / "NA").unlink()
     (tmp_path / "data" / "NA").symlink_to(tmp_path / "outside")
-    assert faults(path) == ("line 3, column path: 'NA' leads outside the data folder",)
+    assert len(read_table(path, SPACE, labelled=True)) == 2
+    (tmp_path / "data" / "up").symlink_to(tmp_path)
+    path = write(tmp_path / "data", "b.jpg,p,no,30", "up/outside,q,yes,3")
+    assert faults(path) == (f"line 3, column path: 'up/outside' {OUTSIDE}",)
 
 
 def test_the_table_and_its_photos_stay_as_they_are(tmp_path: Path) -> None:

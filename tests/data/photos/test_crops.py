@@ -303,7 +303,7 @@ def test_anything_else_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 def test_a_missing_file_and_an_empty_window_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="learned crop: cannot open"):
+    with pytest.raises(DataError, match="learned crop: cannot read"):
         read_learned(tmp_path / "crops.json")
     files.commit_json(tmp_path / "crops.json", TOLD | {"window": None})
     with pytest.raises(DataError, match="there is no median face"):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from maskcls import files
 from maskcls.config import installed_extras
 from maskcls.errors import BusyError, DataError, ResourceError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.ensembles.external import read_member
 from maskcls.results.predicted.formats import TableFormat, format_of, write_table
 from maskcls.results.predicted.rows import PhotoRows, TableForm
-from maskcls.results.predicted.table_file import TableOutput, check_tables_free, write_table_file
+from maskcls.results.predicted.table_file import TableOutput, WrittenTable, check_tables_free, table_aside
 from maskcls.results.submissions.write import write_submission
 
 HATS = LabelSpace((Task("hat", ("no", "a, b")), Task("tie", ("off", "on"))))
@@ -117,6 +119,14 @@ def test_a_name_that_occurs_twice_is_refused() -> None:
 def readable(rows: int) -> PhotoRows:
     prob = np.random.default_rng(1).dirichlet(np.full(18, 0.2), rows).astype(np.float32)
     return PhotoRows([f"{i}.jpg" for i in range(rows)], prob, prob.argmax(1), [""] * rows)
+
+
+def write_table_file(
+    output: TableOutput, blocks: Iterable[PhotoRows], lineage: dict[str, str], *, force: bool
+) -> WrittenTable:
+    with table_aside(output, blocks, lineage) as (written, made):
+        files.commit_outputs(made, force=force)
+    return written
 
 
 def test_the_files_are_those_of_the_submission_writer(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 from maskcls import files
 from maskcls.csvfile import read_columns
 from maskcls.errors import BusyError, DataError, ResourceError, ResultError, UsageError
+from maskcls.files import outputs
 from maskcls.labels import CONTEST, LabelSpace, Task
-from maskcls.results.submissions import write as submission
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.write import Written, sidecar_space, write_submission
 
@@ -193,12 +193,12 @@ def test_a_file_that_reads_back_differently_is_withdrawn(
 ) -> None:
     if old:
         write(tmp_path / "s.csv", labels=[1, 2])
-    before, real = content_of(tmp_path), files.commit
+    before, real = content_of(tmp_path), outputs.write_synced
 
-    def commit(path: Path, raw: bytes) -> str:
-        return real(path, change(raw) if path.suffix == ".csv" else raw)
+    def write_synced(handle: int, raw: bytes) -> None:
+        real(handle, change(raw) if raw.startswith(b"ImageID") else raw)
 
-    monkeypatch.setattr(submission.files, "commit", commit)
+    monkeypatch.setattr(outputs, "write_synced", write_synced)
     with pytest.raises(ResultError, match=r"reads? back|other columns"):
         write(tmp_path / "s.csv", labels=[3, 4], force=True)
     assert content_of(tmp_path) == before

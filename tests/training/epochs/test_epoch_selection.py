@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from edited import edit_json
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score, log_loss
 from tiny import hashes, in_a_fold, log_lines, outcome, resume, train
@@ -348,8 +349,7 @@ def test_weights_that_a_killed_process_did_not_delete_are_not_chosen(chosen: Pat
         (folder.candidate(1), 1),
     ):
         shutil.copytree(chosen / "fold0/last", place.path)
-        meta = json.loads(place.meta.read_text())
-        place.meta.write_text(json.dumps(meta | {"epoch": epoch}))
+        edit_json(place.meta, {"epoch": epoch})
     folder.candidate(1).tensors.unlink()
     assert set(epoch_selection.weights_by_epoch(folder, 1)) == {3}
     assert set(epoch_selection.weights_by_epoch(folder, 2)) == {2, 3}

@@ -153,7 +153,7 @@ def test_a_part_that_is_missing_damaged_or_foreign_is_refused(names: list[str], 
     predict(folder, names, Tones(), plan)
     data = part_path(folder, 1).read_bytes()
     part_path(folder, 1).unlink()
-    with pytest.raises(ResultError, match="a part is missing"):
+    with pytest.raises(ResultError, match="cannot read a part"):
         list(gathered([(folder, plan)]))
     part_path(folder, 1).write_bytes(data[:200])
     with pytest.raises(ResultError, match="a part cannot be read"):
@@ -205,7 +205,7 @@ def test_photos_that_cannot_be_read_are_listed_or_rows(names: list[str], tmp_pat
     folder, plan, model = tmp_path / "parts", plan_of(names), Tones()
     open_plan(folder, plan)
     predict_parts(model, names, folder, plan, threads=2, on_unreadable=told.append)
-    want = [f"{names[2]}: not an image: text", f"{names[8]}: cannot open the file (No such file or directory)"]
+    want = [f"{names[2]}: not an image: text", f"{names[8]}: cannot read the photo (No such file or directory)"]
     assert told == want
     assert model.calls == [2, 1, 3, 1, 2]
     with pytest.raises(DataError, match="photos cannot be read") as caught:

@@ -1,0 +1,61 @@
+"""maskcls verify: whether every file of a run, a submission or the cache is as maskcls wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from maskcls.data.photos.cache_folder import cache_folder, leftovers, packs
+from maskcls.data.photos.identity.pack_check import check_pack
+from maskcls.errors import DataError, ResultError
+from maskcls.results.submissions.checks import Check, check_of
+from maskcls.rundir import RunDir
+from maskcls.runs.integrity.run_checks import run_checks
+from maskcls.runs.integrity.table_checks import predictions_checks, table_checks
+from maskcls.show.runs.verification import Verification
+
+CACHE = Path("cache")  # the word for the cache of photos
+
+
+def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> Verification:
+    """Check every file, reading all of it.
+
+    what  a run folder; a table that maskcls wrote, with its sidecar; predictions (.npz); the cache of photos: its
+          folder, or `cache` where there is no such path.
+    run, data  of a submission: the run and the data set to compare with.
+
+    Raises DataError for a path that does not exist, ResultError for a folder that is neither run nor cache.
+    """
+    if what == CACHE and not what.exists():
+        what = cache_folder()
+        return Verification(what, "cache", tuple(_cache_checks(what)))
+    if what.is_dir():
+        if not RunDir(what).env.exists() and packs(what):
+            return Verification(what, "cache", tuple(_cache_checks(what)))
+        return Verification(what, "run", tuple(run_checks(RunDir(what))))
+    if not what.exists():
+        raise DataError("no such file or folder", where=str(what), fix="check the path")
+    checks = predictions_checks(what) if what.suffix == ".npz" else table_checks(what, run, data)
+    return Verification(what, "file", tuple(checks))
+
+
+def refuse_unverified(found: Verification) -> None:
+    """Raise ResultError, which lists them, when a file is not as it was written."""
+    if found.failed:
+        raise ResultError(
+            f"{len(found.failed)} of {len(found.checks)} files are not as maskcls wrote them",
+            where=str(found.path),
+            fix="restore them from a copy, or make them again",
+            offenders=[f"{check.name}: {'; '.join(check.faults)}" for check in found.failed],
+        )
+
+
+def _cache_checks(folder: Path) -> Iterator[Check]:
+    """Check every pack, also one whose description cannot be read, and name what killed processes left."""
+    for pack in packs(folder):
+        yield check_of(pack.folder.name, f"{pack.photos} photos of {pack.root}", check_pack(pack.folder))
+    for left in leftovers(folder):
+        if left.path.is_dir() and not left.path.suffix:
+            yield check_of(left.path.name, "a pack", check_pack(left.path))
+        else:
+            yield Check(left.path.name, "warning", "left by a process that was killed", ("maskcls data cache prune",))

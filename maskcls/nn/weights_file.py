@@ -1,0 +1,150 @@
+"""Read a file of weights, safetensors or torch's, without running code from it.
+
+What a file says about its size is compared with its bytes before memory is taken for it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from maskcls.errors import WeightsError
+from maskcls.files import FileKind, read_file, size_text
+
+WEIGHTS = FileKind("the weights", WeightsError, 64 << 30)  # larger than those of any network in timm
+HEADER_BYTES = 16 << 20  # of safetensors: some hundred thousand tensors
+GLOBAL = re.compile(r"GLOBAL ([\w.]+)")  # in torch's message about a name that a pickle asks for
+TORCH = (b"PK", b"\x80")  # first bytes of torch's files: a zip archive, and in older ones a pickle
+OTHERS = {
+    b"<!doctype": "an HTML page, probably a failed download",
+    b"<html": "an HTML page, probably a failed download",
+    b"version https://git-lfs": "a Git LFS pointer",
+}
+SAFE = "where it was made, save the tensors alone: safetensors.torch.save_file(model.state_dict(), 'w.safetensors')"
+
+
+def read_tensors(path: Path, *, most: int = WEIGHTS.most) -> dict[str, Tensor]:
+    """Read a state dict; the content decides on the format, not the name.
+
+    most  largest file in bytes.
+
+    Raises WeightsError for any other file, and for a file that holds more than tensors.
+    """
+    # Read, not memory-mapped: if a mapped file is replaced while in use, the weights change.
+    data = read_file(path, FileKind(WEIGHTS.name, WeightsError, most))
+    if data[8:9] == b"{":
+        return _read_safetensors(path, data)
+    if data.startswith(TORCH):
+        return _read_torch(path, data)
+    start = data[:100].lstrip().lower()
+    kind = next((kind for first, kind in OTHERS.items() if start.startswith(first)), f"begins with {data[:8]!r}")
+    raise WeightsError(
+        "this is not a weights file",
+        where=str(path),
+        got=f"{size_text(len(data))}; {kind}" if data else "an empty file (0 bytes)",
+        expected="safetensors, or a torch state dict",
+        fix="download the file again; with Git LFS, run git lfs pull",
+    )
+
+
+def _read_safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
+    header = int.from_bytes(data[:8], "little")
+    if header > HEADER_BYTES:
+        got, expected = f"a header of {size_text(header)}", f"at most {size_text(HEADER_BYTES)}"
+        raise WeightsError(
+            "the weights file is damaged",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="copy or download the file again",
+        )
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError) as error:  # the last: a number type torch does not have
+        full = _full_size(data, header)
+        raise WeightsError(
+            "the weights file is damaged",
+            where=str(path),
+            got=str(error),
+            expected=full,
+            fix="copy or download the file again",
+        ) from None
+
+
+def _full_size(data: bytes, header: int) -> str | None:
+    """Return how large a safetensors file should be, where it has another size; None where that is not known."""
+    try:
+        entries = json.loads(data[8 : 8 + header])
+        full = 8 + header + max(one["data_offsets"][1] for name, one in entries.items() if name != "__metadata__")
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return None
+    return f"{full} bytes; the file has {len(data)}" if full != len(data) else None
+
+
+def _read_torch(path: Path, data: bytes) -> dict[str, Tensor]:
+    if data.startswith(b"PK"):
+        _check_archive(path, data)
+    try:
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch reports damage and unsafe contents with many types
+        if isinstance(error, MemoryError):
+            raise
+        raise _unloaded(path, str(error)) from None
+    for name in ("state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(name), dict):
+            found = found[name]
+    if not isinstance(found, dict):
+        raise WeightsError(
+            "the file contains no plain state dict",
+            where=str(path),
+            got=type(found).__name__,
+            fix="save only the state_dict(), preferably as safetensors",
+        )
+    odd = [f"{key!r} is {_kind(value)}" for key, value in found.items() if not _is_entry(key, value)]
+    if odd:
+        raise WeightsError("the file contains no plain state dict", where=str(path), offenders=odd, fix=SAFE)
+    return found
+
+
+def _check_archive(path: Path, data: bytes) -> None:
+    """Raise WeightsError for an archive whose entries are compressed or larger than the file: torch stores them."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        raise WeightsError(
+            "the weights file is damaged", where=str(path), got=str(error), fix="copy or download the file again"
+        ) from None
+    total = sum(entry.file_size for entry in entries)
+    if total > len(data) or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        got = f"entries of {size_text(total)} in a file of {size_text(len(data))}"
+        expected = "entries that are not compressed, as torch.save writes them"
+        raise WeightsError("the weights file is compressed", where=str(path), got=got, expected=expected, fix=SAFE)
+
+
+def _unloaded(path: Path, message: str) -> WeightsError:
+    """Return the error for a file that torch did not load; torch's own advice, to load it unsafely, is left out."""
+    if (name := GLOBAL.search(message)) or "weights_only" in message:
+        got = f"the file asks for {name[1]}" if name else "the file holds other Python objects"
+        what = "the file contains more than tensors and is not loaded for safety"
+        return WeightsError(what, where=str(path), got=got, expected="a state dict of tensors alone", fix=SAFE)
+    line = message.strip().split("\n")[0] or "its end is missing"
+    fix = "download the file again, or save the state_dict() again, preferably as safetensors"
+    return WeightsError("the weights file is damaged", where=str(path), got=line, fix=fix)
+
+
+def _is_entry(key: object, value: object) -> bool:
+    dense = isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_meta or value.is_quantized)
+    return isinstance(key, str) and dense
+
+
+def _kind(value: object) -> str:
+    return "a tensor that is not dense, or has no name" if isinstance(value, Tensor) else type(value).__name__

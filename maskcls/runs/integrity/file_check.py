@@ -1,0 +1,46 @@
+"""The check of one file of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from maskcls import files
+from maskcls.errors import MaskclsError, ResultError
+from maskcls.results.submissions.checks import Check, Status
+
+EARLIER = "of an earlier version, without a digest"
+
+
+def compared(name: str, path: Path, expected: str, source: str, *, bad: Status = "FAILED") -> Check:
+    """Compare the sha256 of a file's bytes with the one that `source` names; a file that is missing differs."""
+    try:
+        found = files.file_sha256(path)
+    except MaskclsError as error:
+        return Check(name, bad, f"sha256 in {source}", (error.brief,))
+    if found == expected:
+        return Check(name, "ok", f"sha256 in {source}")
+    return Check(name, bad, f"sha256 in {source}", (f"sha256 {found[:12]}…, expected {expected[:12]}…",))
+
+
+def read_check(name: str, read: Callable[[], object], *, digested: bool) -> Check:
+    """Return the check of a file by its reader, which compares digest and owner.
+
+    digested  whether the file carries a digest; otherwise it is of an earlier version, and nothing is compared.
+    """
+    about = "digest and owner"
+    try:
+        read()
+    except MaskclsError as error:
+        expected = f"; expected {error.expected}" if error.expected else ""
+        return Check(name, "FAILED", about, (error.brief + expected,))
+    return Check(name, "ok", about) if digested else Check(name, "skipped", EARLIER)
+
+
+def is_digested(path: Path) -> bool:
+    """Tell whether a JSON file carries a digest; True for a damaged one, of which the reader says what is wrong."""
+    try:
+        data = files.read_json(path)
+    except ResultError:
+        return True
+    return isinstance(data, dict) and files.DIGEST in data

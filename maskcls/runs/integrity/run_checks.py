@@ -1,0 +1,132 @@
+"""Every file of a run compared with what the run says about it: whose it is, and what it holds.
+
+The links that commands compare on their way are compared here too, and large files are read in full.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from maskcls import config, owned
+from maskcls.errors import ResultError
+from maskcls.results.predictions import Predictions
+from maskcls.results.submissions.checks import Check
+from maskcls.rundir import RunDir
+from maskcls.runs.choices.register import read_register
+from maskcls.runs.decision import read_decision
+from maskcls.runs.environment import Environment, read_environment
+from maskcls.runs.identity import identity_files
+from maskcls.runs.integrity.file_check import EARLIER, compared, is_digested, read_check
+from maskcls.runs.integrity.network_checks import network_checks
+from maskcls.runs.networks import RunNetwork, run_networks
+from maskcls.runs.records.notes import BEST_DELETED, read_notes
+from maskcls.runs.records.times import read_times
+from maskcls.runs.records.unsealed import read_sealed_score
+from maskcls.runs.summary import RunSummary, read_summary
+
+FOR_PEOPLE = "for people and other programs; maskcls does not read it"
+
+
+def run_checks(run: RunDir) -> list[Check]:
+    """Check every file below a run's folder; returns a check per file, named by its path there.
+
+    Raises ResultError when env.json, which names the others, is missing or was changed: nothing else can be told then.
+    """
+    env = read_environment(run)
+    checks = [_environment_check(run), *_identity_checks(run, env)]
+    if all(check.verdict != "FAILED" for check in checks):  # the configuration names the networks
+        networks = run_networks(config.of_run(run.config), env.folds)
+        for network in networks:
+            checks += network_checks(run, network.folder(run), pruned=_is_pruned(run))
+        checks += _summary_checks(run, networks)
+    checks += _record_checks(run)
+    known = {check.name for check in checks}
+    return [*checks, *(_other_file(run, path) for path in _files(run.path) if run.place(path) not in known)]
+
+
+def _environment_check(run: RunDir) -> Check:
+    if is_digested(run.env):
+        return Check(run.env.name, "ok", "digest")
+    return Check(run.env.name, "skipped", EARLIER)
+
+
+def _identity_checks(run: RunDir, env: Environment) -> Iterator[Check]:
+    for name, expected in env.hashes.items():
+        yield compared(name, run.path / name, expected, run.env.name)
+    for path in identity_files(run):
+        if path.name not in env.hashes:
+            yield Check(path.name, "FAILED", "the run began without it", (f"{run.env.name} does not name it",))
+
+
+def _summary_checks(run: RunDir, networks: Sequence[RunNetwork]) -> Iterator[Check]:
+    """Check the summary, and that it was made from the rows and the networks that are there."""
+    again = f"maskcls resume {run.path}"
+    if not run.summary.exists():
+        yield Check(run.summary.name, "warning", "not there", (f"the run is not finished: {again}",))
+        return
+    summary = _summary_of(run)
+    faults: list[str] = []
+    done = [run.place(network.folder(run).done) for network in networks]
+    for place, expected in summary.files.items() if summary else ():
+        check = compared(place, run.path / place, expected, run.summary.name)
+        if run.path / place == run.oof:
+            yield check
+        elif check.faults or place not in done:
+            faults.append(f"it was made from another {place}: {again}")
+    whole = read_check(run.summary.name, lambda: read_summary(run), digested=is_digested(run.summary))
+    yield Check(whole.name, "FAILED", whole.about, tuple(faults)) if faults else whole
+
+
+def _summary_of(run: RunDir) -> RunSummary | None:
+    try:
+        return read_summary(run)
+    except ResultError:
+        return None  # its own check says what is wrong
+
+
+def _record_checks(run: RunDir) -> Iterator[Check]:
+    """Check the files that commands add to a run, and the register beside it."""
+    readers: list[tuple[Path, Callable[[], object]]] = [
+        (run.times, lambda: read_times(run)),
+        (run.notes, lambda: read_notes(run)),
+        (run.unsealed, lambda: read_sealed_score(run)),
+        (run.decision, lambda: read_decision(run)),
+    ]
+    for path, read in readers:
+        if path.exists():
+            yield read_check(run.place(path), read, digested=is_digested(path))
+    for path in run.all_tests():
+        owner = owned.owner_of(path, run.path)
+        yield read_check(run.place(path), partial(_read_test, path, owner), digested=owner is not None)
+    if run.choices.exists():
+        name = f"../{run.choices.name}"
+        yield read_check(name, lambda: read_register(run), digested=is_digested(run.choices))
+
+
+def _read_test(path: Path, owner: owned.Owner | None) -> None:
+    found = Predictions.load(path)
+    if owner is not None:
+        owned.check_owner(found.lineage.get(owned.OWNER), owner, path)
+
+
+def _is_pruned(run: RunDir) -> bool:
+    """Tell whether a note says that the best weights were deleted on purpose."""
+    try:
+        return any(BEST_DELETED in note.text for note in read_notes(run))
+    except ResultError:
+        return False
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+
+
+def _other_file(run: RunDir, path: Path) -> Check:
+    if path in (run.lock_file, run.notes_lock) or any(path.is_relative_to(folder) for folder in run.for_people()):
+        return Check(run.place(path), "skipped", FOR_PEOPLE)
+    if path == run.oof:
+        return Check(run.place(path), "skipped", f"{run.summary.name} does not name its sha256")
+    return Check(run.place(path), "warning", "unknown", ("no file of this run has this name",))

@@ -1,0 +1,59 @@
+"""A table that maskcls wrote, such as a submission, compared with its sidecar, and with the run that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from maskcls import files
+from maskcls.errors import ResultError
+from maskcls.results.predictions import Predictions
+from maskcls.results.submissions.checks import Check
+from maskcls.results.submissions.write import SUBMISSION
+from maskcls.rundir import RunDir
+from maskcls.runs.integrity.file_check import compared, is_digested, read_check
+from maskcls.runs.origin import origin_checks, read_submission_origin
+
+
+def predictions_checks(path: Path) -> list[Check]:
+    """Check a file of predictions (.npz) by the digest in it."""
+    return [read_check(path.name, lambda: Predictions.load(path), digested=True)]
+
+
+def table_checks(path: Path, run: RunDir | None, data: Path | None) -> list[Check]:
+    """Check a table and its sidecar; of a submission also the run, its weights and the photos that were predicted.
+
+    run   None: the run of that name in the folder `runs` or the working folder, if there is one.
+    data  the data set that was predicted; None: it is not compared.
+    """
+    sidecar = files.sidecar_path(path)
+    if not sidecar.is_file():
+        return [Check(sidecar.name, "FAILED", "not there", (f"nothing says how {path.name} was made",))]
+    whole = read_check(sidecar.name, lambda: _content(sidecar), digested=is_digested(sidecar))
+    if whole.verdict == "FAILED":
+        return [whole]
+    content = _content(sidecar)
+    checks = [whole, compared(path.name, path, str(content["sha256"]), sidecar.name)]
+    if content.get("kind") != SUBMISSION.kind:
+        return checks
+    _, origin = read_submission_origin(path)
+    lineage: Mapping[str, Any] = origin.lineage if origin else {}
+    return [*checks, *origin_checks(origin, run or _known_run(lineage), data)]
+
+
+def _content(sidecar: Path) -> dict[str, Any]:
+    """Return the content of a sidecar; ResultError for one that was changed, or that maskcls did not write."""
+    data = files.without_digest(files.read_json(sidecar), sidecar, required=False)
+    if not isinstance(data, dict) or not {"kind", "sha256"} <= data.keys():
+        raise ResultError("this is no sidecar of maskcls", where=str(sidecar), expected="kind, sha256")
+    return data
+
+
+def _known_run(lineage: Mapping[str, Any]) -> RunDir | None:
+    """Return the run of the name in a lineage, where it is in the folder `runs` or the working folder."""
+    name = lineage.get("run")
+    if not isinstance(name, str) or not name or Path(name).name != name:
+        return None
+    places = [RunDir(Path("runs") / name), RunDir(Path(name))]
+    return next((run for run in places if run.env.is_file()), None)

@@ -1,0 +1,49 @@
+"""What `maskcls verify` returns and prints: the files that are wrong, and how many are right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from maskcls.errors import visible
+from maskcls.results.submissions.checks import Check
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import plural, say
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The checks of the files of `path`, a file or a folder. kind: `run`, `cache` or `file`."""
+
+    path: Path
+    kind: str
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> list[Check]:
+        """The checks that failed; warnings are none of them."""
+        return [check for check in self.checks if check.verdict == "FAILED"]
+
+
+def print_verification(found: Verification, *, json: bool = False) -> None:
+    """Print the files that are wrong or not compared, each with the reason, and how many are right."""
+    if json:
+        checks = [asdict(check) for check in found.checks]
+        print_json({"path": str(found.path), "kind": found.kind, "ok": not found.failed, "checks": checks})
+        return
+    for line in _verification_lines(found):
+        say(visible(line), 9)
+
+
+def _verification_lines(found: Verification) -> Iterator[str]:
+    for check in found.checks:
+        if check.verdict in ("FAILED", "warning"):
+            yield f"{check.verdict:<8} {check.name}: {'; '.join(check.faults) or check.about}"
+    reasons = Counter(check.about for check in found.checks if check.verdict == "skipped")
+    for reason, count in reasons.items():
+        yield f"{'skipped':<8} {plural(count, 'file')}: {reason}"
+    right = [check for check in found.checks if check.verdict == "ok"]
+    for about, count in Counter(check.about for check in right).items():
+        yield f"{'ok':<8} {plural(count, 'file')}: {about}"

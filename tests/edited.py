@@ -1,0 +1,15 @@
+"""Files of a run edited as if maskcls had written them so: with the digest of what they now say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from maskcls import files
+
+
+def edit_json(path: Path, changes: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> None:
+    """Change entries of a JSON file, remove those named in `without`, and renew its digest."""
+    data = {key: value for key, value in files.read_json(path).items() if key not in (*without, files.DIGEST)}
+    files.commit_json(path, files.with_digest(data | dict(changes)))
