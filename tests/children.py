@@ -60,7 +60,7 @@ def stumbling(pipe: Connection, run: RunDir, member: str, fold: int, cached: boo
     """Run the real child into a bug: a pipe is no run folder."""
     from maskcls.training.side_by_side import _child
 
-    _child(pipe, pipe, member, fold, cached)  # type: ignore[arg-type]
+    _child(pipe, pipe, member, fold, cached, data)  # type: ignore[arg-type]
 
 
 def outlived(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:

@@ -57,7 +57,7 @@ def test_the_commits_come_in_this_order(moments: Moments) -> None:
 
     The seconds are written before the first epoch and, when nothing is left to do, once more.
     """
-    assert moments.commits[:6] == [*IDENTITY, "times.json"]
+    assert moments.commits[:7] == [*IDENTITY, "times.json"]
     assert moments.commits[-3:] == ["oof.npz", "summary.json", "times.json"]
     middle = moments.commits[6:-3]
     for k in (0, 1):
