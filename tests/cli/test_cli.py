@@ -200,6 +200,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["predict", "absent", "--data", "x"], Exit.RESULT, "this is not a run"),
         (["predict", "absent", "--data", "x", "--tta", "none", "predict.views=hflip"], Exit.USAGE, "different values"),
         (["evaluate", "absent.csv", "--answers", "x.csv"], Exit.DATA, "absent.csv"),
+        (["evaluate", "runs/typo"], Exit.DATA, "no such file or folder"),
+        (["train", "a.txt", "data.format=table", "model.weights=no.pth"], Exit.WEIGHTS, "model.weights"),
         (["data", "make", "x", "--people", "0"], Exit.USAGE, "people"),
         (["data", "check", "absent"], Exit.DATA, "there is no such data"),
         (["demo", "a.txt"], Exit.RESOURCE, "a.txt"),
