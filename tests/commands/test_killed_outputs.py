@@ -101,7 +101,7 @@ SLOW = (
     KilledCommand("predict r photos -o a.csv --shard 1/2", "trained"),
     KilledCommand("predict a.csv.shard-1-of-2 a.csv.shard-2-of-2 --gather -o a.csv --probabilities p.csv", "sharded"),
     KilledCommand("ensemble r --data DRAWN -o e.csv", "trained"),
-    KilledCommand("pseudo-label r --data DRAWN -o pseudo.csv --min-confidence 0", "trained"),
+    KilledCommand("pseudo-label r --data DRAWN -o pseudo.csv --min-confidence 0 --agree 0", "trained"),
     KilledCommand("explain r photos/PHOTO -o x.png --page x.html --no-maps", "trained"),
     KilledCommand("export r --to safetensors -o checkpoints", "trained"),
     KilledCommand("export r --to model-card", "trained"),
