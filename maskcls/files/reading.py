@@ -26,6 +26,7 @@ T = TypeVar("T")
 RETRY_AFTER_S = (0.05, 0.2, 0.8)
 FLAKY = {errno.EIO, errno.ESTALE, errno.EINTR}  # a network disk may give the file a moment later
 MACHINE = {*FLAKY, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # not the file's fault
+MACHINE_FIX = "check the disk, memory and the limit on open files (ulimit -n), then give the command again"
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -140,6 +141,8 @@ def _tried(read: Callable[[], T], path: Path, kind: FileKind) -> T:
                 continue
             got = getattr(error, "strerror", None) or str(error)
             if number in MACHINE:
-                raise ResourceError(f"the machine cannot read {kind.name}", where=str(path), got=got) from error
+                raise ResourceError(
+                    f"the machine cannot read {kind.name}", where=str(path), got=got, fix=MACHINE_FIX
+                ) from error
             raise kind.error(f"cannot read {kind.name}", where=str(path), got=got, fix=kind.fix) from error
     raise AssertionError("the last try returns or raises")

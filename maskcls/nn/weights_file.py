@@ -28,6 +28,7 @@ OTHERS = {
     b"<html": "an HTML page, probably a failed download",
     b"version https://git-lfs": "a Git LFS pointer",
 }
+AGAIN = "download the file again, or save the state_dict() again, preferably as safetensors"
 SAFE = "where it was made, save the tensors alone: safetensors.torch.save_file(model.state_dict(), 'w.safetensors')"
 
 
@@ -90,7 +91,7 @@ def _read_torch(path: Path, data: bytes) -> dict[str, Tensor]:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
     if not isinstance(found, dict):
-        raise WeightsError("the file contains no plain state dict", where=str(path), got=type(found).__name__)
+        raise WeightsError("the file contains no plain state dict", where=str(path), got=type(found).__name__, fix=SAFE)
     odd = [f"{key!r} is {_kind(value)}" for key, value in found.items() if not _is_entry(key, value)]
     if odd:
         raise WeightsError("the file contains no plain state dict", where=str(path), offenders=odd, fix=SAFE)
@@ -103,7 +104,7 @@ def _check_archive(path: Path, data: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        raise WeightsError("the weights file is damaged", where=str(path), got=str(error)) from None
+        raise WeightsError("the weights file is damaged", where=str(path), got=str(error), fix=AGAIN) from None
     total = sum(entry.file_size for entry in entries)
     if total > len(data) or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         got = f"entries of {size_text(total)} in a file of {size_text(len(data))}"
@@ -118,8 +119,7 @@ def _unloaded(path: Path, message: str) -> WeightsError:
         what = "the file contains more than tensors and is not loaded for safety"
         return WeightsError(what, where=str(path), got=got, expected="a state dict of tensors alone", fix=SAFE)
     line = message.strip().split("\n")[0] or "its end is missing"
-    fix = "download the file again, or save the state_dict() again, preferably as safetensors"
-    return WeightsError("the weights file is damaged", where=str(path), got=line, fix=fix)
+    return WeightsError("the weights file is damaged", where=str(path), got=line, fix=AGAIN)
 
 
 def _is_entry(key: object, value: object) -> bool:
