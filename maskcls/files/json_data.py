@@ -42,7 +42,10 @@ def read_json(path: Path) -> Any:
         return json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ResultError(
-            "a file of the run cannot be read", where=str(path), got=str(error), fix=RUN_FILE.fix
+            "a file of the run cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore it from a copy of the run, or train again",
         ) from None
 
 
@@ -52,7 +55,10 @@ def read_json_lines(path: Path) -> list[Any]:
         return [json.loads(line, parse_constant=_refuse) for line in read_file(path, JSON_FILE).decode().splitlines()]
     except (ValueError, RecursionError) as error:
         raise ResultError(
-            "a file of the run cannot be read", where=str(path), got=str(error), fix=RUN_FILE.fix
+            "a file of the run cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore it from a copy of the run, or train again",
         ) from None
 
 

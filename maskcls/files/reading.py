@@ -26,7 +26,6 @@ T = TypeVar("T")
 RETRY_AFTER_S = (0.05, 0.2, 0.8)
 FLAKY = {errno.EIO, errno.ESTALE, errno.EINTR}  # a network disk may give the file a moment later
 MACHINE = {*FLAKY, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # not the file's fault
-MACHINE_FIX = "check the disk, memory and the limit on open files (ulimit -n), then give the command again"
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -43,13 +42,13 @@ class FileKind:
     name   what messages call it: "the weights".
     error  the class of errors about such a file.
     most   its largest size in bytes.
-    fix    what to do about a file that cannot be read; None: nothing is advised.
+    fix    what to do about a file that cannot be read.
     """
 
     name: str
     error: type[MaskclsError]
     most: int
-    fix: str | None = None
+    fix: str = "check the path"
 
 
 # Of a run, and whatever is only hashed: larger than the weights of any network in timm, and hashed within a minute.
@@ -142,7 +141,10 @@ def _tried(read: Callable[[], T], path: Path, kind: FileKind) -> T:
             got = getattr(error, "strerror", None) or str(error)
             if number in MACHINE:
                 raise ResourceError(
-                    f"the machine cannot read {kind.name}", where=str(path), got=got, fix=MACHINE_FIX
+                    f"the machine cannot read {kind.name}",
+                    where=str(path),
+                    got=got,
+                    fix="check free space, rights and limits (ulimit -a), then give the command again",
                 ) from error
             raise kind.error(f"cannot read {kind.name}", where=str(path), got=got, fix=kind.fix) from error
     raise AssertionError("the last try returns or raises")

@@ -76,8 +76,12 @@ def _system_error(error: OSError) -> MaskclsError:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         what, fix = "too many files are open", "raise the limit (ulimit -n), or set device.workers lower"
         return ResourceError(what, where=where, got=got, fix=fix)
-    fix = "check the path, its permissions and the disk"
-    return ResourceError("the operating system refused an operation", where=where, got=got, fix=fix)
+    return ResourceError(
+        "the operating system refused an operation",
+        where=where,
+        got=got,
+        fix="check free space, rights and limits (ulimit -a), then give the command again",
+    )
 
 
 def _first_line(error: BaseException) -> str:

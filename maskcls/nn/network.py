@@ -151,8 +151,12 @@ def load_trunk(network: Network, path: Path) -> str:
     found = _of_trunk(file, wanted, path)
     broken = [key for key in wanted if not torch.isfinite(found[key].float()).all()]
     if broken:
-        fix = "choose other weights"
-        raise WeightsError("the weights contain NaN or infinity", where=str(path), offenders=broken, fix=fix)
+        raise WeightsError(
+            "the weights contain NaN or infinity",
+            where=str(path),
+            offenders=broken,
+            fix="use other weights, such as those of another epoch",
+        )
     network.trunk.load_state_dict({key: found[key] for key in wanted})
     unused = sorted(found.keys() - wanted.keys())  # a file has no order of its own
     left = f"; left out: {', '.join(unused[:SHOWN_KEYS])}{' …' if len(unused) > SHOWN_KEYS else ''}" if unused else ""

@@ -29,7 +29,7 @@ from maskcls.runs.records.record import read_record
 from maskcls.schema import Config
 
 WEIGHTS = files.FileKind("the weights", WeightsError, files.RUN_FILE.most)
-ALL_TOGETHER = "averaging over similar photos needs all photos at once"
+ALL_TOGETHER = "averaging over similar photos needs all photos together"
 OTHER_GROUPS = "the run's decision rule was fitted with other groups"
 
 

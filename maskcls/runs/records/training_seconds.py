@@ -31,5 +31,5 @@ def _log_seconds(folder: FoldDir) -> float:
         return float(sum(line["seconds"] for line in read_log(folder)))
     except (KeyError, TypeError) as error:
         raise ResultError(
-            "a log cannot be read", where=str(folder.log), got=repr(error), fix=files.RUN_FILE.fix
+            "a log cannot be read", where=str(folder.log), got=repr(error), fix="restore it from a copy of the run"
         ) from None

@@ -54,7 +54,7 @@ def _lines(run: RunDir, network: RunNetwork) -> tuple[Mapping[str, float | None]
         return tuple({str(key): _number(value) for key, value in line.items()} for line in read_log(folder))
     except AttributeError as error:
         raise ResultError(
-            "a log cannot be read", where=str(folder.log), got=repr(error), fix=files.RUN_FILE.fix
+            "a log cannot be read", where=str(folder.log), got=repr(error), fix="restore it from a copy of the run"
         ) from None
 
 
