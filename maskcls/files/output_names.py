@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from maskcls.errors import BusyError, UsageError
+from maskcls.errors import UsageError
 
 
 def check_outputs(*outputs: Path, inputs: Iterable[Path] = ()) -> None:
@@ -20,10 +20,10 @@ def check_outputs(*outputs: Path, inputs: Iterable[Path] = ()) -> None:
 
 
 def check_folder(path: Path, *, name: str, option: str) -> None:
-    """Raise BusyError when a folder cannot be made or used: it, or a folder above it, is a file, a pipe or the like."""
+    """Raise UsageError when a folder cannot be made or used: it, or a folder above it, is a file, a pipe or the like."""
     there = next((part for part in (path, *path.parents) if os.path.lexists(part)), Path())
     if not os.path.isdir(there):
-        raise BusyError(f"{name} is a file", where=str(there), fix=f"choose another {option}")
+        raise UsageError(f"{name} is no folder", where=option, got=str(there), fix=f"choose another {option}")
 
 
 def check_page_name(path: Path, *, where: str = "--page") -> None:
