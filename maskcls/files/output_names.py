@@ -20,7 +20,7 @@ def check_outputs(*outputs: Path, inputs: Iterable[Path] = ()) -> None:
 
 
 def check_folder(path: Path, *, name: str, option: str) -> None:
-    """Raise UsageError when a folder cannot be made or used: it, or a folder above it, is a file, a pipe or the like."""
+    """Raise UsageError when a folder cannot be made or used: it, or a folder above it, is a file or the like."""
     there = next((part for part in (path, *path.parents) if os.path.lexists(part)), Path())
     if not os.path.isdir(there):
         raise UsageError(f"{name} is no folder", where=option, got=str(there), fix=f"choose another {option}")
