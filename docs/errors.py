@@ -70,8 +70,8 @@ SECTIONS = {
     ),
     Exit.BUSY: (
         "the output exists, or the run is busy",
-        "Name another output, or replace it with `--force`; `predict --force` keeps the old file as `.bak`. The "
-        "lock of a run ends with its process, so nothing has to be deleted after a crash.",
+        "Name another output, or replace it with `--force`, which keeps the old file as `.bak`. A killed command is "
+        "given again as it was. The lock of a run ends with its process: nothing has to be deleted after a crash.",
     ),
     Exit.DIVERGED: (
         "the training diverged",

@@ -46,6 +46,8 @@ def machine_error(error: BaseException) -> MaskclsError | None:
         return ResourceError("no thread can be started", got=_first_line(error), fix=fix)
     if isinstance(error, OSError):
         return _system_error(error)
+    if isinstance(error, RuntimeError) and "Symlink loop" in str(error):  # of pathlib before Python 3.13
+        return UsageError("a link leads to itself", got=_first_line(error), fix="choose another name")
     if isinstance(error, ValueError) and ("embedded null" in str(error) or "surrogates not allowed" in str(error)):
         got = "a NUL" if "null" in str(error) else "half a character (a surrogate)"
         return UsageError("the name of a file or folder cannot be used", got=got, fix="choose another name")

@@ -193,7 +193,7 @@ def _of_trunk(file: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Pa
         raise WeightsError(
             f"{len(wrong)} of the trunk's {len(wanted)} tensors do not match the file",
             where=str(path),
-            got=f"keys of the file: {_shown_keys(file)}",
+            got=f"keys of the file: {_shown_keys(sorted(file))}",
             expected=f"keys of the trunk: {_shown_keys(wanted)}; before them any one prefix",
             offenders=wrong,
             fix="choose the backbone these weights belong to (model.backbone), or other weights",
