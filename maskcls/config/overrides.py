@@ -8,20 +8,22 @@ from typing import Any
 
 from maskcls.config.faults import COMMAND_LINE, shown
 from maskcls.config.keys import flatten
+from maskcls.config.short_names import whole_key
 from maskcls.config.yaml12 import parse_yaml
 from maskcls.errors import UsageError
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """Split `dotted.key=value` and read the value as YAML.
+    """Split `dotted.key=value` and read the value as YAML; a name without its section is completed by `whole_key`.
 
-    >>> parse_override("optim.lr=1e-3")
-    ('optim.lr', 0.001)
+    >>> parse_override("optim.lr=1e-3"), parse_override("lr=1e-3")
+    (('optim.lr', 0.001), ('optim.lr', 0.001))
     """
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
         raise UsageError("not an override", got=shown(text), expected="dotted.key=value, such as optim.lr=1e-4")
-    return key, parse_yaml(value, where=f"{COMMAND_LINE}: {key}")
+    parsed = parse_yaml(value, where=f"{COMMAND_LINE}: {key}")
+    return whole_key(key, parsed), parsed
 
 
 def setting(overrides: Sequence[str], *keys: str) -> list[str]:

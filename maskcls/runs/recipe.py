@@ -186,7 +186,7 @@ def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: s
     if files := [text for kind, text in members if kind == "file"]:
         fix = "name the members again, with files for these photos"
         raise DataError("members of the recipe are files for other photos", where=str(path), offenders=files, fix=fix)
-    return Asked([text for _, text in members], recipe.method, recipe.decide, blend)
+    return Asked([os.path.expanduser(text) for _, text in members], recipe.method, recipe.decide, blend)
 
 
 def _chosen(recipe: EnsembleRecipe, members: int) -> FittedEnsemble | None:

@@ -70,6 +70,7 @@ SURFACE = {
             *("--data", "--json"),
         }
     ),
+    "verify": frozenset({"RUN|FILE|cache", "--run", "--data", "--json"}),
     "runs list": frozenset({"FOLDER", "--base", "--sort", "--json"}),
     "runs note": frozenset({"RUN", "TEXT", "--leaderboard", "--name", "--keep/--no-keep", "--json"}),
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
@@ -146,7 +147,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 36
+    assert len(SURFACE) == 37
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 
@@ -199,6 +200,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["predict", "absent", "--data", "x"], Exit.RESULT, "this is not a run"),
         (["predict", "absent", "--data", "x", "--tta", "none", "predict.views=hflip"], Exit.USAGE, "different values"),
         (["evaluate", "absent.csv", "--answers", "x.csv"], Exit.DATA, "absent.csv"),
+        (["evaluate", "runs/typo"], Exit.DATA, "no such file or folder"),
+        (["train", "a.txt", "data.format=table", "model.weights=no.pth"], Exit.WEIGHTS, "model.weights"),
         (["data", "make", "x", "--people", "0"], Exit.USAGE, "people"),
         (["data", "check", "absent"], Exit.DATA, "there is no such data"),
         (["demo", "a.txt"], Exit.RESOURCE, "a.txt"),

@@ -48,6 +48,21 @@ def answers(path: Path) -> list[int]:
         return [int(row["ans"]) for row in csv.DictReader(handle)]
 
 
+def test_given_again_with_kept_predictions_it_writes_the_same_bytes(
+    runs: list[Path], drawn: Path, tmp_path: Path
+) -> None:
+    """The first command predicts the photos, the second reads what the first has kept in the runs."""
+    copies = [shutil.copytree(run, tmp_path / run.name) for run in runs]
+    for copy in copies:
+        shutil.rmtree(copy / "test")
+    assert ensemble(copies, drawn, tmp_path / "e.csv") == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("e.*")}
+    assert sorted(before) == ["e.csv", "e.json", "e.recipe.yaml"]
+    (tmp_path / "e.recipe.yaml").unlink()
+    assert ensemble(copies, drawn, tmp_path / "e.csv") == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("e.*")} == before
+
+
 def test_runs_of_other_sealed_people_are_refused_before_photos_are_predicted(
     runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

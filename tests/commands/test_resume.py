@@ -29,7 +29,7 @@ from maskcls.show.terminal.progress import Reporter
 
 # Everything that carries state from one epoch to the next: moments, an average, dropout, patience, a rate that changes.
 WORDS = ("train.epochs=3", "model.drop=0.3", "train.patience=2", "average.decay=0.9", "optim.lr=1e-3")
-IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json"]
+IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv", "env.json"]
 EPOCH_FIRST, EPOCH_REST = "resume/state.safetensors", ["log.jsonl", "last/weights.safetensors", "last/meta.json"]
 FINISHING = ["best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"]
 
@@ -57,7 +57,7 @@ def test_the_commits_come_in_this_order(moments: Moments) -> None:
 
     The seconds are written before the first epoch and, when nothing is left to do, once more.
     """
-    assert moments.commits[:6] == [*IDENTITY, "times.json"]
+    assert moments.commits[:7] == [*IDENTITY, "times.json"]
     assert moments.commits[-3:] == ["oof.npz", "summary.json", "times.json"]
     middle = moments.commits[6:-3]
     for k in (0, 1):
@@ -131,6 +131,7 @@ def test_killed_while_folds_are_added(drawn: Path, moments: Moments, tmp_path: P
 def test_stopped_by_hand_it_loses_no_step(
     drawn: Path,
     tmp_path: Path,
+    moments: Moments,
     whole: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -159,6 +160,10 @@ def test_stopped_by_hand_it_loses_no_step(
     assert "fold 0: continuing in epoch 2 of 3 after step 2 of 3" in told
     assert f"maskcls resume {run}" in told
     assert len(log_lines(run / "fold0")) == 2
+    # A resume within an epoch leaves the weights of the finished epochs as they are.
+    second = [i for i, name in enumerate(moments.commits) if name == f"fold0/{EPOCH_FIRST}"][2] - 1
+    assert hashes(run / "fold0/candidates") == hashes(moments.root / str(second) / "fold0/candidates")
+    assert hashes(run / "fold0/last") == hashes(moments.root / str(second) / "fold0/last")
     assert resume(run) == 130
     assert "fold 0: continuing in epoch 3 of 3 after step 3 of 3" in capsys.readouterr().err
     assert [len(log_lines(run / f"fold{k}")) for k in (0, 1)] == [3, 1]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, f1_score
-from tiny import hashes, in_a_fold, log_lines, outcome, resume, train
+from tiny import contents, hashes, in_a_fold, log_lines, outcome, resume, train
 
 from maskcls import config, files
 from maskcls.data.drawn.faces import make_faces
@@ -26,7 +26,7 @@ from maskcls.training import forecast as forecasting
 from maskcls.training.checks import with_absolute_paths
 
 TASKS = ("mask", "gender", "age")
-IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json", ".lock"}
+IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv", "env.json", ".lock"}
 RESULTS = {"oof.npz", "summary.json", "times.json"}
 CHOSEN = {"best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"}
 CANDIDATE = {"candidates/0/weights.safetensors", "candidates/0/meta.json"}
@@ -97,7 +97,7 @@ def test_the_files_of_a_run_are_exactly_these(multi: Path, joint: Path, separate
     assert set(hashes(joint)) == files_of({"fold0": 1, "fold1": 1})
     epochs = dict(zip(TASKS, (1, 1, 3), strict=True))
     assert set(hashes(separate)) == files_of({f"members/{t}/fold{k}": n for t, n in epochs.items() for k in (0, 1)})
-    assert len(hashes(separate)) == 6 + 3 + 6 * 10 + 2 * (1 + 1 + 3)
+    assert len(hashes(separate)) == 7 + 3 + 6 * 10 + 2 * (1 + 1 + 3)
 
 
 def test_the_log_has_a_line_an_epoch(multi: Path, separate: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_saved_configuration_is_the_one_that_ran(multi: Path, drawn: Path) -
     env = json.loads((multi / "env.json").read_text())
     assert (env["data"], env["folds"]) == (str(drawn.resolve()), [0, 1])
     assert env["hashes"] == {name: digest for name, digest in hashes(multi).items() if name in env["hashes"]}
-    assert set(env["hashes"]) == {"config.yaml", "labels.json", "manifest.csv", "folds.csv"}
+    assert set(env["hashes"]) == {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv"}
 
 
 # ---- the numbers ----------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def test_neither_the_cache_nor_loader_processes_change_anything(
 ) -> None:
     """The run they are compared with had the one and not the other."""
     assert train(drawn, tmp_path / "run", *words) == 0
-    assert outcome(tmp_path / "run") == outcome(multi)
+    assert contents(tmp_path / "run") == contents(multi)
 
 
 def test_without_room_for_the_cache_photos_are_decoded_and_it_is_said(
@@ -289,7 +289,7 @@ def test_a_dry_run_fills_no_cache(drawn: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_the_seed_decides_the_weights(drawn: Path, multi: Path, tmp_path: Path) -> None:
     assert train(drawn, tmp_path / "again", "--folds", "0") == 0
-    again, before = outcome(tmp_path / "again" / "fold0"), outcome(multi / "fold0")
+    again, before = contents(tmp_path / "again" / "fold0"), contents(multi / "fold0")
     del again["summary.json"], before["summary.json"]  # it names the folds that chose the epoch
     assert again == before
     assert train(drawn, tmp_path / "other", "--folds", "0", "seed=1") == 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 import zipfile
 from pathlib import Path
 
 import contents
 import pytest
 import same_files
+from project import PROJECT_DIR
 
 TRACKED = ("LICENSE", "README.md", "Makefile", "configs/multi.yaml", "maskcls/cli.py", "maskcls/py.typed", "tests/a.py")
 PROJECT = {
@@ -74,3 +76,10 @@ def test_files_that_differ_between_two_wheels_are_named(tmp_path: Path) -> None:
     first, second = map(same_files.content, wheels)
     assert same_files.different(first, first) == []
     assert same_files.different(first, second) == ["y", "z"]
+
+
+def test_the_systems_are_those_with_the_locks_that_a_run_needs() -> None:
+    """`fcntl`, which locks a run, is not on Windows."""
+    named = tomllib.loads((PROJECT_DIR / "pyproject.toml").read_text())["project"]["classifiers"]
+    systems = [one.removeprefix("Operating System :: ") for one in named if one.startswith("Operating System")]
+    assert sorted(systems) == ["MacOS", "POSIX :: Linux"]

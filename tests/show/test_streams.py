@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny import train
 
 from maskcls.errors import Exit
 from maskcls.show.terminal.spark import BARS
-from maskcls.show.terminal.streams import ascii_instead
+from maskcls.show.terminal.streams import MessageFile, ascii_instead
 
 FULL = Path("/dev/full")  # a device whose disk is always full
 
@@ -43,6 +45,17 @@ def test_a_message_on_a_full_disk_is_lost_and_stops_nothing() -> None:
     with FULL.open("wb") as full:
         done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, check=False)
     assert (done.returncode, done.stdout) == (0, b"goes on\n")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+def test_a_training_goes_on_while_the_disk_of_its_log_is_full(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with io.TextIOWrapper(io.BufferedWriter(MessageFile(FULL, "w")), write_through=True) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        run = tmp_path / "run"
+        assert train(drawn, run, "model.backbone=test_convnext", "train.epochs=1", "--folds", "0") == Exit.OK
+    assert (run / "summary.json").exists()
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp949"])
