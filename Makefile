@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.installed
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-odd lint format dist test-wheel lock licences clean
+.PHONY: help install demo test test-all test-odd soak lint format dist test-wheel lock licences clean
 .DELETE_ON_ERROR:
 
 help: ## print this list
@@ -55,6 +55,12 @@ SEED ?= 1
 
 test-odd: $(STAMP) ## the fast tests on a processor's plainest kernels, with two threads, in random order (SEED=1)
 	@$(ODD) $(BIN)/python -m pytest --numprocesses auto --dist loadfile --random-order --random-order-seed=$(SEED)
+
+# Part of the full counts. SEED is the one above; a failure prints the command that repeats it.
+SOAK ?= 1
+
+soak: $(STAMP) ## random kills, crash points, flipped bits, mutated files, command lines (SOAK=0.1: a tenth; SEED=1)
+	@$(BIN)/python -m soak --share $(SOAK) --seed $(SEED)
 
 lint: $(STAMP) ## ruff, its formatter in check mode, and mypy
 	@$(BIN)/ruff check .

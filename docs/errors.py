@@ -70,8 +70,8 @@ SECTIONS = {
     ),
     Exit.BUSY: (
         "the output exists, or the run is busy",
-        "Name another output, or replace it with `--force`; `predict --force` keeps the old file as `.bak`. The "
-        "lock of a run ends with its process, so nothing has to be deleted after a crash.",
+        "Name another output, or replace it with `--force`, which keeps the old file as `.bak`. A killed command is "
+        "given again as it was. The lock of a run ends with its process: nothing has to be deleted after a crash.",
     ),
     Exit.DIVERGED: (
         "the training diverged",
@@ -98,11 +98,12 @@ SECTIONS = {
         "prints the traceback.",
     ),
 }
+SEE = "see"  # begins what to do where only the program knows it
 # Topic -> where its errors are raised; the longest path counts.
 TOPICS = {
     "Verbs, settings and outputs": (
         *("verbs/", "config/", "cli.py", "files/", "commands/config/", "show/", "runs/overrides.py", "runs/checks.py"),
-        *("commands/bench/", "commands/demo.py", "schema/", "typedjson.py"),
+        *("commands/bench/", "commands/demo.py", "schema/", "typedjson.py", ""),  # and the rest
     ),
     "Python API": ("api.py",),
     "Tables, folders and labels": (
@@ -217,6 +218,8 @@ def pattern(error: Raised, what: str) -> str:
 def rows(raised: Sequence[Raised]) -> list[list[str]]:
     """Return one row for each message, by message; the same message of several places is one row."""
     found = {(listed(one.texts["what"]) + place(one.texts["where"]), what_to_do(one)) for one in raised}
+    known = {message for message, todo in found if not todo.startswith(SEE)}
+    found = {(message, todo) for message, todo in found if not (message in known and todo.startswith(SEE))}
     return [[escaped(cell) for cell in row] for row in sorted(found, key=lambda row: (row[0].lower(), row))]
 
 
@@ -237,7 +240,8 @@ def what_to_do(error: Raised) -> str:
         return f"{fix} (expected: {expected})"
     if fix or expected:
         return fix or f"expected: {expected}"
-    return f"see `{'expected' if error.texts['expected'] else 'in total'}` in the message"
+    part = next((name for name in ("fix", "expected") if error.texts[name]), "in total")
+    return f"{SEE} `{part}` in the message"
 
 
 def listed(texts: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
 """Every error that the package can raise, read from its syntax trees; docs/errors.py writes the page of them.
 
-A place is a call of an error type of maskcls/errors.py with its keywords. Constants, conditions, local variables, and
-parameters that functions of the same module fill are followed. What is known only when the program runs becomes a word
-in capitals, such as RUN, or "…".
+A place is a call of an error type of maskcls/errors.py with its keywords, or a kind of file (`FileKind`), which has its
+own error when it cannot be read. Constants, conditions, local variables, and parameters that functions of the same
+module fill are followed. What is known only when the program runs becomes a word in capitals, such as RUN, or "…".
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from maskcls import errors
 from maskcls.errors import MaskclsError
+from maskcls.files.reading import FileKind
 
 PACKAGE_DIR = Path(errors.__file__).parent
 KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, MaskclsError)}
@@ -37,6 +38,8 @@ WORDS = (
     (r"\btask\b|task\.name", "TASK"),
     (r"\b(?:key|leaf|setting)\b", "KEY"),
     (r"table\.name", "the file"),
+    (r"RUN_FILE\.name", "a file of the run"),
+    (r"WEIGHTS\.name", "the weights"),
     (r"path|file|folder|csv|\bout\b|\broot\b|\bdata\b|output", "FILE"),
     (r"len\(|count|photos|rows|MOST|MAX|MIN|people|needed|free|level|\bk\b|FEWEST|SHORTEST|size|most\b", "N"),
 )
@@ -69,12 +72,31 @@ def errors_of(module: str) -> list[Raised]:
     found = []
     for function in [None, *functions(module)]:
         for call in calls(function or tree(module)):
-            if call.func.id in KINDS:
+            scope = Scope(module, function, call.lineno)
+            if called(call) in KINDS:
                 given = {one.arg: one.value for one in call.keywords} | {"what": call.args[0]}
-                scope = Scope(module, function, call.lineno)
                 texts = {part: scope.texts(given.get(part)) for part in PARTS}
-                found.append(Raised(KINDS[call.func.id], module, call.lineno, texts))
+                found.append(Raised(KINDS[called(call)], module, call.lineno, texts))
+            if called(call) == FileKind.__name__:
+                found.append(error_of_kind(scope, call))
     return sorted(found, key=lambda one: one.line)
+
+
+def error_of_kind(scope: Scope, call: ast.Call) -> Raised:
+    """Return the error of a kind of file; its arguments are the name, the error type, the size and the fix."""
+    name, error, _, *fix = call.args
+    what = combined([("cannot read ",), scope.texts(ast.FormattedValue(name))])
+    texts = {"what": what, "where": (), "expected": (), "fix": scope.texts(fix[0]) if fix else (FileKind.fix,)}
+    return Raised(KINDS[ast.unparse(error)], scope.module, call.lineno, texts)
+
+
+def called(call: ast.Call) -> str:
+    """Return the name of what is called, without that of its module; "" for an expression."""
+    match call.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return ""
 
 
 @cache
@@ -89,10 +111,10 @@ def functions(module: str) -> Iterator[ast.FunctionDef]:
 
 
 def calls(node: ast.AST) -> Iterator[ast.Call]:
-    """Yield the calls by name in a function or a module, without those of the functions inside."""
+    """Yield the calls in a function or a module, without those of the functions inside."""
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.FunctionDef):
-            if isinstance(child, ast.Call) and isinstance(child.func, ast.Name):
+            if isinstance(child, ast.Call):
                 yield child
             yield from calls(child)
 
@@ -153,7 +175,7 @@ class Scope:
         if name not in names + [one.arg for one in self.function.args.kwonlyargs]:
             return
         for caller in functions(self.module):
-            for call in (one for one in calls(caller) if one.func.id == self.function.name):
+            for call in (one for one in calls(caller) if called(one) == self.function.name):
                 given = dict(zip(names, call.args, strict=False)) | {one.arg: one.value for one in call.keywords}
                 yield Scope(self.module, caller, call.lineno, self.depth + 1), given.get(name)
 

@@ -231,7 +231,7 @@ def _split(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]
 def _check_header(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> None:
     if len(header) > MAX_COLUMNS:
         raise DataError("too many columns", where=str(path), got=str(len(header)), expected=f"at most {MAX_COLUMNS}")
-    _check_separator(path, header, required)
+    check_separator(path, header, required)
     faults = [f"{name!r} occurs {n} times" for name, n in Counter(header).items() if n > 1]
     faults += [_missing(name, header, required) for name in required if name not in header]
     faults += [
@@ -245,7 +245,8 @@ def _check_header(path: Path, header: list[str], required: Sequence[str], option
         raise DataError("the columns are wrong", where=f"{path}, line 1", got=got, expected=expected, offenders=faults)
 
 
-def _check_separator(path: Path, header: list[str], required: Sequence[str]) -> None:
+def check_separator(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
+    """Raise DataError for a header without these columns that seems to be separated by something else than commas."""
     for separator, name in SEPARATORS.items():
         parts = [part.strip() for part in ",".join(header).split(separator)]
         if len(parts) > 1 and (len(header) == 1 or set(required) <= set(parts)) and not set(required) <= set(header):

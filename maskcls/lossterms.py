@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, assert_never, get_args
 
 from maskcls.errors import nearest
+from maskcls.spelling import plain_number
 
 LossKind = Literal["ce", "smooth", "focal", "f1", "bce", "la"]
 Weighting = Literal["none", "inverse", "effective"]
@@ -117,7 +118,7 @@ def _weighting(text: str) -> Weighting:
 
 def _number(name: str, text: str, low: float, high: float, closed: bool, *, above: bool = False) -> float:
     try:
-        value = float(text)
+        value = plain_number(text)
     except ValueError:
         value = float("nan")
     if low <= value <= high and (closed or value < high) and not (above and value == low):

@@ -46,6 +46,8 @@ def machine_error(error: BaseException) -> MaskclsError | None:
         return ResourceError("no thread can be started", got=_first_line(error), fix=fix)
     if isinstance(error, OSError):
         return _system_error(error)
+    if isinstance(error, RuntimeError) and "Symlink loop" in str(error):  # of pathlib before Python 3.13
+        return UsageError("a link leads to itself", got=_first_line(error), fix="choose another name")
     if isinstance(error, ValueError) and ("embedded null" in str(error) or "surrogates not allowed" in str(error)):
         got = "a NUL" if "null" in str(error) else "half a character (a surrogate)"
         return UsageError("the name of a file or folder cannot be used", got=got, fix="choose another name")
@@ -74,7 +76,12 @@ def _system_error(error: OSError) -> MaskclsError:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         what, fix = "too many files are open", "raise the limit (ulimit -n), or set device.workers lower"
         return ResourceError(what, where=where, got=got, fix=fix)
-    return ResourceError("the operating system refused an operation", where=where, got=got)
+    return ResourceError(
+        "the operating system refused an operation",
+        where=where,
+        got=got,
+        fix="check free space, rights and limits (ulimit -a), then give the command again",
+    )
 
 
 def _first_line(error: BaseException) -> str:

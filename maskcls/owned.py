@@ -20,7 +20,7 @@ F = TypeVar("F", bound=JsonFile)
 
 OWNER = "owner"  # key of a file's owner, in JSON and in the lineage of predictions
 FIRST_OWNED = 2  # the first format of a run folder whose files name their owner
-IDENTIFYING = ("hashes", "weights", "plans")  # entries of env.json that no command changes
+IDENTIFYING = ("hashes", "weights")  # entries of env.json; the same command on the same data gives the same
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Owner:
 
 
 def run_identity(root: Path) -> str | None:
-    """Return the hex digest that identifies a run: of its configuration, tables, starting weights and plans.
+    """Return the hex digest that identifies a run: of its configuration, tables and starting weights.
 
     None for a folder that holds no run, and for a run of an earlier version. Raises ResultError when env.json was
     changed.

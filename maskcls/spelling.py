@@ -107,3 +107,14 @@ def _manner(name: str) -> str:
     if name != unicodedata.normalize("NFC", name):
         return "has decomposed characters (NFD)"
     return "has other spaces" if name != BLANKS.sub(" ", name) else ""
+
+
+def plain_number(text: str) -> float:
+    """Return the number that text means; ValueError for what only `float` takes as one, such as full-width digits.
+
+    >>> plain_number("0.5"), plain_number("-1e3")
+    (0.5, -1000.0)
+    """
+    if not text.isascii() or "_" in text:  # such as 1_000
+        raise ValueError(f"not a number: {text!r}")
+    return float(text)

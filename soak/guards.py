@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,19 @@ class Guard:
 GUARDS = (
     Guard(
         "a file is synced before its rename",
-        "            view = view[os.write(handle, view) :]\n        os.fsync(handle)\n",
-        "            view = view[os.write(handle, view) :]\n",
+        "        view = view[os.write(handle, view) :]\n    os.fsync(handle)\n",
+        "        view = view[os.write(handle, view) :]\n",
         "test_data_is_synced_before_the_rename_and_the_folder_after_it",
     ),
     Guard(
         "the folder is synced after the rename",
-        "    try:\n        _sync_folder(target.parent)\n",
-        "    try:\n        pass\n",
+        "        sync_folder(target.parent)\n    sweep(target.parent)\n    return sha256(data)\n",
+        "        pass\n    sweep(target.parent)\n    return sha256(data)\n",
         "test_data_is_synced_before_the_rename_and_the_folder_after_it",
     ),
     Guard(
         "a file is renamed into place",
-        "        _write_synced(temporary, data)\n        os.replace(temporary, target)\n",
+        "        write_synced(handle, data)\n        os.replace(temporary, target)\n",
         "        target.write_bytes(data)\n",
         "test_commit_replaces_the_file_and_leaves_an_open_reader_the_old_one",
     ),
@@ -93,9 +94,15 @@ GUARDS = (
     ),
     Guard(
         "random numbers of an epoch depend on seed and epoch alone",
-        "        torch.manual_seed(stream_seed(*key, session.epoch, session.accelerator.process_index))\n",
-        "",
+        "        torch.manual_seed(stream_seed(*key, session.epoch, process))\n",
+        "        pass\n",
         "test_killed_after_any_epoch_it_ends_the_same",
+    ),
+    Guard(
+        "random numbers in the middle of an epoch are restored",
+        "    elif not restore_generators(begun.random, session.accelerator):",
+        "    elif False:",
+        "test_continued_after_a_step_it_ends_with_the_same_bits",
     ),
     Guard(
         "order of a submission",
@@ -111,8 +118,8 @@ GUARDS = (
     ),
     Guard(
         "weights are finite",
-        '    if broken:\n        raise WeightsError("weights with NaN or infinity are not saved"',
-        '    if False:\n        raise WeightsError("weights with NaN or infinity are not saved"',
+        '    if broken:\n        raise WeightsError(\n            "weights with NaN or infinity are not saved"',
+        '    if False:\n        raise WeightsError(\n            "weights with NaN or infinity are not saved"',
         "test_weights_that_are_not_finite_are_not_written",
     ),
     Guard(
@@ -135,9 +142,15 @@ GUARDS = (
     ),
     Guard(
         "a photo that was touched is compared by its digest",
-        "        if _digest(data) != bytes(digests[row]):\n            raise _ChangedError\n",
-        "        _digest(data)\n",
+        "        if digest(data) != bytes(digests[row]):\n            raise _ChangedError\n",
+        "        digest(data)\n",
         "test_a_photo_that_changed_makes_a_new_pack",
+    ),
+    Guard(
+        "pixels of the cache are compared",
+        "        if wrong := [int(rows[i]) for i in new if digest(",
+        "        if wrong := [int(rows[i]) for i in new[:0] if digest(",
+        "test_every_changed_bit_is_found_in_its_view_and_the_others_are_not_blamed",
     ),
     Guard(
         "pseudo labels of other folds are refused",
@@ -220,9 +233,14 @@ def _copy(folder: Path) -> None:
 def _place(test: str) -> str | None:
     """Return `tests/…/test_x.py::test`, found by the name of the function."""
     pattern = re.compile(rf"^(?:async )?def {re.escape(test)}\(", re.M)
+    found = [name for name, text in _tests().items() if pattern.search(text)]
+    return f"{found[0]}::{test}" if len(found) == 1 else None
+
+
+@cache
+def _tests() -> dict[str, str]:
     paths = sorted((PROJECT_DIR / "tests").rglob("test_*.py"))
-    found = [path for path in paths if pattern.search(path.read_text("utf-8"))]
-    return f"{found[0].relative_to(PROJECT_DIR).as_posix()}::{test}" if len(found) == 1 else None
+    return {path.relative_to(PROJECT_DIR).as_posix(): path.read_text("utf-8") for path in paths}
 
 
 def _pytest(folder: Path, places: list[str]) -> forks.Ended:

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.errors import Exit, MaskclsError
-from maskcls.show.terminal.streams import system_error
+from maskcls.machine_errors import machine_error
 from soak import forks
 from soak.plan import FAILED, Plan
 from soak.readers import Reader, readers
 from soak.tally import Tally
 from soak.world import copied
 
-FULL = 20_000  # mutants of each reader
 BATCH = 250  # in one child: a mutant that damages the process harms no other batch
 HANG_S = 5
 PEAK_MIB = 1024
@@ -33,12 +32,12 @@ class HangError(BaseException):
 
 def run(plan: Plan, world: Path, work: Path) -> list[Tally]:
     """Read mutants with every reader."""
-    names = [reader.name for reader in readers(world, world)]
-    tallies = {name: Tally(f"mutants: {name}", plan.seed) for name in names if plan.wants(name)}
+    known = {reader.name: reader for reader in readers(world, world) if plan.wants(reader.name)}
+    tallies = {name: Tally(f"mutants: {name}", plan.seed) for name in known}
     batches = [
         (name, cases[start : start + BATCH])
-        for name in tallies
-        for cases in [plan.cases(FULL)]
+        for name, reader in known.items()
+        for cases in [plan.cases(reader.full)]
         for start in range(0, len(cases), BATCH)
     ]
     found = forks.spread(lambda worker, mine: _batches(plan, world, work / f"m{worker}", mine), batches, plan.jobs)
@@ -140,7 +139,7 @@ def _read(reader: Reader, path: Path) -> tuple[str, str]:
         if _has_memory_error(error):
             failure = "it ran out of memory before it refused"
     except Exception as error:
-        known = system_error(error)
+        known = machine_error(error)
         outcome = "raised" if known is None else "refused"
         place = traceback.extract_tb(error.__traceback__)[-1]
         failure = (

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -61,7 +62,8 @@ def mutated_zip(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
             members[place] = (name, content + bytes(rng.choice((1, 100, 1 << 20))))
     out = io.BytesIO()
     packing = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
-    with zipfile.ZipFile(out, "w", packing) as archive:
+    with zipfile.ZipFile(out, "w", packing) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a name that occurs twice
         for name, content in members:
             archive.writestr(zipfile.ZipInfo(name), content)
     written = out.getvalue()

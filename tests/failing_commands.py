@@ -17,6 +17,8 @@ from tiny import PLAIN, RECIPE
 from maskcls import files
 from maskcls.data.drawn.faces import make_faces
 from maskcls.labels import LabelSpace, Task
+from maskcls.rundir import RunDir
+from maskcls.runs.environment import read_environment, write_environment
 
 
 def make_world(root: Path) -> Path:
@@ -47,8 +49,8 @@ def make_world(root: Path) -> Path:
 
 def _with_plans(run: Path) -> None:
     """Say how networks were computed, as a training does; without it a run counts as made by an earlier version."""
-    env = json.loads((run / "env.json").read_text())
-    (run / "env.json").write_text(json.dumps(env | {"plans": {}}))
+    found = RunDir(run)
+    write_environment(found, read_environment(found).model_copy(update={"plans": {}}))
 
 
 def _changed(run: Path) -> None:

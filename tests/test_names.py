@@ -117,7 +117,7 @@ def test_functions_of_one_name_are_imported_with_their_module() -> None:
 def test_a_verb_shares_its_name_with_its_command() -> None:
     pairs = sorted(name for name, modules in functions(read_package()).items() if is_pair(modules))
 
-    assert len(pairs) == 19, pairs
+    assert len(pairs) == 20, pairs
 
 
 def test_names_are_terms_of_the_field() -> None:

@@ -27,7 +27,7 @@ from maskcls.results.pseudo.read_labels import read_pseudo
 from maskcls.results.submissions.answers import read_answers
 from maskcls.results.submissions.checks import check_distinct, check_ids
 from maskcls.runs import read_labelled
-from maskcls.spelling import appearance, lookalikes, meant, misspelled_columns
+from maskcls.spelling import appearance, lookalikes, meant, misspelled_columns, plain_number
 
 SAME = [  # a name, and another spelling of it
     ("kim", "kim "),
@@ -285,3 +285,10 @@ def test_a_submission_is_checked_for_ids_that_look_the_same() -> None:
     (fault, hint) = check_ids(["a\u200b.jpg"], ["a.jpg"]).faults
     assert fault == "'a.jpg' is missing"
     assert hint.endswith("but 'a.jpg'")
+
+
+@pytest.mark.parametrize("text", ["\uff11", "1_0", "\u0661", "", "one", "0x1"])
+def test_a_number_is_written_in_ascii(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not|could not"):
+        plain_number(text)
+    assert [plain_number(one) for one in ("1", "-0.5", "1e3", " 2 ")] == [1, -0.5, 1000, 2]

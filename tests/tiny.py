@@ -78,6 +78,18 @@ def outcome(run: Path) -> dict[str, str]:
     return {name: digest for name, digest in hashes(run).items() if name.endswith(endings)}
 
 
+def contents(run: Path) -> dict[str, Any]:
+    """Return the outcome without what differs between configurations that train the same: owners, and their digests."""
+    left_out = {"owner", "digest", "files"}
+    return {
+        name: {key: value for key, value in files.read_json(run / name).items() if key not in left_out}
+        if name.endswith((".json", "DONE"))
+        else digest
+        for name, digest in outcome(run).items()
+    }
+
+
 def log_lines(fold: Path) -> list[dict[str, Any]]:
-    """Return the lines of a fold's log."""
-    return [json.loads(line) for line in (fold / "log.jsonl").read_text().splitlines()]
+    """Return the lines of a fold's log, without the owner and the digest, which the last line has."""
+    lines = [json.loads(line) for line in (fold / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in ("owner", "digest")} for line in lines]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import config, files
+from maskcls import config, files, owned
 from maskcls.config.yaml12 import dump_yaml
 from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
@@ -161,7 +161,7 @@ def ensemble(
         groups=together.lineage,
     )
     kept = recipe_path(output.resolve())
-    own = [OutputFile(kept, dump_yaml(how.to_json()).encode())]
+    own = [OutputFile(kept, dump_yaml(files.with_digest(how.to_json())).encode())]
     written = write_labels(output, cfg, frame, labels, lineage.to_json(), beside=own, force=force)
     noun = labelled.noun if labelled is not None else PEOPLE
     given, names = [member.given for member in members], [member.name for member in members]
@@ -237,7 +237,8 @@ def _run_predictions(
         found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
         current = found == (tables.sha256(frame), env.hashes, predicting_weights(run, cfg, env.folds))
         if current and (averages_in_groups(run) or not known.lineage.get("groups")):
-            return known
+            # Without the file's place in its run, as predictions that were just made: the sidecar has the same bytes.
+            return replace(known, lineage={name: part for name, part in known.lineage.items() if name != owned.OWNER})
     with report.busy(LOADING):
         from maskcls.training.prediction import predict_rows  # torch
 

@@ -47,7 +47,12 @@ def report(
     if output is not None:
         files.check_page_name(output, where="-o")
     if png is not None and png.exists() and not png.is_dir():
-        raise UsageError("pictures are written into a folder", where="--png", got=f"{png}, a file")
+        raise UsageError(
+            "pictures are written into a folder",
+            where="--png",
+            got=f"{png}, a file",
+            fix="name a new folder, or one that exists",
+        )
     pictures = [] if png is None else sorted(png.glob("*.png"))[:1]
     if output is not None:
         files.refuse_finished(*pictures, output, force=force)

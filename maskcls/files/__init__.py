@@ -6,7 +6,13 @@ from maskcls.files.json_data import JSON_FILE, commit_json, json_bytes, none_for
 from maskcls.files.json_digest import DIGEST, content_digest, with_digest, without_digest
 from maskcls.files.network_disk import network_type
 from maskcls.files.output_folders import folder_aside, put_folder
-from maskcls.files.output_names import check_outputs, check_page_name, check_picture_name, sidecar_path
+from maskcls.files.output_names import (
+    check_folder,
+    check_outputs,
+    check_page_name,
+    check_picture_name,
+    sidecar_path,
+)
 from maskcls.files.outputs import FORCE, OutputFile, check_place, commit_outputs, refuse_finished
 from maskcls.files.own_folders import filling
 from maskcls.files.reading import RUN_FILE, FileKind, check_file, file_sha256, opened, read_file, size_text
@@ -23,6 +29,7 @@ __all__ = [
     "OutputFile",
     "as_unwritten",
     "check_file",
+    "check_folder",
     "check_outputs",
     "check_page_name",
     "check_picture_name",

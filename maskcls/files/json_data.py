@@ -41,7 +41,12 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise ResultError("a file of the run cannot be read", where=str(path), got=str(error)) from None
+        raise ResultError(
+            "a file of the run cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore it from a copy of the run, or train again",
+        ) from None
 
 
 def read_json_lines(path: Path) -> list[Any]:
@@ -49,7 +54,12 @@ def read_json_lines(path: Path) -> list[Any]:
     try:
         return [json.loads(line, parse_constant=_refuse) for line in read_file(path, JSON_FILE).decode().splitlines()]
     except (ValueError, RecursionError) as error:
-        raise ResultError("a file of the run cannot be read", where=str(path), got=str(error)) from None
+        raise ResultError(
+            "a file of the run cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore it from a copy of the run, or train again",
+        ) from None
 
 
 def _refuse(constant: str) -> None:

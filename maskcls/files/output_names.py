@@ -19,6 +19,13 @@ def check_outputs(*outputs: Path, inputs: Iterable[Path] = ()) -> None:
             raise UsageError("the output is a file that is read", where=str(path), fix="choose another name")
 
 
+def check_folder(path: Path, *, where: str) -> None:
+    """Raise UsageError when a folder cannot be made or used: it, or a folder above it, is something else."""
+    there = next((part for part in (path, *path.parents) if os.path.lexists(part)), Path())
+    if not os.path.isdir(there):
+        raise UsageError("this is no folder", where=where, got=str(there), fix="choose another name")
+
+
 def check_page_name(path: Path, *, where: str = "--page") -> None:
     """Raise UsageError for an HTML page whose name does not end in .html or .htm."""
     if path.suffix.lower() not in (".html", ".htm"):

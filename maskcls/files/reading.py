@@ -42,13 +42,13 @@ class FileKind:
     name   what messages call it: "the weights".
     error  the class of errors about such a file.
     most   its largest size in bytes.
-    fix    what to do about a file that cannot be read; None: nothing is advised.
+    fix    what to do about a file that cannot be read.
     """
 
     name: str
     error: type[MaskclsError]
     most: int
-    fix: str | None = None
+    fix: str = "check the path"
 
 
 # Of a run, and whatever is only hashed: larger than the weights of any network in timm, and hashed within a minute.
@@ -140,6 +140,11 @@ def _tried(read: Callable[[], T], path: Path, kind: FileKind) -> T:
                 continue
             got = getattr(error, "strerror", None) or str(error)
             if number in MACHINE:
-                raise ResourceError(f"the machine cannot read {kind.name}", where=str(path), got=got) from error
+                raise ResourceError(
+                    f"the machine cannot read {kind.name}",
+                    where=str(path),
+                    got=got,
+                    fix="check free space, rights and limits (ulimit -a), then give the command again",
+                ) from error
             raise kind.error(f"cannot read {kind.name}", where=str(path), got=got, fix=kind.fix) from error
     raise AssertionError("the last try returns or raises")

@@ -151,7 +151,12 @@ def load_trunk(network: Network, path: Path) -> str:
     found = _of_trunk(file, wanted, path)
     broken = [key for key in wanted if not torch.isfinite(found[key].float()).all()]
     if broken:
-        raise WeightsError("the weights contain NaN or infinity", where=str(path), offenders=broken)
+        raise WeightsError(
+            "the weights contain NaN or infinity",
+            where=str(path),
+            offenders=broken,
+            fix="use other weights, such as those of another epoch",
+        )
     network.trunk.load_state_dict({key: found[key] for key in wanted})
     unused = sorted(found.keys() - wanted.keys())  # a file has no order of its own
     left = f"; left out: {', '.join(unused[:SHOWN_KEYS])}{' …' if len(unused) > SHOWN_KEYS else ''}" if unused else ""
@@ -188,7 +193,7 @@ def _of_trunk(file: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Pa
         raise WeightsError(
             f"{len(wrong)} of the trunk's {len(wanted)} tensors do not match the file",
             where=str(path),
-            got=f"keys of the file: {_shown_keys(file)}",
+            got=f"keys of the file: {_shown_keys(sorted(file))}",
             expected=f"keys of the trunk: {_shown_keys(wanted)}; before them any one prefix",
             offenders=wrong,
             fix="choose the backbone these weights belong to (model.backbone), or other weights",

@@ -59,12 +59,24 @@ def _read_safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
     header = int.from_bytes(data[:8], "little")
     if header > HEADER_BYTES:
         got, expected = f"a header of {size_text(header)}", f"at most {size_text(HEADER_BYTES)}"
-        raise WeightsError("the weights file is damaged", where=str(path), got=got, expected=expected)
+        raise WeightsError(
+            "the weights file is damaged",
+            where=str(path),
+            got=got,
+            expected=expected,
+            fix="copy or download the file again",
+        )
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError) as error:  # the last: a number type torch does not have
         full = _full_size(data, header)
-        raise WeightsError("the weights file is damaged", where=str(path), got=str(error), expected=full) from None
+        raise WeightsError(
+            "the weights file is damaged",
+            where=str(path),
+            got=str(error),
+            expected=full,
+            fix="copy or download the file again",
+        ) from None
 
 
 def _full_size(data: bytes, header: int) -> str | None:
@@ -90,7 +102,12 @@ def _read_torch(path: Path, data: bytes) -> dict[str, Tensor]:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
     if not isinstance(found, dict):
-        raise WeightsError("the file contains no plain state dict", where=str(path), got=type(found).__name__)
+        raise WeightsError(
+            "the file contains no plain state dict",
+            where=str(path),
+            got=type(found).__name__,
+            fix="save only the state_dict(), preferably as safetensors",
+        )
     odd = [f"{key!r} is {_kind(value)}" for key, value in found.items() if not _is_entry(key, value)]
     if odd:
         raise WeightsError("the file contains no plain state dict", where=str(path), offenders=odd, fix=SAFE)
@@ -103,7 +120,9 @@ def _check_archive(path: Path, data: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        raise WeightsError("the weights file is damaged", where=str(path), got=str(error)) from None
+        raise WeightsError(
+            "the weights file is damaged", where=str(path), got=str(error), fix="copy or download the file again"
+        ) from None
     total = sum(entry.file_size for entry in entries)
     if total > len(data) or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         got = f"entries of {size_text(total)} in a file of {size_text(len(data))}"

@@ -207,7 +207,10 @@ def _parse(raw: bytes) -> Predictions:
     space = LabelSpace.from_json(meta["tasks"])
     found = Predictions(arrays["ids"], arrays["prob"], space, meta["lineage"])
     if meta.get("arrays", digest := _arrays_digest(found)) != digest:  # files of earlier versions have none
-        raise ResultError("ids or probabilities were changed after maskcls wrote them")
+        raise ResultError(
+            "ids or probabilities were changed after maskcls wrote them",
+            fix="restore the file, or run the step that writes it again",
+        )
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from maskcls.runs.records.record import read_record
 from maskcls.schema import Config
 
 WEIGHTS = files.FileKind("the weights", WeightsError, files.RUN_FILE.most)
-ALL_TOGETHER = "averaging over similar photos needs all photos at once"
+ALL_TOGETHER = "averaging over similar photos needs all photos together"
 OTHER_GROUPS = "the run's decision rule was fitted with other groups"
 
 
@@ -224,8 +225,7 @@ def refuse_existing(run: RunDir) -> None:
 
     A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
     """
-    if run.path.exists() and not run.path.is_dir():
-        raise UsageError("the run is no folder", where="--run", got=str(run.path), fix="choose another --run")
+    files.check_folder(run.path, where="--run")
     if run.env.exists():
         if read_record(run).state == "finished":
             raise BusyError("the folder holds a finished run", where=str(run.path), fix="choose another --run")
@@ -255,7 +255,7 @@ def wanted_folds(text: str | None, k: int) -> tuple[int, ...]:
     if text is None:
         return tuple(range(k))
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) < k for part in parts):
+    if not all(re.fullmatch("[0-9]{1,4}", part) and int(part) < k for part in parts):
         raise UsageError(
             "no such fold", where="--folds", got=repr(text), expected=f"numbers from 0 to {k - 1}, such as 0,2"
         )

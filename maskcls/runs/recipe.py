@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import DataError, UsageError
+from maskcls.files import without_digest
 from maskcls.labels import LabelSpace
 from maskcls.results.ensembles.combine import to_shares
 from maskcls.results.ensembles.methods import FITTED, METHODS, EnsembleMethod, EnsembleScores, FittedEnsemble, Searched
@@ -150,13 +151,14 @@ def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: s
     """Return the settings of an earlier ensemble: its runs, its method, and the weights or members it chose.
 
     A stack is fitted again, on the same out-of-fold rows. Raises DataError for what is no recipe, or one with members
-    that are files, since these are about the photos of then; UsageError for settings beside it that it holds itself.
+    that are files, since these are about the photos of then; ResultError for one that was changed; UsageError for
+    settings beside it that it holds itself.
     """
     if said := [*given, *(text for text in (method, weights) if text is not None)]:
         what, fix = "a recipe names its members, its method and its weights", "leave them out"
         raise UsageError(what, where="--recipe", got=", ".join(said), fix=fix)
     try:
-        recipe = EnsembleRecipe.model_validate_json(json.dumps(read_yaml(path)))
+        recipe = EnsembleRecipe.model_validate_json(json.dumps(without_digest(read_yaml(path), path, required=False)))
         members = [(kind, text) for member in recipe.members for kind, text in member.items()]
         blend = _chosen(recipe, len(members))
     except ValidationError as error:
@@ -184,7 +186,7 @@ def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: s
     if files := [text for kind, text in members if kind == "file"]:
         fix = "name the members again, with files for these photos"
         raise DataError("members of the recipe are files for other photos", where=str(path), offenders=files, fix=fix)
-    return Asked([text for _, text in members], recipe.method, recipe.decide, blend)
+    return Asked([os.path.expanduser(text) for _, text in members], recipe.method, recipe.decide, blend)
 
 
 def _chosen(recipe: EnsembleRecipe, members: int) -> FittedEnsemble | None:

@@ -30,10 +30,10 @@ def bind(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
         bound.listen()  # otherwise a second server could bind the address too, and fail only when its model is loaded
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         if bound is not None:
             bound.close()
-        got = error.strerror or str(error)
+        got = getattr(error, "strerror", None) or str(error)
         fix = "choose another --port or --host"
         raise ResourceError("cannot listen on this address", where=f"{host}:{port}", got=got, fix=fix) from None
     return bound

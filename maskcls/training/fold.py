@@ -80,7 +80,7 @@ def train_fold(
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)
     if folder.state.exists():
         restore_session(session, *checkpoint.load_state(folder.state, root=folder.root))
-        if session.history:
+        if session.so_far is None:  # else they are on disk, and these weights are not those of an epoch's end
             _save_results(session, member, folder, kept_epochs(experiment, member))
     title, steps_done = experiment.title(member, k), session.so_far.steps if session.so_far else 0
     report.fold(title, cfg.train.epochs, session.epoch, steps_done, steps_per_epoch)

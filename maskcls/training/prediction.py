@@ -204,7 +204,11 @@ def _load(member: Member, k: int, fold: FoldDir) -> LoadedNetwork:
     predictor, digest = load_predictor(fold.best), read_meta(fold.best).sha256
     check_finished_with(fold, digest)
     if predictor.space.fingerprint != member.space.fingerprint:
-        raise ResultError("the weights were trained for other classes than the run's", where=str(fold.best.path))
+        raise ResultError(
+            "the weights were trained for other classes than the run's",
+            where=str(fold.best.path),
+            fix="restore the folder of weights from a copy of the run",
+        )
     return LoadedNetwork(member.task, member.cfg.seed, k, digest, predictor)
 
 

@@ -109,7 +109,7 @@ def verify(
     from maskcls.commands.integrity.verify import refuse_unverified
     from maskcls.commands.integrity.verify import verify as work
     from maskcls.rundir import RunDir
-    from maskcls.show.answers.verification import print_verification
+    from maskcls.show.runs.verification import print_verification
     from maskcls.show.terminal.waiting import waiting
 
     with waiting("reading files"):

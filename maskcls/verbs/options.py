@@ -130,6 +130,8 @@ def interruptible(describe: Callable[[], str]) -> Iterator[None]:
     except (KeyboardInterrupt, Stopped):
         typer.echo(f"interrupted; {describe()}", err=True)
         raise
+    except BrokenPipeError:  # the program that reads the output has ended
+        raise
     except Exception as error:
         known = error if isinstance(error, ResourceError) else machine_error(error)
         if isinstance(known, ResourceError):

@@ -148,10 +148,12 @@ def self_train(
     maskcls self-train faces --config multi --run runs/self --rounds 3
     """
     cfg, origins = load_config_for(data, config, overrides)
+    from maskcls.files import check_folder
     from maskcls.runs.checks import check_self_training
 
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
     check_self_training(data, cfg, unlabelled, rule)
+    check_folder(run, where="--run")
     from maskcls.config import with_backbone
     from maskcls.rundir import RunDir
     from maskcls.show.report.after_training import after_training

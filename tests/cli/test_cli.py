@@ -70,6 +70,7 @@ SURFACE = {
             *("--data", "--json"),
         }
     ),
+    "verify": frozenset({"RUN|FILE|cache", "--run", "--data", "--json"}),
     "runs list": frozenset({"FOLDER", "--base", "--sort", "--json"}),
     "runs note": frozenset({"RUN", "TEXT", "--leaderboard", "--name", "--keep/--no-keep", "--json"}),
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
@@ -146,7 +147,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 36
+    assert len(SURFACE) == 37
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

@@ -45,6 +45,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "runs prune": ("{runs} --keep 1", {"deleted", "freed", "left", "budget", "parts", "kept"}),
     "unseal": ("{sealed}", {"run", "now", "runs", "kept", "scores", "interval", "people", "rows", "out_of_fold"}),
     "debug": ("{data} --check inputs", {"ok", "networks"}),
+    "verify": ("{run}", {"path", "kind", "ok", "checks"}),
     "group": ("{data}", {"file", "photos", "groups", "held_out", "worth"}),
     "submission check": ("{submission} --data {data}", {"file", "ok", "checks"}),
     "demo": ("{out}", {"run", "submission", "scores", "seconds", "chance"}),

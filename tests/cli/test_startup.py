@@ -90,6 +90,8 @@ LIGHT: list[tuple[list[str], int, set[str]]] = [
     (["self-train", "faces", "data.pseudo=answers.csv"], 2, DEEP | SCIENCE),
     (["unseal", "nowhere"], 9, DEEP | SCIENCE),
     (["unseal", "made"], 2, DEEP | SCIENCE),
+    (["verify", "nowhere"], 4, DEEP),
+    (["verify", "answers.csv"], 9, DEEP),
     (["bench", "lr", "nowhere"], 4, DEEP | SCIENCE),
     (["bench", "data", "nowhere"], 4, DEEP | SCIENCE),
     (["data", "look", "nowhere"], 4, DEEP | SCIENCE),

@@ -48,6 +48,21 @@ def answers(path: Path) -> list[int]:
         return [int(row["ans"]) for row in csv.DictReader(handle)]
 
 
+def test_given_again_with_kept_predictions_it_writes_the_same_bytes(
+    runs: list[Path], drawn: Path, tmp_path: Path
+) -> None:
+    """The first command predicts the photos, the second reads what the first has kept in the runs."""
+    copies = [shutil.copytree(run, tmp_path / run.name) for run in runs]
+    for copy in copies:
+        shutil.rmtree(copy / "test")
+    assert ensemble(copies, drawn, tmp_path / "e.csv") == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("e.*")}
+    assert sorted(before) == ["e.csv", "e.json", "e.recipe.yaml"]
+    (tmp_path / "e.recipe.yaml").unlink()
+    assert ensemble(copies, drawn, tmp_path / "e.csv") == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("e.*")} == before
+
+
 def test_runs_of_other_sealed_people_are_refused_before_photos_are_predicted(
     runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,6 +390,20 @@ def test_a_recipe_that_is_wrong_is_refused(
     for more in (["--method", "mean"], ["--weights", "1,1"], [str(runs[0])]):
         assert run_app(["ensemble", *more, "--recipe", str(recipe), *words]) == 2
     assert not (tmp_path / "s.csv").exists()
+
+
+def test_a_recipe_that_was_changed_is_refused_and_one_without_a_digest_is_read(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ensemble(runs, drawn, tmp_path / "s.csv") == 0
+    recipe, words = tmp_path / "s.recipe.yaml", ["--data", str(drawn), "-o", str(tmp_path / "t.csv")]
+    text = recipe.read_text()
+    recipe.write_text(text.replace("method: mean", "method: rank"))
+    assert run_app(["ensemble", "--recipe", str(recipe), *words]) == 9
+    assert str(recipe) in capsys.readouterr().err
+    recipe.write_text("".join(line for line in text.splitlines(keepends=True) if not line.startswith("digest:")))
+    assert run_app(["ensemble", "--recipe", str(recipe), *words]) == 0
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "s.csv").read_bytes()
 
 
 def test_a_run_that_has_not_predicted_yet_does_so_now(runs: list[Path], drawn: Path, tmp_path: Path) -> None:

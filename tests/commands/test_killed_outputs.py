@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import re
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +17,7 @@ from pathlib import Path
 import pytest
 from finished_run import finish_run
 from tiny import train
-from write_boundaries import content_below, killed
+from write_boundaries import Disk, break_at, content_below, killed, watched
 
 from maskcls import files
 from maskcls.cli import run_app
@@ -74,12 +79,12 @@ BEGINNINGS: dict[str, Callable[[Path, Path], None]] = {
     "empty": empty,
 }
 FAST = (
-    KilledCommand("data make new --people 1 --eval-people 1", "empty"),
     KilledCommand("runs note r text --leaderboard 0.5", "scored"),
-    KilledCommand("runs prune . --keep 0 --yes", "scored"),
     KilledCommand("evaluate r -o rows.csv", "scored"),
 )
 SLOW = (
+    KilledCommand("data make new --people 1 --eval-people 1", "empty"),
+    KilledCommand("runs prune . --keep 0 --yes", "scored"),
     KilledCommand("runs prune . --keep 1 --whole --yes", "scored"),
     KilledCommand("runs compare r s -o changed.csv", "scored"),
     KilledCommand("calibrate r", "scored"),
@@ -104,6 +109,35 @@ SLOW = (
     KilledCommand("export r --to torch-export --check 0", "trained"),
     KilledCommand("debug r --page debug.html", "trained"),
 )
+
+
+WRITERS = {  # modules that write outputs, and the command lines above that do so by them
+    "commands/data/crop.py": ("data crop",),
+    "commands/data/init.py": ("data init",),
+    "commands/data/labels.py": ("data labels",),
+    "commands/data/look.py": ("data look",),
+    "commands/evaluate.py": ("evaluate",),
+    "commands/explain.py": ("explain",),
+    "commands/export.py": ("export r --to safetensors", "export r --to model-card", "export r --to onnx"),
+    "commands/predicting/predict.py": ("predict r --data",),
+    "commands/report.py": ("report r s -o",),
+    "commands/runs/compare.py": ("runs compare",),
+    "data/drawn/faces.py": ("data make",),
+    "results/csv_with_origin.py": ("ensemble", "group", "pseudo-label"),
+    "results/predicted/gather.py": ("predict r photos", "predict a.csv.shard-1-of-2"),
+    "show/pages/page.py": ("data check", "debug"),
+}
+
+
+def test_every_module_that_writes_outputs_is_killed() -> None:
+    package = Path(files.__file__).parents[1]
+    texts = {path.relative_to(package).as_posix(): path.read_text() for path in package.rglob("*.py")}
+    found = {name for name, text in texts.items() if re.search(r"\b(commit_outputs|put_folder)\(", text)}
+    assert {name for name in found if not name.startswith("files/")} == WRITERS.keys()
+    lines = [one.words for one in (*FAST, *SLOW)]
+    starts = [start for named in WRITERS.values() for start in named]
+    assert all(any(line.startswith(start) for line in lines) for start in starts)
+    assert (len(lines), len(starts)) == (27, 20)
 
 
 class Workplace:
@@ -194,3 +228,124 @@ def test_killed_anywhere_and_given_again(
         print(*faults, sep="\n")
     assert not faults
     assert count >= 4
+
+
+# --- a disk that fails, and places that cannot be written ---
+
+BROKEN = ("evaluate r -o rows.csv --force", "runs note r text", "calibrate r")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("back")
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS], ids=errno.errorcode.get)
+@pytest.mark.parametrize("words", BROKEN)
+def test_a_disk_that_fails_at_any_operation(
+    words: str, code: int, starts: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command says which file it could not write, and leaves what was there; or it did not need the operation."""
+    place, n, failed = Workplace(tmp_path / "home", starts("scored")), 0, 0
+    place.anew()
+    assert run_app(words.split()) == 0
+    whole = place.content()
+    while True:
+        n += 1
+        place.anew()
+        Path("rows.csv").write_text("old")
+        Path("r/notes.json").write_text("[]")
+        before = place.content()
+        capsys.readouterr()
+        with watched(Disk(place.home, break_at(n, code))) as disk:
+            exit_code = run_app(words.split())
+        if disk.count < n:
+            break
+        after = {name: raw for name, raw in place.content().items() if not name.endswith(".bak")}
+        if exit_code == Exit.OK:
+            assert {name for name, raw in whole.items() if after[name] != raw} <= {"choices.json", "r/notes.json"}
+            continue
+        failed += 1
+        said = capsys.readouterr().err
+        assert exit_code == Exit.RESOURCE, said
+        assert "where: " in said
+        if "complete" not in said:
+            assert {name: after.get(name) for name in before} == before, disk.names[n - 1]
+            assert os.strerror(code) in said
+    assert failed >= 3
+
+
+def slow(words: str) -> object:
+    return pytest.param(words, marks=pytest.mark.slow)
+
+
+@pytest.mark.usefixtures("back")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "evaluate r -o OUT",
+        "ensemble r s --data DRAWN -o OUT",
+        slow("runs compare r s -o OUT"),
+        slow("report r -o OUT.html"),
+        slow("data labels r s -o OUT --page page.html"),
+        slow("data init DRAWN -o OUT"),
+        slow("data look DRAWN -o OUT.png"),
+        slow("data check DRAWN --page OUT.html"),
+        slow("debug r --page OUT.html"),
+        slow("group DRAWN -o OUT"),
+        slow("predict r --data DRAWN -o OUT"),
+        slow("predict r --data DRAWN -o s.csv --probabilities OUT"),
+        slow("predict r photos -o OUT"),
+        slow("pseudo-label r --data DRAWN -o OUT"),
+        slow("explain r DRAWN/x.jpg -o OUT.png"),
+        slow("export r --to onnx -o OUT.onnx"),
+        slow("export r --to torch-export -o OUT.pt2"),
+        slow("export r --to model-card -o OUT.md"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_said_before_the_work(
+    words: str,
+    starts: Callable[[str], Path],
+    tmp_path: Path,
+    drawn: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A folder, a device, and a folder without rights, each in the place of an output."""
+    place = Workplace(tmp_path / "home", starts("scored"))
+    place.anew()
+    ending = match[1] if (match := re.search(r"OUT(\.\w+)", words)) else ""
+    Path(f"folder{ending}").mkdir()
+    Path(f"device{ending}").symlink_to(os.devnull)
+    before = place.content()
+    for out in ("folder", "device"):
+        given = words.replace("OUT", out).replace("DRAWN", str(drawn))
+        assert run_app([*given.split(), "--force"]) == Exit.RESOURCE, out
+        assert "not a regular file" in capsys.readouterr().err
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: mode != os.W_OK | os.X_OK)  # a test may run as root
+    given = words.replace("OUT", "new").replace("DRAWN", str(drawn))
+    assert run_app(given.split()) == Exit.RESOURCE
+    assert "the folder cannot be written" in capsys.readouterr().err
+    assert place.content() == before
+    assert Path(os.devnull).is_char_device()
+
+
+# --- a real kill ---
+
+
+@pytest.mark.slow
+def test_a_real_kill_at_any_time(tmp_path: Path) -> None:
+    """SIGKILL at random moments: nothing but leftovers is there, and the same command removes them."""
+    command = [sys.executable, "-m", "maskcls", "data", "make", str(tmp_path / "new"), "--people", "9", "--seed", "1"]
+    rng, left = random.Random(0), 0
+    assert subprocess.run([*command[:5], str(tmp_path / "whole"), *command[6:]], capture_output=True).returncode == 0
+    for _ in range(12):
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.3, 3))
+        child.kill()
+        child.wait()
+        left += any(files.TEMPORARY.fullmatch(path.name) for path in tmp_path.iterdir())
+        if (tmp_path / "new").exists():
+            assert content_below(tmp_path / "new") == content_below(tmp_path / "whole")
+            shutil.rmtree(tmp_path / "new")
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert content_below(tmp_path / "new") == content_below(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "whole"]
+    print(f"{left} of 12 kills left a temporary folder")

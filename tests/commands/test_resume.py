@@ -131,6 +131,7 @@ def test_killed_while_folds_are_added(drawn: Path, moments: Moments, tmp_path: P
 def test_stopped_by_hand_it_loses_no_step(
     drawn: Path,
     tmp_path: Path,
+    moments: Moments,
     whole: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -159,6 +160,10 @@ def test_stopped_by_hand_it_loses_no_step(
     assert "fold 0: continuing in epoch 2 of 3 after step 2 of 3" in told
     assert f"maskcls resume {run}" in told
     assert len(log_lines(run / "fold0")) == 2
+    # A resume within an epoch leaves the weights of the finished epochs as they are.
+    second = [i for i, name in enumerate(moments.commits) if name == f"fold0/{EPOCH_FIRST}"][2] - 1
+    assert hashes(run / "fold0/candidates") == hashes(moments.root / str(second) / "fold0/candidates")
+    assert hashes(run / "fold0/last") == hashes(moments.root / str(second) / "fold0/last")
     assert resume(run) == 130
     assert "fold 0: continuing in epoch 3 of 3 after step 3 of 3" in capsys.readouterr().err
     assert [len(log_lines(run / f"fold{k}")) for k in (0, 1)] == [3, 1]

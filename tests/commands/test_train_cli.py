@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, f1_score
-from tiny import hashes, in_a_fold, log_lines, outcome, resume, train
+from tiny import contents, hashes, in_a_fold, log_lines, outcome, resume, train
 
 from maskcls import config, files
 from maskcls.data.drawn.faces import make_faces
@@ -265,7 +265,7 @@ def test_neither_the_cache_nor_loader_processes_change_anything(
 ) -> None:
     """The run they are compared with had the one and not the other."""
     assert train(drawn, tmp_path / "run", *words) == 0
-    assert outcome(tmp_path / "run") == outcome(multi)
+    assert contents(tmp_path / "run") == contents(multi)
 
 
 def test_without_room_for_the_cache_photos_are_decoded_and_it_is_said(
@@ -289,7 +289,7 @@ def test_a_dry_run_fills_no_cache(drawn: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_the_seed_decides_the_weights(drawn: Path, multi: Path, tmp_path: Path) -> None:
     assert train(drawn, tmp_path / "again", "--folds", "0") == 0
-    again, before = outcome(tmp_path / "again" / "fold0"), outcome(multi / "fold0")
+    again, before = contents(tmp_path / "again" / "fold0"), contents(multi / "fold0")
     del again["summary.json"], before["summary.json"]  # it names the folds that chose the epoch
     assert again == before
     assert train(drawn, tmp_path / "other", "--folds", "0", "seed=1") == 0

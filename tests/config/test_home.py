@@ -39,7 +39,9 @@ def test_in_the_base_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ("argument", "expanded"),
     [
         ("~/photos", f"{HOME}/photos"),
-        ("--run=~/runs/a", f"{HOME}/runs/a"),
+        ("--run=~/runs/a", f"--run={HOME}/runs/a"),
+        ("@~/list.txt", f"@{HOME}/list.txt"),
+        ("-o~/a.csv", f"-o{HOME}/a.csv"),
         ("a~/b", "a~/b"),
         ("data.group=~/x", "data.group=~/x"),
         ("./~/x", "./~/x"),
@@ -47,5 +49,4 @@ def test_in_the_base_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_in_arguments(argument: str, expanded: str) -> None:
-    prefix = "--run=" if argument.startswith("--run=") else ""
-    assert expanded_argument(argument) == prefix + expanded
+    assert expanded_argument(argument) == expanded

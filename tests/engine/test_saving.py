@@ -18,6 +18,7 @@ from maskcls.engine import saving
 from maskcls.engine.fit import SavePoint
 from maskcls.engine.saving import SaveClock, Saves, agreed
 from maskcls.errors import DivergedError
+from maskcls.rundir import FoldDir
 
 
 def test_it_is_time_after_so_many_minutes_from_the_end_of_the_last_save() -> None:
@@ -112,8 +113,10 @@ class Saved:
         process = SimpleNamespace(num_processes=1, is_main_process=True, wait_for_everyone=lambda: None)
         session: Any = SimpleNamespace(network=network, accelerator=process, epoch=1, step=7)
         monkeypatch.setattr(saving, "session_state", lambda session, so_far: ({}, {"step": so_far}))
-        monkeypatch.setattr(saving, "save_state", lambda path, tensors, progress: self.written.append(progress["step"]))
-        made = Saves(session, Path("state"), 10, self.signals)  # type: ignore[arg-type]
+        monkeypatch.setattr(
+            saving, "save_state", lambda path, tensors, progress, *, root: self.written.append(progress["step"])
+        )
+        made = Saves(session, FoldDir(Path("fold0")), 10, self.signals)  # type: ignore[arg-type]
         made.clock = SaveClock(10, lambda: self.now)
         return made
 

@@ -5,6 +5,8 @@ A file for each exit code. To add an error, add its line `$ maskcls …` and rew
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shlex
 import socket
@@ -126,7 +128,7 @@ def port_taken() -> Iterator[None]:
 CIRCUMSTANCES: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "Ctrl-C": raising(KeyboardInterrupt()),
     "SIGTERM": raising(Stopped()),
-    "| head": raising(BrokenPipeError()),
+    "| head": raising(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))),
     "no GPU": no_gpu,
     "the cache folder is a file": no_cache_folder,
     "another program uses the port": port_taken,

@@ -13,8 +13,11 @@ from made_run import predictions_for
 from write_boundaries import content_below
 
 from maskcls import files, rundir
+from maskcls.commands.runs.prune import prune
+from maskcls.engine.compute.plan import Plan
 from maskcls.errors import BusyError, ResourceError
 from maskcls.rundir import RunDir
+from maskcls.runs.environment import read_environment, write_environment
 from maskcls.runs.records.notes import Note, add_note, read_notes
 
 
@@ -91,3 +94,18 @@ def test_a_run_that_is_read_is_not_taken_alone(tmp_path: Path) -> None:
             pass
     with rundir.alone(run):
         pass
+
+
+def test_prune_leaves_a_run_that_is_being_read(tmp_path: Path) -> None:
+    run = finish_run(tmp_path / "run", people=8)
+    write_environment(run, read_environment(run).model_copy(update={"plans": {"": Plan()}}))
+    for k in (0, 1):
+        files.commit(run.fold(k).best.tensors, b"weights")
+        files.commit(run.fold(k).state, b"state")
+    before = content_below(run.path)
+    with rundir.reading(run):
+        found = prune(tmp_path, keep=0, budget=None, whole=True, yes=True, now=datetime(2026, 1, 1))
+    assert [one.kept_because for one in found.parts] == ["another process is working on it"] * 2
+    assert {name: raw for name, raw in content_below(run.path).items() if name != ".lock"} == before
+    prune(tmp_path, keep=0, budget=None, whole=True, yes=True, now=datetime(2026, 1, 1))
+    assert not run.path.exists()

@@ -111,3 +111,26 @@ def test_a_temporary_that_is_swept_before_it_is_locked_is_made_again(
     files.commit(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"new"
     assert len(set(calls)) == 3
+
+
+def test_every_write_sweeps_the_folder_it_writes_in(tmp_path: Path) -> None:
+    def one(folder: Path) -> None:
+        files.commit(folder / "a", b"new")
+
+    def several(folder: Path) -> None:
+        files.commit_outputs([files.OutputFile(folder / "b", b"new")], force=False)
+
+    def large(folder: Path) -> None:
+        with files.written_aside(folder / "c", lambda file: None) as aside:
+            files.commit_outputs([files.OutputFile(folder / "c", aside)], force=False)
+
+    def whole(folder: Path) -> None:
+        with files.folder_aside(folder / "d") as draft:
+            files.put_folder(draft, folder / "d")
+
+    for write in (one, several, large, whole):
+        leave(tmp_path)
+        write(tmp_path)
+        assert set(content_below(tmp_path)) >= set(OTHERS)
+        assert not (tmp_path / LEFT).exists(), write.__name__
+    assert set(content_below(tmp_path)) == {"a", "b", "c", "d/", *OTHERS}

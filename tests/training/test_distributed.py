@@ -161,3 +161,42 @@ def test_a_killed_process_takes_the_others_with_it(drawn: Path, one: Path, tmp_p
     assert not [child for child in workers if child.is_running()]
     assert not (run / "summary.json").exists()
     assert len(log_lines(run / "fold0")) >= 1
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_ends_all_after_the_same_step(drawn: Path, tmp_path: Path) -> None:
+    """SIGTERM to the second process alone: nobody waits for ever, nothing is lost, and dropout goes on in both."""
+    words = ("train.epochs=40", "schedule.warmup_epochs=1", "model.drop=0.3", "train.keep_epochs=1")
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    done = two_processes(*train_words(drawn, whole, *words))
+    assert done.returncode == 0, done.stderr
+    process = subprocess.Popen(
+        launched(*train_words(drawn, run, *words)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (run / "fold0" / "last" / "meta.json").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        workers = [child for child in psutil.Process(process.pid).children() if "maskcls" in child.cmdline()]
+        second = next(child for child in workers if child.environ()["RANK"] == "1")
+        second.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+    assert process.returncode != 0
+    assert "bug in maskcls" not in err
+    assert "another process of this command has ended" not in err
+    assert err.count(f"maskcls resume {run}") == 2
+    epochs = len(log_lines(run / "fold0"))
+    assert 1 <= epochs < 40
+    done = two_processes("resume", str(run))
+    assert done.returncode == 0, done.stderr
+    assert "fold 0: continuing" in done.stderr
+    same = ("fold0/best/weights.safetensors", "fold0/last/weights.safetensors", "oof.npz", "summary.json")
+    assert {name: hashes(run)[name] for name in same} == {name: hashes(whole)[name] for name in same}

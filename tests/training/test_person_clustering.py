@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import pytest
 from edited import edit_json
 from sklearn.metrics import f1_score
 from threadpoolctl import threadpool_limits
-from tiny import hashes, outcome, resume, train
+from tiny import contents, hashes, outcome, resume, train
 
 from maskcls import files
 from maskcls.cli import run_app
@@ -102,8 +103,8 @@ def found(drawn: Path) -> PersonClustering:
 
 
 def test_the_networks_are_those_of_the_run_without(together: Path, alone: Path) -> None:
-    def networks(run: Path) -> dict[str, str]:
-        return {name: digest for name, digest in outcome(run).items() if name.startswith("fold")}
+    def networks(run: Path) -> dict[str, Any]:
+        return {name: content for name, content in contents(run).items() if name.startswith("fold")}
 
     assert len(networks(alone)) == 15  # of two folds, and folds.csv
     assert networks(together) == networks(alone)
@@ -182,7 +183,7 @@ def test_one_fold_is_scored_by_parts_of_its_people(drawn: Path, together: Path, 
     assert len(oof(run)) == 42
     assert (run / "looks.npz").read_bytes() == (together / "looks.npz").read_bytes()
     assert resume(run, "--folds", "0") == 0
-    now, at_once = outcome(run), outcome(together)
+    now, at_once = contents(run), contents(together)
     for name in ("summary.json", "fold1/summary.json"):  # they say that fold 1 chose its epoch alone
         del now[name], at_once[name]
     assert now == at_once

@@ -16,7 +16,7 @@ from typing import Any
 import children
 import psutil
 import pytest
-from tiny import log_lines, outcome, resume, train
+from tiny import contents, log_lines, outcome, resume, train
 
 from maskcls import cli
 from maskcls.errors import DivergedError, ResourceError, ResultError
@@ -49,7 +49,7 @@ def test_two_at_a_time_leave_the_same_bytes(drawn: Path, serial: Path, tmp_path:
     run, told = tmp_path / "run", io.StringIO()
     with contextlib.redirect_stderr(told):
         assert train(drawn, run, *TWO) == 0
-    assert outcome(run) == outcome(serial)
+    assert contents(run) == contents(serial)
     assert len(outcome(run)) == 3 + 2 * 7
     words = [line.split()[:3] for line in told.getvalue().splitlines()]
     for fold in ("0", "1"):
@@ -98,7 +98,7 @@ def test_a_killed_process_is_told_and_the_run_can_be_resumed(
     assert survivors() == []
     assert not (run / "summary.json").exists()
     assert resume(run) == 0
-    assert outcome(run) == outcome(serial)
+    assert contents(run) == contents(serial)
     assert [len(log_lines(run / f"fold{k}")) for k in (0, 1)] == [2, 2]
 
 

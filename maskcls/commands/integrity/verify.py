@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from maskcls.data.photos.cache_folder import cache_folder, packs
+from maskcls.data.photos.cache_folder import cache_folder, leftovers, packs
+from maskcls.data.photos.identity.pack_check import check_pack
 from maskcls.errors import DataError, ResultError
 from maskcls.results.submissions.checks import Check, check_of
 from maskcls.rundir import RunDir
 from maskcls.runs.integrity.run_checks import run_checks
 from maskcls.runs.integrity.table_checks import predictions_checks, table_checks
-from maskcls.show.answers.verification import Verification
+from maskcls.show.runs.verification import Verification
 
 CACHE = Path("cache")  # the word for the cache of photos
 
@@ -48,10 +50,12 @@ def refuse_unverified(found: Verification) -> None:
         )
 
 
-def _cache_checks(folder: Path) -> list[Check]:
-    from maskcls.data.photos.identity.pack_check import check_pack
-
-    return [
-        check_of(pack.folder.name, f"{pack.photos} photos of {pack.root}", check_pack(pack.folder))
-        for pack in packs(folder)
-    ]
+def _cache_checks(folder: Path) -> Iterator[Check]:
+    """Check every pack, also one whose description cannot be read, and name what killed processes left."""
+    for pack in packs(folder):
+        yield check_of(pack.folder.name, f"{pack.photos} photos of {pack.root}", check_pack(pack.folder))
+    for left in leftovers(folder):
+        if left.path.is_dir() and not left.path.suffix:
+            yield check_of(left.path.name, "a pack", check_pack(left.path))
+        else:
+            yield Check(left.path.name, "warning", "left by a process that was killed", ("maskcls data cache prune",))

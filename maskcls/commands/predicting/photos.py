@@ -90,6 +90,9 @@ def predict_photos(model: Path, asked: PhotoRequest, report: Reporter) -> Predic
         check_photos_of_run(RunDir(model), photos, report)
         if asked.decide and read_decision(RunDir(model)).rule is None:
             report.note(NO_RULE)
+    if asked.shard is not None and asked.shard[1] > max(1, len(photos.names)):
+        got, fix = f"{asked.shard[1]} shards of {plural(len(photos.names), 'photo')}", "divide them into fewer"
+        raise UsageError("there are more shards than photos", where="--shard", got=got, fix=fix)
     opened = open_model(model, asked.overrides, engine=asked.engine, decide=asked.decide, report=report)
     threads = reading_threads(workers)
     if asked.wanted.paths:

@@ -169,7 +169,7 @@ def _listed(data: bytes, word: str, *, check: bool) -> list[str]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise _NothingError(f"line {line} is not UTF-8 text") from None
-    names = [line for line in lines if line.strip()]
+    names = [os.path.expanduser(line) for line in lines if line.strip()]
     if not names:
         raise _NothingError("the list has no names")
     if check and (missing := [name for name in names if not os.path.isfile(name)]):

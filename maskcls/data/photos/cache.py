@@ -176,7 +176,7 @@ def _fill(
         os.fsync(file.fileno())
     about = {"photos": len(paths), "size": list(spec.size), "root": str(root.resolve()), "made": time.time()}
     files.commit_json(part / ABOUT, about | {"recipe": _recipe(spec)})
-    rows = PackRows(_settled(stamps), file_ND, view_ND, digest((part / ABOUT).read_bytes()))
+    rows = PackRows(_settled(stamps), file_ND, view_ND, digest(files.read_file(part / ABOUT, files.RUN_FILE)))
     files.commit(part / ROWS, rows.to_bytes())
 
 

@@ -20,6 +20,7 @@ MOST_CLASSES = 50  # of text; more are names or descriptions
 FEWEST_PER_CLASS = 5  # photos on average, or the values are rather names
 FEW_NUMBERS = 10  # different whole numbers that are classes
 AGES = ("age", "ages", "age_years", "years")
+NO_VALUE = ("nan", "na", "n/a", "#n/a", "null", "?")  # what other programs write for an empty cell
 
 
 def propose_column(
@@ -105,11 +106,16 @@ def counted(task: Task, label_N: Sequence[int], groups: Sequence[str], reason: s
 
 
 def notes_on_names(column: str, classes: Sequence[str]) -> list[str]:
-    """Return a note for classes that differ in upper and lower case only: they are probably one class."""
+    """Return notes for classes that differ in upper and lower case only, and for names that often mean no value."""
     by_case: dict[str, list[str]] = {}
     for name in classes:
         by_case.setdefault(name.casefold(), []).append(name)
-    return [
+    no_value = [
+        f"{column}: {name!r} is taken as a class; empty these cells if it means that the label is not known"
+        for name in classes
+        if name.casefold() in NO_VALUE
+    ]
+    return no_value + [
         f"{column}: {' and '.join(map(repr, same))} are different classes; correct the cells if they mean the same"
         for same in by_case.values()
         if len(same) > 1

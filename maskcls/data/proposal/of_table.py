@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from maskcls.csvfile import check_separator
 from maskcls.data.layouts.table import DECIMAL
 from maskcls.data.layouts.table_columns import GROUP, PATH, SPLIT, TEST, choose_columns
 from maskcls.data.proposal.columns import notes_on_names, propose_column
@@ -42,6 +43,7 @@ def labels_of_table(
     group = _group_column(columns) if group == "auto" else group
     used = choose_columns(table, list(columns), (), group).names
     if PATH not in used:
+        check_separator(table, list(columns), [PATH])
         fix = "give the column with the files of the photos the name path"
         raise DataError("the table has no column path", where=f"{table}, line 1", got=", ".join(columns), fix=fix)
     rows = len(columns[used[PATH]])

@@ -22,7 +22,7 @@ from maskcls.results.predictions import DAMAGE, ENTRIES, Predictions, Texts
 from maskcls.results.scores.metrics import Doubles
 from maskcls.results.submissions.answers import ANSWER, read_answers
 from maskcls.results.submissions.write import sidecar_space
-from maskcls.spelling import lookalikes
+from maskcls.spelling import lookalikes, plain_number
 
 SHOWN_NAMES = 4
 MEMBER = files.FileKind("a member", DataError, 1 << 30, "name a run, a CSV or an npz")
@@ -118,7 +118,7 @@ def _numbers(path: Path, ids: Sequence[str], columns: Mapping[str, Sequence[str]
     wrong: list[str] = []
     for column, name in enumerate(names):
         try:
-            value_NJ[:, column] = np.array(columns[name], dtype=np.str_).astype(np.float64)
+            value_NJ[:, column] = [plain_number(text) for text in columns[name]]
         except ValueError:
             wrong += [f"{ids[row]!r}, column {name}: {text!r}" for row, text in _not_numbers(columns[name])]
     if wrong:
@@ -130,7 +130,7 @@ def _not_numbers(column: Sequence[str]) -> list[tuple[int, str]]:
     wrong = []
     for row, text in enumerate(column):
         try:
-            float(text)
+            plain_number(text)
         except ValueError:
             wrong.append((row, text))
     return wrong

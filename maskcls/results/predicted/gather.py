@@ -11,7 +11,7 @@ from maskcls import files
 from maskcls.errors import DataError
 from maskcls.results.predicted.formats import TableFormat, format_of
 from maskcls.results.predicted.parts import Shards, gathered, unreadable
-from maskcls.results.predicted.plan import PLAN_FILE, PredictionPlan, parts_folder
+from maskcls.results.predicted.plan import PredictionPlan, parts_folder
 from maskcls.results.predicted.rows import TableForm
 from maskcls.results.predicted.table_file import TableOutput, WrittenTable, check_tables_free, table_aside
 
@@ -44,7 +44,7 @@ class WantedTables:
         Tables are no error while the parts of a prediction are still beside them: they may be what it wrote before it
         was killed. Then `write_tables` compares them.
         """
-        begun = bool(self.paths) and (parts_folder(self.paths[0]) / PLAN_FILE).is_file()
+        begun = bool(self.paths) and parts_folder(self.paths[0]).is_dir()
         check_tables_free(*self.paths, force=self.force or begun)
         for path in self.paths:
             format_of(path, self.format)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -114,12 +115,12 @@ def parse_shard(text: str) -> tuple[int, int]:
     >>> parse_shard("2/5")
     (2, 5)
     """
-    number, _, of = text.partition("/")
-    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+    match = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(
             "no such shard", where="--shard", got=repr(text), expected="i/n with i from 1 to n, such as 1/4"
         )
-    return int(number), int(of)
+    return int(match[1]), int(match[2])
 
 
 def parts_folder(output: Path, shard: tuple[int, int] | None = None) -> Path:

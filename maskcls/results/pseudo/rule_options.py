@@ -8,6 +8,7 @@ from typing import Any
 from maskcls.errors import UsageError
 from maskcls.labels import LabelSpace
 from maskcls.results.pseudo.selection_rule import SelectionRule, thresholds
+from maskcls.spelling import plain_number
 
 # Each field of the rule that is an option with a range -> the option, and its range in words.
 OPTIONS = {
@@ -56,16 +57,16 @@ def read_thresholds(text: str) -> float | dict[str, Any]:
     found: dict[str, Any] = {}
     try:
         if "=" not in text:
-            return float(text)
+            return plain_number(text)
         for part in text.split(","):
             key, _, value = part.partition("=")
             task, dot, name = key.strip().partition(".")
             if name in found.get(task, {}) if dot and isinstance(found.get(task, {}), dict) else task in found:
                 raise wrong
             if dot:
-                found.setdefault(task, {})[name] = float(value)
+                found.setdefault(task, {})[name] = plain_number(value)
             else:
-                found[task] = float(value)
+                found[task] = plain_number(value)
     except (ValueError, TypeError, AttributeError):
         raise wrong from None
     return found

@@ -46,7 +46,12 @@ def read_done(folder: FoldDir) -> Done | None:
         text = files.read_file(path, DONE).decode("ascii").strip()
         data = {"weights": text} if EARLIER.fullmatch(text) else json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ResultError("the hash of the weights cannot be read", where=str(path), got=str(error)) from None
+        raise ResultError(
+            "the hash of the weights cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="restore the file from a copy of the run",
+        ) from None
     return typedjson.parse(owned.without_owner(data, path, folder.root), Done, path)
 
 

@@ -29,6 +29,8 @@ def read_log(folder: FoldDir) -> list[dict[str, Any]]:
         last = lines[-1] if lines else {}
         rest = {key: last.pop(key) for key in (owned.OWNER, files.DIGEST) if key in last}
     except (AttributeError, TypeError) as error:
-        raise ResultError("a log cannot be read", where=str(path), got=repr(error)) from None
+        raise ResultError(
+            "a log cannot be read", where=str(path), got=repr(error), fix="restore it from a copy of the run"
+        ) from None
     found: list[dict[str, Any]] = owned.without_owner({LINES: lines, **rest}, path, folder.root)[LINES]
     return found

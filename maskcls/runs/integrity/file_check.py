@@ -16,8 +16,8 @@ def compared(name: str, path: Path, expected: str, source: str, *, bad: Status =
     """Compare the sha256 of a file's bytes with the one that `source` names; a file that is missing differs."""
     try:
         found = files.file_sha256(path)
-    except OSError as error:
-        return Check(name, bad, f"sha256 in {source}", ((error.strerror or str(error)).lower(),))
+    except MaskclsError as error:
+        return Check(name, bad, f"sha256 in {source}", (error.brief,))
     if found == expected:
         return Check(name, "ok", f"sha256 in {source}")
     return Check(name, bad, f"sha256 in {source}", (f"sha256 {found[:12]}…, expected {expected[:12]}…",))
@@ -31,8 +31,6 @@ def read_check(name: str, read: Callable[[], object], *, digested: bool) -> Chec
     about = "digest and owner"
     try:
         read()
-    except OSError as error:
-        return Check(name, "FAILED", about, (error.strerror or str(error),))
     except MaskclsError as error:
         expected = f"; expected {error.expected}" if error.expected else ""
         return Check(name, "FAILED", about, (error.brief + expected,))

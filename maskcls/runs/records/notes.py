@@ -30,7 +30,9 @@ def read_notes(run: RunDir) -> tuple[Note, ...]:
     data = owned.without_owner(files.read_json(path), path, run.path)
     notes = data.get("notes") if isinstance(data, dict) else data  # earlier versions wrote the list alone
     if not isinstance(notes, list):
-        raise ResultError("the notes are not a list", where=str(path))
+        raise ResultError(
+            "the notes are not a list", where=str(path), fix="restore the file, or delete it to begin new notes"
+        )
     return tuple(typedjson.parse(item, Note, path) for item in notes)
 
 

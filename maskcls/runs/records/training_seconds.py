@@ -30,4 +30,6 @@ def _log_seconds(folder: FoldDir) -> float:
     try:
         return float(sum(line["seconds"] for line in read_log(folder)))
     except (KeyError, TypeError) as error:
-        raise ResultError("a log cannot be read", where=str(folder.log), got=repr(error)) from None
+        raise ResultError(
+            "a log cannot be read", where=str(folder.log), got=repr(error), fix="restore it from a copy of the run"
+        ) from None

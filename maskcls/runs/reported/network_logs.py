@@ -53,7 +53,9 @@ def _lines(run: RunDir, network: RunNetwork) -> tuple[Mapping[str, float | None]
     try:
         return tuple({str(key): _number(value) for key, value in line.items()} for line in read_log(folder))
     except AttributeError as error:
-        raise ResultError("a log cannot be read", where=str(folder.log), got=repr(error)) from None
+        raise ResultError(
+            "a log cannot be read", where=str(folder.log), got=repr(error), fix="restore it from a copy of the run"
+        ) from None
 
 
 def _number(value: object) -> float | None:

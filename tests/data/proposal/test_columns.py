@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,20 @@ def test_a_table_without_tasks_or_photos_is_an_error() -> None:
         propose({"path": COLUMNS["Path"], "site": COLUMNS["site"]})
     with pytest.raises(DataError, match="no column path"):
         propose({"mask": COLUMNS["mask"]})
+
+
+def test_a_table_with_other_separators_is_said_to_have_them() -> None:
+    for separator, name in ((";", "';'"), ("\t", "tab"), ("|", "'|'")):
+        with pytest.raises(DataError, match=f"the table looks {re.escape(name)} separated"):
+            propose({separator.join(("path", "group", "mask")): COLUMNS["mask"]})
+
+
+@pytest.mark.parametrize("text", ["NaN", "nan", "NA", "n/a", "NULL", "?"])
+def test_a_class_that_often_means_no_value_is_noted(text: str) -> None:
+    columns = {"path": COLUMNS["Path"], "ok": ["yes", text, "no"] * 8}
+    (note,) = propose(columns).notes
+    assert note.startswith(f"ok: {text!r} is taken as a class; empty these cells")
+    assert propose({"path": COLUMNS["Path"], "ok": ["yes", "none", "no"] * 8}).notes == ()
 
 
 def test_classes_that_differ_in_case_only_are_noted() -> None:

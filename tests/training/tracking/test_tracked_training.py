@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 from project import PROJECT_DIR
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import outcome, resume, train
+from tiny import contents, log_lines, resume, train
 
 from maskcls.config import installed_trackers as trackers
 from maskcls.engine import fit as fitting
@@ -47,7 +47,7 @@ def tracked(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def in_log(fold: Path) -> Series:
     """Return the numbers of log.jsonl by name, each with its epoch."""
-    lines = [json.loads(line) for line in (fold / "log.jsonl").read_text().splitlines()]
+    lines = log_lines(fold)
     names = [name for name in lines[0] if name != "epoch"]
     return {n: [(line["epoch"], float(line[n])) for line in lines if line[n] is not None] for n in names}
 
@@ -91,7 +91,7 @@ def test_every_tracker_has_the_numbers_of_the_log_under_the_same_names(tracked: 
 
 
 def test_trackers_change_no_byte_of_the_result(tracked: Path, untracked: Path) -> None:
-    assert outcome(tracked) == outcome(untracked)
+    assert contents(tracked) == contents(untracked)
 
 
 def test_the_settings_and_the_first_batch_are_there(tracked: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_tracker_that_fails_stops_no_training(
     assert said == [
         "warning: no more tracking with csv, training continues: OSError: [Errno 28] No space left on device"
     ]
-    assert outcome(run) == outcome(untracked)
+    assert contents(run) == contents(untracked)
     assert in_tensorboard(run, "fold1")["step"] == [(0, 3.0), (1, 6.0)]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from maskcls.data.photos.cache_folder import ABOUT, PIXELS, ROWS, read_info
 from maskcls.data.photos.identity.pack_rows import PackRows, parse_pack_rows
 from maskcls.data.photos.identity.photo_digests import digest
+from maskcls.errors import ResultError
+from maskcls.files import RUN_FILE, opened, read_file
 from maskcls.machine import reading_threads
 
 
@@ -28,27 +30,28 @@ def pack_form(folder: Path) -> tuple[PackRows | None, list[str]]:
     (None, ['rows.bin: No such file or directory'])
     """
     try:
-        rows = parse_pack_rows((folder / ROWS).read_bytes())
+        rows = parse_pack_rows(read_file(folder / ROWS, RUN_FILE))
         if rows is None:
             return None, [f"{ROWS}: damaged, or of another version"]
         info = read_info(folder)
-        if info is None or digest((folder / ABOUT).read_bytes()) != rows.about:
+        if info is None or digest(read_file(folder / ABOUT, RUN_FILE)) != rows.about:
             return None, [f"{ABOUT}: not the description that was written with {ROWS}"]
         count, wanted = len(rows.stamps), len(rows.stamps) * info.size[0] * info.size[1] * 3
         if info.photos != count:
             return None, [f"{ABOUT}: {info.photos} photos, but {ROWS} has {count}"]
         if (size := (folder / PIXELS).stat().st_size) != wanted:
             return None, [f"{PIXELS}: {size} bytes, expected {wanted}"]
+    except ResultError as error:
+        return None, [f"{Path(str(error.where)).name}: {error.got}"]
     except OSError as error:
-        name = Path(str(error.filename)).name
-        return None, [f"{name}: {error.strerror}"]
+        return None, [f"{PIXELS}: {error.strerror}"]
     return rows, []
 
 
 def _pixel_faults(folder: Path, rows: PackRows) -> list[str]:
     if not (count := len(rows.view_ND)):
         return []
-    with (folder / PIXELS).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pixels:
+    with opened(folder / PIXELS, RUN_FILE) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pixels:
         view = len(pixels) // count
 
         def wrong(row: int) -> bool:

@@ -36,7 +36,7 @@ class PackPixels:
 
     def __init__(self, folder: Path, shape: tuple[int, int, int, int], rows: PackRows, paths: Sequence[str]) -> None:
         self.folder, self.shape, self.rows, self.paths = folder, shape, rows, paths
-        self._handle = os.open(folder / PIXELS, os.O_RDONLY | os.O_CLOEXEC)
+        self._handle = os.open(folder / PIXELS, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         weakref.finalize(self, os.close, self._handle)
         with open(self._handle, "rb", closefd=False) as file:
             self._pixels = np.memmap(file, dtype=np.uint8, mode="r", shape=shape).view(np.ndarray)
