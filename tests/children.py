@@ -7,6 +7,7 @@ import signal
 import struct
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from maskcls.errors import DivergedError
 from maskcls.rundir import RunDir
@@ -14,12 +15,12 @@ from maskcls.rundir import RunDir
 LONG_S = 600.0
 
 
-def telling(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def telling(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """Say what was asked for, and end well."""
     pipe.send(("note", (f"{run.path.name} {member} {fold} {cached}",)))
 
 
-def failing(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def failing(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """Report an error of its own on fold 1, and go on for long on any other."""
     if fold == 1:
         pipe.send(("error", DivergedError("it diverged", where="epoch 1, step 2", got="NaN", fix="lower it")))
@@ -27,42 +28,42 @@ def failing(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool)
     sleeping(pipe, run, member, fold, cached)
 
 
-def sleeping(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def sleeping(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """Go on for long, but stop when told to."""
     pipe.send(("note", (f"fold {fold}",)))
     time.sleep(LONG_S)
 
 
-def deaf(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def deaf(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """Go on for long, whatever it is told."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sleeping(pipe, run, member, fold, cached)
 
 
-def killed(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def killed(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """Die without a word."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def killed_while_speaking(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def killed_while_speaking(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """Die in the middle of a message: of a thousand bytes, four are sent."""
     os.write(pipe.fileno(), struct.pack("!i", 1000) + b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def leaving(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def leaving(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """End with a number and without a word."""
     os._exit(3)
 
 
-def stumbling(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def stumbling(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """Run the real child into a bug: a pipe is no run folder."""
     from maskcls.training.side_by_side import _child
 
-    _child(pipe, pipe, member, fold, cached)  # type: ignore[arg-type]
+    _child(pipe, pipe, member, fold, cached, data)  # type: ignore[arg-type]
 
 
-def outlived(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool) -> None:
+def outlived(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """Die, and leave behind what a loader process is to a pipe: a process that holds it for long."""
     helper = os.fork()
     if helper == 0:

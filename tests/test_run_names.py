@@ -71,7 +71,7 @@ def test_the_names_are_those_of_the_folder_types() -> None:
         "tracking",
         "mlflow-files",
     } == FOLDERS
-    assert len(FILES) == 34
+    assert len(FILES) == 35
 
 
 def written_names(source: str) -> Iterator[tuple[int, str]]:

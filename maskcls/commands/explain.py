@@ -43,7 +43,7 @@ from maskcls.training.explaining.batch import (
 from maskcls.training.explaining.own_folds import Chosen, InTable, choose_networks, find_in_table
 from maskcls.training.known_photos import refuse_changed_rows
 from maskcls.training.person_clustering import averaging_for
-from maskcls.training.prediction import load_networks, note_other_cropping, work_in_words
+from maskcls.training.prediction import load_networks, note_other_cropping, note_other_versions, work_in_words
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment
 from maskcls.viewnames import parse_views
 
@@ -111,6 +111,7 @@ def explain(
         )
     cropped = next((folder for folder in (root, *root.parents) if (folder / ABOUT).exists()), root)
     note_other_cropping(experiment, env, cropped, report)
+    note_other_versions(run, report)
     found: dict[int, ExplainedPhoto] = {}
     for (_, chosen), rows in _rows_by_networks(places, env, experiment.cfg, asked).items():
         part = frame.iloc[rows].reset_index(drop=True)

@@ -42,6 +42,7 @@ from maskcls.training.prediction import (
     joint,
     load_networks,
     note_other_cropping,
+    note_other_versions,
     predict_each,
     work_in_words,
 )
@@ -85,6 +86,7 @@ def pseudo_label(
     accelerator = start(first.cfg.device)
     for experiment, env in opened:
         note_other_cropping(experiment, env, root, report)
+        note_other_versions(experiment.run, report)
         networks = load_networks(experiment, experiment.predicting(env.folds, "folds"))
         weights.append(tuple(network.used for network in networks))
         for view in views or [experiment.cfg.predict.views]:

@@ -22,7 +22,7 @@ from maskcls.training.checks import check_experiment, with_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.folds import train_folds
 from maskcls.training.starting_weights import check_starting_weights
-from maskcls.training.stored_experiment import check_data_unchanged, open_experiment, weights_hashes
+from maskcls.training.stored_experiment import check_data_unchanged, note_changed_data, open_experiment, weights_hashes
 
 
 @lost_processes_as_errors()
@@ -72,6 +72,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
         with timer.part(NETWORKS):
             summary = train_folds(experiment, wanted, accelerator, report)
         add_times(run, before, timer.times)
+    note_changed_data(experiment, report)
     if not_counted := add_run(run):
         report.note(not_counted)
     return summary

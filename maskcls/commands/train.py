@@ -22,7 +22,7 @@ from maskcls.training.folds import train_folds
 from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import with_plans
 from maskcls.training.starting_weights import check_starting_weights
-from maskcls.training.stored_experiment import write_identity
+from maskcls.training.stored_experiment import note_changed_data, write_identity
 
 
 @lost_processes_as_errors()
@@ -71,6 +71,7 @@ def train(
         with timer.part(NETWORKS):
             summary = train_folds(experiment, wanted, accelerator, report)
         add_times(run, None, timer.times)
+    note_changed_data(experiment, report)
     if not_counted := add_run(run):
         report.note(not_counted)
     return summary

@@ -23,7 +23,7 @@ from maskcls.schema.group_noun import group_noun
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
-from maskcls.training.prediction import joint, load_networks
+from maskcls.training.prediction import joint, load_networks, note_other_versions
 from maskcls.training.stored_experiment import open_with_photos
 from maskcls.viewnames import SINGLE
 
@@ -52,6 +52,7 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter, data: Path | Non
             where=str(run.path),
             fix="name a run that was trained without data.leaky=true",
         )
+    note_other_versions(run, report)
     accelerator = start(experiment.cfg.device)
     experiment = with_photos(experiment, accelerator, report, build=False)
     rows = np.flatnonzero(np.isin(experiment.fold, env.folds))

@@ -23,6 +23,7 @@ from maskcls.typedjson import JsonFile
 
 FORMAT = 2  # of a run folder; docs/formats.md says when it grows
 PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-headless", "pillow", "numpy", "pandas")
+PIXEL_DECODER = "libjpeg"  # of Pillow: its versions may decode a JPEG to other pixels
 
 
 class Machine(JsonFile):
@@ -83,11 +84,18 @@ def this_machine(device: object, processes: int) -> Machine:
     return Machine(
         maskcls=maskcls.__version__,
         python=sys.version.split()[0],
-        packages={name: version(name) for name in PACKAGES},
+        packages=package_versions((*PACKAGES, PIXEL_DECODER)),
         platform=platform.platform(),
         device=str(device),
         processes=processes,
     )
+
+
+def package_versions(names: Sequence[str]) -> dict[str, str]:
+    """Return the versions of packages, and of the library by which Pillow decodes JPEG."""
+    from PIL import features  # heavy for the commands that only read env.json
+
+    return {name: str(features.version("jpg")) if name == PIXEL_DECODER else version(name) for name in names}
 
 
 def read_environment(run: RunDir) -> Environment:
@@ -123,9 +131,9 @@ def write_environment(run: RunDir, environment: Environment) -> None:
 
 
 def machine_differences(before: Machine, now: Machine) -> list[str]:
-    """Return `name: old -> new` for every version or part of the machine that differs."""
+    """Return `name: old -> new` for every version or part of the machine that differs; what was not kept is none."""
     old, new = (_flat(machine) for machine in (before, now))
-    return [f"{name}: {old.get(name)} -> {value}" for name, value in new.items() if old.get(name) != value]
+    return [f"{name}: {old[name]} -> {value}" for name, value in new.items() if old.get(name, value) != value]
 
 
 def _flat(machine: Machine) -> dict[str, str]:

@@ -37,6 +37,7 @@ from maskcls.runs.joint import joint_predictions
 from maskcls.runs.lineage import RunLineage, UsedWeights
 from maskcls.runs.overrides import with_overrides
 from maskcls.runs.records.sealed_people import refuse_groups_of_sealed, refuse_sealed_photos
+from maskcls.runs.records.versions import other_versions, versions_in_words
 from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import read_summary
 from maskcls.schema import Config
@@ -106,6 +107,7 @@ def predict_rows(
         networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
     accelerator = start(cfg.device)
     note_other_cropping(experiment, env, root, report)
+    note_other_versions(run, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = averaging_for(experiment, env.folds, frame, root, report)
     predictions = _predicted(experiment.run.path, networks, frame, cfg, root, accelerator, report)
@@ -139,6 +141,7 @@ def predict_sealed(experiment: Experiment, env: Environment, report: Reporter) -
     Nothing is kept: no photo in the cache, no predictions in the run. The lineage names the networks.
     """
     assert experiment.sealed is not None
+    note_other_versions(experiment.run, report)
     cfg, frame, root = experiment.cfg, experiment.sealed, experiment.photo_root
     cfg = cfg.model_copy(update={"data": cfg.data.model_copy(update={"cache": "off"})})
     networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
@@ -184,6 +187,12 @@ def note_other_cropping(experiment: Experiment, env: Environment, root: Path, re
     """Print a note when the photos below root were cropped to faces in another way than the training photos."""
     if cropping(root) != env.cropping:
         report.note(f"these photos are not cropped like the training photos: {root}, {experiment.photo_root}")
+
+
+def note_other_versions(run: RunDir, report: Reporter) -> None:
+    """Print a note, once, when packages that change probabilities have other versions than at the training."""
+    if found := other_versions(run):
+        report.once(versions_in_words(run, found))
 
 
 def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]) -> list[LoadedNetwork]:

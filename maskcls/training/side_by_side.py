@@ -53,7 +53,7 @@ def train_side_by_side(
                 fold = left.pop(0)
                 child = context.Process(
                     target=_child,
-                    args=(theirs, experiment.run, experiment.data, member.name, fold, bool(experiment.views)),
+                    args=(theirs, experiment.run, member.name, fold, bool(experiment.views), experiment.data),
                 )
                 report.starting(experiment.title(member, fold))
                 _start(child)
@@ -153,7 +153,7 @@ def _stop(*_: object) -> None:
     raise Stopped
 
 
-def _child(pipe: Connection, run: RunDir, data: Path, member: str, fold: int, cached: bool) -> None:
+def _child(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     # The parent decides on Ctrl-C, which reaches the whole group, and sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)

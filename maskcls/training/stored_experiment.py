@@ -14,12 +14,13 @@ from maskcls.data.photos.crops import cropping
 from maskcls.data.photos.identity.photo_digests import read_photo_digests
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import DataError, ResultError, WeightsError
+from maskcls.errors import DataError, MaskclsError, ResultError, WeightsError
 from maskcls.results.people.model_file import from_bytes, to_bytes
 from maskcls.results.predictions import PREDICTIONS
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import FORMAT, Environment, Machine, read_environment, write_environment
 from maskcls.runs.identity import changed_files, identity_hashes, missing_files, optional_files
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment
 
@@ -151,6 +152,18 @@ def check_data_unchanged(experiment: Experiment) -> None:
         fix="restore the data set, or train a new run",
         offenders=_row_changes(then, now),
     )
+
+
+def note_changed_data(experiment: Experiment, report: Reporter) -> None:
+    """Print a warning if the table of the data set changed while the run was trained on what it was before."""
+    try:
+        check_data_unchanged(experiment)
+    except MaskclsError as error:
+        changes = f": {error.offenders[0]}" if error.offenders else ""
+        report.note(
+            "warning: the data set changed during the training; the run has its rows as they were at the start"
+            f" ({error.where}{changes})"
+        )
 
 
 def _row_changes(before: pd.DataFrame, now: pd.DataFrame) -> list[str]:

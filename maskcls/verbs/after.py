@@ -199,7 +199,9 @@ def tta(run: RunPath, overrides: PredictionOverrides = None, data: MovedData = N
         with report.busy(LOADING):
             from maskcls.commands.tta import tta as work
         found = work(RunDir(run), overrides=given, report=report, data=data)
-    print_view_search(found, json=json)
+    from maskcls.runs.records.versions import other_versions
+
+    print_view_search(found, versions=other_versions(RunDir(run)), json=json)
 
 
 @app.command()

@@ -114,7 +114,9 @@ def export(
             force=force,
             report=report,
         )
-    print_export(found, json=json)
+    from maskcls.runs.records.versions import other_versions
+
+    print_export(found, versions=other_versions(folder) if to != "model-card" else {}, json=json)
 
 
 @app.command()

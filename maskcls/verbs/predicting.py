@@ -175,7 +175,9 @@ def _predict_data(
             report=report,
         )
     if written:
-        print_written(written, wanted.probabilities, json=json)
+        from maskcls.runs.records.versions import other_versions
+
+        print_written(written, wanted.probabilities, versions=other_versions(RunDir(run)), json=json)
 
 
 def _predict_what(

@@ -29,7 +29,7 @@ from maskcls.show.terminal.progress import Reporter
 
 # Everything that carries state from one epoch to the next: moments, an average, dropout, patience, a rate that changes.
 WORDS = ("train.epochs=3", "model.drop=0.3", "train.patience=2", "average.decay=0.9", "optim.lr=1e-3")
-IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json"]
+IDENTITY = ["config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv", "env.json"]
 EPOCH_FIRST, EPOCH_REST = "resume/state.safetensors", ["log.jsonl", "last/weights.safetensors", "last/meta.json"]
 FINISHING = ["best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"]
 
@@ -57,7 +57,7 @@ def test_the_commits_come_in_this_order(moments: Moments) -> None:
 
     The seconds are written before the first epoch and, when nothing is left to do, once more.
     """
-    assert moments.commits[:6] == [*IDENTITY, "times.json"]
+    assert moments.commits[:7] == [*IDENTITY, "times.json"]
     assert moments.commits[-3:] == ["oof.npz", "summary.json", "times.json"]
     middle = moments.commits[6:-3]
     for k in (0, 1):

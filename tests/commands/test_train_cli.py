@@ -26,7 +26,7 @@ from maskcls.training import forecast as forecasting
 from maskcls.training.checks import with_absolute_paths
 
 TASKS = ("mask", "gender", "age")
-IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "env.json", ".lock"}
+IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv", "env.json", ".lock"}
 RESULTS = {"oof.npz", "summary.json", "times.json"}
 CHOSEN = {"best/weights.safetensors", "best/meta.json", "oof.npz", "summary.json", "DONE"}
 CANDIDATE = {"candidates/0/weights.safetensors", "candidates/0/meta.json"}
@@ -97,7 +97,7 @@ def test_the_files_of_a_run_are_exactly_these(multi: Path, joint: Path, separate
     assert set(hashes(joint)) == files_of({"fold0": 1, "fold1": 1})
     epochs = dict(zip(TASKS, (1, 1, 3), strict=True))
     assert set(hashes(separate)) == files_of({f"members/{t}/fold{k}": n for t, n in epochs.items() for k in (0, 1)})
-    assert len(hashes(separate)) == 6 + 3 + 6 * 10 + 2 * (1 + 1 + 3)
+    assert len(hashes(separate)) == 7 + 3 + 6 * 10 + 2 * (1 + 1 + 3)
 
 
 def test_the_log_has_a_line_an_epoch(multi: Path, separate: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_saved_configuration_is_the_one_that_ran(multi: Path, drawn: Path) -
     env = json.loads((multi / "env.json").read_text())
     assert (env["data"], env["folds"]) == (str(drawn.resolve()), [0, 1])
     assert env["hashes"] == {name: digest for name, digest in hashes(multi).items() if name in env["hashes"]}
-    assert set(env["hashes"]) == {"config.yaml", "labels.json", "manifest.csv", "folds.csv"}
+    assert set(env["hashes"]) == {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv"}
 
 
 # ---- the numbers ----------------------------------------------------------------------------------------------------

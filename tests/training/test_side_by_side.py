@@ -167,7 +167,7 @@ def side(
     monkeypatch.setattr(side_by_side, "_child", child)
     ears = ears or Ears()
     experiment: Any = SimpleNamespace(
-        run=RunDir(Path("faces-run")), views=views, title=lambda member, k: f"{member.name} {k}"
+        run=RunDir(Path("faces-run")), data=Path("faces"), views=views, title=lambda member, k: f"{member.name} {k}"
     )
     member: Any = SimpleNamespace(name="age")
     train_side_by_side(experiment, member, folds, jobs, ears)  # type: ignore[arg-type]

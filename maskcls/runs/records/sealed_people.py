@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from maskcls.csvfile import read_columns
@@ -31,14 +31,16 @@ def still_sealed(run: RunDir) -> bool:
 
 
 def refuse_sealed_photos(run: RunDir, root: Path, data: Path, paths: Sequence[str]) -> None:
-    """Raise DataError when photos to predict are files that show people who are still sealed.
+    """Raise DataError when photos to predict are files that show people who are still sealed, also copies of them.
 
     root, data  folder of the run's photos, and of those to predict; `paths` are relative to the latter.
     """
     if not still_sealed(run):
         return
-    known = {os.path.realpath(root / path) for path in read_columns(run.sealed)["path"]}
-    if met := [repr(path) for path in paths if os.path.realpath(data / path) in known]:
+    known, contents = {os.path.realpath(root / path) for path in read_columns(run.sealed)["path"]}, _contents(run)
+    if met := [
+        repr(path) for path in paths if os.path.realpath(data / path) in known or _is_one_of(contents, data / path)
+    ]:
         many = noun_of_run(run)[1]
         raise DataError(
             f"photos to predict show sealed {many} of the run",
@@ -47,6 +49,32 @@ def refuse_sealed_photos(run: RunDir, root: Path, data: Path, paths: Sequence[st
             offenders=met,
             fix=f"leave them out, or first: maskcls unseal {run.path}",
         )
+
+
+def _contents(run: RunDir) -> dict[int, set[str]]:
+    """Return {size in bytes: digests} of the photos of the sealed people; empty for runs of earlier versions."""
+    if not run.photos.exists():
+        return {}
+    sealed, found = set(read_columns(run.sealed)["id"]), dict[int, set[str]]()
+    rows = read_columns(run.photos)
+    for name, size, one in zip(rows["id"], rows["bytes"], rows["blake2b"], strict=True):
+        if name in sealed:
+            found.setdefault(int(size), set()).add(one)
+    return found
+
+
+def _is_one_of(contents: Mapping[int, set[str]], photo: Path) -> bool:
+    """Return whether a file has one of these contents; only a file of one of these sizes is read."""
+    try:
+        same_size = contents.get(os.stat(photo).st_size)
+        if same_size is None:
+            return False
+        from maskcls.data.photos.identity.photo_digests import digest  # heavy, and seldom needed
+        from maskcls.data.photos.images import read_bytes
+
+        return digest(read_bytes(photo)).hex() in same_size
+    except (OSError, ValueError, DataError):  # reported when it is predicted
+        return False
 
 
 def refuse_groups_of_sealed(runs: Sequence[RunDir], path: Path, groups: Groups, *, train: bool = False) -> None:

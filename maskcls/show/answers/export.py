@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
@@ -56,10 +57,13 @@ class ExportedCard:
 Exported = ExportedFile | ExportedFolder | ExportedCard
 
 
-def print_export(found: Exported, *, json: bool = False) -> None:
-    """Print what was written, and how it compares with the run."""
+def print_export(found: Exported, *, versions: Mapping[str, list[str]] | None = None, json: bool = False) -> None:
+    """Print what was written, and how it compares with the run.
+
+    versions  packages of other versions than at the training: {package: [then, now]}.
+    """
     if json:
-        print_json(_plain(found))
+        print_json(_plain(found) | {"other_versions": dict(versions or {})})
         return
     match found:
         case ExportedFile():

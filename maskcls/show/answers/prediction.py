@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from maskcls.results.predicted.table_file import WrittenTable
@@ -9,11 +10,17 @@ from maskcls.results.submissions.write import Written
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import near, plural, say
 
+Versions = Mapping[str, list[str]]
+NONE: Versions = {}
 
-def print_written(written: Written | WrittenTable, probabilities: Path | None = None, *, json: bool = False) -> None:
+
+def print_written(
+    written: Written | WrittenTable, probabilities: Path | None = None, *, versions: Versions = NONE, json: bool = False
+) -> None:
     """Print the submission's path and rows, and the file beside it that says how it was made.
 
     probabilities  a second table that was written.
+    versions       packages of other versions than at the training: {package: [then, now]}.
     """
     about = written.path.with_suffix(".json")
     if json:
@@ -24,6 +31,7 @@ def print_written(written: Written | WrittenTable, probabilities: Path | None = 
                 "sha256": written.sha256,
                 "rows": written.rows,
                 "provenance": str(about),
+                "other_versions": dict(versions),
                 **second,
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from maskcls.results.comparison.views import ViewSearch
@@ -9,10 +10,15 @@ from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import NO_GAIN, plain_table, plural, say, show, span
 
 
-def print_view_search(found: ViewSearch, *, json: bool = False) -> None:
-    """Print a table of all views tried, and the choice."""
+def print_view_search(
+    found: ViewSearch, *, versions: Mapping[str, list[str]] | None = None, json: bool = False
+) -> None:
+    """Print a table of all views tried, and the choice.
+
+    versions  packages of other versions than at the training: {package: [then, now]}.
+    """
     if json:
-        print_json(asdict(found) | {"pays": found.pays})
+        print_json(asdict(found) | {"pays": found.pays, "other_versions": dict(versions or {})})
         return
     table = plain_table("views", "passes", "macro-F1", "gain over none", "95 % interval")
     for one in [*found.tried, found.chosen]:

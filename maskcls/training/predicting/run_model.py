@@ -30,7 +30,7 @@ from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.plans import listener_of
-from maskcls.training.prediction import LoadedNetwork, joint, load_networks
+from maskcls.training.prediction import LoadedNetwork, joint, load_networks, note_other_versions
 from maskcls.training.stored_experiment import open_experiment
 
 
@@ -96,6 +96,7 @@ def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool =
     with report.busy("reading the run"):
         experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, list(overrides))
+    note_other_versions(run, report)
     decision = read_decision(run) if decide else None
     refuse_shift(run, decision)
     with report.busy("loading networks"):

@@ -211,14 +211,14 @@ class Pipe:
 
 
 def test_a_fold_in_a_process_of_its_own_is_tracked(
-    tracked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tracked: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, pipe = tmp_path / "run", Pipe()
     shutil.copytree(tracked, run)
     shutil.rmtree(run / "fold1")
     shutil.rmtree(run / "tracking")
     monkeypatch.setattr(side_by_side.signal, "signal", lambda *_: None)
-    side_by_side._child(pipe, RunDir(run), "", 1, False)  # type: ignore[arg-type]
+    side_by_side._child(pipe, RunDir(run), "", 1, False, drawn)  # type: ignore[arg-type]
     assert {name for name, _ in pipe.sent} & {"error", "crash"} == set()
     assert in_csv(run, "fold1") == in_log(run / "fold1")
     assert not (run / "tracking/csv/fold0").exists()
