@@ -1,7 +1,7 @@
 """env.json: where a run's data is, which folds it has, the hashes of its identity, how it is computed, and on what.
 
 Written when a training starts; `maskcls resume --folds` replaces the folds. Nothing else writes it. It carries a digest
-of itself; every other file of the run names the identity that follows from it, see owned.py.
+of itself; every other file of the run names the identity that follows from it, see `maskcls/owned`.
 """
 
 from __future__ import annotations
