@@ -23,7 +23,7 @@ def open_onnx_file(path: Path, overrides: Sequence[str] = (), *, decide: bool = 
     given = _settings(overrides)
     model = open_onnx(path, threads=_threads(given), batch_size=given.get("predict.batch_size", BATCH))
     for name in FIXED:
-        _refuse_other(model.facts, name, given.get(f"predict.{name}", model.facts[name]), str(path))
+        _refuse_other(model.facts, name, given.get(f"predict.{name}", model.facts[name]), path, "RUN")
     if decide and model.decision is None:
         fix = "leave out --decide, or export the run with it: maskcls export RUN -o FILE --decide"
         raise UsageError("the model was exported without a decision rule", where=str(path), fix=fix)
@@ -48,7 +48,7 @@ def open_exported_run(run: RunDir, overrides: Sequence[str] = (), *, decide: boo
     given, cfg, env = _settings(overrides), check_overrides(run, overrides), read_environment(run)
     model = open_onnx(run.onnx, threads=_threads(given), batch_size=given.get("predict.batch_size", BATCH))
     for name in FIXED:
-        _refuse_other(model.facts, name, getattr(cfg.predict, name), str(run.onnx))
+        _refuse_other(model.facts, name, getattr(cfg.predict, name), run.onnx, str(run.path))
     weights = sorted(network["sha256"] for network in model.facts["weights"])
     if weights != predicting_weights(run, cfg, env.folds) or model.facts["run_hashes"] != env.hashes:
         raise ResultError("the file was exported from other weights", where=str(run.onnx), fix=f"{again} --force")
@@ -79,12 +79,12 @@ def _settings(overrides: Sequence[str]) -> dict[str, Any]:
     return given
 
 
-def _refuse_other(facts: Mapping[str, Any], name: str, wanted: object, where: str) -> None:
+def _refuse_other(facts: Mapping[str, Any], name: str, wanted: object, path: Path, run: str) -> None:
     if facts[name] != wanted:
         raise ConfigError(
             "the model was exported with another setting",
-            where=where,
+            where=str(path),
             got=f"predict.{name}={wanted}",
             expected=f"predict.{name}={facts[name]}",
-            fix=f"leave it out, or export again: maskcls export RUN predict.{name}={wanted} --force",
+            fix=f"leave it out, or export again: maskcls export {run} predict.{name}={wanted} --force",
         )
