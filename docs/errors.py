@@ -101,6 +101,7 @@ SECTIONS = {
 SEE = "see"  # begins what to do where only the program knows it
 # Topic -> where its errors are raised; the longest path counts.
 TOPICS = {
+    "The machine: memory, files and limits": ("machine/",),
     "Verbs, settings and outputs": (
         *("verbs/", "config/", "cli.py", "files/", "commands/config/", "show/", "runs/overrides.py", "runs/checks.py"),
         *("commands/bench/", "commands/demo.py", "schema/", "typedjson.py", ""),  # and the rest

@@ -1,6 +1,19 @@
-"""Run the command line as `python -m maskcls`."""
+"""Run the command line, as `maskcls` or `python -m maskcls`."""
 
-from maskcls.cli import main
+from __future__ import annotations
+
+import os
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is still loaded ends it as later on, without a traceback."""
+    try:
+        from maskcls.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        os._exit(130)  # what was being imported is in no state to be cleared up
+
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError, Stopped, UsageError
-from maskcls.machine_errors import machine_error
+from maskcls.machine import machine_error
 from maskcls.show.terminal.streams import open_streams, write_out
 from maskcls.startup import rest_collector
 from maskcls.verbs import (

@@ -2,7 +2,7 @@
 
     cli -> {verbs, api} -> commands -> serve -> {diagnosis, export} -> training -> show -> runs -> engine
     -> {nn, data, results} -> owned -> {rundir, typedjson} -> config -> {schema, csvfile}
-    -> {files, labels, machine, machine_errors, startup, layoutnames, lossterms, viewnames, groupnouns}
+    -> {files, labels, machine, startup, layoutnames, lossterms, viewnames, groupnouns}
     -> {errors, spelling}
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
@@ -28,7 +28,6 @@ RANK = {
     "labels": 1,
     "csvfile": 2,
     "machine": 1,
-    "machine_errors": 1,
     "startup": 1,
     "layoutnames": 1,
     "lossterms": 1,
@@ -69,7 +68,6 @@ ARRAYS_ONLY = {
     "spelling",
     "labels",
     "machine",
-    "machine_errors",
     "startup",
     "layoutnames",
     "lossterms",

@@ -25,7 +25,7 @@ from maskcls.engine.infer import Predictor
 from maskcls.errors import ResultError, WeightsError
 from maskcls.files import RUN_FILE, FileKind, commit, read_file, read_json, sha256
 from maskcls.labels import LabelSpace, Task
-from maskcls.machine_errors import is_memory_error
+from maskcls.machine import is_memory_error
 from maskcls.nn.heads import Head, plain_heads
 from maskcls.nn.network import Network, build_network
 from maskcls.rundir import WeightsDir

@@ -14,7 +14,7 @@ from maskcls.errors import UsageError
 from maskcls.export.graph_names import INPUT
 from maskcls.export.onnx_facts import to_metadata
 from maskcls.export.whole_model import WholeModel, dynamic_program, not_exportable
-from maskcls.machine_errors import is_memory_error
+from maskcls.machine import is_memory_error
 
 if TYPE_CHECKING:
     import onnx

@@ -17,8 +17,7 @@ from maskcls.errors import ResourceError, WeightsError
 from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT, check_graph
 from maskcls.export.onnx_facts import from_metadata
 from maskcls.labels import Floats, Ints, LabelSpace
-from maskcls.machine import cores
-from maskcls.machine_errors import is_memory_error
+from maskcls.machine import cores, is_memory_error
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.photo_model import Photo, check_photo
 from maskcls.runs.decision import Decision, decided

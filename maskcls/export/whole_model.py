@@ -22,7 +22,7 @@ from maskcls.export.graph_decision import DecisionLayer
 from maskcls.export.graph_names import CHOSEN, INPUT, JOINT_OUTPUT, check_output_names, output_names
 from maskcls.export.graph_resize import crop_and_resize
 from maskcls.labels import LabelSpace
-from maskcls.machine_errors import is_memory_error
+from maskcls.machine import is_memory_error
 from maskcls.nn.heads import JOINT, Head, probabilities
 from maskcls.runs.decision import Decision
 from maskcls.training.predicting.run_model import RunModel

@@ -19,11 +19,11 @@ def check_outputs(*outputs: Path, inputs: Iterable[Path] = ()) -> None:
             raise UsageError("the output is a file that is read", where=str(path), fix="choose another name")
 
 
-def check_folder(path: Path, *, where: str) -> None:
-    """Raise UsageError when a folder cannot be made or used: it, or a folder above it, is something else."""
+def check_folder(path: Path, *, name: str, option: str) -> None:
+    """Raise UsageError when a folder cannot be made or used: it, or a folder above it, is a file or the like."""
     there = next((part for part in (path, *path.parents) if os.path.lexists(part)), Path())
     if not os.path.isdir(there):
-        raise UsageError("this is no folder", where=where, got=str(there), fix="choose another name")
+        raise UsageError(f"{name} is no folder", where=option, got=str(there), fix=f"choose another {option}")
 
 
 def check_page_name(path: Path, *, where: str = "--page") -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from maskcls.errors import ConfigError, ResourceError, WeightsError, nearest
-from maskcls.machine_errors import is_memory_error
+from maskcls.machine import is_memory_error
 from maskcls.nn.backbone_facts import check_patches
 from maskcls.nn.backbone_sizes import size_error
 from maskcls.nn.heads import Head, build_head

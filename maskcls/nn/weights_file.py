@@ -28,6 +28,7 @@ OTHERS = {
     b"<html": "an HTML page, probably a failed download",
     b"version https://git-lfs": "a Git LFS pointer",
 }
+AGAIN = "download the file again, or save the state_dict() again, preferably as safetensors"
 SAFE = "where it was made, save the tensors alone: safetensors.torch.save_file(model.state_dict(), 'w.safetensors')"
 
 
@@ -137,8 +138,7 @@ def _unloaded(path: Path, message: str) -> WeightsError:
         what = "the file contains more than tensors and is not loaded for safety"
         return WeightsError(what, where=str(path), got=got, expected="a state dict of tensors alone", fix=SAFE)
     line = message.strip().split("\n")[0] or "its end is missing"
-    fix = "download the file again, or save the state_dict() again, preferably as safetensors"
-    return WeightsError("the weights file is damaged", where=str(path), got=line, fix=fix)
+    return WeightsError("the weights file is damaged", where=str(path), got=line, fix=AGAIN)
 
 
 def _is_entry(key: object, value: object) -> bool:

@@ -225,7 +225,7 @@ def refuse_existing(run: RunDir) -> None:
 
     A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
     """
-    files.check_folder(run.path, where="--run")
+    files.check_folder(run.path, name="the run", option="--run")
     if run.env.exists():
         if read_record(run).state == "finished":
             raise BusyError("the folder holds a finished run", where=str(run.path), fix="choose another --run")

@@ -20,7 +20,7 @@ from typing import Any
 
 from maskcls import files
 from maskcls.errors import Exit, MaskclsError, ResourceError, Stopped
-from maskcls.machine_errors import machine_error
+from maskcls.machine import machine_error
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member

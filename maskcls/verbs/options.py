@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskcls.errors import ResourceError, Stopped
-from maskcls.machine_errors import machine_error
+from maskcls.machine import machine_error
 from maskcls.verbs.older import current, current_config
 
 if TYPE_CHECKING:
     from maskcls.config import SettingOrigin
     from maskcls.schema import Config as Settings
 
+NOT_BEGUN = "the training had not begun, so there is nothing to resume"
 RUNS = Path("runs")  # where train makes runs unless told otherwise
 
 
@@ -141,6 +142,8 @@ def interruptible(describe: Callable[[], str]) -> Iterator[None]:
 
 def _with_advice(error: ResourceError, continued: str) -> ResourceError:
     """Return the error of the machine with how to continue after it."""
+    if continued == NOT_BEGUN:
+        return error
     fix = f"{error.fix}; {continued}" if error.fix else continued
     return ResourceError(
         error.what, where=error.where, got=error.got, expected=error.expected, fix=fix, offenders=error.offenders
@@ -153,4 +156,4 @@ def how_to_resume(run: Path) -> str:
 
     if RunDir(run).env.exists():
         return f"what was trained is kept. Continue with: maskcls resume {run}"
-    return "the training had not begun, so there is nothing to resume"
+    return NOT_BEGUN

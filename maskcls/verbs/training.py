@@ -153,7 +153,7 @@ def self_train(
 
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
     check_self_training(data, cfg, unlabelled, rule)
-    check_folder(run, where="--run")
+    check_folder(run, name="the folder of all rounds", option="--run")
     from maskcls.config import with_backbone
     from maskcls.rundir import RunDir
     from maskcls.show.report.after_training import after_training

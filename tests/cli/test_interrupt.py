@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,16 @@ def test_without_an_interrupt_nothing_is_printed(capsys: pytest.CaptureFixture[s
     with interruptible(lambda: "never"):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_an_interrupt_while_the_command_line_is_loaded_has_no_traceback() -> None:
+    code = (
+        "import sys, maskcls.__main__ as entry\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'maskcls.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "entry.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -67,7 +67,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[int, str]] = {
     ("engine/compute/free_memory.py", "limit.read_text"): (1, OF_THE_SYSTEM),
     ("engine/compute/free_memory.py", "table.read_text"): (1, OF_THE_SYSTEM),
     ("engine/compute/machine_load.py", "Path('/proc/stat').read_text"): (1, OF_THE_SYSTEM),
-    ("machine.py", "Path('/proc/cpuinfo').read_text"): (1, OF_THE_SYSTEM),
+    ("machine/processors.py", "Path('/proc/cpuinfo').read_text"): (1, OF_THE_SYSTEM),
     ("show/pages/page.py", "(TEMPLATES / name).read_text"): (1, OF_THE_PACKAGE),
     ("show/pictures/fonts.py", "path.open"): (1, OF_THE_PACKAGE),
     ("show/pictures/lettering.py", "ImageFont.truetype"): (1, OF_THE_PACKAGE),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from maskcls.errors import MaskclsError, ResourceError, UsageError
-from maskcls.machine_errors import is_memory_error, machine_error
+from maskcls.machine import is_memory_error, machine_error
 
 
 class OrtRuntimeError(Exception):
@@ -54,7 +54,14 @@ def test_what_libraries_raise_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("CUDA out of memory"), RuntimeError("shapes differ"), KeyError("a"), AssertionError()]
+    "error",
+    [
+        ValueError("CUDA out of memory"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        RuntimeError("shapes differ"),
+        KeyError("a"),
+        AssertionError(),
+    ],
 )
 def test_a_bug_stays_a_bug(error: Exception) -> None:
     assert not is_memory_error(error)

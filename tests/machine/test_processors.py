@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from maskcls import machine
+from maskcls.machine import processors as machine
 
 
 def test_cores_are_those_this_process_may_use() -> None:

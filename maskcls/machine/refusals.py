@@ -44,7 +44,7 @@ def machine_error(error: BaseException) -> MaskclsError | None:
     if isinstance(error, RuntimeError) and any(text in str(error) for text in NO_THREADS):
         fix = "raise the limit on processes (ulimit -u), or set device.threads and device.workers lower"
         return ResourceError("no thread can be started", got=_first_line(error), fix=fix)
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # nobody reads the output any more
         return _system_error(error)
     if isinstance(error, RuntimeError) and "Symlink loop" in str(error):  # of pathlib before Python 3.13
         return UsageError("a link leads to itself", got=_first_line(error), fix="choose another name")

@@ -1,0 +1,6 @@
+"""The machine: its cores, and what it refuses."""
+
+from maskcls.machine.processors import cores, processor, reading_threads
+from maskcls.machine.refusals import is_memory_error, machine_error
+
+__all__ = ["cores", "is_memory_error", "machine_error", "processor", "reading_threads"]
