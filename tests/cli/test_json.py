@@ -101,7 +101,7 @@ def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 34
+    assert len(CALLS) == 35
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 
