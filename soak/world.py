@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maskcls.cli import run_app
-from maskcls.engine.saving import SaveClock
 from soak import forks
 
 NETWORK = (
@@ -30,18 +29,12 @@ SURE = ("--min-confidence", "0.01", "--agree", "0.5")  # networks of two epochs 
 LIMIT_S = 300
 
 
-def recipe() -> tuple[str, ...]:
-    """Return the settings of all trainings."""
-    return NETWORK
-
-
 def call(folder: Path, words: list[str]) -> Callable[[], int]:
     """Return a function that runs one command line in a folder, with the cache of photos inside it."""
 
     def called() -> int:
         os.chdir(folder)
         os.environ["MASKCLS_CACHE"] = str(folder / "cache")
-        SaveClock.due = True  # type: ignore[assignment,method-assign]  # a save after every step
         return run_app(words)
 
     return called
@@ -80,7 +73,7 @@ def make_world(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     make_faces(folder)
     for name, seed in (("a", 0), ("b", 1)):
-        must(folder, "train", "faces", "--run", f"runs/{name}", *recipe(), f"seed={seed}")
+        must(folder, "train", "faces", "--run", f"runs/{name}", *NETWORK, f"seed={seed}")
     must(folder, "predict", "runs/a", "--data", "faces", "-o", "submission.csv")
     must(folder, "predict", "runs/a", "faces/eval/images", "-o", "photos.csv", "--probabilities", "photos_p.csv")
     must(folder, "ensemble", "runs/a", "runs/b", "--data", "faces", "-o", "ensemble.csv")

@@ -25,7 +25,7 @@ def failing(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool,
     if fold == 1:
         pipe.send(("error", DivergedError("it diverged", where="epoch 1, step 2", got="NaN", fix="lower it")))
         return
-    sleeping(pipe, run, member, fold, cached)
+    sleeping(pipe, run, member, fold, cached, data)
 
 
 def sleeping(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
@@ -37,7 +37,7 @@ def sleeping(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool
 def deaf(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """Go on for long, whatever it is told."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sleeping(pipe, run, member, fold, cached)
+    sleeping(pipe, run, member, fold, cached, data)
 
 
 def killed(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:

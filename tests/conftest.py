@@ -123,8 +123,8 @@ def ordinary_arithmetic() -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the one way to rewrite tests/engine/golden."""
-    parser.addoption("--rewrite-golden", action="store_true", help="rewrite tests/engine/golden; review the diff")
+    """Add the one way to rewrite tests/engine/golden and tests/errors/golden."""
+    parser.addoption("--rewrite-golden", action="store_true", help="rewrite golden files; review the diff")
 
 
 @pytest.fixture(scope="session", autouse=True)

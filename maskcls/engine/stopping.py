@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-AGAIN_S = 1.0  # a second signal within this time is the same one: launchers signal a process and then its group
+AGAIN_S = 1.0  # a second Ctrl-C within this time is the same one: launchers signal a process and then its group
 GRACE_S = 8.0  # for the step and its commit; schedulers commonly kill 10 s after SIGTERM
 
 Handler = Callable[[int, FrameType | None], object] | int | None
@@ -19,8 +19,9 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 class HeldSignals:
     """Holds Ctrl-C and SIGTERM back within a `with` block, which looks at `received` and calls `act` when it is safe.
 
-    A second signal acts at once, and so does the first one after GRACE_S, at whatever point the block is. Ignored
-    signals stay ignored. Outside the main thread nothing is held, because Python handles signals there.
+    A second Ctrl-C acts at once, and so does the first signal after GRACE_S, at whatever point the block is. Further
+    SIGTERMs change nothing: who does not want to wait sends SIGKILL. Ignored signals stay ignored. Outside the main
+    thread nothing is held, because Python handles signals there.
 
     received  the number of the first signal; None before it.
     at_rest   the signal acted within `let_through`.
@@ -29,7 +30,7 @@ class HeldSignals:
     def __init__(self) -> None:
         self.received: int | None = None
         self.at_rest = self._open = False
-        self._since_s = 0.0
+        self._since_s, self._late = 0.0, False
         self._before: dict[int, Handler] = {}
         self._timer: threading.Timer | None = None
 
@@ -75,13 +76,14 @@ class HeldSignals:
             self._timer = threading.Timer(GRACE_S, self._again)
             self._timer.daemon = True
             self._timer.start()
-        elif now - self._since_s >= AGAIN_S:
+        elif self._late or (number == signal.SIGINT and now - self._since_s >= AGAIN_S):
             self.act()
 
     def _again(self) -> None:
         # To the main thread, so that a wait in it ends too.
         main, received = threading.main_thread().ident, self.received
         if self._before and main is not None and received is not None:
+            self._late = True
             signal.pthread_kill(main, received)
 
     def _release(self) -> None:

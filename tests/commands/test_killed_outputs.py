@@ -29,6 +29,8 @@ QUICK = ("model.backbone=test_convnext", "train.epochs=1", "schedule.warmup_epoc
 LOCKS = (".lock", ".notes.lock", ".choices.lock", ".cache.lock")  # they hold a process and a time
 TIME = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([+-]\d\d:?\d\d)?")
 
+DIGEST = re.compile(rb'"digest": "\w+"')  # of notes, with their times
+
 
 @dataclass(frozen=True)
 class KilledCommand:
@@ -43,8 +45,8 @@ class KilledCommand:
 
 def scored(home: Path, drawn: Path) -> None:
     """Two finished runs without networks, and stand-ins for their weights and resume states."""
-    for seed, name in enumerate("rs"):
-        run = finish_run(home / name, seed=seed, people=8)
+    for name, lr in (("r", "1e-3"), ("s", "2e-3")):
+        run = finish_run(home / name, people=8, settings=[f"optim.lr={lr}"])
         write_environment(run, read_environment(run).model_copy(update={"plans": {"": Plan()}}))
         for k in (0, 1):
             files.commit(run.fold(k).best.tensors, b"weights")
@@ -101,7 +103,7 @@ SLOW = (
     KilledCommand("predict r photos -o a.csv --shard 1/2", "trained"),
     KilledCommand("predict a.csv.shard-1-of-2 a.csv.shard-2-of-2 --gather -o a.csv --probabilities p.csv", "sharded"),
     KilledCommand("ensemble r --data DRAWN -o e.csv", "trained"),
-    KilledCommand("pseudo-label r --data DRAWN -o pseudo.csv --min-confidence 0", "trained"),
+    KilledCommand("pseudo-label r --data DRAWN -o pseudo.csv --min-confidence 0 --agree 0", "trained"),
     KilledCommand("explain r photos/PHOTO -o x.png --page x.html --no-maps", "trained"),
     KilledCommand("export r --to safetensors -o checkpoints", "trained"),
     KilledCommand("export r --to model-card", "trained"),
@@ -155,8 +157,9 @@ class Workplace:
 
     def content(self) -> dict[str, bytes]:
         """Return what is there, apart from times and locks."""
-        found = content_below(self.home)
-        return {name: TIME.sub(b"TIME", raw) for name, raw in found.items() if Path(name).name not in LOCKS}
+        found = {name: TIME.sub(b"TIME", raw) for name, raw in content_below(self.home).items()}
+        notes = {name: DIGEST.sub(b"", raw) for name, raw in found.items() if name.endswith("notes.json")}
+        return {name: raw for name, raw in (found | notes).items() if Path(name).name not in LOCKS}
 
 
 @pytest.fixture(scope="module")

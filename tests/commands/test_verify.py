@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edited import edit_json
-from tiny import PLAIN, hashes, resume, train
+from tiny import PLAIN, hashes, resume, tiny, train
 
 from maskcls import files, owned
 from maskcls.cli import run_app
+from maskcls.data.photos.cache import build_pack
+from maskcls.data.photos.cache_folder import packs
+from maskcls.data.views.transforms import ViewSpec
 from maskcls.errors import Exit, MaskclsError
 from maskcls.labels import CONTEST
 from maskcls.results.predictions import Predictions
@@ -33,6 +36,7 @@ IN_RUN = {
     "labels.json",
     "manifest.csv",
     "folds.csv",
+    "photos.csv",
     "env.json",
     "times.json",
     "oof.npz",
@@ -85,7 +89,7 @@ def test_a_finished_run_is_right_and_these_are_its_files(trained: Path, capsys: 
     told = json.loads(capsys.readouterr().out)
     found = {check["name"]: check["verdict"] for check in told["checks"]}
     assert found == dict.fromkeys([*EVERY, "../choices.json"], "ok") | {LOCK: "skipped"}
-    assert (told["ok"], told["kind"], len(found)) == (True, "run", 32)
+    assert (told["ok"], told["kind"], len(found)) == (True, "run", 33)
     assert run_app(["verify", str(trained)]) == Exit.OK
     assert "sha256 in DONE" in capsys.readouterr().out
 
@@ -101,7 +105,7 @@ def check_flips(run: RunDir, bits: int) -> int:
 
 
 def test_a_changed_bit_of_any_file_is_named(run: RunDir) -> None:
-    assert check_flips(run, 1) == len(EVERY) == 30
+    assert check_flips(run, 1) == len(EVERY) == 31
 
 
 @pytest.mark.slow
@@ -116,7 +120,7 @@ def test_many_changed_bits_of_the_files_of_all_commands_are_named(run: RunDir, d
     for bit in flipped(test, 200, seed=0):  # an archive has bytes that no reader uses, such as the time of an entry
         assert run.place(test) in wrong(run) or Predictions.load(test).ids.size, bit
     test.unlink()
-    assert check_flips(run, 30) == 32 * 30
+    assert check_flips(run, 30) == 33 * 30
 
 
 def test_a_file_that_is_missing_or_in_no_list_is_named(run: RunDir) -> None:
@@ -326,3 +330,27 @@ def test_predictions_are_verified_by_the_digest_in_them(tmp_path: Path) -> None:
     assert run_app(["verify", str(path)]) == Exit.RESULT
     assert run_app(["verify", str(tmp_path / "nothing")]) == Exit.DATA
     assert run_app(["verify", str(tmp_path)]) == Exit.RESULT
+
+
+# --- the cache
+
+
+def test_the_cache_is_verified_pack_by_pack(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MASKCLS_CACHE", str(tmp_path / "kept"))
+    spec = tiny().transforms.model_copy(update={"mean": (0.5,) * 3, "std": (0.5,) * 3})
+    photos = sorted(path.relative_to(drawn).as_posix() for path in drawn.rglob("*.jpg"))[:4]
+    build_pack(drawn, photos, ViewSpec(**spec.model_dump()), threads=1)
+    (pack,) = packs(tmp_path / "kept")
+    for words in (["cache"], [str(tmp_path / "kept")]):
+        assert run_app(["verify", *words, "--json"]) == Exit.OK
+        (check,) = json.loads(capsys.readouterr().out)["checks"]
+        assert (check["name"], check["verdict"]) == (pack.folder.name, "ok")
+    names = ["pack.json", "pixels.u8", "rows.bin"]
+    assert sorted(path.name for path in pack.folder.iterdir()) == names
+    for name in names:
+        for bit in flipped(pack.folder / name, 8, seed=0):
+            assert run_app(["verify", str(tmp_path / "kept")]) == Exit.RESULT, (name, bit)
+            assert name in capsys.readouterr().out

@@ -105,10 +105,22 @@ def test_the_same_signal_sent_twice_at_once_is_one(monkeypatch: pytest.MonkeyPat
     assert not held.at_rest
 
 
+def test_a_second_sigterm_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of a fold gets one from the scheduler and one from its parent, at any distance."""
+    now = [100.0]
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])
+    reached = []
+    with pytest.raises(Stopped), HeldSignals():
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+            now[0] += 2 * stopping.AGAIN_S
+        reached.append("thrice")
+    assert reached == ["thrice"]
+
+
 def test_a_step_that_does_not_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait of the main thread ends when the time for the step is over; nothing is at rest then."""
     monkeypatch.setattr(stopping, "GRACE_S", 0.05)
-    monkeypatch.setattr(stopping, "AGAIN_S", 0.0)
     with pytest.raises(Stopped), HeldSignals() as held:
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(60)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -266,3 +267,19 @@ def test_a_tick_after_a_resume_counts_all_of_the_epoch(one: Setting) -> None:
     assert tick is not None
     assert (tick.images, tick.loss) == (40, (64 + 32 + 32 + 3 * 8) / 40)
     assert tick.images_per_second == pytest.approx(40 / 8, rel=0.1)  # 8 s, and the moment since
+
+
+def test_sums_do_not_depend_on_when_the_losses_were_fetched(one: Setting) -> None:
+    """On a GPU they are fetched every 20 steps, and when the epoch is saved."""
+    session, found = one.session(), []
+    steps = torch.rand(7, 4, generator=torch.Generator().manual_seed(1)) + 0.1
+    steps *= 10.0 ** torch.tensor([12.0, -9, -8, -7, -6, -5, -4])[:, None]  # so that the order of the sum shows
+    for fetched_after in ((7,), (3, 7), (1, 2, 3, 4, 5, 6, 7)):
+        meter = Meter(["mask", "gender", "age"], session, 42)
+        for number, row in enumerate(steps, 1):
+            meter.steps, meter.images = number, 6 * number
+            meter.pending.append(row)
+            if number in fetched_after:
+                meter.fetch()
+        found.append(meter.so_far().sums)
+    assert found[0] == found[1] == found[2] == tuple(np.cumsum(steps[:, :3].double().numpy(), axis=0)[-1])

@@ -26,7 +26,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.decision_file import DecisionFile
 
 HERE = Path(__file__).resolve().parent
-READ = ("soup_refit", "seeds_continued", "groups", "sealed", "tracked")  # from the oldest to the newest
+READ = ("soup_refit", "seeds_continued", "groups", "sealed", "tracked", "format1")  # from the oldest to the newest
 WITH_RESULTS = ("groups", "sealed")
 EXECUTION = ("device.precision=fp32", "device.memory_format=contiguous", "device.threads=1", "device.workers=0")
 FIRST_DAY = "first_day"  # settings had other names, and runs no plans
@@ -70,6 +70,19 @@ def test_evaluate_finds_the_score_that_was_found_then(
     then = files.read_json(run.summary)["pooled"]["macro_f1"]
     found = json.loads(stdout_of(capsys, "evaluate", run.path, "--json"))
     assert found["macro_f1"] == pytest.approx(then, abs=1e-9)
+
+
+def test_verify_says_what_it_cannot_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of(unpack("format1", tmp_path))
+    found = json.loads(stdout_of(capsys, "verify", run.path, "--json"))["checks"]
+    verdicts = {one["name"]: one["verdict"] for one in found}
+    assert {name for name, verdict in verdicts.items() if verdict == "ok"} == {
+        *("config.yaml", "labels.json", "manifest.csv", "folds.csv"),
+        *("fold0/best/weights.safetensors", "fold1/best/weights.safetensors"),
+    }
+    assert {one["about"] for one in found if one["verdict"] == "skipped"} >= {"of an earlier version, without a digest"}
+    files.commit(run.folds, run.folds.read_bytes() + b"x")
+    assert run_app(["verify", str(run.path)]) == Exit.RESULT
 
 
 def test_they_are_listed_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,7 +130,7 @@ def test_weights_come_from_the_global_generator() -> None:
 def test_an_unknown_backbone_is_answered_with_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(ConfigError, match="no backbone of this name") as caught:
         build_network(name, {"a": 2}, size=SIZE)
-    assert hint in str(caught.value.expected)
+    assert hint in (caught.value.fix or str(caught.value.expected))
     assert repr(name) == caught.value.got
 
 

@@ -30,7 +30,7 @@ def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> V
         what = cache_folder()
         return Verification(what, "cache", tuple(_cache_checks(what)))
     if what.is_dir():
-        if not RunDir(what).env.exists() and packs(what):
+        if not RunDir(what).env.exists() and (packs(what) or leftovers(what)):
             return Verification(what, "cache", tuple(_cache_checks(what)))
         return Verification(what, "run", tuple(run_checks(RunDir(what))))
     if not what.exists():

@@ -65,13 +65,14 @@ def keep(facts: Facts, measurement: Measurement, images: int) -> None:
     ]
     about = {"timed_batch": measurement.batch, "complete": measurement.complete, "busy": measurement.busy}
     with contextlib.suppress(MaskclsError):
-        files.commit_json(_file(facts), facts | about | {"images": images, "stages": stages, "at": time.time()})
+        data = facts | about | {"images": images, "stages": stages, "at": time.time()}
+        files.commit_json(_file(facts), files.with_digest(data))
 
 
 def recall(facts: Facts, images: int) -> Measurement | None:
     """Return the stored measurement if it can be used for a training of `images` images; None: measure again."""
     try:
-        kept = files.read_json(_file(facts))
+        kept = files.without_digest(files.read_json(_file(facts)), _file(facts), required=False)
         if kept["busy"] or not (kept["complete"] or images <= LONGER * kept["images"]):
             return None
         stages = tuple(_stage(stage, facts["candidates"]) for stage in kept["stages"])

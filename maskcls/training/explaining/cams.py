@@ -20,6 +20,7 @@ from maskcls.labels import Floats, Ints
 from maskcls.runs.environment import Environment
 from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.training.experiment import Experiment
+from maskcls.training.known_photos import refuse_changed_rows
 from maskcls.training.prediction import LoadedNetwork, load_networks
 
 
@@ -42,6 +43,7 @@ def cams_of(
         raise UsageError(
             "every network trained on these photos", where=str(experiment.run.path), offenders=unseen, fix=fix
         )
+    refuse_changed_rows(experiment, places.tolist())
     label = out_of_fold_labels(experiment, places)
     label |= {} if class_n is None else {task: np.asarray(class_n, dtype=np.int64)}
     device = start(experiment.cfg.device).device

@@ -16,6 +16,7 @@ from maskcls.engine.compute import remembered
 from maskcls.engine.compute.candidates import Candidate
 from maskcls.engine.compute.choose import choose, choose_thoroughly, infer_execution
 from maskcls.engine.compute.plan import Plan
+from maskcls.files import with_digest
 
 OPEN = ("device.memory_format=auto", "device.threads=2")
 # On two threads in training, on one in prediction, where each core computes its own batches.
@@ -153,6 +154,19 @@ def test_a_measurement_that_cannot_be_is_made_again(
         rows = [row for stage in kept["stages"] for row in stage]
         for place in [kept] if key in kept else rows:
             place[key] = value
+        file.write_text(json.dumps(with_digest(kept)))
+    timed(monkeypatch, PLAIN_WINS)
+    assert plan().train == PLAIN
+
+
+def test_a_changed_measurement_is_made_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seconds are possible ones, but not those that were measured."""
+    timed(monkeypatch, LAST_WINS)
+    assert plan().train == LAST
+    for file in files(cache):
+        kept = json.loads(file.read_text())
+        for row in (row for stage in kept["stages"] for row in stage):
+            row["seconds"] = [second * 2 for second in row["seconds"]]
         file.write_text(json.dumps(kept))
     timed(monkeypatch, PLAIN_WINS)
     assert plan().train == PLAIN

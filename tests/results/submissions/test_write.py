@@ -47,7 +47,18 @@ def test_golden_bytes(tmp_path: Path) -> None:
 def test_sidecar_says_where_it_comes_from(tmp_path: Path) -> None:
     written = write(tmp_path / "out.csv", ["a", "b", "c"], [2, 2, 17], lineage={"weights": ["ab12"]})
     data = json.loads((tmp_path / "out.json").read_bytes())
-    assert list(data) == ["kind", "version", "file", "sha256", "rows", "columns", "label_space", "classes", "lineage"]
+    assert list(data) == [
+        "kind",
+        "version",
+        "file",
+        "sha256",
+        "rows",
+        "columns",
+        "label_space",
+        "classes",
+        "lineage",
+        "digest",
+    ]
     assert (data["file"], data["rows"], data["columns"]) == ("out.csv", 3, ["ImageID", "ans"])
     assert data["sha256"] == written.sha256 == files.file_sha256(tmp_path / "out.csv")
     assert data["label_space"] == {"fingerprint": CONTEST.fingerprint, "tasks": CONTEST.to_json()}
