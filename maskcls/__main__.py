@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 
 
-def main() -> None:
+def command_line() -> None:
     """Run the command line; Ctrl-C while it is still loaded ends it as later on, without a traceback."""
     try:
-        from maskcls.cli import main as run
+        from maskcls.cli import main
 
-        run()
+        main()
     except KeyboardInterrupt:
         os._exit(130)  # what was being imported is in no state to be cleared up
 
 
 if __name__ == "__main__":
-    main()
+    command_line()

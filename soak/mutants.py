@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.errors import Exit, MaskclsError
-from maskcls.machine_errors import machine_error
+from maskcls.machine import machine_error
 from soak import forks
 from soak.plan import FAILED, Plan
 from soak.readers import Reader, readers

@@ -39,7 +39,7 @@ def test_an_interrupt_while_the_command_line_is_loaded_has_no_traceback() -> Non
         "    def find_spec(self, name, *_):\n"
         "        if name == 'maskcls.cli': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupted())\n"
-        "entry.main()\n"
+        "entry.command_line()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
