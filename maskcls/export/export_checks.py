@@ -8,7 +8,7 @@ from typing import assert_never
 
 from maskcls import config, files
 from maskcls.config.installed_extras import check_extra
-from maskcls.errors import ConfigError, ResultError, UsageError
+from maskcls.errors import BusyError, ConfigError, ResultError, UsageError
 from maskcls.export.int8.options import Int8Options
 from maskcls.export.targets import ENDINGS, Target, card_beside
 from maskcls.export.timm_checks import check_timm_folder
@@ -17,6 +17,7 @@ from maskcls.runs.checks import OTHER_GROUPS, check_overrides
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.read_labelled import LEAKY, is_leaky
 from maskcls.runs.summary import averages_in_groups
+from maskcls.show.card.versions import are_named_in
 
 CHANGEABLE: Mapping[Target, tuple[str, ...]] = {
     "onnx": ("predict.views", "predict.networks"),
@@ -24,6 +25,7 @@ CHANGEABLE: Mapping[Target, tuple[str, ...]] = {
     "safetensors": ("predict.networks",),
     "model-card": ("predict.views", "predict.networks"),
 }
+CARD = files.FileKind("the model card", ResultError, 16 << 20, "name another -o")
 EXTRA: tuple[Target, ...] = ("onnx",)  # need the packages of the extra `export`
 WHOLE: tuple[Target, ...] = ("onnx", "torch-export")  # hold everything from photo to class
 
@@ -81,7 +83,10 @@ def _check_output(run: RunDir, output: Path, to: Target, *, force: bool) -> None
         case "safetensors":
             check_timm_folder(output, force=force)
         case "onnx" | "torch-export" | "model-card":
-            files.refuse_finished(*{card_beside(output, to, run)} - {output}, output, force=force)
+            card = card_beside(output, to, run)
+            files.refuse_finished(*{card} - {output}, output, force=force)
+            if card.exists() and not force and not are_named_in(files.read_file(card, CARD), {output.name: ""}):
+                raise BusyError("the output exists", where=str(card), fix=files.FORCE)
         case _:
             assert_never(to)
 

@@ -20,6 +20,8 @@ F = TypeVar("F", bound=JsonFile)
 
 OWNER = "owner"  # key of a file's owner, in JSON and in the lineage of predictions
 FIRST_OWNED = 2  # the first format of a run folder whose files name their owner
+PACKAGES = "packages"  # entry of env.json: versions, which have a digest of their own
+PACKAGES_DIGEST = "packages_digest"
 IDENTIFYING = ("hashes", "weights")  # entries of env.json; the same command on the same data gives the same
 
 
@@ -54,9 +56,30 @@ def run_identity(root: Path) -> str | None:
 
 
 def read_environment_data(path: Path) -> Any:
-    """Read the plain data of an env.json, which needs a digest from the first format with owners on."""
+    """Read the plain data of an env.json, which needs a digest from the first format with owners on.
+
+    Versions of packages are not compared here: other versions than this machine's are said, and refuse nothing. Only
+    `packages_are_unchanged` compares them.
+    """
     data = files.read_json(path)
-    return files.without_digest(data, path, required=_owns_its_files(data))
+    if not isinstance(data, dict) or PACKAGES_DIGEST not in data:
+        return files.without_digest(data, path, required=_owns_its_files(data))
+    rest = {name: part for name, part in data.items() if name != PACKAGES}
+    kept = {name: data[name] for name in (PACKAGES,) if name in data}
+    return files.without_digest(rest, path, required=True) | kept
+
+
+def environment_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain data of an env.json with its two digests: of the packages, and of all but the packages."""
+    rest = {name: part for name, part in data.items() if name not in (PACKAGES, files.DIGEST)}
+    rest[PACKAGES_DIGEST] = files.content_digest(data[PACKAGES])
+    return {**data, **rest, files.DIGEST: files.content_digest(rest)}
+
+
+def packages_are_unchanged(path: Path) -> bool:
+    """Tell whether the versions of packages in an env.json are those that were written; True for earlier formats."""
+    data = files.read_json(path)
+    return PACKAGES_DIGEST not in data or files.content_digest(data.get(PACKAGES)) == data[PACKAGES_DIGEST]
 
 
 def _owns_its_files(data: Any) -> bool:

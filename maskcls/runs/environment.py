@@ -126,8 +126,8 @@ def _refuse_newer(data: object, run: RunDir) -> None:
 
 
 def write_environment(run: RunDir, environment: Environment) -> None:
-    """Commit a run's env.json with its digest."""
-    files.commit_json(run.env, files.with_digest(environment.to_json()))
+    """Commit a run's env.json with its digests."""
+    files.commit_json(run.env, owned.environment_data(environment.to_json()))
 
 
 def machine_differences(before: Machine, now: Machine) -> list[str]:

@@ -81,7 +81,7 @@ def export(
     maskcls export runs/a predict.views=none --decide
     """
     from maskcls.rundir import RunDir
-    from maskcls.show.answers.export import print_export
+    from maskcls.show.answers.export import ExportedCard, print_export
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     folder, given = RunDir(run), current(overrides)
@@ -116,7 +116,7 @@ def export(
         )
     from maskcls.runs.records.versions import other_versions
 
-    print_export(found, versions=other_versions(folder) if to != "model-card" else {}, json=json)
+    print_export(found, versions={} if isinstance(found, ExportedCard) else other_versions(folder), json=json)
 
 
 @app.command()

@@ -15,9 +15,11 @@ from tiny import train
 
 from maskcls.cli import run_app
 from maskcls.errors import Exit
+from maskcls.files import file_sha256
 from maskcls.groupnouns import PEOPLE, PHOTOS
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
+from maskcls.runs.summary import read_summary, write_summary
 from maskcls.show.card.limits import use_part
 
 __all__ = ["table"]  # the fixture: 12 patients, two photos each
@@ -76,6 +78,10 @@ def copies(run: Path) -> list[Path]:
         copy = RunDir(run.with_name(name))
         rows = Predictions.load(copy.oof)
         replace(rows, prob=np.roll(rows.prob, k, axis=1)).save(copy.oof)
+        summary = read_summary(copy)
+        assert summary is not None
+        made = {**summary.files, copy.oof.name: file_sha256(copy.oof)}
+        write_summary(copy, summary.model_copy(update={"files": made}))
         found.append(copy.path)
     return found
 

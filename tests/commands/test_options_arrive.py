@@ -104,7 +104,7 @@ def test_options_of_an_export(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
     words = (
         "export r predict.views=none -o m.onnx --decide --check 3 --licence MIT --int8 --calibration 5 --max-loss 0.2"
     )
-    assert run_app([*words.split(), "--max-loss", "0.2", "--force"]) == Exit.OK
+    assert run_app([*words.split(), "--max-loss", "0.2", "--data", "moved", "--force"]) == Exit.OK
     assert run_app(["export", "r", "--to", "safetensors"]) == Exit.OK
     assert found[0] == {
         "words": (RunDir(Path("r")), Path("m.onnx")),
@@ -114,6 +114,7 @@ def test_options_of_an_export(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "check": 3,
         "licence": "MIT",
         "int8": Int8Options(5, 0.2),
+        "data": Path("moved"),
         "force": True,
     }
     assert (found[1]["to"], found[1]["int8"], found[1]["words"][1]) == ("safetensors", None, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maskcls import files
+from maskcls import files, owned
 from maskcls.cli import run_app
 from maskcls.engine.compute.plan import Execution, Plan
 from maskcls.errors import Exit, ResultError
@@ -49,11 +49,11 @@ def run(tmp_path: Path) -> RunDir:
 def test_it_comes_back_and_its_keys_are_these(run: RunDir) -> None:
     assert read_environment(run) == WHOLE
     data = files.read_json(run.env)
-    assert list(data) == [*KEYS, files.DIGEST]
+    assert list(data) == [*KEYS, owned.PACKAGES_DIGEST, files.DIGEST]
     assert data["plans"][""] == PLAN.to_json()
     assert (data["folds"], data["cropping"], data["processes"]) == ([0, 2], None, 1)
     write_environment(run, read_environment(run).with_folds([0, 1, 2]))
-    assert files.read_json(run.env) == files.with_digest(data | {"folds": [0, 1, 2]})
+    assert files.read_json(run.env) == owned.environment_data(data | {"folds": [0, 1, 2]})
 
 
 def test_a_run_of_a_newer_format_is_one_message(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,13 +67,13 @@ def test_a_run_of_a_newer_format_is_one_message(run: RunDir, capsys: pytest.Capt
 
 def test_a_file_without_plans_is_read_and_stays_without(run: RunDir) -> None:
     """An earlier maskcls wrote none."""
-    old = {key: value for key, value in files.read_json(run.env).items() if key not in (*OPTIONAL, files.DIGEST)}
+    old = {key: value for key, value in files.read_json(run.env).items() if key in KEYS and key not in OPTIONAL}
     files.commit_json(run.env, old)
     found = read_environment(run)
     assert (found.plans, found.cropping, found.weights) == (None, None, {})
     assert found.format == 1
     write_environment(run, found)
-    assert files.read_json(run.env) == files.with_digest(old)
+    assert files.read_json(run.env) == owned.environment_data(old)
 
 
 FORMS = {
@@ -133,3 +133,15 @@ def test_every_difference_of_two_machines_is_named() -> None:
         f"timm: {MACHINE.packages['timm']} -> 0.1",
     ]
     assert WHOLE.machine == MACHINE
+
+
+def test_versions_edited_by_hand_refuse_nothing_and_are_named_by_verify(run: RunDir) -> None:
+    """Other versions are said by the commands for which they matter."""
+    data = files.read_json(run.env)
+    assert owned.packages_are_unchanged(run.env)
+    files.commit_json(run.env, data | {"packages": data["packages"] | {"pillow": "9.0.0"}})
+    assert read_environment(run).packages["pillow"] == "9.0.0"
+    assert not owned.packages_are_unchanged(run.env)
+    files.commit_json(run.env, data | {"platform": "elsewhere"})
+    with pytest.raises(ResultError, match="changed after maskcls wrote it"):
+        read_environment(run)

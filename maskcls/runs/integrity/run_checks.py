@@ -48,6 +48,8 @@ def run_checks(run: RunDir) -> list[Check]:
 
 
 def _environment_check(run: RunDir) -> Check:
+    if not owned.packages_are_unchanged(run.env):
+        return Check(run.env.name, "FAILED", "digest", ("the versions of packages were changed",))
     if is_digested(run.env):
         return Check(run.env.name, "ok", "digest")
     return Check(run.env.name, "skipped", EARLIER)
