@@ -41,6 +41,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
         report.note(f"{run.path} is complete; nothing to do{other_folds(wanted, experiment.cfg.folds.k)}")
         if not main_process():
             return None
+        rundir.sweep_run(run)  # the training may have been killed at its very end
         if not_counted := add_run(run):  # the training may have been killed just before
             report.note(not_counted)
         return summary

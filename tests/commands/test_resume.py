@@ -275,6 +275,7 @@ def test_whatever_is_forgotten_shows(
 
 def test_a_finished_run_is_left_as_it_is(moments: Moments, capsys: pytest.CaptureFixture[str]) -> None:
     before = hashes(moments.run)
+    (moments.run / f".{'0a' * 8}.tmp").touch()  # of a training that was killed at its very end
     assert resume(moments.run) == 0
     shown = capsys.readouterr()
     assert "nothing to do" in shown.err
