@@ -232,7 +232,8 @@ def test_photos_that_are_gone_are_named(
 
     def elsewhere(folder: RunDir, data: Path | None) -> Any:
         experiment, env = real(folder, data)
-        return SimpleNamespace(manifest=experiment.manifest, photo_root=tmp_path), env
+        paths = experiment.photo_paths
+        return SimpleNamespace(manifest=experiment.manifest, photo_root=tmp_path, photo_paths=paths), env
 
     monkeypatch.setattr(command, "open_with_photos", elsewhere)
 
