@@ -56,6 +56,7 @@ def fork(function: Callable[[], int], output: Path) -> int:
     code = 70
     try:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the parent does with it
         _redirect(output)
         soft = _address_space() + EXTRA_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (soft, soft))

@@ -409,6 +409,7 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "labels": "r/labels.json",
         "manifest": "r/manifest.csv",
         "folds": "r/folds.csv",
+        "photos": "r/photos.csv",
         "pseudo": "r/pseudo.csv",
         "pseudo_origin": "r/pseudo.json",
         "person_clustering": "r/looks.npz",

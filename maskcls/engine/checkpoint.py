@@ -32,6 +32,7 @@ from maskcls.rundir import WeightsDir
 from maskcls.typedjson import JsonFile
 
 SCHEMA = 3
+MOST_PER_BYTE = 4  # float32 in memory, at most 8 bits in the file
 FIRST_DIGESTED = 3  # the first schema whose meta.json carries a digest of itself
 
 
@@ -158,7 +159,7 @@ def load_predictor(folder: WeightsDir) -> Predictor:
     try:
         network = blueprint.build()
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        if is_memory_error(error):
+        if is_memory_error(error) and not _asks_too_much(blueprint, len(data)):
             raise
         raise WeightsError(
             "the network meta.json describes cannot be built",
@@ -176,6 +177,13 @@ def load_predictor(folder: WeightsDir) -> Predictor:
             fix="restore both files of the folder, or install the timm these weights were made with",
         ) from None
     return Predictor(network.eval(), blueprint.space, blueprint.spec)
+
+
+def _asks_too_much(blueprint: Blueprint, bytes: int) -> bool:
+    """Tell whether the network cannot be the one of a file of so many bytes, however they are stored."""
+    with torch.device("meta"):  # allocates nothing
+        network = blueprint.build()
+    return sum(tensor.nbytes for tensor in network.state_dict().values()) > MOST_PER_BYTE * bytes
 
 
 def read_meta(folder: WeightsDir) -> Meta:

@@ -55,7 +55,7 @@ def read_json_lines(path: Path) -> list[Any]:
         return [json.loads(line, parse_constant=_refuse) for line in read_file(path, JSON_FILE).decode().splitlines()]
     except (ValueError, RecursionError) as error:
         raise ResultError(
-            "a file of the run cannot be read",
+            "a log cannot be read",
             where=str(path),
             got=str(error),
             fix="restore it from a copy of the run, or train again",

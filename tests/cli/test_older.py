@@ -128,7 +128,7 @@ def test_only_one_process_names_the_new_spelling(
         (["ensemble", "a", "--data", "b", "--set", "device.threads=1", "device.threads=2"], "different values"),
         (["pseudo-label", "a", "--data", "b", "--set", "device.threads=1", "device.threads=2"], "different values"),
         (["pseudo-label", "a", "--data", "b", "--tta", "none", "--views", "hflip"], "--tta none and --views hflip"),
-        (["pseudo-label", "a", "--data", "b", "--views", ""], "a view has no name"),
+        (["pseudo-label", "a", "--data", "b", "--views", ""], "argument 6 after --views has no text"),
         (["pseudo-label", "a", "--data", "b", "--views", "none,"], "a view has no name"),
         (["evaluate", "a", "--write", "b", "-o", "c"], "--write b and -o c"),
         (["runs", "compare", "a", "b", "--changed", "b", "-o", "c"], "--changed b and -o c"),

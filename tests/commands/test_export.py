@@ -228,13 +228,14 @@ def test_missing_packages_are_named(
 def test_photos_that_are_gone_are_named(
     run: Path, quick: ColourRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = command.open_experiment
+    real = command.open_with_photos
 
-    def elsewhere(folder: RunDir) -> Any:
-        experiment, env = real(folder)
-        return SimpleNamespace(manifest=experiment.manifest, photo_root=tmp_path), env
+    def elsewhere(folder: RunDir, data: Path | None) -> Any:
+        experiment, env = real(folder, data)
+        paths = experiment.photo_paths
+        return SimpleNamespace(manifest=experiment.manifest, photo_root=tmp_path, photo_paths=paths), env
 
-    monkeypatch.setattr(command, "open_experiment", elsewhere)
+    monkeypatch.setattr(command, "open_with_photos", elsewhere)
 
     assert run_app(["export", str(run), "-o", str(tmp_path / "m.onnx")]) == Exit.DATA
     assert "--check 0" in capsys.readouterr().err

@@ -222,7 +222,8 @@ def test_the_sidecar_names_the_files_it_comes_from(copy: Path, drawn: Path, tmp_
     lineage = sidecar["lineage"]
     assert sidecar["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
     assert (sidecar["rows"], sidecar["columns"]) == (EVAL_PHOTOS, ["ImageID", "ans"])
-    assert lineage["run_hashes"] == {n: before[n] for n in ("config.yaml", "labels.json", "manifest.csv", "folds.csv")}
+    copied = ("config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv")
+    assert lineage["run_hashes"] == {name: before[name] for name in copied}
     assert lineage["weights"] == [
         {"member": "", "seed": 0, "fold": k, "sha256": before[f"fold{k}/best/weights.safetensors"]} for k in (0, 1)
     ]

@@ -331,7 +331,7 @@ DAMAGES = {
     "earlier maskcls": "made by an earlier maskcls",
     "summary of another form": "pooled.macro_f1",
     "no scores": "only a leaky run has no scores",
-    "log cut": "a file of the run cannot be read; where: fold0/log.jsonl",
+    "log cut": "a log cannot be read; where: fold0/log.jsonl",
     "log gone": "cannot read a file of the run; where: fold0/log.jsonl",
     "log is a number": "a log cannot be read; where: fold0/log.jsonl",
     "unknown setting": "later",

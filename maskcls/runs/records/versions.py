@@ -28,6 +28,7 @@ def differing(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, li
 def versions_in_words(run: RunDir, found: Mapping[str, list[str]]) -> str:
     """Say in one line which versions differ.
 
+    >>> from pathlib import Path
     >>> versions_in_words(RunDir(Path("runs/a")), {"pillow": ["9.0", "11.0"]})
     'runs/a was trained with other versions, so probabilities may differ slightly: pillow 9.0 -> 11.0'
     """

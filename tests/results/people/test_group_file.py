@@ -10,6 +10,7 @@ import pytest
 
 from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.results.people.group_file import read_groups, write_groups
+from tests.edited import edit_json
 
 
 def test_groups_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
@@ -81,7 +82,6 @@ def test_a_wrong_table_is_refused(tmp_path: Path, text: str, message: str) -> No
 def test_a_sidecar_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     path = tmp_path / "g.csv"
     write_groups(path, ["a", "b"], np.array([0, 0]), weights=None, about={}, force=False)
-    sidecar = tmp_path / "g.json"
-    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | change))
+    edit_json(tmp_path / "g.json", change)
     with pytest.raises(DataError, match=message):
         read_groups(path, ["a", "b"])
