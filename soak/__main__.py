@@ -74,7 +74,7 @@ def _import_package() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=PARTS, default=[], help="default: all")
+    parser.add_argument("parts", nargs="*", choices=PARTS, help="default: all")
     parser.add_argument("--share", type=float, default=1.0, help="part of the full counts, above 0 and at most 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=0, help="cases at the same time; default: one per core")
