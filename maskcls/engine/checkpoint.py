@@ -179,11 +179,12 @@ def load_predictor(folder: WeightsDir) -> Predictor:
     return Predictor(network.eval(), blueprint.space, blueprint.spec)
 
 
-def _asks_too_much(blueprint: Blueprint, bytes: int) -> bool:
+def _asks_too_much(blueprint: Blueprint, stored: int) -> bool:
     """Tell whether the network cannot be the one of a file of so many bytes, however they are stored."""
     with torch.device("meta"):  # allocates nothing
         network = blueprint.build()
-    return sum(tensor.nbytes for tensor in network.state_dict().values()) > MOST_PER_BYTE * bytes
+    needed: int = sum(tensor.nbytes for tensor in network.state_dict().values())
+    return needed > MOST_PER_BYTE * stored
 
 
 def read_meta(folder: WeightsDir) -> Meta:
