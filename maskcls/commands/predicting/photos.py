@@ -153,12 +153,11 @@ def _note_once(report: Reporter, *, skip: bool) -> Callable[[str], None]:
 
 def _locked(folder: Path) -> ExitStack:
     """Hold the folder of parts for this process; BusyError when another one predicts into it."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(lock_new(RunDir(folder)))
-        except BusyError as error:
-            raise BusyError(
-                "another process predicts into this folder", where=str(folder), got=error.got, fix="wait for it"
-            ) from None
-        return stack.pop_all()
-    raise AssertionError
+    stack = ExitStack()
+    try:
+        stack.enter_context(lock_new(RunDir(folder)))
+    except BusyError as error:
+        raise BusyError(
+            "another process predicts into this folder", where=str(folder), got=error.got, fix="wait for it"
+        ) from None
+    return stack

@@ -80,11 +80,13 @@ def predict(
             table = TableOutput(probabilities, format_of(probabilities, table_format), whole)
             _, beside = stack.enter_context(table_aside(table, [rows], lineage.to_json()))
         if main.format == "csv":
-            return write_labels(output, found.cfg, found.rows, labels, lineage.to_json(), beside=beside, force=force)
-        written, own = stack.enter_context(table_aside(main, [rows], lineage.to_json()))
-        files.commit_outputs([*beside, *own], force=force)
-        return written
-    raise AssertionError
+            written: Written | WrittenTable = write_labels(
+                output, found.cfg, found.rows, labels, lineage.to_json(), beside=beside, force=force
+            )
+        else:
+            written, own = stack.enter_context(table_aside(main, [rows], lineage.to_json()))
+            files.commit_outputs([*beside, *own], force=force)
+    return written
 
 
 def note_dominant_class(label_N: Ints, space: LabelSpace, report: Reporter) -> None:
