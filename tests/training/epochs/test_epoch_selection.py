@@ -277,7 +277,14 @@ def test_one_epoch_is_no_soup(drawn: Path, tmp_path: Path, watched: list[Any]) -
     assert not list(run.rglob("soup*"))
 
 
-@pytest.mark.parametrize("stop", ["fold1/candidates/soup/meta.json", "fold1/best/meta.json", "fold1/summary.json"])
+@pytest.mark.parametrize(
+    "stop",
+    [
+        pytest.param("fold1/candidates/soup/meta.json", marks=pytest.mark.slow),
+        "fold1/best/meta.json",
+        pytest.param("fold1/summary.json", marks=pytest.mark.slow),
+    ],
+)
 def test_interrupted_while_folds_are_finished_it_ends_the_same(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
