@@ -271,6 +271,7 @@ def test_a_run_gives_folds_embeddings_and_class_shares(drawn: Path, tmp_path: Pa
     assert run_app(words) == Exit.USAGE
 
 
+@pytest.mark.slow  # tests/cli/test_startup.py has the same command line
 def test_without_a_network_torch_is_not_imported(drawn: Path) -> None:
     code = (
         "import sys; from maskcls.cli import run_app\n"
