@@ -74,13 +74,16 @@ def _import_package() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=PARTS, help="default: all")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--share", type=float, default=1.0, help="part of the full counts, above 0 and at most 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=0, help="cases at the same time; default: one per core")
     parser.add_argument("--only", default="", help="one reader, command or guard by its name")
     parser.add_argument("--case", type=int, help="repeat this case alone; with --only")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if unknown := sorted({*asked.parts} - {*PARTS}):  # not by `choices`, which refuse an empty list in Python 3.11
+        parser.error(f"no such part: {', '.join(unknown)}")
+    return asked
 
 
 if __name__ == "__main__":
