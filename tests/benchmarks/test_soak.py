@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import signal
+import sys
 import zipfile
 from collections.abc import Iterator
 from itertools import pairwise
@@ -138,3 +139,9 @@ def test_a_child_that_hangs_or_takes_too_much_memory_is_noticed(soak: Any) -> No
     endless = soak.forks.run(lambda: len(bytearray(soak.forks.EXTRA_BYTES + (1 << 30))), limit_s=60)
     assert endless.code == 70
     assert "MemoryError" in endless.text
+
+
+def test_without_a_part_all_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """argparse of Python 3.11 compares an empty list with the choices of an argument."""
+    monkeypatch.setattr(sys, "argv", ["soak", "--share", "0.1"])
+    assert importlib.import_module("soak.__main__")._arguments().parts == []
