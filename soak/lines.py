@@ -28,7 +28,9 @@ from soak.tally import Tally
 from soak.world import NETWORK, call, copied
 
 FULL = 2_000
-HANG_S = 5
+HANG_S = 5  # of processor time, until a command line is refused
+WORK_S = 60  # for the work of a command: done, or done and with findings
+WORKED = {Exit.OK, Exit.DATA, Exit.RESULT}
 STOP_S = 1.5  # a verb that may work for long is terminated then, and must end within PATIENCE_S
 PATIENCE_S = 60  # of a busy machine
 PEAK_MIB = 1024
@@ -189,7 +191,7 @@ def _failure(ended: forks.Ended, long: bool) -> str:
         return f"exit code {ended.code}: {last_error(ended.text)[-700:]}"
     if "Traceback (most recent call last)" in ended.text:
         return f"a traceback: {ended.text[-500:]}"
-    if not long and ended.cpu_seconds > HANG_S:
+    if not long and ended.cpu_seconds > (WORK_S if ended.code in WORKED else HANG_S):
         return f"{ended.cpu_seconds:.1f} s of processor time"
     if ended.peak_mib > PEAK_MIB:
         return f"{ended.peak_mib:.0f} MiB of memory"
