@@ -56,12 +56,16 @@ def run_identity(root: Path) -> str | None:
 
 
 def read_environment_data(path: Path) -> Any:
-    """Read the plain data of an env.json, which needs a digest from the first format with owners on.
+    """Read the plain data of an env.json; see `checked_environment`."""
+    return checked_environment(files.read_json(path), path)
+
+
+def checked_environment(data: Any, path: Path) -> Any:
+    """Return the plain data of an env.json without its digest, needed from the first format with owners on.
 
     Versions of packages are not compared here: other versions than this machine's are said, and refuse nothing. Only
     `packages_are_unchanged` compares them.
     """
-    data = files.read_json(path)
     if not isinstance(data, dict) or PACKAGES_DIGEST not in data:
         return files.without_digest(data, path, required=_owns_its_files(data))
     rest = {name: part for name, part in data.items() if name != PACKAGES}

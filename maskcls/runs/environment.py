@@ -108,8 +108,9 @@ def read_environment(run: RunDir) -> Environment:
             expected="a folder that maskcls train made",
             fix="wait, or give the train command again" if begun else "check the path",
         )
-    _refuse_newer(files.read_json(run.env), run)
-    return typedjson.parse(owned.read_environment_data(run.env), Environment, run.env)
+    data = files.read_json(run.env)
+    _refuse_newer(data, run)
+    return typedjson.parse(owned.checked_environment(data, run.env), Environment, run.env)
 
 
 def _refuse_newer(data: object, run: RunDir) -> None:
