@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -132,12 +133,12 @@ def test_a_fault_in_the_data_is_told_and_ends_all(drawn: Path, tmp_path: Path) -
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
-def test_a_killed_process_takes_the_others_with_it(drawn: Path, one: Path, tmp_path: Path) -> None:
-    """kill -9 of the second process in the middle of a training; what was committed resumes in one process."""
-    run = tmp_path / "run"
+def second_signalled(
+    words: Sequence[str], begun: Path, number: signal.Signals
+) -> tuple[subprocess.Popen[str], list[psutil.Process], str]:
+    """Signal the second of two processes once a file is there; return the ended command, both workers, and stderr."""
     process = subprocess.Popen(
-        launched(*train_words(drawn, run, "train.epochs=200", "schedule.warmup_epochs=1")),
+        launched(*words),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -145,17 +146,26 @@ def test_a_killed_process_takes_the_others_with_it(drawn: Path, one: Path, tmp_p
     )
     try:
         deadline = time.monotonic() + PATIENCE_S
-        while not (run / "fold0" / "best" / "meta.json").exists():
+        while not begun.exists():
             assert process.poll() is None
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.02)
         workers = [child for child in psutil.Process(process.pid).children() if "maskcls" in child.cmdline()]
         assert len(workers) == 2
         second = next(child for child in workers if child.environ()["RANK"] == "1")
-        second.send_signal(signal.SIGKILL)
+        second.send_signal(number)
         _, err = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
+    return process, workers, err
+
+
+@pytest.mark.slow
+def test_a_killed_process_takes_the_others_with_it(drawn: Path, one: Path, tmp_path: Path) -> None:
+    """kill -9 of the second process in the middle of a training; what was committed resumes in one process."""
+    run = tmp_path / "run"
+    words = train_words(drawn, run, "train.epochs=200", "schedule.warmup_epochs=1")
+    process, workers, err = second_signalled(words, run / "fold0" / "best" / "meta.json", signal.SIGKILL)
     assert process.returncode != 0
     assert "bug in maskcls" not in err
     assert not [child for child in workers if child.is_running()]
@@ -170,25 +180,9 @@ def test_a_signal_to_one_process_ends_all_after_the_same_step(drawn: Path, tmp_p
     whole, run = tmp_path / "whole", tmp_path / "run"
     done = two_processes(*train_words(drawn, whole, *words))
     assert done.returncode == 0, done.stderr
-    process = subprocess.Popen(
-        launched(*train_words(drawn, run, *words)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    process, _, err = second_signalled(
+        train_words(drawn, run, *words), run / "fold0" / "last" / "meta.json", signal.SIGTERM
     )
-    try:
-        deadline = time.monotonic() + PATIENCE_S
-        while not (run / "fold0" / "last" / "meta.json").exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        workers = [child for child in psutil.Process(process.pid).children() if "maskcls" in child.cmdline()]
-        second = next(child for child in workers if child.environ()["RANK"] == "1")
-        second.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=PATIENCE_S)
-    finally:
-        process.kill()
     assert process.returncode != 0
     assert "bug in maskcls" not in err
     assert "another process of this command has ended" not in err
