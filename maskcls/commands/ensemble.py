@@ -39,7 +39,7 @@ from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.submissions.write import SUBMISSION
-from maskcls.rundir import RunDir, reading
+from maskcls.rundir import RunDir
 from maskcls.runs.calibration import Calibration, calibrate_rows
 from maskcls.runs.checks import check_same_rows
 from maskcls.runs.choices.register import Attempt
@@ -47,6 +47,7 @@ from maskcls.runs.choices.tried import Tried, add_tried, ensemble_what, rows_of_
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.lineage import mappings
+from maskcls.runs.locks.run_lock import reading
 from maskcls.runs.networks import predicting_weights
 from maskcls.runs.overrides import with_overrides
 from maskcls.runs.read_labelled import is_leaky, parts_of, read_out_of_fold
