@@ -233,7 +233,7 @@ def test_another_run_s_rows_of_a_fold_are_not_put_together(run: RunDir, capsys: 
     Predictions(found.ids, np.roll(found.prob, 1, axis=0), found.space, found.lineage).save(run.fold(0).oof)
     run.summary.unlink()
     assert resume(run.path) == Exit.RESULT
-    assert "not the predictions that the fold was finished with" in capsys.readouterr().err
+    assert "not the predictions that the training wrote" in capsys.readouterr().err
     assert not run.summary.exists()
 
 
