@@ -21,30 +21,23 @@ FIGURES = ("matplotlib", "fontTools")  # of `report`: what draws figures, and fi
 LABEL_FAULTS = ("cleanlab",)  # of `report`: a second opinion on labels
 
 
-def missing_packages(extra: ExtraName, packages: Sequence[str] = ()) -> list[str]:
-    """Return the packages of an extra that are not installed; of `packages` alone, unless it is empty."""
-    return [name for name in packages or PACKAGES[extra] if find_spec(name) is None]
-
-
 def check_extra(extra: ExtraName, *, needed_by: str, packages: Sequence[str] = ()) -> None:
-    """Raise ResourceError, with the command that installs them, if packages of an extra are missing.
+    """Raise the error of `missing_extra` if packages of an extra are missing."""
+    if error := missing_extra(extra, needed_by=needed_by, packages=packages):
+        raise error
+
+
+def missing_extra(extra: ExtraName, *, needed_by: str, packages: Sequence[str] = ()) -> ResourceError | None:
+    """Return the error that names missing packages of an extra and the command that installs them; None without any.
 
     needed_by  what needs them, such as "maskcls serve" or a file's name.
     packages   those that are needed; empty: all of the extra.
     """
-    if missing := missing_packages(extra, packages):
-        raise ResourceError(not_installed(missing), where=needed_by, fix=installation(extra))
-
-
-def not_installed(missing: Sequence[str]) -> str:
-    """Return what to tell the user of missing packages.
-
-    >>> not_installed(["onnx", "onnxscript"])
-    'onnx and onnxscript are not installed'
-    """
-    return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
-
-
-def installation(extra: ExtraName) -> str:
-    """Return the command that installs an extra."""
-    return f"pip install 'maskcls[{extra}]'"
+    missing = [name for name in packages or PACKAGES[extra] if find_spec(name) is None]
+    if not missing:
+        return None
+    return ResourceError(
+        f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+        where=needed_by,
+        fix=f"pip install 'maskcls[{extra}]'",
+    )

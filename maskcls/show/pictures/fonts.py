@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 
-from maskcls.config.installed_extras import FIGURES, installation, missing_packages, not_installed
+from maskcls.config.installed_extras import FIGURES, missing_extra
 from maskcls.errors import UsageError, visible
 
 SETTING = "MASKCLS_FONT"  # environment variable: a font file that is used before all others
@@ -48,13 +48,14 @@ def missing_note(texts: Iterable[str]) -> str | None:
 
     Also where the user named a font, but the packages that read it are not installed.
     """
-    lacking = missing_packages("report", FIGURES)
-    why = f"{not_installed(lacking)}: {installation('report')}"
+    lacking = missing_extra("report", needed_by="fonts of pictures", packages=FIGURES)
     if not (chars := missing(texts)):
-        return f"the font of {SETTING} is not used, as {why}" if lacking and os.environ.get(SETTING) else None
+        if lacking and os.environ.get(SETTING):
+            return f"the font of {SETTING} is not used, as {lacking.what}: {lacking.fix}"
+        return None
     shown = "".join(chars[:12]) + ("…" if len(chars) > 12 else "")
     instead = f"no font has the characters {shown}; pictures show {readable(shown)} instead."
-    return f"{instead} The reason: {why}" if lacking else f"{instead} To draw them, {HOW}"
+    return f"{instead} {lacking.what}: {lacking.fix}" if lacking else f"{instead} To draw them, {HOW}"
 
 
 def fonts_of(text: str) -> list[tuple[str, Path | None]]:
@@ -95,7 +96,7 @@ def base_font() -> Path | None:
 
     None without the packages of the extra `report`: then pictures use Pillow's own font.
     """
-    if missing_packages("report", FIGURES):
+    if missing_extra("report", needed_by="fonts of pictures", packages=FIGURES):
         return None
     return _folder_of("matplotlib") / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls import config, files
-from maskcls.config.installed_extras import FIGURES, check_extra, installation, missing_packages, not_installed
+from maskcls.config.installed_extras import FIGURES, check_extra, missing_extra
 from maskcls.data.layouts.source import layout_named
 from maskcls.errors import MaskclsError, ResultError
 from maskcls.rundir import RunDir
@@ -48,9 +48,8 @@ def note_missing_report(cfg: Config, report: Reporter) -> None:
     """Say at the start of a training which pictures it will not draw, for want of packages."""
     wanted = ["no report page"] if cfg.train.report else []
     wanted += ["no pictures of the confusion for trackers"] if cfg.track else []
-    if wanted and (missing := missing_packages("report", FIGURES)):
-        what, why = " and ".join(wanted), not_installed(missing)
-        report.note(f"{what} at the end of this training, as {why}: {installation('report')}")
+    if wanted and (lacking := missing_extra("report", needed_by="train", packages=FIGURES)):
+        report.note(f"{' and '.join(wanted)} at the end of this training, as {lacking.what}: {lacking.fix}")
 
 
 def after_training(run: RunDir, report: Reporter) -> AfterTraining:
