@@ -1,4 +1,4 @@
-"""Without the extra `report`: a verb that needs it says so before it works; a training is complete, without its page."""
+"""Without the extra `report`: verbs that need it say so before they work; a training is complete, without its page."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from maskcls.errors import Exit, ResourceError
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
 from maskcls.show.report import after_training as module
-from maskcls.show.report import page as page_module
 from maskcls.show.report.after_training import after_training
-from maskcls.show.report.sections import OF_EACH
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.tracking.logged import draw_confusions
 
@@ -104,10 +102,9 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def test_a_finished_training_says_why_it_has_no_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(page_module, "OF_EACH", OF_EACH[:1])
     run = finish_run(tmp_path / "a")
-    with Reporter() as report, monkeypatch.context() as patch:
-        hide_report_extra(patch)
+    hide_report_extra(monkeypatch)
+    with Reporter() as report:
         without = after_training(run, report).to_json()
     assert without == {"report": None, "no_report": f"{FIGURES}: {INSTALL}", "next": without["next"]}
     (line,) = capsys.readouterr().err.splitlines()
@@ -115,8 +112,6 @@ def test_a_finished_training_says_why_it_has_no_page(
         f"warning: the run is complete, but its report is not written: {FIGURES}: {INSTALL}."
         f" Write it with: maskcls report {run.path}"
     )
-    with Reporter() as report:
-        assert after_training(run, report).to_json() == {"report": str(run.report), "next": without["next"]}
 
 
 @pytest.mark.parametrize(
