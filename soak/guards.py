@@ -87,6 +87,18 @@ GUARDS = (
         "test_what_is_missing_changed_or_added_is_named",
     ),
     Guard(
+        "the owner of a file is compared",
+        "    if found == owner.to_json():\n        return\n    named",
+        "    if True:\n        return\n    named",
+        "test_a_file_of_another_run_or_place_is_refused",
+    ),
+    Guard(
+        "photos are compared with their digests at resume",
+        "            refuse_other_photos(experiment, known.of(ids), now, paths)\n",
+        "            pass\n",
+        "test_resume_names_every_exchanged_photo",
+    ),
+    Guard(
         "moments of the optimizer are restored",
         '    _restore_moments(session.optimizer, _part(tensors, "optimizer/"), progress["optimizer"])\n',
         "",
