@@ -9,6 +9,7 @@ import fcntl
 import os
 import platform
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from maskcls import files
 from maskcls.errors import BusyError, ResourceError
 
+ASKING_S = 0.02  # more than the time for which `use_of` in runs/integrity/run_in_use.py holds the lock
 REFIT = -1  # in the place of a fold's number: the network is trained on all rows
 LEFT_OUT = re.compile(r"(?:members/[^/]+/)?fold(\d+)/(?:best|last)/[^/]+")  # weights that did not train on one fold
 
@@ -421,7 +423,7 @@ def sweep_run(run: RunDir) -> None:
 
 def _take(run: RunDir, handle: int) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _flock(handle)
         since = datetime.now().astimezone().isoformat(timespec="seconds")
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {since}".encode(), 0)
@@ -434,6 +436,15 @@ def _take(run: RunDir, handle: int) -> None:
         ) from None
     except OSError as error:
         raise _unlocked(run, error) from None
+
+
+def _flock(handle: int) -> None:
+    """Lock a file; BlockingIOError when another process holds it for longer than it takes to ask who holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(ASKING_S)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _forget_locks() -> None:

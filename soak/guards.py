@@ -58,7 +58,7 @@ GUARDS = (
     ),
     Guard(
         "one process per run",
-        "        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)\n        since",
+        "        _flock(handle)\n        since",
         "        since",
         "test_a_second_process_is_refused_at_once_and_told_who_holds_the_run",
     ),

@@ -5,7 +5,6 @@ A damaged run is a record as well, with a description of what is wrong.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from maskcls.errors import MaskclsError, ResultError
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import Environment, read_environment
 from maskcls.runs.identity import changed_files
+from maskcls.runs.integrity.run_in_use import use_of
 from maskcls.runs.networks import RunNetwork, run_networks
 from maskcls.runs.records.disk_use import DiskUse, disk_use
 from maskcls.runs.records.notes import Note, read_notes
@@ -119,7 +119,10 @@ def read_record(run: RunDir) -> RunRecord:
     left = part(lambda: _left(run, env, trained, summary), "") if env else ""
     jobs = {task: plan.fold_jobs for task, plan in (env.plans or {}).items()} if env else {}
     seconds = part(lambda: training_seconds(run, trained, jobs), 0.0)
-    date, busy = part(lambda: _last_written(run, trained), None), bool(left) and part(lambda: _is_held(run), False)
+    date, busy = (
+        part(lambda: _last_written(run, trained), None),
+        bool(left) and part(lambda: use_of(run).holder is not None, False),
+    )
     scored_on = part(lambda: rows_scored(run, env, cfg), "") if env and cfg else ""
     unsealed = part(lambda: read_sealed_score(run), None)
     interval = summary.interval if summary else None
@@ -188,21 +191,6 @@ def _last_written(run: RunDir, trained: Sequence[RunNetwork]) -> datetime | None
 def _written_in_training(run: RunDir, trained: Sequence[RunNetwork]) -> Iterator[Path]:
     for folder in (one.folder(run) for one in trained):
         yield from (folder.log, folder.state)
-
-
-def _is_held(run: RunDir) -> bool:
-    """Tell whether a process is working on this run; nothing is written."""
-    try:
-        handle = os.open(run.lock_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _one_line(error: MaskclsError, run: RunDir) -> str:
