@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from maskcls.runs.integrity.network_checks import network_checks
 from maskcls.runs.integrity.run_checks import run_checks
 from maskcls.runs.integrity.run_in_use import WRITING, use_of
 from maskcls.runs.records.notes import BEST_DELETED, Note, add_note
+from maskcls.training.tracking.log import Place
 
 IN_FOLD = {
     *("DONE", "log.jsonl", "first_batch.png", "oof.npz", "summary.json", "epochs/0.npy"),
@@ -135,6 +137,26 @@ def test_a_file_that_is_missing_or_in_no_list_is_named(run: RunDir) -> None:
     assert wrong(run).keys() == {"fold0/oof.npz", "fold1/first_batch.png"}
     warned = {check.name for check in run_checks(run) if check.verdict == "warning"}
     assert warned == {"fold0/stray.txt"}
+
+
+def test_what_a_tracker_continues_belongs_to_the_run(run: RunDir) -> None:
+    place = Place(run, "fold0", tiny().tracking)
+    place.keep_identity("mlflow", {"id": "abc"})
+    place.keep_identity("wandb", {"id": "abc", "held": 1, "folders": []})
+    own = run.tracker("mlflow", "fold0").identity
+    stray = run.tracker("wandb", "fold0").path / "wandb" / "offline-run-1" / own.name
+    stray.parent.mkdir(parents=True)
+    stray.write_text("of wandb itself")
+    assert wrong(run) == {}
+    assert {check.name: check.verdict for check in run_checks(run)}[run.place(own)] == "ok"
+    assert place.read_identity("mlflow") == {"id": "abc"}
+    shutil.copytree(own.parent, run.tracker("mlflow", "fold1").path)
+    files.commit_json(own, files.read_json(own) | {"id": "abd"})
+    assert wrong(run).keys() == {run.place(own), run.place(run.tracker("mlflow", "fold1").identity)}
+    with pytest.raises(ResultError, match="belongs elsewhere"):
+        replace(place, name="fold1").read_identity("mlflow")
+    with pytest.raises(ResultError, match="changed after"):
+        place.read_identity("mlflow")
 
 
 def test_weights_that_prune_deleted_are_not_missed(run: RunDir) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from maskcls import config, owned
+from maskcls import config, files, owned
 from maskcls.errors import ResultError
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
@@ -107,12 +107,18 @@ def _record_checks(run: RunDir) -> Iterator[Check]:
     for path, read in readers:
         if path.exists():
             yield read_check(run.place(path), read, digested=is_digested(path))
+    for path in run.tracker_identities():
+        yield read_check(run.place(path), partial(_read_owned, path, run.path), digested=is_digested(path))
     for path in run.all_tests():
         owner = owned.owner_of(path, run.path)
         yield read_check(run.place(path), partial(_read_test, path, owner), digested=owner is not None)
     if run.choices.exists():
         name = f"../{run.choices.name}"
         yield read_check(name, lambda: read_register(run), digested=is_digested(run.choices))
+
+
+def _read_owned(path: Path, root: Path) -> None:
+    owned.without_owner(files.read_json(path), path, root)
 
 
 def _read_test(path: Path, owner: owned.Owner | None) -> None:
