@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from maskcls import rundir
 from maskcls.data.photos.cache_folder import cache_folder, leftovers, packs
 from maskcls.data.photos.identity.pack_check import check_pack
 from maskcls.errors import DataError, ResultError
@@ -18,7 +19,7 @@ CACHE = Path("cache")  # the word for the cache of photos
 
 
 def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> Verification:
-    """Check every file, reading all of it.
+    """Check every file, reading all of it. Nothing is written, and a training of the run is not kept from going on.
 
     what  a run folder; a table that maskcls wrote, with its sidecar; predictions (.npz); the cache of photos: its
           folder, or `cache` where there is no such path.
@@ -32,7 +33,8 @@ def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> V
     if what.is_dir():
         if not RunDir(what).env.exists() and (packs(what) or leftovers(what)):
             return Verification(what, "cache", tuple(_cache_checks(what)))
-        return Verification(what, "run", tuple(run_checks(RunDir(what))))
+        with rundir.reading(RunDir(what)):
+            return Verification(what, "run", tuple(run_checks(RunDir(what))))
     if not what.exists():
         raise DataError("no such file or folder", where=str(what), fix="check the path")
     checks = predictions_checks(what) if what.suffix == ".npz" else table_checks(what, run, data)
