@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from project import PROJECT_DIR
 
+from maskcls.config.installed_extras import PACKAGES
+
 DOCKERFILES = sorted(path for path in (PROJECT_DIR / "docker").iterdir() if not path.name.endswith(".dockerignore"))
 BUILT = ("dist/maskcls-0-py3-none-any.whl",)  # by `make dist`
 
@@ -39,6 +41,14 @@ def test_images_are_pinned_to_the_tested_python(path: Path) -> None:
     images = [text.split()[0] for text in texts(path, "FROM")]
     assert len(images) == 2
     assert all(re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", image) for image in images)
+
+
+def test_an_image_for_the_cpu_has_the_extras_of_the_lock_file() -> None:
+    """The image for CUDA is installed from the lock file."""
+    installed = re.findall(r"\$\{wheel\}\[([a-z,]+)\]", " ".join(texts(DOCKERFILES[0], "RUN")))
+    locked = re.findall(r"--extra ([a-z]+)", (PROJECT_DIR / "Makefile").read_text())
+    assert installed == [",".join(locked)]
+    assert sorted(locked) == sorted(PACKAGES)
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)

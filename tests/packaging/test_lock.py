@@ -29,7 +29,7 @@ def test_every_version_is_that_of_requirements() -> None:
     locked = {name: version for name, version in versions(LOCK).items() if not ONLY_IN_LOCK.fullmatch(name)}
     assert locked == {name: pinned.get(name) for name in locked}
     assert set(needed_to_run()) <= set(locked)
-    assert {"onnxruntime", "pyarrow", "fastapi"} <= set(locked)  # of the extras
+    assert {"onnxruntime", "pyarrow", "matplotlib", "cleanlab", "fastapi"} <= set(locked)  # of the extras
     assert "pytest" not in locked
 
 
