@@ -127,7 +127,7 @@ def _nested_entries(found: Mapping[object, object]) -> tuple[dict[str, Tensor], 
     tensors, odd, seen = dict[str, Tensor](), list[str](), set[int]()
     layer: list[tuple[str, Mapping[object, object]]] = [("", found)]
     for _ in range(NESTED):
-        below = []
+        below: list[tuple[str, Mapping[object, object]]] = []
         for prefix, entries in layer:
             if id(entries) in seen:
                 continue

@@ -7,6 +7,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +19,15 @@ from maskcls.cli import run_app
 from maskcls.data.photos.cache import build_pack
 from maskcls.data.photos.cache_folder import packs
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.errors import Exit, MaskclsError
+from maskcls.errors import Exit, MaskclsError, ResultError
 from maskcls.labels import CONTEST
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.write import write_submission
 from maskcls.rundir import RunDir
+from maskcls.runs.integrity.done_file import read_done
 from maskcls.runs.integrity.run_checks import run_checks
 from maskcls.runs.records.notes import BEST_DELETED, Note, add_note
+from maskcls.training.stored_experiment import open_experiment
 
 IN_FOLD = {
     *("DONE", "log.jsonl", "first_batch.png", "oof.npz", "summary.json", "epochs/0.npy"),
@@ -121,6 +124,28 @@ def test_many_changed_bits_of_the_files_of_all_commands_are_named(run: RunDir, d
         assert run.place(test) in wrong(run) or Predictions.load(test).ids.size, bit
     test.unlink()
     assert check_flips(run, 30) == 33 * 30
+
+
+@pytest.mark.parametrize(
+    ("change", "without", "said"),
+    [
+        ({"folds": [0]}, (), "the run has fewer folds than its summary"),
+        ({"folds": [0, 0, 1]}, (), "a fold occurs twice"),
+        ({}, ("format",), "the run says it is of an earlier version than its files"),
+        ({"format": 1, "folds": [0]}, ("packages_digest",), "the run says it is of an earlier version than its files"),
+    ],
+    ids=["a fold fewer", "a fold twice", "an earlier version", "both"],
+)
+def test_an_environment_that_was_changed_with_its_digest_does_not_fit_the_other_files(
+    run: RunDir, change: dict[str, Any], without: tuple[str, ...], said: str
+) -> None:
+    edit_json(run.env, change, without=without)
+    with pytest.raises(ResultError) as caught:
+        open_experiment(run)
+        read_done(run.fold(0))
+    assert said in str(caught.value)
+    assert str(run.env) == caught.value.where
+    assert wrong(run)
 
 
 def test_a_file_that_is_missing_or_in_no_list_is_named(run: RunDir) -> None:
