@@ -126,6 +126,11 @@ def test_many_changed_bits_of_the_files_of_all_commands_are_named(run: RunDir, d
     assert check_flips(run, 30) == 33 * 30
 
 
+def opened_with_fold_0(run: RunDir) -> None:
+    open_experiment(run)
+    read_done(run.fold(0))
+
+
 @pytest.mark.parametrize(
     ("change", "without", "said"),
     [
@@ -141,11 +146,21 @@ def test_an_environment_that_was_changed_with_its_digest_does_not_fit_the_other_
 ) -> None:
     edit_json(run.env, change, without=without)
     with pytest.raises(ResultError) as caught:
-        open_experiment(run)
-        read_done(run.fold(0))
+        opened_with_fold_0(run)
     assert said in str(caught.value)
     assert str(run.env) == caught.value.where
     assert wrong(run)
+
+
+@pytest.mark.parametrize("task", ["", "gender"])
+def test_a_score_that_was_changed_with_its_digest_is_not_that_of_the_rows(run: RunDir, task: str) -> None:
+    pooled = files.read_json(run.summary)["pooled"]
+    (pooled["tasks"][task] if task else pooled)["macro_f1"] = 0.987
+    edit_json(run.summary, {"pooled": pooled})
+    said = wrong(run)
+    assert said.keys() == {"summary.json"}
+    what = f"macro-F1 of {task}" if task else "macro-F1"
+    assert said["summary.json"].startswith(f"{what} 0.987, but oof.npz gives 0.")
 
 
 def test_a_file_that_is_missing_or_in_no_list_is_named(run: RunDir) -> None:
