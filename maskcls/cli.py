@@ -190,11 +190,14 @@ def _print_error(error: MaskclsError) -> None:
 
 
 def _kept(kind: str, text: str) -> str:
-    """Write text to a new file in the system's temporary folder and return its path."""
+    """Write text to a new file in the system's temporary folder and return its path, or why it was not written."""
     import tempfile
 
-    with tempfile.NamedTemporaryFile(
-        "w", prefix=f"maskcls-{kind}-", suffix=".txt", delete=False, encoding="utf8"
-    ) as file:
-        file.write(text + "\n")
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix=f"maskcls-{kind}-", suffix=".txt", delete=False, encoding="utf8", errors="surrogateescape"
+        ) as file:
+            file.write(text + "\n")
+    except OSError as error:
+        return f"no file for them can be written ({error.strerror or error})"
     return file.name

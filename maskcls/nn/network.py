@@ -19,9 +19,10 @@ from maskcls.nn.backbone_facts import check_patches
 from maskcls.nn.backbone_sizes import size_error
 from maskcls.nn.heads import Head, build_head
 from maskcls.nn.key_prefixes import fitting_prefixes, without_wrappers
-from maskcls.nn.weights_file import read_tensors
+from maskcls.nn.weights_file import JOIN, PART, read_tensors
 
 SHOWN_KEYS = 4
+OTHER_BACKBONE = "choose the backbone these weights belong to (model.backbone), or other weights"
 
 
 class Network(nn.Module):
@@ -196,7 +197,7 @@ def _of_trunk(file: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Pa
             got=f"keys of the file: {_shown_keys(sorted(file))}",
             expected=f"keys of the trunk: {_shown_keys(wanted)}; before them any one prefix",
             offenders=wrong,
-            fix="choose the backbone these weights belong to (model.backbone), or other weights",
+            fix=JOIN if PART.search(path.name) else OTHER_BACKBONE,
         )
     return found
 

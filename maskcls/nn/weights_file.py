@@ -9,6 +9,7 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -20,24 +21,28 @@ from maskcls.errors import WeightsError
 from maskcls.files import FileKind, read_file, size_text
 
 WEIGHTS = FileKind("the weights", WeightsError, 64 << 30)  # larger than those of any network in timm
+NESTED = 4  # names at most before the name of a tensor in a checkpoint; such files hold them below one or two
 HEADER_BYTES = 16 << 20  # of safetensors: some hundred thousand tensors
 GLOBAL = re.compile(r"GLOBAL ([\w.]+)")  # in torch's message about a name that a pickle asks for
+PART = re.compile(r"-\d+-of-\d+\.")  # in the names of weights in several files
 TORCH = (b"PK", b"\x80")  # first bytes of torch's files: a zip archive, and in older ones a pickle
 OTHERS = {
     b"<!doctype": "an HTML page, probably a failed download",
     b"<html": "an HTML page, probably a failed download",
     b"version https://git-lfs": "a Git LFS pointer",
+    b"{": "JSON, such as the index of weights in several files",
 }
 AGAIN = "download the file again, or save the state_dict() again, preferably as safetensors"
+JOIN = "join the parts in one file: load each with safetensors.torch.load_file, then save_file({**a, **b}, FILE)"
 SAFE = "where it was made, save the tensors alone: safetensors.torch.save_file(model.state_dict(), 'w.safetensors')"
 
 
 def read_tensors(path: Path, *, most: int = WEIGHTS.most) -> dict[str, Tensor]:
-    """Read a state dict; the content decides on the format, not the name.
+    """Read a state dict, or all state dicts of a checkpoint; the content decides on the format, not the name.
 
     most  largest file in bytes.
 
-    Raises WeightsError for any other file, and for a file that holds more than tensors.
+    Raises WeightsError for any other file, and for a file that asks for code.
     """
     # Read, not memory-mapped: if a mapped file is replaced while in use, the weights change.
     data = read_file(path, FileKind(WEIGHTS.name, WeightsError, most))
@@ -47,12 +52,13 @@ def read_tensors(path: Path, *, most: int = WEIGHTS.most) -> dict[str, Tensor]:
         return _read_torch(path, data)
     start = data[:100].lstrip().lower()
     kind = next((kind for first, kind in OTHERS.items() if start.startswith(first)), f"begins with {data[:8]!r}")
+    fix = JOIN if start.startswith(b"{") else "download the file again; with Git LFS, run git lfs pull"
     raise WeightsError(
         "this is not a weights file",
         where=str(path),
         got=f"{size_text(len(data))}; {kind}" if data else "an empty file (0 bytes)",
         expected="safetensors, or a torch state dict",
-        fix="download the file again; with Git LFS, run git lfs pull",
+        fix=fix,
     )
 
 
@@ -99,9 +105,6 @@ def _read_torch(path: Path, data: bytes) -> dict[str, Tensor]:
         if isinstance(error, MemoryError):
             raise
         raise _unloaded(path, str(error)) from None
-    for name in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
     if not isinstance(found, dict):
         raise WeightsError(
             "the file contains no plain state dict",
@@ -109,10 +112,32 @@ def _read_torch(path: Path, data: bytes) -> dict[str, Tensor]:
             got=type(found).__name__,
             fix="save only the state_dict(), preferably as safetensors",
         )
-    odd = [f"{key!r} is {_kind(value)}" for key, value in found.items() if not _is_entry(key, value)]
-    if odd:
+    tensors, odd = _nested_entries(found)
+    if odd or not tensors:
         raise WeightsError("the file contains no plain state dict", where=str(path), offenders=odd, fix=SAFE)
-    return found
+    return tensors
+
+
+def _nested_entries(found: Mapping[object, object]) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors of a checkpoint, and what keeps it from being used.
+
+    A checkpoint keeps a state dict below any name, beside others and beside numbers, which are left out. The names on
+    the way to a tensor stand before its key: "state_dict.stem.weight". What occurs twice is kept once.
+    """
+    tensors, odd, seen = dict[str, Tensor](), list[str](), set[int]()
+    layer: list[tuple[str, Mapping[object, object]]] = [("", found)]
+    for _ in range(NESTED):
+        below: list[tuple[str, Mapping[object, object]]] = []
+        for prefix, entries in layer:
+            if id(entries) in seen:
+                continue
+            seen.add(id(entries))
+            below += [(f"{prefix}{key}.", value) for key, value in entries.items() if isinstance(value, dict)]
+            here = {f"{prefix}{key}": value for key, value in entries.items() if isinstance(value, Tensor)}
+            tensors |= {key: value for key, value in here.items() if _is_dense(value)}
+            odd += [f"{key!r} is a tensor that is not dense" for key, value in here.items() if not _is_dense(value)]
+        layer = below
+    return tensors, odd or ([] if tensors else [f"{key!r} is {type(value).__name__}" for key, value in found.items()])
 
 
 def _check_archive(path: Path, data: bytes) -> None:
@@ -141,10 +166,5 @@ def _unloaded(path: Path, message: str) -> WeightsError:
     return WeightsError("the weights file is damaged", where=str(path), got=line, fix=AGAIN)
 
 
-def _is_entry(key: object, value: object) -> bool:
-    dense = isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_meta or value.is_quantized)
-    return isinstance(key, str) and dense
-
-
-def _kind(value: object) -> str:
-    return "a tensor that is not dense, or has no name" if isinstance(value, Tensor) else type(value).__name__
+def _is_dense(value: Tensor) -> bool:
+    return value.layout == torch.strided and not (value.is_meta or value.is_quantized)

@@ -120,7 +120,21 @@ def without_owner(data: Any, path: Path, root: Path | None, *, required: bool = 
     data = files.without_digest(data, path, required=required or owner is not None)
     if owner is not None:
         check_owner(data.get(OWNER), owner, path)
+    elif isinstance(data, dict) and OWNER in data:
+        _refuse_downgraded(path, root)
     return {key: value for key, value in data.items() if key != OWNER} if isinstance(data, dict) else data
+
+
+def _refuse_downgraded(path: Path, root: Path | None) -> None:
+    """Raise ResultError for a file that names its run in a run that says it is of an earlier version."""
+    if root is not None and RunDir(root).env.exists():
+        raise ResultError(
+            "the run says it is of an earlier version than its files",
+            where=str(RunDir(root).env),
+            got=f"a format below {FIRST_OWNED}, and {path.relative_to(root)} names its run",
+            expected=f"format {FIRST_OWNED}, as maskcls wrote it",
+            fix="restore env.json from a copy of the run",
+        )
 
 
 def check_owner(found: Any, owner: Owner, path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 import maskcls
 from maskcls import files, owned, typedjson
@@ -24,6 +24,13 @@ from maskcls.typedjson import JsonFile
 FORMAT = 2  # of a run folder; docs/formats.md says when it grows
 PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-headless", "pillow", "numpy", "pandas")
 PIXEL_DECODER = "libjpeg"  # of Pillow: its versions may decode a JPEG to other pixels
+
+
+def _distinct(folds: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the folds; ValueError when one occurs twice, as its networks would count twice."""
+    if len(set(folds)) < len(folds):
+        raise ValueError("a fold occurs twice")
+    return folds
 
 
 class Machine(JsonFile):
@@ -56,7 +63,7 @@ class Environment(JsonFile):
 
     format: int = 1
     data: str
-    folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_distinct)]
     hashes: Annotated[dict[str, str], Field(min_length=1)]
     cropping: dict[str, JsonValue] | None = None
     weights: dict[str, str] = Field(default_factory=dict)

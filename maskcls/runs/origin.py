@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from maskcls import files
-from maskcls.data.layouts.source import guess_layout, read_unlabelled
+from maskcls.data.layouts.source import guess_layout, image_root, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, MaskclsError
 from maskcls.labels import LabelSpace
+from maskcls.machine import reading_threads
 from maskcls.results.csv_with_origin import read_sidecar
 from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.write import SUBMISSION
@@ -95,11 +98,25 @@ def _data_check(lineage: Mapping[str, Any], space: LabelSpace | None, data: Path
     if data is None or space is None or expected is None:
         return Check("data", "skipped", "no --data to compare with" if data is None else "the sidecar names no data")
     try:
-        found = tables.sha256(read_unlabelled(data, guess_layout(data), space))
+        frame = read_unlabelled(data, guess_layout(data), space)
+        photos = _photos_fault(lineage, image_root(data, guess_layout(data)), frame)
     except MaskclsError as error:
         return Check("data", "warning", "cannot be compared", (error.what, *error.offenders))
-    faults = [] if found == expected else [f"the photos to predict were others then, sha256 {str(expected)[:16]}…"]
+    found = tables.sha256(frame)
+    faults = [f"the photos to predict were others then, sha256 {str(expected)[:16]}…"] if found != expected else photos
     return check_of("data", f"sha256 {found[:16]}…", faults)
+
+
+def _photos_fault(lineage: Mapping[str, Any], root: Path, frame: pd.DataFrame) -> list[str]:
+    """Return what is wrong with the content of the photos, where the lineage names it."""
+    expected = lineage.get("photos_sha256")
+    if expected is None:
+        return []
+    from maskcls.data.photos.identity.photo_digests import digests_of_files  # Pillow
+
+    paths, ids = frame["path"].tolist(), frame["id"].tolist()
+    found = digests_of_files(root, paths, ids, threads=reading_threads(None)).sha256
+    return [] if found == expected else ["photos have other content than those that were predicted"]
 
 
 def _without(why: str) -> tuple[Check, None]:

@@ -82,6 +82,11 @@ def _later(root: Path, paths: list[str], spec: ViewSpec) -> PackPixels | None:
         return None
 
 
+def content_sha256(views: Views, frame: pd.DataFrame) -> str | None:
+    """Return the hash of the content of a manifest's photos, as the cache read them; None without a cache."""
+    return next((pixels.photo_digests(frame["id"].tolist()).sha256 for pixels in views.values()), None)
+
+
 def open_photos(
     root: Path,
     frame: pd.DataFrame,

@@ -47,7 +47,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.person_clustering import averaging_for
-from maskcls.training.photos import Views, cached_views, open_photos
+from maskcls.training.photos import Views, cached_views, content_sha256, open_photos
 from maskcls.training.plans import listener_of
 from maskcls.training.readable_photos import check_photos
 from maskcls.training.stored_experiment import open_experiment
@@ -111,10 +111,11 @@ def predict_rows(
     note_other_versions(run, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = averaging_for(experiment, env.folds, frame, root, report)
-    predictions = _predicted(experiment.run.path, networks, frame, cfg, root, accelerator, report)
+    predictions, views = _predicted(experiment.run.path, networks, frame, cfg, root, accelerator, report)
     if not accelerator.is_main_process:
         return None
-    lineage = _lineage(experiment, env, networks, frame, data, cfg).with_groups(by_look.lineage)
+    photos = content_sha256(views, frame)
+    lineage = _lineage(experiment, env, networks, frame, data, cfg, photos).with_groups(by_look.lineage)
     predictions = replace(by_look.average_photos(predictions), lineage=lineage.to_json())
     kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     named = replace(predictions, lineage={**predictions.lineage, **owned.owner_entry(kept, run.path)})
@@ -149,7 +150,7 @@ def predict_sealed(experiment: Experiment, env: Environment, report: Reporter) -
     accelerator, together = start(cfg.device), GroupAveraging()
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         together = averaging_for(experiment, env.folds, frame, root, report)
-    predictions = _predicted(
+    predictions, _ = _predicted(
         experiment.run.path, networks, frame, cfg, root, accelerator, report, known=experiment.photos
     )
     if not accelerator.is_main_process:
@@ -167,8 +168,9 @@ def _predicted(
     accelerator: Accelerator,
     report: Reporter,
     known: PhotoDigests | None = None,
-) -> Predictions:
-    """Return the mean of the networks' predictions for the rows of a manifest; a note names the run.
+) -> tuple[Predictions, Views]:
+    """Return the mean of the networks' predictions for the rows of a manifest, and the cached views; a note names the
+    run.
 
     known  what the files of these rows are, see `open_photos`.
     """
@@ -181,7 +183,7 @@ def _predicted(
         # Photos were decoded while predicting, and the first bad one ended that; the message should list them all.
         check_photos(root, paths, cfg, report)
         raise
-    return joint(networks, probs, frame["id"].to_numpy(np.str_), cfg.space)
+    return joint(networks, probs, frame["id"].to_numpy(np.str_), cfg.space), views
 
 
 def note_other_cropping(experiment: Experiment, env: Environment, root: Path, report: Reporter) -> None:
@@ -286,6 +288,7 @@ def _lineage(
     frame: pd.DataFrame,
     data: Path,
     cfg: Config,
+    photos_sha256: str | None,
 ) -> RunLineage:
     summary = read_summary(experiment.run)
     return RunLineage(
@@ -296,6 +299,7 @@ def _lineage(
         weights=tuple(network.used for network in networks),
         data=data.resolve().name,
         data_sha256=tables.sha256(frame),
+        photos_sha256=photos_sha256,
         views=cfg.predict.views,
         networks=cfg.predict.networks,
     )

@@ -20,6 +20,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.environment import FORMAT, Environment, Machine, read_environment, write_environment
 from maskcls.runs.identity import changed_files, identity_hashes, missing_files, optional_files
 from maskcls.runs.integrity.photos_now import run_photos
+from maskcls.runs.summary import read_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment
@@ -87,6 +88,7 @@ def open_experiment(run: RunDir, data: Path | None = None) -> tuple[Experiment, 
             offenders=changed,
             fix="restore them, or train a new run with what you want to change",
         )
+    _refuse_lost_folds(run, env)
     if env.plans is None:
         got = f"maskcls {env.maskcls}, without the settings of its execution"
         raise ResultError("the run was made by an earlier maskcls", where=str(run.path), got=got, fix="train it again")
@@ -111,6 +113,25 @@ def open_experiment(run: RunDir, data: Path | None = None) -> tuple[Experiment, 
         sealed=sealed,
         photos=run_photos(run),
     ), env
+
+
+def _refuse_lost_folds(run: RunDir, env: Environment) -> None:
+    """Raise ResultError when the summary is about folds that env.json does not name: their networks would be left out.
+
+    The summary is written after env.json, so only a change by hand takes folds away.
+    """
+    try:
+        summary = read_summary(run)
+    except ResultError:
+        return  # what needs the summary says what is wrong with it, and resuming makes it again
+    if lost := sorted(set(summary.fold_numbers) - set(env.folds)) if summary else []:
+        raise ResultError(
+            "the run has fewer folds than its summary",
+            where=str(run.env),
+            got=f"folds {', '.join(map(str, env.folds))}, without {', '.join(map(str, lost))}",
+            expected=f"the folds of {run.summary}",
+            fix="restore env.json from a copy of the run",
+        )
 
 
 def open_with_photos(run: RunDir, data: Path | None) -> tuple[Experiment, Environment]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -243,6 +246,24 @@ def test_a_long_list_of_offenders_is_kept_in_a_file(
     kept = Path(re.findall(r"all of them: (\S+)", error)[0])
     assert kept.read_text().splitlines() == names
     kept.unlink()
+
+
+def test_a_long_list_keeps_the_bytes_of_names_and_is_left_out_where_no_file_can_be_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    names = [os.fsdecode(b"photo \xff%d" % i) for i in range(25)]
+
+    def fail(*_: object) -> int:
+        raise DataError("bad photos", offenders=names)
+
+    monkeypatch.setattr(cli, "_exit_code", fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), "utf8", "backslashreplace"))
+    assert cli.run_app([]) == Exit.DATA
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_bytes().splitlines() == list(map(os.fsencode, names))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    assert cli.run_app([]) == Exit.DATA
 
 
 def test_a_bug_is_said_to_be_one_and_its_traceback_is_kept(

@@ -426,6 +426,20 @@ def test_what_a_run_said_with_other_networks_is_not_taken(runs: list[Path], draw
         assert answers(tmp_path / f"{name}.csv") == expected[name]
 
 
+def test_what_a_run_said_about_other_photos_of_the_same_names_is_not_taken(
+    runs: list[Path], drawn: Path, tmp_path: Path
+) -> None:
+    """A data set of the same name, in which one photo is another, as after a new export."""
+    said, run = said_by(runs)[0], Path(shutil.copytree(runs[0], tmp_path / "r0"))
+    reverse = np.ascontiguousarray(said.prob[:, ::-1])
+    Predictions(said.ids, reverse, said.space, said.lineage).save(run / "test/faces-none.npz")
+    other = Path(shutil.copytree(drawn, tmp_path / drawn.name))
+    first, second = (other / "eval" / "images" / name for name in said.ids[:2])
+    first.write_bytes(second.read_bytes())
+    assert ensemble([run], other, tmp_path / "e.csv") == 0
+    assert answers(tmp_path / "e.csv") == [said.labels()[1], *said.labels()[1:]]
+
+
 def test_decide_says_what_a_rule_is_worth(
     runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,6 +224,18 @@ def test_an_answer_to_a_folder_of_photos(tmp_path: Path) -> None:
     (tmp_path / "photos" / "c.jpg").write_bytes(b"")
     found = verdicts(check_submission(tmp_path / "s.csv", tmp_path / "photos").checks)
     assert (found["ids"], found["data"]) == ("FAILED", "FAILED")
+
+
+def test_a_photo_with_other_content_than_at_the_prediction_fails(tmp_path: Path, drawn: Path, run: RunDir) -> None:
+    data = Path(shutil.copytree(drawn, tmp_path / "data"))
+    photos = [data / "eval" / "images" / name for name in asked(data)]
+    digests = [hashlib.blake2b(photo.read_bytes(), digest_size=16).digest() for photo in photos]
+    path = written(tmp_path / "s.csv", data, run, photos_sha256=hashlib.sha256(b"".join(digests)).hexdigest())
+    assert verdicts(check_submission(path, data, run).checks)["data"] == "ok"
+    photos[0].write_bytes(photos[1].read_bytes())
+    found = check_submission(path, data, run).checks
+    assert verdicts(found)["data"] == "FAILED"
+    assert faults(found, "data") == ("photos have other content than those that were predicted",)
 
 
 def test_classes_of_another_meaning_are_warned_about(tmp_path: Path, drawn: Path, run: RunDir) -> None:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,11 +29,13 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
 from maskcls.results.submissions.write import write_submission
 from maskcls.rundir import FoldDir, RunDir
+from maskcls.runs.integrity.done_file import read_done
 from maskcls.runs.integrity.network_checks import network_checks
 from maskcls.runs.integrity.run_checks import run_checks
 from maskcls.runs.integrity.run_in_use import WRITING, use_of
 from maskcls.runs.locks import run_lock
 from maskcls.runs.records.notes import BEST_DELETED, Note, add_note
+from maskcls.training.stored_experiment import open_experiment
 from maskcls.training.tracking.log import Place
 
 IN_FOLD = {
@@ -130,6 +133,43 @@ def test_many_changed_bits_of_the_files_of_all_commands_are_named(run: RunDir, d
         assert run.place(test) in wrong(run) or Predictions.load(test).ids.size, bit
     test.unlink()
     assert check_flips(run, 30) == 33 * 30
+
+
+def opened_with_fold_0(run: RunDir) -> None:
+    open_experiment(run)
+    read_done(run.fold(0))
+
+
+@pytest.mark.parametrize(
+    ("change", "without", "said"),
+    [
+        ({"folds": [0]}, (), "the run has fewer folds than its summary"),
+        ({"folds": [0, 0, 1]}, (), "a fold occurs twice"),
+        ({}, ("format",), "the run says it is of an earlier version than its files"),
+        ({"format": 1, "folds": [0]}, ("packages_digest",), "the run says it is of an earlier version than its files"),
+    ],
+    ids=["a fold fewer", "a fold twice", "an earlier version", "both"],
+)
+def test_an_environment_that_was_changed_with_its_digest_does_not_fit_the_other_files(
+    run: RunDir, change: dict[str, Any], without: tuple[str, ...], said: str
+) -> None:
+    edit_json(run.env, change, without=without)
+    with pytest.raises(ResultError) as caught:
+        opened_with_fold_0(run)
+    assert said in str(caught.value)
+    assert str(run.env) == caught.value.where
+    assert wrong(run)
+
+
+@pytest.mark.parametrize("task", ["", "gender"])
+def test_a_score_that_was_changed_with_its_digest_is_not_that_of_the_rows(run: RunDir, task: str) -> None:
+    pooled = files.read_json(run.summary)["pooled"]
+    (pooled["tasks"][task] if task else pooled)["macro_f1"] = 0.987
+    edit_json(run.summary, {"pooled": pooled})
+    said = wrong(run)
+    assert said.keys() == {"summary.json"}
+    what = f"macro-F1 of {task}" if task else "macro-F1"
+    assert said["summary.json"].startswith(f"{what} 0.987, but oof.npz gives 0.")
 
 
 def test_a_file_that_is_missing_or_in_no_list_is_named(run: RunDir) -> None:

@@ -149,3 +149,53 @@ def test_the_refusal_shows_keys_of_both(tmp_path: Path) -> None:
         load_trunk(small(), tmp_path / "w")
     assert caught.value.got == "keys of the file: layer0.conv, layer1.conv, layer2.conv, layer3.conv …"
     assert str(caught.value.expected).startswith("keys of the trunk: stem.weight, stem.bias; ")
+
+
+# --- checkpoints
+
+PARTS = {"stem.weight": torch.ones(2, 2), "stem.bias": torch.ones(2)}
+
+
+@pytest.mark.parametrize(
+    "checkpoint",
+    [
+        {"model_state_dict": PARTS, "optimizer_state_dict": {"state": {0: {"exp_avg": torch.zeros(2)}}}, "epoch": 3},
+        {"net": {f"module._orig_mod.{key}": value for key, value in PARTS.items()}, "accuracy": 91.5},
+        {"model": {"state_dict": {f"backbone.{key}": value for key, value in PARTS.items()}}},
+        {"model": PARTS, "state_dict": PARTS},
+        {**PARTS, "epoch": 3},
+    ],
+    ids=["optimizer", "stack", "two levels", "twice the same", "a number beside"],
+)
+def test_a_state_dict_is_found_below_any_name(tmp_path: Path, checkpoint: dict[str, Any]) -> None:
+    torch.save(checkpoint, tmp_path / "w.pt")
+    network = small()
+    assert load_trunk(network, tmp_path / "w.pt").startswith("2 of 2 trunk tensors loaded")
+    assert network.trunk.state_dict()["stem.weight"].tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("names", [("state_dict", "state_dict_ema"), ("student", "teacher")])
+def test_a_checkpoint_of_two_networks_is_not_chosen_from(tmp_path: Path, names: tuple[str, str]) -> None:
+    """With an average of the weights beside them, either could be meant."""
+    torch.save({name: {key: value + i for key, value in PARTS.items()} for i, name in enumerate(names)}, tmp_path / "w")
+    with pytest.raises(WeightsError, match="several networks") as caught:
+        load_trunk(small(), tmp_path / "w")
+    assert caught.value.got == f"keys below '{names[0]}.' and below '{names[1]}.'"
+
+
+def test_a_checkpoint_that_holds_itself_is_read_once(tmp_path: Path) -> None:
+    entries: dict[str, Any] = {}
+    entries |= {f"again{i}": entries for i in range(100)}
+    torch.save(entries, tmp_path / "w.pt")
+    assert "no plain state dict" in refused(tmp_path / "w.pt").what
+
+
+def test_weights_in_several_files_are_to_be_joined(tmp_path: Path) -> None:
+    """Neither is the file to be downloaded again, nor is it another backbone's."""
+    index, part = tmp_path / "model.safetensors.index.json", tmp_path / "model-00001-of-00002.safetensors"
+    index.write_text('{"metadata": {}, "weight_map": {}}')
+    save_file({"stem.weight": torch.ones(2, 2)}, part)
+    assert "join the parts in one file" in str(refused(index).fix)
+    with pytest.raises(WeightsError, match="1 of the trunk's 2 tensors do not match") as caught:
+        load_trunk(small(), part)
+    assert "join the parts in one file" in str(caught.value.fix)

@@ -84,6 +84,14 @@ def test_a_closed_stdout_is_no_fault() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_no_file_gets_the_number_of_a_closed_stream() -> None:
+    """What a library prints there would stand in that file."""
+    program = "import os; from maskcls.show.terminal.streams import open_streams; open_streams()\n"
+    program += "handle = os.open('/', os.O_RDONLY); os._exit(handle)"
+    done = subprocess.run(["bash", "-c", f'{sys.executable} -c "{program}" <&- >&- 2>&-'], check=False)
+    assert done.returncode > 2
+
+
 def test_only_encoding_is_repaired() -> None:
     with pytest.raises(UnicodeDecodeError):
         ascii_instead(UnicodeDecodeError("ascii", b"\xff", 0, 1, "not ascii"))

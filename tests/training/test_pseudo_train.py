@@ -58,6 +58,7 @@ def fold_prediction(base: Path, drawn: Path, tmp_path: Path, k: int) -> Predicti
     run = tmp_path / f"only{k}"
     shutil.copytree(base, run)
     edit_json(run / "env.json", {"folds": [k]})
+    (run / "summary.json").unlink()  # which names the other fold
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / f"{k}.csv")]) == 0
     return Predictions.load(run / "test/faces-none.npz")
 

@@ -27,10 +27,13 @@ Shards = Sequence[tuple[Path, PredictionPlan]]  # folders with their plans
 
 @dataclass(frozen=True, eq=False)
 class StoredPart:
-    """The rows of one part, and the stamps (N, 2) int64 of its files before reading: size, time of change in ns."""
+    """The rows of one part, and the stamps (N, 3) int64 of its files before reading: size, times of change in ns.
+
+    Parts of earlier versions have two columns; their photos are predicted again.
+    """
 
     rows: PhotoRows
-    stamp_N2: Ints
+    stamp_N3: Ints
 
 
 def part_path(folder: Path, part: int) -> Path:
@@ -49,7 +52,7 @@ def write_part(folder: Path, plan: PredictionPlan, number: int, part: StoredPart
         errors=_packed(rows.errors),
         prob=rows.prob_NJ,
         label=rows.label_N,
-        stamp=part.stamp_N2,
+        stamp=part.stamp_N3,
     )
     files.commit(part_path(folder, number), buffer.getvalue())
 
@@ -62,7 +65,7 @@ def read_part(folder: Path, plan: PredictionPlan, number: int) -> StoredPart:
         owner = (str(found["plan"]), int(found["number"]))
         names, errors = _unpacked(found["names"]), _unpacked(found["errors"])
         part = StoredPart(PhotoRows(names, found["prob"], found["label"], errors), found["stamp"])
-        shapes = [(len(names),), (len(errors),), part.rows.label_N.shape, part.stamp_N2.shape[:1]]
+        shapes = [(len(names),), (len(errors),), part.rows.label_N.shape, part.stamp_N3.shape[:1]]
         if any(shape != (len(plan.rows(number)),) for shape in shapes):
             raise ValueError(f"{shapes[0][0]} rows")
         if part.rows.prob_NJ.shape != (len(names), plan.space.size):

@@ -22,6 +22,7 @@ from maskcls.runs.identity import identity_files
 from maskcls.runs.integrity.file_check import EARLIER, compared, is_digested, read_check
 from maskcls.runs.integrity.network_checks import network_checks
 from maskcls.runs.integrity.run_in_use import checks_beside, settled_files, use_of
+from maskcls.runs.integrity.score_check import score_faults
 from maskcls.runs.networks import RunNetwork, run_networks
 from maskcls.runs.records.notes import BEST_DELETED, read_notes
 from maskcls.runs.records.times import read_times
@@ -86,6 +87,7 @@ def _summary_checks(run: RunDir, networks: Sequence[RunNetwork]) -> Iterator[Che
             yield check
         elif check.faults or place not in done:
             faults.append(f"it was made from another {place}: {again}")
+    faults += score_faults(run, summary) if summary else []
     whole = read_check(run.summary.name, lambda: read_summary(run), digested=is_digested(run.summary))
     yield Check(whole.name, "FAILED", whole.about, tuple(faults)) if faults else whole
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 HANDLER = "maskcls.ascii"
+STDERR = 2  # the last of the three numbers
 # ASCII for the special characters that we print; the bars of a sparkline rise from _ to #.
 ASCII = (
     dict(zip(BARS, "_.-:=+*#", strict=True))
@@ -38,7 +39,15 @@ def ascii_instead(error: UnicodeError) -> tuple[str, int]:
 def open_streams() -> None:
     """Replace stdout and stderr by streams that show every character, and treat a full disk as said above."""
     codecs.register_error(HANDLER, ascii_instead)
+    _fill_closed()
     sys.stdout, sys.stderr = _opened(sys.stdout, ResultFile), _opened(sys.stderr, MessageFile)
+
+
+def _fill_closed() -> None:
+    """Open nothing in place of closed stdin, stdout and stderr; libraries print into whatever file has their number."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass
+    os.close(handle)
 
 
 def write_out() -> None:
@@ -88,7 +97,7 @@ class MessageFile(io.FileIO):
 
 
 def _opened(stream: object, kind: type[ResultFile | MessageFile]) -> io.TextIOWrapper:
-    if stream is None:  # closed; a file that is opened later must not get its number
+    if stream is None:  # closed
         return open(os.devnull, "w", encoding="utf-8")
     assert isinstance(stream, io.TextIOWrapper)
     at_once = stream.line_buffering or stream.write_through

@@ -5,18 +5,20 @@ torch is imported only where a run has not predicted the photos yet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from maskcls import config, files, owned
-from maskcls.data.layouts.source import read_unlabelled
+from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import LabelSpace
+from maskcls.machine import reading_threads
 from maskcls.results.ensembles.external import MEMBER, read_member
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
@@ -75,11 +77,12 @@ def read_members(
     ids = frame["id"].to_numpy(np.str_)
     for file in (Path(file) for text in given if not Path(text).is_dir() for file in files_of(text)):
         files.check_file(file, MEMBER)
+    photos = cache(lambda: _photos_sha256(data, cfg, frame))  # every member predicted the same ones
     members = []
     for place, text in enumerate(given):
         report.images("members", place, len(given))
         if Path(text).is_dir():
-            test, oof = _run_predictions(RunDir(Path(text)), data, frame, overrides, report), None
+            test, oof = _run_predictions(RunDir(Path(text)), data, frame, overrides, report, photos), None
             _note_single_photos(RunDir(Path(text)), test, report)
         else:
             test, oof = _files_predictions(text, cfg.space)
@@ -96,11 +99,17 @@ def read_members(
 
 
 def _run_predictions(
-    run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[str], report: Reporter
+    run: RunDir,
+    data: Path,
+    frame: pd.DataFrame,
+    overrides: Sequence[str],
+    report: Reporter,
+    photos_sha256: Callable[[], str],
 ) -> Predictions:
     """Return what the run predicted for exactly these photos with the networks it has now, or let it predict them.
 
-    Photos are compared by the names in their table: other photos with the same names are not noticed.
+    photos_sha256  of the photos as they are now. What an earlier version predicted is compared by names alone; what was
+                   predicted without a cache is predicted again.
     """
     cfg, env = config.of_run(run.config), read_environment(run)
     path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
@@ -109,6 +118,8 @@ def _run_predictions(
         weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))
         found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
         current = found == (tables.sha256(frame), env.hashes, predicting_weights(run, cfg, env.folds))
+        by_name = "photos_sha256" not in known.lineage
+        current = current and (by_name or known.lineage["photos_sha256"] == photos_sha256())
         if current and (averages_in_groups(run) or not known.lineage.get("groups")):
             # Without the file's place in its run, as predictions that were just made: the sidecar has the same bytes.
             return replace(known, lineage={name: part for name, part in known.lineage.items() if name != owned.OWNER})
@@ -120,6 +131,13 @@ def _run_predictions(
     if predicted is None:
         raise UsageError("an ensemble runs in one process", fix="start it without accelerate launch")
     return predicted.predictions
+
+
+def _photos_sha256(data: Path, cfg: Config, frame: pd.DataFrame) -> str:
+    from maskcls.data.photos.identity.photo_digests import digests_of_files  # Pillow
+
+    root, threads = image_root(data, cfg.data.format), reading_threads(cfg.device.workers)
+    return digests_of_files(root, frame["path"].tolist(), frame["id"].tolist(), threads=threads).sha256
 
 
 def _note_single_photos(run: RunDir, test: Predictions, report: Reporter) -> None:

@@ -55,7 +55,7 @@ def predict_parts(
     done = plan.own_photos - sum(len(plan.rows(number)) for number in todo)
     found: list[PhotoRows] = []
     with ThreadPoolExecutor(threads) as pool:
-        for number, stamp_N2, chunk, is_last in one_ahead(
+        for number, stamp_N3, chunk, is_last in one_ahead(
             _chunks_of(todo, names, plan, model.decode_size, pool, threads)
         ):
             found.append(_predicted(model, chunk, decide=plan.decide))
@@ -63,7 +63,7 @@ def predict_parts(
             on_photos(done)
             if is_last:
                 rows = _joined(_own(names, plan, number), found, model.space)
-                write_part(folder, plan, number, StoredPart(rows, stamp_N2))
+                write_part(folder, plan, number, StoredPart(rows, stamp_N3))
                 found = []
                 for name, error in zip(rows.names, rows.errors, strict=True):
                     if error:
@@ -74,20 +74,24 @@ def is_done(folder: Path, plan: PredictionPlan, number: int, names: Sequence[str
     """Tell whether a part is there, and its photos are unchanged; ResultError for a damaged part."""
     if not part_path(folder, number).exists():
         return False
-    return np.array_equal(read_part(folder, plan, number).stamp_N2, stamps(_own(names, plan, number)))
+    return np.array_equal(read_part(folder, plan, number).stamp_N3, stamps(_own(names, plan, number)))
 
 
 def stamps(names: Iterable[str]) -> Ints:
-    """Return size in bytes and time of change in ns (N, 2) int64 of each file; -1 where there is none."""
-    return np.array([_stamp(name) for name in names], dtype=np.int64).reshape(-1, 2)
+    """Return size in bytes and times of change in ns (N, 3) int64 of each file; -1 where there is none.
+
+    The second time, of the entry on the disk, cannot be set: another file with the size and date of the first has
+    another one.
+    """
+    return np.array([_stamp(name) for name in names], dtype=np.int64).reshape(-1, 3)
 
 
-def _stamp(name: str) -> tuple[int, int]:
+def _stamp(name: str) -> tuple[int, int, int]:
     try:
         info = os.stat(name)
     except OSError:
-        return -1, -1
-    return info.st_size, info.st_mtime_ns
+        return -1, -1, -1
+    return info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def _own(names: Sequence[str], plan: PredictionPlan, number: int) -> Sequence[str]:
@@ -105,10 +109,10 @@ def _chunks_of(
 ) -> Iterator[tuple[int, Ints, list[Decoded], bool]]:
     """Yield the chunks of all parts in order: part, its stamps, photos, and whether they are its last."""
     for number in parts:
-        left, stamp_N2 = len(plan.rows(number)), stamps(_own(names, plan, number))
+        left, stamp_N3 = len(plan.rows(number)), stamps(_own(names, plan, number))
         for chunk in chunks(decode_each(_own(names, plan, number), at_least=at_least, pool=pool, ahead=2 * threads)):
             left -= len(chunk)
-            yield number, stamp_N2, chunk, not left
+            yield number, stamp_N3, chunk, not left
 
 
 def _predicted(model: PhotoModel, chunk: Sequence[Decoded], *, decide: bool) -> PhotoRows:

@@ -123,6 +123,20 @@ def test_an_interrupted_prediction_continues_with_the_same_bits(
     assert table([(folder, plan)], tmp_path / "again.csv") == whole
 
 
+def test_a_photo_of_the_same_size_and_date_is_another_photo(names: list[str], tmp_path: Path) -> None:
+    folder, plan, model = tmp_path / "again", plan_of(names), Tones(allowed=2)
+    with pytest.raises(KilledError):
+        predict(folder, names, model, plan)
+    before, other = os.stat(names[1]), Path(names[2]).read_bytes()
+    Path(names[1]).write_bytes(other)
+    os.utime(names[1], ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = os.stat(names[1])
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    predict(folder, names, rest := Tones(), plan)
+    assert sum(rest.calls) == PHOTOS  # the part of the photo as well
+    assert read_part(folder, plan, 0).rows.prob_NJ[1, 1] == pytest.approx(40 / 255 * 0.9 + 1e-3, abs=1e-6)
+
+
 @pytest.mark.parametrize("shards", [1, 2, 3, 5])
 def test_shards_give_the_same_bytes(names: list[str], tmp_path: Path, whole: bytes, shards: int) -> None:
     folders = [tmp_path / f"shard{i}" for i in range(1, shards + 1)]

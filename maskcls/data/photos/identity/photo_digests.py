@@ -61,6 +61,11 @@ class PhotoDigests:
         """Return the rows in which another digest was read now; the ids are the same, in the same order."""
         return np.flatnonzero((self.digest_ND != now.digest_ND).any(axis=1)).tolist()
 
+    @property
+    def sha256(self) -> str:
+        """Identify the photos by their content and order."""
+        return hashlib.sha256(self.digest_ND.tobytes()).hexdigest()
+
     def to_csv(self) -> bytes:
         """Return the table `id,bytes,blake2b`."""
         texts = [bytes(one).hex() for one in self.digest_ND]
