@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import PATIENCE_S, all_end
 from tiny import PLAIN, RECIPE, hashes, log_lines, train
 
 from maskcls.cli import run_app
@@ -26,7 +27,6 @@ from maskcls.results.predictions import Predictions
 # 42 rows in steps of 11, 11, 11 and 9; each is shared by two processes in two pieces, such as 3 + 3 and 3 + 2. The
 # 42 rows to validate come in batches of 16, 16 and 10.
 WORDS = ("train.batch_size=11", "train.accumulate=2", "predict.batch_size=16", "--folds", "0")
-PATIENCE_S = 240
 
 
 def launched(*words: str) -> list[str]:
@@ -168,7 +168,7 @@ def test_a_killed_process_takes_the_others_with_it(drawn: Path, one: Path, tmp_p
     process, workers, err = second_signalled(words, run / "fold0" / "best" / "meta.json", signal.SIGKILL)
     assert process.returncode != 0
     assert "bug in maskcls" not in err
-    assert not [child for child in workers if child.is_running()]
+    assert all_end(workers)
     assert not (run / "summary.json").exists()
     assert len(log_lines(run / "fold0")) >= 1
 
