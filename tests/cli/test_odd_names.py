@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -100,7 +101,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "text.csv").write_text("a,b\n1,2\n")
     (tmp_path / "photo.jpg").write_bytes(b"no photo")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown_host)
     return tmp_path
+
+
+def unknown_host(host: str, *_: object, **__: object) -> Any:
+    """Fail as the real one without a network does: first on text that no host's name can be, then on the name."""
+    host.encode("idna")
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
 def code_of(line: list[str]) -> int:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -333,22 +333,30 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(
 # --- a real kill ---
 
 
+def files_in(folders: Iterable[Path]) -> int:
+    """Return how many files are below folders, also while these change."""
+    return sum(len(names) for folder in folders for _, _, names in os.walk(folder))
+
+
 @pytest.mark.slow
 def test_a_real_kill_at_any_time(tmp_path: Path) -> None:
-    """SIGKILL at random moments: nothing but leftovers is there, and the same command removes them."""
-    command = [sys.executable, "-m", "maskcls", "data", "make", str(tmp_path / "new"), "--people", "9", "--seed", "1"]
-    rng, left = random.Random(0), 0
-    assert subprocess.run([*command[:5], str(tmp_path / "whole"), *command[6:]], capture_output=True).returncode == 0
-    for _ in range(12):
+    """SIGKILL after any number of files: nothing but leftovers is there, and the same command removes them."""
+    new, whole = tmp_path / "new", tmp_path / "whole"
+    command = [sys.executable, "-m", "maskcls", "data", "make", str(new), "--people", "9", "--seed", "1"]
+    assert run_app(["data", "make", str(whole), "--people", "9", "--seed", "1"]) == 0
+    left = 0
+    for wanted in random.Random(0).choices(range(files_in([whole])), k=12):
+        before = set(tmp_path.iterdir())
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(rng.uniform(0.3, 3))
+        while child.poll() is None and files_in(set(tmp_path.iterdir()) - before) <= wanted:
+            time.sleep(0.001)
         child.kill()
         child.wait()
         left += any(files.TEMPORARY.fullmatch(path.name) for path in tmp_path.iterdir())
-        if (tmp_path / "new").exists():
-            assert content_below(tmp_path / "new") == content_below(tmp_path / "whole")
-            shutil.rmtree(tmp_path / "new")
+        if new.exists():
+            assert content_below(new) == content_below(whole)
+            shutil.rmtree(new)
     assert subprocess.run(command, capture_output=True).returncode == 0
-    assert content_below(tmp_path / "new") == content_below(tmp_path / "whole")
+    assert content_below(new) == content_below(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "whole"]
     print(f"{left} of 12 kills left a temporary folder")
