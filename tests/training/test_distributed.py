@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,12 +29,12 @@ WORDS = ("train.batch_size=11", "train.accumulate=2", "predict.batch_size=16", "
 
 
 def launched(*words: str) -> list[str]:
-    """Return the command that runs maskcls in two processes; the lone -- keeps the launcher off our options."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    return [*launcher, "--master_addr", "127.0.0.1", "--master_port", str(port), "-m", "--", "maskcls", *words]
+    """Return the command that runs maskcls in two processes; the lone -- keeps the launcher off our options.
+
+    The launcher itself takes a free port, so that nobody else can take it meanwhile.
+    """
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    return [*launcher, "--local_addr", "127.0.0.1", "-m", "--", "maskcls", *words]
 
 
 def two_processes(*words: str) -> subprocess.CompletedProcess[str]:
