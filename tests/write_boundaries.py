@@ -8,6 +8,7 @@ import fcntl
 import io
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ class Disk:
     def __init__(self, below: Path, fails: Callable[[int], BaseException | None]) -> None:
         self.below, self.fails, self.count = os.path.realpath(below), fails, 0
         self.names: list[str] = []
+        self.turn = threading.RLock()  # of threads: one operation after the other
 
     def change(self, name: str, place: object, dir_fd: int | None, data: bytes = b"") -> BaseException | None:
         """Count an operation; return what it raises. data: what it would write."""
@@ -88,24 +90,27 @@ def watched(disk: Disk) -> Iterator[Disk]:
         def call(place: Any, *rest: Any, **named: Any) -> Any:
             dir_fd = named.get("dir_fd", named.get("src_dir_fd"))
             data = bytes(rest[0]) if name == "write" else b""
-            if (error := disk.change(name, place, dir_fd, data)) is not None:
-                if name == "write":
-                    saved["write"](place, data[: len(data) // 2])
-                raise error
-            return saved[name](place, *rest, **named)
+            with disk.turn:
+                if (error := disk.change(name, place, dir_fd, data)) is not None:
+                    if name == "write":
+                        saved["write"](place, data[: len(data) // 2])
+                    raise error
+                return saved[name](place, *rest, **named)
 
         return call
 
     def os_open(place: Any, flags: int, *rest: Any, **named: Any) -> int:
-        if flags & WRITING and (error := disk.change("open", place, named.get("dir_fd"))) is not None:
-            raise error
-        return saved["open"](place, flags, *rest, **named)  # type: ignore[no-any-return]
+        with disk.turn:
+            if flags & WRITING and (error := disk.change("open", place, named.get("dir_fd"))) is not None:
+                raise error
+            return saved["open"](place, flags, *rest, **named)  # type: ignore[no-any-return]
 
     def open_file(place: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
         writes = not isinstance(place, int) and set(mode) & set("wax+")
-        if writes and (error := disk.change("open", place, None)) is not None:
-            raise error
-        return real_open(place, mode, *rest, **named)
+        with disk.turn:
+            if writes and (error := disk.change("open", place, None)) is not None:
+                raise error
+            return real_open(place, mode, *rest, **named)
 
     try:
         for name in CHANGES:

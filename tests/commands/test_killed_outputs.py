@@ -95,7 +95,7 @@ SLOW = (
     KilledCommand("report r s -o page.html --png figures", "scored"),
     KilledCommand("data labels r s -o fixes.csv --page labels.html", "scored"),
     KilledCommand("data init DRAWN -o own.yaml", "empty"),
-    KilledCommand("data crop DRAWN out --fixed", "empty"),
+    KilledCommand("data crop DRAWN -o out --fixed", "empty"),
     KilledCommand("data look DRAWN -o look.png --page look.html data.cache=off", "empty"),
     KilledCommand("data check DRAWN --page check.html", "empty"),
     KilledCommand("group DRAWN -o g.csv", "empty"),
