@@ -63,6 +63,24 @@ def stumbling(pipe: Connection, run: RunDir, member: str, fold: int, cached: boo
     _child(pipe, pipe, member, fold, cached, data)  # type: ignore[arg-type]
 
 
+def killed_after_an_epoch(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
+    """Train, but die on fold 0 before its second epoch is saved."""
+    from maskcls.training import side_by_side
+
+    class Dying(side_by_side._Sender):
+        epochs = 0
+
+        def epoch(self, *arguments: object) -> None:
+            self.pipe.send(("epoch", arguments))
+            self.epochs += 1
+            if self.epochs == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    if fold == 0:
+        side_by_side._Sender = Dying  # type: ignore[misc]
+    side_by_side._child(pipe, run, member, fold, cached, data)
+
+
 def outlived(pipe: Connection, run: RunDir, member: str, fold: int, cached: bool, data: Path) -> None:
     """Die, and leave behind what a loader process is to a pipe: a process that holds it for long."""
     helper = os.fork()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import fcntl
 import io
 import os
+import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,15 +31,46 @@ class Disk:
     def __init__(self, below: Path, fails: Callable[[int], BaseException | None]) -> None:
         self.below, self.fails, self.count = os.path.realpath(below), fails, 0
         self.names: list[str] = []
+        self.turn = threading.RLock()  # of threads: one operation after the other
 
-    def change(self, name: str, place: object, dir_fd: int | None) -> BaseException | None:
-        """Count an operation; return what it raises."""
+    def change(self, name: str, place: object, dir_fd: int | None, data: bytes = b"") -> BaseException | None:
+        """Count an operation; return what it raises. data: what it would write."""
         where = _path(place, dir_fd)
         if where != self.below and not where.startswith(self.below + os.sep):
             return None
         self.count += 1
         self.names.append(f"{name} {os.path.relpath(where, self.below)}")
         return self.fails(self.count)
+
+
+class CopyingDisk(Disk):
+    """Copies the folder before each operation, as a kill in that operation would leave it: half of a write is done.
+
+    A process that is killed changes nothing afterwards, so one call shows all its kills.
+    """
+
+    def __init__(self, below: Path, copies: Path) -> None:
+        super().__init__(below, lambda count: None)
+        self.copies = copies
+
+    def change(self, name: str, place: object, dir_fd: int | None, data: bytes = b"") -> BaseException | None:
+        before = self.count
+        super().change(name, place, dir_fd)
+        if self.count > before:
+            copy = self.copies / str(self.count)
+            shutil.copytree(self.below, copy, symlinks=True)
+            if isinstance(place, int) and name == "write":
+                _write_half(place, copy / os.path.relpath(_path(place, dir_fd), self.below), data)
+        return None
+
+
+def _write_half(handle: int, copy: Path, data: bytes) -> None:
+    at_end = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_APPEND
+    offset = os.fstat(handle).st_size if at_end else os.lseek(handle, 0, os.SEEK_CUR)
+    if copy.exists():  # it may have been deleted while it was open
+        with copy.open("r+b") as file:
+            file.seek(offset)
+            file.write(data[: len(data) // 2])
 
 
 def _path(place: object, dir_fd: int | None) -> str:
@@ -55,24 +89,28 @@ def watched(disk: Disk) -> Iterator[Disk]:
     def changing(name: str) -> Callable[..., Any]:
         def call(place: Any, *rest: Any, **named: Any) -> Any:
             dir_fd = named.get("dir_fd", named.get("src_dir_fd"))
-            if (error := disk.change(name, place, dir_fd)) is not None:
-                if name == "write":
-                    saved["write"](place, bytes(rest[0])[: len(rest[0]) // 2])
-                raise error
-            return saved[name](place, *rest, **named)
+            data = bytes(rest[0]) if name == "write" else b""
+            with disk.turn:
+                if (error := disk.change(name, place, dir_fd, data)) is not None:
+                    if name == "write":
+                        saved["write"](place, data[: len(data) // 2])
+                    raise error
+                return saved[name](place, *rest, **named)
 
         return call
 
     def os_open(place: Any, flags: int, *rest: Any, **named: Any) -> int:
-        if flags & WRITING and (error := disk.change("open", place, named.get("dir_fd"))) is not None:
-            raise error
-        return saved["open"](place, flags, *rest, **named)  # type: ignore[no-any-return]
+        with disk.turn:
+            if flags & WRITING and (error := disk.change("open", place, named.get("dir_fd"))) is not None:
+                raise error
+            return saved["open"](place, flags, *rest, **named)  # type: ignore[no-any-return]
 
     def open_file(place: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
         writes = not isinstance(place, int) and set(mode) & set("wax+")
-        if writes and (error := disk.change("open", place, None)) is not None:
-            raise error
-        return real_open(place, mode, *rest, **named)
+        with disk.turn:
+            if writes and (error := disk.change("open", place, None)) is not None:
+                raise error
+            return real_open(place, mode, *rest, **named)
 
     try:
         for name in CHANGES:

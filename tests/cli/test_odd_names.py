@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -37,7 +38,8 @@ ODD = {
 }
 CODES = {code for code in Exit if code not in (Exit.INTERNAL, Exit.PIPE, Exit.INTERRUPTED, Exit.TERMINATED)}
 GIVEN = {"data": "data", "what": "text.csv", "words": "photo.jpg"}  # what the other places of a verb get; else "run"
-LONGEST_S = 20  # a waiting pipe would wait for ever
+LITTLE = {"people": "1", "eval_people": "1"}  # where an odd name is a possible one, the verb works: then on little
+LONGEST_S = 300  # a waiting pipe would wait for ever
 # Places where any text is right, or where a file of any name may be made: the verb would begin its work.
 FREE = {("train", "run"), ("self-train", "run"), ("demo", "directory"), ("export", "licence"), ("report", "png")}
 
@@ -74,8 +76,8 @@ def words(path: tuple[str, ...], name: str, odd: str) -> list[str]:
     """Return a command line with `odd` in one place, and something usual wherever the verb needs more."""
     line = list(path)
     for parameter in verbs()[path].params:
-        value = odd if parameter.name == name else GIVEN.get(parameter.name, "run") if parameter.required else None
-        if value is not None:
+        usual = GIVEN.get(parameter.name, "run") if parameter.required else LITTLE.get(parameter.name)
+        if (value := odd if parameter.name == name else usual) is not None:
             line += [parameter.opts[0], value] if parameter.opts[0].startswith("-") else [value]
     return line
 
@@ -100,7 +102,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "text.csv").write_text("a,b\n1,2\n")
     (tmp_path / "photo.jpg").write_bytes(b"no photo")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown_host)
     return tmp_path
+
+
+def unknown_host(host: str, *_: object, **__: object) -> Any:
+    """Fail as the real one without a network does: first on text that no host's name can be, then on the name."""
+    host.encode("idna")
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
 def code_of(line: list[str]) -> int:

@@ -10,14 +10,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from finished_run import finish_run
 from tiny import train
-from write_boundaries import Disk, break_at, content_below, killed, watched
+from write_boundaries import CopyingDisk, Disk, break_at, content_below, watched
 
 from maskcls import files
 from maskcls.cli import run_app
@@ -29,6 +29,7 @@ QUICK = ("model.backbone=test_convnext", "train.epochs=1", "schedule.warmup_epoc
 LOCKS = (".lock", ".notes.lock", ".choices.lock", ".cache.lock")  # they hold a process and a time
 TIME = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([+-]\d\d:?\d\d)?")
 
+RANDOM = re.compile(r"\.[0-9a-f]{16}\.tmp")  # names of temporary files
 DIGEST = re.compile(rb'"digest": "\w+"')  # of notes, with their times
 
 
@@ -94,7 +95,7 @@ SLOW = (
     KilledCommand("report r s -o page.html --png figures", "scored"),
     KilledCommand("data labels r s -o fixes.csv --page labels.html", "scored"),
     KilledCommand("data init DRAWN -o own.yaml", "empty"),
-    KilledCommand("data crop DRAWN out --fixed", "empty"),
+    KilledCommand("data crop DRAWN -o out --fixed", "empty"),
     KilledCommand("data look DRAWN -o look.png --page look.html data.cache=off", "empty"),
     KilledCommand("data check DRAWN --page check.html", "empty"),
     KilledCommand("group DRAWN -o g.csv", "empty"),
@@ -148,11 +149,11 @@ class Workplace:
     def __init__(self, home: Path, start: Path) -> None:
         self.home, self.start = home, start
 
-    def anew(self) -> None:
-        """Make the folder as it was at the beginning, and go there."""
+    def anew(self, start: Path | None = None) -> None:
+        """Make the folder as it was at the beginning, or as a copy of it, and go there."""
         os.chdir(self.home.parent)
         shutil.rmtree(self.home, ignore_errors=True)
-        shutil.copytree(self.start, self.home)
+        shutil.copytree(start or self.start, self.home, symlinks=True)
         os.chdir(self.home)
 
     def content(self) -> dict[str, bytes]:
@@ -191,23 +192,23 @@ def words_of(one: KilledCommand, drawn: Path) -> list[str]:
 
 
 def kill_at_every_operation(words: Sequence[str], place: Workplace) -> tuple[int, list[str]]:
-    """Kill a command at its 1st, 2nd, … operation until it completes, each time followed by the same command again.
+    """Kill a command at its 1st, 2nd, … operation, each time followed by the same command again.
 
     Returns the number of operations, and what went wrong. A command that was killed after its last file may say that
-    its output exists.
+    its output exists. Kills that leave the same need one command.
     """
     place.anew()
-    assert run_app(list(words)) == 0
-    whole, n = place.content(), 0
+    with watched(CopyingDisk(place.home, place.home.parent / "kills")) as disk:
+        assert run_app(list(words)) == 0
+    whole = place.content()
     faults: list[str] = []
-    codes: list[int] = []
-    while True:
-        n += 1
-        place.anew()
-        if not killed(lambda: codes.append(run_app(list(words))), place.home, n):
-            assert codes == [0]
-            break
+    seen: list[dict[str, bytes]] = []
+    for n in range(1, disk.count + 1):
+        place.anew(disk.copies / str(n))
         left = place.content()
+        if (known := {RANDOM.sub(".tmp", name): raw for name, raw in left.items()}) in seen:
+            continue
+        seen.append(known)
         again = run_app(list(words))
         found = place.content()
         if again != Exit.OK and not (again == Exit.BUSY and left == whole):
@@ -215,7 +216,7 @@ def kill_at_every_operation(words: Sequence[str], place: Workplace) -> tuple[int
         other = sorted(name for name in whole.keys() | found.keys() if whole.get(name) != found.get(name))
         if other:
             faults.append(f"{n}: {other}")
-    return n - 1, faults
+    return disk.count, faults
 
 
 @pytest.mark.usefixtures("back")
@@ -333,22 +334,30 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(
 # --- a real kill ---
 
 
+def files_in(folders: Iterable[Path]) -> int:
+    """Return how many files are below folders, also while these change."""
+    return sum(len(names) for folder in folders for _, _, names in os.walk(folder))
+
+
 @pytest.mark.slow
 def test_a_real_kill_at_any_time(tmp_path: Path) -> None:
-    """SIGKILL at random moments: nothing but leftovers is there, and the same command removes them."""
-    command = [sys.executable, "-m", "maskcls", "data", "make", str(tmp_path / "new"), "--people", "9", "--seed", "1"]
-    rng, left = random.Random(0), 0
-    assert subprocess.run([*command[:5], str(tmp_path / "whole"), *command[6:]], capture_output=True).returncode == 0
-    for _ in range(12):
+    """SIGKILL after any number of files: nothing but leftovers is there, and the same command removes them."""
+    new, whole = tmp_path / "new", tmp_path / "whole"
+    command = [sys.executable, "-m", "maskcls", "data", "make", str(new), "--people", "9", "--seed", "1"]
+    assert run_app(["data", "make", str(whole), "--people", "9", "--seed", "1"]) == 0
+    left = 0
+    for wanted in random.Random(0).choices(range(files_in([whole])), k=12):
+        before = set(tmp_path.iterdir())
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(rng.uniform(0.3, 3))
+        while child.poll() is None and files_in(set(tmp_path.iterdir()) - before) <= wanted:
+            time.sleep(0.001)
         child.kill()
         child.wait()
         left += any(files.TEMPORARY.fullmatch(path.name) for path in tmp_path.iterdir())
-        if (tmp_path / "new").exists():
-            assert content_below(tmp_path / "new") == content_below(tmp_path / "whole")
-            shutil.rmtree(tmp_path / "new")
+        if new.exists():
+            assert content_below(new) == content_below(whole)
+            shutil.rmtree(new)
     assert subprocess.run(command, capture_output=True).returncode == 0
-    assert content_below(tmp_path / "new") == content_below(tmp_path / "whole")
+    assert content_below(new) == content_below(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "whole"]
     print(f"{left} of 12 kills left a temporary folder")

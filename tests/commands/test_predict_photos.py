@@ -6,15 +6,12 @@ import csv
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dying import killed_after
 from tiny import hashes, train
 
 from maskcls.cli import run_app
@@ -356,16 +353,9 @@ def test_a_killed_prediction_continues_with_the_same_bytes(made: Path, here: Pat
     paths = [f"many/{copy:03d}/{name}" for copy in range(200) for name in names]
     (here / "list.txt").write_text("\n".join(paths))
     assert run_app([*words, "whole.csv", "--probabilities", "whole_p.csv"]) == 0
-    killed = 0
-    for wanted in (1, 3, 5):
-        child = subprocess.Popen([sys.executable, "-m", "maskcls", *words, "k.csv", "--probabilities", "k_p.csv"])
-        while child.poll() is None and len(list(here.glob("k.csv.parts/*.npz"))) < wanted:
-            time.sleep(0.01)
-        if child.poll() is None:
-            child.send_signal(signal.SIGKILL)
-            killed += 1
-        child.wait()
-    assert killed == 3
+    for made_parts in (1, 2, 2):  # by each process
+        assert killed_after(made_parts, "k.csv.parts/0", [*words, "k.csv", "--probabilities", "k_p.csv"]) == -9
+    assert len(list(here.glob("k.csv.parts/*.npz"))) == 5
     assert run_app([*words, "k.csv", "--probabilities", "k_p.csv"]) == 0
     assert (here / "k.csv").read_bytes() == (here / "whole.csv").read_bytes()
     assert (here / "k_p.csv").read_bytes() == (here / "whole_p.csv").read_bytes()

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from dying import killed_after
 from edited import edit_json
 from interrupted import Moments, copied, ending
 from tiny import RECIPE, hashes, log_lines, resume, train
@@ -200,15 +198,8 @@ def test_killed_after_an_early_stop_it_stays_stopped(
 def test_a_real_kill(drawn: Path, tmp_path: Path, whole: dict[str, Any]) -> None:
     """kill -9 of a real process, once the first epoch is there; half-written files are swept."""
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "maskcls", "train", str(drawn), "--run", str(run), *RECIPE, *WORDS]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (run / "fold0" / EPOCH_FIRST).exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -9
+    words = ["train", str(drawn), "--run", str(run), *RECIPE, *WORDS]
+    assert killed_after(1, f"fold0/{EPOCH_FIRST}", words) == -9
     assert not (run / "summary.json").exists()
     (run / "fold0" / f".{'0' * 16}.tmp").write_bytes(b"half")
     assert resume(run) == 0

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from interrupted import STATE, Moments, copied, ending, save_every_step
+from processes import PATIENCE_S, all_end
 from tiny import RECIPE, log_lines, resume, train
 
 BASE = ("train.epochs=2", "model.drop=0.3", "average.decay=0.9", "optim.lr=1e-3", "mix.kind=cutmix", "mix.prob=1")
@@ -76,7 +77,7 @@ def test_killed_within_a_resume_again_and_again_it_ends_the_same(drawn: Path, tm
     begun = [sys.executable, "-c", child, "14", "train", str(drawn), "--run", str(run), *RECIPE, *words]
     again = [sys.executable, "-c", child, "12", "resume", str(run)]
     while code == -9 and kills < 40:
-        done = subprocess.run(again if kills else begun, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(again if kills else begun, capture_output=True, text=True, timeout=PATIENCE_S)
         code, kills = done.returncode, kills + 1
     assert code == 0, done.stderr
     assert kills > 4
@@ -104,7 +105,7 @@ def test_a_signal_to_the_whole_group_ends_it_soon_with_all_steps_kept(
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PATIENCE_S
     while not all((run / f"fold{k}" / STATE).exists() for k in range(jobs)):
         assert process.poll() is None
         assert time.monotonic() < deadline
@@ -112,8 +113,8 @@ def test_a_signal_to_the_whole_group_ends_it_soon_with_all_steps_kept(
     helpers = processes_below(process)
     assert len(helpers) >= 2
     os.killpg(process.pid, number)
-    _, told = process.communicate(timeout=120)  # 10 s on an idle machine
+    _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == code, told
     assert f"what was trained is kept. Continue with: maskcls resume {run}" in told
     assert "Traceback" not in told
-    assert not [one for one in helpers if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert all_end(helpers)

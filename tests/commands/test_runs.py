@@ -837,6 +837,19 @@ def test_what_changes_between_plan_and_deed_is_respected(three: Path) -> None:
     assert all(step.paths[0].exists() for step in (first, second))
 
 
+def test_what_a_killed_prune_moved_aside_is_removed_where_nothing_else_is(three: Path) -> None:
+    """As after a kill in its last deletion: the run has no resume state any more, and keeps its best weights."""
+    runs_prune.prune(three, keep=3, budget=None, whole=True, yes=True, now=NOW)
+    before = everything(three)
+    for place in (three / "best" / "fold1", three / "best", three):
+        (place / f".{'0a' * 8}.tmp" / "resume").mkdir(parents=True)
+        (place / f".{'0a' * 8}.tmp" / "resume" / "state.safetensors").write_bytes(b"state")
+    for yes, left in ((False, 3), (True, 0)):
+        found = runs_prune.prune(three, keep=3, budget=None, whole=True, yes=yes, now=NOW)
+        assert found.parts == ()
+        assert len(everything(three)) == len(before) + left
+
+
 def test_all_networks_of_a_run_are_pruned(tmp_path: Path) -> None:
     run = make(tmp_path / "runs" / "a", *KINDS["all"])
     print_pruning(runs_prune.prune(tmp_path / "runs", keep=0, budget=None, whole=False, yes=True, now=NOW))

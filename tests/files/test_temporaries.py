@@ -47,25 +47,24 @@ def test_what_a_process_holds_is_kept(tmp_path: Path) -> None:
 
 
 HOLDS = """
-import sys, time
+import sys
 from pathlib import Path
 from maskcls.files.temporaries import temporary_file, temporary_folder
 with temporary_file(Path(sys.argv[1])) as (one, _), temporary_folder(Path(sys.argv[1])) as two:
     print(one, two, flush=True)
-    time.sleep(60)
+    sys.stdin.read()  # until it is killed
 """
 
 
 def test_those_of_another_process_are_swept_when_it_was_killed(tmp_path: Path) -> None:
-    child = subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    with child.stdout:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], stdin=pipe, stdout=pipe, text=True) as child:
+        assert child.stdout is not None
         made = child.stdout.readline().split()
         assert len(made) == 2
         files.sweep(tmp_path)
         assert all(Path(path).exists() for path in made)
         child.send_signal(signal.SIGKILL)
-        child.wait()
     files.sweep(tmp_path)
     assert content_below(tmp_path) == {}
 

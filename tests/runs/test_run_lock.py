@@ -16,9 +16,9 @@ from maskcls.rundir import RunDir
 from maskcls.runs.locks import run_lock
 from maskcls.runs.locks.run_lock import lock, lock_new
 
-# Locks the run given as argument, says so, and sleeps; with a second argument a forked child sleeps on as well.
+# Locks the run given as argument, says so, and waits; with a second argument a forked child waits as well.
 HOLDER = """
-import os, sys, time
+import os, sys
 from pathlib import Path
 from maskcls.rundir import RunDir
 from maskcls.runs.locks.run_lock import lock
@@ -30,7 +30,7 @@ with lock(RunDir(Path(sys.argv[1]))):
     if child:
         os.read(reader, 1)  # a child is up before anybody hears of it
         print(os.getpid(), child, flush=True)
-    time.sleep(60)
+    sys.stdin.read()  # until it is killed, or the test ends
 """
 
 
@@ -40,8 +40,8 @@ def hold(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], 
     started: list[int] = []
 
     def start(*more: str) -> tuple[subprocess.Popen[str], int]:
-        command = [sys.executable, "-c", HOLDER, str(tmp_path), *more]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT_DIR)
+        command, pipe = [sys.executable, "-c", HOLDER, str(tmp_path), *more], subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=PROJECT_DIR)
         started.append(process.pid)
         assert process.stdout is not None
         pid, child = map(int, process.stdout.readline().split())

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import PATIENCE_S, all_end
 from tiny import PLAIN, RECIPE, hashes, log_lines, train
 
 from maskcls.cli import run_app
@@ -26,16 +26,15 @@ from maskcls.results.predictions import Predictions
 # 42 rows in steps of 11, 11, 11 and 9; each is shared by two processes in two pieces, such as 3 + 3 and 3 + 2. The
 # 42 rows to validate come in batches of 16, 16 and 10.
 WORDS = ("train.batch_size=11", "train.accumulate=2", "predict.batch_size=16", "--folds", "0")
-PATIENCE_S = 240
 
 
 def launched(*words: str) -> list[str]:
-    """Return the command that runs maskcls in two processes; the lone -- keeps the launcher off our options."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    return [*launcher, "--master_addr", "127.0.0.1", "--master_port", str(port), "-m", "--", "maskcls", *words]
+    """Return the command that runs maskcls in two processes; the lone -- keeps the launcher off our options.
+
+    The launcher itself takes a free port, so that nobody else can take it meanwhile.
+    """
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    return [*launcher, "--local_addr", "127.0.0.1", "-m", "--", "maskcls", *words]
 
 
 def two_processes(*words: str) -> subprocess.CompletedProcess[str]:
@@ -168,7 +167,7 @@ def test_a_killed_process_takes_the_others_with_it(drawn: Path, one: Path, tmp_p
     process, workers, err = second_signalled(words, run / "fold0" / "best" / "meta.json", signal.SIGKILL)
     assert process.returncode != 0
     assert "bug in maskcls" not in err
-    assert not [child for child in workers if child.is_running()]
+    assert all_end(workers)
     assert not (run / "summary.json").exists()
     assert len(log_lines(run / "fold0")) >= 1
 

@@ -16,12 +16,12 @@ from typing import Any
 import children
 import psutil
 import pytest
+from processes import lives
 from tiny import contents, log_lines, outcome, resume, train
 
 from maskcls import cli
 from maskcls.errors import DivergedError, ResourceError, ResultError
 from maskcls.rundir import RunDir
-from maskcls.show.terminal.progress import Reporter
 from maskcls.training import side_by_side
 from maskcls.training.side_by_side import train_side_by_side
 
@@ -30,7 +30,10 @@ TWO = ("train.fold_jobs=2",)
 
 def survivors() -> list[list[str]]:
     """Return the command lines of training processes below this one."""
-    found = [process.cmdline() for process in psutil.Process().children(recursive=True)]
+    found = list[list[str]]()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end meanwhile
+            found.append(process.cmdline())
     return [words for words in found if any("spawn_main" in word for word in words)]
 
 
@@ -69,34 +72,18 @@ def test_a_killed_process_is_told_and_the_run_can_be_resumed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run, shown = tmp_path / "run", Reporter.epoch
-    victims: list[str] = []
-
-    def killing(self: Reporter, title: str, result: Any) -> None:
-        shown(self, title, result)
-        if not victims:
-            victims.append(title)
-            (child,) = (c for c in multiprocessing.active_children() if c.name == names[title])
-            os.kill(int(child.pid or 0), signal.SIGKILL)
-
-    names: dict[str, str] = {}
-    hear = side_by_side._receive
-
-    def noting(pipe: Any, running: Any, report: Any) -> None:
-        child, fold = running[pipe]
-        names[f"fold {fold}"] = child.name
-        hear(pipe, running, report)
-
-    monkeypatch.setattr(side_by_side, "_receive", noting)
-    monkeypatch.setattr(Reporter, "epoch", killing)
-    assert train(drawn, run, *TWO) == 6
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(side_by_side, "_child", children.killed_after_an_epoch)
+        assert train(drawn, run, *TWO) == 6
     message = capsys.readouterr().err
     assert "a training process died" in message
-    assert f"where: {victims[0]}" in message
+    assert "where: fold 0" in message
     assert "got: signal SIGKILL" in message
     assert "train.fold_jobs=1" in message
     assert survivors() == []
     assert not (run / "summary.json").exists()
+    assert len(log_lines(run / "fold0")) == 1
     assert resume(run) == 0
     assert contents(run) == contents(serial)
     assert [len(log_lines(run / f"fold{k}")) for k in (0, 1)] == [2, 2]
@@ -218,13 +205,6 @@ def helpers() -> Iterator[list[psutil.Process]]:
     for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-
-
-def lives(process: psutil.Process) -> bool:
-    """Return whether a process has not ended; it may still be starting, so it need not sleep yet."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    return False
 
 
 @pytest.mark.parametrize("fold", [0, 1])

@@ -58,9 +58,9 @@ def prune(folder: Path, *, keep: int, budget: int | None, whole: bool, yes: bool
 
     Raises ResultError for a folder that is not there or a recipe that cannot be read.
     """
+    if yes:
+        _sweep(folder)
     plan = plan_pruning(folder, keep=keep, budget=budget, whole=whole)
-    if yes:  # what a killed prune had moved aside
-        files.sweep(folder, *(run.path.parent for run in find_runs([folder], links=False)))
     parts = []
     for part in plan.parts:
         kept_because = carry_out(part, now) if yes else ""
@@ -127,7 +127,6 @@ def carry_out(part: RunPart, now: datetime) -> str:
     run = part.found.run
     try:
         with run_lock.lock(run), run_lock.alone(run):
-            run_lock.sweep_run(run)
             again = read_record(run)  # a note, or another process, may have come between
             if why := _untouchable(again, {}):
                 return why
@@ -201,6 +200,13 @@ def _remove(path: Path) -> None:
             shutil.rmtree(aside)  # a link it met on its way would be removed, not followed
     else:
         path.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed prune had moved aside: also in runs of which nothing is left to delete."""
+    files.sweep(folder)
+    for run in find_runs([folder], links=False):
+        run_lock.sweep_run(run)
 
 
 def _recipes(folder: Path) -> list[Path]:
