@@ -94,7 +94,9 @@ def report(
 
     folders = [RunDir(run) for run in runs]
     found = work(folders, output=output, png=png, with_photos=with_photos, cam=cam, force=force)
-    print_report(found, json=json)
+    from maskcls.runs.records.versions import other_versions_of
+
+    print_report(found, versions=other_versions_of(folders if cam else []), json=json)
 
 
 @app.command()
@@ -177,7 +179,9 @@ def explain(
             force=force,
             report=report,
         )
-    print_explanation(found, json=json)
+    from maskcls.runs.records.versions import other_versions
+
+    print_explanation(found, versions=other_versions(RunDir(run)), json=json)
 
 
 @app.command()
@@ -268,7 +272,11 @@ def ensemble(
             oof_groups=oof_groups,
             report=report,
         )
-    print_ensemble(found, json=json)
+    from maskcls.rundir import RunDir
+    from maskcls.runs.records.versions import other_versions_of
+
+    runs = [RunDir(Path(member)) for member in found.given if Path(member).is_dir()]
+    print_ensemble(found, versions=other_versions_of(runs), json=json)
 
 
 @app.command()
@@ -378,4 +386,6 @@ def pseudo_label(
             report=report,
         )
     if found is not None:
-        print_pseudo_labels(found, json=json)
+        from maskcls.runs.records.versions import other_versions_of
+
+        print_pseudo_labels(found, versions=other_versions_of(runs), json=json)
