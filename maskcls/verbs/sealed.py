@@ -34,5 +34,13 @@ def unseal(run: RunPath, data: MovedData = None, json: Json = False) -> None:
         from maskcls.runs.records.versions import other_versions
 
         noun, versions = noun_of_run(RunDir(run)), other_versions(RunDir(run))
-        about = {"now": found.now, "runs": found.runs, "kept": found.kept}
-        print_unsealed(run, found.score, **about, noun=noun, versions=versions, json=json)
+        print_unsealed(
+            run,
+            found.score,
+            now=found.now,
+            runs=found.runs,
+            kept=found.kept,
+            noun=noun,
+            versions=versions,
+            json=json,
+        )
