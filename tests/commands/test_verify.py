@@ -16,12 +16,13 @@ import pytest
 from edited import edit_json
 from tiny import PLAIN, hashes, resume, tiny, train
 
-from maskcls import files, owned, rundir
+from maskcls import files, owned
 from maskcls.cli import run_app
 from maskcls.data.photos.cache import build_pack
 from maskcls.data.photos.cache_folder import packs
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.errors import Exit, MaskclsError, ResultError
+from maskcls.files import file_locks
 from maskcls.labels import CONTEST
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
@@ -30,6 +31,7 @@ from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.integrity.network_checks import network_checks
 from maskcls.runs.integrity.run_checks import run_checks
 from maskcls.runs.integrity.run_in_use import WRITING, use_of
+from maskcls.runs.locks import run_lock
 from maskcls.runs.records.notes import BEST_DELETED, Note, add_note
 from maskcls.training.tracking.log import Place
 
@@ -185,7 +187,7 @@ def unfinished(run: RunDir) -> FoldDir:
 def test_what_a_training_is_writing_is_not_called_damaged(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     fold = unfinished(run)
     assert run.place(fold.log) in wrong(run)
-    with rundir.lock(run):
+    with run_lock.lock(run):
         assert wrong(run) == {}
         found = {check.name: check for check in run_checks(run)}
         assert found[run.place(fold.log)].about == WRITING
@@ -202,7 +204,7 @@ def test_what_a_training_is_writing_is_not_called_damaged(run: RunDir, capsys: p
 
 def test_a_training_that_began_and_ended_meanwhile_is_noticed(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     def trained_meanwhile(*arguments: object, **options: object) -> Iterator[Check]:
-        with rundir.lock(run):
+        with run_lock.lock(run):
             os.utime(run.lock_file, ns=(1, 1))
         return network_checks(*arguments, **options)  # type: ignore[arg-type]
 
@@ -215,15 +217,15 @@ def test_asking_who_works_on_a_run_keeps_nobody_from_it(run: RunDir, monkeypatch
     assert use_of(run).holder is None
     asks = os.open(run.lock_file, os.O_RDONLY)
     fcntl.flock(asks, fcntl.LOCK_SH)
-    monkeypatch.setattr(rundir.time, "sleep", lambda _: os.close(asks))
-    with rundir.lock(run):
+    monkeypatch.setattr(file_locks.time, "sleep", lambda _: os.close(asks))
+    with run_lock.lock(run):
         assert use_of(run).holder is not None
     assert wrong(run) == {}
 
 
 def test_a_training_that_has_just_begun_is_no_damage(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "new")
-    with rundir.lock_new(run):
+    with run_lock.lock_new(run):
         assert [check.name for check in run_checks(run)] == [LOCK]
     with pytest.raises(ResultError):
         run_checks(run)
@@ -320,7 +322,7 @@ def test_another_run_s_rows_of_a_fold_are_not_put_together(run: RunDir, capsys: 
     Predictions(found.ids, np.roll(found.prob, 1, axis=0), found.space, found.lineage).save(run.fold(0).oof)
     run.summary.unlink()
     assert resume(run.path) == Exit.RESULT
-    assert "not the predictions that the fold was finished with" in capsys.readouterr().err
+    assert "not the predictions that the training wrote" in capsys.readouterr().err
     assert not run.summary.exists()
 
 

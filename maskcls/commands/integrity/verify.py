@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from maskcls import rundir
 from maskcls.data.photos.cache_folder import cache_folder, leftovers, packs
 from maskcls.data.photos.identity.pack_check import check_pack
 from maskcls.errors import DataError, ResultError
@@ -13,6 +12,7 @@ from maskcls.results.submissions.checks import Check, check_of
 from maskcls.rundir import RunDir
 from maskcls.runs.integrity.run_checks import run_checks
 from maskcls.runs.integrity.table_checks import predictions_checks, table_checks
+from maskcls.runs.locks import run_lock
 from maskcls.show.runs.verification import Verification
 
 CACHE = Path("cache")  # the word for the cache of photos
@@ -33,7 +33,7 @@ def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> V
     if what.is_dir():
         if not RunDir(what).env.exists() and (packs(what) or leftovers(what)):
             return Verification(what, "cache", tuple(_cache_checks(what)))
-        with rundir.reading(RunDir(what)):
+        with run_lock.reading(RunDir(what)):
             return Verification(what, "run", tuple(run_checks(RunDir(what))))
     if not what.exists():
         raise DataError("no such file or folder", where=str(what), fix="check the path")

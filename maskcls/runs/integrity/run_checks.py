@@ -42,7 +42,8 @@ def run_checks(run: RunDir) -> list[Check]:
     if before.holder is not None and not run.env.exists():
         return checks_beside([], run, set(), before, before)  # a training that has just begun
     env = read_environment(run)
-    checks, networks = [_environment_check(run), *_identity_checks(run, env)], list[RunNetwork]()
+    checks = [_environment_check(run), *_identity_checks(run, env)]
+    networks: Sequence[RunNetwork] = ()
     if all(check.verdict != "FAILED" for check in checks):  # the configuration names the networks
         networks = run_networks(config.of_run(run.config), env.folds)
     settled = settled_files(run, env, [network.folder(run) for network in networks])

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 from maskcls import config
 from maskcls.errors import MaskclsError, ResultError
+from maskcls.files.file_locks import is_locked
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import Environment, read_environment
 from maskcls.runs.identity import changed_files
-from maskcls.runs.integrity.run_in_use import use_of
 from maskcls.runs.networks import RunNetwork, run_networks
 from maskcls.runs.records.disk_use import DiskUse, disk_use
 from maskcls.runs.records.notes import Note, read_notes
@@ -119,10 +119,8 @@ def read_record(run: RunDir) -> RunRecord:
     left = part(lambda: _left(run, env, trained, summary), "") if env else ""
     jobs = {task: plan.fold_jobs for task, plan in (env.plans or {}).items()} if env else {}
     seconds = part(lambda: training_seconds(run, trained, jobs), 0.0)
-    date, busy = (
-        part(lambda: _last_written(run, trained), None),
-        bool(left) and part(lambda: use_of(run).holder is not None, False),
-    )
+    date = part(lambda: _last_written(run, trained), None)
+    busy = bool(left) and part(lambda: is_locked(run.lock_file), False)
     scored_on = part(lambda: rows_scored(run, env, cfg), "") if env and cfg else ""
     unsealed = part(lambda: read_sealed_score(run), None)
     interval = summary.interval if summary else None
