@@ -20,10 +20,12 @@ from maskcls import files
 from maskcls.csvfile import TABLE, read_columns, refuse_formulas
 from maskcls.errors import BusyError, DataError, MaskclsError, ResultError
 from maskcls.files import OutputFile
+from maskcls.files.source_code import code_sha256
 
 Parsed = TypeVar("Parsed")
 
 VERSION = 1
+CODE = "code_sha256"  # key of what wrote it; sidecars of earlier versions have none
 ALWAYS = {"kind", "version", "file", "sha256"}  # keys of a sidecar of any kind of table
 
 
@@ -72,6 +74,7 @@ def write_csv(
 def sidecar_file(path: Path, table: TableKind, digest: str, details: Mapping[str, Any]) -> OutputFile:
     """Return the sidecar of a table with this sha256, as a file to write."""
     origin = {"kind": table.kind, "version": VERSION, "file": path.name, "sha256": digest, **details}
+    origin[CODE] = code_sha256()
     return OutputFile(
         files.sidecar_path(path),
         files.json_bytes(files.with_digest(origin)),

@@ -18,11 +18,13 @@ import maskcls
 from maskcls import files, owned, typedjson
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError
+from maskcls.files.source_code import code_sha256
 from maskcls.rundir import RunDir
 from maskcls.typedjson import JsonFile
 
 FORMAT = 2  # of a run folder; docs/formats.md says when it grows
 PACKAGES = ("torch", "timm", "accelerate", "albumentations", "opencv-python-headless", "pillow", "numpy", "pandas")
+SHOWN_CODE = 12  # hex digits of a digest of the code in a message
 PIXEL_DECODER = "libjpeg"  # of Pillow: its versions may decode a JPEG to other pixels
 
 
@@ -37,6 +39,7 @@ class Machine(JsonFile):
     """Versions and machine. No paths, names or variables of the user.
 
     processes  of a training over several devices; 1 otherwise.
+    code       digest of maskcls's own source, see `code_sha256`; None in runs of earlier versions.
     """
 
     maskcls: str
@@ -45,6 +48,7 @@ class Machine(JsonFile):
     platform: str
     device: str
     processes: int
+    code: str | None = None
 
 
 class Environment(JsonFile):
@@ -75,6 +79,7 @@ class Environment(JsonFile):
     platform: str
     device: str
     processes: int
+    code: str | None = None
 
     @property
     def machine(self) -> Machine:
@@ -95,6 +100,7 @@ def this_machine(device: object, processes: int) -> Machine:
         platform=platform.platform(),
         device=str(device),
         processes=processes,
+        code=code_sha256(),
     )
 
 
@@ -145,5 +151,6 @@ def machine_differences(before: Machine, now: Machine) -> list[str]:
 
 
 def _flat(machine: Machine) -> dict[str, str]:
-    parts = {name: str(value) for name, value in machine.to_json().items() if name != "packages"}
+    known = {name: value for name, value in machine.to_json().items() if name != "packages" and value is not None}
+    parts = {name: str(value)[:SHOWN_CODE] if name == "code" else str(value) for name, value in known.items()}
     return parts | machine.packages

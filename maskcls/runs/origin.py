@@ -13,9 +13,10 @@ from maskcls import files
 from maskcls.data.layouts.source import guess_layout, image_root, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, MaskclsError
+from maskcls.files.source_code import code_sha256
 from maskcls.labels import LabelSpace
 from maskcls.machine import reading_threads
-from maskcls.results.csv_with_origin import read_sidecar
+from maskcls.results.csv_with_origin import CODE, read_sidecar
 from maskcls.results.submissions.checks import Check, check_of
 from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import RunDir
@@ -25,12 +26,16 @@ from maskcls.runs.lineage import mappings, read_weights
 
 @dataclass(frozen=True)
 class SubmissionOrigin:
-    """The content of a sidecar: the hash of the submission, its columns, its label space and its lineage."""
+    """The content of a sidecar: the hash of the submission, its columns, its label space and its lineage.
+
+    code  digest of the code that wrote it, see `code_sha256`; None for an earlier version.
+    """
 
     sha256: str
     columns: tuple[str, ...]
     space: LabelSpace
     lineage: Mapping[str, Any]
+    code: str | None = None
 
     @property
     def names_sealed_people(self) -> bool:
@@ -57,14 +62,16 @@ def read_submission_origin(path: Path) -> tuple[Check, SubmissionOrigin | None]:
 
 def _parsed(data: Mapping[str, Any]) -> SubmissionOrigin:
     space = LabelSpace.from_json(data["label_space"]["tasks"])
-    return SubmissionOrigin(str(data["sha256"]), tuple(map(str, data["columns"])), space, dict(data["lineage"]))
+    columns, lineage = tuple(map(str, data["columns"])), dict(data["lineage"])
+    return SubmissionOrigin(str(data["sha256"]), columns, space, lineage, data.get(CODE))
 
 
 def origin_checks(origin: SubmissionOrigin | None, run: RunDir | None, data: Path | None) -> list[Check]:
-    """Compare the hashes in a sidecar with the run's files, its weights, and the data set's rows."""
+    """Compare the hashes in a sidecar with the run's files, its weights, the data set's rows, and this code."""
     lineage: Mapping[str, Any] = origin.lineage if origin else {}
     space = origin.space if origin else None
-    return [_run_check(lineage, run), _weights_check(lineage, run), _data_check(lineage, space, data)]
+    checks = [_run_check(lineage, run), _weights_check(lineage, run), _data_check(lineage, space, data)]
+    return [*checks, _code_check(origin)]
 
 
 def _run_check(lineage: Mapping[str, Any], run: RunDir | None) -> Check:
@@ -117,6 +124,16 @@ def _photos_fault(lineage: Mapping[str, Any], root: Path, frame: pd.DataFrame) -
     paths, ids = frame["path"].tolist(), frame["id"].tolist()
     found = digests_of_files(root, paths, ids, threads=reading_threads(None)).sha256
     return [] if found == expected else ["photos have other content than those that were predicted"]
+
+
+def _code_check(origin: SubmissionOrigin | None) -> Check:
+    """Compare the code that wrote a submission with this one; other code is a warning: the answers may be right."""
+    if origin is None or origin.code is None:
+        return Check("code", "skipped", "the sidecar does not name the code")
+    version, now = origin.lineage.get("maskcls", "of an unknown version"), code_sha256()
+    faults = [] if origin.code == now else [f"other code of maskcls {version} wrote it, and may give other answers"]
+    about = f"sha256 {str(origin.code)[:16]}…, maskcls {version}"
+    return check_of("code", about, faults, bad="warning")
 
 
 def _without(why: str) -> tuple[Check, None]:

@@ -13,17 +13,18 @@ from maskcls.results.diagnosis.error_parts import ErrorPart, ErrorParts
 from maskcls.results.diagnosis.finding import Finding, Verdict, first_cause, purpose
 from maskcls.results.diagnosis.learning_curve import Curve, Projection
 from maskcls.results.diagnosis.scored import Diagnosis, ModelScores
-from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.json_output import NONE, Versions, print_json
 from maskcls.show.terminal.text import number, plain_table, say, show, span
 
 WORDS: Mapping[Verdict, str] = {"pass": "pass", "fail": "FAIL", "unknown": "?"}
 INDENT = 18  # columns before what a check found
 
 
-def print_diagnoses(found: Sequence[Diagnosis], *, json: bool = False) -> None:
+def print_diagnoses(found: Sequence[Diagnosis], *, versions: Versions = NONE, json: bool = False) -> None:
     """Print all networks, or with `json` everything as plain data."""
     if json:
-        print_json({"ok": not failures(found), "networks": [diagnosis_json(one) for one in found]})
+        networks = [diagnosis_json(one) for one in found]
+        print_json({"ok": not failures(found), "networks": networks, "other_versions": dict(versions)})
         return
     for one in found:
         if one.network:

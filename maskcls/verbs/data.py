@@ -134,7 +134,10 @@ def data_check(
         found = check(data, cfg, report, network=NetworkSource(run, weights))
     if page is not None:
         write_check_page(found, page, name=data.resolve().name, photos=with_photos, force=force)
-    print_data_check(found, json=json)
+    from maskcls.rundir import RunDir
+    from maskcls.runs.records.versions import other_versions
+
+    print_data_check(found, versions=other_versions(RunDir(run)) if run is not None else {}, json=json)
     if code := found.exit_code(fail_on):
         raise typer.Exit(code)
 

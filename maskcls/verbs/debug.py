@@ -78,9 +78,10 @@ def debug(
                 from maskcls.commands.debug import debug as work
                 from maskcls.commands.debug import wanted_checks
             found = work(what, cfg, checks=wanted_checks(check, quick=quick), minutes=minutes, report=report)
+    from maskcls.runs.records.versions import other_versions
     from maskcls.show.debug import failures, print_diagnoses
 
-    print_diagnoses(found, json=json)
+    print_diagnoses(found, versions=other_versions(RunDir(what)) if is_run else {}, json=json)
     if page is not None:
         from maskcls.show.debug_page import write_debug_page
 

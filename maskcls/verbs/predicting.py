@@ -208,12 +208,16 @@ def _predict_what(
             from maskcls.commands.predicting.photos import predict_photos as work
             from maskcls.show.answers.photos import print_photos, print_shard, print_tables
         found = work(model, PhotoRequest(tuple(what), wanted, tuple(overrides), engine, decide, part), report)
+    from maskcls.rundir import RunDir
+    from maskcls.runs.records.versions import other_versions
+
+    versions = other_versions(RunDir(model)) if model.is_dir() else {}
     if found.rows is not None:
-        print_photos(found.rows, found.space, json=json)
+        print_photos(found.rows, found.space, versions=versions, json=json)
     elif found.shard is not None:
-        print_shard(found.shard, found.photos, found.unreadable, json=json)
+        print_shard(found.shard, found.photos, found.unreadable, versions=versions, json=json)
     else:
-        print_tables(found.tables, json=json)
+        print_tables(found.tables, versions=versions, json=json)
     _exit_for(found.unreadable)
 
 

@@ -31,5 +31,16 @@ def unseal(run: RunPath, data: MovedData = None, json: Json = False) -> None:
             from maskcls.commands.unseal import unseal as work
         found = work(RunDir(run), date=datetime.now().astimezone(), report=report, data=data)
     if found is not None:
-        noun = noun_of_run(RunDir(run))
-        print_unsealed(run, found.score, now=found.now, runs=found.runs, kept=found.kept, noun=noun, json=json)
+        from maskcls.runs.records.versions import other_versions
+
+        noun, versions = noun_of_run(RunDir(run)), other_versions(RunDir(run))
+        print_unsealed(
+            run,
+            found.score,
+            now=found.now,
+            runs=found.runs,
+            kept=found.kept,
+            noun=noun,
+            versions=versions,
+            json=json,
+        )

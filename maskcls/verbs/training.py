@@ -131,7 +131,9 @@ def resume(
             from maskcls.commands.resume import resume as work
         summary = work(RunDir(run), folds=folds, report=report, data=data)
         after = after_training(RunDir(run), report) if summary else None
-    print_training(run, summary, after, noun, json=json)
+    from maskcls.runs.records.versions import other_versions
+
+    print_training(run, summary, after, noun, versions=other_versions(RunDir(run)), json=json)
 
 
 @app.command("self-train")

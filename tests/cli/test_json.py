@@ -81,6 +81,18 @@ CONFIGURED = {
 }
 
 
+# The verbs that compute with networks of runs say which packages have other versions than at the training.
+OF_ONE_RUN = {"predict", "resume", "explain", "export", "tta", "unseal"}
+OF_SEVERAL = {"pseudo-label", "ensemble"}  # by run folder
+WITH_A_RUN = {"report": "with --cam", "debug": "of a run", "data check": "with --run"}  # not in the calls above
+OTHER = {"pillow": ["9.0", "11.0"]}
+
+
+@pytest.fixture(autouse=True)
+def other_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskcls.runs.records.versions.other_versions", lambda run: OTHER)
+
+
 @pytest.fixture(scope="module")
 def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return paths for the calls; a run that was trained among them."""
@@ -118,7 +130,31 @@ def test_the_output_is_one_object_with_a_version(
     found = strict(out)
     assert next(iter(found)) == "version"
     assert found["version"] == VERSION
+    expected: dict[str, Any] = dict.fromkeys(OF_ONE_RUN, OTHER) | {name: {} for name in WITH_A_RUN}
+    expected |= {name: {places["run"]: OTHER} for name in OF_SEVERAL}
+    assert found.get("other_versions") == expected.get(verb)
     assert keys <= found.keys()
+
+
+def test_a_run_that_is_only_sometimes_used_is_compared_then(
+    places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr("maskcls.commands.report.report", lambda *_, **__: None)
+    monkeypatch.setattr("maskcls.commands.debug.debug_run", lambda *_: None)
+    finding = type("Found", (), {"exit_code": lambda self, level: Exit.OK})()
+    monkeypatch.setattr("maskcls.commands.data.check.check", lambda *_, **__: finding)
+    monkeypatch.setattr("maskcls.show.debug.failures", lambda found: [])
+    for name in ("runs.report.print_report", "debug.print_diagnoses", "data.check.print_data_check"):
+        monkeypatch.setattr(f"maskcls.show.{name}", lambda *_, versions, json: seen.append(versions))
+    run = places["run"]
+    for words in (
+        ["report", run, "--with-photos", "--cam"],
+        ["debug", run],
+        ["data", "check", places["data"], "--run", run],
+    ):
+        assert run_app(words) == Exit.OK
+    assert seen == [{run: OTHER}, OTHER, OTHER]
 
 
 def strict(text: str) -> dict[str, Any]:

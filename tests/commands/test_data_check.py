@@ -288,7 +288,7 @@ def test_without_a_network_torch_is_not_imported(drawn: Path) -> None:
 
 
 def test_kinds_have_a_meaning_and_one_level() -> None:
-    assert len(KINDS) == len(set(KINDS)) == 24
+    assert len(KINDS) == len(set(KINDS)) == 25
     assert MEANING.keys() == set(KINDS)
     assert not set(ERRORS) & set(INFORMATION)
     one = Item((), "text")

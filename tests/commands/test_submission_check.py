@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edited import edit_json
 from made_run import make_run
 
 from maskcls import files
@@ -41,6 +42,7 @@ NAMES = [
     "run",
     "weights",
     "data",
+    "code",
 ]
 
 
@@ -193,6 +195,18 @@ def test_a_run_changed_since_and_another_run_are_told(tmp_path: Path, drawn: Pat
     assert len(faults(check_submission(path, drawn, other).checks, "run")) == 2
 
 
+def test_other_code_than_that_which_wrote_it_is_warned_about(
+    tmp_path: Path, drawn: Path, run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "s.csv", drawn, run)
+    monkeypatch.setattr("maskcls.runs.origin.code_sha256", lambda: "0" * 64)
+    found = check_submission(path, drawn, run).checks
+    assert [check.name for check in found if check.verdict == "warning"] == ["code"]
+    assert "other code of maskcls" in faults(found, "code")[0]
+    edit_json(path.with_suffix(".json"), {}, without=("code_sha256",))  # of an earlier version
+    assert verdicts(check_submission(path, drawn, run).checks)["code"] == "skipped"
+
+
 @pytest.mark.parametrize(
     "content", ["{", '{"kind": "maskcls submission"}', '{"kind": "maskcls submission", "lineage": 1}']
 )
@@ -260,7 +274,7 @@ def test_with_strict_a_warning_fails(tmp_path: Path, run: RunDir, capsys: pytest
     capsys.readouterr()
     assert run_app([*words, "--strict"]) == Exit.RESULT
     error = capsys.readouterr().err
-    assert error.startswith("error[result] the submission fails 2 of 11 checks\n  2 in total: classes: 4 wear/female/")
+    assert error.startswith("error[result] the submission fails 2 of 12 checks\n  2 in total: classes: 4 wear/female/")
     assert "; sidecar: " in error  # a warning as well: the table was made by hand
 
 

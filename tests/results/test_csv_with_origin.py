@@ -184,16 +184,18 @@ def put(path: Path, *, force: bool = False, **details: Any) -> str:
     return write_csv(path, {"id": ["a", 'b "c"'], "n": [1, 0.1]}, TABLE, details, force=force)
 
 
-def test_golden_bytes_and_what_comes_back(tmp_path: Path) -> None:
+def test_golden_bytes_and_what_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskcls.results.csv_with_origin.code_sha256", lambda: "c0de")
     digest = put(tmp_path / "t.csv", more=[1])
     raw = b'id,n\na,1\n"b ""c""",0.1\n'
     assert (tmp_path / "t.csv").read_bytes() == raw
     assert digest == files.sha256(raw)
     shared = '{\n "kind": "maskcls test",\n "version": 1,\n "file": "t.csv",\n'
-    of_sidecar = "347950441396bca933b944c680bcb145adfbbc6b313ea430291ea5bd6d07676f"  # sha256 of its JSON, in one line
-    text = f'{shared} "sha256": "{digest}",\n "more": [\n  1\n ],\n "digest": "{of_sidecar}"\n}}\n'
+    of_sidecar = "4048d95dd8c25a0584062262831f6dfe3bd4ab2e7360f3a6ca4c148cb6d04770"  # sha256 of its JSON, in one line
+    text = f'{shared} "sha256": "{digest}",\n "more": [\n  1\n ],\n'
+    text += f' "code_sha256": "c0de",\n "digest": "{of_sidecar}"\n}}\n'
     assert (tmp_path / "t.json").read_text() == text
-    line = f'{{"file":"t.csv","kind":"maskcls test","more":[1],"sha256":"{digest}","version":1}}'
+    line = f'{{"code_sha256":"c0de","file":"t.csv","kind":"maskcls test","more":[1],"sha256":"{digest}","version":1}}'
     assert hashlib.sha256(line.encode()).hexdigest() == of_sidecar
     assert read_origin(tmp_path / "t.csv", TABLE, lambda data: data["more"]) == (digest, [1])
 

@@ -34,9 +34,9 @@ WHOLE = Environment(
     **dict(MACHINE),
 )
 KEYS = ["format", "data", "folds", "hashes", "cropping", "weights", "plans"]
-KEYS += ["maskcls", "python", "packages", "platform", "device", "processes"]
+KEYS += ["maskcls", "python", "packages", "platform", "device", "processes", "code"]
 
-OPTIONAL = ("format", "plans", "cropping", "weights")
+OPTIONAL = ("format", "plans", "cropping", "weights", "code")
 
 
 @pytest.fixture
@@ -133,6 +133,9 @@ def test_every_difference_of_two_machines_is_named() -> None:
         f"timm: {MACHINE.packages['timm']} -> 0.1",
     ]
     assert WHOLE.machine == MACHINE
+    written = MACHINE.model_copy(update={"code": "0123456789abcdef"})
+    assert machine_differences(written, MACHINE) == [f"code: 0123456789ab -> {str(MACHINE.code)[:12]}"]
+    assert machine_differences(written.model_copy(update={"code": None}), MACHINE) == []  # of an earlier version
 
 
 def test_versions_edited_by_hand_refuse_nothing_and_are_named_by_verify(run: RunDir) -> None:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from maskcls import config
 from maskcls.data.duplicates.search import NearDuplicates, NearPair
 from maskcls.data.layouts.contest import LAYOUT
 from maskcls.data.photos.identity.photo_digests import PhotoDigests
+from maskcls.data.photos.inspection import inspect
 from maskcls.data.rows import manifest
 from maskcls.data.rows.repeated_photos import same_photos
 from maskcls.labels import LabelSpace, Task
-from maskcls.training.data_check.findings import changed_findings, label_findings, near_findings, same_photo_findings
+from maskcls.training.data_check.findings import (
+    changed_findings,
+    label_findings,
+    near_findings,
+    photo_findings,
+    same_photo_findings,
+)
 from maskcls.training.data_check.folds import NOWHERE, SEALED, configured_folds, fold_name, joined_folds
 
 SPACE = LabelSpace((Task("helmet", ("none", "worn")), Task("team", ("red", "blue"))))
@@ -45,6 +55,30 @@ def test_a_person_of_two_teams_is_named_where_nearly_all_have_one() -> None:
     assert texts(found, "person-labels") == ["p7: team is red, blue"]
     frame.loc[frame["id"].isin(["p9_1", "p11_1"]), "team"] = 0  # 3 of 40 people: the task may vary within a person
     assert texts(label_findings(frame, SPACE, {}, folds=5), "person-labels") == []
+
+
+def test_photos_of_which_most_is_transparent_are_listed(tmp_path: Path) -> None:
+    alpha = np.full((32, 32), 255, np.uint8)
+    names = []
+    for rows in (16, 17):  # of 32
+        alpha[:rows] = 127
+        image = Image.fromarray(np.random.default_rng(rows).integers(0, 255, (32, 32, 3), dtype=np.uint8))
+        image.putalpha(Image.fromarray(alpha))
+        names.append(f"{rows}.png")
+        image.save(tmp_path / names[-1])
+    palette = Image.fromarray(np.arange(1024, dtype=np.uint8).reshape(32, 32), "P")
+    palette.putpalette(list(range(256)) * 3)
+    palette.save(tmp_path / "palette.png", transparency=bytes([0] * 192))  # 192 of 256 colours
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / "plain.jpg")
+    names += ["palette.png", "plain.jpg"]
+    seen = inspect(tmp_path, names, threads=1)
+    assert seen.transparent_N.tolist() == [0.5, 17 / 32, 0.75, 0]
+    found = next(one for one in photo_findings(names, seen) if one.kind == "transparent")
+    assert [(item.paths, item.text) for item in found.items] == [
+        (("17.png",), "53% of the pixels"),
+        (("palette.png",), "75% of the pixels"),
+    ]
+    assert found.level == "warning"
 
 
 def test_photos_that_changed_since_the_run_are_listed() -> None:

@@ -6,19 +6,21 @@ N rows, W windows, S side of a thumbnail in pixels, D numbers per descriptor, M 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from maskcls.data.duplicates.hashes import BYTES, WINDOWS, S, thumbnail, window_hashes
 from maskcls.data.photos import descriptors
 from maskcls.data.photos.identity.photo_digests import DIGEST_BYTES, digest
-from maskcls.data.photos.images import decode, image_faults
+from maskcls.data.photos.images import FORMATS, decode, image_faults
 from maskcls.data.photos.quality import MEASURES, quality_measures
-from maskcls.data.photos.rgb import Pixels
+from maskcls.data.photos.rgb import Pixels, transparent_share
 from maskcls.data.photos.same_photos import Groups, equal_keys, pixels_in_full
 from maskcls.labels import Floats
 
@@ -35,6 +37,7 @@ class Inspection:
     equal_files      groups of rows whose files have the same bytes (SHA-256).
     equal_pixels     groups of rows whose photos have the same pixels.
     digest_ND        (N, D) uint8, see `photo_digests.digest`.
+    transparent_N    (N,) float32, see `rgb.transparent_share`.
     """
 
     faults: Mapping[int, str]
@@ -46,6 +49,7 @@ class Inspection:
     equal_files: Groups
     equal_pixels: Groups
     digest_ND: Pixels
+    transparent_N: Floats
 
 
 def inspect(
@@ -67,13 +71,15 @@ def inspect(
     descriptor_ND = np.zeros((count, descriptors.D), np.float32)
     thumbnail_NSS = np.zeros((count, S, S), np.uint8)
     hash_NWB = np.zeros((count, len(WINDOWS), BYTES), np.uint8)
-    digest_ND = np.zeros((count, DIGEST_BYTES), np.uint8)
+    digest_ND, transparent_N = np.zeros((count, DIGEST_BYTES), np.uint8), np.zeros(count, np.float32)
     bytes_of, pixels_of = dict[int, bytes](), dict[int, bytes]()
 
     def read(row: int, data: bytes) -> None:
         image = decode(data, root / paths[row])
         bytes_of[row], pixels_of[row] = hashlib.sha256(data).digest(), pixels_in_full(image)
         digest_ND[row] = np.frombuffer(digest(data), np.uint8)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            transparent_N[row] = transparent_share(opened)
         measure_NM[row], descriptor_ND[row] = quality_measures(image), descriptors.describe(image)
         thumbnail_NSS[row] = thumbnail(image)
         hash_NWB[row] = window_hashes(thumbnail_NSS[row])
@@ -82,4 +88,6 @@ def inspect(
     readable_N = np.ones(count, dtype=bool)
     readable_N[list(faults)] = False
     equal = equal_keys(bytes_of), equal_keys(pixels_of)
-    return Inspection(faults, readable_N, measure_NM, descriptor_ND, thumbnail_NSS, hash_NWB, *equal, digest_ND)
+    return Inspection(
+        faults, readable_N, measure_NM, descriptor_ND, thumbnail_NSS, hash_NWB, *equal, digest_ND, transparent_N
+    )

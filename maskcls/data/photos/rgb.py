@@ -12,6 +12,8 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 
 BACKGROUND = 127  # grey value behind transparent pixels
+HALF_OPAQUE = 128  # of 255
+ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 BAND_PIXELS = 1 << 20  # of larger images, converted at a time
 
 
@@ -44,7 +46,7 @@ def _conversion(image: Image.Image, *, inverted: bool, grey_bits: int | None) ->
         return partial(_grey_16, inverted=inverted)
     if image.mode in ("I", "F"):
         raise ValueError("32-bit pixels without a known range")
-    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
+    if image.mode in ALPHA_MODES or "transparency" in image.info:
         if grey_bits is not None and "transparency" in image.info:
             image.info["transparency"] = image.info["transparency"] * 255 // (2**grey_bits - 1)
         return _on_grey
@@ -55,6 +57,13 @@ def _on_grey(image: Image.Image) -> Pixels:
     rgba = image.convert("RGBA")
     behind = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
     return np.array(Image.alpha_composite(behind, rgba).convert("RGB"))
+
+
+def transparent_share(image: Image.Image) -> float:
+    """Return the share of an image's pixels that are more transparent than not, in [0, 1]; it is loaded if need be."""
+    if image.mode not in ALPHA_MODES and "transparency" not in image.info:
+        return 0.0
+    return float((np.array(image.convert("RGBA").getchannel("A")) < HALF_OPAQUE).mean())
 
 
 def upright(pixels_HWC: Pixels, orientation: int) -> Pixels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import PIXEL_DECODER, package_versions, read_environment
@@ -13,6 +13,11 @@ MATTER = ("torch", "timm", "opencv-python-headless", "pillow", PIXEL_DECODER)
 def other_versions(run: RunDir) -> dict[str, list[str]]:
     """Return {package: [version at the training, version now]} of those that differ; raises as `read_environment`."""
     return differing(read_environment(run).packages, package_versions(MATTER))
+
+
+def other_versions_of(runs: Iterable[RunDir]) -> dict[str, dict[str, list[str]]]:
+    """Return what `other_versions` finds, by the folder of the run; without runs of which nothing differs."""
+    return {str(run.path): found for run in runs if (found := other_versions(run))}
 
 
 def differing(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, list[str]]:

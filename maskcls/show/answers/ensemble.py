@@ -15,7 +15,7 @@ from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.ensembles.methods import FITTED, EnsembleScores, FittedEnsemble
 from maskcls.results.submissions.write import Written
 from maskcls.show.answers.tried import say_tried
-from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.json_output import NONE, Versions, print_json
 from maskcls.show.terminal.text import (
     KAPPA,
     NO_GAIN,
@@ -118,10 +118,10 @@ class EnsembleResult:
         return data | scores | rows
 
 
-def print_ensemble(found: EnsembleResult, *, json: bool = False) -> None:
+def print_ensemble(found: EnsembleResult, *, versions: Versions = NONE, json: bool = False) -> None:
     """Print the members, how they differ, the score of the ensemble and its files."""
     if json:
-        print_json(found.to_json())
+        print_json(found.to_json() | {"other_versions": dict(versions)})
         return
     if found.verdict is None:
         say("no scores: some members have no out-of-fold rows")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from maskcls.labels import Floats
 from maskcls.rundir import REFIT
-from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.json_output import NONE, Versions, print_json
 from maskcls.show.terminal.text import near, plural, say
 
 Pixels = NDArray[np.uint8]
@@ -131,10 +131,10 @@ class Explanation:
         }
 
 
-def print_explanation(found: Explanation, *, json: bool = False) -> None:
+def print_explanation(found: Explanation, *, versions: Versions = NONE, json: bool = False) -> None:
     """Print the picture's path, and for each photo the probabilities of every task."""
     if json:
-        print_json(found.to_json())
+        print_json(found.to_json() | {"other_versions": dict(versions)})
         return
     say(f"{near(found.picture)}  {plural(len(found.photos), 'photo')}, views {'+'.join(found.views)}")
     if found.page is not None:

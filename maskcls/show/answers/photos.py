@@ -13,7 +13,7 @@ from rich.text import Text
 from maskcls.labels import UNKNOWN, LabelSpace
 from maskcls.results.predicted.rows import PhotoRows, TableForm, shortest
 from maskcls.results.predicted.table_file import WrittenTable
-from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.json_output import NONE, Versions, print_json
 from maskcls.show.terminal.text import near, plain_table, plural, say, show
 
 BAR = 24  # characters of a probability of 1, for one photo
@@ -21,21 +21,22 @@ SHORT_BAR = 4
 FULL, SHARES = "█", "▏▎▍▌▋▊▉"  # a whole character, and its eighths
 
 
-def print_photos(rows: PhotoRows, space: LabelSpace, *, json: bool = False) -> None:
+def print_photos(rows: PhotoRows, space: LabelSpace, *, versions: Versions = NONE, json: bool = False) -> None:
     """Print the classes of a few photos with their probabilities; one photo with those of every class."""
     if json:
-        print_json({"photos": [_in_json(rows, row, space) for row in range(len(rows))]})
+        photos = [_in_json(rows, row, space) for row in range(len(rows))]
+        print_json({"photos": photos, "other_versions": dict(versions)})
     elif len(rows) == 1:
         _print_one(rows, space)
     else:
         show(_several(rows, space))
 
 
-def print_tables(tables: Sequence[WrittenTable], *, json: bool = False) -> None:
+def print_tables(tables: Sequence[WrittenTable], *, versions: Versions = NONE, json: bool = False) -> None:
     """Print the tables that were written; of JSON, the keys of the first are those of a submission."""
     if json:
         first, *others = map(_table_in_json, tables)
-        print_json(first | {"tables": [first, *others]})
+        print_json(first | {"tables": [first, *others], "other_versions": dict(versions)})
         return
     for table in tables:
         bad = f", {table.unreadable:,} of them unreadable" if table.unreadable else ""
@@ -43,10 +44,11 @@ def print_tables(tables: Sequence[WrittenTable], *, json: bool = False) -> None:
         say(f"{near(table.sidecar.absolute())}  provenance: model and data hashes")
 
 
-def print_shard(folder: Path, photos: int, unreadable: int, *, json: bool = False) -> None:
+def print_shard(folder: Path, photos: int, unreadable: int, *, versions: Versions = NONE, json: bool = False) -> None:
     """Print the folder of a shard, and what to do with it."""
     if json:
-        print_json({"folder": str(folder), "photos": photos, "unreadable": unreadable})
+        about = {"folder": str(folder), "photos": photos, "unreadable": unreadable}
+        print_json({**about, "other_versions": dict(versions)})
         return
     bad = f", {unreadable:,} of them unreadable" if unreadable else ""
     say(f"{near(folder.absolute())}  {plural(photos, 'photo')}{bad}")

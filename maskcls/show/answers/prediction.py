@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from maskcls.results.predicted.table_file import WrittenTable
 from maskcls.results.submissions.write import Written
-from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.json_output import NONE, Versions, print_json
 from maskcls.show.terminal.text import near, plural, say
-
-Versions = Mapping[str, list[str]]
-NONE: Versions = {}
 
 
 def print_written(

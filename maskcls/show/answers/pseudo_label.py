@@ -8,7 +8,7 @@ from typing import Any
 
 from maskcls.errors import visible
 from maskcls.rundir import REFIT
-from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.json_output import NONE, Versions, print_json
 from maskcls.show.terminal.text import number, plain_table, plural, say, show
 
 # Why a photo is not taken: the name in the summary, and the column's head.
@@ -32,10 +32,10 @@ class PseudoLabels:
         return {"file": str(self.path), "sha256": self.sha256, "photos": self.photos, "sets": sets, "lines": lines}
 
 
-def print_pseudo_labels(found: PseudoLabels, *, json: bool = False) -> None:
+def print_pseudo_labels(found: PseudoLabels, *, versions: Versions = NONE, json: bool = False) -> None:
     """Print how many photos of each class were labelled for the networks of all rows, and the size of each set."""
     if json:
-        print_json(found.to_json())
+        print_json(found.to_json() | {"other_versions": dict(versions)})
         return
     table = plain_table("for all rows", "predicted", "taken", *REASONS.values(), "confidence", width=16)
     for line in (line for line in found.lines if line["set"] == REFIT and line["task"] != "joint"):

@@ -18,7 +18,7 @@ from maskcls.groupnouns import PEOPLE, PHOTOS, Noun
 from maskcls.labels import LabelSpace
 from maskcls.results.shift.between_parts import SIGNIFICANT, Shift
 from maskcls.show.data.class_counts import class_counts, class_table
-from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.json_output import NONE, Versions, print_json
 from maskcls.show.terminal.text import number_of, plural, say, show
 
 SHOWN = 2  # cases of a finding that are printed; --json has all
@@ -83,10 +83,10 @@ class DataCheck:
         return {"paths": both, "agreement": pair.score, "mirrored": pair.mirrored, "rated": pair.rated}
 
 
-def print_data_check(found: DataCheck, *, json: bool = False) -> None:
+def print_data_check(found: DataCheck, *, versions: Versions = NONE, json: bool = False) -> None:
     """Print the counts per class, the findings, and how certain near duplicates and differences of the parts are."""
     if json:
-        print_json(found.to_json())
+        print_json(found.to_json() | {"other_versions": dict(versions)})
         return
     show(class_table(found.frames["train"], found.space, found.noun))
     say()

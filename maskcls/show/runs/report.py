@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maskcls.errors import visible
 from maskcls.runs.integrity.photos_now import changed_in_words
-from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.json_output import NONE, Versions, print_json
 from maskcls.show.terminal.text import near, plural, say
 from maskcls.show.terminal.units import size
 
@@ -30,14 +30,14 @@ class WrittenReport:
     changed_photos: tuple[str, ...] = ()
 
 
-def print_report(found: WrittenReport, *, json: bool = False) -> None:
+def print_report(found: WrittenReport, *, versions: Versions = NONE, json: bool = False) -> None:
     """Print where the page is, its size, and where its figures are; as JSON with the scores."""
     if json:
         runs = [{"run": run, "macro_f1": score} for run, score in found.scores.items()]
         png = [str(path) for path in found.png]
         changed = list(found.changed_photos)
         about = {"page": str(found.page), "size_bytes": found.size_bytes, "png": png}
-        print_json({**about, "runs": runs, "changed_photos": changed})
+        print_json({**about, "runs": runs, "changed_photos": changed, "other_versions": dict(versions)})
         return
     say(f"report: {near(found.page)} ({size(found.size_bytes)})")
     if found.png:

@@ -8,7 +8,7 @@ from pathlib import Path
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
 from maskcls.show.report.after_training import AfterTraining
-from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.json_output import Versions, print_json
 from maskcls.show.terminal.text import (
     NO_GAIN,
     classes_scored,
@@ -29,11 +29,13 @@ def print_training(
     after: AfterTraining | None = None,
     noun: Noun = PEOPLE,
     *,
+    versions: Versions | None = None,
     json: bool = False,
 ) -> None:
     """Print the run's summary, or with `json` all of it, and what comes next.
 
-    noun  what the groups of the data set are called, one and several.
+    noun      what the groups of the data set are called, one and several.
+    versions  of a run that began before: packages of other versions than then.
 
     Processes that do not write have no summary and print nothing.
     """
@@ -41,7 +43,8 @@ def print_training(
         return
     if json:
         steps = after.to_json() if after else {}
-        print_json({"run": str(run), "summary": summary.to_json(), **steps})
+        others = {} if versions is None else {"other_versions": dict(versions)}
+        print_json({"run": str(run), "summary": summary.to_json(), **steps, **others})
         return
     _say_scores(run, summary, noun)
     if after:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskcls.groupnouns import PEOPLE, PHOTOS, Noun
 from maskcls.show.answers.tried import NOT_COUNTED
-from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.json_output import NONE, Versions, print_json
 from maskcls.show.terminal.text import classes_scored, number, number_of, plural, say, span
 
 if TYPE_CHECKING:
@@ -24,11 +24,20 @@ def sealed_of(groups: int, noun: Noun) -> str:
 
 
 def print_unsealed(
-    run: Path, found: SealedScore, *, now: bool, runs: int, kept: bool, noun: Noun = PEOPLE, json: bool = False
+    run: Path,
+    found: SealedScore,
+    *,
+    now: bool,
+    runs: int,
+    kept: bool,
+    noun: Noun = PEOPLE,
+    versions: Versions = NONE,
+    json: bool = False,
 ) -> None:
     """Print the score of a run on its sealed people, or other groups, and how many runs were scored on them."""
     if json:
-        print_json({"run": str(run), "now": now, "runs": runs, "kept": kept, **found.to_json()})
+        about = {"run": str(run), "now": now, "runs": runs, "kept": kept}
+        print_json({**about, **found.to_json(), "other_versions": dict(versions)})
         return
     of = sealed_of(found.people, noun)
     if noun != PHOTOS:

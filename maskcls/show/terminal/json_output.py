@@ -11,6 +11,11 @@ from maskcls.files import none_for_nan
 
 VERSION = 1  # of every verb's --json; raised when a key is renamed or removed, or its meaning changes
 
+# Packages of other versions than at the training, {package: [then, now]}, or so by run folder: the key
+# `other_versions` of every verb that computes with the networks of runs.
+Versions = Mapping[str, object]
+NONE: Versions = {}
+
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line, its first key `version`; NaN is null.

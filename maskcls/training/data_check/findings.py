@@ -19,6 +19,7 @@ from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.training.data_check.folds import fold_name
 
+MOSTLY = 0.5  # share of transparent pixels from which on a photo shows little
 CONSTANT = 0.95  # share of the people with one label from which a task counts as constant per person
 QUALITY: dict[Fault, Kind] = {"blank": "blank", "dark": "dark", "blurred": "blurred", "odd size": "odd-size"}
 
@@ -28,7 +29,9 @@ def photo_findings(paths: Sequence[str], seen: Inspection) -> list[DataFinding]:
     unreadable = tuple(Item((paths[row],), fault) for row, fault in sorted(seen.faults.items()))
     rows = np.flatnonzero(seen.readable_N)
     measures = by_name(seen.measure_NM[rows])
-    found = [DataFinding("unreadable", unreadable)]
+    clear = np.flatnonzero(seen.transparent_N > MOSTLY).tolist()
+    shares = tuple(Item((paths[row],), f"{seen.transparent_N[row]:.0%} of the pixels") for row in clear)
+    found = [DataFinding("unreadable", unreadable), DataFinding("transparent", shares)]
     for fault, wrong_N in quality_faults(measures).items():
         items = []
         for place in np.flatnonzero(wrong_N).tolist():

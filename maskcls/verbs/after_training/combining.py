@@ -80,7 +80,11 @@ def ensemble(
             oof_groups=oof_groups,
             report=report,
         )
-    print_ensemble(found, json=json)
+    from maskcls.rundir import RunDir
+    from maskcls.runs.records.versions import other_versions_of
+
+    runs = [RunDir(Path(member)) for member in found.given if Path(member).is_dir()]
+    print_ensemble(found, versions=other_versions_of(runs), json=json)
 
 
 @app.command()
@@ -190,4 +194,6 @@ def pseudo_label(
             report=report,
         )
     if found is not None:
-        print_pseudo_labels(found, json=json)
+        from maskcls.runs.records.versions import other_versions_of
+
+        print_pseudo_labels(found, versions=other_versions_of(runs), json=json)

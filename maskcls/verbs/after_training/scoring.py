@@ -97,7 +97,9 @@ def report(
 
     folders = [RunDir(run) for run in runs]
     found = work(folders, output=output, png=png, with_photos=with_photos, cam=cam, force=force)
-    print_report(found, json=json)
+    from maskcls.runs.records.versions import other_versions_of
+
+    print_report(found, versions=other_versions_of(folders if cam else []), json=json)
 
 
 @app.command()
@@ -180,7 +182,9 @@ def explain(
             force=force,
             report=report,
         )
-    print_explanation(found, json=json)
+    from maskcls.runs.records.versions import other_versions
+
+    print_explanation(found, versions=other_versions(RunDir(run)), json=json)
 
 
 @app.command()

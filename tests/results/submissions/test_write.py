@@ -57,6 +57,7 @@ def test_sidecar_says_where_it_comes_from(tmp_path: Path) -> None:
         "label_space",
         "classes",
         "lineage",
+        "code_sha256",
         "digest",
     ]
     assert (data["file"], data["rows"], data["columns"]) == ("out.csv", 3, ["ImageID", "ans"])
