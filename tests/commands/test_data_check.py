@@ -143,14 +143,6 @@ def band(person: str) -> int:
     return (age >= 30) + (age >= 60)
 
 
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the faces of half as many people as `drawn`: most of a check's time goes into the pairs of photos."""
-    root = tmp_path_factory.mktemp("few") / "faces"
-    make_faces(root, people=6, seed=0, eval_people=2, size=(48, 36))
-    return root
-
-
 def test_clean_faces_have_nothing_but_small_classes(drawn: Path) -> None:
     found = checked(drawn, *K2)
     assert set(kinds(found)) <= {"few-people"}

@@ -113,7 +113,7 @@ def test_a_file_without_owner_is_refused_in_a_run_that_has_an_identity(tmp_path:
     files.commit_json(run.times, files.with_digest({"commands": []}))
     with pytest.raises(ResultError, match="another run") as caught:
         read_times(run)
-    assert caught.value.got == "no owner"
+    assert caught.value.got == "it names no run"
     files.commit_json(run.times, {"commands": []})
     with pytest.raises(ResultError, match="digest of a file is missing"):
         read_times(run)
