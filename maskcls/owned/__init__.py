@@ -3,7 +3,8 @@
 The owner of a file is the run that it belongs to, and its place: the path that it has in the folder of that run.
 
 Owner and digest are in the file itself, so that they are written together with its content, and every reader compares
-them. A run of an earlier version (`Environment.format` 1) has no identity: its files name no owner, and are read as they are.
+them. A run of an earlier version (`Environment.format` 1) has no identity: its files name no owner, and are read as
+they are.
 """
 
 from __future__ import annotations
