@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+ASKED_TRACKERS = ("mlflow", "wandb")  # those that keep an identity; wandb's own folder is below it
 REFIT = -1  # in the place of a fold's number: the network is trained on all rows
 LEFT_OUT = re.compile(r"(?:members/[^/]+/)?fold(\d+)/(?:best|last)/[^/]+")  # weights that did not train on one fold
 
@@ -308,12 +309,19 @@ class RunDir:
         """Folder of the files that MLflow keeps."""
         return self.tracking / "mlflow-files"
 
+    def tracker_identities(self) -> list[Path]:
+        """Return the files in which trackers keep what they need to continue, found on disk."""
+        found = [
+            path for name in ASKED_TRACKERS for path in (self.tracking / name).rglob(self.tracker("", "").identity.name)
+        ]
+        return sorted(path for path in found if "wandb" not in path.relative_to(self.tracking).parts[1:])
+
     def confusion(self, name: str) -> Path:
         """Return the picture of a confusion matrix, made for trackers."""
         return self.tracking / f"confusion-{name}.png"
 
     def for_people(self) -> tuple[Path, ...]:
-        """Folders of what is made for people and other programs, and read by no command."""
+        """Folders of what is made for people and other programs; a command reads `tracker_identities` alone of it."""
         return self.tracking, self.report.parent, self.onnx.parent
 
     def place(self, path: Path) -> str:

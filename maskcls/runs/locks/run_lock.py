@@ -15,7 +15,10 @@ from pathlib import Path
 
 from maskcls import files
 from maskcls.errors import BusyError, ResourceError
+from maskcls.files.file_locks import wait_for_lock
 from maskcls.rundir import RunDir
+
+ASKING_S = 0.02  # more than the time for which `use_of` in runs/integrity/run_in_use.py holds the lock
 
 
 @contextmanager
@@ -88,17 +91,16 @@ def sweep_run(run: RunDir) -> None:
 
 def _take(run: RunDir, handle: int) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not wait_for_lock(handle, most_s=ASKING_S):
+            raise BusyError(
+                "another process is working on this run",
+                where=str(run.path),
+                got=os.pread(handle, 200, 0).decode(errors="replace") or "an unknown process",
+                fix="wait for it, or choose another --run",
+            )
         since = datetime.now().astimezone().isoformat(timespec="seconds")
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {since}".encode(), 0)
-    except BlockingIOError:
-        raise BusyError(
-            "another process is working on this run",
-            where=str(run.path),
-            got=os.pread(handle, 200, 0).decode(errors="replace") or "an unknown process",
-            fix="wait for it, or choose another --run",
-        ) from None
     except OSError as error:
         raise _unlocked(run, error) from None
 

@@ -88,6 +88,9 @@ def report(
     maskcls report runs/a runs/b -o report.html --png figures
     maskcls report runs/a --with-photos --cam
     """
+    from maskcls.config.installed_extras import FIGURES, check_extra
+
+    check_extra("report", needed_by="maskcls report", packages=FIGURES)
     from maskcls.commands.report import report as work
     from maskcls.rundir import RunDir
     from maskcls.show.runs.report import print_report
