@@ -10,21 +10,9 @@ from pathlib import Path
 
 from maskcls.cli import run_app
 from soak import forks
+from tests.tiny import RECIPE
 
-NETWORK = (
-    "model.backbone=test_convnext",
-    "transforms.size=[32, 32]",
-    "folds.k=2",
-    "train.epochs=2",
-    "train.batch_size=16",
-    "predict.views=none",
-    "device.type=cpu",
-    "device.threads=1",
-    "device.workers=0",
-    "device.precision=fp32",
-    "device.memory_format=channels_last",
-    "train.report=false",
-)
+NETWORK = (*RECIPE, "model.backbone=test_convnext")
 SURE = ("--min-confidence", "0.01", "--agree", "0.5")  # networks of two epochs are sure of nothing
 LIMIT_S = 300
 

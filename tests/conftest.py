@@ -11,6 +11,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Tests run side by side, one process a core, and threads that wait for each other's core burn it meanwhile.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import functools
 import gc
 import ipaddress
 import random
@@ -23,11 +24,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer.main
 from hypothesis import settings
 
 # A busy machine is no fault of the code: hypothesis gives up on an example by the clock unless told otherwise.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# Typer builds the parsers of all verbs anew for every command line, in 40 ms: once per process is enough here.
+typer.main.get_command = functools.cache(typer.main.get_command)
 
 # A shell starts what it puts in the background deaf to Ctrl-C, and pytest and all it starts inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -142,6 +147,16 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     root = tmp_path_factory.mktemp("drawn") / "faces"
     make_faces(root, people=12, seed=0, eval_people=3, size=(48, 36))
+    return root
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Draw half as many people, for `data check`: most of its time goes into the pairs of photos."""
+    from maskcls.data.drawn.faces import make_faces
+
+    root = tmp_path_factory.mktemp("few") / "faces"
+    make_faces(root, people=6, seed=0, eval_people=2, size=(48, 36))
     return root
 
 

@@ -1,7 +1,10 @@
-"""Files of a run that say to which run and place they belong, and carry a digest of their content.
+"""Files of a run that name their owner, and carry a digest of their content.
 
-Both are in the file itself, so that one commit writes all three, and every reader compares them. A run of an earlier
-version (`Environment.format` 1) has no identity: its files name no owner, and are read as they are.
+The owner of a file is the run that it belongs to, and its place: the path that it has in the folder of that run.
+
+Owner and digest are in the file itself, so that they are written together with its content, and every reader compares
+them. A run of an earlier version (`Environment.format` 1) has no identity: its files name no owner, and are read as
+they are.
 """
 
 from __future__ import annotations
@@ -144,9 +147,11 @@ def check_owner(found: Any, owner: Owner, path: Path) -> None:
     named = isinstance(found, dict) and all(isinstance(found.get(name), str) for name in owner.to_json())
     other = Owner(found["run"], found["place"]) if named else None
     raise ResultError(
-        "the file belongs to another run" if other is None or other.run != owner.run else "the file belongs elsewhere",
+        "the file belongs to another run"
+        if other is None or other.run != owner.run
+        else "the file belongs to another path in this run",
         where=str(path),
-        got="no owner" if other is None else str(other),
+        got="it names no run" if other is None else str(other),
         expected=str(owner),
         fix="restore the file of this run, or train again what it belongs to",
     )

@@ -53,7 +53,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "config show": ("", {"config", "origins"}),
     "data make": ("{out}/faces --people 1 --eval-people 1", {"folder", "parts"}),
     "data init": ("{data} -o {out}/m.yaml", {"file", "next", "photos", "groups", "settings", "tasks", "recipe"}),
-    "data check": ("{data}", {"parts", "classes", "same_photos", "findings", "near_duplicates", "shift", "worst"}),
+    "data check": ("{few}", {"parts", "classes", "same_photos", "findings", "near_duplicates", "shift", "worst"}),
     "data look": ("{data} -o {out}/a.png --photos 1 --draws 0", {"path", "data", "photos", "epochs", "views"}),
     "data labels": ("{run} --top 2", {"labels", "people", "photos", "runs", "least", "cases", "fixes", "page"}),
     "data crop": ("{data} -o {out}/cropped --like {like}", {"folder", "photos", "train", "counts", "window", "held"}),
@@ -94,7 +94,7 @@ def other_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def places(drawn: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return paths for the calls; a run that was trained among them."""
     root = tmp_path_factory.mktemp("json")
     run = root / "runs" / "a"
@@ -105,7 +105,7 @@ def places(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(submission)]) == 0
     assert train(drawn, root / "b" / "sealed", *FAST, "folds.sealed=0.25") == 0
     other = make_run(root / "runs" / "other", drawn)
-    named = {"run": run, "runs": root / "runs", "other": other.path, "data": drawn, "like": like}
+    named = {"run": run, "runs": root / "runs", "other": other.path, "data": drawn, "few": few, "like": like}
     photo = next((drawn / "eval" / "images").iterdir())
     named |= {"sealed": root / "b" / "sealed", "photo": photo}
     return {name: str(path) for name, path in (named | {"submission": submission}).items()}

@@ -82,14 +82,6 @@ def words(path: tuple[str, ...], name: str, odd: str) -> list[str]:
     return line
 
 
-@pytest.fixture(scope="module", autouse=True)
-def commands_are_made_once() -> Iterator[None]:
-    """Make the commands of the command line once: a tenth of a second each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
-        yield
-
-
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the working folder, with a finished run, and things that are no files."""

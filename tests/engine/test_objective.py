@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -14,9 +16,10 @@ from tiny import PLAIN, experiment, train
 from torch import Tensor
 
 from maskcls.engine.compute.plan import Plan
-from maskcls.engine.fit import EpochResult, fit
+from maskcls.engine.fit import EpochResult, SavePoint, fit
 from maskcls.engine.objective import HeadTarget, build_heads, head_targets, step_totals
-from maskcls.engine.session import open_session
+from maskcls.engine.session import Session, open_session
+from maskcls.engine.step import Tick
 from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.lossterms import LossKind
 from maskcls.nn.heads import Head
@@ -170,18 +173,42 @@ def test_totals_of_a_mixed_step_count_both_partners(drawn: Path) -> None:
 # ---- training --------------------------------------------------------------------------------------------------------
 
 
-def trained(drawn: Path, *overrides: str, accumulate: int = 1) -> tuple[Tensor, dict[str, float]]:
-    """Train, one epoch if not told otherwise; returns the scored weights in a row, and the last means of the losses."""
+def training(
+    drawn: Path, *overrides: str, accumulate: int = 1
+) -> tuple[Session, int, Iterator[Tick | SavePoint | EpochResult]]:
+    """Begin a training of one epoch if not told otherwise; returns its session, number of steps and events.
+
+    Of the validation rows only some are scored: nothing here depends on the score.
+    """
     plan = experiment(drawn, *STEADY, *overrides)
     member = plan.members[0]
     rows = plan.rows(member, 0)
+    rows = replace(rows, valid=rows.valid[:4])
     network, _ = fresh_network(member, 0, 0)
     total = member.cfg.train.epochs * StepPlan(rows, member.cfg).steps_per_epoch
     session = open_session(
         network, member.cfg, member.space, Accelerator(cpu=True), Plan(accumulate=accumulate), total_steps=total
     )
-    *_, result = [e for e in fit(session, rows, member.cfg, key=(0, 0, 0)) if isinstance(e, EpochResult)]
-    return torch.cat([p.detach().flatten() for p in session.scored_network.parameters()]), result.train
+    return session, total, fit(session, rows, member.cfg, key=(0, 0, 0))
+
+
+def weights_of(session: Session) -> Tensor:
+    """Return the weights that are scored, in a row."""
+    return torch.cat([p.detach().flatten() for p in session.scored_network.parameters()])
+
+
+def trained(drawn: Path, *overrides: str, accumulate: int = 1) -> tuple[Tensor, dict[str, float]]:
+    """Train, and return the weights, and the last means of the losses."""
+    session, _, events = training(drawn, *overrides, accumulate=accumulate)
+    *_, result = [e for e in events if isinstance(e, EpochResult)]
+    return weights_of(session), result.train
+
+
+def last_weights(drawn: Path, *overrides: str) -> Tensor:
+    """Train up to the last step, and return the weights; they are not scored."""
+    session, total, events = training(drawn, *overrides)
+    assert any(session.step == total for _ in events)
+    return weights_of(session)
 
 
 OPTIONS = (
@@ -233,9 +260,9 @@ OPTIONS = (
 
 def test_no_option_is_ignored(drawn: Path) -> None:
     """Every one gives other weights than any other after one epoch."""
-    found = {(): trained(drawn)} | {option: trained(drawn, *option) for option in OPTIONS}
-    assert all(np.isfinite(list(losses.values())).all() for _, losses in found.values())
-    prints = {option: (len(weights), float(weights.double().abs().sum())) for option, (weights, _) in found.items()}
+    found = {option: last_weights(drawn, *option) for option in ((), *OPTIONS)}
+    assert all(torch.isfinite(weights).all() for weights in found.values())
+    prints = {option: (len(weights), float(weights.double().abs().sum())) for option, weights in found.items()}
     assert len(set(prints.values())) == len(OPTIONS) + 1 == 44, prints
 
 
@@ -272,7 +299,7 @@ MOVES = (
 
 def test_no_setting_of_optimizer_schedule_or_average_is_ignored(drawn: Path) -> None:
     base = ("train.epochs=3", "schedule.end_share=0.01", "optim.lr=1e-2")
-    found = {moves: trained(drawn, *base, *moves)[0] for moves in ((), *MOVES)}
+    found = {moves: last_weights(drawn, *base, *moves) for moves in ((), *MOVES)}
     assert all(torch.isfinite(weights).all() for weights in found.values())
     prints = {moves: float(weights.double().abs().sum()) for moves, weights in found.items()}
     assert len(set(prints.values())) == len(MOVES) + 1 == 28, prints

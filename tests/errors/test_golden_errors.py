@@ -14,11 +14,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from functools import cache
 from pathlib import Path
 
 import pytest
-import typer.main
 from failing_commands import make_world
 from pages import verb_of, verbs
 from project import CONFIGS_DIR
@@ -38,14 +36,6 @@ FIRST = ("error[", "Usage: ", "interrupted")  # how a message begins
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of failing_commands.py."""
     return make_world(tmp_path_factory.mktemp("failing") / "world")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def commands_made_once() -> Iterator[None]:
-    """Make the commands of the command line once: a tenth of a second each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
-        yield
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_a_file_of_another_run_or_place_is_refused(tmp_path: Path) -> None:
     assert caught.value.where == str(run.times)
     assert str(owned.run_identity(other.path))[:12] in str(caught.value.got)
     files.commit(other.notes, other.times.read_bytes())
-    with pytest.raises(ResultError, match="elsewhere") as moved:
+    with pytest.raises(ResultError, match="another path in this run") as moved:
         owned.read(other.notes, other.path, RunTimes)
     assert (str(moved.value.got)[:10], str(moved.value.expected)[:10]) == ("times.json", "notes.json")
 
@@ -113,7 +113,7 @@ def test_a_file_without_owner_is_refused_in_a_run_that_has_an_identity(tmp_path:
     files.commit_json(run.times, files.with_digest({"commands": []}))
     with pytest.raises(ResultError, match="another run") as caught:
         read_times(run)
-    assert caught.value.got == "no owner"
+    assert caught.value.got == "it names no run"
     files.commit_json(run.times, {"commands": []})
     with pytest.raises(ResultError, match="digest of a file is missing"):
         read_times(run)
