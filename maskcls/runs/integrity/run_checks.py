@@ -14,20 +14,20 @@ from maskcls import config, owned
 from maskcls.errors import ResultError
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
-from maskcls.rundir import RunDir
+from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.choices.register import read_register
 from maskcls.runs.decision import read_decision
 from maskcls.runs.environment import Environment, read_environment
 from maskcls.runs.identity import identity_files
 from maskcls.runs.integrity.file_check import EARLIER, compared, is_digested, read_check
 from maskcls.runs.integrity.network_checks import network_checks
-from maskcls.runs.networks import RunNetwork, run_networks
+from maskcls.runs.networks import run_networks
 from maskcls.runs.records.notes import BEST_DELETED, read_notes
 from maskcls.runs.records.times import read_times
 from maskcls.runs.records.unsealed import read_sealed_score
 from maskcls.runs.summary import RunSummary, read_summary
 
-FOR_PEOPLE = "for people and other programs; maskcls does not read it"
+FOR_PEOPLE = "not compared: no command reads it"
 
 
 def run_checks(run: RunDir) -> list[Check]:
@@ -37,11 +37,11 @@ def run_checks(run: RunDir) -> list[Check]:
     """
     env = read_environment(run)
     checks = [_environment_check(run), *_identity_checks(run, env)]
-    if all(check.verdict != "FAILED" for check in checks):  # the configuration names the networks
-        networks = run_networks(config.of_run(run.config), env.folds)
-        for network in networks:
-            checks += network_checks(run, network.folder(run), pruned=_is_pruned(run))
-        checks += _summary_checks(run, networks)
+    wrong = {check.name for check in checks if check.verdict == "FAILED"}
+    networks = _networks(run, env, is_named=run.config.name not in wrong)
+    for folder in networks:
+        checks += network_checks(run, folder, pruned=_is_pruned(run))
+    checks += _summary_checks(run, networks)
     checks += _record_checks(run)
     known = {check.name for check in checks}
     return [*checks, *(_other_file(run, path) for path in _files(run.path) if run.place(path) not in known)]
@@ -63,7 +63,14 @@ def _identity_checks(run: RunDir, env: Environment) -> Iterator[Check]:
             yield Check(path.name, "FAILED", "the run began without it", (f"{run.env.name} does not name it",))
 
 
-def _summary_checks(run: RunDir, networks: Sequence[RunNetwork]) -> Iterator[Check]:
+def _networks(run: RunDir, env: Environment, *, is_named: bool) -> list[FoldDir]:
+    """Return the folders of the networks: those that the configuration names, or those that are there without one."""
+    if not is_named:
+        return run.all_networks()
+    return [network.folder(run) for network in run_networks(config.of_run(run.config), env.folds)]
+
+
+def _summary_checks(run: RunDir, networks: Sequence[FoldDir]) -> Iterator[Check]:
     """Check the summary, and that it was made from the rows and the networks that are there."""
     again = f"maskcls resume {run.path}"
     if not run.summary.exists():
@@ -71,7 +78,7 @@ def _summary_checks(run: RunDir, networks: Sequence[RunNetwork]) -> Iterator[Che
         return
     summary = _summary_of(run)
     faults: list[str] = []
-    done = [run.place(network.folder(run).done) for network in networks]
+    done = [run.place(folder.done) for folder in networks]
     for place, expected in summary.files.items() if summary else ():
         check = compared(place, run.path / place, expected, run.summary.name)
         if run.path / place == run.oof:
@@ -130,5 +137,5 @@ def _other_file(run: RunDir, path: Path) -> Check:
     if path in (run.lock_file, run.notes_lock) or any(path.is_relative_to(folder) for folder in run.for_people()):
         return Check(run.place(path), "skipped", FOR_PEOPLE)
     if path == run.oof:
-        return Check(run.place(path), "skipped", f"{run.summary.name} does not name its sha256")
+        return Check(run.place(path), "skipped", f"not compared: its sha256 is in {run.summary.name}, see there")
     return Check(run.place(path), "warning", "unknown", ("no file of this run has this name",))
