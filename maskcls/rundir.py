@@ -342,6 +342,13 @@ class RunDir:
         folder = self.path / "members" / member if member else self.path
         return FoldDir(folder / ("refit" if k == REFIT else f"fold{k}"), self.path)
 
+    def all_networks(self) -> list[FoldDir]:
+        """Return the folders of networks, found on disk."""
+        tops = [self.path, *sorted(self.path.glob("members/*"))]
+        paths = [path for top in tops for name in ("fold*", "refit") for path in sorted(top.glob(name))]
+        found = [FoldDir(path, self.path) for path in paths if path.is_dir()]
+        return [*found, *(folder.continued for folder in found if folder.continued.path.is_dir())]
+
     def test(self, data: str, views: str, networks: str, groups: str) -> Path:
         """Return the file of predictions for another data set; networks and groups are named if not default."""
         others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"

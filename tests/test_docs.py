@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from pages import code_blocks, inline_code, name_of, pages
-from project import PACKAGE_DIR, PROJECT_DIR
+from project import CONFIGS_DIR, PACKAGE_DIR, PROJECT_DIR
 from test_layers import RANK
 
 GLOSSARY = PROJECT_DIR / "docs" / "glossary.md"
 PATH = re.compile(r"(?<![\w./~-])(?:maskcls|tests|configs|benchmarks|docs)/[\w./-]*\w/?")
+CONFLICT = re.compile(r"^(?:<{7} .*|={7}|>{7} .*)$", re.MULTILINE)
 TABLE_PATH = re.compile(r"`(maskcls/\w+(?:\.py|/))`(?=[^\n]*\|\n)")  # in a row of a table
 
 # Each pattern: one phrase that readers stumbled over. The left part of "one row a photo" is a list, because "gives each
@@ -91,6 +92,15 @@ def test_relative_links_lead_somewhere() -> None:
             seen += 1
             assert (page.parent / target.partition("#")[0]).exists(), f"{name_of(page)} links to {target}"
     assert seen >= 35, seen
+
+
+def test_no_file_holds_both_sides_of_a_merge() -> None:
+    seen = 0
+    for file in [*pages(), *PACKAGE_DIR.rglob("*.py"), *PACKAGE_DIR.rglob("*.j2"), *CONFIGS_DIR.rglob("*.yaml")]:
+        seen += 1
+        found = CONFLICT.findall(file.read_text(encoding="utf8"))
+        assert not found, f"{name_of(file)} holds a merge that was not finished: {found}"
+    assert seen >= 500, seen
 
 
 def test_named_paths_exist() -> None:

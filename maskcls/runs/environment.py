@@ -112,9 +112,12 @@ def package_versions(names: Sequence[str]) -> dict[str, str]:
 
 
 def read_environment(run: RunDir) -> Environment:
-    """Read a run's env.json; raises ResultError when it is missing, damaged or of another form."""
+    """Read a run's env.json; raises ResultError when it is missing, damaged or of another form.
+
+    It is written before the first network: a run that has one and no env.json has lost it.
+    """
     begun = run.lock_file.exists()
-    if not run.env.exists() and (begun or not run.config.exists()):
+    if not run.env.exists() and not run.all_networks() and (begun or not run.config.exists()):
         raise ResultError(
             "the run was stopped before it began, or is just beginning" if begun else "this is not a run",
             where=str(run.path),

@@ -201,6 +201,41 @@ def test_what_a_tracker_continues_belongs_to_the_run(run: RunDir) -> None:
         place.read_identity("mlflow")
 
 
+@pytest.mark.parametrize("name", ["manifest.csv", "config.yaml"])
+def test_a_changed_file_of_the_run_hides_no_other_fault(run: RunDir, name: str) -> None:
+    with (run.path / name).open("a") as file:
+        file.write("# edited\n")
+    run.fold(1).best.tensors.unlink()
+    assert wrong(run).keys() == {name, "fold1/best/weights.safetensors"}
+    assert not [check.name for check in run_checks(run) if check.verdict == "warning"]
+
+
+def test_of_an_unfinished_run_only_what_is_missing_is_warned_about(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.fold(1).done.unlink()
+    run.summary.unlink()
+    assert {check.name for check in run_checks(run) if check.verdict == "warning"} == {"fold1/DONE", "summary.json"}
+    assert run_app(["verify", str(run.path)]) == Exit.OK
+    told = capsys.readouterr().out
+    assert "fold1/first_batch.png: not compared: its network is not finished" in told
+    assert told.endswith(f"{run.path}: 28 files compared, each as maskcls wrote it\n")
+    with run.fold(1).oof.open("ab") as file:
+        file.write(b"x")
+    assert wrong(run).keys() == {"fold1/oof.npz"}
+
+
+def test_a_run_that_lost_its_environment_was_not_stopped_before_it_began(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.env.unlink()
+    for command in ("verify", "resume"):
+        assert run_app([command, str(run.path)]) == Exit.RESULT
+        told = capsys.readouterr().err
+        assert "cannot read a file of the run" in told
+        assert str(run.env) in told
+
+
 def test_weights_that_prune_deleted_are_not_missed(run: RunDir) -> None:
     for k in (0, 1):
         run.fold(k).best.tensors.unlink()

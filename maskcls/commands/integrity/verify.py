@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,9 +48,18 @@ def refuse_unverified(found: Verification) -> None:
         raise ResultError(
             f"{len(found.failed)} of {len(found.checks)} files are not as maskcls wrote them",
             where=str(found.path),
-            fix="restore them from a copy, or make them again",
+            fix=_cure(found),
             offenders=[f"{check.name}: {'; '.join(check.faults)}" for check in found.failed],
         )
+
+
+def _cure(found: Verification) -> str:
+    if found.kind == "cache":
+        return "delete the folders of these packs; they are made again when they are needed"
+    if found.kind == "file":
+        return "restore them from a copy, or predict again"
+    again = shlex.join(["maskcls", "resume", str(found.path)])
+    return f"restore them from a copy; a deleted fold, or deleted oof.npz and summary.json, are made again by: {again}"
 
 
 def _cache_checks(folder: Path) -> Iterator[Check]:

@@ -9,7 +9,7 @@ from maskcls import files
 from maskcls.errors import MaskclsError, ResultError
 from maskcls.results.submissions.checks import Check, Status
 
-EARLIER = "of an earlier version, without a digest"
+EARLIER = "not compared: of an earlier version, without a digest"
 
 
 def compared(name: str, path: Path, expected: str, source: str, *, bad: Status = "FAILED") -> Check:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from maskcls import files, owned
 from maskcls.errors import ResultError
+from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check, Status
 from maskcls.rundir import FoldDir, RunDir, WeightsDir
 from maskcls.runs.integrity.done_file import Done, read_done
@@ -14,6 +15,8 @@ from maskcls.runs.integrity.epoch_log import read_log
 from maskcls.runs.integrity.epoch_rows_file import read_rows
 from maskcls.runs.integrity.file_check import compared, is_digested, read_check
 from maskcls.runs.summary import read_fold_summary
+
+UNFINISHED = "not compared: its network is not finished"
 
 
 def network_checks(run: RunDir, folder: FoldDir, *, pruned: bool) -> Iterator[Check]:
@@ -34,6 +37,8 @@ def network_checks(run: RunDir, folder: FoldDir, *, pruned: bool) -> Iterator[Ch
     for path, read in _readers(folder):
         if path.exists() and path not in named:
             yield read_check(run.place(path), read, digested=owns)
+    if done is None and folder.first_batch.exists():
+        yield Check(run.place(folder.first_batch), "skipped", UNFINISHED)
     for weights in (folder.best, folder.last, *folder.all_candidates()):
         yield from _weights_checks(run, weights, set(named), finished=done is not None)
 
@@ -63,6 +68,7 @@ def _readers(folder: FoldDir) -> list[tuple[Path, Callable[[], object]]]:
     rows = [(path, lambda path=path: read_rows(path, root=folder.root)) for path in folder.all_epoch_rows()]
     return [
         (folder.log, lambda: read_log(folder)),
+        (folder.oof, lambda: Predictions.load(folder.oof)),
         (folder.summary, lambda: read_fold_summary(folder)),
         (folder.state, read_state),
         *rows,

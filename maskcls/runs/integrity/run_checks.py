@@ -14,7 +14,7 @@ from maskcls import config, files, owned
 from maskcls.errors import ResultError
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
-from maskcls.rundir import RunDir
+from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.choices.register import read_register
 from maskcls.runs.decision import read_decision
 from maskcls.runs.environment import Environment, read_environment
@@ -23,13 +23,13 @@ from maskcls.runs.integrity.file_check import EARLIER, compared, is_digested, re
 from maskcls.runs.integrity.network_checks import network_checks
 from maskcls.runs.integrity.run_in_use import checks_beside, settled_files, use_of
 from maskcls.runs.integrity.score_check import score_faults
-from maskcls.runs.networks import RunNetwork, run_networks
+from maskcls.runs.networks import run_networks
 from maskcls.runs.records.notes import BEST_DELETED, read_notes
 from maskcls.runs.records.times import read_times
 from maskcls.runs.records.unsealed import read_sealed_score
 from maskcls.runs.summary import RunSummary, read_summary
 
-FOR_PEOPLE = "for people and other programs; maskcls does not read it"
+FOR_PEOPLE = "not compared: no command reads it"
 
 
 def run_checks(run: RunDir) -> list[Check]:
@@ -44,13 +44,12 @@ def run_checks(run: RunDir) -> list[Check]:
         return checks_beside([], run, set(), before, before)  # a training that has just begun
     env = read_environment(run)
     checks = [_environment_check(run), *_identity_checks(run, env)]
-    networks: Sequence[RunNetwork] = ()
-    if all(check.verdict != "FAILED" for check in checks):  # the configuration names the networks
-        networks = run_networks(config.of_run(run.config), env.folds)
-    settled = settled_files(run, env, [network.folder(run) for network in networks])
-    for network in networks:
-        checks += network_checks(run, network.folder(run), pruned=_is_pruned(run))
-    checks += [*(_summary_checks(run, networks) if networks else ()), *_record_checks(run)]
+    wrong = {check.name for check in checks if check.verdict == "FAILED"}
+    networks = _networks(run, env, is_named=run.config.name not in wrong)
+    settled = settled_files(run, env, networks)
+    for folder in networks:
+        checks += network_checks(run, folder, pruned=_is_pruned(run))
+    checks += [*_summary_checks(run, networks, scored=not wrong), *_record_checks(run)]
     known = {check.name for check in checks}
     checks += [_other_file(run, path) for path in _files(run.path) if run.place(path) not in known]
     return checks_beside(checks, run, settled, before, use_of(run))
@@ -72,22 +71,32 @@ def _identity_checks(run: RunDir, env: Environment) -> Iterator[Check]:
             yield Check(path.name, "FAILED", "the run began without it", (f"{run.env.name} does not name it",))
 
 
-def _summary_checks(run: RunDir, networks: Sequence[RunNetwork]) -> Iterator[Check]:
-    """Check the summary, and that it was made from the rows and the networks that are there."""
+def _networks(run: RunDir, env: Environment, *, is_named: bool) -> list[FoldDir]:
+    """Return the folders of the networks: those that the configuration names, or those that are there without one."""
+    if not is_named:
+        return run.all_networks()
+    return [network.folder(run) for network in run_networks(config.of_run(run.config), env.folds)]
+
+
+def _summary_checks(run: RunDir, networks: Sequence[FoldDir], *, scored: bool) -> Iterator[Check]:
+    """Check the summary, and that it was made from the rows and the networks that are there.
+
+    scored  whether its scores are computed again; they cannot be where the run's own tables were changed.
+    """
     again = f"maskcls resume {run.path}"
     if not run.summary.exists():
         yield Check(run.summary.name, "warning", "not there", (f"the run is not finished: {again}",))
         return
     summary = _summary_of(run)
     faults: list[str] = []
-    done = [run.place(network.folder(run).done) for network in networks]
+    done = [run.place(folder.done) for folder in networks]
     for place, expected in summary.files.items() if summary else ():
         check = compared(place, run.path / place, expected, run.summary.name)
         if run.path / place == run.oof:
             yield check
         elif check.faults or place not in done:
             faults.append(f"it was made from another {place}: {again}")
-    faults += score_faults(run, summary) if summary else []
+    faults += score_faults(run, summary) if summary and scored else []
     whole = read_check(run.summary.name, lambda: read_summary(run), digested=is_digested(run.summary))
     yield Check(whole.name, "FAILED", whole.about, tuple(faults)) if faults else whole
 
@@ -146,5 +155,5 @@ def _other_file(run: RunDir, path: Path) -> Check:
     if path in (run.lock_file, run.notes_lock) or any(path.is_relative_to(folder) for folder in run.for_people()):
         return Check(run.place(path), "skipped", FOR_PEOPLE)
     if path == run.oof:
-        return Check(run.place(path), "skipped", f"{run.summary.name} does not name its sha256")
+        return Check(run.place(path), "skipped", f"not compared: its sha256 is in {run.summary.name}, see there")
     return Check(run.place(path), "warning", "unknown", ("no file of this run has this name",))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +10,9 @@ from maskcls.errors import visible
 from maskcls.results.submissions.checks import Check
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say
+
+FEW = 2  # files with the same result that are named; more are counted
+NOUN: Mapping[str, str] = {"run": "file", "file": "part", "cache": "pack"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Verification:
 
 
 def print_verification(found: Verification, *, json: bool = False) -> None:
-    """Print the files that are wrong or not compared, each with the reason, and how many are right."""
+    """Print the files that are wrong or not compared, each with the reason, and how many are right; then the result."""
     if json:
         checks = [asdict(check) for check in found.checks]
         print_json({"path": str(found.path), "kind": found.kind, "ok": not found.failed, "checks": checks})
@@ -41,9 +43,14 @@ def _verification_lines(found: Verification) -> Iterator[str]:
     for check in found.checks:
         if check.verdict in ("FAILED", "warning"):
             yield f"{check.verdict:<8} {check.name}: {'; '.join(check.faults) or check.about}"
-    reasons = Counter(check.about for check in found.checks if check.verdict == "skipped")
-    for reason, count in reasons.items():
-        yield f"{'skipped':<8} {plural(count, 'file')}: {reason}"
-    right = [check for check in found.checks if check.verdict == "ok"]
-    for about, count in Counter(check.about for check in right).items():
-        yield f"{'ok':<8} {plural(count, 'file')}: {about}"
+    for verdict in ("skipped", "ok"):
+        names: dict[str, list[str]] = {}
+        for check in found.checks:
+            if check.verdict == verdict:
+                names.setdefault(check.about, []).append(check.name)
+        for about, alike in names.items():
+            few = ", ".join(alike) if len(alike) <= FEW else plural(len(alike), NOUN[found.kind])
+            yield f"{verdict:<8} {few}: {about}"
+    if not found.failed:
+        right = sum(check.verdict == "ok" for check in found.checks)
+        yield f"{found.path}: {plural(right, NOUN[found.kind])} compared, each as maskcls wrote it"
