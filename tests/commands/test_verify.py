@@ -195,7 +195,7 @@ def test_what_a_tracker_continues_belongs_to_the_run(run: RunDir) -> None:
     shutil.copytree(own.parent, run.tracker("mlflow", "fold1").path)
     files.commit_json(own, files.read_json(own) | {"id": "abd"})
     assert wrong(run).keys() == {run.place(own), run.place(run.tracker("mlflow", "fold1").identity)}
-    with pytest.raises(ResultError, match="belongs elsewhere"):
+    with pytest.raises(ResultError, match="belongs to another path in this run"):
         replace(place, name="fold1").read_identity("mlflow")
     with pytest.raises(ResultError, match="changed after"):
         place.read_identity("mlflow")
@@ -434,7 +434,7 @@ def submission(tmp_path: Path) -> Path:
 def test_a_submission_as_it_was_written_is_right(submission: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_app(["verify", str(submission), "--json"]) == Exit.OK
     checks = {one["name"]: one["verdict"] for one in json.loads(capsys.readouterr().out)["checks"]}
-    assert checks == {"s.json": "ok", "s.csv": "ok", "run": "skipped", "weights": "skipped", "data": "skipped"}
+    assert checks == {"s.json": "ok", "code": "ok", "s.csv": "ok", "run": "skipped", "weights": "skipped", "data": "skipped"}
 
 
 def test_a_sidecar_with_reversed_classes_is_refused(

@@ -49,7 +49,7 @@ def run_checks(run: RunDir) -> list[Check]:
     settled = settled_files(run, env, networks)
     for folder in networks:
         checks += network_checks(run, folder, pruned=_is_pruned(run))
-    checks += [*_summary_checks(run, networks, scored=not wrong), *_record_checks(run)]
+    checks += [*_summary_checks(run, networks), *_record_checks(run)]
     known = {check.name for check in checks}
     checks += [_other_file(run, path) for path in _files(run.path) if run.place(path) not in known]
     return checks_beside(checks, run, settled, before, use_of(run))
@@ -78,11 +78,8 @@ def _networks(run: RunDir, env: Environment, *, is_named: bool) -> list[FoldDir]
     return [network.folder(run) for network in run_networks(config.of_run(run.config), env.folds)]
 
 
-def _summary_checks(run: RunDir, networks: Sequence[FoldDir], *, scored: bool) -> Iterator[Check]:
-    """Check the summary, and that it was made from the rows and the networks that are there.
-
-    scored  whether its scores are computed again; they cannot be where the run's own tables were changed.
-    """
+def _summary_checks(run: RunDir, networks: Sequence[FoldDir]) -> Iterator[Check]:
+    """Check the summary, and that it was made from the rows and the networks that are there."""
     again = f"maskcls resume {run.path}"
     if not run.summary.exists():
         yield Check(run.summary.name, "warning", "not there", (f"the run is not finished: {again}",))
@@ -96,7 +93,7 @@ def _summary_checks(run: RunDir, networks: Sequence[FoldDir], *, scored: bool) -
             yield check
         elif check.faults or place not in done:
             faults.append(f"it was made from another {place}: {again}")
-    faults += score_faults(run, summary) if summary and scored else []
+    faults += score_faults(run, summary) if summary else []
     whole = read_check(run.summary.name, lambda: read_summary(run), digested=is_digested(run.summary))
     yield Check(whole.name, "FAILED", whole.about, tuple(faults)) if faults else whole
 
