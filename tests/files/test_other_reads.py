@@ -60,6 +60,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[int, str]] = {
     ),
     ("export/int8/quantize.py", "onnx.load"): (1, "a file that this process has just written"),
     ("data/photos/cache_folder.py", "os.open"): (1, LOCK),
+    ("runs/integrity/run_in_use.py", "os.open"): (1, LOCK),
     ("runs/locks/run_lock.py", "os.open"): (2, LOCK),
     ("runs/locks/waiting_lock.py", "os.open"): (1, LOCK),
     ("engine/compute/candidates.py", "Path('/proc/cpuinfo').read_text"): (1, OF_THE_SYSTEM),

@@ -19,6 +19,8 @@ from maskcls.errors import ResultError
 
 DIGEST_BYTES = 16
 COLUMNS = ["id", "bytes", "blake2b"]
+OTHER_PHOTOS = "photos are not the ones that the run began with: their content has changed"
+RESTORE = "restore the photos, or train a new run"
 
 
 def digest(data: bytes | memoryview) -> bytes:
