@@ -110,6 +110,8 @@ LIGHT: list[tuple[list[str], int, set[str]]] = [
 PROBE = """
 import json, sys
 from maskcls import cli
+from maskcls.show.terminal import waiting
+waiting.FIRST_S = 600.0  # what is shown after two seconds loads rich
 found, before = [], set()
 for words in json.loads(sys.argv[1]):
     code = cli.run_app(words)
