@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from finished_run import finish_run
@@ -24,6 +25,9 @@ from maskcls.cli import run_app
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import Exit
 from maskcls.runs.environment import read_environment, write_environment
+from maskcls.show.pages import page as html_page
+from maskcls.show.pages.figure import Figure, to_png, to_svg
+from maskcls.show.report import page as report_page
 
 QUICK = ("model.backbone=test_convnext", "train.epochs=1", "schedule.warmup_epochs=0", "average.kind=none")
 LOCKS = (".lock", ".notes.lock", ".choices.lock", ".cache.lock")  # they hold a process and a time
@@ -71,6 +75,11 @@ def sharded(home: Path, drawn: Path) -> None:
         assert run_app(["predict", *words]) == 0
 
 
+def few_photos(home: Path, drawn: Path) -> None:
+    """A data set of one person to train on and one to predict."""
+    assert run_app(["data", "make", str(home / "faces"), "--people", "1", "--eval-people", "1"]) == 0
+
+
 def empty(home: Path, drawn: Path) -> None:
     """Nothing."""
 
@@ -79,6 +88,7 @@ BEGINNINGS: dict[str, Callable[[Path, Path], None]] = {
     "scored": scored,
     "trained": trained,
     "sharded": sharded,
+    "few photos": few_photos,
     "empty": empty,
 }
 FAST = (
@@ -95,7 +105,7 @@ SLOW = (
     KilledCommand("report r s -o page.html --png figures", "scored"),
     KilledCommand("data labels r s -o fixes.csv --page labels.html", "scored"),
     KilledCommand("data init DRAWN -o own.yaml", "empty"),
-    KilledCommand("data crop DRAWN -o out --fixed", "empty"),
+    KilledCommand("data crop faces -o out --fixed", "few photos"),
     KilledCommand("data look DRAWN -o look.png --page look.html data.cache=off", "empty"),
     KilledCommand("data check DRAWN --page check.html", "empty"),
     KilledCommand("group DRAWN -o g.csv", "empty"),
@@ -219,7 +229,26 @@ def kill_at_every_operation(words: Sequence[str], place: Workplace) -> tuple[int
     return disk.count, faults
 
 
-@pytest.mark.usefixtures("back")
+@pytest.fixture
+def figures_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw each figure once with the same numbers: most of the time of a report."""
+
+    def once(draw: Callable[[Figure], Any]) -> Callable[[Figure], Any]:
+        drawn: dict[tuple[str, str], Any] = {}
+
+        def drawing(figure: Figure) -> Any:
+            key = figure.name, repr(figure.table)
+            if key not in drawn:
+                drawn[key] = draw(figure)
+            return drawn[key]
+
+        return drawing
+
+    monkeypatch.setattr(report_page, "to_png", once(to_png))
+    monkeypatch.setattr(html_page, "to_svg", once(to_svg))
+
+
+@pytest.mark.usefixtures("back", "figures_drawn_once")
 @pytest.mark.parametrize(
     "one", [*FAST, *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW)], ids=lambda one: one.words
 )

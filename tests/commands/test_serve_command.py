@@ -18,6 +18,7 @@ import pytest
 from asgi_calls import FORM, form
 from fake_photo_model import FakePhotoModel
 from finished_run import finish_run
+from processes import PATIENCE_S
 from tiny import train
 
 from maskcls.cli import run_app
@@ -203,12 +204,12 @@ def test_a_served_run_predicts_as_its_model_does(drawn: Path, tmp_path: Path) ->
     try:
         assert process.stderr is not None
         found = next(filter(None, (re.search(r"http://127.0.0.1:(\d+)", line) for line in process.stderr)))
-        with closing(http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=PATIENCE_S)) as connection:
             body = form(*((path.name, path.read_bytes()) for path in paths))
             connection.request("POST", "/predict", body, {"Content-Type": FORM})
             photos = json.loads(connection.getresponse().read())["photos"]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE_S) == 0
         assert process.stderr.read().endswith("stopped: 1 requests answered, 5 photos predicted\n")
     finally:
         process.kill()

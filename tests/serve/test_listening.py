@@ -14,11 +14,10 @@ import pytest
 from asgi_calls import FORM, form
 from fake_photo_model import png
 from photo_server import PhotoServer, photo_server
+from processes import PATIENCE_S
 
 from maskcls.errors import ResourceError
 from maskcls.serve.listening import bind, is_loopback, url_of
-
-PATIENCE_S = 300  # nothing below takes so long unless something is wrong
 
 
 @contextmanager
