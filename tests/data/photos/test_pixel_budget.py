@@ -85,7 +85,7 @@ def test_photos_that_nobody_takes_end_with_their_reader(tmp_path: Path, monkeypa
     monkeypatch.setattr(decode_ahead, "CHUNK_BYTES", 1)
     Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
     with ThreadPoolExecutor(3) as pool:
-        photos = decode_each([tmp_path / "a.png"] * 9, at_least=(8, 8), pool=pool, ahead=4)
+        photos = decode_each([tmp_path / "a.png"] * 9, at_least=(8, 8), prepare=np.asarray, pool=pool, ahead=4)
         assert isinstance(next(photos), np.ndarray)
         photos.close()  # type: ignore[attr-defined]
 
