@@ -31,6 +31,7 @@ MIN_SIDE = 16
 MAX_ASPECT = 20
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # first bytes
 ORIENTATION = 0x0112  # EXIF tag
+DRAFTED = ("JPEG", "MPO")  # formats that can be decoded at a smaller size
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 UNSUPPORTED, AS_PNG = "this form of image is not supported", "save it as a PNG or JPEG file with 8 bits per channel"
 AT_ONCE = 1024  # images that are queued for the threads at a time
@@ -75,7 +76,8 @@ def decode(
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_header(path, image, max_pixels)
             inverted, grey_bits = inverted_grey_16(image), small_grey_bits(image)
-            if at_least is not None:
+            # Asked for the orientation of a PNG, Pillow would decode all of it, here without a share of the budget.
+            if at_least is not None and image.format in DRAFTED:
                 height, width = at_least[::-1] if orientation(image) in TURNED else at_least
                 image.draft(None, (width, height))
             pixels = image.width * image.height
