@@ -21,44 +21,44 @@ ANIMATED = 0x02  # bit of the flags
 METADATA = {b"EXIF": "exif", b"XMP ": "xmp"}  # chunks, and their names in Pillow
 
 
-class _Bytes(ctypes.Structure):
+class _WebPData(ctypes.Structure):
     _fields_ = (("start", ctypes.c_void_p), ("count", ctypes.c_size_t))
 
 
-class _Frame(ctypes.Structure):
+class _WebPFrame(ctypes.Structure):
     _fields_ = (
         ("numbers", ctypes.c_int * 9),
-        ("fragment", _Bytes),
+        ("fragment", _WebPData),
         ("rest", ctypes.c_int * 4),
         ("own", ctypes.c_void_p),
     )
 
 
-class _Chunk(ctypes.Structure):
+class _WebPChunk(ctypes.Structure):
     _fields_ = (
         ("numbers", ctypes.c_int * 2),
-        ("content", _Bytes),
+        ("content", _WebPData),
         ("rest", ctypes.c_int * 6),
         ("own", ctypes.c_void_p),
     )
 
 
-class _Features(ctypes.Structure):
+class _WebPFeatures(ctypes.Structure):
     _fields_ = (*((name, ctypes.c_int) for name in ("width", "height", "has_alpha")), ("rest", ctypes.c_int * 7))
 
 
 class WebPHeader(NamedTuple):
     """What a file says about its photo before it is decoded.
 
-    start, count  where the encoded pixels are among the bytes of the file, and how many bytes.
-    info          EXIF and XMP data, named as by Pillow.
+    start, length  where the encoded pixels are among the bytes of the file, and how many bytes they take.
+    info           EXIF and XMP data, named as by Pillow.
     """
 
     width: int
     height: int
     has_alpha: bool
     start: int
-    count: int
+    length: int
     info: dict[str, bytes]
 
 
@@ -70,7 +70,7 @@ def webp_header(data: bytes) -> WebPHeader | None:
     """
     if LIBWEBP is None or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return None
-    parts = LIBWEBP.WebPDemuxInternal(ctypes.byref(_Bytes(_address(data), len(data))), 0, None, DEMUX_ABI)
+    parts = LIBWEBP.WebPDemuxInternal(ctypes.byref(_WebPData(_address(data), len(data))), 0, None, DEMUX_ABI)
     if not parts:
         return None
     try:
@@ -81,7 +81,7 @@ def webp_header(data: bytes) -> WebPHeader | None:
 
 def _header(data: bytes, parts: int, libwebp: ctypes.CDLL) -> WebPHeader | None:
     flags, width, height = (libwebp.WebPDemuxGetI(parts, number) for number in (FLAGS, WIDTH, HEIGHT))
-    frame, features, info = _Frame(), _Features(), dict[str, bytes]()
+    frame, features, info = _WebPFrame(), _WebPFeatures(), dict[str, bytes]()
     if libwebp.WebPGetFeaturesInternal(data, len(data), ctypes.byref(features), DECODER_ABI):
         return None
     if flags & ANIMATED or not libwebp.WebPDemuxGetFrame(parts, 1, ctypes.byref(frame)):
@@ -89,7 +89,7 @@ def _header(data: bytes, parts: int, libwebp: ctypes.CDLL) -> WebPHeader | None:
     start, count = frame.fragment.start - _address(data), frame.fragment.count
     libwebp.WebPDemuxReleaseIterator(ctypes.byref(frame))
     for chunk, name in METADATA.items():
-        found = _Chunk()
+        found = _WebPChunk()
         if libwebp.WebPDemuxGetChunk(parts, chunk, 1, ctypes.byref(found)):
             info[name] = ctypes.string_at(found.content.start, found.content.count)
             libwebp.WebPDemuxReleaseChunkIterator(ctypes.byref(found))
@@ -105,13 +105,13 @@ def webp_image(data: bytes, header: WebPHeader) -> Image.Image | Pixels:
     channels = 4 if header.has_alpha else 3
     decode = LIBWEBP.WebPDecodeRGBAInto if header.has_alpha else LIBWEBP.WebPDecodeRGBInto
     pixels_HWC, encoded = np.empty((header.height, header.width, channels), np.uint8), _address(data) + header.start
-    if not decode(encoded, header.count, pixels_HWC.ctypes.data, pixels_HWC.nbytes, channels * header.width):
+    if not decode(encoded, header.length, pixels_HWC.ctypes.data, pixels_HWC.nbytes, channels * header.width):
         raise OSError("failed to read next frame")
     return Image.fromarray(pixels_HWC) if header.has_alpha else pixels_HWC
 
 
 def _address(data: bytes) -> int:
-    return ctypes.cast(data, ctypes.c_void_p).value or 0
+    return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
 
 
 def _libwebp() -> ctypes.CDLL | None:
