@@ -100,7 +100,9 @@ class Model:
 
         model, rows, done = self.network(), list[Floats](), 0
         with Reporter(quiet=not self.progress) as report:
-            for chunk in decoded_chunks(given, at_least=model.decode_size, threads=reading_threads(None)):
+            for chunk in decoded_chunks(
+                given, at_least=model.decode_size, prepare=model.prepare, threads=reading_threads(None)
+            ):
                 rows.append(model.predict(readable_photos(chunk, ids[done:])))
                 done += len(chunk)
                 report.images("predicting", done, len(given))

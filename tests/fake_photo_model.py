@@ -38,6 +38,9 @@ class FakePhotoModel:
     def origin(self) -> Mapping[str, Any]:
         return {"run": "fake", "weights": [{"sha256": "0" * 64}]}
 
+    def prepare(self, photo: Photo) -> Photo:
+        return photo
+
     def predict(self, photos: Sequence[Photo]) -> Floats:
         self.batches.append(len(photos))
         self.busy.set()

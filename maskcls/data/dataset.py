@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from maskcls.data.photos.identity.pack_pixels import PackPixels
 from maskcls.data.photos.identity.photo_digests import OTHER_PHOTOS, RESTORE, digest
 from maskcls.data.photos.images import decode, read_bytes
+from maskcls.data.photos.pixel_budget import DECODING
 from maskcls.data.photos.rgb import Pixels
 from maskcls.data.views.augment import augment
 from maskcls.data.views.draws import Draws, draw
@@ -116,16 +117,18 @@ class Photos(Dataset[object]):
     def _eval_views(self, rows: NDArray[np.int64]) -> list[Pixels]:
         if self.cached:
             return [pixels[rows] for pixels in self.cached]
-        read = []
-        for row in rows:
+        views, changed = [], list[str]()
+        for row in rows:  # one file at a time: a batch of the largest ones would take gigabytes
             self._note_row(int(row))
-            read.append(read_bytes(self.root / str(self.paths[row])))
-        self._refuse_others(rows, read)
-        views = []
-        for row, data in zip(rows, read, strict=True):
-            self._note_row(int(row))
-            views.append(self._decoded(self.root / str(self.paths[row]), data))
+            name = str(self.paths[row])
+            data = read_bytes(self.root / name)
+            if self._is_other(int(row), data):
+                changed.append(name)
+            elif not changed:
+                views.append(self._decoded(self.root / name, data))
         self._note_row(NO_ROW)
+        if changed:
+            raise DataError(OTHER_PHOTOS, where=str(self.root), offenders=changed, fix=RESTORE)
         return [np.stack(images) for images in zip(*views, strict=True)]
 
     def _note_row(self, row: int) -> None:
@@ -137,18 +140,19 @@ class Photos(Dataset[object]):
         """The photos that loader processes are reading now, by path."""
         return [str(self.paths[row]) for row in self.reading if row != NO_ROW]
 
-    def _refuse_others(self, rows: NDArray[np.int64], read: Sequence[bytes]) -> None:
-        """Raise DataError if files are not those that these rows had before."""
-        if self.digest_ND is None:
-            return
-        both = zip(rows, read, strict=True)
-        if changed := [str(self.paths[row]) for row, data in both if digest(data) != bytes(self.digest_ND[row])]:
-            raise DataError(OTHER_PHOTOS, where=str(self.root), offenders=changed, fix=RESTORE)
+    def _is_other(self, row: int, data: bytes) -> bool:
+        """Return whether a file is not the one that this row had before."""
+        return self.digest_ND is not None and digest(data) != bytes(self.digest_ND[row])
 
     def _decoded(self, path: Path, data: bytes) -> list[Pixels]:
         # A spec's pixels must not depend on other requested specs, so each is decoded at its own scale.
-        scales = {size: decode(data, path, at_least=size) for size in {spec.decode_size for spec in self.specs}}
-        return [eval_view(scales[spec.decode_size], spec) for spec in self.specs]
+        found = dict[ViewSpec, Pixels]()
+        for size in {spec.decode_size for spec in self.specs}:
+            with DECODING.kept():
+                photo = decode(data, path, at_least=size)
+                found |= {spec: eval_view(photo, spec) for spec in self.specs if spec.decode_size == size}
+                del photo
+        return [found[spec] for spec in self.specs]
 
     def _augmented(
         self,

@@ -53,6 +53,10 @@ class OnnxModel:
         names = ("maskcls", "run", "run_hashes", "weights", "views", "networks")
         return {**{name: self.facts.get(name) for name in names}, "engine": "onnxruntime", "file_sha256": self.sha256}
 
+    def prepare(self, photo: Photo) -> Photo:
+        """Return the photo: the graph resizes it."""
+        return photo
+
     def predict(self, photos: Sequence[Photo]) -> Floats:
         """Return joint probabilities (N, J) float32."""
         return self.run(photos)[0]

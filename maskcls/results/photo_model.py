@@ -17,6 +17,14 @@ from maskcls.labels import Floats, Ints, LabelSpace
 Photo = NDArray[np.uint8]
 
 
+class Prepared(Protocol):
+    """What a model needs of a photo: the photo, or something smaller that only this model understands."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+
+
 class PhotoModel(Protocol):
     """All networks and views of a run, from decoded photos to joint probabilities.
 
@@ -36,10 +44,13 @@ class PhotoModel(Protocol):
     def origin(self) -> Mapping[str, Any]:
         """Plain JSON data: which run, which weights (`sha256`), which views."""
 
-    def predict(self, photos: Sequence[Photo]) -> Floats:
+    def prepare(self, photo: Photo) -> Any:
+        """Return what `predict` needs of a decoded photo, a `Prepared`; called by any thread."""
+
+    def predict(self, photos: Sequence[Any]) -> Floats:
         """Return joint probabilities (N, J) float32; rows sum to 1. No averaging within groups.
 
-        photos  uint8 (H, W, 3) RGB, upright, of any sizes; N >= 1.
+        photos  what `prepare` returned, or uint8 (H, W, 3) RGB, upright, of any sizes; N >= 1.
 
         Raises DataError for an array of another shape or dtype.
         """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskcls.labels import Floats
-from maskcls.results.photo_model import Photo, PhotoModel
+from maskcls.results.photo_model import PhotoModel, Prepared
 from maskcls.serve.limits import DECODED_BYTES, ServerLimits
 
 LOG = logging.getLogger("maskcls.serve")
@@ -42,7 +42,7 @@ class Batcher:
         """Take a model, and what is called with the size and the seconds of each batch."""
         self.model, self.limits, self.observe = model, limits, observe
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self.waiting: asyncio.Queue[tuple[Photo, asyncio.Future[PredictedRow]]] = asyncio.Queue()
+        self.waiting: asyncio.Queue[tuple[Prepared, asyncio.Future[PredictedRow]]] = asyncio.Queue()
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.decoded_bytes = 0
@@ -67,7 +67,7 @@ class Batcher:
             await asyncio.wait([self.task])
         self.thread.shutdown()
 
-    async def predict(self, photo: Photo) -> PredictedRow:
+    async def predict(self, photo: Prepared) -> PredictedRow:
         """Return the row of one decoded photo; ModelFailedError if the model fails."""
         row: asyncio.Future[PredictedRow] = asyncio.get_running_loop().create_future()
         self._hold(photo.nbytes)
@@ -87,7 +87,7 @@ class Batcher:
 
     async def _run(self) -> None:
         grey = np.full((WARM_UP_PX, WARM_UP_PX, 3), 128, np.uint8)
-        await asyncio.get_running_loop().run_in_executor(self.thread, _rows, self.model, [grey])
+        await asyncio.get_running_loop().run_in_executor(self.thread, _rows, self.model, [self.model.prepare(grey)])
         self.warm = True
         while True:
             batch = [one for one in await self._gather() if not one[1].done()]  # done: the client is gone
@@ -100,7 +100,7 @@ class Batcher:
             self._deliver(work, [row for _, row in batch])
             self._measure(len(batch), time.monotonic() - started)
 
-    async def _gather(self) -> list[tuple[Photo, asyncio.Future[PredictedRow]]]:
+    async def _gather(self) -> list[tuple[Prepared, asyncio.Future[PredictedRow]]]:
         """Wait for a photo; return it with those that come within `wait_ms`, at most `batch` of them."""
         batch = [await self.waiting.get()]
         ends = time.monotonic() + self.limits.wait_ms / 1000
@@ -134,7 +134,7 @@ class Batcher:
         self.seconds_per_photo += share * (seconds / photos - self.seconds_per_photo)
 
 
-def _rows(model: PhotoModel, photos: list[Photo]) -> list[PredictedRow]:
+def _rows(model: PhotoModel, photos: list[Prepared]) -> list[PredictedRow]:
     prob_NJ = model.predict(photos)
     joint_N = model.decide(prob_NJ)
     return [PredictedRow(prob_J, int(joint)) for prob_J, joint in zip(prob_NJ, joint_N, strict=True)]

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from maskcls.data.photos.images import decode
+from maskcls.data.photos.pixel_budget import DECODING
 from maskcls.errors import DataError
 from maskcls.machine import cores
-from maskcls.results.photo_model import Photo, PhotoModel
+from maskcls.results.photo_model import PhotoModel, Prepared
 from maskcls.serve.answers import PhotoFault, PredictAnswer, model_hash, predict_answer
 from maskcls.serve.batching import Batcher, PredictedRow
 from maskcls.serve.body import BodyMemory, read_body
@@ -103,12 +104,17 @@ class PhotoService:
         self.metrics.photos.labels("predicted").inc()
         return row
 
-    def _decode(self, data: bytes) -> Photo | PhotoFault:
+    def _decode(self, data: bytes) -> Prepared | PhotoFault:
         started = time.monotonic()
         if not data:
             return PhotoFault("empty file (0 bytes)")
         try:
-            return decode(data, Path(), at_least=self.model.decode_size, max_pixels=self.limits.max_pixels)
+            with DECODING.kept():
+                most = self.limits.max_pixels
+                ready: Prepared = self.model.prepare(
+                    decode(data, Path(), at_least=self.model.decode_size, max_pixels=most)
+                )
+                return ready
         except DataError as error:
             return PhotoFault(error.brief)
         finally:

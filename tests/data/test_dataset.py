@@ -21,7 +21,7 @@ from torch import Tensor
 
 from maskcls.data import dataset
 from maskcls.data.dataset import Key, Photos, batches, loader
-from maskcls.data.photos.images import read_bytes
+from maskcls.data.photos.images import decode, read_bytes
 from maskcls.data.views.augment import augment
 from maskcls.data.views.draws import draw
 from maskcls.data.views.transforms import build_pixel_changes, change_pixels, eval_view
@@ -125,6 +125,16 @@ def test_an_image_is_read_once_for_all_specs(tmp_path: Path, names: list[str], m
     photos = open_photos(tmp_path, names, PLAIN, LIVELY, replace(PLAIN, size=(16, 16)))
     assert [len(batch) for batch in load(photos, PLAN, 0)] == [3] * 4
     assert calls == [f"{key.row}.png" for keys in PLAN for key in keys]
+
+
+def test_one_file_of_a_batch_is_in_memory_at_a_time(
+    tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(dataset, "read_bytes", lambda path: (done.append("read"), read_bytes(path))[1])
+    monkeypatch.setattr(dataset, "decode", lambda *given, **how: (done.append("decoded"), decode(*given, **how))[1])
+    open_photos(tmp_path, names).__getitems__([Key(0), Key(1), Key(2)])
+    assert done == ["read", "decoded"] * 3
 
 
 def test_as_many_photos_as_paths(tmp_path: Path, names: list[str]) -> None:

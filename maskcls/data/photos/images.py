@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from maskcls.data.photos import libtiff_errors
+from maskcls.data.photos.decoders import libtiff_errors
+from maskcls.data.photos.decoders.webp import WebPHeader, webp_header, webp_image
 from maskcls.data.photos.encodings import encoding_fault, inverted_grey_16, small_grey_bits
 from maskcls.data.photos.pixel_budget import DECODING
 from maskcls.data.photos.rgb import Pixels, rgb, upright
@@ -25,10 +26,12 @@ from maskcls.files import FileKind, read_file
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 PHOTO = FileKind("the photo", DataError, 64 << 20)  # more than a PNG of the most pixels that we decode usually has
 MAX_PIXELS = 50_000_000
+MAX_PIXELS_ANIMATED = 25_000_000  # of a WebP that Pillow's reader of animations decodes, with 16 bytes per pixel
 MIN_SIDE = 16
 MAX_ASPECT = 20
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # first bytes
 ORIENTATION = 0x0112  # EXIF tag
+DRAFTED = ("JPEG", "MPO")  # formats that can be decoded at a smaller size
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 UNSUPPORTED, AS_PNG = "this form of image is not supported", "save it as a PNG or JPEG file with 8 bits per channel"
 AT_ONCE = 1024  # images that are queued for the threads at a time
@@ -68,10 +71,13 @@ def decode(
     cannot be decoded rightly (`encodings`), truncated or damaged.
     """
     try:
+        if (header := webp_header(data)) is not None:
+            return _still_webp(data, path, header, max_pixels=max_pixels, admit=admit)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_header(path, image, max_pixels)
             inverted, grey_bits = inverted_grey_16(image), small_grey_bits(image)
-            if at_least is not None:
+            # Asked for the orientation of a PNG, Pillow would decode all of it, here without a share of the budget.
+            if at_least is not None and image.format in DRAFTED:
                 height, width = at_least[::-1] if orientation(image) in TURNED else at_least
                 image.draft(None, (width, height))
             pixels = image.width * image.height
@@ -88,6 +94,25 @@ def decode(
         raise
     except Exception as error:  # damaged files raise anything: OSError, SyntaxError, ValueError, struct.error, …
         raise _decode_error(path, data, error) from None
+
+
+def _still_webp(
+    data: bytes, path: Path, header: WebPHeader, *, max_pixels: int, admit: Callable[[int], object] | None
+) -> Pixels:
+    """Do what `decode` does for a still WebP; other WebP files are decoded as all others."""
+    _check_size(path, header.width, header.height, max_pixels)
+    about = Image.Image()
+    about.info.update(header.info)
+    pixels = header.width * header.height
+    if admit is not None:
+        admit(3 * pixels)
+    with DECODING.taken(pixels):
+        return np.ascontiguousarray(upright(_webp_rgb(data, header), orientation(about)))
+
+
+def _webp_rgb(data: bytes, header: WebPHeader) -> Pixels:
+    found = webp_image(data, header)
+    return rgb(found) if isinstance(found, Image.Image) else found
 
 
 def each_image(
@@ -159,7 +184,16 @@ def orientation(image: Image.Image) -> int:
 
 def _check_header(path: Path, image: Image.Image, max_pixels: int) -> None:
     """Raise DataError, before any pixel is decoded, for a size, number of pictures or form out of range."""
-    width, height = image.size
+    _check_size(path, *image.size, min(max_pixels, MAX_PIXELS_ANIMATED) if image.format == "WEBP" else max_pixels)
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        fix = "save one picture as a JPEG or PNG file"
+        raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
+    if fault := encoding_fault(image):
+        raise DataError(UNSUPPORTED, where=str(path), got=fault, fix=AS_PNG)
+
+
+def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
+    """Raise DataError for a photo that is too large, too small or too narrow, in pixels."""
     got = f"{width} x {height} pixels"
     if width * height > max_pixels:
         expected = f"at most {max_pixels / 1_000_000:g} million pixels"
@@ -187,11 +221,6 @@ def _check_header(path: Path, image: Image.Image, max_pixels: int) -> None:
             expected=expected,
             fix="cut out the part with the face, or leave the photo out",
         )
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        fix = "save one picture as a JPEG or PNG file"
-        raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
-    if fault := encoding_fault(image):
-        raise DataError(UNSUPPORTED, where=str(path), got=fault, fix=AS_PNG)
 
 
 def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:

@@ -8,6 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from maskcls.machine.freed_memory import return_freed_memory
+
+LARGE_PIXELS = 8_000_000  # what a photo of more took is given back to the system; at 0.1 s to decode, that costs little
 MOST_PIXELS = 64_000_000  # decoded at once: one photo of the largest size that is read, or five of 12 million pixels
 
 
@@ -56,6 +59,8 @@ class PixelBudget:
             self.free -= share
 
     def _give(self, share: int) -> None:
+        if share >= LARGE_PIXELS:
+            return_freed_memory()  # before the next one is decoded, by a thread that could not use it
         with self.changed:
             self.free += share
             self.changed.notify_all()
@@ -78,6 +83,13 @@ class WaitingBytes:
             self.changed.wait_for(lambda: self.bytes + size <= self.most or place <= self.next)
             self.bytes += size
             self.of[place] = size
+
+    def reduced(self, place: int, size: int) -> None:
+        """Count photo `place` as `size` bytes from now on."""
+        with self.changed:
+            self.bytes += size - self.of.get(place, 0)
+            self.of[place] = size
+            self.changed.notify_all()
 
     def wanted(self, place: int) -> None:
         """Let photo `place` be decoded now: it is waited for."""

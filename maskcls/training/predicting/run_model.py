@@ -15,7 +15,8 @@ import numpy as np
 import maskcls
 from maskcls import files
 from maskcls.data.dataset import Photos
-from maskcls.data.views.transforms import ViewSpec, eval_view
+from maskcls.data.views.reduced import ReducedPhoto, reduced
+from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.compute.candidates import Workload
 from maskcls.engine.compute.choose import infer_execution
 from maskcls.engine.compute.plan import Execution
@@ -62,12 +63,18 @@ class RunModel:
         heights, widths = zip(*(spec.decode_size for spec in self.specs), strict=True)
         return max(heights), max(widths)
 
-    def predict(self, photos: Sequence[Photo]) -> Floats:
+    def prepare(self, photo: Photo) -> ReducedPhoto:
+        """Return the views of a decoded photo that the networks get."""
+        return reduced(photo, self.specs)
+
+    def predict(self, photos: Sequence[Photo | ReducedPhoto]) -> Floats:
         """Return joint probabilities (N, J) float32, the mean over the networks and views of the run."""
         ids_N = np.array([str(place) for place in range(len(photos))])
         for place, photo in enumerate(photos):
-            check_photo(photo, f"photo {place}")
-        views = [np.stack([eval_view(photo, spec) for photo in photos]) for spec in self.specs]
+            if not isinstance(photo, ReducedPhoto):
+                check_photo(photo, f"photo {place}")
+        ready = (one if isinstance(one, ReducedPhoto) else self.prepare(one) for one in photos)
+        views = [np.stack(images) for images in zip(*(one.views for one in ready), strict=True)]
         reader = open_reader(
             Photos(Path(), [], ids_N.tolist(), self.specs, seed=self.cfg.seed, cached=views),
             np.arange(len(photos)),

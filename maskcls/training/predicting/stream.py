@@ -27,7 +27,7 @@ def predict_names(model: PhotoModel, names: Sequence[str], *, decide: bool, thre
     decide   use the model's decision rule, otherwise the most probable joint class.
     threads  number of threads that decode.
     """
-    decoded = decoded_chunks(names, at_least=model.decode_size, threads=threads)
+    decoded = decoded_chunks(names, at_least=model.decode_size, prepare=model.prepare, threads=threads)
     found = [_predicted(model, chunk, decide=decide) for chunk in decoded]
     return _joined(names, found, model.space)
 
@@ -55,9 +55,7 @@ def predict_parts(
     done = plan.own_photos - sum(len(plan.rows(number)) for number in todo)
     found: list[PhotoRows] = []
     with ThreadPoolExecutor(threads) as pool:
-        for number, stamp_N3, chunk, is_last in one_ahead(
-            _chunks_of(todo, names, plan, model.decode_size, pool, threads)
-        ):
+        for number, stamp_N3, chunk, is_last in one_ahead(_chunks_of(todo, names, plan, model, pool, threads)):
             found.append(_predicted(model, chunk, decide=plan.decide))
             done += len(chunk)
             on_photos(done)
@@ -103,14 +101,16 @@ def _chunks_of(
     parts: Sequence[int],
     names: Sequence[str],
     plan: PredictionPlan,
-    at_least: tuple[int, int],
+    model: PhotoModel,
     pool: ThreadPoolExecutor,
     threads: int,
 ) -> Iterator[tuple[int, Ints, list[Decoded], bool]]:
     """Yield the chunks of all parts in order: part, its stamps, photos, and whether they are its last."""
     for number in parts:
-        left, stamp_N3 = len(plan.rows(number)), stamps(_own(names, plan, number))
-        for chunk in chunks(decode_each(_own(names, plan, number), at_least=at_least, pool=pool, ahead=2 * threads)):
+        own = _own(names, plan, number)
+        left, stamp_N3 = len(own), stamps(own)
+        each = decode_each(own, at_least=model.decode_size, prepare=model.prepare, pool=pool, ahead=2 * threads)
+        for chunk in chunks(each):
             left -= len(chunk)
             yield number, stamp_N3, chunk, not left
 

@@ -21,7 +21,7 @@ def test_photos_come_in_order_and_a_bad_one_as_its_error(tmp_path: Path) -> None
         Image.new("RGB", (16 + value, 20), (value, 0, 0)).save(name)
     Path(names[4]).write_bytes(b"junk")
     with ThreadPoolExecutor(3) as pool:
-        found = list(decode_each(names, at_least=(16, 16), pool=pool, ahead=2))
+        found = list(decode_each(names, at_least=(16, 16), prepare=np.asarray, pool=pool, ahead=2))
     assert [type(one) for one in found] == [DataError if value == 4 else np.ndarray for value in range(9)]
     shapes = [one.shape for one in found if isinstance(one, np.ndarray)]
     assert shapes == [(20, 16 + value, 3) for value in range(9) if value != 4]
@@ -36,7 +36,7 @@ def test_few_photos_are_read_in_advance(tmp_path: Path) -> None:
             yield str(tmp_path / f"{number}.png")  # not there: an error in its place
 
     with ThreadPoolExecutor(2) as pool:
-        source = decode_each(names(), at_least=(16, 16), pool=pool, ahead=4)
+        source = decode_each(names(), at_least=(16, 16), prepare=np.asarray, pool=pool, ahead=4)
         next(source)
         assert asked == [0, 1, 2, 3, 4]
 
@@ -45,7 +45,9 @@ def test_files_and_arrays_come_in_order(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(decode_ahead, "CHUNK_PHOTOS", 2)
     Image.new("RGB", (16, 20), (7, 0, 0)).save(tmp_path / "a.png")
     array = np.zeros((2, 3, 3), dtype=np.uint8)
-    first, second = decoded_chunks([array, tmp_path / "a.png", str(tmp_path / "b")], at_least=(16, 16), threads=2)
+    first, second = decoded_chunks(
+        [array, tmp_path / "a.png", str(tmp_path / "b")], at_least=(16, 16), prepare=np.asarray, threads=2
+    )
     assert first[0] is array
     assert isinstance(first[1], np.ndarray)
     assert first[1][0, 0].tolist() == [7, 0, 0]

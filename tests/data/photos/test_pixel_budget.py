@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
-from maskcls.data.photos import decode_ahead, rgb
-from maskcls.data.photos.decode_ahead import decode_each
+from maskcls.data.photos import decode_ahead, pixel_budget, rgb
+from maskcls.data.photos.decode_ahead import chunks, decode_each
 from maskcls.data.photos.images import decode, image_faults
 from maskcls.data.photos.pixel_budget import DECODING, PixelBudget, WaitingBytes
+from maskcls.data.photos.rgb import Pixels
+from maskcls.data.views.reduced import ReducedPhoto
 
 NAME = Path("photo")
 
@@ -85,9 +88,58 @@ def test_photos_that_nobody_takes_end_with_their_reader(tmp_path: Path, monkeypa
     monkeypatch.setattr(decode_ahead, "CHUNK_BYTES", 1)
     Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
     with ThreadPoolExecutor(3) as pool:
-        photos = decode_each([tmp_path / "a.png"] * 9, at_least=(8, 8), pool=pool, ahead=4)
+        photos = decode_each([tmp_path / "a.png"] * 9, at_least=(8, 8), prepare=np.asarray, pool=pool, ahead=4)
         assert isinstance(next(photos), np.ndarray)
         photos.close()  # type: ignore[attr-defined]
+
+
+def test_no_photo_is_decoded_without_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for the orientation of a PNG, Pillow decodes it; that must not be before the share is taken."""
+    taken: list[bool] = []
+    load = ImageFile.ImageFile.load
+
+    def noted(image: ImageFile.ImageFile) -> object:
+        taken.append(DECODING.free < DECODING.most)
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", noted)
+    for data in (photo("RGB"), photo("CMYK"), photo("P")):
+        decode(data, NAME, at_least=(8, 8))
+    assert len(taken) >= 3
+    assert all(taken)
+
+
+def test_a_prepared_photo_counts_as_what_is_left_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views wait beyond the bytes that decoded photos may take; a chunk still ends at those of decoded photos."""
+    monkeypatch.setattr(decode_ahead, "CHUNK_BYTES", 3 * 40 * 40 + 300)  # one decoded photo and five views
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    shares: list[int] = []
+
+    def prepare(pixels: Pixels) -> ReducedPhoto:
+        shares.append(DECODING.most - DECODING.free)
+        return ReducedPhoto((pixels[:4, :4].copy(),), pixels.nbytes)
+
+    with ThreadPoolExecutor(1) as pool:
+        each = decode_each([tmp_path / "a.png"] * 5, at_least=(8, 8), prepare=prepare, pool=pool, ahead=4)
+        with closing(each):  # type: ignore[type-var]
+            first = next(each)
+            pool.submit(int).result(20)  # behind the others: they do not wait for the first to be used
+            assert len(shares) == 5
+            found = list(chunks([first, *each]))
+    assert set(shares) == {1600}  # prepared while the photo's share is held
+    assert [len(chunk) for chunk in found] == [2, 2, 1]
+    assert DECODING.free == DECODING.most
+
+
+def test_freed_memory_is_given_back_after_large_photos_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    returned: list[int] = []
+    monkeypatch.setattr(pixel_budget, "return_freed_memory", lambda: returned.append(budget.free))
+    monkeypatch.setattr(pixel_budget, "LARGE_PIXELS", 6)
+    budget = PixelBudget(10)
+    for pixels in (5, 6, 30):
+        with budget.taken(pixels):
+            pass
+    assert returned == [4, 0]  # before another thread may take the share
 
 
 @pytest.mark.parametrize(

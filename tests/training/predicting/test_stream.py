@@ -45,6 +45,9 @@ class Tones:
     decode_size: tuple[int, int] = (16, 16)
     origin: Mapping[str, Any] = field(default_factory=lambda: {"run": "tones"})
 
+    def prepare(self, photo: Photo) -> Photo:
+        return photo
+
     def predict(self, photos: Sequence[Photo]) -> Floats:
         if len(self.calls) == self.allowed:
             raise KilledError

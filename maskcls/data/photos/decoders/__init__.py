@@ -1,0 +1,1 @@
+"""What is done with the C libraries that Pillow decodes with, beside Pillow."""
