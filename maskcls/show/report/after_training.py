@@ -28,8 +28,10 @@ class AfterTraining:
     command: str
 
 
-def after_training(run: RunDir, report: Reporter) -> AfterTraining:
+def after_training(run: RunDir, report: Reporter, data: Path | None = None) -> AfterTraining:
     """Write the page of a finished run, unless its configuration says not to, and return what comes next.
+
+    data  where the run's data set is now; None: where it was.
 
     The training is finished and saved: where the page cannot be written, one warning names the command to repeat.
     """
@@ -38,7 +40,7 @@ def after_training(run: RunDir, report: Reporter) -> AfterTraining:
     if cfg.train.report:
         with report.busy("writing the report"):
             page = _page_or_warning(run, report)
-    return AfterTraining(page, next_command(run, Path(env.data), cfg))
+    return AfterTraining(page, next_command(run, data or Path(env.data), cfg))
 
 
 def next_command(run: RunDir, data: Path, cfg: Config) -> str:
