@@ -49,7 +49,9 @@ def debug(
 
     if page is not None:
         from maskcls import files
+        from maskcls.config.installed_extras import FIGURES, check_extra
 
+        check_extra("report", needed_by="--page", packages=FIGURES)
         files.check_page_name(page)
         files.refuse_finished(page, force=force)
     is_run = RunDir(what).env.exists()
