@@ -16,6 +16,7 @@ from maskcls.show.terminal.json_output import print_document, print_json
 from maskcls.show.terminal.text import say_whole, show
 
 COLUMNS = 80  # where the output is no terminal
+WIDEST_VALUE = 40  # columns of a table of settings: a longer value is broken, so that its origin stays beside it
 
 
 def print_options(sections: Sequence[OptionSection], *, json: bool = False) -> None:
@@ -66,7 +67,7 @@ def print_settings(cfg: Config, origins: Mapping[str, str], *, json: bool = Fals
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("setting", "value", "origin"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", max_width=WIDEST_VALUE if name == "value" else None)
     for key, value in config.flatten(cfg.model_dump(mode="json")).items():
         origin = origins.get(key, config.BACKBONE)
         table.add_row(key, written(value), origin, style="dim" if origin == "default" else "")

@@ -103,7 +103,7 @@ def open_experiment(run: RunDir, data: Path | None = None) -> tuple[Experiment, 
     sealed = tables.from_csv(run.sealed, cfg.space) if cfg.folds.sealed else None
     return Experiment(
         cfg,
-        Path(env.data) if data is None else data.resolve(),
+        Path(env.data) if data is None else _moved(data),
         manifest,
         folds,
         run,
@@ -132,6 +132,13 @@ def _refuse_lost_folds(run: RunDir, env: Environment) -> None:
             expected=f"the folds of {run.summary}",
             fix="restore env.json from a copy of the run",
         )
+
+
+def _moved(data: Path) -> Path:
+    """Return the place of a data set that was named; raises DataError where nothing is there."""
+    if not data.exists():
+        raise DataError("there is no such data", where="--data", got=str(data), fix="check the path")
+    return data.resolve()
 
 
 def open_with_photos(run: RunDir, data: Path | None) -> tuple[Experiment, Environment]:

@@ -130,7 +130,7 @@ def resume(
         with report.busy(LOADING):
             from maskcls.commands.resume import resume as work
         summary = work(RunDir(run), folds=folds, report=report, data=data)
-        after = after_training(RunDir(run), report) if summary else None
+        after = after_training(RunDir(run), report, data) if summary else None
     from maskcls.runs.records.versions import other_versions
 
     print_training(run, summary, after, noun, versions=other_versions(RunDir(run)), json=json)

@@ -298,6 +298,8 @@ def damage(run: RunDir, how: str) -> None:
             run.lock_file.unlink()
         case "before it began":
             run.env.unlink()
+            for folder in run.all_networks():
+                shutil.rmtree(folder.path)
         case "earlier maskcls":
             edit_json(run.env, {"format": 1}, without=("plans",))
         case "summary of another form":
@@ -350,6 +352,7 @@ def test_a_damaged_run_is_listed_with_the_reason(how: str, tmp_path: Path, capsy
     found = read_record(run)
     assert found.state == "broken"
     assert DAMAGES[how] in found.status
+    assert len(set(found.fault.split("; where: "))) == len(found.fault.split("; where: "))  # each fault once
     assert str(tmp_path) not in found.status
     assert "\n" not in found.status
     for json_wanted in (False, True):

@@ -220,8 +220,7 @@ def test_of_an_unfinished_run_only_what_is_missing_is_warned_about(
     told = capsys.readouterr().out
     assert "fold1/first_batch.png: not compared: its network is not finished" in told
     assert told.endswith(f"{run.path}: 28 files compared, each as maskcls wrote it\n")
-    with run.fold(1).oof.open("ab") as file:
-        file.write(b"x")
+    run.fold(1).oof.write_bytes(run.fold(1).oof.read_bytes()[:100])
     assert wrong(run).keys() == {"fold1/oof.npz"}
 
 

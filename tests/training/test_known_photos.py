@@ -199,6 +199,9 @@ def test_moved_data_are_refused_with_the_option_and_taken_by_it(run: RunDir, dat
     moved = tmp_path / "moved" / "t.csv"
     with pytest.raises(DataError, match="--data"):
         open_with_photos(run, None)
+    with pytest.raises(DataError, match="there is no such data") as caught:
+        open_with_photos(run, tmp_path / "nowhere")
+    assert (caught.value.where, caught.value.fix) == ("--data", "check the path")
     found, _ = open_with_photos(run, moved)
     assert found.data == moved
     assert len(with_its_photos(found).manifest) == 10

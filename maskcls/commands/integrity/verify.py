@@ -44,22 +44,21 @@ def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> V
 
 def refuse_unverified(found: Verification) -> None:
     """Raise ResultError, which lists them, when a file is not as it was written."""
+    again = shlex.join(["maskcls", "resume", str(found.path)])
+    fix = (
+        f"restore them from a copy; a deleted fold, or deleted oof.npz and summary.json, are made again by: {again}"
+        if found.kind == "run"
+        else "delete the folders of these packs; they are made again when they are needed"
+        if found.kind == "cache"
+        else "restore them from a copy, or predict again"
+    )
     if found.failed:
         raise ResultError(
             f"{len(found.failed)} of {len(found.checks)} files are not as maskcls wrote them",
             where=str(found.path),
-            fix=_cure(found),
+            fix=fix,
             offenders=[f"{check.name}: {'; '.join(check.faults)}" for check in found.failed],
         )
-
-
-def _cure(found: Verification) -> str:
-    if found.kind == "cache":
-        return "delete the folders of these packs; they are made again when they are needed"
-    if found.kind == "file":
-        return "restore them from a copy, or predict again"
-    again = shlex.join(["maskcls", "resume", str(found.path)])
-    return f"restore them from a copy; a deleted fold, or deleted oof.npz and summary.json, are made again by: {again}"
 
 
 def _cache_checks(folder: Path) -> Iterator[Check]:

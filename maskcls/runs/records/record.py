@@ -127,7 +127,7 @@ def read_record(run: RunDir) -> RunRecord:
     pooled = summary.pooled if summary else None
     return RunRecord(
         run,
-        fault="; ".join(faults),
+        fault="; ".join(dict.fromkeys(faults)),
         left=left,
         busy=busy,
         leaky=summary.leaky if summary else False,

@@ -52,8 +52,10 @@ def note_missing_report(cfg: Config, report: Reporter) -> None:
         report.note(f"{' and '.join(wanted)} at the end of this training, as {lacking.what}: {lacking.fix}")
 
 
-def after_training(run: RunDir, report: Reporter) -> AfterTraining:
+def after_training(run: RunDir, report: Reporter, data: Path | None = None) -> AfterTraining:
     """Write the page of a finished run, unless its configuration says not to, and return what comes next.
+
+    data  where the run's data set is now; None: where it was.
 
     The training is finished and saved: where the page cannot be written, one warning names the command to repeat.
     """
@@ -66,7 +68,7 @@ def after_training(run: RunDir, report: Reporter) -> AfterTraining:
     if no_page is not None:
         again = shlex.join(["maskcls", "report", str(run.path)])
         report.note(f"warning: the run is complete, but its report is not written: {no_page}. Write it with: {again}")
-    return AfterTraining(page, next_command(run, Path(env.data), cfg), no_page)
+    return AfterTraining(page, next_command(run, data or Path(env.data), cfg), no_page)
 
 
 def next_command(run: RunDir, data: Path, cfg: Config) -> str:

@@ -104,7 +104,7 @@ class Reporter:
         if self.console.is_terminal and not quiet:
             self.bars = _Bars(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24 if self.console.width >= WIDE else 12),
+                BarColumn(bar_width=24 if self.console.width >= WIDE else 10),
                 _Percent(),
                 TextColumn("{task.fields[speed]}"),
                 _TimeLeft(),

@@ -83,7 +83,7 @@ class PackPixels:
             gone = remove(self.folder)
         except ResourceError:
             gone = False
-        fix = "give the command again: the pack was deleted and will be made again" if gone else "delete this folder"
+        fix = "the pack was deleted; the next command that needs it makes it again" if gone else "delete this folder"
         return ResourceError(
             "a pack of the cache of photos is damaged",
             where=str(self.folder),
