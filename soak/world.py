@@ -25,6 +25,14 @@ NETWORK = (
     "device.memory_format=channels_last",
     "train.report=false",
 )
+
+
+def network(*settings: str) -> list[str]:
+    """Return the settings of a small network, without those that are given, then the given ones."""
+    given = {text.partition("=")[0] for text in settings}
+    return [*(text for text in NETWORK if text.partition("=")[0] not in given), *settings]
+
+
 SURE = ("--min-confidence", "0.01", "--agree", "0.5")  # networks of two epochs are sure of nothing
 LIMIT_S = 300
 

@@ -2,7 +2,15 @@
 
 from maskcls.files.atomic import AsideFile, as_unwritten, commit, written_aside
 from maskcls.files.digests import sha256
-from maskcls.files.json_data import JSON_FILE, commit_json, json_bytes, none_for_nan, read_json, read_json_lines
+from maskcls.files.json_data import (
+    JSON_FILE,
+    commit_json,
+    json_bytes,
+    none_for_nan,
+    parse_json,
+    read_json,
+    read_json_lines,
+)
 from maskcls.files.json_digest import DIGEST, content_digest, with_digest, without_digest
 from maskcls.files.network_disk import network_type
 from maskcls.files.output_folders import folder_aside, put_folder
@@ -45,6 +53,7 @@ __all__ = [
     "network_type",
     "none_for_nan",
     "opened",
+    "parse_json",
     "put_folder",
     "read_file",
     "read_json",

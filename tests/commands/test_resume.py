@@ -17,7 +17,7 @@ import timm
 import torch
 from edited import edit_json
 from interrupted import Moments, copied, ending
-from tiny import RECIPE, hashes, log_lines, resume, train
+from tiny import hashes, log_lines, recipe, resume, train
 
 from maskcls import files, rundir
 from maskcls.engine import fit as loop
@@ -199,7 +199,7 @@ def test_killed_after_an_early_stop_it_stays_stopped(
 def test_a_real_kill(drawn: Path, tmp_path: Path, whole: dict[str, Any]) -> None:
     """kill -9 of a real process, once the first epoch is there; half-written files are swept."""
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "maskcls", "train", str(drawn), "--run", str(run), *RECIPE, *WORDS]
+    command = [sys.executable, "-m", "maskcls", "train", str(drawn), "--run", str(run), *recipe(*WORDS)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (run / "fold0" / EPOCH_FIRST).exists():
