@@ -189,7 +189,7 @@ def train(
         for line in [*([note] if note else []), *unused_settings(cfg, origins)]:
             report.note(line)
         if main_process():
-            refuse_existing(folder)
+            refuse_existing(folder, Path(data))
         from maskcls.commands.train import train as work
         from maskcls.show.report.after_training import after_training
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from maskcls.files.atomic import (
     write_synced,
 )
 from maskcls.files.digests import sha256
+from maskcls.files.output_names import check_outputs
 from maskcls.files.own_folders import make_parents
 from maskcls.files.reading import RUN_FILE, file_sha256, read_file
 from maskcls.files.temporaries import NO_LOCKS, sweep, temporary_file
@@ -63,12 +64,16 @@ class OutputFile:
         return len(self.content) if isinstance(self.content, bytes) else self.content.bytes
 
 
-def refuse_finished(*paths: Path, force: bool = False) -> None:
+def refuse_finished(*paths: Path, inputs: Iterable[Path], force: bool = False) -> None:
     """Raise what is wrong with the places of the outputs of a command, before its work; the main file comes last.
 
-    BusyError when all of them are there, or the main file alone, which no kill leaves; with `force` they may be there.
-    ResourceError for a place that is no regular file, or in no folder that can be written.
+    inputs  files and folders that the command reads, see `check_outputs`: they are never written to.
+
+    UsageError for an output that is an input, is inside one, or is another output. BusyError when all of them are
+    there, or the main file alone, which no kill leaves; with `force` they may be there. ResourceError for a place that
+    is no regular file, or in no folder that can be written.
     """
+    check_outputs(*paths, inputs=inputs)
     for path in paths:
         check_place(path)
     there = [path for path in paths if path.exists()]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,16 +97,16 @@ def csv_bytes(columns: Mapping[str, Sequence[object]]) -> bytes:
     return buffer.getvalue().encode()
 
 
-def check_free(path: Path, table: TableKind, *beside: Path, force: bool) -> None:
+def check_free(path: Path, table: TableKind, *beside: Path, inputs: Iterable[Path], force: bool) -> None:
     """Raise an error if a CSV and its sidecar cannot be written, or would be replaced, unless `force`.
 
-    beside  further files of the same command.
+    beside  further files of the same command. inputs: files and folders that it reads.
 
     Raises what `files.refuse_finished` raises, BusyError for a sidecar that no killed command left, UsageError for a
     name without a sidecar.
     """
     sidecar = files.sidecar_path(path)
-    files.refuse_finished(*beside, sidecar, path, force=force)
+    files.refuse_finished(*beside, sidecar, path, inputs=inputs, force=force)
     if force or path.exists() or not sidecar.exists():
         return
     if not _belongs_to(files.read_file(sidecar, files.JSON_FILE), path, table):

@@ -49,9 +49,10 @@ def debug(
 
     if page is not None:
         from maskcls import files
+        from maskcls.runs.identity import files_read
 
         files.check_page_name(page)
-        files.refuse_finished(page, force=force)
+        files.refuse_finished(page, inputs=files_read(what), force=force)
     is_run = RunDir(what).env.exists()
     if is_run and (overrides or config or quick or check):
         fix = "leave out the options, or name the data set"

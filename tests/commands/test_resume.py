@@ -284,10 +284,10 @@ def test_a_finished_run_is_left_as_it_is(moments: Moments, capsys: pytest.Captur
     assert "not part of it" not in shown.err  # it has all folds
 
 
-def test_a_new_training_is_sent_to_resume_only_where_something_is_left(moments: Moments) -> None:
+def test_a_new_training_is_sent_to_resume_only_where_something_is_left(moments: Moments, drawn: Path) -> None:
     for run, continued in ((moments.run, False), (moments.after(18), True)):
         with pytest.raises(BusyError) as caught:
-            refuse_existing(RunDir(run))
+            refuse_existing(RunDir(run), drawn)
         assert ("maskcls resume" in str(caught.value.fix)) == continued
         assert "choose another --run" in str(caught.value.fix)
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskcls.data.layouts.named import NamedPhotos, check_what, find_photos
+from maskcls.data.layouts.named import NamedPhotos, check_what, find_photos, named_path
 from maskcls.errors import BusyError, UsageError
 from maskcls.export.open_model import Engine, open_model
 from maskcls.labels import LabelSpace
@@ -28,6 +28,7 @@ from maskcls.results.predicted.table_file import WrittenTable, check_not_an_outp
 from maskcls.rundir import RunDir, lock_new
 from maskcls.runs.checks import check_photo_prediction
 from maskcls.runs.decision import read_decision
+from maskcls.runs.identity import files_read
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
 from maskcls.training.predicting.named_photos import check_photos_of_run, lineage_of_photos, note_repeated
@@ -77,7 +78,7 @@ def predict_photos(model: Path, asked: PhotoRequest, report: Reporter) -> Predic
     """
     workers = check_photo_prediction(model, asked.overrides, decide=asked.decide)
     check_what(asked.what)
-    asked.wanted.check()
+    asked.wanted.check(files_read(model, *map(named_path, asked.what)))
     with report.busy("listing photos"):
         photos = find_photos(asked.what, check_lists=not asked.wanted.skip_unreadable)
     note_repeated(photos, report)
