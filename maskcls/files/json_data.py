@@ -14,6 +14,7 @@ from maskcls.files.reading import RUN_FILE, FileKind, read_file
 Value = TypeVar("Value")
 # A hundred times the largest that maskcls writes; parsing it takes up to thirty times its size in memory.
 JSON_FILE = FileKind(RUN_FILE.name, ResultError, 16 << 20, RUN_FILE.fix)
+SIDECAR_FILE = FileKind("a sidecar", ResultError, JSON_FILE.most, "restore it from a copy, or make it again")
 
 
 def commit_json(path: Path, value: Any) -> str:
@@ -45,18 +46,14 @@ def parse_json(text: bytes | str) -> Any:
     return json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, kind: FileKind = JSON_FILE) -> Any:
     """Read JSON that `commit_json` wrote; raises ResultError when it is missing, too large or damaged."""
-    data = read_file(path, JSON_FILE)
+    data = read_file(path, kind)
     try:
         return parse_json(data)
     except (ValueError, RecursionError) as error:
-        raise ResultError(
-            "a file of the run cannot be read",
-            where=str(path),
-            got=str(error),
-            fix="restore it from a copy of the run, or train again",
-        ) from None
+        fix = "restore it from a copy, or make it again"
+        raise ResultError("a JSON file cannot be read", where=str(path), got=str(error), fix=fix) from None
 
 
 def read_json_lines(path: Path) -> list[Any]:

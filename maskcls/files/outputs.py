@@ -28,7 +28,7 @@ from maskcls.files.atomic import (
 from maskcls.files.digests import sha256
 from maskcls.files.output_names import check_outputs
 from maskcls.files.own_folders import make_parents
-from maskcls.files.reading import RUN_FILE, file_sha256, read_file
+from maskcls.files.reading import WRITTEN_FILE, file_sha256, read_file
 from maskcls.files.temporaries import NO_LOCKS, sweep, temporary_file
 
 FORCE = "choose another -o, or replace it with --force"
@@ -140,7 +140,7 @@ def _refuse_other(new: Sequence[tuple[OutputFile, Path]], *, main_is_there: bool
 
 
 def _is_leftover(target: Path, output: OutputFile) -> bool:
-    return target.stat().st_size <= LARGEST_LEFTOVER and output.is_leftover(read_file(target, RUN_FILE))
+    return target.stat().st_size <= LARGEST_LEFTOVER and output.is_leftover(read_file(target, WRITTEN_FILE))
 
 
 def _write(output: OutputFile, target: Path) -> None:
@@ -159,7 +159,7 @@ def _back_up(target: Path) -> Path:
     try:
         os.link(target, backup)
     except OSError:  # a disk without hard links
-        commit(backup, read_file(target, RUN_FILE))
+        commit(backup, read_file(target, WRITTEN_FILE))
     return backup
 
 

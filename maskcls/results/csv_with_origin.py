@@ -109,7 +109,7 @@ def check_free(path: Path, table: TableKind, *beside: Path, inputs: Iterable[Pat
     files.refuse_finished(*beside, sidecar, path, inputs=inputs, force=force)
     if force or path.exists() or not sidecar.exists():
         return
-    if not _belongs_to(files.read_file(sidecar, files.JSON_FILE), path, table):
+    if not _belongs_to(files.read_file(sidecar, files.SIDECAR_FILE), path, table):
         raise BusyError("the output exists", where=str(sidecar), fix=files.FORCE)
 
 
@@ -148,7 +148,7 @@ def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any
     if not sidecar.is_file():
         return None
     try:
-        data = files.read_json(sidecar)
+        data = files.read_json(sidecar, files.SIDECAR_FILE)
         if isinstance(data, dict) and data.keys() >= ALWAYS:  # others may have a digest of their own
             data = files.without_digest(data, sidecar, required=False)
         if table.ignores_other_kinds and not _is_of(data, table):
