@@ -55,8 +55,10 @@ def report(
             fix="name a new folder, or one that exists",
         )
     read = files_read(*(run.path for run in runs))
+    files.check_place(page)
     if png is not None:
         files.check_outputs(png, inputs=read)
+        files.check_place(png / "figure.png")
     pictures = [] if png is None else sorted(png.glob("*.png"))[:1]
     if output is not None:
         files.refuse_finished(*pictures, output, inputs=read, force=force)

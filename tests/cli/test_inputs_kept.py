@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from maskcls.runs.environment import read_environment, write_environment
 
 OUTPUTS = {"-o/--output", "--page", "--png", "--probabilities"}
 MADE_RUNS = {("train", "--run"), ("self-train", "--run"), ("data labels", "--run")}
+FOLDERS = {*MADE_RUNS, ("report", "--png"), ("data crop", "-o/--output")}
 MAKES = {"data make", "demo"}  # DIR is new; nothing is read
 
 # The option, and a command line with this option as its last; {data}: a data set; {run}: a finished run on it.
@@ -115,3 +118,35 @@ def test_the_cache_is_not_inside_the_data_set(
     monkeypatch.setenv("MASKCLS_CACHE", str(read["data"] / "cache"))
     name, *_ = verb.split()
     assert "the cache is inside the data set" in refused(verb.partition(" ")[2], name, read, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "folder"])
+@pytest.mark.parametrize(("verb", "option"), [place for place in INSIDE if place not in FOLDERS])
+def test_an_output_that_cannot_be_a_file_is_said_before_the_work(
+    verb: str,
+    option: str,
+    make: Callable[[Path], None],
+    read: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    *words, last = INSIDE[verb, option].format(out=tmp_path, **read).split()
+    odd = tmp_path / Path(last).name
+    make(odd)
+    assert run_app([*verb.split(), *words, str(odd), "--force"]) == Exit.RESOURCE
+    assert "not a regular file" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [odd.name]
+
+
+@pytest.mark.parametrize("place", ["report/index.html", "report", "png"])
+def test_a_report_that_cannot_be_written_is_said_before_it_is_made(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("maskcls.commands.report.report_files", lambda *_, **__: pytest.fail("it was made"))
+    run = finish_run(tmp_path / "run").path
+    (run / place).parent.mkdir(exist_ok=True)
+    os.mkfifo(run / place)
+    assert (
+        run_app(["report", str(run), *(["--png", str(run / "png" / "new")] if place == "png" else [])]) == Exit.RESOURCE
+    )
+    assert str(run / place) in capsys.readouterr().err
