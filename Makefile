@@ -76,10 +76,11 @@ dist: $(STAMP) ## build the sdist and the wheel into dist/
 	@$(BIN)/python -m build --quiet --outdir dist . >/dev/null
 	@ls dist
 
-# The environment is bare: only what the wheel asks for, in the tested versions, and no checkout on the path.
+# The environment is bare: only what the wheel asks for, in the tested versions, and no checkout on the path. The demo
+# runs without an extra; then the extra `report` is installed, and the page of the demo's run is written.
 BARE := build/bare
 
-test-wheel: dist ## check the contents of dist/, install the wheel into a bare environment and run the demo there
+test-wheel: dist ## check the contents of dist/, install the wheel into a bare environment, run the demo and report on it there
 	@$(BIN)/python tests/packaging/contents.py dist
 	@$(BIN)/python -m build --quiet --wheel --outdir build/direct . >/dev/null
 	@$(BIN)/python tests/packaging/same_files.py dist/*.whl build/direct/*.whl
@@ -87,14 +88,16 @@ test-wheel: dist ## check the contents of dist/, install the wheel into a bare e
 	@$(BARE)/bin/python -m pip --quiet --disable-pip-version-check install --constraint requirements.txt dist/*.whl
 	@mkdir $(BARE)/elsewhere
 	@cd $(BARE)/elsewhere && ../bin/maskcls --version && ../bin/maskcls demo
+	@$(BARE)/bin/python -m pip --quiet --disable-pip-version-check install --constraint requirements.txt "$$(ls dist/*.whl)[report]"
+	@cd $(BARE)/elsewhere && ../bin/maskcls report demo/runs/demo-1
 	@cd $(BARE)/elsewhere && ../bin/python -c 'import maskcls, pathlib; print(pathlib.Path(maskcls.__file__).parent)'
 	@rm -rf build
 
 LOCK := $(BIN)/uv pip compile --quiet --no-annotate --generate-hashes --python-version 3.11
 LOCK += --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make lock' --constraint requirements.txt
 
-lock: $(STAMP) ## write requirements.lock.txt: hashes of what a run needs, with the extras export, parquet, serve
-	@$(LOCK) --extra export --extra parquet --extra serve pyproject.toml --output-file requirements.lock.txt
+lock: $(STAMP) ## write requirements.lock.txt: hashes of what a run needs, with the extras export, parquet, report, serve
+	@$(LOCK) --extra export --extra parquet --extra report --extra serve pyproject.toml --output-file requirements.lock.txt
 	@echo "requirements.lock.txt: $$(grep -c == requirements.lock.txt) packages"
 
 licences: $(STAMP) ## write docs/licences.md: the licences of the packages that a run needs

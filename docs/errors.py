@@ -137,7 +137,7 @@ TOPICS = {
     ),
     "Ensembles and comparisons": (
         *("results/ensembles/", "results/comparison/", "commands/ensemble.py", "commands/runs/compare.py"),
-        "runs/recipe.py",
+        *("runs/recipe.py", "training/predicting/ensemble_members.py"),
     ),
     "Groups, decision rules and pseudo labels": (
         *("results/people/", "results/pseudo/", "results/decisions/", "runs/calibration.py", "runs/decision.py"),

@@ -190,8 +190,10 @@ def train(
             report.note(line)
         if main_process():
             refuse_existing(folder, Path(data))
+        from maskcls.show.report.after_training import after_training, note_missing_report
+
+        note_missing_report(cfg, report)
         from maskcls.commands.train import train as work
-        from maskcls.show.report.after_training import after_training
 
         summary = work(Path(data), cfg, folder, folds=wanted, report=report, origins=with_backbone(cfg, origins))
         if summary is not None:

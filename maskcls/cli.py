@@ -19,7 +19,6 @@ from maskcls.machine import machine_error
 from maskcls.show.terminal.streams import open_streams, write_out
 from maskcls.startup import rest_collector
 from maskcls.verbs import (
-    after,
     bench,
     config,
     data,
@@ -31,6 +30,7 @@ from maskcls.verbs import (
     submission,
     training,
 )
+from maskcls.verbs.after_training import combining, scoring
 from maskcls.verbs.help import VerbApp
 
 app = VerbApp(
@@ -52,7 +52,8 @@ app = VerbApp(
 )
 app.add_typer(training.app)
 app.add_typer(predicting.app)
-app.add_typer(after.app)
+app.add_typer(scoring.app)
+app.add_typer(combining.app)
 app.add_typer(deploy.app)
 app.add_typer(sealed.app)
 app.add_typer(debug.app)

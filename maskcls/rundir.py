@@ -1,23 +1,15 @@
-"""A run on disk: the only module that knows the names of its files, and the lock of its folder.
+"""A run on disk: the only module that knows the names of its files.
 
 tests/test_run_names.py searches the package for these names.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import platform
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from maskcls import files
-from maskcls.errors import BusyError, ResourceError
-
+ASKED_TRACKERS = ("mlflow", "wandb")  # those that keep an identity; wandb's own folder is below it
 REFIT = -1  # in the place of a fold's number: the network is trained on all rows
 OWN_FOLDER = re.compile(r"fold\d+|refit|members|test")
 LEFT_OUT = re.compile(r"(?:members/[^/]+/)?fold(\d+)/(?:best|last)/[^/]+")  # weights that did not train on one fold
@@ -241,7 +233,7 @@ class RunDir:
 
     @property
     def lock_file(self) -> Path:
-        """The file that `lock` locks; present as soon as a command has begun to write here."""
+        """The file that `runs/locks/run_lock.py` locks; present as soon as a command has begun to write here."""
         return self.path / ".lock"
 
     @property
@@ -318,12 +310,19 @@ class RunDir:
         """Folder of the files that MLflow keeps."""
         return self.tracking / "mlflow-files"
 
+    def tracker_identities(self) -> list[Path]:
+        """Return the files in which trackers keep what they need to continue, found on disk."""
+        found = [
+            path for name in ASKED_TRACKERS for path in (self.tracking / name).rglob(self.tracker("", "").identity.name)
+        ]
+        return sorted(path for path in found if "wandb" not in path.relative_to(self.tracking).parts[1:])
+
     def confusion(self, name: str) -> Path:
         """Return the picture of a confusion matrix, made for trackers."""
         return self.tracking / f"confusion-{name}.png"
 
     def for_people(self) -> tuple[Path, ...]:
-        """Folders of what is made for people and other programs, and read by no command."""
+        """Folders of what is made for people and other programs; a command reads `tracker_identities` alone of it."""
         return self.tracking, self.report.parent, self.onnx.parent
 
     def own_folders(self) -> list[Path]:
@@ -356,105 +355,3 @@ class RunDir:
     def all_tests(self) -> list[Path]:
         """Return the files of predictions for other data sets, found on disk."""
         return sorted(self.path.glob("test/*.npz"))
-
-
-@contextmanager
-def lock(run: RunDir) -> Iterator[None]:
-    """Lock the run for this process; raises BusyError without waiting. The lock ends with the process.
-
-    ResourceError for a run that is not there: `lock_new` makes one. While it is locked, no commit makes the folder
-    again once it was deleted or renamed.
-    """
-    try:
-        handle = os.open(run.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-    except OSError as error:
-        raise _unlocked(run, error) from None
-    _held.add(handle)
-    try:
-        _take(run, handle)
-        with files.filling(run.path):
-            yield
-    finally:
-        if handle in _held:
-            _held.remove(handle)
-            os.close(handle)
-
-
-@contextmanager
-def lock_new(run: RunDir) -> Iterator[None]:
-    """Do what `lock` does, for a folder that may have to be made."""
-    try:
-        run.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unlocked(run, error) from None
-    with lock(run):
-        yield
-
-
-@contextmanager
-def reading(run: RunDir) -> Iterator[None]:
-    """Keep `runs prune` from deleting what is read, until the end of the block; any number of processes may read.
-
-    Where the folder cannot be locked, nothing keeps it: some network disks.
-    """
-    with ExitStack() as stack:
-        with suppress(OSError):
-            handle = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        yield
-
-
-@contextmanager
-def alone(run: RunDir) -> Iterator[None]:
-    """Keep others from reading the run; BusyError when one does, see `reading`."""
-    with ExitStack() as stack:
-        with suppress(OSError):
-            handle = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, handle)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BusyError("another process reads the run", where=str(run.path), fix="wait for it") from None
-        yield
-
-
-def sweep_run(run: RunDir) -> None:
-    """Remove temporary files of killed processes, anywhere in the run and beside it; see `files.sweep`."""
-    files.sweep(run.path.resolve().parent, *(Path(folder) for folder, _, _ in os.walk(run.path)))
-
-
-def _take(run: RunDir, handle: int) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        since = datetime.now().astimezone().isoformat(timespec="seconds")
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {since}".encode(), 0)
-    except BlockingIOError:
-        raise BusyError(
-            "another process is working on this run",
-            where=str(run.path),
-            got=os.pread(handle, 200, 0).decode(errors="replace") or "an unknown process",
-            fix="wait for it, or choose another --run",
-        ) from None
-    except OSError as error:
-        raise _unlocked(run, error) from None
-
-
-def _forget_locks() -> None:
-    """Close a forked child's copies of the locks: a loader worker that outlives its parent must not hold the run."""
-    while _held:
-        os.close(_held.pop())
-
-
-_held: set[int] = set()
-os.register_at_fork(after_in_child=_forget_locks)
-
-
-def _unlocked(run: RunDir, error: OSError) -> ResourceError:
-    return ResourceError(
-        "cannot lock the run folder",
-        where=str(run.path),
-        got=error.strerror or str(error),
-        fix="choose a folder that can be written, on a disk with file locks",
-    )

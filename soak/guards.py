@@ -58,7 +58,7 @@ GUARDS = (
     ),
     Guard(
         "one process per run",
-        "        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)\n        since",
+        "        _flock(handle)\n        since",
         "        since",
         "test_a_second_process_is_refused_at_once_and_told_who_holds_the_run",
     ),
@@ -85,6 +85,18 @@ GUARDS = (
         "    return [name for name, path in paths.items() if not path.is_file() or ",
         "    return [name for name, path in paths.items() if not path.is_file() and ",
         "test_what_is_missing_changed_or_added_is_named",
+    ),
+    Guard(
+        "the owner of a file is compared",
+        "    if found == owner.to_json():\n        return\n    named",
+        "    if True:\n        return\n    named",
+        "test_a_file_of_another_run_or_place_is_refused",
+    ),
+    Guard(
+        "photos are compared with their digests at resume",
+        "            refuse_other_photos(experiment, known.of(ids), now, paths)\n",
+        "            pass\n",
+        "test_resume_names_every_exchanged_photo",
     ),
     Guard(
         "moments of the optimizer are restored",

@@ -21,6 +21,7 @@ from soak.readers import Reader, readers
 from soak.tally import Tally
 from soak.world import copied
 
+FULL = 20_000  # mutants of each reader in the whole soak
 BATCH = 250  # in one child: a mutant that damages the process harms no other batch
 HANG_S = 5
 PEAK_MIB = 1024
@@ -36,8 +37,8 @@ def run(plan: Plan, world: Path, work: Path) -> list[Tally]:
     tallies = {name: Tally(f"mutants: {name}", plan.seed) for name in known}
     batches = [
         (name, cases[start : start + BATCH])
-        for name, reader in known.items()
-        for cases in [plan.cases(reader.full)]
+        for name in known
+        for cases in [plan.cases(FULL)]
         for start in range(0, len(cases), BATCH)
     ]
     found = forks.spread(lambda worker, mine: _batches(plan, world, work / f"m{worker}", mine), batches, plan.jobs)

@@ -53,11 +53,6 @@ class Reader:
     mutate: Mutator
     read: Callable[[Path], Any] = field(repr=False)
 
-    @property
-    def full(self) -> int:
-        """Mutants in the whole soak; the eight readers of JSON get 40,000 together, any other 20,000."""
-        return 5_000 if self.mutate is mutated_json else 20_000
-
 
 def readers(world: Path, folder: Path) -> Iterator[Reader]:
     """Yield every reader. `folder` is a copy of the world in which files are replaced by mutants."""

@@ -146,9 +146,9 @@ def test_a_planted_class_is_found(sources: dict[str, str], expected: dict[str, l
     ("modules", "expected"),
     [
         (["results.a", "results.b"], True),
-        (["verbs.after", "commands.group"], False),
-        (["verbs.after", "verbs.data"], True),
-        (["verbs.after", "commands.group", "results.a"], True),
+        (["verbs.training", "commands.group"], False),
+        (["verbs.training", "verbs.data"], True),
+        (["verbs.training", "commands.group", "results.a"], True),
         (["results.a"], False),
     ],
 )

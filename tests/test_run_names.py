@@ -13,7 +13,7 @@ from maskcls.rundir import FoldDir, RunDir, WeightsDir
 
 # (file, text) -> why it is no name inside a run, or has to be written there. An entry that matches nothing fails.
 ALLOWED: dict[tuple[str, str], str] = {
-    ("verbs/after.py", "pseudo.csv"): "the default output of pseudo-label, a file of the user's",
+    ("verbs/after_training/combining.py", "pseudo.csv"): "the default output of pseudo-label, a file of the user's",
     ("data/photos/cache_folder.py", ".lock"): "a lock in the photo cache",
 }
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from maskcls import rundir
 from maskcls.rundir import RunDir
 from maskcls.runs.calibration import Calibration, calibrate_run
+from maskcls.runs.locks import run_lock
 
 
 def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
@@ -28,6 +28,6 @@ def calibrate(run: RunDir, *, tried: str = "expected") -> Calibration:
     calibration = calibrate_run(run, tried=tried, rules=rules_before(run, tried) if run.oof.exists() else 1)
     from maskcls.runs.decision_file import write_decision
 
-    with rundir.lock(run):
+    with run_lock.lock(run):
         write_decision(run, calibration.file)
     return replace(calibration, counted=add_rule(run, tried).kept)

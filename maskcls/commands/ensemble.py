@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,17 +14,15 @@ import numpy as np
 import pandas as pd
 
 import maskcls
-from maskcls import config, files, owned
+from maskcls import config, files
 from maskcls.config.yaml12 import dump_yaml
-from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import DataError, ResultError, UsageError, WeightsError
+from maskcls.errors import UsageError
 from maskcls.files import OutputFile
 from maskcls.groupnouns import PEOPLE
-from maskcls.labels import Floats, LabelSpace
+from maskcls.labels import Floats
 from maskcls.results.comparison.multiple import family_level
 from maskcls.results.csv_with_origin import check_free
-from maskcls.results.ensembles.external import MEMBER, read_member
 from maskcls.results.ensembles.methods import (
     FittedEnsemble,
     Fixed,
@@ -36,56 +33,29 @@ from maskcls.results.ensembles.methods import (
 )
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.group_file import read_groups
-from maskcls.results.predictions import Predictions
-from maskcls.results.rows_by_id import rows_of
 from maskcls.results.submissions.write import SUBMISSION
-from maskcls.rundir import RunDir, reading
+from maskcls.rundir import RunDir
 from maskcls.runs.calibration import Calibration, calibrate_rows
-from maskcls.runs.checks import check_same_rows
 from maskcls.runs.choices.register import Attempt
 from maskcls.runs.choices.tried import Tried, add_tried, ensemble_what, rows_of_run
-from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.identity import files_read
-from maskcls.runs.lineage import mappings
-from maskcls.runs.networks import predicting_weights
-from maskcls.runs.overrides import with_overrides
-from maskcls.runs.read_labelled import is_leaky, parts_of, read_out_of_fold
+from maskcls.runs.read_labelled import parts_of
 from maskcls.runs.recipe import (
     Asked,
     EnsembleLineage,
     check_recipe_tasks,
-    files_of,
     read_recipe,
     read_settings,
     recipe_of,
     recipe_path,
 )
 from maskcls.runs.records.sealed_people import refuse_groups_of_sealed
-from maskcls.runs.submission_file import data_name, write_labels
-from maskcls.runs.summary import averages_in_groups
-from maskcls.schema import Config
+from maskcls.runs.submission_file import write_labels
 from maskcls.show.answers.ensemble import EnsembleResult
 from maskcls.show.answers.group import about_rows, doubt_about
-from maskcls.show.terminal.progress import LOADING, Reporter
-
-
-@dataclass(frozen=True, eq=False)
-class EnsembleMember:
-    """One member: a run folder, or a file of predictions, with its out-of-fold rows where it has some.
-
-    given  as on the command line: `RUN`, `FILE`, or `FILE,OOF_FILE`.
-    oof    of the same rows for all members.
-    """
-
-    given: str
-    test: Predictions
-    oof: Predictions | None
-
-    @property
-    def name(self) -> str:
-        """Its name in tables."""
-        return Path(files_of(self.given)[0]).name
+from maskcls.show.terminal.progress import Reporter
+from maskcls.training.predicting.ensemble_members import EnsembleMember, read_members, read_truth
 
 
 def ensemble(
@@ -179,144 +149,6 @@ def check_output(output: Path, read: Sequence[Path | None], members: Sequence[st
     """Raise BusyError when the submission and its recipe exist, before any work; UsageError for what is read."""
     named = [Path(name) for text in members for name in text.split(",")]
     check_free(output, SUBMISSION, recipe_path(output), inputs=files_read(*read, *named), force=force)
-
-
-def read_members(
-    given: Sequence[str], data: Path, overrides: Sequence[str], report: Reporter
-) -> tuple[Config, pd.DataFrame, list[EnsembleMember]]:
-    """Read every member's predictions for the photos, or make them, and its out-of-fold rows."""
-    if regrouped := config.setting(overrides, "predict.groups"):
-        fix = "leave it out; give --groups and --oof-groups for the ensemble"
-        raise UsageError("the runs' out-of-fold rows keep the groups of their training", where=regrouped[0], fix=fix)
-    runs = [RunDir(Path(text)) for text in given if Path(text).is_dir()]
-    if not runs:
-        fix = "name at least one run folder, which says what the classes and the photos are"
-        raise UsageError("none of the members is a run", got=", ".join(given), fix=fix)
-    for run in runs:
-        read_environment(run)
-    cfg = config.of_run(runs[0].config)
-    with_overrides(cfg, list(overrides))  # refuses other settings before torch is imported
-    check_same_rows(runs)
-    frame = read_unlabelled(data, cfg.data.format, cfg.space)
-    report.notes(tables.notes(frame))
-    ids = frame["id"].to_numpy(np.str_)
-    for file in (Path(file) for text in given if not Path(text).is_dir() for file in files_of(text)):
-        files.check_file(file, MEMBER)
-    members = []
-    for place, text in enumerate(given):
-        report.images("members", place, len(given))
-        if Path(text).is_dir():
-            test, oof = _run_predictions(RunDir(Path(text)), data, frame, overrides, report), None
-            _note_single_photos(RunDir(Path(text)), test, report)
-        else:
-            file, *oof_files = map(Path, files_of(text))
-            test, oof = read_member(file, cfg.space), _oof_of_file(oof_files[0], cfg.space) if oof_files else None
-            _check_alike(text, test, oof)
-        if test.space.fingerprint != cfg.space.fingerprint:
-            raise WeightsError(
-                "a member has other classes",
-                where=text,
-                expected=", ".join(cfg.space.names),
-                fix="leave it out",
-            )
-        members.append(EnsembleMember(text, test.align(ids, names=(text, str(data))), oof))
-    report.images("members", len(given), len(given))
-    return cfg, frame, members
-
-
-def _run_predictions(
-    run: RunDir, data: Path, frame: pd.DataFrame, overrides: Sequence[str], report: Reporter
-) -> Predictions:
-    """Return what the run predicted for exactly these photos with the networks it has now, or let it predict them.
-
-    Photos are compared by the names in their table: other photos with the same names are not noticed.
-    """
-    cfg, env = config.of_run(run.config), read_environment(run)
-    path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
-    if path.exists() and not overrides:
-        known = Predictions.load(path)
-        weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))
-        found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
-        current = found == (tables.sha256(frame), env.hashes, predicting_weights(run, cfg, env.folds))
-        if current and (averages_in_groups(run) or not known.lineage.get("groups")):
-            # Without the file's place in its run, as predictions that were just made: the sidecar has the same bytes.
-            return replace(known, lineage={name: part for name, part in known.lineage.items() if name != owned.OWNER})
-    with report.busy(LOADING):
-        from maskcls.training.prediction import predict_rows  # torch
-
-    with reading(run):
-        predicted = predict_rows(run, data, overrides=list(overrides), report=report)
-    if predicted is None:
-        raise UsageError("an ensemble runs in one process", fix="start it without accelerate launch")
-    return predicted.predictions
-
-
-def _note_single_photos(run: RunDir, test: Predictions, report: Reporter) -> None:
-    """Print a note where a run's out-of-fold rows are averaged within groups and its predictions are not."""
-    if averages_in_groups(run) and not test.lineage.get("groups"):
-        report.note(f"{run.path}: out-of-fold rows are averaged in groups, these photos are not; no gain is expected")
-
-
-def _check_alike(given: str, test: Predictions, oof: Predictions | None) -> None:
-    """Raise ResultError where predictions are averaged over groups in one of a run's files and not in the other."""
-    ours = [one.lineage["lineage"] for one in (test, oof) if one is not None and one.lineage["kind"] == "maskcls"]
-    if len({bool(lineage.get("groups")) for lineage in ours}) > 1:
-        raise ResultError(
-            "predictions are averaged over groups in one of the files and not in the other",
-            where=given,
-            fix="name the run folder as the member",
-        )
-
-
-def _oof_of_file(path: Path, space: LabelSpace) -> Predictions:
-    """Read out-of-fold rows; raises ResultError when their lineage, at any depth, says that they are none."""
-    oof = read_member(path, space)
-    submission = oof.lineage["kind"] != "maskcls" and "ensemble" in (oof.lineage.get("lineage") or {})
-    if submission or any("networks" in part or part.get("leaky") is True for part in mappings(oof.lineage)):
-        raise ResultError(
-            "these are no out-of-fold rows: the networks may have been trained on them",
-            where=str(path),
-            fix="name the run folder as the member, or the oof.npz of a run",
-        )
-    return oof
-
-
-def read_truth(members: list[EnsembleMember]) -> LabelledPredictions | None:
-    """Bring the members' out-of-fold rows into one order, and return the first run's with their truth.
-
-    None where a member has none, as a leaky run. Raises DataError when members have other rows, or runs another truth.
-    """
-    folders = {place: RunDir(Path(m.given)) for place, m in enumerate(members) if Path(m.given).is_dir()}
-    runs = {place: read_out_of_fold(run) for place, run in folders.items() if not is_leaky(run)}
-    if not runs:
-        return None
-    first, name = next(iter(runs.values())), members[next(iter(runs))].given
-    ids = np.asarray(first.ids, dtype=np.str_)
-    for place, member in enumerate(members):
-        oof = member.oof
-        if place in runs:
-            labelled = runs[place]
-            assert labelled.prob_NJ is not None
-            oof = Predictions(np.asarray(labelled.ids, dtype=np.str_), labelled.prob_NJ, labelled.space)
-        if oof is not None:
-            members[place] = EnsembleMember(member.given, member.test, oof.align(ids, names=(member.given, name)))
-        if place in runs:
-            _check_truth(first, runs[place], name, member.given)
-    return first if all(member.oof is not None for member in members) else None
-
-
-def _check_truth(first: LabelledPredictions, other: LabelledPredictions, first_name: str, name: str) -> None:
-    """Raise DataError when two runs were trained on other labels of the same rows."""
-    order = rows_of(other.ids, first.ids)
-    for task, label_N in first.truth.items():
-        rows = np.flatnonzero(label_N != other.truth[task][order])
-        if len(rows):
-            raise DataError(
-                f"two runs were made with different labels of {task}",
-                where=f"{first_name} and {name}",
-                offenders=[repr(first.ids[row]) for row in rows.tolist()],
-                fix="train both with the same data.fixes",
-            )
 
 
 def read_together(

@@ -42,7 +42,6 @@ from maskcls.training.explaining.batch import (
     task_views,
 )
 from maskcls.training.explaining.own_folds import Chosen, InTable, choose_networks, find_in_table
-from maskcls.training.known_photos import refuse_changed_rows
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.prediction import load_networks, note_other_cropping, note_other_versions, work_in_words
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment
@@ -102,7 +101,6 @@ def explain(
         report.note(note)
     root, frame = photo_table(photos, experiment)
     places = find_in_table(experiment, photos)
-    refuse_changed_rows(experiment, sorted({row for place in places for row in place.rows}))
     accelerator = start(experiment.cfg.device)
     if accelerator.num_processes > 1:
         raise UsageError(

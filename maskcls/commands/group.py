@@ -16,9 +16,10 @@ import pandas as pd
 import maskcls
 from maskcls import config, files
 from maskcls.csvfile import read_columns
+from maskcls.data.dataset import OTHER_PHOTOS, RESTORE
 from maskcls.data.layouts.source import guess_layout, image_root, layout_named, read_people, read_unlabelled
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import DataError, UsageError
+from maskcls.errors import DataError, UsageError, WeightsError
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import CONTEST, Ints
 from maskcls.results.csv_with_origin import check_free
@@ -35,6 +36,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import shared_tasks
 from maskcls.runs.identity import files_read
+from maskcls.runs.integrity.photos_now import other_contents
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.sealed_people import sealed_people
@@ -65,8 +67,8 @@ def group(
     run         measure the gain on its out-of-fold rows as well, and fit the weight of a photo by its other answers.
                 Its sealed people are left out.
 
-    Raises UsageError, DataError, ResultError for what is no finished run, BusyError when the output exists, unless
-    `force`.
+    Raises UsageError, DataError, ResultError for what is no finished run, WeightsError for photos of the run that
+    changed, BusyError when the output exists, unless `force`.
     """
     if output is not None:
         read = files_read(data, unlabelled, run.path if run is not None else None)
@@ -85,6 +87,7 @@ def group(
             fix = "leave out --run, or name a run with predict.groups=none"
             raise UsageError("the run's predictions are averaged over groups already", where=str(run.path), fix=fix)
         _check_rows(labelled, known, data)
+        _check_photos(run, known, data)
     noun = _noun(data, run)
     paths, people = known["path"].tolist(), known["person"].tolist()
     taught_ND = describe_photos(image_root(data, guess_layout(data)), paths, "reading train photos", report)
@@ -180,6 +183,13 @@ def _check_rows(labelled: LabelledPredictions, known: pd.DataFrame, data: Path) 
     if strange:
         fix = "name the data set that the run was trained on"
         raise DataError("rows of the run are not in the data", where=str(data), offenders=strange, fix=fix)
+
+
+def _check_photos(run: RunDir, known: pd.DataFrame, data: Path) -> None:
+    """Raise WeightsError for photos of the run whose content changed: its out-of-fold rows are about other photos."""
+    root, path_of = image_root(data, guess_layout(data)), dict(zip(known["id"], known["path"], strict=True))
+    if other := other_contents(run, root, path_of):
+        raise WeightsError(OTHER_PHOTOS, where=str(root), offenders=[path_of[name] for name in other], fix=RESTORE)
 
 
 def _sources(known: pd.DataFrame, rows: pd.DataFrame, *, left_out: str) -> GroupSources:

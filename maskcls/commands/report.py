@@ -11,8 +11,10 @@ from maskcls.files import OutputFile, none_for_nan
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_repeated
 from maskcls.runs.identity import files_read
+from maskcls.runs.integrity.photos_now import other_contents, other_sizes
 from maskcls.runs.reported.paired_runs import pair_runs
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
+from maskcls.show.report.mistakes import listed_photos, reported_photo_root
 from maskcls.show.report.page import report_files
 from maskcls.show.runs.report import WrittenReport
 
@@ -65,7 +67,11 @@ def report(
     found = [read_reported_run(run) for run in runs]
     paired = pair_runs(found) if len(found) > 1 else None
     maps = _cams(found) if cam else {}
-    figures, html = report_files(found, page, png=png, with_photos=with_photos, paired=paired, cams=maps)
+    find = other_contents if with_photos else other_sizes  # contents only where photos are read anyway
+    changed = {one.run.path: find(one.run, reported_photo_root(one), listed_photos(one)) for one in found}
+    figures, html = report_files(
+        found, page, png=png, with_photos=with_photos, paired=paired, cams=maps, changed=changed
+    )
     if output is not None:
         files.commit_outputs([*figures, OutputFile(page, html)], force=force)
     else:
@@ -74,7 +80,8 @@ def report(
                 files.commit_outputs(figures, force=force)
             files.commit(page, html)
     drawn = tuple(figure.path for figure in figures)
-    return WrittenReport(page, len(html), drawn, {str(one.run.path): _score(one) for one in found})
+    others = tuple(dict.fromkeys(name for names in changed.values() for name in names))
+    return WrittenReport(page, len(html), drawn, {str(one.run.path): _score(one) for one in found}, others)
 
 
 def _cams(runs: Sequence[ReportedRun]) -> dict[tuple[Path, str, int], dict[str, str]]:

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskcls import rundir
 from maskcls.engine.device import start
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import WeightsError
@@ -15,6 +14,7 @@ from maskcls.runs.checks import wanted_folds
 from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import machine_differences, this_machine, write_environment
 from maskcls.runs.integrity.oof_file import made_from
+from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import CHECKING, NETWORKS, PHOTOS, PartTimer, add_times, read_times
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.terminal.progress import Reporter, main_process
@@ -41,7 +41,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
         report.note(f"{run.path} is complete; nothing to do{other_folds(wanted, experiment.cfg.folds.k)}")
         if not main_process():
             return None
-        rundir.sweep_run(run)  # the training may have been killed at its very end
+        run_lock.sweep_run(run)  # the training may have been killed at its very end
         if not_counted := add_run(run):  # the training may have been killed just before
             report.note(not_counted)
         return summary
@@ -60,8 +60,8 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
         experiment = with_photos(experiment, accelerator, report)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
-    with rundir.lock(run):
-        rundir.sweep_run(run)
+    with run_lock.lock(run):
+        run_lock.sweep_run(run)
         now = this_machine(accelerator.device, accelerator.num_processes)
         for line in machine_differences(env.machine, now):
             report.note(f"not bit-exact with the epochs before: {line}")

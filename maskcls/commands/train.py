@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from maskcls import rundir
 from maskcls.engine.device import start
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
 from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import this_machine
+from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import CHECKING, NETWORKS, PEOPLE, PHOTOS, PLANS, READING, PartTimer, add_times
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
@@ -63,9 +63,9 @@ def train(
         return train_folds(experiment, wanted, accelerator, report)
     with timer.part(PEOPLE):
         experiment = with_person_clustering(experiment, report)
-    with rundir.lock_new(run):
+    with run_lock.lock_new(run):
         refuse_existing(run, data)  # once more: another process may have made and finished a run since
-        rundir.sweep_run(run)
+        run_lock.sweep_run(run)
         write_identity(experiment, wanted, this_machine(accelerator.device, accelerator.num_processes), origins)
         add_times(run, None, timer.times)  # before the training, in case it is interrupted
         with timer.part(NETWORKS):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskcls import config, rundir
+from maskcls import config
 from maskcls.errors import ResultError
 from maskcls.files import none_for_nan
 from maskcls.results.predictions import Predictions
@@ -18,6 +18,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_unsealing
 from maskcls.runs.choices.tried import add_unsealed
 from maskcls.runs.environment import read_environment
+from maskcls.runs.locks import run_lock
 from maskcls.runs.networks import predicting_weights
 from maskcls.runs.read_labelled import LEAKY, SCORED_FIX
 from maskcls.runs.records.sealed_people import people_sha256
@@ -67,7 +68,7 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter, data: Path | None =
     if predicted is None:
         return None
     found = sealed_score(experiment, predicted, out_of_fold=summary.pooled, date=date)
-    with rundir.lock(run):
+    with run_lock.lock(run):
         written = read_sealed_score(run)  # by another process, meanwhile
         if written is None:
             write_sealed_score(run, found)

@@ -8,9 +8,7 @@ again. What --force replaces stays as `.bak`.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,13 +24,14 @@ from maskcls.files.atomic import (
     write_synced,
 )
 from maskcls.files.digests import sha256
+from maskcls.files.file_locks import NO_LOCKS, wait_for_lock
 from maskcls.files.output_names import check_outputs
 from maskcls.files.own_folders import make_parents
 from maskcls.files.reading import WRITTEN_FILE, file_sha256, read_file
-from maskcls.files.temporaries import NO_LOCKS, sweep, temporary_file
+from maskcls.files.temporaries import sweep, temporary_file
 
 FORCE = "choose another -o, or replace it with --force"
-LOCK_S, POLL_S = 2.0, 0.01
+LOCK_S = 2.0
 LARGEST_LEFTOVER = 16 << 20  # bytes; a hundred times the largest sidecar
 
 
@@ -190,21 +189,11 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with as_unwritten(folder):
-            _wait_for(handle)
+            try:
+                wait_for_lock(handle, most_s=LOCK_S)
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
         yield
     finally:
         os.close(handle)
-
-
-def _wait_for(handle: int) -> None:
-    until = time.monotonic() + LOCK_S
-    while time.monotonic() < until:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            time.sleep(POLL_S)
-        except OSError as error:
-            if error.errno in NO_LOCKS:
-                return
-            raise

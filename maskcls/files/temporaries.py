@@ -8,7 +8,6 @@ written; its writer then fails with one clear error, and what was there before i
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import re
@@ -18,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from maskcls.files.file_locks import NO_LOCKS
+
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
-NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.EBADF, errno.ENOSYS)  # what such disks answer
 
 
 @contextmanager

@@ -144,7 +144,11 @@ class Predictions:
     @staticmethod
     def load(path: Path) -> Predictions:
         """Read a file that `save` wrote; raises ResultError when it is missing, damaged or not of this form."""
-        raw = files.read_file(path, PREDICTIONS)
+        return Predictions.from_bytes(files.read_file(path, PREDICTIONS), path)
+
+    @staticmethod
+    def from_bytes(raw: bytes, path: Path) -> Predictions:
+        """Return what `to_bytes` was called on; ResultError as `load`, which names `path`."""
         try:
             return _parse(raw)
         except ResultError as error:

@@ -57,4 +57,5 @@ class TrainConfig(Section):
     """Number of folds that are trained at the same time, each in a process of its own. auto: several if that is
     faster."""
     report: bool = True
-    """Write a page about the run, report/index.html in its folder, when the training is finished."""
+    """Write a page about the run, report/index.html in its folder, when the training is finished. Needs the extra
+    `report`."""

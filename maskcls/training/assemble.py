@@ -16,8 +16,7 @@ from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.intervals import macro_f1_intervals
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.runs.group_averaging import CheckedRows, average_likewise, check_rows, shared_tasks
-from maskcls.runs.integrity.done_file import read_fold_oof
-from maskcls.runs.integrity.oof_file import made_from
+from maskcls.runs.integrity.oof_file import made_from, read_fold_oof
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.summary import (
     EpochSelection,

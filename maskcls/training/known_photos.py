@@ -34,12 +34,12 @@ def refuse_other_sizes(experiment: Experiment) -> None:
         with contextlib.suppress(OSError, ValueError):
             if os.stat(experiment.photo_root / path).st_size != size:
                 other.append(path)
-    _refuse(experiment, other)
+    refuse_paths(experiment, other)
 
 
 def refuse_other_photos(experiment: Experiment, before: PhotoDigests, now: PhotoDigests, paths: Sequence[str]) -> None:
     """Raise WeightsError that names the photos whose content was another one before; paths: of the same rows."""
-    _refuse(experiment, [paths[row] for row in before.changed(now)])
+    refuse_paths(experiment, [paths[row] for row in before.changed(now)])
 
 
 def refuse_changed_rows(experiment: Experiment, rows: Sequence[int]) -> None:
@@ -60,10 +60,11 @@ def known_photo(experiment: Experiment, row: int, *, at_least: tuple[int, int]) 
     if experiment.photos is not None:
         before = experiment.photos.of([str(experiment.manifest["id"].iat[row])])
         if digest(data) != bytes(before.digest_ND[0]):
-            _refuse(experiment, [name])
+            refuse_paths(experiment, [name])
     return decode(data, path, at_least=at_least)
 
 
-def _refuse(experiment: Experiment, paths: Sequence[str]) -> None:
+def refuse_paths(experiment: Experiment, paths: Sequence[str]) -> None:
+    """Raise WeightsError that names photos of the run's table whose content changed; none: it returns."""
     if paths:
         raise WeightsError(OTHER_PHOTOS, where=str(experiment.photo_root), offenders=paths, fix=RESTORE)

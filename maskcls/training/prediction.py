@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import maskcls
-from maskcls import files, owned, rundir
+from maskcls import files, owned
 from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.photos.crops import cropping
 from maskcls.data.photos.identity.photo_digests import PhotoDigests
@@ -35,6 +35,7 @@ from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.integrity.done_file import check_finished_with
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.lineage import RunLineage, UsedWeights
+from maskcls.runs.locks import run_lock
 from maskcls.runs.overrides import with_overrides
 from maskcls.runs.records.sealed_people import refuse_groups_of_sealed, refuse_sealed_photos
 from maskcls.runs.records.versions import other_versions, versions_in_words
@@ -205,7 +206,7 @@ def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]
             offenders=left,
             fix=f"maskcls resume {experiment.run.path}",
         )
-    with rundir.reading(experiment.run):
+    with run_lock.reading(experiment.run):
         return [_load(member, k, experiment.fold_dir(member, k)) for member, k in networks]
 
 

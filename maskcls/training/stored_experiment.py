@@ -11,7 +11,6 @@ from maskcls import config, files
 from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import read_labelled
 from maskcls.data.photos.crops import cropping
-from maskcls.data.photos.identity.photo_digests import read_photo_digests
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, MaskclsError, ResultError, WeightsError
@@ -20,6 +19,7 @@ from maskcls.results.predictions import PREDICTIONS
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import FORMAT, Environment, Machine, read_environment, write_environment
 from maskcls.runs.identity import changed_files, identity_hashes, missing_files, optional_files
+from maskcls.runs.integrity.photos_now import run_photos
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment
@@ -109,7 +109,7 @@ def open_experiment(run: RunDir, data: Path | None = None) -> tuple[Experiment, 
         pseudo=pseudo,
         person_clustering=clustering,
         sealed=sealed,
-        photos=read_photo_digests(run.photos) if run.photos.exists() else None,
+        photos=run_photos(run),
     ), env
 
 

@@ -112,6 +112,10 @@ def data_check(
         raise UsageError("embeddings come from one place", got="--run and --weights", fix="give one of them")
     if with_photos and page is None:
         raise UsageError("there is no page for the photos", got="--with-photos", fix="name one with --page")
+    if page is not None:
+        from maskcls.config.installed_extras import FIGURES, check_extra
+
+        check_extra("report", needed_by="--page", packages=FIGURES)
     cfg, _ = load_config_for(data, config, overrides)
     from maskcls import files
     from maskcls.data.layouts.source import check_data

@@ -49,8 +49,10 @@ def debug(
 
     if page is not None:
         from maskcls import files
+        from maskcls.config.installed_extras import FIGURES, check_extra
         from maskcls.runs.identity import files_read
 
+        check_extra("report", needed_by="--page", packages=FIGURES)
         files.check_page_name(page)
         files.refuse_finished(page, inputs=files_read(what), force=force)
     is_run = RunDir(what).env.exists()

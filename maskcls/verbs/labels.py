@@ -45,6 +45,10 @@ def data_labels(
     maskcls data labels runs/a runs/b -o fixes.csv
     maskcls data labels runs/a runs/b --prove --fixes fixes.csv --seeds 2
     """
+    from maskcls.config.installed_extras import LABEL_FAULTS, check_extra
+
+    if not (prove and fixes):  # --prove with given corrections ranks no labels
+        check_extra("report", needed_by="maskcls data labels", packages=LABEL_FAULTS)
     from maskcls.commands.data.labels import rank_labels as work
     from maskcls.rundir import RunDir
     from maskcls.show.labels.doctor import print_labels

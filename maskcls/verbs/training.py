@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,10 @@ from maskcls.verbs.options import (
     interruptible,
     load_config_for,
 )
+
+if TYPE_CHECKING:
+    from maskcls.rundir import RunDir
+    from maskcls.schema import Config as Settings
 
 app = VerbApp()
 
@@ -83,11 +87,12 @@ def train(
         return
     from maskcls.runs.records.noun import noun_of_run
     from maskcls.schema.group_noun import group_noun
-    from maskcls.show.report.after_training import after_training
+    from maskcls.show.report.after_training import after_training, note_missing_report
     from maskcls.show.runs.training import print_training
 
     noun = group_noun(cfg)
     with interruptible(lambda: how_to_resume(folder.path)), Reporter(quiet=not main_process(), noun=noun) as report:
+        note_missing_report(cfg, report)
         with report.busy(LOADING):
             from maskcls.commands.train import train as work
         summary = work(data, cfg, folder, folds=folds, report=report, origins=with_backbone(cfg, origins))
@@ -114,12 +119,14 @@ def resume(
     from maskcls.runs.records.noun import noun_of_run
 
     check_resuming(RunDir(run), folds)
-    from maskcls.show.report.after_training import after_training
+    from maskcls.config import of_run
+    from maskcls.show.report.after_training import after_training, note_missing_report
     from maskcls.show.runs.training import print_training
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     noun = noun_of_run(RunDir(run))
     with interruptible(lambda: how_to_resume(run)), Reporter(quiet=not main_process(), noun=noun) as report:
+        note_missing_report(of_run(RunDir(run).config), report)
         with report.busy(LOADING):
             from maskcls.commands.resume import resume as work
         summary = work(RunDir(run), folds=folds, report=report, data=data)
@@ -157,11 +164,12 @@ def self_train(
     check_outputs(run, inputs=[path for path in (data, unlabelled) if path is not None])
     from maskcls.config import with_backbone
     from maskcls.rundir import RunDir
-    from maskcls.show.report.after_training import after_training
+    from maskcls.show.report.after_training import after_training, note_missing_report
     from maskcls.show.runs.self_training import print_self_training
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     with interruptible(lambda: "finished epochs are kept. Continue with the same command"), Reporter() as report:
+        note_missing_report(cfg, report)
         with report.busy(LOADING):
             from maskcls.commands.pseudo_label import pseudo_label
             from maskcls.commands.resume import resume as continued
@@ -207,7 +215,7 @@ def demo(
     maskcls demo
     """
     from maskcls.rundir import RunDir
-    from maskcls.show.report.after_training import after_training
+    from maskcls.show.report.after_training import after_training, note_missing_report
     from maskcls.show.runs.demo import print_demo
     from maskcls.show.terminal.progress import LOADING, Reporter
 
@@ -216,11 +224,16 @@ def demo(
             from maskcls.commands.demo import demo as work
             from maskcls.commands.predicting.predict import predict as predicted
             from maskcls.commands.train import train as started
+
+        def train_demo(data: Path, cfg: Settings, run: RunDir) -> None:
+            note_missing_report(cfg, report)
+            started(data, cfg, run, folds=None, report=report)
+
         found = work(
             directory,
-            train=lambda data, cfg, run: started(data, cfg, run, folds=None, report=report),
+            train=train_demo,
             predict=lambda run, data, output: predicted(run, data, output, overrides=[], force=False, report=report),
             report=report,
         )
-        page = after_training(RunDir(found.run), report).page
-    print_demo(found, page, json=json)
+        after = after_training(RunDir(found.run), report)
+    print_demo(found, after, json=json)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from edited import edit_json
 
-from maskcls import config, files, rundir
+from maskcls import config, files
 from maskcls.commands.calibrate import calibrate
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
@@ -28,6 +28,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision, read_decision
 from maskcls.runs.environment import Environment, this_machine, write_environment
+from maskcls.runs.locks import run_lock
 from maskcls.runs.summary import RunSummary, SavedScores, write_summary
 from maskcls.show.answers.calibration import UNUSED, print_calibration, render_calibration
 
@@ -296,7 +297,7 @@ def test_what_is_no_finished_run_is_refused_and_left_alone(tmp_path: Path) -> No
     run = make_run(tmp_path / "a")
     with pytest.raises(UsageError, match="no such rule"):
         calibrate(run, tried="other")
-    with rundir.lock(run), pytest.raises(BusyError):
+    with run_lock.lock(run), pytest.raises(BusyError):
         calibrate(run)
     files.commit(run.manifest, run.manifest.read_bytes().replace(b",real,", b",fake,"))
     with pytest.raises(ResultError, match="changed") as caught:

@@ -33,6 +33,7 @@ from maskcls.data.findings import (
     worst_level,
 )
 from maskcls.data.layouts.contest import read_train
+from maskcls.data.layouts.source import image_root
 from maskcls.data.photos.images import read_image
 from maskcls.errors import ConfigError, Exit
 from maskcls.groupnouns import PHOTOS
@@ -254,20 +255,24 @@ def test_the_verb_hands_on_its_options(
 
 
 def test_a_run_gives_folds_embeddings_and_class_shares(drawn: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert train(drawn, run, *FAST) == 0
-    found = checked(drawn, *K2, network=NetworkSource(run=run))
+    run, faces = tmp_path / "run", Path(shutil.copytree(drawn, tmp_path / "faces"))
+    assert train(faces, run, *FAST) == 0
+    photo = next(faces.rglob("train/images/*/*.jpg"))
+    changed = photo.relative_to(image_root(faces, "contest")).as_posix()
+    photo.write_bytes(photo.read_bytes() + b" ")
+    found = checked(faces, *K2, network=NetworkSource(run=run))
     assert found.shift is not None
     assert [(one.task, one.label) for one in found.shift.shares][:4] == [
         *(("mask", name) for name in ("wear", "incorrect", "normal")),
         ("gender", "male"),
     ]
     assert sum(one.share for one in found.shift.shares if one.task == "age") == pytest.approx(1)
+    assert [item.paths for one in found.findings if one.kind == "changed" for item in one.items] == [(changed,)]
     with pytest.raises(ConfigError, match="other classes"):
-        checked(drawn, "tasks=[{name: gender, classes: [male, female]}]", network=NetworkSource(run=run))
+        checked(faces, "tasks=[{name: gender, classes: [male, female]}]", network=NetworkSource(run=run))
     weights = run / "fold0" / "best" / "weights.safetensors"
-    assert checked(drawn, *K2, FAST[0], network=NetworkSource(weights=weights)).near.across is not None
-    words = ["data", "check", str(drawn), *RECIPE, "--run", str(run), "--weights", str(weights)]
+    assert checked(faces, *K2, FAST[0], network=NetworkSource(weights=weights)).near.across is not None
+    words = ["data", "check", str(faces), *RECIPE, "--run", str(run), "--weights", str(weights)]
     assert run_app(words) == Exit.USAGE
 
 
@@ -283,7 +288,7 @@ def test_without_a_network_torch_is_not_imported(drawn: Path) -> None:
 
 
 def test_kinds_have_a_meaning_and_one_level() -> None:
-    assert len(KINDS) == len(set(KINDS)) == 23
+    assert len(KINDS) == len(set(KINDS)) == 24
     assert MEANING.keys() == set(KINDS)
     assert not set(ERRORS) & set(INFORMATION)
     one = Item((), "text")

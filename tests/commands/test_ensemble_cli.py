@@ -68,7 +68,9 @@ def test_runs_of_other_sealed_people_are_refused_before_photos_are_predicted(
 ) -> None:
     sealed = tmp_path / "sealed"
     assert train(drawn, sealed, *WORDS, "train.epochs=1", "folds.sealed=0.25") == 0
-    monkeypatch.setattr("maskcls.commands.ensemble._run_predictions", lambda *_: pytest.fail("photos are predicted"))
+    monkeypatch.setattr(
+        "maskcls.training.predicting.ensemble_members._run_predictions", lambda *_: pytest.fail("photos are predicted")
+    )
     capsys.readouterr()
     assert ensemble([runs[0], sealed], drawn, tmp_path / "s.csv") == Exit.DATA
     said = " ".join(capsys.readouterr().err.split())

@@ -10,7 +10,7 @@ from tiny import resume, train
 from maskcls.errors import ResourceError
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.register import read_register
-from maskcls.runs.records import waiting_lock as locking
+from maskcls.runs.locks import waiting_lock as locking
 
 
 def test_a_damaged_register_loses_no_training(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

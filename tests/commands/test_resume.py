@@ -19,12 +19,13 @@ from edited import edit_json
 from interrupted import Moments, copied, ending
 from tiny import hashes, log_lines, recipe, resume, train
 
-from maskcls import files, rundir
+from maskcls import files
 from maskcls.engine import fit as loop
 from maskcls.engine import session as keeping
 from maskcls.errors import BusyError
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_existing
+from maskcls.runs.locks import run_lock
 from maskcls.show.terminal.progress import Reporter
 
 # Everything that carries state from one epoch to the next: moments, an average, dropout, patience, a rate that changes.
@@ -220,7 +221,7 @@ def test_only_half_written_files_are_swept(tmp_path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in (half, *kept):
             (folder / name).write_bytes(b"x")
-    rundir.sweep_run(RunDir(tmp_path))
+    run_lock.sweep_run(RunDir(tmp_path))
     gone = {name for name in (half, f"fold0/resume/{half}", f"test/{half}") if name not in hashes(tmp_path)}
     assert gone == {half, f"fold0/resume/{half}", f"test/{half}"}
     assert len(hashes(tmp_path)) == 3 * len(kept)
@@ -295,7 +296,7 @@ def test_a_new_training_is_sent_to_resume_only_where_something_is_left(moments: 
 def test_a_run_in_use_is_refused(moments: Moments, capsys: pytest.CaptureFixture[str]) -> None:
     run = moments.after(20)
     before = hashes(run)
-    with rundir.lock(RunDir(run)):
+    with run_lock.lock(RunDir(run)):
         held = hashes(run)
         assert resume(run) == 7
         assert hashes(run) == held

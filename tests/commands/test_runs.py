@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from maskcls import config, files, owned, rundir
+from maskcls import config, files, owned
 from maskcls.commands.runs import list as runs_list
 from maskcls.commands.runs import note as runs_note
 from maskcls.commands.runs import prune as runs_prune
@@ -41,6 +41,7 @@ from maskcls.runs.environment import Machine, this_machine
 from maskcls.runs.identity import identity_hashes
 from maskcls.runs.integrity.done_file import mark_done
 from maskcls.runs.integrity.epoch_log import write_log
+from maskcls.runs.locks import run_lock
 from maskcls.runs.networks import run_networks
 from maskcls.runs.records.finding import find_runs
 from maskcls.runs.records.notes import read_notes
@@ -273,10 +274,10 @@ def test_a_leaky_run_is_finished_without_a_score(tmp_path: Path, capsys: pytest.
 
 def test_a_run_in_training_is_seen_and_not_disturbed(tmp_path: Path) -> None:
     run = begin(tmp_path / "a").run
-    with rundir.lock(run):
+    with run_lock.lock(run):
         assert read_record(run).status == "in training: 0 of 2 folds are complete"
     assert read_record(run).status == "unfinished: 0 of 2 folds are complete"
-    with rundir.lock(run):  # looking held nothing
+    with run_lock.lock(run):  # looking held nothing
         pass
 
 
@@ -630,7 +631,7 @@ def test_the_last_word_counts(tmp_path: Path) -> None:
 
 def test_a_run_in_training_can_be_noted(tmp_path: Path) -> None:
     run = begin(tmp_path / "a").run
-    with rundir.lock(run):
+    with run_lock.lock(run):
         runs_note.note(run, "slow today", now=NOW)
     assert [one.text for one in read_notes(run)] == ["slow today"]
 
@@ -823,7 +824,7 @@ def test_recipes_elsewhere(three: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_what_changes_between_plan_and_deed_is_respected(three: Path) -> None:
     first, second, third = runs_prune.plan_pruning(three, keep=3).parts
-    with rundir.lock(first.found.run):
+    with run_lock.lock(first.found.run):
         assert runs_prune.carry_out(first, NOW) == "another process is working on it"
     runs_note.note(second.found.run, keep=True, now=NOW)
     assert runs_prune.carry_out(second, NOW) == "a note says keep"

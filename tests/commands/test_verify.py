@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +21,19 @@ from maskcls.cli import run_app
 from maskcls.data.photos.cache import build_pack
 from maskcls.data.photos.cache_folder import packs
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.errors import Exit, MaskclsError
+from maskcls.errors import Exit, MaskclsError, ResultError
+from maskcls.files import file_locks
 from maskcls.labels import CONTEST
 from maskcls.results.predictions import Predictions
+from maskcls.results.submissions.checks import Check
 from maskcls.results.submissions.write import write_submission
-from maskcls.rundir import RunDir
+from maskcls.rundir import FoldDir, RunDir
+from maskcls.runs.integrity.network_checks import network_checks
 from maskcls.runs.integrity.run_checks import run_checks
+from maskcls.runs.integrity.run_in_use import WRITING, use_of
+from maskcls.runs.locks import run_lock
 from maskcls.runs.records.notes import BEST_DELETED, Note, add_note
+from maskcls.training.tracking.log import Place
 
 IN_FOLD = {
     *("DONE", "log.jsonl", "first_batch.png", "oof.npz", "summary.json", "epochs/0.npy"),
@@ -132,6 +141,26 @@ def test_a_file_that_is_missing_or_in_no_list_is_named(run: RunDir) -> None:
     assert warned == {"fold0/stray.txt"}
 
 
+def test_what_a_tracker_continues_belongs_to_the_run(run: RunDir) -> None:
+    place = Place(run, "fold0", tiny().tracking)
+    place.keep_identity("mlflow", {"id": "abc"})
+    place.keep_identity("wandb", {"id": "abc", "held": 1, "folders": []})
+    own = run.tracker("mlflow", "fold0").identity
+    stray = run.tracker("wandb", "fold0").path / "wandb" / "offline-run-1" / own.name
+    stray.parent.mkdir(parents=True)
+    stray.write_text("of wandb itself")
+    assert wrong(run) == {}
+    assert {check.name: check.verdict for check in run_checks(run)}[run.place(own)] == "ok"
+    assert place.read_identity("mlflow") == {"id": "abc"}
+    shutil.copytree(own.parent, run.tracker("mlflow", "fold1").path)
+    files.commit_json(own, files.read_json(own) | {"id": "abd"})
+    assert wrong(run).keys() == {run.place(own), run.place(run.tracker("mlflow", "fold1").identity)}
+    with pytest.raises(ResultError, match="belongs elsewhere"):
+        replace(place, name="fold1").read_identity("mlflow")
+    with pytest.raises(ResultError, match="changed after"):
+        place.read_identity("mlflow")
+
+
 def test_weights_that_prune_deleted_are_not_missed(run: RunDir) -> None:
     for k in (0, 1):
         run.fold(k).best.tensors.unlink()
@@ -140,6 +169,66 @@ def test_weights_that_prune_deleted_are_not_missed(run: RunDir) -> None:
     assert wrong(run).keys() == {f"fold{k}/best/weights.safetensors" for k in (0, 1)}
     add_note(run, Note(date="2026-11-01", text=BEST_DELETED))
     assert wrong(run) == {}
+
+
+# --- beside a training
+
+
+def unfinished(run: RunDir) -> FoldDir:
+    """Leave fold 1 as between the commits of an epoch: weights without their description, and a newer log."""
+    fold = run.fold(1)
+    for path in (fold.done, run.summary, fold.last.meta):
+        path.unlink()
+    fold.log.write_bytes(fold.log.read_bytes() + b"{}\n")
+    fold.best.tensors.write_bytes(b"newer")
+    return fold
+
+
+def test_what_a_training_is_writing_is_not_called_damaged(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    fold = unfinished(run)
+    assert run.place(fold.log) in wrong(run)
+    with run_lock.lock(run):
+        assert wrong(run) == {}
+        found = {check.name: check for check in run_checks(run)}
+        assert found[run.place(fold.log)].about == WRITING
+        assert found[LOCK].verdict == "warning"
+        assert f"process {os.getpid()}" in found[LOCK].faults[0]
+        assert found[run.place(run.fold(0).best.tensors)].verdict == "ok"
+        assert run_app(["verify", str(run.path)]) == Exit.OK
+        assert "a command is working on this run" in capsys.readouterr().out
+        run.fold(0).log.write_bytes(b"{}\n")  # the log has a digest of its own, and is in no DONE
+        run.fold(0).oof.write_bytes(b"damaged")
+        assert wrong(run).keys() == {run.place(run.fold(0).oof)}
+    assert {run.place(run.fold(k).log) for k in (0, 1)} < wrong(run).keys()
+
+
+def test_a_training_that_began_and_ended_meanwhile_is_noticed(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained_meanwhile(*arguments: object, **options: object) -> Iterator[Check]:
+        with run_lock.lock(run):
+            os.utime(run.lock_file, ns=(1, 1))
+        return network_checks(*arguments, **options)  # type: ignore[arg-type]
+
+    unfinished(run)
+    monkeypatch.setattr("maskcls.runs.integrity.run_checks.network_checks", trained_meanwhile)
+    assert wrong(run) == {}
+
+
+def test_asking_who_works_on_a_run_keeps_nobody_from_it(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert use_of(run).holder is None
+    asks = os.open(run.lock_file, os.O_RDONLY)
+    fcntl.flock(asks, fcntl.LOCK_SH)
+    monkeypatch.setattr(file_locks.time, "sleep", lambda _: os.close(asks))
+    with run_lock.lock(run):
+        assert use_of(run).holder is not None
+    assert wrong(run) == {}
+
+
+def test_a_training_that_has_just_begun_is_no_damage(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "new")
+    with run_lock.lock_new(run):
+        assert [check.name for check in run_checks(run)] == [LOCK]
+    with pytest.raises(ResultError):
+        run_checks(run)
 
 
 # --- what commands refuse
@@ -233,7 +322,7 @@ def test_another_run_s_rows_of_a_fold_are_not_put_together(run: RunDir, capsys: 
     Predictions(found.ids, np.roll(found.prob, 1, axis=0), found.space, found.lineage).save(run.fold(0).oof)
     run.summary.unlink()
     assert resume(run.path) == Exit.RESULT
-    assert "not the predictions that the fold was finished with" in capsys.readouterr().err
+    assert "not the predictions that the training wrote" in capsys.readouterr().err
     assert not run.summary.exists()
 
 

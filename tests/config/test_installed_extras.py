@@ -13,7 +13,11 @@ from maskcls.config import installed_extras
 from maskcls.config.installed_extras import PACKAGES, ExtraName, check_extra
 from maskcls.errors import Exit, ResourceError
 
-IMPORTED_AS = {"python-multipart": "python_multipart", "prometheus-client": "prometheus_client"}
+IMPORTED_AS = {
+    "fonttools": "fontTools",
+    "python-multipart": "python_multipart",
+    "prometheus-client": "prometheus_client",
+}
 
 
 def extras() -> dict[str, list[str]]:

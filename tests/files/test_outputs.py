@@ -13,7 +13,7 @@ from write_boundaries import Disk, break_at, content_below, killed, operations, 
 
 from maskcls import files
 from maskcls.errors import BusyError, ResourceError
-from maskcls.files import OutputFile, atomic, outputs
+from maskcls.files import OutputFile, atomic, file_locks, outputs
 
 NAMES = ("recipe", "sidecar", "main")
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)
@@ -181,7 +181,7 @@ def test_two_commands_at_once_do_not_mix_their_files(tmp_path: Path, monkeypatch
     fcntl.flock(held[0], fcntl.LOCK_EX)
     for name in NAMES[:2]:
         (tmp_path / name).write_bytes(b"one " + name.encode())
-    monkeypatch.setattr(outputs.time, "sleep", sleep)
+    monkeypatch.setattr(file_locks.time, "sleep", sleep)
     with pytest.raises(BusyError, match="other content"):
         together(tmp_path, b"two ", False)
     assert len(waited) == 1

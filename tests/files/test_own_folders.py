@@ -12,12 +12,13 @@ from finished_run import finish_run
 from made_run import predictions_for
 from write_boundaries import content_below
 
-from maskcls import files, rundir
+from maskcls import files
 from maskcls.commands.runs.prune import prune
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import BusyError, ResourceError
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import read_environment, write_environment
+from maskcls.runs.locks import run_lock
 from maskcls.runs.records.notes import Note, add_note, read_notes
 
 
@@ -57,14 +58,14 @@ def test_the_folder_must_be_there(tmp_path: Path) -> None:
 
 def test_a_locked_run_does_not_come_back(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
-    with rundir.lock_new(run):
+    with run_lock.lock_new(run):
         files.commit(run.fold(0).log, b"x")
         shutil.rmtree(run.path)
         for path in (run.env, run.fold(0).best.tensors, run.tracker("csv", "fold0").scalars, run.decision):
             with pytest.raises(ResourceError):
                 files.commit(path, b"x")
     assert not run.path.exists()
-    with pytest.raises(ResourceError, match="cannot lock"), rundir.lock(run):
+    with pytest.raises(ResourceError, match="cannot lock"), run_lock.lock(run):
         pass
     assert not run.path.exists()
 
@@ -87,12 +88,12 @@ def test_the_same_note_again_is_not_added(tmp_path: Path) -> None:
 
 def test_a_run_that_is_read_is_not_taken_alone(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    with rundir.reading(run), rundir.reading(run):
-        with pytest.raises(BusyError, match="another process reads the run"), rundir.alone(run):
+    with run_lock.reading(run), run_lock.reading(run):
+        with pytest.raises(BusyError, match="another process reads the run"), run_lock.alone(run):
             pass
-        with rundir.lock(run):  # it can be calibrated and trained further
+        with run_lock.lock(run):  # it can be calibrated and trained further
             pass
-    with rundir.alone(run):
+    with run_lock.alone(run):
         pass
 
 
@@ -103,7 +104,7 @@ def test_prune_leaves_a_run_that_is_being_read(tmp_path: Path) -> None:
         files.commit(run.fold(k).best.tensors, b"weights")
         files.commit(run.fold(k).state, b"state")
     before = content_below(run.path)
-    with rundir.reading(run):
+    with run_lock.reading(run):
         found = prune(tmp_path, keep=0, budget=None, whole=True, yes=True, now=datetime(2026, 1, 1))
     assert [one.kept_because for one in found.parts] == ["another process is working on it"] * 2
     assert {name: raw for name, raw in content_below(run.path).items() if name != ".lock"} == before

@@ -11,7 +11,6 @@ REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 PERMISSIVE = re.compile(r"(?i)\b(apache|0?bsd|mit|isc|zlib|psf|python software foundation|cc0|bsl-1\.0)\b")
 # What a package's metadata does not say, or says about a part that is not permissive; read from its licence files.
 NOTES = {
-    "matplotlib": "own licence, based on that of Python",
     "numpy": "the wheel contains libgfortran and libquadmath: GPL-3.0 with the GCC runtime exception, LGPL-2.1",
     "opencv-python-headless": "**not only permissive**: the wheel contains FFmpeg, LGPL-2.1, as separate libraries;"
     " libgfortran and libquadmath as in numpy",

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
-from PIL import Image
+from fontTools.ttLib import TTFont
+from PIL import Image, ImageFont
 from tiny import tiny
+from without_report_extra import hide_report_extra
 
 from maskcls.commands.data.look import look
 from maskcls.errors import UsageError
@@ -31,7 +33,7 @@ from maskcls.training.experiment import read_experiment
 
 
 def forget() -> None:
-    for cached in (fonts.font_of, fonts.user_font, fonts.characters, fonts._installed):
+    for cached in (fonts.font_of, fonts.user_font, fonts.base_font, fonts.characters, fonts._installed):
         cached.cache_clear()
 
 
@@ -210,6 +212,47 @@ def test_lines_are_divided_at_spaces() -> None:
     assert all(text_width(line, 11) <= 90 for line in lines)
     assert text_lines("", size=11, width=90) == [""]
     assert text_lines("W" * 60 + " a", size=11, width=90) == ["W" * 60, "a"]
+
+
+# --- without the extra `report`
+
+
+def test_without_the_extra_pillow_draws_ascii_and_a_note_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = make_font(tmp_path / "mine.ttf", "마w")
+    with monkeypatch.context() as patch:
+        hide_report_extra(patch)
+        forget()
+        assert base_font() is None
+        assert readable("마스 é ≥6…") == "ma-seu U+00E9 U+22656…"
+        assert fonts_of("a…") == [("a…", None)]
+        assert fitted("a" * 99, size=11, width=60).endswith("a…")
+        shown, blank = (np.asarray(drawn(text)) for text in ("wear", ""))
+        assert (shown != blank).any()
+        assert not np.array_equal(shown, np.asarray(drawn("we r")))
+        note = missing_note(["wear", "마스"])
+        assert missing_note(["wear"]) is None
+        patch.setenv(fonts.SETTING, str(mine))
+        assert font_of("w") is None
+        unused = missing_note(["wear"])
+    why = "matplotlib and fontTools are not installed: pip install 'maskcls[report]'"
+    assert note == f"no font has the characters 마스; pictures show ma-seu instead. {why}"
+    assert unused == f"the font of MASKCLS_FONT is not used, as {why}"
+
+
+def drawn(text: str) -> Image.Image:
+    image = Image.new("RGB", (60, 20), "white")
+    write_text(image, 2, 15, text, size=11)
+    return image
+
+
+def test_pillows_own_font_has_what_every_picture_may_use() -> None:
+    own = ImageFont.load_default(11)
+    assert isinstance(own, ImageFont.FreeTypeFont)
+    assert isinstance(own.path, io.BytesIO)
+    with TTFont(io.BytesIO(own.path.getvalue())) as font:
+        assert {*map(ord, fonts.IN_BASE), *range(32, 127)} <= set(font.getBestCmap())
 
 
 # --- matplotlib

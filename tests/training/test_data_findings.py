@@ -8,10 +8,11 @@ import pandas as pd
 from maskcls import config
 from maskcls.data.duplicates.search import NearDuplicates, NearPair
 from maskcls.data.layouts.contest import LAYOUT
+from maskcls.data.photos.identity.photo_digests import PhotoDigests
 from maskcls.data.rows import manifest
 from maskcls.data.rows.repeated_photos import same_photos
 from maskcls.labels import LabelSpace, Task
-from maskcls.training.data_check.findings import label_findings, near_findings, same_photo_findings
+from maskcls.training.data_check.findings import changed_findings, label_findings, near_findings, same_photo_findings
 from maskcls.training.data_check.folds import NOWHERE, SEALED, configured_folds, fold_name, joined_folds
 
 SPACE = LabelSpace((Task("helmet", ("none", "worn")), Task("team", ("red", "blue"))))
@@ -44,6 +45,19 @@ def test_a_person_of_two_teams_is_named_where_nearly_all_have_one() -> None:
     assert texts(found, "person-labels") == ["p7: team is red, blue"]
     frame.loc[frame["id"].isin(["p9_1", "p11_1"]), "team"] = 0  # 3 of 40 people: the task may vary within a person
     assert texts(label_findings(frame, SPACE, {}, folds=5), "person-labels") == []
+
+
+def test_photos_that_changed_since_the_run_are_listed() -> None:
+    frame = table(2)[:4]
+    digest_ND = np.arange(64, dtype=np.uint8).reshape(4, 16)
+    known = PhotoDigests(["p1_1", "p0_0", "p1_0"], np.zeros(3, np.int64), digest_ND[[3, 0, 0]])
+    readable_N = np.array([True, True, True, True])
+    seen = type("Seen", (), {"digest_ND": digest_ND, "readable_N": readable_N})()
+    (found,) = changed_findings(known, frame, seen)
+    assert (found.kind, found.level, [item.paths for item in found.items]) == ("changed", "warning", [("p1_0.png",)])
+    readable_N[2] = False
+    assert changed_findings(known, frame, seen)[0].items == ()
+    assert changed_findings(None, frame, seen) == []
 
 
 def test_ids_of_several_people_and_classes_of_few_people() -> None:

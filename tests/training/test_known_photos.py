@@ -27,6 +27,7 @@ from maskcls.runs.records.sealed_people import refuse_sealed_photos
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment, read_experiment
+from maskcls.training.explaining.own_folds import find_in_table
 from maskcls.training.known_photos import known_photo, refuse_changed_rows
 from maskcls.training.stored_experiment import (
     check_data_unchanged,
@@ -264,3 +265,21 @@ def test_digests_of_other_rows_are_found_by_id() -> None:
     assert some.size_N.tolist() == [3, 1]
     assert some.digest_ND[:, 0].tolist() == [32, 0]
     assert known.changed(replace(known, digest_ND=known.digest_ND ^ np.uint8([[0], [1], [0]]))) == [1]
+
+
+def test_a_copy_of_a_photo_is_found_by_what_the_run_began_with(run: RunDir, data: Path, tmp_path: Path) -> None:
+    """Else it would be explained by the networks that were trained on it."""
+    found, _ = open_experiment(run)
+    copies = [tmp_path / "a.png", tmp_path / "b.png", tmp_path / "new.png", tmp_path / "absent.png"]
+    shutil.copy(data.parent / "4.png", copies[0])
+    shutil.copy(data.parent / "6.png", copies[1])
+    Image.fromarray(noise(77)).save(copies[2])
+    exchange(data.parent / "4.png")
+    fold = found.fold.tolist()
+    assert [place.rows for place in find_in_table(found, copies)] == [(4,), (6,), (), ()]
+    assert find_in_table(found, copies)[0].left_out == (fold[4],)
+    with pytest.raises(WeightsError) as caught:
+        find_in_table(found, [copies[1], data.parent / "4.png"])
+    assert caught.value.offenders == ("4.png",)
+    earlier = replace(found, photos=None)  # of an earlier version: the files are compared
+    assert [place.rows for place in find_in_table(earlier, copies[:2])] == [(), (6,)]

@@ -21,12 +21,19 @@ from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.labels import Ints
 from maskcls.machine import reading_threads
 from maskcls.rundir import RunDir
+from maskcls.runs.integrity.photos_now import run_photos
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.data.check import DataCheck
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.data_check.duplicates import near_duplicates
-from maskcls.training.data_check.findings import label_findings, near_findings, photo_findings, same_photo_findings
+from maskcls.training.data_check.findings import (
+    changed_findings,
+    label_findings,
+    near_findings,
+    photo_findings,
+    same_photo_findings,
+)
 from maskcls.training.data_check.folds import NOWHERE, configured_folds, joined_folds
 from maskcls.training.data_check.shift import NetworkRows, measure_shift, shift_findings
 
@@ -71,6 +78,7 @@ def check(data: Path, cfg: Config, report: Reporter, *, network: NetworkSource |
     same = same_photos(frame, seen.equal_pixels, cfg.space)
     found = [
         *photo_findings(paths, seen),
+        *changed_findings(None if network.run is None else run_photos(RunDir(network.run)), frames["train"], seen),
         *same_photo_findings(same, fold_N, seen.equal_files, allow=cfg.data.same_photos == "allow", noun=noun),
         *near_findings(near, frame, fold_N, cfg.space, noun),
         *label_findings(frames["train"], cfg.space, layout.profile_ids(data), cfg.folds.k, noun),

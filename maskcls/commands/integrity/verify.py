@@ -12,13 +12,14 @@ from maskcls.results.submissions.checks import Check, check_of
 from maskcls.rundir import RunDir
 from maskcls.runs.integrity.run_checks import run_checks
 from maskcls.runs.integrity.table_checks import predictions_checks, table_checks
+from maskcls.runs.locks import run_lock
 from maskcls.show.runs.verification import Verification
 
 CACHE = Path("cache")  # the word for the cache of photos
 
 
 def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> Verification:
-    """Check every file, reading all of it.
+    """Check every file, reading all of it. Nothing is written, and a training of the run is not kept from going on.
 
     what  a run folder; a table that maskcls wrote, with its sidecar; predictions (.npz); the cache of photos: its
           folder, or `cache` where there is no such path.
@@ -32,7 +33,8 @@ def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> V
     if what.is_dir():
         if not RunDir(what).env.exists() and (packs(what) or leftovers(what)):
             return Verification(what, "cache", tuple(_cache_checks(what)))
-        return Verification(what, "run", tuple(run_checks(RunDir(what))))
+        with run_lock.reading(RunDir(what)):
+            return Verification(what, "run", tuple(run_checks(RunDir(what))))
     if not what.exists():
         raise DataError("no such file or folder", where=str(what), fix="check the path")
     checks = predictions_checks(what) if what.suffix == ".npz" else table_checks(what, run, data)

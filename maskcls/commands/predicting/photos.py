@@ -25,10 +25,11 @@ from maskcls.results.predicted.plan import (
 )
 from maskcls.results.predicted.rows import PhotoRows
 from maskcls.results.predicted.table_file import WrittenTable, check_not_an_output
-from maskcls.rundir import RunDir, lock_new
+from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_photo_prediction
 from maskcls.runs.decision import read_decision
 from maskcls.runs.identity import files_read
+from maskcls.runs.locks.run_lock import lock_new
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
 from maskcls.training.predicting.named_photos import check_photos_of_run, lineage_of_photos, note_repeated

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskcls import files, rundir
+from maskcls import files
 from maskcls.data.layouts.source import layout_named
 from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import UsageError
@@ -22,6 +22,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.checks import OTHER_GROUPS, check_prediction
 from maskcls.runs.decision import read_decision
 from maskcls.runs.lineage import RunLineage
+from maskcls.runs.locks import run_lock
 from maskcls.runs.submission_file import write_labels
 from maskcls.runs.summary import averages_in_groups
 from maskcls.show.terminal.progress import Reporter
@@ -55,7 +56,7 @@ def predict(
     """
     check_prediction(run, data, output, overrides, decide=decide, groups=groups, force=force)
     decision = read_decision(run) if decide else None
-    with rundir.reading(run):
+    with run_lock.reading(run):
         found = predict_rows(run, data, overrides=overrides, groups=groups, report=report)
     if found is None:
         return None

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from maskcls import files, rundir
+from maskcls import files
 from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import BusyError, MaskclsError, ResourceError, ResultError, UsageError
 from maskcls.rundir import RunDir
+from maskcls.runs.locks import run_lock
 from maskcls.runs.recipe import is_recipe
 from maskcls.runs.records.disk_use import disk_use
 from maskcls.runs.records.finding import find_runs
@@ -125,8 +126,8 @@ def carry_out(part: RunPart, now: datetime) -> str:
     """Delete what a part names, holding the run; returns "", or why it was left."""
     run = part.found.run
     try:
-        with rundir.lock(run), rundir.alone(run):
-            rundir.sweep_run(run)
+        with run_lock.lock(run), run_lock.alone(run):
+            run_lock.sweep_run(run)
             again = read_record(run)  # a note, or another process, may have come between
             if why := _untouchable(again, {}):
                 return why

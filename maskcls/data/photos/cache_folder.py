@@ -13,6 +13,7 @@ from pathlib import Path
 
 from maskcls import files
 from maskcls.errors import ResourceError, ResultError
+from maskcls.files.file_locks import is_locked
 
 PIXELS, ROWS, ABOUT = "pixels.u8", "rows.bin", "pack.json"
 PART, LOCK = ".part", ".lock"  # an unfinished pack, and the lock of the process that makes or deletes it
@@ -170,15 +171,8 @@ def _lock(file: Path, *, wait: bool) -> int:
 
 
 def _is_held(pack: Path) -> bool:
-    """Return whether a process is making or deleting this pack; writes nothing."""
+    """Return whether a process is making or deleting this pack; True where the disk cannot tell."""
     try:
-        handle = os.open(pack.with_suffix(LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return is_locked(pack.with_suffix(LOCK))
     except OSError:
         return True
-    finally:
-        os.close(handle)
-    return False

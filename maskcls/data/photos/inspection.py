@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from maskcls.data.duplicates.hashes import BYTES, WINDOWS, S, thumbnail, window_hashes
 from maskcls.data.photos import descriptors
+from maskcls.data.photos.identity.photo_digests import DIGEST_BYTES, digest
 from maskcls.data.photos.images import decode, image_faults
 from maskcls.data.photos.quality import MEASURES, quality_measures
 from maskcls.data.photos.rgb import Pixels
@@ -33,6 +34,7 @@ class Inspection:
     thumbnail_NSS    (N, S, S) uint8; hash_NWB: (N, W, 32) uint8.
     equal_files      groups of rows whose files have the same bytes (SHA-256).
     equal_pixels     groups of rows whose photos have the same pixels.
+    digest_ND        (N, D) uint8, see `photo_digests.digest`.
     """
 
     faults: Mapping[int, str]
@@ -43,6 +45,7 @@ class Inspection:
     hash_NWB: Pixels
     equal_files: Groups
     equal_pixels: Groups
+    digest_ND: Pixels
 
 
 def inspect(
@@ -64,11 +67,13 @@ def inspect(
     descriptor_ND = np.zeros((count, descriptors.D), np.float32)
     thumbnail_NSS = np.zeros((count, S, S), np.uint8)
     hash_NWB = np.zeros((count, len(WINDOWS), BYTES), np.uint8)
+    digest_ND = np.zeros((count, DIGEST_BYTES), np.uint8)
     bytes_of, pixels_of = dict[int, bytes](), dict[int, bytes]()
 
     def read(row: int, data: bytes) -> None:
         image = decode(data, root / paths[row])
         bytes_of[row], pixels_of[row] = hashlib.sha256(data).digest(), pixels_in_full(image)
+        digest_ND[row] = np.frombuffer(digest(data), np.uint8)
         measure_NM[row], descriptor_ND[row] = quality_measures(image), descriptors.describe(image)
         thumbnail_NSS[row] = thumbnail(image)
         hash_NWB[row] = window_hashes(thumbnail_NSS[row])
@@ -77,4 +82,4 @@ def inspect(
     readable_N = np.ones(count, dtype=bool)
     readable_N[list(faults)] = False
     equal = equal_keys(bytes_of), equal_keys(pixels_of)
-    return Inspection(faults, readable_N, measure_NM, descriptor_ND, thumbnail_NSS, hash_NWB, *equal)
+    return Inspection(faults, readable_N, measure_NM, descriptor_ND, thumbnail_NSS, hash_NWB, *equal, digest_ND)

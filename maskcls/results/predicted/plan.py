@@ -141,7 +141,7 @@ def open_plan(folder: Path, plan: PredictionPlan) -> bool:
     if not path.exists():
         if folder.exists() and any(not other.name.startswith(".") for other in folder.iterdir()):
             raise BusyError("the folder for parts holds other files", where=str(folder), fix="choose another -o")
-        files.commit_json(path, plan.model_dump(mode="json"))
+        files.commit_json(path, files.with_digest(plan.model_dump(mode="json")))
         return False
     found = read_plan(folder)
     old, new = found.model_dump(mode="json"), plan.model_dump(mode="json")
@@ -159,13 +159,13 @@ def remove_parts(folder: Path) -> None:
 
 
 def read_plan(folder: Path) -> PredictionPlan:
-    """Read the plan of a folder of parts; ResultError when there is none, or it is damaged."""
+    """Read the plan of a folder of parts; ResultError when there is none, or it is damaged or was changed."""
     path = folder / PLAN_FILE
     if not path.exists():
         fix = "name the folders that predict --shard wrote"
         raise ResultError("this is not a folder of predicted parts", where=str(folder), fix=fix)
     try:
-        return typedjson.read(path, PredictionPlan)
+        return typedjson.parse(files.without_digest(files.read_json(path), path, required=False), PredictionPlan, path)
     except ResultError as error:
         fix = "restore the file, or delete the folder and predict again"
         raise ResultError(

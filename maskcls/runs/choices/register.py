@@ -13,7 +13,7 @@ from typing import Literal
 from maskcls import files, typedjson
 from maskcls.errors import ResourceError, ResultError
 from maskcls.rundir import RunDir
-from maskcls.runs.records.waiting_lock import waiting_lock
+from maskcls.runs.locks.waiting_lock import waiting_lock
 from maskcls.typedjson import JsonFile
 
 Kind = Literal["run", "rule", "ensemble", "comparison", "unsealed"]

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from maskcls import files, owned, typedjson
 from maskcls.errors import ResultError, WeightsError
-from maskcls.results.predictions import Predictions
 from maskcls.rundir import FoldDir
 from maskcls.typedjson import JsonFile
 
@@ -66,17 +65,3 @@ def check_finished_with(folder: FoldDir, weights: str) -> None:
             expected=f"sha256 {done.weights[:12]}…, as in {folder.done}",
             fix="restore the folder, or train the network again",
         )
-
-
-def read_fold_oof(folder: FoldDir) -> Predictions:
-    """Read the predictions for a finished fold's validation rows; ResultError unless it was finished with them."""
-    done = read_done(folder)
-    found, expected = Predictions.load(folder.oof), done.files.get(folder.oof.name) if done else None
-    if expected is not None and files.file_sha256(folder.oof) != expected:
-        raise ResultError(
-            "these are not the predictions that the fold was finished with",
-            where=str(folder.oof),
-            expected=f"sha256 {expected[:12]}…, as in {folder.done}",
-            fix="restore the file, or delete the fold's folder and resume the run",
-        )
-    return found

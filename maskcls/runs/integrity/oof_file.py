@@ -1,34 +1,50 @@
-"""The run's oof.npz: the link to the summary that was made from it, and to the networks."""
+"""oof.npz of a run and of a fold: the sha256 of each is in the file that is written after it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from maskcls import files, owned
 from maskcls.errors import ResultError
-from maskcls.results.predictions import Predictions
+from maskcls.results.predictions import PREDICTIONS, Predictions
 from maskcls.rundir import FoldDir, RunDir
+from maskcls.runs.integrity.done_file import read_done
 from maskcls.runs.summary import read_summary
 
 
 def made_from(run: RunDir, networks: Iterable[FoldDir]) -> dict[str, str]:
     """Return the sha256 of what a summary is made from, by path: out-of-fold rows, and DONE of the networks."""
     paths = [run.oof, *(folder.done for folder in networks)]
-    return {path.relative_to(run.path).as_posix(): files.file_sha256(path) for path in paths if path.exists()}
+    return {run.place(path): files.file_sha256(path) for path in paths if path.exists()}
 
 
 def read_run_oof(run: RunDir) -> Predictions:
     """Read a run's out-of-fold predictions; ResultError when they are damaged, or not those of its summary."""
-    found, summary = Predictions.load(run.oof), read_summary(run)
-    expected = summary.files.get(run.oof.name) if summary else None
-    again = f"maskcls resume {run.path}"
-    if expected is None and owned.owner_of(run.oof, run.path) is not None:
+    summary, again = read_summary(run), f"maskcls resume {run.path}"
+    named = summary.files if summary else {}
+    found = _read_named(run.oof, named, run.summary, f"restore the file, or make both again from the folds: {again}")
+    if run.oof.name not in named and owned.owner_of(run.oof, run.path) is not None:
         raise ResultError("the out-of-fold rows have no summary", where=str(run.oof), fix=again)
-    if expected is not None and files.file_sha256(run.oof) != expected:
+    return found
+
+
+def read_fold_oof(folder: FoldDir) -> Predictions:
+    """Read the predictions for a finished fold's validation rows; ResultError unless it was finished with them."""
+    done = read_done(folder)
+    fix = "restore the file, or delete the fold's folder and resume the run"
+    return _read_named(folder.oof, done.files if done else {}, folder.done, fix)
+
+
+def _read_named(path: Path, named: Mapping[str, str], source: Path, fix: str) -> Predictions:
+    """Read predictions, and compare them with the sha256 that `source` names for them; earlier versions name none."""
+    raw = files.read_file(path, PREDICTIONS)
+    found, expected = Predictions.from_bytes(raw, path), named.get(path.name)
+    if expected is not None and files.sha256(raw) != expected:
         raise ResultError(
-            "these are not the out-of-fold rows that the run's summary was made from",
-            where=str(run.oof),
-            expected=f"sha256 {expected[:12]}…, as in {run.summary}",
-            fix=f"restore the file, or make both again from the folds: {again}",
+            "these are not the predictions that the training wrote",
+            where=str(path),
+            expected=f"sha256 {expected[:12]}…, as in {source}",
+            fix=fix,
         )
     return found

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from maskcls import config, owned
+from maskcls import config, files, owned
 from maskcls.errors import ResultError
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
@@ -21,6 +21,7 @@ from maskcls.runs.environment import Environment, read_environment
 from maskcls.runs.identity import identity_files
 from maskcls.runs.integrity.file_check import EARLIER, compared, is_digested, read_check
 from maskcls.runs.integrity.network_checks import network_checks
+from maskcls.runs.integrity.run_in_use import checks_beside, settled_files, use_of
 from maskcls.runs.networks import RunNetwork, run_networks
 from maskcls.runs.records.notes import BEST_DELETED, read_notes
 from maskcls.runs.records.times import read_times
@@ -33,18 +34,25 @@ FOR_PEOPLE = "for people and other programs; maskcls does not read it"
 def run_checks(run: RunDir) -> list[Check]:
     """Check every file below a run's folder; returns a check per file, named by its path there.
 
+    Beside a training of the same run, files that it may be writing are not compared, see `checks_beside`.
+
     Raises ResultError when env.json, which names the others, is missing or was changed: nothing else can be told then.
     """
+    before = use_of(run)
+    if before.holder is not None and not run.env.exists():
+        return checks_beside([], run, set(), before, before)  # a training that has just begun
     env = read_environment(run)
     checks = [_environment_check(run), *_identity_checks(run, env)]
+    networks: Sequence[RunNetwork] = ()
     if all(check.verdict != "FAILED" for check in checks):  # the configuration names the networks
         networks = run_networks(config.of_run(run.config), env.folds)
-        for network in networks:
-            checks += network_checks(run, network.folder(run), pruned=_is_pruned(run))
-        checks += _summary_checks(run, networks)
-    checks += _record_checks(run)
+    settled = settled_files(run, env, [network.folder(run) for network in networks])
+    for network in networks:
+        checks += network_checks(run, network.folder(run), pruned=_is_pruned(run))
+    checks += [*(_summary_checks(run, networks) if networks else ()), *_record_checks(run)]
     known = {check.name for check in checks}
-    return [*checks, *(_other_file(run, path) for path in _files(run.path) if run.place(path) not in known)]
+    checks += [_other_file(run, path) for path in _files(run.path) if run.place(path) not in known]
+    return checks_beside(checks, run, settled, before, use_of(run))
 
 
 def _environment_check(run: RunDir) -> Check:
@@ -100,12 +108,18 @@ def _record_checks(run: RunDir) -> Iterator[Check]:
     for path, read in readers:
         if path.exists():
             yield read_check(run.place(path), read, digested=is_digested(path))
+    for path in run.tracker_identities():
+        yield read_check(run.place(path), partial(_read_owned, path, run.path), digested=is_digested(path))
     for path in run.all_tests():
         owner = owned.owner_of(path, run.path)
         yield read_check(run.place(path), partial(_read_test, path, owner), digested=owner is not None)
     if run.choices.exists():
         name = f"../{run.choices.name}"
         yield read_check(name, lambda: read_register(run), digested=is_digested(run.choices))
+
+
+def _read_owned(path: Path, root: Path) -> None:
+    owned.without_owner(files.read_json(path), path, root)
 
 
 def _read_test(path: Path, owner: owned.Owner | None) -> None:

@@ -7,7 +7,7 @@ from pydantic import Field
 from maskcls import files, owned, typedjson
 from maskcls.errors import ResultError
 from maskcls.rundir import RunDir
-from maskcls.runs.records.waiting_lock import waiting_lock
+from maskcls.runs.locks.waiting_lock import waiting_lock
 from maskcls.typedjson import JsonFile
 
 BEST_DELETED = "best weights deleted by runs prune"  # the text of the note that `runs prune` adds

@@ -5,7 +5,6 @@ A damaged run is a record as well, with a description of what is wrong.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 from maskcls import config
 from maskcls.errors import MaskclsError, ResultError
+from maskcls.files.file_locks import is_locked
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import Environment, read_environment
 from maskcls.runs.identity import changed_files
@@ -119,7 +119,8 @@ def read_record(run: RunDir) -> RunRecord:
     left = part(lambda: _left(run, env, trained, summary), "") if env else ""
     jobs = {task: plan.fold_jobs for task, plan in (env.plans or {}).items()} if env else {}
     seconds = part(lambda: training_seconds(run, trained, jobs), 0.0)
-    date, busy = part(lambda: _last_written(run, trained), None), bool(left) and part(lambda: _is_held(run), False)
+    date = part(lambda: _last_written(run, trained), None)
+    busy = bool(left) and part(lambda: is_locked(run.lock_file), False)
     scored_on = part(lambda: rows_scored(run, env, cfg), "") if env and cfg else ""
     unsealed = part(lambda: read_sealed_score(run), None)
     interval = summary.interval if summary else None
@@ -188,21 +189,6 @@ def _last_written(run: RunDir, trained: Sequence[RunNetwork]) -> datetime | None
 def _written_in_training(run: RunDir, trained: Sequence[RunNetwork]) -> Iterator[Path]:
     for folder in (one.folder(run) for one in trained):
         yield from (folder.log, folder.state)
-
-
-def _is_held(run: RunDir) -> bool:
-    """Tell whether a process is working on this run; nothing is written."""
-    try:
-        handle = os.open(run.lock_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _one_line(error: MaskclsError, run: RunDir) -> str:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskcls.errors import visible
 from maskcls.groupnouns import PEOPLE, Noun
+from maskcls.runs.integrity.photos_now import changed_in_words
 from maskcls.runs.labels.cases import Case
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import near, number_of, plain_table, plural, say, show
@@ -24,6 +26,7 @@ class LabelDoctor:
     least     suspicion from which a correction is proposed.
     people, photos, runs  how many.
     noun      what the groups of the photos are called.
+    changed_photos  ids of photos of the cases that changed since a training.
     fixes     the file of proposed corrections that was written; page: the page; None: not asked for.
     """
 
@@ -36,6 +39,7 @@ class LabelDoctor:
     fixes: Path | None = None
     page: Path | None = None
     noun: Noun = PEOPLE
+    changed_photos: tuple[str, ...] = ()
 
     @property
     def proposed(self) -> list[Case]:
@@ -47,7 +51,8 @@ class LabelDoctor:
         counts = {"labels": self.labels, "people": self.people, "photos": self.photos, "runs": self.runs}
         files = {name: None if path is None else str(path) for name, path in (("o", self.fixes), ("page", self.page))}
         cases = [{**case.to_json(), "proposed": is_proposed(case, self.least)} for case in self.cases]
-        return {**counts, "least": self.least, "cases": cases, "fixes": files["o"], "page": files["page"]}
+        about = {"fixes": files["o"], "page": files["page"], "changed_photos": list(self.changed_photos)}
+        return {**counts, "least": self.least, "cases": cases, **about}
 
 
 def is_proposed(case: Case, least: float) -> bool:
@@ -96,3 +101,5 @@ def print_labels(found: LabelDoctor, *, json: bool = False) -> None:
         say(f"wrote {near(found.fixes)}; look at the photos before you train with data.fixes={near(found.fixes)}")
     if found.page:
         say(f"wrote {near(found.page)}; open it in a browser and decide with the keys")
+    if found.changed_photos:
+        say(f"warning: {visible(changed_in_words(found.changed_photos))}")

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls.data.layouts.fixes import COLUMNS, FixRow
+from maskcls.runs.integrity.photos_now import changed_in_words
 from maskcls.runs.labels.cases import Case
 from maskcls.runs.labels.rows import LabelRows
 from maskcls.show.labels.doctor import KIND, suspicion_text
 from maskcls.show.pages.page import render_page
-from maskcls.show.pages.photos import PagePhoto, photo
+from maskcls.show.pages.photos import PagePhoto, photo, shown_name
 
 MOST_PHOTOS = 12  # per case
 PHOTO_PX = 200
@@ -33,10 +34,19 @@ class ShownCase:
     left_out: int
 
 
-def label_page(cases: Sequence[Case], rows: LabelRows, page: Path, *, embed: bool) -> str:
+def shown_photos(cases: Sequence[Case], rows: LabelRows) -> dict[str, str]:
+    """Return {id: path relative to the photo root} of the photos that the page shows."""
+    path = dict(zip(rows.ids, rows.path_N, strict=True))
+    return {id: path[id] for case in cases for id in case.ids[:MOST_PHOTOS]}
+
+
+def label_page(
+    cases: Sequence[Case], rows: LabelRows, page: Path, *, embed: bool, changed: tuple[str, ...] = ()
+) -> str:
     """Return the HTML of the page that is written to `page`.
 
-    embed  put small copies of the photos into the page; else it has links to the files.
+    embed    put small copies of the photos into the page; else it has links to the files.
+    changed  ids of the photos that changed since the training.
     """
     number = {id: row for row, id in enumerate(rows.ids)}
 
@@ -46,7 +56,8 @@ def label_page(cases: Sequence[Case], rows: LabelRows, page: Path, *, embed: boo
         for id in case.ids[:MOST_PHOTOS]:
             row = number[id]
             given = int(rows.given[case.task][row])
-            taken = photo(rows.root / rows.path_N[row], id, page=page, embed=embed, px=PHOTO_PX)
+            name = shown_name(id, changed)
+            taken = photo(rows.root / rows.path_N[row], name, page=page, embed=embed, px=PHOTO_PX)
             photos.append((taken, task.classes[given]))
         return ShownCase(
             case, KIND[case.kind], suspicion_text(case.suspicion), photos, max(0, len(case.ids) - MOST_PHOTOS)
@@ -59,6 +70,7 @@ def label_page(cases: Sequence[Case], rows: LabelRows, page: Path, *, embed: boo
         data=page_data(cases, rows.earlier),
         cases=list(map(shown, cases)),
         earlier=len(rows.earlier),
+        changed=changed_in_words(changed) if changed else "",
     )
 
 

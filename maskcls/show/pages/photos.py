@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -30,6 +31,11 @@ class PagePhoto:
     name: str
     href: str
     data: str | None = None
+
+
+def shown_name(name: str, changed: Collection[str]) -> str:
+    """Return the name of a photo as a page shows it; changed: names of those that changed since the training."""
+    return f"{name} (changed since the training)" if name in changed else name
 
 
 def photo(path: Path, name: str, *, page: Path, embed: bool = False, px: int = 160) -> PagePhoto:

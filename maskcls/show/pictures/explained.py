@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 
 TILE, GAP, LINE, TEXT, MARGIN = 224, 12, 18, 13, 14  # pixels
 NAME, NUMBER = 88, 42  # width of a class name and of a number beside its bar
-LEGEND = "Yellow raises the logit of the class in the title most, its bar is blue. • true class, where it is known"
+LEGEND = "Yellow raises the logit of the class in the title most, its bar is blue. * true class, where it is known"
 MOST_BARS = 8  # classes with a bar; the others are counted
 INK, MUTED, BAR, MARKED, GROUND = (20, 20, 20), (95, 95, 95), (150, 165, 185), (33, 96, 168), (255, 255, 255)
 
@@ -87,7 +87,7 @@ def _bar(row: Image.Image, place: tuple[int, int], name: str, share: float, colo
     """Draw a class, its probability as a bar, and the number; the true label is marked by a dot."""
     left, top = place
     pen = ImageDraw.Draw(row)
-    write_text(row, left, top + TEXT, f"• {name}" if marked else name, size=TEXT, width=NAME - 6, colour=INK)
+    write_text(row, left, top + TEXT, f"* {name}" if marked else name, size=TEXT, width=NAME - 6, colour=INK)
     room = TILE - NAME - NUMBER
     pen.rectangle((left + NAME, top + 3, left + NAME + room, top + TEXT + 1), outline=(215, 215, 215))
     if (length := round(room * share)) > 0:

@@ -19,7 +19,8 @@ def use_fonts(drawn: Any) -> None:
             # Tick labels are written again at every drawing.
             axis.set_major_formatter(FuncFormatter(_readable_formatter(axis.get_major_formatter())))
     texts = drawn.findobj(Text)
-    used = dict.fromkeys([base_font(), *(font for text in texts for _, font in fonts_of(text.get_text()))])
+    found = [base_font(), *(font for text in texts for _, font in fonts_of(text.get_text()))]
+    used = dict.fromkeys(path for path in found if path is not None)
     for path in used:
         fontManager.addfont(str(path))
     families = list(dict.fromkeys(FontProperties(fname=str(path)).get_name() for path in used))

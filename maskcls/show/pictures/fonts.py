@@ -1,4 +1,7 @@
-"""Which font has a character: the user's, matplotlib's own, or one that is installed; and what to write without one."""
+"""Which font has a character: the user's, matplotlib's own, or one that is installed; and what to write without one.
+
+Without the packages of the extra `report`, only Pillow's own font is used, for ASCII.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 
+from maskcls.config.installed_extras import FIGURES, missing_extra
 from maskcls.errors import UsageError, visible
 
 SETTING = "MASKCLS_FONT"  # environment variable: a font file that is used before all others
@@ -18,6 +22,7 @@ PACKAGES = ("koreanize_matplotlib",)  # Python packages with fonts; only their f
 ENDINGS = (".ttf", ".otf", ".ttc")
 UNUSUAL = ("bold", "italic", "oblique", "mono", "serif", "light", "thin", "black", "condensed", "narrow")
 SYLLABLE = "HANGUL SYLLABLE "
+IN_BASE = "…"  # the character besides ASCII that we write ourselves; matplotlib's and Pillow's own font have it
 HOW = f"install one (for Hangul: pip install koreanize-matplotlib), or name a font file in {SETTING}"
 
 
@@ -39,15 +44,22 @@ def missing(texts: Iterable[str]) -> list[str]:
 
 
 def missing_note(texts: Iterable[str]) -> str | None:
-    """Return what to tell the user where pictures of these texts lack a font; None where they do not."""
+    """Return what to tell the user where pictures of these texts lack a font; None where they do not.
+
+    Also where the user named a font, but the packages that read it are not installed.
+    """
+    lacking = missing_extra("report", needed_by="fonts of pictures", packages=FIGURES)
     if not (chars := missing(texts)):
+        if lacking and os.environ.get(SETTING):
+            return f"the font of {SETTING} is not used, as {lacking.what}: {lacking.fix}"
         return None
     shown = "".join(chars[:12]) + ("…" if len(chars) > 12 else "")
-    return f"no font has the characters {shown}; pictures show {readable(shown)} instead. To draw them, {HOW}"
+    instead = f"no font has the characters {shown}; pictures show {readable(shown)} instead."
+    return f"{instead} {lacking.what}: {lacking.fix}" if lacking else f"{instead} To draw them, {HOW}"
 
 
-def fonts_of(text: str) -> list[tuple[str, Path]]:
-    """Return `readable` text in parts, each with the font file that has its characters."""
+def fonts_of(text: str) -> list[tuple[str, Path | None]]:
+    """Return `readable` text in parts, each with the font file that has its characters; None is Pillow's own font."""
     shown = readable(text)
     return [("".join(part), font) for font, part in groupby(shown, lambda char: font_of(char) or base_font())]
 
@@ -55,11 +67,14 @@ def fonts_of(text: str) -> list[tuple[str, Path]]:
 @cache
 def font_of(char: str) -> Path | None:
     """Return the font file that draws a character; None when there is none. Raises UsageError for a wrong font file."""
+    base = base_font()
+    if base is None:
+        return None
     own = user_font()
     if own is not None and ord(char) in characters(own):
         return own
-    if char.isascii() or char.isspace() or ord(char) in characters(base_font()):
-        return base_font()
+    if _in_base(char) or ord(char) in characters(base):
+        return base
     return next((path for path in _installed() if ord(char) in characters(path)), None)
 
 
@@ -76,8 +91,13 @@ def user_font() -> Path | None:
 
 
 @cache
-def base_font() -> Path:
-    """Return DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic, Arabic and more."""
+def base_font() -> Path | None:
+    """Return DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic, Arabic and more.
+
+    None without the packages of the extra `report`: then pictures use Pillow's own font.
+    """
+    if missing_extra("report", needed_by="fonts of pictures", packages=FIGURES):
+        return None
     return _folder_of("matplotlib") / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
 
 
@@ -94,7 +114,12 @@ def characters(path: Path) -> frozenset[int]:
 
 
 def _drawable(char: str) -> bool:
-    return font_of(char) is not None
+    return _in_base(char) or font_of(char) is not None
+
+
+def _in_base(char: str) -> bool:
+    """Return whether matplotlib's and Pillow's own font both draw a character."""
+    return char.isascii() or char.isspace() or char in IN_BASE
 
 
 def _spelled(char: str) -> str:

@@ -59,5 +59,10 @@ def text_lines(text: str, *, size: int, width: float) -> list[str]:
 
 
 @cache
-def _loaded(font: Path, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(font), size)
+def _loaded(font: Path | None, size: int) -> ImageFont.FreeTypeFont:
+    """Return a font at a size; None: the one that is in Pillow, for ASCII."""
+    if font is not None:
+        return ImageFont.truetype(str(font), size)
+    own = ImageFont.load_default(size)
+    assert isinstance(own, ImageFont.FreeTypeFont), "wheels of Pillow have FreeType"
+    return own

@@ -23,8 +23,9 @@ from maskcls.results.scores.mistakes import (
     most_confident_wrong,
     probabilities_by_task,
 )
+from maskcls.runs.integrity.photos_now import changed_in_words
 from maskcls.runs.reported.reported_run import ReportedRun, ScoredRows
-from maskcls.show.pages.photos import PagePhoto, photo
+from maskcls.show.pages.photos import PagePhoto, photo, shown_name
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number, number_of, plural
@@ -94,6 +95,7 @@ def mistakes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[s
         "alone": reported.noun == PHOTOS,
         "people": _people_table(people, reported.noun) if people else None,
         "with_photos": settings.with_photos,
+        "changed": changed_in_words(changed) if (changed := settings.changed.get(reported.run.path)) else "",
         "with_cams": bool(settings.cams),
     }
 
@@ -128,14 +130,23 @@ def _card(reported: ReportedRun, settings: PageSettings, task: str, mistake: Wro
     assert labelled.prob_NJ is not None
     id, path = labelled.ids[row], reported.rows.paths[row]
     parts = probabilities_by_task(labelled.prob_NJ, labelled.space, row)
+    name = shown_name(id, settings.changed.get(reported.run.path, ()))
     truth = {name: int(np.asarray(label_N)[row]) for name, label_N in labelled.truth.items()}
     return MistakeCard(
-        _photo(reported_photo_root(reported) / path, id, settings),
+        _photo(reported_photo_root(reported) / path, name, settings),
         mistake,
         "" if labelled.people_N is None else str(labelled.people_N[row]),
         {name: _probabilities(prob, truth[name]) for name, prob in parts.items()},
         settings.cams.get((reported.run.path, task, row), {}),
     )
+
+
+def listed_photos(reported: ReportedRun) -> dict[str, str]:
+    """Return {id: path relative to the photo root} of every photo that is listed."""
+    if (rows := reported.rows) is None:
+        return {}
+    listed = dict.fromkeys(mistake.row for one in mistake_lists(rows) for mistake in one.mistakes)
+    return {rows.labelled.ids[row]: rows.paths[row] for row in listed}
 
 
 def reported_photo_root(reported: ReportedRun) -> Path:

@@ -21,6 +21,7 @@ class PageSettings:
     prefix       begins every HTML id and every figure's name, so that they differ between the runs of a page.
     paired       the differences between several runs; None for one.
     cams         class activation maps: {(run folder, task, row): {title: data URI}}.
+    changed      {run folder: ids of its photos that changed since the training}.
     """
 
     page: Path
@@ -28,6 +29,7 @@ class PageSettings:
     prefix: str = ""
     paired: PairedRuns | None = None
     cams: Mapping[tuple[Path, str, int], Mapping[str, str]] = field(default_factory=dict)
+    changed: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskcls.errors import visible
+from maskcls.runs.integrity.photos_now import changed_in_words
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import near, plural, say
 from maskcls.show.terminal.units import size
@@ -18,12 +20,14 @@ class WrittenReport:
     page    the HTML file; size_bytes: its size.
     png     the figures, where they were asked for.
     scores  {run folder: out-of-fold macro-F1}; None for a leaky run.
+    changed_photos  ids of the photos on the page that changed since the training.
     """
 
     page: Path
     size_bytes: int
     png: tuple[Path, ...]
     scores: Mapping[str, float | None]
+    changed_photos: tuple[str, ...] = ()
 
 
 def print_report(found: WrittenReport, *, json: bool = False) -> None:
@@ -31,8 +35,12 @@ def print_report(found: WrittenReport, *, json: bool = False) -> None:
     if json:
         runs = [{"run": run, "macro_f1": score} for run, score in found.scores.items()]
         png = [str(path) for path in found.png]
-        print_json({"page": str(found.page), "size_bytes": found.size_bytes, "png": png, "runs": runs})
+        changed = list(found.changed_photos)
+        about = {"page": str(found.page), "size_bytes": found.size_bytes, "png": png}
+        print_json({**about, "runs": runs, "changed_photos": changed})
         return
     say(f"report: {near(found.page)} ({size(found.size_bytes)})")
     if found.png:
         say(f"{plural(len(found.png), 'figure')}: {near(found.png[0].parent)}")
+    if found.changed_photos:
+        say(f"warning: {visible(changed_in_words(found.changed_photos))}")

@@ -46,7 +46,7 @@ def print_self_training(
 ) -> None:
     """Print one line per round, the run to use, and what comes next."""
     if json:
-        steps = {"report": str(after.page) if after.page else None, "next": after.command} if after else {}
+        steps = after.to_json() if after else {}
         print_json({**found.to_json(), **steps})
         return
     for one in found.rounds:

@@ -40,7 +40,7 @@ def print_training(
     if summary is None:
         return
     if json:
-        steps = {"report": str(after.page) if after.page else None, "next": after.command} if after else {}
+        steps = after.to_json() if after else {}
         print_json({"run": str(run), "summary": summary.to_json(), **steps})
         return
     _say_scores(run, summary, noun)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from maskcls.data.duplicates.search import NearDuplicates, NearPair
 from maskcls.data.findings import DataFinding, Item, Kind
+from maskcls.data.photos.identity.photo_digests import PhotoDigests
 from maskcls.data.photos.inspection import Inspection
 from maskcls.data.photos.quality import Fault, by_name, quality_faults
 from maskcls.data.rows import manifest
@@ -36,6 +37,19 @@ def photo_findings(paths: Sequence[str], seen: Inspection) -> list[DataFinding]:
             items.append(Item((paths[int(rows[place])],), texts.get(fault, "")))
         found.append(DataFinding(QUALITY[fault], tuple(items)))
     return found
+
+
+def changed_findings(known: PhotoDigests | None, frame: pd.DataFrame, seen: Inspection) -> list[DataFinding]:
+    """Return the photos to train on whose content is not what a run began with; known: None where nobody knows.
+
+    frame  the rows to train on, the first of those that were seen.
+    """
+    if known is None:
+        return []
+    ids, paths = frame["id"].tolist(), frame["path"].tolist()
+    rows = [row for row, name in enumerate(ids) if name in known and seen.readable_N[row]]
+    other_n = (known.of([ids[row] for row in rows]).digest_ND != seen.digest_ND[rows]).any(axis=1)
+    return [DataFinding("changed", tuple(Item((paths[rows[n]],), "") for n in np.flatnonzero(other_n)))]
 
 
 def same_photo_findings(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls import files
-from maskcls.data.photos.images import PHOTO
+from maskcls.data.photos.identity.photo_digests import digest
+from maskcls.data.photos.images import PHOTO, read_bytes
 from maskcls.data.photos.same_photos import equal_keys, rows_of_common_size
-from maskcls.errors import UsageError
+from maskcls.errors import DataError, UsageError
 from maskcls.runs.networks import Choice
 from maskcls.schema.group_noun import group_noun
 from maskcls.training.experiment import Experiment
+from maskcls.training.known_photos import refuse_paths
 
 
 @dataclass(frozen=True)
@@ -29,16 +32,18 @@ class InTable:
 
 
 def find_in_table(experiment: Experiment, photos: Sequence[Path]) -> list[InTable]:
-    """Return for each photo where it is in the run's table, by the content of the files; missing files are not found.
+    """Return for each photo where it is in the run's table, by the content that the run began with; of a run of an
+    earlier version, which does not know it, by the content of the files. Files that cannot be read are not found.
 
-    Raises UsageError for a photo of a sealed person, whom no part of the run may see before `unseal`.
+    Raises UsageError for a photo of a sealed person, whom no part of the run may see before `unseal`, WeightsError for
+    a file of the table whose content changed.
     """
     if experiment.sealed is not None and not experiment.run.unsealed.exists():
-        sealed = _same_files(experiment.photo_root, experiment.sealed["path"].tolist(), photos)
+        sealed = _same_photos(experiment, experiment.sealed["id"].tolist(), experiment.sealed["path"].tolist(), photos)
         if found := [str(photo) for photo, rows in zip(photos, sealed, strict=True) if rows]:
             fix = f"name other photos, or first type maskcls unseal {experiment.run.path}"
             raise UsageError(f"these photos are of sealed {group_noun(experiment.cfg)[1]}", offenders=found, fix=fix)
-    same = _same_files(experiment.photo_root, experiment.photo_paths, photos)
+    same = _same_photos(experiment, experiment.manifest["id"].tolist(), experiment.photo_paths, photos)
     return [_in_table(experiment, rows) for rows in same]
 
 
@@ -78,6 +83,26 @@ def choose_networks(place: InTable, folds: Sequence[int], choice: Choice, asked:
         return Chosen(tuple(asked), "folds")
     own = tuple(k for k in place.left_out if k in folds)
     return Chosen(own, "folds") if own else Chosen(tuple(folds), choice)
+
+
+def _same_photos(
+    experiment: Experiment, ids: Sequence[str], paths: Sequence[str], photos: Sequence[Path]
+) -> list[tuple[int, ...]]:
+    """Return for each photo the rows that had its content when the run began; see `find_in_table`."""
+    if experiment.photos is None:
+        return _same_files(experiment.photo_root, paths, photos)
+    rows_of, row_at = dict[bytes, list[int]](), dict[str, int]()
+    for row, (path, one) in enumerate(zip(paths, experiment.photos.of(ids).digest_ND, strict=True)):
+        rows_of.setdefault(one.tobytes(), []).append(row)
+        row_at[os.path.abspath(experiment.photo_root / path)] = row
+    found, changed = [tuple[int, ...]()] * len(photos), []
+    for number, photo in enumerate(photos):
+        with contextlib.suppress(DataError):  # such a photo is named where it is predicted
+            found[number] = tuple(rows_of.get(digest(read_bytes(photo)), ()))
+            own = row_at.get(os.path.abspath(photo))
+            changed += [paths[own]] if own is not None and own not in found[number] else []
+    refuse_paths(experiment, changed)
+    return found
 
 
 def _same_files(root: Path, paths: Sequence[str], photos: Sequence[Path]) -> list[tuple[int, ...]]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from maskcls import files, owned
 from maskcls.rundir import RunDir, TrackerDir
 from maskcls.schema import TrackerName, TrackingConfig
 
@@ -38,6 +39,16 @@ class Place:
     def folder(self, tracker: TrackerName) -> TrackerDir:
         """Return where a tracker keeps this log."""
         return self.run.tracker(tracker, self.name)
+
+    def read_identity(self, tracker: TrackerName) -> dict[str, Any] | None:
+        """Read what `keep_identity` kept; None where nothing is, ResultError when it was changed or is another's."""
+        path = self.folder(tracker).identity
+        return owned.without_owner(files.read_json(path), path, self.run.path) if path.exists() else None
+
+    def keep_identity(self, tracker: TrackerName, known: Mapping[str, Any]) -> None:
+        """Commit what a tracker needs to continue this log."""
+        path = self.folder(tracker).identity
+        files.commit_json(path, owned.with_owner(known, path, self.run.path))
 
 
 class Log(Protocol):

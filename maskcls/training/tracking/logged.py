@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskcls import files
+from maskcls.config.installed_extras import FIGURES, check_extra
 from maskcls.results.scores.evaluation import Confusion, confusion_of
 from maskcls.rundir import RunDir
 from maskcls.runs.read_labelled import read_out_of_fold
@@ -53,7 +54,11 @@ def run_scores(summary: RunSummary) -> dict[str, float]:
 
 
 def draw_confusions(run: RunDir) -> dict[str, Path]:
-    """Draw a confusion matrix of every task and of the joint classes; returns the PNG files by name."""
+    """Draw a confusion matrix of every task and of the joint classes; returns the PNG files by name.
+
+    Raises ResourceError without the packages of the extra `report`.
+    """
+    check_extra("report", needed_by="pictures of the confusion", packages=FIGURES)
     from maskcls.show.pages.figure import to_png
     from maskcls.show.report.confusion import MOST_CLASSES, confusion_figure
 

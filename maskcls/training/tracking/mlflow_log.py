@@ -6,11 +6,11 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from maskcls import files
 from maskcls.training.tracking.log import LAST, RUN, Place
 
 # Before the import, which reads them: no usage statistics, and a server that is gone is noticed soon.
@@ -28,9 +28,9 @@ class MlflowLog:
     """A log as a run of MLflow; see `log.Log`."""
 
     def __init__(self, place: Place, epochs: int) -> None:
-        self.place, self.folder = place, place.folder("mlflow")
-        known = self.folder.identity
-        self.id: str | None = files.read_json(known)["id"] if known.exists() else None
+        self.place = place
+        known = place.read_identity("mlflow")
+        self.id: str | None = known["id"] if known else None
         self.held = self._epochs_in(self.id) if self.id else 0
         if self.held > epochs:
             self.id, self.held = None, 0
@@ -55,9 +55,11 @@ class MlflowLog:
             return self.id
         tags = {}
         if self.place.name != RUN:
-            tags[PARENT] = files.read_json(self.place.run.tracker("mlflow", RUN).identity)["id"]
+            whole = replace(self.place, name=RUN).read_identity("mlflow")
+            assert whole is not None  # the log of the whole run begins before those of its networks
+            tags[PARENT] = whole["id"]
         made: str = self.client.create_run(self._experiment(), tags=tags, run_name=self.place.title).info.run_id
-        files.commit_json(self.folder.identity, {"id": made})
+        self.place.keep_identity("mlflow", {"id": made})
         return made
 
     def _experiment(self) -> str:

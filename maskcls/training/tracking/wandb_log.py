@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from maskcls import files
 from maskcls.training.tracking.log import RUN, Place
 
 INIT_S = 30.0
@@ -30,7 +29,7 @@ class WandbLog:
     def __init__(self, place: Place, epochs: int) -> None:
         self.place, self.folder = place, place.folder("wandb")
         new: dict[str, Any] = {"id": secrets.token_hex(4), "held": 0, "folders": []}
-        known = files.read_json(self.folder.identity) if self.folder.identity.exists() else new
+        known = place.read_identity("wandb") or new
         self.known: dict[str, Any] = known if known["held"] <= epochs else new
         self.held: int = self.known["held"]
 
@@ -42,7 +41,7 @@ class WandbLog:
         import wandb
 
         mode = os.environ.get("WANDB_MODE", "offline")
-        files.commit_json(self.folder.identity, self.known)
+        self.place.keep_identity("wandb", self.known)
         for left in self._offline_folders():
             if left.name not in self.known["folders"]:
                 shutil.rmtree(left)
@@ -98,7 +97,7 @@ class WandbLog:
         if "run" in self.__dict__:
             self.run.finish(exit_code=0 if complete else 1)
             folders = [path.name for path in self._offline_folders()]
-            files.commit_json(self.folder.identity, self.known | {"held": self.held, "folders": folders})
+            self.place.keep_identity("wandb", self.known | {"held": self.held, "folders": folders})
 
     def _offline_folders(self) -> list[Path]:
         """Return the folders that wandb itself has named."""

@@ -24,7 +24,7 @@ from maskcls.labels import Floats, Ints, LabelSpace, Task
 from maskcls.results.photo_model import Photo
 from maskcls.results.predicted.gather import WantedTables, write_tables
 from maskcls.results.predicted.parts import check_shards, gathered, part_path, read_part
-from maskcls.results.predicted.plan import PredictionPlan, RunningHash, open_plan
+from maskcls.results.predicted.plan import PredictionPlan, RunningHash, open_plan, read_plan
 from maskcls.training.predicting.stream import predict_names, predict_parts
 
 SPACE = LabelSpace((Task("tone", ("dark", "light")),))
@@ -191,6 +191,21 @@ def test_another_command_does_not_continue(names: list[str], tmp_path: Path) -> 
     (tmp_path / "mine" / "text.txt").touch()
     with pytest.raises(BusyError, match="holds other files"):
         open_plan(tmp_path / "mine", plan_of(names))
+
+
+def test_a_plan_that_was_changed_is_refused(names: list[str], tmp_path: Path) -> None:
+    """The lineage of a plan goes into the sidecars of the tables, and is compared with nothing else."""
+    folder = tmp_path / "parts"
+    open_plan(folder, plan_of(names))
+    written = files.read_json(folder / "plan.json")
+    files.commit_json(folder / "plan.json", written | {"lineage": {"run": "another"}})
+    for read in (lambda: read_plan(folder), lambda: open_plan(folder, plan_of(names))):
+        with pytest.raises(ResultError, match="changed after maskcls wrote it") as caught:
+            read()
+        assert caught.value.where == str(folder / "plan.json")
+    earlier = {key: value for key, value in written.items() if key != files.DIGEST}
+    files.commit_json(folder / "plan.json", earlier)
+    assert read_plan(folder) == plan_of(names)
 
 
 def test_a_photo_that_changed_is_predicted_again(names: list[str], tmp_path: Path) -> None:

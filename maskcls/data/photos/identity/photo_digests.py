@@ -43,6 +43,10 @@ class PhotoDigests:
     def _place(self) -> dict[str, int]:
         return {name: place for place, name in enumerate(self.ids)}
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a photo of this id."""
+        return name in self._place
+
     def of(self, ids: Sequence[str]) -> PhotoDigests:
         """Return those of the given rows, in their order; every id is known."""
         places = [self._place[name] for name in ids]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from maskcls.errors import ResourceError
+from maskcls.files.file_locks import wait_for_lock
 
-WAIT_S, POLL_S = 10.0, 0.02
+WAIT_S = 10.0
 
 
 @contextmanager
@@ -31,14 +30,10 @@ def waiting_lock(path: Path) -> Iterator[None]:
 
 
 def _wait(handle: int, path: Path) -> None:
-    until = time.monotonic() + WAIT_S
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if not isinstance(error, BlockingIOError) or time.monotonic() > until:
-                got = f"no lock after {WAIT_S:.0f} s" if isinstance(error, BlockingIOError) else error.strerror
-                fix = "end the process that holds it"
-                raise ResourceError("another process holds a lock", where=str(path), got=got, fix=fix) from None
-            time.sleep(POLL_S)
+    try:
+        got = None if wait_for_lock(handle, most_s=WAIT_S) else f"no lock after {WAIT_S:.0f} s"
+    except OSError as error:
+        got = error.strerror
+    if got is not None:
+        fix = "end the process that holds it"
+        raise ResourceError("another process holds a lock", where=str(path), got=got, fix=fix)

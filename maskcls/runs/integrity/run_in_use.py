@@ -1,0 +1,78 @@
+"""Whether another process works on a run, such as a training, and which of the run's files it does not change."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from maskcls.errors import ResultError
+from maskcls.results.submissions.checks import Check
+from maskcls.rundir import FoldDir, RunDir
+from maskcls.runs.environment import Environment
+from maskcls.runs.integrity.done_file import read_done
+
+WRITING = "a command is working on this run, and may be writing it: verify the run again when the command has ended"
+
+
+@dataclass(frozen=True)
+class RunUse:
+    """The lock of a run at one moment. holder: what the process that holds it says; None: nobody does.
+
+    taken_ns  when it was last taken; -1: never.
+    """
+
+    holder: str | None
+    taken_ns: int
+
+
+def use_of(run: RunDir) -> RunUse:
+    """Return who works on this run; nothing is written, and the lock is held by no more than the question."""
+    try:
+        handle = os.open(run.lock_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
+    except OSError:
+        return RunUse(None, -1)
+    try:
+        taken_ns = os.fstat(handle).st_mtime_ns
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return RunUse(os.pread(handle, 200, 0).decode(errors="replace") or "an unknown process", taken_ns)
+        return RunUse(None, taken_ns)
+    except OSError:  # a folder, or a disk without locks
+        return RunUse(None, -1)
+    finally:
+        os.close(handle)
+
+
+def settled_files(run: RunDir, env: Environment, networks: Iterable[FoldDir]) -> set[str]:
+    """Return the paths in the run of what no training changes: its identity, and the files of finished networks."""
+    found = set(env.hashes)
+    for folder in networks:
+        try:
+            done = read_done(folder)
+        except ResultError:
+            continue  # its own check says what is wrong
+        if done is not None:
+            found |= {run.place(path) for path in (folder.done, *(folder.path / name for name in done.files))}
+    return found
+
+
+def checks_beside(
+    checks: Sequence[Check], run: RunDir, settled: set[str], before: RunUse, after: RunUse
+) -> list[Check]:
+    """Return the checks of a run that another process may have written to from `before` to `after`.
+
+    A file that is not right, and that such a process changes, is not compared; a warning says who works on the run.
+    """
+    if before == after and after.holder is None:
+        return list(checks)
+    who = after.holder or before.holder or "another process, which has ended"
+    lock = Check(run.place(run.lock_file), "warning", "in use", (f"{WRITING} ({who})",))
+    kept = [
+        check if check.verdict in ("ok", "skipped") or check.name in settled else Check(check.name, "skipped", WRITING)
+        for check in checks
+        if check.name != lock.name
+    ]
+    return [lock, *kept]
