@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.config import of_run, with_backbone
-from maskcls.config.overrides import refuse_repeated, written
+from maskcls.config.overrides import refuse_set_twice, written
 from maskcls.config.unused_settings import unused_settings
 from maskcls.data.described_config import load_described
 from maskcls.errors import DataError, MaskclsError, UsageError
@@ -270,7 +270,7 @@ def overrides(settings: Settings | None) -> list[str]:
         except TypeError as error:
             expected = "text, a number, true, false or null, or lists and mappings of them"
             raise UsageError("a setting has another type", where=key, got=str(error), expected=expected) from None
-    refuse_repeated(words)
+    refuse_set_twice(words)
     return words
 
 

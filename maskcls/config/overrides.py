@@ -26,7 +26,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     return whole_key(key, parsed), parsed
 
 
-def refuse_repeated(overrides: Sequence[str]) -> None:
+def refuse_set_twice(overrides: Sequence[str]) -> None:
     """Raise UsageError that names two overrides which set the same key, alone or within a section.
 
     The last one would win in silence, and what a script adds at the end of a line may be meant for another setting.

@@ -35,9 +35,9 @@ def current(overrides: Sequence[str] | None) -> list[str]:
     """Return overrides in the new spelling; UsageError for two that set one key."""
     given = list(overrides or [])
     if len(given) > 1:
-        from maskcls.config import refuse_repeated
+        from maskcls.config import refuse_set_twice
 
-        refuse_repeated(given)
+        refuse_set_twice(given)
     found = list(map(_current, given))
     for old, new in zip(given, found, strict=True):
         if new != old:
