@@ -49,6 +49,11 @@ def files_read(*given: Path | None) -> list[Path]:
     return [file for path in given if path is not None for file in input_files(path)]
 
 
+def named_path(word: str) -> Path:
+    """Return the path that a word for `predict` names: of `@list`, that of the list."""
+    return Path(word.removeprefix("@"))
+
+
 def identity_hashes(run: RunDir) -> dict[str, str]:
     """Return the sha256 of every file of the identity, by name."""
     return {path.name: files.file_sha256(path) for path in identity_files(run)}

@@ -197,9 +197,8 @@ def _predict_what(
     part = None if shard is None else parse_shard(shard)
     if shard is not None and not wanted.paths:
         raise UsageError("--shard writes a folder beside a table", fix="name the table: -o answers.csv")
-    from maskcls.data.layouts.named import named_path
     from maskcls.runs.checks import check_photo_prediction
-    from maskcls.runs.identity import files_read
+    from maskcls.runs.identity import files_read, named_path
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     check_photo_prediction(model, overrides, decide=decide)

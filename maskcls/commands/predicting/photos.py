@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskcls.data.layouts.named import NamedPhotos, check_what, find_photos, named_path
+from maskcls.data.layouts.named import NamedPhotos, check_what, find_photos
 from maskcls.errors import BusyError, UsageError
 from maskcls.export.open_model import Engine, open_model
 from maskcls.labels import LabelSpace
@@ -28,7 +28,7 @@ from maskcls.results.predicted.table_file import WrittenTable, check_not_an_outp
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_photo_prediction
 from maskcls.runs.decision import read_decision
-from maskcls.runs.identity import files_read
+from maskcls.runs.identity import files_read, named_path
 from maskcls.runs.locks.run_lock import lock_new
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural

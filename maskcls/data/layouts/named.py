@@ -213,11 +213,6 @@ def _each_once(names: Sequence[str], roots: Sequence[Path]) -> NamedPhotos:
     return NamedPhotos(once, tuple(dict.fromkeys(roots)), repeated)
 
 
-def named_path(word: str) -> Path:
-    """Return the path that a word names: of `@list`, that of the list."""
-    return Path(word.removeprefix("@"))
-
-
 def check_what(what: Sequence[str]) -> None:
     """Raise UsageError when stdin is read more than once."""
     if list(what).count(STDIN) > 1:
