@@ -10,9 +10,10 @@ docs/api.md describes the functions. They are loaded when they are first used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers take it as true; typing is not imported, so that an interrupt is heard early
 if TYPE_CHECKING:
+    from typing import Any
+
     from maskcls.api import Evaluation as Evaluation
     from maskcls.api import MaskclsError as MaskclsError
     from maskcls.api import Model as Model

@@ -6,13 +6,30 @@ import os
 
 
 def command_line() -> None:
-    """Run the command line; Ctrl-C while it is still loaded ends it as later on, without a traceback."""
+    """Run the command line; a signal while it is still loaded ends it with one line and the code it has later on."""
     try:
+        import signal
+
+        # What is being imported is in no state to raise: extension modules turn a KeyboardInterrupt into other errors.
+        usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number, handler in usual.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, _end)
         from maskcls.cli import main
 
+        for number, handler in usual.items():
+            signal.signal(number, handler)
         main()
     except KeyboardInterrupt:
-        os._exit(130)  # what was being imported is in no state to be cleared up
+        _end(2)
+
+
+def _end(number: int, _frame: object = None) -> None:
+    """End the process as after this signal; nothing has begun that would have to be cleared up."""
+    try:
+        os.write(2, b"interrupted; nothing has begun\n")
+    finally:
+        os._exit(128 + number)
 
 
 if __name__ == "__main__":

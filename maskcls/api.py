@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.config import of_run, with_backbone
-from maskcls.config.overrides import written
+from maskcls.config.overrides import refuse_set_twice, written
 from maskcls.config.unused_settings import unused_settings
 from maskcls.data.described_config import load_described
 from maskcls.errors import DataError, MaskclsError, UsageError
@@ -191,7 +191,7 @@ def train(
         for line in [*([note] if note else []), *unused_settings(cfg, origins)]:
             report.note(line)
         if main_process():
-            refuse_existing(folder)
+            refuse_existing(folder, Path(data))
         from maskcls.show.report.after_training import after_training, note_missing_report
 
         note_missing_report(cfg, report)
@@ -258,7 +258,9 @@ def ensemble(
 
 
 def overrides(settings: Settings | None) -> list[str]:
-    """Return settings as the command line has them; UsageError for a value that is no text, number or list of them.
+    """Return settings as the command line has them.
+
+    UsageError for a value that is no text, number or list of them, and for a setting that is given twice.
 
     >>> overrides({"optim.lr": 1e-4, "model.backbone": "resnet18"})
     ['optim.lr=0.0001', 'model.backbone="resnet18"']
@@ -270,6 +272,7 @@ def overrides(settings: Settings | None) -> list[str]:
         except TypeError as error:
             expected = "text, a number, true, false or null, or lists and mappings of them"
             raise UsageError("a setting has another type", where=key, got=str(error), expected=expected) from None
+    refuse_set_twice(words)
     return words
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 ASKED_TRACKERS = ("mlflow", "wandb")  # those that keep an identity; wandb's own folder is below it
 REFIT = -1  # in the place of a fold's number: the network is trained on all rows
+OWN_FOLDER = re.compile(r"fold\d+|refit|members|test")
 LEFT_OUT = re.compile(r"(?:members/[^/]+/)?fold(\d+)/(?:best|last)/[^/]+")  # weights that did not train on one fold
 
 
@@ -323,6 +324,10 @@ class RunDir:
     def for_people(self) -> tuple[Path, ...]:
         """Folders of what is made for people and other programs; a command reads `tracker_identities` alone of it."""
         return self.tracking, self.report.parent, self.onnx.parent
+
+    def own_folders(self) -> list[Path]:
+        """Return the folders of its networks and of its predictions, found on disk."""
+        return sorted(path for path in self.path.glob("*") if OWN_FOLDER.fullmatch(path.name))
 
     def place(self, path: Path) -> str:
         """Return the path of a file in the run's folder, with slashes."""

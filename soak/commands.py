@@ -13,7 +13,7 @@ from maskcls.engine.saving import SaveClock
 from maskcls.errors import Exit
 from maskcls.rundir import RunDir
 from soak import forks
-from soak.world import LIMIT_S, NETWORK, SURE, call
+from soak.world import LIMIT_S, SURE, call, network
 
 TIMES = {"seconds", "images_per_second", "commands"}  # keys of JSON that hold times
 DIGEST = "digest"  # of a log, it counts the times in
@@ -53,7 +53,7 @@ class Command:
 
 def commands() -> list[Command]:
     """Return all commands that are killed."""
-    train = ("train", "faces", "--run", "runs/new", *NETWORK, "train.batch_size=8", "seed=2")
+    train = ("train", "faces", "--run", "runs/new", *network("train.batch_size=8", "seed=2"))
     own = ("device.type=cpu",)
     return [
         Command("train", train, again=lambda folder: _resume_or(folder, train), before=_save_every_step),

@@ -25,7 +25,7 @@ from soak.mutate_bytes import mutated
 from soak.mutate_text import CELLS, mutated_csv, mutated_json, mutated_yaml
 from soak.plan import Plan
 from soak.tally import Tally
-from soak.world import NETWORK, call, copied
+from soak.world import call, copied, network
 
 FULL = 2_000
 HANG_S = 5  # of processor time, until a command line is refused
@@ -84,7 +84,7 @@ def line(rng: Random) -> tuple[str, list[str]]:
             if not getattr(parameter, "is_flag", False):
                 words.append(_value(rng, parameter, name))
     if name in ("train", "self-train", "bench lr", "bench step", "debug"):
-        words += [*NETWORK, *([_setting(rng)] if rng.random() < 0.5 else [])]
+        words += network(*([_setting(rng)] if rng.random() < 0.5 else []))
     if rng.random() < 0.1:
         words.insert(rng.randrange(len(words) + 1), rng.choice((*WORDS, *CELLS, "--no-such", "-x", "--json")))
     if rng.random() < 0.05:

@@ -10,11 +10,15 @@ from pathlib import Path
 
 from maskcls.cli import run_app
 from soak import forks
-from tests.tiny import RECIPE
+from tests.tiny import recipe
 
-NETWORK = (*RECIPE, "model.backbone=test_convnext")
 SURE = ("--min-confidence", "0.01", "--agree", "0.5")  # networks of two epochs are sure of nothing
 LIMIT_S = 300
+
+
+def network(*settings: str) -> list[str]:
+    """Return the settings of a small network, with these in place of its own."""
+    return recipe("model.backbone=test_convnext", *settings)
 
 
 def call(folder: Path, words: list[str]) -> Callable[[], int]:
@@ -61,7 +65,7 @@ def make_world(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     make_faces(folder)
     for name, seed in (("a", 0), ("b", 1)):
-        must(folder, "train", "faces", "--run", f"runs/{name}", *NETWORK, f"seed={seed}")
+        must(folder, "train", "faces", "--run", f"runs/{name}", *network(f"seed={seed}"))
     must(folder, "predict", "runs/a", "--data", "faces", "-o", "submission.csv")
     must(folder, "predict", "runs/a", "faces/eval/images", "-o", "photos.csv", "--probabilities", "photos_p.csv")
     must(folder, "ensemble", "runs/a", "runs/b", "--data", "faces", "-o", "ensemble.csv")

@@ -227,6 +227,11 @@ def test_an_engine_or_a_setting_of_another_kind_is_refused(trained: maskcls.Mode
     with pytest.raises(maskcls.MaskclsError, match="another type") as caught:
         maskcls.load(trained.path, settings={"predict.batch_size": np.int64(4)}).predict(np.zeros((8, 8, 3), np.uint8))
     assert caught.value.where == "predict.batch_size"
+    with pytest.raises(maskcls.MaskclsError, match="given twice") as caught:
+        maskcls.load(trained.path, settings={"predict.batch_size": 4, "predict": {"batch_size": 8}}).predict(
+            np.zeros((8, 8, 3), np.uint8)
+        )
+    assert caught.value.where == "predict.batch_size"
 
 
 def test_wrong_folders_and_settings_raise_an_error(trained: maskcls.Model, drawn: Path, tmp_path: Path) -> None:

@@ -56,9 +56,16 @@ def experiment(data: Path, *overrides: str) -> Experiment:
     return read_experiment(tiny(*overrides), data, RunDir(Path("never-written")))
 
 
+def recipe(*words: str) -> list[str]:
+    """Return the tiny recipe and further words of a command line; of the overrides of one key the last one alone."""
+    joined = [*RECIPE, *words]
+    last = {word.partition("=")[0]: place for place, word in enumerate(joined)}
+    return [word for place, word in enumerate(joined) if "=" not in word or last[word.partition("=")[0]] == place]
+
+
 def train(data: Path, run: Path, *words: str) -> int:
     """Run `maskcls train` with the tiny recipe in this process; returns the exit code."""
-    return run_app(["train", str(data), "--run", str(run), *RECIPE, *words])
+    return run_app(["train", str(data), "--run", str(run), *recipe(*words)])
 
 
 def resume(run: Path, *words: str) -> int:

@@ -39,6 +39,7 @@ from maskcls.runs.calibration import Calibration, calibrate_rows
 from maskcls.runs.choices.register import Attempt
 from maskcls.runs.choices.tried import Tried, add_tried, ensemble_what, rows_of_run
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
+from maskcls.runs.identity import files_read
 from maskcls.runs.read_labelled import parts_of
 from maskcls.runs.recipe import (
     Asked,
@@ -89,7 +90,7 @@ def ensemble(
         asked = read_recipe(recipe, given, method, weights)
     else:
         asked = read_settings(given, method or "mean", weights, decide=decide)
-    check_output(output, force=force)
+    check_output(output, [data, recipe, groups, oof_groups], asked.given, force=force)
     cfg, frame, members = read_members(asked.given, data, overrides, report)
     if recipe and asked.blend:
         check_recipe_tasks(recipe, asked.blend, cfg.space)
@@ -144,9 +145,10 @@ def _as_stored(lineage: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def check_output(output: Path, *, force: bool) -> None:
-    """Raise BusyError when the submission and its recipe exist, before any work."""
-    check_free(output, SUBMISSION, recipe_path(output), force=force)
+def check_output(output: Path, read: Sequence[Path | None], members: Sequence[str], *, force: bool) -> None:
+    """Raise BusyError when the submission and its recipe exist, before any work; UsageError for what is read."""
+    named = [Path(name) for text in members for name in text.split(",")]
+    check_free(output, SUBMISSION, recipe_path(output), inputs=files_read(*read, *named), force=force)
 
 
 def read_together(

@@ -13,8 +13,7 @@ from maskcls.results.csv_with_origin import csv_bytes
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.scores import evaluation
 from maskcls.results.scores.evaluation import Evaluation
-from maskcls.rundir import RunDir
-from maskcls.runs.identity import result_files
+from maskcls.runs.identity import files_read
 from maskcls.runs.read_labelled import read_labelled_predictions
 
 
@@ -27,9 +26,7 @@ def evaluate(what: Path, answers: Path | None = None, *, output: Path | None = N
     Raises UsageError, DataError or ResultError when the files do not fit together.
     """
     if output is not None:
-        read = [what, *([answers] if answers else [])] if what.is_file() else result_files(RunDir(what))
-        files.check_outputs(output, inputs=read)
-        files.refuse_finished(output, force=force)
+        files.refuse_finished(output, inputs=files_read(what, answers), force=force)
     labelled = read_labelled_predictions(what, answers)
     found = evaluation.evaluate_predictions(labelled)
     if output is not None:

@@ -23,6 +23,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import Environment
 from maskcls.runs.group_averaging import GroupAveraging
+from maskcls.runs.identity import files_read
 from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.show.answers.explanation import ExplainedPhoto, ExplainedTask, Explanation
@@ -87,7 +88,7 @@ def explain(
     Raises BusyError when the output exists, unless `force`; UsageError for photos that are given twice, for a name that
     is no .png, for classes and folds that do not exist, for photos of sealed people, and for a backbone without maps.
     """
-    check_words(photos, output, page, force=force)
+    check_words(run, photos, output, page, force=force)
     experiment, env = open_experiment(run, data)
     if data is not None:
         check_data_unchanged(experiment)
@@ -130,7 +131,7 @@ def _pixels(photo: ExplainedPhoto) -> Pixels:
     return read_image(photo.path, at_least=(PX, PX))
 
 
-def check_words(photos: Sequence[Path], output: Path, page: Path | None, *, force: bool) -> None:
+def check_words(run: RunDir, photos: Sequence[Path], output: Path, page: Path | None, *, force: bool) -> None:
     """Raise what is wrong with the command line before anything is read: UsageError, or BusyError for an output."""
     if page is not None:
         files.check_page_name(page)
@@ -142,8 +143,9 @@ def check_words(photos: Sequence[Path], output: Path, page: Path | None, *, forc
     if len(photos) > MOST_PHOTOS:
         expected = f"at most {MOST_PHOTOS} photos in one picture"
         raise UsageError("too many photos", got=str(len(photos)), expected=expected, fix="explain them in parts")
-    files.check_outputs(output, *([page] if page is not None else []), inputs=photos)
-    files.refuse_finished(output, *([page] if page is not None else []), force=force)
+    files.refuse_finished(
+        output, *([page] if page is not None else []), inputs=files_read(run.path, *photos), force=force
+    )
 
 
 def photo_table(photos: Sequence[Path], experiment: Experiment) -> tuple[Path, pd.DataFrame]:

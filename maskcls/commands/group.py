@@ -35,6 +35,7 @@ from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.runs.group_averaging import shared_tasks
+from maskcls.runs.identity import files_read
 from maskcls.runs.integrity.photos_now import other_contents
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
 from maskcls.runs.records.noun import noun_of_run
@@ -70,7 +71,8 @@ def group(
     changed, BusyError when the output exists, unless `force`.
     """
     if output is not None:
-        check_free(output, GROUPS, force=force)
+        read = files_read(data, unlabelled, run.path if run is not None else None)
+        check_free(output, GROUPS, inputs=read, force=force)
     if train and unlabelled is not None:
         raise UsageError("--train and --unlabelled name different photos", fix="give one of them")
     known = read_people(data, guess_layout(data), _group_setting(run) if run is not None else "auto")

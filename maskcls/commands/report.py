@@ -10,6 +10,7 @@ from maskcls.errors import UsageError
 from maskcls.files import OutputFile, none_for_nan
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_repeated
+from maskcls.runs.identity import files_read
 from maskcls.runs.integrity.photos_now import other_contents, other_sizes
 from maskcls.runs.reported.paired_runs import pair_runs
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
@@ -55,9 +56,14 @@ def report(
             got=f"{png}, a file",
             fix="name a new folder, or one that exists",
         )
+    read = files_read(*(run.path for run in runs))
+    files.check_place(page)
+    if png is not None:
+        files.check_outputs(png, inputs=read)
+        files.check_place(png / "figure.png")
     pictures = [] if png is None else sorted(png.glob("*.png"))[:1]
     if output is not None:
-        files.refuse_finished(*pictures, output, force=force)
+        files.refuse_finished(*pictures, output, inputs=read, force=force)
     found = [read_reported_run(run) for run in runs]
     paired = pair_runs(found) if len(found) > 1 else None
     maps = _cams(found) if cam else {}

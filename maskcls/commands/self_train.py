@@ -108,6 +108,7 @@ def _round(run: RunDir, labels: Path | None, gain: Difference | None) -> Round:
     score = macro_f1(confusion(labelled.space.encode(labelled.truth), labelled.pred_N, labelled.space.size))
     photos = 0
     if labels is not None:
-        sets = {line["set"]: line["rows"] for line in files.read_json(labels.with_suffix(".json"))["sets"]}
+        sidecar = files.read_json(labels.with_suffix(".json"), files.SIDECAR_FILE)
+        sets = {line["set"]: line["rows"] for line in sidecar["sets"]}
         photos = sets["all"]
     return Round(run.path.name, photos, score, gain)

@@ -46,7 +46,7 @@ def train(
     wanted = wanted_folds(folds, cfg.folds.k)
     accelerator, timer = start(cfg.device), PartTimer("train")
     if accelerator.is_main_process:
-        refuse_existing(run)
+        refuse_existing(run, data)
     with timer.part(READING), report.busy(READING):
         experiment = read_experiment(with_absolute_paths(cfg), data, run)
     with timer.part(CHECKING), report.busy("checking the networks"):
@@ -64,7 +64,7 @@ def train(
     with timer.part(PEOPLE):
         experiment = with_person_clustering(experiment, report)
     with run_lock.lock_new(run):
-        refuse_existing(run)  # once more: another process may have made and finished a run since
+        refuse_existing(run, data)  # once more: another process may have made and finished a run since
         run_lock.sweep_run(run)
         write_identity(experiment, wanted, this_machine(accelerator.device, accelerator.num_processes), origins)
         add_times(run, None, timer.times)  # before the training, in case it is interrupted

@@ -6,7 +6,7 @@ Builders read a configuration; components take plain arguments.
 from maskcls.config.files import find
 from maskcls.config.keys import flatten, preset_keys, put
 from maskcls.config.load import BACKBONE, DEFAULT, SettingOrigin, load, load_above, of_run, to_yaml, with_backbone
-from maskcls.config.overrides import parse_override, setting
+from maskcls.config.overrides import parse_override, refuse_set_twice, setting
 from maskcls.config.validation import members, validate
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "parse_override",
     "preset_keys",
     "put",
+    "refuse_set_twice",
     "setting",
     "to_yaml",
     "validate",

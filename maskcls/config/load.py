@@ -141,7 +141,7 @@ def _override_layer(overrides: Sequence[str]) -> Layer:
             where=f"{COMMAND_LINE}: {BASE}",
             fix="give --config several times; the later file wins",
         )
-    # One after the other: the same key may be given twice, and the last one wins.
+    # One after the other: a command may add its own after the user's, and the last one wins; see `refuse_set_twice`.
     leaves = [leaf for key, value in parsed for leaf in at(f"{COMMAND_LINE}: ", flatten, {key: value}).items()]
     return Layer(COMMAND_LINE, COMMAND_LINE, leaves)
 

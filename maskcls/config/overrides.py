@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from maskcls.config.faults import COMMAND_LINE, shown
+from maskcls.config.faults import COMMAND_LINE, at, shown
 from maskcls.config.keys import flatten
 from maskcls.config.short_names import whole_key
 from maskcls.config.yaml12 import parse_yaml
@@ -24,6 +24,20 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise UsageError("not an override", got=shown(text), expected="dotted.key=value, such as optim.lr=1e-4")
     parsed = parse_yaml(value, where=f"{COMMAND_LINE}: {key}")
     return whole_key(key, parsed), parsed
+
+
+def refuse_set_twice(overrides: Sequence[str]) -> None:
+    """Raise UsageError that names two overrides which set the same key, alone or within a section.
+
+    The last one would win in silence, and what a script adds at the end of a line may be meant for another setting.
+    """
+    setters: dict[str, str] = {}
+    for text in overrides:
+        for key in at(f"{COMMAND_LINE}: ", flatten, dict([parse_override(text)])):
+            if key in setters:
+                got = f"{setters[key]} and {text}"
+                raise UsageError("a setting is given twice", where=key, got=got, fix="leave one of them out")
+            setters[key] = text
 
 
 def setting(overrides: Sequence[str], *keys: str) -> list[str]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from accelerate.utils import broadcast
 from torch import Tensor
 
 from maskcls.data.dataset import Key, batches, loader
+from maskcls.engine.compute.memory import smaller_step
 from maskcls.engine.device import worker_count
 from maskcls.engine.infer import Predictor, Prob, Reader, infer, open_reader
 from maskcls.engine.objective import HeadTarget, head_targets
@@ -28,6 +30,7 @@ from maskcls.engine.step import Meter, Tick, train_step
 from maskcls.engine.step_plan import FoldRows, StepPlan
 from maskcls.errors import DivergedError, ResultError
 from maskcls.files import none_for_nan
+from maskcls.machine import memory_for
 from maskcls.nn.optim import set_lr
 from maskcls.nn.schedule import Schedule, lr_at, plateau_scale
 from maskcls.results.scores.epoch_choice import criterion
@@ -210,7 +213,8 @@ def _train_epoch(
         with resting():
             images = [next(stream) for _ in pieces]
         set_lr(session.optimizer, lr_at(session.step, schedule, peak))
-        terms, norm = train_step(session, step_plan.rows.photos, heads, cfg, step, pieces, iter(images))
+        with memory_for(partial(_step_sizes, session, cfg)):
+            terms, norm = train_step(session, step_plan.rows.photos, heads, cfg, step, pieces, iter(images))
         session.step += 1
         if session.average is not None:
             session.average.update(session.network, step=session.step)
@@ -220,6 +224,11 @@ def _train_epoch(
         if not meter.pending or session.accelerator.num_processes == 1:  # else fetching would make all processes wait
             yield SavePoint(meter.so_far)
     return meter.means()
+
+
+def _step_sizes(session: Session, cfg: Config) -> tuple[str, str]:
+    processes, plan = session.accelerator.num_processes, session.plan
+    return smaller_step(cfg.train.batch_size, processes, plan.accumulate, plan.threads, whole=cfg.scored_by_step)
 
 
 def _seed_dropout(session: Session, begun: EpochSoFar | None, key: tuple[int, ...]) -> None:

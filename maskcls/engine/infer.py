@@ -32,6 +32,7 @@ from maskcls.engine.device import move_network, normalise
 from maskcls.engine.tta import views_of
 from maskcls.errors import ResultError
 from maskcls.labels import LabelSpace
+from maskcls.machine import memory_for
 from maskcls.nn.fuse_norms import Pairs, find_pairs, fuse_pairs
 from maskcls.nn.heads import JOINT, Head, probabilities
 from maskcls.nn.network import Network
@@ -119,7 +120,8 @@ def infer_prepared(
 ) -> list[Prob]:
     """Do what `infer` does with predictors that `prepare` returned, for callers that predict many times."""
     found: list[tuple[Places, list[Prob]]] = []
-    with _lanes(accelerator.device, _lane_count(ready, reader, execution)) as (submit, depth):
+    lanes = _lane_count(ready, reader, execution)
+    with memory_for(partial(_smaller_batch, reader, lanes)), _lanes(accelerator.device, lanes) as (submit, depth):
         waiting: deque[tuple[Places, Callable[[], Logits]]] = deque()
         for places, images in zip(reader.places, batches(reader.source), strict=True):
             work = partial(_forward, ready, _full(images, places), reader, execution)
@@ -129,6 +131,15 @@ def infer_prepared(
         while waiting:
             found.append(_collected(*waiting.popleft(), ready, on_images))
     return _gathered(found, ready, reader.count, accelerator)
+
+
+def _smaller_batch(reader: Reader, lanes: int) -> tuple[str, str]:
+    """Describe the forward passes that did not fit, and return what to set so that they are half as large."""
+    images = len(reader.places[0]) * len(parse_views(reader.views)) if reader.places else 0
+    where = f"validation or prediction, {images} images per forward pass, {lanes} at the same time"
+    if images < 2 * len(parse_views(reader.views)):
+        return where, "set device.threads=1, a smaller transforms.size in a new run, or close other programs"
+    return where, f"set predict.batch_size={images // 2}, for a validation in a new run; or close other programs"
 
 
 def prepare(predictor: Predictor, accelerator: Accelerator, execution: Execution) -> Predictor:

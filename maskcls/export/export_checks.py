@@ -15,6 +15,7 @@ from maskcls.export.timm_checks import check_timm_folder
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import OTHER_GROUPS, check_overrides
 from maskcls.runs.decision_file import check_calibrated
+from maskcls.runs.identity import files_read
 from maskcls.runs.read_labelled import LEAKY, is_leaky
 from maskcls.runs.summary import averages_in_groups
 from maskcls.show.card.versions import are_named_in
@@ -81,10 +82,11 @@ def _check_scored(run: RunDir, int8: Int8Options | None) -> None:
 def _check_output(run: RunDir, output: Path, to: Target, *, force: bool) -> None:
     match to:
         case "safetensors":
+            files.check_outputs(output, inputs=files_read(run.path))
             check_timm_folder(output, force=force)
         case "onnx" | "torch-export" | "model-card":
             card = card_beside(output, to, run)
-            files.refuse_finished(*{card} - {output}, output, force=force)
+            files.refuse_finished(*{card} - {output}, output, inputs=files_read(run.path), force=force)
             if card.exists() and not force and not are_named_in(files.read_file(card, CARD), {output.name: ""}):
                 raise BusyError("the output exists", where=str(card), fix=files.FORCE)
         case _:

@@ -2,7 +2,16 @@
 
 from maskcls.files.atomic import AsideFile, as_unwritten, commit, written_aside
 from maskcls.files.digests import sha256
-from maskcls.files.json_data import JSON_FILE, commit_json, json_bytes, none_for_nan, read_json, read_json_lines
+from maskcls.files.json_data import (
+    JSON_FILE,
+    SIDECAR_FILE,
+    commit_json,
+    json_bytes,
+    none_for_nan,
+    parse_json,
+    read_json,
+    read_json_lines,
+)
 from maskcls.files.json_digest import DIGEST, content_digest, with_digest, without_digest
 from maskcls.files.network_disk import network_type
 from maskcls.files.output_folders import folder_aside, put_folder
@@ -15,7 +24,16 @@ from maskcls.files.output_names import (
 )
 from maskcls.files.outputs import FORCE, OutputFile, check_place, commit_outputs, refuse_finished
 from maskcls.files.own_folders import filling
-from maskcls.files.reading import RUN_FILE, FileKind, check_file, file_sha256, opened, read_file, size_text
+from maskcls.files.reading import (
+    RUN_FILE,
+    WRITTEN_FILE,
+    FileKind,
+    check_file,
+    file_sha256,
+    opened,
+    read_file,
+    size_text,
+)
 from maskcls.files.temporaries import TEMPORARY, sweep, temporary_folder
 
 __all__ = [
@@ -23,7 +41,9 @@ __all__ = [
     "FORCE",
     "JSON_FILE",
     "RUN_FILE",
+    "SIDECAR_FILE",
     "TEMPORARY",
+    "WRITTEN_FILE",
     "AsideFile",
     "FileKind",
     "OutputFile",
@@ -45,6 +65,7 @@ __all__ = [
     "network_type",
     "none_for_nan",
     "opened",
+    "parse_json",
     "put_folder",
     "read_file",
     "read_json",

@@ -14,6 +14,7 @@ from maskcls.files.reading import RUN_FILE, FileKind, read_file
 Value = TypeVar("Value")
 # A hundred times the largest that maskcls writes; parsing it takes up to thirty times its size in memory.
 JSON_FILE = FileKind(RUN_FILE.name, ResultError, 16 << 20, RUN_FILE.fix)
+SIDECAR_FILE = FileKind("a sidecar", ResultError, JSON_FILE.most, "restore it from a copy, or make it again")
 
 
 def commit_json(path: Path, value: Any) -> str:
@@ -35,24 +36,30 @@ def none_for_nan(value: Value) -> Value | None:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def read_json(path: Path) -> Any:
+def parse_json(text: bytes | str) -> Any:
+    """Read one JSON value; ValueError for what is none, for NaN, and for a name twice in one object.
+
+    >>> parse_json('{"a": 1, "a": 2}')
+    Traceback (most recent call last):
+    ValueError: the name 'a' is given twice
+    """
+    return json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
+
+
+def read_json(path: Path, kind: FileKind = JSON_FILE) -> Any:
     """Read JSON that `commit_json` wrote; raises ResultError when it is missing, too large or damaged."""
-    data = read_file(path, JSON_FILE)
+    data = read_file(path, kind)
     try:
-        return json.loads(data, parse_constant=_refuse)
+        return parse_json(data)
     except (ValueError, RecursionError) as error:
-        raise ResultError(
-            "a file of the run cannot be read",
-            where=str(path),
-            got=str(error),
-            fix="restore it from a copy of the run, or train again",
-        ) from None
+        fix = "restore it from a copy, or make it again"
+        raise ResultError("a JSON file cannot be read", where=str(path), got=str(error), fix=fix) from None
 
 
 def read_json_lines(path: Path) -> list[Any]:
     """Read one JSON value per line; raises ResultError as `read_json`."""
     try:
-        return [json.loads(line, parse_constant=_refuse) for line in read_file(path, JSON_FILE).decode().splitlines()]
+        return list(map(parse_json, read_file(path, JSON_FILE).decode().splitlines()))
     except (ValueError, RecursionError) as error:
         raise ResultError(
             "a log cannot be read",
@@ -64,3 +71,12 @@ def read_json_lines(path: Path) -> list[Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not allowed")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ValueError(f"the name {twice!r} is given twice")
+    return found

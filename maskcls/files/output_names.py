@@ -9,14 +9,30 @@ from pathlib import Path
 from maskcls.errors import UsageError
 
 
-def check_outputs(*outputs: Path, inputs: Iterable[Path] = ()) -> None:
-    """Raise UsageError when two outputs are one file, or an output is one of the inputs, also by another path."""
+def check_outputs(*outputs: Path, inputs: Iterable[Path]) -> None:
+    """Raise UsageError when two outputs are one file, or an output is one of the inputs or is inside one.
+
+    inputs  files and folders that are read; one that is missing is passed over. Another path of the same file or folder
+            counts as well. Of a run, the files in `runs.identity.input_files`.
+    """
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         got = " and ".join(map(str, outputs))
         raise UsageError("two outputs are one file", got=got, fix="give each a name of its own")
-    for path in filter(Path.exists, outputs):
-        if any(other.exists() and other.samefile(path) for other in inputs):
-            raise UsageError("the output is a file that is read", where=str(path), fix="choose another name")
+    for read in inputs:
+        for output in reversed(outputs):  # the main file is the last one
+            _check_apart(output, read)
+
+
+def _check_apart(output: Path, read: Path) -> None:
+    try:
+        if read.is_dir():
+            if Path(os.path.realpath(output)).is_relative_to(os.path.realpath(read)):
+                fix = f"choose a place outside {read}: inputs are never written to"
+                raise UsageError("the output is inside a folder that is read", where=str(output), fix=fix)
+        elif output.exists() and read.exists() and read.samefile(output):
+            raise UsageError("the output is a file that is read", where=str(output), fix="choose another name")
+    except (OSError, ValueError):  # a name that cannot be: whoever reads or writes it says so
+        return
 
 
 def check_folder(path: Path, *, name: str, option: str) -> None:

@@ -9,7 +9,7 @@ again. What --force replaces stays as `.bak`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,9 @@ from maskcls.files.atomic import (
 )
 from maskcls.files.digests import sha256
 from maskcls.files.file_locks import NO_LOCKS, wait_for_lock
+from maskcls.files.output_names import check_outputs
 from maskcls.files.own_folders import make_parents
-from maskcls.files.reading import RUN_FILE, file_sha256, read_file
+from maskcls.files.reading import WRITTEN_FILE, file_sha256, read_file
 from maskcls.files.temporaries import sweep, temporary_file
 
 FORCE = "choose another -o, or replace it with --force"
@@ -62,12 +63,16 @@ class OutputFile:
         return len(self.content) if isinstance(self.content, bytes) else self.content.bytes
 
 
-def refuse_finished(*paths: Path, force: bool = False) -> None:
+def refuse_finished(*paths: Path, inputs: Iterable[Path], force: bool = False) -> None:
     """Raise what is wrong with the places of the outputs of a command, before its work; the main file comes last.
 
-    BusyError when all of them are there, or the main file alone, which no kill leaves; with `force` they may be there.
-    ResourceError for a place that is no regular file, or in no folder that can be written.
+    inputs  files and folders that the command reads, see `check_outputs`: they are never written to.
+
+    UsageError for an output that is an input, is inside one, or is another output. BusyError when all of them are
+    there, or the main file alone, which no kill leaves; with `force` they may be there. ResourceError for a place that
+    is no regular file, or in no folder that can be written.
     """
+    check_outputs(*paths, inputs=inputs)
     for path in paths:
         check_place(path)
     there = [path for path in paths if path.exists()]
@@ -134,7 +139,7 @@ def _refuse_other(new: Sequence[tuple[OutputFile, Path]], *, main_is_there: bool
 
 
 def _is_leftover(target: Path, output: OutputFile) -> bool:
-    return target.stat().st_size <= LARGEST_LEFTOVER and output.is_leftover(read_file(target, RUN_FILE))
+    return target.stat().st_size <= LARGEST_LEFTOVER and output.is_leftover(read_file(target, WRITTEN_FILE))
 
 
 def _write(output: OutputFile, target: Path) -> None:
@@ -153,7 +158,7 @@ def _back_up(target: Path) -> Path:
     try:
         os.link(target, backup)
     except OSError:  # a disk without hard links
-        commit(backup, read_file(target, RUN_FILE))
+        commit(backup, read_file(target, WRITTEN_FILE))
     return backup
 
 

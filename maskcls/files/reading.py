@@ -51,8 +51,9 @@ class FileKind:
     fix: str = "check the path"
 
 
-# Of a run, and whatever is only hashed: larger than the weights of any network in timm, and hashed within a minute.
-RUN_FILE = FileKind("a file of the run", ResultError, 64 << 30, "restore it or train again")
+# Its size: larger than the weights of any network in timm, and hashed within a minute.
+WRITTEN_FILE = FileKind("a file", ResultError, 64 << 30, "restore it from a copy, or make it again")
+RUN_FILE = FileKind("a file of the run", ResultError, WRITTEN_FILE.most, "restore it or train again")
 
 
 def read_file(path: Path, kind: FileKind) -> bytes:
@@ -68,7 +69,7 @@ def read_file(path: Path, kind: FileKind) -> bytes:
     return _tried(read, path, kind)
 
 
-def file_sha256(path: Path, kind: FileKind = RUN_FILE) -> str:
+def file_sha256(path: Path, kind: FileKind = WRITTEN_FILE) -> str:
     """Return the hex digest of a file's content, read in pieces; errors as `read_file`."""
 
     def digest() -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from maskcls.errors import MaskclsError, ResourceError, UsageError
 
@@ -52,6 +54,23 @@ def machine_error(error: BaseException) -> MaskclsError | None:
         got = "a NUL" if "null" in str(error) else "half a character (a surrogate)"
         return UsageError("the name of a file or folder cannot be used", got=got, fix="choose another name")
     return None
+
+
+@contextmanager
+def memory_for(describe: Callable[[], tuple[str, str]]) -> Iterator[None]:
+    """Say what was computed, and what to set, where memory is full inside; other errors pass.
+
+    describe  returns both: what was computed, in its current sizes, and the settings with their new values. It is
+              called after such an error alone.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_memory_error(error):
+            raise
+        where, fix = describe()
+        what = "the memory of the GPU is full" if _on_device(error) else "the memory of this machine is full"
+        raise ResourceError(what, where=where, got=_first_line(error), fix=fix) from error
 
 
 def _on_device(error: BaseException) -> bool:

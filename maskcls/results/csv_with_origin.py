@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,19 +100,19 @@ def csv_bytes(columns: Mapping[str, Sequence[object]]) -> bytes:
     return buffer.getvalue().encode()
 
 
-def check_free(path: Path, table: TableKind, *beside: Path, force: bool) -> None:
+def check_free(path: Path, table: TableKind, *beside: Path, inputs: Iterable[Path], force: bool) -> None:
     """Raise an error if a CSV and its sidecar cannot be written, or would be replaced, unless `force`.
 
-    beside  further files of the same command.
+    beside  further files of the same command. inputs: files and folders that it reads.
 
     Raises what `files.refuse_finished` raises, BusyError for a sidecar that no killed command left, UsageError for a
     name without a sidecar.
     """
     sidecar = files.sidecar_path(path)
-    files.refuse_finished(*beside, sidecar, path, force=force)
+    files.refuse_finished(*beside, sidecar, path, inputs=inputs, force=force)
     if force or path.exists() or not sidecar.exists():
         return
-    if not _belongs_to(files.read_file(sidecar, files.JSON_FILE), path, table):
+    if not _belongs_to(files.read_file(sidecar, files.SIDECAR_FILE), path, table):
         raise BusyError("the output exists", where=str(sidecar), fix=files.FORCE)
 
 
@@ -151,7 +151,7 @@ def read_sidecar(path: Path, table: TableKind, parse: Callable[[Mapping[str, Any
     if not sidecar.is_file():
         return None
     try:
-        data = files.read_json(sidecar)
+        data = files.read_json(sidecar, files.SIDECAR_FILE)
         if isinstance(data, dict) and data.keys() >= ALWAYS:  # others may have a digest of their own
             data = files.without_digest(data, sidecar, required=False)
         if table.ignores_other_kinds and not _is_of(data, table):

@@ -12,6 +12,7 @@ from maskcls import config, files
 from maskcls.config.installed_trackers import check_trackers
 from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import check_data
+from maskcls.data.photos.cache_folder import cache_folder
 from maskcls.errors import BusyError, DataError, UsageError, WeightsError
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
@@ -21,7 +22,7 @@ from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import RunDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
-from maskcls.runs.identity import identity_files
+from maskcls.runs.identity import files_read, identity_files
 from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.runs.overrides import refuse_predicting, with_overrides
 from maskcls.runs.records.noun import noun_of_run
@@ -40,6 +41,7 @@ def check_training(data: Path, cfg: Config, folds: str | None) -> None:
     wanted_folds(folds, cfg.folds.k)
     check_trackers(cfg)
     check_data(data, cfg.data.format)
+    check_cache(data, cfg)
     for key, file in (("data.fixes", cfg.data.fixes), ("data.pseudo", cfg.data.pseudo)):
         if file is not None and not Path(file).exists():
             raise DataError("there is no such file", where=key, got=file, fix="check the path")
@@ -94,9 +96,10 @@ def check_prediction(
     with `decide`; ConfigError for settings that do not change predictions, DataError for missing data; UsageError for
     options that exclude each other, and for other groups than the decision rule was fitted with.
     """
-    check_free(output, SUBMISSION, force=force)
+    check_free(output, SUBMISSION, inputs=files_read(run.path, data, groups), force=force)
     cfg = check_overrides(run, overrides)
     check_data(data, cfg.data.format)
+    check_cache(data, cfg)
     if groups is not None and not groups.exists():
         raise DataError("there is no such file", where="--groups", got=str(groups), fix="check the path")
     if groups is not None:
@@ -170,13 +173,14 @@ def check_labelling(
     BusyError when the output exists, unless `force`; DataError for missing data; UsageError for a wrong rule, and for
     settings that the command makes itself.
     """
-    check_free(output, PSEUDO_LABELS, force=force)
+    check_free(output, PSEUDO_LABELS, inputs=files_read(data, *(run.path for run in runs)), force=force)
     refuse_predicting(overrides, "pseudo-label uses the networks of the folds, the views of --views, and no groups")
     for run in runs:
         for view in views or [""]:
             check_overrides(run, [*overrides, *([f"predict.views={view}"] if view else [])])
     first = config.of_run(runs[0].config)
     check_data(data, first.data.format)
+    check_cache(data, first)
     read_rule(rule, first.space)
 
 
@@ -193,7 +197,7 @@ def check_picture(
         files.check_page_name(page)
     if with_photos and page is None:
         raise UsageError("--with-photos embeds photos in a page", expected="--page FILE", fix="give both, or neither")
-    files.refuse_finished(output, *([page] if page is not None else []), force=force)
+    files.refuse_finished(output, *([page] if page is not None else []), inputs=[data], force=force)
     check_data(data, cfg.data.format)
 
 
@@ -220,12 +224,24 @@ def _sealed_share(run: RunDir) -> str:
     return f"folds.sealed={folds.sealed}, folds.sealed_seed={folds.sealed_seed}"
 
 
-def refuse_existing(run: RunDir) -> None:
-    """Raise BusyError when the folder holds a run, or files that a run would replace.
+def check_cache(data: Path, cfg: Config) -> None:
+    """Raise UsageError when photos would be kept in a folder inside the data set."""
+    if cfg.data.cache != "off":
+        place = cache_folder()
+        try:
+            files.check_outputs(place, inputs=[data])
+        except UsageError as error:
+            fix = "set MASKCLS_CACHE to a folder outside it, or data.cache=off"
+            raise UsageError("the cache is inside the data set", where=str(place), got=str(data), fix=fix) from error
+
+
+def refuse_existing(run: RunDir, data: Path) -> None:
+    """Raise BusyError when the folder holds a run, or files that a run would replace; UsageError inside the data set.
 
     A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
     """
     files.check_folder(run.path, name="the run", option="--run")
+    files.check_outputs(run.path, inputs=[data])
     if run.env.exists():
         if read_record(run).state == "finished":
             raise BusyError("the folder holds a finished run", where=str(run.path), fix="choose another --run")

@@ -32,6 +32,28 @@ def result_files(run: RunDir) -> tuple[Path, ...]:
     return *identity_files(run), run.env, run.oof, run.summary
 
 
+def input_files(path: Path) -> list[Path]:
+    """Return what a command reads that is given a path: of a run its own files, else the path itself.
+
+    A run's own files are those of its networks and results. Pages and exported files in its folder are not, nor what
+    another command was told to write there.
+    """
+    run = RunDir(path)
+    if not run.env.is_file():
+        return [path]
+    return [*result_files(run), run.decision, run.notes, run.times, run.unsealed, *run.own_folders()]
+
+
+def files_read(*given: Path | None) -> list[Path]:
+    """Return `input_files` of several paths; None: not given."""
+    return [file for path in given if path is not None for file in input_files(path)]
+
+
+def named_path(word: str) -> Path:
+    """Return the path that a word for `predict` names: of `@list`, that of the list."""
+    return Path(word.removeprefix("@"))
+
+
 def identity_hashes(run: RunDir) -> dict[str, str]:
     """Return the sha256 of every file of the identity, by name."""
     return {path.name: files.file_sha256(path) for path in identity_files(run)}

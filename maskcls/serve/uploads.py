@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
+from maskcls.files import parse_json
 from maskcls.serve.refusals import RefusedRequestError
 
 KINDS = "multipart/form-data with files, image/* with one image, or application/json"
@@ -83,7 +83,7 @@ def _form(body: bytes, boundary: bytes, max_photos: int) -> list[Upload]:
 
 def _json(body: bytes, max_photos: int) -> list[Upload]:
     try:
-        read: Any = json.loads(body)
+        read: Any = parse_json(body)
     except (ValueError, RecursionError):
         raise RefusedRequestError(400, "the body is not JSON", expected=JSON_FORM) from None
     photos = read.get("photos") if isinstance(read, dict) and read.keys() == {"photos"} else None

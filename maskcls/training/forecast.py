@@ -32,7 +32,7 @@ STATE_COPIES = 6  # best, last, and the resume state's weights, average and two 
 def planned(data: Path, cfg: Config, run: RunDir, folds: str | None) -> Experiment:
     """Read what `train` would train; raises what `train` would raise before it computes anything."""
     check_training(data, cfg, folds)
-    refuse_existing(run)
+    refuse_existing(run, data)
     return read_experiment(cfg, data, run)
 
 

@@ -43,7 +43,7 @@ def write_identity(
     if cfg.data.pseudo is not None:
         source = Path(cfg.data.pseudo)
         if (origin := source.with_suffix(run.pseudo_origin.suffix)).exists():
-            files.commit(run.pseudo_origin, files.read_file(origin, files.JSON_FILE))
+            files.commit(run.pseudo_origin, files.read_file(origin, files.SIDECAR_FILE))
         files.commit(run.pseudo, files.read_file(source, TABLE))
     if experiment.photos is not None:
         files.commit(run.photos, experiment.photos.to_csv())

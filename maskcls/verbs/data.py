@@ -122,8 +122,10 @@ def data_check(
 
     check_data(data, cfg.data.format)
     if page is not None:
+        from maskcls.runs.identity import files_read
+
         files.check_page_name(page)
-        files.refuse_finished(page, force=force)
+        files.refuse_finished(page, inputs=files_read(data, run, weights), force=force)
     from maskcls.show.data.check import print_data_check
     from maskcls.show.data.check_page import write_check_page
     from maskcls.show.terminal.progress import LOADING, Reporter

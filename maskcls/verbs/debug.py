@@ -50,10 +50,11 @@ def debug(
     if page is not None:
         from maskcls import files
         from maskcls.config.installed_extras import FIGURES, check_extra
+        from maskcls.runs.identity import files_read
 
         check_extra("report", needed_by="--page", packages=FIGURES)
         files.check_page_name(page)
-        files.refuse_finished(page, force=force)
+        files.refuse_finished(page, inputs=files_read(what), force=force)
     is_run = RunDir(what).env.exists()
     if is_run and (overrides or config or quick or check):
         fix = "leave out the options, or name the data set"

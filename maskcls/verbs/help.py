@@ -1,12 +1,14 @@
-"""How the help shows the values of options: by words, not by the names of Python's types."""
+"""Verbs: their help shows the types of values in words, and an option that takes one value is given once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from maskcls.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 WORDS = {"bool": "", "str": "TEXT", "int": "NUMBER", "float": "NUMBER", "Path": "PATH", "path": "PATH"}
@@ -31,9 +33,29 @@ def in_words(parameters: list[Any], context: Any) -> list[Any]:
     return parameters
 
 
+def refuse_twice(parameters: Iterable[Any]) -> None:
+    """Raise UsageError for an option among those that were given, in order, which is there twice but takes one value.
+
+    A flag without an opposite may be repeated: it says the same again.
+    """
+    given: set[str] = set()
+    for one in parameters:
+        if one.param_type_name == "argument" or one.multiple or (one.is_flag and not one.secondary_opts):
+            continue
+        if one.name in given:
+            names = " or ".join([*one.opts, *one.secondary_opts])
+            raise UsageError("an option is given twice", got=names, expected="one value", fix="give it once")
+        given.add(one.name)
+
+
 class _Verb(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         return in_words(super().get_params(ctx), ctx)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:  # while a shell completes a line, nothing is refused
+            refuse_twice(self.make_parser(ctx).parse_args(args=list(args))[2])
+        return super().parse_args(ctx, args)
 
 
 class _Verbs(TyperGroup):
@@ -42,7 +64,7 @@ class _Verbs(TyperGroup):
 
 
 class VerbApp(typer.Typer):
-    """An app whose help shows types in words."""
+    """An app of such verbs."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(cls=_Verbs, **given)

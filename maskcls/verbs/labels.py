@@ -60,6 +60,10 @@ def data_labels(
     if prove:
         if output or page or with_photos:
             raise UsageError("--prove writes neither corrections nor a page", fix="write them first, without --prove")
+        from maskcls.files import check_outputs
+        from maskcls.runs.environment import read_environment
+
+        check_outputs(run, inputs=[Path(read_environment(runs[0]).data)])
         if fixes is None:
             fixes = run / "proposed.csv"
             work(runs, top=1, least=least, fixes=fixes, page=None, embed=False, force=True)

@@ -32,8 +32,12 @@ def renamed(old: str, new: str) -> None:
 
 
 def current(overrides: Sequence[str] | None) -> list[str]:
-    """Return overrides in the new spelling."""
+    """Return overrides in the new spelling; UsageError for two that set one key."""
     given = list(overrides or [])
+    if len(given) > 1:
+        from maskcls.config import refuse_set_twice
+
+        refuse_set_twice(given)
     found = list(map(_current, given))
     for old, new in zip(given, found, strict=True):
         if new != old:
@@ -77,16 +81,18 @@ def with_older(overrides: Sequence[str] | None, older: Sequence[tuple[str, str]]
 
     older  pairs of an option as it was given, such as `--tta hflip`, and the override that it stands for.
 
-    Raises UsageError where an override sets the same key to another value.
+    Raises UsageError where two of them set the same key to different values.
     """
-    given = current(overrides)
-    stand_for = [(option, _current(text)) for option, text in older]
-    for option, text in stand_for:
-        for other in given:
-            if _differ(text, other):
+    found = current(overrides)
+    for option, text in [(option, _current(text)) for option, text in older]:
+        values = [_shared_values(text, other) for other in found]
+        for other, pairs in zip(found, values, strict=True):
+            if any(mine != theirs for mine, theirs in pairs):
                 raise _two_values(option, other)
         renamed(option, text)
-    return [*given, *(text for _, text in stand_for)]
+        if not any(values):
+            found.append(text)
+    return found
 
 
 def set_options(settings: Sequence[str] | None) -> list[tuple[str, str]]:
@@ -137,10 +143,10 @@ def _two_values(old: str, new: str) -> UsageError:
     )
 
 
-def _differ(one: str, other: str) -> bool:
-    """Tell whether two overrides set the same key, alone or within a section, to different values."""
+def _shared_values(one: str, other: str) -> list[tuple[Any, Any]]:
+    """Return both values of each key that two overrides set, alone or within a section."""
     ours, theirs = _leaves(one), _leaves(other)
-    return any(ours[key] != theirs[key] for key in ours.keys() & theirs.keys())
+    return [(ours[key], theirs[key]) for key in ours.keys() & theirs.keys()]
 
 
 def _leaves(override: str) -> dict[str, Any]:

@@ -152,10 +152,11 @@ def _predict_data(
 ) -> None:
     from maskcls.rundir import RunDir
     from maskcls.runs.checks import check_prediction
+    from maskcls.runs.identity import files_read
 
     output = wanted.paths[0]
     check_prediction(RunDir(run), data, output, overrides, decide=decide, groups=groups, force=wanted.force)
-    wanted.check()
+    wanted.check(files_read(run, data, groups))
     from maskcls.show.answers.prediction import print_written
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
@@ -197,10 +198,11 @@ def _predict_what(
     if shard is not None and not wanted.paths:
         raise UsageError("--shard writes a folder beside a table", fix="name the table: -o answers.csv")
     from maskcls.runs.checks import check_photo_prediction
+    from maskcls.runs.identity import files_read, named_path
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     check_photo_prediction(model, overrides, decide=decide)
-    wanted.check()
+    wanted.check(files_read(model, *map(named_path, what)))
     how = "finished parts are kept. Continue with the same command" if wanted.paths else "nothing was written"
     with interruptible(lambda: how), Reporter() as report:
         with report.busy(LOADING):

@@ -64,7 +64,7 @@ def train(
             typer.echo(line, err=True)
     check_training(data, cfg, folds)  # before torch is imported, here and in the other verbs
     if main_process():
-        refuse_existing(folder)
+        refuse_existing(folder, data)
     if dry_run:
         with Reporter(quiet=not main_process()) as report, report.busy(LOADING):
             from maskcls.show.config import print_settings
@@ -157,12 +157,13 @@ def self_train(
     maskcls self-train faces --config multi --run runs/self --rounds 3
     """
     cfg, origins = load_config_for(data, config, overrides)
-    from maskcls.files import check_folder
+    from maskcls.files import check_folder, check_outputs
     from maskcls.runs.checks import check_self_training
 
     rule = {"thresholds": min_confidence, "partial": partial, "agree": agree, "soft": soft, "weight": weight}
     check_self_training(data, cfg, unlabelled, rule)
     check_folder(run, name="the folder of all rounds", option="--run")
+    check_outputs(run, inputs=[path for path in (data, unlabelled) if path is not None])
     from maskcls.config import with_backbone
     from maskcls.rundir import RunDir
     from maskcls.show.report.after_training import after_training, note_missing_report

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import maskcls
 from maskcls.errors import Stopped
 from maskcls.verbs.options import how_to_resume, interruptible
 
@@ -32,14 +33,42 @@ def test_without_an_interrupt_nothing_is_printed(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == ""
 
 
-def test_an_interrupt_while_the_command_line_is_loaded_has_no_traceback() -> None:
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ("raise KeyboardInterrupt", 130),
+        ("os.kill(os.getpid(), signal.SIGINT)", 130),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 143),
+    ],
+)
+@pytest.mark.parametrize("module", ["maskcls.cli", "typer"])
+def test_a_signal_while_the_command_line_is_loaded_is_one_line(module: str, event: str, code: int) -> None:
+    done = loading(f"if name == {module!r}: {event}")
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "interrupted; nothing has begun\n")
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    ignored = "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    done = loading("if name == 'typer': os.kill(os.getpid(), signal.SIGINT)", before=ignored)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, maskcls.__version__, "")
+
+
+def loading(event: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `maskcls --version`, with an event while a module is searched."""
     code = (
-        "import sys, maskcls.__main__ as entry\n"
-        "class Interrupted:\n"
+        "import os, signal, sys, maskcls.__main__ as entry\n"
+        f"{before}"
+        "class Event:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'maskcls.cli': raise KeyboardInterrupt\n"
-        "sys.meta_path.insert(0, Interrupted())\n"
+        f"        {event}\n"
+        "sys.meta_path.insert(0, Event())\n"
+        "sys.argv[1:] = ['--version']\n"
         "entry.command_line()\n"
     )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_what_is_loaded_before_a_signal_is_heard_imports_nothing() -> None:
+    code = "import sys; known = set(sys.modules); import maskcls.__main__; print(*sorted({*sys.modules} - known))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert {*done.stdout.split()} - {"__future__"} == {"maskcls", "maskcls.__main__"}, done.stderr

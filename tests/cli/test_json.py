@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_run import make_run
 from test_cli import SURFACE
-from tiny import RECIPE, train
+from tiny import recipe, train
 
 from maskcls.cli import run_app
 from maskcls.errors import Exit
@@ -123,7 +123,7 @@ def test_the_output_is_one_object_with_a_version(
 ) -> None:
     words, keys = CALLS[verb]
     given = [*verb.split(), *words.format(out=tmp_path, **places).split(), "--json"]
-    given += [*RECIPE, *FAST] if verb in CONFIGURED else []
+    given += recipe(*FAST) if verb in CONFIGURED else []
     assert run_app(given) == Exit.OK
     out = capsys.readouterr().out
     assert out.count("\n") == 1

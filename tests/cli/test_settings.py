@@ -60,3 +60,23 @@ def test_a_setting_given_as_an_option_is_answered_with_its_key(
     assert cli.run_app(words) == Exit.USAGE
     err = capsys.readouterr().err
     assert (hint in err) if hint else ("is a setting" not in err)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["train", "x", "--run", "a", "--run", "b"], "--run"),
+        (["evaluate", "x", "-o", "a", "--output", "a"], "--output or -o"),
+        (["runs", "note", "x", "--keep", "--no-keep"], "--keep or --no-keep"),
+        (["data", "check", "x", "--page=a.html", "--page=b.html"], "--page"),
+    ],
+)
+def test_an_option_of_one_value_is_given_once(words: list[str], name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_app(words) == Exit.USAGE
+    assert f"an option is given twice\n  got: {name}\n" in capsys.readouterr().err
+
+
+def test_a_flag_and_an_option_of_many_values_may_be_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["config", "show", "-c", "tiny_cpu", "-c", "multi", "--json", "--json"]
+    assert cli.run_app(words) == Exit.OK
+    assert capsys.readouterr().err == ""

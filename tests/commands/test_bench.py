@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import RECIPE
+from tiny import recipe
 
 from maskcls.cli import run_app
 from maskcls.engine.compute import timing
@@ -33,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("words", [(), ("train.fold_jobs=1",)])
 def test_the_only_way_is_timed(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
     """The tiny recipe fixes number format, memory format and threads."""
-    assert run_app(["bench", "step", *RECIPE, *words, "--json"]) == 0
+    assert run_app(["bench", "step", *recipe(*words), "--json"]) == 0
     told = strict(capsys.readouterr().out)
     for side in ("train", "infer"):
         ((way, speed),) = (
@@ -51,7 +51,7 @@ def test_ways_are_listed_with_their_threads(
     """Prediction is timed on one thread, as each core computes batches of its own."""
     monkeypatch.setattr(timing.Trial, "run", lambda _: 0.5)
     words = ("device.memory_format=auto", "device.threads=3", "train.fold_jobs=1")
-    assert run_app(["bench", "step", *RECIPE, *words]) == 0
+    assert run_app(["bench", "step", *recipe(*words)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     rows = {tuple(words[:3]): words[3:] for words in lines if words[0] == "fp32"}
     for layout in ("channels_last", "contiguous"):

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny import RECIPE
+from tiny import recipe
 
 from maskcls.cli import run_app
 
 
 def bench(drawn: Path, *words: str) -> int:
-    return run_app(["bench", "lr", str(drawn), *RECIPE, *words])
+    return run_app(["bench", "lr", str(drawn), *recipe(*words)])
 
 
 def test_the_rate_is_one_that_was_tried_and_lies_where_the_loss_fell(

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from browser import axe_violations, browser_page, overflow
 from PIL import Image
-from tiny import RECIPE, tiny, train
+from tiny import RECIPE, recipe, tiny, train
 
 from maskcls.cli import run_app
 from maskcls.commands.data.check import NetworkSource, check
@@ -170,7 +170,7 @@ def test_page_json_text_and_exit_code(
 ) -> None:
     root, expected = planted
     monkeypatch.setattr("maskcls.commands.data.check.check", lambda *_, network: planted_check)
-    page, words = tmp_path / "check.html", [*RECIPE, *K2]
+    page, words = tmp_path / "check.html", recipe(*K2)
     assert run_app(["data", "check", str(root), *words, "--json", "--page", str(page)]) == Exit.DATA
     data = json.loads(capsys.readouterr().out)
     assert {one["kind"] for one in data["findings"]} - {"few-people"} == expected.keys()
@@ -229,7 +229,7 @@ def test_fail_on_warning_and_allowed_photos(tmp_path: Path, few: Path) -> None:
     other = frame["path"].iloc[frame["id"].tolist().index(frame["id"].iloc[0].replace("incorrect_mask", "normal"))]
     assert first != other
     shutil.copy(root / first, root / other)
-    words = ["data", "check", str(root), *RECIPE, *K2, "data.same_photos=allow"]
+    words = ["data", "check", str(root), *recipe(*K2), "data.same_photos=allow"]
     assert run_app(words) == Exit.OK  # without the setting they are an error, see the planted faults
     assert run_app([*words, "--fail-on", "warning"]) == Exit.DATA
 
@@ -248,7 +248,7 @@ def test_the_verb_hands_on_its_options(
     found = replace(planted_check, findings=(DataFinding("near", (Item((), "a pair"),)),))
     monkeypatch.setattr(command, "check", lambda *_, network: asked.append(network) or found)
     monkeypatch.setattr(check_page, "write_check_page", lambda *_, name, photos, force: asked.append((name, photos)))
-    words, page = ["data", "check", str(drawn), *RECIPE, *K2], tmp_path / "page.html"
+    words, page = ["data", "check", str(drawn), *recipe(*K2)], tmp_path / "page.html"
     page.write_text("mine")
     assert [one.level for one in found.findings] == ["information"]
     assert run_app([*words, "--run", "r", "--fail-on", "warning"]) == Exit.OK

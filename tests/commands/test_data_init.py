@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiny import RECIPE, train
+from tiny import recipe, train
 
 from maskcls import config
 from maskcls.cli import run_app
@@ -28,7 +28,7 @@ from maskcls.show.data.proposal_file import file_text, pretrained_words
 
 PATIENTS = 12
 FAST = ("model.backbone=test_convnext", "train.epochs=1")
-QUICK = [*RECIPE, *FAST]
+QUICK = recipe(*FAST)
 
 
 def noise(path: Path, seed: int) -> None:

@@ -13,7 +13,7 @@ import pytest
 from browser import axe_violations, browser_page, overflow
 from edited import edit_json
 from made_run import make_run
-from tiny import RECIPE, train
+from tiny import recipe, train
 
 from maskcls import config, files
 from maskcls.cli import run_app
@@ -225,7 +225,7 @@ def test_the_page_is_accessible_at_every_width(runs: list[str], tmp_path: Path) 
 def test_proof_trains_both_kinds_and_scores_untouched_people(
     drawn: Path, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["data", "labels", runs[0], *LEAST, *RECIPE, *QUICK, "--prove", "--seeds", "1", "--run", str(tmp_path)]
+    words = ["data", "labels", runs[0], *LEAST, *recipe(*QUICK), "--prove", "--seeds", "1", "--run", str(tmp_path)]
     assert run_app([*words, "--json"]) == Exit.OK
     found = json.loads(capsys.readouterr().out)
     assert (found["corrected"], found["people"], len(found["seeds"])) == (2, 10, 1)

@@ -101,9 +101,7 @@ def test_options_of_an_export(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(exporting, "export", note)
     monkeypatch.setattr(export_checks, "check_export", lambda *_, **__: None)
-    words = (
-        "export r predict.views=none -o m.onnx --decide --check 3 --licence MIT --int8 --calibration 5 --max-loss 0.2"
-    )
+    words = "export r predict.views=none -o m.onnx --decide --check 3 --licence MIT --int8 --calibration 5"
     assert run_app([*words.split(), "--max-loss", "0.2", "--data", "moved", "--force"]) == Exit.OK
     assert run_app(["export", "r", "--to", "safetensors"]) == Exit.OK
     assert found[0] == {

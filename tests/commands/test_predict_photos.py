@@ -248,7 +248,7 @@ def test_what_is_refused(
         ("@list.csv -o other.csv --probabilities list.csv", "the output is a file that is read"),
         ("@list.json -o list.csv", "the output is a file that is read"),  # the sidecar of list.csv
         ("photos/a.jpg -o photos/a.jpg", "the output is a file that is read"),
-        ("photos -o photos/a.jpg", "the output is a photo to predict"),
+        ("photos -o photos/a.jpg", "the output is inside a folder that is read"),
     ],
 )
 def test_an_input_is_never_replaced(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from finished_run import finish_run
-from tiny import RECIPE
+from tiny import recipe
 
 from maskcls import cli, config
 from maskcls.errors import Exit
@@ -45,9 +45,7 @@ def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunD
         str(drawn),
         "--run",
         str(run.path),
-        *RECIPE,
-        "train.report=true",
-        "train.epochs=1",
+        *recipe("train.report=true", "train.epochs=1"),
         "--folds",
         "0",
     ]

@@ -15,7 +15,7 @@ import torch
 from dying import killed_after
 from edited import edit_json
 from interrupted import Moments, copied, ending
-from tiny import RECIPE, hashes, log_lines, resume, train
+from tiny import hashes, log_lines, recipe, resume, train
 
 from maskcls import files
 from maskcls.engine import fit as loop
@@ -198,7 +198,7 @@ def test_killed_after_an_early_stop_it_stays_stopped(
 def test_a_real_kill(drawn: Path, tmp_path: Path, whole: dict[str, Any]) -> None:
     """kill -9 of a real process, once the first epoch is there; half-written files are swept."""
     run = tmp_path / "run"
-    words = ["train", str(drawn), "--run", str(run), *RECIPE, *WORDS]
+    words = ["train", str(drawn), "--run", str(run), *recipe(*WORDS)]
     assert killed_after(1, f"fold0/{EPOCH_FIRST}", words) == -9
     assert not (run / "summary.json").exists()
     (run / "fold0" / f".{'0' * 16}.tmp").write_bytes(b"half")
@@ -276,10 +276,10 @@ def test_a_finished_run_is_left_as_it_is(moments: Moments, capsys: pytest.Captur
     assert "not part of it" not in shown.err  # it has all folds
 
 
-def test_a_new_training_is_sent_to_resume_only_where_something_is_left(moments: Moments) -> None:
+def test_a_new_training_is_sent_to_resume_only_where_something_is_left(moments: Moments, drawn: Path) -> None:
     for run, continued in ((moments.run, False), (moments.after(18), True)):
         with pytest.raises(BusyError) as caught:
-            refuse_existing(RunDir(run))
+            refuse_existing(RunDir(run), drawn)
         assert ("maskcls resume" in str(caught.value.fix)) == continued
         assert "choose another --run" in str(caught.value.fix)
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from interrupted import STATE, Moments, copied, ending, save_every_step
 from processes import PATIENCE_S, all_end
-from tiny import RECIPE, log_lines, resume, train
+from tiny import log_lines, recipe, resume, train
 
 BASE = ("train.epochs=2", "model.drop=0.3", "average.decay=0.9", "optim.lr=1e-3", "mix.kind=cutmix", "mix.prob=1")
 KINDS: dict[str, tuple[tuple[str, ...], int]] = {  # with the number of optimizer steps of all networks
@@ -74,7 +74,7 @@ def test_killed_within_a_resume_again_and_again_it_ends_the_same(drawn: Path, tm
         "sys.exit(run_app(sys.argv[2:]))\n"
     )
     kills, code = 0, -9
-    begun = [sys.executable, "-c", child, "14", "train", str(drawn), "--run", str(run), *RECIPE, *words]
+    begun = [sys.executable, "-c", child, "14", "train", str(drawn), "--run", str(run), *recipe(*words)]
     again = [sys.executable, "-c", child, "12", "resume", str(run)]
     while code == -9 and kills < 40:
         done = subprocess.run(again if kills else begun, capture_output=True, text=True, timeout=PATIENCE_S)
@@ -97,7 +97,7 @@ def test_a_signal_to_the_whole_group_ends_it_soon_with_all_steps_kept(
     """As from a terminal or a scheduler: to the loader processes and the folds side by side too."""
     words = (*BASE, "train.epochs=400", "schedule.warmup_epochs=1", "train.keep_epochs=1", "device.workers=1")
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "maskcls", "train", str(drawn), "--run", str(run), *RECIPE, *words]
+    command = [sys.executable, "-m", "maskcls", "train", str(drawn), "--run", str(run), *recipe(*words)]
     process = subprocess.Popen(
         [*command, f"train.fold_jobs={jobs}"],
         stdout=subprocess.PIPE,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import RECIPE, outcome
+from tiny import outcome, recipe
 
 from maskcls.cli import run_app
 from maskcls.commands import self_train
@@ -20,7 +20,7 @@ RULE = ("--min-confidence", "0", "--agree", "0")
 
 def start(data: Path, run: Path, *words: str) -> int:
     """Run `maskcls self-train` with the tiny recipe, taking every photo."""
-    return run_app(["self-train", str(data), "--run", str(run), *RECIPE, *WORDS, *RULE, *words])
+    return run_app(["self-train", str(data), "--run", str(run), *recipe(*WORDS, *RULE, *words)])
 
 
 def scored(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tiny import PLAIN, RECIPE
+from tiny import PLAIN, recipe
 
 from maskcls.cli import run_app
 from maskcls.data.drawn.faces import make_faces
 from maskcls.errors import Exit
 
-WORDS = (*RECIPE, *PLAIN, "train.epochs=1", "train.fold_jobs=1")
+WORDS = tuple(recipe(*PLAIN, "train.epochs=1", "train.fold_jobs=1"))
 
 
 def unfinish(world: Path) -> None:

@@ -261,8 +261,18 @@ def test_json_refuses_numbers_that_are_not_finite_and_keeps_the_old_file(tmp_pat
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"{", b'{"a": 1} x', b"\xff\xfe\x00", b'{"a": NaN}', b"[" * 100_000, b"9" * 5000, b"<html>"],
-    ids=["empty", "cut", "more", "binary", "nan", "deep", "digits", "html"],
+    [
+        b"",
+        b"{",
+        b'{"a": 1} x',
+        b"\xff\xfe\x00",
+        b'{"a": NaN}',
+        b"[" * 100_000,
+        b"9" * 5000,
+        b"<html>",
+        b'{"a": 1, "a": 1}',
+    ],
+    ids=["empty", "cut", "more", "binary", "nan", "deep", "digits", "html", "twice"],
 )
 def test_damaged_json_is_a_result_error_that_names_the_file(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "a.json").write_bytes(raw)

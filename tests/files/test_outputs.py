@@ -124,11 +124,11 @@ def test_only_what_a_kill_cannot_leave_is_refused_before_the_work(
         (tmp_path / name).write_bytes(b"new " + name.encode())
     if refused:
         with pytest.raises(BusyError, match="the output exists") as caught:
-            files.refuse_finished(*places)
+            files.refuse_finished(*places, inputs=[])
         assert caught.value.where == " and ".join(str(tmp_path / name) for name in there)
     else:
-        files.refuse_finished(*places)
-    files.refuse_finished(*places, force=True)
+        files.refuse_finished(*places, inputs=[])
+    files.refuse_finished(*places, inputs=[], force=True)
     together(tmp_path, b"new ", False)
     assert content_below(tmp_path) == {name: b"new " + name.encode() for name in NAMES}
 
@@ -209,19 +209,19 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(
     os.mkfifo(tmp_path / "pipe")
     for name in ("folder", "pipe", "loop"):
         with pytest.raises(ResourceError, match=r"not a regular file|cannot write"):
-            files.refuse_finished(tmp_path / name, force=True)
+            files.refuse_finished(tmp_path / name, inputs=[], force=True)
     with pytest.raises(ResourceError, match="not a regular file"):
-        files.refuse_finished(Path(os.devnull), force=True)
+        files.refuse_finished(Path(os.devnull), inputs=[], force=True)
     with pytest.raises(ResourceError, match="below a file") as caught:
-        files.refuse_finished(tmp_path / "file" / "a" / "b.csv")
+        files.refuse_finished(tmp_path / "file" / "a" / "b.csv", inputs=[])
     assert caught.value.where == str(tmp_path / "file")
     with pytest.raises(ResourceError, match="cannot write a file"):
-        files.refuse_finished(tmp_path / ("x" * 300))
-    files.refuse_finished(tmp_path / "new" / "deeper" / "b.csv")
+        files.refuse_finished(tmp_path / ("x" * 300), inputs=[])
+    files.refuse_finished(tmp_path / "new" / "deeper" / "b.csv", inputs=[])
     assert not (tmp_path / "new").exists()
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK | os.X_OK)  # a test may run as root
     with pytest.raises(ResourceError, match="the folder cannot be written"):
-        files.refuse_finished(tmp_path / "new" / "b.csv")
+        files.refuse_finished(tmp_path / "new" / "b.csv", inputs=[])
 
 
 def test_of_a_link_the_target_is_written(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from maskcls.errors import DataError, MaskclsError, ResourceError, WeightsError
-from maskcls.files import FileKind, file_sha256, opened, read_file, reading, size_text
+from maskcls.errors import DataError, MaskclsError, ResourceError, ResultError, WeightsError
+from maskcls.files import SIDECAR_FILE, FileKind, file_sha256, opened, read_file, read_json, reading, size_text
 
 LIST = FileKind("the list", DataError, 1000, "name a list")
 
@@ -148,3 +148,17 @@ def test_sizes_have_a_unit() -> None:
         "1 MiB",
         "5 GiB",
     ]
+
+
+def test_only_a_file_of_a_run_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    for read, what in (
+        (lambda: file_sha256(tmp_path / "output.csv"), "cannot read a file"),
+        (lambda: read_json(tmp_path / "output.json", SIDECAR_FILE), "cannot read a sidecar"),
+        (lambda: read_json(tmp_path / "a.json", SIDECAR_FILE), "a JSON file cannot be read"),
+        (lambda: read_json(tmp_path / "env.json"), "cannot read a file of the run"),
+    ):
+        with pytest.raises(ResultError) as caught:
+            read()
+        assert caught.value.what == what
+        assert ("train" in str(caught.value.fix)) == ("run" in what)

@@ -214,10 +214,10 @@ def test_a_sidecar_of_something_else_is_not_replaced(tmp_path: Path) -> None:
         put(tmp_path / "t.txt")  # it would share t.json
     (tmp_path / "u.json").write_text('{"mine": 1}')
     with pytest.raises(BusyError, match=r"u\.json"):
-        check_free(tmp_path / "u.csv", TABLE, force=False)
-    check_free(tmp_path / "u.csv", TABLE, force=True)
+        check_free(tmp_path / "u.csv", TABLE, inputs=[], force=False)
+    check_free(tmp_path / "u.csv", TABLE, inputs=[], force=True)
     (tmp_path / "t.csv").unlink()  # a kill leaves the sidecar alone
-    check_free(tmp_path / "t.csv", TABLE, force=False)
+    check_free(tmp_path / "t.csv", TABLE, inputs=[], force=False)
 
 
 def test_a_folder_and_a_name_without_a_sidecar_are_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 from processes import PATIENCE_S, all_end
-from tiny import PLAIN, RECIPE, hashes, log_lines, train
+from tiny import PLAIN, hashes, log_lines, recipe, train
 
 from maskcls.cli import run_app
 from maskcls.results.predictions import Predictions
@@ -43,7 +43,7 @@ def two_processes(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def train_words(data: Path, run: Path, *more: str) -> list[str]:
-    return ["train", str(data), "--run", str(run), *RECIPE, *PLAIN, *WORDS, *more]
+    return ["train", str(data), "--run", str(run), *recipe(*PLAIN, *WORDS, *more)]
 
 
 def ours(stderr: str) -> list[str]:

@@ -23,8 +23,7 @@ def init(data: Path, output: Path, *, tasks: Sequence[str], group: str, force: b
 
     Raises BusyError when the output exists, unless `force`; DataError and UsageError for data that cannot be described.
     """
-    files.refuse_finished(output, force=force)
-    files.check_outputs(output, inputs=[data])
+    files.refuse_finished(output, inputs=[data], force=force)
     found = read_labels(data, tasks=tasks, group=group)
     cfg = config.validate(label_settings(found.labels), where=str(data))
     source.read_labelled(data, cfg.data.format, cfg.space, None, cfg.data.group)  # what train would refuse, too

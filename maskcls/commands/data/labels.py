@@ -24,7 +24,7 @@ from maskcls.results.labels.suspects import find_suspects
 from maskcls.results.rows_by_id import rows_of
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_repeated
-from maskcls.runs.identity import result_files
+from maskcls.runs.identity import files_read
 from maskcls.runs.integrity.photos_now import other_contents, other_sizes
 from maskcls.runs.labels.cases import cases_of
 from maskcls.runs.labels.rows import LabelRows, read_label_rows
@@ -64,8 +64,7 @@ def rank_labels(
         files.check_page_name(page)
     outputs = [path for path in (fixes, page) if path is not None]
     refuse_repeated(runs)
-    files.check_outputs(*outputs, inputs=[path for run in runs for path in result_files(run)])
-    files.refuse_finished(*outputs, force=force)
+    files.refuse_finished(*outputs, inputs=files_read(*(run.path for run in runs)), force=force)
     rows = read_label_rows(runs)
     people, who_N = np.unique(rows.person_N, return_inverse=True)
     suspects = find_suspects(rows.parts, rows.given, rows.values, who_N, rows.space)

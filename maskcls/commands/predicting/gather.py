@@ -15,5 +15,5 @@ def gather(folders: Sequence[Path], wanted: WantedTables) -> list[WrittenTable]:
 
     Raises what `check_shards` and `write_tables` raise.
     """
-    wanted.check()
+    wanted.check(folders)
     return write_tables(check_shards(folders), wanted)

@@ -28,6 +28,7 @@ from maskcls.results.predicted.table_file import WrittenTable, check_not_an_outp
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_photo_prediction
 from maskcls.runs.decision import read_decision
+from maskcls.runs.identity import files_read, named_path
 from maskcls.runs.locks.run_lock import lock_new
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
@@ -78,7 +79,7 @@ def predict_photos(model: Path, asked: PhotoRequest, report: Reporter) -> Predic
     """
     workers = check_photo_prediction(model, asked.overrides, decide=asked.decide)
     check_what(asked.what)
-    asked.wanted.check()
+    asked.wanted.check(files_read(model, *map(named_path, asked.what)))
     with report.busy("listing photos"):
         photos = find_photos(asked.what, check_lists=not asked.wanted.skip_unreadable)
     note_repeated(photos, report)

@@ -26,6 +26,7 @@ from maskcls.results.submissions.write import sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.compared_runs import compare_labelled
 from maskcls.runs.choices.tried import add_tried, comparison_of, rows_of_run
+from maskcls.runs.identity import files_read
 from maskcls.runs.read_labelled import (
     check_complete,
     load_scorable,
@@ -52,7 +53,7 @@ def compare(
     read.
     """
     if output is not None:
-        files.refuse_finished(output, force=force)
+        files.refuse_finished(output, inputs=files_read(a, b, answers), force=force)
     if a.resolve() == b.resolve():
         raise UsageError("a and b are the same", where=str(a), fix="name two")
     found = comparison(*read_sides(a, b), answers)

@@ -75,7 +75,7 @@ def _note_times(folder: Path, before: bytes, after: bytes) -> None:
     The lock prevents another process from replacing or deleting the pack meanwhile.
     """
     with contextlib.suppress(OSError, ResourceError, ResultError), locked(folder, wait=False):
-        if files.read_file(folder / ROWS, files.RUN_FILE) == before:
+        if files.read_file(folder / ROWS, files.WRITTEN_FILE) == before:
             files.commit(folder / ROWS, after)
 
 
@@ -176,7 +176,7 @@ def _fill(
         os.fsync(file.fileno())
     about = {"photos": len(paths), "size": list(spec.size), "root": str(root.resolve()), "made": time.time()}
     files.commit_json(part / ABOUT, about | {"recipe": _recipe(spec)})
-    rows = PackRows(_settled(stamps), file_ND, view_ND, digest(files.read_file(part / ABOUT, files.RUN_FILE)))
+    rows = PackRows(_settled(stamps), file_ND, view_ND, digest(files.read_file(part / ABOUT, files.WRITTEN_FILE)))
     files.commit(part / ROWS, rows.to_bytes())
 
 

@@ -6,7 +6,6 @@ Sizes are (height, width) in pixels; x and width count columns, y and height cou
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from maskcls import files
 from maskcls.data.photos.images import MIN_SIDE, read_bytes
 from maskcls.data.photos.rgb import Pixels
 from maskcls.errors import DataError
@@ -222,7 +222,7 @@ def read_learned(path: Path) -> Learned:
     """Read margin, aspect and median face of a crops.json; DataError when it is damaged, or has no median face."""
     fix = "name the crops.json of a data set that maskcls data crop wrote with --detector"
     try:
-        found = json.loads(read_bytes(path))
+        found = files.parse_json(read_bytes(path))
         margin, (tall, wide) = float(found["margin"]), found["aspect"]
         tall, wide = int(tall), int(wide)
         if not (0 <= margin <= MOST_MARGIN and 0 < max(tall, wide) <= MOST_ASPECT * min(tall, wide)):
@@ -245,7 +245,7 @@ def cropping(root: Path) -> dict[str, Any] | None:
     Copies with the same crop have equal data.
     """
     try:
-        found = json.loads(read_bytes(root / ABOUT))
+        found = files.parse_json(read_bytes(root / ABOUT))
         return {name: found[name] for name in ("detector", "fixed", "margin", "aspect", "window")}
     except (DataError, KeyError, TypeError, ValueError, RecursionError):
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maskcls.errors import MaskclsError
-from maskcls.files import RUN_FILE, opened
+from maskcls.files import WRITTEN_FILE, opened
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 HEAD_BYTES = 16
@@ -48,7 +48,7 @@ def photo_kind(head: bytes) -> str | None:
 def kind_of_file(path: Path) -> str | None:
     """Return `photo_kind` of a regular file; None for anything else and for files that cannot be read."""
     try:
-        with opened(path, RUN_FILE) as file:
+        with opened(path, WRITTEN_FILE) as file:
             return photo_kind(file.read(HEAD_BYTES))
     except (OSError, MaskclsError):
         return None

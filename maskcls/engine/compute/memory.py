@@ -60,6 +60,28 @@ def sharing(workload: Workload, cfg: Config, device: torch.device, processes: in
     return 1 if cfg.train.fold_jobs == "auto" else min(cfg.train.fold_jobs, workload.jobs)
 
 
+def smaller_step(batch: int, processes: int, accumulate: int, threads: int, *, whole: bool) -> tuple[str, str]:
+    """Describe a training step that did not fit, and return what to set so that its largest part is half as large.
+
+    batch  images per step. whole: the loss needs all images of a step together.
+
+    >>> smaller_step(64, 1, 2, 3, whole=False)[1]
+    'train a new run with train.accumulate=4: 16 images at a time, and 64 per step as before; or close other programs'
+    """
+    piece = max(MIN_PIECE, -(-batch // (processes * accumulate)))
+    where = (
+        f"a training step, {piece} images at a time (train.batch_size={batch}, train.accumulate={accumulate},"
+        f" {processes} processes, device.threads={threads})"
+    )
+    if piece <= MIN_PIECE:
+        return where, "train a new run with a smaller transforms.size or model.backbone, or close other programs"
+    if whole:
+        half = f"train.batch_size={max(MIN_PIECE, batch // 2)}"
+        return where, f"train a new run with {half}, which changes what is learned; or close other programs"
+    less = f"train.accumulate={2 * accumulate}: {max(MIN_PIECE, -(-piece // 2))} images at a time"
+    return where, f"train a new run with {less}, and {batch} per step as before; or close other programs"
+
+
 def piece_images(workload: Workload, parts: int) -> int:
     """Return the number of images in one piece if a step is divided into this many parts."""
     return max(MIN_PIECE, -(-workload.batch // parts))

@@ -169,7 +169,7 @@ def _sidecar_lineage(path: Path, space: LabelSpace) -> dict[str, Any]:
     if found is None:
         return {}
     _check_space(path, found, space)
-    return {"lineage": files.read_json(files.sidecar_path(path)).get("lineage")}
+    return {"lineage": files.read_json(files.sidecar_path(path), files.SIDECAR_FILE).get("lineage")}
 
 
 # ---- npz -------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,14 +38,16 @@ class WantedTables:
         """The wanted ones, answers first."""
         return [path for path in (self.answers, self.probabilities) if path is not None]
 
-    def check(self) -> None:
+    def check(self, inputs: Iterable[Path]) -> None:
         """Raise what is wrong before anything is predicted: as `check_tables_free` and `format_of`.
+
+        inputs  files and folders that are read.
 
         Tables are no error while the parts of a prediction are still beside them: they may be what it wrote before it
         was killed. Then `write_tables` compares them.
         """
         begun = bool(self.paths) and parts_folder(self.paths[0]).is_dir()
-        check_tables_free(*self.paths, force=self.force or begun)
+        check_tables_free(*self.paths, inputs=inputs, force=self.force or begun)
         for path in self.paths:
             format_of(path, self.format)
 

@@ -164,4 +164,10 @@ def read_plan(folder: Path) -> PredictionPlan:
     if not path.exists():
         fix = "name the folders that predict --shard wrote"
         raise ResultError("this is not a folder of predicted parts", where=str(folder), fix=fix)
-    return typedjson.parse(files.without_digest(files.read_json(path), path, required=False), PredictionPlan, path)
+    try:
+        return typedjson.parse(files.without_digest(files.read_json(path), path, required=False), PredictionPlan, path)
+    except ResultError as error:
+        fix = "restore the file, or delete the folder and predict again"
+        raise ResultError(
+            "the plan of predicted parts cannot be read", where=str(path), got=error.brief, fix=fix
+        ) from None

@@ -39,16 +39,14 @@ class WrittenTable:
     unreadable: int
 
 
-def check_tables_free(*paths: Path, force: bool) -> None:
+def check_tables_free(*paths: Path, inputs: Iterable[Path], force: bool) -> None:
     """Raise BusyError when these tables and their sidecars exist, unless `force`; UsageError if they share one.
 
-    paths  the main table first.
+    paths   the main table first. inputs: files and folders that are read, of which no table may be a part.
     """
-    sidecars = [files.sidecar_path(path) for path in paths]
-    files.check_outputs(*paths, *sidecars)
     if paths:
         further = [file for path in paths[1:] for file in (files.sidecar_path(path), path)]
-        check_free(paths[0], SUBMISSION, *further, force=force)
+        check_free(paths[0], SUBMISSION, *further, inputs=inputs, force=force)
 
 
 @contextmanager

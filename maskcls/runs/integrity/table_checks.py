@@ -44,7 +44,7 @@ def table_checks(path: Path, run: RunDir | None, data: Path | None) -> list[Chec
 
 def _content(sidecar: Path) -> dict[str, Any]:
     """Return the content of a sidecar; ResultError for one that was changed, or that maskcls did not write."""
-    data = files.without_digest(files.read_json(sidecar), sidecar, required=False)
+    data = files.without_digest(files.read_json(sidecar, files.SIDECAR_FILE), sidecar, required=False)
     if not isinstance(data, dict) or not {"kind", "sha256"} <= data.keys():
         raise ResultError("this is no sidecar of maskcls", where=str(sidecar), expected="kind, sha256")
     return data

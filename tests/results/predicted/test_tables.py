@@ -189,10 +189,10 @@ def test_an_error_between_two_blocks_leaves_no_file(tmp_path: Path) -> None:
 
 def test_two_tables_need_two_sidecars(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two outputs are one file"):
-        check_tables_free(tmp_path / "a.csv", tmp_path / "a.parquet", force=False)
-    check_tables_free(tmp_path / "a.csv", tmp_path / "b.parquet", force=False)
+        check_tables_free(tmp_path / "a.csv", tmp_path / "a.parquet", inputs=[], force=False)
+    check_tables_free(tmp_path / "a.csv", tmp_path / "b.parquet", inputs=[], force=False)
     with pytest.raises(UsageError, match=r"cannot end in \.json"):
-        check_tables_free(tmp_path / "a.json", force=False)
+        check_tables_free(tmp_path / "a.json", inputs=[], force=False)
 
 
 def test_unreadable_photos_are_counted(tmp_path: Path) -> None:

@@ -432,9 +432,9 @@ def test_existing_files_are_replaced_by_force_alone(tmp_path: Path) -> None:
     assert "--force" in str(caught.value)
     assert content_of(tmp_path) == before
     with pytest.raises(BusyError, match="the output exists"):
-        check_free(tmp_path / "p.csv", PSEUDO_LABELS, force=False)  # before any work is done
-    check_free(tmp_path / "p.csv", PSEUDO_LABELS, force=True)
-    check_free(tmp_path / "q.csv", PSEUDO_LABELS, force=False)
+        check_free(tmp_path / "p.csv", PSEUDO_LABELS, inputs=[], force=False)  # before any work is done
+    check_free(tmp_path / "p.csv", PSEUDO_LABELS, inputs=[], force=True)
+    check_free(tmp_path / "q.csv", PSEUDO_LABELS, inputs=[], force=False)
     write(tmp_path / "p.csv", three_sets(weight=0.5), force=True)
     assert read(tmp_path / "p.csv").for_fold(0).weight.tolist() == [0.5, 0.5]
 

@@ -10,7 +10,7 @@ from maskcls.data.photos.cache_folder import ABOUT, PIXELS, ROWS, read_info
 from maskcls.data.photos.identity.pack_rows import PackRows, parse_pack_rows
 from maskcls.data.photos.identity.photo_digests import digest
 from maskcls.errors import ResultError
-from maskcls.files import RUN_FILE, opened, read_file
+from maskcls.files import WRITTEN_FILE, opened, read_file
 from maskcls.machine import reading_threads
 
 
@@ -30,11 +30,11 @@ def pack_form(folder: Path) -> tuple[PackRows | None, list[str]]:
     (None, ['rows.bin: No such file or directory'])
     """
     try:
-        rows = parse_pack_rows(read_file(folder / ROWS, RUN_FILE))
+        rows = parse_pack_rows(read_file(folder / ROWS, WRITTEN_FILE))
         if rows is None:
             return None, [f"{ROWS}: damaged, or of another version"]
         info = read_info(folder)
-        if info is None or digest(read_file(folder / ABOUT, RUN_FILE)) != rows.about:
+        if info is None or digest(read_file(folder / ABOUT, WRITTEN_FILE)) != rows.about:
             return None, [f"{ABOUT}: not the description that was written with {ROWS}"]
         count, wanted = len(rows.stamps), len(rows.stamps) * info.size[0] * info.size[1] * 3
         if info.photos != count:
@@ -51,7 +51,7 @@ def pack_form(folder: Path) -> tuple[PackRows | None, list[str]]:
 def _pixel_faults(folder: Path, rows: PackRows) -> list[str]:
     if not (count := len(rows.view_ND)):
         return []
-    with opened(folder / PIXELS, RUN_FILE) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pixels:
+    with opened(folder / PIXELS, WRITTEN_FILE) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pixels:
         view = len(pixels) // count
 
         def wrong(row: int) -> bool:
