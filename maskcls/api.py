@@ -39,7 +39,8 @@ from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.show.terminal.progress import Reporter, main_process
 
 if TYPE_CHECKING:
-    from maskcls.results.photo_model import Photo, PhotoModel
+    from maskcls.data.photos.decode_ahead import Prepared
+    from maskcls.results.photo_model import PhotoModel
     from maskcls.show.answers.ensemble import EnsembleResult
 
 __all__ = ["Evaluation", "MaskclsError", "Model", "Predictions", "ensemble", "evaluate", "load", "train"]
@@ -307,7 +308,7 @@ def check_photo_ids(ids: Sequence[str]) -> None:
         raise UsageError("photos are given twice", offenders=twice, fix="name each photo once")
 
 
-def readable_photos(photos: Sequence[Photo | DataError], ids: Sequence[str]) -> list[Photo]:
+def readable_photos(photos: Sequence[Prepared | DataError], ids: Sequence[str]) -> list[Prepared]:
     """Return these photos; raises one DataError for all of them that cannot be read. ids: theirs, and of later ones."""
     if faults := [f"{name}: {one.brief}" for name, one in zip(ids, photos, strict=False) if isinstance(one, DataError)]:
         raise DataError("photos cannot be read", offenders=faults, fix="restore these files, or leave them out")
