@@ -3,7 +3,7 @@
 Compared  commands, and forms of files: four photos of 7000 x 7000 pixels each (147 MB as RGB).
 Counted   MiB, the largest over the time of the command: resident memory of one process, and of all its processes
           together with shared pages counted once (PSS, read every 0.1 s).
-Run       python benchmarks/big_photos.py RUN [--only predict --forms png webp]
+Run       python benchmarks/big_photos.py RUN [--only predict --forms png jpg]
 Read      A command that reads photos of any size should stay below 1,024 MiB in each process; the program without a
           photo is in the first row.
 """
@@ -29,7 +29,6 @@ PHOTOS = 4
 FORMS: dict[str, dict[str, object]] = {
     "png": {"compress_level": 1},
     "jpg": {"quality": 90},
-    "webp": {"quality": 80, "method": 0},
 }
 POLL_S = 0.1
 IN_PYTHON = """

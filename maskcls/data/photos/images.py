@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from maskcls.data.photos.decoders import libtiff_errors
-from maskcls.data.photos.decoders.webp import WebPHeader, webp_header, webp_image
+from maskcls.data.photos import libtiff_errors
 from maskcls.data.photos.encodings import encoding_fault, inverted_grey_16, small_grey_bits
 from maskcls.data.photos.pixel_budget import DECODING
 from maskcls.data.photos.rgb import Pixels, rgb, upright
@@ -26,7 +25,7 @@ from maskcls.files import FileKind, read_file
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 PHOTO = FileKind("the photo", DataError, 64 << 20)  # more than a PNG of the most pixels that we decode usually has
 MAX_PIXELS = 50_000_000
-MAX_PIXELS_ANIMATED = 25_000_000  # of a WebP that Pillow's reader of animations decodes, with 16 bytes per pixel
+MAX_PIXELS_WEBP = 25_000_000  # Pillow decodes each WebP as an animation, with 16 bytes per pixel; a PNG takes 7
 MIN_SIDE = 16
 MAX_ASPECT = 20
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # first bytes
@@ -71,8 +70,6 @@ def decode(
     cannot be decoded rightly (`encodings`), truncated or damaged.
     """
     try:
-        if (header := webp_header(data)) is not None:
-            return _still_webp(data, path, header, max_pixels=max_pixels, admit=admit)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_header(path, image, max_pixels)
             inverted, grey_bits = inverted_grey_16(image), small_grey_bits(image)
@@ -94,25 +91,6 @@ def decode(
         raise
     except Exception as error:  # damaged files raise anything: OSError, SyntaxError, ValueError, struct.error, …
         raise _decode_error(path, data, error) from None
-
-
-def _still_webp(
-    data: bytes, path: Path, header: WebPHeader, *, max_pixels: int, admit: Callable[[int], object] | None
-) -> Pixels:
-    """Do what `decode` does for a still WebP; other WebP files are decoded as all others."""
-    _check_size(path, header.width, header.height, max_pixels)
-    about = Image.Image()
-    about.info.update(header.info)
-    pixels = header.width * header.height
-    if admit is not None:
-        admit(3 * pixels)
-    with DECODING.taken(pixels):
-        return np.ascontiguousarray(upright(_webp_rgb(data, header), orientation(about)))
-
-
-def _webp_rgb(data: bytes, header: WebPHeader) -> Pixels:
-    found = webp_image(data, header)
-    return rgb(found) if isinstance(found, Image.Image) else found
 
 
 def each_image(
@@ -184,19 +162,11 @@ def orientation(image: Image.Image) -> int:
 
 def _check_header(path: Path, image: Image.Image, max_pixels: int) -> None:
     """Raise DataError, before any pixel is decoded, for a size, number of pictures or form out of range."""
-    _check_size(path, *image.size, min(max_pixels, MAX_PIXELS_ANIMATED) if image.format == "WEBP" else max_pixels)
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        fix = "save one picture as a JPEG or PNG file"
-        raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
-    if fault := encoding_fault(image):
-        raise DataError(UNSUPPORTED, where=str(path), got=fault, fix=AS_PNG)
-
-
-def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
-    """Raise DataError for a photo that is too large, too small or too narrow, in pixels."""
+    width, height = image.size
+    most = min(max_pixels, MAX_PIXELS_WEBP) if image.format == "WEBP" else max_pixels
     got = f"{width} x {height} pixels"
-    if width * height > max_pixels:
-        expected = f"at most {max_pixels / 1_000_000:g} million pixels"
+    if width * height > most:
+        expected = f"at most {most / 1_000_000:g} million pixels"
         raise DataError(
             "the image is too large",
             where=str(path),
@@ -221,6 +191,11 @@ def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
             expected=expected,
             fix="cut out the part with the face, or leave the photo out",
         )
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        fix = "save one picture as a JPEG or PNG file"
+        raise DataError("the file holds several pictures", where=str(path), got=f"{image.format}", fix=fix)
+    if fault := encoding_fault(image):
+        raise DataError(UNSUPPORTED, where=str(path), got=fault, fix=AS_PNG)
 
 
 def _decode_error(path: Path, data: bytes, error: Exception) -> DataError:

@@ -48,8 +48,8 @@ def _verification_lines(found: Verification) -> Iterator[str]:
         for check in found.checks:
             if check.verdict == verdict:
                 names.setdefault(check.about, []).append(check.name)
-        for about, alike in names.items():
-            few = ", ".join(alike) if len(alike) <= FEW else plural(len(alike), NOUN[found.kind])
+        for about, same in names.items():
+            few = ", ".join(same) if len(same) <= FEW else plural(len(same), NOUN[found.kind])
             yield f"{verdict:<8} {few}: {about}"
     if not found.failed:
         right = sum(check.verdict == "ok" for check in found.checks)

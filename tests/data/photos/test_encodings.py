@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskcls.data.photos.decoders import libtiff_errors
+from maskcls.data.photos import libtiff_errors
 from maskcls.data.photos.encodings import COMPRESSIONS
 from maskcls.data.photos.images import decode
 from maskcls.errors import DataError

@@ -298,6 +298,17 @@ def test_the_pixel_limit_itself_is_not_too_large(tmp_path: Path) -> None:
     assert refused(path).what == "truncated or damaged image"
 
 
+def test_a_webp_has_half_the_pixels_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert images.MAX_PIXELS_WEBP * 2 == images.MAX_PIXELS
+    for name in ("a.webp", "a.png"):
+        Image.new("RGB", (40, 30), (9, 8, 7)).save(tmp_path / name, lossless=True)
+    monkeypatch.setattr(images, "MAX_PIXELS_WEBP", 1199)
+    assert refused(tmp_path / "a.webp").expected == "at most 0.001199 million pixels"
+    assert read_image(tmp_path / "a.png").shape == (30, 40, 3)
+    monkeypatch.setattr(images, "MAX_PIXELS_WEBP", 1200)
+    assert read_image(tmp_path / "a.webp")[3, 4].tolist() == [9, 8, 7]
+
+
 @pytest.mark.parametrize(
     ("width", "height", "what"),
     [(15, 40, "the image is too small"), (1, 1, "the image is too small"), (321, 16, "the image is too narrow")],

@@ -1,1 +1,0 @@
-"""What is done with the C libraries that Pillow decodes with, beside Pillow."""
