@@ -16,8 +16,8 @@ import pandas as pd
 import maskcls
 from maskcls import config, files
 from maskcls.csvfile import read_columns
-from maskcls.data.dataset import OTHER_PHOTOS, RESTORE
 from maskcls.data.layouts.source import guess_layout, image_root, layout_named, read_people, read_unlabelled
+from maskcls.data.photos.identity.photo_digests import OTHER_PHOTOS, RESTORE
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError, WeightsError
 from maskcls.groupnouns import PEOPLE, Noun

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from maskcls.data.photos.identity.pack_pixels import PackPixels
-from maskcls.data.photos.identity.photo_digests import digest
+from maskcls.data.photos.identity.photo_digests import OTHER_PHOTOS, RESTORE, digest
 from maskcls.data.photos.images import decode, read_bytes
 from maskcls.data.photos.rgb import Pixels
 from maskcls.data.views.augment import augment
@@ -37,8 +37,6 @@ from maskcls.errors import DataError, MaskclsError, ResourceError
 TIMEOUT_S = 120  # without a batch from a worker
 PREFETCH = 4  # batches per worker
 NO_ROW = -1
-OTHER_PHOTOS = "photos are not the ones that the run began with: their content has changed"
-RESTORE = "restore the photos, or train a new run"
 
 
 class Key(NamedTuple):

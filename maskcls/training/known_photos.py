@@ -6,8 +6,13 @@ import contextlib
 import os
 from collections.abc import Sequence
 
-from maskcls.data.dataset import OTHER_PHOTOS, RESTORE
-from maskcls.data.photos.identity.photo_digests import PhotoDigests, digest, digests_of_files
+from maskcls.data.photos.identity.photo_digests import (
+    OTHER_PHOTOS,
+    RESTORE,
+    PhotoDigests,
+    digest,
+    digests_of_files,
+)
 from maskcls.data.photos.images import decode, read_bytes
 from maskcls.data.photos.rgb import Pixels
 from maskcls.errors import WeightsError
