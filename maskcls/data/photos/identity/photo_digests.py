@@ -17,10 +17,10 @@ from maskcls.data.photos.images import each_image
 from maskcls.data.photos.rgb import Pixels
 from maskcls.errors import ResultError
 
-DIGEST_BYTES = 16
-COLUMNS = ["id", "bytes", "blake2b"]
 OTHER_PHOTOS = "photos are not the ones that the run began with: their content has changed"
 RESTORE = "restore the photos, or train a new run"
+DIGEST_BYTES = 16
+COLUMNS = ["id", "bytes", "blake2b"]
 
 
 def digest(data: bytes | memoryview) -> bytes:
