@@ -48,11 +48,12 @@ def debug(
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     if page is not None:
-        from maskcls import files
         from maskcls.config.installed_extras import FIGURES, check_extra
-        from maskcls.runs.identity import files_read
 
         check_extra("report", needed_by="--page", packages=FIGURES)
+        from maskcls import files
+        from maskcls.runs.identity import files_read
+
         files.check_page_name(page)
         files.refuse_finished(page, inputs=files_read(what), force=force)
     is_run = RunDir(what).env.exists()

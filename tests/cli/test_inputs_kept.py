@@ -36,7 +36,7 @@ INSIDE = {
     ("ensemble", "-o/--output"): "{run} --data {data} -o {link}/s.csv",
     ("debug", "--page"): "{data} --page {data}/page.html",
     ("runs compare", "-o/--output"): "{run} {other} -o {other}/fold0/rows.csv",
-    ("group", "-o/--output"): "{out} --unlabelled {data} -o {data}/g.csv",
+    ("group", "-o/--output"): "{link} --unlabelled {data} -o {data}/g.csv",
     ("data init", "-o/--output"): "{data} -o {data}/mine.yaml",
     ("data check", "--page"): "{data} --page {data}/check.html",
     ("data look", "-o/--output"): "{data} -o {data}/look.png",

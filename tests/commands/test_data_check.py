@@ -247,6 +247,7 @@ def test_the_verb_hands_on_its_options(
     asked: list[Any] = []
     found = replace(planted_check, findings=(DataFinding("near", (Item((), "a pair"),)),))
     monkeypatch.setattr(command, "check", lambda *_, network: asked.append(network) or found)
+    monkeypatch.setattr("maskcls.runs.records.versions.other_versions", lambda _: {})
     monkeypatch.setattr(check_page, "write_check_page", lambda *_, name, photos, force: asked.append((name, photos)))
     words, page = ["data", "check", str(drawn), *recipe(*K2)], tmp_path / "page.html"
     page.write_text("mine")

@@ -104,12 +104,13 @@ def guesses(share: float, seed: int = 0) -> Ints:
     return np.where(rng.random(len(truth())) < share, truth(), rng.integers(CONTEST.size, size=len(truth())))
 
 
-def begin(path: Path, *words: str, folds: Sequence[int] = (0, 1), jobs: int = 1) -> Experiment:
+def begin(path: Path, *words: str, folds: Sequence[int] = (0, 1), jobs: int = 1, sealed: bool = False) -> Experiment:
     """Write what `maskcls train` writes first."""
     cfg, frame = config.load(None, [*WORDS, *words])[0], photos()
     table = folding.build(frame, cfg.space, k=cfg.folds.k, holdout=cfg.folds.holdout, seed=cfg.folds.seed)
     plans = {name: Plan(fold_jobs=jobs) for name in config.members(cfg)}
-    experiment = Experiment(cfg, path.parent / "data", frame, table, RunDir(path), plans=plans)
+    apart = frame if sealed else None
+    experiment = Experiment(cfg, path.parent / "data", frame, table, RunDir(path), plans=plans, sealed=apart)
     path.mkdir(parents=True)
     (path / ".lock").write_text("process 1 on here")
     write_identity(experiment, folds, machine())
@@ -134,9 +135,16 @@ def train(experiment: Experiment, predicted_N: Ints, folds: Sequence[int], *, ep
         mark_done(folder, files.file_sha256(folder.best.tensors))
 
 
-def make(path: Path, *words: str, share: float = 0.6, folds: Sequence[int] = (0, 1), jobs: int = 1) -> RunDir:
+def make(
+    path: Path,
+    *words: str,
+    share: float = 0.6,
+    folds: Sequence[int] = (0, 1),
+    jobs: int = 1,
+    sealed: bool = False,
+) -> RunDir:
     """Make a finished run."""
-    experiment = begin(path, *words, folds=folds, jobs=jobs)
+    experiment = begin(path, *words, folds=folds, jobs=jobs, sealed=sealed)
     train(experiment, guesses(share), folds)
     assemble(experiment, folds)
     return experiment.run
@@ -762,12 +770,7 @@ def test_a_budget_stops_it_as_soon_as_it_is_met(three: Path, capsys: pytest.Capt
 def test_what_must_not_be_pruned(three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(three.parent)
     for name in ("noted", "ensembled", "started_from", "linked", "unscored", "sealed", "unsealed"):
-        make(three / name, share=0.1)
-    for name in ("sealed", "unsealed"):
-        shutil.copy(three / name / "manifest.csv", three / name / "sealed.csv")
-        env = files.read_json(three / name / "env.json")
-        env["hashes"]["sealed.csv"] = env["hashes"]["manifest.csv"]
-        edit_json(three / name / "env.json", env | {"format": 1})  # its files name no owner then
+        make(three / name, share=0.1, sealed="sealed" in name)
     write_sealed_score(RunDir(three / "unsealed"), UNSEALED)
     runs_note.note(RunDir(three / "noted"), keep=True, now=NOW)
     (three / "sub").mkdir()

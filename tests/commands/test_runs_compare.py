@@ -176,8 +176,10 @@ def test_small_mistakes_are_refused(tmp_path: Path) -> None:
     a, b = put(tmp_path / "a.csv", "x,0"), put(tmp_path / "b.csv", "x,1")
     with pytest.raises(UsageError, match="the same"):
         compare(a, tmp_path / "." / "a.csv")
-    with pytest.raises(BusyError, match="the output exists"):
+    with pytest.raises(UsageError, match="the output is a file that is read"):
         compare(a, b, output=b)
+    with pytest.raises(BusyError, match="the output exists"):
+        compare(a, b, output=put(tmp_path / "c.csv", "x,1"))
     with pytest.raises(DataError, match="no answer of a common row"):
         found(a, b, put(tmp_path / "t.csv", "y,1"))
     empty = put(tmp_path / "e.csv", "x,wear,,", header="id,mask,gender,age")

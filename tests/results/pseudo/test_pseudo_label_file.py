@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from maskcls import files
 from maskcls.csvfile import FORMULA
 from maskcls.errors import BusyError, DataError, UsageError
+from maskcls.files.source_code import code_sha256
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
@@ -106,6 +107,7 @@ def test_the_sidecar_says_where_it_comes_from(tmp_path: Path) -> None:
         "version": 1,
         "file": "pseudo.csv",
         "sha256": digest,
+        "code_sha256": code_sha256(),
         "columns": ["set", "id", "path", "weight", "hat", "age"],
         "label_space": {"fingerprint": SPACE.fingerprint, "tasks": SPACE.to_json()},
         "folds": {"sha256": FOLDS, "k": 2},
