@@ -118,7 +118,7 @@ def test_a_training_takes_pseudo_labels_only_of_the_photos_that_were_labelled(da
         (album / before).rename(album / after)
     with pytest.raises(DataError, match="not the ones that were labelled") as error:
         with_its_photos(first)
-    assert error.value.offenders == ["'album/0.png'", "'album/1.png'"]
+    assert error.value.offenders == ("'album/0.png'", "'album/1.png'")
     assert error.value.where == str(tmp_path / "p.csv")
     edit_json(tmp_path / "p.json", {PHOTOS: None})  # an earlier version wrote it
     assert with_its_photos(read_experiment(tiny(*words), data, RunDir(tmp_path / "run"))).photos is not None
