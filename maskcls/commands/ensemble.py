@@ -40,6 +40,7 @@ from maskcls.runs.choices.register import Attempt
 from maskcls.runs.choices.tried import Tried, add_tried, ensemble_what, rows_of_run
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.identity import files_read
+from maskcls.runs.integrity.table_photos import refuse_other_groups
 from maskcls.runs.read_labelled import parts_of
 from maskcls.runs.recipe import (
     Asked,
@@ -55,7 +56,7 @@ from maskcls.runs.submission_file import write_labels
 from maskcls.show.answers.ensemble import EnsembleResult
 from maskcls.show.answers.group import about_rows, doubt_about
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.predicting.ensemble_members import EnsembleMember, read_members, read_truth
+from maskcls.training.predicting.ensemble_members import EnsembleMember, photos_to_predict, read_members, read_truth
 
 
 def ensemble(
@@ -104,6 +105,8 @@ def ensemble(
         with report.busy(f"fitting {asked.method}"):
             blend = fit_ensemble(asked.method, prob, labelled)
     together = read_together(groups, oof_groups, frame, labelled, asked.given)
+    if groups and together.photos and together.photos.contents:
+        refuse_other_groups(groups, together.photos, photos_to_predict(data, cfg, frame))
     if groups and together.photos and not together.oof and (doubt := doubt_about(groups, together.photos)):
         report.note(doubt)
     verdict = calibration = tried = None
@@ -179,6 +182,10 @@ def read_together(
         return GroupAveraging(photos, None, tasks, photos.weights)
     oof = read_groups(oof_groups, labelled.ids, part=True)
     refuse_groups_of_sealed(runs, oof_groups, oof, train=True)
+    from maskcls.runs.integrity.photos_now import run_photos  # Pillow
+
+    for known in filter(None, map(run_photos, runs)):
+        refuse_other_groups(oof_groups, oof, known)
     return GroupAveraging(photos, oof, tasks)
 
 

@@ -17,7 +17,7 @@ import maskcls
 from maskcls import config, files
 from maskcls.csvfile import read_columns
 from maskcls.data.layouts.source import guess_layout, image_root, layout_named, read_people, read_unlabelled
-from maskcls.data.photos.identity.photo_digests import OTHER_PHOTOS, RESTORE
+from maskcls.data.photos.identity.photo_digests import OTHER_PHOTOS, RESTORE, CollectedDigests
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, UsageError, WeightsError
 from maskcls.groupnouns import PEOPLE, Noun
@@ -28,6 +28,7 @@ from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.averaging import PhotoWeights
 from maskcls.results.people.group_file import GROUPS, GroupSources, write_groups
 from maskcls.results.people.out_of_fold import average_rows_equally, gain_over, measure_groups
+from maskcls.results.photo_contents import contents_entry
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.consistency import person_averaged
@@ -71,8 +72,8 @@ def group(
     changed, BusyError when the output exists, unless `force`.
     """
     if output is not None:
-        read = files_read(data, unlabelled, run.path if run is not None else None)
-        check_free(output, GROUPS, inputs=read, force=force)
+        inputs = files_read(data, unlabelled, run.path if run is not None else None)
+        check_free(output, GROUPS, inputs=inputs, force=force)
     if train and unlabelled is not None:
         raise UsageError("--train and --unlabelled name different photos", fix="give one of them")
     known = read_people(data, guess_layout(data), _group_setting(run) if run is not None else "auto")
@@ -90,14 +91,15 @@ def group(
         _check_photos(run, known, data)
     noun = _noun(data, run)
     paths, people = known["path"].tolist(), known["person"].tolist()
-    taught_ND = describe_photos(image_root(data, guess_layout(data)), paths, "reading train photos", report)
+    read = CollectedDigests(known["id"].tolist())
+    taught_ND = describe_photos(image_root(data, guess_layout(data)), paths, "reading train photos", report, read.add)
     with report.busy("learning which photos are similar"):
         taught = fit_person_clustering(taught_ND, people, str(data), noun)
     group_N, rows, rates = taught.group_N, known, pair_rates(taught)
     if to_group is not None:
-        source = unlabelled or data
+        source, read = unlabelled or data, CollectedDigests(to_group["id"].tolist())
         asked_ND = describe_photos(
-            image_root(source, guess_layout(source)), to_group["path"].tolist(), "reading photos", report
+            image_root(source, guess_layout(source)), to_group["path"].tolist(), "reading photos", report, read.add
         )
         with report.busy("grouping"):
             group_N, rows = group_photos(taught.clusterer, asked_ND), to_group
@@ -109,7 +111,8 @@ def group(
     found = GroupResult(ids, group_N, most, output, taught.quality, precision, gain, sources, noun)
     if output is not None:
         weights = gain.weights if gain else None
-        write_groups(output, found.ids, group_N, weights=weights, about=found.to_json(), force=force)
+        about = found.to_json() | contents_entry(read.found.contents)
+        write_groups(output, found.ids, group_N, weights=weights, about=about, force=force)
     return found
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 import maskcls
 from maskcls.data.layouts.source import image_root, read_unlabelled
-from maskcls.data.photos.identity.photo_digests import digest
+from maskcls.data.photos.identity.photo_digests import PhotoDigests, digest
 from maskcls.data.photos.images import read_bytes
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import Accelerator, start
@@ -31,14 +31,16 @@ from maskcls.runs.checks import check_labelling
 from maskcls.runs.environment import Environment
 from maskcls.runs.lineage import LabellingRun, PseudoLineage
 from maskcls.runs.overrides import with_overrides
+from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.answers.pseudo_label import PseudoLabels
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment
-from maskcls.training.photos import cached_views
+from maskcls.training.photos import Views
 from maskcls.training.prediction import (
     LoadedNetwork,
+    cached_rows,
     joint,
     load_networks,
     note_other_cropping,
@@ -82,7 +84,7 @@ def pseudo_label(
     refuse_known_photos(opened, frame, image_root(data, first.cfg.data.format))
     digest = check_runs(opened, frame, leaky=leaky)
     root, weights = image_root(data, first.cfg.data.format), []
-    sources: Sources = {}
+    sources, photos = Sources(), None
     accelerator = start(first.cfg.device)
     for experiment, env in opened:
         note_other_cropping(experiment, env, root, report)
@@ -91,9 +93,14 @@ def pseudo_label(
         weights.append(tuple(network.used for network in networks))
         for view in views or [experiment.cfg.predict.views]:
             changed = [*overrides, f"predict.views={view}", "predict.networks=folds"]
-            for k, prob in _probabilities(experiment, networks, frame, root, changed, accelerator, report).items():
+            cfg = with_overrides(experiment.cfg, changed)
+            seen, now = cached_rows(networks, frame, cfg, root, accelerator, report)
+            photos = _same(photos, now, root)
+            for k, prob in _probabilities(
+                experiment, networks, frame, root, cfg, seen, photos, accelerator, report
+            ).items():
                 sources.setdefault(k, []).extend(prob)
-    if not accelerator.is_main_process:
+    if photos is None:
         return None
     like = bool(rule.get("prior"))
     lineage = PseudoLineage(
@@ -108,7 +115,21 @@ def pseudo_label(
         views=tuple(views) or tuple(experiment.cfg.predict.views for experiment, _ in opened),
         rule=how.to_json() | ({"prior": "the training set's, without the fold"} if like else {}),
     )
-    return _write(sources, frame, how, first, output, digest, lineage, like_train=like, leaky=leaky, force=force)
+    return _write(
+        sources, frame, how, first, output, digest, lineage, photos, like_train=like, leaky=leaky, force=force
+    )
+
+
+def _same(before: PhotoDigests | None, now: PhotoDigests | None, root: Path) -> PhotoDigests | None:
+    """Return what the photos are now; raises DataError that names those that were others for the networks before."""
+    if before is not None and now is not None and (other := before.changed(now)):
+        raise DataError(
+            "photos changed while they were labelled",
+            where=str(root),
+            offenders=[repr(before.ids[row]) for row in other],
+            fix="label them again, when nothing writes to the photos",
+        )
+    return now
 
 
 def class_prior(experiment: Experiment, k: int) -> tuple[float, ...]:
@@ -204,16 +225,15 @@ def _probabilities(
     networks: list[LoadedNetwork],
     frame: pd.DataFrame,
     root: Path,
-    overrides: list[str],
+    cfg: Config,
+    views: Views,
+    known: PhotoDigests | None,
     accelerator: Accelerator,
     report: Reporter,
 ) -> Sources:
     """Return the networks' probabilities, seed by seed: {fold: [(N, J)]}."""
-    cfg = with_overrides(experiment.cfg, overrides)
-    paths, specs = frame["path"].tolist(), [network.predictor.spec for network in networks]
-    views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{experiment.run.path}: {work_in_words(len(frame), len(networks), cfg.predict.views)}")
-    probs = predict_each(networks, frame, cfg, root, views, accelerator, report)
+    probs = predict_each(networks, frame, cfg, root, views, accelerator, report, known)
     found: Sources = {}
     ids_N = frame["id"].to_numpy(np.str_)
     for k, seed in sorted({(network.fold, network.seed) for network in networks}):
@@ -231,6 +251,7 @@ def _write(
     output: Path,
     digest: str,
     lineage: PseudoLineage,
+    photos: PhotoDigests,
     *,
     like_train: bool,
     leaky: bool,
@@ -256,6 +277,7 @@ def _write(
         folds_sha256=None if leaky else digest,
         k=experiment.cfg.folds.k,
         lineage=lineage.model_copy(update={"summary": tuple(lines)}).to_json(),
+        contents=photos.contents,
         leaky=leaky,
         force=force,
     )

@@ -14,7 +14,8 @@ from maskcls.files.reading import RUN_FILE, FileKind, read_file
 Value = TypeVar("Value")
 # A hundred times the largest that maskcls writes; parsing it takes up to thirty times its size in memory.
 JSON_FILE = FileKind(RUN_FILE.name, ResultError, 16 << 20, RUN_FILE.fix)
-SIDECAR_FILE = FileKind("a sidecar", ResultError, JSON_FILE.most, "restore it from a copy, or make it again")
+# Two million photos, whose digests are one text of 32 characters each; such a table itself may be as large as TABLE.
+SIDECAR_FILE = FileKind("a sidecar", ResultError, 64 << 20, "restore it from a copy, or make it again")
 
 
 def commit_json(path: Path, value: Any) -> str:

@@ -32,7 +32,7 @@ from maskcls.files.temporaries import sweep, temporary_file
 
 FORCE = "choose another -o, or replace it with --force"
 LOCK_S = 2.0
-LARGEST_LEFTOVER = 16 << 20  # bytes; a hundred times the largest sidecar
+LARGEST_LEFTOVER = 64 << 20  # bytes, of a sidecar
 
 
 def _is_none(content: bytes) -> bool:

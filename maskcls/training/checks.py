@@ -28,6 +28,7 @@ from maskcls.nn.backbone_facts import nearest_whole, patch_size
 from maskcls.nn.network import Network, check_backbone, check_size
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.group_averaging import shared_tasks
+from maskcls.runs.integrity.table_photos import refuse_other_labelled
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.pictures.fonts import missing_note
@@ -150,8 +151,8 @@ def with_photos(
 
     build  False: write no cache, only use one that exists.
 
-    Of a run on disk, raises WeightsError that names photos whose content is not what it was; of a new one, the
-    experiment then knows what its photos are.
+    Of a run on disk, raises WeightsError that names photos whose content is not what it was; of a new one, DataError
+    that names those that are not what was pseudo-labelled, and the experiment then knows what its photos are.
     """
     root, paths, cfg = experiment.photo_root, experiment.photo_paths, experiment.cfg
     specs = [view_spec(member.cfg) for member in experiment.kinds]
@@ -164,6 +165,8 @@ def with_photos(
         else:
             same, now = check_photos(root, paths, cfg, report, ids)
         if known is None:
+            if experiment.pseudo is not None:
+                refuse_other_labelled(Path(str(cfg.data.pseudo)), experiment.pseudo.contents, now)
             known = with_sealed(now, experiment)
         else:
             refuse_other_photos(experiment, known.of(ids), now, paths)

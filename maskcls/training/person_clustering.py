@@ -5,7 +5,7 @@ N rows (photos), D numbers per descriptor. Photos are grouped by their pixels al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,16 +35,24 @@ if TYPE_CHECKING:
 MAX_PHOTOS = 40_000  # their pairwise distances take 12 GiB
 
 
-def describe_photos(root: Path, paths: Sequence[str], what: str, report: Reporter) -> Floats:
+def describe_photos(
+    root: Path,
+    paths: Sequence[str],
+    what: str,
+    report: Reporter,
+    on_file: Callable[[int, bytes], object] = lambda row, data: None,
+) -> Floats:
     """Return the photos' descriptors (N, D) float32; DataError lists all photos that cannot be read.
 
-    what  name of this step in the progress.
+    what     name of this step in the progress.
+    on_file  see `descriptors`.
     """
     return descriptors(
         root,
         paths,
         threads=reading_threads(None),
         on_progress=lambda done: report.images(what, done, len(paths)),
+        on_file=on_file,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.environment import Environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
 from maskcls.runs.integrity.done_file import check_finished_with
+from maskcls.runs.integrity.table_photos import refuse_other_groups
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.lineage import RunLineage, UsedWeights
 from maskcls.runs.locks import run_lock
@@ -47,7 +49,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.person_clustering import averaging_for
-from maskcls.training.photos import Views, cached_views, content_sha256, open_photos
+from maskcls.training.photos import Views, cached_views, digests_of_rows, open_photos
 from maskcls.training.plans import listener_of
 from maskcls.training.readable_photos import check_photos
 from maskcls.training.stored_experiment import open_experiment
@@ -111,11 +113,13 @@ def predict_rows(
     note_other_versions(run, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = averaging_for(experiment, env.folds, frame, root, report)
-    predictions, views = _predicted(experiment.run.path, networks, frame, cfg, root, accelerator, report)
-    if not accelerator.is_main_process:
+    views, photos = cached_rows(networks, frame, cfg, root, accelerator, report)
+    if groups is not None and by_file.photos is not None and photos is not None:
+        refuse_other_groups(groups, by_file.photos, photos)
+    predictions = _predicted(experiment.run.path, networks, frame, cfg, root, views, accelerator, report, photos)
+    if photos is None:
         return None
-    photos = content_sha256(views, frame)
-    lineage = _lineage(experiment, env, networks, frame, data, cfg, photos).with_groups(by_look.lineage)
+    lineage = _lineage(experiment, env, networks, frame, data, cfg, photos.sha256).with_groups(by_look.lineage)
     predictions = replace(by_look.average_photos(predictions), lineage=lineage.to_json())
     kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     named = replace(predictions, lineage={**predictions.lineage, **owned.owner_entry(kept, run.path)})
@@ -150,8 +154,8 @@ def predict_sealed(experiment: Experiment, env: Environment, report: Reporter) -
     accelerator, together = start(cfg.device), GroupAveraging()
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         together = averaging_for(experiment, env.folds, frame, root, report)
-    predictions, _ = _predicted(
-        experiment.run.path, networks, frame, cfg, root, accelerator, report, known=experiment.photos
+    predictions = _predicted(
+        experiment.run.path, networks, frame, cfg, root, {}, accelerator, report, known=experiment.photos
     )
     if not accelerator.is_main_process:
         return None
@@ -165,25 +169,48 @@ def _predicted(
     frame: pd.DataFrame,
     cfg: Config,
     root: Path,
+    views: Views,
     accelerator: Accelerator,
     report: Reporter,
-    known: PhotoDigests | None = None,
-) -> tuple[Predictions, Views]:
-    """Return the mean of the networks' predictions for the rows of a manifest, and the cached views; a note names the
-    run.
+    known: PhotoDigests | None,
+) -> Predictions:
+    """Return the mean of the networks' predictions for the rows of a manifest; a note names the run.
 
     known  what the files of these rows are, see `open_photos`.
     """
-    paths, specs = frame["path"].tolist(), [network.predictor.spec for network in networks]
-    views = cached_views(root, paths, specs, cfg, accelerator, report)
     report.note(f"{run}: {work_in_words(len(frame), len(networks), cfg.predict.views)}")
-    try:
+    with _every_fault_listed(root, frame, cfg, report):
         probs = predict_each(networks, frame, cfg, root, views, accelerator, report, known)
+    return joint(networks, probs, frame["id"].to_numpy(np.str_), cfg.space)
+
+
+def cached_rows(
+    networks: Sequence[LoadedNetwork],
+    frame: pd.DataFrame,
+    cfg: Config,
+    root: Path,
+    accelerator: Accelerator,
+    report: Reporter,
+) -> tuple[Views, PhotoDigests | None]:
+    """Return the cached views of these rows, {} without a cache, and what their files are: None but on the first
+    process.
+    """
+    specs = [network.predictor.spec for network in networks]
+    views = cached_views(root, frame["path"].tolist(), specs, cfg, accelerator, report)
+    if not accelerator.is_main_process:
+        return views, None
+    with _every_fault_listed(root, frame, cfg, report):
+        return views, digests_of_rows(root, frame, views, cfg)
+
+
+@contextmanager
+def _every_fault_listed(root: Path, frame: pd.DataFrame, cfg: Config, report: Reporter) -> Iterator[None]:
+    """Turn an error about one photo that was decoded while predicting into one that lists all that cannot be read."""
+    try:
+        yield
     except DataError:
-        # Photos were decoded while predicting, and the first bad one ended that; the message should list them all.
-        check_photos(root, paths, cfg, report)
+        check_photos(root, frame["path"].tolist(), cfg, report)
         raise
-    return joint(networks, probs, frame["id"].to_numpy(np.str_), cfg.space), views
 
 
 def note_other_cropping(experiment: Experiment, env: Environment, root: Path, report: Reporter) -> None:
@@ -288,7 +315,7 @@ def _lineage(
     frame: pd.DataFrame,
     data: Path,
     cfg: Config,
-    photos_sha256: str | None,
+    photos_sha256: str,
 ) -> RunLineage:
     summary = read_summary(experiment.run)
     return RunLineage(

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from maskcls.data.photos.identity.photo_digests import DIGEST_BYTES, PhotoDigests, digest
+from maskcls.data.photos.identity.photo_digests import CollectedDigests, PhotoDigests
 from maskcls.data.photos.images import decode, each_image
 from maskcls.data.photos.same_photos import Groups, equal_keys, pixels_in_full, pixels_in_part
 from maskcls.machine import reading_threads
@@ -27,10 +25,10 @@ def check_photos(
     """
     threads = reading_threads(cfg.device.workers)
     parts, wholes = dict[int, bytes](), dict[int, bytes]()
-    size_N, digest_ND = np.zeros(len(paths), np.int64), np.zeros((len(paths), DIGEST_BYTES), np.uint8)
+    collected = CollectedDigests(paths if ids is None else ids)
 
     def check(row: int, data: bytes) -> None:
-        size_N[row], digest_ND[row] = len(data), np.frombuffer(digest(data), np.uint8)
+        collected.add(row, data)
         parts[row] = pixels_in_part(decode(data, root / paths[row]))
 
     def compare(place: int, data: bytes) -> None:
@@ -46,4 +44,4 @@ def check_photos(
     )
     nearly = [row for group in equal_keys(parts) for row in group]
     each_image(root, [paths[row] for row in nearly], compare, threads=threads)
-    return equal_keys(wholes), PhotoDigests(paths if ids is None else list(ids), size_N, digest_ND)
+    return equal_keys(wholes), collected.found

@@ -20,6 +20,7 @@ from maskcls.errors import Exit
 from maskcls.labels import CONTEST
 from maskcls.results.ensembles.methods import METHODS
 from maskcls.results.people import expected_gain
+from maskcls.results.photo_contents import PHOTOS
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.register import read_register
@@ -505,6 +506,49 @@ def test_photos_of_a_group_answer_together(
     assert run_app([*words, "--decide", "--force"]) == 2
     assert ensemble(runs, drawn, tmp_path / "x.csv", "--oof-groups", str(rows)) == 2
     assert ensemble(runs, drawn, tmp_path / "x.csv", "--groups", str(rows)) == 4
+
+
+def test_groups_of_other_photos_with_the_same_names_are_refused(
+    runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two photos changed places, once among those to predict, and once among those of the training."""
+    photos = groups_of(drawn, tmp_path)[0]
+    other = Path(shutil.copytree(drawn, tmp_path / "other" / drawn.name))
+    pairs = {part: sorted((other / part).rglob("*.jpg"))[:2] for part in ("eval", "train")}
+    for first, second in pairs.values():
+        first.write_bytes((kept := second.read_bytes(), second.write_bytes(first.read_bytes()))[0])
+        assert kept != second.read_bytes()
+    swapped, no_digest = groups_of(other, tmp_path / "other")[1], tmp_path / "earlier.csv"
+    shutil.copy(photos, no_digest)
+    shutil.copy(photos.with_suffix(".json"), no_digest.with_suffix(".json"))
+    edit_json(no_digest.with_suffix(".json"), {"file": no_digest.name, PHOTOS: None})
+    capsys.readouterr()
+    given = ["--groups", str(photos)]
+    assert ensemble([runs[0]], other, tmp_path / "e.csv", *given) == 4
+    assert run_app(["predict", str(runs[0]), "--data", str(other), "-o", str(tmp_path / "p.csv"), *given]) == 4
+    told = capsys.readouterr().err
+    assert told.count("photos are not the ones that were grouped") == 2
+    assert all(told.count(repr(one.name)) == 2 for one in pairs["eval"])
+    assert ensemble([runs[0]], drawn, tmp_path / "e.csv", *given, "--oof-groups", str(swapped)) == 4
+    told = capsys.readouterr().err
+    assert str(swapped) in told
+    assert told.count(".jpg'") == 2
+    assert not list(tmp_path.glob("[ep].csv"))
+    assert ensemble([runs[0]], other, tmp_path / "e.csv", "--groups", str(no_digest)) == 0
+
+
+def test_without_the_cache_photos_are_known_and_not_predicted_again(
+    runs: list[Path], drawn: Path, tmp_path: Path
+) -> None:
+    run, (said, *_) = Path(shutil.copytree(runs[0], tmp_path / "r0")), said_by(runs)
+    words = ["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / "p.csv"), "data.cache=off"]
+    assert run_app(words) == 0
+    kept = Predictions.load(run / "test/faces-none.npz")
+    assert kept.lineage["photos_sha256"] == said.lineage["photos_sha256"]
+    reverse = np.ascontiguousarray(kept.prob[:, ::-1])
+    Predictions(kept.ids, reverse, kept.space, kept.lineage).save(run / "test/faces-none.npz")
+    assert ensemble([run], drawn, tmp_path / "e.csv") == 0
+    assert answers(tmp_path / "e.csv") == reverse.argmax(1).tolist()
 
 
 @pytest.mark.parametrize("method", ["convex-tasks", "tasks", "convex"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_eval_photos_are_grouped_by_person(faces: Path, tmp_path: Path, capsys: 
     said = capsys.readouterr().out
     assert f"{path}  {len(ids)} photos in {about['groups']} groups" in said
     assert f"pair precision {found.quality.precision:.4f}" in said
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_the_sidecar_says_what_the_photos_were(faces: Path, tmp_path: Path, train: bool) -> None:
+    work(faces, tmp_path / "g.csv", train=train)
+    frame = contest.read_train(faces, CONTEST) if train else contest.read_eval(faces, CONTEST)
+    contents = {
+        id: hashlib.blake2b((faces / path).read_bytes(), digest_size=16).digest()
+        for id, path in zip(frame["id"], frame["path"], strict=True)
+    }
+    assert read_groups(tmp_path / "g.csv", frame["id"].tolist()).contents == contents
 
 
 def test_the_same_photos_give_the_same_bytes(faces: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edited import edit_json
 from photos import PLAIN, noise, write_photos
 from PIL import Image
 from tiny import tiny
@@ -21,7 +22,10 @@ from maskcls.data.dataset import Key, Photos
 from maskcls.data.photos.identity.photo_digests import digests_of_files, read_photo_digests
 from maskcls.engine.device import start
 from maskcls.errors import DataError, Exit, MaskclsError, ResultError, WeightsError
-from maskcls.rundir import RunDir
+from maskcls.results.photo_contents import PHOTOS
+from maskcls.results.pseudo.label_rows import PseudoRows
+from maskcls.results.pseudo.write_labels import write_pseudo
+from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import read_environment, this_machine
 from maskcls.runs.records.sealed_people import refuse_sealed_photos
 from maskcls.show.terminal.progress import Reporter
@@ -87,6 +91,37 @@ def test_the_run_keeps_size_and_digest_of_every_photo(run: RunDir, data: Path) -
         assert size == len(content)
         assert bytes(digest) == hashlib.blake2b(content, digest_size=16).digest()
     assert run.photos.name in read_environment(run).hashes
+
+
+def test_a_training_takes_pseudo_labels_only_of_the_photos_that_were_labelled(data: Path, tmp_path: Path) -> None:
+    """Two photos change places between pseudo-label and train."""
+    (album := data.parent / "album").mkdir()
+    ids = [f"album/{i}.png" for i in range(3)]
+    for row, name in enumerate(ids):
+        Image.fromarray(noise(50 + row)).save(data.parent / name)
+    contents = {id: hashlib.blake2b((data.parent / id).read_bytes(), digest_size=16).digest() for id in ids}
+    rows = PseudoRows(np.array(ids), np.array(ids), {"helmet": np.array([0, 1, 0])}, None, np.ones(3))
+    words = [*TABLE, f"data.pseudo={tmp_path / 'p.csv'}", "data.leaky=true"]
+    write_pseudo(
+        tmp_path / "p.csv",
+        {REFIT: rows},
+        tiny(*TABLE).space,
+        folds_sha256=None,
+        k=2,
+        lineage={},
+        leaky=True,
+        contents=contents,
+    )
+    first = read_experiment(tiny(*words), data, RunDir(tmp_path / "run"))
+    assert with_its_photos(first).photos is not None
+    for before, after in (("0.png", "x"), ("1.png", "0.png"), ("x", "1.png")):
+        (album / before).rename(album / after)
+    with pytest.raises(DataError, match="not the ones that were labelled") as error:
+        with_its_photos(first)
+    assert error.value.offenders == ("'album/0.png'", "'album/1.png'")
+    assert error.value.where == str(tmp_path / "p.csv")
+    edit_json(tmp_path / "p.json", {PHOTOS: None})  # an earlier version wrote it
+    assert with_its_photos(read_experiment(tiny(*words), data, RunDir(tmp_path / "run"))).photos is not None
 
 
 def test_sealed_photos_are_known_too(drawn: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -103,6 +104,12 @@ def test_each_fold_learns_from_its_own_set_and_none_is_scored_on_it(taught: Path
             assert (np.delete(rows.labels[name], places) >= 0).all()
     oof = Predictions.load(taught / "oof.npz")
     assert set(oof.ids) == set(opened.manifest["id"][: added[0]])
+
+
+def test_the_sidecar_says_what_the_photos_were(pseudo: Path, base: Path, drawn: Path) -> None:
+    found = read_pseudo(pseudo, tiny().space, folds_sha256=sha_of(base), k=2)
+    photos = (drawn / "eval/images").iterdir()
+    assert found.contents == {p.name: hashlib.blake2b(p.read_bytes(), digest_size=16).digest() for p in photos}
 
 
 def test_pseudo_labelled_photos_are_not_reported_as_trained_on_and_predicted(

@@ -21,19 +21,26 @@ AT_LEAST = (2 * SIZE[0], 2 * SIZE[1])  # minimum decode size; usually allows fas
 
 
 def descriptors(
-    root: Path, paths: Sequence[str], *, threads: int, on_progress: Callable[[int], None] | None = None
+    root: Path,
+    paths: Sequence[str],
+    *,
+    threads: int,
+    on_progress: Callable[[int], None] | None = None,
+    on_file: Callable[[int, bytes], object] = lambda row, data: None,
 ) -> Floats:
     """Read all photos and compute their descriptors; row n is `describe` of the photo at paths[n].
 
     paths        relative to root.
     threads      threads that read and decode.
     on_progress  called with the number of photos done so far.
+    on_file      called, on these threads, with the row and the bytes of each file.
 
     Returns (N, D) float32, the same for any number of threads. Raises DataError that lists all unreadable photos.
     """
     found_ND = np.empty((len(paths), D), dtype=np.float32)
 
     def describe_one(row: int, data: bytes) -> None:
+        on_file(row, data)
         found_ND[row] = describe(decode(data, root / paths[row], at_least=AT_LEAST))
 
     each_image(root, paths, describe_one, threads=threads, on_progress=on_progress)

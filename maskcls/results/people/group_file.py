@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from maskcls.labels import Ints
 from maskcls.results.csv_with_origin import TableKind, read_origin, write_csv
 from maskcls.results.people.averaging import PhotoWeights, checked_groups
 from maskcls.results.people.pair_rates import PARTS
+from maskcls.results.photo_contents import PHOTOS, contents_of
 from maskcls.results.rows_by_id import check_same_ids, rows_of
 from maskcls.spelling import appearance, lookalikes
 from maskcls.typedjson import JsonFile
@@ -50,6 +51,7 @@ class Groups:
     parts    number of parts that were grouped separately: PARTS for train photos that maskcls grouped, 1 by hand.
     proven   whether averaging has a proven gain, according to the sidecar; None: it was not measured.
     left_out as in `GroupSources`; None: without a sidecar, it is not known what the groups were learned from.
+    contents {id: digest} of the photos that were grouped; {}: not known.
     """
 
     group_N: Ints
@@ -58,6 +60,7 @@ class Groups:
     parts: int = 1
     proven: bool | None = None
     left_out: str | None = None
+    contents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def write_groups(
@@ -114,12 +117,14 @@ def read_groups(path: Path, ids: Sequence[str], *, part: bool = False) -> Groups
     name_N = np.array(columns["group"], dtype=np.str_)[rows_of(columns["id"], ids)]
     group_N = np.unique(name_N, return_inverse=True)[1]
     digest, origin = read_origin(path, GROUPS, _origin)
-    weights, proven, left_out = origin or (None, None, None)
-    return Groups(group_N.astype(np.int64), weights, digest, PARTS if origin else 1, proven, left_out)
+    weights, proven, left_out, photos = origin or (None, None, None, None)
+    contents = contents_of(photos, times, path, GROUPS)
+    return Groups(group_N.astype(np.int64), weights, digest, PARTS if origin else 1, proven, left_out, contents)
 
 
-def _origin(data: Mapping[str, Any]) -> tuple[PhotoWeights | None, bool | None, str]:
-    """Return the weights in a sidecar, whether averaging has a proven gain according to it, and who was left out.
+def _origin(data: Mapping[str, Any]) -> tuple[PhotoWeights | None, bool | None, str, object]:
+    """Return the weights in a sidecar, whether averaging has a proven gain according to it, who was left out, and what
+    the photos were.
 
     Sidecars of earlier versions have no gain of whole groups: it counts as not measured. Nor do they say who was left
     out: it counts as nobody.
@@ -127,4 +132,4 @@ def _origin(data: Mapping[str, Any]) -> tuple[PhotoWeights | None, bool | None, 
     weights, gain = data["weights"], data.get("worth")
     proven = bool(gain["worth_it"]) if gain and "whole" in gain else None
     weights = weights and {str(name): float(weight) for name, weight in weights.items()}
-    return weights, proven, str(data.get("left_out", ""))
+    return weights, proven, str(data.get("left_out", "")), data.get(PHOTOS)

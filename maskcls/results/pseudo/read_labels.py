@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from maskcls.errors import DataError
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
 from maskcls.results.csv_with_origin import read_origin
+from maskcls.results.photo_contents import PHOTOS, contents_of
 from maskcls.results.pseudo.label_columns import ALL, PSEUDO_LABELS, header_of, set_name
 from maskcls.results.pseudo.label_rows import PseudoRows, check_sets
 from maskcls.results.scores.metrics import Doubles
@@ -35,13 +36,14 @@ LEAKY_FIX = "make them with this run's folds, or accept leaky labels; then no ou
 
 @dataclass(frozen=True)
 class _PseudoOrigin:
-    """The entries of a sidecar."""
+    """The entries of a sidecar; photos: what the photos were, None in those of earlier versions."""
 
     space: LabelSpace
     folds_sha256: str | None
     k: int
     leaky: bool
     lineage: Mapping[str, Any]
+    photos: object
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +54,14 @@ class Pseudo:
     leaky    a network may learn from photos labelled by one that saw its validation people.
     sha256   of the CSV.
     lineage  what `write_pseudo` was given; empty for a table without origin.
+    contents {id: digest} of the photos that were labelled; {}: not known.
     """
 
     sets: Mapping[int, PseudoRows]
     leaky: bool
     sha256: str
     lineage: Mapping[str, Any]
+    contents: Mapping[str, bytes] = field(default_factory=dict)
 
     def for_fold(self, k: int) -> PseudoRows:
         """Return the rows that a network validated on fold k, or REFIT, may learn from; KeyError for no such fold."""
@@ -92,7 +96,10 @@ def read_pseudo(
     _check_complete(sets, {REFIT} if origin is None or origin.leaky else {*range(origin.k), REFIT}, path)
     check_sets(sets, space, path, soft=soft)
     kept = {REFIT: sets[REFIT]} if leak else sets
-    return Pseudo(kept, leak is not None, digest, {} if origin is None else origin.lineage)
+    if origin is None:
+        return Pseudo(kept, leak is not None, digest, {})
+    contents = contents_of(origin.photos, columns["id"], path, PSEUDO_LABELS)
+    return Pseudo(kept, leak is not None, digest, origin.lineage, contents)
 
 
 def _leak(origin: _PseudoOrigin | None, path: Path, folds_sha256: str, k: int, noun: Noun) -> DataError | None:
@@ -120,7 +127,7 @@ def _origin(data: Mapping[str, Any]) -> _PseudoOrigin:
     space, folds = LabelSpace.from_json(data["label_space"]["tasks"]), data["folds"]
     leaky = data["leaky"] is not False  # in doubt, yes
     str(data["file"])  # every entry is needed
-    return _PseudoOrigin(space, folds["sha256"], int(folds["k"]), leaky, dict(data["lineage"]))
+    return _PseudoOrigin(space, folds["sha256"], int(folds["k"]), leaky, dict(data["lineage"]), data.get(PHOTOS))
 
 
 def _check_space(origin: _PseudoOrigin, space: LabelSpace, path: Path) -> None:

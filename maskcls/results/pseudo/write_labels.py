@@ -9,6 +9,7 @@ from typing import Any
 
 from maskcls.labels import LabelSpace
 from maskcls.results.csv_with_origin import write_csv
+from maskcls.results.photo_contents import contents_entry
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS, header_of, set_name
 from maskcls.results.pseudo.label_rows import PseudoRows, check_sets
 from maskcls.rundir import REFIT
@@ -22,6 +23,7 @@ def write_pseudo(
     folds_sha256: str | None,
     k: int,
     lineage: Mapping[str, Any],
+    contents: Mapping[str, bytes] | None = None,
     leaky: bool = False,
     force: bool = False,
 ) -> str:
@@ -30,6 +32,7 @@ def write_pseudo(
     sets          {fold: rows} of every fold 0..k-1 and REFIT; of REFIT alone when leaky. All with `prob`, or none.
     folds_sha256  of the fold table that all the networks were trained with; None only when leaky.
     lineage       plain JSON data: sources with their weights' hashes by fold, data, views, rule, summary.
+    contents      {id: digest} of at least the photos in the table; None: not known.
     force         replace existing files and keep them as `.bak`.
 
     Numbers are written so that they are read back exactly. See `write_csv` for the files and `label_columns` for the
@@ -54,6 +57,8 @@ def write_pseudo(
         "sets": [{"set": set_name(fold), "rows": len(rows)} for fold, rows in ordered.items()],
         "lineage": dict(lineage),
     }
+    if contents is not None:
+        details |= contents_entry({name: contents[name] for rows in ordered.values() for name in rows.ids.tolist()})
     return write_csv(path, columns, PSEUDO_LABELS, details, force=force)
 
 

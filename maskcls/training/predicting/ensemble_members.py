@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,9 @@ from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import LOADING, Reporter
+
+if TYPE_CHECKING:
+    from maskcls.data.photos.identity.photo_digests import PhotoDigests
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,7 @@ def read_members(
     ids = frame["id"].to_numpy(np.str_)
     for file in (Path(file) for text in given if not Path(text).is_dir() for file in files_of(text)):
         files.check_file(file, MEMBER)
-    photos = cache(lambda: _photos_sha256(data, cfg, frame))  # every member predicted the same ones
+    photos = cache(lambda: photos_to_predict(data, cfg, frame).sha256)  # every member predicted the same ones
     members = []
     for place, text in enumerate(given):
         report.images("members", place, len(given))
@@ -108,8 +112,7 @@ def _run_predictions(
 ) -> Predictions:
     """Return what the run predicted for exactly these photos with the networks it has now, or let it predict them.
 
-    photos_sha256  of the photos as they are now. What an earlier version predicted is compared by names alone; what was
-                   predicted without a cache is predicted again.
+    photos_sha256  of the photos as they are now. What an earlier version predicted is compared by names alone.
     """
     cfg, env = config.of_run(run.config), read_environment(run)
     path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
@@ -133,11 +136,12 @@ def _run_predictions(
     return predicted.predictions
 
 
-def _photos_sha256(data: Path, cfg: Config, frame: pd.DataFrame) -> str:
+def photos_to_predict(data: Path, cfg: Config, frame: pd.DataFrame) -> PhotoDigests:
+    """Read the photos to predict, and return what their files are."""
     from maskcls.data.photos.identity.photo_digests import digests_of_files  # Pillow
 
     root, threads = image_root(data, cfg.data.format), reading_threads(cfg.device.workers)
-    return digests_of_files(root, frame["path"].tolist(), frame["id"].tolist(), threads=threads).sha256
+    return digests_of_files(root, frame["path"].tolist(), frame["id"].tolist(), threads=threads)
 
 
 def _note_single_photos(run: RunDir, test: Predictions, report: Reporter) -> None:

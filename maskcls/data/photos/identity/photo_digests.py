@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +64,15 @@ class PhotoDigests:
         return np.flatnonzero((self.digest_ND != now.digest_ND).any(axis=1)).tolist()
 
     @property
+    def contents(self) -> dict[str, bytes]:
+        """The digest of each photo, by id."""
+        return {name: bytes(one) for name, one in zip(self.ids, self.digest_ND, strict=True)}
+
+    def other_than(self, known: Mapping[str, bytes]) -> list[str]:
+        """Return the ids, in the order of the rows, that have another digest in `known`; ids of one side pass."""
+        return [name for name, one in self.contents.items() if known.get(name, one) != one]
+
+    @property
     def sha256(self) -> str:
         """Identify the photos by their content and order."""
         return hashlib.sha256(self.digest_ND.tobytes()).hexdigest()
@@ -89,13 +98,19 @@ def read_photo_digests(path: Path) -> PhotoDigests:
     return PhotoDigests(text["id"].tolist(), size_N, digest_ND)
 
 
+class CollectedDigests:
+    """The digests of N files that are read in any order, on several threads."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.found = PhotoDigests(list(ids), np.zeros(len(ids), np.int64), np.zeros((len(ids), DIGEST_BYTES), np.uint8))
+
+    def add(self, row: int, data: bytes) -> None:
+        """Take the bytes of a row's file."""
+        self.found.size_N[row], self.found.digest_ND[row] = len(data), np.frombuffer(digest(data), np.uint8)
+
+
 def digests_of_files(root: Path, paths: Sequence[str], ids: Sequence[str], *, threads: int) -> PhotoDigests:
     """Read the files, relative to root, and return their digests; raises DataError that lists all unreadable ones."""
-    size_N = np.zeros(len(paths), np.int64)
-    digest_ND = np.zeros((len(paths), DIGEST_BYTES), np.uint8)
-
-    def read(row: int, data: bytes) -> None:
-        size_N[row], digest_ND[row] = len(data), np.frombuffer(digest(data), np.uint8)
-
-    each_image(root, paths, read, threads=threads)
-    return PhotoDigests(list(ids), size_N, digest_ND)
+    collected = CollectedDigests(ids)
+    each_image(root, paths, collected.add, threads=threads)
+    return collected.found

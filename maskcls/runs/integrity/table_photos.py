@@ -1,0 +1,33 @@
+"""Whether photos are still those that a table of groups or of pseudo labels was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskcls.errors import DataError
+from maskcls.results.people.group_file import Groups
+
+if TYPE_CHECKING:  # it imports Pillow
+    from maskcls.data.photos.identity.photo_digests import PhotoDigests
+
+
+def refuse_other_groups(path: Path, groups: Groups, now: PhotoDigests) -> None:
+    """Raise DataError that names the photos whose content is not what was grouped; now: of the photos to average."""
+    _refuse("grouped", path, groups.contents, now, "or make the groups again: maskcls group DATA -o FILE")
+
+
+def refuse_other_labelled(path: Path, contents: Mapping[str, bytes], now: PhotoDigests) -> None:
+    """Raise DataError that names the photos whose content is not what was pseudo-labelled; now: of the training's."""
+    _refuse("labelled", path, contents, now, "or label them again with maskcls pseudo-label")
+
+
+def _refuse(done: str, path: Path, contents: Mapping[str, bytes], now: PhotoDigests, fix: str) -> None:
+    if other := now.other_than(contents):
+        raise DataError(
+            f"photos are not the ones that were {done}: their content has changed",
+            where=str(path),
+            offenders=[repr(name) for name in other],
+            fix=f"restore the photos, {fix}",
+        )
