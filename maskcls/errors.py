@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Self
 
 SHOWN_OFFENDERS = 10
 
@@ -65,6 +66,11 @@ class MaskclsError(Exception):
     def brief(self) -> str:
         """What is wrong and the value found, without the place: for a list whose entries begin with the place."""
         return self.what + (f" ({self.got})" if self.got else "")
+
+    def with_fix(self, fix: str) -> Self:
+        """Return the same error with another action that helps."""
+        kept = {name: getattr(self, name) for name in ("where", "got", "expected", "offenders")}
+        return type(self)(self.what, fix=fix, **kept)
 
     def lines(self) -> list[str]:
         """Return the message as at most six lines, such as `where: …`; control characters are made visible."""

@@ -37,7 +37,7 @@ from maskcls.show.card.card import CardOf, model_card
 from maskcls.show.card.export import folder_part, int8_part, onnx_part, torch_part
 from maskcls.show.card.versions import are_named_in
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.known_photos import known_photo
+from maskcls.training.known_photos import MOVED, RESTORE_FILES, cured_by_restoring, known_photo
 from maskcls.training.predicting.run_model import RunModel, open_run_model
 from maskcls.training.stored_experiment import open_with_photos
 
@@ -177,7 +177,8 @@ def _export_int8(job: _Job, int8: Int8Options, proto: Any, facts: Mapping[str, A
     photos, report, name = RunPhotos(experiment, job.model.decode_size), job.report, job.output.name
     views = f"predict.views={job.model.cfg.predict.views}"
     scored = open_run_model(job.run, [views, "predict.networks=folds", *EXACT], report=report)
-    cost = measure_int8(scored, photos, env.folds, calibration=int8.calibration, report=report)
+    with cured_by_restoring():
+        cost = measure_int8(scored, photos, env.folds, calibration=int8.calibration, report=report)
     refuse_loss(cost, most=int8.most_loss, where=str(job.output))
     drawn = photos.draw(int8.calibration)
     with report.busy("quantizing all networks"):
@@ -233,7 +234,7 @@ def check_photos_of(run: RunDir, model: RunModel, count: int, data: Path | None 
     try:
         return [known_photo(experiment, row, at_least=model.decode_size) for row in sorted(rows.tolist())]
     except DataError as error:
-        fix = "restore the photos of the run, or export without the comparison: --check 0"
+        fix = f"{RESTORE_FILES}, {MOVED}, or export without the comparison: --check 0"
         raise DataError(
             "a photo to check the export with cannot be read", where=error.where, got=error.what, fix=fix
         ) from None

@@ -11,9 +11,10 @@ from maskcls.files import OutputFile, none_for_nan
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_repeated
 from maskcls.runs.identity import files_read
-from maskcls.runs.integrity.photos_now import other_contents, other_sizes
+from maskcls.runs.integrity.photos_now import other_contents, other_sizes, unreadable
 from maskcls.runs.reported.paired_runs import pair_runs
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
+from maskcls.show.pages.photos import SIDE_PX
 from maskcls.show.report.mistakes import listed_photos, reported_photo_root
 from maskcls.show.report.page import report_files
 from maskcls.show.runs.report import WrittenReport
@@ -69,8 +70,9 @@ def report(
     maps = _cams(found) if cam else {}
     find = other_contents if with_photos else other_sizes  # contents only where photos are read anyway
     changed = {one.run.path: find(one.run, reported_photo_root(one), listed_photos(one)) for one in found}
+    gone = {one.run.path: _unreadable(one) for one in found} if with_photos else {}
     figures, html = report_files(
-        found, page, png=png, with_photos=with_photos, paired=paired, cams=maps, changed=changed
+        found, page, png=png, with_photos=with_photos, paired=paired, cams=maps, changed=changed, unreadable=gone
     )
     if output is not None:
         files.commit_outputs([*figures, OutputFile(page, html)], force=force)
@@ -81,7 +83,13 @@ def report(
             files.commit(page, html)
     drawn = tuple(figure.path for figure in figures)
     others = tuple(dict.fromkeys(name for names in changed.values() for name in names))
-    return WrittenReport(page, len(html), drawn, {str(one.run.path): _score(one) for one in found}, others)
+    scores = {str(one.run.path): _score(one) for one in found}
+    lost = {name: reason for reasons in gone.values() for name, reason in reasons.items()}
+    return WrittenReport(page, len(html), drawn, scores, others, lost)
+
+
+def _unreadable(one: ReportedRun) -> dict[str, str]:
+    return unreadable(reported_photo_root(one), listed_photos(one), px=SIDE_PX)
 
 
 def _cams(runs: Sequence[ReportedRun]) -> dict[tuple[Path, str, int], dict[str, str]]:

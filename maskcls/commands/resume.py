@@ -13,6 +13,7 @@ from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import machine_differences, this_machine, write_environment
+from maskcls.runs.integrity.network_checks import refuse_changed_files
 from maskcls.runs.integrity.oof_file import made_from
 from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import CHECKING, NETWORKS, PHOTOS, PartTimer, add_times, read_times
@@ -21,6 +22,7 @@ from maskcls.show.terminal.progress import Reporter, main_process
 from maskcls.training.checks import check_experiment, with_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.folds import train_folds
+from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.starting_weights import check_starting_weights
 from maskcls.training.stored_experiment import check_data_unchanged, note_changed_data, open_experiment, weights_hashes
 
@@ -56,10 +58,11 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
             where="model.weights",
             fix="restore the file, or train a new run",
         )
-    with timer.part(PHOTOS):
+    with timer.part(PHOTOS), cured_by_restoring():
         experiment = with_photos(experiment, accelerator, report)
     if not accelerator.is_main_process:
-        return train_folds(experiment, wanted, accelerator, report)
+        with cured_by_restoring():
+            return train_folds(experiment, wanted, accelerator, report)
     with run_lock.lock(run):
         run_lock.sweep_run(run)
         now = this_machine(accelerator.device, accelerator.num_processes)
@@ -70,7 +73,7 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
             write_environment(run, env.with_folds(wanted))
         before = read_times(run)
         add_times(run, before, timer.times)
-        with timer.part(NETWORKS):
+        with timer.part(NETWORKS), cured_by_restoring():
             summary = train_folds(experiment, wanted, accelerator, report)
         add_times(run, before, timer.times)
     note_changed_data(experiment, report)
@@ -106,6 +109,7 @@ def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> RunSummar
     """Return the run's summary if every wanted fold is done and in it; None when something is left to do.
 
     It is also left to do when the summary was made from other files than those that are there.
+    Raises ResultError that names files of finished networks which changed since.
     """
     folders = [experiment.fold_dir(member, k) for member, k in experiment.trainings(wanted)]
     if not all(folder.done.exists() for folder in folders):
@@ -113,4 +117,7 @@ def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> RunSummar
     summary = read_summary(experiment.run)
     if summary is None or summary.fold_numbers != list(wanted):
         return None
-    return summary if summary.files in ({}, made_from(experiment.run, folders)) else None
+    if summary.files not in ({}, made_from(experiment.run, folders)):
+        return None
+    refuse_changed_files(experiment.run, folders)
+    return summary

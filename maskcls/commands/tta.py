@@ -23,6 +23,7 @@ from maskcls.schema.group_noun import group_noun
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
+from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.prediction import joint, load_networks, note_other_versions
 from maskcls.training.stored_experiment import open_with_photos
 from maskcls.viewnames import SINGLE
@@ -54,7 +55,8 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter, data: Path | Non
         )
     note_other_versions(run, report)
     accelerator = start(experiment.cfg.device)
-    experiment = with_photos(experiment, accelerator, report, build=False)
+    with cured_by_restoring():
+        experiment = with_photos(experiment, accelerator, report, build=False)
     rows = np.flatnonzero(np.isin(experiment.fold, env.folds))
     what, prob_by_view = f"predicting {len(rows):,} photos in {len(SINGLE)} views", {}
     report.note(f"{run.path}: {what}")

@@ -26,6 +26,7 @@ from maskcls.runs.records.unsealed import SealedScore, read_sealed_score, write_
 from maskcls.runs.summary import SavedScores, read_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment
+from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.prediction import predict_sealed
 from maskcls.training.stored_experiment import open_with_photos
 
@@ -64,7 +65,8 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter, data: Path | None =
         raise ResultError(LEAKY, where=str(run.path), fix=SCORED_FIX)
     if (summary := read_summary(run)) is None:
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
-    predicted = predict_sealed(experiment, env, report)
+    with cured_by_restoring():
+        predicted = predict_sealed(experiment, env, report)
     if predicted is None:
         return None
     found = sealed_score(experiment, predicted, out_of_fold=summary.pooled, date=date)

@@ -5,6 +5,7 @@ B batch, C channels of an image, H height, W width.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,18 @@ def load_trunk(network: Network, path: Path) -> str:
     return f"{len(wanted)} of {len(wanted)} trunk tensors loaded from {path.name}{left}"
 
 
+def _saved_alone(path: Path, prefix: str) -> str:
+    """Return the command that saves the tensors of a file below one prefix as a file of their own, beside it."""
+    alone = path.with_name(f"{path.stem}_{prefix.rstrip('.').replace('.', '_')}.pt")
+    code = (
+        "import torch; from pathlib import Path; from maskcls.nn.weights_file import read_tensors; "
+        f"file, prefix, new = {str(path)!r}, {prefix!r}, {str(alone)!r}; "
+        "torch.save({key.removeprefix(prefix): one for key, one in read_tensors(Path(file)).items()"
+        " if key.startswith(prefix)}, new)"
+    )
+    return shlex.join(["python", "-c", code])
+
+
 def _most_bytes(wanted: Mapping[str, Tensor]) -> int:
     """Return the largest file that can be this trunk's: with optimizer state and averages, in another number format."""
     return (1 << 30) + 16 * sum(tensor.nbytes for tensor in wanted.values())
@@ -180,7 +193,7 @@ def _of_trunk(file: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Pa
             "the file holds several networks that these could be",
             where=str(path),
             got="keys below " + " and below ".join(repr(prefix) for prefix in prefixes),
-            fix="save the state_dict() of the one you want",
+            fix=f"save the one you want alone, such as that below {prefixes[0]!r}: {_saved_alone(path, prefixes[0])}",
         )
     prefix = prefixes[0] if prefixes else ""
     found = {key.removeprefix(prefix): tensor for key, tensor in file.items()}

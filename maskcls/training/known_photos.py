@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from maskcls.data.photos.identity.photo_digests import OTHER_PHOTOS, RESTORE, PhotoDigests, digest, digests_of_files
 from maskcls.data.photos.images import decode, read_bytes
 from maskcls.data.photos.rgb import Pixels
-from maskcls.errors import WeightsError
+from maskcls.errors import DataError, WeightsError
 from maskcls.machine import reading_threads
 from maskcls.training.experiment import Experiment
+
+RESTORE_FILES = "restore these files as they were when the run began"
+MOVED = "or say where the data are now: --data PATH"
+
+
+@contextlib.contextmanager
+def cured_by_restoring(*, takes_data: bool = True) -> Iterator[None]:
+    """Give a DataError about the data of a run the cure of a run: they are restored, not corrected.
+
+    takes_data  whether the verb has the option --data for data that have moved.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise error.with_fix(", ".join([RESTORE_FILES, *[MOVED] * takes_data])) from None
 
 
 def with_sealed(known: PhotoDigests, experiment: Experiment) -> PhotoDigests:

@@ -24,6 +24,7 @@ from maskcls.runs.summary import read_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training import pseudo_rows
 from maskcls.training.experiment import Experiment
+from maskcls.training.known_photos import cured_by_restoring
 
 
 def write_identity(
@@ -165,11 +166,15 @@ def refuse_missing_data(experiment: Experiment) -> None:
 
 
 def check_data_unchanged(experiment: Experiment) -> None:
-    """Raise WeightsError, naming the rows that differ, unless the data set still gives the run's manifest."""
+    """Raise WeightsError, naming the rows that differ, unless the data set still gives the run's manifest.
+
+    DataError, with the cure of a run, where it cannot be read.
+    """
     refuse_missing_data(experiment)
     cfg = experiment.cfg
     fixes = Path(cfg.data.fixes) if cfg.data.fixes else None
-    now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes, cfg.data.group)
+    with cured_by_restoring():
+        now = read_labelled(experiment.data, cfg.data.format, cfg.space, fixes, cfg.data.group)
     then = experiment.labelled_rows
     if tables.sha256(now) == tables.sha256(then):
         return
@@ -177,7 +182,7 @@ def check_data_unchanged(experiment: Experiment) -> None:
         "the data set is no longer the one this run began with",
         where=str(experiment.data),
         expected=f"the {len(then)} rows of {experiment.run.manifest}",
-        fix="restore the data set, or train a new run",
+        fix="restore the data set, say where it is now with --data PATH, or train a new run",
         offenders=_row_changes(then, now),
     )
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from maskcls.errors import UsageError
+from maskcls.verbs.words import is_override
 
 F = TypeVar("F", bound=Callable[..., Any])
 WORDS = {"bool": "", "str": "TEXT", "int": "NUMBER", "float": "NUMBER", "Path": "PATH", "path": "PATH"}
@@ -48,13 +51,37 @@ def refuse_twice(parameters: Iterable[Any]) -> None:
         given.add(one.name)
 
 
+SETTINGS = {"overrides", "words"}  # names of arguments: KEY=VALUE, alone or among others
+ONE_RUN, RUNS = ("run", "what", "a"), ("runs", "others")  # names of arguments: a run folder; several
+
+
+def refuse_settings(taken: Mapping[str, Any], extra: Iterable[str]) -> None:
+    """Raise UsageError for settings given to a verb of a run that takes none.
+
+    taken  the words of each argument by its name; extra: words after the last one.
+    """
+    several = [word for name in RUNS for word in taken.get(name) or ()]
+    run = next((taken[name] for name in ONE_RUN if taken.get(name)), several[0] if several else None)
+    if run is None or SETTINGS & taken.keys():
+        return
+    if given := [word for word in (*several, *extra) if not Path(word).exists() and is_override(word)]:
+        again = shlex.join(["maskcls", "train", "DATA", "--config", f"{run}/config.yaml", "--run", "NEW", *given])
+        raise UsageError(
+            "a run keeps the settings that it was trained with, and this verb takes none",
+            got=" ".join(given),
+            fix=f"leave them out; this trains a new run with them: {again}",
+        )
+
+
 class _Verb(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         return in_words(super().get_params(ctx), ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:  # while a shell completes a line, nothing is refused
-            refuse_twice(self.make_parser(ctx).parse_args(args=list(args))[2])
+            taken, extra, given = self.make_parser(ctx).parse_args(args=list(args))
+            refuse_twice(given)
+            refuse_settings(taken, extra)
         return super().parse_args(ctx, args)
 
 

@@ -144,10 +144,7 @@ def _with_advice(error: ResourceError, continued: str) -> ResourceError:
     """Return the error of the machine with how to continue after it."""
     if continued == NOT_BEGUN:
         return error
-    fix = f"{error.fix}; {continued}" if error.fix else continued
-    return ResourceError(
-        error.what, where=error.where, got=error.got, expected=error.expected, fix=fix, offenders=error.offenders
-    )
+    return error.with_fix(f"{error.fix}; {continued}" if error.fix else continued)
 
 
 def how_to_resume(run: Path) -> str:

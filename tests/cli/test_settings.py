@@ -80,3 +80,53 @@ def test_a_flag_and_an_option_of_many_values_may_be_repeated(capsys: pytest.Capt
     words = ["config", "show", "-c", "tiny_cpu", "-c", "multi", "--json", "--json"]
     assert cli.run_app(words) == Exit.OK
     assert capsys.readouterr().err == ""
+
+
+KEEPS = "error[usage] a run keeps the settings that it was trained with, and this verb takes none"
+# Verbs of a run without settings, up to the first word that they have no place for.
+WITHOUT_SETTINGS = [
+    "resume RUN",
+    "report RUN",
+    "evaluate RUN",
+    "calibrate RUN",
+    "unseal RUN",
+    "verify RUN",
+    "runs note RUN text",
+    "runs compare RUN other",
+]
+
+
+@pytest.mark.parametrize("line", WITHOUT_SETTINGS)
+def test_a_verb_of_a_run_says_how_to_train_another_one(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run_app([*_words(line), "optim.lr=1e-4", "seed=2"]) == 2
+    again = "maskcls train DATA --config 'runs/a b/config.yaml' --run NEW optim.lr=1e-4 seed=2"
+    said = capsys.readouterr().err
+    assert said.startswith(f"{KEEPS}\n  got: optim.lr=1e-4 seed=2\n")
+    assert " ".join(said.split()).endswith(again)
+
+
+def _words(line: str) -> list[str]:
+    return ["runs/a b" if word == "RUN" else word for word in line.split()]
+
+
+@pytest.mark.parametrize("words", [["verify", "a", "b"], ["resume", "a", "x=1"], ["verify", "a", "seed=1"]])
+def test_other_words_too_many_are_no_settings(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seed=1").mkdir()
+    assert cli.run_app(words) == Exit.USAGE
+    assert "unexpected extra argument" in capsys.readouterr().err
+
+
+def test_a_note_and_a_run_may_look_like_a_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seed=1").mkdir()
+    for words in (["runs", "note", "a", "seed=1"], ["report", "a", "seed=1", "-o", "x.html"]):
+        assert cli.run_app(words) == Exit.RESULT  # these are no runs
+        assert KEEPS not in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from maskcls.labels import CONTEST
 from maskcls.rundir import RunDir
 from maskcls.runs.identity import identity_hashes
 from maskcls.runs.integrity.photos_now import other_contents, other_sizes
+from maskcls.show.labels.doctor import LabelDoctor, print_labels
 from maskcls.show.report import page as page_module
 from maskcls.show.report.sections import OF_EACH
 
@@ -94,6 +96,24 @@ def test_a_report_names_changed_photos(
     assert reported()[0] == [changed[1]]
     assert run_app(["report", str(run.path)]) == Exit.OK
     assert f"warning: 1 photo changed since the training: {changed[1]}\n" in capsys.readouterr().out
+    lost = {changed[2]: "No such file", changed[3]: "a pipe, not a regular file", changed[4]: "empty file (0 bytes)"}
+    for name in lost:
+        photos[name].unlink()
+    os.mkfifo(photos[changed[3]])
+    photos[changed[4]].write_bytes(b"")
+    assert run_app(["report", str(run.path), "--with-photos", "--json"]) == Exit.OK
+    found = json.loads(capsys.readouterr().out)["unreadable_photos"]
+    assert found.keys() == {*lost, changed[1]}
+    assert all(reason in found[name] for name, reason in lost.items()), found
+    page = run.report.read_text()
+    assert "4 photos cannot be read: " in page
+    assert all(f"{name} (cannot be read)</a>" in page for name in lost)
+    assert f"{changed[1]} (changed since the training) (cannot be read)</a>" in page
+    assert page.count('class="photo missing"') >= 4
+    assert run_app(["report", str(run.path), "--with-photos"]) == Exit.OK
+    assert "warning: 4 photos cannot be read: " in capsys.readouterr().out
+    assert run_app(["report", str(run.path), "--json"]) == Exit.OK
+    assert json.loads(capsys.readouterr().out)["unreadable_photos"] == {}  # of links nothing is read
 
 
 def test_the_page_of_labels_names_changed_photos(
@@ -113,6 +133,13 @@ def test_the_page_of_labels_names_changed_photos(
     photos[name].write_bytes(photos[name].read_bytes() + b"\n")
     assert run_app(words) == Exit.OK
     assert f"warning: 1 photo changed since the training: {name}\n" in capsys.readouterr().out
+    photos[name].write_bytes(b"")
+    assert run_app([*words, "--with-photos", "--json"]) == Exit.OK
+    assert json.loads(capsys.readouterr().out)["unreadable_photos"] == {name: "empty file (0 bytes)"}
+    assert f"{name} (cannot be read)</a>" in page.read_text()
+    assert f"1 photo cannot be read: {name} (empty file (0 bytes))." in page.read_text()
+    print_labels(LabelDoctor([], 1, 0.5, 1, 1, 1, unreadable_photos={"a": "b"}))
+    assert "warning: 1 photo cannot be read: a (b)\n" in capsys.readouterr().out
 
 
 def test_groups_are_not_measured_on_changed_photos(

@@ -386,9 +386,54 @@ def test_another_run_s_rows_are_not_evaluated(run: RunDir, capsys: pytest.Captur
     Predictions(found.ids, np.roll(found.prob, 1, axis=0), found.space, found.lineage).save(run.oof)
     for words in (["evaluate"], ["calibrate"], ["verify"]):
         assert run_app([*words, str(run.path)]) == Exit.RESULT
-        assert "oof.npz" in capsys.readouterr().err
+        told = capsys.readouterr()
+        assert "oof.npz" in (told.out if words == ["verify"] else told.err)
     assert resume(run.path) == 0  # it is made again from the folds
     assert (run.oof.read_bytes(), wrong(run)) == (before, {})
+
+
+def test_files_that_are_wrong_are_named_once(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = [run.fold(0).first_batch, run.fold(1).first_batch, run.fold(1).oof]
+    for path in changed:
+        path.write_bytes(path.read_bytes() + b"0")
+    assert run_app(["verify", str(run.path)]) == Exit.RESULT
+    told = capsys.readouterr()
+    assert [told.out.count(f"FAILED   {run.place(path)}: ") for path in changed] == [1, 1, 1]
+    lines = told.err.splitlines()
+    assert lines[0].startswith("error[result] 3 of ")
+    assert lines[1] == f"  where: {run.path}"
+    assert lines[2].startswith("  fix: restore them from a copy")
+    assert "first_batch" not in told.err
+    assert run_app(["verify", str(run.path), "--json"]) == Exit.RESULT
+    told = capsys.readouterr()
+    failed = {one["name"]: one["faults"] for one in json.loads(told.out)["checks"] if one["verdict"] == "FAILED"}
+    assert failed.keys() == {run.place(path) for path in changed}
+    assert all("expected" in faults[0] for faults in failed.values())
+    assert told.err.splitlines()[0] == lines[0]
+
+
+@pytest.mark.parametrize("name", ["oof.npz", "summary.json", "first_batch.png", "best/meta.json", "epochs/0.npy"])
+@pytest.mark.parametrize("foreign", [True, False])
+def test_a_finished_run_is_not_complete_with_changed_files(
+    run: RunDir, name: str, foreign: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, other = run.fold(1).path / name, run.fold(0).path / name
+    if foreign:
+        assert path.read_bytes() != other.read_bytes()
+        shutil.copy(other, path)
+    else:
+        path.unlink()
+    assert resume(run.path) == Exit.RESULT
+    told = capsys.readouterr()
+    assert f"fold1/{name}: " in told.err
+    assert "fold0" not in told.err
+    assert "nothing to do" not in told.err + told.out
+
+
+def test_a_finished_run_without_its_weights_is_complete(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    run.fold(1).best.tensors.unlink()  # as runs prune does
+    assert resume(run.path) == 0
+    assert "nothing to do" in capsys.readouterr().err
 
 
 def test_another_run_s_rows_of_a_fold_are_not_put_together(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

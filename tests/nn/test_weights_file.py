@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import shlex
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from project import PROJECT_DIR
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from maskcls.errors import WeightsError
+from maskcls.nn.key_prefixes import WRAPPERS
 from maskcls.nn.network import Network, load_trunk
-from maskcls.nn.weights_file import HEADER_BYTES, read_tensors
+from maskcls.nn.weights_file import HEADER_BYTES, NESTED, read_tensors
 
 
 def refused(path: Path, **options: Any) -> WeightsError:
@@ -181,6 +184,19 @@ def test_a_checkpoint_of_two_networks_is_not_chosen_from(tmp_path: Path, names: 
     with pytest.raises(WeightsError, match="several networks") as caught:
         load_trunk(small(), tmp_path / "w")
     assert caught.value.got == f"keys below '{names[0]}.' and below '{names[1]}.'"
+    command = shlex.split(str(caught.value.fix).partition(f"such as that below '{names[0]}.': ")[2])
+    assert command[:2] == ["python", "-c"]
+    exec(command[2], {})  # the advice, as it is copied
+    network = small()
+    load_trunk(network, tmp_path / f"w_{names[0]}.pt")
+    assert network.trunk.state_dict()["stem.weight"].tolist() == [[1, 1], [1, 1]]
+
+
+def test_the_page_names_what_wrappers_put_before_keys() -> None:
+    page = (PROJECT_DIR / "docs/methods.md").read_text().partition("## Starting weights")[2].partition("\n## ")[0]
+    assert {name for name in WRAPPERS if f"`{name}.`" not in page} == set()
+    assert len(WRAPPERS) == 4
+    assert f"at most {NESTED} names" in page
 
 
 def test_a_checkpoint_that_holds_itself_is_read_once(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment, read_experiment
 from maskcls.training.explaining.own_folds import find_in_table
-from maskcls.training.known_photos import known_photo, refuse_changed_rows
+from maskcls.training.known_photos import cured_by_restoring, known_photo, refuse_changed_rows
 from maskcls.training.stored_experiment import (
     check_data_unchanged,
     note_changed_data,
@@ -219,6 +219,59 @@ def test_rows_that_are_read_alone_are_compared(run: RunDir, data: Path) -> None:
         known_photo(found, 2, at_least=(8, 8))
     with pytest.raises(MaskclsError):
         check_photos_of(run, type("Model", (), {"decode_size": (8, 8)})(), 10)  # type: ignore[arg-type]
+
+
+CURE = "restore these files as they were when the run began"
+
+
+def test_photos_of_a_run_are_restored_not_corrected(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, photo = begin(data, tmp_path / "run"), data.parent / "3.png"
+    content = photo.read_bytes()
+
+    def refused(*words: str) -> str:
+        assert run_app([*words, str(run.path)]) == Exit.DATA
+        return capsys.readouterr().err
+
+    photo.write_bytes(b"x" * len(content))
+    said = refused("resume")
+    assert "3.png: " in said
+    assert f"fix: {CURE}, or say where the data are now: --data PATH\n" in said
+    photo.unlink()
+    said = refused("resume")
+    assert "3.png" in said
+    assert f"fix: {CURE}, or say where the data are now: --data PATH\n" in said
+    with pytest.raises(DataError, match=CURE) as caught:
+        check_photos_of(run, type("Model", (), {"decode_size": (8, 8)})(), 10)  # type: ignore[arg-type]
+    assert str(caught.value.where).endswith("3.png")
+    with pytest.raises(DataError) as caught, cured_by_restoring(takes_data=False):
+        raise DataError("a", where="b", got="c", fix="correct it", offenders=["d"])
+    assert str(caught.value) == f"error[data] a\n  1 in total: d\n  where: b\n  got: c\n  fix: {CURE}"
+
+
+# verb -> where it reads the photos of the run; it has no photo to read here.
+READERS = {
+    "resume": "maskcls.commands.resume.with_photos",
+    "tta": "maskcls.commands.tta.with_photos",
+    "debug": "maskcls.diagnosis.with_training.finished.with_photos",
+}
+
+
+@pytest.mark.parametrize("verb", READERS)
+def test_every_verb_that_reads_the_photos_of_a_run_says_so(
+    verb: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = begin(data, tmp_path / "run")
+    edit_json(run.env, {"folds": [0, 1]})
+
+    def unreadable(*_: object, **__: object) -> None:
+        raise DataError("images cannot be read", fix="remove them from the data set")
+
+    monkeypatch.setattr(READERS[verb], unreadable)
+    monkeypatch.setattr("maskcls.diagnosis.with_training.finished.read_out_of_fold", lambda _: None)
+    assert run_app([verb, str(run.path)]) == Exit.DATA
+    assert f"fix: {CURE}, or say where" in capsys.readouterr().err
 
 
 def test_photos_that_are_known_are_found_without_the_old_place(run: RunDir, data: Path) -> None:

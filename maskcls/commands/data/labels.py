@@ -25,7 +25,7 @@ from maskcls.results.rows_by_id import rows_of
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_repeated
 from maskcls.runs.identity import files_read
-from maskcls.runs.integrity.photos_now import other_contents, other_sizes
+from maskcls.runs.integrity.photos_now import other_contents, other_sizes, unreadable
 from maskcls.runs.labels.cases import cases_of
 from maskcls.runs.labels.rows import LabelRows, read_label_rows
 from maskcls.runs.read_labelled import read_out_of_fold
@@ -33,7 +33,7 @@ from maskcls.runs.records.noun import noun_of_run
 from maskcls.schema import Config
 from maskcls.show.labels.doctor import LabelDoctor
 from maskcls.show.labels.gain import LabelGain
-from maskcls.show.labels.page import label_page, shown_photos
+from maskcls.show.labels.page import PHOTO_PX, label_page, shown_photos
 from maskcls.training.checks import has_settings
 
 Train = Callable[[Config, RunDir], object]
@@ -73,10 +73,12 @@ def rank_labels(
     counts, shown = (len(people), len(rows.ids), len(runs)), shown_photos(cases, rows)
     find = other_contents if embed else other_sizes  # contents only where photos are read anyway
     changed = tuple(dict.fromkeys(name for run in runs for name in find(run, rows.root, shown)))
-    found = LabelDoctor(cases, len(suspects), least, *counts, fixes, page, noun_of_run(runs[0]), changed)
+    lost = unreadable(rows.root, shown, px=PHOTO_PX) if embed else {}
+    found = LabelDoctor(cases, len(suspects), least, *counts, fixes, page, noun_of_run(runs[0]), changed, lost)
     written = [] if fixes is None else [OutputFile(fixes, proposed_csv(found, rows))]
     if page is not None:
-        written.append(OutputFile(page, label_page(cases, rows, page, embed=embed, changed=changed).encode()))
+        html = label_page(cases, rows, page, embed=embed, changed=changed, unreadable=lost)
+        written.append(OutputFile(page, html.encode()))
     if written:
         files.commit_outputs(written, force=force)
     return found

@@ -43,7 +43,7 @@ def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> V
 
 
 def refuse_unverified(found: Verification) -> None:
-    """Raise ResultError, which lists them, when a file is not as it was written."""
+    """Raise ResultError, which counts them, when a file is not as it was written: what is printed names them."""
     again = shlex.join(["maskcls", "resume", str(found.path)])
     fix = (
         f"restore them from a copy; a deleted fold, or deleted oof.npz and summary.json, are made again by: {again}"
@@ -57,7 +57,6 @@ def refuse_unverified(found: Verification) -> None:
             f"{len(found.failed)} of {len(found.checks)} files are not as maskcls wrote them",
             where=str(found.path),
             fix=fix,
-            offenders=[f"{check.name}: {'; '.join(check.faults)}" for check in found.failed],
         )
 
 

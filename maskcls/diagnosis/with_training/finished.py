@@ -39,6 +39,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.epochs.epoch_rows import read_tallies
 from maskcls.training.experiment import Experiment, Member
+from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment
 
 TRAIN_ROWS = 400  # per fold, of whole people, whose error on training people is measured
@@ -55,7 +56,8 @@ def explain_run(run: RunDir, report: Reporter, data: Path | None = None) -> Diag
     experiment, env = open_experiment(run, data)
     check_data_unchanged(experiment)
     accelerator = start(experiment.cfg.device)
-    experiment = with_photos(experiment, accelerator, report)
+    with cured_by_restoring():
+        experiment = with_photos(experiment, accelerator, report)
     trained = _training_rows(experiment, env.folds, accelerator, report)
     parts = _parts(experiment, env.folds, labelled, trained, read_sealed_score(run))
     findings = (_rare(experiment, labelled), _errors(run, parts, labelled.noun))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from maskcls import files, owned
@@ -41,6 +41,26 @@ def network_checks(run: RunDir, folder: FoldDir, *, pruned: bool) -> Iterator[Ch
         yield Check(run.place(folder.first_batch), "skipped", UNFINISHED)
     for weights in (folder.best, folder.last, *folder.all_candidates()):
         yield from _weights_checks(run, weights, set(named), finished=done is not None)
+
+
+def refuse_changed_files(run: RunDir, folders: Iterable[FoldDir]) -> None:
+    """Raise ResultError that names the files of finished networks that are not those of DONE.
+
+    Weights are left out: they are large, may have been deleted by `runs prune`, and are compared when they are loaded.
+    """
+    found = []
+    for folder in folders:
+        done = read_done(folder)
+        for name, expected in done.files.items() if done else ():
+            if (path := folder.path / name) != folder.best.tensors:
+                found.append(compared(run.place(path), path, expected, run.place(folder.done)))
+    if wrong := [f"{check.name}: {'; '.join(check.faults)}, {check.about}" for check in found if check.faults]:
+        raise ResultError(
+            "files of finished networks are not as the training wrote them",
+            where=str(run.path),
+            offenders=wrong,
+            fix="restore them from a copy, or delete the fold's folder and resume the run",
+        )
 
 
 def _done_of(folder: FoldDir) -> Done | None:

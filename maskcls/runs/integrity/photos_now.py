@@ -1,4 +1,4 @@
-"""Which photos of a run are no longer those that it began with.
+"""Which photos of a run are no longer those that it began with, or cannot be read any more.
 
 Commands that compute with these photos refuse them, see `training.known_photos`; commands that only show them say so.
 """
@@ -6,12 +6,12 @@ Commands that compute with these photos refuse them, see `training.known_photos`
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from maskcls.data.photos.identity.photo_digests import PhotoDigests, digest, read_photo_digests
-from maskcls.data.photos.images import read_bytes
+from maskcls.data.photos.images import decode, image_faults, read_bytes
 from maskcls.errors import MaskclsError
 from maskcls.machine import reading_threads
 from maskcls.rundir import RunDir
@@ -45,6 +45,20 @@ def other_sizes(run: RunDir, root: Path, path_of: Mapping[str, str]) -> tuple[st
     return _differing(run, root, path_of, differs)
 
 
+def unreadable(root: Path, path_of: Mapping[str, str], *, px: int) -> dict[str, str]:
+    """Decode photos, at `px` pixels per side where that is quicker; return why those that cannot be read cannot, by id.
+
+    path_of  {id: path relative to root}.
+    """
+    names, paths = list(path_of), list(path_of.values())
+
+    def read(row: int, data: bytes) -> None:
+        decode(data, root / paths[row], at_least=(px, px))
+
+    faults = image_faults(root, paths, read, threads=reading_threads(None))
+    return {names[row]: fault for row, fault in faults.items()}
+
+
 def _differing(
     run: RunDir, root: Path, path_of: Mapping[str, str], differs: Callable[[Path, PhotoDigests], bool]
 ) -> tuple[str, ...]:
@@ -70,6 +84,19 @@ def changed_in_words(names: tuple[str, ...]) -> str:
     >>> changed_in_words(("a", "b", "c", "d", "e"))
     '5 photos changed since the training: a, b, c and 2 more'
     """
+    return _in_words(names, "changed since the training")
+
+
+def unreadable_in_words(reasons: Mapping[str, str]) -> str:
+    """Say in one line which photos cannot be read, and why; reasons: by id, at least one.
+
+    >>> unreadable_in_words({"a.jpg": "empty file (0 bytes)"})
+    '1 photo cannot be read: a.jpg (empty file (0 bytes))'
+    """
+    return _in_words([f"{name} ({reason})" for name, reason in reasons.items()], "cannot be read")
+
+
+def _in_words(names: Sequence[str], what: str) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     photos = "1 photo" if len(names) == 1 else f"{len(names):,} photos"
-    return f"{photos} changed since the training: {', '.join(names[:SHOWN])}{more}"
+    return f"{photos} {what}: {', '.join(names[:SHOWN])}{more}"

@@ -15,7 +15,7 @@ from maskcls.show.data.class_counts import class_counts
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.page import render_page, write_page
-from maskcls.show.pages.photos import PagePhoto, photo
+from maskcls.show.pages.photos import PagePhoto, photo_or_placeholder
 from maskcls.show.pages.table import Table
 from maskcls.show.terminal.text import number_of, plural
 
@@ -80,11 +80,10 @@ def _summary(found: DataCheck) -> str:
 
 
 def _section(finding: DataFinding, found: DataCheck, page: Path, embed: bool) -> FindingSection:
-    broken = {item.paths[0] for one in found.findings if one.kind == "unreadable" for item in one.items}
     cases = []
     for item in finding.items[:CASES]:
         pictures = tuple(
-            photo(found.root / path, visible(path), page=page, embed=embed and path not in broken)
+            photo_or_placeholder(found.root / path, visible(path), page=page, embed=embed)
             for path in item.paths[:CASE_PHOTOS]
         )
         text = case_text(item) if embed else item.text

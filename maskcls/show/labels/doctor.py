@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from maskcls.errors import visible
 from maskcls.groupnouns import PEOPLE, Noun
-from maskcls.runs.integrity.photos_now import changed_in_words
+from maskcls.runs.integrity.photos_now import changed_in_words, unreadable_in_words
 from maskcls.runs.labels.cases import Case
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import near, number_of, plain_table, plural, say, show
@@ -27,6 +27,7 @@ class LabelDoctor:
     people, photos, runs  how many.
     noun      what the groups of the photos are called.
     changed_photos  ids of photos of the cases that changed since a training.
+    unreadable_photos  {id: why it cannot be read} of the photos that should be on the page.
     fixes     the file of proposed corrections that was written; page: the page; None: not asked for.
     """
 
@@ -40,6 +41,7 @@ class LabelDoctor:
     page: Path | None = None
     noun: Noun = PEOPLE
     changed_photos: tuple[str, ...] = ()
+    unreadable_photos: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def proposed(self) -> list[Case]:
@@ -51,8 +53,9 @@ class LabelDoctor:
         counts = {"labels": self.labels, "people": self.people, "photos": self.photos, "runs": self.runs}
         files = {name: None if path is None else str(path) for name, path in (("o", self.fixes), ("page", self.page))}
         cases = [{**case.to_json(), "proposed": is_proposed(case, self.least)} for case in self.cases]
-        about = {"fixes": files["o"], "page": files["page"], "changed_photos": list(self.changed_photos)}
-        return {**counts, "least": self.least, "cases": cases, **about}
+        photos = {"changed_photos": list(self.changed_photos), "unreadable_photos": dict(self.unreadable_photos)}
+        about = {"fixes": files["o"], "page": files["page"]}
+        return {**counts, "least": self.least, "cases": cases, **about, **photos}
 
 
 def is_proposed(case: Case, least: float) -> bool:
@@ -103,3 +106,5 @@ def print_labels(found: LabelDoctor, *, json: bool = False) -> None:
         say(f"wrote {near(found.page)}; open it in a browser and decide with the keys")
     if found.changed_photos:
         say(f"warning: {visible(changed_in_words(found.changed_photos))}")
+    if found.unreadable_photos:
+        say(f"warning: {visible(unreadable_in_words(found.unreadable_photos))}")

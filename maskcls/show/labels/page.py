@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls.data.layouts.fixes import COLUMNS, FixRow
-from maskcls.runs.integrity.photos_now import changed_in_words
+from maskcls.runs.integrity.photos_now import changed_in_words, unreadable_in_words
 from maskcls.runs.labels.cases import Case
 from maskcls.runs.labels.rows import LabelRows
 from maskcls.show.labels.doctor import KIND, suspicion_text
 from maskcls.show.pages.page import render_page
-from maskcls.show.pages.photos import PagePhoto, photo, shown_name
+from maskcls.show.pages.photos import PagePhoto, photo_or_placeholder, shown_name
 
 MOST_PHOTOS = 12  # per case
 PHOTO_PX = 200
@@ -41,12 +41,19 @@ def shown_photos(cases: Sequence[Case], rows: LabelRows) -> dict[str, str]:
 
 
 def label_page(
-    cases: Sequence[Case], rows: LabelRows, page: Path, *, embed: bool, changed: tuple[str, ...] = ()
+    cases: Sequence[Case],
+    rows: LabelRows,
+    page: Path,
+    *,
+    embed: bool,
+    changed: tuple[str, ...] = (),
+    unreadable: Mapping[str, str] | None = None,
 ) -> str:
     """Return the HTML of the page that is written to `page`.
 
     embed    put small copies of the photos into the page; else it has links to the files.
     changed  ids of the photos that changed since the training.
+    unreadable  {id: why it cannot be read} of photos to embed.
     """
     number = {id: row for row, id in enumerate(rows.ids)}
 
@@ -57,7 +64,7 @@ def label_page(
             row = number[id]
             given = int(rows.given[case.task][row])
             name = shown_name(id, changed)
-            taken = photo(rows.root / rows.path_N[row], name, page=page, embed=embed, px=PHOTO_PX)
+            taken = photo_or_placeholder(rows.root / rows.path_N[row], name, page=page, embed=embed, px=PHOTO_PX)
             photos.append((taken, task.classes[given]))
         return ShownCase(
             case, KIND[case.kind], suspicion_text(case.suspicion), photos, max(0, len(case.ids) - MOST_PHOTOS)
@@ -71,6 +78,7 @@ def label_page(
         cases=list(map(shown, cases)),
         earlier=len(rows.earlier),
         changed=changed_in_words(changed) if changed else "",
+        unreadable=unreadable_in_words(unreadable) if unreadable else "",
     )
 
 

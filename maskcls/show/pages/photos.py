@@ -6,7 +6,7 @@ import base64
 import io
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskcls.data.photos.images import read_image
+from maskcls.errors import MaskclsError
 
 QUALITY = 80
+SIDE_PX = 160  # the longer side of a photo, at most
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class PagePhoto:
     name  shown, and the alternative text.
     href  link to the file, relative to the page's folder where that is possible.
     data  data URI of the embedded picture; None for a link only.
+    is_missing  whether it should be embedded but cannot be read: a placeholder is shown.
     """
 
     name: str
     href: str
     data: str | None = None
+    is_missing: bool = False
 
 
 def shown_name(name: str, changed: Collection[str]) -> str:
@@ -38,13 +42,21 @@ def shown_name(name: str, changed: Collection[str]) -> str:
     return f"{name} (changed since the training)" if name in changed else name
 
 
-def photo(path: Path, name: str, *, page: Path, embed: bool = False, px: int = 160) -> PagePhoto:
+def photo(path: Path, name: str, *, page: Path, embed: bool = False, px: int = SIDE_PX) -> PagePhoto:
     """Return a photo for the page that is written to `page`.
 
     embed  put the picture into the page, its longer side at most `px` pixels; DataError when it cannot be decoded.
     """
     href = quote(os.path.relpath(path.absolute(), page.absolute().parent))
     return PagePhoto(name, href, jpeg_uri(read_image(path, at_least=(px, px)), px=px) if embed else None)
+
+
+def photo_or_placeholder(path: Path, name: str, *, page: Path, embed: bool, px: int = SIDE_PX) -> PagePhoto:
+    """Return a photo as `photo`; one that cannot be read is a link that says so."""
+    try:
+        return photo(path, name, page=page, embed=embed, px=px)
+    except (MaskclsError, OSError):
+        return replace(photo(path, f"{name} (cannot be read)", page=page), is_missing=True)
 
 
 def jpeg_uri(pixels: NDArray[np.uint8], *, px: int) -> str:

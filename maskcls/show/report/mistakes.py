@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from maskcls.data.layouts.source import image_root
-from maskcls.errors import MaskclsError
 from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.results.scores.mistakes import (
     JOINT,
@@ -23,9 +22,9 @@ from maskcls.results.scores.mistakes import (
     most_confident_wrong,
     probabilities_by_task,
 )
-from maskcls.runs.integrity.photos_now import changed_in_words
+from maskcls.runs.integrity.photos_now import changed_in_words, unreadable_in_words
 from maskcls.runs.reported.reported_run import ReportedRun, ScoredRows
-from maskcls.show.pages.photos import PagePhoto, photo, shown_name
+from maskcls.show.pages.photos import PagePhoto, photo_or_placeholder, shown_name
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number, number_of, plural
@@ -96,6 +95,7 @@ def mistakes_section(reported: ReportedRun, settings: PageSettings) -> Mapping[s
         "people": _people_table(people, reported.noun) if people else None,
         "with_photos": settings.with_photos,
         "changed": changed_in_words(changed) if (changed := settings.changed.get(reported.run.path)) else "",
+        "unreadable": unreadable_in_words(gone) if (gone := settings.unreadable.get(reported.run.path)) else "",
         "with_cams": bool(settings.cams),
     }
 
@@ -133,7 +133,9 @@ def _card(reported: ReportedRun, settings: PageSettings, task: str, mistake: Wro
     name = shown_name(id, settings.changed.get(reported.run.path, ()))
     truth = {name: int(np.asarray(label_N)[row]) for name, label_N in labelled.truth.items()}
     return MistakeCard(
-        _photo(reported_photo_root(reported) / path, name, settings),
+        photo_or_placeholder(
+            reported_photo_root(reported) / path, name, page=settings.page, embed=settings.with_photos
+        ),
         mistake,
         "" if labelled.people_N is None else str(labelled.people_N[row]),
         {name: _probabilities(prob, truth[name]) for name, prob in parts.items()},
@@ -152,14 +154,6 @@ def listed_photos(reported: ReportedRun) -> dict[str, str]:
 def reported_photo_root(reported: ReportedRun) -> Path:
     """Return the folder that the paths of a run's photos are relative to."""
     return image_root(Path(reported.environment.data), reported.config.data.format)
-
-
-def _photo(path: Path, name: str, settings: PageSettings) -> PagePhoto:
-    """Return a photo, embedded if wanted; where the file is gone, a link that says so."""
-    try:
-        return photo(path, name, page=settings.page, embed=settings.with_photos)
-    except (MaskclsError, OSError):
-        return photo(path, f"{name} (cannot be read)", page=settings.page)
 
 
 def _probabilities(prob: Mapping[str, float], true: int) -> tuple[ClassProbability, ...]:

@@ -88,7 +88,9 @@ def _picture(run: RunDir, network: RunNetwork, place: int, settings: PageSetting
     link = photo(path, name, page=settings.page)
     if not settings.with_photos or place >= MOST_EMBEDDED:
         return link
-    return PagePhoto(link.name, link.href, _embedded(path))
+    if (data := _embedded(path)) is None:
+        return PagePhoto(f"{name} (cannot be read)", link.href, is_missing=True)
+    return PagePhoto(name, link.href, data)
 
 
 def _embedded(path: Path) -> str | None:

@@ -55,12 +55,16 @@ def report_files(
     paired: PairedRuns | None = None,
     cams: Mapping[tuple[Path, str, int], Mapping[str, str]] | None = None,
     changed: Mapping[Path, tuple[str, ...]] | None = None,
+    unreadable: Mapping[Path, Mapping[str, str]] | None = None,
 ) -> tuple[list[OutputFile], bytes]:
     """Return the figures of the report as PNGs in the folder `png`, none without one, and the page.
 
-    with_photos, paired, cams, changed  see `PageSettings`.
+    with_photos, paired, cams, changed, unreadable  see `PageSettings`.
     """
-    parts = report_parts(runs, PageSettings(page, with_photos, paired=paired, cams=cams or {}, changed=changed or {}))
+    settings = PageSettings(
+        page, with_photos, paired=paired, cams=cams or {}, changed=changed or {}, unreadable=unreadable or {}
+    )
+    parts = report_parts(runs, settings)
     html = render_report(runs, parts).encode()
     figures = [] if png is None else report_figures(parts)
     return [OutputFile((png or Path()) / f"{figure.name}.png", to_png(figure)) for figure in figures], html

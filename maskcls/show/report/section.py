@@ -22,6 +22,7 @@ class PageSettings:
     paired       the differences between several runs; None for one.
     cams         class activation maps: {(run folder, task, row): {title: data URI}}.
     changed      {run folder: ids of its photos that changed since the training}.
+    unreadable   {run folder: {id: why the photo cannot be read}}.
     """
 
     page: Path
@@ -30,6 +31,7 @@ class PageSettings:
     paired: PairedRuns | None = None
     cams: Mapping[tuple[Path, str, int], Mapping[str, str]] = field(default_factory=dict)
     changed: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
+    unreadable: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

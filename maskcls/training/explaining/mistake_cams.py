@@ -16,6 +16,7 @@ from maskcls.show.pictures.overlay import overlay
 from maskcls.show.report.mistakes import photos_to_explain
 from maskcls.training.experiment import Experiment
 from maskcls.training.explaining.cams import cams_of, row_views
+from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.stored_experiment import open_experiment
 
 SIDE_PX = 160  # the longer side of a picture, at most
@@ -35,7 +36,8 @@ def mistake_cams(reported: ReportedRun) -> dict[tuple[Path, str, int], dict[str,
     found: dict[tuple[Path, str, int], dict[str, str]] = {}
     for task in dict.fromkeys(name for name, _ in listed):
         photos = [photo for name, photo in listed if name == task]
-        pictures = _pictures(experiment, env, task, photos, [ids[photo.row] for photo in photos])
+        with cured_by_restoring(takes_data=False):
+            pictures = _pictures(experiment, env, task, photos, [ids[photo.row] for photo in photos])
         found |= {(reported.run.path, task, photo.row): one for photo, one in zip(photos, pictures, strict=True)}
     return found
 
