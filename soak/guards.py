@@ -148,7 +148,7 @@ GUARDS = (
     ),
     Guard(
         "pixels of a photo are limited",
-        "    if width * height > max_pixels:\n",
+        "    if width * height > most:\n",
         "    if False:\n",
         "test_a_bomb_is_refused_by_its_header",
     ),

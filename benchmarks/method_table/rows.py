@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from maskcls import config, files
 from maskcls.config.faults import ConfigSource, config_error, read_faults
+from maskcls.config.keys import flatten
+from maskcls.config.overrides import parse_override, refuse_set_twice
 from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import ConfigError, MaskclsError, UsageError, nearest
 from maskcls.rundir import RunDir
@@ -73,12 +75,14 @@ class Plan:
         return Row("", BASE, (), BASE)
 
     def words(self, row: Row, seed: int) -> list[str]:
-        """Return the overrides of one run; if a key is given twice, the last one counts."""
-        return [*self.overrides, *row.overrides, f"seed={seed}"]
+        """Return the overrides of one run; of those of one key the last one alone, as `maskcls train` refuses two."""
+        return last_of_each_key([*self.overrides, *row.overrides, f"seed={seed}"])
 
     def settings(self, row: Row, seed: int) -> Config:
         """Resolve the configuration of one run; raises ConfigError or UsageError."""
-        return config.load(config.find(Path(self.config)), self.words(row, seed))[0]
+        words = self.words(row, seed)
+        refuse_set_twice(words)
+        return config.load(config.find(Path(self.config)), words)[0]
 
     @staticmethod
     def load(path: Path) -> Plan:
@@ -87,6 +91,16 @@ class Plan:
         rows = tuple(Row(**(row | {"overrides": tuple(row["overrides"])})) for row in data["rows"])
         overrides, folds = tuple(data["overrides"]), tuple(data["folds"])
         return Plan(data["config"], overrides, folds, rows, data["command"])
+
+
+def last_of_each_key(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides without those of which every key is set again by later ones.
+
+    >>> last_of_each_key(["optim.lr=1", "seed=1", "lr=2", "seed=3"])
+    ['lr=2', 'seed=3']
+    """
+    keys = [set(flatten(dict([parse_override(text)]))) for text in overrides]
+    return [text for place, text in enumerate(overrides) if keys[place] - set().union(*keys[place + 1 :])]
 
 
 def read_plan(path: Path, *, overrides: Sequence[str] = (), folds: Sequence[int] = (), command: str = "") -> Plan:

@@ -24,6 +24,7 @@ from project import BENCHMARKS_DIR
 from sklearn.metrics import f1_score
 
 from maskcls import config, files
+from maskcls.config.overrides import refuse_set_twice
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.compute.plan import Plan
@@ -349,6 +350,24 @@ def test_the_rows_that_are_shipped(methods: ModuleType) -> None:
     same = {row.title for row in plan.rows if row.is_base}
     named = {"heads/multi", "loss/ce", "crop/0.9", "sampler/shuffle", "average/ema_0.998", "optimizer/adamw"}
     assert same == named | {"schedule/cosine"}
+
+
+def test_no_key_is_given_twice_to_a_training(methods: ModuleType) -> None:
+    plan = methods.read_plan(BENCHMARKS / "methods.yaml", overrides=["model.weights=own.safetensors", "epochs=2"])
+    for row in plan.rows:
+        refuse_set_twice(plan.words(row, 0))
+    (row,) = [row for row in plan.rows if row.title == "sampler/oversample_root"]
+    own = ["sampler.draw=oversample", "sampler.power=0.5", "sampler.epoch_fraction=0.24", "seed=0"]
+    base = ["model.backbone=mobilenetv4_conv_small", "predict.views=none", "model.weights=own.safetensors", "epochs=2"]
+    assert plan.words(row, 0) == [*base, *own]
+
+
+def test_a_section_that_sets_a_key_of_the_base_is_a_wrong_row(methods: ModuleType, rows: Path) -> None:
+    rows.write_text(rows.read_text().replace("overrides: [", "overrides: ['average={kind: ema, decay: 0.9}', "))
+    with pytest.raises(ConfigError) as caught:
+        methods.read_plan(rows)
+    assert [text.partition(":")[0] for text in caught.value.offenders] == ["ema/off"]
+    assert "a setting is given twice" in caught.value.offenders[0]
 
 
 def test_a_process_is_started_and_its_words_are_kept(methods: ModuleType, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from finished_run import finish_run
 from project import PROJECT_DIR
-from tiny import RECIPE
+from tiny import RECIPE, recipe
 from without_report_extra import GONE, hide_report_extra, run_without
 
 import maskcls
@@ -164,8 +164,8 @@ def test_pictures_for_trackers_are_refused(tmp_path: Path, monkeypatch: pytest.M
 def test_a_run_is_trained_used_and_reported_later(drawn: Path, tmp_path: Path) -> None:
     site, run = tmp_path / "site", str(tmp_path / "run")
     photo = str(min(drawn.glob("train/images/*/*.*")))
-    recipe = [*RECIPE, "model.backbone=test_convnext", "train.epochs=1", "train.report=true", "track=csv"]
-    done = run_without(site, "-m", "maskcls", "train", str(drawn), "--run", run, *recipe, "--json")
+    words = recipe("model.backbone=test_convnext", "train.epochs=1", "train.report=true", "track=csv")
+    done = run_without(site, "-m", "maskcls", "train", str(drawn), "--run", run, *words, "--json")
     assert done.returncode == Exit.OK, done.stderr
     assert json.loads(done.stdout)["no_report"] == f"{FIGURES}: {INSTALL}"
     assert done.stderr.index(f"no report page and {TRACKED}") < done.stderr.index("loading libraries")
