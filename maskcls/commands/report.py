@@ -11,7 +11,7 @@ from maskcls.files import OutputFile, none_for_nan
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_repeated
 from maskcls.runs.identity import files_read
-from maskcls.runs.integrity.photos_now import other_contents, other_sizes, unreadable
+from maskcls.runs.integrity.photos_now import other_contents, other_sizes, unreadable_photos
 from maskcls.runs.reported.paired_runs import pair_runs
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
 from maskcls.show.pages.photos import SIDE_PX
@@ -89,7 +89,7 @@ def report(
 
 
 def _unreadable(one: ReportedRun) -> dict[str, str]:
-    return unreadable(reported_photo_root(one), listed_photos(one), px=SIDE_PX)
+    return unreadable_photos(reported_photo_root(one), listed_photos(one), px=SIDE_PX)
 
 
 def _cams(runs: Sequence[ReportedRun]) -> dict[tuple[Path, str, int], dict[str, str]]:

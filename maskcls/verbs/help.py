@@ -65,7 +65,10 @@ def refuse_settings(taken: Mapping[str, Any], extra: Iterable[str]) -> None:
     if run is None or SETTINGS & taken.keys():
         return
     if given := [word for word in (*several, *extra) if not Path(word).exists() and is_override(word)]:
-        again = shlex.join(["maskcls", "train", "DATA", "--config", f"{run}/config.yaml", "--run", "NEW", *given])
+        from maskcls.rundir import RunDir
+
+        settings = ["--config", str(RunDir(Path(run)).config), "--run", "NEW", *given]
+        again = shlex.join(["maskcls", "train", "DATA", *settings])
         raise UsageError(
             "a run keeps the settings that it was trained with, and this verb takes none",
             got=" ".join(given),

@@ -25,7 +25,7 @@ from maskcls.results.rows_by_id import rows_of
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_repeated
 from maskcls.runs.identity import files_read
-from maskcls.runs.integrity.photos_now import other_contents, other_sizes, unreadable
+from maskcls.runs.integrity.photos_now import other_contents, other_sizes, unreadable_photos
 from maskcls.runs.labels.cases import cases_of
 from maskcls.runs.labels.rows import LabelRows, read_label_rows
 from maskcls.runs.read_labelled import read_out_of_fold
@@ -73,7 +73,7 @@ def rank_labels(
     counts, shown = (len(people), len(rows.ids), len(runs)), shown_photos(cases, rows)
     find = other_contents if embed else other_sizes  # contents only where photos are read anyway
     changed = tuple(dict.fromkeys(name for run in runs for name in find(run, rows.root, shown)))
-    lost = unreadable(rows.root, shown, px=PHOTO_PX) if embed else {}
+    lost = unreadable_photos(rows.root, shown, px=PHOTO_PX) if embed else {}
     found = LabelDoctor(cases, len(suspects), least, *counts, fixes, page, noun_of_run(runs[0]), changed, lost)
     written = [] if fixes is None else [OutputFile(fixes, proposed_csv(found, rows))]
     if page is not None:

@@ -45,7 +45,7 @@ def other_sizes(run: RunDir, root: Path, path_of: Mapping[str, str]) -> tuple[st
     return _differing(run, root, path_of, differs)
 
 
-def unreadable(root: Path, path_of: Mapping[str, str], *, px: int) -> dict[str, str]:
+def unreadable_photos(root: Path, path_of: Mapping[str, str], *, px: int) -> dict[str, str]:
     """Decode photos, at `px` pixels per side where that is quicker; return why those that cannot be read cannot, by id.
 
     path_of  {id: path relative to root}.
