@@ -544,20 +544,6 @@ def test_groups_of_other_photos_with_the_same_names_are_refused(
     assert ensemble([runs[0]], drawn, tmp_path / "e.csv", "--groups", str(right)) == 0
 
 
-def test_without_the_cache_photos_are_known_and_not_predicted_again(
-    runs: list[Path], drawn: Path, tmp_path: Path
-) -> None:
-    run, (said, *_) = Path(shutil.copytree(runs[0], tmp_path / "r0")), said_by(runs)
-    words = ["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / "p.csv"), "data.cache=off"]
-    assert run_app(words) == 0
-    kept = Predictions.load(run / "test/faces-none.npz")
-    assert kept.lineage["photos_sha256"] == said.lineage["photos_sha256"]
-    reverse = np.ascontiguousarray(kept.prob[:, ::-1])
-    Predictions(kept.ids, reverse, kept.space, kept.lineage).save(run / "test/faces-none.npz")
-    assert ensemble([run], drawn, tmp_path / "e.csv") == 0
-    assert answers(tmp_path / "e.csv") == reverse.argmax(1).tolist()
-
-
 @pytest.mark.parametrize("method", ["convex-tasks", "tasks", "convex"])
 def test_the_table_fits_80_columns_and_says_what_each_task_takes(
     method: str, runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
