@@ -94,7 +94,7 @@ def pseudo_label(
         for view in views or [experiment.cfg.predict.views]:
             changed = [*overrides, f"predict.views={view}", "predict.networks=folds"]
             cfg = with_overrides(experiment.cfg, changed)
-            seen, now = cached_rows(networks, frame, cfg, root, accelerator, report)
+            seen, now = cached_rows(networks, frame, cfg, root, accelerator, report, read=True)
             photos = _same(photos, now, root)
             for k, prob in _probabilities(
                 experiment, networks, frame, root, cfg, seen, photos, accelerator, report

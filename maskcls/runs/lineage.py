@@ -52,7 +52,7 @@ class RunLineage(JsonFile):
     run_hashes    of the run's identity, see runs/identity.py.
     oof_macro_f1  the run's out-of-fold score; None without one.
     data_sha256   of the table of photos.
-    photos_sha256 of the content of the photos. Files of earlier versions lack it, or have None.
+    photos_sha256 of the content of the photos; None where they were not cached. Files of earlier versions lack it.
     groups        which photos were averaged; None: none were.
     predictions   sha256 of the .npz in the run folder; only in a submission.
     decision      only in a submission made with --decide.

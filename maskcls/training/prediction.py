@@ -113,13 +113,15 @@ def predict_rows(
     note_other_versions(run, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = averaging_for(experiment, env.folds, frame, root, report)
-    views, photos = cached_rows(networks, frame, cfg, root, accelerator, report)
+    read = by_file.photos is not None and bool(by_file.photos.contents)
+    views, photos = cached_rows(networks, frame, cfg, root, accelerator, report, read=read)
     if groups is not None and by_file.photos is not None and photos is not None:
         refuse_other_groups(groups, by_file.photos, photos)
     predictions = _predicted(experiment.run.path, networks, frame, cfg, root, views, accelerator, report, photos)
-    if photos is None:
+    if not accelerator.is_main_process:
         return None
-    lineage = _lineage(experiment, env, networks, frame, data, cfg, photos.sha256).with_groups(by_look.lineage)
+    content = photos.sha256 if photos is not None else None
+    lineage = _lineage(experiment, env, networks, frame, data, cfg, content).with_groups(by_look.lineage)
     predictions = replace(by_look.average_photos(predictions), lineage=lineage.to_json())
     kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
     named = replace(predictions, lineage={**predictions.lineage, **owned.owner_entry(kept, run.path)})
@@ -191,13 +193,17 @@ def cached_rows(
     root: Path,
     accelerator: Accelerator,
     report: Reporter,
+    *,
+    read: bool,
 ) -> tuple[Views, PhotoDigests | None]:
-    """Return the cached views of these rows, {} without a cache, and what their files are: None but on the first
-    process.
+    """Return the cached views of these rows, {} without a cache, and what their files are; None in other processes than
+    the first.
+
+    read  read the files for that where there is no cache; otherwise it is None there.
     """
     specs = [network.predictor.spec for network in networks]
     views = cached_views(root, frame["path"].tolist(), specs, cfg, accelerator, report)
-    if not accelerator.is_main_process:
+    if not accelerator.is_main_process or not (views or read):
         return views, None
     with _every_fault_listed(root, frame, cfg, report):
         return views, digests_of_rows(root, frame, views, cfg)
@@ -315,7 +321,7 @@ def _lineage(
     frame: pd.DataFrame,
     data: Path,
     cfg: Config,
-    photos_sha256: str,
+    photos_sha256: str | None,
 ) -> RunLineage:
     summary = read_summary(experiment.run)
     return RunLineage(

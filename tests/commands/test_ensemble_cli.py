@@ -16,11 +16,13 @@ from tiny import train
 
 from maskcls.cli import run_app
 from maskcls.config.yaml12 import dump_yaml, read_yaml
+from maskcls.data.photos.identity.photo_digests import digest
 from maskcls.errors import Exit
 from maskcls.labels import CONTEST
 from maskcls.results.ensembles.methods import METHODS
 from maskcls.results.people import expected_gain
-from maskcls.results.photo_contents import PHOTOS
+from maskcls.results.people.group_file import write_groups
+from maskcls.results.photo_contents import contents_entry
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.register import read_register
@@ -508,47 +510,38 @@ def test_photos_of_a_group_answer_together(
     assert ensemble(runs, drawn, tmp_path / "x.csv", "--groups", str(rows)) == 4
 
 
+def groups_with_contents(path: Path, ids: list[str], photos: list[Path]) -> Path:
+    """Write every photo as a group, with the digests of these files."""
+    contents = {id: digest(photo.read_bytes()) for id, photo in zip(ids, photos, strict=True)}
+    about = contents_entry(contents)
+    write_groups(path, ids, np.arange(len(ids)), weights=None, about=about, force=False)
+    return path
+
+
 def test_groups_of_other_photos_with_the_same_names_are_refused(
     runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two photos changed places, once among those to predict, and once among those of the training."""
-    photos = groups_of(drawn, tmp_path)[0]
-    other = Path(shutil.copytree(drawn, tmp_path / "other" / drawn.name))
-    pairs = {part: sorted((other / part).rglob("*.jpg"))[:2] for part in ("eval", "train")}
-    for first, second in pairs.values():
-        first.write_bytes((kept := second.read_bytes(), second.write_bytes(first.read_bytes()))[0])
-        assert kept != second.read_bytes()
-    swapped, no_digest = groups_of(other, tmp_path / "other")[1], tmp_path / "earlier.csv"
-    shutil.copy(photos, no_digest)
-    shutil.copy(photos.with_suffix(".json"), no_digest.with_suffix(".json"))
-    edit_json(no_digest.with_suffix(".json"), {"file": no_digest.name, PHOTOS: None})
-    capsys.readouterr()
-    given = ["--groups", str(photos)]
-    assert ensemble([runs[0]], other, tmp_path / "e.csv", *given) == 4
-    assert run_app(["predict", str(runs[0]), "--data", str(other), "-o", str(tmp_path / "p.csv"), *given]) == 4
+    """Two photos changed places since the groups were made, once of those to predict, once of the training's."""
+    ids = said_by(runs)[0].ids.tolist()
+    photos = [drawn / "eval/images" / id for id in ids]
+    right = groups_with_contents(tmp_path / "right.csv", ids, photos)
+    swapped = groups_with_contents(tmp_path / "swapped.csv", ids, [photos[1], photos[0], *photos[2:]])
+    with (runs[0] / "manifest.csv").open(newline="") as handle:
+        train = {row["id"]: drawn / row["path"] for row in csv.DictReader(handle)}
+    rows = list(train.values())
+    of_train = groups_with_contents(tmp_path / "train.csv", list(train), [rows[1], rows[0], *rows[2:]])
+    asked = ["--groups", str(swapped)]
+    assert ensemble([runs[0]], drawn, tmp_path / "e.csv", *asked) == 4
+    assert run_app(["predict", str(runs[0]), "--data", str(drawn), "-o", str(tmp_path / "e.csv"), *asked]) == 4
     told = capsys.readouterr().err
     assert told.count("photos are not the ones that were grouped") == 2
-    assert all(told.count(repr(one.name)) == 2 for one in pairs["eval"])
-    assert ensemble([runs[0]], drawn, tmp_path / "e.csv", *given, "--oof-groups", str(swapped)) == 4
+    assert [told.count(repr(id)) for id in ids[:3]] == [2, 2, 0]
+    asked = ["--groups", str(right), "--oof-groups", str(of_train)]
+    assert ensemble([runs[0]], drawn, tmp_path / "e.csv", *asked) == 4
     told = capsys.readouterr().err
-    assert str(swapped) in told
-    assert told.count(".jpg'") == 2
-    assert not list(tmp_path.glob("[ep].csv"))
-    assert ensemble([runs[0]], other, tmp_path / "e.csv", "--groups", str(no_digest)) == 0
-
-
-def test_without_the_cache_photos_are_known_and_not_predicted_again(
-    runs: list[Path], drawn: Path, tmp_path: Path
-) -> None:
-    run, (said, *_) = Path(shutil.copytree(runs[0], tmp_path / "r0")), said_by(runs)
-    words = ["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / "p.csv"), "data.cache=off"]
-    assert run_app(words) == 0
-    kept = Predictions.load(run / "test/faces-none.npz")
-    assert kept.lineage["photos_sha256"] == said.lineage["photos_sha256"]
-    reverse = np.ascontiguousarray(kept.prob[:, ::-1])
-    Predictions(kept.ids, reverse, kept.space, kept.lineage).save(run / "test/faces-none.npz")
-    assert ensemble([run], drawn, tmp_path / "e.csv") == 0
-    assert answers(tmp_path / "e.csv") == reverse.argmax(1).tolist()
+    assert [told.count(repr(id)) for id in list(train)[:3]] == [1, 1, 0]
+    assert not (tmp_path / "e.csv").exists()
+    assert ensemble([runs[0]], drawn, tmp_path / "e.csv", "--groups", str(right)) == 0
 
 
 @pytest.mark.parametrize("method", ["convex-tasks", "tasks", "convex"])

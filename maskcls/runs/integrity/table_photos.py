@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # it imports Pillow
 
 def refuse_other_groups(path: Path, groups: Groups, now: PhotoDigests) -> None:
     """Raise DataError that names the photos whose content is not what was grouped; now: of the photos to average."""
-    _refuse("grouped", path, groups.contents, now, "or make the groups again: maskcls group DATA -o FILE")
+    _refuse("grouped", path, groups.contents, now, "or make the groups again with maskcls group")
 
 
 def refuse_other_labelled(path: Path, contents: Mapping[str, bytes], now: PhotoDigests) -> None:

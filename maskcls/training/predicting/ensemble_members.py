@@ -112,7 +112,8 @@ def _run_predictions(
 ) -> Predictions:
     """Return what the run predicted for exactly these photos with the networks it has now, or let it predict them.
 
-    photos_sha256  of the photos as they are now. What an earlier version predicted is compared by names alone.
+    photos_sha256  of the photos as they are now. What an earlier version predicted is compared by names alone; what was
+                   predicted without a cache is predicted again.
     """
     cfg, env = config.of_run(run.config), read_environment(run)
     path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
