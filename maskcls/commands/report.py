@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from maskcls import files
@@ -12,6 +13,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_repeated
 from maskcls.runs.identity import files_read
 from maskcls.runs.integrity.photos_now import other_contents, other_sizes, unreadable_photos
+from maskcls.runs.reported.choices_made import read_choices
 from maskcls.runs.reported.paired_runs import pair_runs
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
 from maskcls.show.pages.photos import SIDE_PX
@@ -67,6 +69,8 @@ def report(
         files.refuse_finished(*pictures, output, inputs=read, force=force)
     found = [read_reported_run(run) for run in runs]
     paired = pair_runs(found) if len(found) > 1 else None
+    if paired is not None:  # what it registered is counted, so that the same command makes the same page again
+        found = [replace(one, choices=read_choices(one.run)) for one in found]
     maps = _cams(found) if cam else {}
     find = other_contents if with_photos else other_sizes  # contents only where photos are read anyway
     changed = {one.run.path: find(one.run, reported_photo_root(one), listed_photos(one)) for one in found}

@@ -130,3 +130,11 @@ def test_several_runs_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert cli.run_app(["report", words[0]]) == Exit.OK
     assert seen[0] is not None
     assert seen[1] is None
+
+
+def test_the_page_of_several_runs_is_the_same_when_it_is_made_again(tmp_path: Path) -> None:
+    words = [str(finish_run(tmp_path / name, seed=seed).path) for seed, name in enumerate("ab")]
+    pages = [tmp_path / "1.html", tmp_path / "2.html"]
+    for page in pages:
+        assert cli.run_app(["report", *words, "-o", str(page)]) == Exit.OK
+    assert pages[0].read_bytes() == pages[1].read_bytes()  # the comparison is registered, and counted, once
