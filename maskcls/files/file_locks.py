@@ -38,9 +38,15 @@ def is_locked(path: Path) -> bool:
     except OSError:
         return False
     try:
+        return is_held(handle)
+    finally:
+        os.close(handle)
+
+
+def is_held(handle: int) -> bool:
+    """Do what `is_locked` does for an open file, which then has a lock that is shared, until it is closed."""
+    try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    finally:
-        os.close(handle)
     return False

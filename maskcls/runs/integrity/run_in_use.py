@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from maskcls.errors import ResultError
+from maskcls.files.file_locks import is_held
 from maskcls.results.submissions.checks import Check
 from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.environment import Environment
@@ -35,9 +35,7 @@ def use_of(run: RunDir) -> RunUse:
         return RunUse(None, -1)
     try:
         taken_ns = os.fstat(handle).st_mtime_ns
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if is_held(handle):
             return RunUse(os.pread(handle, 200, 0).decode(errors="replace") or "an unknown process", taken_ns)
         return RunUse(None, taken_ns)
     except OSError:  # a folder, or a disk without locks
