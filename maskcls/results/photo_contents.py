@@ -7,10 +7,10 @@ from pathlib import Path
 
 from maskcls import files
 from maskcls.errors import DataError
+from maskcls.files.digests import DIGEST_BYTES
 from maskcls.results.csv_with_origin import TableKind
 
 PHOTOS = "photos_blake2b"  # key of a sidecar; those of earlier versions, and tables made by hand, have none
-DIGEST_BYTES = 16
 
 
 def contents_entry(digest_of: Mapping[str, bytes]) -> dict[str, str]:

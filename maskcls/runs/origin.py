@@ -119,10 +119,9 @@ def _photos_fault(lineage: Mapping[str, Any], root: Path, frame: pd.DataFrame) -
     expected = lineage.get("photos_sha256")
     if expected is None:
         return []
-    from maskcls.data.photos.identity.photo_digests import digests_of_files  # Pillow
+    from maskcls.data.photos.identity.photo_digests import digests_of_table  # Pillow
 
-    paths, ids = frame["path"].tolist(), frame["id"].tolist()
-    found = digests_of_files(root, paths, ids, threads=reading_threads(None)).sha256
+    found = digests_of_table(root, frame, threads=reading_threads(None)).sha256
     return [] if found == expected else ["photos have other content than those that were predicted"]
 
 

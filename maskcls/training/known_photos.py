@@ -6,7 +6,14 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
-from maskcls.data.photos.identity.photo_digests import OTHER_PHOTOS, RESTORE, PhotoDigests, digest, digests_of_files
+from maskcls.data.photos.identity.photo_digests import (
+    OTHER_PHOTOS,
+    RESTORE,
+    PhotoDigests,
+    digest,
+    digests_of_files,
+    digests_of_table,
+)
 from maskcls.data.photos.images import decode, read_bytes
 from maskcls.data.photos.rgb import Pixels
 from maskcls.errors import DataError, WeightsError
@@ -33,9 +40,8 @@ def with_sealed(known: PhotoDigests, experiment: Experiment) -> PhotoDigests:
     """Return the digests with those of the sealed people's photos, whose files are read for that."""
     if experiment.sealed is None:
         return known
-    paths, ids = experiment.sealed["path"].tolist(), experiment.sealed["id"].tolist()
     threads = reading_threads(experiment.cfg.device.workers)
-    return known.and_also(digests_of_files(experiment.photo_root, paths, ids, threads=threads))
+    return known.and_also(digests_of_table(experiment.photo_root, experiment.sealed, threads=threads))
 
 
 def refuse_other_sizes(experiment: Experiment) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from maskcls.data.dataset import Photos
 from maskcls.data.photos.cache import build_pack, check_room, open_pack
 from maskcls.data.photos.identity.pack_pixels import PackPixels
-from maskcls.data.photos.identity.photo_digests import PhotoDigests, digests_of_files
+from maskcls.data.photos.identity.photo_digests import PhotoDigests, digests_of_table
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.device import Accelerator
 from maskcls.errors import ResourceError
@@ -84,11 +84,9 @@ def _later(root: Path, paths: list[str], spec: ViewSpec) -> PackPixels | None:
 
 def digests_of_rows(root: Path, frame: pd.DataFrame, views: Views, cfg: Config) -> PhotoDigests:
     """Return what the files of a manifest's rows are: as the cache read them, or, without a cache, as they are now."""
-    ids = frame["id"].tolist()
     for pixels in views.values():
-        return pixels.photo_digests(ids)
-    threads = reading_threads(cfg.device.workers)
-    return digests_of_files(root, frame["path"].tolist(), ids, threads=threads)
+        return pixels.photo_digests(frame["id"].tolist())
+    return digests_of_table(root, frame, threads=reading_threads(cfg.device.workers))
 
 
 def open_photos(

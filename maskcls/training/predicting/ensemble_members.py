@@ -139,10 +139,10 @@ def _run_predictions(
 
 def photos_to_predict(data: Path, cfg: Config, frame: pd.DataFrame) -> PhotoDigests:
     """Read the photos to predict, and return what their files are."""
-    from maskcls.data.photos.identity.photo_digests import digests_of_files  # Pillow
+    from maskcls.data.photos.identity.photo_digests import digests_of_table  # Pillow
 
     root, threads = image_root(data, cfg.data.format), reading_threads(cfg.device.workers)
-    return digests_of_files(root, frame["path"].tolist(), frame["id"].tolist(), threads=threads)
+    return digests_of_table(root, frame, threads=threads)
 
 
 def _note_single_photos(run: RunDir, test: Predictions, report: Reporter) -> None:

@@ -16,10 +16,10 @@ from maskcls.csvfile import read_csv
 from maskcls.data.photos.images import each_image
 from maskcls.data.photos.rgb import Pixels
 from maskcls.errors import ResultError
+from maskcls.files.digests import DIGEST_BYTES as DIGEST_BYTES
 
 OTHER_PHOTOS = "photos are not the ones that the run began with: their content has changed"
 RESTORE = "restore the photos, or train a new run"
-DIGEST_BYTES = 16
 COLUMNS = ["id", "bytes", "blake2b"]
 
 
@@ -114,3 +114,8 @@ def digests_of_files(root: Path, paths: Sequence[str], ids: Sequence[str], *, th
     collected = CollectedDigests(ids)
     each_image(root, paths, collected.add, threads=threads)
     return collected.found
+
+
+def digests_of_table(root: Path, frame: pd.DataFrame, *, threads: int) -> PhotoDigests:
+    """Do what `digests_of_files` does for all rows of a manifest, whose paths are relative to root."""
+    return digests_of_files(root, frame["path"].tolist(), frame["id"].tolist(), threads=threads)
