@@ -14,7 +14,7 @@ from maskcls.schema import Config
 
 # The surface: an option that appears, disappears or changes its name fails here.
 FIELDS = {
-    "data": ("format", "group", "fixes", "pseudo", "leaky", "cache", "same_photos"),
+    "data": ("format", "group", "fixes", "pseudo", "synth", "leaky", "cache", "same_photos"),
     "folds": ("k", "holdout", "seed", "sealed", "sealed_seed", "stratify"),
     "model": ("heads", "backbone", "pretrained", "weights", "drop", "drop_samples", "drop_path"),
     "transforms": (
@@ -55,6 +55,14 @@ FIELDS = {
         "report",
     ),
     "predict": ("views", "networks", "groups", "batch_size"),
+    "synth": (
+        *("kind", "classes", "from_classes", "least_groups", "neighbours", "size", "steps", "batch_size", "width"),
+        *("latent", "condition", "upsample", "lr_generator", "lr_critic", "beta1", "beta2", "ema", "augment"),
+        *("real_label", "label_noise", "label_flips", "instance_noise", "dropout"),
+        *("penalty", "critic_steps", "critic_norm"),
+        *("network", "blocks", "padding", "pool", "cycle", "identity", "decay_share"),
+        *("sheet_steps", "per_class", "copy_quantile", "agree", "weight"),
+    ),
     "tracking": ("project", "name", "mlflow"),
     "device": ("type", "precision", "memory_format", "compile", "threads", "augment", "workers"),
 }
@@ -72,6 +80,8 @@ BELOW_ONE = (["0", "0.999999"], ["-1e-9", "1", ".nan", "true", "x", "null"])
 INSIDE = (["1e-9", "0.999999"], ["0", "1", "-1", ".nan", "null"])
 POSITIVE = (["1e-9", "1e9"], ["0", "-1", ".inf", "no", "null"])
 NOT_NEGATIVE = (["0", "1e9"], ["-1e-9", ".inf", "-.inf", "12:30", "null"])
+KEPT = (["1e-9", "1"], ["0", "1.000001", ".nan", "null"])
+UP_TO_A_MILLION = (["0", "1000000"], ["-1e-9", "1000001", ".inf", "null"])
 FLAG = (["true", "False"], ["no", "yes", "on", "1", "0", "'true'", "null"])
 TEXT_OR_NULL = (["x", "010", "null"], ["''", '"a\\0b"', "3", "true", "[x]"])
 SIZE = (
@@ -111,6 +121,7 @@ COMPANIONS = {
     "predict.networks": ["train.refit=true", "train.continue_epochs=1"],
     "train.stages": ["train.epochs=1000000"],
     "optim.freeze_epochs": ["train.epochs=1000000"],
+    "synth.from_classes": ["synth.classes={age: ['>=60']}"],
 }
 
 # key -> values on and inside its bounds, values beyond them
@@ -129,6 +140,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "data.group": (["auto", "none", "patient"], ["''", '"a\\0b"', "null", "3"]),
     "data.fixes": TEXT_OR_NULL,
     "data.pseudo": TEXT_OR_NULL,
+    "data.synth": TEXT_OR_NULL,
     "data.leaky": FLAG,
     "data.cache": (["auto", "on", "off"], ["true", "yes", "null"]),
     "data.same_photos": (["refuse", "allow"], ["true", "warn", "null"]),
@@ -267,6 +279,56 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
         ["hflp", "null", "1", "up+up"],
     ),
     "predict.batch_size": COUNT,
+    "synth.kind": (["smote", "oversample", "dcgan", "wgan-gp", "cyclegan"], ["gan", "wgan_gp", "SMOTE", "null"]),
+    "synth.classes": (
+        ["{}"],
+        ["{agee: ['>=60']}", "{age: []}", "{age: [old]}", "age", "null"],
+    ),
+    "synth.from_classes": (
+        ["{}"],
+        ["{agee: ['30-59']}", "{age: []}", "{age: ['>=60']}", "{mask: [wear]}", "null"],
+    ),
+    "synth.least_groups": COUNT,
+    "synth.neighbours": COUNT,
+    "synth.size": (
+        ["[16, 256]", "[256, 16]", "[64, 48]"],
+        ["[15, 64]", "[64, 257]", "[64, 40]", "[64]", "[64.0, 48]", "64", "null"],
+    ),
+    "synth.steps": COUNT,
+    "synth.batch_size": COUNT,
+    "synth.width": (["4", "512"], ["3", "513", "64.0", "null"]),
+    "synth.latent": (["1", "4096"], ["0", "4097", "1.0", "null"]),
+    "synth.condition": (["projection", "concat"], ["none", "null"]),
+    "synth.upsample": (["transposed", "resize"], ["bilinear", "null"]),
+    "synth.lr_generator": KEPT,
+    "synth.lr_critic": KEPT,
+    "synth.beta1": ([*BELOW_ONE[0], "auto"], BELOW_ONE[1]),
+    "synth.beta2": ([*BELOW_ONE[0], "auto"], BELOW_ONE[1]),
+    "synth.ema": BELOW_ONE,
+    "synth.augment": (
+        ["[]", "[colour]", "[cutout, colour, translation]"],
+        ["[color]", "[colour, colour]", "flip", "[[colour]]", "null"],
+    ),
+    "synth.real_label": KEPT,
+    "synth.label_noise": BELOW_ONE,
+    "synth.label_flips": BELOW_ONE,
+    "synth.instance_noise": UP_TO_A_MILLION,
+    "synth.dropout": BELOW_ONE,
+    "synth.penalty": UP_TO_A_MILLION,
+    "synth.critic_steps": (["1", "100"], ["0", "101", "1.0", "null"]),
+    "synth.critic_norm": (["layer", "instance", "none"], ["batch", "null"]),
+    "synth.network": (["resnet", "unet"], ["vit", "null"]),
+    "synth.blocks": (["1", "16"], ["0", "17", "9.0", "null"]),
+    "synth.padding": (["reflect", "zero"], ["replicate", "null"]),
+    "synth.pool": (["0", "10000"], ["-1", "10001", "1.0", "null"]),
+    "synth.cycle": UP_TO_A_MILLION,
+    "synth.identity": UP_TO_A_MILLION,
+    "synth.decay_share": SHARE,
+    "synth.sheet_steps": COUNT,
+    "synth.per_class": ([*COUNT[0], "auto"], [*COUNT[1], "Auto"]),
+    "synth.copy_quantile": SHARE,
+    "synth.agree": FLAG,
+    "synth.weight": POSITIVE,
     "device.type": (["auto", "cpu", "cuda", "mps"], ["gpu", "cuda:0", "null"]),
     "device.precision": (["auto", "fp32", "bf16", "fp16"], ["32", "float32", "null"]),
     "device.memory_format": (["auto", "channels_last", "contiguous"], ["nhwc", "true", "null"]),

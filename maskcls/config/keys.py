@@ -11,7 +11,8 @@ from maskcls.errors import ConfigError
 from maskcls.schema import PRESETS
 
 PRESET = "transforms.preset"
-MAPS = ("separate", "balance.weights", "mix.partner_classes")  # sections with any names, which {} empties
+# Sections with any names, which {} empties.
+MAPS = ("separate", "balance.weights", "mix.partner_classes", "synth.classes", "synth.from_classes")
 
 
 def put(data: dict[str, Any], key: str, value: Any) -> None:

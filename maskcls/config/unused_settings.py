@@ -20,6 +20,14 @@ CHANCES = {
     "erasing": ("erasing_boxes", "erasing_area", "erasing_fill"),
     "grid_dropout": ("grid_unit", "grid_ratio"),
 }
+# Of the generators of images: their kinds, and the settings of all of them, of dcgan and of cyclegan.
+IMAGES = ("dcgan", "wgan-gp", "cyclegan")
+OF_IMAGES = (
+    *("size", "steps", "batch_size", "width", "lr_generator", "lr_critic", "beta1", "beta2", "ema", "augment"),
+    *("sheet_steps", "copy_quantile", "agree"),
+)
+OF_DCGAN = ("real_label", "label_noise", "label_flips", "instance_noise", "dropout")
+OF_CYCLEGAN = ("from_classes", "network", "blocks", "padding", "pool", "cycle", "identity", "decay_share")
 # A setting that chooses, and the other settings with the choices that use them.
 KINDS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "sampler.draw": dict.fromkeys(("sampler.by", "sampler.power"), ("weighted", "oversample")),
@@ -36,6 +44,14 @@ KINDS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "schedule.cycles": ("cosine_restarts",),
         "schedule.decay_share": ("wsd",),
         "schedule.patience": ("plateau",),
+    },
+    "synth.kind": {
+        "synth.neighbours": ("smote", "oversample"),
+        **{f"synth.{name}": IMAGES for name in OF_IMAGES},
+        **{f"synth.{name}": IMAGES[:2] for name in ("latent", "condition", "upsample")},
+        **{f"synth.{name}": ("dcgan",) for name in OF_DCGAN},
+        **{f"synth.{name}": ("wgan-gp",) for name in ("penalty", "critic_steps", "critic_norm")},
+        **{f"synth.{name}": ("cyclegan",) for name in OF_CYCLEGAN},
     },
     "average.kind": {
         **dict.fromkeys(("average.decay", "average.power"), ("ema",)),

@@ -13,6 +13,7 @@ from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
 from maskcls.schema.root import Config
 from maskcls.schema.section import Section
+from maskcls.schema.synth import SynthConfig, SynthKind
 from maskcls.schema.tasks import AgeConfig, TaskConfig
 from maskcls.schema.track import TrackerName, TrackingConfig
 from maskcls.schema.train import TrainConfig
@@ -35,6 +36,8 @@ __all__ = [
     "SamplerConfig",
     "ScheduleConfig",
     "Section",
+    "SynthConfig",
+    "SynthKind",
     "TaskConfig",
     "TrackerName",
     "TrackingConfig",

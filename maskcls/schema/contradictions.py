@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from maskcls.schema.mix import MixConfig
 from maskcls.schema.model import ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
+from maskcls.schema.synth import SynthConfig
 from maskcls.schema.tasks import AgeConfig, TaskConfig
 from maskcls.schema.train import CRITERIA, TrainConfig
 from maskcls.schema.transforms import TransformsConfig
@@ -58,6 +59,7 @@ class Sections(Protocol):
     train: TrainConfig
     predict: PredictConfig
     device: DeviceConfig
+    synth: SynthConfig
     separate: dict[str, dict[str, Any]]
 
     @property
@@ -85,6 +87,7 @@ def contradictions(cfg: Sections) -> Iterator[Rule]:
     yield from _of_sampler(cfg)
     yield from _of_mixing(cfg)
     yield from _of_age(cfg)
+    yield from _of_synth(cfg)
 
 
 def _unknown_keys(section: str, given: Iterable[str], known: Sequence[str], when: str = "") -> Iterator[WrongValue]:
@@ -221,12 +224,34 @@ def _of_mixing(cfg: Sections) -> Iterator[Rule]:
     if mix.kind == "none" and mix.partner_classes:
         yield "mix.kind=cutmix, halves or mixup, because mix.partner_classes is set"
     yield from _unknown_keys("mix.partner_classes", mix.partner_classes, names)
-    for name in [name for name in mix.partner_classes if name in names]:
-        classes, key = mix.partner_classes[name], f"mix.partner_classes.{name}"
+    yield from _of_classes(cfg, "mix.partner_classes", mix.partner_classes)
+
+
+def _of_classes(cfg: Sections, key: str, given: Mapping[str, tuple[str, ...]]) -> Iterator[Rule]:
+    """Yield what is wrong with the classes of each task in a setting; unknown tasks are passed over."""
+    for name in [task.name for task in cfg.tasks if task.name in given]:
         known = cfg.space.task(name).classes
-        if not classes:
-            yield WrongValue(key, f"one or more of {', '.join(known)}", [])
-        yield from _unknown_values(key, classes, known)
+        if not given[name]:
+            yield WrongValue(f"{key}.{name}", f"one or more of {', '.join(known)}", [])
+        yield from _unknown_values(f"{key}.{name}", given[name], known)
+
+
+def _of_synth(cfg: Sections) -> Iterator[Rule]:
+    synth, names = cfg.synth, [task.name for task in cfg.tasks]
+    for key in ("classes", "from_classes"):
+        given = getattr(synth, key)
+        yield from _unknown_keys(f"synth.{key}", given, names)
+        yield from _of_classes(cfg, f"synth.{key}", given)
+    if synth.from_classes and set(synth.from_classes) != set(synth.classes):
+        yield "synth.classes and synth.from_classes about the same tasks"
+    if both := {
+        name for name, classes in synth.from_classes.items() if set(classes) & set(synth.classes.get(name, ()))
+    }:
+        yield f"no class of {', '.join(sorted(both))} in both synth.classes and synth.from_classes"
+    if any(side % 16 for side in synth.size):
+        yield WrongValue("synth.size", "multiples of 16", list(synth.size))
+    if len(set(synth.augment)) != len(synth.augment):
+        yield "no change of images twice in synth.augment"
 
 
 def _of_age(cfg: Sections) -> Iterator[Rule]:

@@ -24,6 +24,8 @@ class DataConfig(Section):
     """Path of a CSV file with corrected labels. The data set itself is not changed. Null: no corrections."""
     pseudo: FilePath | None = None
     """Path of a file written by `maskcls pseudo-label`, whose rows are added to the training rows. Null: none."""
+    synth: FilePath | None = None
+    """Path of a table written by `maskcls synth sample`, whose samples are added to the training rows. Null: none."""
     leaky: bool = False
     """Accept pseudo labels from networks that were trained on people of the validation folds. The run then has no
     out-of-fold score."""

@@ -16,6 +16,7 @@ from maskcls.schema.model import ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
 from maskcls.schema.section import Section, Seed
+from maskcls.schema.synth import SynthConfig
 from maskcls.schema.tasks import AgeConfig, TaskConfig
 from maskcls.schema.track import Trackers, TrackingConfig
 from maskcls.schema.train import TrainConfig
@@ -49,6 +50,7 @@ class Config(Section):
     average: AverageConfig = AverageConfig()
     train: TrainConfig = TrainConfig()
     predict: PredictConfig = PredictConfig()
+    synth: SynthConfig = SynthConfig()
     device: DeviceConfig = DeviceConfig()
     tracking: TrackingConfig = TrackingConfig()
     separate: dict[str, dict[str, Any]] = Field(default={})

@@ -50,7 +50,7 @@ def test_a_setting_of_a_tracker_that_is_not_used_is_reported(name: str, users: t
 
 
 def test_how_many_rules_there_are() -> None:
-    assert (len(CHOSEN), len(DRAWN)) == (16, 15)
+    assert (len(CHOSEN), len(DRAWN)) == (49, 15)
 
 
 @pytest.mark.parametrize(("decides", "key", "kinds"), CHOSEN)
