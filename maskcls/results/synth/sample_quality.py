@@ -39,7 +39,7 @@ class Comparison:
 class SampleQuality:
     """The quality of the samples of one set.
 
-    samples, photos, people  how many samples were compared with how many photos of the same classes, of how many people.
+    samples, photos, people  numbers of samples, of photos of the same classes, and of their people.
     found        samples compared with photos.
     among_photos photos of one half of the people compared with those of the other: what perfect samples would reach.
     nearest_N    (N,) int64, the photo that is nearest to each sample.
