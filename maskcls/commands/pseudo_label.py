@@ -20,7 +20,7 @@ from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import DataError, ResultError, WeightsError
 from maskcls.groupnouns import photos_of
 from maskcls.labels import Floats
-from maskcls.results.pseudo.label_rows import PseudoRows
+from maskcls.results.added.added_set import AddedSet
 from maskcls.results.pseudo.label_sets import all_sources, label_sets
 from maskcls.results.pseudo.leaks import check_same_folds, check_strangers
 from maskcls.results.pseudo.rule_options import read_rule
@@ -260,7 +260,7 @@ def _write(
     by_fold = {k: np.stack(prob) for k, prob in sources.items()}
     whole = {REFIT: np.concatenate(list(by_fold.values())) if leaky else all_sources(by_fold)}
     ids, paths = (frame[name].to_numpy(dtype=np.str_) for name in ("id", "path"))
-    rows: dict[int, PseudoRows] = {}
+    rows: dict[int, AddedSet] = {}
     lines: list[dict[str, Any]] = []
     for k, prob_SNJ in (whole if leaky else by_fold | whole).items():
         own = replace(rule, prior=class_prior(experiment, k)) if like_train else rule
