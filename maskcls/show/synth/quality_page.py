@@ -95,26 +95,21 @@ def quality_page(
 
 def distance_figure(found: SampleReport) -> Figure | None:
     """Return the kernel distances of all sets with their intervals; None without any."""
-    parts = [
-        (one.fold, one.quality.found.distance, one.quality.among_photos.distance)
-        for one in found.sets
-        if one.quality is not None and one.quality.found.distance is not None
-    ]
+    compared = [(one.fold, one.quality) for one in found.sets if one.quality is not None]
+    parts = [(fold, one.found.distance, one.among_photos.distance) for fold, one in compared if one.found.distance]
     if not parts:
         return None
 
     def paint(axes: Any) -> None:
-        for colour, label, offset, column in (
-            (palette.SERIES[0], "samples and photos", -0.1, 1),
-            (palette.SERIES[1], "two halves of the photos", 0.1, 2),
+        for colour, label, offset, distances in (
+            (palette.SERIES[0], "samples and photos", -0.1, [samples for _, samples, _ in parts]),
+            (palette.SERIES[1], "two halves of the photos", 0.1, [halves for _, _, halves in parts]),
         ):
-            shown = [(place, part[column]) for place, part in enumerate(parts) if part[column] is not None]
-            if not shown:
-                continue
+            shown = [(place + offset, one) for place, one in enumerate(distances) if one is not None]
             axes.errorbar(
-                [place + offset for place, _ in shown],
+                [place for place, _ in shown],
                 [one.value for _, one in shown],
-                yerr=np.array([_arms(one) for _, one in shown]).T,
+                yerr=np.array([_arms(one) for _, one in shown]).reshape(-1, 2).T,
                 fmt="o",
                 color=colour.light,
                 label=label,

@@ -71,9 +71,7 @@ class SampleReport:
             "page": None if self.page is None else str(self.page),
             "kind": self.kind,
             "network": self.network,
-            "sets": {
-                set_name(one.fold): None if one.quality is None else one.quality.to_json() for one in self.sets
-            },
+            "sets": {set_name(one.fold): None if one.quality is None else one.quality.to_json() for one in self.sets},
         }
 
 
