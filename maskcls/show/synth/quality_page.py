@@ -45,6 +45,7 @@ class SetSection:
 
     id: str
     title: str
+    samples: int
     pairs: tuple[ShownPair, ...]
     sheets: tuple[ShownSheet, ...]
     strips: ShownSheet | None
@@ -72,6 +73,7 @@ def quality_page(
         SetSection(
             f"set-{set_name(one.fold)}",
             one.title,
+            0 if one.quality is None else one.quality.samples,
             tuple(map(pair, one.neighbours)),
             _sheets(one) if with_photos else (),
             _strips(one) if with_photos else None,
@@ -116,6 +118,7 @@ def distance_figure(found: SampleReport) -> Figure | None:
                 capsize=3,
             )
         axes.set_xticks(range(len(parts)), [set_name(fold) for fold, _, _ in parts])
+        axes.set_xlim(-0.5, len(parts) - 0.5)
         axes.set_xlabel("set")
         axes.set_ylabel("kernel distance")
         axes.legend()
