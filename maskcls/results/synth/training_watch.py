@@ -21,7 +21,7 @@ Line = Mapping[str, float]
 
 @dataclass(frozen=True)
 class WatchFinding:
-    """A fault in a training. name: mode-collapse, too-short, strong-discriminator or divergence; what: with the numbers."""
+    """A fault in a training. name: mode-collapse, too-short, strong-discriminator or divergence; what: in numbers."""
 
     name: str
     what: str
@@ -56,8 +56,8 @@ def _of_series(name: str, values: Sequence[float]) -> list[WatchFinding]:
             return [
                 WatchFinding(
                     "too-short",
-                    f"samples differ from each other by only {late:.0%} of what photos of the same labels differ by, but"
-                    f" by more than before ({name})",
+                    f"samples differ from each other by {late:.0%} of what photos of the same labels differ by, which"
+                    f" is more than before ({name})",
                     "train longer: more synth.steps",
                 )
             ]
