@@ -197,6 +197,16 @@ class RunDir:
         return self.path / "pseudo.json"
 
     @property
+    def samples(self) -> Path:
+        """A copy of the table of samples, for runs with data.synth."""
+        return self.path / "samples.csv"
+
+    @property
+    def samples_origin(self) -> Path:
+        """A copy of the file that says how the samples were made."""
+        return self.path / "samples.json"
+
+    @property
     def person_clustering(self) -> Path:
         """The photo-similarity model learned from the labelled photos, for runs with predict.groups=look."""
         return self.path / "looks.npz"
