@@ -20,7 +20,12 @@ from maskcls.results.added.set_names import set_number
 from maskcls.results.csv_with_origin import read_origin
 from maskcls.results.photo_contents import PHOTOS, contents_of
 from maskcls.results.synth.sample_columns import BETWEEN, SAMPLES, samples_header
-from maskcls.results.synth.sample_leaks import foreign_generators, other_folds, refuse_sealed_parents, validated_parents
+from maskcls.results.synth.sample_leaks import (
+    foreign_generators,
+    other_folds_error,
+    refuse_sealed_parents,
+    validated_parents,
+)
 from maskcls.results.synth.sample_table import SampleMaker, Samples, check_samples
 from maskcls.rundir import REFIT
 
@@ -115,7 +120,7 @@ def _sample_leak(
             fix=f"restore {files.sidecar_path(path).name}, or accept leaky samples; then no out-of-fold score is made",
         )
     return (
-        other_folds((origin.folds_sha256, origin.k), now, path, noun)
+        other_folds_error((origin.folds_sha256, origin.k), now, path, noun)
         or foreign_generators(found.makers, found.sets, path, noun)
         or validated_parents(found, fold_of, path, noun)
     )

@@ -15,7 +15,7 @@ from maskcls.rundir import REFIT
 LEAKY_FIX = "make them with generators of this run's folds, or accept leaky samples; then no out-of-fold score is made"
 
 
-def other_folds(made: tuple[str, int], now: tuple[str, int], path: Path, noun: Noun = PEOPLE) -> DataError | None:
+def other_folds_error(made: tuple[str, int], now: tuple[str, int], path: Path, noun: Noun = PEOPLE) -> DataError | None:
     """Return the error of samples whose folds are not those of the training; None where they are.
 
     made, now  hash of the fold table and number of folds, of the generators and of the training.
