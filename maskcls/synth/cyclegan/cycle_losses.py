@@ -44,7 +44,7 @@ def least_squares(score: Tensor, wanted: float) -> Tensor:
     return (score - wanted).square().mean()
 
 
-def generator_losses(
+def cycle_generator_losses(
     source_BCHW: Tensor,
     target_BCHW: Tensor,
     generators: CycleGenerators,
@@ -85,7 +85,7 @@ def generator_losses(
     return losses, Translated(fake_target_BCHW, fake_source_BCHW)
 
 
-def critic_loss(real_score: Tensor, fake_score: Tensor) -> Tensor:
+def patch_critic_loss(real_score: Tensor, fake_score: Tensor) -> Tensor:
     """Return the loss of one discriminator, halved so that it learns more slowly than the generators (section 7.1)."""
     return (least_squares(real_score, 1) + least_squares(fake_score, 0)) / 2
 

@@ -14,6 +14,7 @@ import numpy as np
 from maskcls.errors import DataError
 from maskcls.groupnouns import Noun
 from maskcls.labels import Bools, Ints, LabelSpace
+from maskcls.synth.loop.synth_rows import SynthRows, of_classes
 
 Classes = Mapping[str, tuple[str, ...]]
 
@@ -38,7 +39,7 @@ class Domains:
 
     def rows(self, labels: Mapping[str, Ints]) -> tuple[Bools, Bools]:
         """Return which rows (N,) are of the source and which of the target: in every task that is translated."""
-        return self._rows(labels, self.source), self._rows(labels, self.target)
+        return of_classes(labels, self.source, self.space), of_classes(labels, self.target, self.space)
 
     def kept_key(self, labels: Mapping[str, Ints]) -> Ints:
         """Return a number (N,) that is equal for rows with equal labels in all tasks that are kept."""
@@ -54,13 +55,6 @@ class Domains:
             for name, label_N in labels.items()
         }
 
-    def _rows(self, labels: Mapping[str, Ints], classes: Classes) -> Bools:
-        found = [
-            np.isin(labels[name], [self.space.task(name).classes.index(one) for one in some])
-            for name, some in classes.items()
-        ]
-        return np.all(found, axis=0)
-
     def to_json(self) -> dict[str, Any]:
         """Return the domains as plain data."""
         plain = {key: {name: list(some) for name, some in getattr(self, key).items()} for key in ("source", "target")}
@@ -71,6 +65,15 @@ class Domains:
         """Rebuild domains from `to_json` data."""
         source, target = ({name: tuple(some) for name, some in data[key].items()} for key in ("source", "target"))
         return cls(source, target, LabelSpace.from_json(data["labels"]))
+
+
+def domains_of(from_classes: Classes, rows: SynthRows) -> Domains:
+    """Return which photos are translated into which class.
+
+    from_classes  as configured; empty: `default_source` of these rows.
+    """
+    source = from_classes or default_source(rows.labels, rows.person_N, rows.classes, rows.space)
+    return Domains(source, rows.classes, rows.space)
 
 
 def default_source(

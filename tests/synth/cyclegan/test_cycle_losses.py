@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskcls.synth.cyclegan.cycle_losses import CycleCritics, CycleGenerators, critic_loss, generator_losses
+from maskcls.synth.cyclegan.cycle_losses import CycleCritics, CycleGenerators, cycle_generator_losses, patch_critic_loss
 
 A = np.array([[1.0, -2.0], [0.5, 0.25]])  # images as rows of two numbers: two of the source
 B = np.array([[0.75, 1.5], [-1.0, 2.0]])  # and two of the target
@@ -43,7 +43,7 @@ def expected(cycle: float, identity: float) -> dict[str, float]:
 
 @pytest.mark.parametrize(("cycle", "identity"), [(10.0, 0.5), (3.0, 2.0)])
 def test_the_losses_are_those_of_a_loop(cycle: float, identity: float) -> None:
-    losses, fakes = generator_losses(*tensors(), GENERATORS, CRITICS, cycle=cycle, identity=identity)
+    losses, fakes = cycle_generator_losses(*tensors(), GENERATORS, CRITICS, cycle=cycle, identity=identity)
 
     assert {name: float(loss) for name, loss in losses.items()} == pytest.approx(expected(cycle, identity), rel=1e-12)
     assert fakes.target_BCHW.flatten().tolist() == pytest.approx([there(x) for x in A.flatten()], rel=1e-12)
@@ -52,7 +52,7 @@ def test_the_losses_are_those_of_a_loop(cycle: float, identity: float) -> None:
 
 @pytest.mark.parametrize(("cycle", "identity"), [(10.0, 0.0), (0.0, 0.5)])
 def test_an_identity_of_weight_zero_is_left_out(cycle: float, identity: float) -> None:
-    losses, _ = generator_losses(*tensors(), GENERATORS, CRITICS, cycle=cycle, identity=identity)
+    losses, _ = cycle_generator_losses(*tensors(), GENERATORS, CRITICS, cycle=cycle, identity=identity)
     wanted = expected(cycle, identity)
     del wanted["identity"]
 
@@ -62,7 +62,7 @@ def test_an_identity_of_weight_zero_is_left_out(cycle: float, identity: float) -
 def test_gradients_of_the_generators_are_finite_differences() -> None:
     def total(scale: torch.Tensor) -> torch.Tensor:
         generators = CycleGenerators(lambda x: scale * x + 1, lambda x: BACK * x + 2)
-        losses, _ = generator_losses(*tensors(), generators, CRITICS, cycle=10, identity=0.5)
+        losses, _ = cycle_generator_losses(*tensors(), generators, CRITICS, cycle=10, identity=0.5)
         return torch.stack(list(losses.values())).sum()
 
     assert torch.autograd.gradcheck(total, torch.tensor(THERE, dtype=torch.float64, requires_grad=True))
@@ -72,4 +72,4 @@ def test_the_loss_of_a_critic_is_half_its_two_distances() -> None:
     real, fake = torch.tensor([[2.0, 0.0]]), torch.tensor([[3.0], [1.0]])
 
     # ((2 - 1)^2 + (0 - 1)^2) / 2 = 1 and (3^2 + 1^2) / 2 = 5
-    assert float(critic_loss(real, fake)) == 3.0
+    assert float(patch_critic_loss(real, fake)) == 3.0
