@@ -75,11 +75,12 @@ def weights_hashes(experiment: Experiment) -> dict[str, str]:
 def open_experiment(run: RunDir, data: Path | None = None) -> tuple[Experiment, Environment]:
     """Read a run's experiment back; returns it with the content of env.json.
 
+    run   the folder of a run, or of generators.
     data  where the data set is now; None: where it was when the training began.
 
     Raises ResultError when files are missing, damaged or were changed.
     """
-    env = read_environment(run)
+    env = read_environment(run, generators=True)
     if missing := missing_files(run, env.hashes):
         raise ResultError("files of the run are missing", where=str(run.path), offenders=missing, fix="restore them")
     if changed := changed_files(run, env.hashes):

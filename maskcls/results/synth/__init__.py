@@ -1,0 +1,1 @@
+"""Pure parts of generators: their training watch, tables of samples, statistics of the verdict."""
