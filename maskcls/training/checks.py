@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from maskcls.data.photos.images import each_image
 from maskcls.data.photos.same_photos import Groups, equal_keys, rows_of_common_size
 from maskcls.data.rows import manifest
 from maskcls.data.rows.repeated_photos import SamePhoto, same_photos
+from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.device import Accelerator
 from maskcls.engine.normalisation import normalisation_notes, with_normalisation
 from maskcls.engine.session import optimizer_of
@@ -142,7 +144,12 @@ def check_dropped(experiment: Experiment, member: Member) -> None:
 
 
 def with_photos(
-    experiment: Experiment, accelerator: Accelerator, report: Reporter, *, build: bool = True
+    experiment: Experiment,
+    accelerator: Accelerator,
+    report: Reporter,
+    *,
+    build: bool = True,
+    specs: Sequence[ViewSpec] | None = None,
 ) -> Experiment:
     """Return the experiment with its photos in the cache, or known to be readable; DataError lists those that are not.
 
@@ -150,12 +157,13 @@ def with_photos(
     the cache, or of the photos where these are decoded to check them.
 
     build  False: write no cache, only use one that exists.
+    specs  the views that are needed; None: those of the experiment's networks.
 
     Of a run on disk, raises WeightsError that names photos whose content is not what it was; of a new one, DataError
     that names those that are not what was pseudo-labelled, and the experiment then knows what its photos are.
     """
     root, paths, cfg = experiment.photo_root, experiment.photo_paths, experiment.cfg
-    specs = [view_spec(member.cfg) for member in experiment.kinds]
+    specs = specs or [view_spec(member.cfg) for member in experiment.kinds]
     refuse_other_sizes(experiment)
     views = cached_views(root, paths, specs, cfg, accelerator, report, build=build)
     same, known, ids = list[tuple[int, ...]](), experiment.photos, experiment.manifest["id"].tolist()
