@@ -28,11 +28,19 @@ from maskcls.training.known_photos import cured_by_restoring
 
 
 def write_identity(
-    experiment: Experiment, folds: Sequence[int], machine: Machine, origins: Mapping[str, str] | None = None
+    experiment: Experiment,
+    folds: Sequence[int],
+    machine: Machine,
+    origins: Mapping[str, str] | None = None,
+    *,
+    further: Mapping[Path, bytes] | None = None,
+    weights: Mapping[str, str] | None = None,
 ) -> None:
     """Commit what the run is: configuration, labels, manifest, folds, and last the environment.
 
     origins  of the settings by dotted key, see `config.load`; None: not known.
+    further  the content of further files of the identity, by path.
+    weights  the hash of the file each task's network started from; None: of the files as they are.
     """
     run, cfg = experiment.run, experiment.cfg
     files.commit(run.config, config.to_yaml(cfg).encode())
@@ -53,13 +61,15 @@ def write_identity(
         files.commit(run.sealed, tables.to_csv(experiment.sealed))
     if experiment.person_clustering is not None:
         files.commit(run.person_clustering, to_bytes(experiment.person_clustering))
+    for path, content in (further or {}).items():
+        files.commit(path, content)
     environment = Environment(
         format=FORMAT,
         data=str(experiment.data),
         folds=tuple(folds),
         hashes=identity_hashes(run),
         cropping=cropping(experiment.photo_root),
-        weights=weights_hashes(experiment),
+        weights=dict(weights_hashes(experiment) if weights is None else weights),
         plans=dict(experiment.plans),
         origins=None if origins is None else {key: str(one) for key, one in origins.items() if one != config.DEFAULT},
         **dict(machine),
