@@ -88,6 +88,8 @@ def read_samples(
     else:
         refuse_other_sets(set(found.sets), {REFIT}, path, NOUN, "make the samples again")
     check_samples(found.sets, found.parents, space, path)
+    if origin is not None:
+        found = replace(found, contents=contents_of(origin.photos, columns["id"], path, SAMPLES))
     refuse_sealed_parents(found, set(sealed), str(path), noun)
     leak = _sample_leak(found, origin, path, (folds_sha256, k), fold_of, noun)
     if leak is None:
@@ -184,8 +186,7 @@ def _samples(
     parents = {one: tuple(cell.split(BETWEEN)) for one, cell in zip(ids, cells, strict=True) if cell}
     if origin is None:
         return Samples(sets, parents, leaky=False, sha256=digest, kind="")
-    contents = contents_of(origin.photos, ids, path, SAMPLES)
-    return Samples(sets, parents, False, digest, origin.kind, origin.makers, contents, origin.lineage)
+    return Samples(sets, parents, False, digest, origin.kind, origin.makers, {}, origin.lineage)
 
 
 def _no_rows(space: LabelSpace) -> AddedSet:
