@@ -113,6 +113,16 @@ class FoldDir:
         return self.path / "oof.npz"
 
     @property
+    def plain_heads(self) -> Path:
+        """The same with heads that were fitted without made-up examples, for runs of retrained heads."""
+        return self.path / "plain_heads.npz"
+
+    @property
+    def balanced_heads(self) -> Path:
+        """The same with heads of equal weight for every class, without made-up examples."""
+        return self.path / "balanced_heads.npz"
+
+    @property
     def summary(self) -> Path:
         """Scores of the best weights."""
         return self.path / "summary.json"
@@ -195,6 +205,21 @@ class RunDir:
     def pseudo_origin(self) -> Path:
         """A copy of the file that says how the pseudo labels were made."""
         return self.path / "pseudo.json"
+
+    @property
+    def samples(self) -> Path:
+        """A copy of the table of samples, for runs with data.synth."""
+        return self.path / "samples.csv"
+
+    @property
+    def samples_origin(self) -> Path:
+        """A copy of the file that says how the samples were made."""
+        return self.path / "samples.json"
+
+    @property
+    def heads_origin(self) -> Path:
+        """Where the trunks are from, for runs of retrained heads; see synth/embedded/heads_origin.py."""
+        return self.path / "heads.json"
 
     @property
     def person_clustering(self) -> Path:

@@ -35,7 +35,7 @@ from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.answers.pseudo_label import PseudoLabels
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training import pseudo_rows
+from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.experiment import Experiment
 from maskcls.training.photos import Views
 from maskcls.training.prediction import (
@@ -216,7 +216,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
                 offenders=[f"fold {k}" for k in missing],
                 fix=f"maskcls resume {name} --folds {','.join(map(str, missing))}",
             )
-    digests = {str(e.run.path): pseudo_rows.folds_sha256(e.manifest, e.folds) for e, _ in opened}
+    digests = {str(e.run.path): folds_sha256(e.manifest, e.folds) for e, _ in opened}
     return next(iter(digests.values())) if leaky else check_same_folds(digests, noun)
 
 

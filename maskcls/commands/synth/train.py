@@ -12,6 +12,7 @@ import torch
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import start
 from maskcls.errors import UsageError
+from maskcls.results.added.set_names import set_name
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import this_machine
@@ -21,11 +22,11 @@ from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.answers.synth_training import SynthTraining
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, set_name, write_facts
+from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, write_facts
 from maskcls.synth.loop.all_folds import rare_set, refuse_few, train_generators
 from maskcls.synth.loop.open_generators import experiment_of, refuse_processes, with_plan, with_small_photos
 from maskcls.synth.loop.optimizers import synth_execution
-from maskcls.training.pseudo_rows import folds_sha256
+from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.stored_experiment import write_identity
 
 

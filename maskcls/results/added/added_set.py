@@ -57,8 +57,10 @@ def faulty_rows(rows: AddedSet, unlabelled: tuple[str, NDArray[np.bool_]]) -> li
         weight_N = rows.weight.astype(np.float32)  # what training counts with
     what, unlabelled_N = unlabelled
     masks = {
-        "the id occurs twice": [times[id] > 1 for id in ids],
-        "the id or the path is empty or has a line break": [not all(map(PLAIN.fullmatch, pair)) for pair in texts],
+        "the id occurs twice": np.array([times[id] > 1 for id in ids], dtype=bool),
+        "the id or the path is empty or has a line break": np.array(
+            [not all(map(PLAIN.fullmatch, pair)) for pair in texts], dtype=bool
+        ),
         what: unlabelled_N,
         "the weight is not a finite number above 0": ~(np.isfinite(weight_N) & (weight_N > 0)),
     }

@@ -20,10 +20,12 @@ from maskcls.engine.checkpoint import load_predictor, read_meta
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator, normalise, start, worker_count
 from maskcls.engine.infer import Predictor, full_batch, open_reader, prepare
+from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import ResultError
 from maskcls.labels import Floats, Ints
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.integrity.done_file import check_finished_with
+from maskcls.runs.locks import run_lock
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.terminal.progress import Reporter
@@ -49,6 +51,18 @@ class FeatureRows:
     labels: dict[str, Ints]
     person_n: Ints
     weight_n: Floats
+
+    def at(self, places: Ints) -> FeatureRows:
+        """Return the photos at these places."""
+        labels = {name: label_n[places] for name, label_n in self.labels.items()}
+        return FeatureRows(
+            self.row_n[places],
+            self.ids[places],
+            self.feature_nD[places],
+            labels,
+            self.person_n[places],
+            self.weight_n[places],
+        )
 
 
 @dataclass(frozen=True)
@@ -98,8 +112,9 @@ def open_extractor(
             raise ResultError(
                 "the run is not finished", where=str(folder.path), fix=f"maskcls resume {run.path}, then try again"
             )
-        predictor = load_predictor(folder.best)
-        check_finished_with(folder, read_meta(folder.best).sha256)
+        with run_lock.reading(run):
+            predictor = load_predictor(folder.best)
+            check_finished_with(folder, read_meta(folder.best).sha256)
     return Extractor(prepare(predictor, accelerator, execution), member.cfg, accelerator, execution)
 
 
@@ -139,16 +154,19 @@ def fold_features(
     member = member or experiment.kinds[0]
     rows = experiment.rows(member, k)
     extractor = open_extractor(experiment, member, k, run=run, accelerator=accelerator)
-    every = np.concatenate([rows.train, rows.valid])
-    feature_ND = photo_features(extractor, rows.photos, every, report)
-    ids_N = experiment.manifest["id"].to_numpy(np.str_)
-
-    def part(row_n: Ints, feature_nD: Floats) -> FeatureRows:
-        labels = {name: rows.labels[name][row_n] for name in experiment.cfg.space.names}
-        return FeatureRows(row_n, ids_N[row_n], feature_nD, labels, rows.people[row_n], rows.weight[row_n])
-
+    whole = feature_rows(experiment, rows, np.concatenate([rows.train, rows.valid]), extractor, report)
     count = len(rows.train)
-    return FoldFeatures(part(rows.train, feature_ND[:count]), part(rows.valid, feature_ND[count:]))
+    return FoldFeatures(whole.at(np.arange(count)), whole.at(np.arange(count, len(whole.row_n))))
+
+
+def feature_rows(
+    experiment: Experiment, rows: FoldRows, row_n: Rows, extractor: Extractor, report: Reporter
+) -> FeatureRows:
+    """Return these rows of a fold with their features."""
+    labels = {name: rows.labels[name][row_n] for name in experiment.cfg.space.names}
+    ids_n = experiment.manifest["id"].to_numpy(np.str_)[row_n]
+    feature_nD = photo_features(extractor, rows.photos, row_n, report)
+    return FeatureRows(row_n, ids_n, feature_nD, labels, rows.people[row_n], rows.weight[row_n])
 
 
 @torch.inference_mode()
