@@ -155,15 +155,63 @@ def test_the_optimizers_hold_every_parameter_once() -> None:
         assert sorted(held) == sorted(id(p) for network in networks for p in player.networks[network].parameters())
 
 
-def test_the_average_follows_the_generators() -> None:
+@pytest.mark.parametrize("name", ["there", "back"])
+def test_the_average_follows_the_generators(name: str) -> None:
     player = cyclegan_player("synth.ema=0.25")
+    network, average = player.networks[name], player.networks[f"{name}_ema"]
     player.step(0)
-    first = [tensor.clone() for tensor in player.there.parameters()]
+    first = [tensor.clone() for tensor in network.parameters()]
     player.step(1)
 
     # after 2 steps the decay is min(0.25, 1 - 2 ** -0.75 = 0.405) = 0.25; after the first step it is 0
-    for mine, old, new in zip(player.networks["there_ema"].parameters(), first, player.there.parameters(), strict=True):
+    for mine, old, new in zip(average.parameters(), first, network.parameters(), strict=True):
         torch.testing.assert_close(mine, 0.25 * old + 0.75 * new, rtol=1e-5, atol=1e-8)
+
+
+def test_all_images_of_the_discriminators_are_changed_each_in_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, changed = list[torch.Tensor](), list[tuple[torch.Tensor, tuple[str, ...]]]()
+
+    def change(images: torch.Tensor, uniform: torch.Tensor, parts: tuple[str, ...]) -> torch.Tensor:
+        changed.append((uniform, parts))
+        return images + 1000
+
+    monkeypatch.setattr("maskcls.synth.cyclegan.player.diff_augment", change)
+    player = cyclegan_player("synth.augment=[cutout]")
+    for name in ("target_critic", "source_critic"):
+        player.networks[name].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    player.step(0)
+    player.step(1)
+
+    assert len(changed) == len(seen) == 12  # per step and domain: of the generator, real, and from the pool
+    assert all(float(images.min()) >= 999 for images in seen)
+    assert len({uniform.numpy().tobytes() for uniform, _ in changed}) == 12
+    assert {parts for _, parts in changed} == {("cutout",)}
+
+
+def test_the_discriminators_get_the_right_photos_and_pooled_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    player = cyclegan_player("synth.augment=[]", "synth.batch_size=3")
+    seen = dict[str, list[torch.Tensor]](target_critic=[], source_critic=[])
+    for name, found in seen.items():
+        player.networks[name].register_forward_pre_hook(lambda _, inputs, found=found: found.append(inputs[0].detach()))
+    player.step(0)
+
+    for name, channel in (("target_critic", 2), ("source_critic", 0)):  # old people are blue, the others red
+        made, real, pooled = seen[name]
+        assert torch.equal(made, pooled)  # the pool has room for all three
+        others = [other for other in range(3) if other != channel]
+        assert float(real[:, channel].mean()) > max(float(real[:, other].mean()) for other in others) + 0.5
+    assert torch.equal(player.pools["target"].images_PCHW, seen["target_critic"][0])
+    assert torch.equal(player.pools["source"].images_PCHW, seen["source_critic"][0])
+
+
+def test_a_step_of_the_generators_leaves_the_discriminators_without_gradients() -> None:
+    player = cyclegan_player("synth.lr_critic=1e-12")
+    before = {name: tensor.clone() for name, tensor in player.critics.state_dict().items()}
+    player.step(0)
+
+    assert all(p.grad is not None and p.requires_grad for p in player.critics.parameters())
+    for name, tensor in player.critics.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=1e-11)
 
 
 def test_the_numbers_of_a_step_have_their_names_and_ranges() -> None:

@@ -8,7 +8,8 @@ import pytest
 from maskcls.errors import DataError
 from maskcls.groupnouns import PEOPLE
 from maskcls.labels import CONTEST, LabelSpace, Task
-from maskcls.synth.cyclegan.domains import Domains, default_source, refuse_few_people
+from maskcls.synth.cyclegan.domains import Domains, default_source
+from maskcls.synth.cyclegan.enough_people import refuse_few_people
 from maskcls.synth.cyclegan.pairs import drawn_pairs, pair_source
 
 OLD = Domains({"age": ("30-59",)}, {"age": (">=60",)}, CONTEST)
