@@ -1,0 +1,1 @@
+"""Samples of generators as arrays: their table, their quality and their verdict."""
