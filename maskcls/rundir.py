@@ -113,6 +113,16 @@ class FoldDir:
         return self.path / "oof.npz"
 
     @property
+    def plain_heads(self) -> Path:
+        """The same with heads that were fitted without made-up examples, for runs of retrained heads."""
+        return self.path / "plain_heads.npz"
+
+    @property
+    def balanced_heads(self) -> Path:
+        """The same with heads of equal weight for every class, without made-up examples."""
+        return self.path / "balanced_heads.npz"
+
+    @property
     def summary(self) -> Path:
         """Scores of the best weights."""
         return self.path / "summary.json"
@@ -195,6 +205,21 @@ class RunDir:
     def pseudo_origin(self) -> Path:
         """A copy of the file that says how the pseudo labels were made."""
         return self.path / "pseudo.json"
+
+    @property
+    def samples(self) -> Path:
+        """A copy of the table of samples, for runs with data.synth."""
+        return self.path / "samples.csv"
+
+    @property
+    def samples_origin(self) -> Path:
+        """A copy of the file that says how the samples were made."""
+        return self.path / "samples.json"
+
+    @property
+    def heads_origin(self) -> Path:
+        """Where the trunks are from, for runs of retrained heads; see synth/embedded/heads_origin.py."""
+        return self.path / "heads.json"
 
     @property
     def person_clustering(self) -> Path:
@@ -362,3 +387,68 @@ class RunDir:
     def all_tests(self) -> list[Path]:
         """Return the files of predictions for other data sets, found on disk."""
         return sorted(self.path.glob("test/*.npz"))
+
+
+@dataclass(frozen=True)
+class SynthFoldDir:
+    """The files of one trained generator: of one fold's training rows, or of all rows.
+
+    root  the generator folder it is in.
+    """
+
+    path: Path
+    root: Path | None = None
+
+    @property
+    def log(self) -> Path:
+        """One JSON line every few steps."""
+        return self.path / "log.jsonl"
+
+    @property
+    def state(self) -> Path:
+        """Everything needed to continue after a step, one file so that it is one commit."""
+        return self.path / "resume" / "state.safetensors"
+
+    @property
+    def generator(self) -> WeightsDir:
+        """The weights that make samples, as of the last save."""
+        return WeightsDir(self.path / "generator", self.root)
+
+    @property
+    def critic(self) -> WeightsDir:
+        """The weights of the discriminator or critic, as of the last save."""
+        return WeightsDir(self.path / "critic", self.root)
+
+    def sheet(self, step: int) -> Path:
+        """Return the picture of samples after so many steps."""
+        return self.path / "sheets" / f"{step}.png"
+
+    def all_sheets(self) -> list[Path]:
+        """Return the pictures of samples in the order of their steps, found on disk."""
+        return sorted(self.sheet(0).parent.glob("*.png"), key=lambda path: int(path.stem))
+
+    @property
+    def done(self) -> Path:
+        """Present when the generator is trained to its last step; names the hash of its weights."""
+        return self.path / "DONE"
+
+
+@dataclass(frozen=True)
+class SynthDir:
+    """The files of a generator folder, which `maskcls synth train` makes: an experiment, and one generator per fold."""
+
+    path: Path
+
+    @property
+    def experiment(self) -> RunDir:
+        """The same folder as the one of an experiment: configuration, labels, rows, folds, environment, lock."""
+        return RunDir(self.path)
+
+    @property
+    def facts(self) -> Path:
+        """Kind of the generators, classes, people of the rare class per fold, hash of the folds."""
+        return self.path / "synth.json"
+
+    def fold(self, k: int) -> SynthFoldDir:
+        """Return the folder of the generator of fold k, or of REFIT."""
+        return SynthFoldDir(self.path / ("refit" if k == REFIT else f"fold{k}"), self.path)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from project import PACKAGE_DIR
 
-from maskcls.rundir import FoldDir, RunDir, WeightsDir
+from maskcls.rundir import FoldDir, RunDir, SynthDir, WeightsDir
 
 # (file, text) -> why it is no name inside a run, or has to be written there. An entry that matches nothing fails.
 ALLOWED: dict[tuple[str, str], str] = {
@@ -33,10 +33,13 @@ def places(value: object) -> Iterator[Path]:
 def names() -> tuple[set[str], set[str]]:
     """Return the names of files and of folders inside a run."""
     home = Path("run")
-    run, fold = RunDir(home), FoldDir(home)
+    run, fold, made = RunDir(home), FoldDir(home), SynthDir(home)
     paths = [
         *places(run),
         *places(fold),
+        *places(made.fold(0)),
+        made.facts,
+        made.fold(0).sheet(0),
         *places(run.tracker("csv", "fold0")),
         run.fold(0, "age").path,
         run.fold(-1).path,
@@ -47,7 +50,7 @@ def names() -> tuple[set[str], set[str]]:
         *inside, last = path.relative_to(home).parts
         folders.update(inside)
         (files if "." in last or last.isupper() else folders).add(last)
-    return files - {"d-v-n-g.npz"}, folders - {"age", "fold0", "csv"}
+    return files - {"d-v-n-g.npz", "0.png"}, folders - {"age", "fold0", "csv"}
 
 
 FILES, FOLDERS = names()
@@ -70,8 +73,11 @@ def test_the_names_are_those_of_the_folder_types() -> None:
         "test",
         "tracking",
         "mlflow-files",
+        "generator",
+        "critic",
+        "sheets",
     } == FOLDERS
-    assert len(FILES) == 35
+    assert len(FILES) == 36
 
 
 def written_names(source: str) -> Iterator[tuple[int, str]]:

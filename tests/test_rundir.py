@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maskcls.rundir import REFIT, FoldDir, RunDir, WeightsDir
+from maskcls.rundir import REFIT, FoldDir, RunDir, SynthDir, SynthFoldDir, WeightsDir
 
 
 def test_every_file_of_a_run_has_the_written_name() -> None:
@@ -26,6 +26,8 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "photos": "r/photos.csv",
         "pseudo": "r/pseudo.csv",
         "pseudo_origin": "r/pseudo.json",
+        "samples": "r/samples.csv",
+        "samples_origin": "r/samples.json",
         "person_clustering": "r/looks.npz",
         "env": "r/env.json",
         "oof": "r/oof.npz",
@@ -67,6 +69,26 @@ def test_every_file_of_a_fold_has_the_written_name() -> None:
     assert fold.candidate(7).meta == Path("r/fold3/candidates/7/meta.json")
     assert fold.epoch_rows(7) == Path("r/fold3/epochs/7.npy")
     assert fold.best.tensors == Path("r/fold3/best/weights.safetensors")
+
+
+def test_every_file_of_a_generator_folder_has_the_written_name(tmp_path: Path) -> None:
+    made, fold = SynthDir(Path("s")), SynthDir(Path("s")).fold(2)
+    assert (str(made.experiment.config), str(made.facts)) == ("s/config.yaml", "s/synth.json")
+    names = {name: getattr(fold, name) for name, p in vars(SynthFoldDir).items() if isinstance(p, property)}
+    assert {k: str(v.path if isinstance(v, WeightsDir) else v) for k, v in names.items()} == {
+        "log": "s/fold2/log.jsonl",
+        "state": "s/fold2/resume/state.safetensors",
+        "generator": "s/fold2/generator",
+        "critic": "s/fold2/critic",
+        "done": "s/fold2/DONE",
+    }
+    assert str(fold.sheet(500)) == "s/fold2/sheets/500.png"
+    assert SynthDir(Path("s")).fold(REFIT).path == Path("s/refit")
+    found = SynthDir(tmp_path).fold(0)
+    for step in (1000, 500):
+        found.sheet(step).parent.mkdir(parents=True, exist_ok=True)
+        found.sheet(step).touch()
+    assert [path.stem for path in found.all_sheets()] == ["500", "1000"]
 
 
 def test_the_fold_a_file_of_weights_left_out_is_read_from_its_place(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def infer_prepared(
     with memory_for(partial(_smaller_batch, reader, lanes)), _lanes(accelerator.device, lanes) as (submit, depth):
         waiting: deque[tuple[Places, Callable[[], Logits]]] = deque()
         for places, images in zip(reader.places, batches(reader.source), strict=True):
-            work = partial(_forward, ready, _full(images, places), reader, execution)
+            work = partial(_forward, ready, full_batch(images, places), reader, execution)
             waiting.append((places, submit(work)))
             if len(waiting) > depth:
                 found.append(_collected(*waiting.popleft(), ready, on_images))
@@ -246,7 +246,7 @@ def _whole_batches(count: int, batch_size: int) -> list[Places]:
     return list(places.reshape(number, length))
 
 
-def _full(images: list[Tensor], places: Places) -> list[Tensor]:
+def full_batch(images: list[Tensor], places: Places) -> list[Tensor]:
     """Repeat the first image at the end until there is one per place; the results of fillers are dropped."""
     return [
         torch.cat([images_BHWC, images_BHWC[:1].expand(len(places) - len(images_BHWC), -1, -1, -1)])

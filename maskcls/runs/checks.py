@@ -42,9 +42,10 @@ def check_training(data: Path, cfg: Config, folds: str | None) -> None:
     check_trackers(cfg)
     check_data(data, cfg.data.format)
     check_cache(data, cfg)
-    for key, file in (("data.fixes", cfg.data.fixes), ("data.pseudo", cfg.data.pseudo)):
+    for name in ("fixes", "pseudo", "synth"):
+        file = getattr(cfg.data, name)
         if file is not None and not Path(file).exists():
-            raise DataError("there is no such file", where=key, got=file, fix="check the path")
+            raise DataError("there is no such file", where=f"data.{name}", got=file, fix="check the path")
         if file is not None:
             files.check_file(Path(file), TABLE)
     for name, member in config.members(cfg).items():

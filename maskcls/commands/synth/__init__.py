@@ -1,0 +1,1 @@
+"""The commands of `maskcls synth`: generators of examples of rare classes."""
