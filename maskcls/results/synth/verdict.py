@@ -56,6 +56,11 @@ class Gap:
     others: Difference | None
     classes: tuple[ClassChange, ...]
 
+    @property
+    def groups(self) -> dict[str, Difference | None]:
+        """The differences of the two groups of classes, by name."""
+        return {"rare": self.rare, "others": self.others}
+
 
 @dataclass(frozen=True)
 class ArmScore:
@@ -103,14 +108,14 @@ class TableVerdict:
 class Verdict:
     """All arms, and the verdict on each table.
 
-    level   of every interval; below 1 - level all intervals of `tables` tables are wrong together.
-    tables  tables that were judged on these rows, also earlier ones.
+    level   of every interval.
+    tried   tables that were tried on these rows, earlier ones too; the intervals hold for all of them.
     """
 
     arms: tuple[ArmScore, ...]
     tables: tuple[TableVerdict, ...]
     level: float
-    judged: int
+    tried: int
 
     @property
     def best(self) -> TableVerdict | None:
@@ -119,14 +124,14 @@ class Verdict:
         return max(use, key=lambda one: one.least.difference.low, default=None)
 
 
-def judge_arms(
+def arms_verdict(
     truth_N: Ints,
     arms: ArmRows,
     tables: Sequence[str],
     people_N: Sequence[str] | NDArray[Any],
     rare_J: Bools,
     *,
-    judged: int = 1,
+    tried: int = 1,
     level: float = LEVEL,
 ) -> Verdict:
     """Compare every table of samples with every other arm, and say which may be used.
@@ -136,14 +141,14 @@ def judge_arms(
     tables   names of the arms with samples; all other arms are what they must beat.
     people_N (N,) the person on each row; text or whole numbers.
     rare_J   (J,) bool, which joint classes the samples are of.
-    judged   tables that were judged on these rows, these included; fewer than here count as these.
+    tried    tables that were tried on these rows, these included; fewer than here count as these.
     level    of the intervals of all tables together, in (0, 1).
 
     Raises ValueError for no table, no other arm, or arms with another number of seeds, and as `count_people`.
 
     >>> truth = np.tile([0, 1], 40)
     >>> wrong = np.zeros(80, np.int64)
-    >>> found = judge_arms(truth, {"nothing": [wrong], "synth": [truth]}, ["synth"], np.arange(80) // 2,
+    >>> found = arms_verdict(truth, {"nothing": [wrong], "synth": [truth]}, ["synth"], np.arange(80) // 2,
     ...                    np.array([False, True]))
     >>> found.tables[0].outcome
     'use'
@@ -160,8 +165,8 @@ def judge_arms(
     )
     known_N = truth_N != UNKNOWN
     rows_J = np.bincount(truth_N[known_N], minlength=size)
-    judged = max(judged, len(tables))
-    each = family_level(judged, level)
+    tried = max(tried, len(tables))
+    each = family_level(tried, level)
 
     def gap(table: str, other: str) -> Gap:
         pairs = list(zip(counts[other], counts[table], strict=True))
@@ -176,7 +181,7 @@ def judge_arms(
             _class_changes(pairs, np.flatnonzero(rows_J > 0), each),
         )
 
-    return Verdict(scores, tuple(_verdict(one, [gap(one, other) for other in others]) for one in tables), each, judged)
+    return Verdict(scores, tuple(_verdict(one, [gap(one, other) for other in others]) for one in tables), each, tried)
 
 
 def outcome_of(differences: Sequence[Difference]) -> Outcome:
