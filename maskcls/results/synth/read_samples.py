@@ -15,7 +15,7 @@ from maskcls.errors import DataError
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import LabelSpace
 from maskcls.results.added.added_set import AddedSet
-from maskcls.results.added.cells import cell_numbers, label_cells, refuse_lookalikes, refuse_other_sets, set_cells
+from maskcls.results.added.cells import cell_numbers, label_cells, refuse_other_sets, set_cells
 from maskcls.results.added.set_names import set_number
 from maskcls.results.csv_with_origin import read_origin
 from maskcls.results.photo_contents import PHOTOS, contents_of
@@ -78,7 +78,6 @@ def read_samples(
     columns = read_columns(path, known=samples_header(space))
     _check_columns(list(columns), space, path, by_hand=origin is None)
     found = _samples(columns, space, path, digest, origin)
-    refuse_lookalikes(columns["id"], path, NOUN)
     if origin is not None:
         counted = {fold: len(rows) for fold, rows in found.sets.items()}
         empty = {fold: 0 for fold, rows in origin.rows.items() if not rows}
