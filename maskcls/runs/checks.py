@@ -111,9 +111,7 @@ def check_prediction(
         raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
     if not decide:
         return
-    refuse_adapting(
-        cfg, "the decision rule was fitted on predictions without adaptation", "leave out one of them"
-    )
+    refuse_adapting(cfg, "the decision rule was fitted on predictions without adaptation", "leave out one of them")
     if groups is not None:
         fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
         raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)
