@@ -379,10 +379,10 @@ class RunDir:
         found = [FoldDir(path, self.path) for path in paths if path.is_dir()]
         return [*found, *(folder.continued for folder in found if folder.continued.path.is_dir())]
 
-    def test(self, data: str, views: str, networks: str, groups: str) -> Path:
-        """Return the file of predictions for another data set; networks and groups are named if not default."""
-        others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"
-        return self.path / "test" / f"{data}-{views}{others}{together}.npz"
+    def test(self, data: str, views: str, networks: str, groups: str, adapt: str) -> Path:
+        """Return the file of predictions for another data set; what is not default is named, but for the views."""
+        others = "".join("" if value in ("folds", "none") else f"-{value}" for value in (networks, groups, adapt))
+        return self.path / "test" / f"{data}-{views}{others}.npz"
 
     def all_tests(self) -> list[Path]:
         """Return the files of predictions for other data sets, found on disk."""

@@ -54,7 +54,7 @@ FIELDS = {
         "fold_jobs",
         "report",
     ),
-    "predict": ("views", "networks", "groups", "batch_size"),
+    "predict": ("views", "networks", "groups", "adapt", "batch_size"),
     "synth": (
         *("kind", "classes", "from_classes", "least_groups", "neighbours", "size", "steps", "batch_size", "width"),
         *("latent", "condition", "upsample", "lr_generator", "lr_critic", "beta1", "beta2", "ema", "augment"),
@@ -272,6 +272,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "predict.networks": (["folds", "continued", "refit", "all"], ["fold", "null", "[folds]"]),
     "predict.groups": (["none", "look"], ["looks", "null", "true"]),
+    "predict.adapt": (["none", "coral", "adabn"], ["bn", "null", "true", "[coral]"]),
     "train.fold_jobs": (["1", "64", "auto"], ["0", "65", "1.0", "true", "all", "null"]),
     "train.report": (["true", "false"], ["0", "1.0", "null", "later"]),
     "predict.views": (

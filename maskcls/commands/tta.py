@@ -24,7 +24,8 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.known_photos import cured_by_restoring
-from maskcls.training.prediction import joint, load_networks, note_other_versions
+from maskcls.training.predicting.loaded_networks import load_networks
+from maskcls.training.prediction import joint, note_other_versions
 from maskcls.training.stored_experiment import open_with_photos
 from maskcls.viewnames import SINGLE
 

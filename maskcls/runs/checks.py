@@ -24,13 +24,14 @@ from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import files_read, identity_files
 from maskcls.runs.integrity.oof_file import read_run_oof
-from maskcls.runs.overrides import refuse_predicting, with_overrides
+from maskcls.runs.overrides import refuse_adapting, refuse_predicting, with_overrides
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import read_record
 from maskcls.schema import Config
 
 WEIGHTS = files.FileKind("the weights", WeightsError, files.RUN_FILE.most)
 ALL_TOGETHER = "averaging over similar photos needs all photos together"
+ADAPTED_TOGETHER = "networks are adapted to all photos together"
 OTHER_GROUPS = "the run's decision rule was fitted with other groups"
 
 
@@ -40,6 +41,8 @@ def check_training(data: Path, cfg: Config, folds: str | None) -> None:
     """
     wanted_folds(folds, cfg.folds.k)
     check_trackers(cfg)
+    fix = "train without it; then maskcls tta RUN --adapt, and maskcls predict RUN … predict.adapt=…"
+    refuse_adapting(cfg, "networks are adapted to photos to predict, not in a training", fix)
     check_data(data, cfg.data.format)
     check_cache(data, cfg)
     for name in ("fixes", "pseudo", "synth"):
@@ -109,6 +112,7 @@ def check_prediction(
         raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
     if not decide:
         return
+    refuse_adapting(cfg, "the decision rule was fitted on predictions without adaptation", "leave out one of them")
     if groups is not None:
         fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
         raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)
@@ -136,6 +140,7 @@ def check_photo_prediction(model: Path, overrides: Sequence[str], *, decide: boo
         where = f"predict.groups={cfg.predict.groups}"
         fix = "predict.groups=none for single photos, or one data set with --data"
         raise UsageError(ALL_TOGETHER, where=where, fix=fix)
+    refuse_adapting(cfg, ADAPTED_TOGETHER, "name one data set with --data")
     if decide and not model.is_file():
         own = config.of_run(run.config).predict.groups
         if own != "none":
@@ -156,7 +161,7 @@ def check_overrides(run: RunDir, overrides: Sequence[str]) -> Config:
 def check_trying_views(run: RunDir, overrides: Sequence[str]) -> None:
     """Raise what is wrong with `tta` before it begins, as `check_overrides`; UsageError for settings that it makes."""
     refuse_predicting(overrides, "tta tries every view, with the networks of the folds, without groups")
-    check_overrides(run, overrides)
+    refuse_adapting(check_overrides(run, overrides), "tta tries every view with the networks as they are")
 
 
 def check_labelling(
