@@ -109,7 +109,9 @@ def table(folder: Path, seeds: list[int]) -> None:
     """Print the scores of every finished method, and the differences to hard targets."""
     true_age = pd.read_csv(folder / "faces" / TRUE_AGES).set_index("path")
     names = [name for name in METHODS if all(run_of(folder, name, seed).summary.exists() for seed in seeds)]
-    print("| targets | macro-F1 | true | F1 of >=60 | true | log loss | true | macro-F1 - hard | true macro-F1 - hard |")
+    print(
+        "| targets | macro-F1 | true | F1 of >=60 | true | log loss | true | macro-F1 - hard | true macro-F1 - hard |"
+    )
     print("|" + "---|" * 9)
     hard: dict[str, list[np.ndarray]] = {}
     for name in names:
