@@ -166,6 +166,32 @@ class TrackerDir:
 
 
 @dataclass(frozen=True)
+class RepeatsDir:
+    """The files of a repeated cross-validation: its runs, and what they are together."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration, with folds.repeats; its presence marks the folder."""
+        return self.path / "repeats.yaml"
+
+    @property
+    def scores(self) -> Path:
+        """The score of the mean of the repeats, and of each; see runs/repeats/repeat_scores.py."""
+        return self.path / "repeats.json"
+
+    @property
+    def oof(self) -> Path:
+        """The mean of the repeats' out-of-fold predictions, every row once."""
+        return RunDir(self.path).oof
+
+    def repeat(self, number: int) -> RunDir:
+        """Return the run of one repeat, counted from 0."""
+        return RunDir(self.path / f"repeat{number}")
+
+
+@dataclass(frozen=True)
 class RunDir:
     """The files of one run."""
 
@@ -309,12 +335,18 @@ class RunDir:
     @property
     def choices(self) -> Path:
         """What was tried on the same rows: beside the run, for all runs of the folder; see runs/choices/register.py."""
-        return self.path.resolve().parent / "choices.json"
+        return self._folder_of_runs / "choices.json"
 
     @property
     def choices_lock(self) -> Path:
         """The lock of that file."""
-        return self.path.resolve().parent / ".choices.lock"
+        return self._folder_of_runs / ".choices.lock"
+
+    @property
+    def _folder_of_runs(self) -> Path:
+        """The folder that holds the run, or the repeats that it is one of."""
+        parent = self.path.resolve().parent
+        return parent.parent if RepeatsDir(parent).config.is_file() else parent
 
     @property
     def tracking(self) -> Path:

@@ -13,6 +13,7 @@ from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import this_machine
 from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import CHECKING, NETWORKS, PEOPLE, PHOTOS, PLANS, READING, PartTimer, add_times
+from maskcls.runs.repeats.repeat_runs import refuse_single
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
@@ -42,6 +43,7 @@ def train(
     Raises BusyError when the run folder holds a run already; nothing is ever overwritten. Processes that do not
     write return None.
     """
+    refuse_single(cfg)
     check_training(data, cfg, folds)
     wanted = wanted_folds(folds, cfg.folds.k)
     accelerator, timer = start(cfg.device), PartTimer("train")

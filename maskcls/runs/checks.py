@@ -19,7 +19,7 @@ from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
 from maskcls.results.submissions.write import SUBMISSION
-from maskcls.rundir import RunDir, SynthDir
+from maskcls.rundir import RepeatsDir, RunDir, SynthDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import files_read, identity_files
@@ -27,6 +27,13 @@ from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.runs.overrides import refuse_adapting, refuse_predicting, with_overrides
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import read_record
+from maskcls.runs.repeats.repeat_runs import (
+    check_resuming_repeats,
+    is_repeated,
+    members_of,
+    refuse_begun,
+    refuse_single,
+)
 from maskcls.schema import Config
 
 WEIGHTS = files.FileKind("the weights", WeightsError, files.RUN_FILE.most)
@@ -63,6 +70,7 @@ def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: 
     """Raise what is wrong with a self-training before its first round: UsageError, ConfigError or DataError."""
     if cfg.data.pseudo is not None:
         raise UsageError("self-training makes its own pseudo labels", where="data.pseudo", fix="set it to null")
+    refuse_single(cfg)
     check_training(data, cfg, None)
     check_data(unlabelled or data, cfg.data.format)
     read_rule(rule, cfg.space)
@@ -70,6 +78,10 @@ def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: 
 
 def check_resuming(run: RunDir, folds: str | None) -> None:
     """Raise ResultError for what is no run, UsageError for folds that do not exist, ConfigError for lost trackers."""
+    if is_repeated(run):
+        check_resuming_repeats(RepeatsDir(run.path), folds)
+        check_trackers(config.of_run(RepeatsDir(run.path).config))
+        return
     read_environment(run)
     cfg = config.of_run(run.config)
     wanted_folds(folds, cfg.folds.k)
@@ -101,7 +113,11 @@ def check_prediction(
     options that exclude each other, and for other groups than the decision rule was fitted with.
     """
     check_free(output, SUBMISSION, inputs=files_read(run.path, data, groups), force=force)
-    cfg = check_overrides(run, overrides)
+    for member in members_of(run):
+        cfg = check_overrides(member, overrides)
+    if is_repeated(run) and decide:
+        fix = f"leave out --decide, or maskcls ensemble {run.path}/repeat* --decide"
+        raise UsageError("a decision rule belongs to one run", where="--decide", got=str(run.path), fix=fix)
     check_data(data, cfg.data.format)
     check_cache(data, cfg)
     if groups is not None and not groups.exists():
@@ -248,6 +264,7 @@ def refuse_existing(run: RunDir, data: Path) -> None:
     """
     files.check_folder(run.path, name="the run", option="--run")
     files.check_outputs(run.path, inputs=[data])
+    refuse_begun(RepeatsDir(run.path))
     if run.env.exists():
         if SynthDir(run.path).facts.exists():
             raise BusyError("the folder holds generators", where=str(run.path), fix="choose another --run")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskcls import config, files
 from maskcls.errors import ResultError
-from maskcls.rundir import RunDir
+from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.choices.register import Attempt, Register, add_attempts, is_kept, read_register, rows_key
 from maskcls.runs.environment import read_environment
 from maskcls.runs.records.scored_rows import rows_scored
@@ -39,8 +39,11 @@ def rows_of_run(run: RunDir) -> str:
 def add_run(run: RunDir) -> str:
     """Register a finished run that has a score; returns why it cannot be, "" if it is.
 
-    A training is not lost because of the register.
+    A training is not lost because of the register. A repeat of a cross-validation is no choice of its own; see
+    `add_repeats`.
     """
+    if RepeatsDir(run.path.parent).config.is_file():
+        return ""
     summary = read_summary(run)
     try:
         if summary is not None and not summary.leaky:
@@ -48,6 +51,12 @@ def add_run(run: RunDir) -> str:
     except ResultError as error:
         return f"the run is not counted among those tried on these rows: {error.what} ({error.where})"
     return ""
+
+
+def add_repeats(folder: RepeatsDir) -> None:
+    """Register a finished repeated cross-validation, as one run of these rows."""
+    together = RunDir(folder.path)
+    add_attempts(together, [_this_run(together, rows_of_run(folder.repeat(0)))])
 
 
 def rules_before(run: RunDir, rule: str) -> int:
