@@ -9,7 +9,7 @@ import typer
 
 from maskcls.errors import UsageError
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Folds, Json, Overrides, interruptible, load_config_for
+from maskcls.verbs.options import Config, Folds, Force, Json, Overrides, interruptible, load_config_for
 
 app = VerbApp(no_args_is_help=True, help="Make examples of rare classes, one generator per fold, and judge them.")
 
@@ -110,3 +110,46 @@ def synth_resume(
             from maskcls.commands.synth.resume import resume_synth as work
         found = work(SynthDir(folder), minutes=minutes, report=report)
     print_synth_training(found, json=json)
+
+
+@app.command("page")
+def synth_page(
+    table: Annotated[Path, typer.Argument(metavar="SAMPLES", help="a table that synth sample made")],
+    run: Annotated[Path, typer.Option(help="a finished run with the table's folds, for its embeddings")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML page to write; default: none")] = None,
+    generators: Annotated[
+        Path | None, typer.Option(help="folder that synth train made, for pictures of its training; default: none")
+    ] = None,
+    with_photos: Annotated[
+        bool, typer.Option("--with-photos", help="put photos, samples and sheets into the page")
+    ] = False,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Compare samples with training photos of the same classes. It does not say whether they help: synth judge does.
+
+    \b
+    maskcls synth page samples.csv --run runs/a
+    maskcls synth page samples.csv --run runs/a --generators runs/g -o samples.html --with-photos
+    """
+    from maskcls.config.installed_extras import FIGURES, check_extra
+    from maskcls.rundir import RunDir, SynthDir
+
+    if output is not None:
+        check_extra("report", needed_by="maskcls synth page -o", packages=FIGURES)
+    from maskcls.show.synth.sample_report import print_sample_report
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    with Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.synth.page import sample_page as work
+        found = work(
+            table,
+            RunDir(run),
+            generators=None if generators is None else SynthDir(generators),
+            page=output,
+            with_photos=with_photos,
+            force=force,
+            report=report,
+        )
+    print_sample_report(found, json=json)
