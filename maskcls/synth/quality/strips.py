@@ -50,7 +50,8 @@ def great_circle(ends_2Z: Tensor, steps: int) -> Tensor:
     angle = torch.arccos((unit_2Z[0] @ unit_2Z[1]).clamp(-1, 1))
     place_S = torch.linspace(0, 1, steps)[:, None]
     if float(torch.sin(angle)) < 1e-6:  # the same direction, or the opposite one, to which no circle is defined
-        return (1 - place_S) * ends_2Z[0] + place_S * ends_2Z[1]
+        straight: Tensor = (1 - place_S) * ends_2Z[0] + place_S * ends_2Z[1]
+        return straight
     way_SZ = (torch.sin((1 - place_S) * angle) * unit_2Z[0] + torch.sin(place_S * angle) * unit_2Z[1]) / torch.sin(
         angle
     )
