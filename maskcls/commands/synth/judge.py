@@ -142,9 +142,7 @@ def _trained(
             _train(arm.cfg.model_copy(update={"seed": seed}), run, train, resume)
             found[arm.name].append(read_out_of_fold(run))
     first, nothing = found[NOTHING][0], _run(folder, NOTHING, seeds[0])
-    labels = {
-        name: [one.pred_N[rows_of(one.ids, first.ids)] for one in several] for name, several in found.items()
-    }
+    labels = {name: [one.pred_N[rows_of(one.ids, first.ids)] for one in several] for name, several in found.items()}
     assert first.people_N is not None
     tried = _tables_tried(nothing, rows_of_run(nothing), "training", digests)
     truth_N = first.space.encode(first.truth)
@@ -161,9 +159,7 @@ def _trained(
     )
     rare_N = of_classes(first.truth, rare, first.space)
     counts = len(first.ids), len(np.unique(first.people_N)), len(np.unique(first.people_N[rare_N]))
-    return ArmsVerdict(
-        verdict, facts, first.space, rare, "training", tuple(seeds), *counts, kept=kept, noun=first.noun
-    )
+    return ArmsVerdict(verdict, facts, first.space, rare, "training", tuple(seeds), *counts, kept=kept, noun=first.noun)
 
 
 def _screened(

@@ -211,9 +211,7 @@ def _class_changes(
     return tuple(found)
 
 
-def _of_classes(
-    pairs: Sequence[tuple[PersonCounts, PersonCounts]], chosen: Ints, level: float
-) -> Difference | None:
+def _of_classes(pairs: Sequence[tuple[PersonCounts, PersonCounts]], chosen: Ints, level: float) -> Difference | None:
     """Return the difference in the mean F1 of some classes that occur in the truth; None without one."""
     if not len(chosen):
         return None
