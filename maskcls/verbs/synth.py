@@ -1,15 +1,18 @@
 """Generators of examples of rare classes: train, resume, sample."""
 
+
+"""Generators of examples of rare classes: train, resume, judge."""
+
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from maskcls.errors import UsageError
+from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Folds, Force, Json, Overrides, interruptible, load_config_for
+from maskcls.verbs.options import Config, Data, Folds, Force, Json, Overrides, interruptible, load_config_for
 
 app = VerbApp(no_args_is_help=True, help="Make examples of rare classes, one generator per fold, and judge them.")
 
@@ -194,3 +197,84 @@ def synth_page(
             report=report,
         )
     print_sample_report(found, json=json)
+
+
+@app.command("judge")
+def synth_judge(
+    data: Data,
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="SAMPLES|KEY=VALUE", help="tables that synth sample wrote, or smote; settings"),
+    ],
+    config: Config = None,
+    run: Annotated[Path, typer.Option(help="folder of all trainings")] = Path("runs/arms"),
+    seeds: Annotated[int, typer.Option(min=2, max=20, help="trainings of each arm")] = 2,
+    fit: Annotated[
+        str, typer.Option(help="training: the verdict; heads: a screening in seconds, of heads on frozen features")
+    ] = "training",
+    page: Annotated[Path | None, typer.Option(help="the page to write, one HTML file")] = None,
+    use: Annotated[
+        Path | None, typer.Option(help="the configuration to write if samples are recommended, else nothing")
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Tell whether samples of rare classes help: against nothing, oversampling and mixing, with equal steps.
+
+    Exit code 0: a table is recommended; 9: none is. The same command continues what was interrupted.
+
+    \b
+    maskcls synth judge faces samples.csv --config multi --run runs/arms --use with_samples.yaml
+    maskcls synth judge faces gan.csv smote --config multi --fit heads --page verdict.html
+    """
+    from maskcls.verbs.words import split_words
+
+    samples, overrides = split_words(words)
+    if fit not in ("training", "heads"):
+        raise UsageError("no such way to fit", where="--fit", got=fit, expected="training or heads")
+    how: Literal["training", "heads"] = "heads" if fit == "heads" else "training"
+    cfg, origins = load_config_for(data, config, overrides)
+    from maskcls import files
+    from maskcls.synth.arms.arm_settings import check_arms
+
+    check_arms(data, cfg, samples, how)
+    files.check_folder(run, name="the folder of all trainings", option="--run")
+    inputs = [data, *(Path(one) for one in samples if one != "smote")]
+    files.check_outputs(run, inputs=inputs)
+    if page is not None:
+        files.check_page_name(page)
+    outputs = [path for path in (page, use) if path is not None]
+    files.refuse_finished(*outputs, inputs=inputs, force=force)
+    from maskcls.config import with_backbone
+    from maskcls.schema.group_noun import group_noun
+    from maskcls.show.arms.verdict_text import print_verdict
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    again = "what was trained is kept. Continue with the same command"
+    with interruptible(lambda: again), Reporter(noun=group_noun(cfg)) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.resume import resume as continued
+            from maskcls.commands.synth.judge import judge as work
+            from maskcls.commands.train import train as started
+        found = work(
+            data,
+            cfg,
+            samples,
+            run,
+            seeds=seeds,
+            fit=how,
+            use=use,
+            force=force,
+            train=lambda own, place: started(
+                data, own, place, folds=None, report=report, origins=with_backbone(own, origins)
+            ),
+            resume=lambda place: continued(place, folds=None, report=report),
+            report=report,
+        )
+    if page is not None:
+        from maskcls.show.arms.verdict_page import write_verdict_page
+
+        write_verdict_page(page, found, force=force)
+    print_verdict(found, page, json=json)
+    if found.verdict.best is None:
+        raise typer.Exit(Exit.RESULT)

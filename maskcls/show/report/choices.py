@@ -17,6 +17,7 @@ WORDS: Mapping[Kind, str] = {  # what is sealed follows "unsealed"
     "rule": "decision rule",
     "ensemble": "ensemble",
     "comparison": "comparison",
+    "samples": "table of samples",
     "unsealed": "run scored on sealed",
 }
 MOST_NAMES = 40
