@@ -12,6 +12,7 @@ from typing import Any
 
 FEWEST_LINES = 6  # of a log that can be judged
 LOW_DIVERSITY = 0.35  # of the distances among photos; samples of a good generator come near 1
+RISING = 1.1  # times the level of the second third, where diversity still grows
 STRONG = 0.95  # share of images that a discriminator tells right, at which little is left to learn from it
 GROWN = 20.0  # times the level of the first third, where a gradient or a loss has no level any more
 
@@ -20,7 +21,7 @@ Line = Mapping[str, float]
 
 @dataclass(frozen=True)
 class WatchFinding:
-    """A fault in a training. name: mode-collapse, strong-discriminator or divergence; what: with the numbers."""
+    """A fault in a training. name: mode-collapse, too-short, strong-discriminator or divergence; what: in numbers."""
 
     name: str
     what: str
@@ -51,6 +52,15 @@ def _of_series(name: str, values: Sequence[float]) -> list[WatchFinding]:
     third = max(1, len(values) // 3)
     early, late = statistics.median(values[:third]), statistics.median(values[-third:])
     if name.startswith("diversity") and late < LOW_DIVERSITY:
+        if late > RISING * statistics.median(values[third:-third] or values[:third]):
+            return [
+                WatchFinding(
+                    "too-short",
+                    f"samples differ from each other by {late:.0%} of what photos of the same labels differ by, which"
+                    f" is more than before ({name})",
+                    "train longer: more synth.steps",
+                )
+            ]
         return [
             WatchFinding(
                 "mode-collapse",

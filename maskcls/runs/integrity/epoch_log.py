@@ -1,4 +1,5 @@
-"""log.jsonl: one line per epoch, or every few steps of a generator. The last line also has the owner of the file and a digest of all lines."""
+"""log.jsonl: one line per epoch, or every few steps of a generator. The last one also has the owner of the file and a
+digest of all lines."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,8 @@ def save_part(folder: WeightsDir, tensors: Mapping[str, Tensor], facts: Mapping[
     """Commit the weights and then their meta.json; returns sha256 of the weights."""
     plain = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
     digest = files.commit(folder.tensors, save(plain))
-    meta = PartMeta(schema=PART_SCHEMA, maskcls=maskcls.__version__, step=step, sha256=digest, facts=dict(facts))
+    plain_facts = json.loads(json.dumps(facts))  # tuples become lists
+    meta = PartMeta(schema=PART_SCHEMA, maskcls=maskcls.__version__, step=step, sha256=digest, facts=plain_facts)
     owned.write(folder.meta, folder.root, meta)
     return digest
 
@@ -79,6 +81,18 @@ def load_part(folder: WeightsDir) -> Part:
             fix=AGAIN,
         )
     return Part(load(content), meta.facts, meta.step, digest)
+
+
+def check_part(folder: WeightsDir, sha256: str) -> None:
+    """Raise WeightsError unless a generator or critic is the one that was finished. sha256: of its weights."""
+    if (found := load_part(folder).sha256) != sha256:
+        raise WeightsError(
+            "these are not the weights that the generator was finished with",
+            where=str(folder.tensors),
+            got=f"sha256 {found[:12]}…",
+            expected=f"sha256 {sha256[:12]}…",
+            fix=AGAIN,
+        )
 
 
 def mark_generator_done(folder: SynthFoldDir, *, generator: str, critic: str) -> None:

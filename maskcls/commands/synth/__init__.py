@@ -1,0 +1,1 @@
+"""Commands about generators of examples of rare classes."""
