@@ -1,7 +1,4 @@
-"""Generators of examples of rare classes: train, resume, sample."""
-
-
-"""Generators of examples of rare classes: train, resume, judge."""
+"""Generators of examples of rare classes: train, resume, sample, page, judge."""
 
 from __future__ import annotations
 

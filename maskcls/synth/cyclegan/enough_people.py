@@ -1,4 +1,4 @@
-"""Refuse a CycleGAN whose classes few people have, or have no labels in common, before anything is trained.
+"""Refuse a CycleGAN before anything is trained: of a source that few people have, or without equal other labels.
 
 N rows.
 """
@@ -12,10 +12,10 @@ import numpy as np
 from maskcls.errors import DataError
 from maskcls.groupnouns import Noun
 from maskcls.labels import Ints
-from maskcls.rundir import REFIT
 from maskcls.schema.group_noun import group_noun
 from maskcls.synth.cyclegan.domains import Domains, default_source, written
 from maskcls.synth.cyclegan.pairs import pair_source
+from maskcls.synth.loop.all_folds import FEW_SOURCE, generator_title
 from maskcls.synth.loop.synth_rows import rarest_class, training_rows
 from maskcls.training.experiment import Experiment
 
@@ -25,8 +25,8 @@ def check_translations(experiment: Experiment, folds: Iterable[int], *, forced: 
 
     forced  accept fewer people than synth.least_groups.
 
-    Raises DataError for a class that too few people have, and when no photos of both classes have the same labels in
-    the other tasks.
+    Raises DataError when too few people have the class that is translated from, and when no photos of both classes have
+    the same labels in the other tasks.
     """
     cfg = experiment.cfg
     for k in folds:
@@ -37,30 +37,27 @@ def check_translations(experiment: Experiment, folds: Iterable[int], *, forced: 
         source = cfg.synth.from_classes or default_source(labels, person_N, target, cfg.space)
         domains = Domains(source, target, cfg.space)
         if not forced:
-            where = "generator of all rows" if k == REFIT else f"generator of fold {k}"
-            noun = group_noun(cfg)
-            refuse_few_people(domains, labels, person_N, least=cfg.synth.least_groups, noun=noun, where=where)
+            least, noun = cfg.synth.least_groups, group_noun(cfg)
+            refuse_few_people(domains, labels, person_N, least=least, noun=noun, where=generator_title(k))
         pair_source(*domains.rows(labels), domains.kept_key(labels), person_N, domains)
 
 
 def refuse_few_people(
     domains: Domains, labels: Mapping[str, Ints], person_N: Ints, *, least: int, noun: Noun, where: str
 ) -> None:
-    """Raise DataError when fewer than `least` people have a photo of the source, or of the target.
+    """Raise DataError when fewer than `least` people have a photo that can be translated.
 
-    Below 20 to 50 images per class generators did harm (arXiv:2603.16134).
+    Those of the target are counted with every kind of generator, see `loop.all_folds.refuse_few`.
 
-    noun   what people are called; where: which rows these are.
+    noun   what people are called. where: whose rows these are.
     """
-    for row_N, classes, role in zip(
-        domains.rows(labels), (domains.source, domains.target), ("from", "into"), strict=True
-    ):
-        found = len(np.unique(person_N[row_N]))
-        if found < least:
-            raise DataError(
-                f"too few {noun[1]} of a class that photos are translated {role}",
-                where=where,
-                got=f"{found} {noun[0] if found == 1 else noun[1]} of {written(classes)}",
-                expected=f"{least} or more (synth.least_groups; below 20 to 50 per class: harm, arXiv:2603.16134)",
-                fix="choose other classes with synth.classes or synth.from_classes, or use --force",
-            )
+    source_N, _ = domains.rows(labels)
+    found = len(np.unique(person_N[source_N]))
+    if found < least:
+        raise DataError(
+            f"too few {noun[1]} of the class that photos are translated from ({FEW_SOURCE})",
+            where=where,
+            got=f"{found} {noun[0] if found == 1 else noun[1]} of {written(domains.source)}",
+            expected=f"at least {least} (synth.least_groups)",
+            fix="choose another class with synth.from_classes; --force trains all the same",
+        )

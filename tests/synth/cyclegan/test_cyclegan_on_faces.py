@@ -42,7 +42,7 @@ def test_enough_people_are_accepted_without_reading_a_photo(drawn: Path, tmp_pat
 @pytest.mark.parametrize("k", [1, REFIT])
 def test_a_fold_with_few_people_is_refused_unless_forced(drawn: Path, k: int) -> None:
     given = experiment(drawn, *WORDS, "synth.least_groups=1000")
-    with pytest.raises(DataError, match="too few people of a class that photos are translated from") as caught:
+    with pytest.raises(DataError, match="too few people of the class that photos are translated from") as caught:
         check_translations(given, [k], forced=False)
 
     # Without synth.from_classes: every drawn person has a photo without a mask and one with an incorrect one.
