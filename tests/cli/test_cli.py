@@ -52,7 +52,7 @@ SURFACE = {
             *("--max-pixels", "--batch", "--wait-ms", "--queue"),
         }
     ),
-    "tta": frozenset({"RUN", "KEY=VALUE", "--data", "--json"}),
+    "tta": frozenset({"RUN", "KEY=VALUE", "--adapt", "--shift", "--data", "--json"}),
     "export": frozenset(
         {"RUN", "KEY=VALUE", "--to", "-o/--output", "--decide", "--check", "--licence", "--force", "--json"}
         | {"--int8", "--calibration", "--max-loss", "--data"},

@@ -138,7 +138,7 @@ def _shares(
         known_N = train_N & (labels[task.name] != UNKNOWN)
         prob_NC, fit_N = network.prob[task.name], known_N & network.unseen_N
         if np.bincount(labels[task.name][fit_N], minlength=len(task.classes)).min() >= LEAST_ROWS:
-            prob_NC = fit_bias_correction(prob_NC[fit_N], labels[task.name][fit_N]).rows(prob_NC)
+            prob_NC = fit_bias_correction(prob_NC[fit_N], labels[task.name][fit_N]).rows(prob_NC).astype(np.float32)
         found += estimate_shares(
             task.name,
             task.classes,

@@ -168,7 +168,7 @@ def training_rows(experiment: Experiment, network: LoadedNetwork) -> AdaptingRow
 
 def check_adaptable(networks: Sequence[LoadedNetwork], photos: int, cfg: Config, accelerator: Accelerator) -> None:
     """Raise what is wrong with an adaptation before photos are read; see `adapt_networks`."""
-    where = f"predict.adapt={cfg.predict.adapt}"
+    where = f"predict.adapt={cfg.predict.adapt}" if cfg.predict.adapt != "none" else "--adapt"
     if accelerator.num_processes > 1:
         raise UsageError(
             "networks are adapted in one process",
