@@ -10,7 +10,8 @@ Counted   In how many repetitions the verdict is "use". Expected: good in all, c
 Run       python benchmarks/planted.py [DATA] --config multi --out planted.jsonl model.weights=FILE
           Without DATA, faces are drawn. Given again, finished repetitions of the file are kept.
 Read      The share decides how large the true gain is: the fewer people are left, the more their photos help, but the
-          fewer people of the class are scored. With half of them taken out, a perfect generator is often not shown to help.
+          fewer people of the class are scored. With half of them taken out, a perfect generator is often not shown
+          to help.
 """
 
 from __future__ import annotations

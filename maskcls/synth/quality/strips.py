@@ -52,7 +52,7 @@ def great_circle(ends_2Z: Tensor, steps: int) -> Tensor:
     if float(torch.sin(angle)) < 1e-6:  # the same direction, or the opposite one, to which no circle is defined
         straight: Tensor = (1 - place_S) * ends_2Z[0] + place_S * ends_2Z[1]
         return straight
-    way_SZ = (torch.sin((1 - place_S) * angle) * unit_2Z[0] + torch.sin(place_S * angle) * unit_2Z[1]) / torch.sin(
-        angle
-    )
-    return way_SZ * ((1 - place_S) * length_2[0] + place_S * length_2[1])
+    first_SZ = torch.sin((1 - place_S) * angle) * unit_2Z[0]
+    way_SZ: Tensor = (first_SZ + torch.sin(place_S * angle) * unit_2Z[1]) / torch.sin(angle)
+    way_SZ *= (1 - place_S) * length_2[0] + place_S * length_2[1]
+    return way_SZ
