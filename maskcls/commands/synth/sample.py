@@ -57,8 +57,8 @@ def sample_synth(
     classifier  a run with the same folds: fold k's network finds copies among the samples of fold k, and disputes their
                 labels. None: the run itself where the folder is one, else no filter needs it.
 
-    Raises what `check_sampling` and `check_classifier` raise; ResultError for generators that are not finished, DataError
-    where no sample is left.
+    Raises what `check_sampling` and `check_classifier` raise; ResultError for generators that are not finished,
+    DataError where no sample is left.
     """
     cfg = sampling_settings(folder, overrides)
     check_sampling(folder, output, classifier, cfg, force=force)

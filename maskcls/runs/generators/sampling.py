@@ -51,8 +51,8 @@ def needs_classifier(cfg: Config) -> bool:
 def check_sampling(folder: SynthDir, output: Path, classifier: RunDir | None, cfg: Config, *, force: bool) -> None:
     """Raise what is wrong with samples before they are made.
 
-    UsageError for an output without an ending, for a run without generators and for a missing classifier; BusyError when
-    the output exists, unless `force`; ResultError for a classifier that is no run.
+    UsageError for an output without an ending, for a run without generators and for a missing classifier; BusyError
+    when the output exists, unless `force`; ResultError for a classifier that is no run.
     """
     env = read_environment(folder.experiment)
     inputs = files_read(Path(env.data), folder.path, None if classifier is None else classifier.path)
