@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskcls import config, files
-from maskcls.errors import ConfigError, ResultError, UsageError
+from maskcls.errors import ConfigError, UsageError
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.synth.sample_columns import SAMPLES
 from maskcls.results.synth.write_samples import images_folder
@@ -25,7 +25,7 @@ def sampling_settings(folder: SynthDir, overrides: Sequence[str]) -> Config:
     ResultError for what is neither, ConfigError for other keys.
     """
     run = folder.experiment
-    read_environment(run)
+    read_environment(run, generators=True)
     allowed = OF_SAMPLES if folder.facts.exists() else OF_SAMPLES + OF_COPIES
     plain = config.of_run(run.config).model_dump(mode="json")
     for key, value in map(config.parse_override, overrides):
@@ -54,7 +54,7 @@ def check_sampling(folder: SynthDir, output: Path, classifier: RunDir | None, cf
     UsageError for an output without an ending, for a run without generators and for a missing classifier; BusyError
     when the output exists, unless `force`; ResultError for a classifier that is no run.
     """
-    env = read_environment(folder.experiment)
+    env = read_environment(folder.experiment, generators=True)
     inputs = files_read(Path(env.data), folder.path, None if classifier is None else classifier.path)
     if not output.suffix:
         raise UsageError("the table needs an ending", where=str(output), expected="such as samples.csv")
@@ -79,8 +79,4 @@ def check_sampling(folder: SynthDir, output: Path, classifier: RunDir | None, cf
             fix="name one, or leave out both filters with synth.copy_quantile=0 synth.agree=false",
         )
     if classifier is not None:
-        if SynthDir(classifier.path).facts.exists():
-            raise ResultError(
-                "generators are no classifier", where=str(classifier.path), fix="name a run with --classifier"
-            )
         read_environment(classifier)
