@@ -10,6 +10,7 @@ from typing import Any
 import maskcls
 from maskcls.data.photos.identity.photo_digests import PhotoDigests, digests_of_table
 from maskcls.engine.device import Accelerator, start
+from maskcls.errors import DataError
 from maskcls.machine import reading_threads
 from maskcls.results.added.set_names import set_name
 from maskcls.results.synth.sample_table import SampleMaker
@@ -81,6 +82,7 @@ def sample_synth(
             add_images(rows, k, made, view_spec(cfg), output)
         makers[k] = (SampleMaker(k, sha256),)
         counts += [_count(k, one, cfg) for one in made.counts]
+    _refuse_none(counts, folder)
     if REFIT not in rows.sets:
         whole = synth_rows(experiment, REFIT)
         quotas = example_counts(whole.label_N, whole.classes, cfg.space, cfg.synth.per_class)
@@ -145,6 +147,19 @@ def _made(
     quotas = example_counts(source.rows.label_N, source.rows.classes, cfg.space, cfg.synth.per_class)
     chosen = filter_of(source, cfg.synth, network, report)
     return make_set(source, quotas, chosen, accelerator.device, report), source.sha256
+
+
+def _refuse_none(counts: Sequence[SampleCount], folder: SynthDir) -> None:
+    """Raise DataError, with the numbers of the filters, where no sample is left."""
+    if any(one.kept for one in counts):
+        return
+    made, copies, disputed = (sum(getattr(one, name) for one in counts) for name in ("made", "copies", "disputed"))
+    raise DataError(
+        "no sample is left",
+        where=str(folder.path),
+        got=f"{made:,} made, {copies:,} of them copies of photos, {disputed:,} of another class for the classifier",
+        fix="train the generators for more steps; or leave fewer out: synth.copy_quantile=0, synth.agree=false",
+    )
 
 
 def _photos_of(experiment: Experiment) -> dict[str, tuple[str, bytes]]:

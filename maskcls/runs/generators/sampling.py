@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskcls import config, files
-from maskcls.errors import ConfigError, ResultError, UsageError
+from maskcls.errors import ConfigError, UsageError
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.synth.sample_columns import SAMPLES
 from maskcls.results.synth.write_samples import images_folder
@@ -79,8 +79,4 @@ def check_sampling(folder: SynthDir, output: Path, classifier: RunDir | None, cf
             fix="name one, or leave out both filters with synth.copy_quantile=0 synth.agree=false",
         )
     if classifier is not None:
-        if SynthDir(classifier.path).facts.exists():
-            raise ResultError(
-                "generators are no classifier", where=str(classifier.path), fix="name a run with --classifier"
-            )
         read_environment(classifier)

@@ -7,20 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from maskcls.labels import Bools, Floats
+from maskcls.labels import Bools, Floats, Ints
 from maskcls.results.synth.copied_faces import copy_limit, nearest_photos
 from maskcls.schema.synth import SynthConfig
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.rows.drawing import SampleSource, draw_samples, most_draws
-from maskcls.synth.rows.fold_classifier import FoldClassifier
 
 MOST_DRAWS = 10  # per wanted sample; what is not full then stays so
 LEAST_DRAW = 16  # samples at once, as a single one costs nearly as much
+
+
+class Comparer(Protocol):
+    """What tells how near images are to each other, and of which joint class they are; see `FoldClassifier`."""
+
+    def features(self, images_MHWC: NDArray[np.uint8], report: Reporter) -> Floats:
+        """Return features (M, D) float32."""
+
+    def labels(self, images_MHWC: NDArray[np.uint8]) -> Ints:
+        """Return joint classes (M,) int64."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class SampleFilter:
     agree     whether the classifier has to agree.
     """
 
-    classifier: FoldClassifier | None
+    classifier: Comparer | None
     photo_ND: Floats | None
     limit: float
     agree: bool
@@ -76,9 +86,7 @@ class SampleFilter:
         return copied_M, disputed_M
 
 
-def filter_of(
-    source: SampleSource, synth: SynthConfig, classifier: FoldClassifier | None, report: Reporter
-) -> SampleFilter:
+def filter_of(source: SampleSource, synth: SynthConfig, classifier: Comparer | None, report: Reporter) -> SampleFilter:
     """Return the filter of one fold's samples. Of oversample nothing is left out: its samples are photos, on purpose.
 
     The photos are compared in the size of the samples, because a small image of a photo has other features than itself.
