@@ -100,12 +100,3 @@ def default_source(
         people = {index: len(np.unique(person_N[labels[name] == index])) for index in others}
         chosen[name] = (task.classes[max(others, key=lambda index: people[index])],)
     return chosen
-
-
-def written(classes: Classes) -> str:
-    """Return classes as text.
-
-    >>> written({"age": ("<30", "30-59"), "mask": ("wear",)})
-    'age <30 or 30-59, mask wear'
-    """
-    return ", ".join(f"{name} {' or '.join(some)}" for name, some in classes.items())

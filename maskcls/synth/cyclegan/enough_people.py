@@ -13,9 +13,9 @@ from maskcls.errors import DataError
 from maskcls.groupnouns import Noun
 from maskcls.labels import Ints
 from maskcls.schema.group_noun import group_noun
-from maskcls.synth.cyclegan.domains import Domains, default_source, written
+from maskcls.synth.cyclegan.domains import Domains, default_source
 from maskcls.synth.cyclegan.pairs import pair_source
-from maskcls.synth.loop.all_folds import FEW_SOURCE, generator_title
+from maskcls.synth.loop.all_folds import FEW_SOURCE, classes_in_words, generator_title
 from maskcls.synth.loop.synth_rows import rarest_class, training_rows
 from maskcls.training.experiment import Experiment
 
@@ -57,7 +57,7 @@ def refuse_few_people(
         raise DataError(
             f"too few {noun[1]} of the class that photos are translated from ({FEW_SOURCE})",
             where=where,
-            got=f"{found} {noun[0] if found == 1 else noun[1]} of {written(domains.source)}",
+            got=f"{found} {noun[0] if found == 1 else noun[1]} of {classes_in_words(domains.source)}",
             expected=f"at least {least} (synth.least_groups)",
             fix="choose another class with synth.from_classes; --force trains all the same",
         )
