@@ -161,7 +161,7 @@ def _take_step(running: Pretraining, first_BCHW: Tensor, second_BCHW: Tensor, ex
     with execution.autocast(first_BCHW.device):
         (z1_BD, p1_BD), (z2_BD, p2_BD) = network(first_BCHW), network(second_BCHW)
     loss = simsiam_loss(p1_BD.float(), z1_BD.float(), p2_BD.float(), z2_BD.float())
-    value = float(loss)
+    value = float(loss.detach())
     if not math.isfinite(value):
         raise DivergedError(
             "pretraining diverged: the loss is not finite",
