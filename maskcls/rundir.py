@@ -134,6 +134,23 @@ class FoldDir:
 
 
 @dataclass(frozen=True)
+class PretrainedTrunk:
+    """The files of a backbone that was pretrained without labels; path: its tensors, in no run."""
+
+    path: Path
+
+    @property
+    def about(self) -> Path:
+        """Which people's photos it has seen, and how it was made."""
+        return self.path.with_suffix(".json")
+
+    @property
+    def state(self) -> Path:
+        """Everything needed to continue; deleted at the end."""
+        return self.path.with_name(f"{self.path.stem}.state.safetensors")
+
+
+@dataclass(frozen=True)
 class TrackerDir:
     """The files of one tracker about one network, or about the run."""
 

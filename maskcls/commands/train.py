@@ -22,7 +22,7 @@ from maskcls.training.experiment import read_experiment
 from maskcls.training.folds import train_folds
 from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import with_plans
-from maskcls.training.starting_weights import check_starting_weights
+from maskcls.training.starting_weights import check_starting_weights, note_seen_people
 from maskcls.training.stored_experiment import note_changed_data, write_identity
 
 
@@ -54,6 +54,7 @@ def train(
     with timer.part(CHECKING), report.busy("checking the networks"):
         check_experiment(experiment, report)
         check_starting_weights(experiment, wanted)
+    note_seen_people(experiment, wanted, report)
     with timer.part(PHOTOS):
         experiment = with_photos(experiment, accelerator, report)
     if accelerator.is_main_process:

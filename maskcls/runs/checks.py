@@ -19,7 +19,7 @@ from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
 from maskcls.results.submissions.write import SUBMISSION
-from maskcls.rundir import RepeatsDir, RunDir, SynthDir
+from maskcls.rundir import PretrainedTrunk, RepeatsDir, RunDir, SynthDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import files_read, identity_files
@@ -64,6 +64,26 @@ def check_training(data: Path, cfg: Config, folds: str | None) -> None:
             raise WeightsError("there is no such file", where=where, got=file, fix="check the path")
         if file is not None:
             files.check_file(Path(file), WEIGHTS)
+
+
+def check_pretraining(data: Path, cfg: Config, trunk: PretrainedTrunk, *, force: bool) -> None:
+    """Raise what is wrong with a pretraining before it begins.
+
+    UsageError for a name that is no .safetensors; BusyError when the output exists, unless `force`; DataError or
+    WeightsError for missing data and files.
+    """
+    if trunk.path.suffix != ".safetensors":
+        raise UsageError(
+            "a trunk is written as safetensors", where="-o", got=str(trunk.path), expected="a name.safetensors"
+        )
+    weights = [Path(file) for file in [cfg.model.weights] if file]
+    files.refuse_finished(trunk.about, trunk.path, inputs=files_read(data, *weights), force=force)
+    check_data(data, cfg.data.format)
+    check_cache(data, cfg)
+    for file in weights:
+        if not file.exists():
+            raise WeightsError("there is no such file", where="model.weights", got=str(file), fix="check the path")
+        files.check_file(file, WEIGHTS)
 
 
 def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: Mapping[str, Any]) -> None:

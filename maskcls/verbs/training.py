@@ -13,6 +13,7 @@ from maskcls.verbs.options import (
     Config,
     Data,
     Folds,
+    Force,
     Json,
     MovedData,
     Overrides,
@@ -145,6 +146,55 @@ def _train_repeats(
         else:
             found = continue_repeats(repeats, train=train_one, resume=resume_one)
     print_repeats(folder, found, noun_of_run(repeats.repeat(0)), json=json)
+
+
+@app.command()
+def pretrain(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="trunk.safetensors to write, for model.weights")],
+    overrides: Overrides = None,
+    config: Config = None,
+    epochs: Annotated[int, typer.Option(min=1, max=100_000, help="how often each photo is seen")] = 20,
+    lr: Annotated[float, typer.Option(min=1e-9, max=100.0, help="learning rate for 256 images per step")] = 0.05,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="stop cleanly after this time; the same command continues", show_default=False),
+    ] = None,
+    without_fold: Annotated[
+        int | None, typer.Option(help="leave out the validation people of this fold", show_default=False)
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Train the backbone on the train and eval photos without their labels (SimSiam), as a starting point of train.
+
+    \b
+    maskcls pretrain faces --config multi -o trunk.safetensors --minutes 30
+    maskcls train faces --config multi model.weights=trunk.safetensors
+    """
+    cfg, _ = load_config_for(data, config, overrides)
+    from maskcls.rundir import PretrainedTrunk
+    from maskcls.runs.checks import check_pretraining
+    from maskcls.schema.group_noun import group_noun
+    from maskcls.show.answers.pretraining import print_pretraining
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    check_pretraining(data, cfg, PretrainedTrunk(output), force=force)
+    with interruptible(lambda: "the same command continues"), Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.pretrain import pretrain_trunk
+        found = pretrain_trunk(
+            data,
+            cfg,
+            output,
+            epochs=epochs,
+            lr=lr,
+            minutes=minutes,
+            without_fold=without_fold,
+            force=force,
+            report=report,
+        )
+    print_pretraining(output, found.step, found.steps, found.about, group_noun(cfg), json=json)
 
 
 @app.command()
