@@ -120,7 +120,7 @@ def read_environment(run: RunDir) -> Environment:
         raise ResultError(
             "the folder holds a repeated cross-validation, whose repeats are runs of their own",
             where=str(run.path),
-            fix=f"name one, such as {RepeatsDir(run.path).repeat(0).path}; predict --data and resume take the whole folder",
+            fix=f"name one, such as {RepeatsDir(run.path).repeat(0).path}; predict --data and resume take the folder",
         )
     begun = run.lock_file.exists()
     if not run.env.exists() and not run.all_networks() and (begun or not run.config.exists()):
