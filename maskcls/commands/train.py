@@ -10,12 +10,14 @@ from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
 from maskcls.runs.choices.tried import add_run
+from maskcls.runs.choices.tried_rows import read_optimism
 from maskcls.runs.environment import this_machine
 from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import CHECKING, NETWORKS, PEOPLE, PHOTOS, PLANS, READING, PartTimer, add_times
 from maskcls.runs.repeats.repeat_runs import refuse_single
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
+from maskcls.show.answers.many import optimism_line
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import check_experiment, check_same_photos, with_absolute_paths, with_photos
 from maskcls.training.experiment import read_experiment
@@ -77,4 +79,6 @@ def train(
     note_changed_data(experiment, report)
     if not_counted := add_run(run):
         report.note(not_counted)
+    elif (optimism := read_optimism(run)) is not None:
+        report.note(optimism_line(optimism))
     return summary

@@ -16,6 +16,11 @@ def is_repeated(run: RunDir) -> bool:
     return RepeatsDir(run.path).config.is_file()
 
 
+def is_repeat(run: RunDir) -> bool:
+    """Tell whether a run is one of the repeats of a cross-validation."""
+    return RepeatsDir(run.path.resolve().parent).config.is_file()
+
+
 def repeat_runs(folder: RepeatsDir) -> list[RunDir]:
     """Return the runs of a repeated cross-validation, begun or not; ConfigError when its settings cannot be read."""
     return [folder.repeat(number) for number in range(config.of_run(folder.config).folds.repeats)]
