@@ -19,7 +19,7 @@ from maskcls.results.synth.manifold import Coverage, coverage, squared_distances
 
 
 @dataclass(frozen=True)
-class Comparison:
+class EmbeddingComparison:
     """Two sets of embeddings compared; a part is None where a set has too few people for it."""
 
     distance: KernelDistance | None
@@ -50,8 +50,8 @@ class SampleQuality:
     samples: int
     photos: int
     people: int
-    found: Comparison
-    among_photos: Comparison
+    found: EmbeddingComparison
+    among_photos: EmbeddingComparison
     nearest_N: Ints
     closeness_N: NDArray[np.float64]
 
@@ -112,14 +112,14 @@ def sample_people(person_M: Ints, parent_N: Ints) -> Ints:
 
 def compare_embeddings(
     first_MD: NDArray[Any], person_M: Ints, second_ND: NDArray[Any], person_N: Ints, *, seed: int
-) -> Comparison:
+) -> EmbeddingComparison:
     """Compare two sets of embeddings; arguments as those of `kernel_distance`."""
     enough = min(len(first_MD), len(second_ND)) >= 2
     both_ND = np.concatenate([first_MD, second_ND])
     second_B = np.arange(len(both_ND)) >= len(first_MD)
     # A person in both parts would be recognised: the test is about the images, not about who they show.
     apart = not np.isin(person_N, person_M).any()
-    return Comparison(
+    return EmbeddingComparison(
         kernel_distance(first_MD, second_ND, person_M, person_N) if enough else None,
         coverage(first_MD, second_ND, person_M, person_N) if enough else None,
         two_sample_test(both_ND, second_B, np.concatenate([person_M, person_N]), seed=seed)

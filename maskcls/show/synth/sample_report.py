@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from maskcls.groupnouns import Noun
 from maskcls.results.added.set_names import set_name
 from maskcls.results.synth.kernel_distance import KernelDistance
-from maskcls.results.synth.sample_quality import Comparison, SampleQuality
+from maskcls.results.synth.sample_quality import EmbeddingComparison, SampleQuality
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plain_table, say, show
 
@@ -119,14 +119,14 @@ def distance_text(found: KernelDistance | None) -> str:
     return f"{number(found.value, 3)} [{number(found.low, 3)}, {number(found.high, 3)}]"
 
 
-def coverage_texts(found: Comparison) -> tuple[str, str]:
+def coverage_texts(found: EmbeddingComparison) -> tuple[str, str]:
     """Return precision and recall."""
     if found.coverage is None:
         return "-", "-"
     return number(found.coverage.precision, 2), number(found.coverage.recall, 2)
 
 
-def told_apart(found: Comparison) -> str:
+def told_apart(found: EmbeddingComparison) -> str:
     """Return how well a classifier tells samples from photos, and the number that chance reaches."""
     if found.two_sample is None:
         return "-"
