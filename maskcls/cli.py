@@ -28,6 +28,7 @@ from maskcls.verbs import (
     runs,
     sealed,
     submission,
+    synth,
     training,
 )
 from maskcls.verbs.after_training import combining, scoring
@@ -59,6 +60,7 @@ app.add_typer(sealed.app)
 app.add_typer(debug.app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(submission.app, name="submission")
+app.add_typer(synth.app, name="synth")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 app.add_typer(config.app, name="config")

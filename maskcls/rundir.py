@@ -207,6 +207,16 @@ class RunDir:
         return self.path / "pseudo.json"
 
     @property
+    def samples(self) -> Path:
+        """A copy of the table of samples, for runs with data.synth."""
+        return self.path / "samples.csv"
+
+    @property
+    def samples_origin(self) -> Path:
+        """A copy of the file that says how the samples were made."""
+        return self.path / "samples.json"
+
+    @property
     def heads_origin(self) -> Path:
         """Where the trunks are from, for runs of retrained heads; see synth/embedded/heads_origin.py."""
         return self.path / "heads.json"

@@ -100,7 +100,7 @@ GUARDS = (
     ),
     Guard(
         "moments of the optimizer are restored",
-        '    _restore_moments(session.optimizer, _part(tensors, "optimizer/"), progress["optimizer"])\n',
+        '    restore_moments(session.optimizer, with_prefix(tensors, "optimizer/"), progress["optimizer"])\n',
         "",
         "test_killed_after_any_epoch_it_ends_the_same",
     ),

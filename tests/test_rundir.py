@@ -26,6 +26,8 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "photos": "r/photos.csv",
         "pseudo": "r/pseudo.csv",
         "pseudo_origin": "r/pseudo.json",
+        "samples": "r/samples.csv",
+        "samples_origin": "r/samples.json",
         "person_clustering": "r/looks.npz",
         "env": "r/env.json",
         "oof": "r/oof.npz",

@@ -20,7 +20,7 @@ from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import DataError, ResultError, WeightsError
 from maskcls.groupnouns import photos_of
 from maskcls.labels import Floats
-from maskcls.results.pseudo.label_rows import PseudoRows
+from maskcls.results.added.added_set import AddedSet
 from maskcls.results.pseudo.label_sets import all_sources, label_sets
 from maskcls.results.pseudo.leaks import check_same_folds, check_strangers
 from maskcls.results.pseudo.rule_options import read_rule
@@ -35,7 +35,7 @@ from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.answers.pseudo_label import PseudoLabels
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training import pseudo_rows
+from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.experiment import Experiment
 from maskcls.training.photos import Views
 from maskcls.training.prediction import (
@@ -216,7 +216,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
                 offenders=[f"fold {k}" for k in missing],
                 fix=f"maskcls resume {name} --folds {','.join(map(str, missing))}",
             )
-    digests = {str(e.run.path): pseudo_rows.folds_sha256(e.manifest, e.folds) for e, _ in opened}
+    digests = {str(e.run.path): folds_sha256(e.manifest, e.folds) for e, _ in opened}
     return next(iter(digests.values())) if leaky else check_same_folds(digests, noun)
 
 
@@ -260,7 +260,7 @@ def _write(
     by_fold = {k: np.stack(prob) for k, prob in sources.items()}
     whole = {REFIT: np.concatenate(list(by_fold.values())) if leaky else all_sources(by_fold)}
     ids, paths = (frame[name].to_numpy(dtype=np.str_) for name in ("id", "path"))
-    rows: dict[int, PseudoRows] = {}
+    rows: dict[int, AddedSet] = {}
     lines: list[dict[str, Any]] = []
     for k, prob_SNJ in (whole if leaky else by_fold | whole).items():
         own = replace(rule, prior=class_prior(experiment, k)) if like_train else rule

@@ -60,7 +60,7 @@ class Session:
     network: Network
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    average: Average | None
+    average: Average[Network] | None
     space: LabelSpace
     accelerator: Accelerator
     plan: Plan
@@ -121,7 +121,7 @@ def optimizer_of(network: Network, optim: OptimConfig) -> torch.optim.Optimizer:
     )
 
 
-def _build_average(network: Network, how: AverageConfig, total_steps: int) -> Average | None:
+def _build_average(network: Network, how: AverageConfig, total_steps: int) -> Average[Network] | None:
     match how.kind:
         case "ema":
             return build_ema(network, decay=how.decay, power=how.power)
@@ -158,7 +158,7 @@ def session_state(session: Session, so_far: EpochSoFar | None = None) -> tuple[d
     tensors = {f"network/{k}": v for k, v in session.network.state_dict().items()}
     if session.average is not None:
         tensors |= {f"average/{k}": v for k, v in session.average.module.state_dict().items()}
-    moments, numbers = _moments(session.optimizer)
+    moments, numbers = optimizer_moments(session.optimizer)
     tensors |= {f"optimizer/{key}": value for key, value in moments.items()}
     scaler = session.accelerator.scaler
     progress = {name: getattr(session, name) for name in PROGRESS}
@@ -170,24 +170,25 @@ def session_state(session: Session, so_far: EpochSoFar | None = None) -> tuple[d
 
 def restore_session(session: Session, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
     """Load the saved state into a new session; training then continues bit for bit as if never interrupted."""
-    session.network.load_state_dict(_part(tensors, "network/"))
+    session.network.load_state_dict(with_prefix(tensors, "network/"))
     if session.average is not None:
-        session.average.module.load_state_dict(_part(tensors, "average/"))
-    _restore_moments(session.optimizer, _part(tensors, "optimizer/"), progress["optimizer"])
+        session.average.module.load_state_dict(with_prefix(tensors, "average/"))
+    restore_moments(session.optimizer, with_prefix(tensors, "optimizer/"), progress["optimizer"])
     for name in PROGRESS:
         setattr(session, name, progress[name])
     if (begun := progress.get("so_far")) is not None:  # earlier versions saved at the end of an epoch only
-        random, sums = _part(tensors, RANDOM), tuple(begun["sums"])
+        random, sums = with_prefix(tensors, RANDOM), tuple(begun["sums"])
         session.so_far = EpochSoFar(begun["steps"], begun["images"], sums, begun["seconds"], random)
     if session.accelerator.scaler and progress["scaler"]:
         session.accelerator.scaler.load_state_dict(progress["scaler"])
 
 
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with the prefix, without it."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def _moments(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def optimizer_moments(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return an optimizer's tensors by `parameter/name`, and its plain numbers per parameter and group as JSON."""
     found = optimizer.state_dict()
     values = {f"{index}/{name}": v for index, state in found["state"].items() for name, v in state.items()}
@@ -197,10 +198,10 @@ def _moments(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[
     return tensors, {"state": numbers, "groups": counts}
 
 
-def _restore_moments(
+def restore_moments(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]
 ) -> None:
-    """Load the state that `_moments` returned into a new optimizer with the same groups.
+    """Load the state that `optimizer_moments` returned into a new optimizer with the same groups.
 
     Raises WeightsError for a state of other groups, such as those of versions whose AdamW decayed position tables too.
     """

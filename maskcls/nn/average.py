@@ -6,17 +6,16 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from maskcls.nn.network import Network
-
+N = TypeVar("N", bound=nn.Module)
 Slot = tuple[dict[str, Any], str]  # the dict in which a module stores a tensor, and its key
 
 
-class Average:
+class Average(Generic[N]):
     """An average of a network's parameters and floating-point buffers, such as a norm's statistics.
 
     Integer buffers are copied, buffers outside the state dict are not changed, and a tensor shared by several modules
@@ -27,9 +26,9 @@ class Average:
     module   the average: a separate network in eval mode, without gradients.
     """
 
-    def __init__(self, network: Network, *, weight: Callable[[int], float]) -> None:
+    def __init__(self, network: N, *, weight: Callable[[int], float]) -> None:
         self.weight = weight
-        self.module = copy.deepcopy(network).eval().requires_grad_(False)
+        self.module: N = copy.deepcopy(network).eval().requires_grad_(False)
         self._source = network
         # Found once, because visiting the modules in every step takes longer than averaging.
         self._groups: dict[tuple[torch.device, torch.dtype], list[tuple[Slot, Slot]]] = {}
@@ -38,7 +37,7 @@ class Average:
             self._groups.setdefault((tensor.device, tensor.dtype), []).append((mine, theirs))
 
     @torch.no_grad()
-    def update(self, network: Network, *, step: int) -> None:
+    def update(self, network: N, *, step: int) -> None:
         """Update the average with the weights of its network after `step` >= 1 finished steps."""
         assert network is self._source, "an average belongs to one network"
         weight = self.weight(step)
@@ -53,7 +52,7 @@ class Average:
                 torch._foreach_copy_(mine, theirs)
 
 
-def build_ema(network: Network, *, decay: float, power: float) -> Average:
+def build_ema(network: N, *, decay: float, power: float) -> Average[N]:
     """Build an exponential moving average of the weights whose decay warms up with the step.
 
     After n steps the decay is min(decay, 1 - n ** -power), so that early averages lose the random start quickly; with a
@@ -63,7 +62,7 @@ def build_ema(network: Network, *, decay: float, power: float) -> Average:
     return Average(network, weight=partial(ema_weight, decay=decay, power=power))
 
 
-def build_swa(network: Network, *, start_step: int, every_steps: int = 1) -> Average:
+def build_swa(network: N, *, start_step: int, every_steps: int = 1) -> Average[N]:
     """Build an equal average of the weights after start_step >= 1 finished steps, start_step + every_steps, and so on.
 
     Reference: Izmailov et al. 2018, arXiv:1803.05407. To average the ends of epochs, set every_steps to the steps per

@@ -19,7 +19,7 @@ from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
 from maskcls.results.submissions.write import SUBMISSION
-from maskcls.rundir import RunDir
+from maskcls.rundir import RunDir, SynthDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import files_read, identity_files
@@ -42,9 +42,10 @@ def check_training(data: Path, cfg: Config, folds: str | None) -> None:
     check_trackers(cfg)
     check_data(data, cfg.data.format)
     check_cache(data, cfg)
-    for key, file in (("data.fixes", cfg.data.fixes), ("data.pseudo", cfg.data.pseudo)):
+    for name in ("fixes", "pseudo", "synth"):
+        file = getattr(cfg.data, name)
         if file is not None and not Path(file).exists():
-            raise DataError("there is no such file", where=key, got=file, fix="check the path")
+            raise DataError("there is no such file", where=f"data.{name}", got=file, fix="check the path")
         if file is not None:
             files.check_file(Path(file), TABLE)
     for name, member in config.members(cfg).items():
@@ -243,6 +244,8 @@ def refuse_existing(run: RunDir, data: Path) -> None:
     files.check_folder(run.path, name="the run", option="--run")
     files.check_outputs(run.path, inputs=[data])
     if run.env.exists():
+        if SynthDir(run.path).facts.exists():
+            raise BusyError("the folder holds generators", where=str(run.path), fix="choose another --run")
         if read_record(run).state == "finished":
             raise BusyError("the folder holds a finished run", where=str(run.path), fix="choose another --run")
         raise BusyError(

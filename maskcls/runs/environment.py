@@ -19,7 +19,7 @@ from maskcls import files, owned, typedjson
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError
 from maskcls.files.source_code import code_sha256
-from maskcls.rundir import RunDir
+from maskcls.rundir import RunDir, SynthDir
 from maskcls.typedjson import JsonFile
 
 FORMAT = 2  # of a run folder; docs/formats.md says when it grows
@@ -111,11 +111,20 @@ def package_versions(names: Sequence[str]) -> dict[str, str]:
     return {name: str(features.version("jpg")) if name == PIXEL_DECODER else version(name) for name in names}
 
 
-def read_environment(run: RunDir) -> Environment:
+def read_environment(run: RunDir, *, generators: bool = False) -> Environment:
     """Read a run's env.json; raises ResultError when it is missing, damaged or of another form.
 
     It is written before the first network: a run that has one and no env.json has lost it.
+
+    generators  the folder is expected to be one of generators; else such a folder is refused, as it is no run.
     """
+    if not generators and SynthDir(run.path).facts.exists():
+        raise ResultError(
+            "this is a folder of generators, not a run",
+            where=str(run.path),
+            expected="a folder that maskcls train made",
+            fix="maskcls synth takes it; or check the path",
+        )
     begun = run.lock_file.exists()
     if not run.env.exists() and not run.all_networks() and (begun or not run.config.exists()):
         raise ResultError(

@@ -143,8 +143,8 @@ def _of_training(cfg: Sections) -> Iterator[Rule]:
         yield "only one of model.pretrained and model.weights"
     if cfg.model.drop_samples > 1 and cfg.model.drop == 0:
         yield "model.drop above 0 with model.drop_samples"
-    if cfg.data.leaky and cfg.data.pseudo is None:
-        yield "data.pseudo=FILE where data.leaky=true, which is about pseudo labels"
+    if cfg.data.leaky and cfg.data.pseudo is None and cfg.data.synth is None:
+        yield "data.pseudo=FILE or data.synth=FILE where data.leaky=true, which is about pseudo labels and samples"
     if sum(epochs for epochs, _ in cfg.train.stages) > cfg.train.epochs:
         yield f"train.stages of at most train.epochs ({cfg.train.epochs}) epochs together"
     if cfg.schedule.warmup_epochs > cfg.train.epochs:

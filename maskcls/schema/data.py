@@ -27,8 +27,8 @@ class DataConfig(Section):
     synth: FilePath | None = None
     """Path of a table written by `maskcls synth sample`, whose samples are added to the training rows. Null: none."""
     leaky: bool = False
-    """Accept pseudo labels from networks that were trained on people of the validation folds. The run then has no
-    out-of-fold score."""
+    """Accept pseudo labels from networks, and samples from generators, that were trained on people of the validation
+    folds. The run then has no out-of-fold score."""
     cache: Literal["auto", "on", "off"] = "auto"
     """Whether decoded photos are kept on disk. auto: if there is enough free space. on: stop if there is not. off:
     decode every photo in every epoch."""

@@ -222,7 +222,7 @@ def test_only_half_written_files_are_swept(tmp_path: Path) -> None:
 
 
 def forget_moments(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(keeping, "_restore_moments", lambda *_: None)
+    patch.setattr(keeping, "restore_moments", lambda *_: None)
 
 
 def forget_average(patch: pytest.MonkeyPatch) -> None:

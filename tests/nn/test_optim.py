@@ -371,12 +371,12 @@ def test_a_saved_optimizer_goes_on_bit_for_bit(name: str, tmp_path: Path) -> Non
     before = 7 if name in WRAPPED else 2  # lookahead looks back at its sixth step, and its twelfth
     for number in range(before):
         step(network, optimizer, number)
-    tensors, numbers = keeping._moments(optimizer)
+    tensors, numbers = keeping.optimizer_moments(optimizer)
     save_state(tmp_path / "state", tensors, numbers)
     other = two_convs()
     other.load_state_dict(network.state_dict())
     resumed = build_optimizer(other, **settings)
-    keeping._restore_moments(resumed, *load_state(tmp_path / "state"))
+    keeping.restore_moments(resumed, *load_state(tmp_path / "state"))
     for number in range(before, 13 if name in WRAPPED else 4):
         step(network, optimizer, number)
         follow(other, network)
@@ -384,8 +384,8 @@ def test_a_saved_optimizer_goes_on_bit_for_bit(name: str, tmp_path: Path) -> Non
         resumed.step()
     assert same(list(other.parameters()), list(network.parameters()))
     assert all(torch.isfinite(p).all() for p in network.parameters())
-    found, counted = keeping._moments(resumed)
-    want, counts = keeping._moments(optimizer)
+    found, counted = keeping.optimizer_moments(resumed)
+    want, counts = keeping.optimizer_moments(optimizer)
     assert counted == counts
     assert found.keys() == want.keys()
     for key, value in want.items():
@@ -515,6 +515,6 @@ def test_moments_of_other_groups_are_refused() -> None:
     now = build_optimizer(twin, lr=0.1, weight_decay=0.1)
     assert len(now.param_groups) == len(groups)
     with pytest.raises(WeightsError, match="other parameter groups") as caught:
-        keeping._restore_moments(now, *keeping._moments(earlier))
+        keeping.restore_moments(now, *keeping.optimizer_moments(earlier))
     assert "folder `resume`" in str(caught.value)
-    keeping._restore_moments(torch.optim.AdamW(groups), *keeping._moments(earlier))
+    keeping.restore_moments(torch.optim.AdamW(groups), *keeping.optimizer_moments(earlier))

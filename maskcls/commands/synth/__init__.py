@@ -1,1 +1,1 @@
-"""The commands of `maskcls synth`: generators of examples of rare classes."""
+"""The verbs of generators: train, resume, sample, page, judge."""

@@ -1,4 +1,5 @@
-"""log.jsonl: one line per epoch. The last line also has the owner of the file and a digest of all lines."""
+"""log.jsonl: one line per epoch, or every few steps of a generator. The last one also has the owner of the file and a
+digest of all lines."""
 
 from __future__ import annotations
 
@@ -8,12 +9,12 @@ from typing import Any
 
 from maskcls import files, owned
 from maskcls.errors import ResultError
-from maskcls.rundir import FoldDir
+from maskcls.rundir import FoldDir, SynthFoldDir
 
 LINES = "lines"
 
 
-def write_log(folder: FoldDir, history: Sequence[Mapping[str, Any]]) -> None:
+def write_log(folder: FoldDir | SynthFoldDir, history: Sequence[Mapping[str, Any]]) -> None:
     """Commit the log of a network: a line per epoch, from the first on, at least one."""
     lines = [dict(line) for line in history]
     rest = owned.with_owner({LINES: lines}, folder.log, folder.root)
@@ -21,7 +22,7 @@ def write_log(folder: FoldDir, history: Sequence[Mapping[str, Any]]) -> None:
     files.commit(folder.log, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
-def read_log(folder: FoldDir) -> list[dict[str, Any]]:
+def read_log(folder: FoldDir | SynthFoldDir) -> list[dict[str, Any]]:
     """Read what `write_log` wrote, a line per epoch; ResultError when it is missing, damaged, changed or another's."""
     path = folder.log
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from maskcls.errors import ResultError
-from maskcls.rundir import RunDir
+from maskcls.rundir import RunDir, SynthDir
 from maskcls.runs.identity import required_files
 
 
@@ -34,7 +34,12 @@ def find_runs(folders: Sequence[Path], *, links: bool = True) -> list[RunDir]:
 
 
 def is_run(run: RunDir) -> bool:
-    """Tell whether a folder holds two of the files a run begins with, so that a run that lost a file is still found."""
+    """Tell whether a folder holds two of the files a run begins with, so that a run that lost a file is still found.
+
+    A folder of generators begins with the same files, and is no run.
+    """
+    if SynthDir(run.path).facts.is_file():
+        return False
     begun = (run.lock_file, run.env, *required_files(run))
     return sum(path.is_file() for path in begun) >= 2
 

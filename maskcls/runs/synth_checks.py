@@ -1,0 +1,97 @@
+"""Checks of the command lines of `maskcls synth train` and `resume` that need no torch, so that errors come at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from maskcls import config, files
+from maskcls.data.layouts.source import check_data
+from maskcls.errors import BusyError, ConfigError, UsageError
+from maskcls.rundir import RunDir, SynthDir
+from maskcls.runs.checks import check_cache, wanted_folds
+from maskcls.runs.environment import read_environment
+from maskcls.runs.identity import identity_files
+from maskcls.schema import Config
+
+ALONE = ("seed", "data.cache", "train.save_minutes")
+GAN_KINDS = ("dcgan", "wgan-gp")
+
+
+def changes_generator(key: str) -> bool:
+    """Tell whether a dotted key may be changed where the settings of a run are used for generators."""
+    return key.startswith(("synth.", "device.")) or key in ALONE
+
+
+def settings_of_run(run: RunDir, overrides: Sequence[str]) -> Config:
+    """Return a run's configuration with settings of generators changed; ConfigError for other keys.
+
+    ResultError for what is no run.
+    """
+    read_environment(run)
+    plain = config.of_run(run.config).model_dump(mode="json")
+    for key, value in map(config.parse_override, overrides):
+        for leaf, part in config.flatten({key: value}).items():
+            if leaf.split(".")[0] in Config.model_fields and not changes_generator(leaf):
+                raise ConfigError(
+                    "data, folds and networks are those of the run",
+                    where=leaf,
+                    got=str(part),
+                    expected=f"a key of synth or device, or {', '.join(ALONE)}",
+                    fix="leave it out, or give the data set instead of the run",
+                )
+            config.put(plain, leaf, part)
+    return config.validate(plain, where="command line")
+
+
+def check_synth_training(source: Path, cfg: Config, folder: SynthDir, folds: str | None, minutes: float | None) -> None:
+    """Raise what is wrong with the training of generators before it begins.
+
+    source  a run folder, or a data set.
+
+    UsageError for folds that do not exist and for no time, ConfigError for settings that no network can be trained
+    with, DataError for missing data, BusyError when the folder holds generators or a run already.
+    """
+    wanted_folds(folds, cfg.folds.k)
+    check_minutes(minutes)
+    if cfg.synth.kind in GAN_KINDS and cfg.synth.batch_size < 2:
+        raise ConfigError(
+            "the generator normalises over the batch",
+            where="synth.batch_size",
+            got=str(cfg.synth.batch_size),
+            expected="2 or more",
+        )
+    run = RunDir(source)
+    data = Path(read_environment(run).data) if run.env.is_file() else source
+    check_data(data, cfg.data.format)
+    check_cache(data, cfg)
+    inputs = [data, *([source] if run.env.is_file() else [])]
+    refuse_existing_generators(folder, inputs)
+
+
+def check_minutes(minutes: float | None) -> None:
+    """Raise UsageError for a time limit that is none."""
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise UsageError("no such time", where="--minutes", got=str(minutes), expected="a number above 0")
+
+
+def refuse_existing_generators(folder: SynthDir, inputs: Sequence[Path]) -> None:
+    """Raise BusyError when the folder holds generators, a run, or files that would be replaced; UsageError inside the
+    data set or the run.
+
+    Generators begin with env.json, the last file of their identity. What a killed process wrote before is replaced.
+    """
+    run = folder.experiment
+    files.check_folder(run.path, name="the generators", option="--run")
+    files.check_outputs(run.path, inputs=list(inputs))
+    if run.env.exists() and folder.facts.exists():
+        fix = f"choose another --run, or continue them with: maskcls synth resume {run.path}"
+        raise BusyError("the folder holds generators already", where=str(run.path), fix=fix)
+    taken = [path.name for path in (*identity_files(run), run.env) if path.exists()]
+    if taken and (run.env.exists() or not folder.facts.exists()):
+        raise BusyError(
+            "the folder holds files that generators would replace",
+            where=str(run.path),
+            offenders=taken,
+            fix="choose another --run",
+        )

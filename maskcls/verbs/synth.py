@@ -1,0 +1,153 @@
+"""Generators of examples of rare classes: train, resume, sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskcls.errors import UsageError
+from maskcls.verbs.help import VerbApp
+from maskcls.verbs.options import Config, Folds, Json, Overrides, interruptible, load_config_for
+
+app = VerbApp(no_args_is_help=True, help="Make examples of rare classes, one generator per fold, and judge them.")
+
+Minutes = Annotated[
+    float | None,
+    typer.Option(help="end after so many minutes, at a save; synth resume continues; default: no limit"),
+]
+
+
+def how_to_resume_generators(folder: Path) -> str:
+    """Say how to continue an interrupted training of generators, or that there is nothing to continue yet."""
+    from maskcls.rundir import SynthDir
+
+    made = SynthDir(folder)
+    if made.facts.exists() and made.experiment.env.exists():
+        return f"what was trained is kept. Continue with: maskcls synth resume {folder}"
+    return "the training had not begun, so there is nothing to resume"
+
+
+@app.command("train")
+def synth_train(
+    source: Annotated[Path, typer.Argument(metavar="RUN|DATA", help="a run, for its data and folds; or a data set")],
+    overrides: Overrides = None,
+    kind: Annotated[
+        str | None, typer.Option(help="smote, oversample, dcgan, wgan-gp or cyclegan; the same as synth.kind=")
+    ] = None,
+    config: Config = None,
+    run: Annotated[Path, typer.Option(help="folder of generators to make")] = Path("runs/synth"),
+    folds: Folds = None,
+    minutes: Minutes = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="train also with fewer groups (people) than synth.least_groups")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train one generator of images per fold, on its training rows alone, and one on all rows.
+
+    \b
+    maskcls synth train runs/a --kind wgan-gp --run runs/g
+    maskcls synth train faces --kind dcgan --config multi --run runs/g --minutes 30
+    maskcls synth train runs/a --kind wgan-gp --run runs/g --folds 0 synth.steps=200
+    """
+    from maskcls.config import with_backbone
+    from maskcls.rundir import RunDir, SynthDir
+    from maskcls.runs.synth_checks import check_synth_training, settings_of_run
+
+    words = [*(overrides or []), *([] if kind is None else [f"synth.kind={kind}"])]
+    origins = None
+    if RunDir(source).env.is_file():
+        if config:
+            raise UsageError("a run brings its settings", where="--config", fix="leave it out, or give the data set")
+        cfg = settings_of_run(RunDir(source), words)
+    else:
+        cfg, origins = load_config_for(source, config, words)
+    check_synth_training(source, cfg, SynthDir(run), folds, minutes)
+    from maskcls.schema.group_noun import group_noun
+    from maskcls.show.answers.synth_training import print_synth_training
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
+
+    noun = group_noun(cfg)
+    with interruptible(lambda: how_to_resume_generators(run)), Reporter(quiet=not main_process(), noun=noun) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.synth.train import train_synth as work
+        found = work(
+            source,
+            cfg,
+            SynthDir(run),
+            folds=folds,
+            minutes=minutes,
+            force=force,
+            report=report,
+            origins=None if origins is None else with_backbone(cfg, origins),
+        )
+    print_synth_training(found, json=json)
+
+
+@app.command("resume")
+def synth_resume(
+    folder: Annotated[Path, typer.Argument(metavar="SYNTH", help="a folder that synth train made")],
+    minutes: Minutes = None,
+    json: Json = False,
+) -> None:
+    """Continue generators that are not finished, from their last save; finished ones are kept.
+
+    \b
+    maskcls synth resume runs/g
+    maskcls synth resume runs/g --minutes 30
+    """
+    from maskcls.rundir import SynthDir
+    from maskcls.runs.synth_checks import check_minutes
+
+    check_minutes(minutes)
+    from maskcls.show.answers.synth_training import print_synth_training
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    with interruptible(lambda: how_to_resume_generators(folder)), Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.synth.resume import resume_synth as work
+        found = work(SynthDir(folder), minutes=minutes, report=report)
+    print_synth_training(found, json=json)
+
+
+@app.command("sample")
+def synth_sample(
+    folder: Annotated[
+        Path, typer.Argument(metavar="SYNTH", help="a folder that synth train made; a run with synth.kind=oversample")
+    ],
+    overrides: Overrides = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="the table to write")] = Path("samples.csv"),
+    classifier: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="a finished run with the same folds, which finds copies and disputes labels"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace existing files; they are kept as .bak")] = False,
+    json: Json = False,
+) -> None:
+    """Make samples of rare classes with every fold's generator, for a training with data.synth=FILE.
+
+    Copies of training photos, and samples that the fold's classifier takes for another class, are left out and counted.
+
+    \b
+    maskcls synth sample runs/g --classifier runs/a
+    maskcls synth sample runs/g --classifier runs/a -o few.csv synth.per_class=20
+    maskcls synth sample runs/a synth.kind=oversample -o copies.csv
+    maskcls train faces --config multi --run runs/b data.synth=samples.csv
+    """
+    from maskcls.rundir import RunDir, SynthDir
+    from maskcls.runs.generators.sampling import check_sampling, sampling_settings
+
+    words, run = list(overrides or []), None if classifier is None else RunDir(classifier)
+    cfg = sampling_settings(SynthDir(folder), words)
+    check_sampling(SynthDir(folder), output, run, cfg, force=force)
+    from maskcls.schema.group_noun import group_noun
+    from maskcls.show.synth.made_samples import print_samples
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    with Reporter(noun=group_noun(cfg)) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.synth.sample import sample_synth as work
+        found = work(SynthDir(folder), output, classifier=run, overrides=words, force=force, report=report)
+    print_samples(found, json=json)
