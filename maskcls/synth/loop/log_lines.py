@@ -41,6 +41,5 @@ class LogLines:
             pair[0], pair[1] = pair[0] + number, pair[1] + 1
         if is_logged(step, steps):
             means = {name: total / count for name, (total, count) in self.sums.items()}
-            # The keys are sorted, as in a saved state, so that a resumed training writes the same bytes.
-            self.lines.append(dict(sorted({"step": step, **means}.items())))
+            self.lines.append(dict(sorted({"step": step, **means}.items())))  # in the order of a saved state
             self.sums = {}
