@@ -60,14 +60,17 @@ class Adding(Protocol):
 
 
 def heads_out_of_fold(
-    rows: RowFeatures, space: LabelSpace, arms: Mapping[str, Adding], *, seeds: Sequence[int]
+    rows: RowFeatures, space: LabelSpace, arms: Mapping[str, Adding], *, seeds: Sequence[int], most: int = COMPONENTS
 ) -> dict[str, list[Ints]]:
-    """Return the out-of-fold joint labels (N,) of every arm with every seed; nothing depends on the order of arms."""
+    """Return the out-of-fold joint labels (N,) of every arm with every seed; nothing depends on the order of arms.
+
+    most  principal components at most.
+    """
     found = {name: [np.zeros(len(rows.fold_N), dtype=np.int64) for _ in seeds] for name in arms}
     for k in np.unique(rows.fold_N[rows.fold_N >= 0]).tolist():
         valid_N = rows.fold_N == k
         train_N = ~valid_N
-        mean_D, axes_DQ = components(rows.feature_ND[train_N], COMPONENTS)
+        mean_D, axes_DQ = components(rows.feature_ND[train_N], most)
         feature_NQ = _reduced(rows.feature_ND, mean_D, axes_DQ)
         for name, adding in arms.items():
             added = adding(k, train_N)
