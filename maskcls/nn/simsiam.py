@@ -4,7 +4,7 @@ B batch, D numbers of an embedding.
 
 Reference: Chen and He 2020, "Exploring Simple Siamese Representation Learning", arXiv:2011.10566. Two layers of the
 projector instead of three, and no batch norm at its output (their table 3b, within one point), so that a collapse is
-one constant vector, which `spread` sees.
+one constant vector, which `embedding_spread` sees.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def simsiam_loss(p1_BD: Tensor, z1_BD: Tensor, p2_BD: Tensor, z2_BD: Tensor) -> 
 
 
 @torch.no_grad()
-def spread(embedding_BD: Tensor) -> float:
+def embedding_spread(embedding_BD: Tensor) -> float:
     """Return how different the directions of the embeddings are: 0 for one direction, about 1 for random ones.
 
     It is the standard deviation of each number of the normalised embeddings over the batch, the mean over the numbers,

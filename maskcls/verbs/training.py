@@ -151,9 +151,11 @@ def _train_repeats(
 @app.command()
 def pretrain(
     data: Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="trunk.safetensors to write, for model.weights")],
     overrides: Overrides = None,
     config: Config = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="file to write, .safetensors, for model.weights")
+    ] = Path("trunk.safetensors"),
     epochs: Annotated[int, typer.Option(min=1, max=100_000, help="how often each photo is seen")] = 20,
     lr: Annotated[float, typer.Option(min=1e-9, max=100.0, help="learning rate for 256 images per step")] = 0.05,
     minutes: Annotated[
@@ -176,13 +178,13 @@ def pretrain(
     from maskcls.rundir import PretrainedTrunk
     from maskcls.runs.checks import check_pretraining
     from maskcls.schema.group_noun import group_noun
-    from maskcls.show.answers.pretraining import print_pretraining
+    from maskcls.show.runs.pretraining import print_pretraining
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     check_pretraining(data, cfg, PretrainedTrunk(output), force=force)
     with interruptible(lambda: "the same command continues"), Reporter() as report:
         with report.busy(LOADING):
-            from maskcls.commands.pretrain import pretrain_trunk
+            from maskcls.commands.pretraining.pretrain import pretrain_trunk
         found = pretrain_trunk(
             data,
             cfg,

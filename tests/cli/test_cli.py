@@ -36,6 +36,12 @@ SURFACE = {
             *("--leaky", "--force", "--json"),
         }
     ),
+    "pretrain": frozenset(
+        {
+            *("DATA", "KEY=VALUE", "-c/--config", "-o/--output", "--epochs", "--lr", "--minutes", "--without-fold"),
+            *("--force", "--json"),
+        }
+    ),
     "self-train": frozenset(
         {
             *("DATA", "KEY=VALUE", "-c/--config", "--run", "--unlabelled", "--rounds", "--min-confidence", "--partial"),
@@ -156,7 +162,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 37
+    assert len(SURFACE) == 38
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

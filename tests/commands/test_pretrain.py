@@ -18,7 +18,7 @@ from tiny import RECIPE, tiny, train
 
 from maskcls import files
 from maskcls.cli import run_app
-from maskcls.commands import pretrain as command
+from maskcls.commands.pretraining import pretrain as command
 from maskcls.nn import simsiam
 from maskcls.nn.network import build_network, load_trunk
 from maskcls.training.pretraining.loop import PretrainingPlan

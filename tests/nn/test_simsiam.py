@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from maskcls.nn.simsiam import BOTTLENECK, COLLAPSED, PROJECTED, SimSiam, simsiam_loss, spread
+from maskcls.nn.simsiam import BOTTLENECK, COLLAPSED, PROJECTED, SimSiam, embedding_spread, simsiam_loss
 
 ROOT = math.sqrt(0.5)
 
@@ -37,9 +37,9 @@ def test_no_gradient_flows_into_the_embeddings() -> None:
 
 def test_spread_is_0_for_one_direction_and_1_for_random_ones() -> None:
     one = torch.randn(1, 32).expand(64, 32)
-    assert spread(one * torch.rand(64, 1).add(0.1)) == pytest.approx(0, abs=1e-5)  # lengths do not count
+    assert embedding_spread(one * torch.rand(64, 1).add(0.1)) == pytest.approx(0, abs=1e-5)  # lengths do not count
     generator = torch.Generator().manual_seed(0)
-    assert spread(torch.randn(4000, 32, generator=generator)) == pytest.approx(1, abs=0.02)
+    assert embedding_spread(torch.randn(4000, 32, generator=generator)) == pytest.approx(1, abs=0.02)
 
 
 def small(*, predictor: bool) -> SimSiam:
@@ -68,7 +68,7 @@ def spread_after(steps: int, *, predictor: bool) -> float:
         optimizer.zero_grad()
         simsiam_loss(p1, z1, p2, z2).backward()
         optimizer.step()
-    return spread(network(photos)[0])
+    return embedding_spread(network(photos)[0])
 
 
 def test_without_the_predictor_the_embeddings_collapse_and_with_it_they_do_not() -> None:

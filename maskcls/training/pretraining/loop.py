@@ -23,7 +23,7 @@ from maskcls.engine.fit import stream_seed
 from maskcls.engine.saving import SaveClock
 from maskcls.engine.stopping import HeldSignals
 from maskcls.errors import BusyError, DivergedError
-from maskcls.nn.simsiam import SimSiam, simsiam_loss, spread
+from maskcls.nn.simsiam import SimSiam, embedding_spread, simsiam_loss
 from maskcls.training.pretraining.unlabelled import step_rows
 
 PURPOSE = 0x5151  # of the random numbers of a step, such as dropout
@@ -89,7 +89,7 @@ def open_pretraining(network: SimSiam, plan: PretrainingPlan, state: Path) -> Pr
     return running
 
 
-def pretrain(
+def take_steps(
     running: Pretraining,
     photos: Photos,
     state: Path,
@@ -172,7 +172,7 @@ def _take_step(running: Pretraining, first_BCHW: Tensor, second_BCHW: Tensor, ex
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     running.step += 1
-    running.sums = [running.sums[0] + value, running.sums[1] + spread(z1_BD)]
+    running.sums = [running.sums[0] + value, running.sums[1] + embedding_spread(z1_BD)]
 
 
 def _save(running: Pretraining, state: Path) -> None:

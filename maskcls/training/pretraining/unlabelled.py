@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from maskcls import files
 from maskcls.data.layouts.source import layout_named, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import UsageError
@@ -71,11 +70,6 @@ def unlabelled_photos(data: Path, cfg: Config, *, without_fold: int | None) -> U
     frame = pd.concat(parts, ignore_index=True)
     people = tuple(sorted(set(train["person"].tolist()) - {""}))
     return UnlabelledPhotos(experiment.photo_root, frame, people, len(frame) - len(train))
-
-
-def people_sha256(people: tuple[str, ...]) -> str:
-    """Return a digest of names, for a record that is compared with another."""
-    return files.sha256("\0".join(people).encode())
 
 
 def step_rows(photos: int, batch: int, *, seed: int, epoch: int) -> np.ndarray:

@@ -217,14 +217,14 @@ def tta(
         fix = "give both, or neither"
         raise UsageError("--shift without --adapt changes nothing", where=f"--shift {shift}", fix=fix)
     check_trying_views(RunDir(run), given)
-    from maskcls.show.answers.adaptation import print_adaptation
     from maskcls.show.answers.view_search import print_view_search
+    from maskcls.show.runs.adaptation import print_adaptation
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     trial = search = None
     with Reporter() as report:
         with report.busy(LOADING):
-            from maskcls.commands.adaptation import try_adaptation
+            from maskcls.commands.tta import try_adaptation
             from maskcls.commands.tta import tta as work
         if adapt:
             trial = try_adaptation(RunDir(run), shift, overrides=given, report=report, data=data)

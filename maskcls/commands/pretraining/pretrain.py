@@ -23,11 +23,11 @@ from maskcls.rundir import PretrainedTrunk
 from maskcls.runs.checks import check_pretraining
 from maskcls.runs.records.pretrained_file import KIND, PretrainedFile
 from maskcls.schema import Config
-from maskcls.show.answers.pretraining import ADVICE
+from maskcls.show.runs.pretraining import ADVICE
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import view_spec
 from maskcls.training.photos import cached_views, open_photos
-from maskcls.training.pretraining.loop import PURPOSE, Pretraining, PretrainingPlan, open_pretraining, pretrain
+from maskcls.training.pretraining.loop import PURPOSE, Pretraining, PretrainingPlan, open_pretraining, take_steps
 from maskcls.training.pretraining.unlabelled import UnlabelledPhotos, unlabelled_photos
 from maskcls.training.starting_weights import people_behind
 
@@ -144,7 +144,7 @@ def _train(
             report.once(f"warning: {ADVICE}")
 
     precision = cfg.device.precision if cfg.device.precision != "auto" else "bf16" if on_gpu else "fp32"
-    pretrain(
+    take_steps(
         running,
         photos,
         trunk.state,
