@@ -96,7 +96,7 @@ SURFACE = {
     "config list": frozenset({"PREFIX", "--json", "--markdown"}),
     "config show": frozenset({"KEY=VALUE", "-c/--config", "--yaml", "--json"}),
     "config schema": frozenset(),
-    "data make": frozenset({"DIR", "--people", "--seed", "--eval-people", "--json"}),
+    "data make": frozenset({"DIR", "--people", "--seed", "--eval-people", "--ages", "--age-error-years", "--json"}),
     "data init": frozenset({"DATA", "-o/--output", "--task", "--group", "--force", "--json"}),
     "data check": frozenset(
         {
