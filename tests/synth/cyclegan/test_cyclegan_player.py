@@ -222,12 +222,13 @@ def test_the_numbers_of_a_step_have_their_names_and_ranges() -> None:
 
     assert set(numbers) == {
         *("loss_adversarial", "loss_cycle", "loss_identity", "loss_generator", "loss_critic"),
-        *("gradient_generator", "gradient_critic", "accuracy", "accuracy_target", "gap", "diversity"),
+        *("gradient_generator", "gradient_critic", "diversity"),
+        *("accuracy_target", "accuracy_source", "gap_target", "gap_source"),
     }
     assert numbers["loss_generator"] == pytest.approx(
         numbers["loss_adversarial"] + numbers["loss_cycle"] + numbers["loss_identity"], rel=1e-6
     )
-    assert 0 <= numbers["accuracy"] <= 1
+    assert all(0 <= numbers[f"accuracy_{name}"] <= 1 for name in ("target", "source"))
 
 
 def test_a_sheet_has_six_images_for_each_pair_and_is_the_same_each_time() -> None:
