@@ -49,8 +49,8 @@ def synth_train(
 
     \b
     maskcls synth train runs/a --kind wgan-gp --run runs/g
-    maskcls synth train faces --kind dcgan --config multi --run runs/g --minutes 30
-    maskcls synth train runs/a --kind wgan-gp --run runs/g --folds 0 synth.steps=200
+    maskcls synth train faces --kind dcgan --config multi --minutes 30
+    maskcls synth train runs/a --kind wgan-gp --folds 0 synth.steps=200
     """
     from maskcls.config import with_backbone
     from maskcls.config.unused_settings import unused_settings
@@ -176,7 +176,8 @@ def synth_page(
 
     \b
     maskcls synth page samples.csv --run runs/a
-    maskcls synth page samples.csv --run runs/a --generators runs/g -o samples.html --with-photos
+    maskcls synth page samples.csv --run runs/a -o samples.html --with-photos
+    maskcls synth page samples.csv --run runs/a --generators runs/g -o s.html
     """
     from maskcls.config.installed_extras import FIGURES, check_extra
     from maskcls.rundir import RunDir, SynthDir
@@ -226,8 +227,8 @@ def synth_judge(
     Exit code 0: a table is recommended; 9: none is. The same command continues what was interrupted.
 
     \b
-    maskcls synth judge faces samples.csv --config multi --run runs/arms --use with_samples.yaml
-    maskcls synth judge faces gan.csv smote --config multi --fit heads --page verdict.html
+    maskcls synth judge faces samples.csv --config multi --use samples.yaml
+    maskcls synth judge faces gan.csv smote --config multi --fit heads
     """
     from maskcls.verbs.words import split_words
 

@@ -91,6 +91,14 @@ SURFACE = {
         }
     ),
     "synth resume": frozenset({"SYNTH", "--minutes", "--json"}),
+    "synth sample": frozenset({"SYNTH", "KEY=VALUE", "-o/--output", "--classifier", "--force", "--json"}),
+    "synth page": frozenset({"SAMPLES", "--run", "-o/--output", "--generators", "--with-photos", "--force", "--json"}),
+    "synth judge": frozenset(
+        {
+            *("DATA", "SAMPLES|KEY=VALUE", "-c/--config", "--run", "--seeds", "--fit", "--page", "--use"),
+            *("--force", "--json"),
+        }
+    ),
     "submission check": frozenset({"FILE", "--data", "--run", "--strict", "--json"}),
     "demo": frozenset({"DIR", "--json"}),
     "config list": frozenset({"PREFIX", "--json", "--markdown"}),
@@ -162,7 +170,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 38
+    assert len(SURFACE) == 43
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 
