@@ -53,17 +53,20 @@ def synth_train(
     maskcls synth train runs/a --kind wgan-gp --run runs/g --folds 0 synth.steps=200
     """
     from maskcls.config import with_backbone
+    from maskcls.config.unused_settings import unused_settings
     from maskcls.rundir import RunDir, SynthDir
     from maskcls.runs.synth_checks import check_synth_training, settings_of_run
 
     words = [*(overrides or []), *([] if kind is None else [f"synth.kind={kind}"])]
-    origins = None
     if RunDir(source).env.is_file():
         if config:
             raise UsageError("a run brings its settings", where="--config", fix="leave it out, or give the data set")
-        cfg = settings_of_run(RunDir(source), words)
+        cfg, origins = settings_of_run(RunDir(source), words)
     else:
         cfg, origins = load_config_for(source, config, words)
+    for line in unused_settings(cfg, origins):
+        if line.startswith("synth."):  # the others are about classifiers
+            typer.echo(line, err=True)
     check_synth_training(source, cfg, SynthDir(run), folds, minutes)
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.answers.synth_training import print_synth_training
@@ -81,7 +84,7 @@ def synth_train(
             minutes=minutes,
             force=force,
             report=report,
-            origins=None if origins is None else with_backbone(cfg, origins),
+            origins=with_backbone(cfg, origins),
         )
     print_synth_training(found, json=json)
 
@@ -100,8 +103,10 @@ def synth_resume(
     """
     from maskcls.rundir import SynthDir
     from maskcls.runs.synth_checks import check_minutes
+    from maskcls.synth.facts_file import read_facts
 
     check_minutes(minutes)
+    read_facts(SynthDir(folder))  # says so if these are no generators
     from maskcls.show.answers.synth_training import print_synth_training
     from maskcls.show.terminal.progress import LOADING, Reporter
 

@@ -80,6 +80,12 @@ SURFACE = {
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
     "runs prune": frozenset({"FOLDER", "--keep", "--budget", "--whole", "--yes", "--json"}),
     "group": frozenset({"DATA", "-o/--output", "--unlabelled", "--train", "--run", "--force", "--json"}),
+    "synth train": frozenset(
+        {
+            *("RUN|DATA", "KEY=VALUE", "--kind", "-c/--config", "--run", "--folds", "--minutes", "--force", "--json"),
+        }
+    ),
+    "synth resume": frozenset({"SYNTH", "--minutes", "--json"}),
     "submission check": frozenset({"FILE", "--data", "--run", "--strict", "--json"}),
     "demo": frozenset({"DIR", "--json"}),
     "config list": frozenset({"PREFIX", "--json", "--markdown"}),

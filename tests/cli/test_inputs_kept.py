@@ -16,7 +16,7 @@ from maskcls.errors import Exit
 from maskcls.runs.environment import read_environment, write_environment
 
 OUTPUTS = {"-o/--output", "--page", "--png", "--probabilities"}
-MADE_RUNS = {("train", "--run"), ("self-train", "--run"), ("data labels", "--run")}
+MADE_RUNS = {("train", "--run"), ("self-train", "--run"), ("data labels", "--run"), ("synth train", "--run")}
 FOLDERS = {*MADE_RUNS, ("report", "--png"), ("data crop", "-o/--output")}
 MAKES = {"data make", "demo"}  # DIR is new; nothing is read
 
@@ -36,6 +36,7 @@ INSIDE = {
     ("report", "--png"): "{run} --png {run}/fold0",
     ("ensemble", "-o/--output"): "{run} --data {data} -o {link}/s.csv",
     ("debug", "--page"): "{data} --page {data}/page.html",
+    ("synth train", "--run"): "{data} --kind dcgan --run {data}/runs/g",
     ("runs compare", "-o/--output"): "{run} {other} -o {other}/fold0/rows.csv",
     ("group", "-o/--output"): "{link} --unlabelled {data} -o {data}/g.csv",
     ("data init", "-o/--output"): "{data} -o {data}/mine.yaml",
