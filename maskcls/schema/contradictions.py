@@ -248,6 +248,8 @@ def _of_synth(cfg: Sections) -> Iterator[Rule]:
         name for name, classes in synth.from_classes.items() if set(classes) & set(synth.classes.get(name, ()))
     }:
         yield f"no class of {', '.join(sorted(both))} in both synth.classes and synth.from_classes"
+    if synth.kind == "cyclegan" and (several := [name for name, some in synth.classes.items() if len(some) > 1]):
+        yield f"one class of {', '.join(sorted(several))} in synth.classes with synth.kind=cyclegan"
     if any(side % 16 for side in synth.size):
         yield WrongValue("synth.size", "multiples of 16", list(synth.size))
     if len(set(synth.augment)) != len(synth.augment):
