@@ -49,8 +49,8 @@ def synth_train(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Train one generator of images per fold, on its training rows alone, and one on all rows. With smote, fit the heads
-    of a run anew instead, with examples between the embeddings of its people.
+    """Train one generator of images per fold, on its training rows alone, and one on all rows. With smote, fit the
+    heads of a run anew instead, with examples between the embeddings of its people.
 
     \b
     maskcls synth train runs/a --kind wgan-gp --run runs/g
