@@ -17,9 +17,10 @@ from maskcls.labels import Floats, Ints, LabelSpace
 Wide = NDArray[np.float64]
 
 STRENGTH = 1e-3  # of the penalty where nothing else is asked for; 1 / (C * N) of scikit-learn
-MOST_STEPS = 20_000
-TOLERANCE = 1e-7  # of the gradient of the mean loss, at which the fit ends
+MOST_STEPS = 5_000
+TOLERANCE = 1e-8  # of the gradient in the scaled directions, at which the fit ends
 CONVERGED = 1e-4  # the largest gradient of a fit that ended because the loss no longer falls in double precision
+CURVATURE = 0.25  # of the cross-entropy along a logit, as guessed for the scaling; at most 1 / 2 (Boehning 1992)
 BELOW = 30.0  # logit of a class without rows, below the mean bias of the others
 
 
@@ -58,7 +59,8 @@ def fit_heads(
     assert strength > 0
     assert np.isfinite(feature_ND).all()
     assert (np.asarray(weight_N) >= 0).all()
-    wide_ND, heads = np.asarray(feature_ND, dtype=np.float64), {}
+    heads: dict[str, FittedHead] = {}
+    scaled: dict[bytes, _Scaled] = {}  # by the rows: those of several tasks are usually the same
     for task in space.tasks:
         rows = np.flatnonzero((labels[task.name] >= 0) & (np.asarray(weight_N) > 0))
         if not len(rows):
@@ -67,10 +69,11 @@ def fit_heads(
                 where=task.name,
                 fix="label some photos, or leave the task out of `tasks`",
             )
-        label_n, weight_n = labels[task.name][rows], np.asarray(weight_N, dtype=np.float64)[rows]
-        heads[task.name] = _fit(
-            wide_ND[rows], label_n, row_shares(label_n, weight_n, balanced=balanced), len(task.classes), strength
-        )
+        key = rows.tobytes()
+        if key not in scaled:
+            scaled[key] = _scaled(np.asarray(feature_ND, dtype=np.float64)[rows], strength)
+        share_n = row_shares(labels[task.name][rows], np.asarray(weight_N, dtype=np.float64)[rows], balanced=balanced)
+        heads[task.name] = _fit(scaled[key], labels[task.name][rows], share_n, len(task.classes), strength)
     return heads
 
 
@@ -93,45 +96,83 @@ def loss_gradient(
     feature_ND: Wide, label_N: Ints, share_N: Wide, weight_CD: Wide, bias_C: Wide, strength: float
 ) -> tuple[Wide, Wide]:
     """Return the gradient of the minimised loss with respect to weights (C, D) and biases (C,), in double precision."""
-    logit_NC = feature_ND @ weight_CD.T + bias_C
-    prob_NC = np.exp(logit_NC - logit_NC.max(axis=1, keepdims=True))
-    prob_NC /= prob_NC.sum(axis=1, keepdims=True)
-    prob_NC[np.arange(len(label_N)), label_N] -= 1
-    prob_NC *= share_N[:, None]
-    return prob_NC.T @ feature_ND + strength * weight_CD, prob_NC.sum(axis=0)
+    _, slope_CD, slope_C = _cross_entropy(feature_ND, label_N, share_N, weight_CD, bias_C)
+    return slope_CD + strength * weight_CD, slope_C
 
 
-def _fit(feature_ND: Wide, label_N: Ints, share_N: Wide, classes: int, strength: float) -> FittedHead:
-    from sklearn.linear_model import LogisticRegression  # seconds to import
+@dataclass(frozen=True)
+class _Scaled:
+    """Standardised features, and the same in directions and scales in which the loss is about equally curved.
 
+    standard_ND    features with mean 0 and standard deviation 1: (features - mean_D) / deviation_D.
+    direction_DD   columns: the directions; scale_D: what each is divided by. 1 / scale_D of the weights are fitted.
+    """
+
+    standard_ND: Wide
+    mean_D: Wide
+    deviation_D: Wide
+    direction_DD: Wide
+    scale_D: Wide
+
+
+def _scaled(feature_ND: Wide, strength: float) -> _Scaled:
     mean_D, deviation_D = feature_ND.mean(axis=0), feature_ND.std(axis=0)
     # A feature that does not vary says nothing: standardised it is 0 in every row, and its weight stays 0.
     deviation_D = np.where(deviation_D > 1e-12 * np.maximum(1, np.abs(mean_D)), deviation_D, np.inf)
+    standard_ND = (feature_ND - mean_D) / deviation_D
+    variance_D, direction_DD = np.linalg.eigh(standard_ND.T @ standard_ND / len(standard_ND))
+    scale_D = np.sqrt(CURVATURE * np.maximum(variance_D, 0) + strength)
+    return _Scaled(standard_ND, mean_D, deviation_D, direction_DD, scale_D)
+
+
+def _fit(scaled: _Scaled, label_N: Ints, share_N: Wide, classes: int, strength: float) -> FittedHead:
+    from scipy.optimize import minimize  # a second to import
+
+    features = scaled.standard_ND.shape[1]
     present, index_N = np.unique(label_N, return_inverse=True)
-    weight_CD, bias_C = np.zeros((classes, feature_ND.shape[1])), np.full(classes, -BELOW)
+    weight_CD, bias_C = np.zeros((classes, features)), np.full(classes, -BELOW)
     if len(present) == 1:
         bias_C[present] = 0
         return FittedHead(weight_CD.astype(np.float32), bias_C.astype(np.float32))
-    standard_ND = (feature_ND - mean_D) / deviation_D
-    # sum(share) is 1, so that C is 1 / strength whatever the number of rows. With two classes scikit-learn has one row
-    # of weights w in place of -w / 2 and w / 2, whose squares sum to half of its square.
-    model = LogisticRegression(C=(2 if len(present) == 2 else 1) / strength, tol=TOLERANCE, max_iter=MOST_STEPS)
-    model.fit(standard_ND, index_N, sample_weight=share_N)
-    weight_PD, bias_P = _both_sides(model.coef_, model.intercept_)
-    slopes = loss_gradient(standard_ND, index_N, share_N, weight_PD, bias_P, strength)
+    # Features of a network are so correlated that L-BFGS takes thousands of steps with them, and tens with these.
+    turned_ND = scaled.standard_ND @ scaled.direction_DD / scaled.scale_D
+    penalty_D = strength / scaled.scale_D**2
+
+    def loss(flat: Wide) -> tuple[float, Wide]:
+        turned_PD, bias_P = flat[: -len(present)].reshape(len(present), features), flat[-len(present) :]
+        value, slope_PD, slope_P = _cross_entropy(turned_ND, index_N, share_N, turned_PD, bias_P)
+        value += 0.5 * float((penalty_D * turned_PD**2).sum())
+        return value, np.concatenate([(slope_PD + penalty_D * turned_PD).reshape(-1), slope_P])
+
+    options = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "gtol": TOLERANCE, "ftol": 0.0, "maxcor": 20}
+    start = np.zeros(len(present) * (features + 1))
+    found: Wide = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
+    bias_P = found[-len(present) :]
+    turned_PD = found[: -len(present)].reshape(len(present), features)
+    weight_PD = (turned_PD / scaled.scale_D) @ scaled.direction_DD.T
+    slopes = loss_gradient(scaled.standard_ND, index_N, share_N, weight_PD, bias_P, strength)
     largest = max(float(np.abs(slope).max()) for slope in slopes)
     assert largest < CONVERGED, f"the fit of a head has not converged: gradient {largest:.1e}"
-    weight_CD[present] = weight_PD / deviation_D
-    bias_C[present] = bias_P - weight_CD[present] @ mean_D
+    weight_CD[present] = weight_PD / scaled.deviation_D
+    bias_C[present] = bias_P - weight_CD[present] @ scaled.mean_D
     bias_C[np.setdiff1d(np.arange(classes), present)] = bias_P.mean() - BELOW
     return FittedHead(weight_CD.astype(np.float32), bias_C.astype(np.float32))
 
 
-def _both_sides(weight_PD: Wide, bias_P: Wide) -> tuple[Wide, Wide]:
-    """Return one row per class: with two classes scikit-learn has one, the logit of the second against the first."""
-    if len(weight_PD) > 1:
-        return weight_PD, bias_P
-    return np.concatenate([-weight_PD, weight_PD]) / 2, np.concatenate([-bias_P, bias_P]) / 2
+def _cross_entropy(
+    feature_ND: Wide, label_N: Ints, share_N: Wide, weight_CD: Wide, bias_C: Wide
+) -> tuple[float, Wide, Wide]:
+    """Return the mean by shares, and its gradient with respect to weights (C, D) and biases (C,)."""
+    logit_NC = feature_ND @ weight_CD.T + bias_C
+    logit_NC -= logit_NC.max(axis=1, keepdims=True)
+    prob_NC = np.exp(logit_NC)
+    sum_N = prob_NC.sum(axis=1)
+    rows = np.arange(len(label_N))
+    value = float(share_N @ (np.log(sum_N) - logit_NC[rows, label_N]))
+    prob_NC /= sum_N[:, None]
+    prob_NC[rows, label_N] -= 1
+    prob_NC *= share_N[:, None]
+    return value, prob_NC.T @ feature_ND, prob_NC.sum(axis=0)
 
 
 def head_probabilities(heads: Mapping[str, FittedHead], feature_ND: Floats, space: LabelSpace) -> Floats:
