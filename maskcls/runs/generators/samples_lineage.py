@@ -1,4 +1,4 @@
-"""Where the samples of a run come from, as their sidecar says."""
+"""Where the samples of a run come from, read from their sidecar."""
 
 from __future__ import annotations
 
