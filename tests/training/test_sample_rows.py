@@ -30,6 +30,7 @@ from maskcls.show.report.provenance.lineage import lineage_section
 from maskcls.show.report.provenance.rows_by_source import source_table
 from maskcls.show.report.section import PageSettings
 from maskcls.training.added.sample_copies import validated_copies
+from maskcls.training.checks import has_settings
 from maskcls.training.experiment import read_experiment
 from maskcls.training.stored_experiment import open_experiment
 
@@ -369,3 +370,29 @@ def test_runs_with_and_without_samples_compare(taught: Path, base: Path, capsys:
     assert run_app(["runs", "compare", str(base), str(taught), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["rows"] == len(Predictions.load(base / "oof.npz").ids)
+
+
+def test_a_dry_run_counts_them_among_the_rows_that_only_train(
+    samples: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for more in ((), (f"data.synth={samples}",)):
+        assert train(drawn, tmp_path / "run", *WORDS, *more, "--dry-run", "--json") == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[1]["classes"] == found[0]["classes"]  # those of the data set
+    added = [one for one in found[1]["folds"] if one not in found[0]["folds"]]
+    assert added == [{"fold": -1, "people": 3 * PER_SET, "photos": 3 * PER_SET}]
+
+
+def test_a_run_knows_its_samples_from_any_folder(
+    samples: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(samples.parent)
+    run = tmp_path / "run"
+    assert train(drawn, run, *WORDS, "data.synth=s.csv", "--folds", "0") == 0
+    monkeypatch.chdir(tmp_path)
+    opened, _ = open_experiment(RunDir(run))
+    assert opened.cfg.data.synth == str(samples)
+    assert all(Path(path).is_file() for path in opened.photo_paths[-9:])
+    assert has_settings(RunDir(run), tiny(*WORDS, f"data.synth={samples}"))
+    assert not has_settings(RunDir(run), tiny(*WORDS))
