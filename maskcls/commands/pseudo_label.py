@@ -222,7 +222,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
             continue
         if experiment.leaky:
             fix = "label with a run that has an out-of-fold score, or give --leaky"
-            raise ResultError("the run was trained on leaky pseudo labels and would pass them on", where=name, fix=fix)
+            raise ResultError("the run was trained with data.leaky=true and would pass that on", where=name, fix=fix)
         missing = sorted(set(range(experiment.cfg.folds.k)) - set(env.folds))
         if missing:
             raise ResultError(

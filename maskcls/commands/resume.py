@@ -89,6 +89,7 @@ def _finish_heads(
 ) -> RunSummary | None:
     """Finish a run of retrained heads; UsageError for folds that it was not made with."""
     from maskcls.commands.synth.smote import finish_heads
+    from maskcls.show.synth.retrained_heads import verdict
 
     if more := sorted({*wanted} - {*env.folds}):
         raise UsageError(
@@ -97,7 +98,9 @@ def _finish_heads(
             expected=f"folds {', '.join(map(str, env.folds))}",
             fix="train these folds of that run, then fit the heads of a new run",
         )
-    return finish_heads(experiment, env, report=report).summary
+    found = finish_heads(experiment, env, report=report)
+    report.note(verdict(found.comparison))
+    return found.summary
 
 
 def forget_refit(experiment: Experiment, report: Reporter) -> None:

@@ -58,6 +58,7 @@ def check_synth_training(source: Path, cfg: Config, folder: SynthDir, folds: str
     """
     wanted_folds(folds, cfg.folds.k)
     check_minutes(minutes)
+    check_kind(source, cfg, folds, minutes)
     if cfg.synth.kind in GAN_KINDS and cfg.synth.batch_size < 2:
         raise ConfigError(
             "the generator normalises over the batch",
@@ -71,6 +72,33 @@ def check_synth_training(source: Path, cfg: Config, folder: SynthDir, folds: str
     check_cache(data, cfg)
     inputs = [data, *([source] if run.env.is_file() else [])]
     refuse_existing_generators(folder, inputs)
+
+
+def check_kind(source: Path, cfg: Config, folds: str | None, minutes: float | None) -> None:
+    """Raise UsageError for a kind that is not trained, and for smote without a run or with options it does not have."""
+    if cfg.synth.kind == "oversample":
+        raise UsageError(
+            "copies of photos need no generator",
+            where="synth.kind=oversample",
+            fix="maskcls synth sample RUN synth.kind=oversample",
+        )
+    if cfg.synth.kind != "smote":
+        return
+    if not RunDir(source).env.is_file():
+        raise UsageError(
+            "examples between embeddings are made with the networks of a run",
+            where="synth.kind=smote",
+            got=str(source),
+            expected="a finished run",
+            fix="train a run first, and give its folder",
+        )
+    given = [name for name, value in (("--folds", folds), ("--minutes", minutes)) if value is not None]
+    if given:
+        raise UsageError(
+            "the heads of all networks of a run are fitted anew at once",
+            where=", ".join(given),
+            fix="leave it out",
+        )
 
 
 def check_minutes(minutes: float | None) -> None:

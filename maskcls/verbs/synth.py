@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Data, Folds, Force, Json, Overrides, interruptible, load_config_for
+from maskcls.verbs.options import (
+    Config,
+    Data,
+    Folds,
+    Force,
+    Json,
+    Overrides,
+    how_to_resume,
+    interruptible,
+    load_config_for,
+)
+
+if TYPE_CHECKING:
+    from maskcls.rundir import RunDir
+    from maskcls.schema import Config as Settings
 
 app = VerbApp(no_args_is_help=True, help="Make examples of rare classes, one generator per fold, and judge them.")
 
@@ -45,10 +59,12 @@ def synth_train(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Train one generator of images per fold, on its training rows alone, and one on all rows.
+    """Train one generator of images per fold, on its training rows alone, and one on all rows. With smote, fit the
+    heads of a run anew instead, with examples between the embeddings of its people.
 
     \b
     maskcls synth train runs/a --kind wgan-gp --run runs/g
+    maskcls synth train runs/a --kind smote --run runs/b
     maskcls synth train faces --kind dcgan --config multi --minutes 30
     maskcls synth train runs/a --kind wgan-gp --folds 0 synth.steps=200
     """
@@ -68,6 +84,9 @@ def synth_train(
         if line.startswith("synth."):  # the others are about classifiers
             typer.echo(line, err=True)
     check_synth_training(source, cfg, SynthDir(run), folds, minutes)
+    if cfg.synth.kind == "smote":
+        _retrain_heads(RunDir(source), cfg, RunDir(run), force=force, json=json)
+        return
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.answers.synth_training import print_synth_training
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
@@ -87,6 +106,23 @@ def synth_train(
             origins=with_backbone(cfg, origins),
         )
     print_synth_training(found, json=json)
+
+
+def _retrain_heads(source: RunDir, cfg: Settings, run: RunDir, *, force: bool, json: bool) -> None:
+    """Fit the heads of a run anew with interpolated examples, and write a run that has them."""
+    from maskcls.schema.group_noun import group_noun
+    from maskcls.show.report.after_training import after_training, note_missing_report
+    from maskcls.show.synth.retrained_heads import print_retrained_heads
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
+
+    noun = group_noun(cfg)
+    with interruptible(lambda: how_to_resume(run.path)), Reporter(quiet=not main_process(), noun=noun) as report:
+        note_missing_report(cfg, report)
+        with report.busy(LOADING):
+            from maskcls.commands.synth.smote import retrain_heads as work
+        found = work(source, run, cfg, force=force, report=report)
+        after = after_training(run, report)
+    print_retrained_heads(found, after, json=json)
 
 
 @app.command("resume")

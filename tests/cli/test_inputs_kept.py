@@ -28,6 +28,7 @@ INSIDE = {
     ("predict", "--probabilities"): "{run} {data}/eval -o {out}/s.csv --probabilities {data}/eval/p.csv",
     ("pseudo-label", "-o/--output"): "{run} --data {data} -o {data}/train/p.csv",
     ("pretrain", "-o/--output"): "{data} -o {data}/train/t.safetensors",
+    ("synth sample", "-o/--output"): "{run} synth.kind=oversample -o {data}/train/s.csv",
     ("explain", "-o/--output"): "{run} {photo} -o {run}/fold0/why.png",
     ("explain", "--page"): "{run} {photo} -o {out}/why.png --page {run}/fold0/why.html",
     ("export", "-o/--output"): "{run} -o {run}/fold1/model.onnx",

@@ -15,7 +15,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", HOME)
 
 
-@pytest.mark.parametrize("key", ["model.weights", "data.fixes", "data.pseudo"])
+@pytest.mark.parametrize("key", ["model.weights", "data.fixes", "data.pseudo", "data.synth"])
 def test_in_settings_that_are_paths(key: str) -> None:
     section, name = key.split(".")
     cfg, _ = load(None, [f"{key}=~/a.b"])

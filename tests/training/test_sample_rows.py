@@ -16,12 +16,21 @@ from tiny import experiment, outcome, resume, tiny, train
 
 from maskcls.cli import run_app
 from maskcls.data.photos.images import decode
+from maskcls.diagnosis.probe import Probe
+from maskcls.diagnosis.with_training.study import without_added
+from maskcls.engine.device import start
 from maskcls.engine.step_plan import StepPlan
 from maskcls.errors import DataError
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.integrity.run_checks import run_checks
+from maskcls.runs.reported.reported_run import read_reported_run
+from maskcls.show.card.data import data_part
+from maskcls.show.report.provenance.lineage import lineage_section
+from maskcls.show.report.provenance.rows_by_source import source_table
+from maskcls.show.report.section import PageSettings
 from maskcls.training.added.sample_copies import validated_copies
+from maskcls.training.checks import has_settings
 from maskcls.training.experiment import read_experiment
 from maskcls.training.stored_experiment import open_experiment
 
@@ -317,3 +326,73 @@ def test_a_set_of_an_experiment_in_memory_is_that_of_the_stored_run(taught: Path
     assert opened.added[0].samples is not None
     assert given.added[0].samples is not None
     assert opened.added[0].samples.sha256 == given.added[0].samples.sha256
+
+
+def test_the_report_says_where_the_samples_are_from_and_how_many_there_are(
+    taught: Path, base: Path, drawn: Path, tmp_path: Path
+) -> None:
+    reported, settings = read_reported_run(RunDir(taught)), PageSettings(tmp_path / "page.html")
+    values = lineage_section(reported, settings)
+    lines = {row[0]: row[1:] for row in values["made_from"].rows}
+    assert lines["dcgan generator of fold 1"][1] == "1" * 16 + "…"
+    assert lines["dcgan generator of all rows"][1] == "9" * 16 + "…"
+    assert lines["samples"][0].endswith("s.csv")
+    table = values["sources"]
+    assert list(table.head) == ["task", "class", "labelled", "samples per fold"]
+    rows = {(row[0], row[1]): row[2:] for row in table.rows}
+    real = experiment(drawn).manifest
+    assert rows["age", "<30"] == [str(int((real["age"] == 0).sum())), "1"]  # joint classes 0, 1, 2: one of each age
+    assert rows["mask", "wear"][1] == "3"
+    assert lineage_section(read_reported_run(RunDir(base)), settings)["sources"] is None
+    assert "samples of generators (trained on, never scored): 9" in data_part(reported)
+
+
+def test_the_fewest_and_the_most_of_all_folds(taught: Path, tmp_path: Path) -> None:
+    run = RunDir(shutil.copytree(taught, tmp_path / "run"))
+    reported, lines = read_reported_run(run), run.samples.read_text().splitlines()
+    run.samples.write_text("\n".join(line for line in lines if not line.startswith("1,synth/1/2")) + "\n")
+    table = source_table(reported)
+    assert table is not None
+    assert {(row[0], row[1]): row[3] for row in table.rows}["age", ">=60"] == "0 .. 1"
+
+
+def test_a_learning_curve_and_other_checks_leave_samples_out(samples: Path, drawn: Path) -> None:
+    """Their generator was trained on all people, so fewer people would not be fewer."""
+    plan = experiment(drawn, f"data.synth={samples}")
+    member = plan.members[0]
+    probe = Probe(plan, member, start(plan.cfg.device), plan.rows(member, 0))
+    kept = without_added(probe).rows.train
+    assert len(probe.rows.train) == len(kept) + PER_SET
+    assert set(plan.manifest["source"].to_numpy()[kept]) == {"real"}
+
+
+def test_runs_with_and_without_samples_compare(taught: Path, base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["runs", "compare", str(base), str(taught), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == len(Predictions.load(base / "oof.npz").ids)
+
+
+def test_a_dry_run_counts_them_among_the_rows_that_only_train(
+    samples: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for more in ((), (f"data.synth={samples}",)):
+        assert train(drawn, tmp_path / "run", *WORDS, *more, "--dry-run", "--json") == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[1]["classes"] == found[0]["classes"]  # those of the data set
+    added = [one for one in found[1]["folds"] if one not in found[0]["folds"]]
+    assert added == [{"fold": -1, "people": 3 * PER_SET, "photos": 3 * PER_SET}]
+
+
+def test_a_run_knows_its_samples_from_any_folder(
+    samples: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(samples.parent)
+    run = tmp_path / "run"
+    assert train(drawn, run, *WORDS, "data.synth=s.csv", "--folds", "0") == 0
+    monkeypatch.chdir(tmp_path)
+    opened, _ = open_experiment(RunDir(run))
+    assert opened.cfg.data.synth == str(samples)
+    assert all(Path(path).is_file() for path in opened.photo_paths[-9:])
+    assert has_settings(RunDir(run), tiny(*WORDS, f"data.synth={samples}"))
+    assert not has_settings(RunDir(run), tiny(*WORDS))

@@ -26,7 +26,7 @@ from maskcls.synth.loop.open_generators import experiment_of, refuse_processes, 
 from maskcls.synth.loop.synth_rows import synth_rows
 from maskcls.synth.rows.fold_classifier import FoldClassifier, check_classifier, open_fold_classifier
 from maskcls.synth.rows.made_set import ClassCount, MadeSet, filter_of, make_set
-from maskcls.synth.rows.sample_rows import SampleRows, add_copies, add_images, as_added_sets, pooled
+from maskcls.synth.rows.sample_rows import SampleRows, add_copies, add_images, as_added_sets, taken_in_turn
 from maskcls.synth.rows.sample_sources import check_generators, copying_source, trained_source
 from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.experiment import Experiment, view_spec
@@ -86,7 +86,7 @@ def sample_synth(
     if REFIT not in rows.sets:
         whole = synth_rows(experiment, REFIT)
         quotas = example_counts(whole.label_N, whole.classes, cfg.space, cfg.synth.per_class)
-        rows.sets[REFIT] = pooled([rows.sets[k] for k in numbers], quotas)
+        rows.sets[REFIT] = taken_in_turn([rows.sets[k] for k in numbers], quotas)
         makers[REFIT] = tuple(makers[k][0] for k in numbers)
     sets, parents, contents = as_added_sets(rows, cfg.space, cfg.synth.weight)
     sha256 = write_samples(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from maskcls import files
 from maskcls.engine.device import Accelerator, start
-from maskcls.errors import DataError, ResultError, UsageError
+from maskcls.errors import ConfigError, DataError, ResultError, UsageError
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_existing
 from maskcls.runs.choices.tried import add_run
@@ -18,12 +18,13 @@ from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import NETWORKS, PHOTOS, PartTimer, add_times, read_times
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
-from maskcls.schema.synth import SynthConfig
+from maskcls.schema.group_noun import group_noun
+from maskcls.show.synth.retrained_heads import RetrainedHeads
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.embedded.heads_comparison import HeadsComparison, compare_heads
+from maskcls.synth.embedded.heads_comparison import compare_heads
 from maskcls.synth.embedded.heads_origin import origin_of, read_origin_run
-from maskcls.synth.embedded.rare_people import refuse_few_rare_people
 from maskcls.synth.embedded.retrained_fold import refuse_other_heads, retrain_fold
+from maskcls.synth.loop.all_folds import rare_set, refuse_few
 from maskcls.training.assemble import assemble
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
@@ -31,18 +32,10 @@ from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.stored_experiment import open_experiment, refuse_missing_data, write_identity
 
 
-@dataclass(frozen=True)
-class RetrainedHeads:
-    """A finished run of retrained heads: its scores, and whether the interpolated examples helped."""
-
-    summary: RunSummary
-    comparison: HeadsComparison
-
-
 def retrain_heads(
     source: RunDir,
     run: RunDir,
-    synth: SynthConfig,
+    cfg: Config,
     *,
     force: bool,
     report: Reporter,
@@ -51,7 +44,7 @@ def retrain_heads(
     """Fit the heads of every network of a finished run anew, and write a run that has them.
 
     source  a run with plain heads. run: the folder to make.
-    synth   classes, per_class, neighbours, weight and least_groups are used; the kind becomes smote.
+    cfg     the configuration of the source, with other settings of `synth` and `device`.
     force   make them below synth.least_groups too.
     origins  where each setting comes from, see `train`.
 
@@ -66,12 +59,15 @@ def retrain_heads(
     refuse_missing_data(trained)
     refuse_existing(run, trained.data)
     _refuse_unfit(trained, env.folds)
-    own = trained.cfg.model_copy(update={"synth": synth.model_copy(update={"kind": "smote"})})
-    experiment = _with_config(trained, own, run)
+    if cfg.seed != trained.cfg.seed:
+        fix = "leave it out"
+        raise ConfigError("the seed is that of the run's networks", where="seed", got=str(cfg.seed), fix=fix)
+    experiment = replace(trained, cfg=cfg, run=run)
     if not force:
-        refuse_few_rare_people(experiment, env.folds)
-    origin = origin_of(trained, trained.trainings(env.folds), own)
-    accelerator, timer = start(own.device), PartTimer("synth train")
+        numbers = list(dict.fromkeys(k for _, k in experiment.trainings(env.folds)))
+        refuse_few({k: rare_set(experiment, k) for k in numbers}, cfg.synth.least_groups, group_noun(cfg))
+    origin = origin_of(trained, trained.trainings(env.folds), cfg)
+    accelerator, timer = start(cfg.device), PartTimer("synth train")
     with timer.part(PHOTOS), cured_by_restoring(takes_data=False):
         experiment = with_photos(experiment, accelerator, report)
     with run_lock.lock_new(run):
@@ -109,10 +105,6 @@ def finish_heads(experiment: Experiment, env: Environment, *, report: Reporter) 
     return _finished(experiment, source, env.folds, summary, report)
 
 
-def _with_config(experiment: Experiment, cfg: Config, run: RunDir) -> Experiment:
-    return replace(experiment, cfg=cfg, run=run)
-
-
 def _fit_all(
     experiment: Experiment, source: RunDir, folds: Sequence[int], accelerator: Accelerator, report: Reporter
 ) -> RunSummary:
@@ -130,7 +122,8 @@ def _finished(
 ) -> RetrainedHeads:
     if not_counted := add_run(experiment.run):
         report.note(not_counted)
-    return RetrainedHeads(summary, compare_heads(experiment, source, folds))
+    noun, compared = group_noun(experiment.cfg), compare_heads(experiment, source, folds)
+    return RetrainedHeads(experiment.run.path, source.path, noun, summary, compared)
 
 
 def _refuse_unfit(trained: Experiment, folds: Sequence[int]) -> None:

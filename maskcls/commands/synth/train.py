@@ -11,7 +11,6 @@ import torch
 
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import start
-from maskcls.errors import UsageError
 from maskcls.results.added.set_names import set_name
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.runs.checks import wanted_folds
@@ -51,12 +50,7 @@ def train_synth(
     """
     match cfg.synth.kind:
         case "smote" | "oversample":
-            raise UsageError(
-                f"synth.kind={cfg.synth.kind} trains no networks of images",
-                where="maskcls synth train",
-                expected="dcgan, wgan-gp or cyclegan",
-                fix="choose one of them with --kind",
-            )
+            raise AssertionError("check_kind refused it, or retrain_heads does it")
         case "dcgan" | "wgan-gp" | "cyclegan":
             return _train_image_generators(
                 source, cfg, folder, folds=folds, minutes=minutes, force=force, report=report, origins=origins

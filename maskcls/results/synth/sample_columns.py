@@ -1,7 +1,7 @@
 """The columns and the kind of a table of samples.
 
-The columns are set, id, path, weight, one per task with its class name, and parents: the ids of the training photos a
-sample was made from, joined by `;`, nothing for a sample made from random numbers."""
+The columns are set, id, path, weight, one per task with its class name, and parents: the ids of the training photos
+that it was made from, joined by `;`, nothing for a sample made from random numbers."""
 
 from __future__ import annotations
 

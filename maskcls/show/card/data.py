@@ -78,8 +78,9 @@ def _data_lines(reported: ReportedRun, frame: pd.DataFrame, real: pd.DataFrame) 
     noun = reported.noun
     of = "each a group of its own" if noun == PHOTOS else f"of {number_of(real['person'].nunique(), noun)}"
     yield f"labelled photos: {len(real):,}, {of}"
-    if added := len(frame) - len(real):
-        yield f"photos with pseudo labels (trained on, never scored): {added:,}"
+    for source, what in (("pseudo", "photos with pseudo labels"), ("synth", "samples of generators")):
+        if added := int((frame["source"] == source).sum()):
+            yield f"{what} (trained on, never scored): {added:,}"
     if run.sealed.exists():
         sealed = read_columns(run.sealed)["person"]
         of = "" if noun == PHOTOS else f" of {number_of(len(set(sealed)), noun)}"

@@ -38,6 +38,11 @@ class Survey:
     folds: pd.DataFrame
     rates: tuple[Rates, ...]
 
+    @property
+    def photos(self) -> pd.DataFrame:
+        """The rows without samples of generators, whose classes are those of their fold alone."""
+        return self.manifest[self.manifest["source"] != "synth"]
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -58,7 +63,7 @@ def print_survey(survey: Survey, cfg: Config) -> None:
     if not main_process():
         return
     noun = group_noun(cfg)
-    show(class_table(survey.manifest, cfg.space, noun))
+    show(class_table(survey.photos, cfg.space, noun))
     say()
     show(fold_table(survey.manifest, survey.folds, cfg.space, noun))
     say()
@@ -93,7 +98,7 @@ def print_dry_run_json(survey: Survey, forecast: Forecast, cfg: Config, origins:
     folds = [{name: int(value) for name, value in row.items()} for row in whole.to_dict("records")]
     classes = [
         {"task": task, "class": name, "people": people, "photos": photos}
-        for task, name, people, photos in class_counts(survey.manifest, cfg.space)
+        for task, name, people, photos in class_counts(survey.photos, cfg.space)
     ]
     rates = [
         {"task": one.task or None, "low": min(one.rates), "high": max(one.rates), "epochs": one.epochs}

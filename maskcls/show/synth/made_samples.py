@@ -66,4 +66,4 @@ def print_samples(found: MadeSamples, *, json: bool = False) -> None:
         f"{rows:,} for {'all rows' if name == 'all' else f'fold {name}'}" for name, rows in found.sets.items()
     )
     say(f"\n{found.path}  {found.kind} samples: {each}")
-    say("next: judge them before use; a training takes them with data.synth=" + str(found.path))
+    say(f"next: look at them, then train with them and without: data.synth={found.path}")

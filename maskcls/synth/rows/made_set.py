@@ -24,7 +24,7 @@ LEAST_DRAW = 16  # samples at once, as a single one costs nearly as much
 
 
 class Comparer(Protocol):
-    """What tells how near images are to each other, and of which joint class they are; see `FoldClassifier`."""
+    """Computes how near images are to each other, and of which joint class they are; see `FoldClassifier`."""
 
     def features(self, images_MHWC: NDArray[np.uint8], report: Reporter) -> Floats:
         """Return features (M, D) float32."""

@@ -57,11 +57,11 @@ def add_copies(rows: SampleRows, k: int, made: MadeSet, photos: Mapping[str, tup
     ]
 
 
-def pooled(sets: Sequence[Sequence[SampleRow]], quotas: Mapping[int, int]) -> list[SampleRow]:
+def taken_in_turn(sets: Sequence[Sequence[SampleRow]], quotas: Mapping[int, int]) -> list[SampleRow]:
     """Return samples of the folds for a network of all rows: of each class the quota, the folds taken in turn.
 
     >>> a, b, c = (SampleRow(path, 0, (), b"") for path in "abc")
-    >>> [row.path for row in pooled([[a, b], [c]], {0: 2})]
+    >>> [row.path for row in taken_in_turn([[a, b], [c]], {0: 2})]
     ['a', 'c']
     """
     found = list[SampleRow]()

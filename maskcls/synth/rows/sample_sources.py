@@ -68,7 +68,7 @@ def trained_source(folder: SynthDir, experiment: Experiment, cfg: Config, k: int
 def copying_source(
     experiment: Experiment, cfg: Config, k: int, classifier: FoldClassifier, report: Reporter
 ) -> SampleSource:
-    """Return the source of copies of photos of fold k, or of REFIT; the classifier's features tell which are hard."""
+    """Return the source of copies of photos of fold k, or of REFIT; the classifier's features show which are hard."""
     chosen = training_rows(experiment, k)
     own = classifier.experiment
     place = {name: row for row, name in enumerate(own.manifest["id"].tolist())}

@@ -19,7 +19,7 @@ from maskcls.results.synth.sample_table import Samples
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.synth.embedded.example_counts import example_counts
 from maskcls.synth.loop.synth_rows import training_rows
-from maskcls.synth.rows.sample_rows import SampleRow, pooled
+from maskcls.synth.rows.sample_rows import SampleRow, taken_in_turn
 from maskcls.training.added.added_source import folds_sha256
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=1")
@@ -163,8 +163,8 @@ def test_folds_without_a_generator_of_all_rows_share_their_samples(run: Path, dr
 
 def test_folds_take_turns_in_what_they_share() -> None:
     rows = [[SampleRow(f"{k}{n}", label, (), b"") for label in (0, 1) for n in range(2)] for k in "abc"]
-    assert [row.path for row in pooled(rows, {1: 4, 0: 2})] == ["a0", "b0", "a0", "b0", "c0", "a1"]
-    assert [row.path for row in pooled([rows[0], []], {1: 9})] == ["a0", "a1"]
+    assert [row.path for row in taken_in_turn(rows, {1: 4, 0: 2})] == ["a0", "b0", "a0", "b0", "c0", "a1"]
+    assert [row.path for row in taken_in_turn([rows[0], []], {1: 9})] == ["a0", "a1"]
 
 
 def test_copies_of_photos_need_no_generator(

@@ -1,4 +1,4 @@
-"""What a run was made from: data, starting weights, pseudo labels and their runs; and its own networks, by hash."""
+"""What a run was made from: data, starting weights, pseudo labels, samples; and its own networks, by hash."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 from maskcls import config
 from maskcls.errors import MaskclsError
+from maskcls.rundir import REFIT
+from maskcls.runs.generators.samples_lineage import read_samples_lineage
 from maskcls.runs.lineage import PseudoLineage, read_pseudo_lineage
 from maskcls.runs.networks import run_networks, weights_hash
 from maskcls.runs.reported.network_logs import network_title
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages.table import Table
+from maskcls.show.report.provenance.rows_by_source import source_table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number
 
@@ -22,10 +25,11 @@ Line = tuple[str, str, str]
 
 def lineage_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str, Any]:
     """Return the tables of what the run was made from, of its networks, and of the notes about it."""
-    made_from = [*_data_lines(reported), *_weights_lines(reported), *_pseudo_lines(reported)]
+    made_from = [*_data_lines(reported), *_weights_lines(reported), *_pseudo_lines(reported), *_samples_lines(reported)]
     networks = list(_network_lines(reported))
     return {
         "made_from": Table(["what", "name", "sha256"], made_from, "Made from"),
+        "sources": source_table(reported),
         "networks": Table(["network", "sha256 of its weights"], networks, "Networks"),
         "notes": _notes_table(reported),
     }
@@ -81,6 +85,27 @@ def _parent_lines(found: PseudoLineage) -> Iterator[Line]:
     for one in found.runs:
         name = f"{one.run}, {len(one.weights)} networks"
         yield "parent: run that labelled them", name, _short(next(iter(one.run_hashes.values()), ""))
+
+
+def _samples_lines(reported: ReportedRun) -> Iterator[Line]:
+    """Yield the samples, the generators that made them, and the run that left some out."""
+    if reported.config.data.synth is None:
+        return
+    run = reported.run
+    yield "samples", reported.config.data.synth, _short(reported.environment.hashes.get(run.samples.name, ""))
+    try:
+        found = read_samples_lineage(run.samples)
+    except MaskclsError as error:
+        yield "origin of the samples", f"cannot be read: {error.what}", ""
+        return
+    if found is None:
+        yield "origin of the samples", "not recorded", ""
+        return
+    for one in found.makers:
+        whose = "all rows" if one.fold == REFIT else f"fold {one.fold}"
+        yield f"{found.kind} generator of {whose}", found.generators, _short(one.sha256)
+    if found.classifier:
+        yield "parent: run that compared the samples", found.classifier, _short(found.classifier_sha256)
 
 
 def _network_lines(reported: ReportedRun) -> Iterator[list[str]]:
