@@ -145,6 +145,7 @@ TOPICS = {
         *("commands/pseudo_label.py", "commands/self_train.py", "commands/unseal.py", "training/pseudo_rows.py"),
         *("runs/records/sealed_people.py", "commands/calibrate.py"),
     ),
+    "Generators of examples": ("synth/", "commands/synth/", "runs/synth_checks.py"),
     "Maps, exported models and the server": (
         *("export/", "serve/", "commands/explain.py", "commands/export.py", "training/explaining/", "engine/cam.py"),
         *("commands/serve.py", "results/comparison/int8_cost.py", "results/comparison/parity.py"),

@@ -44,17 +44,17 @@ class SynthFacts(JsonFile):
         return [fold_of_set(name) for name in self.sets]
 
 
-def set_name(k: int) -> str:
+def name_of_set(k: int) -> str:
     """Return the name of a fold's set of samples: its number, or "all" for REFIT.
 
-    >>> set_name(2), set_name(REFIT)
+    >>> name_of_set(2), name_of_set(REFIT)
     ('2', 'all')
     """
     return "all" if k == REFIT else str(k)
 
 
 def fold_of_set(name: str) -> int:
-    """Return the fold of a set's name; see `set_name`."""
+    """Return the fold of a set's name; see `name_of_set`."""
     return REFIT if name == "all" else int(name)
 
 

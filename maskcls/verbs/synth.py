@@ -49,8 +49,8 @@ def synth_train(
 
     \b
     maskcls synth train runs/a --kind wgan-gp --run runs/g
-    maskcls synth train faces --kind dcgan --config multi --run runs/g --minutes 30
-    maskcls synth train runs/a --kind wgan-gp --run runs/g --folds 0 synth.steps=200
+    maskcls synth train faces --kind dcgan -c multi --minutes 30
+    maskcls synth train runs/a --kind wgan-gp --folds 0 synth.steps=200
     """
     from maskcls.config import with_backbone
     from maskcls.config.unused_settings import unused_settings

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import assert_never
 
 import torch
 
@@ -21,7 +22,7 @@ from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.answers.synth_training import SynthTraining
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, set_name, write_facts
+from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, name_of_set, write_facts
 from maskcls.synth.loop.all_folds import rare_set, refuse_few, train_generators
 from maskcls.synth.loop.open_generators import experiment_of, refuse_processes, with_plan, with_small_photos
 from maskcls.synth.loop.optimizers import synth_execution
@@ -59,6 +60,8 @@ def train_synth(
             return _train_image_generators(
                 source, cfg, folder, folds=folds, minutes=minutes, force=force, report=report, origins=origins
             )
+        case _:
+            assert_never(cfg.synth.kind)
 
 
 def _train_image_generators(
@@ -92,7 +95,7 @@ def _train_image_generators(
         folds_sha256=folds_sha256(experiment.manifest, experiment.folds),
         k=cfg.folds.k,
         space=cfg.space.fingerprint,
-        sets={set_name(k): one for k, one in sets.items()},
+        sets={name_of_set(k): one for k, one in sets.items()},
         least_groups=cfg.synth.least_groups,
         forced=force,
     )

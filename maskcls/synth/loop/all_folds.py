@@ -13,7 +13,7 @@ from maskcls.rundir import REFIT, SynthDir
 from maskcls.runs.integrity.epoch_log import read_log
 from maskcls.show.answers.synth_training import TrainedGenerator
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.facts_file import SynthSet, set_name
+from maskcls.synth.facts_file import SynthSet, name_of_set
 from maskcls.synth.loop.kinds import build_player
 from maskcls.synth.loop.parts import check_part, read_generator_done
 from maskcls.synth.loop.synth_rows import of_classes, rarest_class, synth_rows, training_rows
@@ -105,7 +105,7 @@ def _each(
             del player
             accelerator.free_memory()
         yield TrainedGenerator(
-            set_name(k),
+            name_of_set(k),
             dict(one.classes),
             one.people,
             one.rows,
