@@ -13,6 +13,7 @@ import torch
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import start
 from maskcls.errors import UsageError
+from maskcls.results.added.set_names import set_name
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import this_machine
@@ -22,11 +23,12 @@ from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.answers.synth_training import SynthTraining
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, name_of_set, write_facts
+from maskcls.synth.cyclegan.enough_people import check_translations
+from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, write_facts
 from maskcls.synth.loop.all_folds import rare_set, refuse_few, train_generators
 from maskcls.synth.loop.open_generators import experiment_of, refuse_processes, with_plan, with_small_photos
 from maskcls.synth.loop.optimizers import synth_execution
-from maskcls.training.pseudo_rows import folds_sha256
+from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.stored_experiment import write_identity
 
 
@@ -86,6 +88,8 @@ def _train_image_generators(
     sets, noun = {k: rare_set(experiment, k) for k in numbers}, group_noun(experiment.cfg)
     if not force:
         refuse_few(sets, cfg.synth.least_groups, noun)
+    if cfg.synth.kind == "cyclegan":
+        check_translations(experiment, numbers, forced=force)
     experiment = with_small_photos(experiment, accelerator, report)
     plan = Plan(execution, execution, threads=torch.get_num_threads())
     experiment = replace(experiment, plans={"": plan})
@@ -95,7 +99,7 @@ def _train_image_generators(
         folds_sha256=folds_sha256(experiment.manifest, experiment.folds),
         k=cfg.folds.k,
         space=cfg.space.fingerprint,
-        sets={name_of_set(k): one for k, one in sets.items()},
+        sets={set_name(k): one for k, one in sets.items()},
         least_groups=cfg.synth.least_groups,
         forced=force,
     )

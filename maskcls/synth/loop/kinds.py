@@ -20,10 +20,9 @@ def build_player(cfg: Config, rows: SynthRows, fold: int, device: torch.device) 
 
             return GanPlayer(cfg, rows, fold, device)
         case "cyclegan":
-            from maskcls.synth.cyclegan.player import build_cyclegan  # type: ignore[import-not-found]
+            from maskcls.synth.cyclegan.player import build_cyclegan
 
-            made: Player = build_cyclegan(cfg, rows, fold, device)
-            return made
+            return build_cyclegan(cfg, rows, fold, device)
         case "smote" | "oversample":
             raise UsageError(
                 "this kind has no networks of images",
