@@ -17,7 +17,7 @@ from torch import Tensor
 
 from maskcls.synth.gans.generator_network import generator_of
 from maskcls.synth.gans.pixels import tiled, to_pixels
-from maskcls.synth.loop.parts import Part
+from maskcls.synth.loop.parts import SavedPart
 from maskcls.synth.loop.step_draws import drawing
 
 STRIPS, STEPS = 4, 8
@@ -25,7 +25,7 @@ STRIP_NOISE = 1001  # the purpose of the random inputs, a part of their key; oth
 
 
 @torch.no_grad()
-def input_strips(part: Part, label_T: Sequence[int], *, seed: int, fold: int) -> NDArray[np.uint8]:
+def input_strips(part: SavedPart, label_T: Sequence[int], *, seed: int, fold: int) -> NDArray[np.uint8]:
     """Return a picture (H, W, 3) of 4 rows with 8 samples each, between two random inputs per row.
 
     part     a generator of dcgan or wgan-gp. label_T: class index of each task, of all samples.
