@@ -9,7 +9,7 @@ import numpy as np
 
 from maskcls.errors import DataError
 from maskcls.schema.group_noun import group_noun
-from maskcls.synth.loop.synth_rows import of_classes, rarest_class, generator_rows
+from maskcls.synth.loop.synth_rows import generator_rows, of_classes, rarest_class
 from maskcls.training.experiment import Experiment
 
 
