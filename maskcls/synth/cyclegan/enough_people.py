@@ -16,7 +16,7 @@ from maskcls.schema.group_noun import group_noun
 from maskcls.synth.cyclegan.domains import Domains, default_source
 from maskcls.synth.cyclegan.pairs import pair_source
 from maskcls.synth.loop.all_folds import FEW_SOURCE, classes_in_words, generator_title
-from maskcls.synth.loop.synth_rows import rarest_class, generator_rows
+from maskcls.synth.loop.synth_rows import generator_rows, rarest_class
 from maskcls.training.experiment import Experiment
 
 

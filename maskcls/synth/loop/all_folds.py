@@ -17,7 +17,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.facts_file import SynthSet
 from maskcls.synth.loop.kinds import build_player
 from maskcls.synth.loop.parts import check_part, read_generator_done
-from maskcls.synth.loop.synth_rows import of_classes, rarest_class, synth_rows, generator_rows
+from maskcls.synth.loop.synth_rows import generator_rows, of_classes, rarest_class, synth_rows
 from maskcls.synth.loop.train_generator import GeneratorEnd, LoopPlan, is_past, train_generator
 from maskcls.training.experiment import Experiment
 

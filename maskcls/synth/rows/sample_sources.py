@@ -12,7 +12,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.embedded.frozen_features import feature_rows
 from maskcls.synth.facts_file import SynthFacts, read_facts
 from maskcls.synth.loop.parts import load_part, read_generator_done
-from maskcls.synth.loop.synth_rows import synth_rows, generator_rows
+from maskcls.synth.loop.synth_rows import generator_rows, synth_rows
 from maskcls.synth.rows.drawing import SampleSource
 from maskcls.synth.rows.fold_classifier import FoldClassifier
 from maskcls.training.added.added_source import folds_sha256

@@ -15,7 +15,7 @@ from maskcls.data.views.transforms import eval_view
 from maskcls.errors import DataError
 from maskcls.labels import CONTEST
 from maskcls.rundir import REFIT
-from maskcls.synth.loop.synth_rows import of_classes, synth_rows, synth_spec, generator_rows
+from maskcls.synth.loop.synth_rows import generator_rows, of_classes, synth_rows, synth_spec
 
 SIZE = ("synth.size=[32, 16]",)
 
