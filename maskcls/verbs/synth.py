@@ -50,7 +50,7 @@ def synth_train(
     json: Json = False,
 ) -> None:
     """Train one generator of images per fold, on its training rows alone, and one on all rows. With smote, fit the
-    heads of a run anew instead, with examples between the embeddings of its people.
+    heads of a run again instead, with examples between the embeddings of its people.
 
     \b
     maskcls synth train runs/a --kind wgan-gp --run runs/g
@@ -96,7 +96,7 @@ def synth_train(
 
 
 def _retrain_heads(source: RunDir, cfg: Settings, run: RunDir, *, force: bool, json: bool) -> None:
-    """Fit the heads of a run anew with interpolated examples, and write a run that has them."""
+    """Fit the heads of a run again with interpolated examples, and write a run that has them."""
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.report.after_training import after_training, note_missing_report
     from maskcls.show.synth.retrained_heads import print_retrained_heads
