@@ -23,13 +23,16 @@ def changes_generator(key: str) -> bool:
     return key.startswith(("synth.", "device.")) or key in ALONE
 
 
-def settings_of_run(run: RunDir, overrides: Sequence[str]) -> Config:
-    """Return a run's configuration with settings of generators changed; ConfigError for other keys.
+def settings_of_run(run: RunDir, overrides: Sequence[str]) -> tuple[Config, dict[str, config.SettingOrigin]]:
+    """Return the configuration of a run with settings of generators changed, and the origin of each value.
 
-    ResultError for what is no run.
+    What the run has is of origin "default".
+
+    Raises ConfigError for other keys, ResultError for what is no run.
     """
     read_environment(run)
     plain = config.of_run(run.config).model_dump(mode="json")
+    origins = dict.fromkeys(config.flatten(plain), config.DEFAULT)
     for key, value in map(config.parse_override, overrides):
         for leaf, part in config.flatten({key: value}).items():
             if leaf.split(".")[0] in Config.model_fields and not changes_generator(leaf):
@@ -41,7 +44,8 @@ def settings_of_run(run: RunDir, overrides: Sequence[str]) -> Config:
                     fix="leave it out, or give the data set instead of the run",
                 )
             config.put(plain, leaf, part)
-    return config.validate(plain, where="command line")
+            origins[leaf] = config.SettingOrigin("command line", layer=1, given=True)
+    return config.validate(plain, where="command line"), origins
 
 
 def check_synth_training(source: Path, cfg: Config, folder: SynthDir, folds: str | None, minutes: float | None) -> None:

@@ -25,7 +25,7 @@ class SynthConfig(Section):
     photos of one class are translated into another (Zhu et al. 2017, arXiv:1703.10593)."""
     classes: dict[TaskName, tuple[str, ...]] = Field(default={})
     """Classes that examples are made of, per task, for example `{age: ['>=60']}`. Empty: the class of any task that has
-    the fewest groups (people)."""
+    the fewest groups (people). cyclegan: one class per task."""
     from_classes: dict[TaskName, tuple[str, ...]] = Field(default={})
     """Classes that photos are translated from with synth.kind=cyclegan, of the same task as synth.classes, for example
     `{age: ['30-59']}`. Empty: the neighbour with more groups in a task with bins, else the class with most groups."""
@@ -40,7 +40,7 @@ class SynthConfig(Section):
     steps: Count = 5_000
     """Number of training steps of the generator."""
     batch_size: Count = 32
-    """Number of photos per training step."""
+    """Number of photos per training step. cyclegan: of each of its two classes."""
     width: Annotated[int, Field(ge=4, le=512)] = 64
     """Number of channels of the widest image layer of the networks; deeper layers have multiples of it."""
     latent: Annotated[int, Field(ge=1, le=4096)] = 128

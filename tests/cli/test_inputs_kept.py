@@ -16,7 +16,7 @@ from maskcls.errors import Exit
 from maskcls.runs.environment import read_environment, write_environment
 
 OUTPUTS = {"-o/--output", "--page", "--png", "--probabilities"}
-MADE_RUNS = {("train", "--run"), ("self-train", "--run"), ("data labels", "--run")}
+MADE_RUNS = {("train", "--run"), ("self-train", "--run"), ("data labels", "--run"), ("synth train", "--run")}
 FOLDERS = {*MADE_RUNS, ("report", "--png"), ("data crop", "-o/--output")}
 MAKES = {"data make", "demo"}  # DIR is new; nothing is read
 
@@ -27,6 +27,7 @@ INSIDE = {
     ("predict", "-o/--output"): "{run} --data {data} -o {data}/s.csv",
     ("predict", "--probabilities"): "{run} {data}/eval -o {out}/s.csv --probabilities {data}/eval/p.csv",
     ("pseudo-label", "-o/--output"): "{run} --data {data} -o {data}/train/p.csv",
+    ("pretrain", "-o/--output"): "{data} -o {data}/train/t.safetensors",
     ("explain", "-o/--output"): "{run} {photo} -o {run}/fold0/why.png",
     ("explain", "--page"): "{run} {photo} -o {out}/why.png --page {run}/fold0/why.html",
     ("export", "-o/--output"): "{run} -o {run}/fold1/model.onnx",
@@ -35,6 +36,7 @@ INSIDE = {
     ("report", "--png"): "{run} --png {run}/fold0",
     ("ensemble", "-o/--output"): "{run} --data {data} -o {link}/s.csv",
     ("debug", "--page"): "{data} --page {data}/page.html",
+    ("synth train", "--run"): "{data} --kind dcgan --run {data}/runs/g",
     ("runs compare", "-o/--output"): "{run} {other} -o {other}/fold0/rows.csv",
     ("group", "-o/--output"): "{link} --unlabelled {data} -o {data}/g.csv",
     ("data init", "-o/--output"): "{data} -o {data}/mine.yaml",
@@ -79,7 +81,7 @@ def refused(line: str, verb: str, read: dict[str, Path], out: Path, capsys: pyte
 def test_every_option_of_an_output_is_in_the_table() -> None:
     found = {(verb, option) for verb, options in SURFACE.items() for option in options & OUTPUTS if verb not in MAKES}
     assert found | MADE_RUNS == INSIDE.keys()
-    assert len(INSIDE) == 23
+    assert len(INSIDE) == 24
 
 
 @pytest.mark.parametrize(("verb", "option"), INSIDE)

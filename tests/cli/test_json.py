@@ -34,6 +34,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         "{run} -o {out}/m.onnx --check 2",
         {"file", "size_bytes", "sha256", "networks", "views", "rule", "parity", "int8", "card"},
     ),
+    "pretrain": (
+        "{data} -o {out}/t.safetensors --epochs 1 --minutes 0",
+        {"trunk", "step", "steps", "about"},
+    ),
     "tta": ("{run}", {"none", "tried", "chosen", "honest", "pays", "rows", "people"}),
     "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),
     "report": ("{run} -o {out}/r.html", {"page", "size_bytes", "png", "runs"}),
@@ -47,6 +51,11 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "debug": ("{data} --check inputs", {"ok", "networks"}),
     "verify": ("{run}", {"path", "kind", "ok", "checks"}),
     "group": ("{data}", {"file", "photos", "groups", "held_out", "worth"}),
+    "synth train": (
+        "{run} --kind dcgan --run {out}/g --force --folds 0 synth.size=[16,16] synth.width=4 synth.steps=1",
+        {"folder", "kind", "finished", "generators"},
+    ),
+    "synth resume": ("{generators}", {"folder", "kind", "finished", "generators"}),
     "submission check": ("{submission} --data {data}", {"file", "ok", "checks"}),
     "demo": ("{out}", {"run", "submission", "scores", "seconds", "chance"}),
     "config list": ("optim", {"options"}),
@@ -70,6 +79,7 @@ WITHOUT = {
 SLOW = {"demo", "self-train", "export"}  # run with the slow tests: a whole demo, three trainings, an export to ONNX
 CONFIGURED = {
     "train",
+    "pretrain",
     "self-train",
     "debug",
     "data check",
@@ -104,16 +114,19 @@ def places(drawn: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     like.write_text(json.dumps({"margin": 0.3, "aspect": [4, 3], "window": window}))
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(submission)]) == 0
     assert train(drawn, root / "b" / "sealed", *FAST, "folds.sealed=0.25") == 0
+    small = ["synth.size=[16,16]", "synth.width=4", "synth.steps=1"]
+    words = [str(run), "--kind", "dcgan", "--run", str(root / "g"), "--force", "--folds", "0", *small]
+    assert run_app(["synth", "train", *words]) == 0
     other = make_run(root / "runs" / "other", drawn)
     named = {"run": run, "runs": root / "runs", "other": other.path, "data": drawn, "few": few, "like": like}
     photo = next((drawn / "eval" / "images").iterdir())
-    named |= {"sealed": root / "b" / "sealed", "photo": photo}
+    named |= {"sealed": root / "b" / "sealed", "photo": photo, "generators": root / "g"}
     return {name: str(path) for name, path in (named | {"submission": submission}).items()}
 
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 35
+    assert len(CALLS) == 37
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

@@ -83,6 +83,10 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
         ["loss.all=f1", "mix.kind=halves", "mix.partner=same", "age.train_bins=[29, 45]"],
         "no age.train_bins with the f1 loss and mixing",
     ),
+    "translated into two": (
+        ["synth.kind=cyclegan", "synth.classes={age: ['<30', '>=60']}"],
+        "one class of age in synth.classes with synth.kind=cyclegan",
+    ),
     "heads": (["separate.age.model.drop=0"], "model.heads=separate, because separate is set"),
 }
 
@@ -139,7 +143,7 @@ def test_a_network_of_one_task_reports_its_unknown_names() -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 38
+    assert len(CONTRADICTIONS) == 39
     assert len(UNKNOWN) == 12
     error = refused("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)

@@ -21,6 +21,7 @@ from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.answers.synth_training import SynthTraining
 from maskcls.show.terminal.progress import Reporter
+from maskcls.synth.cyclegan.enough_people import check_translations
 from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, write_facts
 from maskcls.synth.loop.all_folds import rare_set, refuse_few, train_generators
 from maskcls.synth.loop.open_generators import experiment_of, refuse_processes, with_plan, with_small_photos
@@ -78,6 +79,8 @@ def _train_image_generators(
     sets, noun = {k: rare_set(experiment, k) for k in numbers}, group_noun(experiment.cfg)
     if not force:
         refuse_few(sets, cfg.synth.least_groups, noun)
+    if cfg.synth.kind == "cyclegan":
+        check_translations(experiment, numbers, forced=force)
     experiment = with_small_photos(experiment, accelerator, report)
     plan = Plan(execution, execution, threads=torch.get_num_threads())
     experiment = replace(experiment, plans={"": plan})

@@ -12,7 +12,7 @@ from typing import Any
 
 FEWEST_LINES = 6  # of a log that can be judged
 LOW_DIVERSITY = 0.35  # of the distances among photos; samples of a good generator come near 1
-RISING = 1.1  # times the level of the second third, where diversity still grows
+RISING = 1.5  # times the level of the second third, where diversity still grows
 STRONG = 0.95  # share of images that a discriminator tells right, at which little is left to learn from it
 GROWN = 20.0  # times the level of the first third, where a gradient or a loss has no level any more
 

@@ -11,8 +11,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from maskcls.errors import DataError
-from maskcls.groupnouns import Noun
 from maskcls.labels import Bools, Ints, LabelSpace
 from maskcls.synth.loop.synth_rows import SynthRows, of_classes
 
@@ -102,35 +100,3 @@ def default_source(
         people = {index: len(np.unique(person_N[labels[name] == index])) for index in others}
         chosen[name] = (task.classes[max(others, key=lambda index: people[index])],)
     return chosen
-
-
-def refuse_few_people(
-    domains: Domains, labels: Mapping[str, Ints], person_N: Ints, *, least: int, noun: Noun, where: str
-) -> None:
-    """Raise DataError when fewer than `least` people have a photo of the source, or of the target.
-
-    Below 20 to 50 images per class generators did harm (arXiv:2603.16134).
-
-    noun   what people are called; where: which rows these are.
-    """
-    for row_N, classes, role in zip(
-        domains.rows(labels), (domains.source, domains.target), ("from", "into"), strict=True
-    ):
-        found = len(np.unique(person_N[row_N]))
-        if found < least:
-            raise DataError(
-                f"too few {noun[1]} of a class that photos are translated {role}",
-                where=where,
-                got=f"{found} {noun[0] if found == 1 else noun[1]} of {written(classes)}",
-                expected=f"{least} or more (synth.least_groups; below 20 to 50 per class: harm, arXiv:2603.16134)",
-                fix="choose other classes with synth.classes or synth.from_classes, or use --force",
-            )
-
-
-def written(classes: Classes) -> str:
-    """Return classes as text.
-
-    >>> written({"age": ("<30", "30-59"), "mask": ("wear",)})
-    'age <30 or 30-59, mask wear'
-    """
-    return ", ".join(f"{name} {' or '.join(some)}" for name, some in classes.items())

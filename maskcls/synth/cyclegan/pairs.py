@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from maskcls.errors import DataError
 from maskcls.labels import Bools, Ints
-from maskcls.synth.cyclegan.domains import Domains, written
+from maskcls.synth.cyclegan.domains import Domains
+from maskcls.synth.loop.all_folds import classes_in_words
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def pair_source(source_N: Bools, target_N: Bools, key_N: Ints, person_N: Ints, d
     if not len(common):
         raise DataError(
             "no labels of the other tasks occur in both classes, so no photos can be translated",
-            where=f"{written(domains.source)}; {written(domains.target)}",
+            where=f"{classes_in_words(domains.source)}; {classes_in_words(domains.target)}",
             expected=f"photos of both with the same {' and '.join(domains.kept)}",
             fix="choose other classes with synth.classes and synth.from_classes",
         )

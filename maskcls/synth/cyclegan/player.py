@@ -158,13 +158,13 @@ class CycleganPlayer:
             )
             loss = patch_critic_loss(*target) + patch_critic_loss(*source)
         norm = _descend(loss, self.critics, self.optimizers["critics"])
-        accuracy, gap = patch_accuracy(*target), score_gap(*target)
         return {
             "loss_critic": float(loss.detach()),
             "gradient_critic": norm,
-            "accuracy": (accuracy + patch_accuracy(*source)) / 2,
-            "accuracy_target": accuracy,
-            "gap": (gap + score_gap(*source)) / 2,
+            "accuracy_target": patch_accuracy(*target),
+            "accuracy_source": patch_accuracy(*source),
+            "gap_target": score_gap(*target),
+            "gap_source": score_gap(*source),
         }
 
     def _pooled(self, made: Translated, step: int) -> Translated:

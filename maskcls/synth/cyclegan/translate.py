@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from maskcls.engine.fit import stream_seed
 from maskcls.errors import DataError
 from maskcls.labels import Ints
-from maskcls.synth.cyclegan.domains import Domains, written
+from maskcls.synth.cyclegan.domains import Domains
 from maskcls.synth.cyclegan.translators import TranslatorShape, build_translator
 from maskcls.synth.gans.pixels import to_pixels, to_unit
+from maskcls.synth.loop.all_folds import classes_in_words
 
 AT_ONCE = 32  # images
 PARENTS = 1  # the purpose of random numbers, a part of their key
@@ -44,10 +45,14 @@ def chosen_parents(
     for joint in np.unique(wanted_M):
         one = domains.space.decode(np.array([joint]))
         if not domains.rows(one)[1].all():
-            raise _not_made(domains, int(joint), "a class that photos are not translated into", written(domains.target))
+            raise _not_made(
+                domains, int(joint), "a class that photos are not translated into", classes_in_words(domains.target)
+            )
         row_R = np.flatnonzero(source_N & (key_N == domains.kept_key(one)[0]))
         if not len(row_R):
-            raise _not_made(domains, int(joint), "no photo to translate", f"a photo of {written(domains.source)}")
+            raise _not_made(
+                domains, int(joint), "no photo to translate", f"a photo of {classes_in_words(domains.source)}"
+            )
         turn_R = _in_turn(row_R, person_N, np.random.default_rng(stream_seed(seed, fold, PARENTS, int(joint))))
         sample_R = np.flatnonzero(wanted_M == joint)
         parent_M[sample_R] = turn_R[np.arange(len(sample_R)) % len(turn_R)]
@@ -74,9 +79,13 @@ def translate(
     tensors, facts  of the generator, see `translator_of`; H and W are those it was trained on.
     """
     network = translator_of(tensors, facts).to(device)
-    parts = [images_MHWC[first : first + AT_ONCE] for first in range(0, len(images_MHWC), AT_ONCE)]
-    made = [to_pixels(network(to_unit(torch.from_numpy(part).to(device)))) for part in parts]
-    return np.concatenate(made) if made else images_MHWC.copy()
+    made = [np.empty((0, *images_MHWC.shape[1:]), dtype=np.uint8)]
+    for first in range(0, len(images_MHWC), AT_ONCE):
+        part = images_MHWC[first : first + AT_ONCE]
+        # Always as many: how sums are rounded may depend on the number of images that are computed together.
+        full = np.concatenate([part, np.zeros((AT_ONCE - len(part), *part.shape[1:]), dtype=np.uint8)])
+        made.append(to_pixels(network(to_unit(torch.from_numpy(full).to(device))))[: len(part)])
+    return np.concatenate(made)
 
 
 def _in_turn(row_R: Ints, person_N: Ints, rng: np.random.Generator) -> Ints:

@@ -20,8 +20,7 @@ def build_player(cfg: Config, rows: SynthRows, fold: int, device: torch.device) 
         case "cyclegan":
             from maskcls.synth.cyclegan.player import build_cyclegan
 
-            made: Player = build_cyclegan(cfg, rows, fold, device)
-            return made
+            return build_cyclegan(cfg, rows, fold, device)
         case "smote" | "oversample":
             raise UsageError(
                 "this kind has no networks of images", where=f"synth.kind={cfg.synth.kind}", fix="maskcls synth train"

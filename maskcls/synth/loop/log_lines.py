@@ -40,6 +40,6 @@ class LogLines:
             pair = self.sums.setdefault(name, [0.0, 0])
             pair[0], pair[1] = pair[0] + number, pair[1] + 1
         if is_logged(step, steps):
-            means = {name: total / count for name, (total, count) in sorted(self.sums.items())}
-            self.lines.append({"step": step, **means})
+            means = {name: total / count for name, (total, count) in self.sums.items()}
+            self.lines.append(dict(sorted({"step": step, **means}.items())))  # in the order of a saved state
             self.sums = {}

@@ -45,7 +45,8 @@ SYNTH = {"kind": "smote", "classes": {"age": ["30-59"]}, "per_class": 3, "neighb
 
 def _cfg(run: RunDir, **changes: object) -> Config:
     """Return a run's configuration with the settings of interpolation."""
-    return settings_of_run(run, [f"synth.{key}={json.dumps(value)}" for key, value in {**SYNTH, **changes}.items()])
+    words = [f"synth.{key}={json.dumps(value)}" for key, value in {**SYNTH, **changes}.items()]
+    return settings_of_run(run, words)[0]
 
 
 @pytest.fixture(scope="module")

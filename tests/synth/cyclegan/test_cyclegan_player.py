@@ -1,5 +1,6 @@
 """One step of CycleGAN, its whole state, what every setting changes, and that it learns."""
 
+import functools
 import json
 
 import numpy as np
@@ -107,18 +108,20 @@ def test_seed_and_fold_change_the_first_weights_and_the_rows(purpose: str) -> No
     "device.precision=bf16",
 ])  # fmt: skip
 def test_every_setting_changes_what_is_trained(words: str) -> None:
-    rows = cyclegan_rows(cyclegan_config())
-    rows.labels["age"][3] = 0  # one young person's photo, so that there is something to translate
-    results = []
-    for given in ((), (words,)):
-        cfg = cyclegan_config(*given)
-        player = build_cyclegan(cfg, rows, 0, torch.device("cpu"))
-        for step in range(3):
-            player.step(step)
-        results.append(state(player))
+    plain, changed = weights_after_three_steps(), weights_after_three_steps(words)
 
-    weights = [name for name in results[0] if name.startswith("network/") and name in results[1]]
-    assert any(not torch.equal(results[0][name], results[1][name]) for name in weights)
+    assert any(not torch.equal(plain[name], changed[name]) for name in plain.keys() & changed.keys())
+
+
+@functools.cache
+def weights_after_three_steps(*words: str) -> dict[str, torch.Tensor]:
+    cfg = cyclegan_config(*words)
+    rows = cyclegan_rows(cfg)
+    rows.labels["age"][3] = 0  # one young person's photo, so that there is something to translate from there
+    player = build_cyclegan(cfg, rows, 0, torch.device("cpu"))
+    for step in range(3):
+        player.step(step)
+    return {name: tensor for name, tensor in state(player).items() if name.startswith("network/")}
 
 
 @pytest.mark.parametrize(("words", "parameters"), [
@@ -155,15 +158,63 @@ def test_the_optimizers_hold_every_parameter_once() -> None:
         assert sorted(held) == sorted(id(p) for network in networks for p in player.networks[network].parameters())
 
 
-def test_the_average_follows_the_generators() -> None:
+@pytest.mark.parametrize("name", ["there", "back"])
+def test_the_average_follows_the_generators(name: str) -> None:
     player = cyclegan_player("synth.ema=0.25")
+    network, average = player.networks[name], player.networks[f"{name}_ema"]
     player.step(0)
-    first = [tensor.clone() for tensor in player.there.parameters()]
+    first = [tensor.clone() for tensor in network.parameters()]
     player.step(1)
 
     # after 2 steps the decay is min(0.25, 1 - 2 ** -0.75 = 0.405) = 0.25; after the first step it is 0
-    for mine, old, new in zip(player.networks["there_ema"].parameters(), first, player.there.parameters(), strict=True):
+    for mine, old, new in zip(average.parameters(), first, network.parameters(), strict=True):
         torch.testing.assert_close(mine, 0.25 * old + 0.75 * new, rtol=1e-5, atol=1e-8)
+
+
+def test_all_images_of_the_discriminators_are_changed_each_in_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, changed = list[torch.Tensor](), list[tuple[torch.Tensor, tuple[str, ...]]]()
+
+    def change(images: torch.Tensor, uniform: torch.Tensor, parts: tuple[str, ...]) -> torch.Tensor:
+        changed.append((uniform, parts))
+        return images + 1000
+
+    monkeypatch.setattr("maskcls.synth.cyclegan.player.diff_augment", change)
+    player = cyclegan_player("synth.augment=[cutout]")
+    for name in ("target_critic", "source_critic"):
+        player.networks[name].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    player.step(0)
+    player.step(1)
+
+    assert len(changed) == len(seen) == 12  # per step and domain: of the generator, real, and from the pool
+    assert all(float(images.min()) >= 999 for images in seen)
+    assert len({uniform.numpy().tobytes() for uniform, _ in changed}) == 12
+    assert {parts for _, parts in changed} == {("cutout",)}
+
+
+def test_the_discriminators_get_the_right_photos_and_pooled_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    player = cyclegan_player("synth.augment=[]", "synth.batch_size=3")
+    seen = dict[str, list[torch.Tensor]](target_critic=[], source_critic=[])
+    for name, found in seen.items():
+        player.networks[name].register_forward_pre_hook(lambda _, inputs, found=found: found.append(inputs[0].detach()))
+    player.step(0)
+
+    for name, channel in (("target_critic", 2), ("source_critic", 0)):  # old people are blue, the others red
+        made, real, pooled = seen[name]
+        assert torch.equal(made, pooled)  # the pool has room for all three
+        others = [other for other in range(3) if other != channel]
+        assert float(real[:, channel].mean()) > max(float(real[:, other].mean()) for other in others) + 0.5
+    assert torch.equal(player.pools["target"].images_PCHW, seen["target_critic"][0])
+    assert torch.equal(player.pools["source"].images_PCHW, seen["source_critic"][0])
+
+
+def test_a_step_of_the_generators_leaves_the_discriminators_without_gradients() -> None:
+    player = cyclegan_player("synth.lr_critic=1e-12")
+    before = {name: tensor.clone() for name, tensor in player.critics.state_dict().items()}
+    player.step(0)
+
+    assert all(p.grad is not None and p.requires_grad for p in player.critics.parameters())
+    for name, tensor in player.critics.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=1e-11)
 
 
 def test_the_numbers_of_a_step_have_their_names_and_ranges() -> None:
@@ -171,12 +222,13 @@ def test_the_numbers_of_a_step_have_their_names_and_ranges() -> None:
 
     assert set(numbers) == {
         *("loss_adversarial", "loss_cycle", "loss_identity", "loss_generator", "loss_critic"),
-        *("gradient_generator", "gradient_critic", "accuracy", "accuracy_target", "gap", "diversity"),
+        *("gradient_generator", "gradient_critic", "diversity"),
+        *("accuracy_target", "accuracy_source", "gap_target", "gap_source"),
     }
     assert numbers["loss_generator"] == pytest.approx(
         numbers["loss_adversarial"] + numbers["loss_cycle"] + numbers["loss_identity"], rel=1e-6
     )
-    assert 0 <= numbers["accuracy"] <= 1
+    assert all(0 <= numbers[f"accuracy_{name}"] <= 1 for name in ("target", "source"))
 
 
 def test_a_sheet_has_six_images_for_each_pair_and_is_the_same_each_time() -> None:
@@ -214,8 +266,8 @@ def test_nothing_to_translate_is_refused() -> None:
 
 
 def test_it_learns_to_turn_red_into_blue() -> None:
-    words = ("synth.steps=60", "synth.batch_size=4", "synth.width=8", "synth.lr_generator=0.002", "synth.ema=0.9")
-    player = trained(*words, "synth.augment=[]", steps=60)
+    words = ("synth.steps=40", "synth.batch_size=4", "synth.width=8", "synth.lr_generator=0.002", "synth.ema=0.9")
+    player = trained(*words, "synth.augment=[]", steps=40)
     rows = cyclegan_rows(cyclegan_config(*words))
     source_N, target_N = rows.labels["age"] == 1, rows.target_N
     made = translate(*player.generator(), rows.images_NHWC[source_N], torch.device("cpu"))

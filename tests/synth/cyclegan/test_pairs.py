@@ -8,7 +8,8 @@ import pytest
 from maskcls.errors import DataError
 from maskcls.groupnouns import PEOPLE
 from maskcls.labels import CONTEST, LabelSpace, Task
-from maskcls.synth.cyclegan.domains import Domains, default_source, refuse_few_people
+from maskcls.synth.cyclegan.domains import Domains, default_source
+from maskcls.synth.cyclegan.enough_people import refuse_few_people
 from maskcls.synth.cyclegan.pairs import drawn_pairs, pair_source
 
 OLD = Domains({"age": ("30-59",)}, {"age": (">=60",)}, CONTEST)
@@ -144,22 +145,20 @@ def test_the_default_source_counts_people_and_without_bins_takes_the_most_freque
 
 
 @pytest.mark.parametrize(("domains", "least", "message"), [
-    (OLD, 4, "3 people of age >=60"),
     (OLD, 5, "4 people of age 30-59"),
-    (Domains({"age": (">=60",)}, {"age": ("<30",)}, CONTEST), 2, "1 person of age <30"),
+    (Domains({"age": ("<30",)}, {"age": (">=60",)}, CONTEST), 2, "1 person of age <30"),
 ])  # fmt: skip
-def test_few_people_are_refused_with_their_number(domains: Domains, least: int, message: str) -> None:
-    with pytest.raises(DataError) as caught:
+def test_few_people_to_translate_are_refused_with_their_number(domains: Domains, least: int, message: str) -> None:
+    with pytest.raises(DataError, match=r"translated from \(arXiv:2603.16134\)") as caught:
         refuse_few_people(domains, LABELS, PERSON_N, least=least, noun=PEOPLE, where="fold 1")
 
     assert caught.value.got == message
     assert caught.value.where == "fold 1"
-    assert str(least) in str(caught.value.expected)
-    assert "2603.16134" in str(caught.value.expected)
+    assert caught.value.expected == f"at least {least} (synth.least_groups)"
 
 
 def test_enough_people_are_not_refused() -> None:
-    refuse_few_people(OLD, LABELS, PERSON_N, least=3, noun=PEOPLE, where="fold 1")
+    refuse_few_people(OLD, LABELS, PERSON_N, least=4, noun=PEOPLE, where="fold 1")
 
 
 def test_domains_are_rebuilt_from_json() -> None:

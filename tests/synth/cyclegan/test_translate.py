@@ -4,12 +4,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from cyclegan_rows import cyclegan_config, cyclegan_rows
+import torch
+from cyclegan_rows import cyclegan_config, cyclegan_player, cyclegan_rows
 
 from maskcls.errors import DataError
 from maskcls.labels import CONTEST
 from maskcls.synth.cyclegan.domains import Domains
-from maskcls.synth.cyclegan.translate import chosen_parents
+from maskcls.synth.cyclegan.translate import chosen_parents, translate, translator_of
 
 ROWS = cyclegan_rows(cyclegan_config(), people=18, photos=4)
 OLD = Domains({"age": ("30-59",)}, {"age": (">=60",)}, CONTEST)
@@ -75,3 +76,22 @@ def test_a_class_without_a_photo_to_translate_is_refused() -> None:
 
 def test_no_samples_have_no_parents() -> None:
     assert choose([]) == []
+
+
+def test_an_image_is_translated_alike_however_many_there_are() -> None:
+    generator = cyclegan_player().generator()
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 16, 3), dtype=np.uint8)
+    together = translate(*generator, images, torch.device("cpu"))
+
+    for first, last in ((0, 3), (31, 33), (39, 40), (5, 5)):
+        assert np.array_equal(translate(*generator, images[first:last], torch.device("cpu")), together[first:last])
+    assert len({image.tobytes() for image in together}) == 40
+
+
+def test_both_directions_are_saved_and_are_different() -> None:
+    player = cyclegan_player()
+    image = torch.zeros((1, 3, 32, 16))
+    for direction in ("there", "back"):
+        network = translator_of(*player.generator(), direction=direction)
+        assert torch.equal(network(image), player.networks[f"{direction}_ema"](image))
+        assert not network.training
