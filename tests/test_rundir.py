@@ -28,6 +28,7 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "pseudo_origin": "r/pseudo.json",
         "samples": "r/samples.csv",
         "samples_origin": "r/samples.json",
+        "heads_origin": "r/heads.json",
         "person_clustering": "r/looks.npz",
         "env": "r/env.json",
         "oof": "r/oof.npz",
@@ -63,6 +64,8 @@ def test_every_file_of_a_fold_has_the_written_name() -> None:
         "state": "r/fold3/resume/state.safetensors",
         "continued": "r/fold3/continued",
         "oof": "r/fold3/oof.npz",
+        "plain_heads": "r/fold3/plain_heads.npz",
+        "balanced_heads": "r/fold3/balanced_heads.npz",
         "summary": "r/fold3/summary.json",
         "done": "r/fold3/DONE",
     }

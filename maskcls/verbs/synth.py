@@ -22,6 +22,7 @@ from maskcls.verbs.options import (
 )
 
 if TYPE_CHECKING:
+    from maskcls.config import SettingOrigin
     from maskcls.rundir import RunDir
     from maskcls.schema import Config as Settings
 
@@ -60,7 +61,7 @@ def synth_train(
     json: Json = False,
 ) -> None:
     """Train one generator of images per fold, on its training rows alone, and one on all rows. With smote, fit the
-    heads of a run anew instead, with examples between the embeddings of its people.
+    heads of a run again instead, with examples between the embeddings of its people.
 
     \b
     maskcls synth train runs/a --kind wgan-gp --run runs/g
@@ -85,7 +86,7 @@ def synth_train(
             typer.echo(line, err=True)
     check_synth_training(source, cfg, SynthDir(run), folds, minutes)
     if cfg.synth.kind == "smote":
-        _retrain_heads(RunDir(source), cfg, RunDir(run), force=force, json=json)
+        _retrain_heads(RunDir(source), cfg, RunDir(run), origins, force=force, json=json)
         return
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.answers.synth_training import print_synth_training
@@ -108,8 +109,10 @@ def synth_train(
     print_synth_training(found, json=json)
 
 
-def _retrain_heads(source: RunDir, cfg: Settings, run: RunDir, *, force: bool, json: bool) -> None:
-    """Fit the heads of a run anew with interpolated examples, and write a run that has them."""
+def _retrain_heads(
+    source: RunDir, cfg: Settings, run: RunDir, origins: dict[str, SettingOrigin], *, force: bool, json: bool
+) -> None:
+    """Fit the heads of a run again with interpolated examples, and write a run that has them."""
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.report.after_training import after_training, note_missing_report
     from maskcls.show.synth.retrained_heads import print_retrained_heads
@@ -120,7 +123,7 @@ def _retrain_heads(source: RunDir, cfg: Settings, run: RunDir, *, force: bool, j
         note_missing_report(cfg, report)
         with report.busy(LOADING):
             from maskcls.commands.synth.smote import retrain_heads as work
-        found = work(source, run, cfg, force=force, report=report)
+        found = work(source, run, cfg, force=force, report=report, origins=origins)
         after = after_training(run, report)
     print_retrained_heads(found, after, json=json)
 
