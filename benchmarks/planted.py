@@ -65,7 +65,7 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=SHARE, help="share of the rare people who become samples")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument("--out", type=Path, default=Path("planted.jsonl"), metavar="FILE", help="a line per repetition")
-    return parser.parse_args(argv)
+    return parser.parse_intermixed_args(argv)
 
 
 def held_out(people_N: Ints, rare_N: Bools, share: float, seed: int) -> Bools:

@@ -96,7 +96,8 @@ def test_oversampling_gives_every_joint_class_the_weight_of_the_largest() -> Non
     rows = people_rows(4)
     train_N = rows.fold_N != 0
     found = oversampling(rows, SPACE)(0, train_N)
-    assert found is not None and found.own_N is not None
+    assert found is not None
+    assert found.own_N is not None
     label_N = SPACE.encode(rows.labels)
     sums = np.bincount(label_N[train_N], weights=found.own_N[train_N])
     assert sums == pytest.approx(np.full(SPACE.size, np.bincount(label_N[train_N]).max()), rel=1e-5)
