@@ -1,4 +1,4 @@
-"""Generators of examples of rare classes: train, resume, judge."""
+"""Generators of examples of rare classes: train, resume, sample, judge."""
 
 from __future__ import annotations
 
@@ -110,6 +110,47 @@ def synth_resume(
             from maskcls.commands.synth.resume import resume_synth as work
         found = work(SynthDir(folder), minutes=minutes, report=report)
     print_synth_training(found, json=json)
+
+
+@app.command("sample")
+def synth_sample(
+    folder: Annotated[
+        Path, typer.Argument(metavar="SYNTH", help="a folder that synth train made; a run with synth.kind=oversample")
+    ],
+    overrides: Overrides = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="the table to write")] = Path("samples.csv"),
+    classifier: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="a finished run with the same folds, which finds copies and disputes labels"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace existing files; they are kept as .bak")] = False,
+    json: Json = False,
+) -> None:
+    """Make samples of rare classes with every fold's generator, for a training with data.synth=FILE.
+
+    Copies of training photos, and samples that the fold's classifier takes for another class, are left out and counted.
+
+    \b
+    maskcls synth sample runs/g --classifier runs/a
+    maskcls synth sample runs/g --classifier runs/a -o few.csv synth.per_class=20
+    maskcls synth sample runs/a synth.kind=oversample -o copies.csv
+    maskcls train faces --config multi --run runs/b data.synth=samples.csv
+    """
+    from maskcls.rundir import RunDir, SynthDir
+    from maskcls.runs.generators.sampling import check_sampling, sampling_settings
+
+    words, run = list(overrides or []), None if classifier is None else RunDir(classifier)
+    cfg = sampling_settings(SynthDir(folder), words)
+    check_sampling(SynthDir(folder), output, run, cfg, force=force)
+    from maskcls.schema.group_noun import group_noun
+    from maskcls.show.synth.made_samples import print_samples
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    with Reporter(noun=group_noun(cfg)) as report:
+        with report.busy(LOADING):
+            from maskcls.commands.synth.sample import sample_synth as work
+        found = work(SynthDir(folder), output, classifier=run, overrides=words, force=force, report=report)
+    print_samples(found, json=json)
 
 
 @app.command("judge")

@@ -29,6 +29,7 @@ SURFACE = {
             *("--engine", "--skip-unreadable", "--shard", "--gather", "--force", "--json"),
         }
     ),
+    "synth sample": frozenset({"SYNTH", "KEY=VALUE", "-o/--output", "--classifier", "--force", "--json"}),
     "pseudo-label": frozenset(
         {
             *("RUN|KEY=VALUE", "--data", "-o/--output", "--min-confidence", "--partial", "--agree", "--max-per-class"),

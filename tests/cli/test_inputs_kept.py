@@ -27,6 +27,7 @@ INSIDE = {
     ("predict", "-o/--output"): "{run} --data {data} -o {data}/s.csv",
     ("predict", "--probabilities"): "{run} {data}/eval -o {out}/s.csv --probabilities {data}/eval/p.csv",
     ("pseudo-label", "-o/--output"): "{run} --data {data} -o {data}/train/p.csv",
+    ("synth sample", "-o/--output"): "{run} synth.kind=oversample -o {data}/train/s.csv",
     ("explain", "-o/--output"): "{run} {photo} -o {run}/fold0/why.png",
     ("explain", "--page"): "{run} {photo} -o {out}/why.png --page {run}/fold0/why.html",
     ("export", "-o/--output"): "{run} -o {run}/fold1/model.onnx",
@@ -79,7 +80,7 @@ def refused(line: str, verb: str, read: dict[str, Path], out: Path, capsys: pyte
 def test_every_option_of_an_output_is_in_the_table() -> None:
     found = {(verb, option) for verb, options in SURFACE.items() for option in options & OUTPUTS if verb not in MAKES}
     assert found | MADE_RUNS == INSIDE.keys()
-    assert len(INSIDE) == 23
+    assert len(INSIDE) == 24
 
 
 @pytest.mark.parametrize(("verb", "option"), INSIDE)

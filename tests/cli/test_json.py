@@ -25,6 +25,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         "{run} --data {data} -o {out}/p.csv --min-confidence 0 --agree 0",
         {"file", "sha256", "photos", "sets", "lines"},
     ),
+    "synth sample": (
+        "{run} -o {out}/samples.csv synth.kind=oversample",
+        {"file", "sha256", "kind", "sets", "counts"},
+    ),
     "self-train": (
         "{data} --run {out}/self --rounds 1 --min-confidence 0 --agree 0",
         {"best", "rounds", "report", "next"},
@@ -113,7 +117,7 @@ def places(drawn: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 35
+    assert len(CALLS) == 36
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

@@ -84,11 +84,20 @@ def empty(home: Path, drawn: Path) -> None:
     """Nothing."""
 
 
+def generators(home: Path, drawn: Path) -> None:
+    """A run, and generators of its folds."""
+    assert train(drawn, home / "r", *QUICK) == 0
+    sizes = ("synth.size=[16, 16]", "synth.width=4", "synth.steps=1", "synth.batch_size=4", "synth.latent=4")
+    words = ("--kind", "dcgan", "--run", str(home / "g"), "--force", *sizes, "synth.classes={age: ['>=60']}")
+    assert run_app(["synth", "train", str(home / "r"), *words]) == 0
+
+
 BEGINNINGS: dict[str, Callable[[Path, Path], None]] = {
     "scored": scored,
     "trained": trained,
     "sharded": sharded,
     "few photos": few_photos,
+    "generators": generators,
     "empty": empty,
 }
 FAST = (
@@ -115,6 +124,7 @@ SLOW = (
     KilledCommand("predict a.csv.shard-1-of-2 a.csv.shard-2-of-2 --gather -o a.csv --probabilities p.csv", "sharded"),
     KilledCommand("ensemble r --data DRAWN -o e.csv", "trained"),
     KilledCommand("pseudo-label r --data DRAWN -o pseudo.csv --min-confidence 0 --agree 0", "trained"),
+    KilledCommand("synth sample g -o s.csv synth.per_class=1 synth.copy_quantile=0 synth.agree=false", "generators"),
     KilledCommand("explain r photos/PHOTO -o x.png --page x.html --no-maps", "trained"),
     KilledCommand("export r --to safetensors -o checkpoints", "trained"),
     KilledCommand("export r --to model-card", "trained"),
@@ -136,7 +146,7 @@ WRITERS = {  # modules that write outputs, and the command lines above that do s
     "commands/report.py": ("report r s -o",),
     "commands/runs/compare.py": ("runs compare",),
     "data/drawn/faces.py": ("data make",),
-    "results/csv_with_origin.py": ("ensemble", "group", "pseudo-label"),
+    "results/csv_with_origin.py": ("ensemble", "group", "pseudo-label", "synth sample"),
     "results/predicted/gather.py": ("predict r photos", "predict a.csv.shard-1-of-2"),
     "show/pages/page.py": ("data check", "debug"),
 }
@@ -150,7 +160,7 @@ def test_every_module_that_writes_outputs_is_killed() -> None:
     lines = [one.words for one in (*FAST, *SLOW)]
     starts = [start for named in WRITERS.values() for start in named]
     assert all(any(line.startswith(start) for line in lines) for start in starts)
-    assert (len(lines), len(starts)) == (27, 20)
+    assert (len(lines), len(starts)) == (28, 21)
 
 
 class Workplace:
@@ -328,6 +338,7 @@ def slow(words: str) -> object:
         slow("predict r --data DRAWN -o s.csv --probabilities OUT"),
         slow("predict r photos -o OUT"),
         slow("pseudo-label r --data DRAWN -o OUT"),
+        slow("synth sample r synth.kind=oversample -o OUT.csv"),
         slow("explain r DRAWN/x.jpg -o OUT.png"),
         slow("export r --to onnx -o OUT.onnx"),
         slow("export r --to torch-export -o OUT.pt2"),

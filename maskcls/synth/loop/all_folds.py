@@ -8,12 +8,13 @@ from maskcls.engine.device import Accelerator
 from maskcls.errors import DataError
 from maskcls.groupnouns import Noun
 from maskcls.labels import Ints
+from maskcls.results.added.set_names import set_name
 from maskcls.results.synth.training_watch import watch_findings
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.runs.integrity.epoch_log import read_log
 from maskcls.show.answers.synth_training import TrainedGenerator
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.facts_file import SynthSet, set_name
+from maskcls.synth.facts_file import SynthSet
 from maskcls.synth.loop.kinds import build_player
 from maskcls.synth.loop.parts import check_part, read_generator_done
 from maskcls.synth.loop.synth_rows import of_classes, rarest_class, synth_rows, training_rows

@@ -18,7 +18,7 @@ def build_player(cfg: Config, rows: SynthRows, fold: int, device: torch.device) 
 
             return GanPlayer(cfg, rows, fold, device)
         case "cyclegan":
-            from maskcls.synth.cyclegan.player import build_cyclegan  # type: ignore[import-not-found]
+            from maskcls.synth.cyclegan.player import build_cyclegan
 
             made: Player = build_cyclegan(cfg, rows, fold, device)
             return made

@@ -1,0 +1,1 @@
+"""What the verbs of generators return and print."""
