@@ -38,7 +38,7 @@ from maskcls.results.synth.verdict import TableVerdict, arms_verdict
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.arms.arm_settings import MIX, NOTHING, OVERSAMPLE, build_arms
-from maskcls.synth.arms.frozen_arms import mixing, read_features
+from maskcls.synth.arms.frozen_arms import mixing_arm, read_features
 from maskcls.synth.arms.heads_arms import (
     AddedRows,
     Adding,
@@ -114,7 +114,7 @@ def repetition(
     arms = {
         NOTHING: nothing_added,
         OVERSAMPLE: oversampling(rows, space),
-        MIX: mixing(left, mix.cfg, extractor, Reporter(quiet=True)),
+        MIX: mixing_arm(left, mix.cfg, extractor, Reporter(quiet=True)),
         GOOD: constant(features.feature_ND[pool], own),
         COLLAPSED: constant(collapsed(experiment, one, len(pool), extractor, seed), same),
     }

@@ -178,8 +178,8 @@ def synth_judge(
     Exit code 0: a table is recommended; 9: none is. The same command continues what was interrupted.
 
     \b
-    maskcls synth judge faces samples.csv --config multi --run runs/arms --use with_samples.yaml
-    maskcls synth judge faces gan.csv smote --config multi --fit heads --page verdict.html
+    maskcls synth judge faces samples.csv --config multi --use use.yaml
+    maskcls synth judge faces gan.csv smote --config multi --fit heads
     """
     from maskcls.verbs.words import split_words
 
