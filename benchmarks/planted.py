@@ -38,7 +38,7 @@ from maskcls.results.synth.verdict import TableVerdict, arms_verdict
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.arms.arm_settings import MIX, NOTHING, OVERSAMPLE, build_arms
-from maskcls.synth.arms.frozen_arms import mixing, read_features
+from maskcls.synth.arms.frozen_arms import mixing_arm, read_features
 from maskcls.synth.arms.heads_arms import (
     AddedRows,
     Adding,
@@ -65,7 +65,7 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=SHARE, help="share of the rare people who become samples")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument("--out", type=Path, default=Path("planted.jsonl"), metavar="FILE", help="a line per repetition")
-    return parser.parse_args(argv)
+    return parser.parse_intermixed_args(argv)
 
 
 def held_out(people_N: Ints, rare_N: Bools, share: float, seed: int) -> Bools:
@@ -114,7 +114,7 @@ def repetition(
     arms = {
         NOTHING: nothing_added,
         OVERSAMPLE: oversampling(rows, space),
-        MIX: mixing(left, mix.cfg, extractor, Reporter(quiet=True)),
+        MIX: mixing_arm(left, mix.cfg, extractor, Reporter(quiet=True)),
         GOOD: constant(features.feature_ND[pool], own),
         COLLAPSED: constant(collapsed(experiment, one, len(pool), extractor, seed), same),
     }

@@ -25,6 +25,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         "{run} --data {data} -o {out}/p.csv --min-confidence 0 --agree 0",
         {"file", "sha256", "photos", "sets", "lines"},
     ),
+    "synth judge": (
+        "{data} smote --fit heads --run {out}/arms",
+        {"recommended", "screening", "level", "tables_tried", "arms", "tables", "rare", "written"},
+    ),
     "synth sample": (
         "{run} -o {out}/samples.csv synth.kind=oversample",
         {"file", "sha256", "kind", "sets", "counts"},
@@ -92,6 +96,7 @@ CONFIGURED = {
     "bench lr",
     "bench step",
     "config show",
+    "synth judge",
 }
 
 

@@ -21,6 +21,7 @@ WITH_CONFIG = (
     "bench step",
     "bench lr",
     "config show",
+    "synth judge",
 )
 
 
@@ -39,6 +40,7 @@ def test_every_verb_reads_every_file(
     Path("wrong.yaml").write_text("optim: {lrr: 1}")
     names = ["wrong.yaml", "tiny_cpu"] if first else ["tiny_cpu", "wrong.yaml"]
     data = ["absent"] if SURFACE[verb] & {"DATA", "DATA|RUN"} else []
+    data += ["absent.csv"] if "SAMPLES|KEY=VALUE" in SURFACE[verb] else []
     assert cli.run_app([*verb.split(), *data, "-c", names[0], "-c", names[1]]) == Exit.CONFIG
     assert "wrong.yaml: optim.lrr" in capsys.readouterr().err
 

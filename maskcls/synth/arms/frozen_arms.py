@@ -86,7 +86,7 @@ def _adding(
     if arm.name == OVERSAMPLE:
         return oversampling(rows, arm.cfg.space)
     if arm.name == MIX:
-        return mixing(experiment, arm.cfg, extractor, report)
+        return mixing_arm(experiment, arm.cfg, extractor, report)
     return _sampling(arm.cfg, data, extractor, report) if arm.samples else _interpolating(rows, arm.cfg, rare)
 
 
@@ -126,7 +126,7 @@ def _interpolating(rows: RowFeatures, cfg: Config, rare: Mapping[str, tuple[str,
     return adding
 
 
-def mixing(experiment: Experiment, cfg: Config, extractor: Extractor, report: Reporter) -> Adding:
+def mixing_arm(experiment: Experiment, cfg: Config, extractor: Extractor, report: Reporter) -> Adding:
     """Return the arm with the mixed photos of one epoch, drawn as the training draws them.
 
     The target of a mixed photo is shared between two labels; the cross-entropy is linear in it, so the photo counts

@@ -51,7 +51,8 @@ def test_every_number_is_scikit_learns() -> None:
         change_SC = np.stack([f1(truth_N, rows["synth"][s]) - f1(truth_N, rows[gap.other][s]) for s in range(2)])
         assert gap.seeds == pytest.approx(change_SC.mean(axis=1))
         assert gap.difference.value == pytest.approx(change_SC.mean())
-        assert gap.rare is not None and gap.others is not None
+        assert gap.rare is not None
+        assert gap.others is not None
         assert gap.rare.value == pytest.approx(change_SC[:, RARE].mean())
         assert gap.others.value == pytest.approx(change_SC[:, ~RARE].mean())
         assert [one.difference.value for one in gap.classes] == pytest.approx(change_SC.mean(axis=0))

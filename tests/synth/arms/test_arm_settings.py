@@ -48,7 +48,7 @@ def test_each_arm_changes_its_settings_alone() -> None:
         (["smote"], (), "training", "no photos to train on"),
         (["smote"], ("data.pseudo=p.csv",), "heads", "not fitted to pseudo labels"),
         (["x.csv"], ("data.synth=y.csv",), "training", "cannot have this setting"),
-        (["x.csv"], ("data.leaky=true",), "training", "cannot have this setting"),
+        (["x.csv"], ("data.pseudo=p.csv", "data.leaky=true"), "training", "cannot have this setting"),
         (["x.csv"], ("sampler.draw=oversample",), "training", "of another arm already"),
         (["x.csv"], ("mix.kind=cutmix", "mix.partner_classes={age: ['>=60']}"), "training", "of another arm already"),
     ],
