@@ -34,8 +34,9 @@ from maskcls.training.predicting.adaptation_trial import Remembered, adapt_out_o
 from maskcls.training.stored_experiment import open_with_photos
 
 DRAWN = (
-    *("model.backbone=resnet10t", "transforms.size=[64, 48]", "folds.k=2", "predict.views=none", "train.report=false"),
-    *("optim.lr=2e-3", "train.batch_size=32", "device.type=cpu", "device.workers=0"),
+    *("model.backbone=test_efficientnet", "transforms.size=[64, 48]", "folds.k=2", "predict.views=none"),
+    *("train.report=false", "optim.lr=1e-2", "train.batch_size=32", "device.type=cpu", "device.workers=0"),
+    *("device.threads=1", "device.precision=fp32", "device.memory_format=channels_last"),
 )
 
 
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--shifts", default=",".join(get_args(Shift)))
     parser.add_argument("--drawn", type=Path)
     parser.add_argument("--people", type=int, default=120)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--folds", help="use these folds alone, such as 0,1; at least two")
     parser.add_argument("--views", default="none", help="predict.views")
