@@ -30,12 +30,13 @@ from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
-from maskcls.training.predicting.adaptation_trial import adapt_out_of_fold
+from maskcls.training.predicting.adaptation_trial import Remembered, adapt_out_of_fold
 from maskcls.training.stored_experiment import open_with_photos
 
 DRAWN = (
-    *("model.backbone=resnet10t", "transforms.size=[64, 48]", "folds.k=2", "predict.views=none", "train.report=false"),
-    *("optim.lr=2e-3", "train.batch_size=32", "device.type=cpu", "device.workers=0"),
+    *("model.backbone=test_efficientnet", "transforms.size=[64, 48]", "folds.k=2", "predict.views=none"),
+    *("train.report=false", "optim.lr=1e-2", "train.batch_size=32", "device.type=cpu", "device.workers=0"),
+    *("device.threads=1", "device.precision=fp32", "device.memory_format=channels_last"),
 )
 
 
@@ -60,8 +61,10 @@ def main() -> None:
     parser.add_argument("--shifts", default=",".join(get_args(Shift)))
     parser.add_argument("--drawn", type=Path)
     parser.add_argument("--people", type=int, default=120)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--folds", help="use these folds alone, such as 0,1; at least two")
+    parser.add_argument("--views", default="none", help="predict.views")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     runs = [*given.runs, *(trained(given.drawn, given.people, given.epochs, given.seeds) if given.drawn else [])]
@@ -72,13 +75,18 @@ def main() -> None:
         accelerator = start(open_with_photos(RunDir(runs[0]), None)[0].cfg.device)
         for path in runs:
             experiment, env = open_with_photos(RunDir(path), None)
-            opened.append((with_photos(experiment, accelerator, report, build=False), env.folds))
+            folds = [k for k in env.folds if given.folds is None or str(k) in given.folds.split(",")]
+            opened.append((with_photos(experiment, accelerator, report, build=False), folds, Remembered()))
     first, lines = opened[0][0], []
-    print(f"{len(runs)} seeds, {len(np.unique(first.people))} people, {len(first.fold)} photos")
+    used_N = np.isin(first.fold, opened[0][1])
+    print(f"{len(runs)} seeds, {len(np.unique(first.people[used_N]))} people, {used_N.sum()} photos")
     print(f"{'shift':8} {'adapt':6} {'macro-F1':>8} {'plain':>7} {'gain':>8}  95 % interval     verdict        seconds")
     for shift in (name for name in get_args(Shift) if name in given.shifts.split(",")):
         began = time.monotonic()
-        found = [adapt_out_of_fold(one, folds, shift, [], accelerator) for one, folds in opened]
+        found = [
+            adapt_out_of_fold(one, folds, shift, [f"predict.views={given.views}"], accelerator, remembered=known)
+            for one, folds, known in opened
+        ]
         seconds, row_N = time.monotonic() - began, found[0].row_N
         if any(not np.array_equal(row_N, one.row_N) for one in found):
             raise SystemExit("the runs have different folds")

@@ -93,7 +93,7 @@ def try_adaptation(
     if len(env.folds) < 2 or experiment.leaky:
         many = group_noun(experiment.cfg)[1]
         raise ResultError(
-            f"adaptation is judged on {many} that networks did not see, fold by fold",
+            f"adaptation is tested on {many} that networks did not see, fold by fold",
             where=str(run.path),
             got="a leaky run" if experiment.leaky else f"folds {list(env.folds)}",
             expected="two folds or more, without data.leaky=true",

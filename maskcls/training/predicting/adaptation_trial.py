@@ -6,7 +6,7 @@ N out-of-fold rows, J joint classes, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -23,6 +23,7 @@ from maskcls.labels import Floats, Ints
 from maskcls.results.decisions.bias_correction import BiasCorrection, bias_corrected, fit_bias_correction
 from maskcls.results.decisions.bias_rule import class_shares
 from maskcls.results.decisions.shift_rule import shift_rule
+from maskcls.results.shift.coral import FeatureMoments
 from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.training.experiment import Experiment
@@ -30,6 +31,7 @@ from maskcls.training.predicting.adapted_networks import (
     AdaptingRows,
     adapt_network,
     check_adaptable,
+    moments_of,
     training_rows,
 )
 from maskcls.training.predicting.loaded_networks import LoadedNetwork, load_networks
@@ -54,6 +56,17 @@ class AdaptedRows:
     skipped: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Remembered:
+    """What does not depend on the shift, by sha256 of the weights: for several shifts of one run and settings.
+
+    clean    probabilities of the fold's photos as they are. moments: of features of training photos.
+    """
+
+    clean: dict[str, Floats] = field(default_factory=dict)
+    moments: dict[str, FeatureMoments] = field(default_factory=dict)
+
+
 def adapt_out_of_fold(
     experiment: Experiment,
     folds: Sequence[int],
@@ -61,6 +74,7 @@ def adapt_out_of_fold(
     overrides: Sequence[str],
     accelerator: Accelerator,
     on_images: Callable[[int], None] = lambda count: None,
+    remembered: Remembered | None = None,
 ) -> AdaptedRows:
     """Predict each fold's own photos after a planted shift, with networks adapted to them without their labels.
 
@@ -71,7 +85,7 @@ def adapt_out_of_fold(
     Raises DataError for a fold with fewer than LEAST_PHOTOS photos.
     """
     cfg, space = with_overrides(experiment.cfg, list(overrides)), experiment.cfg.space
-    methods = get_args(Method)
+    methods, known = get_args(Method), remembered or Remembered()
     skipped: dict[str, str] = {}
     prob_by_fold: dict[int, dict[str, Floats]] = {}
     rows_by_fold, clean_by_fold = dict[int, Ints](), dict[int, Floats]()
@@ -84,7 +98,9 @@ def adapt_out_of_fold(
             skipped["adabn"] = "the backbone has no batch norm"
         found: dict[str, list[Floats]] = {"clean": [], "none": [], "coral": [], "adabn": []}
         for network in networks:
-            found_here = _of_network(experiment, network, fold_N, row_N, shift, cfg, accelerator, skipped, on_images)
+            found_here = _of_network(
+                experiment, network, fold_N, row_N, shift, cfg, accelerator, skipped, known, on_images
+            )
             for name, prob in found_here.items():
                 found[name].append(prob)
         ids_N = experiment.manifest["id"].to_numpy(np.str_)
@@ -117,6 +133,7 @@ def _of_network(
     cfg: Config,
     accelerator: Accelerator,
     skipped: Mapping[str, str],
+    known: Remembered,
     on_images: Callable[[int], None],
 ) -> dict[str, Floats]:
     """Return probabilities of the fold's photos (`clean`), and of the shifted ones: plain (`none`) and adapted."""
@@ -125,20 +142,31 @@ def _of_network(
     own = experiment.rows(member, network.fold).photos
     images_NHWC = _images(own, fold_N, accelerator)
     place_N = np.searchsorted(fold_N, row_N)
-    clean = _in_memory(images_NHWC, ids[fold_N], network.predictor)
+    if network.sha256 not in known.clean:
+        clean = _in_memory(images_NHWC, ids[fold_N], network.predictor)
+        known.clean[network.sha256] = _predict(network.predictor, clean, cfg, accelerator, execution)
     shifted = _in_memory(plant(shift, images_NHWC[place_N], ids[row_N].tolist()), ids[row_N], network.predictor)
     new = AdaptingRows.of(shifted, np.arange(len(row_N)), ids[row_N])
-    found = {"clean": _predict(network.predictor, clean, cfg, accelerator, execution)}
+    found = {"clean": known.clean[network.sha256]}
     on_images(len(fold_N))
     found["none"] = _predict(network.predictor, shifted, cfg, accelerator, execution)
     on_images(len(row_N))
     for method in ("coral", "adabn"):
         if method not in skipped:
-            train = training_rows(experiment, network) if method == "coral" else None
+            train = _train_moments(experiment, network, cfg, accelerator, known) if method == "coral" else None
             adapted, _ = adapt_network(network.predictor, new, train, cfg, accelerator, execution)
             found[method] = _predict(adapted, shifted, cfg, accelerator, execution)
             on_images(len(row_N))
     return found
+
+
+def _train_moments(
+    experiment: Experiment, network: LoadedNetwork, cfg: Config, accelerator: Accelerator, known: Remembered
+) -> FeatureMoments:
+    if network.sha256 not in known.moments:
+        execution, rows = experiment.plans[network.task].infer, training_rows(experiment, network)
+        known.moments[network.sha256] = moments_of(network.predictor, rows, cfg, accelerator, execution)
+    return known.moments[network.sha256]
 
 
 def _labels_by_shares(

@@ -25,7 +25,7 @@ from maskcls.engine.infer import Predictor, Reader, open_reader
 from maskcls.errors import ConfigError, DataError, UsageError
 from maskcls.labels import Ints
 from maskcls.nn.network import Network
-from maskcls.results.shift.coral import coral_map, coral_shrinkage
+from maskcls.results.shift.coral import FeatureMoments, coral_map, coral_shrinkage
 from maskcls.runs.lineage import UsedAdaptation
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
@@ -35,6 +35,7 @@ from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.photos import Views, open_photos
 from maskcls.training.predicting.loaded_networks import LoadedNetwork, prediction_execution
 from maskcls.training.stored_experiment import refuse_missing_data
+from maskcls.viewnames import parse_views
 
 LEAST_PHOTOS = 20  # to predict; of fewer, statistics say more about who happens to be on them than about the camera
 MOST_TRAIN_PHOTOS = 4_000  # of a network's training photos, for their covariance
@@ -111,7 +112,10 @@ def adapt_networks(
         mine = {spec: views[spec]} if views else {}
         photos = open_photos(root, frame, [spec], mine, seed=cfg.seed, known=known)
         new = AdaptingRows.of(photos, np.arange(len(frame)), id_N)
-        predictor, shrunk = adapt_network(network.predictor, new, train, cfg, accelerator, execution, count)
+        moments = None
+        if train is not None:
+            moments = moments_of(network.predictor, train, cfg, accelerator, execution, count)
+        predictor, shrunk = adapt_network(network.predictor, new, moments, cfg, accelerator, execution, count)
         adapted.append(replace(network, predictor=predictor))
         if train is not None:
             shrinkage.append(shrunk)
@@ -129,7 +133,7 @@ def adapt_networks(
 def adapt_network(
     predictor: Predictor,
     new: AdaptingRows,
-    train: AdaptingRows | None,
+    train: FeatureMoments | None,
     cfg: Config,
     accelerator: Accelerator,
     execution: Execution,
@@ -137,24 +141,28 @@ def adapt_network(
 ) -> tuple[Predictor, float]:
     """Return a network adapted to new photos, and the shrinkage of its covariances, 0 with adabn.
 
-    train  photos it was trained on, for coral.
+    train  the moments of its features of photos it was trained on, for coral.
     """
     if train is None:
         return replace(predictor, network=_with_their_statistics(predictor, new, accelerator, execution)), 0.0
-    moments = [
-        feature_moments(
-            predictor,
-            _reader(rows, cfg, accelerator, cfg.predict.batch_size),
-            accelerator=accelerator,
-            execution=execution,
-            on_images=on_images,
-        )
-        for rows in (train, new)
-    ]
-    shrinkage = coral_shrinkage(min(len(new.row_N), len(train.row_N)), len(moments[0].mean_D))
-    return replace(
-        predictor, network=with_feature_map(predictor.network, coral_map(*moments, shrinkage=shrinkage))
-    ), shrinkage
+    moments = moments_of(predictor, new, cfg, accelerator, execution, on_images)
+    photos = min(moments.count, train.count) // len(parse_views(cfg.predict.views))
+    shrinkage = coral_shrinkage(photos, len(train.mean_D))
+    mapping = coral_map(train, moments, shrinkage=shrinkage)
+    return replace(predictor, network=with_feature_map(predictor.network, mapping)), shrinkage
+
+
+def moments_of(
+    predictor: Predictor,
+    rows: AdaptingRows,
+    cfg: Config,
+    accelerator: Accelerator,
+    execution: Execution,
+    on_images: Callable[[int], None] = lambda count: None,
+) -> FeatureMoments:
+    """Return the moments of a network's features of photos, in the views of the prediction."""
+    reader = _reader(rows, cfg, accelerator, cfg.predict.batch_size)
+    return feature_moments(predictor, reader, accelerator=accelerator, execution=execution, on_images=on_images)
 
 
 def training_rows(experiment: Experiment, network: LoadedNetwork) -> AdaptingRows:
