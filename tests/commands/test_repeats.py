@@ -100,6 +100,9 @@ def test_predict_takes_the_folder_and_uses_the_networks_of_all(repeated: Path, d
         "calibrate {run}",
         "tta {run}",
         "verify {run}",
+        "debug {run}",
+        "runs note {run} -m x",
+        "runs compare {run} {run}/repeat0",
         "unseal {run}",
         "export {run} -o {out}/m.onnx",
         "explain {run} {data}/eval/images -o {out}/e.png",
@@ -156,6 +159,10 @@ def test_a_killed_training_is_resumed_with_the_same_result(
     with pytest.raises(KeyboardInterrupt):
         train_repeats.begin_repeats(folder, cfg, train=started, resume=lambda run: None)
     assert not folder.scores.exists()
+    (tmp_path / "s").mkdir()
+    RepeatsDir(tmp_path / "s").config.write_bytes(folder.config.read_bytes())  # killed before its first repeat
+    assert tiny.train(drawn, tmp_path / "s", *FAST[:2]) == Exit.BUSY
+    assert "that of a repeated cross-validation" in capsys.readouterr().err
     assert run_app(["predict", str(folder.path), "--data", str(drawn), "-o", str(tmp_path / "s.csv")]) == Exit.RESULT
     assert "repeats of the cross-validation are not finished" in capsys.readouterr().err
     assert tiny.train(drawn, folder.path, *FAST) == Exit.BUSY

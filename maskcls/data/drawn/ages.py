@@ -13,6 +13,7 @@ Ages = Literal["drawn", "contest", "uniform"]  # the values of data make --ages
 Cell = tuple[Gender, int]  # gender, and age class 0..2
 
 YOUNGEST, OLD = 18, 60
+TRUE_AGES = "true_ages.csv"  # beside train/, where ages are recorded with errors
 BAND_STARTS = (YOUNGEST, 30, OLD)
 UNIFORM_SPANS = (12, 30, 16)  # years of an age class with --ages uniform: 18..75 in all
 
