@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
@@ -80,6 +80,8 @@ class AgePlan:
                 return first + int(np.searchsorted(passed, rng.integers(passed[-1]), side="right"))
             case "uniform":
                 return first + int(rng.integers(UNIFORM_SPANS[band]))
+            case _:
+                assert_never(self.ages)
 
     def recorded_years(self, true_years: int, rng: np.random.Generator) -> int:
         """Draw the age that a table records for a person.
