@@ -3,9 +3,9 @@
     python benchmarks/honesty/optimism.py [--repeats 100] [--seed 0]
 
 k networks answer about the same people; for half of them all give the same answers. equal: all are as good. unequal:
-each makes up to a fifth less errors than the worst. The true excess is that of the best run's score over its score on endless
-people, against the mean of all runs; "estimated" is the mean of what is printed, "inside" how often the true excess
-lies between the printed ends.
+each makes up to a fifth less errors than the worst. The true excess is that of the best run's score over its score on
+endless people, against the mean of all runs; "estimated" is the mean of what is printed, "inside" how often the true
+excess lies between the printed ends.
 """
 
 from __future__ import annotations
