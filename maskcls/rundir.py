@@ -352,16 +352,15 @@ class RunDir:
     @property
     def choices(self) -> Path:
         """What was tried on the same rows: beside the run, for all runs of the folder; see runs/choices/register.py."""
-        return self._folder_of_runs / "choices.json"
+        return self._beside() / "choices.json"
 
     @property
     def choices_lock(self) -> Path:
         """The lock of that file."""
-        return self._folder_of_runs / ".choices.lock"
+        return self._beside() / ".choices.lock"
 
-    @property
-    def _folder_of_runs(self) -> Path:
-        """The folder that holds the run, or the repeats that it is one of."""
+    def _beside(self) -> Path:
+        """Return the folder that holds the run, or the repeats that it is one of."""
         parent = self.path.resolve().parent
         return parent.parent if RepeatsDir(parent).config.is_file() else parent
 

@@ -1,11 +1,11 @@
-"""Is the printed worth of a choice right? The excess of the best of k runs, beside what `runs list` says it is.
+"""Is the printed excess of a choice right? The excess of the best of k runs, beside what `runs list` says it is.
 
     python benchmarks/honesty/optimism.py [--repeats 100] [--seed 0]
 
-k networks answer about the same people; for half of them all answer alike. equal: all are as good. unequal: each makes
-up to a fifth less errors than the worst. The true excess is that of the best run's score over its score on endless
-people, against the mean of all runs; "estimated" is the mean of what is printed, "inside" how often the true excess
-lies between the printed ends.
+k networks answer about the same people; for half of them all give the same answers. equal: all are as good. unequal:
+each makes up to a fifth less errors than the worst. The true excess is that of the best run's score over its score on
+endless people, against the mean of all runs; "estimated" is the mean of what is printed, "inside" how often the true
+excess lies between the printed ends.
 """
 
 from __future__ import annotations

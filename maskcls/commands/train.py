@@ -45,7 +45,7 @@ def train(
     Raises BusyError when the run folder holds a run already; nothing is ever overwritten. Processes that do not
     write return None.
     """
-    refuse_single(cfg)
+    refuse_single(cfg, run)
     check_training(data, cfg, folds)
     wanted = wanted_folds(folds, cfg.folds.k)
     accelerator, timer = start(cfg.device), PartTimer("train")

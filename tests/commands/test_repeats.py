@@ -84,8 +84,8 @@ def test_predict_takes_the_folder_and_uses_the_networks_of_all(repeated: Path, d
         output, prob = tmp_path / f"{run.name}.csv", tmp_path / f"{run.name}-p.csv"
         words = ["predict", str(run), "--data", str(drawn), "-o", str(output), "--probabilities", str(prob)]
         assert run_app(words) == 0
-        outputs[run.name] = pd.read_csv(prob).select_dtypes("float").to_numpy()
-        assert len(outputs[run.name]) == 21
+        outputs[run.name] = pd.read_csv(prob).filter(like="/").to_numpy()  # of every class
+        assert outputs[run.name].shape == (21, 8)
     assert outputs["r"] == pytest.approx((outputs["repeat0"] + outputs["repeat1"]) / 2, abs=2e-6)
     assert (outputs["repeat0"] != outputs["repeat1"]).any()
     lineage = json.loads((tmp_path / "r.json").read_text())["lineage"]
@@ -100,9 +100,12 @@ def test_predict_takes_the_folder_and_uses_the_networks_of_all(repeated: Path, d
         "calibrate {run}",
         "tta {run}",
         "verify {run}",
+        "debug {run}",
+        "runs note {run} remark",
+        "runs compare {run} {run}/repeat0",
         "unseal {run}",
         "export {run} -o {out}/m.onnx",
-        "explain {run} {data}/eval/images -o {out}/e.png",
+        "explain {run} {data}/train/images/000001_x/mask1.jpg -o {out}/e.png",
         "ensemble {run} {run}/repeat0 --data {data} -o {out}/s.csv",
         "pseudo-label {run} --data {data} -o {out}/p.csv",
         "predict {run} {data}/eval/images",
@@ -156,6 +159,10 @@ def test_a_killed_training_is_resumed_with_the_same_result(
     with pytest.raises(KeyboardInterrupt):
         train_repeats.begin_repeats(folder, cfg, train=started, resume=lambda run: None)
     assert not folder.scores.exists()
+    (tmp_path / "s").mkdir()
+    RepeatsDir(tmp_path / "s").config.write_bytes(folder.config.read_bytes())  # killed before its first repeat
+    assert tiny.train(drawn, tmp_path / "s", *FAST[:2]) == Exit.BUSY
+    assert "that of a repeated cross-validation" in capsys.readouterr().err
     assert run_app(["predict", str(folder.path), "--data", str(drawn), "-o", str(tmp_path / "s.csv")]) == Exit.RESULT
     assert "repeats of the cross-validation are not finished" in capsys.readouterr().err
     assert tiny.train(drawn, folder.path, *FAST) == Exit.BUSY

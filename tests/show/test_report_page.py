@@ -161,7 +161,7 @@ def test_what_a_choice_among_the_runs_is_worth_is_on_the_page(tmp_path: Path) ->
     run = read_reported_run(a)
     optimism = run.choices.optimism
     assert optimism is not None
-    assert (optimism.runs, optimism.at_hand) == (4, 4)
+    assert (optimism.runs, optimism.on_disk) == (4, 4)
     line = sections(run, tmp_path)["choices"].values["line"]
     assert optimism_line(optimism) in line
     assert "folds.renew" in line
@@ -169,7 +169,7 @@ def test_what_a_choice_among_the_runs_is_worth_is_on_the_page(tmp_path: Path) ->
     (tmp_path / "b0" / "oof.npz").unlink()  # a run that is gone still counts
     fewer = read_reported_run(run.run).choices.optimism
     assert fewer is not None
-    assert (fewer.runs, fewer.at_hand) == (4, 3)
+    assert (fewer.runs, fewer.on_disk) == (4, 3)
 
 
 @pytest.mark.usefixtures("painted")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
@@ -13,6 +13,7 @@ Ages = Literal["drawn", "contest", "uniform"]  # the values of data make --ages
 Cell = tuple[Gender, int]  # gender, and age class 0..2
 
 YOUNGEST, OLD = 18, 60
+TRUE_AGES = "true_ages.csv"  # beside train/, where ages are recorded with errors
 BAND_STARTS = (YOUNGEST, 30, OLD)
 UNIFORM_SPANS = (12, 30, 16)  # years of an age class with --ages uniform: 18..75 in all
 
@@ -79,6 +80,8 @@ class AgePlan:
                 return first + int(np.searchsorted(passed, rng.integers(passed[-1]), side="right"))
             case "uniform":
                 return first + int(rng.integers(UNIFORM_SPANS[band]))
+            case _:
+                assert_never(self.ages)
 
     def recorded_years(self, true_years: int, rng: np.random.Generator) -> int:
         """Draw the age that a table records for a person.

@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 
 from maskcls import files
-from maskcls.data.drawn.ages import AS_DRAWN, AgePlan
+from maskcls.data.drawn.ages import AS_DRAWN, TRUE_AGES, AgePlan
 from maskcls.data.drawn.look import Look
 from maskcls.data.drawn.people import RACE, SHOTS, Person, generator, people_of
 from maskcls.data.drawn.photo import draw_photo
@@ -29,7 +29,6 @@ SMALLEST_PX = 16
 MOST_PEOPLE = 999_999
 JPEG_QUALITIES = (75, 96)
 MOST_ERROR_YEARS = 20
-TRUE_AGES = "true_ages.csv"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from maskcls import files
 from maskcls.csvfile import read_csv
 from maskcls.data.rows import balance, manifest
-from maskcls.data.rows.renewal import deal_anew, pairs_kept
+from maskcls.data.rows.renewal import assign_again, pairs_kept
 from maskcls.errors import DataError, MaskclsError, ResultError
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
@@ -43,7 +43,7 @@ def build(
 
     k, holdout, seed  as for `make_folds`.
     stratify          tasks whose classes are balanced between folds; None: all.
-    renew             how often people are dealt into folds again, each time apart from those they were with before.
+    renew             how often people are assigned again, each time apart from those they were with before.
     noun              what the people are called in messages, one and several.
 
     Raises DataError when there are too few people, or when a class would be missing from a fold's training rows.
@@ -83,8 +83,8 @@ def make_folds(
     to folds 0, 1, …, k-1, 0, 1, … in turn, as scikit-learn's StratifiedKFold does. So the counts of a stratum, and of
     all people, differ by at most one between folds. This also works for strata of fewer than k people, for which
     StratifiedKFold warns or fails, and does not depend on a random generator that may change between versions.
-    Renewed folds have the same counts; see `deal_anew`. With k = 1, a renewal holds out people who were not yet, until
-    everybody was.
+    Renewed folds have the same counts; see `assign_again`. With k = 1, a renewal holds out people who were not held out
+    before, until everybody was.
 
     Raises DataError when there are fewer people than folds.
 
@@ -105,7 +105,7 @@ def make_folds(
         # Strata of few people follow each other in another order, so that not the same ones share a fold again.
         order.sort(key=lambda name: (_draw(seed, f"stratum {stratum[name]} {len(before)}"), stratum[name]))
         earlier = [dict(zip(person_N, one_N.tolist(), strict=True)) for one_N in before]
-        folds = deal_anew(order, stratum, earlier, k).tolist()
+        folds = assign_again(order, stratum, earlier, k).tolist()
     else:
         folds = _deal(people, k)
     fold = dict(zip(order, folds, strict=True))
@@ -139,7 +139,7 @@ def balanced_folds(
     and no class of a fold is more than ALLOWED_PEOPLE people from its share, as in the contest. Else people are
     exchanged between folds (`balance.exchange`), from several assignments of `make_folds`, and the most even one is
     returned; of equally even ones, that with the fewest people together who were so before. Renewed folds are the most
-    even of several deals to begin with. Raises DataError when there are fewer people than folds.
+    even of several assignments to begin with. Raises DataError when there are fewer people than folds.
     """
     who_N, sorted_names = pd.factorize(np.array(person_N, dtype=object), sort=True)
     names: list[str] = sorted_names.tolist()
@@ -147,16 +147,16 @@ def balanced_folds(
     before_EP, share_K = [before_N[row_P] for before_N in before], np.ones(k, dtype=np.int64)
     people_PF, photos_PF = balance.people_counts(who_N, own), balance.photo_counts(who_N, {**own, **other})
 
-    def dealt(stratum_P: Ints, of_seed: int) -> NDArray[np.int8]:
+    def assigned(stratum_P: Ints, of_seed: int) -> NDArray[np.int8]:
         return make_folds(names, stratum_P, k=k, holdout=holdout, seed=of_seed, before=before_EP)
 
     def kept(fold_P: Ints) -> int:
         return pairs_kept(fold_P, [_parts(one_P) for one_P in before_EP])
 
-    first_P = _parts(dealt(stratum_N[row_P], seed))
+    first_P = _parts(assigned(stratum_N[row_P], seed))
     if before and k > 1:  # chance may put the few people of a class into one fold
         seeds = [_draw(seed, f"renewal {number}") for number in range(min(MOST_RENEWALS, PEOPLE_STARTED // len(names)))]
-        tried = [first_P, *(_parts(dealt(stratum_N[row_P], other)) for other in seeds)]
+        tried = [first_P, *(_parts(assigned(stratum_N[row_P], other)) for other in seeds)]
         first_P = min(tried, key=lambda one_P: (balance.unevenness(one_P, people_PF, share_K), kept(one_P)))
     share_K = share_K if k > 1 else np.bincount(first_P)
     if _alike(balance.photo_counts(who_N, other)) and _near(balance.difference(first_P, people_PF, share_K), share_K):
@@ -164,9 +164,9 @@ def balanced_folds(
     count_PF = np.concatenate([photos_PF, people_PF], axis=1)
     order_P = np.argsort([_draw(seed, name) for name in names], kind="stable")
     finer_P = balance.finer_strata(stratum_N[row_P], photos_PF)
-    starts = [dealt(finer_P, seed)]
+    starts = [assigned(finer_P, seed)]
     for number in range(min(MOST_STARTS, PEOPLE_STARTED // len(names))):
-        starts.append(dealt(stratum_N[row_P], seed if number == 0 else _draw(seed, f"start {number}")))
+        starts.append(assigned(stratum_N[row_P], seed if number == 0 else _draw(seed, f"start {number}")))
     found = [balance.exchange(_parts(start_P), count_PF, share_K, order_P) for start_P in starts]
     best_P = min([*found, first_P], key=lambda fold_P: (balance.unevenness(fold_P, count_PF, share_K), kept(fold_P)))
     return _as_folds(best_P, k)[who_N]

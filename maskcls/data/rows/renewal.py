@@ -1,4 +1,4 @@
-"""Deal people into folds anew, so that as few as possible meet again those they shared a fold with.
+"""Assign people to folds again, so that as few as possible meet again those they shared a fold with.
 
 P people, k folds, E earlier assignments.
 """
@@ -13,16 +13,16 @@ import numpy as np
 from maskcls.labels import Ints
 
 
-def deal_anew(order: Sequence[str], stratum: Mapping[str, int], before: Sequence[Mapping[str, int]], k: int) -> Ints:
+def assign_again(order: Sequence[str], stratum: Mapping[str, int], before: Sequence[Mapping[str, int]], k: int) -> Ints:
     """Return the fold (P,) int64, 0..k-1, of each person of `order`.
 
     order    everybody's names, one stratum after the other; within a stratum the order breaks ties.
     before   the folds that each person had in E earlier assignments, at least one.
 
-    The counts of a stratum, and of all people, differ by at most one between folds, as if people were dealt in turn.
+    The counts of a stratum, and of all people, differ by at most one between folds, as if people were assigned in turn.
     Within a stratum, people of one earlier fold are taken k at a time, one for each fold. Of the ways to do this the
     one is taken in which the fewest meet people with whom they shared a fold before (the assignment problem), given
-    those that were dealt already. Where k * k people of one stratum are dealt, nobody meets anybody again at first.
+    those that have a fold already. Where a stratum has k * k people, nobody meets anybody again at first.
     """
     fold: dict[str, int] = {}
     met_EKK = np.zeros((len(before), k, k), dtype=np.int64)  # by earlier fold: who is in each new fold by now

@@ -41,7 +41,7 @@ class ManyComparison:
 
     tried  comparisons that were made on these rows, these included; kept: the register could be written.
     noun   what the groups of the rows are called.
-    optimism  how much picking the best of the tried runs flatters its score; None where it was not computed.
+    optimism  how much too high the best of the tried runs scores by the choice; None where it was not computed.
     """
 
     names: Sequence[str]

@@ -1,4 +1,4 @@
-"""How much the best of several runs is flattered by having been picked on the rows that score it.
+"""How much too high the score of the best of several runs is, because it was picked on the rows that score it.
 
 R runs, P people, D draws. The score of every run is too high or too low by chance: other people would give others. Who
 picks the highest picks the luckiest too, so its score is too high for new people (Cawley and Talbot 2010, Journal of
@@ -25,25 +25,25 @@ DRAWS = 20_000  # the standard error of the mean is below 1 % of the noise of a 
 class Optimism:
     """How much too high the score of the best run is expected to be.
 
-    runs       runs that were tried on these rows; at_hand: those whose rows could be read.
+    runs       runs that were tried on these rows; on_disk: those whose rows could be read.
     value      expected excess of the best run's score over what it has on new people, against that of a run chosen
                beforehand; 0 or more.
     low, high  the share LEVEL of the draws lies between: by luck the excess of one choice may be negative.
     """
 
     runs: int
-    at_hand: int
+    on_disk: int
     value: float
     low: float
     high: float
 
 
 def optimism_of_best(found: Sequence[PersonCounts], *, runs: int | None = None, seed: int = 0) -> Optimism:
-    """Return how much picking the best of these runs flatters its score.
+    """Return how much too high the score of the best of these runs is, because it was picked.
 
     found  the answers of R runs, 2 or more, about the same rows.
-    runs   runs that were tried; None: R. Those that are not at hand are taken to differ from each other, in quality and
-           by chance, as those at hand do.
+    runs   runs that were tried; None: R. Those that are not on disk are taken to differ from each other, in quality and
+           by chance, as those on disk do.
 
     The chance of a score, apart from what all runs share, is drawn from a normal distribution whose covariances follow
     from the people's effects: runs that are right about the same people are lucky together, and gain little by a
@@ -55,10 +55,10 @@ def optimism_of_best(found: Sequence[PersonCounts], *, runs: int | None = None, 
 
     Raises ValueError for fewer than two runs.
     """
-    at_hand = len(found)
-    if at_hand < 2:
+    on_disk = len(found)
+    if on_disk < 2:
         raise ValueError("the best of one run is no choice")
-    runs = max(at_hand, runs or 0)
+    runs = max(on_disk, runs or 0)
     pairs = sorted(
         ((score_influence(one), one) for one in found), key=lambda two: (two[0].value, two[0].effect_P.tobytes())
     )
@@ -66,20 +66,20 @@ def optimism_of_best(found: Sequence[PersonCounts], *, runs: int | None = None, 
     people, score_R = alone[0].people, np.array([one.value for one in alone])
     effect_RP = np.stack([one.effect_P for one in alone])
     if people < 2 or (effect_RP == effect_RP[0]).all():  # the same answers
-        return Optimism(runs, at_hand, 0.0, 0.0, 0.0)
+        return Optimism(runs, on_disk, 0.0, 0.0, 0.0)
     effect_RP -= effect_RP.mean(axis=0)
     few = np.mean([difference_influence([pair]).few for pair in zip(found, [*found[1:], found[0]], strict=True)]) / 2
-    centre_RR = np.eye(at_hand) - 1 / at_hand
+    centre_RR = np.eye(on_disk) - 1 / on_disk
     covariance_RR = effect_RP @ effect_RP.T * people / (people - 1) + few * centre_RR
     rng = np.random.default_rng(seed)
     luck_DR = _normal(covariance_RR, rng)
     true_R = _without_chance(score_R, float(np.trace(covariance_RR)))
-    if runs > at_hand:
-        luck_DR, true_R = _with_others(luck_DR, true_R, runs, float(np.trace(covariance_RR)) / (at_hand - 1), rng)
+    if runs > on_disk:
+        luck_DR, true_R = _with_others(luck_DR, true_R, runs, float(np.trace(covariance_RR)) / (on_disk - 1), rng)
     best_D = (true_R + luck_DR).argmax(axis=1)
     luck_D = luck_DR[np.arange(DRAWS), best_D]
     low, high = np.quantile(luck_D, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
-    return Optimism(runs, at_hand, max(0.0, float(luck_D.mean())), low, high)
+    return Optimism(runs, on_disk, max(0.0, float(luck_D.mean())), low, high)
 
 
 def _normal(covariance_RR: Doubles, rng: np.random.Generator) -> Doubles:
@@ -108,11 +108,11 @@ def _without_chance(score_R: Doubles, chance: float) -> Doubles:
 def _with_others(
     luck_DR: Doubles, true_R: Doubles, runs: int, variance: float, rng: np.random.Generator
 ) -> tuple[Doubles, Doubles]:
-    """Add runs that are not at hand: true scores of those that are, in turn, and luck of their own.
+    """Add runs that are not on disk: true scores of those that are, in turn, and luck of their own.
 
     variance  of a run's luck, apart from what all runs share.
     """
-    at_hand, others = len(true_R), runs - len(true_R)
-    shared_D1 = rng.normal(0, math.sqrt(variance / at_hand), (DRAWS, 1))  # the mean luck that was taken out of theirs
+    on_disk, others = len(true_R), runs - len(true_R)
+    shared_D1 = rng.normal(0, math.sqrt(variance / on_disk), (DRAWS, 1))  # the mean luck that was taken out of theirs
     other_DR = rng.normal(0, math.sqrt(variance), (DRAWS, others))
     return np.concatenate([luck_DR + shared_D1, other_DR], axis=1), np.concatenate([true_R, np.resize(true_R, others)])

@@ -22,7 +22,7 @@ MOST_READ = 50  # runs, the last ones that were tried; of more, how many there a
 
 
 def optimism_of_tried(run: RunDir, labelled: LabelledPredictions, tried: Sequence[Attempt]) -> Optimism | None:
-    """Return how much picking the best of the tried runs flatters its score.
+    """Return how much too high the score of the best of the tried runs is by the choice.
 
     labelled  the run's own rows; tried: the runs that are registered for them. None with fewer than two of these on
               disk: deleted runs, those moved to another folder, and those trained again since are not.

@@ -63,8 +63,11 @@ def check_repeating(cfg: Config, folds: str | None) -> None:
         raise UsageError("repeats are trained in one process", where=f"folds.repeats={cfg.folds.repeats}", fix=fix)
 
 
-def refuse_single(cfg: Config) -> None:
-    """Raise UsageError where a command that trains a single run is given repeats."""
+def refuse_single(cfg: Config, run: RunDir | None = None) -> None:
+    """Raise UsageError where a command that trains a single run is given repeats, BusyError for a folder of repeats."""
+    if run is not None and is_repeated(run):
+        fix = "choose another --run, or train with folds.repeats"
+        raise BusyError("the folder is that of a repeated cross-validation", where=str(run.path), fix=fix)
     if cfg.folds.repeats > 1:
         raise UsageError(
             "this trains a single cross-validation",

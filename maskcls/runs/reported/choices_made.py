@@ -17,7 +17,7 @@ from maskcls.runs.choices.tried_rows import optimism_of_tried
 class ChoicesMade:
     """What was tried on the same rows, by kind, in the order of trying; kinds that were not tried are left out.
 
-    optimism  how much picking the best of the tried runs flatters its score; None where fewer than two are on disk.
+    optimism  how much too high the best of the tried runs scores by the choice; None where fewer than two are on disk.
     """
 
     by_kind: dict[Kind, tuple[Attempt, ...]]

@@ -50,7 +50,7 @@ def best_line(best: Best, runs: int, of: str = "people") -> str:
 
 
 def optimism_line(found: Optimism) -> str:
-    """Write what a choice among the runs that were tried on the same rows is worth.
+    """Write how much too high the best of the runs that were tried on the same rows scores.
 
     >>> print(optimism_line(Optimism(12, 10, 0.0061, -0.0012, 0.0149)))
     12 runs were tried on these rows: the best of them scores about 0.006 too high (95 % of choices: -0.001 to +0.015)

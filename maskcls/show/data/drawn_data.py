@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskcls.data.drawn.ages import TRUE_AGES
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say
 
@@ -37,7 +38,7 @@ def print_drawn_data(found: DrawnData, *, json: bool = False) -> None:
     say(f"{found.folder / 'train'}  {plural(train[0], 'photo')} of {plural(train[1], 'person')}")
     say(f"{found.folder / 'eval'}  {plural(held[0], 'photo')} of {plural(held[1], 'person')}, with answers.csv")
     if found.wrong_ages is not None:
-        say(f"{number_with_wrong_age(found)}; the true ages are in {found.folder / 'true_ages.csv'}")
+        say(f"{number_with_wrong_age(found)}; the true ages are in {found.folder / TRUE_AGES}")
 
 
 def number_with_wrong_age(found: DrawnData) -> str:

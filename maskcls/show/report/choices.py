@@ -43,11 +43,11 @@ def choices_section(reported: ReportedRun, settings: PageSettings) -> Mapping[st
 
 def _line(runs: int, optimism: Optimism | None, noun: Noun) -> str:
     if runs > 1:
-        worth = "" if optimism is None else f" {optimism_line(optimism)}."
+        excess = "" if optimism is None else f" {optimism_line(optimism)}."
         return (
             f"{plural(runs, 'run')} were scored on the same rows. The best of several runs has a score that is too "
-            f"high for new {noun[1]}; that of a run chosen beforehand is not affected.{worth} Train the best run again "
-            f"with renewed folds (folds.renew), or score it on sealed {noun[1]} (folds.sealed, maskcls unseal)."
+            f"high for new {noun[1]}; that of a run chosen beforehand is not affected.{excess} Train the best run "
+            f"again with renewed folds (folds.renew), or score it on sealed {noun[1]} (folds.sealed, maskcls unseal)."
         )
     return "No other run was scored on the same rows."
 

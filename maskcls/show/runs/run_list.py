@@ -34,7 +34,7 @@ class BestRun:
 
     names  those that are listed; tried: how many were scored on these rows, deleted ones included.
     score  of the best, as it is listed and as it holds for other people, or what groups are called (noun).
-    optimism  how much picking the best of the tried runs flatters its score.
+    optimism  how much too high the score of the best of the tried runs is by the choice.
     """
 
     names: tuple[str, ...]

@@ -86,7 +86,7 @@ def test_more_tried_runs_count_also_where_they_are_gone() -> None:
     rng = np.random.default_rng(3)
     found = answers(np.full(20, 0.7), 200, rng)
     whole, part = optimism_of_best(found), optimism_of_best(found[:6], runs=20)
-    assert (part.runs, part.at_hand) == (20, 6)
+    assert (part.runs, part.on_disk) == (20, 6)
     assert part.value == pytest.approx(whole.value, rel=0.3)
     assert part.value > 1.2 * optimism_of_best(found[:6]).value
 
