@@ -5,7 +5,7 @@ Planted   A share of the people of the rarest class is taken out of the data set
           collapsed: one of these photos, repeated as often with noise of 3 grey levels, as a collapsed one would.
 Compared  Each with nothing, oversampling and CutMix with rare partners, as `synth judge --fit heads` does: heads on the
           features of starting weights, out-of-fold rows, four seeds. Every repetition holds out other people, and has
-          other folds. Each table is judged alone.
+          other folds. Each table has a verdict of its own.
 Counted   In how many repetitions the verdict is "use". Expected: good in all, collapsed in none.
 Run       python benchmarks/planted.py [DATA] --config multi --out planted.jsonl model.weights=FILE
           Without DATA, faces are drawn. Given again, finished repetitions of the file are kept.

@@ -1,4 +1,4 @@
-"""Generators of examples of rare classes: train, resume, sample, page, judge."""
+"""The verbs of maskcls synth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from maskcls.rundir import RunDir
     from maskcls.schema import Config as Settings
 
-app = VerbApp(no_args_is_help=True, help="Make examples of rare classes, one generator per fold, and judge them.")
+app = VerbApp(no_args_is_help=True, help="Make examples of rare classes, one generator per fold, and compare them.")
 
 Minutes = Annotated[
     float | None,
@@ -296,7 +296,7 @@ def synth_judge(
     with interruptible(lambda: again), Reporter(noun=group_noun(cfg)) as report:
         with report.busy(LOADING):
             from maskcls.commands.resume import resume as continued
-            from maskcls.commands.synth.judge import judge as work
+            from maskcls.commands.synth.judge import compare_arms as work
             from maskcls.commands.train import train as started
         found = work(
             data,
