@@ -134,6 +134,23 @@ class FoldDir:
 
 
 @dataclass(frozen=True)
+class PretrainedTrunk:
+    """The files of a backbone that was pretrained without labels; path: its tensors, in no run."""
+
+    path: Path
+
+    @property
+    def about(self) -> Path:
+        """Which people's photos it has seen, and how it was made."""
+        return self.path.with_suffix(".json")
+
+    @property
+    def state(self) -> Path:
+        """Everything needed to continue; deleted at the end."""
+        return self.path.with_name(f"{self.path.stem}.state.safetensors")
+
+
+@dataclass(frozen=True)
 class TrackerDir:
     """The files of one tracker about one network, or about the run."""
 
@@ -163,6 +180,32 @@ class TrackerDir:
     def files(self) -> Path:
         """Pictures and other files that the csv tracker points to: name, path."""
         return self.path / "files.csv"
+
+
+@dataclass(frozen=True)
+class RepeatsDir:
+    """The files of a repeated cross-validation: its runs, and what they are together."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration, with folds.repeats; its presence marks the folder."""
+        return self.path / "repeats.yaml"
+
+    @property
+    def scores(self) -> Path:
+        """The score of the mean of the repeats, and of each; see runs/repeats/repeat_scores.py."""
+        return self.path / "repeats.json"
+
+    @property
+    def oof(self) -> Path:
+        """The mean of the repeats' out-of-fold predictions, every row once."""
+        return RunDir(self.path).oof
+
+    def repeat(self, number: int) -> RunDir:
+        """Return the run of one repeat, counted from 0."""
+        return RunDir(self.path / f"repeat{number}")
 
 
 @dataclass(frozen=True)
@@ -309,12 +352,17 @@ class RunDir:
     @property
     def choices(self) -> Path:
         """What was tried on the same rows: beside the run, for all runs of the folder; see runs/choices/register.py."""
-        return self.path.resolve().parent / "choices.json"
+        return self._beside() / "choices.json"
 
     @property
     def choices_lock(self) -> Path:
         """The lock of that file."""
-        return self.path.resolve().parent / ".choices.lock"
+        return self._beside() / ".choices.lock"
+
+    def _beside(self) -> Path:
+        """Return the folder that holds the run, or the repeats that it is one of."""
+        parent = self.path.resolve().parent
+        return parent.parent if RepeatsDir(parent).config.is_file() else parent
 
     @property
     def tracking(self) -> Path:
@@ -379,10 +427,10 @@ class RunDir:
         found = [FoldDir(path, self.path) for path in paths if path.is_dir()]
         return [*found, *(folder.continued for folder in found if folder.continued.path.is_dir())]
 
-    def test(self, data: str, views: str, networks: str, groups: str) -> Path:
-        """Return the file of predictions for another data set; networks and groups are named if not default."""
-        others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"
-        return self.path / "test" / f"{data}-{views}{others}{together}.npz"
+    def test(self, data: str, views: str, networks: str, groups: str, adapt: str) -> Path:
+        """Return the file of predictions for another data set; what is not default is named, but for the views."""
+        others = "".join("" if value in ("folds", "none") else f"-{value}" for value in (networks, groups, adapt))
+        return self.path / "test" / f"{data}-{views}{others}.npz"
 
     def all_tests(self) -> list[Path]:
         """Return the files of predictions for other data sets, found on disk."""

@@ -26,7 +26,11 @@ NO_TERMS = {  # words that are no term of the field, in no name; what to write i
     "judg": "scored, labelled, validated",
     "worth": "gain, proven",
 }
-TERMS_KEPT = {"worth_it": "a key of decision.json"}
+TERMS_KEPT = {
+    "worth_it": "a key of decision.json",
+    "judge": "the verb `synth judge`",
+    "synth_judge": "the verb `synth judge`",
+}
 
 
 def read_package() -> dict[str, str]:

@@ -18,7 +18,9 @@ from maskcls.runs.integrity.oof_file import made_from
 from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import CHECKING, NETWORKS, PHOTOS, PartTimer, add_times, read_times
 from maskcls.runs.summary import RunSummary, read_summary
+from maskcls.show.synth.retrained_heads import verdict
 from maskcls.show.terminal.progress import Reporter, main_process
+from maskcls.synth.embedded.retraining import finish_heads
 from maskcls.training.checks import check_experiment, with_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.folds import train_folds
@@ -88,9 +90,6 @@ def _finish_heads(
     experiment: Experiment, env: Environment, wanted: Sequence[int], report: Reporter
 ) -> RunSummary | None:
     """Finish a run of retrained heads; UsageError for folds that it was not made with."""
-    from maskcls.commands.synth.smote import finish_heads
-    from maskcls.show.synth.retrained_heads import verdict
-
     if more := sorted({*wanted} - {*env.folds}):
         raise UsageError(
             "a run of retrained heads has the folds of the run it was made from",

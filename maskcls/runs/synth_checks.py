@@ -95,7 +95,7 @@ def check_kind(source: Path, cfg: Config, folds: str | None, minutes: float | No
     given = [name for name, value in (("--folds", folds), ("--minutes", minutes)) if value is not None]
     if given:
         raise UsageError(
-            "the heads of all networks of a run are fitted anew at once",
+            "the heads of all networks of a run are fitted again together",
             where=", ".join(given),
             fix="leave it out",
         )

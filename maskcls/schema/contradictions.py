@@ -21,6 +21,7 @@ from maskcls.schema.tasks import AgeConfig, TaskConfig
 from maskcls.schema.train import CRITERIA, TrainConfig
 from maskcls.schema.transforms import TransformsConfig
 
+MOST_RENEWALS = 100  # see folds.renew
 MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
 
 
@@ -79,6 +80,7 @@ def contradictions(cfg: Sections) -> Iterator[Rule]:
     """Yield every rule between settings that does not hold."""
     yield from _of_tasks(cfg)
     yield from _of_groups(cfg)
+    yield from _of_repeats(cfg)
     yield from _of_training(cfg)
     yield from _of_selection(cfg)
     yield from _of_further_networks(cfg)
@@ -128,6 +130,19 @@ def _of_groups(cfg: Sections) -> Iterator[Rule]:
     if layout == "folders" and group not in ("auto", "none") and _groups_of(group) != 1:
         expected = "auto, none, or a regular expression with one group in parentheses, with data.format=folders"
         yield WrongValue("data.group", expected, group)
+
+
+def _of_repeats(cfg: Sections) -> Iterator[Rule]:
+    how = cfg.folds
+    if how.repeats == 1:
+        return
+    if how.k == 1:
+        yield "folds.k of at least 2 with folds.repeats: every row is predicted once per repeat"
+    if how.renew + how.repeats - 1 > MOST_RENEWALS:
+        yield f"folds.renew and folds.repeats - 1 that add up to at most {MOST_RENEWALS}"
+    for key, file in (("data.pseudo", cfg.data.pseudo), ("data.synth", cfg.data.synth)):
+        if file is not None:
+            yield WrongValue(key, "null with folds.repeats: its rows are made for one set of folds", file)
 
 
 def _groups_of(pattern: str) -> int | None:

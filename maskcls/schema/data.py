@@ -47,6 +47,12 @@ class FoldsConfig(Section):
     """Share of the people held out when folds.k is 1."""
     seed: Seed = 0
     """Seed of the assignment of people to folds. Runs with the same folds can be compared and combined."""
+    renew: Annotated[int, Field(ge=0, le=100)] = 0
+    """How often the same people are assigned to folds again. Each time as few as possible are together with people they
+    shared a fold with before. Sealed people and the balance of the folds stay. 0: the folds of folds.seed."""
+    repeats: Annotated[int, Field(ge=1, le=20)] = 1
+    """How often the cross-validation is repeated, each time with renewed folds (folds.renew) and other seeds. Each
+    repeat is a run below the folder of --run; predict takes that folder and uses all networks. 1: no repetition."""
     sealed: Below = 0.0
     """Share of the people set aside before anything else: no network, statistic or choice sees them until `maskcls
     unseal` scores the run on them, once. 0: none."""

@@ -246,7 +246,14 @@ def _build_folds(manifest: pd.DataFrame, cfg: Config, sealed: pd.DataFrame | Non
     how, noun = cfg.folds, group_noun(cfg)
     try:
         return folding.build(
-            manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify, noun=noun
+            manifest,
+            cfg.space,
+            k=how.k,
+            holdout=how.holdout,
+            seed=how.seed,
+            stratify=how.stratify,
+            renew=how.renew,
+            noun=noun,
         )
     except DataError as error:
         if sealed is not None:

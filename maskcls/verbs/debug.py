@@ -56,7 +56,9 @@ def debug(
 
         files.check_page_name(page)
         files.refuse_finished(page, inputs=files_read(what), force=force)
-    is_run = RunDir(what).env.exists()
+    from maskcls.runs.repeats.repeat_runs import is_repeated
+
+    is_run = RunDir(what).env.exists() or is_repeated(RunDir(what))
     if is_run and (overrides or config or quick or check):
         fix = "leave out the options, or name the data set"
         raise UsageError("a run has its own settings and checks", where=str(what), fix=fix)

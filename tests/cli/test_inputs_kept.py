@@ -15,8 +15,8 @@ from maskcls.cli import run_app
 from maskcls.errors import Exit
 from maskcls.runs.environment import read_environment, write_environment
 
-OUTPUTS = {"-o/--output", "--page", "--png", "--probabilities"}
-MADE_RUNS = {("train", "--run"), ("self-train", "--run"), ("data labels", "--run"), ("synth train", "--run")}
+OUTPUTS = {"-o/--output", "--page", "--png", "--probabilities", "--use"}
+MADE_RUNS = {(verb, "--run") for verb in ("train", "self-train", "data labels", "synth train", "synth judge")}
 FOLDERS = {*MADE_RUNS, ("report", "--png"), ("data crop", "-o/--output")}
 MAKES = {"data make", "demo"}  # DIR is new; nothing is read
 
@@ -27,6 +27,10 @@ INSIDE = {
     ("predict", "-o/--output"): "{run} --data {data} -o {data}/s.csv",
     ("predict", "--probabilities"): "{run} {data}/eval -o {out}/s.csv --probabilities {data}/eval/p.csv",
     ("pseudo-label", "-o/--output"): "{run} --data {data} -o {data}/train/p.csv",
+    ("pretrain", "-o/--output"): "{data} -o {data}/train/t.safetensors",
+    ("synth judge", "--run"): "{data} smote --fit heads --run {data}/arms",
+    ("synth judge", "--use"): "{data} smote --fit heads --run {out}/arms --use {data}/use.yaml",
+    ("synth judge", "--page"): "{data} smote --fit heads --run {out}/arms --page {data}/page.html",
     ("synth sample", "-o/--output"): "{run} synth.kind=oversample -o {data}/train/s.csv",
     ("explain", "-o/--output"): "{run} {photo} -o {run}/fold0/why.png",
     ("explain", "--page"): "{run} {photo} -o {out}/why.png --page {run}/fold0/why.html",
@@ -81,7 +85,7 @@ def refused(line: str, verb: str, read: dict[str, Path], out: Path, capsys: pyte
 def test_every_option_of_an_output_is_in_the_table() -> None:
     found = {(verb, option) for verb, options in SURFACE.items() for option in options & OUTPUTS if verb not in MAKES}
     assert found | MADE_RUNS == INSIDE.keys()
-    assert len(INSIDE) == 24
+    assert len(INSIDE) == 27
 
 
 @pytest.mark.parametrize(("verb", "option"), INSIDE)

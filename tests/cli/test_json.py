@@ -25,6 +25,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         "{run} --data {data} -o {out}/p.csv --min-confidence 0 --agree 0",
         {"file", "sha256", "photos", "sets", "lines"},
     ),
+    "synth judge": (
+        "{data} smote --fit heads --run {out}/arms",
+        {"recommended", "screening", "level", "tables_tried", "arms", "tables", "rare", "written"},
+    ),
     "synth sample": (
         "{run} -o {out}/samples.csv synth.kind=oversample",
         {"file", "sha256", "kind", "sets", "counts"},
@@ -37,6 +41,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "export": (
         "{run} -o {out}/m.onnx --check 2",
         {"file", "size_bytes", "sha256", "networks", "views", "rule", "parity", "int8", "card"},
+    ),
+    "pretrain": (
+        "{data} -o {out}/t.safetensors --epochs 1 --minutes 0",
+        {"trunk", "step", "steps", "about"},
     ),
     "tta": ("{run}", {"none", "tried", "chosen", "honest", "pays", "rows", "people"}),
     "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),
@@ -79,6 +87,7 @@ WITHOUT = {
 SLOW = {"demo", "self-train", "export"}  # run with the slow tests: a whole demo, three trainings, an export to ONNX
 CONFIGURED = {
     "train",
+    "pretrain",
     "self-train",
     "debug",
     "data check",
@@ -87,6 +96,7 @@ CONFIGURED = {
     "bench lr",
     "bench step",
     "config show",
+    "synth judge",
 }
 
 

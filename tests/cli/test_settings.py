@@ -12,6 +12,7 @@ from maskcls.errors import Exit
 
 WITH_CONFIG = (
     "train",
+    "pretrain",
     "self-train",
     "debug",
     "data check",
@@ -20,13 +21,14 @@ WITH_CONFIG = (
     "bench step",
     "bench lr",
     "config show",
+    "synth judge",
 )
 
 
 def test_the_verbs_that_take_a_configuration_are_the_written_ones() -> None:
     found = {verb for verb, options in SURFACE.items() if "-c/--config" in options}
     assert found == {*WITH_CONFIG, "data labels"}  # that one reads it with --prove only: tests/commands
-    assert len(WITH_CONFIG) == 9
+    assert len(WITH_CONFIG) == 10
 
 
 @pytest.mark.parametrize("verb", WITH_CONFIG)
@@ -38,6 +40,7 @@ def test_every_verb_reads_every_file(
     Path("wrong.yaml").write_text("optim: {lrr: 1}")
     names = ["wrong.yaml", "tiny_cpu"] if first else ["tiny_cpu", "wrong.yaml"]
     data = ["absent"] if SURFACE[verb] & {"DATA", "DATA|RUN"} else []
+    data += ["absent.csv"] if "SAMPLES|KEY=VALUE" in SURFACE[verb] else []
     assert cli.run_app([*verb.split(), *data, "-c", names[0], "-c", names[1]]) == Exit.CONFIG
     assert "wrong.yaml: optim.lrr" in capsys.readouterr().err
 

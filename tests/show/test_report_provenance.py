@@ -15,10 +15,12 @@ from browser import axe_violations, browser_page, overflow
 from finished_run import finish_run
 from PIL import Image
 
+from maskcls import files
 from maskcls.labels import LabelSpace, Task
-from maskcls.rundir import RunDir
+from maskcls.rundir import PretrainedTrunk, RunDir
 from maskcls.runs.environment import read_environment, write_environment
 from maskcls.runs.records.notes import Note, add_note
+from maskcls.runs.records.pretrained_file import KIND, PretrainedFile
 from maskcls.runs.records.times import CommandTimes, add_times
 from maskcls.runs.reported.paired_runs import pair_runs
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
@@ -184,6 +186,31 @@ def test_lineage_names_data_weights_networks_and_notes(tmp_path: Path, settings:
     assert lines["folds"][1] == read_environment(run).hashes["folds.csv"][:16] + "…"
     assert [list(row) for row in values["networks"].rows] == [[f"fold {k}", "0" * 16 + "…"] for k in (0, 1)]
     assert [list(row) for row in values["notes"].rows] == [["2026-01-02", "hello; public 0.5000"]]
+
+
+def test_lineage_names_whose_photos_a_trunk_was_pretrained_on(tmp_path: Path, settings: PageSettings) -> None:
+    trunk = PretrainedTrunk(tmp_path / "t.safetensors")
+    files.commit(trunk.path, b"tensors")
+    about = PretrainedFile(
+        **{"kind": KIND, "file": "t.safetensors", "sha256": files.sha256(b"tensors"), "maskcls": "0", "backbone": "b"},
+        **{"size": (32, 32), "people": ("p1", "p2"), "eval_photos": 21, "labelled_people": (), "without_fold": 1},
+        **{"start": "random", "photos_sha256": "", "photos": 35, "epochs": 1, "batch": 8, "lr": 0.1, "seed": 0},
+        **{"loss": (-0.5,), "spread": (0.9,), "collapsed": False},
+    )
+    files.commit(trunk.about, files.json_bytes(files.with_digest(about.to_json())))
+    reported = read_reported_run(finish_run(tmp_path / "a", settings=(f"model.weights={trunk.path}",)))
+
+    def told() -> dict[str, str]:
+        return {row[0]: row[1] for row in lineage_section(reported, settings)["made_from"].rows}
+
+    seen = "photos of 2 people, and 21 to predict, without those of fold 1"
+    assert told()["pretrained without labels on"] == seen
+    files.commit(trunk.path, b"other tensors")
+    assert "pretrained without labels on" not in told()
+    files.commit(trunk.path, b"tensors")
+    changed = trunk.about.read_bytes().replace(b'"p2"', b'"p3"')
+    files.commit(trunk.about, changed)
+    assert "cannot be read" in told()["record of their pretraining"]
 
 
 # --- time

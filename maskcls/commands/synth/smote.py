@@ -1,4 +1,4 @@
-"""maskcls synth train RUN --kind smote: fit a run's heads anew, with examples between the embeddings of its people."""
+"""maskcls synth train RUN --kind smote: fit a run's heads again, with examples between the embeddings of its people."""
 
 from __future__ import annotations
 
@@ -7,25 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from maskcls import files
-from maskcls.engine.device import Accelerator, start
+from maskcls.engine.device import start
 from maskcls.errors import ConfigError, DataError, ResultError, UsageError
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_existing
-from maskcls.runs.choices.tried import add_run
-from maskcls.runs.environment import Environment, machine_differences, this_machine
+from maskcls.runs.environment import this_machine
 from maskcls.runs.integrity.network_checks import refuse_changed_files
 from maskcls.runs.locks import run_lock
-from maskcls.runs.records.times import NETWORKS, PHOTOS, PartTimer, add_times, read_times
-from maskcls.runs.summary import RunSummary
+from maskcls.runs.records.times import NETWORKS, PHOTOS, PartTimer, add_times
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.synth.retrained_heads import RetrainedHeads
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.embedded.heads_comparison import compare_heads
 from maskcls.synth.embedded.heads_origin import origin_of, read_origin_run
-from maskcls.synth.embedded.retrained_fold import refuse_other_heads, retrain_fold
+from maskcls.synth.embedded.retrained_fold import refuse_other_heads
+from maskcls.synth.embedded.retraining import finished_heads, fit_all_heads
 from maskcls.synth.loop.all_folds import rare_set, refuse_few
-from maskcls.training.assemble import assemble
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.known_photos import cured_by_restoring
@@ -41,7 +38,7 @@ def retrain_heads(
     report: Reporter,
     origins: Mapping[str, str] | None = None,
 ) -> RetrainedHeads:
-    """Fit the heads of every network of a finished run anew, and write a run that has them.
+    """Fit the heads of every network of a finished run again, and write a run that has them.
 
     source  a run with plain heads. run: the folder to make.
     cfg     the configuration of the source, with other settings of `synth` and `device`.
@@ -77,65 +74,21 @@ def retrain_heads(
         write_identity(experiment, env.folds, machine, origins, further=further, weights=env.weights)
         add_times(run, None, timer.times)
         with timer.part(NETWORKS):
-            summary = _fit_all(experiment, source, env.folds, accelerator, report)
+            summary = fit_all_heads(experiment, source, env.folds, accelerator, report)
         add_times(run, None, timer.times)
-    return _finished(experiment, source, env.folds, summary, report)
-
-
-def finish_heads(experiment: Experiment, env: Environment, *, report: Reporter) -> RetrainedHeads:
-    """Finish a run of retrained heads that was interrupted; a finished one is only compared again.
-
-    experiment, env  of the run, see `open_experiment`.
-
-    Raises WeightsError when the run that its trunks are from is gone or another one.
-    """
-    run = experiment.run
-    source = read_origin_run(run)
-    accelerator, timer = start(experiment.cfg.device), PartTimer("resume")
-    with timer.part(PHOTOS), cured_by_restoring(takes_data=False):
-        experiment = with_photos(experiment, accelerator, report)
-    with run_lock.lock(run):
-        run_lock.sweep_run(run)
-        for line in machine_differences(env.machine, this_machine(accelerator.device, 1)):
-            report.note(f"not bit-exact with the heads before: {line}")
-        before = read_times(run)
-        with timer.part(NETWORKS):
-            summary = _fit_all(experiment, source, env.folds, accelerator, report)
-        add_times(run, before, timer.times)
-    return _finished(experiment, source, env.folds, summary, report)
-
-
-def _fit_all(
-    experiment: Experiment, source: RunDir, folds: Sequence[int], accelerator: Accelerator, report: Reporter
-) -> RunSummary:
-    """Fit what is not fitted yet, and assemble the results; the networks without validation rows come last."""
-    for member, k in experiment.trainings(folds):
-        if not experiment.fold_dir(member, k).done.exists():
-            report.note(f"fitting the heads of {member.title(k)}")
-            retrain_fold(experiment, source, member, k, accelerator, report)
-    with report.busy("scoring the out-of-fold rows"):
-        return assemble(experiment, folds)
-
-
-def _finished(
-    experiment: Experiment, source: RunDir, folds: Sequence[int], summary: RunSummary, report: Reporter
-) -> RetrainedHeads:
-    if not_counted := add_run(experiment.run):
-        report.note(not_counted)
-    noun, compared = group_noun(experiment.cfg), compare_heads(experiment, source, folds)
-    return RetrainedHeads(experiment.run.path, source.path, noun, summary, compared)
+    return finished_heads(experiment, source, env.folds, summary, report)
 
 
 def _refuse_unfit(trained: Experiment, folds: Sequence[int]) -> None:
-    """Raise what keeps the heads of this run from being fitted anew."""
+    """Raise what keeps the heads of this run from being fitted again."""
     run, cfg = trained.run, trained.cfg
     if run.heads_origin.exists():
         first = read_origin_run(run).path
-        raise UsageError("the heads of this run were fitted anew already", where=str(run.path), fix=f"use {first}")
+        raise UsageError("the heads of this run were fitted again already", where=str(run.path), fix=f"use {first}")
     added = {"data.pseudo": cfg.data.pseudo, "data.synth": cfg.data.synth}
     if named := [f"{key}={value}" for key, value in added.items() if value is not None]:
         raise UsageError(
-            "heads are fitted anew on labelled photos alone",
+            "heads are fitted again on labelled photos alone",
             where=str(run.path),
             got=", ".join(named),
             fix="use a run that was trained without added rows",

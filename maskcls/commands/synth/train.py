@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import assert_never
 
 import torch
 
@@ -55,6 +56,8 @@ def train_synth(
             return _train_image_generators(
                 source, cfg, folder, folds=folds, minutes=minutes, force=force, report=report, origins=origins
             )
+        case _:
+            assert_never(cfg.synth.kind)
 
 
 def _train_image_generators(

@@ -1,1 +1,1 @@
-"""Results about generators that need arrays only: their watch, the table of samples, quotas, filters and verdicts."""
+"""Samples of generators as arrays: their table, their quality and their verdict."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from maskcls.errors import ResultError
 from maskcls.rundir import RunDir, SynthDir
+from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import required_files
+from maskcls.runs.repeats.repeat_runs import is_repeated
 
 
 def find_runs(folders: Sequence[Path], *, links: bool = True) -> list[RunDir]:
@@ -46,6 +48,8 @@ def is_run(run: RunDir) -> bool:
 
 def checked_run(path: Path) -> RunDir:
     """Return the run at a path; ResultError when there is none."""
+    if is_repeated(RunDir(path)):
+        read_environment(RunDir(path))  # says what the folder is
     if not is_run(RunDir(path)):
         expected = "a folder that maskcls train made"
         raise ResultError("this is not a run", where=str(path), expected=expected, fix="check the path")

@@ -1,1 +1,1 @@
-"""What the verbs of generators return and print."""
+"""What `maskcls synth` shows: on the terminal and as pages."""

@@ -1,4 +1,4 @@
-"""The heads of one network fitted anew on fixed features, with interpolated examples and without.
+"""The heads of one network fitted again on fixed features, with interpolated examples and without.
 
 N photos, M interpolated examples, D features, C classes of a head.
 """
@@ -64,7 +64,7 @@ def refuse_other_heads(member: Member) -> None:
     ]
     if other or member.task:
         raise UsageError(
-            "the heads of this run cannot be fitted anew",
+            "the heads of this run cannot be fitted again",
             got="model.heads=separate, a network per task" if member.task else None,
             expected="model.heads=multi or joint with age.head=bands and a cross-entropy: one softmax over the classes",
             offenders=other,

@@ -17,7 +17,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.facts_file import SynthSet
 from maskcls.synth.loop.kinds import build_player
 from maskcls.synth.loop.parts import check_part, read_generator_done
-from maskcls.synth.loop.synth_rows import of_classes, rarest_class, synth_rows, training_rows
+from maskcls.synth.loop.synth_rows import generator_rows, of_classes, rarest_class, synth_rows
 from maskcls.synth.loop.train_generator import GeneratorEnd, LoopPlan, is_past, train_generator
 from maskcls.training.experiment import Experiment
 
@@ -31,7 +31,7 @@ def generator_title(k: int) -> str:
 
 def rare_set(experiment: Experiment, k: int) -> SynthSet:
     """Return what the generator of fold k, or of REFIT, makes examples of, and how many people and rows have it."""
-    row_N, space = training_rows(experiment, k), experiment.cfg.space
+    row_N, space = generator_rows(experiment, k), experiment.cfg.space
     labels: Mapping[str, Ints] = {name: label_N[row_N] for name, label_N in experiment.labels.items()}
     person_N = experiment.people[row_N]
     classes = experiment.cfg.synth.classes or rarest_class(labels, person_N, space)

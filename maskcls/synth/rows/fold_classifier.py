@@ -24,7 +24,8 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.embedded.frozen_features import Extractor, image_features, open_extractor, uncropped
 from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.experiment import Experiment
-from maskcls.training.prediction import LoadedNetwork, joint, load_networks
+from maskcls.training.predicting.loaded_networks import LoadedNetwork, load_networks
+from maskcls.training.prediction import joint
 
 
 @dataclass(frozen=True)

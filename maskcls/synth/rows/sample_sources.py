@@ -12,7 +12,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.embedded.frozen_features import feature_rows
 from maskcls.synth.facts_file import SynthFacts, read_facts
 from maskcls.synth.loop.parts import load_part, read_generator_done
-from maskcls.synth.loop.synth_rows import synth_rows, training_rows
+from maskcls.synth.loop.synth_rows import generator_rows, synth_rows
 from maskcls.synth.rows.drawing import SampleSource
 from maskcls.synth.rows.fold_classifier import FoldClassifier
 from maskcls.training.added.added_source import folds_sha256
@@ -69,7 +69,7 @@ def copying_source(
     experiment: Experiment, cfg: Config, k: int, classifier: FoldClassifier, report: Reporter
 ) -> SampleSource:
     """Return the source of copies of photos of fold k, or of REFIT; the classifier's features show which are hard."""
-    chosen = training_rows(experiment, k)
+    chosen = generator_rows(experiment, k)
     own = classifier.experiment
     place = {name: row for row, name in enumerate(own.manifest["id"].tolist())}
     row_n = np.array([place[name] for name in experiment.manifest["id"].iloc[chosen].tolist()], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Heads fitted anew with interpolated examples: a run as any other, without the fold's people, killed anywhere."""
+"""Heads fitted again with interpolated examples: a run as any other, without the fold's people, killed anywhere."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ SYNTH = {"kind": "smote", "classes": {"age": ["30-59"]}, "per_class": 3, "neighb
 
 def _cfg(run: RunDir, **changes: object) -> Config:
     """Return a run's configuration with the settings of interpolation."""
-    return settings_of_run(run, [f"synth.{key}={json.dumps(value)}" for key, value in {**SYNTH, **changes}.items()])
+    words = [f"synth.{key}={json.dumps(value)}" for key, value in {**SYNTH, **changes}.items()]
+    return settings_of_run(run, words)[0]
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +246,7 @@ def test_an_existing_run_and_a_run_of_heads_are_refused(
     trained: RunDir, made: tuple[RunDir, RetrainedHeads], tmp_path: Path
 ) -> None:
     _refused(BusyError, "the folder holds a finished run", trained, made[0])
-    _refused(UsageError, "were fitted anew already", made[0], RunDir(tmp_path / "run"))
+    _refused(UsageError, "were fitted again already", made[0], RunDir(tmp_path / "run"))
 
 
 def _copy(run: RunDir, target: Path) -> RunDir:
@@ -272,7 +273,7 @@ def test_an_unfinished_run_is_refused(trained: RunDir, tmp_path: Path) -> None:
 def test_other_heads_are_refused_with_the_reason(drawn: Path, words: Sequence[str], said: str) -> None:
     for member in tiny.experiment(drawn, *words).members:
         if member.task in ("", "age"):
-            with pytest.raises(UsageError, match="cannot be fitted anew") as error:
+            with pytest.raises(UsageError, match="cannot be fitted again") as error:
                 refuse_other_heads(member)
             assert said in str(error.value)
 

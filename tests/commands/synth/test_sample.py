@@ -18,7 +18,7 @@ from maskcls.results.synth.read_samples import read_samples
 from maskcls.results.synth.sample_table import Samples
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.synth.embedded.example_counts import example_counts
-from maskcls.synth.loop.synth_rows import training_rows
+from maskcls.synth.loop.synth_rows import generator_rows
 from maskcls.synth.rows.sample_rows import SampleRow, taken_in_turn
 from maskcls.training.added.added_source import folds_sha256
 
@@ -65,7 +65,7 @@ def read(path: Path, data: Path) -> Samples:
 def classes_with_photos(data: Path, k: int) -> list[int]:
     """Return the joint classes of people from 60 on that a fold trains on."""
     plan = experiment(data)
-    joint = CONTEST.encode(plan.labels)[training_rows(plan, k)]
+    joint = CONTEST.encode(plan.labels)[generator_rows(plan, k)]
     return [label for label in range(18) if label % 3 == 2 and (joint == label).any()]
 
 
@@ -176,7 +176,7 @@ def test_copies_of_photos_need_no_generator(
     found, plan = read(output, drawn), experiment(drawn)
     place = {name: row for row, name in enumerate(plan.manifest["id"])}
     for k in (0, 1, REFIT):
-        chosen = training_rows(plan, k)
+        chosen = generator_rows(plan, k)
         joint = CONTEST.encode(plan.labels)[chosen]
         counts = example_counts(joint, {"age": (">=60",)}, CONTEST, "auto")
         rows = found.sets[k]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from maskcls import config
@@ -11,6 +12,7 @@ from maskcls.rundir import REFIT
 from maskcls.runs.generators.samples_lineage import read_samples_lineage
 from maskcls.runs.lineage import PseudoLineage, read_pseudo_lineage
 from maskcls.runs.networks import run_networks, weights_hash
+from maskcls.runs.records.pretrained_file import read_pretrained
 from maskcls.runs.reported.network_logs import network_title
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.show.pages.table import Table
@@ -59,8 +61,22 @@ def _weights_lines(reported: ReportedRun) -> Iterator[Line]:
         what = f"starting weights{f' of {task}' if task else ''}"
         if cfg.model.weights:
             yield what, cfg.model.weights, _short(reported.environment.weights.get(task, ""))
+            yield from _pretrained_lines(Path(cfg.model.weights), reported.noun[1])
         else:
             yield what, "pretrained by timm" if cfg.model.pretrained else "none: random numbers", ""
+
+
+def _pretrained_lines(weights: Path, many: str) -> Iterator[Line]:
+    """Yield whose photos starting weights were pretrained on without labels, where their record is still there."""
+    try:
+        about = read_pretrained(weights) if weights.exists() else None
+    except MaskclsError as error:
+        yield "record of their pretraining", f"cannot be read: {error.what}", ""
+        return
+    if about is not None:
+        seen = f"photos of {len(about.people):,} {many}, and {about.eval_photos:,} to predict"
+        without = "" if about.without_fold is None else f", without those of fold {about.without_fold}"
+        yield "pretrained without labels on", seen + without, _short(about.sha256)
 
 
 def _pseudo_lines(reported: ReportedRun) -> Iterator[Line]:
@@ -83,7 +99,8 @@ def _pseudo_lines(reported: ReportedRun) -> Iterator[Line]:
 def _parent_lines(found: PseudoLineage) -> Iterator[Line]:
     yield "pseudo-labelled photos", found.root, _short(found.data_sha256)
     for one in found.runs:
-        name = f"{one.run}, {len(one.weights)} networks"
+        adapted = f", adapted to the photos (predict.adapt={one.adapt.method})" if one.adapt else ""
+        name = f"{one.run}, {len(one.weights)} networks{adapted}"
         yield "parent: run that labelled them", name, _short(next(iter(one.run_hashes.values()), ""))
 
 
