@@ -56,8 +56,8 @@ from maskcls.results.photo_model import Photo
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import view_spec
+from maskcls.training.predicting.loaded_networks import LoadedNetwork
 from maskcls.training.predicting.run_model import RunModel, open_run_model
-from maskcls.training.prediction import LoadedNetwork
 
 FAMILIES: dict[str, tuple[int, int]] = {  # (height, width): small, and one that the backbone takes
     "resnet18": (96, 72),

@@ -140,11 +140,13 @@ TOPICS = {
         *("runs/recipe.py", "training/predicting/ensemble_members.py"),
     ),
     "Groups, decision rules and pseudo labels": (
-        *("results/people/", "results/pseudo/", "results/decisions/", "runs/calibration.py", "runs/decision.py"),
+        *("results/people/", "results/pseudo/", "results/added/", "results/decisions/", "runs/calibration.py"),
+        "runs/decision.py",
         *("runs/decision_file.py", "runs/group_averaging.py", "training/person_clustering.py", "commands/group.py"),
-        *("commands/pseudo_label.py", "commands/self_train.py", "commands/unseal.py", "training/pseudo_rows.py"),
+        *("commands/pseudo_label.py", "commands/self_train.py", "commands/unseal.py", "training/added/"),
         *("runs/records/sealed_people.py", "commands/calibrate.py"),
     ),
+    "Generators and samples": ("results/synth/", "synth/", "commands/synth/"),
     "Maps, exported models and the server": (
         *("export/", "serve/", "commands/explain.py", "commands/export.py", "training/explaining/", "engine/cam.py"),
         *("commands/serve.py", "results/comparison/int8_cost.py", "results/comparison/parity.py"),

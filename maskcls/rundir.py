@@ -113,6 +113,16 @@ class FoldDir:
         return self.path / "oof.npz"
 
     @property
+    def plain_heads(self) -> Path:
+        """The same with heads that were fitted without made-up examples, for runs of retrained heads."""
+        return self.path / "plain_heads.npz"
+
+    @property
+    def balanced_heads(self) -> Path:
+        """The same with heads of equal weight for every class, without made-up examples."""
+        return self.path / "balanced_heads.npz"
+
+    @property
     def summary(self) -> Path:
         """Scores of the best weights."""
         return self.path / "summary.json"
@@ -121,6 +131,23 @@ class FoldDir:
     def done(self) -> Path:
         """Present when the fold is finished; names the hash of each of its files, see runs/integrity/done_file.py."""
         return self.path / "DONE"
+
+
+@dataclass(frozen=True)
+class PretrainedTrunk:
+    """The files of a backbone that was pretrained without labels; path: its tensors, in no run."""
+
+    path: Path
+
+    @property
+    def about(self) -> Path:
+        """Which people's photos it has seen, and how it was made."""
+        return self.path.with_suffix(".json")
+
+    @property
+    def state(self) -> Path:
+        """Everything needed to continue; deleted at the end."""
+        return self.path.with_name(f"{self.path.stem}.state.safetensors")
 
 
 @dataclass(frozen=True)
@@ -153,6 +180,32 @@ class TrackerDir:
     def files(self) -> Path:
         """Pictures and other files that the csv tracker points to: name, path."""
         return self.path / "files.csv"
+
+
+@dataclass(frozen=True)
+class RepeatsDir:
+    """The files of a repeated cross-validation: its runs, and what they are together."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration, with folds.repeats; its presence marks the folder."""
+        return self.path / "repeats.yaml"
+
+    @property
+    def scores(self) -> Path:
+        """The score of the mean of the repeats, and of each; see runs/repeats/repeat_scores.py."""
+        return self.path / "repeats.json"
+
+    @property
+    def oof(self) -> Path:
+        """The mean of the repeats' out-of-fold predictions, every row once."""
+        return RunDir(self.path).oof
+
+    def repeat(self, number: int) -> RunDir:
+        """Return the run of one repeat, counted from 0."""
+        return RunDir(self.path / f"repeat{number}")
 
 
 @dataclass(frozen=True)
@@ -195,6 +248,21 @@ class RunDir:
     def pseudo_origin(self) -> Path:
         """A copy of the file that says how the pseudo labels were made."""
         return self.path / "pseudo.json"
+
+    @property
+    def samples(self) -> Path:
+        """A copy of the table of samples, for runs with data.synth."""
+        return self.path / "samples.csv"
+
+    @property
+    def samples_origin(self) -> Path:
+        """A copy of the file that says how the samples were made."""
+        return self.path / "samples.json"
+
+    @property
+    def heads_origin(self) -> Path:
+        """Where the trunks are from, for runs of retrained heads; see synth/embedded/heads_origin.py."""
+        return self.path / "heads.json"
 
     @property
     def person_clustering(self) -> Path:
@@ -284,12 +352,18 @@ class RunDir:
     @property
     def choices(self) -> Path:
         """What was tried on the same rows: beside the run, for all runs of the folder; see runs/choices/register.py."""
-        return self.path.resolve().parent / "choices.json"
+        return self._folder_of_runs / "choices.json"
 
     @property
     def choices_lock(self) -> Path:
         """The lock of that file."""
-        return self.path.resolve().parent / ".choices.lock"
+        return self._folder_of_runs / ".choices.lock"
+
+    @property
+    def _folder_of_runs(self) -> Path:
+        """The folder that holds the run, or the repeats that it is one of."""
+        parent = self.path.resolve().parent
+        return parent.parent if RepeatsDir(parent).config.is_file() else parent
 
     @property
     def tracking(self) -> Path:
@@ -354,10 +428,10 @@ class RunDir:
         found = [FoldDir(path, self.path) for path in paths if path.is_dir()]
         return [*found, *(folder.continued for folder in found if folder.continued.path.is_dir())]
 
-    def test(self, data: str, views: str, networks: str, groups: str) -> Path:
-        """Return the file of predictions for another data set; networks and groups are named if not default."""
-        others, together = "" if networks == "folds" else f"-{networks}", "" if groups == "none" else f"-{groups}"
-        return self.path / "test" / f"{data}-{views}{others}{together}.npz"
+    def test(self, data: str, views: str, networks: str, groups: str, adapt: str) -> Path:
+        """Return the file of predictions for another data set; what is not default is named, but for the views."""
+        others = "".join("" if value in ("folds", "none") else f"-{value}" for value in (networks, groups, adapt))
+        return self.path / "test" / f"{data}-{views}{others}.npz"
 
     def all_tests(self) -> list[Path]:
         """Return the files of predictions for other data sets, found on disk."""

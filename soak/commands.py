@@ -11,7 +11,7 @@ from typing import Any
 
 from maskcls.engine.saving import SaveClock
 from maskcls.errors import Exit
-from maskcls.rundir import RunDir
+from maskcls.rundir import RunDir, SynthDir
 from soak import forks
 from soak.world import LIMIT_S, SURE, call, network
 
@@ -66,8 +66,23 @@ def commands() -> list[Command]:
         Command("group", ("group", "faces", "--run", "runs/a", "-o", "out.csv")),
         Command("pseudo-label", ("pseudo-label", "runs/a", "--data", "faces", "-o", "out.csv", *SURE)),
         Command("cache", ("predict", "runs/b", "--data", "more", "-o", "out.csv"), without=("cache",)),
+        *(_generators(kind) for kind in ("dcgan", "wgan-gp", "cyclegan")),
         Command("data make", ("data", "make", "out", "--people", "3", "--eval-people", "1")),
     ]
+
+
+def _generators(kind: str) -> Command:
+    """Return the training of generators of one kind, of two folds and a few steps each, saved after every step."""
+    small = ("synth.size=[16,16]", "synth.width=4", "synth.latent=4", "synth.batch_size=4", "synth.steps=4")
+    small = (*small, "synth.sheet_steps=2", "synth.critic_steps=2", "synth.blocks=1", "synth.pool=3", "folds.k=2")
+    line = ("synth", "train", "faces", "--kind", kind, "--run", "runs/new", "--force", "--folds", "0,1")
+    line = (*line, *small, "device.type=cpu", "device.threads=1", "synth.classes={mask: [wear]}")
+    return Command(f"synth {kind}", line, again=lambda folder: _synth_resume_or(folder, line), before=_save_every_step)
+
+
+def _synth_resume_or(folder: Path, train: tuple[str, ...]) -> tuple[str, ...]:
+    made = SynthDir(folder / "runs" / "new")
+    return ("synth", "resume", "runs/new") if made.experiment.env.exists() else train
 
 
 def _save_every_step() -> None:

@@ -15,7 +15,7 @@ from soak.plan import Plan
 from soak.tally import Tally
 from soak.world import LIMIT_S
 
-FULL = {"train": 160}  # cases of each command in the whole soak; about two kills each
+FULL = {"train": 160}  # cases of each command in the whole soak; about two kills each, so 128 of each kind of generator
 OTHERS = 64
 AGAIN = 0.55  # share of the cases that are killed once more while they are completed, and again of those
 MARGIN = 1.02  # a kill may come at any time of the uninterrupted command, and a little after it

@@ -15,7 +15,7 @@ from maskcls.schema import Config
 # The surface: an option that appears, disappears or changes its name fails here.
 FIELDS = {
     "data": ("format", "group", "fixes", "pseudo", "synth", "leaky", "cache", "same_photos"),
-    "folds": ("k", "holdout", "seed", "sealed", "sealed_seed", "stratify"),
+    "folds": ("k", "holdout", "seed", "renew", "repeats", "sealed", "sealed_seed", "stratify"),
     "model": ("heads", "backbone", "pretrained", "weights", "drop", "drop_samples", "drop_path"),
     "transforms": (
         *("crop", "size", "hflip", "geometry", "shift", "scale", "rotate_deg", "colour", "brightness", "contrast"),
@@ -54,7 +54,7 @@ FIELDS = {
         "fold_jobs",
         "report",
     ),
-    "predict": ("views", "networks", "groups", "batch_size"),
+    "predict": ("views", "networks", "groups", "adapt", "batch_size"),
     "synth": (
         *("kind", "classes", "from_classes", "least_groups", "neighbours", "size", "steps", "batch_size", "width"),
         *("latent", "condition", "upsample", "lr_generator", "lr_critic", "beta1", "beta2", "ema", "augment"),
@@ -147,6 +147,8 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "folds.k": (["1", "100"], ["0", "101", "5.0", "true", "null"]),
     "folds.holdout": INSIDE,
     "folds.seed": SEED,
+    "folds.renew": (["0", "100"], ["-1", "101", "1.0", "true", "null"]),
+    "folds.repeats": (["1", "20"], ["0", "21", "2.0", "null"]),
     "folds.sealed": BELOW_ONE,
     "folds.sealed_seed": SEED,
     "folds.stratify": (["null", "[]", "[age, mask]"], ["[agee]", "age", "[1]", "[null]"]),
@@ -272,6 +274,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "predict.networks": (["folds", "continued", "refit", "all"], ["fold", "null", "[folds]"]),
     "predict.groups": (["none", "look"], ["looks", "null", "true"]),
+    "predict.adapt": (["none", "coral", "adabn"], ["bn", "null", "true", "[coral]"]),
     "train.fold_jobs": (["1", "64", "auto"], ["0", "65", "1.0", "true", "all", "null"]),
     "train.report": (["true", "false"], ["0", "1.0", "null", "later"]),
     "predict.views": (

@@ -17,8 +17,8 @@ from maskcls.nn.heads import Head
 from maskcls.nn.network import Network
 from maskcls.results.photo_model import Photo
 from maskcls.training.experiment import view_spec
+from maskcls.training.predicting.loaded_networks import LoadedNetwork
 from maskcls.training.predicting.run_model import RunModel
-from maskcls.training.prediction import LoadedNetwork
 
 FINE = tuple(range(10, 90, 5))
 AGES = [

@@ -43,14 +43,14 @@ def names() -> tuple[set[str], set[str]]:
         *places(run.tracker("csv", "fold0")),
         run.fold(0, "age").path,
         run.fold(-1).path,
-        run.test("d", "v", "n", "g"),
+        run.test("d", "v", "n", "g", "a"),
     ]
     files, folders = set(), set()
     for path in paths:
         *inside, last = path.relative_to(home).parts
         folders.update(inside)
         (files if "." in last or last.isupper() else folders).add(last)
-    return files - {"d-v-n-g.npz", "0.png"}, folders - {"age", "fold0", "csv"}
+    return files - {"d-v-n-g-a.npz", "0.png"}, folders - {"age", "fold0", "csv"}
 
 
 FILES, FOLDERS = names()

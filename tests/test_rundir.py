@@ -26,6 +26,8 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "photos": "r/photos.csv",
         "pseudo": "r/pseudo.csv",
         "pseudo_origin": "r/pseudo.json",
+        "samples": "r/samples.csv",
+        "samples_origin": "r/samples.json",
         "person_clustering": "r/looks.npz",
         "env": "r/env.json",
         "oof": "r/oof.npz",
@@ -39,10 +41,11 @@ def test_every_file_of_a_run_has_the_written_name() -> None:
         "choices": str(Path("choices.json").resolve()),
         "choices_lock": str(Path(".choices.lock").resolve()),
     }
-    assert run.test("eval", "hflip", "folds", "none") == Path("r/test/eval-hflip.npz")
-    assert run.test("eval", "hflip", "all", "none") == Path("r/test/eval-hflip-all.npz")
-    assert run.test("eval", "hflip", "folds", "look") == Path("r/test/eval-hflip-look.npz")
-    assert run.test("eval", "hflip", "refit", "look") == Path("r/test/eval-hflip-refit-look.npz")
+    assert run.test("eval", "hflip", "folds", "none", "none") == Path("r/test/eval-hflip.npz")
+    assert run.test("eval", "hflip", "all", "none", "none") == Path("r/test/eval-hflip-all.npz")
+    assert run.test("eval", "hflip", "folds", "look", "none") == Path("r/test/eval-hflip-look.npz")
+    assert run.test("eval", "hflip", "folds", "none", "coral") == Path("r/test/eval-hflip-coral.npz")
+    assert run.test("eval", "hflip", "refit", "look", "none") == Path("r/test/eval-hflip-refit-look.npz")
     assert run.fold(REFIT, "age").log == Path("r/members/age/refit/log.jsonl")
 
 

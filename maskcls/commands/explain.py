@@ -24,7 +24,7 @@ from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import Environment
 from maskcls.runs.group_averaging import GroupAveraging
 from maskcls.runs.identity import files_read
-from maskcls.runs.overrides import with_overrides
+from maskcls.runs.overrides import refuse_adapting, with_overrides
 from maskcls.schema import Config
 from maskcls.show.answers.explanation import ExplainedPhoto, ExplainedTask, Explanation
 from maskcls.show.pages.explained import PX, explained_page
@@ -43,7 +43,8 @@ from maskcls.training.explaining.batch import (
 )
 from maskcls.training.explaining.own_folds import Chosen, InTable, choose_networks, find_in_table
 from maskcls.training.person_clustering import averaging_for
-from maskcls.training.prediction import load_networks, note_other_cropping, note_other_versions, work_in_words
+from maskcls.training.predicting.loaded_networks import load_networks
+from maskcls.training.prediction import note_other_cropping, note_other_versions, work_in_words
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment
 from maskcls.viewnames import parse_views
 
@@ -93,6 +94,7 @@ def explain(
     if data is not None:
         check_data_unchanged(experiment)
     experiment = replace(experiment, cfg=with_overrides(experiment.cfg, overrides))
+    refuse_adapting(experiment.cfg, "explain shows the networks as they are")
     asked = ExplainRequest(
         _asked_classes(classes, experiment.cfg.space), _asked_folds(folds, experiment.cfg, env), maps
     )

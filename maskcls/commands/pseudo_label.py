@@ -20,7 +20,7 @@ from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.errors import DataError, ResultError, WeightsError
 from maskcls.groupnouns import photos_of
 from maskcls.labels import Floats
-from maskcls.results.pseudo.label_rows import PseudoRows
+from maskcls.results.added.added_set import AddedSet
 from maskcls.results.pseudo.label_sets import all_sources, label_sets
 from maskcls.results.pseudo.leaks import check_same_folds, check_strangers
 from maskcls.results.pseudo.rule_options import read_rule
@@ -29,20 +29,20 @@ from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.checks import check_labelling
 from maskcls.runs.environment import Environment
-from maskcls.runs.lineage import LabellingRun, PseudoLineage
+from maskcls.runs.lineage import LabellingRun, PseudoLineage, UsedAdaptation, UsedWeights
 from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.answers.pseudo_label import PseudoLabels
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training import pseudo_rows
+from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.experiment import Experiment
 from maskcls.training.photos import Views
+from maskcls.training.predicting.adapted_networks import adapt_networks
+from maskcls.training.predicting.loaded_networks import LoadedNetwork, load_networks
 from maskcls.training.prediction import (
-    LoadedNetwork,
     cached_rows,
     joint,
-    load_networks,
     note_other_cropping,
     note_other_versions,
     predict_each,
@@ -84,6 +84,7 @@ def pseudo_label(
     refuse_known_photos(opened, frame, image_root(data, first.cfg.data.format))
     digest = check_runs(opened, frame, leaky=leaky)
     root, weights = image_root(data, first.cfg.data.format), []
+    adapts: list[UsedAdaptation | None] = []
     sources, photos = Sources(), None
     accelerator = start(first.cfg.device)
     for experiment, env in opened:
@@ -91,13 +92,18 @@ def pseudo_label(
         note_other_versions(experiment.run, report)
         networks = load_networks(experiment, experiment.predicting(env.folds, "folds"))
         weights.append(tuple(network.used for network in networks))
+        adapts.append(None)
         for view in views or [experiment.cfg.predict.views]:
             changed = [*overrides, f"predict.views={view}", "predict.networks=folds"]
             cfg = with_overrides(experiment.cfg, changed)
             seen, now = cached_rows(networks, frame, cfg, root, accelerator, report, read=True)
-            photos = _same(photos, now, root)
+            photos, adapted = _same(photos, now, root), networks
+            if cfg.predict.adapt != "none":
+                adapted, adapts[-1] = adapt_networks(
+                    experiment, networks, frame, cfg, root, seen, accelerator, report, photos
+                )
             for k, prob in _probabilities(
-                experiment, networks, frame, root, cfg, seen, photos, accelerator, report
+                experiment, adapted, frame, root, cfg, seen, photos, accelerator, report
             ).items():
                 sources.setdefault(k, []).extend(prob)
     if photos is None:
@@ -106,8 +112,8 @@ def pseudo_label(
     lineage = PseudoLineage(
         maskcls=maskcls.__version__,
         runs=tuple(
-            LabellingRun(run=experiment.run.path.resolve().name, run_hashes=env.hashes, weights=used)
-            for (experiment, env), used in zip(opened, weights, strict=True)
+            _labelling_run(experiment, env, used, adapt)
+            for (experiment, env), used, adapt in zip(opened, weights, adapts, strict=True)
         ),
         root=str(root.resolve()),
         data=data.resolve().name,
@@ -118,6 +124,15 @@ def pseudo_label(
     return _write(
         sources, frame, how, first, output, digest, lineage, photos, like_train=like, leaky=leaky, force=force
     )
+
+
+def _labelling_run(
+    experiment: Experiment, env: Environment, used: tuple[UsedWeights, ...], adapt: UsedAdaptation | None
+) -> LabellingRun:
+    name = experiment.run.path.resolve().name
+    if adapt is None:
+        return LabellingRun(run=name, run_hashes=env.hashes, weights=used)
+    return LabellingRun(run=name, run_hashes=env.hashes, weights=used, adapt=adapt)
 
 
 def _same(before: PhotoDigests | None, now: PhotoDigests | None, root: Path) -> PhotoDigests | None:
@@ -216,7 +231,7 @@ def check_runs(opened: Sequence[tuple[Experiment, Environment]], frame: pd.DataF
                 offenders=[f"fold {k}" for k in missing],
                 fix=f"maskcls resume {name} --folds {','.join(map(str, missing))}",
             )
-    digests = {str(e.run.path): pseudo_rows.folds_sha256(e.manifest, e.folds) for e, _ in opened}
+    digests = {str(e.run.path): folds_sha256(e.manifest, e.folds) for e, _ in opened}
     return next(iter(digests.values())) if leaky else check_same_folds(digests, noun)
 
 
@@ -260,7 +275,7 @@ def _write(
     by_fold = {k: np.stack(prob) for k, prob in sources.items()}
     whole = {REFIT: np.concatenate(list(by_fold.values())) if leaky else all_sources(by_fold)}
     ids, paths = (frame[name].to_numpy(dtype=np.str_) for name in ("id", "path"))
-    rows: dict[int, PseudoRows] = {}
+    rows: dict[int, AddedSet] = {}
     lines: list[dict[str, Any]] = []
     for k, prob_SNJ in (whole if leaky else by_fold | whole).items():
         own = replace(rule, prior=class_prior(experiment, k)) if like_train else rule

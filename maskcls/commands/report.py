@@ -70,7 +70,7 @@ def report(
     found = [read_reported_run(run) for run in runs]
     paired = pair_runs(found) if len(found) > 1 else None
     if paired is not None:  # what it registered is counted, so that the same command makes the same page again
-        found = [replace(one, choices=read_choices(one.run)) for one in found]
+        found = [replace(one, choices=read_choices(one.run, one.rows.labelled if one.rows else None)) for one in found]
     maps = _cams(found) if cam else {}
     find = other_contents if with_photos else other_sizes  # contents only where photos are read anyway
     changed = {one.run.path: find(one.run, reported_photo_root(one), listed_photos(one)) for one in found}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from maskcls.engine.device import start
 from maskcls.engine.processes import lost_processes_as_errors
-from maskcls.errors import WeightsError
+from maskcls.errors import UsageError, WeightsError
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.choices.tried import add_run
-from maskcls.runs.environment import machine_differences, this_machine, write_environment
+from maskcls.runs.environment import Environment, machine_differences, this_machine, write_environment
 from maskcls.runs.integrity.network_checks import refuse_changed_files
 from maskcls.runs.integrity.oof_file import made_from
 from maskcls.runs.locks import run_lock
@@ -47,6 +47,8 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
         if not_counted := add_run(run):  # the training may have been killed just before
             report.note(not_counted)
         return summary
+    if run.heads_origin.exists():
+        return _finish_heads(experiment, env, wanted, report)
     accelerator, timer = start(experiment.cfg.device), PartTimer("resume")
     with timer.part(CHECKING), report.busy("checking data and networks"):
         check_data_unchanged(experiment)
@@ -80,6 +82,22 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
     if not_counted := add_run(run):
         report.note(not_counted)
     return summary
+
+
+def _finish_heads(
+    experiment: Experiment, env: Environment, wanted: Sequence[int], report: Reporter
+) -> RunSummary | None:
+    """Finish a run of retrained heads; UsageError for folds that it was not made with."""
+    from maskcls.commands.synth.smote import finish_heads
+
+    if more := sorted({*wanted} - {*env.folds}):
+        raise UsageError(
+            "a run of retrained heads has the folds of the run it was made from",
+            got=f"--folds {','.join(map(str, more))}",
+            expected=f"folds {', '.join(map(str, env.folds))}",
+            fix="train these folds of that run, then fit the heads of a new run",
+        )
+    return finish_heads(experiment, env, report=report).summary
 
 
 def forget_refit(experiment: Experiment, report: Reporter) -> None:

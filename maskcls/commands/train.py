@@ -10,18 +10,21 @@ from maskcls.engine.processes import lost_processes_as_errors
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
 from maskcls.runs.choices.tried import add_run
+from maskcls.runs.choices.tried_rows import read_optimism
 from maskcls.runs.environment import this_machine
 from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import CHECKING, NETWORKS, PEOPLE, PHOTOS, PLANS, READING, PartTimer, add_times
+from maskcls.runs.repeats.repeat_runs import refuse_single
 from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
+from maskcls.show.answers.many import optimism_line
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import check_experiment, check_same_photos, with_absolute_paths, with_photos
 from maskcls.training.experiment import read_experiment
 from maskcls.training.folds import train_folds
 from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import with_plans
-from maskcls.training.starting_weights import check_starting_weights
+from maskcls.training.starting_weights import check_starting_weights, note_seen_people
 from maskcls.training.stored_experiment import note_changed_data, write_identity
 
 
@@ -42,6 +45,7 @@ def train(
     Raises BusyError when the run folder holds a run already; nothing is ever overwritten. Processes that do not
     write return None.
     """
+    refuse_single(cfg)
     check_training(data, cfg, folds)
     wanted = wanted_folds(folds, cfg.folds.k)
     accelerator, timer = start(cfg.device), PartTimer("train")
@@ -52,6 +56,7 @@ def train(
     with timer.part(CHECKING), report.busy("checking the networks"):
         check_experiment(experiment, report)
         check_starting_weights(experiment, wanted)
+    note_seen_people(experiment, wanted, report)
     with timer.part(PHOTOS):
         experiment = with_photos(experiment, accelerator, report)
     if accelerator.is_main_process:
@@ -74,4 +79,6 @@ def train(
     note_changed_data(experiment, report)
     if not_counted := add_run(run):
         report.note(not_counted)
+    elif (optimism := read_optimism(run)) is not None:
+        report.note(optimism_line(optimism))
     return summary

@@ -1,4 +1,4 @@
-"""maskcls tta: compare test-time views on the run's out-of-fold rows: gain and cost of each.
+"""maskcls tta: compare test-time views, or ways to adapt, on the run's out-of-fold rows: gain and cost of each.
 
 N out-of-fold rows, J joint classes.
 """
@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from maskcls.data.views.planted_shift import Shift
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
 from maskcls.errors import ResultError
 from maskcls.labels import Floats
+from maskcls.results.comparison.adaptation import AdaptationTrial, compare_adaptations
 from maskcls.results.comparison.views import ViewSearch, compare_views
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_trying_views
@@ -24,7 +26,9 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.known_photos import cured_by_restoring
-from maskcls.training.prediction import joint, load_networks, note_other_versions
+from maskcls.training.predicting.adaptation_trial import adapt_out_of_fold
+from maskcls.training.predicting.loaded_networks import load_networks
+from maskcls.training.prediction import joint, note_other_versions
 from maskcls.training.stored_experiment import open_with_photos
 from maskcls.viewnames import SINGLE
 
@@ -72,6 +76,53 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter, data: Path | Non
     truth = experiment.cfg.space.encode({name: label[rows] for name, label in experiment.labels.items()})
     people, size = experiment.people[rows], experiment.cfg.space.size
     return compare_views(prob_by_view, truth, people, experiment.fold[rows].astype(np.int64), size)
+
+
+def try_adaptation(
+    run: RunDir, shift: Shift, *, overrides: list[str], report: Reporter, data: Path | None = None
+) -> AdaptationTrial:
+    """Adapt every fold's networks to its own photos, after a planted shift, and compare with plain predictions.
+
+    data  where the run's data set is now; None: where it was.
+
+    Raises ResultError for a run that has fewer than two folds, or is leaky; DataError for a fold with too few photos;
+    WeightsError for photos that changed.
+    """
+    check_trying_views(run, overrides)
+    experiment, env = open_with_photos(run, data)
+    if len(env.folds) < 2 or experiment.leaky:
+        many = group_noun(experiment.cfg)[1]
+        raise ResultError(
+            f"adaptation is judged on {many} that networks did not see, fold by fold",
+            where=str(run.path),
+            got="a leaky run" if experiment.leaky else f"folds {list(env.folds)}",
+            expected="two folds or more, without data.leaky=true",
+            fix=f"maskcls resume {run.path} --folds …, or name another run",
+        )
+    note_other_versions(run, report)
+    accelerator = start(experiment.cfg.device)
+    with cured_by_restoring():
+        experiment = with_photos(experiment, accelerator, report, build=False)
+    what = f"adapting to {int(np.isin(experiment.fold, env.folds).sum()):,} photos (shift: {shift})"
+    report.note(f"{run.path}: {what}")
+    done, of = 0, 4 * len(experiment.members) * int(np.isin(experiment.fold, env.folds).sum())
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        report.images(what, min(done, of), of)
+
+    found = adapt_out_of_fold(experiment, env.folds, shift, overrides, accelerator, count)
+    truth_N = experiment.cfg.space.encode({name: label_N[found.row_N] for name, label_N in experiment.labels.items()})
+    return compare_adaptations(
+        found.plain_N,
+        found.label_by_method,
+        truth_N,
+        experiment.people[found.row_N],
+        experiment.cfg.space.size,
+        shift=shift,
+        skipped=found.skipped,
+    )
 
 
 def _out_of_fold(

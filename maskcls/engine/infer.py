@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ from maskcls.viewnames import parse_views
 
 Prob = NDArray[np.float32]
 Places = NDArray[np.int64]
+Output = TypeVar("Output")  # of one network for one batch
 Logits = list[dict[str, Tensor]]  # per predictor: {head: (V * B, C)}
 
 HELD = 3  # memory of a forward pass divided by that of its widest operation: residuals and workspaces come on top
@@ -119,18 +120,33 @@ def infer_prepared(
     on_images: Callable[[int], None] = lambda count: None,
 ) -> list[Prob]:
     """Do what `infer` does with predictors that `prepare` returned, for callers that predict many times."""
-    found: list[tuple[Places, list[Prob]]] = []
+    found = [
+        _collected(places, logits, ready, on_images)
+        for places, logits in passes(ready, reader, execution, call=lambda network, images: network(images))
+    ]
+    return _gathered(found, ready, reader.count, accelerator)
+
+
+@torch.inference_mode()
+def passes(
+    ready: Sequence[Predictor], reader: Reader, execution: Execution, *, call: Callable[[Network, Tensor], Output]
+) -> Iterator[tuple[Places, list[Output]]]:
+    """Yield the places of each batch of this process, and what `call` returns of each prepared predictor's network.
+
+    call  takes a network and the normalised images of all views, (V * B, 3, H, W); fillers have place -1.
+    """
     lanes = _lane_count(ready, reader, execution)
-    with memory_for(partial(_smaller_batch, reader, lanes)), _lanes(accelerator.device, lanes) as (submit, depth):
-        waiting: deque[tuple[Places, Callable[[], Logits]]] = deque()
+    with memory_for(partial(_smaller_batch, reader, lanes)), _lanes(_device_of(ready), lanes) as (submit, depth):
+        waiting: deque[tuple[Places, Callable[[], list[Output]]]] = deque()
         for places, images in zip(reader.places, batches(reader.source), strict=True):
-            work = partial(_forward, ready, _full(images, places), reader, execution)
+            work = partial(_forward, ready, full_batch(images, places), reader, execution, call)
             waiting.append((places, submit(work)))
             if len(waiting) > depth:
-                found.append(_collected(*waiting.popleft(), ready, on_images))
+                done, wait = waiting.popleft()
+                yield done, wait()
         while waiting:
-            found.append(_collected(*waiting.popleft(), ready, on_images))
-    return _gathered(found, ready, reader.count, accelerator)
+            done, wait = waiting.popleft()
+            yield done, wait()
 
 
 def _smaller_batch(reader: Reader, lanes: int) -> tuple[str, str]:
@@ -164,7 +180,7 @@ def _lane_count(ready: Sequence[Predictor], reader: Reader, execution: Execution
     would then depend on the number of cores.
     """
     threads = torch.get_num_threads()
-    if threads == 1 or not reader.places or next(ready[0].network.parameters()).device.type != "cpu":
+    if threads == 1 or not reader.places or _device_of(ready).type != "cpu":
         return 1
     passed = sum(3 * 4 * spec.size[0] * spec.size[1] for spec in reader.photos.specs)
     widest = max(image_bytes(predictor.network, predictor.spec.size, execution) for predictor in ready)
@@ -209,8 +225,8 @@ class _Bytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @contextmanager
 def _lanes(
     device: torch.device, count: int
-) -> Iterator[tuple[Callable[[Callable[[], Logits]], Callable[[], Logits]], int]]:
-    """Yield a function that starts a batch and returns a function that waits for its logits; and how many may run.
+) -> Iterator[tuple[Callable[[Callable[[], Output]], Callable[[], Output]], int]]:
+    """Yield a function that starts a batch and returns a function that waits for its output; and how many may run.
 
     A CPU computes `count` whole batches in parallel, each on one thread, because cores that share an operation wait
     for each other. A GPU processes its own queue; only fetching a result waits for it.
@@ -227,9 +243,13 @@ def _lanes(
             torch.set_num_threads(threads)
 
 
-def _at_once(work: Callable[[], Logits]) -> Callable[[], Logits]:
-    logits = work()
-    return lambda: logits
+def _at_once(work: Callable[[], Output]) -> Callable[[], Output]:
+    output = work()
+    return lambda: output
+
+
+def _device_of(ready: Sequence[Predictor]) -> torch.device:
+    return next(ready[0].network.parameters()).device
 
 
 def _whole_batches(count: int, batch_size: int) -> list[Places]:
@@ -246,7 +266,7 @@ def _whole_batches(count: int, batch_size: int) -> list[Places]:
     return list(places.reshape(number, length))
 
 
-def _full(images: list[Tensor], places: Places) -> list[Tensor]:
+def full_batch(images: list[Tensor], places: Places) -> list[Tensor]:
     """Repeat the first image at the end until there is one per place; the results of fillers are dropped."""
     return [
         torch.cat([images_BHWC, images_BHWC[:1].expand(len(places) - len(images_BHWC), -1, -1, -1)])
@@ -255,22 +275,28 @@ def _full(images: list[Tensor], places: Places) -> list[Tensor]:
 
 
 @torch.inference_mode()  # each thread has its own mode
-def _forward(ready: Sequence[Predictor], images: list[Tensor], reader: Reader, execution: Execution) -> Logits:
-    device = next(ready[0].network.parameters()).device
+def _forward(
+    ready: Sequence[Predictor],
+    images: list[Tensor],
+    reader: Reader,
+    execution: Execution,
+    call: Callable[[Network, Tensor], Output],
+) -> list[Output]:
+    device = _device_of(ready)
     views: dict[ViewSpec, Tensor] = {}
     for spec, images_BHWC in zip(reader.photos.specs, images, strict=True):
         floats = normalise(images_BHWC.to(device, non_blocking=True), mean=spec.mean, std=spec.std, execution=execution)
         views[spec] = torch.cat([view(floats) for view in views_of(reader.views)])
     with execution.autocast(device):
-        return [predictor.network(views[predictor.spec]) for predictor in ready]
+        return [call(predictor.network, views[predictor.spec]) for predictor in ready]
 
 
 def _collected(
-    places: Places, wait: Callable[[], Logits], ready: Sequence[Predictor], on_images: Callable[[int], None]
+    places: Places, found: Logits, ready: Sequence[Predictor], on_images: Callable[[int], None]
 ) -> tuple[Places, list[Prob]]:
     real = places >= 0
     probs = []
-    for predictor, logits in zip(ready, wait(), strict=True):
+    for predictor, logits in zip(ready, found, strict=True):
         joint = joint_probabilities(logits, predictor.network.specs, predictor.space)
         probs.append(joint.reshape(-1, len(places), joint.shape[1]).mean(axis=0, dtype=np.float64)[real])
     on_images(int(real.sum()))

@@ -25,7 +25,7 @@ from maskcls.export.timm_checks import CONFIG, FORMAT
 from maskcls.nn.network import size_options
 from maskcls.rundir import REFIT
 from maskcls.schema import Config
-from maskcls.training.prediction import LoadedNetwork
+from maskcls.training.predicting.loaded_networks import LoadedNetwork
 
 COMBINE = (
     "make probabilities of each network's logits, see `heads`; multiply those of the tasks of one fold and seed to the "

@@ -15,6 +15,7 @@ from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
 from maskcls.results.comparison.multiple import family_level
 from maskcls.results.crossfit import cross_fit
+from maskcls.results.decisions.bias_correction import BiasCorrection, bias_corrected, fit_bias_correction
 from maskcls.results.decisions.bias_rule import class_shares, fit_bias
 from maskcls.results.decisions.calibration import Qualities, fit_temperatures, qualities, scaled
 from maskcls.results.decisions.expected_rule import expected_rule
@@ -71,6 +72,7 @@ class Calibration:
             temperatures=dict(decision.temperatures),
             rule=decision.rule,
             prior=decision.prior,
+            **({"corrections": dict(decision.corrections)} if decision.corrections else {}),
             tried=self.tried,
             nested=gain,
             rows=self.rows,
@@ -113,19 +115,25 @@ class _OofRows:
         return scaled(self.prob_NJ[rows], temperatures, self.space)
 
     def fitted(self, rows: Ints, tried: Tried) -> Decision:
+        corrections: dict[str, BiasCorrection] = {}
         temperatures, prior_J = self.temperatures(rows), class_shares(self.joint_N[rows], self.space.size)
         prob = self.scaled(temperatures, rows)
         match tried:
             case "expected":
                 rule = expected_rule(prob)
             case "shift":
-                rule = shift_rule(prob, prior_J, self.space)
+                corrections = self.corrections(prob, rows)
+                rule = shift_rule(bias_corrected(prob, corrections, self.space), prior_J, self.space)
             case "task" | "joint" | "prior":
                 people = self.person_N[rows]
                 rule = fit_bias(prob, self.joint_N[rows], people, self.space, kind=tried, seed=self.seed)
             case _:
                 assert_never(tried)
-        return Decision(self.space, temperatures, rule, tuple(prior_J.tolist()), self.oof_sha256)
+        return Decision(self.space, temperatures, rule, tuple(prior_J.tolist()), self.oof_sha256, corrections)
+
+    def corrections(self, prob_nJ: Floats, rows: Ints) -> dict[str, BiasCorrection]:
+        marginals = self.space.marginals(prob_nJ)
+        return {name: fit_bias_correction(marginals[name], label_N[rows]) for name, label_N in self.truth.items()}
 
     def ruled(self, decision: Decision, rows: Ints) -> Ints:
         return decision.ruled(self.scaled(decision.temperatures, rows))

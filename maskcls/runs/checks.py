@@ -19,18 +19,26 @@ from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
 from maskcls.results.submissions.write import SUBMISSION
-from maskcls.rundir import RunDir, SynthDir
+from maskcls.rundir import PretrainedTrunk, RepeatsDir, RunDir, SynthDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import files_read, identity_files
 from maskcls.runs.integrity.oof_file import read_run_oof
-from maskcls.runs.overrides import refuse_predicting, with_overrides
+from maskcls.runs.overrides import refuse_adapting, refuse_predicting, with_overrides
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import read_record
+from maskcls.runs.repeats.repeat_runs import (
+    check_resuming_repeats,
+    is_repeated,
+    members_of,
+    refuse_begun,
+    refuse_single,
+)
 from maskcls.schema import Config
 
 WEIGHTS = files.FileKind("the weights", WeightsError, files.RUN_FILE.most)
 ALL_TOGETHER = "averaging over similar photos needs all photos together"
+ADAPTED_TOGETHER = "networks are adapted to all photos together"
 OTHER_GROUPS = "the run's decision rule was fitted with other groups"
 
 
@@ -40,11 +48,14 @@ def check_training(data: Path, cfg: Config, folds: str | None) -> None:
     """
     wanted_folds(folds, cfg.folds.k)
     check_trackers(cfg)
+    fix = "train without it; then maskcls tta RUN --adapt, and maskcls predict RUN … predict.adapt=…"
+    refuse_adapting(cfg, "networks are adapted to photos to predict, not in a training", fix)
     check_data(data, cfg.data.format)
     check_cache(data, cfg)
-    for key, file in (("data.fixes", cfg.data.fixes), ("data.pseudo", cfg.data.pseudo)):
+    for name in ("fixes", "pseudo", "synth"):
+        file = getattr(cfg.data, name)
         if file is not None and not Path(file).exists():
-            raise DataError("there is no such file", where=key, got=file, fix="check the path")
+            raise DataError("there is no such file", where=f"data.{name}", got=file, fix="check the path")
         if file is not None:
             files.check_file(Path(file), TABLE)
     for name, member in config.members(cfg).items():
@@ -55,10 +66,31 @@ def check_training(data: Path, cfg: Config, folds: str | None) -> None:
             files.check_file(Path(file), WEIGHTS)
 
 
+def check_pretraining(data: Path, cfg: Config, trunk: PretrainedTrunk, *, force: bool) -> None:
+    """Raise what is wrong with a pretraining before it begins.
+
+    UsageError for a name that is no .safetensors; BusyError when the output exists, unless `force`; DataError or
+    WeightsError for missing data and files.
+    """
+    if trunk.path.suffix != ".safetensors":
+        raise UsageError(
+            "a trunk is written as safetensors", where="-o", got=str(trunk.path), expected="a name.safetensors"
+        )
+    weights = [Path(file) for file in [cfg.model.weights] if file]
+    files.refuse_finished(trunk.about, trunk.path, inputs=files_read(data, *weights), force=force)
+    check_data(data, cfg.data.format)
+    check_cache(data, cfg)
+    for file in weights:
+        if not file.exists():
+            raise WeightsError("there is no such file", where="model.weights", got=str(file), fix="check the path")
+        files.check_file(file, WEIGHTS)
+
+
 def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: Mapping[str, Any]) -> None:
     """Raise what is wrong with a self-training before its first round: UsageError, ConfigError or DataError."""
     if cfg.data.pseudo is not None:
         raise UsageError("self-training makes its own pseudo labels", where="data.pseudo", fix="set it to null")
+    refuse_single(cfg)
     check_training(data, cfg, None)
     check_data(unlabelled or data, cfg.data.format)
     read_rule(rule, cfg.space)
@@ -66,6 +98,10 @@ def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: 
 
 def check_resuming(run: RunDir, folds: str | None) -> None:
     """Raise ResultError for what is no run, UsageError for folds that do not exist, ConfigError for lost trackers."""
+    if is_repeated(run):
+        check_resuming_repeats(RepeatsDir(run.path), folds)
+        check_trackers(config.of_run(RepeatsDir(run.path).config))
+        return
     read_environment(run)
     cfg = config.of_run(run.config)
     wanted_folds(folds, cfg.folds.k)
@@ -97,7 +133,11 @@ def check_prediction(
     options that exclude each other, and for other groups than the decision rule was fitted with.
     """
     check_free(output, SUBMISSION, inputs=files_read(run.path, data, groups), force=force)
-    cfg = check_overrides(run, overrides)
+    for member in members_of(run):
+        cfg = check_overrides(member, overrides)
+    if is_repeated(run) and decide:
+        fix = f"leave out --decide, or maskcls ensemble {run.path}/repeat* --decide"
+        raise UsageError("a decision rule belongs to one run", where="--decide", got=str(run.path), fix=fix)
     check_data(data, cfg.data.format)
     check_cache(data, cfg)
     if groups is not None and not groups.exists():
@@ -108,6 +148,7 @@ def check_prediction(
         raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
     if not decide:
         return
+    refuse_adapting(cfg, "the decision rule was fitted on predictions without adaptation", "leave out one of them")
     if groups is not None:
         fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
         raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)
@@ -135,6 +176,7 @@ def check_photo_prediction(model: Path, overrides: Sequence[str], *, decide: boo
         where = f"predict.groups={cfg.predict.groups}"
         fix = "predict.groups=none for single photos, or one data set with --data"
         raise UsageError(ALL_TOGETHER, where=where, fix=fix)
+    refuse_adapting(cfg, ADAPTED_TOGETHER, "name one data set with --data")
     if decide and not model.is_file():
         own = config.of_run(run.config).predict.groups
         if own != "none":
@@ -155,7 +197,7 @@ def check_overrides(run: RunDir, overrides: Sequence[str]) -> Config:
 def check_trying_views(run: RunDir, overrides: Sequence[str]) -> None:
     """Raise what is wrong with `tta` before it begins, as `check_overrides`; UsageError for settings that it makes."""
     refuse_predicting(overrides, "tta tries every view, with the networks of the folds, without groups")
-    check_overrides(run, overrides)
+    refuse_adapting(check_overrides(run, overrides), "tta tries every view with the networks as they are")
 
 
 def check_labelling(
@@ -242,6 +284,7 @@ def refuse_existing(run: RunDir, data: Path) -> None:
     """
     files.check_folder(run.path, name="the run", option="--run")
     files.check_outputs(run.path, inputs=[data])
+    refuse_begun(RepeatsDir(run.path))
     if run.env.exists():
         if SynthDir(run.path).facts.exists():
             raise BusyError("the folder holds generators", where=str(run.path), fix="choose another --run")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from maskcls import files
 from maskcls.errors import ResultError, UsageError, WeightsError
 from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.results.decisions.bias_correction import BiasCorrection, bias_corrected
 from maskcls.results.decisions.calibration import scaled
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.decisions.shift_rule import shift_rule
@@ -31,6 +32,8 @@ class Decision:
     prior         the joint classes' shares (J,) of the rows it was fitted on; None where no row has a label of every
                   task.
     oof_sha256    of the out-of-fold predictions it was fitted on.
+    corrections   by task, applied to the calibrated rows before class shares are estimated; only with a rule of kind
+                  "shift", and none in files of earlier versions.
 
     Temperatures and rule were fitted on predictions of one network from one view. The mean of several predictions is
     less confident than each of them, so `probabilities` is best applied to each before the mean.
@@ -41,6 +44,7 @@ class Decision:
     rule: DecisionRule | None
     prior: tuple[float, ...] | None
     oof_sha256: str
+    corrections: Mapping[str, BiasCorrection] = field(default_factory=dict)
 
     def probabilities(self, predictions: Predictions) -> Predictions:
         """Return the same rows, calibrated; raises WeightsError for predictions of another label space."""
@@ -65,7 +69,8 @@ class Decision:
         match self.rule.kind:
             case "shift":
                 assert self.prior is not None
-                return shift_rule(prob_NJ, np.array(self.prior), self.space).labels(prob_NJ)
+                corrected_NJ = bias_corrected(prob_NJ, self.corrections, self.space)
+                return shift_rule(corrected_NJ, np.array(self.prior), self.space).labels(corrected_NJ)
             case "expected" | "task" | "joint" | "prior":
                 return self.rule.labels(prob_NJ)
             case _:
@@ -113,5 +118,10 @@ def _decision(file: DecisionFile) -> Decision:
         raise ValueError(f"no class shares for {space.size} classes: {prior}")
     if rule and (len(rule.bias) != space.size or not all(0 <= threshold < 1 for threshold in rule.threshold)):
         raise ValueError(f"no rule for {space.size} classes: bias {rule.bias}, threshold {rule.threshold}")
+    corrections = dict(file.corrections)
+    if corrections and {n: len(one.bias) for n, one in corrections.items()} != {
+        t.name: len(t.classes) for t in space.tasks
+    }:
+        raise ValueError(f"corrections of {', '.join(corrections)}, not of every class of {space.names}")
     temperatures = {name: file.temperatures[name] for name in space.names}
-    return Decision(space, temperatures, rule, prior, file.oof_sha256)
+    return Decision(space, temperatures, rule, prior, file.oof_sha256, corrections)

@@ -10,6 +10,7 @@ from maskcls import owned
 from maskcls.errors import ResultError
 from maskcls.labels import Task
 from maskcls.results.comparison.difference import Difference
+from maskcls.results.decisions.bias_correction import BiasCorrection
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.rundir import RunDir
 from maskcls.typedjson import JsonFile
@@ -33,6 +34,7 @@ class DecisionFile(JsonFile):
     temperatures: dict[str, Annotated[float, Field(gt=0)]]
     rule: DecisionRule | None
     prior: tuple[float, ...] | None
+    corrections: dict[str, BiasCorrection] = Field(default={})
     tried: str
     nested: RuleGain | None
     rows: int

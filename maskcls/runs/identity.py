@@ -17,9 +17,11 @@ def required_files(run: RunDir) -> tuple[Path, ...]:
 def optional_files(run: RunDir) -> tuple[Path, ...]:
     """Return the files of the identity that some runs have.
 
-    Pseudo labels, photo-similarity model, sealed people; digests of the photos: runs of earlier versions have none.
+    Pseudo labels, samples, photo-similarity model, sealed people, origin of retrained heads; digests of the photos:
+    runs of earlier versions have none.
     """
-    return run.photos, run.pseudo_origin, run.pseudo, run.person_clustering, run.sealed
+    added = run.pseudo_origin, run.pseudo, run.samples_origin, run.samples
+    return run.photos, *added, run.person_clustering, run.sealed, run.heads_origin
 
 
 def identity_files(run: RunDir) -> tuple[Path, ...]:

@@ -46,6 +46,22 @@ class UsedGroups(JsonFile):
     weights: dict[str, float] | None
 
 
+class UsedAdaptation(JsonFile):
+    """How networks were adapted to the photos they predicted.
+
+    method        the value of predict.adapt.
+    photos        number of photos to predict; ids_sha256: of their ids, sorted.
+    train_photos  number of training photos of the network with most, for coral; 0 for adabn.
+    shrinkage     of the covariances, per network, for coral.
+    """
+
+    method: str
+    photos: int
+    ids_sha256: str
+    train_photos: int
+    shrinkage: tuple[float, ...]
+
+
 class RunLineage(JsonFile):
     """What a run's predictions for new photos were made from.
 
@@ -53,6 +69,7 @@ class RunLineage(JsonFile):
     oof_macro_f1  the run's out-of-fold score; None without one.
     data_sha256   of the table of photos.
     photos_sha256 of the content of the photos; None where they were not cached. Files of earlier versions lack it.
+    adapt         how the networks were adapted to the photos; None: they were not.
     groups        which photos were averaged; None: none were.
     predictions   sha256 of the .npz in the run folder; only in a submission.
     decision      only in a submission made with --decide.
@@ -68,6 +85,7 @@ class RunLineage(JsonFile):
     views: str
     networks: str
     photos_sha256: str | None = None
+    adapt: UsedAdaptation | None = None
     groups: UsedGroups | None = None
     predictions: str = ""
     decision: UsedDecision | None = None
@@ -75,6 +93,10 @@ class RunLineage(JsonFile):
     def with_groups(self, groups: UsedGroups | None) -> RunLineage:
         """Return the lineage of predictions averaged within these groups."""
         return self.model_copy(update={"groups": groups})
+
+    def with_adaptation(self, adapt: UsedAdaptation | None) -> RunLineage:
+        """Return the lineage of predictions of networks that were adapted in this way."""
+        return self if adapt is None else self.model_copy(update={"adapt": adapt})
 
     def with_predictions(self, sha256: str) -> RunLineage:
         """Return the lineage with the hash of the file that holds the predictions."""
@@ -87,11 +109,15 @@ class RunLineage(JsonFile):
 
 
 class LabellingRun(JsonFile):
-    """A run whose networks made pseudo labels, with the hashes of its identity and of the networks' weights."""
+    """A run whose networks made pseudo labels, with the hashes of its identity and of the networks' weights.
+
+    adapt  how the networks were adapted to the photos; None: they were not.
+    """
 
     run: str
     run_hashes: dict[str, str]
     weights: tuple[UsedWeights, ...]
+    adapt: UsedAdaptation | None = None
 
 
 class PseudoLineage(JsonFile):

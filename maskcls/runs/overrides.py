@@ -48,3 +48,9 @@ def refuse_predicting(overrides: Sequence[str], what: str) -> None:
     """Raise UsageError for settings of which networks predict, and how, for commands that choose these themselves."""
     if given := config.setting(overrides, "predict.views", "predict.networks", "predict.groups"):
         raise UsageError(what, where=given[0], fix="leave it out")
+
+
+def refuse_adapting(cfg: Config, what: str, fix: str = "leave it out") -> None:
+    """Raise UsageError for networks adapted to the photos to predict, for commands that cannot adapt them."""
+    if cfg.predict.adapt != "none":
+        raise UsageError(what, where=f"predict.adapt={cfg.predict.adapt}", expected="predict.adapt=none", fix=fix)

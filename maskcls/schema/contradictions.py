@@ -21,6 +21,7 @@ from maskcls.schema.tasks import AgeConfig, TaskConfig
 from maskcls.schema.train import CRITERIA, TrainConfig
 from maskcls.schema.transforms import TransformsConfig
 
+MOST_RENEWALS = 100  # see folds.renew
 MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each
 
 
@@ -79,6 +80,7 @@ def contradictions(cfg: Sections) -> Iterator[Rule]:
     """Yield every rule between settings that does not hold."""
     yield from _of_tasks(cfg)
     yield from _of_groups(cfg)
+    yield from _of_repeats(cfg)
     yield from _of_training(cfg)
     yield from _of_selection(cfg)
     yield from _of_further_networks(cfg)
@@ -130,6 +132,19 @@ def _of_groups(cfg: Sections) -> Iterator[Rule]:
         yield WrongValue("data.group", expected, group)
 
 
+def _of_repeats(cfg: Sections) -> Iterator[Rule]:
+    how = cfg.folds
+    if how.repeats == 1:
+        return
+    if how.k == 1:
+        yield "folds.k of at least 2 with folds.repeats: every row is predicted once per repeat"
+    if how.renew + how.repeats - 1 > MOST_RENEWALS:
+        yield f"folds.renew and folds.repeats - 1 that add up to at most {MOST_RENEWALS}"
+    for key, file in (("data.pseudo", cfg.data.pseudo), ("data.synth", cfg.data.synth)):
+        if file is not None:
+            yield WrongValue(key, "null with folds.repeats: its rows are made for one set of folds", file)
+
+
 def _groups_of(pattern: str) -> int | None:
     """Return the number of groups of a regular expression; None for text that is none."""
     try:
@@ -143,8 +158,8 @@ def _of_training(cfg: Sections) -> Iterator[Rule]:
         yield "only one of model.pretrained and model.weights"
     if cfg.model.drop_samples > 1 and cfg.model.drop == 0:
         yield "model.drop above 0 with model.drop_samples"
-    if cfg.data.leaky and cfg.data.pseudo is None:
-        yield "data.pseudo=FILE where data.leaky=true, which is about pseudo labels"
+    if cfg.data.leaky and cfg.data.pseudo is None and cfg.data.synth is None:
+        yield "data.pseudo=FILE or data.synth=FILE where data.leaky=true, which is about pseudo labels and samples"
     if sum(epochs for epochs, _ in cfg.train.stages) > cfg.train.epochs:
         yield f"train.stages of at most train.epochs ({cfg.train.epochs}) epochs together"
     if cfg.schedule.warmup_epochs > cfg.train.epochs:

@@ -27,8 +27,8 @@ class DataConfig(Section):
     synth: FilePath | None = None
     """Path of a table written by `maskcls synth sample`, whose samples are added to the training rows. Null: none."""
     leaky: bool = False
-    """Accept pseudo labels from networks that were trained on people of the validation folds. The run then has no
-    out-of-fold score."""
+    """Accept pseudo labels from networks, and samples from generators, that were trained on people of the validation
+    folds. The run then has no out-of-fold score."""
     cache: Literal["auto", "on", "off"] = "auto"
     """Whether decoded photos are kept on disk. auto: if there is enough free space. on: stop if there is not. off:
     decode every photo in every epoch."""
@@ -47,6 +47,12 @@ class FoldsConfig(Section):
     """Share of the people held out when folds.k is 1."""
     seed: Seed = 0
     """Seed of the assignment of people to folds. Runs with the same folds can be compared and combined."""
+    renew: Annotated[int, Field(ge=0, le=100)] = 0
+    """How often the same people are dealt into folds again. Each time as few as possible are together with people they
+    shared a fold with before. Sealed people and the balance of the folds stay. 0: the folds of folds.seed."""
+    repeats: Annotated[int, Field(ge=1, le=20)] = 1
+    """How often the cross-validation is repeated, each time with renewed folds (folds.renew) and other seeds. Each
+    repeat is a run below the folder of --run; predict takes that folder and uses all networks. 1: no repetition."""
     sealed: Below = 0.0
     """Share of the people set aside before anything else: no network, statistic or choice sees them until `maskcls
     unseal` scores the run on them, once. 0: none."""

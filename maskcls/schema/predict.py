@@ -15,6 +15,7 @@ def _read_views(text: str) -> str:
     return text
 
 
+Adapt = Literal["none", "coral", "adabn"]
 Views = Annotated[str, AfterValidator(_read_views)]
 
 
@@ -32,6 +33,11 @@ class PredictConfig(Section):
     """Whether photos are averaged in groups. look: photos that look like one person's are averaged for the tasks whose
     label never varies within a person, in out-of-fold predictions too. This happens only with a proven gain among as
     many new photos as train photos, and is checked again for the photos to predict."""
+    adapt: Adapt = "none"
+    """How networks are adapted to the photos they predict, without labels; in predictions of a finished run alone.
+    coral: pooled features get the mean and the covariance of the training photos' features (Sun et al. 2016,
+    arXiv:1511.05547). adabn: batch norms get the statistics of these photos (Li et al. 2016, arXiv:1603.04779). It
+    helps with another camera or light, and harms with other class shares; maskcls tta RUN --adapt shows which."""
     batch_size: Count = 128
     """Number of images per forward pass. Each view of a photo counts. The order of sums depends on it, and so do the
     last bits of the probabilities."""

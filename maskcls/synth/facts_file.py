@@ -6,7 +6,8 @@ from pydantic import Field
 
 from maskcls import files, typedjson
 from maskcls.errors import ResultError
-from maskcls.rundir import REFIT, SynthDir
+from maskcls.results.added.set_names import set_number
+from maskcls.rundir import SynthDir
 from maskcls.typedjson import JsonFile
 
 FACTS_SCHEMA = 1
@@ -44,18 +45,9 @@ class SynthFacts(JsonFile):
         return [fold_of_set(name) for name in self.sets]
 
 
-def set_name(k: int) -> str:
-    """Return the name of a fold's set of samples: its number, or "all" for REFIT.
-
-    >>> set_name(2), set_name(REFIT)
-    ('2', 'all')
-    """
-    return "all" if k == REFIT else str(k)
-
-
 def fold_of_set(name: str) -> int:
-    """Return the fold of a set's name; see `set_name`."""
-    return REFIT if name == "all" else int(name)
+    """Return the fold of a set's name, REFIT for "all"."""
+    return set_number(name)
 
 
 def write_facts(folder: SynthDir, facts: SynthFacts) -> None:

@@ -30,13 +30,15 @@ from maskcls.nn.backbone_facts import nearest_whole, patch_size
 from maskcls.nn.network import Network, check_backbone, check_size
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.group_averaging import shared_tasks
-from maskcls.runs.integrity.table_photos import refuse_other_labelled
+from maskcls.runs.integrity.table_photos import refuse_other_added
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.pictures.fonts import missing_note
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
-from maskcls.training import pseudo_rows
+from maskcls.training.added.added_rows import unteachable
+from maskcls.training.added.added_source import AddedSource, added_files
+from maskcls.training.added.sample_copies import validated_copies, without_samples
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.known_photos import refuse_other_photos, refuse_other_sizes, with_sealed
 from maskcls.training.photos import cached_views
@@ -54,7 +56,7 @@ def with_absolute_paths(cfg: Config) -> Config:
     model, data = cfg.model, cfg.data
     if model.weights:
         model = model.model_copy(update={"weights": str(Path(model.weights).resolve())})
-    for name in ("fixes", "pseudo"):
+    for name in ("fixes", "pseudo", "synth"):
         if file := getattr(data, name):
             data = data.model_copy(update={name: str(Path(file).resolve())})
     separate = {task: _absolute_weights(config.flatten(changes)) for task, changes in cfg.separate.items()}
@@ -97,8 +99,8 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
         report.note(f"{people} {many} with {photos} photos are sealed; maskcls unseal scores them")
     if experiment.cfg.model.heads == "joint":
         check_joint_labels(experiment, report)
-    if experiment.pseudo is not None:
-        note_pseudo(experiment, report)
+    for one in experiment.added:
+        note_added(one, experiment, report)
     if experiment.cfg.predict.groups == "look":
         shared_tasks(experiment.manifest, space, where="predict.groups=look")
 
@@ -160,7 +162,7 @@ def with_photos(
     specs  the views that are needed; None: those of the experiment's networks.
 
     Of a run on disk, raises WeightsError that names photos whose content is not what it was; of a new one, DataError
-    that names those that are not what was pseudo-labelled, and the experiment then knows what its photos are.
+    that names those that are not what was pseudo-labelled or made, and the experiment then knows what its photos are.
     """
     root, paths, cfg = experiment.photo_root, experiment.photo_paths, experiment.cfg
     specs = specs or [view_spec(member.cfg) for member in experiment.kinds]
@@ -173,8 +175,8 @@ def with_photos(
         else:
             same, now = check_photos(root, paths, cfg, report, ids)
         if known is None:
-            if experiment.pseudo is not None:
-                refuse_other_labelled(Path(str(cfg.data.pseudo)), experiment.pseudo.contents, now)
+            for one in experiment.added:
+                refuse_other_added(one.source, added_files(cfg)[one.source], one.contents, now)
             known = with_sealed(now, experiment)
         else:
             refuse_other_photos(experiment, known.of(ids), now, paths)
@@ -199,18 +201,19 @@ def check_joint_labels(experiment: Experiment, report: Reporter) -> None:
         report.note(f"{lacking} of {real.sum()} rows lack a label of some task and are not used by the joint head")
 
 
-def note_pseudo(experiment: Experiment, report: Reporter) -> None:
-    """Print how many pseudo-labelled photos are trained on, and which heads cannot use them."""
-    pseudo, cfg = experiment.pseudo, experiment.cfg
-    assert pseudo is not None
-    counts = [len(rows) for k, rows in pseudo.sets.items() if k != REFIT or pseudo.leaky]
+def note_added(added: AddedSource, experiment: Experiment, report: Reporter) -> None:
+    """Print how many added rows of one file are trained on, and which heads cannot use them."""
+    counts = [len(rows) for k, rows in added.sets.items() if k != REFIT or added.leaky]
     span = " to ".join(f"{count}" for count in dict.fromkeys((min(counts), max(counts))))
-    report.note(f"{span} pseudo-labelled photos are trained on per fold")
+    report.note(f"{span} {added.text.rows} are trained on per fold")
     for member in experiment.kinds:
-        if (task := pseudo_rows.unteachable(member.cfg)) is not None:
-            report.note(f"the {task} head does not use pseudo labels: it is trained on whole numbers, which they lack")
-    if pseudo.leaky:
-        report.note(f"the pseudo labels are leaky, so there will be no out-of-fold score: {cfg.data.pseudo}")
+        if (task := unteachable(member.cfg)) is not None:
+            report.note(
+                f"the {task} head does not use {added.text.labels}: it is trained on whole numbers, which they lack"
+            )
+    if added.leaky:
+        path = added_files(experiment.cfg)[added.source]
+        report.note(f"{added.text.leaky} leaky, so there will be no out-of-fold score: {path}")
 
 
 def check_same_photos(experiment: Experiment, report: Reporter) -> None:
@@ -220,7 +223,8 @@ def check_same_photos(experiment: Experiment, report: Reporter) -> None:
     """
     cfg = experiment.cfg
     frame = experiment.manifest.assign(path=experiment.photo_paths)
-    found = same_photos(frame, experiment.same_photos, cfg.space)
+    _check_copies(experiment, report)
+    found = same_photos(frame, without_samples(experiment.same_photos, frame["source"].tolist()), cfg.space)
     one_group, many = rows_or(group_noun(cfg))
     harmful = [fault for one in found if (fault := _harm(one, experiment))]
     if harmful and cfg.data.same_photos == "refuse":
@@ -237,6 +241,23 @@ def check_same_photos(experiment: Experiment, report: Reporter) -> None:
         report.note(f"{_counted(len(rest))} repeated in one fold, with equal labels: {rest[0]}")
     _check_sealed(experiment, report)
     _note_eval(experiment, report)
+
+
+def _check_copies(experiment: Experiment, report: Reporter) -> None:
+    """Raise DataError if a sample is a photo that its fold validates; `data.same_photos=allow`: note it."""
+    if experiment.leaky:  # such a run has no score
+        return
+    ids, sources = (experiment.manifest[name].tolist() for name in ("id", "source"))
+    copies = list(validated_copies(experiment.added, ids, sources, experiment.fold, experiment.same_photos))
+    if copies and experiment.cfg.data.same_photos == "refuse":
+        raise DataError(
+            f"samples are photos of {group_noun(experiment.cfg)[1]} that their fold validates",
+            where="data.synth",
+            offenders=copies,
+            fix="make the samples again with maskcls synth sample, without these photos",
+        )
+    if copies:
+        report.note(f"warning: {plural(len(copies), 'sample')} of a fold that validates the same photo: {copies[0]}")
 
 
 def _check_sealed(experiment: Experiment, report: Reporter) -> None:
@@ -272,7 +293,7 @@ def _harm(one: SamePhoto, experiment: Experiment) -> str:
 def _note_eval(experiment: Experiment, report: Reporter) -> None:
     """Note which photos to predict are also trained on; the data set's rows to predict need not be there, or right."""
     cfg, data, train = experiment.cfg, experiment.data, experiment.manifest.assign(path=experiment.photo_paths)
-    train = train[manifest.real_rows(train)]  # pseudo-labelled photos are meant to be both
+    train = train[manifest.real_rows(train)]  # pseudo-labelled photos are meant to be both, and samples may be copies
     if not layout_named(cfg.data.format).has_unlabelled(data):
         return
     try:

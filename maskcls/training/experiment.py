@@ -27,12 +27,12 @@ from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import DataError
 from maskcls.labels import Ints, LabelSpace
 from maskcls.results.people.clustering import PersonClustering
-from maskcls.results.pseudo.read_labels import Pseudo
 from maskcls.rundir import REFIT, FoldDir, RunDir
 from maskcls.runs.networks import Choice, RunNetwork, network_name, predicting, run_networks, seeds
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
-from maskcls.training import pseudo_rows
+from maskcls.training.added import added_rows
+from maskcls.training.added.added_source import AddedSource, added_files, read_added
 from maskcls.training.photos import Views, open_photos
 
 
@@ -78,7 +78,7 @@ class Experiment:
     views     the photo cache, if there is one.
     plans     how each member is computed, by task.
     expected_s  forecast of the time of all folds' networks, from the measured speeds; None without them.
-    pseudo    labels of photos that are only trained on.
+    added     the rows that are only trained on: pseudo-labelled photos, samples; they come after the others.
     sealed    the rows of the sealed people, in no other table of the experiment; None without folds.sealed.
     person_clustering  how to recognise photos of one person, fitted on the labelled photos.
     same_photos  groups of rows with one photo, found when the photos are read or taken from the cache.
@@ -94,7 +94,7 @@ class Experiment:
     views: Views = field(default_factory=dict)
     plans: Mapping[str, Plan] = field(default_factory=dict)
     expected_s: float | None = None
-    pseudo: Pseudo | None = None
+    added: tuple[AddedSource, ...] = ()
     person_clustering: PersonClustering | None = None
     same_photos: Groups = field(default_factory=list)
     sealed: pd.DataFrame | None = None
@@ -139,7 +139,7 @@ class Experiment:
 
     @cached_property
     def labels(self) -> dict[str, Ints]:
-        """Class indices (N,) of every task, -1 where unknown, as on pseudo-labelled rows."""
+        """Class indices (N,) of every task, -1 where unknown, as on added rows."""
         return tables.labels(self.manifest, self.cfg.space)
 
     @cached_property
@@ -168,12 +168,12 @@ class Experiment:
     @property
     def leaky(self) -> bool:
         """Whether networks may have trained on people of their validation fold; such a run has no scores."""
-        return self.pseudo is not None and self.pseudo.leaky
+        return any(one.leaky for one in self.added)
 
     @cached_property
     def photo_paths(self) -> list[str]:
         """The path of every photo (N,), relative to `photo_root`, or absolute for photos outside it."""
-        return pseudo_rows.located(self.manifest, self.pseudo, self.photo_root)
+        return added_rows.located(self.manifest, self.added, self.photo_root)
 
     def title(self, member: Member, k: int) -> str:
         """Name a member on fold k, or REFIT, for people; it says where the run is leaky."""
@@ -193,7 +193,7 @@ class Experiment:
         specs, seed = [view_spec(member.cfg)], member.cfg.seed
         frame = self.manifest.assign(path=self.photo_paths)
         photos = open_photos(self.photo_root, frame, specs, self.views, seed=seed, bare=bare, known=self.photos)
-        targets = pseudo_rows.fold_targets(self.manifest, self.pseudo, k, self.cfg.space)
+        targets = added_rows.fold_targets(self.manifest, self.added, k, self.cfg.space)
         validating = (self.fold == k) & (k != REFIT)
         train, valid = np.flatnonzero(~validating & targets.trains), np.flatnonzero(validating)
         if member.continued:
@@ -228,13 +228,10 @@ def read_experiment(cfg: Config, data: Path, run: RunDir) -> Experiment:
             manifest, cfg.space, share=how.sealed, seed=how.sealed_seed, stratify=how.stratify
         )
     folds = _build_folds(manifest, cfg, sealed)
-    if cfg.data.pseudo is None:
-        return Experiment(cfg, data.resolve(), manifest, folds, run, sealed=sealed, notes=notes)
-    pseudo = pseudo_rows.read_pseudo_rows(Path(cfg.data.pseudo), cfg, manifest, folds)
-    if sealed is not None:
-        pseudo_rows.check_not_sealed(pseudo, sealed, group_noun(cfg))
-    manifest, folds = pseudo_rows.with_rows(manifest, folds, pseudo, image_root(data, cfg.data.format), cfg.space)
-    return Experiment(cfg, data.resolve(), manifest, folds, run, pseudo=pseudo, sealed=sealed, notes=notes)
+    root = image_root(data, cfg.data.format)
+    added = read_added(added_files(cfg), cfg, manifest, folds, sealed, root)
+    manifest, folds = added_rows.with_rows(manifest, folds, added, cfg.space)
+    return Experiment(cfg, data.resolve(), manifest, folds, run, added=added, sealed=sealed, notes=notes)
 
 
 def with_group(cfg: Config, manifest: pd.DataFrame) -> Config:
@@ -249,7 +246,14 @@ def _build_folds(manifest: pd.DataFrame, cfg: Config, sealed: pd.DataFrame | Non
     how, noun = cfg.folds, group_noun(cfg)
     try:
         return folding.build(
-            manifest, cfg.space, k=how.k, holdout=how.holdout, seed=how.seed, stratify=how.stratify, noun=noun
+            manifest,
+            cfg.space,
+            k=how.k,
+            holdout=how.holdout,
+            seed=how.seed,
+            stratify=how.stratify,
+            renew=how.renew,
+            noun=noun,
         )
     except DataError as error:
         if sealed is not None:

@@ -19,25 +19,18 @@ from maskcls.data.photos.crops import cropping
 from maskcls.data.photos.identity.photo_digests import PhotoDigests
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
-from maskcls.engine.checkpoint import load_predictor, read_meta
-from maskcls.engine.compute.candidates import Workload
-from maskcls.engine.compute.choose import infer_execution
-from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator, start, worker_count
-from maskcls.engine.infer import Predictor, infer, open_reader
-from maskcls.engine.processes import decided_by_first
-from maskcls.errors import DataError, ResultError
+from maskcls.engine.infer import infer, open_reader
+from maskcls.errors import DataError
 from maskcls.labels import Floats, LabelSpace
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions
-from maskcls.rundir import FoldDir, RunDir
+from maskcls.rundir import RunDir
 from maskcls.runs.environment import Environment
 from maskcls.runs.group_averaging import GroupAveraging, shared_tasks
-from maskcls.runs.integrity.done_file import check_finished_with
 from maskcls.runs.integrity.table_photos import refuse_other_groups
 from maskcls.runs.joint import joint_predictions
-from maskcls.runs.lineage import RunLineage, UsedWeights
-from maskcls.runs.locks import run_lock
+from maskcls.runs.lineage import RunLineage
 from maskcls.runs.overrides import with_overrides
 from maskcls.runs.records.sealed_people import refuse_groups_of_sealed, refuse_sealed_photos
 from maskcls.runs.records.versions import other_versions, versions_in_words
@@ -47,29 +40,14 @@ from maskcls.schema import Config
 from maskcls.show.answers.group import doubt_about
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
-from maskcls.training.experiment import Experiment, Member
+from maskcls.training.experiment import Experiment
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.photos import Views, cached_views, digests_of_rows, open_photos
-from maskcls.training.plans import listener_of
+from maskcls.training.predicting.adapted_networks import adapt_networks
+from maskcls.training.predicting.loaded_networks import LoadedNetwork, load_networks, prediction_execution
 from maskcls.training.readable_photos import check_photos
 from maskcls.training.stored_experiment import open_experiment
 from maskcls.viewnames import parse_views
-
-
-@dataclass(frozen=True)
-class LoadedNetwork:
-    """One trained network of the run: its task ("" for all tasks), seed and fold, and the hash of its weights."""
-
-    task: str
-    seed: int
-    fold: int
-    sha256: str
-    predictor: Predictor
-
-    @property
-    def used(self) -> UsedWeights:
-        """What a lineage says about it."""
-        return UsedWeights(member=self.task, seed=self.seed, fold=self.fold, sha256=self.sha256)
 
 
 @dataclass(frozen=True)
@@ -117,13 +95,18 @@ def predict_rows(
     views, photos = cached_rows(networks, frame, cfg, root, accelerator, report, read=read)
     if groups is not None and by_file.photos is not None and photos is not None:
         refuse_other_groups(groups, by_file.photos, photos)
+    adapt = None
+    if cfg.predict.adapt != "none":
+        with _every_fault_listed(root, frame, cfg, report):
+            networks, adapt = adapt_networks(experiment, networks, frame, cfg, root, views, accelerator, report, photos)
     predictions = _predicted(experiment.run.path, networks, frame, cfg, root, views, accelerator, report, photos)
     if not accelerator.is_main_process:
         return None
     content = photos.sha256 if photos is not None else None
-    lineage = _lineage(experiment, env, networks, frame, data, cfg, content).with_groups(by_look.lineage)
+    lineage = _lineage(experiment, env, networks, frame, data, cfg, content)
+    lineage = lineage.with_adaptation(adapt).with_groups(by_look.lineage)
     predictions = replace(by_look.average_photos(predictions), lineage=lineage.to_json())
-    kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
+    kept = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups, cfg.predict.adapt)
     named = replace(predictions, lineage={**predictions.lineage, **owned.owner_entry(kept, run.path)})
     with files.filling(run.path):
         lineage = lineage.with_predictions(named.save(kept))
@@ -231,32 +214,6 @@ def note_other_versions(run: RunDir, report: Reporter) -> None:
         report.once(versions_in_words(run, found))
 
 
-def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]) -> list[LoadedNetwork]:
-    """Load the best weights of these networks; ResultError when one of them is not finished."""
-    left = [member.title(k) for member, k in networks if not experiment.fold_dir(member, k).done.exists()]
-    if left:
-        raise ResultError(
-            "the run is not finished",
-            where=str(experiment.run.path),
-            offenders=left,
-            fix=f"maskcls resume {experiment.run.path}",
-        )
-    with run_lock.reading(experiment.run):
-        return [_load(member, k, experiment.fold_dir(member, k)) for member, k in networks]
-
-
-def _load(member: Member, k: int, fold: FoldDir) -> LoadedNetwork:
-    predictor, digest = load_predictor(fold.best), read_meta(fold.best).sha256
-    check_finished_with(fold, digest)
-    if predictor.space.fingerprint != member.space.fingerprint:
-        raise ResultError(
-            "the weights were trained for other classes than the run's",
-            where=str(fold.best.path),
-            fix="restore the folder of weights from a copy of the run",
-        )
-    return LoadedNetwork(member.task, member.cfg.seed, k, digest, predictor)
-
-
 def joint(
     networks: Sequence[LoadedNetwork], probs: Sequence[Floats], ids_N: NDArray[np.str_], space: LabelSpace
 ) -> Predictions:
@@ -290,7 +247,7 @@ def predict_each(
         batch_size=cfg.predict.batch_size,
         workers=worker_count(cfg.device, accelerator, cached=bool(views)),
     )
-    execution = _execution(predictors, len(frame), cfg, accelerator, report)
+    execution = prediction_execution(predictors, len(frame), cfg, accelerator, report)
     done = 0
 
     def count(images: int) -> None:
@@ -299,19 +256,6 @@ def predict_each(
         report.images("predicting", min(done, len(frame)), len(frame))
 
     return infer(predictors, reader, accelerator=accelerator, execution=execution, on_images=count)
-
-
-def _execution(
-    predictors: Sequence[Predictor], photos: int, cfg: Config, accelerator: Accelerator, report: Reporter
-) -> Execution:
-    """Return how the networks are computed here, chosen with the first of them by the first process."""
-    first = predictors[0]
-    passes = photos * len(parse_views(cfg.predict.views)) * len(predictors)
-    work = Workload(
-        cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, predicted=passes, jobs=1
-    )
-    listener = listener_of(report)
-    return decided_by_first(lambda: infer_execution(work, cfg, accelerator.device, listener=listener), accelerator)
 
 
 def _lineage(

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from maskcls import config
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError
 from maskcls.groupnouns import photos_of_other
 from maskcls.rundir import RunDir
+from maskcls.runs.records.pretrained_file import read_pretrained
 from maskcls.schema.group_noun import group_noun
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment
 
 
@@ -27,7 +31,8 @@ def check_starting_weights(experiment: Experiment, wanted: Sequence[int]) -> Non
         if member.cfg.model.weights is None:
             continue
         known = people_behind(Path(member.cfg.model.weights))
-        if experiment.sealed is not None and (seen := known.intersection(experiment.sealed["person"])):
+        looked_at = known | people_seen(Path(member.cfg.model.weights))
+        if experiment.sealed is not None and (seen := looked_at.intersection(experiment.sealed["person"])):
             raise DataError(
                 f"the starting weights were trained on sealed {many}",
                 where=member.cfg.model.weights,
@@ -47,8 +52,12 @@ def check_starting_weights(experiment: Experiment, wanted: Sequence[int]) -> Non
 
 
 def people_behind(weights: Path) -> frozenset[str]:
-    """Return the people a run's network was trained on, including its own starting weights; none outside a run."""
+    """Return the people a run's network was trained on, including its own starting weights; those of the weights that
+    a pretraining started from; none for other files outside a run.
+    """
     weights = weights.resolve()
+    if (about := read_pretrained(weights)) is not None:
+        return frozenset(about.labelled_people)
     run = next((RunDir(folder) for folder in weights.parents if RunDir(folder).env.exists()), None)
     if run is None:
         return frozenset()
@@ -59,3 +68,21 @@ def people_behind(weights: Path) -> frozenset[str]:
         trained = trained[folds["fold"] != left_out]
     started = {member.model.weights for member in config.members(cfg).values()}
     return frozenset(trained).union(*(people_behind(Path(file)) for file in started if file)) - {""}
+
+
+def people_seen(weights: Path) -> frozenset[str]:
+    """Return the people whose photos a pretraining has seen without their labels; none for other weights."""
+    about = read_pretrained(weights.resolve()) if weights.exists() else None
+    return frozenset(about.people) if about is not None else frozenset()
+
+
+def note_seen_people(experiment: Experiment, wanted: Sequence[int], report: Reporter) -> None:
+    """Print a note where starting weights were pretrained on photos of validation people, without their labels."""
+    many, people = group_noun(experiment.cfg)[1], experiment.manifest["person"]
+    validated = set(people[np.isin(experiment.fold, list(wanted))].tolist())
+    for file in dict.fromkeys(member.cfg.model.weights for member in experiment.kinds):
+        if file is not None and (seen := people_seen(Path(file)) & validated):
+            report.note(
+                f"{file}: pretrained without labels on photos of {len(seen):,} of {len(validated):,} validation {many};"
+                f" the score holds for {many} whose photos were pretrained on too, as those to predict can be"
+            )

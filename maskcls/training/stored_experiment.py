@@ -9,7 +9,7 @@ import pandas as pd
 
 from maskcls import config, files
 from maskcls.csvfile import TABLE
-from maskcls.data.layouts.source import read_labelled
+from maskcls.data.layouts.source import image_root, read_labelled
 from maskcls.data.photos.crops import cropping
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
@@ -22,17 +22,25 @@ from maskcls.runs.identity import changed_files, identity_hashes, missing_files,
 from maskcls.runs.integrity.photos_now import run_photos
 from maskcls.runs.summary import read_summary
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training import pseudo_rows
+from maskcls.training.added.added_source import PSEUDO, SYNTH, added_files, read_added
 from maskcls.training.experiment import Experiment
 from maskcls.training.known_photos import cured_by_restoring
 
 
 def write_identity(
-    experiment: Experiment, folds: Sequence[int], machine: Machine, origins: Mapping[str, str] | None = None
+    experiment: Experiment,
+    folds: Sequence[int],
+    machine: Machine,
+    origins: Mapping[str, str] | None = None,
+    *,
+    further: Mapping[Path, bytes] | None = None,
+    weights: Mapping[str, str] | None = None,
 ) -> None:
     """Commit what the run is: configuration, labels, manifest, folds, and last the environment.
 
     origins  of the settings by dotted key, see `config.load`; None: not known.
+    further  the content of further files of the identity, by path.
+    weights  the hash of the file each task's network started from; None: of the files as they are.
     """
     run, cfg = experiment.run, experiment.cfg
     files.commit(run.config, config.to_yaml(cfg).encode())
@@ -41,29 +49,37 @@ def write_identity(
     files.commit(run.folds, folding.to_csv(experiment.folds))
     for left in optional_files(run):  # by a command that was killed before it wrote env.json
         left.unlink(missing_ok=True)
-    if cfg.data.pseudo is not None:
-        source = Path(cfg.data.pseudo)
-        if (origin := source.with_suffix(run.pseudo_origin.suffix)).exists():
-            files.commit(run.pseudo_origin, files.read_file(origin, files.SIDECAR_FILE))
-        files.commit(run.pseudo, files.read_file(source, TABLE))
+    stored = _stored_files(run)
+    for source, given in added_files(cfg).items():
+        origin, table = stored[source]
+        if (beside := files.sidecar_path(given)).exists():
+            files.commit(origin, files.read_file(beside, files.SIDECAR_FILE))
+        files.commit(table, files.read_file(given, TABLE))
     if experiment.photos is not None:
         files.commit(run.photos, experiment.photos.to_csv())
     if experiment.sealed is not None:
         files.commit(run.sealed, tables.to_csv(experiment.sealed))
     if experiment.person_clustering is not None:
         files.commit(run.person_clustering, to_bytes(experiment.person_clustering))
+    for path, content in (further or {}).items():
+        files.commit(path, content)
     environment = Environment(
         format=FORMAT,
         data=str(experiment.data),
         folds=tuple(folds),
         hashes=identity_hashes(run),
         cropping=cropping(experiment.photo_root),
-        weights=weights_hashes(experiment),
+        weights=dict(weights_hashes(experiment) if weights is None else weights),
         plans=dict(experiment.plans),
         origins=None if origins is None else {key: str(one) for key, one in origins.items() if one != config.DEFAULT},
         **dict(machine),
     )
     write_environment(run, environment)
+
+
+def _stored_files(run: RunDir) -> dict[str, tuple[Path, Path]]:
+    """Return where a run keeps the sidecar and the table of added rows, by source."""
+    return {PSEUDO: (run.pseudo_origin, run.pseudo), SYNTH: (run.samples_origin, run.samples)}
 
 
 def weights_hashes(experiment: Experiment) -> dict[str, str]:
@@ -96,21 +112,23 @@ def open_experiment(run: RunDir, data: Path | None = None) -> tuple[Experiment, 
         raise ResultError("the run was made by an earlier maskcls", where=str(run.path), got=got, fix="train it again")
     cfg = config.of_run(run.config)
     manifest, folds = tables.from_csv(run.manifest, cfg.space), folding.from_csv(run.folds)
-    pseudo = pseudo_rows.read_pseudo_rows(run.pseudo, cfg, manifest, folds) if cfg.data.pseudo is not None else None
     clustering = (
         from_bytes(files.read_file(run.person_clustering, PREDICTIONS), where=str(run.person_clustering))
         if cfg.predict.groups == "look"
         else None
     )
     sealed = tables.from_csv(run.sealed, cfg.space) if cfg.folds.sealed else None
+    place, stored = Path(env.data) if data is None else _moved(data), _stored_files(run)
+    paths = {source: stored[source][1] for source in added_files(cfg)}
+    added = read_added(paths, cfg, manifest, folds, sealed, image_root(place, cfg.data.format)) if paths else ()
     return Experiment(
         cfg,
-        Path(env.data) if data is None else _moved(data),
+        place,
         manifest,
         folds,
         run,
         plans=env.plans,
-        pseudo=pseudo,
+        added=added,
         person_clustering=clustering,
         sealed=sealed,
         photos=run_photos(run),

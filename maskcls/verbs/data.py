@@ -26,18 +26,32 @@ def data_make(
     people: Annotated[int, typer.Option(min=1, help="people to train on, seven photos per person")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="another seed draws other people")] = 0,
     eval_people: Annotated[int | None, typer.Option(min=1, help="people to predict; default: a third")] = None,
+    ages: Annotated[
+        Literal["drawn", "contest", "uniform"],
+        typer.Option(
+            help="drawn: 18 to 75, few near 60; contest: 18 to 60, all old people are exactly 60; uniform: every year"
+            " from 18 to 75 equally often"
+        ),
+    ] = "drawn",
+    age_error_years: Annotated[
+        float,
+        typer.Option(min=0, max=20, help="standard deviation of the errors of the ages in train.csv, in years"),
+    ] = 0.0,
     json: Json = False,
 ) -> None:
     """Draw faces in the contest's layout, with eval photos and their true labels.
 
     \b
     maskcls data make faces --people 60 --seed 0
+    maskcls data make faces --people 300 --ages contest --age-error-years 2
     """
     with waiting("drawing faces"):
         from maskcls.commands.data.make import make
         from maskcls.show.data.drawn_data import print_drawn_data
 
-        made = make(directory, people=people, seed=seed, eval_people=eval_people)
+        made = make(
+            directory, people=people, seed=seed, eval_people=eval_people, ages=ages, error_years=age_error_years
+        )
     print_drawn_data(made, json=json)
 
 

@@ -31,11 +31,15 @@ def config_names(incomplete: str) -> list[str]:
 
 def run_folders(incomplete: str) -> list[str]:
     """Return the run folders that begin so: those of the folder that is typed, and of runs/ if nothing is typed."""
-    from maskcls.rundir import RunDir
+    from maskcls.rundir import RepeatsDir, RunDir
 
     folder = RUNS if not incomplete else Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [str(path) for path in inside if str(path).startswith(incomplete) and RunDir(path).env.is_file()]
+    return [
+        str(path)
+        for path in inside
+        if str(path).startswith(incomplete) and (RunDir(path).env.is_file() or RepeatsDir(path).config.is_file())
+    ]
 
 
 def settings(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -149,8 +153,8 @@ def _with_advice(error: ResourceError, continued: str) -> ResourceError:
 
 def how_to_resume(run: Path) -> str:
     """Say how to continue an interrupted training, or that there is nothing to continue yet."""
-    from maskcls.rundir import RunDir
+    from maskcls.rundir import RepeatsDir, RunDir
 
-    if RunDir(run).env.exists():
+    if RunDir(run).env.exists() or RepeatsDir(run).repeat(0).env.exists():
         return f"what was trained is kept. Continue with: maskcls resume {run}"
     return NOT_BEGUN

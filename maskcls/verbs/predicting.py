@@ -176,9 +176,10 @@ def _predict_data(
             report=report,
         )
     if written:
-        from maskcls.runs.records.versions import other_versions
+        from maskcls.runs.records.versions import other_versions_of
+        from maskcls.runs.repeats.repeat_runs import members_of
 
-        print_written(written, wanted.probabilities, versions=other_versions(RunDir(run)), json=json)
+        print_written(written, wanted.probabilities, versions=other_versions_of(members_of(RunDir(run))), json=json)
 
 
 def _predict_what(

@@ -13,6 +13,7 @@ from maskcls.verbs.options import (
     Config,
     Data,
     Folds,
+    Force,
     Json,
     MovedData,
     Overrides,
@@ -23,6 +24,9 @@ from maskcls.verbs.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from maskcls.config import SettingOrigin
     from maskcls.rundir import RunDir
     from maskcls.schema import Config as Settings
 
@@ -65,6 +69,15 @@ def train(
     check_training(data, cfg, folds)  # before torch is imported, here and in the other verbs
     if main_process():
         refuse_existing(folder, data)
+    if cfg.folds.repeats > 1:
+        from maskcls.runs.repeats.repeat_runs import check_repeating, repeat_config
+
+        check_repeating(cfg, folds)
+        if not dry_run:
+            _train_repeats(data, cfg, folder.path, origins, json=json)
+            return
+        typer.echo(f"folds.repeats={cfg.folds.repeats}: what follows is about one of the repeats", err=True)
+        cfg = repeat_config(cfg, 0)
     if dry_run:
         with Reporter(quiet=not main_process()) as report, report.busy(LOADING):
             from maskcls.show.config import print_settings
@@ -100,6 +113,92 @@ def train(
     print_training(folder.path, summary, after, noun_of_run(folder) if summary else noun, json=json)
 
 
+def _train_repeats(
+    data: Path, cfg: Settings, folder: Path, origins: Mapping[str, SettingOrigin] | None, *, json: bool
+) -> None:
+    """Train the repeats of a cross-validation; without origins, those that are left."""
+    from maskcls.config import with_backbone
+    from maskcls.rundir import RepeatsDir
+    from maskcls.runs.records.noun import noun_of_run
+    from maskcls.show.report.after_training import after_training, note_missing_report
+    from maskcls.show.runs.repeating import print_repeats
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    repeats = RepeatsDir(folder)
+    with interruptible(lambda: how_to_resume(folder)), Reporter() as report:
+        note_missing_report(cfg, report)
+        with report.busy(LOADING):
+            from maskcls.commands.repeating.train_repeats import begin_repeats, continue_repeats
+            from maskcls.commands.resume import resume as continued
+            from maskcls.commands.train import train as started
+
+        def train_one(own: Settings, run: RunDir) -> None:
+            known = None if origins is None else with_backbone(own, dict(origins))
+            started(data, own, run, folds=None, report=report, origins=known)
+            after_training(run, report)
+
+        def resume_one(run: RunDir) -> None:
+            continued(run, folds=None, report=report, data=None if origins is not None else data)
+            after_training(run, report)
+
+        if origins is not None:
+            found = begin_repeats(repeats, cfg, train=train_one, resume=resume_one)
+        else:
+            found = continue_repeats(repeats, train=train_one, resume=resume_one)
+    print_repeats(folder, found, noun_of_run(repeats.repeat(0)), json=json)
+
+
+@app.command()
+def pretrain(
+    data: Data,
+    overrides: Overrides = None,
+    config: Config = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="file to write, .safetensors, for model.weights")
+    ] = Path("trunk.safetensors"),
+    epochs: Annotated[int, typer.Option(min=1, max=100_000, help="how often each photo is seen")] = 20,
+    lr: Annotated[float, typer.Option(min=1e-9, max=100.0, help="learning rate for 256 images per step")] = 0.05,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="stop cleanly after this time; the same command continues", show_default=False),
+    ] = None,
+    without_fold: Annotated[
+        int | None, typer.Option(help="leave out the validation people of this fold", show_default=False)
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Train the backbone on the train and eval photos without their labels (SimSiam), as a starting point of train.
+
+    \b
+    maskcls pretrain faces --config multi -o trunk.safetensors --minutes 30
+    maskcls train faces --config multi model.weights=trunk.safetensors
+    """
+    cfg, _ = load_config_for(data, config, overrides)
+    from maskcls.rundir import PretrainedTrunk
+    from maskcls.runs.checks import check_pretraining
+    from maskcls.schema.group_noun import group_noun
+    from maskcls.show.runs.pretraining import print_pretraining
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    check_pretraining(data, cfg, PretrainedTrunk(output), force=force)
+    with interruptible(lambda: "the same command continues"), Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.pretraining.pretrain import pretrain_trunk
+        found = pretrain_trunk(
+            data,
+            cfg,
+            output,
+            epochs=epochs,
+            lr=lr,
+            minutes=minutes,
+            without_fold=without_fold,
+            force=force,
+            report=report,
+        )
+    print_pretraining(output, found.step, found.steps, found.about, group_noun(cfg), json=json)
+
+
 @app.command()
 def resume(
     run: RunPath,
@@ -120,6 +219,14 @@ def resume(
 
     check_resuming(RunDir(run), folds)
     from maskcls.config import of_run
+    from maskcls.rundir import RepeatsDir
+    from maskcls.runs.repeats.repeat_runs import check_resuming_repeats, is_repeated
+
+    if is_repeated(RunDir(run)):
+        of_repeats = RepeatsDir(run)
+        known = check_resuming_repeats(of_repeats, folds)
+        _train_repeats(data or Path(known), of_run(of_repeats.config), run, None, json=json)
+        return
     from maskcls.show.report.after_training import after_training, note_missing_report
     from maskcls.show.runs.training import print_training
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process

@@ -36,6 +36,12 @@ SURFACE = {
             *("--leaky", "--force", "--json"),
         }
     ),
+    "pretrain": frozenset(
+        {
+            *("DATA", "KEY=VALUE", "-c/--config", "-o/--output", "--epochs", "--lr", "--minutes", "--without-fold"),
+            *("--force", "--json"),
+        }
+    ),
     "self-train": frozenset(
         {
             *("DATA", "KEY=VALUE", "-c/--config", "--run", "--unlabelled", "--rounds", "--min-confidence", "--partial"),
@@ -52,7 +58,7 @@ SURFACE = {
             *("--max-pixels", "--batch", "--wait-ms", "--queue"),
         }
     ),
-    "tta": frozenset({"RUN", "KEY=VALUE", "--data", "--json"}),
+    "tta": frozenset({"RUN", "KEY=VALUE", "--adapt", "--shift", "--data", "--json"}),
     "export": frozenset(
         {"RUN", "KEY=VALUE", "--to", "-o/--output", "--decide", "--check", "--licence", "--force", "--json"}
         | {"--int8", "--calibration", "--max-loss", "--data"},
@@ -85,12 +91,20 @@ SURFACE = {
         }
     ),
     "synth resume": frozenset({"SYNTH", "--minutes", "--json"}),
+    "synth sample": frozenset({"SYNTH", "KEY=VALUE", "-o/--output", "--classifier", "--force", "--json"}),
+    "synth page": frozenset({"SAMPLES", "--run", "-o/--output", "--generators", "--with-photos", "--force", "--json"}),
+    "synth judge": frozenset(
+        {
+            *("DATA", "SAMPLES|KEY=VALUE", "-c/--config", "--run", "--seeds", "--fit", "--page", "--use"),
+            *("--force", "--json"),
+        }
+    ),
     "submission check": frozenset({"FILE", "--data", "--run", "--strict", "--json"}),
     "demo": frozenset({"DIR", "--json"}),
     "config list": frozenset({"PREFIX", "--json", "--markdown"}),
     "config show": frozenset({"KEY=VALUE", "-c/--config", "--yaml", "--json"}),
     "config schema": frozenset(),
-    "data make": frozenset({"DIR", "--people", "--seed", "--eval-people", "--json"}),
+    "data make": frozenset({"DIR", "--people", "--seed", "--eval-people", "--ages", "--age-error-years", "--json"}),
     "data init": frozenset({"DATA", "-o/--output", "--task", "--group", "--force", "--json"}),
     "data check": frozenset(
         {
@@ -156,7 +170,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 37
+    assert len(SURFACE) == 43
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

@@ -27,6 +27,7 @@ INSIDE = {
     ("predict", "-o/--output"): "{run} --data {data} -o {data}/s.csv",
     ("predict", "--probabilities"): "{run} {data}/eval -o {out}/s.csv --probabilities {data}/eval/p.csv",
     ("pseudo-label", "-o/--output"): "{run} --data {data} -o {data}/train/p.csv",
+    ("pretrain", "-o/--output"): "{data} -o {data}/train/t.safetensors",
     ("explain", "-o/--output"): "{run} {photo} -o {run}/fold0/why.png",
     ("explain", "--page"): "{run} {photo} -o {out}/why.png --page {run}/fold0/why.html",
     ("export", "-o/--output"): "{run} -o {run}/fold1/model.onnx",

@@ -34,6 +34,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         "{run} -o {out}/m.onnx --check 2",
         {"file", "size_bytes", "sha256", "networks", "views", "rule", "parity", "int8", "card"},
     ),
+    "pretrain": (
+        "{data} -o {out}/t.safetensors --epochs 1 --minutes 0",
+        {"trunk", "step", "steps", "about"},
+    ),
     "tta": ("{run}", {"none", "tried", "chosen", "honest", "pays", "rows", "people"}),
     "evaluate": ("{run}", {"macro_f1", "tasks", "rows"}),
     "report": ("{run} -o {out}/r.html", {"page", "size_bytes", "png", "runs"}),
@@ -75,6 +79,7 @@ WITHOUT = {
 SLOW = {"demo", "self-train", "export"}  # run with the slow tests: a whole demo, three trainings, an export to ONNX
 CONFIGURED = {
     "train",
+    "pretrain",
     "self-train",
     "debug",
     "data check",

@@ -20,6 +20,7 @@ from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import CONTEST, Floats, Ints, LabelSpace, Task
+from maskcls.results.decisions.bias_correction import bias_corrected
 from maskcls.results.decisions.bias_rule import class_shares
 from maskcls.results.decisions.calibration import fit_temperatures, quality, scaled, scaled_rows
 from maskcls.results.decisions.rule import DecisionRule
@@ -178,10 +179,23 @@ def test_a_shift_is_corrected_for_the_rows_that_are_asked_about(tmp_path: Path) 
     prior_J = np.array(decision.prior)
     for rows in (np.arange(len(oof.ids)), np.flatnonzero(old)):
         new = Predictions(oof.ids[rows], oof.prob[rows], CONTEST)
-        prob = scaled(new.prob, decision.temperatures, CONTEST)
+        plain = scaled(new.prob, decision.temperatures, CONTEST)
+        prob = bias_corrected(plain, decision.corrections, CONTEST)
+        assert np.abs(prob - plain).max() > 0.01
         assert decision.labels(new).tolist() == shift_rule(prob, prior_J, CONTEST).labels(prob).tolist()
     assert decision.labels(new).tolist() != decision.rule.labels(prob).tolist()
     path = run.decision
+    # Each task's corrections were fitted on the calibrated rows: they mean what the truth is.
+    every = bias_corrected(scaled(oof.prob, decision.temperatures, CONTEST), decision.corrections, CONTEST)
+    shares_J = class_shares(CONTEST.encode(truth_of(run, oof)), 18)
+    for name, share_C in CONTEST.marginals(shares_J[None]).items():
+        np.testing.assert_allclose(CONTEST.marginals(every)[name].mean(axis=0), share_C[0], atol=5e-3)
+    kept = files.read_json(path)["corrections"]
+    edit_json(path, {"corrections": {"age": kept["age"]}})
+    with pytest.raises(ResultError, match="the decision cannot be read"):
+        read_decision(run)
+    edit_json(path, {"corrections": kept})
+    assert read_decision(run) == decision
     edit_json(path, {"prior": None})
     with pytest.raises(ResultError, match="the decision cannot be read"):
         read_decision(run)

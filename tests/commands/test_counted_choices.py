@@ -17,8 +17,11 @@ from maskcls.data.rows import folds as folding
 from maskcls.errors import DataError, UsageError
 from maskcls.results.comparison.difference import paired_influence
 from maskcls.results.comparison.multiple import simultaneous
+from maskcls.results.comparison.optimism import optimism_of_best
+from maskcls.results.scores.person_counts import count_people
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.register import read_register
+from maskcls.show.answers.many import optimism_line
 from maskcls.training.assemble import assemble
 
 
@@ -164,3 +167,29 @@ def test_a_deleted_run_is_still_counted(runs: list[Path]) -> None:
     found = list_runs([runs[0].parent], base=None, sort="name").best
     assert found
     assert (found.runs, found.tried) == (3, 4)
+
+
+def test_what_the_choice_is_worth_is_listed_and_compared(
+    tmp_path: Path, runs: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = [guesses(0.5, seed) for seed in range(4)]
+    people = photos()["person"].to_numpy()
+    counts = [count_people(truth(), one, people, 18) for one in labels]
+    found = list_runs([tmp_path], base=None, sort="name").best
+    assert found is not None
+    expected = optimism_of_best(counts)
+    assert found.optimism == expected
+    assert expected.value > 0.005
+    assert run_app(["runs", "list", str(tmp_path)]) == 0
+    line = optimism_line(expected)
+    assert line in " ".join(capsys.readouterr().out.split())
+    many = compare_runs(runs[:3])
+    assert many.optimism == optimism_of_best(counts[:3], runs=3)
+    compare_runs([runs[3], *runs[:2]])
+    again = compare_runs(runs[:3])
+    assert again.optimism == optimism_of_best(counts[:3], runs=4)  # the fourth was tried as well
+    capsys.readouterr()
+    assert run_app(["runs", "compare", *map(str, runs[:3]), "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert again.optimism is not None
+    assert data["optimism"]["value"] == pytest.approx(again.optimism.value)

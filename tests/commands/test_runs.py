@@ -577,12 +577,13 @@ def test_scores_of_different_rows_are_pointed_out(tmp_path: Path, capsys: pytest
     assert "3 runs: 3 finished" in out
 
 
+@pytest.mark.parametrize("source", ["pseudo", "synth"])
 @pytest.mark.parametrize("folds", [(0, 1), (0,)])
-def test_pseudo_labelled_rows_are_not_scored_and_do_not_count(folds: Sequence[int], tmp_path: Path) -> None:
+def test_added_rows_are_not_scored_and_do_not_count(folds: Sequence[int], source: str, tmp_path: Path) -> None:
     without = begin(tmp_path / "a", folds=folds)
     (tmp_path / "p.csv").write_text("")
-    run = begin(tmp_path / "b", f"data.pseudo={tmp_path / 'p.csv'}", folds=folds).run
-    added = tables.build(["x", "y"], ["x.jpg", "b,.jpg"], CONTEST, person=["x", "y"]).assign(source="pseudo")
+    run = begin(tmp_path / "b", f"data.{source}={tmp_path / 'p.csv'}", folds=folds).run
+    added = tables.build(["x", "y"], ["x.jpg", "b,.jpg"], CONTEST, person=["x", "y"]).assign(source=source)
     never = pd.DataFrame({"id": ["x", "y"], "person": ["x", "y"], "fold": pd.array([-1, -1], dtype="Int8")})
     files.commit(run.manifest, tables.to_csv(pd.concat([photos(), added], ignore_index=True)))
     files.commit(run.folds, folding.to_csv(pd.concat([without.folds, never], ignore_index=True)))

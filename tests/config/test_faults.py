@@ -33,7 +33,7 @@ VIEWS = (
     [
         ("predict.views=hflp", f"{VIEWS} (did you mean 'hflip'?)", None),
         ("predict.views=HFLIP", f"{VIEWS} (did you mean 'hflip'?)", None),
-        ("predict.view=hflip", "one of batch_size, groups, networks, views", "did you mean 'views'?"),
+        ("predict.view=hflip", "one of adapt, batch_size, groups, networks, views", "did you mean 'views'?"),
         ("optim.clip_norm=off", "a number or null", None),
         ("optim.momentum=1", "less than 1.0 or null", None),
         ("train.epochs=0", "at least 1", None),

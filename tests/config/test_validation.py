@@ -82,7 +82,7 @@ def test_settings_that_all_members_share_cannot_be_set_for_one(key: str) -> None
 
 
 def test_the_shared_settings_are_all_there() -> None:
-    assert len(FORBIDDEN) == 77
+    assert len(FORBIDDEN) == 80
     assert {"folds.k", "model.heads", "data.format", "data.fixes", "seed", "tasks", "separate"} <= set(FORBIDDEN)
 
 

@@ -298,7 +298,7 @@ MOVES = (
 
 
 def test_no_setting_of_optimizer_schedule_or_average_is_ignored(drawn: Path) -> None:
-    base = ("train.epochs=3", "schedule.end_share=0.01", "optim.lr=1e-2")
+    base = ("train.epochs=3", "sampler.epoch_fraction=0.4", "schedule.end_share=0.01", "optim.lr=1e-2")
     found = {moves: last_weights(drawn, *base, *moves) for moves in ((), *MOVES)}
     assert all(torch.isfinite(weights).all() for weights in found.values())
     prints = {moves: float(weights.double().abs().sum()) for moves, weights in found.items()}

@@ -26,7 +26,7 @@ from maskcls.nn.heads import Head, build_head, probabilities
 from maskcls.nn.network import build_network
 from maskcls.schema import Config
 from maskcls.training.experiment import view_spec
-from maskcls.training.prediction import LoadedNetwork
+from maskcls.training.predicting.loaded_networks import LoadedNetwork
 
 AGE = {
     "bands": (),

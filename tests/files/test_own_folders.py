@@ -75,7 +75,7 @@ def test_notes_and_predictions_of_a_deleted_run(tmp_path: Path) -> None:
     with pytest.raises(ResourceError):
         add_note(run, Note(date="2026-01-01", text="x"))
     with pytest.raises(ResourceError), files.filling(run.path):
-        predictions_for(3).save(run.test("faces", "none", "folds", "none"))
+        predictions_for(3).save(run.test("faces", "none", "folds", "none", "none"))
     assert list(tmp_path.iterdir()) == []
 
 

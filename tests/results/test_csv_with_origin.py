@@ -18,9 +18,9 @@ import pytest
 from maskcls import files
 from maskcls.errors import BusyError, DataError, ResourceError, ResultError, UsageError
 from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.results.added.added_set import AddedSet
 from maskcls.results.csv_with_origin import TableKind, check_free, csv_bytes, read_origin, read_sidecar, write_csv
 from maskcls.results.people.group_file import read_groups, write_groups
-from maskcls.results.pseudo.label_rows import PseudoRows
 from maskcls.results.pseudo.read_labels import read_pseudo
 from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.results.submissions.write import sidecar_space, write_submission
@@ -47,7 +47,7 @@ def groups(path: Path, label: int, *, force: bool = False) -> None:
 
 def pseudo(path: Path, label: int, *, force: bool = False) -> None:
     texts = np.array(["a"])
-    one = PseudoRows(texts, texts, {"t": np.array([label])}, None, np.ones(1))
+    one = AddedSet(texts, texts, {"t": np.array([label])}, None, np.ones(1))
     write_pseudo(path, {0: one, REFIT: one}, SPACE, folds_sha256="0", k=1, lineage={}, force=force)
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from maskcls.errors import DataError
 from maskcls.labels import LabelSpace, Task
+from maskcls.results.added.added_set import AddedSet
 from maskcls.results.people.group_file import read_groups, write_groups
 from maskcls.results.photo_contents import PHOTOS, contents_entry
-from maskcls.results.pseudo.label_rows import PseudoRows
 from maskcls.results.pseudo.read_labels import read_pseudo
 from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT
@@ -40,8 +40,8 @@ def written_groups(path: Path) -> Path:
 def written_labels(path: Path) -> Path:
     """Two photos in two sets, and one that was labelled and is in none."""
     ids = np.array(["b", "a"])
-    rows = PseudoRows(ids, ids, {"hat": np.array([0, 1])}, None, np.ones(2))
-    some = PseudoRows(ids[:1], ids[:1], {"hat": np.array([0])}, None, np.ones(1))
+    rows = AddedSet(ids, ids, {"hat": np.array([0, 1])}, None, np.ones(2))
+    some = AddedSet(ids[:1], ids[:1], {"hat": np.array([0])}, None, np.ones(1))
     contents = {"a": A, "b": B, "left out": bytes(16)}
     write_pseudo(path, {0: some, REFIT: rows}, SPACE, folds_sha256="f", k=1, lineage={}, contents=contents)
     return path

@@ -15,7 +15,10 @@ from maskcls.runs.identity import (
 )
 
 REQUIRED = ["config.yaml", "labels.json", "manifest.csv", "folds.csv"]
-OPTIONAL = ["photos.csv", "pseudo.json", "pseudo.csv", "looks.npz", "sealed.csv"]
+OPTIONAL = [
+    *("photos.csv", "pseudo.json", "pseudo.csv", "samples.json", "samples.csv", "looks.npz", "sealed.csv"),
+    "heads.json",
+]
 
 
 def written(folder: Path, *names: str) -> RunDir:
@@ -30,6 +33,7 @@ def test_the_optional_files_count_where_they_exist(tmp_path: Path) -> None:
     assert [path.name for path in optional_files(run)] == OPTIONAL
     assert identity_files(run) == required_files(run)
     written(tmp_path, "photos.csv", "sealed.csv", "looks.npz", "pseudo.csv", "pseudo.json", "summary.json")
+    written(tmp_path, "samples.json", "samples.csv", "heads.json")
     assert [path.name for path in identity_files(run)] == REQUIRED + OPTIONAL
     assert list(identity_hashes(run)) == REQUIRED + OPTIONAL
 

@@ -36,7 +36,7 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
         ["predict.networks=continued"],
         "train.continue_epochs above 0 with predict.networks=continued",
     ),
-    "leak of nothing": (["data.leaky=true"], "data.pseudo=FILE where data.leaky=true"),
+    "leak of nothing": (["data.leaky=true"], "data.pseudo=FILE or data.synth=FILE where data.leaky=true"),
     "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
     "f1 in pieces": (["loss.age=ce+f1", "train.accumulate=2"], "train.accumulate=1 with the f1 loss"),
     "f1 of mixtures": (["loss.all=f1", "mix.kind=cutmix"], "mix.kind=none or mix.partner=same with the f1 loss"),

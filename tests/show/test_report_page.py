@@ -9,15 +9,20 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browser import axe_violations, browser_page, overflow
 from finished_run import finish_run
 from matplotlib.figure import Figure
 
 from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.results.predictions import Predictions
 from maskcls.results.scores.evaluation import evaluate_predictions
+from maskcls.runs.choices.register import Attempt, add_attempts
+from maskcls.runs.choices.tried import rows_of_run, run_digest
 from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.runs.reported.reported_run import ReportedRun, read_reported_run
+from maskcls.show.answers.many import optimism_line
 from maskcls.show.pages.figure import Figure as PageFigure
 from maskcls.show.pages.figure import to_svg
 from maskcls.show.report import page as page_module
@@ -141,6 +146,30 @@ def test_choices_count_the_runs_of_the_folder(tmp_path: Path) -> None:
     values = sections(run, tmp_path)["choices"].values
     assert values["counts"].rows == [["run", "1"]]  # equal predictions: trying the same again is no further choice
     assert "No other run" in values["line"]
+
+
+def test_what_a_choice_among_the_runs_is_worth_is_on_the_page(tmp_path: Path) -> None:
+    a, rng = finish_run(tmp_path / "a"), np.random.default_rng(0)
+    for number in range(3):
+        other = finish_run(tmp_path / f"b{number}")
+        oof = Predictions.load(other.oof)
+        hit_N = rng.random(len(oof.ids)) < 0.3  # a third of the answers are others
+        prob_NJ = np.where(hit_N[:, None], np.roll(oof.prob, number + 1, axis=1), oof.prob)
+        Predictions(oof.ids, prob_NJ, oof.space).save(other.oof)
+        what = run_digest(other)
+        add_attempts(a, [Attempt(rows=rows_of_run(a), kind="run", what=what, name=other.path.name)])
+    run = read_reported_run(a)
+    optimism = run.choices.optimism
+    assert optimism is not None
+    assert (optimism.runs, optimism.at_hand) == (4, 4)
+    line = sections(run, tmp_path)["choices"].values["line"]
+    assert optimism_line(optimism) in line
+    assert "folds.renew" in line
+    assert "maskcls unseal" in line
+    (tmp_path / "b0" / "oof.npz").unlink()  # a run that is gone still counts
+    fewer = read_reported_run(run.run).choices.optimism
+    assert fewer is not None
+    assert (fewer.runs, fewer.at_hand) == (4, 3)
 
 
 @pytest.mark.usefixtures("painted")

@@ -19,7 +19,7 @@ from maskcls.data.photos import images
 from maskcls.errors import ConfigError, DataError, Exit
 from maskcls.labels import CONTEST
 from maskcls.nn.network import build_network
-from maskcls.results.pseudo.read_labels import Pseudo
+from maskcls.training.added.added_source import AddedSource
 from maskcls.training.checks import check_same_photos, check_stages
 from maskcls.training.experiment import Experiment
 from maskcls.training.readable_photos import check_photos
@@ -141,9 +141,9 @@ def test_a_photo_twice_of_one_person_is_noted_and_with_two_labels_refused(table:
 def test_a_leaky_run_has_no_score_to_protect(table: Path) -> None:
     copy(table, *two_of(table, in_one_fold=False))
     found, _ = checked(table, "data.same_photos=allow")
-    leaky = Pseudo({}, leaky=True, sha256="", lineage={})
+    leaky = AddedSource("pseudo", {}, leaky=True, root=table.parent)
     report = Lines()
-    check_same_photos(replace(found, cfg=tiny(*TABLE), pseudo=leaky), report)  # type: ignore[arg-type]
+    check_same_photos(replace(found, cfg=tiny(*TABLE), added=(leaky,)), report)  # type: ignore[arg-type]
     assert len(report.lines) == 1
 
 

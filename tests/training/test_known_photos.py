@@ -22,8 +22,8 @@ from maskcls.data.dataset import Key, Photos
 from maskcls.data.photos.identity.photo_digests import digests_of_files, read_photo_digests
 from maskcls.engine.device import start
 from maskcls.errors import DataError, Exit, MaskclsError, ResultError, WeightsError
+from maskcls.results.added.added_set import AddedSet
 from maskcls.results.photo_contents import PHOTOS
-from maskcls.results.pseudo.label_rows import PseudoRows
 from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.environment import read_environment, this_machine
@@ -100,7 +100,7 @@ def test_a_training_takes_pseudo_labels_only_of_the_photos_that_were_labelled(da
     for row, name in enumerate(ids):
         Image.fromarray(noise(50 + row)).save(data.parent / name)
     contents = {id: hashlib.blake2b((data.parent / id).read_bytes(), digest_size=16).digest() for id in ids}
-    rows = PseudoRows(np.array(ids), np.array(ids), {"helmet": np.array([0, 1, 0])}, None, np.ones(3))
+    rows = AddedSet(np.array(ids), np.array(ids), {"helmet": np.array([0, 1, 0])}, None, np.ones(3))
     words = [*TABLE, f"data.pseudo={tmp_path / 'p.csv'}", "data.leaky=true"]
     write_pseudo(
         tmp_path / "p.csv",

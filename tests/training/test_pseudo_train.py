@@ -85,12 +85,12 @@ def sha_of(run: Path) -> str:
 def test_each_fold_learns_from_its_own_set_and_none_is_scored_on_it(taught: Path, pseudo: Path, drawn: Path) -> None:
     opened, env = open_experiment(RunDir(taught))
     assert set(env.hashes) >= {"pseudo.csv", "pseudo.json"}
-    assert opened.pseudo is not None
+    (of_file,) = opened.added
     added = np.flatnonzero(opened.manifest["source"] == "pseudo")
     assert len(added) == EVAL_PHOTOS
     assert (opened.fold[added] == -1).all()
     for k in (0, 1, REFIT):
-        rows, of_set = opened.rows(opened.members[0], k), opened.pseudo.for_fold(k)
+        rows, of_set = opened.rows(opened.members[0], k), of_file.for_fold(k)
         assert set(added) <= set(rows.train)
         assert not set(added) & set(rows.valid)
         place = {id: row for row, id in enumerate(opened.manifest["id"])}
@@ -205,7 +205,7 @@ def test_a_second_round_may_follow(taught: Path, drawn: Path, tmp_path: Path) ->
     path = tmp_path / "second.csv"
     assert label(taught, drawn, path) == 0
     plan = experiment(drawn, f"data.pseudo={path}")
-    assert plan.pseudo is not None
+    assert [one.source for one in plan.added] == ["pseudo"]
     assert not plan.leaky
 
 
@@ -296,8 +296,9 @@ def test_soft_labels_teach_a_network_a_task(pseudo: Path, drawn: Path, tmp_path:
     words = ("model.heads=separate", f"data.pseudo={pseudo}")
     plan = experiment(drawn, *words)
     for member in plan.members:
-        rows, of_set = plan.rows(member, 0), plan.pseudo and plan.pseudo.for_fold(0)
-        assert of_set and of_set.prob is not None and rows.soft is not None  # noqa: PT018
+        rows, of_set = plan.rows(member, 0), plan.added[0].for_fold(0)
+        assert of_set.prob is not None
+        assert rows.soft is not None
         wanted = plan.cfg.space.marginals(of_set.prob)[member.task]
         np.testing.assert_allclose(rows.soft[-EVAL_PHOTOS:], wanted, atol=1e-6)
     assert train(drawn, tmp_path / "run", "train.epochs=1", *words, "--folds", "0") == 0

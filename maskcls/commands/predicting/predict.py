@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import maskcls
 from maskcls import files
 from maskcls.data.layouts.source import layout_named
 from maskcls.engine.processes import lost_processes_as_errors
@@ -16,6 +19,7 @@ from maskcls.labels import Ints, LabelSpace
 from maskcls.results.predicted.formats import TableFormat, format_of
 from maskcls.results.predicted.rows import PhotoRows, TableForm
 from maskcls.results.predicted.table_file import TableOutput, WrittenTable, table_aside
+from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.shares import dominant_class
 from maskcls.results.submissions.write import Written
 from maskcls.rundir import RunDir
@@ -23,6 +27,7 @@ from maskcls.runs.checks import OTHER_GROUPS, check_prediction
 from maskcls.runs.decision import read_decision
 from maskcls.runs.lineage import RunLineage
 from maskcls.runs.locks import run_lock
+from maskcls.runs.repeats.repeat_runs import is_repeated, members_of
 from maskcls.runs.submission_file import write_labels
 from maskcls.runs.summary import averages_in_groups
 from maskcls.show.terminal.progress import Reporter
@@ -45,6 +50,7 @@ def predict(
 ) -> Written | WrittenTable | None:
     """Predict the photos with every fold's network and write the submission; None in processes that do not write.
 
+    run        or the folder of a repeated cross-validation: the mean over its repeats is predicted.
     overrides  of `predict.*`, `device.*` and `data.cache` alone.
     decide     predict by the run's decision rule, see `calibrate`, instead of the most probable class.
     groups     which photos are of one person, see `group`: their predictions are averaged in the tasks that are
@@ -56,11 +62,18 @@ def predict(
     """
     check_prediction(run, data, output, overrides, decide=decide, groups=groups, force=force)
     decision = read_decision(run) if decide else None
-    with run_lock.reading(run):
-        found = predict_rows(run, data, overrides=overrides, groups=groups, report=report)
-    if found is None:
+    parts = []
+    for member in members_of(run):
+        with run_lock.reading(member):
+            parts.append(predict_rows(member, data, overrides=overrides, groups=groups, report=report))
+    if (found := parts[0]) is None:
         return None
     predictions, lineage = found.predictions, found.lineage
+    origin = None  # of the mean over repeats
+    if is_repeated(run):
+        every = [part for part in parts if part is not None]
+        predictions = Predictions.mean([part.predictions for part in every])
+        origin = repeated_lineage(run, [part.lineage for part in every])
     if decision is not None:
         refuse_single_photos(run, lineage)
     labels = predictions.labels()
@@ -69,6 +82,7 @@ def predict(
         lineage = lineage.with_decision(decision)
         if decision.rule is None:
             report.note("no decision rule had a proven gain: the most probable class is predicted")
+    origin = lineage.to_json() if origin is None else origin
     note_dominant_class(labels, found.cfg.space, report)
     rows = PhotoRows(found.rows["id"].tolist(), predictions.prob, labels, [""] * len(labels))
     layout = layout_named(found.cfg.data.format)
@@ -79,15 +93,24 @@ def predict(
         beside: tuple[OutputFile, ...] = ()
         if probabilities is not None:
             table = TableOutput(probabilities, format_of(probabilities, table_format), whole)
-            _, beside = stack.enter_context(table_aside(table, [rows], lineage.to_json()))
+            _, beside = stack.enter_context(table_aside(table, [rows], origin))
         if main.format == "csv":
             written: Written | WrittenTable = write_labels(
-                output, found.cfg, found.rows, labels, lineage.to_json(), beside=beside, force=force
+                output, found.cfg, found.rows, labels, origin, beside=beside, force=force
             )
         else:
-            written, own = stack.enter_context(table_aside(main, [rows], lineage.to_json()))
+            written, own = stack.enter_context(table_aside(main, [rows], origin))
             files.commit_outputs([*beside, *own], force=force)
     return written
+
+
+def repeated_lineage(folder: RunDir, found: Sequence[RunLineage]) -> dict[str, Any]:
+    """Return what the mean over the repeats of a cross-validation was made from: the lineage of each repeat."""
+    return {
+        "maskcls": maskcls.__version__,
+        "run": folder.path.resolve().name,
+        "repeats": [one.to_json() for one in found],
+    }
 
 
 def note_dominant_class(label_N: Ints, space: LabelSpace, report: Reporter) -> None:

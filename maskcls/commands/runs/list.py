@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from maskcls import files
 from maskcls.errors import MaskclsError, ResultError, UsageError
 from maskcls.results.comparison.many import best_of
+from maskcls.results.comparison.optimism import optimism_of_best
 from maskcls.results.rows_by_id import find_rows
 from maskcls.runs.choices.register import read_register, rows_key
+from maskcls.runs.choices.tried import run_digest
+from maskcls.runs.choices.tried_rows import counts_of
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
 from maskcls.runs.records.finding import checked_run, find_runs
 from maskcls.runs.records.order import SORTS, in_order
 from maskcls.runs.records.record import RunRecord, read_record
 from maskcls.runs.records.settings import shared_settings
+from maskcls.runs.repeats.repeat_runs import is_repeat
 from maskcls.show.runs.run_list import BestRun, RunList
 
 
@@ -41,6 +44,7 @@ def best_run(found: Sequence[RunRecord]) -> BestRun | None:
     Runs that cannot be read are in the list as broken, and left out here.
     """
     scored = [one for one in found if one.score is not None and one.state == "finished" and one.scored_on]
+    scored = [one for one in scored if not is_repeat(one.run)]  # nobody chooses among the repeats of a run
     if not scored:
         return None
     top = max(scored, key=lambda one: one.score or 0.0)
@@ -52,9 +56,11 @@ def best_run(found: Sequence[RunRecord]) -> BestRun | None:
             return None
         labels = [one.pred_N[find_rows(one.ids, first.ids, name="")] for one in same_rows]
         best = best_of(labels, first.space.encode(first.truth), parts_of(first), first.space.size)
-        listed = {files.file_sha256(one.run.oof)[:16] for one in listed_runs}
+        listed = {run_digest(one.run) for one in listed_runs}
         known = {choice.what for choice in read_register(top.run).of("run", rows)}
-        return BestRun(tuple(str(one.run.path) for one in listed_runs), len(listed | known), best, first.noun)
+        tried = len(listed | known)
+        optimism = optimism_of_best(counts_of(first, labels), runs=tried)
+        return BestRun(tuple(str(one.run.path) for one in listed_runs), tried, best, optimism, first.noun)
     except MaskclsError:
         return None
 

@@ -1,1 +1,1 @@
-"""Commands about generators of examples of rare classes."""
+"""The verbs of generators: train, resume, sample, page, judge."""

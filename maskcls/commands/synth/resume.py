@@ -18,8 +18,8 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.facts_file import fold_of_set, read_facts
 from maskcls.synth.loop.all_folds import train_generators
 from maskcls.synth.loop.open_generators import refuse_processes, with_plan, with_small_photos
+from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.known_photos import cured_by_restoring
-from maskcls.training.pseudo_rows import folds_sha256
 from maskcls.training.stored_experiment import open_with_photos
 
 

@@ -6,12 +6,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import assert_never
 
 import torch
 
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import start
 from maskcls.errors import UsageError
+from maskcls.results.added.set_names import set_name
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import this_machine
@@ -22,11 +24,11 @@ from maskcls.schema.group_noun import group_noun
 from maskcls.show.answers.synth_training import SynthTraining
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.cyclegan.enough_people import check_translations
-from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, set_name, write_facts
+from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, write_facts
 from maskcls.synth.loop.all_folds import rare_set, refuse_few, train_generators
 from maskcls.synth.loop.open_generators import experiment_of, refuse_processes, with_plan, with_small_photos
 from maskcls.synth.loop.optimizers import synth_execution
-from maskcls.training.pseudo_rows import folds_sha256
+from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.stored_experiment import write_identity
 
 
@@ -60,6 +62,8 @@ def train_synth(
             return _train_image_generators(
                 source, cfg, folder, folds=folds, minutes=minutes, force=force, report=report, origins=origins
             )
+        case _:
+            assert_never(cfg.synth.kind)
 
 
 def _train_image_generators(

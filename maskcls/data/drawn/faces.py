@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 
 from maskcls import files
+from maskcls.data.drawn.ages import AS_DRAWN, AgePlan
 from maskcls.data.drawn.look import Look
 from maskcls.data.drawn.people import RACE, SHOTS, Person, generator, people_of
 from maskcls.data.drawn.photo import draw_photo
@@ -27,6 +28,8 @@ from maskcls.errors import BusyError, ResourceError, UsageError
 SMALLEST_PX = 16
 MOST_PEOPLE = 999_999
 JPEG_QUALITIES = (75, 96)
+MOST_ERROR_YEARS = 20
+TRUE_AGES = "true_ages.csv"
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,13 @@ class FacesSummary:
 
 
 def make_faces(
-    root: Path, *, people: int, seed: int, eval_people: int | None = None, size: tuple[int, int] = (256, 192)
+    root: Path,
+    *,
+    people: int,
+    seed: int,
+    eval_people: int | None = None,
+    size: tuple[int, int] = (256, 192),
+    plan: AgePlan = AS_DRAWN,
 ) -> FacesSummary:
     """Draw people and write their photos and tables in the contest's layout.
 
@@ -66,18 +75,22 @@ def make_faces(
     seed         0 or more.
     eval_people  people of the eval photos; None: a third of `people`, at least 1.
     size         (height, width) of each photo in pixels, 16 or more.
+    plan         how old the people are. If it has errors, train.csv and the folders' names have the recorded ages,
+                 and a further table, true_ages.csv, the true ones; the answers to the eval photos are the true classes.
 
     Raises UsageError for an argument out of range, BusyError when `root` is not empty, ResourceError when writing
     fails.
     """
     eval_people = max(1, people // 3) if eval_people is None else eval_people
-    _check_arguments(people, eval_people, seed, size)
+    _check_arguments(people, eval_people, seed, size, plan.error_years)
     root = Path(root).resolve()
     _check_free(root)
-    train, evaluation = people_of("train", people, seed), people_of("eval", eval_people, seed)
+    train, evaluation = people_of("train", people, seed, plan), people_of("eval", eval_people, seed, plan)
     try:
         with files.folder_aside(root) as draft:
             photos = [*_write_train(draft / "train", train), *_write_eval(draft / "eval", evaluation, seed)]
+            if plan.error_years > 0:
+                _write_true_ages(draft / TRUE_AGES, train)
             _draw_all(photos, seed, size)
             files.put_folder(draft, root)
     except OSError as error:
@@ -99,12 +112,15 @@ class _Photo:
     path: Path
 
 
-def _check_arguments(people: int, eval_people: int, seed: int, size: tuple[int, int]) -> None:
+def _check_arguments(people: int, eval_people: int, seed: int, size: tuple[int, int], error_years: float) -> None:
     for name, value in (("people", people), ("eval_people", eval_people)):
         if not 1 <= value <= MOST_PEOPLE:
             raise UsageError(f"{name} is out of range", got=str(value), expected=f"1..{MOST_PEOPLE}")
     if seed < 0:
         raise UsageError("seed is out of range", got=str(seed), expected="0 or more")
+    if not 0 <= error_years <= MOST_ERROR_YEARS:
+        expected = f"0..{MOST_ERROR_YEARS} years"
+        raise UsageError("the error of recorded ages is out of range", got=str(error_years), expected=expected)
     if min(size) < SMALLEST_PX:
         expected = f"height and width of {SMALLEST_PX} or more"
         raise UsageError("size is too small to draw a face", got=f"{size[0]}x{size[1]}", expected=expected)
@@ -128,9 +144,14 @@ def _write_train(folder: Path, people: Sequence[Person]) -> list[_Photo]:
         home.mkdir(parents=True)
         for shot, (stem, _) in enumerate(SHOTS):
             photos.append(_Photo(person, shot, home / f"{stem}{_extension(person.index * len(SHOTS) + shot)}"))
-    rows = [(p.id, p.gender, RACE, p.age_years, p.folder) for p in people]
+    rows = [(p.id, p.gender, RACE, p.recorded_years, p.folder) for p in people]
     _write_table(folder / "train.csv", ("id", "gender", "race", "age", "path"), rows)
     return photos
+
+
+def _write_true_ages(path: Path, people: Sequence[Person]) -> None:
+    """Write the recorded and the true age of every train person: path, age, true_age."""
+    _write_table(path, ("path", "age", "true_age"), [(p.folder, p.recorded_years, p.age_years) for p in people])
 
 
 def _write_eval(folder: Path, people: Sequence[Person], seed: int) -> list[_Photo]:

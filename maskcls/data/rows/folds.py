@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from maskcls import files
 from maskcls.csvfile import read_csv
 from maskcls.data.rows import balance, manifest
+from maskcls.data.rows.renewal import deal_anew, pairs_kept
 from maskcls.errors import DataError, MaskclsError, ResultError
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import UNKNOWN, Ints, LabelSpace
@@ -24,7 +25,7 @@ from maskcls.labels import UNKNOWN, Ints, LabelSpace
 COLUMNS = ["id", "person", "fold"]
 NEVER = -1
 ALLOWED_PEOPLE = 2  # of two strata, as of women and men of an age, each is less than one person from its share
-MOST_STARTS, PEOPLE_STARTED = 32, 3000  # of few people, many assignments are tried: each try is quick
+MOST_RENEWALS, MOST_STARTS, PEOPLE_STARTED = 8, 32, 3000  # of few people, many assignments are tried: each try is quick
 
 
 def build(
@@ -35,12 +36,14 @@ def build(
     holdout: float,
     seed: int,
     stratify: Sequence[str] | None = None,
+    renew: int = 0,
     noun: Noun = PEOPLE,
 ) -> pd.DataFrame:
     """Return the checked fold table of a manifest: columns id, person, fold (Int8; -1 = only for training).
 
     k, holdout, seed  as for `make_folds`.
     stratify          tasks whose classes are balanced between folds; None: all.
+    renew             how often people are dealt into folds again, each time apart from those they were with before.
     noun              what the people are called in messages, one and several.
 
     Raises DataError when there are too few people, or when a class would be missing from a fold's training rows.
@@ -50,7 +53,10 @@ def build(
     names = space.names if stratify is None else tuple(stratify)
     own, other = ({n: labels[n] for n in names if (n in constant) == want} for want in (True, False))
     stratum_N, person_N = strata(frame, space, tuple(own)), frame["person"].tolist()
-    fold_N = balanced_folds(person_N, stratum_N, own, other, k=k, holdout=holdout, seed=seed)
+    before: list[NDArray[np.int8]] = []
+    for _ in range(renew + 1):
+        before.append(balanced_folds(person_N, stratum_N, own, other, k=k, holdout=holdout, seed=seed, before=before))
+    fold_N = before[renew]
     table = pd.DataFrame({"id": frame["id"], "person": frame["person"], "fold": pd.array(fold_N, dtype="Int8")})
     check_folds(table)
     check_classes(frame, fold_N, space, noun)
@@ -58,18 +64,27 @@ def build(
 
 
 def make_folds(
-    person_N: Sequence[str], stratum_N: Ints, *, k: int, holdout: float = 0.2, seed: int = 0
+    person_N: Sequence[str],
+    stratum_N: Ints,
+    *,
+    k: int,
+    holdout: float = 0.2,
+    seed: int = 0,
+    before: Sequence[NDArray[np.int8]] = (),
 ) -> NDArray[np.int8]:
     """Return the validation fold (N,) int8 of each row: 0..k-1, or -1 for rows that are only for training (k = 1).
 
     person_N   name of each row's person; all rows of a person are in the same fold.
     stratum_N  int64, equal in all rows of a person.
     holdout    with k = 1, the share of people in the validation rows of fold 0.
+    before     the folds (N,) of earlier renewals, the first one first; empty: the folds are not renewed.
 
     Within a stratum people are sorted by a hash of seed and name. The strata are concatenated, and the people assigned
     to folds 0, 1, …, k-1, 0, 1, … in turn, as scikit-learn's StratifiedKFold does. So the counts of a stratum, and of
     all people, differ by at most one between folds. This also works for strata of fewer than k people, for which
     StratifiedKFold warns or fails, and does not depend on a random generator that may change between versions.
+    Renewed folds have the same counts; see `deal_anew`. With k = 1, a renewal holds out people who were not yet, until
+    everybody was.
 
     Raises DataError when there are fewer people than folds.
 
@@ -78,8 +93,21 @@ def make_folds(
     """
     stratum = _by_person(person_N, stratum_N)
     check_enough(len(stratum), k, PEOPLE)
+    people, turn = len(stratum), 0
+    if k == 1:
+        taken = min(max(1, round(people * holdout)), people - 1)
+        round_, turn = divmod(len(before), people // taken)  # in a round, nobody is held out twice
+        seed = seed if round_ == 0 else _draw(seed, f"round {round_}")
     order = sorted(stratum, key=lambda name: (stratum[name], _draw(seed, name), name))
-    folds = _deal(len(order), k) if k > 1 else _hold_out(len(order), holdout, _draw(seed, ""))
+    if k == 1:
+        folds = _hold_out(people, taken, _draw(seed, "") + turn)
+    elif before:
+        # Strata of few people follow each other in another order, so that not the same ones share a fold again.
+        order.sort(key=lambda name: (_draw(seed, f"stratum {stratum[name]} {len(before)}"), stratum[name]))
+        earlier = [dict(zip(person_N, one_N.tolist(), strict=True)) for one_N in before]
+        folds = deal_anew(order, stratum, earlier, k).tolist()
+    else:
+        folds = _deal(people, k)
     fold = dict(zip(order, folds, strict=True))
     return np.array([fold[name] for name in person_N], dtype=np.int8)
 
@@ -100,6 +128,7 @@ def balanced_folds(
     k: int,
     holdout: float = 0.2,
     seed: int = 0,
+    before: Sequence[NDArray[np.int8]] = (),
 ) -> NDArray[np.int8]:
     """Return folds like those of `make_folds`, but balance photos and their classes, not people alone.
 
@@ -109,28 +138,38 @@ def balanced_folds(
     The folds of `make_folds` are kept if every person has equally many photos, also of each class of the other tasks,
     and no class of a fold is more than ALLOWED_PEOPLE people from its share, as in the contest. Else people are
     exchanged between folds (`balance.exchange`), from several assignments of `make_folds`, and the most even one is
-    returned. Raises DataError when there are fewer people than folds.
+    returned; of equally even ones, that with the fewest people together who were so before. Renewed folds are the most
+    even of several deals to begin with. Raises DataError when there are fewer people than folds.
     """
-    first_N = make_folds(person_N, stratum_N, k=k, holdout=holdout, seed=seed)
     who_N, sorted_names = pd.factorize(np.array(person_N, dtype=object), sort=True)
     names: list[str] = sorted_names.tolist()
     row_P = np.unique(who_N, return_index=True)[1]
-    first_P = _parts(first_N)[row_P]
-    share_K = np.ones(k, dtype=np.int64) if k > 1 else np.bincount(first_P)
+    before_EP, share_K = [before_N[row_P] for before_N in before], np.ones(k, dtype=np.int64)
     people_PF, photos_PF = balance.people_counts(who_N, own), balance.photo_counts(who_N, {**own, **other})
+
+    def dealt(stratum_P: Ints, of_seed: int) -> NDArray[np.int8]:
+        return make_folds(names, stratum_P, k=k, holdout=holdout, seed=of_seed, before=before_EP)
+
+    def kept(fold_P: Ints) -> int:
+        return pairs_kept(fold_P, [_parts(one_P) for one_P in before_EP])
+
+    first_P = _parts(dealt(stratum_N[row_P], seed))
+    if before and k > 1:  # chance may put the few people of a class into one fold
+        seeds = [_draw(seed, f"renewal {number}") for number in range(min(MOST_RENEWALS, PEOPLE_STARTED // len(names)))]
+        tried = [first_P, *(_parts(dealt(stratum_N[row_P], other)) for other in seeds)]
+        first_P = min(tried, key=lambda one_P: (balance.unevenness(one_P, people_PF, share_K), kept(one_P)))
+    share_K = share_K if k > 1 else np.bincount(first_P)
     if _alike(balance.photo_counts(who_N, other)) and _near(balance.difference(first_P, people_PF, share_K), share_K):
-        return first_N
+        return _as_folds(first_P, k)[who_N]
     count_PF = np.concatenate([photos_PF, people_PF], axis=1)
     order_P = np.argsort([_draw(seed, name) for name in names], kind="stable")
     finer_P = balance.finer_strata(stratum_N[row_P], photos_PF)
-    starts = [make_folds(names, finer_P, k=k, holdout=holdout, seed=seed)]
+    starts = [dealt(finer_P, seed)]
     for number in range(min(MOST_STARTS, PEOPLE_STARTED // len(names))):
-        other_seed = seed if number == 0 else _draw(seed, f"start {number}")
-        starts.append(make_folds(names, stratum_N[row_P], k=k, holdout=holdout, seed=other_seed))
+        starts.append(dealt(stratum_N[row_P], seed if number == 0 else _draw(seed, f"start {number}")))
     found = [balance.exchange(_parts(start_P), count_PF, share_K, order_P) for start_P in starts]
-    best_P = min([*found, first_P], key=lambda fold_P: balance.unevenness(fold_P, count_PF, share_K))
-    fold_P = best_P if k > 1 else np.where(best_P == 0, 0, NEVER)
-    return fold_P[who_N].astype(np.int8)
+    best_P = min([*found, first_P], key=lambda fold_P: (balance.unevenness(fold_P, count_PF, share_K), kept(fold_P)))
+    return _as_folds(best_P, k)[who_N]
 
 
 def strata(frame: pd.DataFrame, space: LabelSpace, names: Sequence[str]) -> Ints:
@@ -233,6 +272,11 @@ def _draw(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8])
 
 
+def _as_folds(part_P: Ints, k: int) -> NDArray[np.int8]:
+    """Return the folds of parts; see `_parts`."""
+    return (part_P if k > 1 else np.where(part_P == 0, 0, NEVER)).astype(np.int8)
+
+
 def _parts(fold_N: NDArray[np.int8]) -> Ints:
     """Return folds as 0..k-1; of a hold-out, 1 for the rows that are only for training."""
     return np.where(fold_N == NEVER, 1, fold_N).astype(np.int64)
@@ -250,12 +294,11 @@ def _deal(people: int, k: int) -> list[int]:
     return [i % k for i in range(people)]
 
 
-def _hold_out(people: int, share: float, start: int) -> list[int]:
-    """Return 0 (validation) for every (1/share)-th person, so that each stratum has its share; -1 for all others.
+def _hold_out(people: int, taken: int, start: int) -> list[int]:
+    """Return 0 (validation) for every (people / taken)-th person, so that each stratum has its share; -1 for others.
 
     start  random offset; without it, the first person of a small stratum would get the same value with every seed.
     """
-    taken = min(max(1, round(people * share)), people - 1)
     positions = [(i + start) % people for i in range(people)]
     return [0 if (p + 1) * taken // people > p * taken // people else NEVER for p in positions]
 

@@ -26,7 +26,7 @@ from maskcls.diagnosis.with_training.study import (
     people_order,
     train_network,
     within_budget,
-    without_pseudo,
+    without_added,
 )
 from maskcls.errors import DivergedError
 from maskcls.labels import Ints
@@ -58,7 +58,7 @@ def budget_of(probe: Probe, minutes: float) -> Budget:
 
 def full_checks(probe: Probe, wanted: Sequence[CheckName], minutes: float, report: Reporter) -> Diagnosis:
     """Train and return the findings of the wanted checks of one network; a training that diverges is a finding."""
-    probe = without_pseudo(probe)
+    probe = without_added(probe)
     try:
         budget = budget_of(probe, minutes)
         everybody = len(people_order(probe, 0))

@@ -91,8 +91,8 @@ def within_budget(probe: Probe, share: float) -> Probe:
     return smaller.on(smaller.rows.train, valid)
 
 
-def without_pseudo(probe: Probe) -> Probe:
-    """Return the probe without pseudo-labelled rows: checks are about the data set's own labels."""
+def without_added(probe: Probe) -> Probe:
+    """Return the probe without pseudo-labelled photos and samples: checks are about the data set's own labels."""
     real_N = real_rows(probe.experiment.manifest)
     rows = replace(probe.rows, train=probe.rows.train[np.asarray(real_N)[probe.rows.train]], soft=None)
     return replace(probe, rows=rows)

@@ -16,6 +16,7 @@ from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Ints
 from maskcls.results.comparison.difference import paired_influence
 from maskcls.results.comparison.multiple import Simultaneous, simultaneous
+from maskcls.results.comparison.optimism import Optimism
 from maskcls.results.ensembles.rival import nested_rival
 from maskcls.results.scores.metrics import confusion, macro_f1
 
@@ -40,6 +41,7 @@ class ManyComparison:
 
     tried  comparisons that were made on these rows, these included; kept: the register could be written.
     noun   what the groups of the rows are called.
+    optimism  how much picking the best of the tried runs flatters its score; None where it was not computed.
     """
 
     names: Sequence[str]
@@ -51,6 +53,7 @@ class ManyComparison:
     tried: int = 0
     kept: bool = True
     noun: Noun = PEOPLE
+    optimism: Optimism | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -62,7 +65,7 @@ class ManyComparison:
         chosen = {self.names[place]: folds for place, folds in self.best.chosen.items()}
         best = {"here": self.best.here, "others": self.best.others, "chosen": chosen}
         data = {"runs": runs, "rows": self.rows, "people": self.people, "differences": differences, "best": best}
-        return data | {"comparisons": self.tried}
+        return data | {"comparisons": self.tried, "optimism": self.optimism and asdict(self.optimism)}
 
 
 def best_of(labels_RN: Sequence[Ints], true_N: Ints, fold_N: Ints, classes: int) -> Best:

@@ -8,12 +8,10 @@ from __future__ import annotations
 from maskcls.errors import DataError
 from maskcls.labels import LabelSpace
 from maskcls.results.csv_with_origin import TableKind
-from maskcls.rundir import REFIT
 
 PSEUDO_LABELS = TableKind(
     "maskcls pseudo-labels", "the pseudo labels", fix="restore both files, or make the pseudo labels again"
 )
-ALL = "all"  # name of the set REFIT in the file
 LEADING = ("set", "id", "path", "weight")
 
 
@@ -23,8 +21,3 @@ def header_of(space: LabelSpace, *, soft: bool) -> list[str]:
     if len(set(names)) != len(names):
         raise DataError("a column name occurs twice", got=", ".join(names), fix="rename the task")
     return names
-
-
-def set_name(fold: int) -> str:
-    """Return a set's name in the file: the fold's number, or "all" for REFIT."""
-    return ALL if fold == REFIT else str(fold)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
+from maskcls.results.added.added_set import AddedSet
 from maskcls.results.predictions import Texts
-from maskcls.results.pseudo.label_rows import PseudoRows
 from maskcls.results.pseudo.selection import Outcome, Selection, combined_confidence, select
 from maskcls.results.pseudo.selection_rule import SelectionRule
 from maskcls.results.scores.metrics import Doubles
@@ -29,7 +29,7 @@ def all_sources(sources: Mapping[int, Floats]) -> Floats:
 
 def label_sets(
     sources: Mapping[int, Floats], ids: Texts, paths: Texts, space: LabelSpace, rule: SelectionRule
-) -> tuple[dict[int, PseudoRows], list[dict[str, Any]]]:
+) -> tuple[dict[int, AddedSet], list[dict[str, Any]]]:
     """Label the photos once per set, each set from its own sources alone.
 
     sources  {fold: (S, N, J)}: predictions of networks that never saw the people of this fold; REFIT: `all_sources`.
@@ -56,7 +56,7 @@ def sharpened(prob_NJ: Floats, temperature: float) -> Floats:
     return sharp_NJ
 
 
-def taken_rows(selection: Selection, paths: Texts, rule: SelectionRule) -> PseudoRows:
+def taken_rows(selection: Selection, paths: Texts, rule: SelectionRule) -> AddedSet:
     """Return the rows taken, in the order given, with labels, weights and, where the rule asks, soft targets.
 
     paths  (N,) text, one per row of the selection.
@@ -69,7 +69,7 @@ def taken_rows(selection: Selection, paths: Texts, rule: SelectionRule) -> Pseud
     weight_N = np.full(int(taken_N.sum()), rule.weight, dtype=np.float64)
     if rule.weigh:
         weight_N *= combined_confidence(selection.confidence_TN, known_TN, rule)[taken_N]
-    return PseudoRows(
+    return AddedSet(
         selection.mean.ids[taken_N],
         np.asarray(paths, dtype=np.str_)[taken_N],
         dict(zip(selection.mean.space.names, label_TN, strict=True)),

@@ -14,7 +14,7 @@ def check_same_folds(folds_sha256: Mapping[str, str], noun: Noun = PEOPLE) -> st
     if any(digest != first for digest in folds_sha256.values()):
         raise DataError(
             f"the runs have different folds, so a label set would hold labels by networks that saw its {noun[1]}",
-            expected=f"runs of the same {noun[1]}, folds.k and folds.seed",
+            expected=f"runs of the same {noun[1]}, folds.k, folds.seed and folds.renew",
             fix="label with one run, train the others with the same folds, or ask for leaky labels",
             offenders=[f"{name}: {digest[:16]}" for name, digest in folds_sha256.items()],
         )

@@ -7,7 +7,6 @@ not so, or not known, the labels are leaky: they have the set "all" alone, and o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,18 +18,16 @@ from maskcls import files
 from maskcls.csvfile import read_columns
 from maskcls.errors import DataError
 from maskcls.groupnouns import PEOPLE, Noun
-from maskcls.labels import UNKNOWN, Ints, LabelSpace
+from maskcls.labels import LabelSpace
+from maskcls.results.added.added_set import AddedSet
+from maskcls.results.added.cells import cell_numbers, label_cells, refuse_lookalikes, refuse_other_sets, set_cells
 from maskcls.results.csv_with_origin import read_origin
 from maskcls.results.photo_contents import PHOTOS, contents_of
-from maskcls.results.pseudo.label_columns import ALL, PSEUDO_LABELS, header_of, set_name
-from maskcls.results.pseudo.label_rows import PseudoRows, check_sets
-from maskcls.results.scores.metrics import Doubles
+from maskcls.results.pseudo.label_columns import PSEUDO_LABELS, header_of
+from maskcls.results.pseudo.label_rows import check_sets
 from maskcls.rundir import REFIT
-from maskcls.spelling import lookalikes, meant
 
-SET = re.compile(r"all|0|[1-9][0-9]?")
-DIGITS = re.compile(r"[0-9.e+-]*")
-NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
+NOUN = "pseudo labels"
 LEAKY_FIX = "make them with this run's folds, or accept leaky labels; then no out-of-fold score is computed"
 
 
@@ -57,13 +54,13 @@ class Pseudo:
     contents {id: digest} of the photos that were labelled; {}: not known.
     """
 
-    sets: Mapping[int, PseudoRows]
+    sets: Mapping[int, AddedSet]
     leaky: bool
     sha256: str
     lineage: Mapping[str, Any]
     contents: Mapping[str, bytes] = field(default_factory=dict)
 
-    def for_fold(self, k: int) -> PseudoRows:
+    def for_fold(self, k: int) -> AddedSet:
         """Return the rows that a network validated on fold k, or REFIT, may learn from; KeyError for no such fold."""
         return self.sets[REFIT if self.leaky else k]
 
@@ -92,8 +89,9 @@ def read_pseudo(
     columns = read_columns(path, known=header_of(space, soft=True))
     soft = _check_header(list(columns), space, path, by_hand=origin is None)
     sets = _sets(columns, space, path, soft=soft)
-    _check_spelling(columns["id"], path)
-    _check_complete(sets, {REFIT} if origin is None or origin.leaky else {*range(origin.k), REFIT}, path)
+    refuse_lookalikes(columns["id"], path, NOUN)
+    expected = {REFIT} if origin is None or origin.leaky else {*range(origin.k), REFIT}
+    refuse_other_sets(set(sets), expected, path, NOUN, "make the pseudo labels again")
     check_sets(sets, space, path, soft=soft)
     kept = {REFIT: sets[REFIT]} if leak else sets
     if origin is None:
@@ -155,27 +153,17 @@ def _check_header(found: Sequence[str], space: LabelSpace, path: Path, *, by_han
     return soft
 
 
-def _sets(columns: Mapping[str, Sequence[str]], space: LabelSpace, path: Path, *, soft: bool) -> dict[int, PseudoRows]:
+def _sets(columns: Mapping[str, Sequence[str]], space: LabelSpace, path: Path, *, soft: bool) -> dict[int, AddedSet]:
     """Turn a table of text into sets; DataError for a cell that is no set, no class or no number."""
-    count = len(columns["id"])
-    names = {name: REFIT if name == ALL else int(name) for name in columns.get("set", [ALL]) if SET.fullmatch(name)}
-    fold_N = _codes(columns.get("set", [ALL] * count), names, f"{path}, column set", expected="a fold's number, or all")
-    labels = {
-        task.name: _codes(
-            columns[task.name],
-            {"": UNKNOWN} | {name: label for label, name in enumerate(task.classes)},
-            f"{path}, column {task.name}",
-            expected=f"{', '.join(task.classes)}, or nothing",
-        )
-        for task in space.tasks
-    }
-    weight_N = _numbers(columns.get("weight", ["1"] * count), f"{path}, column weight")
-    p_JN = [_numbers(columns[f"p{j}"], f"{path}, column p{j}") for j in range(space.size)] if soft else None
+    fold_N = set_cells(columns, path, NOUN)
+    labels = label_cells(columns, space, path, NOUN)
+    weight_N = cell_numbers(columns.get("weight", ["1"] * len(columns["id"])), f"{path}, column weight", NOUN)
+    p_JN = [cell_numbers(columns[f"p{j}"], f"{path}, column p{j}", NOUN) for j in range(space.size)] if soft else None
     with np.errstate(over="ignore"):  # what is too large becomes inf, and is reported with its row
         prob_NJ = None if p_JN is None else np.stack(p_JN, axis=1).astype(np.float32)
     ids, paths = (np.array(columns[name], dtype=np.str_) for name in ("id", "path"))
     return {
-        fold: PseudoRows(
+        fold: AddedSet(
             ids[at],
             paths[at],
             {name: label_N[at] for name, label_N in labels.items()},
@@ -185,41 +173,3 @@ def _sets(columns: Mapping[str, Sequence[str]], space: LabelSpace, path: Path, *
         for fold in np.unique(fold_N).tolist()
         for at in [np.flatnonzero(fold_N == fold)]
     }
-
-
-def _codes(column: Sequence[str], known: Mapping[str, int], where: str, *, expected: str) -> Ints:
-    wrong = [f"row {row}: {text!r}{meant(text, known)}" for row, text in enumerate(column, 1) if text not in known]
-    if wrong:
-        raise DataError("a cell of pseudo labels is wrong", where=where, expected=expected, offenders=wrong)
-    return np.array([known[text] for text in column], dtype=np.int64)
-
-
-def _numbers(column: Sequence[str], where: str) -> Doubles:
-    try:
-        if not DIGITS.fullmatch("".join(column)):  # float() takes nan, spaces and 1_0 too
-            raise ValueError
-        return np.fromiter(map(float, column), dtype=np.float64, count=len(column))
-    except ValueError:
-        wrong = [f"row {row}: {text!r}" for row, text in enumerate(column, 1) if not NUMBER.fullmatch(text)]
-    raise DataError("a cell of pseudo labels is wrong", where=where, expected="a number from 0", offenders=wrong)
-
-
-def _check_spelling(ids: Sequence[str], path: Path) -> None:
-    if faults := lookalikes(ids):
-        raise DataError(
-            "ids of pseudo labels look the same",
-            where=f"{path}, column id",
-            offenders=faults,
-            fix="give every id one spelling",
-        )
-
-
-def _check_complete(sets: Mapping[int, PseudoRows], expected: set[int], path: Path) -> None:
-    if sets.keys() != expected:
-        raise DataError(
-            "the sets of pseudo labels are not those expected",
-            where=f"{path}, column set",
-            got=", ".join(map(set_name, sorted(sets))),
-            expected=", ".join(map(set_name, sorted(expected))),
-            fix="make the pseudo labels again; a table made by hand has the set all alone",
-        )

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.labels import LabelSpace
+from maskcls.results.added.added_set import AddedSet
+from maskcls.results.added.set_names import set_name
 from maskcls.results.csv_with_origin import write_csv
 from maskcls.results.photo_contents import contents_entry
-from maskcls.results.pseudo.label_columns import PSEUDO_LABELS, header_of, set_name
-from maskcls.results.pseudo.label_rows import PseudoRows, check_sets
+from maskcls.results.pseudo.label_columns import PSEUDO_LABELS, header_of
+from maskcls.results.pseudo.label_rows import check_sets
 from maskcls.rundir import REFIT
 
 
 def write_pseudo(
     path: Path,
-    sets: Mapping[int, PseudoRows],
+    sets: Mapping[int, AddedSet],
     space: LabelSpace,
     *,
     folds_sha256: str | None,
@@ -62,13 +64,13 @@ def write_pseudo(
     return write_csv(path, columns, PSEUDO_LABELS, details, force=force)
 
 
-def _columns(sets: Mapping[int, PseudoRows], space: LabelSpace) -> list[list[object]]:
+def _columns(sets: Mapping[int, AddedSet], space: LabelSpace) -> list[list[object]]:
     """Return the cells of every column of the CSV, one set of labels after the other."""
     parts = [list(_cells(fold, rows, space)) for fold, rows in sets.items()]
     return [list(itertools.chain.from_iterable(column)) for column in zip(*parts, strict=True)]
 
 
-def _cells(fold: int, rows: PseudoRows, space: LabelSpace) -> Iterator[Iterable[object]]:
+def _cells(fold: int, rows: AddedSet, space: LabelSpace) -> Iterator[Iterable[object]]:
     yield [set_name(fold)] * len(rows)
     yield rows.ids.tolist()
     yield rows.paths.tolist()

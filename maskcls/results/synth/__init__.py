@@ -1,1 +1,1 @@
-"""Pure parts of generators: their training watch, tables of samples, statistics of the verdict."""
+"""Samples of generators as arrays: their table, their quality and their verdict."""

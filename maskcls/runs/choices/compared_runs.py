@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from maskcls.errors import DataError
 from maskcls.results.comparison.many import ManyComparison, compare_many
+from maskcls.results.comparison.optimism import optimism_of_best
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.rows_by_id import find_rows
 from maskcls.rundir import RunDir
-from maskcls.runs.choices.tried import add_tried, comparison_of
+from maskcls.runs.choices.tried import add_tried, comparison_of, run_digest
+from maskcls.runs.choices.tried_rows import counts_of
 from maskcls.runs.read_labelled import parts_of
 
 
@@ -29,8 +31,10 @@ def compare_labelled(runs: Sequence[RunDir], found: Sequence[LabelledPredictions
     names = [str(run.path) for run in runs]
     many = compare_many(names, labels, truth, first.people_N, parts_of(first), size)
     new = [comparison_of(runs[0], run, p.difference.p) for run, p in zip(runs[1:], many.differences, strict=True)]
-    tried, _ = add_tried(runs[0], new)
-    return replace(many, tried=tried.count, kept=tried.kept, noun=first.noun)
+    tried, register = add_tried(runs[0], new)
+    every = {one.what for one in register.of("run", new[0].rows)} | {run_digest(run) for run in runs}
+    optimism = optimism_of_best(counts_of(first, labels), runs=len(every))
+    return replace(many, tried=tried.count, kept=tried.kept, noun=first.noun, optimism=optimism)
 
 
 def _check_same_rows(first_run: RunDir, first: LabelledPredictions, run: RunDir, other: LabelledPredictions) -> None:

@@ -16,7 +16,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.locks.waiting_lock import waiting_lock
 from maskcls.typedjson import JsonFile
 
-Kind = Literal["run", "rule", "ensemble", "comparison", "unsealed"]
+Kind = Literal["run", "rule", "ensemble", "comparison", "unsealed", "samples"]
 
 
 class Attempt(JsonFile):

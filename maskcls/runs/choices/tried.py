@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from maskcls import config, files
 from maskcls.errors import ResultError
-from maskcls.rundir import RunDir
+from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.choices.register import Attempt, Register, add_attempts, is_kept, read_register, rows_key
 from maskcls.runs.environment import read_environment
 from maskcls.runs.records.scored_rows import rows_scored
+from maskcls.runs.repeats.repeat_runs import is_repeat
 from maskcls.runs.summary import read_summary
 
 if TYPE_CHECKING:
@@ -39,8 +40,11 @@ def rows_of_run(run: RunDir) -> str:
 def add_run(run: RunDir) -> str:
     """Register a finished run that has a score; returns why it cannot be, "" if it is.
 
-    A training is not lost because of the register.
+    A training is not lost because of the register. A repeat of a cross-validation is no choice of its own; see
+    `add_repeats`.
     """
+    if is_repeat(run):
+        return ""
     summary = read_summary(run)
     try:
         if summary is not None and not summary.leaky:
@@ -50,15 +54,21 @@ def add_run(run: RunDir) -> str:
     return ""
 
 
+def add_repeats(folder: RepeatsDir) -> None:
+    """Register a finished repeated cross-validation, as one run of these rows."""
+    together = RunDir(folder.path)
+    add_attempts(together, [_this_run(together, rows_of_run(folder.repeat(0)))])
+
+
 def rules_before(run: RunDir, rule: str) -> int:
     """Return how many rules were tried on the run's out-of-fold rows, with this one."""
-    digest, found = _digest(run), read_register(run).of("rule", rows_of_run(run))
+    digest, found = run_digest(run), read_register(run).of("rule", rows_of_run(run))
     return len({one.what for one in found if one.what.startswith(digest)} | {f"{digest}/{rule}"})
 
 
 def add_rule(run: RunDir, rule: str) -> Tried:
     """Register a rule that was tried on the run's out-of-fold rows."""
-    rows, digest = rows_of_run(run), _digest(run)
+    rows, digest = rows_of_run(run), run_digest(run)
     new = [_this_run(run, rows), Attempt(rows=rows, kind="rule", what=f"{digest}/{rule}", name=f"{rule} {_name(run)}")]
     after = add_attempts(run, new)
     count = sum(one.what.startswith(digest) for one in after.of("rule", rows))
@@ -90,7 +100,7 @@ def add_unsealed(run: RunDir, sealed: str, weights: Sequence[str]) -> tuple[int,
 
 def comparison_of(a: RunDir, b: RunDir, p: float) -> Attempt:
     """Return the entry of a comparison of two runs of the same rows."""
-    what = "/".join(sorted((_digest(a), _digest(b))))
+    what = "/".join(sorted((run_digest(a), run_digest(b))))
     return Attempt(rows=rows_of_run(a), kind="comparison", what=what, name=f"{_name(a)} {_name(b)}", p=p)
 
 
@@ -99,10 +109,11 @@ def _tried(run: RunDir, after: Register, rows: str, count: int) -> Tried:
 
 
 def _this_run(run: RunDir, rows: str) -> Attempt:
-    return Attempt(rows=rows, kind="run", what=_digest(run), name=_name(run))
+    return Attempt(rows=rows, kind="run", what=run_digest(run), name=_name(run))
 
 
-def _digest(run: RunDir) -> str:
+def run_digest(run: RunDir) -> str:
+    """Return what identifies a run among those tried: its out-of-fold rows."""
     return files.file_sha256(run.oof)[:16]
 
 

@@ -30,7 +30,8 @@ class Done(JsonFile):
 
 def mark_done(folder: FoldDir, weights: str) -> None:
     """Commit DONE of a network whose other files are all written. weights: sha256 of its best tensors."""
-    named = [folder.best.meta, folder.oof, folder.summary, folder.first_batch, *folder.all_epoch_rows()]
+    named = [folder.best.meta, folder.oof, folder.plain_heads, folder.balanced_heads, folder.summary]
+    named += [folder.first_batch, *folder.all_epoch_rows()]
     found = {path.relative_to(folder.path).as_posix(): files.file_sha256(path) for path in named if path.exists()}
     tensors = folder.best.tensors.relative_to(folder.path).as_posix()
     owned.write(folder.done, folder.root, Done(weights=weights, files={tensors: weights, **found}))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from maskcls import files
-from maskcls.errors import ResultError
+from maskcls.csvfile import read_columns
+from maskcls.errors import MaskclsError, ResultError
+from maskcls.results.photo_contents import PHOTOS, contents_of
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
 from maskcls.results.submissions.write import SUBMISSION
+from maskcls.results.synth.sample_columns import SAMPLES
 from maskcls.rundir import RunDir
 from maskcls.runs.integrity.file_check import compared, is_digested, read_check
 from maskcls.runs.origin import origin_checks, read_submission_origin
@@ -22,7 +25,8 @@ def predictions_checks(path: Path) -> list[Check]:
 
 
 def table_checks(path: Path, run: RunDir | None, data: Path | None) -> list[Check]:
-    """Check a table and its sidecar; of a submission also the run, its weights and the photos that were predicted.
+    """Check a table and its sidecar; of samples also their images, of a submission also the run, its weights and the
+    photos that were predicted.
 
     run   None: the run of that name in the folder `runs` or the working folder, if there is one.
     data  the data set that was predicted; None: it is not compared.
@@ -35,11 +39,32 @@ def table_checks(path: Path, run: RunDir | None, data: Path | None) -> list[Chec
         return [whole]
     content = _content(sidecar)
     checks = [whole, compared(path.name, path, str(content["sha256"]), sidecar.name)]
+    if content.get("kind") == SAMPLES.kind:
+        return [*checks, *_image_checks(path, content)]
     if content.get("kind") != SUBMISSION.kind:
         return checks
     _, origin = read_submission_origin(path)
     lineage: Mapping[str, Any] = origin.lineage if origin else {}
     return [*checks, *origin_checks(origin, run or _known_run(lineage), data)]
+
+
+def _image_checks(path: Path, content: Mapping[str, Any]) -> Iterator[Check]:
+    """Check the images beside a table of samples; those that are photos of a data set are not beside it."""
+    from maskcls.data.photos.identity.photo_digests import digest  # imports Pillow
+    from maskcls.data.photos.images import read_bytes
+
+    columns = read_columns(path)
+    known = contents_of(content.get(PHOTOS), columns["id"], path, SAMPLES)
+    for one, name in zip(columns["id"], columns["path"], strict=True):
+        image = path.parent / name
+        if one not in known or content.get("generator") == "oversample":
+            continue
+        try:
+            other = digest(read_bytes(image)) != known[one]
+        except MaskclsError as error:
+            yield Check(name, "FAILED", "digest in the sidecar", (error.brief,))
+            continue
+        yield Check(name, "FAILED" if other else "ok", "digest in the sidecar", ("another image",) if other else ())
 
 
 def _content(sidecar: Path) -> dict[str, Any]:

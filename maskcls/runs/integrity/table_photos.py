@@ -1,4 +1,4 @@
-"""Whether photos are still those that a table of groups or of pseudo labels was made of."""
+"""Whether photos are still those that a table of groups, of pseudo labels or of samples was made of."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ def refuse_other_groups(path: Path, groups: Groups, now: PhotoDigests) -> None:
     _refuse("grouped", path, groups.contents, now, "or make the groups again with maskcls group")
 
 
-def refuse_other_labelled(path: Path, contents: Mapping[str, bytes], now: PhotoDigests) -> None:
-    """Raise DataError that names the photos whose content is not what was pseudo-labelled; now: of the training's."""
-    _refuse("labelled", path, contents, now, "or label them again with maskcls pseudo-label")
+def refuse_other_added(source: str, path: Path, contents: Mapping[str, bytes], now: PhotoDigests) -> None:
+    """Raise DataError that names added photos whose content is not what it was when their table was made.
+
+    source  "pseudo" or "synth". now: of the training's photos.
+    """
+    if source == "pseudo":
+        _refuse("labelled", path, contents, now, "or label them again with maskcls pseudo-label")
+    else:
+        _refuse("made as samples", path, contents, now, "or make them again with maskcls synth sample")
 
 
 def _refuse(done: str, path: Path, contents: Mapping[str, bytes], now: PhotoDigests, fix: str) -> None:

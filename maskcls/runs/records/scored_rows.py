@@ -17,14 +17,14 @@ from maskcls.schema import Config
 def rows_scored(run: RunDir, env: Environment, cfg: Config) -> str:
     """Return what identifies the rows a run is scored on; ResultError when a table of it cannot be read."""
     rows, folds = (env.hashes.get(path.name, "") for path in (run.manifest, run.folds))
-    if cfg.data.pseudo is not None:
+    if cfg.data.pseudo is not None or cfg.data.synth is not None:
         rows, folds = _real_hashes(run)
     every = cfg.folds.k > 1 and sorted(env.folds) == list(range(cfg.folds.k))
     return rows if every else f"{rows} {folds} {sorted(env.folds)}"
 
 
 def _real_hashes(run: RunDir) -> tuple[str, str]:
-    """Return the hashes of manifest.csv and folds.csv without the pseudo-labelled rows, which are last."""
+    """Return the hashes of manifest.csv and folds.csv without the added rows, which are last."""
     try:
         texts = (files.read_file(path, files.RUN_FILE).decode() for path in (run.manifest, run.folds))
         tables = [io.StringIO(table, newline="").readlines() for table in texts]

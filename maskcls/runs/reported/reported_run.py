@@ -78,16 +78,17 @@ def read_reported_run(run: RunDir) -> ReportedRun:
     cfg = config.of_run(run.config)
     if summary is None:
         raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
+    rows = None if summary.leaky else read_scored_rows(run, cfg)
     return ReportedRun(
         run,
         record=read_record(run),
         config=cfg,
         environment=env,
         summary=summary,
-        rows=None if summary.leaky else read_scored_rows(run, cfg),
+        rows=rows,
         logs=read_logs(run, cfg, env.folds),
         calibration=read_calibration(run),
-        choices=read_choices(run),
+        choices=read_choices(run, rows.labelled if rows else None),
         sealed=read_sealed_score(run),
     )
 

@@ -64,6 +64,8 @@ def folds_part(reported: ReportedRun) -> str:
     unvarying = "all tasks" if reported.noun == PHOTOS else f"the tasks that do not vary within {with_article(one)}"
     by = ", ".join(how.stratify) if how.stratify else unvarying
     lines = [f"balanced by: {escaped(by)}", f"seed of the split: {how.seed}"]
+    if how.renew:
+        lines.append(f"renewed: {how.renew} times")
     if len(trained) < how.k:
         lines.append(f"trained folds: {', '.join(map(str, trained))} of {how.k}")
     table = fold_row_table(list(fold_row_counts(reported.run, trained)), reported.noun)

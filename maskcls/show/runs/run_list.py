@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from rich.text import Text
 from maskcls.errors import visible
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.comparison.many import Best
+from maskcls.results.comparison.optimism import Optimism
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import RunRecord
 from maskcls.runs.records.settings import setting_differences
 from maskcls.runs.records.unsealed import SealedScore
-from maskcls.show.answers.many import best_line
+from maskcls.show.answers.many import best_line, optimism_line
 from maskcls.show.runs.unsealed import sealed_of
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plural, say, show, span
@@ -33,11 +34,13 @@ class BestRun:
 
     names  those that are listed; tried: how many were scored on these rows, deleted ones included.
     score  of the best, as it is listed and as it holds for other people, or what groups are called (noun).
+    optimism  how much picking the best of the tried runs flatters its score.
     """
 
     names: tuple[str, ...]
     tried: int
     score: Best
+    optimism: Optimism
     noun: Noun = PEOPLE
 
     @property
@@ -49,7 +52,7 @@ class BestRun:
         """Return plain data."""
         chosen = {self.names[place]: folds for place, folds in self.score.chosen.items()}
         scores = {"here": self.score.here, "others": self.score.others, "chosen": chosen}
-        return {"runs": self.runs, "tried": self.tried, **scores}
+        return {"runs": self.runs, "tried": self.tried, **scores, "optimism": asdict(self.optimism)}
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,7 @@ def print_runs(found: RunList, *, json: bool = False) -> None:
         show(_footer(found.runs, found.base))
         if found.best:
             say(best_line(found.best.score, found.best.runs, found.best.noun[1]))
-            if found.best.tried > found.best.runs:
-                say(f"{plural(found.best.tried, 'run')} were scored on these rows in all")
+            say(optimism_line(found.best.optimism))
 
 
 def _run_json(found: RunRecord, base: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def say_after(after: AfterTraining) -> None:
 def _say_scores(run: Path, summary: RunSummary, noun: Noun) -> None:
     pooled, interval = summary.pooled, summary.interval
     if pooled is None:
-        why = f"the pseudo labels are from networks that saw validation {noun[1]}"
+        why = f"it was trained with data.leaky=true: pseudo labels or samples may be of validation {noun[1]}"
         say(f"{run}  no out-of-fold score: {why}")
         return
     if interval:

@@ -16,7 +16,7 @@ from maskcls.schema.group_noun import group_noun
 from maskcls.synth.cyclegan.domains import Domains, default_source
 from maskcls.synth.cyclegan.pairs import pair_source
 from maskcls.synth.loop.all_folds import FEW_SOURCE, classes_in_words, generator_title
-from maskcls.synth.loop.synth_rows import rarest_class, training_rows
+from maskcls.synth.loop.synth_rows import generator_rows, rarest_class
 from maskcls.training.experiment import Experiment
 
 
@@ -30,7 +30,7 @@ def check_translations(experiment: Experiment, folds: Iterable[int], *, forced: 
     """
     cfg = experiment.cfg
     for k in folds:
-        row_N = training_rows(experiment, k)
+        row_N = generator_rows(experiment, k)
         labels = {name: label_N[row_N] for name, label_N in experiment.labels.items()}
         person_N = experiment.people[row_N]
         target = cfg.synth.classes or rarest_class(labels, person_N, cfg.space)

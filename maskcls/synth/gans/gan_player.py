@@ -66,22 +66,22 @@ class GanPlayer:
         self.draws = BatchDraws.of(rows.person_N, rows.target_N)
         torch.manual_seed(stream_seed(self.seed, fold, START))
         how, shape = cfg.synth, rows.space.shape
-        self.made = Generator(GeneratorPlan(how.size, how.latent, how.width, how.upsample, shape))
+        self.generator_network = Generator(GeneratorPlan(how.size, how.latent, how.width, how.upsample, shape))
         wasserstein = how.kind == "wgan-gp"
         norm: CriticNorm = how.critic_norm if wasserstein else "batch"
         dropout = 0.0 if wasserstein else how.dropout
-        self.judge = Critic(CriticPlan(how.size, how.width, norm, dropout, how.condition, shape))
-        for network in (self.made, self.judge):
+        self.critic_network = Critic(CriticPlan(how.size, how.width, norm, dropout, how.condition, shape))
+        for network in (self.generator_network, self.critic_network):
             move_network(network, device, self.execution)
-        self.average = build_ema(self.made, decay=how.ema, power=EMA_POWER)
+        self.average = build_ema(self.generator_network, decay=how.ema, power=EMA_POWER)
         self.networks: Mapping[str, nn.Module] = {
-            "generator": self.made,
-            "critic": self.judge,
+            "generator": self.generator_network,
+            "critic": self.critic_network,
             "ema": self.average.module,
         }
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {
-            "generator": build_adam(self.made, how.lr_generator, how),
-            "critic": build_adam(self.judge, how.lr_critic, how),
+            "generator": build_adam(self.generator_network, how.lr_generator, how),
+            "critic": build_adam(self.critic_network, how.lr_critic, how),
         }
         self.compared_R = _compared(rows)
         self.sheet_label_BT = self.label_NT[_of_sheet(rows)].repeat_interleave(SHEET_COLUMNS, dim=0)
@@ -92,9 +92,9 @@ class GanPlayer:
         turns = self.synth.critic_steps if self.synth.kind == "wgan-gp" else 1
         numbers: dict[str, float] = {}
         for turn in range(turns):
-            numbers = self._judge_step(step, turn)
-        numbers |= self._maker_step(step)
-        self.average.update(self.made, step=step + 1)
+            numbers = self._critic_step(step, turn)
+        numbers |= self._generator_step(step)
+        self.average.update(self.generator_network, step=step + 1)
         if len(self.compared_R) > 1 and is_logged(step + 1, self.synth.steps):
             numbers |= self._diversity(step)
         return numbers
@@ -115,16 +115,16 @@ class GanPlayer:
 
     def generator(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the moving average of the generator, see `generator_of`."""
-        return self.average.module.state_dict(), self._facts(self.made.plan)
+        return self.average.module.state_dict(), self._facts(self.generator_network.plan)
 
     def critic(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the discriminator or critic, see `critic_of`."""
-        return self.judge.state_dict(), self._facts(self.judge.plan)
+        return self.critic_network.state_dict(), self._facts(self.critic_network.plan)
 
     def _facts(self, plan: GeneratorPlan | CriticPlan) -> dict[str, Any]:
         return {"kind": self.synth.kind, "plan": plan.to_json(), "labels": self.space.to_json()}
 
-    def _judge_step(self, step: int, turn: int) -> dict[str, float]:
+    def _critic_step(self, step: int, turn: int) -> dict[str, float]:
         """Train the discriminator or critic with photos and as many images generated for the same labels."""
         images_BHWC, label_BT = self._batch(step, turn)
         self._train()
@@ -133,7 +133,8 @@ class GanPlayer:
         real_BCHW = self._seen(to_unit(images_BHWC), step, turn, REAL_CHANGES)
         fake_BCHW = self._seen(fake_BCHW, step, turn, FAKE_CHANGES)
         with self.execution.autocast(self.device):
-            real_B, fake_B = self.judge(real_BCHW, label_BT).float(), self.judge(fake_BCHW, label_BT).float()
+            real_B = self.critic_network(real_BCHW, label_BT).float()
+            fake_B = self.critic_network(fake_BCHW, label_BT).float()
         if self.synth.kind == "wgan-gp":
             alpha_B = self._uniform((len(label_BT),), step, turn, ALPHA)
             norm_B = gradient_norms(partial(self._score, label_BT), interpolates(real_BCHW, fake_BCHW, alpha_B))
@@ -152,29 +153,29 @@ class GanPlayer:
                 ),
             )
             about = {"accuracy": ((real_B > 0).float().mean() + (fake_B < 0).float().mean()).item() / 2}
-        norm = _descend(loss, self.judge, self.optimizers["critic"])
+        norm = _descend(loss, self.critic_network, self.optimizers["critic"])
         gap = (real_B.mean() - fake_B.mean()).item()
         return {"loss_critic": loss.item(), "gap": gap, "gradient_critic": norm, **about}
 
-    def _maker_step(self, step: int) -> dict[str, float]:
+    def _generator_step(self, step: int) -> dict[str, float]:
         """Train the generator against the discriminator or critic."""
         _, label_BT = self._batch(step, OWN_TURN)
         self._train()
-        self.judge.requires_grad_(False)
+        self.critic_network.requires_grad_(False)
         fake_BCHW = self._seen(self._made(step, OWN_TURN, label_BT), step, OWN_TURN, FAKE_CHANGES)
         with self.execution.autocast(self.device):
-            score_B = self.judge(fake_BCHW, label_BT).float()
+            score_B = self.critic_network(fake_BCHW, label_BT).float()
         loss = critic_generator_loss(score_B) if self.synth.kind == "wgan-gp" else generator_loss(score_B)
-        norm = _descend(loss, self.made, self.optimizers["generator"])
-        self.judge.requires_grad_(True)
+        norm = _descend(loss, self.generator_network, self.optimizers["generator"])
+        self.critic_network.requires_grad_(True)
         return {"loss_generator": loss.item(), "gradient_generator": norm}
 
     def _train(self) -> None:
-        self.made.train()
-        self.judge.train()
+        self.generator_network.train()
+        self.critic_network.train()
 
     def _score(self, label_BT: Tensor, images_BCHW: Tensor) -> Tensor:
-        score_B: Tensor = self.judge(images_BCHW, label_BT)
+        score_B: Tensor = self.critic_network(images_BCHW, label_BT)
         return score_B
 
     def _batch(self, step: int, turn: int) -> tuple[Tensor, Tensor]:
@@ -185,7 +186,7 @@ class GanPlayer:
     def _made(self, step: int, turn: int, label_BT: Tensor) -> Tensor:
         noise_BZ = self._normal((len(label_BT), self.synth.latent), step, turn, NOISE)
         with self.execution.autocast(self.device):
-            images_BCHW: Tensor = self.made(noise_BZ, label_BT)
+            images_BCHW: Tensor = self.generator_network(noise_BZ, label_BT)
         return images_BCHW.float()
 
     def _seen(self, images_BCHW: Tensor, step: int, turn: int, purpose: int) -> Tensor:

@@ -8,15 +8,16 @@ from maskcls.engine.device import Accelerator
 from maskcls.errors import DataError
 from maskcls.groupnouns import Noun
 from maskcls.labels import Ints
+from maskcls.results.added.set_names import set_name
 from maskcls.results.synth.training_watch import watch_findings
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.runs.integrity.epoch_log import read_log
 from maskcls.show.answers.synth_training import TrainedGenerator
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.facts_file import SynthSet, set_name
+from maskcls.synth.facts_file import SynthSet
 from maskcls.synth.loop.kinds import build_player
 from maskcls.synth.loop.parts import check_part, read_generator_done
-from maskcls.synth.loop.synth_rows import of_classes, rarest_class, synth_rows, training_rows
+from maskcls.synth.loop.synth_rows import generator_rows, of_classes, rarest_class, synth_rows
 from maskcls.synth.loop.train_generator import GeneratorEnd, LoopPlan, is_past, train_generator
 from maskcls.training.experiment import Experiment
 
@@ -30,7 +31,7 @@ def generator_title(k: int) -> str:
 
 def rare_set(experiment: Experiment, k: int) -> SynthSet:
     """Return what the generator of fold k, or of REFIT, makes examples of, and how many people and rows have it."""
-    row_N, space = training_rows(experiment, k), experiment.cfg.space
+    row_N, space = generator_rows(experiment, k), experiment.cfg.space
     labels: Mapping[str, Ints] = {name: label_N[row_N] for name, label_N in experiment.labels.items()}
     person_N = experiment.people[row_N]
     classes = experiment.cfg.synth.classes or rarest_class(labels, person_N, space)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import torch
 
 from maskcls.errors import UsageError
@@ -23,5 +25,9 @@ def build_player(cfg: Config, rows: SynthRows, fold: int, device: torch.device) 
             return build_cyclegan(cfg, rows, fold, device)
         case "smote" | "oversample":
             raise UsageError(
-                "this kind has no networks of images", where=f"synth.kind={cfg.synth.kind}", fix="maskcls synth train"
+                "this kind has no networks of images",
+                where=f"synth.kind={cfg.synth.kind}",
+                fix="choose dcgan, wgan-gp or cyclegan",
             )
+        case _:
+            assert_never(cfg.synth.kind)

@@ -44,7 +44,7 @@ class GeneratorDone(JsonFile):
 
 
 @dataclass(frozen=True)
-class Part:
+class SavedPart:
     """A generator or critic as saved: weights, the facts to rebuild it, its last step, and sha256 of its weights."""
 
     tensors: dict[str, Tensor]
@@ -63,7 +63,7 @@ def save_part(folder: WeightsDir, tensors: Mapping[str, Tensor], facts: Mapping[
     return digest
 
 
-def load_part(folder: WeightsDir) -> Part:
+def load_part(folder: WeightsDir) -> SavedPart:
     """Read a generator or critic; rebuild it with `generator_of` or `critic_of` of its kind.
 
     Raises WeightsError when the weights are missing or are not those of meta.json, ResultError when meta.json is
@@ -80,7 +80,7 @@ def load_part(folder: WeightsDir) -> Part:
             expected=f"sha256 {meta.sha256[:12]}…",
             fix=AGAIN,
         )
-    return Part(load(content), meta.facts, meta.step, digest)
+    return SavedPart(load(content), meta.facts, meta.step, digest)
 
 
 def check_part(folder: WeightsDir, sha256: str) -> None:

@@ -67,7 +67,7 @@ def synth_rows(experiment: Experiment, k: int) -> SynthRows:
     there, else from their files. Raises DataError for a photo that cannot be read.
     """
     cfg = experiment.cfg
-    row_N = training_rows(experiment, k)
+    row_N = generator_rows(experiment, k)
     labels = {name: label_N[row_N] for name, label_N in experiment.labels.items()}
     person_N = experiment.people[row_N]
     classes = cfg.synth.classes or rarest_class(labels, person_N, cfg.space)
@@ -84,7 +84,7 @@ def synth_rows(experiment: Experiment, k: int) -> SynthRows:
     )
 
 
-def training_rows(experiment: Experiment, k: int) -> Ints:
+def generator_rows(experiment: Experiment, k: int) -> Ints:
     """Return the rows (N,) of the experiment that the generator of a fold may see, see `synth_rows`."""
     cfg = experiment.cfg
     kept_N = tables.real_rows(experiment.manifest) & (cfg.space.encode(experiment.labels) != UNKNOWN)

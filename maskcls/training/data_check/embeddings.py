@@ -49,7 +49,7 @@ def run_rows(
     Their embeddings are those of the first task's network. Raises ResultError for a run that is not finished or was
     changed.
     """
-    from maskcls.training.prediction import load_networks
+    from maskcls.training.predicting.loaded_networks import load_networks
 
     experiment, env = open_experiment(run)
     fold = env.folds[0]

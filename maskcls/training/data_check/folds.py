@@ -33,6 +33,7 @@ def configured_folds(frame: pd.DataFrame, cfg: Config) -> tuple[Ints, str]:
             holdout=how.holdout,
             seed=how.seed,
             stratify=how.stratify,
+            renew=how.renew,
             noun=group_noun(cfg),
         )
     except DataError as error:

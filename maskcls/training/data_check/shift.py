@@ -15,6 +15,7 @@ from maskcls.data.photos.quality import by_name
 from maskcls.data.rows import manifest
 from maskcls.errors import DataError, ResourceError
 from maskcls.labels import UNKNOWN, Floats, Ints, LabelSpace
+from maskcls.results.decisions.bias_correction import fit_bias_correction
 from maskcls.results.shift.between_parts import SIGNIFICANT, Shift
 from maskcls.results.shift.class_shares import ClassShareEstimate, estimate_shares
 from maskcls.results.shift.pixel_statistics import pixel_differences
@@ -23,6 +24,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.training.person_clustering import fit_person_clustering, group_photos
 
 LEAST_SD = 0.2  # differences of pixel statistics below this, in standard deviations, are too small to matter
+LEAST_ROWS = 10  # unseen ones of each class, for a correction of the probabilities before class shares are estimated
 Mask = NDArray[np.bool_]
 
 
@@ -134,10 +136,13 @@ def _shares(
         if task.name not in network.prob:
             continue
         known_N = train_N & (labels[task.name] != UNKNOWN)
+        prob_NC, fit_N = network.prob[task.name], known_N & network.unseen_N
+        if np.bincount(labels[task.name][fit_N], minlength=len(task.classes)).min() >= LEAST_ROWS:
+            prob_NC = fit_bias_correction(prob_NC[fit_N], labels[task.name][fit_N]).rows(prob_NC).astype(np.float32)
         found += estimate_shares(
             task.name,
             task.classes,
-            network.prob[task.name][eval_N],
+            prob_NC[eval_N],
             person_N[eval_N],
             labels[task.name][known_N],
             person_N[known_N],

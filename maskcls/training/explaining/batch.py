@@ -19,7 +19,8 @@ from maskcls.results.predictions import Predictions
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.explaining.cams import grids_of, networks_of, photo_views
-from maskcls.training.prediction import LoadedNetwork, joint, predict_each
+from maskcls.training.predicting.loaded_networks import LoadedNetwork
+from maskcls.training.prediction import joint, predict_each
 from maskcls.viewnames import parse_views
 
 ALL_VIEWS = ""  # the mean over the views

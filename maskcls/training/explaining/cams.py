@@ -21,7 +21,7 @@ from maskcls.runs.environment import Environment
 from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.training.experiment import Experiment
 from maskcls.training.known_photos import refuse_changed_rows
-from maskcls.training.prediction import LoadedNetwork, load_networks
+from maskcls.training.predicting.loaded_networks import LoadedNetwork, load_networks
 
 
 def cams_of(

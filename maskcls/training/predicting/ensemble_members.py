@@ -116,7 +116,7 @@ def _run_predictions(
                    predicted without a cache is predicted again.
     """
     cfg, env = config.of_run(run.config), read_environment(run)
-    path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups)
+    path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups, cfg.predict.adapt)
     if path.exists() and not overrides:
         known = Predictions.load(path)
         weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))

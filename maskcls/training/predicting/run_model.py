@@ -27,11 +27,12 @@ from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.photo_model import Photo, check_photo
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision, decided, read_decision, refuse_shift
-from maskcls.runs.overrides import with_overrides
+from maskcls.runs.overrides import refuse_adapting, with_overrides
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.plans import listener_of
-from maskcls.training.prediction import LoadedNetwork, joint, load_networks, note_other_versions
+from maskcls.training.predicting.loaded_networks import LoadedNetwork, load_networks
+from maskcls.training.prediction import joint, note_other_versions
 from maskcls.training.stored_experiment import open_experiment
 
 
@@ -103,6 +104,7 @@ def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool =
     with report.busy("reading the run"):
         experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, list(overrides))
+    refuse_adapting(cfg, "photos in memory are predicted a few at a time, and networks are adapted to all together")
     note_other_versions(run, report)
     decision = read_decision(run) if decide else None
     refuse_shift(run, decision)

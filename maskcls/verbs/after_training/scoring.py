@@ -188,24 +188,52 @@ def explain(
 
 
 @app.command()
-def tta(run: RunPath, overrides: PredictionOverrides = None, data: MovedData = None, json: Json = False) -> None:
+def tta(
+    run: RunPath,
+    overrides: PredictionOverrides = None,
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="compare ways to adapt to the photos (predict.adapt) instead of views")
+    ] = False,
+    shift: Annotated[
+        Literal["none", "camera", "jpeg", "night", "shares"],
+        typer.Option(help="with --adapt: change the photos, or their class shares, in this way before"),
+    ] = "none",
+    data: MovedData = None,
+    json: Json = False,
+) -> None:
     """Compare test-time views on the run's out-of-fold rows: the gain and the cost of each.
+
+    With --adapt, compare ways to adapt the networks to the photos they predict.
 
     \b
     maskcls tta runs/a
+    maskcls tta runs/a --adapt --shift night
     """
     from maskcls.rundir import RunDir
     from maskcls.runs.checks import check_trying_views
 
     given = current(overrides)
+    if shift != "none" and not adapt:
+        fix = "give both, or neither"
+        raise UsageError("--shift without --adapt changes nothing", where=f"--shift {shift}", fix=fix)
     check_trying_views(RunDir(run), given)
     from maskcls.show.answers.view_search import print_view_search
+    from maskcls.show.runs.adaptation import print_adaptation
     from maskcls.show.terminal.progress import LOADING, Reporter
 
+    trial = search = None
     with Reporter() as report:
         with report.busy(LOADING):
+            from maskcls.commands.tta import try_adaptation
             from maskcls.commands.tta import tta as work
-        found = work(RunDir(run), overrides=given, report=report, data=data)
+        if adapt:
+            trial = try_adaptation(RunDir(run), shift, overrides=given, report=report, data=data)
+        else:
+            search = work(RunDir(run), overrides=given, report=report, data=data)
     from maskcls.runs.records.versions import other_versions
 
-    print_view_search(found, versions=other_versions(RunDir(run)), json=json)
+    versions = other_versions(RunDir(run))
+    if trial is not None:
+        print_adaptation(trial, versions=versions, json=json)
+    if search is not None:
+        print_view_search(search, versions=versions, json=json)

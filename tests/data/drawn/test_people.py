@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from maskcls.data.drawn.people import CELL_SHARES, cells, people_of
+from maskcls.data.drawn.ages import DRAWN_SHARES
+from maskcls.data.drawn.people import cells, people_of
 from maskcls.data.drawn.traits import look_of
 
 ALL_CELLS = {(gender, band) for gender in ("male", "female") for band in (0, 1, 2)}
@@ -23,8 +24,8 @@ def test_every_cell_is_filled_early() -> None:
 
 def test_shares_come_close_to_those_asked_for() -> None:
     seats = Counter(cells(2000))
-    assert sum(CELL_SHARES.values()) == pytest.approx(1)
-    for cell, share in CELL_SHARES.items():
+    assert sum(DRAWN_SHARES.values()) == pytest.approx(1)
+    for cell, share in DRAWN_SHARES.items():
         assert abs(seats[cell] - 2000 * share) <= 3, cell  # Adams' method rounds up: a few seats at most
     people = people_of("train", 300, seed=0)
     assert 0.5 < sum(p.gender == "female" for p in people) / 300 < 0.7

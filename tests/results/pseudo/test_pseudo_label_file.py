@@ -18,9 +18,9 @@ from maskcls.csvfile import FORMULA
 from maskcls.errors import BusyError, DataError, UsageError
 from maskcls.files.source_code import code_sha256
 from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.results.added.added_set import AddedSet
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
-from maskcls.results.pseudo.label_rows import PseudoRows
 from maskcls.results.pseudo.read_labels import Pseudo, read_pseudo
 from maskcls.results.pseudo.write_labels import write_pseudo
 from maskcls.rundir import REFIT
@@ -32,13 +32,13 @@ SPACE = LabelSpace((Task("hat", ("no", "yes")), Task("age", ("young", "old"), (3
 ODD = ["00123", "1e5", "NA", "null", 'say "hi"', "a,b", "한글", " padded ", "-1", "x\ty"]
 
 
-def rows(ids: list[str], hat: list[int], age: list[int], *, soft: bool = False, weight: float = 1.0) -> PseudoRows:
+def rows(ids: list[str], hat: list[int], age: list[int], *, soft: bool = False, weight: float = 1.0) -> AddedSet:
     prob = np.tile(np.array([0.1, 0.2, 0.3, 0.4], dtype=np.float32), (len(ids), 1)) if soft else None
     labels = {"hat": np.array(hat, dtype=np.int64), "age": np.array(age, dtype=np.int64)}
-    return PseudoRows(np.array(ids), np.array([f"eval/{id}" for id in ids]), labels, prob, np.full(len(ids), weight))
+    return AddedSet(np.array(ids), np.array([f"eval/{id}" for id in ids]), labels, prob, np.full(len(ids), weight))
 
 
-def three_sets(**options: Any) -> dict[int, PseudoRows]:
+def three_sets(**options: Any) -> dict[int, AddedSet]:
     return {
         0: rows(["a", "b"], [1, 0], [0, -1], **options),
         1: rows(["b"], [1], [1], **options),
@@ -46,7 +46,7 @@ def three_sets(**options: Any) -> dict[int, PseudoRows]:
     }
 
 
-def write(path: Path, sets: Mapping[int, PseudoRows] | None = None, **options: Any) -> str:
+def write(path: Path, sets: Mapping[int, AddedSet] | None = None, **options: Any) -> str:
     given = {"folds_sha256": FOLDS, "k": 2, "lineage": {"views": "hflip"}, **options}
     return write_pseudo(path, three_sets() if sets is None else sets, SPACE, **given)
 
@@ -60,7 +60,7 @@ def resign(path: Path, **changes: Any) -> None:
     edit_json(path.with_suffix(".json"), {"sha256": files.file_sha256(path), **changes})
 
 
-def assert_equal(got: PseudoRows, wanted: PseudoRows) -> None:
+def assert_equal(got: AddedSet, wanted: AddedSet) -> None:
     assert got.ids.tolist() == wanted.ids.tolist()
     assert got.paths.tolist() == wanted.paths.tolist()
     assert got.labels.keys() == wanted.labels.keys()
@@ -131,7 +131,7 @@ def test_each_fold_gets_its_own_set_back(tmp_path: Path, soft: bool) -> None:
 
 
 @st.composite
-def any_rows(draw: st.DrawFn) -> PseudoRows:
+def any_rows(draw: st.DrawFn) -> AddedSet:
     text = st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), min_size=1, max_size=8)
     id = st.one_of(st.sampled_from(ODD), text).filter(lambda id: not FORMULA.match(id))
     # ids that look the same are refused
@@ -150,7 +150,7 @@ def any_rows(draw: st.DrawFn) -> PseudoRows:
 
 @given(wanted=any_rows(), soft=st.booleans())
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_anything_comes_back_exactly(tmp_path: Path, wanted: PseudoRows, soft: bool) -> None:
+def test_anything_comes_back_exactly(tmp_path: Path, wanted: AddedSet, soft: bool) -> None:
     wanted = wanted if soft else replace(wanted, prob=None)
     write(tmp_path / "p.csv", {0: wanted, REFIT: wanted}, k=1, force=True)
     pseudo = read(tmp_path / "p.csv", k=1)
@@ -172,7 +172,7 @@ def test_the_contest_at_its_size(tmp_path: Path) -> None:
     ids = np.array([f"{i:040d}.jpg" for i in range(count)])
     labels = CONTEST.decode(rng.integers(0, 18, count))
     sets = {
-        k: PseudoRows(ids, np.strings.add("eval/images/", ids), labels, None, rng.random(count) + 0.1)
+        k: AddedSet(ids, np.strings.add("eval/images/", ids), labels, None, rng.random(count) + 0.1)
         for k in (0, 1, 2, 3, 4, REFIT)
     }
     write_pseudo(tmp_path / "p.csv", sets, CONTEST, folds_sha256=FOLDS, k=5, lineage={})
@@ -387,7 +387,7 @@ def test_cells_and_rows_that_are_wrong(tmp_path: Path, text: str, message: str) 
 )
 @pytest.mark.parametrize("k", [0, REFIT])
 def test_rows_that_would_not_be_read(
-    tmp_path: Path, change: Callable[[PseudoRows], PseudoRows], message: str, k: int
+    tmp_path: Path, change: Callable[[AddedSet], AddedSet], message: str, k: int
 ) -> None:
     sets = {k: rows(["a", "b"], [1, 0], [0, -1]) for k in (0, 1, REFIT)}
     with pytest.raises(DataError, match=message):
@@ -405,7 +405,7 @@ def test_rows_that_would_not_be_read(
         lambda r: replace(r, prob=np.full((2, 4), 0.25, dtype=np.float32)),
     ],
 )
-def test_arrays_that_do_not_fit_are_a_bug(tmp_path: Path, change: Callable[[PseudoRows], PseudoRows]) -> None:
+def test_arrays_that_do_not_fit_are_a_bug(tmp_path: Path, change: Callable[[AddedSet], AddedSet]) -> None:
     sets = three_sets()
     with pytest.raises(ValueError, match=r"do not fit|must lie"):
         write(tmp_path / "p.csv", {**sets, 0: change(sets[0])})

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from maskcls.errors import ConfigError, ResultError
 from maskcls.labels import Floats, LabelSpace, Task
-from maskcls.results.pseudo.label_rows import PseudoRows
+from maskcls.results.added.added_set import AddedSet
 from maskcls.results.pseudo.label_sets import taken_rows
 from maskcls.results.pseudo.selection import Outcome, Selection, balanced, in_proportion, select, source_agreement
 from maskcls.results.pseudo.selection_rule import SelectionRule, thresholds
@@ -47,7 +47,7 @@ def taken(selection: Selection) -> list[int]:
     return np.flatnonzero((selection.outcome_TN == Outcome.TAKEN).any(axis=0)).tolist()
 
 
-def rows_of(selection: Selection, **options: Any) -> PseudoRows:
+def rows_of(selection: Selection, **options: Any) -> AddedSet:
     paths = np.array([f"eval/{name}" for name in selection.mean.ids])
     return taken_rows(selection, paths, SelectionRule(**({"thresholds": NOTHING} | options)))
 

@@ -18,7 +18,7 @@ from maskcls.synth.cyclegan.enough_people import check_translations
 from maskcls.synth.cyclegan.player import build_cyclegan
 from maskcls.synth.cyclegan.translate import chosen_parents, translate
 from maskcls.synth.loop.parts import load_part
-from maskcls.synth.loop.synth_rows import synth_rows, training_rows
+from maskcls.synth.loop.synth_rows import generator_rows, synth_rows
 from maskcls.synth.loop.train_generator import LoopPlan, train_generator
 from maskcls.training.experiment import Experiment
 
@@ -29,7 +29,7 @@ WORDS = (
 
 
 def people_of(given: Experiment, k: int, mask: int) -> int:
-    row_N = training_rows(given, k)
+    row_N = generator_rows(given, k)
     return len(np.unique(given.people[row_N][given.labels["mask"][row_N] == mask]))
 
 

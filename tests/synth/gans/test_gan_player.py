@@ -134,10 +134,10 @@ def test_the_average_makes_the_samples(kind: str) -> None:
     for step in range(3):
         last.step(step)
         slow.step(step)
-    for name, tensor in last.made.state_dict().items():
+    for name, tensor in last.generator_network.state_dict().items():
         assert torch.equal(last.generator()[0][name], tensor)
     assert digest(last) == digest(slow)
-    assert not torch.equal(slow.generator()[0]["start.0.weight"], slow.made.start[0].weight)
+    assert not torch.equal(slow.generator()[0]["start.0.weight"], slow.generator_network.start[0].weight)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -151,7 +151,7 @@ def test_generator_and_critic_are_rebuilt_from_what_is_saved(kind: str) -> None:
     noise_BZ, label_BT = torch.randn(3, 8), torch.tensor([[0, 0, 2], [1, 1, 0], [2, 1, 1]])
     images_BCHW = made(noise_BZ, label_BT)
     assert torch.equal(images_BCHW, player.average.module(noise_BZ, label_BT))
-    assert torch.equal(judge(images_BCHW, label_BT), player.judge.eval()(images_BCHW, label_BT))
+    assert torch.equal(judge(images_BCHW, label_BT), player.critic_network.eval()(images_BCHW, label_BT))
 
 
 def test_a_sheet_has_a_row_per_joint_class_of_the_rare_rows() -> None:
@@ -176,9 +176,9 @@ def test_bf16_computes_in_bf16_and_the_penalty_in_full(plain: dict[str, str]) ->
     assert after("synth.kind=wgan-gp", "device.precision=bf16") != plain["wgan-gp"]
     assert after("synth.kind=wgan-gp", "device.precision=fp32") == plain["wgan-gp"]
     player = gan_player("synth.kind=wgan-gp", "device.precision=bf16")
-    assert all(p.dtype == torch.float32 for p in player.made.parameters())
+    assert all(p.dtype == torch.float32 for p in player.generator_network.parameters())
     seen: list[torch.dtype] = []
-    player.judge.layers[0].register_forward_hook(lambda _, inputs, out: seen.append(out.dtype))
+    player.critic_network.layers[0].register_forward_hook(lambda _, inputs, out: seen.append(out.dtype))
     player.step(0)
     assert seen == [torch.bfloat16, torch.bfloat16, torch.float32] * 2 + [torch.bfloat16]
 

@@ -15,7 +15,7 @@ from maskcls.data.views.transforms import eval_view
 from maskcls.errors import DataError
 from maskcls.labels import CONTEST
 from maskcls.rundir import REFIT
-from maskcls.synth.loop.synth_rows import of_classes, synth_rows, synth_spec, training_rows
+from maskcls.synth.loop.synth_rows import generator_rows, of_classes, synth_rows, synth_spec
 
 SIZE = ("synth.size=[32, 16]",)
 
@@ -44,17 +44,17 @@ def test_rows_are_those_of_the_training_people_with_the_classifiers_crop(drawn: 
 
 def test_all_rows_are_used_for_the_generator_of_all_rows(drawn: Path) -> None:
     given = experiment(drawn, *SIZE)
-    assert set(training_rows(given, REFIT)) == set(range(len(given.manifest)))
+    assert set(generator_rows(given, REFIT)) == set(range(len(given.manifest)))
 
 
 def test_photos_of_the_validation_people_are_not_opened(drawn: Path, tmp_path: Path) -> None:
     given = experiment(drawn, *SIZE)
     moved = replace(given, data=tmp_path)
-    for row in training_rows(given, 0):
+    for row in generator_rows(given, 0):
         path = moved.photo_root / given.photo_paths[row]
         path.parent.mkdir(parents=True, exist_ok=True)
         os.link(given.photo_root / given.photo_paths[row], path)
-    assert len(synth_rows(moved, 0).ids) == len(training_rows(given, 0))
+    assert len(synth_rows(moved, 0).ids) == len(generator_rows(given, 0))
     with pytest.raises(DataError):
         synth_rows(moved, REFIT)
 
@@ -64,14 +64,14 @@ def test_pseudo_labelled_and_unlabelled_rows_are_left_out(drawn: Path) -> None:
     frame = given.manifest.copy()
     frame.loc[0, "source"] = "pseudo"
     frame.loc[1, "gender"] = None
-    assert set(training_rows(replace(given, manifest=frame), REFIT)) == set(range(2, len(frame)))
+    assert set(generator_rows(replace(given, manifest=frame), REFIT)) == set(range(2, len(frame)))
 
 
 def test_ages_that_the_classifier_leaves_out_are_left_out(drawn: Path) -> None:
     given = experiment(drawn, *SIZE)
     age = int(given.values["age"][0])
     without = experiment(drawn, *SIZE, f"age.drop=[{age}]")
-    np.testing.assert_array_equal(training_rows(without, REFIT), np.flatnonzero(given.values["age"] != age))
+    np.testing.assert_array_equal(generator_rows(without, REFIT), np.flatnonzero(given.values["age"] != age))
 
 
 def test_no_class_means_the_one_with_the_fewest_training_people(drawn: Path) -> None:

@@ -1,0 +1,1 @@
+"""The runs of a repeated cross-validation, one after the other."""

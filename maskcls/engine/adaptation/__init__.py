@@ -1,0 +1,1 @@
+"""Networks adapted, without labels, to the photos they are to predict."""

@@ -1,0 +1,1 @@
+"""Rows that are only trained on, from files of their own: pseudo labels, and samples of generators."""

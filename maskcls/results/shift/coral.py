@@ -1,0 +1,105 @@
+"""CORAL: the features of photos to predict get the mean and the covariance of the training features.
+
+N photos (with several views each, every view counts), D features.
+
+Reference: Sun, Feng and Saenko 2016, "Return of Frustratingly Easy Domain Adaptation", arXiv:1511.05547. There the
+features of both sets are standardised before, which also makes their means equal; here the means are part of the map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+
+FLOOR = 1e-12  # of a variance, as a share of the mean variance of the features
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMoments:
+    """The number of feature vectors, their mean (D,), and their covariance (D, D), divided by that number."""
+
+    count: int
+    mean_D: Doubles
+    cov_DD: Doubles
+
+    @staticmethod
+    def of_sums(count: int, sum_D: Doubles, products_DD: Doubles) -> FeatureMoments:
+        """Return the moments of vectors whose sum, and sum of outer products, are known; ValueError for none."""
+        if count < 1:
+            raise ValueError("no features")
+        mean_D = sum_D / count
+        cov_DD = products_DD / count - np.outer(mean_D, mean_D)
+        return FeatureMoments(count, mean_D, (cov_DD + cov_DD.T) / 2)
+
+    @staticmethod
+    def of(feature_ND: NDArray[Any]) -> FeatureMoments:
+        """Return the moments of features (N, D)."""
+        feature_ND = np.asarray(feature_ND, np.float64)
+        mean_D = feature_ND.mean(axis=0)
+        centred_ND = feature_ND - mean_D
+        return FeatureMoments(len(feature_ND), mean_D, centred_ND.T @ centred_ND / len(feature_ND))
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMap:
+    """The map x -> x @ matrix + bias of features: matrix (D, D) and bias (D,), float64."""
+
+    matrix_DD: Doubles
+    bias_D: Doubles
+
+    def __call__(self, feature_ND: NDArray[Any]) -> Doubles:
+        """Return the mapped features (N, D)."""
+        mapped_ND: Doubles = np.asarray(feature_ND, np.float64) @ self.matrix_DD + self.bias_D
+        return mapped_ND
+
+
+def coral_shrinkage(photos: int, features: int) -> float:
+    """Return the share of the covariance that is replaced by the mean variance on the diagonal: D / (D + N).
+
+    A covariance of D features has about D times as many numbers as N photos have vectors; with as many photos as
+    features both parts count half, with few photos only the total variance is adapted.
+
+    >>> coral_shrinkage(100, 300)
+    0.75
+    """
+    return features / (features + photos)
+
+
+def coral_map(train: FeatureMoments, new: FeatureMoments, *, shrinkage: float) -> FeatureMap:
+    """Return the map that whitens the features of the photos to predict, and colours them as the training features.
+
+    x -> (x - new mean) @ new^(-1/2) @ train^(1/2) + train mean, with symmetric roots. Equal moments give the identity.
+
+    train, new  of features of the same network; new: of the photos to predict.
+    shrinkage   in [0, 1], the same for both covariances C: (1 - s) C + s mean(diag C) I.
+
+    Raises ValueError for other numbers of features, or a shrinkage outside [0, 1].
+
+    >>> one, two = FeatureMoments.of(np.array([[0.0], [2.0]])), FeatureMoments.of(np.array([[10.0], [14.0]]))
+    >>> coral_map(one, two, shrinkage=0.0)(np.array([[10.0], [14.0]])).tolist()
+    [[0.0], [2.0]]
+    """
+    if train.cov_DD.shape != new.cov_DD.shape or not 0 <= shrinkage <= 1:
+        raise ValueError(f"covariances {train.cov_DD.shape} and {new.cov_DD.shape}, shrinkage {shrinkage}")
+    whiten_DD = _power(_shrunk(new.cov_DD, shrinkage), -0.5)
+    matrix_DD = whiten_DD @ _power(_shrunk(train.cov_DD, shrinkage), 0.5)
+    return FeatureMap(matrix_DD, train.mean_D - new.mean_D @ matrix_DD)
+
+
+def _shrunk(cov_DD: Doubles, shrinkage: float) -> Doubles:
+    mean_variance = float(np.trace(cov_DD)) / len(cov_DD)
+    shrunk_DD: Doubles = (1 - shrinkage) * cov_DD + shrinkage * mean_variance * np.eye(len(cov_DD))
+    return shrunk_DD
+
+
+def _power(cov_DD: Doubles, exponent: float) -> Doubles:
+    """Return a symmetric power; a direction without variance counts with almost none, so it stays as it is small."""
+    value_D, vector_DD = np.linalg.eigh(cov_DD)
+    value_D = np.maximum(value_D, FLOOR * max(float(value_D.mean()), FLOOR))
+    power_DD: Doubles = (vector_DD * value_D**exponent) @ vector_DD.T
+    return power_DD

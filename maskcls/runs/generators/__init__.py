@@ -1,0 +1,1 @@
+"""Folders of generators, as the commands that need no torch see them."""

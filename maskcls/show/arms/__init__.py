@@ -1,0 +1,1 @@
+"""What `maskcls synth judge` prints, and its page."""

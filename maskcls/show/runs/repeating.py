@@ -1,0 +1,26 @@
+"""What `maskcls train` and `resume` print of a repeated cross-validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maskcls.groupnouns import PEOPLE, Noun
+from maskcls.runs.repeats.repeat_scores import RepeatedScores
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import number, number_of, percent, plural, say, say_whole, span
+
+
+def print_repeats(folder: Path, found: RepeatedScores, noun: Noun = PEOPLE, *, json: bool = False) -> None:
+    """Print the score of the mean, that of each repeat, and how much they differ."""
+    if json:
+        print_json({"run": str(folder), "repeats": found.to_json()})
+        return
+    pooled, interval = found.pooled, found.interval
+    ends = f" (95 % interval {span(interval.low, interval.high)})" if interval else ""
+    say(f"{folder}  mean of {plural(len(found.each), 'repeat')}: out-of-fold macro-F1 {number(pooled.macro_f1)}{ends}")
+    tasks = "  ".join(f"{name} {number(task.macro_f1)}" for name, task in pooled.tasks.items())
+    say(f"  {tasks}  ({plural(found.folds, 'fold')}, {number_of(found.people, noun)}, each counted once)")
+    each = "  ".join(f"{name} {number(value)}" for name, value in found.each.items())
+    say(f"  each repeat alone: {each}" + ("" if found.sd is None else f"  (sd {number(found.sd)})"))
+    say(f"  {percent(found.changed)} of the rows do not get the same class in all repeats")
+    say_whole(f"next, with {plural(found.networks, 'network')}: maskcls predict {folder} --data DATA\n")

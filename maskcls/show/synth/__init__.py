@@ -1,0 +1,1 @@
+"""What `maskcls synth` shows: on the terminal and as pages."""

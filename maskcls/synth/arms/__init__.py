@@ -1,0 +1,1 @@
+"""Ways to treat rare classes that are compared with equal steps, and the screening of them on frozen features."""

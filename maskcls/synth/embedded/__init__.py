@@ -1,0 +1,1 @@
+"""Examples made between embeddings of photos, and linear heads on them."""

@@ -1,0 +1,83 @@
+"""maskcls synth page: samples of trained generators compared with photos, and the page about them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from maskcls.cli import run_app
+from maskcls.commands.synth.page import MOST_SHEETS, shown_sheets
+from maskcls.data.drawn.faces import make_faces
+from maskcls.errors import Exit
+
+WORDS = ("train.epochs=1", "transforms.hflip=0", "transforms.geometry=0", "transforms.colour=0")
+SMALL = ("synth.steps=3", "synth.sheet_steps=1", "synth.width=4", "synth.latent=4", "synth.size=[16,16]")
+CLASSES = ("synth.classes={age: ['30-59']}", "synth.per_class=2", "synth.agree=false", "synth.copy_quantile=0")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with faces, the run `a`, its generators `g`, and their samples `s.csv`."""
+    root = tmp_path_factory.mktemp("page")
+    make_faces(root / "faces", people=24, seed=0, eval_people=3, size=(48, 36))
+    assert tiny.train(root / "faces", root / "a", *WORDS) == 0
+    words = ["--kind", "dcgan", "--run", str(root / "g"), "--force", *SMALL, *CLASSES]
+    assert run_app(["synth", "train", str(root / "a"), *words]) == 0
+    assert run_app(["synth", "sample", str(root / "g"), "-o", str(root / "s.csv"), *CLASSES[1:]]) == 0
+    return root
+
+
+def page(home: Path, *words: str) -> int:
+    """Run the verb about the samples in `home`."""
+    return run_app(["synth", "page", str(home / "s.csv"), "--run", str(home / "a"), *words])
+
+
+def test_every_set_has_its_figures(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert page(home, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["network"], found["page"]) == ("dcgan", "a", None)
+    assert list(found["sets"]) == ["0", "1", "all"]
+    for one in found["sets"].values():
+        assert one["samples"] == 2 * 6
+        assert np.isfinite(one["samples_and_photos"]["kernel_distance"]["value"])
+    everyone = found["sets"]["all"]["people"]
+    assert found["sets"]["0"]["people"] + found["sets"]["1"]["people"] == everyone  # two halves of the people
+
+
+def test_the_page_has_sheets_and_strips_where_the_generators_are_named(home: Path, tmp_path: Path) -> None:
+    whole, alone, named = (tmp_path / f"{name}.html" for name in ("whole", "alone", "named"))
+    assert page(home, "--generators", str(home / "g"), "-o", str(whole), "--with-photos") == 0
+    assert page(home, "-o", str(alone), "--with-photos") == 0
+    assert page(home, "--generators", str(home / "g"), "-o", str(named)) == 0
+    html = whole.read_text(encoding="utf-8")
+    assert html.count("samples between random inputs") == 3
+    assert all(html.count(f"after {steps} steps</figcaption>") == 3 for steps in (1, 2, 3))
+    assert "figcaption>after" not in alone.read_text(encoding="utf-8")
+    assert "data:image/jpeg" in alone.read_text(encoding="utf-8")
+    assert "data:image" not in named.read_text(encoding="utf-8")
+    assert page(home, "-o", str(alone)) == Exit.BUSY
+    assert page(home, "-o", str(alone), "--force") == 0
+
+
+def test_a_run_with_other_folds_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tiny.train(home / "faces", tmp_path / "b", *WORDS, "folds.seed=5") == 0
+    capsys.readouterr()
+    assert run_app(["synth", "page", str(home / "s.csv"), "--run", str(tmp_path / "b")]) == Exit.DATA
+    assert "made with other folds" in capsys.readouterr().err
+
+
+def test_the_page_is_not_written_into_an_input(home: Path) -> None:
+    assert page(home, "--generators", str(home / "g"), "-o", str(home / "g" / "x.html")) == Exit.USAGE
+    assert not (home / "g" / "x.html").exists()
+
+
+def test_shown_sheets_are_the_first_the_last_and_some_between() -> None:
+    paths = [Path(f"{step}.png") for step in range(100)]
+    found = shown_sheets(paths)
+    assert len(found) == MOST_SHEETS
+    assert (found[0], found[-1]) == (paths[0], paths[-1])
+    assert shown_sheets(paths[:5]) == paths[:5]

@@ -1,0 +1,209 @@
+"""A repeated cross-validation: runs with other folds below one folder, their mean, and what takes the folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+from sklearn.metrics import f1_score
+
+from maskcls import config
+from maskcls.cli import run_app
+from maskcls.data.rows import folds as folding
+from maskcls.data.rows.renewal import pairs_kept
+from maskcls.errors import Exit
+from maskcls.results.predictions import Predictions
+from maskcls.results.scores.intervals import macro_f1_intervals
+from maskcls.rundir import RepeatsDir, RunDir
+from maskcls.runs.choices.register import read_register
+from maskcls.runs.choices.tried import rows_of_run
+from maskcls.runs.read_labelled import read_out_of_fold
+from maskcls.runs.repeats.repeat_runs import repeat_config
+from maskcls.schema import Config
+
+FAST = ("model.backbone=test_convnext", "train.epochs=1", "folds.repeats=2")
+
+
+@pytest.fixture(scope="module")
+def repeated(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two repeats of two folds; tests write nothing into it."""
+    folder = tmp_path_factory.mktemp("repeated") / "runs" / "r"
+    assert tiny.train(drawn, folder, *FAST) == 0
+    return folder
+
+
+def test_the_first_repeat_is_the_run_without_repeats_and_the_others_have_other_folds(
+    repeated: Path, drawn: Path, tmp_path: Path
+) -> None:
+    assert tiny.train(drawn, tmp_path / "single", *FAST[:2]) == 0
+    alone, first = tmp_path / "single", repeated / "repeat0"
+    for name in ("folds.csv", "manifest.csv", "config.yaml"):
+        assert (alone / name).read_bytes() == (first / name).read_bytes(), name
+    assert (Predictions.load(alone / "oof.npz").prob == Predictions.load(first / "oof.npz").prob).all()
+    cfgs = [config.of_run(RunDir(repeated / f"repeat{number}").config) for number in (0, 1)]
+    assert [(cfg.folds.renew, cfg.folds.repeats, cfg.seed) for cfg in cfgs] == [(0, 1, 0), (1, 1, 1)]
+    folds = [folding.from_csv(repeated / f"repeat{n}" / "folds.csv")["fold"].to_numpy(np.int64) for n in (0, 1)]
+    assert pairs_kept(folds[1], folds[:1]) < pairs_kept(folds[0], folds[:1])
+
+
+def test_the_rows_are_averaged_and_every_person_counts_once(repeated: Path) -> None:
+    rows = [read_out_of_fold(RunDir(repeated / f"repeat{number}")) for number in (0, 1)]
+    order = [np.argsort(one.ids) for one in rows]
+    prob = [np.array(one.prob_NJ, dtype=np.float64)[order_N] for one, order_N in zip(rows, order, strict=True)]
+    mean, mean_NJ = Predictions.load(RepeatsDir(repeated).oof), np.mean(prob, axis=0)
+    assert mean.prob[np.argsort(mean.ids)] == pytest.approx(mean_NJ, abs=1e-6)
+    truth_N = rows[0].space.encode(rows[0].truth)[order[0]]
+    label_N = mean_NJ.argmax(axis=1)
+    assert rows[0].people_N is not None
+    scores = json.loads(RepeatsDir(repeated).scores.read_text())
+    assert scores["pooled"]["macro_f1"] == pytest.approx(f1_score(truth_N, label_N, average="macro"))
+    interval = macro_f1_intervals(truth_N, label_N, rows[0].people_N[order[0]], 18).confidence
+    assert scores["interval"]["low"] == pytest.approx(interval.low)
+    each = [f1_score(truth_N, one.argmax(axis=1), average="macro") for one in prob]
+    assert list(scores["each"].values()) == pytest.approx(each)
+    assert scores["sd"] == pytest.approx(np.std(each, ddof=1))
+    assert scores["changed"] == pytest.approx((prob[0].argmax(1) != prob[1].argmax(1)).mean())
+    assert (scores["rows"], scores["people"], scores["folds"], scores["networks"]) == (84, 12, 2, 4)
+
+
+def test_it_is_one_choice_in_the_register_of_the_folder_above(repeated: Path) -> None:
+    run = RunDir(repeated / "repeat1")
+    assert run.choices == repeated.parent.resolve() / "choices.json"
+    (only,) = read_register(run).of("run", rows_of_run(run))
+    assert only.name == "r"
+    assert not (repeated / "choices.json").exists()
+
+
+def test_predict_takes_the_folder_and_uses_the_networks_of_all(repeated: Path, drawn: Path, tmp_path: Path) -> None:
+    outputs = {}
+    for run in (repeated, repeated / "repeat0", repeated / "repeat1"):
+        output, prob = tmp_path / f"{run.name}.csv", tmp_path / f"{run.name}-p.csv"
+        words = ["predict", str(run), "--data", str(drawn), "-o", str(output), "--probabilities", str(prob)]
+        assert run_app(words) == 0
+        outputs[run.name] = pd.read_csv(prob).select_dtypes("float").to_numpy()
+        assert len(outputs[run.name]) == 21
+    assert outputs["r"] == pytest.approx((outputs["repeat0"] + outputs["repeat1"]) / 2, abs=2e-6)
+    assert (outputs["repeat0"] != outputs["repeat1"]).any()
+    lineage = json.loads((tmp_path / "r.json").read_text())["lineage"]
+    assert len({network["sha256"] for one in lineage["repeats"] for network in one["weights"]}) == 4
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "evaluate {run}",
+        "report {run}",
+        "calibrate {run}",
+        "tta {run}",
+        "verify {run}",
+        "unseal {run}",
+        "export {run} -o {out}/m.onnx",
+        "explain {run} {data}/eval/images -o {out}/e.png",
+        "ensemble {run} {run}/repeat0 --data {data} -o {out}/s.csv",
+        "pseudo-label {run} --data {data} -o {out}/p.csv",
+        "predict {run} {data}/eval/images",
+    ],
+)
+def test_what_is_about_one_run_says_so(
+    words: str, repeated: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tiny.hashes(repeated)
+    assert run_app(words.format(run=repeated, data=drawn, out=tmp_path).split()) != 0
+    error = " ".join(capsys.readouterr().err.split())
+    assert "the folder holds a repeated cross-validation" in error
+    assert "repeat0" in error
+    assert tiny.hashes(repeated) == before
+
+
+def test_repeats_are_combined_as_members_but_not_for_pseudo_labels(
+    repeated: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = [str(repeated / "repeat0"), str(repeated / "repeat1")]
+    assert run_app(["pseudo-label", *both, "--data", str(drawn), "-o", str(tmp_path / "p.csv")]) == Exit.DATA
+    assert "the runs have different folds" in capsys.readouterr().err
+    labels = tmp_path / "q.csv"
+    every = ["--min-confidence", "0", "--agree", "0"]
+    assert run_app(["pseudo-label", both[0], "--data", str(drawn), "-o", str(labels), *every]) == 0
+    capsys.readouterr()
+    assert tiny.train(drawn, tmp_path / "x", *FAST[:2], f"data.pseudo={labels}", "folds.renew=1") == Exit.DATA
+    assert "folds" in capsys.readouterr().err
+    assert run_app(["runs", "compare", *both]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "folds.renew 0 1" in said
+    assert "folds.csv different folds" in said
+
+
+def test_a_killed_training_is_resumed_with_the_same_result(
+    repeated: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from maskcls.commands.repeating import train_repeats
+    from maskcls.commands.train import train
+    from maskcls.show.terminal.progress import Reporter
+
+    folder = RepeatsDir(tmp_path / "r")
+    cfg = tiny.tiny(*FAST)
+
+    def started(own: Config, run: RunDir) -> None:
+        if run.path.name == "repeat1":
+            raise KeyboardInterrupt
+        with Reporter(quiet=True) as report:
+            train(drawn, own, run, folds=None, report=report)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_repeats.begin_repeats(folder, cfg, train=started, resume=lambda run: None)
+    assert not folder.scores.exists()
+    assert run_app(["predict", str(folder.path), "--data", str(drawn), "-o", str(tmp_path / "s.csv")]) == Exit.RESULT
+    assert "repeats of the cross-validation are not finished" in capsys.readouterr().err
+    assert tiny.train(drawn, folder.path, *FAST) == Exit.BUSY
+    assert f"maskcls resume {folder.path}" in capsys.readouterr().err
+    assert run_app(["resume", str(folder.path), "--folds", "1"]) == Exit.USAGE
+    capsys.readouterr()
+    assert run_app(["resume", str(folder.path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["repeats"]
+    whole = json.loads(RepeatsDir(repeated).scores.read_text())
+    assert found == {name: whole[name] for name in found}
+    assert folder.oof.read_bytes() == RepeatsDir(repeated).oof.read_bytes()
+    assert run_app(["resume", str(folder.path)]) == 0  # all is there
+    assert "mean of 2 repeats" in capsys.readouterr().out
+
+
+def test_settings_of_a_repeat() -> None:
+    cfg = tiny.tiny("folds.repeats=3", "folds.renew=4", "seed=7", "train.seeds=2")
+    third = repeat_config(cfg, 2)
+    assert (third.folds.renew, third.folds.repeats, third.seed) == (6, 1, 11)  # seeds 7 to 12, each once
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["folds.repeats=2", "folds.k=1"], "folds.k of at least 2"),
+        (["folds.repeats=2", "data.pseudo=p.csv"], "null with folds.repeats"),
+        (["folds.repeats=2", "data.synth=p.csv"], "null with folds.repeats"),
+        (["folds.repeats=2", "folds.renew=100"], "add up to at most 100"),
+        (["folds.repeats=2", "--folds", "0"], "each needs all folds"),
+    ],
+)
+def test_what_cannot_be_repeated_is_refused(
+    words: list[str], said: str, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tiny.train(drawn, tmp_path / "r", *words) != 0
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "r").exists()
+
+
+def test_commands_that_train_one_run_refuse_repeats(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = tiny.recipe(*FAST)
+    assert run_app(["self-train", str(drawn), "--run", str(tmp_path / "s"), *words]) == Exit.USAGE
+    assert "single cross-validation" in capsys.readouterr().err
+
+
+def test_a_dry_run_is_about_one_repeat(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["train", str(drawn), "--run", str(tmp_path / "r"), "--dry-run", *tiny.recipe(*FAST)]) == 0
+    assert "what follows is about one of the repeats" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
