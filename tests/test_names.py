@@ -28,7 +28,6 @@ NO_TERMS = {  # words that are no term of the field, in no name; what to write i
 }
 TERMS_KEPT = {
     "worth_it": "a key of decision.json",
-    "judge": "the verb `synth judge`",
     "synth_judge": "the verb `synth judge`",
 }
 

@@ -59,6 +59,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "debug": ("{data} --check inputs", {"ok", "networks"}),
     "verify": ("{run}", {"path", "kind", "ok", "checks"}),
     "group": ("{data}", {"file", "photos", "groups", "held_out", "worth"}),
+    "synth page": ("{samples} --run {run}", {"file", "page", "kind", "network", "sets"}),
     "synth train": (
         "{run} --kind dcgan --run {out}/g --force --folds 0 synth.size=[16,16] synth.width=4 synth.steps=1",
         {"folder", "kind", "finished", "generators"},
@@ -127,17 +128,23 @@ def places(drawn: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     small = ["synth.size=[16,16]", "synth.width=4", "synth.steps=1"]
     words = [str(run), "--kind", "dcgan", "--run", str(root / "g"), "--force", "--folds", "0", *small]
     assert run_app(["synth", "train", *words]) == 0
+    samples = ["-o", str(root / "samples.csv"), "synth.kind=oversample"]
+    assert run_app(["synth", "sample", str(run), *samples]) == 0
     other = make_run(root / "runs" / "other", drawn)
     named = {"run": run, "runs": root / "runs", "other": other.path, "data": drawn, "few": few, "like": like}
     photo = next((drawn / "eval" / "images").iterdir())
-    named |= {"sealed": root / "b" / "sealed", "photo": photo, "generators": root / "g"}
+    named |= {
+        "sealed": root / "b" / "sealed",
+        "photo": photo,
+        "generators": root / "g",
+        "samples": root / "samples.csv",
+    }
     return {name: str(path) for name, path in (named | {"submission": submission}).items()}
 
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 38
-    assert len(CALLS) == 37
+    assert len(CALLS) == 41
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from maskcls.errors import visible
 from maskcls.groupnouns import PEOPLE, Noun
@@ -176,13 +176,16 @@ def verdict_lines(found: ArmsVerdict, table: TableVerdict) -> Iterator[str]:
     """Yield the verdict on one table, what it rests on, and what happens to the classes."""
     least = table.least
     gain = f"{least.difference.value:+.4f} ({span(least.difference.low, least.difference.high, sign=True)})"
-    if table.outcome == "use":
-        yield f"{table.arm}: use. Against every other arm the interval of its gain lies above 0"
-    elif table.outcome == "no":
-        worse = next(gap for gap in table.gaps if gap.difference.high <= 0)
-        yield f"{table.arm}: no. It is not better than {worse.other}: the interval of its gain does not reach above 0"
-    else:
-        yield f"{table.arm}: not shown. Its gain over {least.other} is {gain}, which includes 0"
+    match table.outcome:
+        case "use":
+            yield f"{table.arm}: use. Against every other arm the interval of its gain lies above 0"
+        case "no":
+            worse = next(gap for gap in table.gaps if gap.difference.high <= 0)
+            yield f"{table.arm}: no. It is not better than {worse.other}: the interval does not reach above 0"
+        case "not shown":
+            yield f"{table.arm}: not shown. Its gain over {least.other} is {gain}, which includes 0"
+        case _:
+            assert_never(table.outcome)
     yield f"a true gain of {table.findable:.3f} over every other arm would be shown in 4 of 5 repetitions"
     for gap in table.gaps:
         parts = [f"{_words(name, found)} {_short(one)}" for name, one in gap.groups.items() if one is not None]

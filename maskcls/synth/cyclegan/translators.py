@@ -6,7 +6,7 @@ B images, H and W their height and width.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,8 @@ def build_translator(shape: TranslatorShape, generator: torch.Generator) -> nn.M
             network: nn.Module = ResNetTranslator(shape)
         case "unet":
             network = UNetTranslator(shape)
+        case _:
+            assert_never(shape.network)
     return drawn_weights(network, generator)
 
 
