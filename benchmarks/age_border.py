@@ -7,7 +7,9 @@ Compared  hard targets; age.spread 1, 2, 3 and 5; age.drop of 58 and 59, and of 
 Counted   Out-of-fold rows of all folds, against the recorded and the true ages: macro-F1 if as many photos are called
           >=60 as are recorded so, those with the highest probability (few are the most probable class of a photo); and
           the log loss of being old, of people recorded as 50 or older. Differences to hard targets on the same rows and
-          seeds, with an interval over people and seeds; see maskcls/results/comparison/over_seeds.py.
+          seeds, with an interval over people, for macro-F1 also over seeds; see
+          maskcls/results/comparison/over_seeds.py. Below it, without a network: the log loss of the targets themselves
+          against the true classes, by their spread.
 Run       python benchmarks/age_border.py make DIR --people 1600
           python benchmarks/age_border.py run DIR --error-years 2 --seeds 0 1
           python benchmarks/age_border.py table DIR --error-years 2 --seeds 0 1
@@ -33,6 +35,7 @@ from maskcls.config.yaml12 import dump_yaml
 from maskcls.data.drawn.ages import AgePlan
 from maskcls.data.drawn.faces import make_faces
 from maskcls.data.drawn.people import people_of
+from maskcls.nn.targets import value_rows
 from maskcls.results.comparison.over_seeds import difference_over_seeds
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.rundir import RunDir
@@ -121,13 +124,13 @@ def table(folder: Path, error_years: float, seeds: list[int]) -> None:
     ages = pd.read_csv(table_of(folder, error_years), dtype=text).merge(pd.read_csv(folder / "true.csv", dtype=text))
     ages = ages.set_index("person")
     finished = [n for n in METHODS if all(run_of(folder, error_years, n, seed).summary.exists() for seed in seeds)]
-    print(
-        "| targets | F1 recorded | F1 true | log loss recorded | log loss true | F1 recorded - hard | F1 true - hard |"
-    )
-    print("|" + "---|" * 7)
+    gained = "F1 recorded - hard | F1 true - hard | log loss true - hard"
+    print(f"| targets | F1 recorded | F1 true | log loss recorded | log loss true | {gained} |")
+    print("|" + "---|" * 8)
     hard: list[Array] = []
+    hard_loss_P: Array = None
     for name in finished:
-        labels, cells = [], []
+        labels, cells, losses = [], [], []
         for seed in seeds:
             rows = read_out_of_fold(run_of(folder, error_years, name, seed))
             order = np.argsort(rows.people_N)
@@ -137,14 +140,33 @@ def table(folder: Path, error_years: float, seeds: list[int]) -> None:
             labels.append(as_many_old(prob_NC, int((recorded == 2).sum())))
             border = years[0] >= BORDER_FROM
             f1 = [macro_f1(confusion(truth, labels[-1], 3)) for truth in (recorded, true)]
-            cells.append(f1 + [log_loss(prob_NC[border, 2], truth[border] == 2) for truth in (recorded, true)])
+            by_person = [log_loss(prob_NC[border, 2], truth[border] == 2) for truth in (recorded, true)]
+            cells.append([*f1, *(float(loss.mean()) for loss in by_person)])
+            losses.append(by_person[1])
         hard = hard or labels
+        loss_P = np.mean(losses, axis=0)
+        hard_loss_P = loss_P if hard_loss_P is None else hard_loss_P
+        change_P = loss_P - hard_loss_P
+        reach = 1.96 * float(change_P.std(ddof=1)) / np.sqrt(len(change_P))
         gains = [difference_over_seeds(truth, hard, labels, people, 3) for truth in (recorded, true)]
         shown = [f"{value:.3f}" for value in np.mean(cells, axis=0)]
         shown += ["" if name == "hard" else f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" for one in gains]
+        ends = f"{change_P.mean():+.4f} [{change_P.mean() - reach:+.4f}, {change_P.mean() + reach:+.4f}]"
+        shown.append("" if name == "hard" else ends)
         print(f"| {name} | {' | '.join(shown)} |")
     crossed = (np.searchsorted(BINS, ages["age"], "right") != np.searchsorted(BINS, ages["true_age"], "right")).mean()
-    print(f"\n{len(ages)} people, errors of {error_years:g} years, {crossed:.1%} in a wrong class, seeds {seeds}\n")
+    print(f"\n{len(ages)} people, errors of {error_years:g} years, {crossed:.1%} in a wrong class, seeds {seeds}")
+    print(f"targets alone, log loss by spread: {targets_alone(ages)}\n")
+
+
+def targets_alone(ages: pd.DataFrame) -> str:
+    """Return the log loss of the targets against the true classes, of people recorded as BORDER_FROM or older."""
+    older = ages[ages["age"] >= BORDER_FROM]
+    old_N, cells = older["true_age"].to_numpy() >= BINS[1], []
+    for spread in (None, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0):
+        target_N = value_rows(older["age"].to_numpy(), BINS, spread=spread)[:, 2].astype(np.float64)
+        cells.append(f"{'hard' if spread is None else f'{spread:g}'} {log_loss(target_N, old_N).mean():.4f}")
+    return "  ".join(cells)
 
 
 def as_many_old(prob_NC: Array, old: int) -> Array:
@@ -158,14 +180,14 @@ def as_many_old(prob_NC: Array, old: int) -> Array:
     return label_N
 
 
-def log_loss(prob_N: Array, old_N: Array) -> float:
-    """Return the mean log loss of being old.
+def log_loss(prob_N: Array, old_N: Array) -> Array:
+    """Return the log loss (N,) of being old.
 
-    >>> round(log_loss(np.array([0.5, 0.25]), np.array([True, False])), 4)  # (ln 2 + ln 4/3) / 2
-    0.4904
+    >>> log_loss(np.array([0.5, 0.25]), np.array([True, False])).round(4).tolist()  # ln 2 and ln 4/3
+    [0.6931, 0.2877]
     """
     prob_N = np.clip(prob_N, 1e-6, 1 - 1e-6)
-    return float(-np.log(np.where(old_N, prob_N, 1 - prob_N)).mean())
+    return -np.log(np.where(old_N, prob_N, 1 - prob_N))
 
 
 def main() -> None:

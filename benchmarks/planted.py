@@ -3,9 +3,10 @@
 Planted   A share of the people of the rarest class is taken out of the data set; they validate nowhere.
           good: their photos are the samples, as a perfect generator would make them.
           collapsed: one of these photos, repeated as often with noise of 3 grey levels, as a collapsed one would.
+          Both have the weight synth.weight.
 Compared  Each with nothing, oversampling and CutMix with rare partners, as `synth judge --fit heads` does: heads on the
           features of starting weights, out-of-fold rows, four seeds. Every repetition holds out other people, and has
-          other folds. Each table is judged alone.
+          other folds. Each table has a verdict of its own.
 Counted   In how many repetitions the verdict is "use". Expected: good in all, collapsed in none.
 Run       python benchmarks/planted.py [DATA] --config multi --out planted.jsonl model.weights=FILE
           Without DATA, faces are drawn. Given again, finished repetitions of the file are kept.
@@ -75,9 +76,9 @@ def held_out(people_N: Ints, rare_N: Bools, share: float, seed: int) -> Bools:
     return np.isin(people_N, chosen)
 
 
-def constant(feature_MD: Floats, labels: Mapping[str, Ints]) -> Adding:
-    """Return an arm that adds the same rows to every fold."""
-    weight_M = np.ones(len(feature_MD), np.float32)
+def constant(feature_MD: Floats, labels: Mapping[str, Ints], weight: float) -> Adding:
+    """Return an arm that adds the same rows with this weight to every fold."""
+    weight_M = np.full(len(feature_MD), weight, np.float32)
     return lambda k, train_N: AddedRows(feature_MD, labels, weight_M)
 
 
@@ -115,8 +116,8 @@ def repetition(
         NOTHING: nothing_added,
         OVERSAMPLE: oversampling(rows, space),
         MIX: mixing_arm(left, mix.cfg, extractor, Reporter(quiet=True)),
-        GOOD: constant(features.feature_ND[pool], own),
-        COLLAPSED: constant(collapsed(experiment, one, len(pool), extractor, seed), same),
+        GOOD: constant(features.feature_ND[pool], own, cfg.synth.weight),
+        COLLAPSED: constant(collapsed(experiment, one, len(pool), extractor, seed), same, cfg.synth.weight),
     }
     labels = heads_out_of_fold(rows, space, arms, seeds=SEEDS)
     truth_N, found = space.encode(rows.labels), {}

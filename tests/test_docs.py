@@ -55,7 +55,7 @@ BANNED = {
     "shared out": r"\bshared? out\b|\bearns? its place\b|\bcomes? up again\b",
     "persons": r"\bfell silent\b|\bcalls? home\b|\bflatters?\b|\bchatter\b|\bhangs? on\b|\bgoes without saying\b",
     "door of code": r"\bown door\b|\bon the way out\b|\bleaves? with\b|\bas a rule\b",
-    "judge": r"\bjudg(?:e|es|ed|ing)\b",
+    "judge": r"(?<![._/\"])(?<!synth )\bjudg(?:e|es|ed|ing)\b",  # synth judge is a verb
     "alike": r"\balike\b",
     "teacher": r"\bteachers?\b",
     "in all": r"\bin all: ",

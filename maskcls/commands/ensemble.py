@@ -92,7 +92,7 @@ def ensemble(
     else:
         asked = read_settings(given, method or "mean", weights, decide=decide)
     check_output(output, [data, recipe, groups, oof_groups], asked.given, force=force)
-    cfg, frame, members = read_members(asked.given, data, overrides, report)
+    cfg, frame, members = read_members(asked.given, data, overrides, report, decide=asked.decide or decide)
     if recipe and asked.blend:
         check_recipe_tasks(recipe, asked.blend, cfg.space)
     labelled = read_truth(members)

@@ -24,7 +24,7 @@ from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import files_read, identity_files
 from maskcls.runs.integrity.oof_file import read_run_oof
-from maskcls.runs.overrides import refuse_adapting, refuse_predicting, with_overrides
+from maskcls.runs.overrides import RULE_WITHOUT_ADAPTATION, refuse_adapting, refuse_predicting, with_overrides
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import read_record
 from maskcls.runs.repeats.repeat_runs import (
@@ -148,7 +148,7 @@ def check_prediction(
         raise UsageError("--groups and predict.groups= set the same", fix="give one of them")
     if not decide:
         return
-    refuse_adapting(cfg, "the decision rule was fitted on predictions without adaptation", "leave out one of them")
+    refuse_adapting(cfg, RULE_WITHOUT_ADAPTATION, "leave out one of them")
     if groups is not None:
         fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
         raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)

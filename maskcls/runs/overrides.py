@@ -9,6 +9,7 @@ from maskcls.errors import ConfigError, UsageError
 from maskcls.schema import Config
 
 TRAINING_ONLY = ("device.compile", "device.augment")
+RULE_WITHOUT_ADAPTATION = "the decision rule was fitted on predictions without adaptation"
 
 
 def changes_prediction(key: str) -> bool:

@@ -1,1 +1,1 @@
-"""Generators of examples of rare classes: trained, sampled, filtered and judged."""
+"""Generators of examples of rare classes: trained, sampled, filtered and compared."""

@@ -176,10 +176,11 @@ def _predict_data(
             report=report,
         )
     if written:
-        from maskcls.runs.records.versions import other_versions_of
+        from maskcls.runs.records.versions import other_versions
         from maskcls.runs.repeats.repeat_runs import members_of
 
-        print_written(written, wanted.probabilities, versions=other_versions_of(members_of(RunDir(run))), json=json)
+        versions = {name: pair for one in members_of(RunDir(run)) for name, pair in other_versions(one).items()}
+        print_written(written, wanted.probabilities, versions=versions, json=json)
 
 
 def _predict_what(

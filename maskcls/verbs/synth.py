@@ -1,4 +1,4 @@
-"""Generators of examples of rare classes: train, resume, sample, page, judge."""
+"""The verbs of maskcls synth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from maskcls.rundir import RunDir
     from maskcls.schema import Config as Settings
 
-app = VerbApp(no_args_is_help=True, help="Make examples of rare classes, one generator per fold, and judge them.")
+app = VerbApp(no_args_is_help=True, help="Make examples of rare classes, one generator per fold, and compare them.")
 
 Minutes = Annotated[
     float | None,
@@ -72,7 +72,7 @@ def synth_train(
     from maskcls.config import with_backbone
     from maskcls.config.unused_settings import unused_settings
     from maskcls.rundir import RunDir, SynthDir
-    from maskcls.runs.synth_checks import check_synth_training, settings_of_run
+    from maskcls.runs.generators.synth_checks import check_synth_training, settings_of_run
 
     words = [*(overrides or []), *([] if kind is None else [f"synth.kind={kind}"])]
     if RunDir(source).env.is_file():
@@ -89,7 +89,7 @@ def synth_train(
         _retrain_heads(RunDir(source), cfg, RunDir(run), origins, force=force, json=json)
         return
     from maskcls.schema.group_noun import group_noun
-    from maskcls.show.answers.synth_training import print_synth_training
+    from maskcls.show.synth.synth_training import print_synth_training
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     noun = group_noun(cfg)
@@ -141,12 +141,12 @@ def synth_resume(
     maskcls synth resume runs/g --minutes 30
     """
     from maskcls.rundir import SynthDir
-    from maskcls.runs.synth_checks import check_minutes
+    from maskcls.runs.generators.synth_checks import check_minutes
     from maskcls.synth.facts_file import read_facts
 
     check_minutes(minutes)
     read_facts(SynthDir(folder))  # says so if these are no generators
-    from maskcls.show.answers.synth_training import print_synth_training
+    from maskcls.show.synth.synth_training import print_synth_training
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     with interruptible(lambda: how_to_resume_generators(folder)), Reporter() as report:
@@ -296,7 +296,7 @@ def synth_judge(
     with interruptible(lambda: again), Reporter(noun=group_noun(cfg)) as report:
         with report.busy(LOADING):
             from maskcls.commands.resume import resume as continued
-            from maskcls.commands.synth.judge import judge as work
+            from maskcls.commands.synth.judge import compare_arms as work
             from maskcls.commands.train import train as started
         found = work(
             data,

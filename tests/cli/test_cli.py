@@ -29,13 +29,6 @@ SURFACE = {
             *("--engine", "--skip-unreadable", "--shard", "--gather", "--force", "--json"),
         }
     ),
-    "synth judge": frozenset(
-        {
-            *("DATA", "SAMPLES|KEY=VALUE", "-c/--config", "--run", "--seeds", "--fit", "--page", "--use", "--force"),
-            "--json",
-        }
-    ),
-    "synth sample": frozenset({"SYNTH", "KEY=VALUE", "-o/--output", "--classifier", "--force", "--json"}),
     "pseudo-label": frozenset(
         {
             *("RUN|KEY=VALUE", "--data", "-o/--output", "--min-confidence", "--partial", "--agree", "--max-per-class"),

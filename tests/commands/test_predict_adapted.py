@@ -124,6 +124,20 @@ def test_neither_the_order_of_the_photos_nor_the_batch_size_matters(
     np.testing.assert_allclose(kept(copy, adapt).align(before.ids).prob, before.prob, atol=1e-5)
 
 
+def test_an_ensemble_predicts_its_runs_with_adapted_networks(run: Path, drawn: Path, tmp_path: Path) -> None:
+    copy, output = tmp_path / "run", tmp_path / "e.csv"
+    shutil.copytree(run, copy)
+    kept_before = kept(copy, "none").to_bytes()
+    words = ["ensemble", str(copy), "--data", str(drawn), "-o", str(output), "predict.adapt=coral"]
+    assert run_app(words) == 0
+    assert output.read_text() == (run.parent / "coral.csv").read_text()
+    (member,) = json.loads(output.with_suffix(".json").read_text())["lineage"]["members"]
+    assert member["adapt"]["method"] == "coral"
+    assert kept(copy, "none").to_bytes() == kept_before
+    assert run_app(["ensemble", str(copy), "--data", str(drawn), "-o", str(tmp_path / "p.csv")]) == 0
+    assert (tmp_path / "p.csv").read_text() == (run.parent / "none.csv").read_text()
+
+
 def test_pseudo_labels_say_that_the_networks_were_adapted(run: Path, drawn: Path, tmp_path: Path) -> None:
     for adapt in ("none", "coral"):
         words = ["--min-confidence", "0", "--agree", "0", f"predict.adapt={adapt}"]
@@ -154,6 +168,8 @@ def test_refused_where_it_has_no_meaning(
     assert "tta tries every view" in told("tta", str(run), adapt)
     assert "as they are" in told("explain", str(run), str(photo), "-o", str(tmp_path / "e.png"), adapt)
     words = ("predict", str(run), "--data", str(drawn), "-o", str(tmp_path / "d.csv"), "--decide", adapt)
+    assert "without adaptation" in told(*words)
+    words = ("ensemble", str(run), "--data", str(drawn), "-o", str(tmp_path / "e.csv"), "--decide", adapt)
     assert "without adaptation" in told(*words)
     few = tmp_path / "few"
     shutil.copytree(drawn, few)

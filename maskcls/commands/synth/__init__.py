@@ -1,1 +1,1 @@
-"""The verbs of generators: train, resume, sample, page, judge."""
+"""The verbs of maskcls synth."""

@@ -36,7 +36,7 @@ Train = Callable[[Config, RunDir], object]
 PROMISE = "tables.json"  # in the folder: which tables its trainings are of
 
 
-def judge(
+def compare_arms(
     data: Path,
     cfg: Config,
     samples: Sequence[str],

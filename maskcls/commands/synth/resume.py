@@ -13,7 +13,7 @@ from maskcls.rundir import SynthDir
 from maskcls.runs.environment import machine_differences, this_machine
 from maskcls.runs.locks import run_lock
 from maskcls.schema.group_noun import group_noun
-from maskcls.show.answers.synth_training import SynthTraining
+from maskcls.show.synth.synth_training import SynthTraining
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.facts_file import fold_of_set, read_facts
 from maskcls.synth.loop.all_folds import train_generators

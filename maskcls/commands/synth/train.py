@@ -16,11 +16,11 @@ from maskcls.results.added.set_names import set_name
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import this_machine
+from maskcls.runs.generators.synth_checks import refuse_existing_generators
 from maskcls.runs.locks import run_lock
-from maskcls.runs.synth_checks import refuse_existing_generators
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
-from maskcls.show.answers.synth_training import SynthTraining
+from maskcls.show.synth.synth_training import SynthTraining
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.cyclegan.enough_people import check_translations
 from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, write_facts

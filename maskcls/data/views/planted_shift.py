@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ def plant(shift: Shift, images_BHWC: Pixels, ids: Sequence[str]) -> Pixels:
             change = _jpeg
         case "night":
             change = _night
+        case _:
+            assert_never(shift)
     return np.stack([change(image, name) for image, name in zip(images_BHWC, ids, strict=True)])
 
 

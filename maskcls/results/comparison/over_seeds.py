@@ -38,7 +38,7 @@ class SeedSpread:
         """Return the difference with its interval of Student's t, within -1..1."""
         if not math.isfinite(self.variance):
             return Difference(self.value, -1.0, 1.0, 0.5, level)
-        if self.variance == 0:  # the same answers, or one seed that moves everybody alike
+        if self.variance == 0:  # the same answers, or one seed that moves all people by the same amount
             return Difference(self.value, self.value, self.value, 0.5, level)
         half = student_quantile(level, self.freedom) * math.sqrt(self.variance)
         above_zero = student_cdf(self.value / math.sqrt(self.variance), self.freedom)

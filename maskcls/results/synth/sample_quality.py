@@ -1,6 +1,6 @@
 """How near samples of a generator are to photos of the same class, by embeddings. It does not say whether they help.
 
-M photos, N samples, D features. Distances between generated and real images do not predict what samples are worth in
+M photos, N samples, D features. Distances between generated and real images do not predict how much samples help in
 training (Ravuri and Vinyals 2019, arXiv:1905.10887); the verdict of `maskcls synth judge` does.
 """
 
@@ -74,7 +74,7 @@ def sample_quality(
 
     photo_MD, sample_ND  (M, D) and (N, D) float, embeddings of one network; at least one row each.
     person_M   (M,) int64, a number per person.
-    parent_N   (N,) int64, the person whose photo a sample was made from; -1: of nobody.
+    parent_N   (N,) int64, the person of the photo from which a sample was made; -1: nobody.
     seed       of the halves of the people and of the two-sample test.
 
     Raises ValueError for parts without rows.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-FEWEST_LINES = 6  # of a log that can be judged
+FEWEST_LINES = 6  # of a log in which a trend can be seen
 LOW_DIVERSITY = 0.35  # of the distances among photos; samples of a good generator come near 1
 RISING = 1.5  # times the level of the second third, where diversity still grows
 STRONG = 0.95  # share of images that a discriminator tells right, at which little is left to learn from it
@@ -36,7 +36,7 @@ def watch_findings(lines: Sequence[Line]) -> list[WatchFinding]:
     """Return the faults of a training, from the lines of its log; none for a log of fewer than six lines.
 
     A number belongs to a rule by how its name begins: `diversity`, `accuracy`, `gradient` or `loss`, so that kinds with
-    several generators are judged too. A name that the lines lack says nothing.
+    several generators are examined too. A name that the lines lack says nothing.
     """
     if len(lines) < FEWEST_LINES:
         return []

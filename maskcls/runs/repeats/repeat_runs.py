@@ -10,6 +10,8 @@ from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.schema import Config
 
+SEEDS = 2**32  # a seed is below it
+
 
 def is_repeated(run: RunDir) -> bool:
     """Tell whether a folder holds a repeated cross-validation, whose runs are below it."""
@@ -50,7 +52,7 @@ def repeat_config(cfg: Config, number: int) -> Config:
     number  0 and more. The first repeat is the run that the same settings give without folds.repeats.
     """
     folds = cfg.folds.model_copy(update={"repeats": 1, "renew": cfg.folds.renew + number})
-    return cfg.model_copy(update={"folds": folds, "seed": cfg.seed + number * cfg.train.seeds})
+    return cfg.model_copy(update={"folds": folds, "seed": (cfg.seed + number * cfg.train.seeds) % SEEDS})
 
 
 def check_repeating(cfg: Config, folds: str | None) -> None:

@@ -13,9 +13,10 @@ from maskcls.errors import DataError
 from maskcls.groupnouns import Noun
 from maskcls.labels import Ints
 from maskcls.schema.group_noun import group_noun
+from maskcls.synth.class_words import classes_in_words
 from maskcls.synth.cyclegan.domains import Domains, default_source
 from maskcls.synth.cyclegan.pairs import pair_source
-from maskcls.synth.loop.all_folds import FEW_SOURCE, classes_in_words, generator_title
+from maskcls.synth.loop.all_folds import FEW_SOURCE, generator_title
 from maskcls.synth.loop.synth_rows import generator_rows, rarest_class
 from maskcls.training.experiment import Experiment
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from maskcls.errors import DataError
 from maskcls.labels import Bools, Ints
+from maskcls.synth.class_words import classes_in_words
 from maskcls.synth.cyclegan.domains import Domains
-from maskcls.synth.loop.all_folds import classes_in_words
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from maskcls.engine.fit import stream_seed
 from maskcls.errors import DataError
 from maskcls.labels import Ints
+from maskcls.synth.class_words import classes_in_words
 from maskcls.synth.cyclegan.domains import Domains
 from maskcls.synth.cyclegan.translators import TranslatorShape, build_translator
 from maskcls.synth.gans.pixels import to_pixels, to_unit
-from maskcls.synth.loop.all_folds import classes_in_words
 
 AT_ONCE = 32  # images
 PARENTS = 1  # the purpose of random numbers, a part of their key

@@ -67,7 +67,7 @@ class FeatureRows:
 
 @dataclass(frozen=True)
 class FoldFeatures:
-    """The photos a fold trains on, and those of its validation people, with features of the fold's network."""
+    """The photos that a fold trains on, and those of its validation people, with features of the fold's network."""
 
     train: FeatureRows
     valid: FeatureRows

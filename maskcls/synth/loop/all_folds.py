@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from maskcls.engine.device import Accelerator
 from maskcls.errors import DataError
@@ -12,8 +12,9 @@ from maskcls.results.added.set_names import set_name
 from maskcls.results.synth.training_watch import watch_findings
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.runs.integrity.epoch_log import read_log
-from maskcls.show.answers.synth_training import TrainedGenerator
+from maskcls.show.synth.synth_training import TrainedGenerator
 from maskcls.show.terminal.progress import Reporter
+from maskcls.synth.class_words import classes_in_words
 from maskcls.synth.facts_file import SynthSet
 from maskcls.synth.loop.kinds import build_player
 from maskcls.synth.loop.parts import check_part, read_generator_done
@@ -54,15 +55,6 @@ def refuse_few(sets: Mapping[int, SynthSet], least: int, noun: Noun) -> None:
             offenders=few,
             fix="use synth.kind=oversample, or a more frequent class in synth.classes; --force trains all the same",
         )
-
-
-def classes_in_words(classes: Mapping[str, Sequence[str]]) -> str:
-    """Return classes as text, such as `age >=60`; tasks are joined by "and", their classes by "or".
-
-    >>> classes_in_words({"age": ("<30", ">=60"), "mask": ("wear",)})
-    'age <30 or >=60 and mask wear'
-    """
-    return " and ".join(f"{task} {' or '.join(names)}" for task, names in classes.items()) or "no class"
 
 
 def train_generators(

@@ -30,7 +30,7 @@ from maskcls.runs.environment import read_environment
 from maskcls.runs.lineage import mappings
 from maskcls.runs.locks.run_lock import reading
 from maskcls.runs.networks import predicting_weights
-from maskcls.runs.overrides import with_overrides
+from maskcls.runs.overrides import RULE_WITHOUT_ADAPTATION, refuse_adapting, with_overrides
 from maskcls.runs.read_labelled import is_leaky, read_out_of_fold
 from maskcls.runs.recipe import files_of
 from maskcls.runs.submission_file import data_name
@@ -61,9 +61,12 @@ class EnsembleMember:
 
 
 def read_members(
-    given: Sequence[str], data: Path, overrides: Sequence[str], report: Reporter
+    given: Sequence[str], data: Path, overrides: Sequence[str], report: Reporter, *, decide: bool = False
 ) -> tuple[Config, pd.DataFrame, list[EnsembleMember]]:
-    """Read every member's predictions for the photos, or make them, and its out-of-fold rows."""
+    """Read every member's predictions for the photos, or make them, and its out-of-fold rows.
+
+    decide  whether a decision rule is fitted on these rows; the photos are then predicted as the rows were.
+    """
     if regrouped := config.setting(overrides, "predict.groups"):
         fix = "leave it out; give --groups and --oof-groups for the ensemble"
         raise UsageError("the runs' out-of-fold rows keep the groups of their training", where=regrouped[0], fix=fix)
@@ -74,7 +77,9 @@ def read_members(
     for run in runs:
         read_environment(run)
     cfg = config.of_run(runs[0].config)
-    with_overrides(cfg, list(overrides))  # refuses other settings before torch is imported
+    changed = with_overrides(cfg, list(overrides))  # refuses other settings before torch is imported
+    if decide:
+        refuse_adapting(changed, RULE_WITHOUT_ADAPTATION, "leave out one of them")
     check_same_rows(runs)
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     report.notes(tables.notes(frame))

@@ -28,8 +28,8 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.rundir import RunDir, WeightsDir
 from maskcls.runs.environment import read_environment, write_environment
+from maskcls.runs.generators.synth_checks import settings_of_run
 from maskcls.runs.integrity.run_checks import run_checks
-from maskcls.runs.synth_checks import settings_of_run
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.embedded.frozen_features import fold_features
