@@ -1,7 +1,7 @@
 """Random changes of real and generated images before the discriminator, with gradients through them.
 
-Source: Zhao et al. 2020, arXiv:2006.10738 (DiffAugment): photos and generated images get the same changes, in the steps
-of both networks, so that the generator does not learn the changes. B batch, H height, W width.
+Source: Zhao et al. 2020, arXiv:2006.10738 (DiffAugment): photos and generated images get the same kinds of changes, in
+the steps of both networks, so that the generator does not learn the changes. B batch, H height, W width.
 """
 
 from __future__ import annotations
