@@ -11,7 +11,9 @@ Counted   In how many repetitions the verdict is "use". Expected: good in all, c
 Run       python benchmarks/planted.py [DATA] --config multi --out planted.jsonl model.weights=FILE
           Without DATA, faces are drawn. Given again, finished repetitions of the file are kept.
 Read      The share decides how large the true gain is: the fewer people are left, the more their photos help, but the
-          fewer people of the class are scored.
+          fewer people of the class are scored. folds.k=2 trains on half of those who are left, but scores all of them.
+          synth.weight below 1 keeps the share of the class in training near that of the photos scored, as a quota does:
+          the photos of a perfect generator do harm where they are many times those of the class.
 """
 
 from __future__ import annotations

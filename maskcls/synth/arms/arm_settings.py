@@ -44,7 +44,7 @@ def check_arms(data: Path, cfg: Config, samples: Sequence[str], fit: Fit) -> Non
     if not samples:
         raise UsageError("no table of samples is named", expected="DATA SAMPLES", fix="name what synth sample wrote")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("synth judge runs in one process", fix="start it without torchrun or accelerate launch")
+        raise UsageError("the arms are trained in one process", fix="start it without torchrun or accelerate launch")
     names = [table_name(one) for one in samples]
     if twice := sorted({one for one in names if names.count(one) > 1}):
         fix = "name each table once, and give tables of equal names others"
