@@ -66,6 +66,8 @@ class Generator(nn.Module):
             layers += [doubling(before, after, plan.upsample), nn.BatchNorm2d(after), nn.ReLU()]
         self.layers = nn.Sequential(*layers, doubling(channels[-1], 3, plan.upsample), nn.Tanh())
         initialise(self)
+        for table in self.labels.parameters():  # as large as the random inputs, else labels have no effect for long
+            nn.init.normal_(table)
 
     def forward(self, noise_BZ: Tensor, label_BT: Tensor) -> Tensor:
         """Make images (B, 3, H, W); of the same inputs the same ones in eval mode."""

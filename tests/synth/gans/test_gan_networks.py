@@ -127,6 +127,19 @@ def test_the_first_weights_are_those_of_dcgan() -> None:
         assert 0.005 < norm.weight.std().item() < 0.04
 
 
+def test_labels_change_the_first_images_like_random_inputs_do() -> None:
+    torch.manual_seed(0)
+    made = Generator(dataclasses.replace(PLAN, width=16, latent=128))
+    noise_BZ = torch.randn(1, 128).expand(16, -1)
+    label_BT = torch.stack([torch.arange(16) % 3, torch.arange(16) % 2], dim=1)
+    by_label = made(noise_BZ, label_BT).std(dim=0).mean()
+    by_noise = made(torch.randn(16, 128), label_BT[:1].expand(16, -1)).std(dim=0).mean()
+    fixed = made(noise_BZ, label_BT[:1].expand(16, -1)).std(dim=0).mean()
+    assert fixed < 1e-3 * by_noise
+    assert made.labels.tables[0].weight.std() > 0.5
+    assert by_label > 0.2 * by_noise
+
+
 def test_networks_are_rebuilt_from_weights_and_facts() -> None:
     made, judge = Generator(PLAN).eval(), Critic(JUDGE).eval()
     noise_BZ, label_BT = torch.randn(2, 8), torch.tensor([[0, 1], [2, 0]])
