@@ -9,7 +9,7 @@ from maskcls.errors import DataError
 from maskcls.groupnouns import Noun
 from maskcls.labels import Ints
 from maskcls.results.added.set_names import set_name
-from maskcls.results.synth.training_watch import watch_findings
+from maskcls.results.synth.training_watch import image_kind, watch_findings
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.runs.integrity.epoch_log import read_log
 from maskcls.show.synth.synth_training import TrainedGenerator
@@ -106,6 +106,6 @@ def _each(
             end.steps,
             end.steps_now,
             end.seconds,
-            tuple(watch_findings(end.lines)),
+            tuple(watch_findings(end.lines, image_kind(cfg.synth.kind))),
             dict(end.lines[-1]) if end.lines else {},
         )

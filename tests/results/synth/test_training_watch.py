@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
 
-from maskcls.results.synth.training_watch import FEWEST_LINES, watch_findings
+from maskcls.config.unused_settings import KINDS
+from maskcls.results.synth.training_watch import ADVICE, FEWEST_LINES, image_kind, watch_findings
+from maskcls.schema import SynthConfig
+
+SETTING = re.compile(r"synth\.\w+")
 
 
 def log(name: str, values: Sequence[float]) -> list[dict[str, float]]:
@@ -14,7 +19,7 @@ def log(name: str, values: Sequence[float]) -> list[dict[str, float]]:
 
 
 def names(lines: Sequence[dict[str, float]]) -> list[str]:
-    return [one.name for one in watch_findings(lines)]
+    return [one.name for one in watch_findings(lines, "dcgan")]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +52,7 @@ def test_a_short_log_says_nothing() -> None:
 
 def test_a_fault_is_told_once_with_numbers_and_advice() -> None:
     both = [{"diversity_a": 0.01, "diversity_b": 0.02, "accuracy": 1.0} for _ in range(9)]
-    found = watch_findings(both)
+    found = watch_findings(both, "dcgan")
     assert [one.name for one in found] == ["strong-discriminator", "mode-collapse"]
     assert "1%" in found[1].what
     assert "diversity_a" in found[1].what
@@ -58,3 +63,19 @@ def test_a_fault_is_told_once_with_numbers_and_advice() -> None:
 def test_one_line_out_of_three_is_enough_for_a_number() -> None:
     lines: list[dict[str, float]] = [{"accuracy": 1.0} if step % 3 == 0 else {"gap": 1.0} for step in range(18)]
     assert names(lines) == ["strong-discriminator"]
+
+
+@pytest.mark.parametrize("kind", ADVICE)
+def test_advice_names_settings_of_its_kind_alone(kind: str) -> None:
+    assert image_kind(kind) == kind
+    of_kinds = KINDS["synth.kind"]
+    advice = ADVICE[image_kind(kind)]
+    named = {key for text in (advice.collapse, advice.strong, advice.divergence) for key in SETTING.findall(text)}
+    assert len(named) >= 4
+    assert {f"synth.{name}" for name in SynthConfig.model_fields} >= named
+    assert [key for key in named if kind not in of_kinds.get(key, [kind])] == []
+
+
+def test_other_kinds_have_no_log() -> None:
+    with pytest.raises(ValueError, match="makes no images"):
+        image_kind("smote")

@@ -100,7 +100,7 @@ def test_wgan_gp_finds_both_centres() -> None:
     lines = train(toy, 360)
     found = shares(toy.samples())
     assert min(found) > 0.15, found
-    assert watch_findings(lines) == []
+    assert watch_findings(lines, "wgan-gp") == []
 
 
 def test_a_plain_gan_with_too_strong_a_discriminator_collapses_and_is_told_so() -> None:
@@ -109,7 +109,7 @@ def test_a_plain_gan_with_too_strong_a_discriminator_collapses_and_is_told_so() 
     lines = train(toy, 120)
     found = shares(toy.samples())
     assert min(found) < 0.02, found
-    (told,) = [one for one in watch_findings(lines) if one.name == "mode-collapse"]
+    (told,) = [one for one in watch_findings(lines, "dcgan") if one.name == "mode-collapse"]
     assert "synth.kind=wgan-gp" in told.advice
 
 
@@ -118,4 +118,4 @@ def test_a_discriminator_that_is_always_right_is_told_so() -> None:
     toy = Toy(wasserstein=False, turns=5, lr_judge=1e-2, lr_made=1e-6)
     lines = train(toy, 48)
     assert lines[-1]["accuracy"] > 0.99
-    assert "strong-discriminator" in {one.name for one in watch_findings(lines)}
+    assert "strong-discriminator" in {one.name for one in watch_findings(lines, "dcgan")}
