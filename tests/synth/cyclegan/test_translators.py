@@ -144,3 +144,10 @@ def test_every_fact_of_the_shape_changes_the_network(shape: TranslatorShape, cha
 def test_a_shape_is_rebuilt_from_json(shape: TranslatorShape) -> None:
     assert TranslatorShape.from_json(shape.to_json()) == shape
     assert isinstance(shape.to_json()["size"], list)
+
+
+@pytest.mark.parametrize(("shape", "norms"), [(replace(RESNET, blocks=3), 1 + 2 + 2 * 3 + 2), (UNET, 2 + 3)])
+def test_every_convolution_but_the_outer_and_innermost_ones_is_normalised(shape: TranslatorShape, norms: int) -> None:
+    network = build_translator(shape, seeded())
+
+    assert sum(isinstance(layer, nn.InstanceNorm2d) for layer in network.modules()) == norms
