@@ -1,7 +1,7 @@
 """Arms on frozen features: nothing leaks between folds, every arm does what it says, and planted generators.
 
-The made features of the planted generators were chosen so that a good and a collapsed one are told apart: the test shows
-that the code can do it, not how often it does for other data.
+The made features of the planted generators were chosen so that a good and a collapsed one are told apart: the test
+shows that the code can do it, not how often it does for other data.
 """
 
 from __future__ import annotations
