@@ -58,8 +58,8 @@ def doubling(channels: int, out: int, how: Upsampling) -> nn.Module:
 def initialise(network: nn.Module) -> None:
     """Draw the first weights as Radford et al. 2016 do: normal with standard deviation 0.02, about 1 for norms.
 
-    They come from torch's global generator of the CPU. Biases are 0. Embeddings are drawn in the same way; the generator
-    draws its own again.
+    They come from torch's global generator of the CPU. Biases are 0. Embeddings are drawn in the same way; the
+    generator draws its own again.
     """
     for module in network.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
