@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from maskcls.config import of_run, with_backbone
 from maskcls.config.overrides import refuse_set_twice, written
-from maskcls.config.unused_settings import unused_settings
+from maskcls.config.unused_settings import unused_in_training
 from maskcls.data.described_config import load_described
 from maskcls.errors import DataError, MaskclsError, UsageError
 from maskcls.export.open_model import Engine, open_model
@@ -189,7 +189,7 @@ def train(
     folder, wanted = RunDir(Path(run)), None if folds is None else ",".join(map(str, folds))
     check_training(Path(data), cfg, wanted)
     with Reporter(quiet=not (progress and main_process())) as report:
-        for line in [*([note] if note else []), *unused_settings(cfg, origins)]:
+        for line in [*([note] if note else []), *unused_in_training(cfg, origins)]:
             report.note(line)
         if main_process():
             refuse_existing(folder, Path(data))

@@ -85,6 +85,16 @@ def unused_settings(cfg: Config, origins: Mapping[str, SettingOrigin]) -> list[s
     return found
 
 
+def unused_in_training(cfg: Config, origins: Mapping[str, SettingOrigin]) -> list[str]:
+    """Return the lines of `unused_settings`, and one for each setting of generators on the command line.
+
+    A file may have them for `maskcls synth`, so those of files are passed over.
+    """
+    of_generators = [key for key, origin in origins.items() if key.startswith("synth.") and origin == "command line"]
+    others = [line for line in unused_settings(cfg, origins) if not line.startswith("synth.")]
+    return others + [f"{key} has no effect: a training takes samples from data.synth" for key in of_generators]
+
+
 def _deciding(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield the settings whose values switch this one off."""
     section, _, name = key.partition(".")

@@ -70,11 +70,11 @@ def debug(
                 from maskcls.commands.debug import debug_run
             found = [debug_run(RunDir(what), report, data)]
     else:
-        from maskcls.config.unused_settings import unused_settings
+        from maskcls.config.unused_settings import unused_in_training
         from maskcls.runs.checks import check_training
 
         cfg, origins = load_config_for(what, config, overrides)
-        for line in unused_settings(cfg, origins):
+        for line in unused_in_training(cfg, origins):
             typer.echo(line, err=True)
         check_training(what, cfg, None)
         with Reporter(quiet=not main_process()) as report:

@@ -54,7 +54,7 @@ def train(
     maskcls train faces --config multi --dry-run
     """
     from maskcls.config import with_backbone
-    from maskcls.config.unused_settings import unused_settings
+    from maskcls.config.unused_settings import unused_in_training
     from maskcls.rundir import RunDir
 
     older = [("--leaky", "data.leaky=true")] if leaky else []
@@ -64,7 +64,7 @@ def train(
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     if main_process():
-        for line in unused_settings(cfg, origins):
+        for line in unused_in_training(cfg, origins):
             typer.echo(line, err=True)
     check_training(data, cfg, folds)  # before torch is imported, here and in the other verbs
     if main_process():

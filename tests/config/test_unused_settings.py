@@ -10,7 +10,7 @@ from project import CONFIGS_DIR
 from tiny import train
 
 from maskcls import config
-from maskcls.config.unused_settings import CHANCES, KINDS, TRACKED, unused_settings
+from maskcls.config.unused_settings import CHANCES, KINDS, TRACKED, unused_in_training, unused_settings
 from maskcls.schema import Config, TrackerName, TrackingConfig
 
 SHIPPED = sorted(CONFIGS_DIR.rglob("*.yaml"))
@@ -115,3 +115,13 @@ def test_what_a_higher_file_switched_off_is_not_reported(tmp_path: Path) -> None
     low.write_text("mix: {kind: none}")
     high.write_text("base: low.yaml\nmix: {alpha: 0.3}")
     assert unused_settings(*config.load(high)) == ["mix.alpha has no effect: mix.kind is none"]
+
+
+def test_settings_of_generators_have_no_effect_in_a_training(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("synth: {steps: 3}\n")
+    read = config.load(tmp_path / "a.yaml", ["synth.kind=dcgan", "mix.alpha=0.3"])
+    assert unused_in_training(*read) == [
+        "mix.alpha has no effect: mix.kind is none",
+        "synth.kind has no effect: a training takes samples from data.synth",
+    ]
+    assert unused_in_training(*config.load(tmp_path / "a.yaml")) == []
