@@ -167,7 +167,7 @@ def _setting_hint(cause: BaseException | None) -> str | None:
     verb = getattr(getattr(cause, "ctx", None), "command", None)
     if name is None or all(parameter.name not in ("overrides", "words") for parameter in getattr(verb, "params", ())):
         return None
-    from maskcls.config.options import keys_by_name
+    from maskcls.schema.options import keys_by_name
 
     wanted = name.lstrip("-").replace("-", "_")
     keys = {key: (key,) for keys in keys_by_name().values() for key in keys} | keys_by_name()

@@ -17,8 +17,8 @@ from typing import Any, Literal, get_args, get_origin
 from typer.main import get_command
 
 from maskcls.cli import app
-from maskcls.config.options import NONE, option_sections
 from maskcls.errors import Exit
+from maskcls.schema.options import NONE, option_sections
 from soak import forks
 from soak.commands import last_error
 from soak.mutate_bytes import mutated

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from maskcls.config.files import shipped_files
-from maskcls.config.options import option_sections
+from maskcls.schema.options import option_sections
 
 KnownSettings = Mapping[str, tuple[object, tuple[str, ...]]]  # by key: the default, and the fixed words that it takes
 

@@ -11,9 +11,9 @@ from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from maskcls.config.options import keys_by_name
 from maskcls.errors import ConfigError, nearest
 from maskcls.schema.contradictions import WrongValue
+from maskcls.schema.options import keys_by_name
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from maskcls.config.options import keys_by_name, option_sections
 from maskcls.schema import Config
+from maskcls.schema.options import keys_by_name, option_sections
 
 
 def whole_key(name: str, value: object) -> str:

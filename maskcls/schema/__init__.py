@@ -7,7 +7,6 @@ line.
 from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
 from maskcls.schema.device import DeviceConfig
 from maskcls.schema.loss import BalanceConfig, LossConfig
-from maskcls.schema.mix import MixConfig
 from maskcls.schema.model import ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
@@ -17,7 +16,7 @@ from maskcls.schema.synth import SynthConfig, SynthKind
 from maskcls.schema.tasks import AgeConfig, TaskConfig
 from maskcls.schema.track import TrackerName, TrackingConfig
 from maskcls.schema.train import TrainConfig
-from maskcls.schema.transforms import PRESETS, TransformsConfig
+from maskcls.schema.transforms import PRESETS, MixConfig, TransformsConfig
 
 __all__ = [
     "PRESETS",

@@ -12,14 +12,13 @@ from maskcls.labels import LabelSpace
 from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
 from maskcls.schema.device import DeviceConfig
 from maskcls.schema.loss import BalanceConfig, LossConfig
-from maskcls.schema.mix import MixConfig
 from maskcls.schema.model import ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
 from maskcls.schema.synth import SynthConfig
 from maskcls.schema.tasks import AgeConfig, TaskConfig
 from maskcls.schema.train import CRITERIA, TrainConfig
-from maskcls.schema.transforms import TransformsConfig
+from maskcls.schema.transforms import MixConfig, TransformsConfig
 
 MOST_RENEWALS = 100  # see folds.renew
 MAX_JOINT = 10_000  # joint classes; a table of predictions has one column for each

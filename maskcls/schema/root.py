@@ -11,7 +11,6 @@ from maskcls.schema.contradictions import contradictions
 from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
 from maskcls.schema.device import DeviceConfig
 from maskcls.schema.loss import BalanceConfig, LossConfig
-from maskcls.schema.mix import MixConfig
 from maskcls.schema.model import ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
@@ -20,7 +19,7 @@ from maskcls.schema.synth import SynthConfig
 from maskcls.schema.tasks import AgeConfig, TaskConfig
 from maskcls.schema.track import Trackers, TrackingConfig
 from maskcls.schema.train import TrainConfig
-from maskcls.schema.transforms import TransformsConfig
+from maskcls.schema.transforms import MixConfig, TransformsConfig
 
 
 class Config(Section):

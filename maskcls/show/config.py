@@ -9,9 +9,9 @@ from shutil import get_terminal_size
 from typing import Any
 
 from maskcls import config
-from maskcls.config.options import NONE, Option, OptionSection
 from maskcls.config.overrides import written
 from maskcls.schema import Config
+from maskcls.schema.options import NONE, Option, OptionSection
 from maskcls.show.terminal.json_output import print_document, print_json
 from maskcls.show.terminal.text import say_whole, show
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from maskcls.config.options import NONE, OptionSection
 from maskcls.config.overrides import written
+from maskcls.schema.options import NONE, OptionSection
 from maskcls.show.terminal.text import say_whole
 
 COMMAND = "maskcls config list --markdown"

@@ -40,6 +40,7 @@ INSIDE = {
     ("report", "--png"): "{run} --png {run}/fold0",
     ("ensemble", "-o/--output"): "{run} --data {data} -o {link}/s.csv",
     ("debug", "--page"): "{data} --page {data}/page.html",
+    ("synth page", "-o/--output"): "{data}/none.csv --run {run} -o {run}/fold0/page.html",
     ("synth train", "--run"): "{data} --kind dcgan --run {data}/runs/g",
     ("runs compare", "-o/--output"): "{run} {other} -o {other}/fold0/rows.csv",
     ("group", "-o/--output"): "{link} --unlabelled {data} -o {data}/g.csv",

@@ -21,6 +21,7 @@ WITH_CONFIG = (
     "bench step",
     "bench lr",
     "config show",
+    "synth train",
     "synth judge",
 )
 
@@ -28,7 +29,7 @@ WITH_CONFIG = (
 def test_the_verbs_that_take_a_configuration_are_the_written_ones() -> None:
     found = {verb for verb, options in SURFACE.items() if "-c/--config" in options}
     assert found == {*WITH_CONFIG, "data labels"}  # that one reads it with --prove only: tests/commands
-    assert len(WITH_CONFIG) == 10
+    assert len(WITH_CONFIG) == 12
 
 
 @pytest.mark.parametrize("verb", WITH_CONFIG)
@@ -39,7 +40,7 @@ def test_every_verb_reads_every_file(
     monkeypatch.chdir(tmp_path)
     Path("wrong.yaml").write_text("optim: {lrr: 1}")
     names = ["wrong.yaml", "tiny_cpu"] if first else ["tiny_cpu", "wrong.yaml"]
-    data = ["absent"] if SURFACE[verb] & {"DATA", "DATA|RUN"} else []
+    data = ["absent"] if SURFACE[verb] & {"DATA", "DATA|RUN", "RUN|DATA"} else []
     data += ["absent.csv"] if "SAMPLES|KEY=VALUE" in SURFACE[verb] else []
     assert cli.run_app([*verb.split(), *data, "-c", names[0], "-c", names[1]]) == Exit.CONFIG
     assert "wrong.yaml: optim.lrr" in capsys.readouterr().err

@@ -226,8 +226,8 @@ def forget_moments(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_average(patch: pytest.MonkeyPatch) -> None:
-    part = keeping._part
-    patch.setattr(keeping, "_part", lambda ts, name: part(ts, "network/" if name == "average/" else name))
+    part = keeping.with_prefix
+    patch.setattr(keeping, "with_prefix", lambda ts, name: part(ts, "network/" if name == "average/" else name))
 
 
 def forget_seed(patch: pytest.MonkeyPatch) -> None:

@@ -186,7 +186,7 @@ def test_verbs_of_runs_refuse_a_folder_of_generators(
         assert "this is a folder of generators, not a run" in capsys.readouterr().err, line
     assert run_app(["runs", "list", str(tmp_path)]) == Exit.OK
     assert "no run in" in capsys.readouterr().out
-    for other in (["train", str(drawn), "--run", g], ["synth", "train", str(drawn), "--run", g]):
+    for other in (["train", str(drawn), "--run", g], ["synth", "train", str(drawn), "--kind", "dcgan", "--run", g]):
         assert run_app(other) == Exit.BUSY, other
     assert hashes(tmp_path / "g") == before
 

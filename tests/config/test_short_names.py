@@ -8,9 +8,9 @@ import pytest
 from option_values import refused
 
 from maskcls import config
-from maskcls.config.options import keys_by_name
 from maskcls.config.short_names import whole_key
 from maskcls.schema import Config
+from maskcls.schema.options import keys_by_name
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,7 @@ def test_a_worker_that_dies_between_two_batches_is_reported_with_the_next(
     """torch would raise its death in the middle of whatever the main process computes at that moment."""
     before, now = set(multiprocessing.active_children()), multiprocessing.Event()
     monkeypatch.setattr(dataset, "read_bytes", deadly(now))
+    monkeypatch.setattr(dataset, "TIMEOUT_S", 20)  # torch looks for dead workers when it has waited as long
     stream = batches(loader(open_photos(tmp_path, names), [[Key(0)], [Key(9)]], workers=1))
     next(stream)
     (worker,) = set(multiprocessing.active_children()) - before

@@ -154,9 +154,9 @@ def without(change: Callable[[EpochSoFar], EpochSoFar]) -> Callable[[pytest.Monk
 
 
 def forget_average(monkeypatch: pytest.MonkeyPatch) -> None:
-    part = keeping._part
+    part = keeping.with_prefix
     monkeypatch.setattr(
-        keeping, "_part", lambda tensors, name: part(tensors, "network/" if name == "average/" else name)
+        keeping, "with_prefix", lambda tensors, name: part(tensors, "network/" if name == "average/" else name)
     )
 
 

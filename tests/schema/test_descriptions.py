@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import pytest
 
-from maskcls.config.options import NONE, TOP, Option, allowed, option_sections
 from maskcls.schema import Config, Section
+from maskcls.schema.options import NONE, TOP, Option, allowed, option_sections
 
 SECTIONS = option_sections()
 OPTIONS = [option for section in SECTIONS for option in section.options]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from maskcls.config.options import OptionSection
+from maskcls.schema.options import OptionSection
 from maskcls.show.config import print_options
 
 HELP = "a word " * 60

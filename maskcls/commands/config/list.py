@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from maskcls.config.options import Option, OptionSection, option_sections
 from maskcls.errors import UsageError, nearest
+from maskcls.schema.options import Option, OptionSection, option_sections
 
 
 def list_options(wanted: str | None) -> list[OptionSection]:

@@ -14,6 +14,8 @@ from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import ResultError
 from maskcls.results.added.set_names import set_name
 from maskcls.rundir import REFIT, RunDir, SynthDir
+from maskcls.runs.environment import read_environment
+from maskcls.runs.identity import files_read
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.pages.page import write_page
 from maskcls.show.synth.quality_page import quality_page
@@ -55,7 +57,8 @@ def sample_page(
 
     Raises DataError for samples that `read_samples` refuses, ResultError for generators with other folds.
     """
-    inputs = [table, *([] if generators is None else [generators.path])]
+    env = read_environment(run)
+    inputs = [table, *files_read(Path(env.data), run.path, None if generators is None else generators.path)]
     if page is not None:
         files.check_outputs(page, inputs=inputs)
         files.refuse_finished(page, force=force, inputs=inputs)

@@ -330,8 +330,13 @@ def test_joint_heads_seeds_and_a_continued_network_are_fitted_too(drawn: Path, t
 
 
 def test_the_verb_prints_scores_and_says_plainly_whether_it_helped(
-    trained: RunDir, made: tuple[RunDir, RetrainedHeads], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: RunDir,
+    made: tuple[RunDir, RetrainedHeads],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     words = [f"synth.{key}={json.dumps(value)}" for key, value in SYNTH.items() if key != "kind"]
     command = ["synth", "train", str(trained.path), "--kind", "smote", *words]
     assert run_app([*command, "--run", str(tmp_path / "a")]) == 0

@@ -12,13 +12,13 @@ import pytest
 import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maskcls.training.pseudo_rows import folds_sha256
 
 from maskcls.data.rows import balance, folds, manifest
 from maskcls.data.rows.renewal import cheapest, pairs_kept
 from maskcls.errors import DataError
 from maskcls.labels import CONTEST
 from maskcls.results.pseudo.leaks import check_same_folds
+from maskcls.training.added.added_source import folds_sha256
 
 EARLIER = [1, 1, 0, 2, 2, 1, 0, 1, 0, 2, 0, 2]  # of version 0.x, without renewals
 STRATA = st.lists(st.integers(0, 3), min_size=4, max_size=60)

@@ -397,7 +397,7 @@ def test_prediction_measures_what_is_left_open(
         asked.append(work)
         return Execution("fp32", "contiguous")
 
-    monkeypatch.setattr(predicting, "infer_execution", contiguous)
+    monkeypatch.setattr("maskcls.training.predicting.loaded_networks.infer_execution", contiguous)
     words = ("device.memory_format=auto", "predict.batch_size=24")
     assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / "s.csv"), *words]) == 0
     (work,) = asked
