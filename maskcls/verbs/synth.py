@@ -220,9 +220,12 @@ def synth_page(
     """
     from maskcls.config.installed_extras import FIGURES, check_extra
     from maskcls.rundir import RunDir, SynthDir
+    from maskcls.runs.generators.sample_pages import check_sample_page
 
     if output is not None:
         check_extra("report", needed_by="maskcls synth page -o", packages=FIGURES)
+    made = None if generators is None else SynthDir(generators)
+    check_sample_page(table, RunDir(run), made, output, force=force)
     from maskcls.show.synth.sample_report import print_sample_report
     from maskcls.show.terminal.progress import LOADING, Reporter
 
@@ -232,7 +235,7 @@ def synth_page(
         found = work(
             table,
             RunDir(run),
-            generators=None if generators is None else SynthDir(generators),
+            generators=made,
             page=output,
             with_photos=with_photos,
             force=force,

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskcls import files
 from maskcls.data.photos.images import read_image
 from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import ResultError
 from maskcls.results.added.set_names import set_name
 from maskcls.rundir import REFIT, RunDir, SynthDir
-from maskcls.runs.environment import read_environment
-from maskcls.runs.identity import files_read
+from maskcls.runs.generators.sample_pages import check_sample_page
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.pages.page import write_page
 from maskcls.show.synth.quality_page import quality_page
@@ -57,11 +55,7 @@ def sample_page(
 
     Raises DataError for samples that `read_samples` refuses, ResultError for generators with other folds.
     """
-    env = read_environment(run)
-    inputs = [table, *files_read(Path(env.data), run.path, None if generators is None else generators.path)]
-    if page is not None:
-        files.check_outputs(page, inputs=inputs)
-        files.refuse_finished(page, force=force, inputs=inputs)
+    check_sample_page(table, run, generators, page, force=force)
     experiment, _ = open_experiment(run)
     check_data_unchanged(experiment)
     if generators is not None:
