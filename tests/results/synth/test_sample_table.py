@@ -152,7 +152,7 @@ def test_a_killed_command_given_again_ends_with_the_same_bytes(table: Path, tmp_
 
 
 def test_a_sample_of_another_fold_s_generator_is_refused(table: Path) -> None:
-    """The leak of the issue: the generator was trained on the people that the set's fold validates."""
+    """The generator was trained on the people that the fold of the set validates."""
     resign(table, sets=makers_entry(table, {"2": ["0"]}))
     found = refusal(table)
     assert found.what == (
