@@ -175,7 +175,7 @@ def planted(seed: int) -> tuple[str, str]:
 
 
 def test_a_good_generator_is_accepted_and_a_collapsed_one_mostly_refused() -> None:
-    """A collapsed one also raises the share of its class, which is a true gain where its one photo is typical."""
+    """The one photo of a collapsed generator is of a new person here: where it is typical, the gain is true."""
     found = [planted(seed) for seed in range(10)]
     assert [good for good, _ in found] == ["use"] * 10
     assert [collapsed for _, collapsed in found].count("use") <= 4  # 3 of 20 seeds
