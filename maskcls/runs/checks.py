@@ -77,7 +77,9 @@ def check_pretraining(data: Path, cfg: Config, trunk: PretrainedTrunk, *, force:
             "a trunk is written as safetensors", where="-o", got=str(trunk.path), expected="a name.safetensors"
         )
     weights = [Path(file) for file in [cfg.model.weights] if file]
-    files.refuse_finished(trunk.about, trunk.path, inputs=files_read(data, *weights), force=force)
+    # With a state, the command that wrote the outputs was killed before it was complete: it is given again.
+    again = force or trunk.state.exists()
+    files.refuse_finished(trunk.about, trunk.path, inputs=files_read(data, *weights), force=again)
     check_data(data, cfg.data.format)
     check_cache(data, cfg)
     for file in weights:
