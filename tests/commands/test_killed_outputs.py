@@ -31,7 +31,7 @@ from maskcls.show.report import page as report_page
 
 QUICK = ("model.backbone=test_convnext", "train.epochs=1", "schedule.warmup_epochs=0", "average.kind=none")
 LOCKS = (".lock", ".notes.lock", ".choices.lock", ".cache.lock")  # they hold a process and a time
-TIME = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([+-]\d\d:?\d\d)?")
+TIME = re.compile(rb'\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([+-]\d\d:?\d\d)?|"minutes": [\d.e-]+')
 
 RANDOM = re.compile(r"\.[0-9a-f]{16}\.tmp")  # names of temporary files
 DIGEST = re.compile(rb'"digest": "\w+"')  # of notes, with their times
