@@ -20,6 +20,7 @@ from maskcls.files.output_names import (
     check_outputs,
     check_page_name,
     check_picture_name,
+    named_file,
     sidecar_path,
 )
 from maskcls.files.outputs import FORCE, OutputFile, check_place, commit_outputs, refuse_finished
@@ -62,6 +63,7 @@ __all__ = [
     "filling",
     "folder_aside",
     "json_bytes",
+    "named_file",
     "network_type",
     "none_for_nan",
     "opened",

@@ -54,9 +54,16 @@ def check_picture_name(path: Path, *, where: str = "-o") -> None:
         raise UsageError("the picture is a PNG", where=where, got=str(path), expected="a name that ends in .png")
 
 
+def named_file(path: Path) -> Path:
+    """Return the path of a file; UsageError for one without a name, such as `.` and `/`, which has no other ending."""
+    if not path.name:
+        raise UsageError("this is a folder, not a file", where=str(path), fix="give the path of a file")
+    return path
+
+
 def sidecar_path(path: Path) -> Path:
     """Return the path of a file's sidecar, the JSON with its provenance; UsageError when that is the file itself."""
-    sidecar = path.with_suffix(".json")
+    sidecar = named_file(path).with_suffix(".json")
     if sidecar == path:
         fix = "use another ending, such as .csv"
         raise UsageError("this file cannot end in .json, the ending of its sidecar", where=str(path), fix=fix)

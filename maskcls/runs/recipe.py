@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import DataError, UsageError
-from maskcls.files import without_digest
+from maskcls.files import named_file, without_digest
 from maskcls.labels import LabelSpace
 from maskcls.results.ensembles.combine import to_shares
 from maskcls.results.ensembles.methods import FITTED, METHODS, EnsembleMethod, EnsembleScores, FittedEnsemble, Searched
@@ -101,7 +101,7 @@ def read_settings(given: Sequence[str], method: str, weights: str | None, *, dec
 
 def recipe_path(output: Path) -> Path:
     """Return the path of a submission's recipe."""
-    return output.with_suffix(f".{ENDING}")
+    return named_file(output).with_suffix(f".{ENDING}")
 
 
 def is_recipe(path: Path) -> bool:

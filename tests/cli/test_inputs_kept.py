@@ -157,3 +157,19 @@ def test_a_report_that_cannot_be_written_is_said_before_it_is_made(
         run_app(["report", str(run), *(["--png", str(run / "png" / "new")] if place == "png" else [])]) == Exit.RESOURCE
     )
     assert str(run / place) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "submission check .",
+        "submission check /",
+        "ensemble {run} --data {data} -o .",
+        "predict {run} {data}/eval -o .",
+        "predict {run} --data {data} -o /",
+        "group {data} -o .",
+    ],
+)
+def test_a_folder_is_no_file(words: str, read: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    code = run_app(words.format(**read).split())
+    assert code not in (Exit.OK, Exit.INTERNAL), capsys.readouterr().err

@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue
 
 from maskcls import files, typedjson
 from maskcls.errors import BusyError, ResultError, UsageError
+from maskcls.files import named_file
 from maskcls.labels import LabelSpace
 from maskcls.typedjson import JsonFile
 
@@ -129,7 +130,9 @@ def parts_folder(output: Path, shard: tuple[int, int] | None = None) -> Path:
     >>> parts_folder(Path("a.csv")).name, parts_folder(Path("a.csv"), (2, 5)).name
     ('a.csv.parts', 'a.csv.shard-2-of-5')
     """
-    return output.with_name(output.name + (".parts" if shard is None else f".shard-{shard[0]}-of-{shard[1]}"))
+    return named_file(output).with_name(
+        output.name + (".parts" if shard is None else f".shard-{shard[0]}-of-{shard[1]}")
+    )
 
 
 def open_plan(folder: Path, plan: PredictionPlan) -> bool:
