@@ -36,7 +36,7 @@ from maskcls.synth.gans.gan_player import EMA_POWER
 from maskcls.synth.gans.pixels import tiled, to_pixels, to_unit
 from maskcls.synth.loop.diversity import relative_diversity
 from maskcls.synth.loop.log_lines import is_logged
-from maskcls.synth.loop.optimizers import build_adam, synth_execution
+from maskcls.synth.loop.optimizers import build_adam, descend, synth_execution
 from maskcls.synth.loop.step_draws import drawing
 from maskcls.synth.loop.synth_rows import SynthRows
 
@@ -140,7 +140,7 @@ class CycleganPlayer:
                 identity=self.settings.identity,
             )
         loss = torch.stack(list(losses.values())).sum()
-        norm = _descend(loss, self.generators, self.optimizers["generators"])
+        norm = descend(loss, self.generators, self.optimizers["generators"])
         self.critics.requires_grad_(True)
         numbers = {f"loss_{name}": float(one.detach()) for name, one in losses.items()}
         return {**numbers, "loss_generator": float(loss.detach()), "gradient_generator": norm}, made
@@ -157,7 +157,7 @@ class CycleganPlayer:
                 self.source_critic(changed(fake.source_BCHW, POOLED_SOURCE)).float(),
             )
             loss = patch_critic_loss(*target) + patch_critic_loss(*source)
-        norm = _descend(loss, self.critics, self.optimizers["critics"])
+        norm = descend(loss, self.critics, self.optimizers["critics"])
         return {
             "loss_critic": float(loss.detach()),
             "gradient_critic": norm,
@@ -231,15 +231,6 @@ class CycleganPlayer:
     def _images(self, row_B: Ints) -> Tensor:
         images_BCHW = to_unit(self.images_NHWC[torch.from_numpy(row_B).to(self.device)])
         return images_BCHW.contiguous(memory_format=self.execution.layout)
-
-
-def _descend(loss: Tensor, networks: nn.Module, optimizer: torch.optim.Optimizer) -> float:
-    """Do one step of an optimizer; returns the norm of the gradient of all parameters of its networks."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.get_total_norm([p.grad for p in networks.parameters() if p.grad is not None])
-    optimizer.step()
-    return float(norm)
 
 
 def _together(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:

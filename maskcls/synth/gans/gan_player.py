@@ -36,7 +36,7 @@ from maskcls.synth.gans.generator_network import Generator, GeneratorPlan
 from maskcls.synth.gans.pixels import tiled, to_pixels, to_unit
 from maskcls.synth.loop.diversity import relative_diversity
 from maskcls.synth.loop.log_lines import is_logged
-from maskcls.synth.loop.optimizers import build_adam, synth_execution
+from maskcls.synth.loop.optimizers import build_adam, descend, synth_execution
 from maskcls.synth.loop.step_draws import BatchDraws, drawing
 from maskcls.synth.loop.synth_rows import SynthRows
 
@@ -153,7 +153,7 @@ class GanPlayer:
                 ),
             )
             about = {"accuracy": ((real_B > 0).float().mean() + (fake_B < 0).float().mean()).item() / 2}
-        norm = _descend(loss, self.critic_network, self.optimizers["critic"])
+        norm = descend(loss, self.critic_network, self.optimizers["critic"])
         gap = (real_B.mean() - fake_B.mean()).item()
         return {"loss_critic": loss.item(), "gap": gap, "gradient_critic": norm, **about}
 
@@ -166,7 +166,7 @@ class GanPlayer:
         with self.execution.autocast(self.device):
             score_B = self.critic_network(fake_BCHW, label_BT).float()
         loss = critic_generator_loss(score_B) if self.synth.kind == "wgan-gp" else generator_loss(score_B)
-        norm = _descend(loss, self.generator_network, self.optimizers["generator"])
+        norm = descend(loss, self.generator_network, self.optimizers["generator"])
         self.critic_network.requires_grad_(True)
         return {"loss_generator": loss.item(), "gradient_generator": norm}
 
@@ -217,15 +217,6 @@ class GanPlayer:
         samples_BCHW = self._samples(noise_BZ, self.label_NT[row_R])
         found = relative_diversity(samples_BCHW.flatten(1), to_unit(self.images_NHWC[row_R]).flatten(1))
         return {} if math.isnan(found) else {"diversity": found}
-
-
-def _descend(loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> float:
-    """Do one step of an optimizer; returns the norm of the gradient of all parameters of its network."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-    optimizer.step()
-    return float(norm)
 
 
 def _compared(rows: SynthRows) -> NDArray[np.int64]:

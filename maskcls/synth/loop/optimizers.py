@@ -1,11 +1,11 @@
-"""How the networks of generators are trained: optimizer, and number format."""
+"""How the networks of generators are trained: optimizer, its step, and number format."""
 
 from __future__ import annotations
 
 from typing import assert_never
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from maskcls.engine.compute.plan import EXACT, Execution
 from maskcls.errors import ConfigError
@@ -53,3 +53,12 @@ def synth_execution(device: DeviceConfig, on: torch.device) -> Execution:
         fast if device.precision == "auto" else device.precision,
         layout if device.memory_format == "auto" else device.memory_format,
     )
+
+
+def descend(loss: Tensor, networks: nn.Module, optimizer: torch.optim.Optimizer) -> float:
+    """Do one step of an optimizer; returns the norm of the gradient of all parameters of its networks."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.get_total_norm([p.grad for p in networks.parameters() if p.grad is not None])
+    optimizer.step()
+    return float(norm)
