@@ -41,9 +41,14 @@ def copy_limit(photo_ND: Floats, person_N: Ints, share: float) -> float:
     """
     if not share or not len(photo_ND):
         return 0.0
-    distance_N, _ = _nearest(photo_ND, photo_ND, person_N, person_N)
+    distance_N = to_other_people(photo_ND, person_N)
     between_N = distance_N[np.isfinite(distance_N)]
     return float(np.quantile(between_N, share)) if len(between_N) else 0.0
+
+
+def to_other_people(photo_ND: Floats, person_N: Ints) -> Doubles:
+    """Return the distance (N,) from each photo to the nearest photo of another person; inf where there is none."""
+    return _nearest(photo_ND, photo_ND, person_N, person_N)[0]
 
 
 def _nearest(

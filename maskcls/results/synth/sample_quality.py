@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from maskcls.labels import Ints
 from maskcls.results.shift.two_sample import TwoSample, two_sample_test
+from maskcls.results.synth.copied_faces import nearest_photos, to_other_people
 from maskcls.results.synth.kernel_distance import KernelDistance, kernel_distance
-from maskcls.results.synth.manifold import Coverage, coverage, squared_distances
+from maskcls.results.synth.manifold import Coverage, coverage
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,8 @@ def sample_quality(
     who_P = np.unique(person_M)
     half = np.random.default_rng(seed).permutation(who_P)[: len(who_P) // 2]
     first_M = np.isin(person_M, half)
-    square_NM = squared_distances(sample_ND, photo_MD)
-    nearest_N = square_NM.argmin(axis=1).astype(np.int64)
+    distance_N, nearest_N = nearest_photos(sample_ND, photo_MD)
     usual = float(np.median(to_other_people(photo_MD, person_M)))
-    distance_N = np.sqrt(square_NM[np.arange(len(nearest_N)), nearest_N])
     return SampleQuality(
         len(sample_ND),
         len(photo_MD),
@@ -126,11 +125,3 @@ def compare_embeddings(
         if apart and enough
         else None,
     )
-
-
-def to_other_people(feature_MD: NDArray[Any], person_M: Ints) -> NDArray[np.float64]:
-    """Return the distance (M,) from each photo to the nearest photo of another person; inf where there is none."""
-    square_MM = squared_distances(feature_MD, feature_MD)
-    square_MM[person_M[:, None] == person_M[None]] = np.inf
-    nearest_M: NDArray[np.float64] = np.sqrt(square_MM.min(axis=1))
-    return nearest_M

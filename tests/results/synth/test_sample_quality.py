@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from maskcls.results.synth.sample_quality import sample_people, sample_quality, to_other_people
+from maskcls.results.synth.copied_faces import to_other_people
+from maskcls.results.synth.sample_quality import sample_people, sample_quality
 
 PEOPLE = np.repeat(np.arange(40), 3)
 
