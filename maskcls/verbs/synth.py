@@ -220,7 +220,7 @@ def synth_page(
     """
     from maskcls.config.installed_extras import FIGURES, check_extra
     from maskcls.rundir import RunDir, SynthDir
-    from maskcls.runs.generators.sample_pages import check_sample_page
+    from maskcls.synth.quality.page_checks import check_sample_page
 
     if output is not None:
         check_extra("report", needed_by="maskcls synth page -o", packages=FIGURES)

@@ -6,30 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from maskcls.data.photos.images import read_image
 from maskcls.data.rows.manifest import real_rows
 from maskcls.errors import ResultError
-from maskcls.results.added.set_names import set_name
 from maskcls.rundir import REFIT, RunDir, SynthDir
-from maskcls.runs.generators.sample_pages import check_sample_page
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.pages.page import write_page
 from maskcls.show.synth.quality_page import quality_page
 from maskcls.show.synth.sample_report import SampleReport, SetReport
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.embedded.frozen_features import (
-    FeatureRows,
-    FoldFeatures,
-    file_features,
-    fold_features,
-    open_extractor,
-)
-from maskcls.synth.facts_file import read_facts
-from maskcls.synth.loop.parts import load_part
+from maskcls.synth.embedded.frozen_features import feature_rows, file_features, open_extractor
+from maskcls.synth.facts_file import SynthFacts
+from maskcls.synth.quality.page_checks import check_sample_page
 from maskcls.synth.quality.set_report import report_about_set
 from maskcls.synth.quality.strips import input_strips
+from maskcls.synth.rows.sample_sources import finished_part
 from maskcls.training.added.added_source import SYNTH, AddedSource, folds_sha256, read_added
 from maskcls.training.experiment import Experiment
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment
@@ -55,19 +47,13 @@ def sample_page(
 
     Raises DataError for samples that `read_samples` refuses, ResultError for generators with other folds.
     """
-    check_sample_page(table, run, generators, page, force=force)
+    facts = check_sample_page(table, run, generators, page, force=force)
     experiment, _ = open_experiment(run)
     check_data_unchanged(experiment)
-    if generators is not None:
-        _refuse_other_generators(generators, experiment)
+    if generators is not None and facts is not None:
+        _refuse_other_generators(facts, generators, experiment)
     source = _samples_of(table, experiment)
-    sets: list[SetReport] = []
-    parts: dict[int, FoldFeatures] = {}
-    for k in source.sets:
-        fold = 0 if k == REFIT else k
-        if fold not in parts:
-            parts[fold] = fold_features(experiment, fold, run=run, report=report)
-        sets.append(_set_report(experiment, run, source, k, fold, parts[fold], generators, report))
+    sets = [_set_report(experiment, run, source, k, generators, facts, report) for k in source.sets]
     assert source.samples is not None
     found = SampleReport(
         table,
@@ -99,8 +85,8 @@ def _samples_of(table: Path, experiment: Experiment) -> AddedSource:
     return found
 
 
-def _refuse_other_generators(generators: SynthDir, experiment: Experiment) -> None:
-    facts, digest = read_facts(generators), folds_sha256(experiment.manifest, experiment.folds)
+def _refuse_other_generators(facts: SynthFacts, generators: SynthDir, experiment: Experiment) -> None:
+    digest = folds_sha256(experiment.manifest, experiment.folds)
     if facts.folds_sha256 != digest:
         raise ResultError(
             "the generators have other folds than the run",
@@ -116,24 +102,24 @@ def _set_report(
     run: RunDir,
     source: AddedSource,
     k: int,
-    fold: int,
-    features: FoldFeatures,
     generators: SynthDir | None,
+    facts: SynthFacts | None,
     report: Reporter,
 ) -> SetReport:
     assert source.samples is not None
-    samples, space = source.sets[k], experiment.cfg.space
-    photos = features.train if k != REFIT else _joined(features.train, features.valid)
-    extractor = open_extractor(experiment, experiment.kinds[0], fold, run=run)
+    samples, space, member = source.sets[k], experiment.cfg.space, experiment.kinds[0]
+    fold = 0 if k == REFIT else k
+    extractor, rows = open_extractor(experiment, member, fold, run=run), experiment.rows(member, fold)
+    seen = np.concatenate([rows.train, rows.valid]) if k == REFIT else rows.train
+    photos = feature_rows(experiment, rows, seen, extractor, report)
     paths = [source.root / path for path in samples.paths.tolist()]
     sample_ND = file_features(extractor, paths, report, cropped=False)
     sheets, strips = [], None
-    if generators is not None and set_name(k) in read_facts(generators).sets:
-        sheets = [(int(path.stem), _read_sheet(path)) for path in shown_sheets(generators.fold(k).all_sheets())]
-        if read_facts(generators).kind != "cyclegan" and len(samples) and generators.fold(k).done.exists():
+    if generators is not None and facts is not None and k in facts.folds:
+        sheets = [(int(path.stem), read_image(path)) for path in shown_sheets(generators.fold(k).all_sheets())]
+        if facts.kind != "cyclegan" and len(samples) and generators.fold(k).done.exists():
             label_T = [int(samples.labels[name][0]) for name in space.names]
-            part = load_part(generators.fold(k).generator)
-            strips = input_strips(part, label_T, seed=experiment.cfg.seed, fold=k)
+            strips = input_strips(finished_part(generators, k), label_T, seed=experiment.cfg.seed, fold=k)
     path_of = dict(zip(experiment.manifest["id"].tolist(), experiment.photo_paths, strict=True))
     return report_about_set(
         k,
@@ -155,19 +141,3 @@ def shown_sheets(sheets: Sequence[Path]) -> list[Path]:
         return list(sheets)
     places = np.linspace(0, len(sheets) - 1, MOST_SHEETS).round().astype(int)
     return [sheets[place] for place in places]
-
-
-def _read_sheet(path: Path) -> NDArray[np.uint8]:
-    return read_image(path)
-
-
-def _joined(first: FeatureRows, second: FeatureRows) -> FeatureRows:
-    """Return the rows of both parts."""
-    return FeatureRows(
-        np.concatenate([first.row_n, second.row_n]),
-        np.concatenate([first.ids, second.ids]),
-        np.concatenate([first.feature_nD, second.feature_nD]),
-        {name: np.concatenate([label_n, second.labels[name]]) for name, label_n in first.labels.items()},
-        np.concatenate([first.person_n, second.person_n]),
-        np.concatenate([first.weight_n, second.weight_n]),
-    )

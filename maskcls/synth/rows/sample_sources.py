@@ -11,7 +11,7 @@ from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.embedded.frozen_features import feature_rows
 from maskcls.synth.facts_file import SynthFacts, read_facts
-from maskcls.synth.loop.parts import load_part, read_generator_done
+from maskcls.synth.loop.parts import SavedPart, load_part, read_generator_done
 from maskcls.synth.loop.synth_rows import generator_rows, synth_rows
 from maskcls.synth.rows.drawing import SampleSource
 from maskcls.synth.rows.fold_classifier import FoldClassifier
@@ -52,7 +52,13 @@ def check_generators(folder: SynthDir, experiment: Experiment) -> SynthFacts:
 
 
 def trained_source(folder: SynthDir, experiment: Experiment, cfg: Config, k: int) -> SampleSource:
-    """Return the generator of fold k, or of REFIT, with its rows; WeightsError for other weights than it ended with."""
+    """Return the generator of fold k, or of REFIT, with its rows; raises as `finished_part`."""
+    part = finished_part(folder, k)
+    return SampleSource(cfg, synth_rows(experiment, k), part.sha256, part.tensors, part.facts)
+
+
+def finished_part(folder: SynthDir, k: int) -> SavedPart:
+    """Return the generator of fold k, or of REFIT; WeightsError for other weights than it ended with."""
     part, done = load_part(folder.fold(k).generator), read_generator_done(folder.fold(k))
     if done is None or done.generator != part.sha256:
         raise WeightsError(
@@ -62,7 +68,7 @@ def trained_source(folder: SynthDir, experiment: Experiment, cfg: Config, k: int
             expected="not finished" if done is None else f"sha256 {done.generator[:12]}…",
             fix="restore the folder, or train the generators again",
         )
-    return SampleSource(cfg, synth_rows(experiment, k), part.sha256, part.tensors, part.facts)
+    return part
 
 
 def copying_source(

@@ -1,0 +1,31 @@
+"""What is checked before samples are compared with photos; nothing here imports torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maskcls import files
+from maskcls.errors import DataError
+from maskcls.rundir import RunDir, SynthDir
+from maskcls.runs.environment import read_environment
+from maskcls.runs.identity import files_read
+from maskcls.synth.facts_file import SynthFacts, read_facts
+
+
+def check_sample_page(
+    table: Path, run: RunDir, generators: SynthDir | None, page: Path | None, *, force: bool
+) -> SynthFacts | None:
+    """Return what the folder of generators holds; None without one.
+
+    Raises what is wrong with the places of the samples, the run, the generators and the page: ResultError
+    for what is no run, or no folder of generators; DataError for a table that is not there; UsageError for a page that
+    is an input or inside one; BusyError for one that exists, unless `force`.
+    """
+    env = read_environment(run)
+    facts = None if generators is None else read_facts(generators)
+    if not table.exists():
+        raise DataError("there is no such file", where="SAMPLES", got=str(table), fix="check the path")
+    if page is not None:
+        folders = [run.path, *([] if generators is None else [generators.path])]
+        files.refuse_finished(page, inputs=[table, *files_read(Path(env.data), run.path), *folders], force=force)
+    return facts
