@@ -20,7 +20,7 @@ from maskcls.errors import DataError
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import LabelSpace
 from maskcls.results.added.added_set import AddedSet
-from maskcls.results.added.cells import cell_numbers, label_cells, refuse_lookalikes, refuse_other_sets, set_cells
+from maskcls.results.added.cells import cell_numbers, refuse_lookalikes, refuse_other_sets, sets_of
 from maskcls.results.csv_with_origin import read_origin
 from maskcls.results.photo_contents import PHOTOS, contents_of
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS, header_of
@@ -155,21 +155,7 @@ def _check_header(found: Sequence[str], space: LabelSpace, path: Path, *, by_han
 
 def _sets(columns: Mapping[str, Sequence[str]], space: LabelSpace, path: Path, *, soft: bool) -> dict[int, AddedSet]:
     """Turn a table of text into sets; DataError for a cell that is no set, no class or no number."""
-    fold_N = set_cells(columns, path, NOUN)
-    labels = label_cells(columns, space, path, NOUN)
-    weight_N = cell_numbers(columns.get("weight", ["1"] * len(columns["id"])), f"{path}, column weight", NOUN)
     p_JN = [cell_numbers(columns[f"p{j}"], f"{path}, column p{j}", NOUN) for j in range(space.size)] if soft else None
     with np.errstate(over="ignore"):  # what is too large becomes inf, and is reported with its row
         prob_NJ = None if p_JN is None else np.stack(p_JN, axis=1).astype(np.float32)
-    ids, paths = (np.array(columns[name], dtype=np.str_) for name in ("id", "path"))
-    return {
-        fold: AddedSet(
-            ids[at],
-            paths[at],
-            {name: label_N[at] for name, label_N in labels.items()},
-            None if prob_NJ is None else prob_NJ[at],
-            weight_N[at],
-        )
-        for fold in np.unique(fold_N).tolist()
-        for at in [np.flatnonzero(fold_N == fold)]
-    }
+    return sets_of(columns, space, path, NOUN, prob_NJ)

@@ -15,7 +15,7 @@ from maskcls.errors import DataError
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import LabelSpace
 from maskcls.results.added.added_set import AddedSet
-from maskcls.results.added.cells import cell_numbers, label_cells, refuse_other_sets, set_cells
+from maskcls.results.added.cells import refuse_other_sets, sets_of
 from maskcls.results.added.set_names import set_number
 from maskcls.results.csv_with_origin import read_origin
 from maskcls.results.photo_contents import PHOTOS, contents_of
@@ -168,19 +168,7 @@ def _samples(
 ) -> Samples:
     """Turn a table of text into samples; DataError for a cell that is no set, no class or no number."""
     ids, count = columns["id"], len(columns["id"])
-    fold_N, labels = set_cells(columns, path, NOUN), label_cells(columns, space, path, NOUN)
-    weight_N = cell_numbers(columns.get("weight", ["1"] * count), f"{path}, column weight", NOUN)
-    sets = {
-        fold: AddedSet(
-            np.array(ids, dtype=np.str_)[at],
-            np.array(columns["path"], dtype=np.str_)[at],
-            {name: label_N[at] for name, label_N in labels.items()},
-            None,
-            weight_N[at],
-        )
-        for fold in np.unique(fold_N).tolist()
-        for at in [np.flatnonzero(fold_N == fold)]
-    }
+    sets = sets_of(columns, space, path, NOUN)
     cells = columns.get("parents", [""] * count)
     parents = {one: tuple(cell.split(BETWEEN)) for one, cell in zip(ids, cells, strict=True) if cell}
     if origin is None:
