@@ -104,6 +104,7 @@ def test_the_batch_size_changes_neither_order_nor_rows(tmp_path: Path, names: li
     predictor, counts, lengths = multi(), list[int](), list[int]()
     predictor.network.register_forward_pre_hook(lambda _, images: lengths.append(len(images[0])))
     want = [one_by_one(predictor, int(row)) for row in ROWS]
+    run([predictor], tmp_path, names, ROWS, batch_size=1)  # measures the network, if no test has
     lengths.clear()
     (prob,) = run([predictor], tmp_path, names, ROWS, batch_size=batch_size, on_images=counts.append)
     assert set(lengths) == {min(batch_size, len(ROWS))}  # no batch is shorter, none longer than the rows
