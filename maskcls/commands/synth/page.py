@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from maskcls.show.pages.page import write_page
 from maskcls.show.synth.quality_page import quality_page
 from maskcls.show.synth.sample_report import SampleReport, SetReport
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.embedded.frozen_features import feature_rows, file_features, open_extractor
+from maskcls.synth.embedded.frozen_features import file_features, open_extractor
 from maskcls.synth.facts_file import SynthFacts
 from maskcls.synth.quality.page_checks import check_sample_page
+from maskcls.synth.quality.sample_size import features_like_samples, sample_size
 from maskcls.synth.quality.set_report import report_about_set
 from maskcls.synth.quality.strips import input_strips
 from maskcls.synth.rows.sample_sources import finished_part
@@ -111,8 +113,9 @@ def _set_report(
     fold = 0 if k == REFIT else k
     extractor, rows = open_extractor(experiment, member, fold, run=run), experiment.rows(member, fold)
     seen = np.concatenate([rows.train, rows.valid]) if k == REFIT else rows.train
-    photos = feature_rows(experiment, rows, seen, extractor, report)
     paths = [source.root / path for path in samples.paths.tolist()]
+    size = sample_size(paths, extractor.spec)
+    photos = features_like_samples(experiment, rows, seen, extractor, size, report)
     sample_ND = file_features(extractor, paths, report, cropped=False)
     sheets, strips = [], None
     if generators is not None and facts is not None and k in facts.folds:
@@ -121,7 +124,7 @@ def _set_report(
             label_T = [int(samples.labels[name][0]) for name in space.names]
             strips = input_strips(finished_part(generators, k), label_T, seed=experiment.cfg.seed, fold=k)
     path_of = dict(zip(experiment.manifest["id"].tolist(), experiment.photo_paths, strict=True))
-    return report_about_set(
+    about = report_about_set(
         k,
         samples,
         sample_ND,
@@ -133,6 +136,7 @@ def _set_report(
         sheets=sheets,
         strips=strips,
     )
+    return replace(about, photo_size=size)
 
 
 def shown_sheets(sheets: Sequence[Path]) -> list[Path]:
