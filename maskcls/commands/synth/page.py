@@ -40,17 +40,19 @@ def sample_page(
     with_photos: bool,
     force: bool,
     report: Reporter,
+    data: Path | None = None,
 ) -> SampleReport:
     """Compare the samples of each set with photos, by the embeddings of the run's network of that fold.
 
     run         whose folds are those of the table. Set "all" is compared by the network of the first fold.
     generators  whose sheets, and strips between random inputs, are on the page; None: without them.
     page        the HTML file to write; None: none.
+    data        where the data set of the run is now; None: where it was.
 
     Raises DataError for samples that `read_samples` refuses, ResultError for generators with other folds.
     """
-    facts = check_sample_page(table, run, generators, page, force=force)
-    experiment, _ = open_experiment(run)
+    facts = check_sample_page(table, run, generators, page, force=force, data=data)
+    experiment, _ = open_experiment(run, data)
     check_data_unchanged(experiment)
     if generators is not None and facts is not None:
         _refuse_other_generators(facts, generators, experiment)

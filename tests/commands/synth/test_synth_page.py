@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +133,41 @@ def test_a_run_with_other_folds_is_refused(home: Path, tmp_path: Path, capsys: p
 def test_the_page_is_not_written_into_an_input(home: Path) -> None:
     assert page(home, "--generators", str(home / "g"), "-o", str(home / "g" / "x.html")) == Exit.USAGE
     assert not (home / "g" / "x.html").exists()
+
+
+@pytest.fixture
+def moved(home: Path) -> Iterator[Path]:
+    """Return where the faces are now; the run and the generators remember another place."""
+    yield (home / "faces").rename(home / "moved")
+    (home / "moved").rename(home / "faces")
+
+
+def test_data_that_have_moved_are_named_and_checked(
+    home: Path, moved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, other = tmp_path / "s.csv", tmp_path / "other"
+    shutil.copytree(moved, other)
+    shutil.copytree(home / "g", tmp_path / "g")
+    (tmp_path / "g" / "fold0" / "DONE").unlink()
+    photo = sorted((other / "train" / "images").rglob("*.jpg"))[0]
+    photo.write_bytes(photo.read_bytes() + b" ")
+    lines = (
+        ["synth", "train", str(home / "a"), "--kind", "dcgan", "--run", str(tmp_path / "h"), "--force", *SMALL, *CLASSES],
+        ["synth", "train", str(home / "a"), "--kind", "smote", "--run", str(tmp_path / "b"), *CLASSES[:2], "--force"],
+        ["synth", "resume", str(tmp_path / "g")],
+        ["synth", "sample", str(home / "g"), "-o", str(table), *CLASSES[1:]],
+        ["synth", "page", str(home / "s.csv"), "--run", str(home / "a")],
+    )
+    for words in lines:
+        assert run_app(words) == Exit.DATA, words
+        assert "say where it is now: --data PATH" in " ".join(capsys.readouterr().err.split()), words
+        assert run_app([*words, "--data", str(other)]) in (Exit.DATA, Exit.WEIGHTS), words
+        assert photo.name in capsys.readouterr().err, words
+        assert run_app([*words, "--data", str(moved)]) == 0, words
+    assert table.read_bytes() == (home / "s.csv").read_bytes()
+    for made in ("h", "b"):
+        assert json.loads((tmp_path / made / "env.json").read_text())["data"] == str(moved)
+    assert run_app(["synth", "train", str(moved), "--kind", "dcgan", "--data", str(moved)]) == Exit.USAGE
 
 
 def test_shown_sheets_are_the_first_the_last_and_some_between() -> None:
