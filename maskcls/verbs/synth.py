@@ -15,6 +15,7 @@ from maskcls.verbs.options import (
     Folds,
     Force,
     Json,
+    MovedData,
     Overrides,
     how_to_resume,
     interruptible,
@@ -58,6 +59,7 @@ def synth_train(
     force: Annotated[
         bool, typer.Option("--force", help="train also with fewer groups (people) than synth.least_groups")
     ] = False,
+    data: MovedData = None,
     json: Json = False,
 ) -> None:
     """Train one generator of images per fold, on its training rows alone, and one on all rows. With smote, fit the
@@ -68,6 +70,7 @@ def synth_train(
     maskcls synth train runs/a --kind smote --run runs/b
     maskcls synth train faces --kind dcgan --config multi --minutes 30
     maskcls synth train runs/a --kind wgan-gp --folds 0 synth.steps=200
+    maskcls synth train runs/a --kind wgan-gp --data /disk/faces    (they moved)
     """
     from maskcls.config import with_backbone
     from maskcls.config.unused_settings import unused_settings
@@ -84,9 +87,9 @@ def synth_train(
     for line in unused_settings(cfg, origins):
         if line.startswith("synth."):  # the others are about classifiers
             typer.echo(line, err=True)
-    check_synth_training(source, cfg, SynthDir(run), folds, minutes)
+    check_synth_training(source, cfg, SynthDir(run), folds, minutes, data)
     if cfg.synth.kind == "smote":
-        _retrain_heads(RunDir(source), cfg, RunDir(run), origins, force=force, json=json)
+        _retrain_heads(RunDir(source), cfg, RunDir(run), origins, data, force=force, json=json)
         return
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.synth.synth_training import print_synth_training
@@ -105,12 +108,20 @@ def synth_train(
             force=force,
             report=report,
             origins=with_backbone(cfg, origins),
+            data=data,
         )
     print_synth_training(found, json=json)
 
 
 def _retrain_heads(
-    source: RunDir, cfg: Settings, run: RunDir, origins: dict[str, SettingOrigin], *, force: bool, json: bool
+    source: RunDir,
+    cfg: Settings,
+    run: RunDir,
+    origins: dict[str, SettingOrigin],
+    data: Path | None,
+    *,
+    force: bool,
+    json: bool,
 ) -> None:
     """Fit the heads of a run again with interpolated examples, and write a run that has them."""
     from maskcls.schema.group_noun import group_noun
@@ -123,8 +134,8 @@ def _retrain_heads(
         note_missing_report(cfg, report)
         with report.busy(LOADING):
             from maskcls.commands.synth.smote import retrain_heads as work
-        found = work(source, run, cfg, force=force, report=report, origins=origins)
-        after = after_training(run, report)
+        found = work(source, run, cfg, force=force, report=report, origins=origins, data=data)
+        after = after_training(run, report, data)
     print_retrained_heads(found, after, json=json)
 
 
@@ -132,6 +143,7 @@ def _retrain_heads(
 def synth_resume(
     folder: Annotated[Path, typer.Argument(metavar="SYNTH", help="a folder that synth train made")],
     minutes: Minutes = None,
+    data: MovedData = None,
     json: Json = False,
 ) -> None:
     """Continue generators that are not finished, from their last save; finished ones are kept.
@@ -139,6 +151,7 @@ def synth_resume(
     \b
     maskcls synth resume runs/g
     maskcls synth resume runs/g --minutes 30
+    maskcls synth resume runs/g --data /disk/faces    (the data set has moved)
     """
     from maskcls.rundir import SynthDir
     from maskcls.runs.generators.synth_checks import check_minutes
@@ -152,7 +165,7 @@ def synth_resume(
     with interruptible(lambda: how_to_resume_generators(folder)), Reporter() as report:
         with report.busy(LOADING):
             from maskcls.commands.synth.resume import resume_synth as work
-        found = work(SynthDir(folder), minutes=minutes, report=report)
+        found = work(SynthDir(folder), minutes=minutes, report=report, data=data)
     print_synth_training(found, json=json)
 
 
@@ -168,6 +181,7 @@ def synth_sample(
         typer.Option(metavar="RUN", help="a finished run with the same folds, which finds copies and disputes labels"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace existing files; they are kept as .bak")] = False,
+    data: MovedData = None,
     json: Json = False,
 ) -> None:
     """Make samples of rare classes with every fold's generator, for a training with data.synth=FILE.
@@ -185,7 +199,7 @@ def synth_sample(
 
     words, run = list(overrides or []), None if classifier is None else RunDir(classifier)
     cfg = sampling_settings(SynthDir(folder), words)
-    check_sampling(SynthDir(folder), output, run, cfg, force=force)
+    check_sampling(SynthDir(folder), output, run, cfg, force=force, data=data)
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.synth.made_samples import print_samples
     from maskcls.show.terminal.progress import LOADING, Reporter
@@ -193,7 +207,9 @@ def synth_sample(
     with Reporter(noun=group_noun(cfg)) as report:
         with report.busy(LOADING):
             from maskcls.commands.synth.sample import sample_synth as work
-        found = work(SynthDir(folder), output, classifier=run, overrides=words, force=force, report=report)
+        found = work(
+            SynthDir(folder), output, classifier=run, overrides=words, force=force, report=report, data=data
+        )
     print_samples(found, json=json)
 
 
@@ -209,6 +225,7 @@ def synth_page(
         bool, typer.Option("--with-photos", help="put photos, samples and sheets into the page")
     ] = False,
     force: Force = False,
+    data: MovedData = None,
     json: Json = False,
 ) -> None:
     """Compare samples with training photos of the same classes. It does not say whether they help: synth judge does.
@@ -225,7 +242,7 @@ def synth_page(
     if output is not None:
         check_extra("report", needed_by="maskcls synth page -o", packages=FIGURES)
     made = None if generators is None else SynthDir(generators)
-    check_sample_page(table, RunDir(run), made, output, force=force)
+    check_sample_page(table, RunDir(run), made, output, force=force, data=data)
     from maskcls.show.synth.sample_report import print_sample_report
     from maskcls.show.terminal.progress import LOADING, Reporter
 
@@ -240,6 +257,7 @@ def synth_page(
             with_photos=with_photos,
             force=force,
             report=report,
+            data=data,
         )
     print_sample_report(found, json=json)
 

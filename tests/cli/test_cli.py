@@ -87,12 +87,15 @@ SURFACE = {
     "group": frozenset({"DATA", "-o/--output", "--unlabelled", "--train", "--run", "--force", "--json"}),
     "synth train": frozenset(
         {
-            *("RUN|DATA", "KEY=VALUE", "--kind", "-c/--config", "--run", "--folds", "--minutes", "--force", "--json"),
+            *("RUN|DATA", "KEY=VALUE", "--kind", "-c/--config", "--run", "--folds", "--minutes", "--force"),
+            *("--data", "--json"),
         }
     ),
-    "synth resume": frozenset({"SYNTH", "--minutes", "--json"}),
-    "synth sample": frozenset({"SYNTH", "KEY=VALUE", "-o/--output", "--classifier", "--force", "--json"}),
-    "synth page": frozenset({"SAMPLES", "--run", "-o/--output", "--generators", "--with-photos", "--force", "--json"}),
+    "synth resume": frozenset({"SYNTH", "--minutes", "--data", "--json"}),
+    "synth sample": frozenset({"SYNTH", "KEY=VALUE", "-o/--output", "--classifier", "--force", "--data", "--json"}),
+    "synth page": frozenset(
+        {"SAMPLES", "--run", "-o/--output", "--generators", "--with-photos", "--force", "--data", "--json"}
+    ),
     "synth judge": frozenset(
         {
             *("DATA", "SAMPLES|KEY=VALUE", "-c/--config", "--run", "--seeds", "--fit", "--page", "--use"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -23,17 +24,19 @@ from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.stored_experiment import open_with_photos
 
 
-def resume_synth(folder: SynthDir, *, minutes: float | None, report: Reporter) -> SynthTraining:
+def resume_synth(
+    folder: SynthDir, *, minutes: float | None, report: Reporter, data: Path | None = None
+) -> SynthTraining:
     """Train the generators that are not finished, from their last save.
 
-    minutes  as in `train_synth`.
+    minutes  as in `train_synth`. data: where the data set is now; None: where it was.
 
     Raises ResultError or WeightsError when the folder, its data set or a finished generator was changed.
     """
     ends_s = None if minutes is None else time.monotonic() + 60 * minutes
     facts, run = read_facts(folder), folder.experiment
     with report.busy("reading the folder"):
-        experiment, env = open_with_photos(run, None)
+        experiment, env = open_with_photos(run, data)
     if folds_sha256(experiment.manifest, experiment.folds) != facts.folds_sha256:
         raise ResultError(
             "the generators were made for other folds",
@@ -46,7 +49,7 @@ def resume_synth(folder: SynthDir, *, minutes: float | None, report: Reporter) -
     accelerator = start(experiment.cfg.device)
     refuse_processes(accelerator)
     torch.set_num_threads(plan.threads)
-    with cured_by_restoring(takes_data=False):
+    with cured_by_restoring():
         experiment = with_small_photos(experiment, accelerator, report)
     experiment = replace(experiment, cfg=with_plan(experiment.cfg, plan))
     sets = {fold_of_set(name): one for name, one in facts.sets.items()}

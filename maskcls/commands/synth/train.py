@@ -41,6 +41,7 @@ def train_synth(
     force: bool,
     report: Reporter,
     origins: Mapping[str, str] | None = None,
+    data: Path | None = None,
 ) -> SynthTraining:
     """Train the generators of the wanted folds, and without `folds` that of all rows too.
 
@@ -48,13 +49,14 @@ def train_synth(
     minutes  after which the training ends, to be continued by `synth resume`; None: it ends with the last step.
     force    train also with fewer people than synth.least_groups; without it, DataError.
     origins  where each setting comes from, by dotted key.
+    data     where the data set of the run is now; None: where it was.
     """
     match cfg.synth.kind:
         case "smote" | "oversample":
             raise AssertionError("check_kind refused it, or retrain_heads does it")
         case "dcgan" | "wgan-gp" | "cyclegan":
             return _train_image_generators(
-                source, cfg, folder, folds=folds, minutes=minutes, force=force, report=report, origins=origins
+                source, cfg, folder, folds=folds, minutes=minutes, force=force, report=report, origins=origins, data=data
             )
         case _:
             assert_never(cfg.synth.kind)
@@ -70,13 +72,14 @@ def _train_image_generators(
     force: bool,
     report: Reporter,
     origins: Mapping[str, str] | None,
+    data: Path | None,
 ) -> SynthTraining:
     ends_s = None if minutes is None else time.monotonic() + 60 * minutes
     accelerator = start(cfg.device)
     refuse_processes(accelerator)
     execution = synth_execution(cfg.device, accelerator.device)
     with report.busy("reading labels and folds"):
-        experiment = experiment_of(source, cfg, folder)
+        experiment = experiment_of(source, cfg, folder, data)
     report.notes(experiment.notes)
     numbers = [*wanted_folds(folds, cfg.folds.k), *([REFIT] if folds is None else [])]
     sets, noun = {k: rare_set(experiment, k) for k in numbers}, group_noun(experiment.cfg)

@@ -23,15 +23,17 @@ def for_generators(cfg: Config) -> Config:
     return cfg.model_copy(update={"data": data, "predict": cfg.predict.model_copy(update={"groups": "none"})})
 
 
-def experiment_of(source: Path, cfg: Config, folder: SynthDir) -> Experiment:
+def experiment_of(source: Path, cfg: Config, folder: SynthDir, moved: Path | None = None) -> Experiment:
     """Return the experiment whose generators are trained: real rows and folds of a run, or of a data set.
+
+    moved  where the data set of the run is now; None: where it was.
 
     Raises DataError or ConfigError for a data set; ResultError or WeightsError for a run that was changed.
     """
     cfg, run = for_generators(with_absolute_paths(cfg)), RunDir(source)
     if not run.env.is_file():
         return read_experiment(cfg, source, folder.experiment)
-    found, _ = open_with_photos(run, None)
+    found, _ = open_with_photos(run, moved)
     real_N = tables.real_rows(found.manifest)
     manifest = found.manifest[real_N].reset_index(drop=True)
     photos = found.photos
