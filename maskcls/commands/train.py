@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from maskcls.engine.device import start
-from maskcls.engine.processes import lost_processes_as_errors
+from maskcls.engine.processes.shared_fate import lost_processes_as_errors
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
 from maskcls.runs.choices.tried import add_run
