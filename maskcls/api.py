@@ -247,7 +247,7 @@ def ensemble(
         from maskcls.commands.ensemble import ensemble as work
 
         return work(
-            [os.fspath(member) for member in ([members] if isinstance(members, str | os.PathLike) else members)],
+            [_named(member) for member in ([members] if isinstance(members, str | os.PathLike) else members)],
             Path(data),
             Path(output),
             method=method,
@@ -257,6 +257,11 @@ def ensemble(
             overrides=overrides(settings),
             report=report,
         )
+
+
+def _named(member: Name) -> str:
+    """Return a member of an ensemble as a command line names it; of a folder of stages, the one that answers."""
+    return os.fspath(answering_run(Path(member)) if os.path.isdir(member) else member)
 
 
 def overrides(settings: Settings | None) -> list[str]:

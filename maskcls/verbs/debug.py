@@ -108,7 +108,11 @@ def verify(
         ),
     ],
     run: Annotated[
-        Path | None, typer.Option(help="of a submission: the run it was predicted with", callback=answering)
+        Path | None,
+        typer.Option(
+            help="of a submission: the run it was predicted with",
+            callback=answering,
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="of a submission: the data that was predicted")] = None,
     json: Json = False,

@@ -23,7 +23,10 @@ def runs_list(
     ] = None,
     base: Annotated[
         Path | None,
-        typer.Option(help="run to compare settings with; default: the settings most runs share", callback=answering),
+        typer.Option(
+            help="run to compare settings with; default: the settings most runs share",
+            callback=answering,
+        ),
     ] = None,
     sort: Annotated[str, typer.Option(help="score, date, time, size or name")] = "score",
     json: Json = False,
@@ -75,11 +78,20 @@ def runs_note(
 @app.command("compare")
 def runs_compare(
     a: Annotated[
-        Path, typer.Argument(metavar="A", help="run folder, predictions (.npz) or submission", callback=answering)
+        Path,
+        typer.Argument(
+            metavar="A",
+            help="run folder, predictions (.npz) or submission",
+            callback=answering,
+        ),
     ],
     b: Annotated[
         Path,
-        typer.Argument(metavar="B", help="run folder, predictions or submission to compare A with", callback=answering),
+        typer.Argument(
+            metavar="B",
+            help="run folder, predictions or submission to compare A with",
+            callback=answering,
+        ),
     ],
     others: Annotated[
         list[Path] | None,

@@ -49,7 +49,11 @@ def how_to_resume_generators(folder: Path) -> str:
 def synth_train(
     source: Annotated[
         Path,
-        typer.Argument(metavar="RUN|DATA", help="a run, for its data and folds; or a data set", callback=answering),
+        typer.Argument(
+            metavar="RUN|DATA",
+            help="a run, for its data and folds; or a data set",
+            callback=answering,
+        ),
     ],
     overrides: Overrides = None,
     kind: Annotated[
@@ -209,7 +213,11 @@ def synth_sample(
 def synth_page(
     table: Annotated[Path, typer.Argument(metavar="SAMPLES", help="a table that synth sample made")],
     run: Annotated[
-        Path, typer.Option(help="a finished run with the table's folds, for its embeddings", callback=answering)
+        Path,
+        typer.Option(
+            help="a finished run with the table's folds, for its embeddings",
+            callback=answering,
+        ),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML page to write; default: none")] = None,
     generators: Annotated[

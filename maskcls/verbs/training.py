@@ -212,7 +212,7 @@ def _work_in_time(
     from maskcls.machine.time_limit import TimeLimit, end_now
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.report.after_training import after_training, note_missing_report
-    from maskcls.show.runs.stages import outcome_of, print_stages, refuse_without_stage, stage_after
+    from maskcls.show.runs.stages import stages_outcome, print_stages, refuse_without_stage, stage_after
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     cfg = of_run(stages.config) if new is None else new[0]
@@ -220,7 +220,7 @@ def _work_in_time(
 
     def give_up() -> None:
         """Print what is there and end the process at once: what is finished is on disk, and a kill harms nothing."""
-        found = outcome_of(stages, limit)
+        found = stages_outcome(stages, limit)
         print_stages(found, stage_after(found, data), noun, json=json)
         end_now(Exit.OK if found.chosen is not None else Exit.RESOURCE)
 

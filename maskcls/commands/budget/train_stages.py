@@ -19,7 +19,7 @@ from maskcls.runs.stages.forecasting import MARGIN, StageCost, forecasts, measur
 from maskcls.runs.stages.ladder import stage_config
 from maskcls.runs.stages.record import StageEntry, StagesRecord, is_finished, read_begun_stages, write_stages
 from maskcls.schema import Config
-from maskcls.show.runs.stages import StagesOutcome, outcome_of
+from maskcls.show.runs.stages import StagesOutcome, stages_outcome
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_absolute_paths
 from maskcls.training.stage_ladder import stage_ladder
@@ -51,7 +51,7 @@ def begin_stages(
     free  the settings that stages may choose, see `ladder.free_settings`.
 
     The folder's settings are written first: from then on `maskcls resume` knows what is left to do. Raises what
-    training a run raises; an interrupt that is not the time limit's is raised too.
+    `train` raises; an interrupt that is not the time limit's is raised too.
     """
     cfg = with_absolute_paths(cfg)
 
@@ -88,7 +88,7 @@ def _within(
         if not limit.is_up:
             raise
         report.note(f"the time of --budget is up after {duration(limit.passed_s)}")
-    return outcome_of(folder, limit)
+    return stages_outcome(folder, limit)
 
 
 def _train_all(folder: StagesDir, limit: TimeLimit, work: StageWork, report: Reporter) -> None:

@@ -38,12 +38,12 @@ def stage_score(summary: RunSummary) -> float | None:
     return sum(of_tasks) / len(of_tasks) if of_tasks else None
 
 
-def best_of(scores: Sequence[float | None]) -> int | None:
+def best_place(scores: Sequence[float | None]) -> int | None:
     """Return the place of the stage that answers: each stage replaces those before it if its score is not lower.
 
     A stage without a score counts as lower than every score, and no lower than another one without.
 
-    >>> best_of([0.3, 0.5, 0.4]), best_of([0.3, 0.3]), best_of([None, None]), best_of([])
+    >>> best_place([0.3, 0.5, 0.4]), best_place([0.3, 0.3]), best_place([None, None]), best_place([])
     (1, 1, 1, None)
     """
     best, highest = None, -math.inf
@@ -68,7 +68,7 @@ def finished_stages(folder: StagesDir) -> list[StageScore]:
 def answering_stage(folder: StagesDir) -> RunDir | None:
     """Return the stage that answers for the folder; None while none is finished."""
     found = finished_stages(folder)
-    place = best_of([one.score for one in found])
+    place = best_place([one.score for one in found])
     return None if place is None else found[place].run
 
 

@@ -121,7 +121,7 @@ def _all_settings(cfg: Config, free: Sequence[str], photos: int) -> Iterator[Sta
     for rung in RUNGS:
         chosen = dict(own)
         if "transforms.size" in free:
-            chosen["size"] = scaled(own.size, rung.share)
+            chosen["size"] = scaled_size(own.size, rung.share)
         if "train.epochs" in free:
             chosen["epochs"] = max(1, round(own.epochs * rung.epochs))
         if "folds.k" in free:
@@ -134,12 +134,12 @@ def _all_settings(cfg: Config, free: Sequence[str], photos: int) -> Iterator[Sta
         yield StageSettings(**chosen)
 
 
-def scaled(size: Size, share: float) -> Size:
+def scaled_size(size: Size, share: float) -> Size:
     """Return a size with both sides multiplied by a share, in steps of SIDE_STEP pixels and not below SMALLEST_SIDE.
 
     A side that is smaller from the start is not enlarged by this limit.
 
-    >>> scaled((128, 96), 0.75), scaled((64, 48), 0.5), scaled((224, 224), 1.0), scaled((100, 100), 1.0)
+    >>> scaled_size((128, 96), 0.75), scaled_size((64, 48), 0.5), scaled_size((224, 224), 1.0), scaled_size((100, 100), 1.0)
     ((96, 72), (64, 48), (224, 224), (100, 100))
     """
     share = max(share, min(1.0, SMALLEST_SIDE / min(size)))

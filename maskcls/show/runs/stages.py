@@ -13,7 +13,7 @@ from maskcls.errors import ResourceError
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.machine.time_limit import TimeLimit
 from maskcls.rundir import RunDir, StagesDir
-from maskcls.runs.stages.answering import best_of, finished_stages
+from maskcls.runs.stages.answering import best_place, finished_stages
 from maskcls.runs.stages.ladder import StageSettings
 from maskcls.runs.stages.record import StageEntry, read_stages
 from maskcls.runs.summary import RunSummary, read_summary
@@ -55,13 +55,13 @@ class StagesOutcome:
         return StagesDir(self.folder).stage(left[-1]) if left else None
 
 
-def outcome_of(folder: StagesDir, limit: TimeLimit) -> StagesOutcome:
+def stages_outcome(folder: StagesDir, limit: TimeLimit) -> StagesOutcome:
     """Read what a folder of stages holds now."""
     stages = read_stages(folder).stages if folder.record.exists() else ()
     found = finished_stages(folder)
     numbers = {folder.stage(number).path: number for number in range(len(stages))}
     scores = {numbers[one.run.path]: one.score for one in found}
-    place = best_of(list(scores.values()))
+    place = best_place(list(scores.values()))
     chosen = None if place is None else list(scores)[place]
     return StagesOutcome(folder.path, stages, scores, chosen, limit.is_up, limit.seconds, limit.passed_s)
 

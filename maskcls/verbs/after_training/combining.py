@@ -96,7 +96,11 @@ def group(
     ] = None,
     train: Annotated[bool, typer.Option("--train", help="group the train photos instead")] = False,
     run: Annotated[
-        Path | None, typer.Option(help="run folder: measure the gain, and fit photo weights", callback=answering)
+        Path | None,
+        typer.Option(
+            help="run folder: measure the gain, and fit photo weights",
+            callback=answering,
+        ),
     ] = None,
     force: Force = False,
     json: Json = False,
