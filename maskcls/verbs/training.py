@@ -212,7 +212,7 @@ def _work_in_time(
     from maskcls.machine.time_limit import TimeLimit, end_now
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.report.after_training import after_training, note_missing_report
-    from maskcls.show.runs.stages import stages_outcome, print_stages, refuse_without_stage, stage_after
+    from maskcls.show.runs.stages import print_stages, refuse_without_stage, stage_after, stages_outcome
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     cfg = of_run(stages.config) if new is None else new[0]
