@@ -1,9 +1,10 @@
 """Whether `train --budget` keeps its time, and leaves a usable run when it is killed.
 
-    python benchmarks/budget.py OUT [--only NAME ...] [--kills 7] [--budget 60s] [--whole 5m] [--faces DIR --weights FILE]
+    python benchmarks/budget.py OUT [--only NAME ...] [--kills 7] [--budget 60s] [--whole 5m] [--plain]
+        [--faces DIR --weights FILE]
 
-Data sets: `small`, 60 drawn people with the configuration tiny_cpu; `larger`, 300 drawn people, the same; and `faces`, a
-data set in the contest's layout that is given by --faces, with the configuration multi and --weights. For each of them:
+Data sets: `small`, 60 drawn people with the configuration tiny_cpu; `larger`, 300 drawn people, the same; and `faces`,
+a data set in the contest's layout that is given by --faces, with the configuration multi and --weights. For each:
 
 kills   --kills trainings with --budget, each killed (SIGKILL) at a moment drawn uniformly from the whole time limit.
         Directly afterwards `predict` and `submission check` are given. A training that was killed before its first

@@ -49,7 +49,9 @@ def test_work_that_ends_in_time_is_left_alone() -> None:
         assert 0 < limit.left_s <= LONG_S
 
     assert not limit.is_up
-    assert [one for one in threading.enumerate() if isinstance(one, threading.Timer) and one.is_alive()] == []
+    for timer in [one for one in threading.enumerate() if isinstance(one, threading.Timer)]:
+        timer.join(LONG_S)
+        assert not timer.is_alive()
 
 
 def test_no_limit_has_all_the_time() -> None:
