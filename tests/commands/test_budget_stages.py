@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -223,8 +224,6 @@ class Killed(BaseException):
 def test_a_kill_before_any_commit_leaves_the_best_finished_stage(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     replace, commits, dies_at = os.replace, 0, math.inf
 
     def counted(source: Path, target: Path) -> None:

@@ -69,11 +69,12 @@ def stages_outcome(folder: StagesDir, limit: TimeLimit) -> StagesOutcome:
 def refuse_without_stage(found: StagesOutcome) -> None:
     """Raise ResourceError when the time was up before a stage was finished: there is nothing to predict with."""
     if found.chosen is None:
+        more = "give a longer --budget"
         raise ResourceError(
             "the time was up before the first stage was finished, so there is no usable run",
             where=str(found.folder),
             got=f"--budget of {duration(found.limit_s)}",
-            fix=f"finish it with: maskcls resume {found.folder}; or give a longer --budget",
+            fix=f"finish it with: maskcls resume {found.folder}; or {more}" if found.stages else more,
         )
 
 
