@@ -209,6 +209,27 @@ class RepeatsDir:
 
 
 @dataclass(frozen=True)
+class StagesDir:
+    """The files of a training with a time limit: its stages, which are runs of growing cost."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration that the stages are made from; its presence marks the folder."""
+        return self.path / "stages.yaml"
+
+    @property
+    def record(self) -> Path:
+        """The time limits, and each stage's settings, forecast and time; see runs/stages/record.py."""
+        return self.path / "stages.json"
+
+    def stage(self, number: int) -> RunDir:
+        """Return the run of one stage, counted from 0."""
+        return RunDir(self.path / f"stage{number}")
+
+
+@dataclass(frozen=True)
 class RunDir:
     """The files of one run."""
 

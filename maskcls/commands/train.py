@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from maskcls.engine.device import start
@@ -37,10 +37,13 @@ def train(
     folds: str | None,
     report: Reporter,
     origins: Mapping[str, str] | None = None,
+    planned: Callable[[float | None], None] = lambda expected_s: None,
 ) -> RunSummary | None:
     """Train the wanted folds of every member from the start, and return the run's summary.
 
     origins  where each setting comes from, by dotted key; kept in the run for people who read about it.
+    planned  gets the forecast of the networks' seconds, from the speeds that were measured on this machine; None
+             without them.
 
     Raises BusyError when the run folder holds a run already; nothing is ever overwritten. Processes that do not
     write return None.
@@ -64,6 +67,7 @@ def train(
             check_same_photos(experiment, report)
     with timer.part(PLANS):
         experiment = with_plans(experiment, wanted, accelerator, report)
+    planned(experiment.expected_s)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with timer.part(PEOPLE):

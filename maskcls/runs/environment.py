@@ -19,7 +19,7 @@ from maskcls import files, owned, typedjson
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError
 from maskcls.files.source_code import code_sha256
-from maskcls.rundir import RepeatsDir, RunDir, SynthDir
+from maskcls.rundir import RepeatsDir, RunDir, StagesDir, SynthDir
 from maskcls.typedjson import JsonFile
 
 FORMAT = 2  # of a run folder; docs/formats.md says when it grows
@@ -131,6 +131,12 @@ def read_environment(run: RunDir, *, generators: bool = False) -> Environment:
             where=str(run.path),
             fix=f"name one, such as {RepeatsDir(run.path).repeat(0).path}; "
             "predict --data and resume take the whole folder",
+        )
+    if StagesDir(run.path).config.is_file():
+        raise ResultError(
+            "the folder holds the stages of a training with a time limit, which are runs of their own",
+            where=str(run.path),
+            fix=f"name one, such as {StagesDir(run.path).stage(0).path}",
         )
     begun = run.lock_file.exists()
     if not run.env.exists() and not run.all_networks() and (begun or not run.config.exists()):

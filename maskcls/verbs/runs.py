@@ -11,7 +11,7 @@ from maskcls.errors import UsageError
 from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import moved, note_dry_run
-from maskcls.verbs.options import Force, Json, RunPath
+from maskcls.verbs.options import Force, Json, RunPath, all_answering, answering
 
 app = VerbApp(no_args_is_help=True, help="List, compare, note and prune runs.")
 
@@ -22,7 +22,11 @@ def runs_list(
         list[Path] | None, typer.Argument(metavar="FOLDER", help="where to search; default: runs", show_default=False)
     ] = None,
     base: Annotated[
-        Path | None, typer.Option(help="run to compare settings with; default: the settings most runs share")
+        Path | None,
+        typer.Option(
+            help="run to compare settings with; default: the settings most runs share",
+            callback=answering,
+        ),
     ] = None,
     sort: Annotated[str, typer.Option(help="score, date, time, size or name")] = "score",
     json: Json = False,
@@ -73,10 +77,27 @@ def runs_note(
 
 @app.command("compare")
 def runs_compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="run folder, predictions (.npz) or submission")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="run folder, predictions or submission to compare A with")],
+    a: Annotated[
+        Path,
+        typer.Argument(
+            metavar="A",
+            help="run folder, predictions (.npz) or submission",
+            callback=answering,
+        ),
+    ],
+    b: Annotated[
+        Path,
+        typer.Argument(
+            metavar="B",
+            help="run folder, predictions or submission to compare A with",
+            callback=answering,
+        ),
+    ],
     others: Annotated[
-        list[Path] | None, typer.Argument(metavar="C", help="further runs, all compared with A", show_default=False)
+        list[Path] | None,
+        typer.Argument(
+            metavar="C", help="further runs, all compared with A", show_default=False, callback=all_answering
+        ),
     ] = None,
     answers: Annotated[
         Path | None,

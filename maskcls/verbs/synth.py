@@ -17,6 +17,7 @@ from maskcls.verbs.options import (
     Json,
     MovedData,
     Overrides,
+    answering,
     how_to_resume,
     interruptible,
     load_config_for,
@@ -47,7 +48,14 @@ def how_to_resume_generators(folder: Path) -> str:
 
 @app.command("train")
 def synth_train(
-    source: Annotated[Path, typer.Argument(metavar="RUN|DATA", help="a run, for its data and folds; or a data set")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|DATA",
+            help="a run, for its data and folds; or a data set",
+            callback=answering,
+        ),
+    ],
     overrides: Overrides = None,
     kind: Annotated[
         str | None, typer.Option(help="smote, oversample, dcgan, wgan-gp or cyclegan; the same as synth.kind=")
@@ -178,7 +186,11 @@ def synth_sample(
     output: Annotated[Path, typer.Option("--output", "-o", help="the table to write")] = Path("samples.csv"),
     classifier: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="a finished run with the same folds, which finds copies and disputes labels"),
+        typer.Option(
+            metavar="RUN",
+            help="a finished run with the same folds, which finds copies and disputes labels",
+            callback=answering,
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace existing files; they are kept as .bak")] = False,
     data: MovedData = None,
@@ -216,7 +228,13 @@ def synth_sample(
 @app.command("page")
 def synth_page(
     table: Annotated[Path, typer.Argument(metavar="SAMPLES", help="a table that synth sample made")],
-    run: Annotated[Path, typer.Option(help="a finished run with the table's folds, for its embeddings")],
+    run: Annotated[
+        Path,
+        typer.Option(
+            help="a finished run with the table's folds, for its embeddings",
+            callback=answering,
+        ),
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML page to write; default: none")] = None,
     generators: Annotated[
         Path | None, typer.Option(help="folder that synth train made, for pictures of its training; default: none")

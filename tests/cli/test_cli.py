@@ -21,8 +21,8 @@ from maskcls.errors import DataError, Exit
 
 # Every verb with its arguments (capitals) and options; hidden ones, of earlier versions, stand apart.
 SURFACE = {
-    "train": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--dry-run", "--json"}),
-    "resume": frozenset({"RUN", "--folds", "--data", "--json"}),
+    "train": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--dry-run", "--budget", "--json"}),
+    "resume": frozenset({"RUN", "--folds", "--data", "--budget", "--json"}),
     "predict": frozenset(
         {
             *("RUN", "WHAT|KEY=VALUE", "--data", "-o/--output", "--probabilities", "--format", "--groups", "--decide"),

@@ -11,7 +11,16 @@ from maskcls.errors import UsageError
 from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, moved
-from maskcls.verbs.options import Force, Json, MovedData, PredictionOverrides, RunPath, run_folders
+from maskcls.verbs.options import (
+    Force,
+    Json,
+    MovedData,
+    PredictionOverrides,
+    RunPath,
+    all_answering,
+    answering,
+    run_folders,
+)
 from maskcls.verbs.words import split_words
 
 app = VerbApp()
@@ -25,6 +34,7 @@ def evaluate(
             metavar="WHAT",
             help="a submission, predictions (.npz), or a run folder",
             autocompletion=run_folders,
+            callback=answering,
         ),
     ],
     answers: Annotated[
@@ -63,7 +73,12 @@ def evaluate(
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN", help="one or several run folders that train made", autocompletion=run_folders),
+        typer.Argument(
+            metavar="RUN",
+            help="one or several run folders that train made",
+            autocompletion=run_folders,
+            callback=all_answering,
+        ),
     ],
     output: Annotated[
         Path | None,
