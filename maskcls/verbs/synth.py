@@ -178,7 +178,12 @@ def synth_sample(
     output: Annotated[Path, typer.Option("--output", "-o", help="the table to write")] = Path("samples.csv"),
     classifier: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="a finished run with the same folds, which finds copies and disputes labels"),
+        typer.Option(
+            metavar="RUN",
+            help="a finished run with the same folds, which finds copies and disputes labels;"
+            " default: the run that the generators were made from",
+            show_default=False,
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace existing files; they are kept as .bak")] = False,
     data: MovedData = None,
@@ -189,27 +194,31 @@ def synth_sample(
     Copies of training photos, and samples that the fold's classifier takes for another class, are left out and counted.
 
     \b
-    maskcls synth sample runs/g --classifier runs/a
-    maskcls synth sample runs/g --classifier runs/a -o few.csv synth.per_class=20
+    maskcls synth sample runs/g
+    maskcls synth sample runs/g -o few.csv synth.per_class=20
+    maskcls synth sample runs/g --classifier runs/b
     maskcls synth sample runs/a synth.kind=oversample -o copies.csv
     maskcls train faces --config multi --run runs/b data.synth=samples.csv
     """
     from maskcls.rundir import RunDir, SynthDir
-    from maskcls.runs.generators.sampling import check_sampling, sampling_settings
+    from maskcls.runs.generators.sampling import check_sampling, needs_classifier, sampling_settings
+    from maskcls.synth.facts_file import run_of_generators
 
     words, run = list(overrides or []), None if classifier is None else RunDir(classifier)
     cfg = sampling_settings(SynthDir(folder), words)
+    known = run_of_generators(SynthDir(folder)) if run is None and needs_classifier(cfg) else None
+    run = run or known
     check_sampling(SynthDir(folder), output, run, cfg, force=force, data=data)
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.synth.made_samples import print_samples
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter(noun=group_noun(cfg)) as report:
+        if known is not None:
+            report.note(f"classifier: {known.path}, the run that the generators were made from")
         with report.busy(LOADING):
             from maskcls.commands.synth.sample import sample_synth as work
-        found = work(
-            SynthDir(folder), output, classifier=run, overrides=words, force=force, report=report, data=data
-        )
+        found = work(SynthDir(folder), output, classifier=run, overrides=words, force=force, report=report, data=data)
     print_samples(found, json=json)
 
 

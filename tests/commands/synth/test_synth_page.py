@@ -152,7 +152,18 @@ def test_data_that_have_moved_are_named_and_checked(
     photo = sorted((other / "train" / "images").rglob("*.jpg"))[0]
     photo.write_bytes(photo.read_bytes() + b" ")
     lines = (
-        ["synth", "train", str(home / "a"), "--kind", "dcgan", "--run", str(tmp_path / "h"), "--force", *SMALL, *CLASSES],
+        [
+            "synth",
+            "train",
+            str(home / "a"),
+            "--kind",
+            "dcgan",
+            "--run",
+            str(tmp_path / "h"),
+            "--force",
+            *SMALL,
+            *CLASSES,
+        ],
         ["synth", "train", str(home / "a"), "--kind", "smote", "--run", str(tmp_path / "b"), *CLASSES[:2], "--force"],
         ["synth", "resume", str(tmp_path / "g")],
         ["synth", "sample", str(home / "g"), "-o", str(table), *CLASSES[1:]],
