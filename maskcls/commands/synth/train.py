@@ -13,7 +13,7 @@ import torch
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import start
 from maskcls.results.added.set_names import set_name
-from maskcls.rundir import REFIT, SynthDir
+from maskcls.rundir import REFIT, RunDir, SynthDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import this_machine
 from maskcls.runs.generators.synth_checks import refuse_existing_generators
@@ -56,7 +56,15 @@ def train_synth(
             raise AssertionError("check_kind refused it, or retrain_heads does it")
         case "dcgan" | "wgan-gp" | "cyclegan":
             return _train_image_generators(
-                source, cfg, folder, folds=folds, minutes=minutes, force=force, report=report, origins=origins, data=data
+                source,
+                cfg,
+                folder,
+                folds=folds,
+                minutes=minutes,
+                force=force,
+                report=report,
+                origins=origins,
+                data=data,
             )
         case _:
             assert_never(cfg.synth.kind)
@@ -99,6 +107,7 @@ def _train_image_generators(
         sets={set_name(k): one for k, one in sets.items()},
         least_groups=cfg.synth.least_groups,
         forced=force,
+        run=str(source.resolve()) if RunDir(source).env.is_file() else None,
     )
     run = folder.experiment
     with run_lock.lock_new(run):

@@ -55,8 +55,9 @@ def check_synth_training(
 
     source  a run folder, or a data set. moved: where the data set of the run is now; None: where it was.
 
-    UsageError for folds that do not exist, for no time and for moved data without a run, ConfigError for settings that no network can be trained
-    with, DataError for missing data, BusyError when the folder holds generators or a run already.
+    UsageError for folds that do not exist, for no time and for moved data without a run, ConfigError for settings that
+    no network can be trained with, DataError for missing data, BusyError when the folder holds generators or a run
+    already.
     """
     wanted_folds(folds, cfg.folds.k)
     check_minutes(minutes)

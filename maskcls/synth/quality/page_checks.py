@@ -29,5 +29,7 @@ def check_sample_page(
         raise DataError("there is no such file", where="SAMPLES", got=str(table), fix="check the path")
     if page is not None:
         folders = [run.path, *([] if generators is None else [generators.path])]
-        files.refuse_finished(page, inputs=[table, *files_read(data or Path(env.data), run.path), *folders], force=force)
+        files.refuse_finished(
+            page, inputs=[table, *files_read(data or Path(env.data), run.path), *folders], force=force
+        )
     return facts

@@ -151,9 +151,10 @@ def test_data_that_have_moved_are_named_and_checked(
     (tmp_path / "g" / "fold0" / "DONE").unlink()
     photo = sorted((other / "train" / "images").rglob("*.jpg"))[0]
     photo.write_bytes(photo.read_bytes() + b" ")
+    train = ["synth", "train", str(home / "a"), "--force"]
     lines = (
-        ["synth", "train", str(home / "a"), "--kind", "dcgan", "--run", str(tmp_path / "h"), "--force", *SMALL, *CLASSES],
-        ["synth", "train", str(home / "a"), "--kind", "smote", "--run", str(tmp_path / "b"), *CLASSES[:2], "--force"],
+        [*train, "--kind", "dcgan", "--run", str(tmp_path / "h"), *SMALL, *CLASSES],
+        [*train, "--kind", "smote", "--run", str(tmp_path / "b"), *CLASSES[:2]],
         ["synth", "resume", str(tmp_path / "g")],
         ["synth", "sample", str(home / "g"), "-o", str(table), *CLASSES[1:]],
         ["synth", "page", str(home / "s.csv"), "--run", str(home / "a")],
