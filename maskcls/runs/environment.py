@@ -58,6 +58,11 @@ class GatheredRun(JsonFile):
     folds: tuple[int, ...]
     machine: Machine
 
+    @staticmethod
+    def of(run: RunDir, env: Environment) -> GatheredRun:
+        """Return what is said about a run."""
+        return GatheredRun(run=str(run.path.resolve()), folds=env.folds, machine=env.machine)
+
 
 class Gathering(JsonFile):
     """From which runs a run was gathered.

@@ -9,17 +9,18 @@ from pathlib import Path
 from maskcls import config, files
 from maskcls.engine.device import start
 from maskcls.errors import ResultError
-from maskcls.rundir import REFIT, RunDir
+from maskcls.rundir import RunDir
 from maskcls.runs.choices.tried import add_run
-from maskcls.runs.environment import GatheredRun, Gathering, this_machine, write_environment
+from maskcls.runs.environment import Gathering, read_environment, this_machine, write_environment
 from maskcls.runs.gathering.copied_network import copy_network
 from maskcls.runs.gathering.fold_runs import FoldRun, gathered_folds, missing_folds, refuse_damaged
-from maskcls.runs.gathering.gather_checks import computation, read_fold_runs
+from maskcls.runs.gathering.gather_checks import FoldRuns, computation, read_fold_runs, sources_of
 from maskcls.runs.gathering.same_computation import Computation, ComputationKind, accepted_differences
 from maskcls.runs.identity import identity_files
 from maskcls.runs.locks import run_lock
+from maskcls.runs.networks import run_networks
 from maskcls.runs.records.times import add_times, read_times
-from maskcls.runs.summary import read_fold_summary
+from maskcls.runs.summary import read_fold_summary, read_summary
 from maskcls.show.runs.gathering import GatherResult
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.assemble import assemble
@@ -50,6 +51,9 @@ def gather_runs(
             held.enter_context(run_lock.reading(run))
         with report.busy("reading the runs"):
             given = read_fold_runs(runs, output, accept=accept, data=data)
+        if given.complete:
+            report.note(f"{output.path} is complete; nothing to do")
+            return _result(given, output, given.accepted, report)
         accelerator = start(given.parts[0].cfg.device)
         here = Computation(HERE, this_machine(accelerator.device, given.parts[0].env.processes), {})
         accepted = [*given.accepted, *accepted_differences(computation(given.parts[0]), here, accept)]
@@ -71,15 +75,31 @@ def gather_runs(
                 experiment = with_photos(experiment, accelerator, report)
             for member in experiment.members:
                 finish_folds(experiment, member, folds, accelerator, report)
-            left = [m.title(k) for m, k in experiment.trainings(folds) if m.continued or k == REFIT]
-            with report.busy("scoring the out-of-fold rows"):
-                summary = None if left else assemble(experiment, folds)
+            if not _networks_left(run):
+                with report.busy("scoring the out-of-fold rows"):
+                    assemble(experiment, folds)
             files.put_folder(draft, output.path)
-    if summary is not None and (not_counted := add_run(output)):
+        return _result(given, output, accepted, report)
+
+
+def _result(given: FoldRuns, output: RunDir, accepted: Sequence[str], report: Reporter) -> GatherResult:
+    """Register a run that is there among those tried on its rows, and return what was gathered."""
+    if not_counted := add_run(output):
         report.note(not_counted)
-    named = tuple((part.name, part.env.folds) for part in given.parts)
-    missing = tuple(missing_folds(given.parts, output.path))
-    return GatherResult(output.path, named, missing, tuple(accepted), tuple(left), summary)
+    return GatherResult(
+        output.path,
+        parts=tuple((part.name, part.env.folds) for part in given.parts),
+        missing=tuple(missing_folds(given.parts, output.path)),
+        accepted=tuple(accepted),
+        left=_networks_left(output),
+        summary=read_summary(output),
+    )
+
+
+def _networks_left(run: RunDir) -> tuple[str, ...]:
+    """Return the titles of the networks that are trained after the folds, by `resume`."""
+    networks = run_networks(config.of_run(run.config), read_environment(run).folds)
+    return tuple(network.title for network in networks if not network.folder(run).done.exists())
 
 
 def refuse_lost_epochs(parts: Sequence[FoldRun], folds: Sequence[int]) -> None:
@@ -105,11 +125,10 @@ def _copy_runs(parts: Sequence[FoldRun], run: RunDir, accepted: Sequence[str], d
     first = parts[0]
     for path in identity_files(first.run):
         files.commit(run.path / path.name, files.read_file(path, files.RUN_FILE))
-    sources = [one for part in parts for one in (part.env.gathered.runs if part.env.gathered else [_source(part)])]
     changes = {
         "data": first.env.data if data is None else str(data.resolve()),
         "folds": gathered_folds(parts),
-        "gathered": Gathering(runs=tuple(sources), accepted=tuple(accepted)),
+        "gathered": Gathering(runs=sources_of(parts), accepted=tuple(accepted)),
     }
     write_environment(run, first.env.model_copy(update=changes))
     for part in parts:
@@ -119,7 +138,3 @@ def _copy_runs(parts: Sequence[FoldRun], run: RunDir, accepted: Sequence[str], d
         times = read_times(part.run)
         for one in times.commands if times else ():
             add_times(run, read_times(run), one)
-
-
-def _source(part: FoldRun) -> GatheredRun:
-    return GatheredRun(run=str(part.run.path.resolve()), folds=part.env.folds, machine=part.env.machine)
