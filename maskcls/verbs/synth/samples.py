@@ -16,6 +16,7 @@ from maskcls.verbs.options import (
     Json,
     MovedData,
     Overrides,
+    answering,
     interruptible,
     load_config_for,
 )
@@ -37,6 +38,7 @@ def synth_sample(
             help="a finished run with the same folds, which finds copies and disputes labels;"
             " default: the run that the generators were made from",
             show_default=False,
+            callback=answering,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace existing files; they are kept as .bak")] = False,
