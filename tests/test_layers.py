@@ -2,7 +2,7 @@
 
     cli -> {verbs, api} -> commands -> serve -> {diagnosis, export, synth} -> training -> show -> runs -> engine
     -> {nn, data, results} -> owned -> {rundir, typedjson} -> config -> {schema, csvfile}
-    -> {files, labels, machine, startup, layoutnames, lossterms, viewnames, groupnouns}
+    -> {files, labels, machine, startup, layoutnames, lossterms, viewnames, groupnouns, durations}
     -> {errors, spelling}
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
@@ -33,6 +33,7 @@ RANK = {
     "lossterms": 1,
     "viewnames": 1,
     "groupnouns": 1,
+    "durations": 1,
     "schema": 2,
     "config": 3,
     "rundir": 4,
@@ -74,6 +75,7 @@ ARRAYS_ONLY = {
     "lossterms",
     "viewnames",
     "groupnouns",
+    "durations",
     "schema",
     "config",
     "files",

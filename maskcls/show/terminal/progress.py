@@ -18,11 +18,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from maskcls.durations import duration
 from maskcls.errors import visible
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.show.terminal.epoch_lines import Column, epoch_cells, epoch_columns, epoch_legend, header_line, table_line
 from maskcls.show.terminal.pace import Pace, TrainingPace, left_in_words
-from maskcls.show.terminal.units import duration
 
 if TYPE_CHECKING:  # the engine brings torch, and commands that train nothing report too
     from maskcls.engine.fit import EpochResult
