@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any
 
 from maskcls.results.search.score import SearchScore
-from maskcls.results.search.study import SearchStudy, SearchTrial
+from maskcls.results.search.study import SearchStudy, SearchTrial, trial_scores
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
@@ -22,8 +22,8 @@ def history_figure(study: SearchStudy, score: SearchScore | None) -> Figure | No
     done, pruned = study.done, [one for one in study.trials if one.state == "pruned" and one.score is not None]
     if not done and not pruned:
         return None
-    low = typical_low([one.score or 0.0 for one in done or pruned])
-    best = list(accumulate((one.score or 0.0 for one in done), max))
+    low = typical_low(trial_scores(done or pruned))
+    best = list(accumulate(trial_scores(done), max))
 
     def paint(axes: Any) -> None:
         if score is not None:
@@ -34,12 +34,13 @@ def history_figure(study: SearchStudy, score: SearchScore | None) -> Figure | No
         _scatter(axes, pruned, low, "^", "pruned", filled=False)
         if done:
             places = [one.number for one in done] + [max(one.number for one in study.trials)]
-            axes.step(places, [*best, best[-1]], where="post", color=palette.INK.light, linewidth=1.2, label="best so far")
+            line = {"color": palette.INK.light, "linewidth": 1.2, "label": "best so far"}
+            axes.step(places, [*best, best[-1]], where="post", **line)
         failed = [one.number for one in study.trials if one.state == "failed"]
         if failed:
             foot = axes.get_xaxis_transform()
             axes.plot(failed, [0.03] * len(failed), "x", color=palette.BAD.light, transform=foot, label="failed")
-        shown = [one.score or 0.0 for one in (*done, *pruned)]
+        shown = trial_scores([*done, *pruned])
         margin = 0.06 * (max(shown) - low or 0.1)
         ends = (score.interval.low, score.interval.high) if score else (low, max(shown))
         axes.set_ylim(min(low, ends[0]) - 2 * margin, max(*shown, ends[1]) + margin)
@@ -74,11 +75,12 @@ def _description(study: SearchStudy, low: float, score: SearchScore | None) -> s
         parts.append("Triangles: pruned trials, with the score they had when they were stopped, of the folds so far.")
     if any(one.state == "failed" for one in study.trials):
         parts.append("Crosses at the lower edge: failed trials.")
-    scored = [one for one in study.trials if one.state in ("done", "pruned") and one.score is not None]
-    if any((one.score or 0.0) < low for one in scored):
-        parts.append(f"Triangles that point down, at the lower edge: scores below {number(low, 3)}; the table has them.")
+    if any(score < low for score in trial_scores(one for one in study.trials if one.state in ("done", "pruned"))):
+        parts.append(f"Triangles that point down, at the lower edge: scores below {number(low, 3)}.")
     if score is not None:
-        parts.append(f"Dashed, with its interval as a band: the score of the best trial for new people, {number(score.macro_f1)}.")
+        parts.append(
+            f"Dashed, with its interval as a band: the best trial's score for new people, {number(score.macro_f1)}."
+        )
     return " ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""The page about a search for settings: what was tried, what it gave, and what the best settings score for new people."""
+"""The page about a search for settings: what was tried, and what the best settings score for new people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from maskcls.durations import duration
 from maskcls.errors import visible
 from maskcls.results.search.score import SearchScore
-from maskcls.results.search.study import SearchStudy, SearchTrial
+from maskcls.results.search.study import SearchStudy, SearchTrial, TrialState
+from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.page import render_page
 from maskcls.show.pages.table import Table
 from maskcls.show.terminal.text import number, plural, span
@@ -31,7 +32,7 @@ def study_page(study: SearchStudy, *, score: SearchScore | None, importance: Map
     importance  {dotted setting: share of the differences in score}; empty where it is not known.
     """
     slices = slice_figures(study)
-    sections = [
+    sections: list[tuple[str, str, Sequence[Figure | None]]] = [
         ("history", "Scores by trial", [history_figure(study, score)]),
         ("settings", "Importance of the settings", [importance_figure(importance)]),
         ("parallel", "All settings together", [parallel_figure(study)]),
@@ -67,9 +68,9 @@ def counts_line(study: SearchStudy) -> str:
 
     >>> trials = (SearchTrial(0, "done", {}, 0.5, seconds=60.0), SearchTrial(1, "pruned", {}, seconds=5.0))
     >>> counts_line(SearchStudy("a", "tpe", (), trials))
-    '2 trials by tpe: 1 done, 1 pruned; 1 min 5 s of training'
+    '2 trials by tpe: 1 done, 1 pruned; 65 s of training'
     """
-    states = ("done", "pruned", "failed", "running")
+    states: tuple[TrialState, ...] = ("done", "pruned", "failed", "running")
     counts = ", ".join(f"{study.count(state):,} {state}" for state in states if study.count(state))
     seconds = duration(sum(one.seconds for one in study.trials))
     trials = plural(len(study.trials), "trial")
@@ -108,7 +109,7 @@ def _facts(trial: SearchTrial) -> list[str]:
 def _shared_values(study: SearchStudy) -> list[str]:
     """Return the settings that all of the best trials share; none for a single trial."""
     shown = study.ranked[:MOST_BEST]
-    if len(shown) < 2:  # noqa: PLR2004
+    if len(shown) < 2:
         return []
     return [f"{value_text(name)}={text_of(shown[0], name)}" for name in _names(shown, study, differing=False)]
 
@@ -126,7 +127,11 @@ def _pruned_table(study: SearchStudy) -> Table | None:
 
 def _failed_table(failed: Sequence[SearchTrial]) -> Table | None:
     rows = [
-        [str(one.number), visible(one.why) or "not said", " ".join(f"{k}={value_text(v)}" for k, v in one.values.items())]
+        [
+            str(one.number),
+            visible(one.why) or "not said",
+            " ".join(f"{k}={value_text(v)}" for k, v in one.values.items()),
+        ]
         for one in failed[:MOST_FAILED]
     ]
     return Table(["trial", "why", "settings"], rows, "Failed trials") if rows else None

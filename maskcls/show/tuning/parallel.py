@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from maskcls.results.search.study import SearchStudy, SearchTrial
+from maskcls.results.search.study import SearchStudy, SearchTrial, trial_scores
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
@@ -32,12 +33,12 @@ def parallel_figure(study: SearchStudy) -> Figure | None:
     """Draw the lines, the best trials above the others; None with fewer than two done trials or without settings."""
     done = study.done
     axes_of = [axis for one in study.dimensions if (axis := value_axis(one, done)) is not None]
-    if len(done) < 2 or not axes_of:  # noqa: PLR2004
+    if len(done) < 2 or not axes_of:
         return None
     parts = score_parts(study.ranked)
 
     def paint(axes: Any) -> None:
-        low, top = typical_low([one.score or 0.0 for one in done]), study.ranked[0].score or 0.0
+        low, top = typical_low(trial_scores(done)), max(trial_scores(done))
         for part, trials in reversed(list(enumerate(parts))):
             for one in reversed(trials):
                 places = [_place(one, axis) for axis in axes_of]
@@ -62,8 +63,8 @@ def parallel_figure(study: SearchStudy) -> Figure | None:
     return Figure(
         "parallel",
         "All done trials, setting by setting",
-        f"One line per done trial across the settings {names}, and its macro-F1 at the right. The colour is the rank of "
-        "the score; the best fifth is drawn last and thicker. Settings whose best lines meet at one place matter.",
+        f"One line per done trial across the settings {names}, and its macro-F1 at the right. The colour is the rank "
+        "of the score; the best fifth is drawn last and thicker. Settings whose best lines meet at one place matter.",
         _table(study, axes_of),
         paint,
         (width, 4.2),
@@ -80,7 +81,7 @@ def score_parts(ranked: Sequence[SearchTrial]) -> list[Sequence[SearchTrial]]:
     """
     count = min(len(palette.SCALE), len(ranked))
     edges = [math.floor(part * len(ranked) / count + 0.5) for part in range(count + 1)]
-    return [ranked[start:end] for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    return [ranked[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def _place(trial: SearchTrial, axis: ValueAxis) -> float:

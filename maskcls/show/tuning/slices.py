@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from maskcls.results.search.study import SearchDimension, SearchStudy, SearchTrial
+from maskcls.results.search.study import SearchDimension, SearchStudy, SearchTrial, trial_scores
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
@@ -28,7 +29,7 @@ def slice_figures(study: SearchStudy) -> list[Figure]:
 
 def _figure(study: SearchStudy, dimension: SearchDimension, axis: ValueAxis, name: str) -> Figure:
     done = [one for one in study.done if axis.name in one.values]
-    low, best = typical_low([one.score or 0.0 for one in done]), study.best
+    low, best = typical_low(trial_scores(done)), study.best
 
     def paint(axes: Any) -> None:
         near = [one for one in done if (one.score or 0.0) >= low]
@@ -44,18 +45,18 @@ def _figure(study: SearchStudy, dimension: SearchDimension, axis: ValueAxis, nam
             axes.scatter(at, [best.score], **ring)
         ticks = axis.ticks()
         axes.set_xticks([place for place, _ in ticks], [label for _, label in ticks])
-        if axis.kinds and max(len(label) for _, label in ticks) * len(ticks) > 40:  # noqa: PLR2004  they would touch
+        if axis.kinds and max(len(label) for _, label in ticks) * len(ticks) > 40:
             axes.tick_params(axis="x", rotation=30)
             for label in axes.get_xticklabels():
                 label.set_horizontalalignment("right")
         axes.set_xlim(-0.06, 1.06)
-        top = max(one.score or 0.0 for one in done)
+        top = max(trial_scores(done))
         margin = 0.08 * (top - low or 0.1)
         axes.set_ylim(low - 2 * margin, top + margin)
         axes.set_xlabel(f"{broken_name(axis.name)}{' (logarithmic)' if axis.is_log else ''}")
         axes.set_ylabel("macro-F1")
 
-    below = "" if low == min(one.score or 0.0 for one in done) else f" Triangles: scores below {number(low, 3)}."
+    below = "" if low == min(trial_scores(done)) else f" Triangles: scores below {number(low, 3)}."
     description = f"One dot per done trial, at its value of {value_text(axis.name)}; the best has a ring.{below}"
     return Figure(name, value_text(axis.name), description, _table(done, axis), paint)
 
@@ -70,13 +71,14 @@ def _places(trials: Sequence[SearchTrial], axis: ValueAxis) -> list[float]:
 
 def _table(done: Sequence[SearchTrial], axis: ValueAxis) -> Table:
     """Return mean and best score by kind, or by parts of the numbers with as many trials each."""
+    parts: list[tuple[str, Sequence[SearchTrial]]]
     if axis.kinds:
         parts = [(kind, [one for one in done if value_text(one.values[axis.name]) == kind]) for kind in axis.kinds]
     else:
         parts = _number_parts(sorted(done, key=lambda one: axis.place(one.values[axis.name])), axis.name)
     rows = []
     for label, trials in parts:
-        scores = [one.score or 0.0 for one in trials]
+        scores = trial_scores(trials)
         mean = sum(scores) / len(scores) if scores else None
         rows.append([label, str(len(scores)), number(mean), number(max(scores, default=None))])
     return Table(["value", "trials", "mean macro-F1", "best macro-F1"], rows)
@@ -85,7 +87,7 @@ def _table(done: Sequence[SearchTrial], axis: ValueAxis) -> Table:
 def _number_parts(ordered: Sequence[SearchTrial], name: str) -> list[tuple[str, Sequence[SearchTrial]]]:
     count = min(MOST_PARTS, len(ordered))
     edges = [round(part * len(ordered) / count) for part in range(count + 1)]
-    pieces = [ordered[start:end] for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [ordered[start:end] for start, end in itertools.pairwise(edges)]
     return [(_range_text(value_text(one[0].values[name]), value_text(one[-1].values[name])), one) for one in pieces]
 
 

@@ -117,16 +117,14 @@ def broken_name(name: str) -> str:
 def typical_low(scores: Sequence[float]) -> float:
     """Return the lower end of an axis of scores: the lowest, or that of all but those far below the others.
 
-    Far is more than three times the range of the middle half below its lower end (Tukey 1977, Exploratory Data Analysis).
+    Far: three times the range of the middle half below its lower end (Tukey 1977, Exploratory Data Analysis).
 
     >>> typical_low([0.5, 0.52, 0.54, 0.55, 0.01]), typical_low([0.5, 0.51])
     (0.5, 0.5)
     """
     from statistics import quantiles
 
-    if len(scores) < 4:  # noqa: PLR2004  fewer have no quarters
+    if len(scores) < 4:
         return min(scores)
     first, _, third = quantiles(scores, n=4, method="inclusive")
     return min(one for one in scores if one >= first - 3 * (third - first))
-
-
