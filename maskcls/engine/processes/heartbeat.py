@@ -11,10 +11,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
-from torch.distributed import PrefixStore, TCPStore
+import psutil
+from torch._C._distributed_c10d import PrefixStore, TCPStore
 
 from maskcls.errors import Exit, ResourceError
 from maskcls.machine import process_count, process_number, process_prefix
@@ -65,15 +67,22 @@ class Heartbeat(threading.Thread):
             return ""
         self.silent = 0 if beats != self.heard or self.next == self.process else self.silent + 1
         self.heard = beats
-        return f"process {self.next} has not answered for {MOST_BEATS * EVERY_S:.0f} s" * (self.silent >= MOST_BEATS)
+        if self.silent < MOST_BEATS:
+            return ""
+        end_sibling(self.next)
+        silent = f"process {self.next} has not answered for {MOST_BEATS * EVERY_S:.0f} s"
+        return self._first_fault(silent)  # its connections stay open, so the others wait for it too
 
     def fault(self) -> str:
         """Return the first error that a process has told, "" if there is none."""
-        return self.store.compare_set(FAULT, "", "").decode(errors="replace")
+        return self._first_fault("")
 
     def tell(self, error: str) -> None:
         """Tell the other processes why this one ends; the first error counts."""
-        self.store.compare_set(FAULT, "", f"process {self.process}: {error}")
+        self._first_fault(f"process {self.process}: {error}")
+
+    def _first_fault(self, fault: str) -> str:
+        return self.store.compare_set(FAULT, "", fault).decode(errors="replace")
 
     def leave(self) -> None:
         """End in order: nobody waits for this process any more."""
@@ -97,12 +106,20 @@ def open_heartbeat() -> Heartbeat:
     return Heartbeat(PrefixStore(f"maskcls {attempt}", store), process_number(), process_count(), _end_process)
 
 
+def end_sibling(number: int) -> None:
+    """Kill the process of this command with this number if it is on this machine: torchrun would wait for 30 s more."""
+    with suppress(psutil.Error):
+        for sibling in psutil.Process(os.getppid()).children():
+            if sibling.environ().get("RANK") == str(number):
+                sibling.kill()
+
+
 def lost(reason: str) -> ResourceError:
     """Return the error of a process that ends because of another; reason: "" where it is not known."""
     return ResourceError(
         "another process of this command has ended or does not answer, so this one ends too",
         got=reason or None,
-        fix="read the error of the other process; after that, maskcls resume continues a training",
+        fix="read the error of the other process",
     )
 
 

@@ -16,9 +16,6 @@ from maskcls.engine.processes.heartbeat import Heartbeat, lost, open_heartbeat
 from maskcls.errors import MaskclsError
 from maskcls.machine import machine_error, process_count
 
-PATIENCE_S = 3.0  # for the error of another process, which may be told a little later than its connection is lost
-LOOK_S = 0.1
-
 _heartbeats: list[Heartbeat] = []  # of this process: one, or none where it is alone
 
 
@@ -58,13 +55,10 @@ def _tell(error: str) -> None:
 
 
 def _told() -> str:
-    """Return what another process has told as its error; "" where it said nothing, because it was killed."""
-    until = time.monotonic() + PATIENCE_S
+    """Return what another process has told before it ended; "" where it said nothing, because it was killed."""
     for heartbeat in _heartbeats:
         with suppress(RuntimeError):
-            while not (found := heartbeat.fault()) and time.monotonic() < until:
-                time.sleep(LOOK_S)
-            return found
+            return heartbeat.fault()
     return ""
 
 
