@@ -99,6 +99,16 @@ MovedData = Annotated[
     Path | None,
     typer.Option("--data", help="where the run's data set is now; default: where it was", show_default=False),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="ENGINE",
+        help="do the work as jobs: local:2 (two at the same time), slurm:partition=gpu,gpus=1,time=4h or"
+        " ray:auto,gpus=0.5; see docs/several_machines.md",
+        show_default=False,
+    ),
+]
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
 
 
@@ -151,10 +161,15 @@ def _with_advice(error: ResourceError, continued: str) -> ResourceError:
     return error.with_fix(f"{error.fix}; {continued}" if error.fix else continued)
 
 
-def how_to_resume(run: Path) -> str:
-    """Say how to continue an interrupted training, or that there is nothing to continue yet."""
+def how_to_resume(run: Path, on: str | None = None) -> str:
+    """Say how to continue an interrupted training, or that there is nothing to continue yet.
+
+    on  the engine of its jobs, which go on; None: it has none.
+    """
     from maskcls.rundir import RepeatsDir, RunDir
 
-    if RunDir(run).env.exists() or RepeatsDir(run).repeat(0).env.exists():
-        return f"what was trained is kept. Continue with: maskcls resume {run}"
-    return NOT_BEGUN
+    if not (RunDir(run).env.exists() or RepeatsDir(run).repeat(0).env.exists()):
+        return NOT_BEGUN
+    if on is not None:
+        return f"the jobs go on. Watch them, and finish the run, with: maskcls resume {run} --on {on}"
+    return f"what was trained is kept. Continue with: maskcls resume {run}"
