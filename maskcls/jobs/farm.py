@@ -61,6 +61,7 @@ def train_with_jobs(
     )
     with run_lock.lock_new(run):
         refuse_existing(run, data)
+        _note_end(engine, report)
         queue = _queue_for(run, request, on)
         watch = Watch(run.jobs, engine, queue, report, again="give the train command again")
         try:
@@ -87,12 +88,12 @@ def finish_with_jobs(
 
     Jobs of the same engine that are at work are watched; BusyError for those of another one.
     """
-    engine = engine or _engine(on, run.jobs)
+    if engine is None:
+        engine = _engine(on, run.jobs)
+        _note_end(engine, report)
     queue = _queue_of(run, on, engine, None if data is None else str(data.resolve()))
     again = f"maskcls resume {run.path} --on {on}"
     watch, finishes = Watch(run.jobs, engine, queue, report, again=again), 0
-    if not engine.survives:
-        report.note("no Ray cluster runs here: one is started, which ends with this command, as its jobs do")
     experiment, env = open_experiment(run, data)
     while (summary := finished_summary(experiment, env.folds)) is None:
         wanted = next_jobs(experiment, env.folds)
@@ -134,6 +135,11 @@ def network_progress(folder: FoldDir, of: int, *, leaky: bool = False) -> Progre
 
 def _engine(on: str, jobs: JobsDir) -> JobEngine:
     return open_engine(check_training_engine(on), jobs)
+
+
+def _note_end(engine: JobEngine, report: Reporter) -> None:
+    if not engine.survives:
+        report.note("no Ray cluster runs here: one is started, which ends with this command, as its jobs do")
 
 
 def _queue_for(run: RunDir, request: TrainRequest, on: str) -> JobQueue:

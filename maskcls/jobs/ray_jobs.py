@@ -38,7 +38,7 @@ class RayJobs:
             "logging_level": "ERROR",
             "ignore_reinit_error": True,
         }
-        self.survives = True
+        self.survives, self.common = True, common
         try:
             ray.init(address=words.address or os.environ.get(ADDRESS) or "auto", **common)
         except Exception as error:  # Ray raises ConnectionError, and errors of gRPC and of its own
@@ -51,10 +51,11 @@ class RayJobs:
                     fix="start one with ray start --head, or leave out the address",
                 ) from None
             self.survives = False
-            ray.init(address="local", include_dashboard=False, **common)
 
     def submit(self, start: JobStart) -> None:
         """Make the actor of a job; it waits in Ray until its devices are free."""
+        if not self.ray.is_initialized():
+            self.ray.init(address="local", include_dashboard=False, **self.common)
         words = self.words
         options: dict[str, Any] = {"num_cpus": words.cpus, "num_gpus": words.gpus, "max_restarts": 0}
         if words.mem_bytes is not None:
@@ -79,6 +80,8 @@ class RayJobs:
         return "the logs of Ray, by default below /tmp/ray/session_latest/logs"
 
     def _actor(self, start: JobStart) -> Any:
+        if not self.ray.is_initialized():
+            return None  # an actor that was not detached ended with its cluster
         with suppress(ValueError):
             return self.ray.get_actor(start.name, namespace=NAMESPACE)
         return None

@@ -20,6 +20,7 @@ from maskcls.show.terminal.job_lines import JobLine, JobLines
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.side_by_side import ChildError
 
+STARTED = "RUNNING"  # what SLURM says of a job whose process loads its libraries
 GONE_ROUNDS = 2  # in which a job is gone without a result, before it counts as dead: a network disk shows files late
 
 
@@ -183,7 +184,7 @@ class Watch:
         elif self.jobs.job(job.name).log(job.attempt).exists():
             words = "at work"
         else:
-            words = f"waiting ({state.said})" if state.said else "waiting"
+            words = "starting" if state.said == STARTED else f"waiting ({state.said})" if state.said else "waiting"
         at = one.progress() if one.progress else None
         return JobLine(job.title, words, at.epochs, at.of, at.score) if at else JobLine(job.title, words)
 

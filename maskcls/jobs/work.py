@@ -16,13 +16,12 @@ from maskcls.runs.environment import Environment, machine_differences, this_mach
 from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import PartTimer, add_times
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.checks import check_experiment, with_photos
+from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
 from maskcls.training.folds import continuing, finish_folds, refitting, train_folds
 from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.preparing import prepare_experiment
-from maskcls.training.starting_weights import check_starting_weights
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment, weights_hashes, write_identity
 from maskcls.training.tracking.guard import Guard
 
@@ -113,7 +112,7 @@ def network_of(experiment: Experiment, folds: Sequence[int], name: str) -> tuple
 
 
 def _opened(run: RunDir, data: Path | None, report: Reporter) -> tuple[Experiment, Environment, Accelerator]:
-    """Read the experiment back as a resume does, with the same checks, on the device that the run was prepared on."""
+    """Read the experiment back as a resume does, and check what may have changed since the run was prepared."""
     experiment, env = open_experiment(run, data)
     check_data_unchanged(experiment)
     if weights_hashes(experiment) != env.weights:
@@ -131,8 +130,6 @@ def _opened(run: RunDir, data: Path | None, report: Reporter) -> tuple[Experimen
         )
     for line in machine_differences(env.machine, now):
         report.note(f"not bit-exact with what was trained before: {line}")
-    check_experiment(experiment, report)
-    check_starting_weights(experiment, env.folds)
     with cured_by_restoring():
         experiment = with_photos(experiment, accelerator, report, build=False)
     return experiment, env, accelerator
