@@ -24,9 +24,9 @@ class OutOfTimeError(Exception):
 
 
 class TrialReporter(Reporter):
-    """A Reporter of one trial: no line per epoch, and each note once per search.
+    """A Reporter of one trial: no line per epoch, and notes of the first trial alone, as those of others repeat them.
 
-    said       the notes of the search so far.
+    first      whether it is the first trial of this process.
     deadline   on the clock of `time.monotonic`, after which the trial ends behind a saved epoch; None: it does not.
     bad_epoch  gets the number of epochs and the score of the first fold, and says why to stop, or nothing.
     bad_folds  gets the scores by fold so far, and says why to stop, or nothing.
@@ -39,32 +39,30 @@ class TrialReporter(Reporter):
         self,
         *,
         quiet: bool,
-        said: set[str],
+        first: bool,
         deadline: float | None,
         bad_epoch: Callable[[int, float], str | None],
         bad_folds: Callable[[Mapping[str, float]], str | None],
         fold_scores: Mapping[str, float],
     ) -> None:
         super().__init__(quiet=quiet)
-        self.said = said
         self.deadline, self.bad_epoch, self.bad_folds = deadline, bad_epoch, bad_folds
         self.epoch_counts: dict[str, int] = {}
         self.last_scores: dict[str, float] = {}
         self.fold_scores = dict(fold_scores)
         self.epochs_trained = 0
-        self.muted = False
+        self.muted = not first
 
     def note(self, text: str) -> None:
-        """Print one line, unless it was printed in this search."""
-        if text not in self.said and not self.muted:
-            self.said.add(text)
+        """Print one line, for the first trial."""
+        if not self.muted:
             super().note(text)
 
     def begin(self, what: str, epochs_in_all: int, expected_s: float | None = None) -> None:
         """Open the bar over the trial, without a line about it."""
-        self.muted = True
+        muted, self.muted = self.muted, True
         super().begin(what, epochs_in_all, expected_s)
-        self.muted = False
+        self.muted = muted
 
     def fold(self, title: str, epochs: int, done: int, steps_done: int = 0, of_steps: int = 0) -> None:
         """Begin a fold, unless the time is over."""

@@ -65,7 +65,7 @@ class Worker:
     limits: Limits
     after: Callable[[], object]
     quiet: bool = False
-    said: set[str] = field(default_factory=set)
+    trials_begun: int = 0
     failures: list[str] = field(default_factory=list)
 
 
@@ -103,6 +103,7 @@ def _do(worker: Worker, claim: Claim) -> None:
     """Train a trial and record its end."""
     from optuna.trial import TrialState
 
+    worker.trials_begun += 1
     opened, started, report = worker.opened, time.monotonic(), _reporter(worker, claim)
     try:
         with beating(opened, claim), quiet_optuna(), report:
@@ -200,7 +201,7 @@ def _reporter(worker: Worker, claim: Claim) -> TrialReporter:
 
     return TrialReporter(
         quiet=worker.quiet,
-        said=worker.said,
+        first=worker.trials_begun == 1,
         deadline=None if first else worker.limits.deadline,
         bad_epoch=bad_epoch,
         bad_folds=bad_folds,

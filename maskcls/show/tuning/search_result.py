@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from maskcls.durations import duration
 from maskcls.errors import visible
 from maskcls.results.search.score import SearchScore
 from maskcls.results.search.study import SearchStudy, SearchTrial, SettingValue
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plain_table, plural, say, show, span
-from maskcls.show.terminal.units import duration
 from maskcls.show.tuning.trial_lines import setting_value, values_line
 
 MOST_SHOWN = 5  # of the best trials

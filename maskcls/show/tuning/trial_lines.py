@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from maskcls.durations import duration
 from maskcls.errors import visible
 from maskcls.results.search.study import SearchStudy, SearchTrial, SettingValue
 from maskcls.show.terminal.text import number, plural
-from maskcls.show.terminal.units import duration
 
 
 class TrialLines:
