@@ -34,10 +34,8 @@ if TYPE_CHECKING:
 ATTEMPTS = 2  # how often a trial is begun before a worker that dies in it counts as its failure
 KILLED = "its worker was killed twice"
 
-# What is kept with a trial in the storage.
-WORKER, BEGUN, VALUES, FOLDER, IS_BASE, WHY, SPENT, FOLDS = (
-    *("worker", "attempts", "values", "folder", "base", "why", "seconds", "folds"),
-)
+# What is kept with a trial in the storage; OWNER: the name of the worker and how often the trial was begun.
+OWNER, VALUES, IS_BASE, WHY, SPENT, FOLDS = "owner", "values", "base", "why", "spent", "folds"
 STAGE_SPACES = "stages"  # with the study: the narrowed spaces of zoom, as plain data
 
 
@@ -140,14 +138,18 @@ def _enqueued(opened: OpenStudy, count: int, most: int | None) -> bool:
 
 def _taken(opened: OpenStudy, trial: Trial, worker: str) -> Claim:
     attrs = trial.user_attrs
-    attempts, folder = attrs.get(BEGUN, 0) + 1, attrs.get(FOLDER, f"{trial.number:04d}")
+    attempts = attempts_of(attrs) + 1
     opened.storage.record_heartbeat(trial._trial_id)  # before it has an owner, whose death is looked for
     if VALUES not in attrs:
         trial.set_user_attr(VALUES, _drawn(opened, trial))
-    trial.set_user_attr(FOLDER, folder)
-    trial.set_user_attr(BEGUN, attempts)
-    trial.set_user_attr(WORKER, worker)
-    return Claim(trial, dict(trial.user_attrs[VALUES]), opened.folder.trial(folder), attempts)
+    trial.set_user_attr(OWNER, [worker, attempts])
+    return Claim(trial, dict(trial.user_attrs[VALUES]), opened.folder.trial(f"{trial.number:04d}"), attempts)
+
+
+def attempts_of(attrs: Mapping[str, Any]) -> int:
+    """Return how often a trial was begun, without the times it was interrupted."""
+    found: int = attrs.get(OWNER, ("", 0))[1]
+    return found
 
 
 def _drawn(opened: OpenStudy, trial: Trial) -> Values:
@@ -179,11 +181,11 @@ def _take_back(opened: OpenStudy) -> None:
         return
     silent = set(opened.storage._get_stale_trial_ids(opened.study._study_id))
     for one in running:
-        owner = one.user_attrs.get(WORKER)
-        alive = False if owner is None else lives(opened.folder, owner)
+        owner = one.user_attrs.get(OWNER)
+        alive = False if owner is None else lives(opened.folder, owner[0])
         if alive or (alive is None and one._trial_id not in silent):
             continue
-        if one.user_attrs.get(BEGUN, 0) >= ATTEMPTS:
+        if attempts_of(one.user_attrs) >= ATTEMPTS:
             opened.storage.set_trial_user_attr(one._trial_id, WHY, KILLED)
             opened.storage.set_trial_state_values(one._trial_id, TrialState.FAIL)
         else:
@@ -195,7 +197,7 @@ def give_back(opened: OpenStudy, claim: Claim) -> None:
     from optuna.trial import TrialState
 
     with opened.locked():
-        claim.trial.set_user_attr(BEGUN, claim.attempts - 1)
+        claim.trial.set_user_attr(OWNER, ["", claim.attempts - 1])
         opened.storage.set_trial_state_values(claim.trial._trial_id, TrialState.WAITING)
 
 

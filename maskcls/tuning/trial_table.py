@@ -12,11 +12,10 @@ from maskcls import files
 from maskcls.errors import ResultError
 from maskcls.results.search.study import SearchDimension, SearchStudy, SearchTrial, SettingValue, TrialState
 from maskcls.runs.summary import read_summary
-from maskcls.tuning.claims import FOLDER, FOLDS, IS_BASE, SPENT, VALUES, WHY, OpenStudy
+from maskcls.tuning.claims import FOLDS, IS_BASE, SPENT, VALUES, WHY, OpenStudy
 from maskcls.tuning.samplers import params_of
 from maskcls.tuning.space.space import Choices, Range
 from maskcls.tuning.space.trial_config import settings_of
-from maskcls.tuning.worker import EPOCHS
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -53,7 +52,7 @@ def _trial(opened: OpenStudy, one: FrozenTrial) -> SearchTrial:
     if state == "done":
         score = one.value
         try:
-            summary = read_summary(opened.folder.trial(attrs[FOLDER]))
+            summary = read_summary(opened.folder.trial(f"{one.number:04d}"))
         except ResultError:
             summary = None  # the score and the table stay, whatever became of the run
         if summary is not None:
@@ -66,8 +65,8 @@ def _trial(opened: OpenStudy, one: FrozenTrial) -> SearchTrial:
         score=score,
         fold_scores=folds,
         interval=interval,
-        epochs=attrs.get(EPOCHS, 0),
-        seconds=attrs.get(SPENT, 0.0),
+        epochs=attrs.get(SPENT, (0.0, 0))[1],
+        seconds=attrs.get(SPENT, (0.0, 0))[0],
         why=attrs.get(WHY, "") if state in ("pruned", "failed") else "",
     )
 

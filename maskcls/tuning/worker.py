@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 POLL_S = 1.0  # between two looks at the trials of other workers
 MOST_FAILURES = 5  # in a row, of one worker, after which the search ends
-EPOCHS = "epochs"  # with a trial in the storage: how many were trained, over all folds
 
 
 class TrainTrial(Protocol):
@@ -165,9 +164,9 @@ def _end(
 
 
 def _spend(claim: Claim, started: float, report: TrialReporter) -> None:
-    before = claim.trial.user_attrs
-    claim.trial.set_user_attr(SPENT, round(before.get(SPENT, 0.0) + time.monotonic() - started, 2))
-    claim.trial.set_user_attr(EPOCHS, before.get(EPOCHS, 0) + report.epochs_trained)
+    seconds, epochs = claim.trial.user_attrs.get(SPENT, (0.0, 0))
+    spent = [round(seconds + time.monotonic() - started, 2), epochs + report.epochs_trained]
+    claim.trial.set_user_attr(SPENT, spent)
 
 
 def _in_one_line(error: MaskclsError) -> str:
