@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -87,3 +87,8 @@ class SearchStudy:
     def count(self, state: TrialState) -> int:
         """Return the number of trials in this state."""
         return sum(one.state == state for one in self.trials)
+
+
+def trial_scores(trials: Iterable[SearchTrial]) -> list[float]:
+    """Return the scores of the trials that have one, in their order."""
+    return [one.score for one in trials if one.score is not None]
