@@ -30,6 +30,7 @@ from maskcls.verbs import (
     submission,
     synth,
     training,
+    tuning,
 )
 from maskcls.verbs.after_training import combining, scoring
 from maskcls.verbs.help import VerbApp
@@ -52,6 +53,7 @@ app = VerbApp(
     """,
 )
 app.add_typer(training.app)
+app.add_typer(tuning.app)
 app.add_typer(predicting.app)
 app.add_typer(scoring.app)
 app.add_typer(combining.app)

@@ -22,7 +22,7 @@ LENGTHS = ("train.epochs", "train.seeds", "train.stages", "model.heads", "train.
 
 
 def check_space(space: Space, base: Config, *, where: str) -> None:
-    """Raise ConfigError for a setting or value that the configuration does not take, or for two that exclude each other.
+    """Raise ConfigError for a setting or value that the configuration refuses, or for two that exclude each other.
 
     where  the file, for messages.
     """

@@ -28,21 +28,21 @@ def narrowed(space: Space, best: Sequence[Mapping[str, Any]]) -> Space:
 
 
 def _around(key: str, dimension: Dimension, best: Sequence[Mapping[str, Any]]) -> Dimension:
-    found = [one[key] for one in best if key in one]
+    having = [one for one in best if key in one]
     match dimension:
         case Choices():
-            return _chosen(dimension, found, [one for one in best if key in one])
+            return _chosen(dimension, key, having)
         case Range():
-            return _nearer(dimension, found) if found else dimension
+            return _nearer(dimension, [one[key] for one in having]) if having else dimension
         case _:
             assert_never(dimension)
 
 
-def _chosen(dimension: Choices, found: Sequence[Any], best: Sequence[Mapping[str, Any]]) -> Choices:
-    numbers = {dimension.number(value) for value in found} - {None}
+def _chosen(dimension: Choices, key: str, best: Sequence[Mapping[str, Any]]) -> Choices:
+    numbers = {dimension.number(one[key]) for one in best} - {None}
     kept = [number for number in range(len(dimension.values)) if number in numbers or len(numbers) != 1]
     cases = {
-        new: narrowed(dimension.cases[old], [one for one, v in zip(best, found, strict=True) if dimension.number(v) == old])
+        new: narrowed(dimension.cases[old], [one for one in best if dimension.number(one[key]) == old])
         for new, old in enumerate(kept)
         if old in dimension.cases
     }

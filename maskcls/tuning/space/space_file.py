@@ -47,7 +47,9 @@ def parse_space(data: Mapping[str, Any], *, where: str) -> Space:
     """Read a space from plain data, such as `to_plain` makes."""
     space = _space(data, where)
     if not space.dimensions:
-        raise ConfigError("the space is empty", where=where, expected="at least one setting", fix=f"add one: {EXPECTED}")
+        raise ConfigError(
+            "the space is empty", where=where, expected="at least one setting", fix=f"add one: {EXPECTED}"
+        )
     return space
 
 
@@ -160,7 +162,8 @@ def _range(given: Mapping[str, Any], place: str) -> Range:
             raise wrong("not a range", {name: number}, f"a finite number for {name}")
         if whole and number != round(number):
             raise wrong("not a range", {name: number}, f"a whole number for {name}, with int: true")
-    assert low is not None and high is not None
+    assert low is not None
+    assert high is not None
     if not low < high:
         raise wrong("not a range", {"low": low, "high": high}, "low below high")
     if log and low <= 0:

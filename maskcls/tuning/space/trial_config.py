@@ -28,5 +28,10 @@ def with_values(base: Config, values: Mapping[str, Any], *, where: str) -> Confi
 def settings_of(cfg: Config) -> dict[str, Any]:
     """Return every setting as plain data by dotted key; a section with free names also as a whole."""
     data = cfg.model_dump(mode="json")
-    whole = {f"{section}.{name}": value for section, part in data.items() if isinstance(part, dict) for name, value in part.items()}
+    whole = {
+        f"{section}.{name}": value
+        for section, part in data.items()
+        if isinstance(part, dict)
+        for name, value in part.items()
+    }
     return data | whole | flatten(data)
