@@ -1,9 +1,8 @@
 """Which kinds of examples of a rare class help on this data set: generators trained with equal time, then one verdict.
 
 Trained   A network that filters samples (--classifier RUN, or one trained here), and per kind one generator per fold.
-          All generators of a kind together get --minutes of this machine: a few steps of each kind are timed, and the
-          steps follow from them. They are kept in plan.json, so that the chain can be repeated with the same steps;
-          --steps KIND=N gives them.
+          All generators of a kind together get --minutes: a few steps of each kind are timed, and the number of steps
+          follows. It is kept in plan.json. --steps KIND=N gives it, so that the same generators are made again.
 Compared  Heads on the features of the starting weights (as `synth judge --fit heads`): smote, copies by difficulty, and
           the samples of each kind that passed the filters, each with nothing, oversampling and CutMix with rare
           partners. The last two are compared with nothing and with each other. All intervals hold together.
@@ -44,7 +43,7 @@ from maskcls.training.experiment import read_experiment
 
 KINDS = ("dcgan", "wgan-gp", "cyclegan")
 COPIES = "copies"
-TIMED_STEPS = 20
+TIMED_STEPS = 50
 CYCLE_SHARE = 8  # of the batch
 
 
@@ -72,7 +71,7 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--config", action="append", type=Path, default=[], metavar="FILE")
     parser.add_argument("--out", type=Path, default=Path("verdicts"), metavar="FOLDER")
     parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--minutes", type=float, default=10.0, help="of one processor, for all generators of a kind")
+    parser.add_argument("--minutes", type=float, default=10.0, help="for all generators of a kind")
     parser.add_argument("--steps", action="append", default=[], metavar="KIND=N", help="in place of --minutes")
     parser.add_argument("--classifier", type=Path, metavar="RUN", help="a run with these folds; default: trained here")
     parser.add_argument("--seeds", type=int, default=2)
@@ -102,26 +101,17 @@ def own_settings(chain: Chain, kind: str) -> list[str]:
 
 
 def timed_steps(chain: Chain, kind: str, minutes: float) -> int:
-    """Return how many steps each fold's generator gets, by the processor time of a few steps."""
-    taken, place = [], chain.out / "timed"
-    for steps in (1, 1 + TIMED_STEPS):
-        shutil.rmtree(place, ignore_errors=True)
-        words = [
-            "--kind",
-            kind,
-            "--run",
-            str(place),
-            "--folds",
-            "0",
-            *own_settings(chain, kind),
-            f"synth.steps={steps}",
-        ]
-        found, spent = call(["synth", "train", str(chain.data), *words], chain.out / "commands.log")
-        if found["exit_code"]:
-            raise SystemExit(f"{kind} could not be timed: see {chain.out / 'commands.log'}")
-        taken.append(spent)
+    """Return how many steps each fold's generator gets, by the elapsed time of a few steps."""
+    place = chain.out / "timed"
+    shutil.rmtree(place, ignore_errors=True)
+    words = ["--kind", kind, "--run", str(place), "--folds", "0", *own_settings(chain, kind)]
+    words.append(f"synth.steps={TIMED_STEPS}")
+    found, _ = call(["synth", "train", str(chain.data), *words], chain.out / "commands.log")
+    if found["exit_code"]:
+        raise SystemExit(f"{kind} could not be timed: see {chain.out / 'commands.log'}")
     shutil.rmtree(place)
-    return max(1, int(minutes / chain.cfg.folds.k / max(1e-6, (taken[1] - taken[0]) / TIMED_STEPS)))
+    (timed,) = found["generators"]
+    return max(1, int(60 * minutes / chain.cfg.folds.k / (timed["seconds"] / timed["steps_now"])))
 
 
 def train_generators(chain: Chain, kind: str, steps: int) -> dict[str, Any]:
