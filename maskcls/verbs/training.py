@@ -194,7 +194,7 @@ def _train_in_time(
 
     limit_s = parse_duration(budget, "--budget")
     check_staging(cfg)
-    free = free_settings(cfg, origins, [f"{name}.yaml" for name in shipped_names("")])
+    free = free_settings(cfg, origins, [f"{name}.yaml" for name in shipped_names("")], folds)
     stages = StagesDir(folder)
     if dry_run:
         from maskcls.show.runs.stages import print_ladder

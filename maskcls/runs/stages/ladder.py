@@ -72,13 +72,16 @@ class StageSettings(JsonFile):
         return f"{self.size[0]}x{self.size[1]}, {said}{part}"
 
 
-def free_settings(cfg: Config, origins: Mapping[str, SettingOrigin], shipped: Sequence[str]) -> tuple[str, ...]:
+def free_settings(
+    cfg: Config, origins: Mapping[str, SettingOrigin], shipped: Sequence[str], folds: str | None = None
+) -> tuple[str, ...]:
     """Return which settings of CHOSEN the stages may choose: those that no person gave.
 
-    shipped  names of shipped configurations that were given: their values are a recipe, which may be changed.
+    shipped  names of shipped configurations: their values are a recipe, which may be changed.
+    folds    the numbers of the folds that were asked for; None: all.
 
-    Settings are kept, too, where others depend on them: the folds where a file of added rows, or renewed folds,
-    belong to them, or there is one, epochs and size where stages of the images' size or settings of a task name them.
+    Settings are kept, too, where others depend on them: the folds where a file of added rows, renewed folds or numbers
+    of folds belong to them, or there is one; epochs and size where train.stages or settings of a task name them.
     """
     free = [key for key in CHOSEN if not origins[key].given or str(origins[key]) in shipped]
     of_tasks = {key for own in cfg.separate.values() for key in config.flatten(own)}
@@ -86,7 +89,7 @@ def free_settings(cfg: Config, origins: Mapping[str, SettingOrigin], shipped: Se
     if cfg.train.stages:
         kept |= {"train.epochs"}
     how = cfg.folds
-    if cfg.data.pseudo or cfg.data.synth or how.k == 1 or how.renew:
+    if cfg.data.pseudo or cfg.data.synth or how.k == 1 or how.renew or folds is not None:
         kept |= {"folds.k"}
     return tuple(key for key in free if key not in kept)
 

@@ -137,6 +137,12 @@ def test_what_other_settings_depend_on_is_kept(settings: list[str], kept: set[st
     assert set(CHOSEN) - set(free_settings(cfg, origins, ())) == kept
 
 
+def test_numbers_of_folds_keep_how_many_there_are() -> None:
+    cfg, origins = config.load(None)
+
+    assert set(CHOSEN) - set(free_settings(cfg, origins, (), "4")) == {"folds.k"}
+
+
 def test_nothing_free_is_one_stage() -> None:
     cfg = recipe("train.seeds=2")
 
