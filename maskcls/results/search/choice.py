@@ -1,8 +1,8 @@
 """How much of the best trial's score is due to choosing it on the rows that score it.
 
-Reference: Tsamardinos, Greasidou and Borboudakis 2018, Machine Learning 107, arXiv:1708.07180 (BBC-CV). People are drawn
-with replacement; the trial that is best on those drawn is scored on those that were not drawn, who took no part in the
-choice. People, not rows, because the photos of one person are similar.
+Reference: Tsamardinos, Greasidou and Borboudakis 2018, Machine Learning 107, arXiv:1708.07180 (BBC-CV). People are
+drawn with replacement; the trial that is best on those drawn is scored on those that were not drawn, who took no part
+in the choice. People, not rows, because the photos of one person are similar.
 
 A score on part of the people is taken to first order, from how much each person moves the score on all of them
 (`influence`). The macro-F1 of those left out would itself be that of a third of the people, with rare classes missing.

@@ -60,9 +60,9 @@ def corrected_score(
 ) -> SearchScore:
     """Return the score of the best of T done trials, less what the choice adds to it.
 
-    The interval is that of a single trial around the corrected score. Pruned trials are left out of the resampling: they
-    were far from being chosen. A sampler that looks where scores are high finds settings that suit these people; that
-    is not corrected, and stayed within the interval in the simulations.
+    The interval is that of a single trial around the corrected score. Pruned trials are left out of the resampling:
+    they were far from being chosen. A sampler that looks where scores are high finds settings that suit these people;
+    that is not corrected, and stayed within the interval in the simulations.
 
     label_TN  (N,) int per trial, 0..classes-1: its out-of-fold answers, by its own rule, about the same rows.
     true_N    (N,) int, 0..classes-1, or -1 for a row that does not count.
