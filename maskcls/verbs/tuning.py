@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -108,7 +109,7 @@ def tune(
 
     deadline = None if budget_s is None else time.monotonic() + budget_s
     folder = StudyDir(study)
-    with interruptible(lambda: "trials are kept. The same command goes on"):
+    with ExitStack() as stack, interruptible(lambda: "trials are kept. The same command goes on"):
         with Reporter(noun=group_noun(cfg)) as report, report.busy(LOADING):
             from maskcls.commands.tuning.tune import end_search
             from maskcls.commands.unseal import unseal
@@ -127,6 +128,7 @@ def tune(
                 trials=most,
                 storage=storage,
             )
+        stack.enter_context(closing(opened))
         lines = TrialLines(lambda text: typer.echo(text, err=True), most)
         lines.begin(search_study(opened))
         if workers == 1:
@@ -164,7 +166,8 @@ def work_in_process(
 
     deadline = None if budget_s is None else time.monotonic() + budget_s
     opened = open_study(StudyDir(study), storage)
-    _work(opened, data, trials, deadline, keep, lambda study: None, quiet=True)
+    with closing(opened):
+        _work(opened, data, trials, deadline, keep, lambda study: None, quiet=True)
 
 
 def _work(
