@@ -1,9 +1,9 @@
 """Drawn searches over settings for `search.py`: people whose answers hang on the settings of a trial, smoothly.
 
-A trial has settings x in [0, 1]^D. Every person has a margin: how far a network is from taking them for another group. It
-is the sum of the group's own (rare groups are harder), of the settings' (a bowl with its best place inside), of the
-person's own, and of a smooth random function of x of the person's own. So near settings err on the same people, and a search
-that looks where the scores are high looks where the people at hand are lucky. A photo has a margin of its own beside.
+A trial has settings x in [0, 1]^D. Every person has a margin: how far a network is from taking them for another group.
+It is the sum of four terms: of the group (rare groups are harder), of the settings (a bowl with its best place inside), of
+the person, and a smooth random function of x per person. So near settings err on the same people, and a search that looks
+where the scores are high looks where it has luck with the people at hand. A photo adds a margin of its own.
 
 P people, K photos per person, G groups, F features of the settings, J = 3 G joint classes.
 """
@@ -51,8 +51,8 @@ class People:
 
     group_P, taken_P  their group, and the one that a network takes them for if it errs.
     margin_P          without that of the settings; own_PF: their answer to the settings.
-    mask_PK, other_PK, photo_PK, clear_PKF  the same of photos: mask, the wrong mask, margin of the person's group in this
-                      photo, margin of the mask.
+    mask_PK, other_PK the mask on each photo, and the wrong one that a network sees if it errs.
+    photo_PK          added to the person's margin on this photo; clear_PK: margin of the mask.
     """
 
     group_P: Array

@@ -10,7 +10,7 @@ from maskcls.results.search.study import SearchStudy, SearchTrial, trial_scores
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
-from maskcls.show.terminal.text import number, span
+from maskcls.show.terminal.text import number
 from maskcls.show.tuning.value_axis import typical_low
 
 SIZE = (7.5, 3.4)  # inches
@@ -49,7 +49,9 @@ def history_figure(study: SearchStudy, score: SearchScore | None) -> Figure | No
         _whole_numbers(axes)
         axes.figure.legend(loc="outside lower center", ncols=5, columnspacing=1.2)
 
-    return Figure("history", "Scores by trial", _description(study, low, score), _table(study), paint, SIZE)
+    return Figure(
+        "history", "Trials in the order of their start", _description(study, low, score), _table(study), paint, SIZE
+    )
 
 
 def _scatter(axes: Any, trials: Any, low: float, marker: str, label: str, *, filled: bool) -> None:
@@ -95,4 +97,4 @@ def _table(study: SearchStudy) -> Table:
 
 def interval_text(trial: SearchTrial) -> str:
     """Write the interval of a trial's score; a dash without."""
-    return "-" if trial.interval is None else span(trial.interval.low, trial.interval.high)
+    return "-" if trial.interval is None else f"{number(trial.interval.low)} .. {number(trial.interval.high)}"

@@ -32,7 +32,7 @@ def importance_figure(importance: Mapping[str, float]) -> Figure | None:
 
     return Figure(
         "importance",
-        "Importance of the settings",
+        "Share of the differences in score",
         "The share of the differences between the trials' scores that a model of the scores gives to each setting. It "
         "holds for the values that were tried, and is uncertain with few trials.",
         Table(["setting", "share"], [[value_text(name), f"{share:.3f}"] for name, share in ordered]),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from maskcls.durations import duration
 from maskcls.errors import visible
@@ -13,7 +11,7 @@ from maskcls.results.search.study import SearchStudy, SearchTrial, TrialState
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.page import render_page
 from maskcls.show.pages.table import Table
-from maskcls.show.terminal.text import number, plural, span
+from maskcls.show.terminal.text import number, plural
 from maskcls.show.tuning.history import history_figure, interval_text
 from maskcls.show.tuning.importance import importance_figure
 from maskcls.show.tuning.parallel import parallel_figure
@@ -22,7 +20,7 @@ from maskcls.show.tuning.slices import slice_figures
 from maskcls.show.tuning.value_axis import text_of, value_text
 
 MOST_BEST = 10  # rows of the table of the best trials
-MOST_FAILED = 20
+MOST_NAMED = 8  # numbers of trials that ended for one reason
 
 
 def study_page(study: SearchStudy, *, score: SearchScore | None, importance: Mapping[str, float]) -> str:
@@ -43,9 +41,8 @@ def study_page(study: SearchStudy, *, score: SearchScore | None, importance: Map
         for name, title, every in sections
         if (found := [one for one in every if one is not None])
     ]
-    failed = [one for one in study.trials if one.state == "failed"]
     contents = [{"id": "best", "title": "Best trials"}, *figures] if study.done else figures
-    if failed or study.count("pruned"):
+    if study.count("failed") or study.count("pruned"):
         contents = [*contents, {"id": "ended", "title": "Pruned and failed trials"}]
     return render_page(
         "tuning",
@@ -57,9 +54,7 @@ def study_page(study: SearchStudy, *, score: SearchScore | None, importance: Map
         shared=_shared_values(study),
         sections=figures,
         listed=contents,
-        pruned=_pruned_table(study),
-        failed=_failed_table(failed),
-        more_failed=max(0, len(failed) - MOST_FAILED),
+        ended=_ended_table(study),
     )
 
 
@@ -101,7 +96,7 @@ def _best_table(study: SearchStudy) -> Table | None:
 
 def _facts(trial: SearchTrial) -> list[str]:
     folds = sorted(trial.fold_scores.values())
-    ends = span(folds[0], folds[-1]) if folds else "-"
+    ends = f"{folds[0]:.3f} .. {folds[-1]:.3f}" if folds else "-"
     facts = [str(trial.number), number(trial.score), interval_text(trial), ends, f"{trial.epochs:,}"]
     return [*facts, duration(trial.seconds)]
 
@@ -119,19 +114,22 @@ def _names(shown: Sequence[SearchTrial], study: SearchStudy, *, differing: bool)
     return [name for name in every if (len({text_of(trial, name) for trial in shown}) > 1) is differing]
 
 
-def _pruned_table(study: SearchStudy) -> Table | None:
-    counts = Counter(visible(one.why) or "not said" for one in study.trials if one.state == "pruned")
-    rows: list[Any] = [[why, f"{count:,}"] for why, count in counts.most_common()]
-    return Table(["why", "trials"], rows, "Pruned trials") if rows else None
+def _ended_table(study: SearchStudy) -> Table | None:
+    """Return why trials were pruned or failed, the most frequent reason first; None without any."""
+    numbers: dict[tuple[str, str], list[int]] = {}
+    for one in study.trials:
+        if one.state in ("pruned", "failed"):
+            numbers.setdefault((one.state, visible(one.why) or "not said"), []).append(one.number)
+    ordered = sorted(numbers.items(), key=lambda one: (one[0][0], -len(one[1])))
+    rows = [[state, f"{len(found):,}", why, _named(found)] for (state, why), found in ordered]
+    return Table(["state", "trials", "why", "numbers"], rows) if rows else None
 
 
-def _failed_table(failed: Sequence[SearchTrial]) -> Table | None:
-    rows = [
-        [
-            str(one.number),
-            visible(one.why) or "not said",
-            " ".join(f"{k}={value_text(v)}" for k, v in one.values.items()),
-        ]
-        for one in failed[:MOST_FAILED]
-    ]
-    return Table(["trial", "why", "settings"], rows, "Failed trials") if rows else None
+def _named(numbers: Sequence[int]) -> str:
+    """Write the first numbers, and how many more there are.
+
+    >>> _named(range(11))
+    '0, 1, 2, 3, 4, 5, 6, 7 and 3 more'
+    """
+    shown = ", ".join(map(str, numbers[:MOST_NAMED]))
+    return f"{shown} and {len(numbers) - MOST_NAMED:,} more" if len(numbers) > MOST_NAMED else shown

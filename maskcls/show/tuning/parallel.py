@@ -25,6 +25,8 @@ from maskcls.show.tuning.value_axis import (
 )
 
 AXIS_WIDTH, LEAST_WIDTH = 1.35, 6.5  # inches
+THICK = 10  # lines of the best trials
+MANY, LEAST_ALPHA = 60, 0.3  # more lines than these are fainter
 BELOW = -0.14  # place of a setting that a trial does not have
 SCORE = "macro-F1"
 
@@ -35,25 +37,26 @@ def parallel_figure(study: SearchStudy) -> Figure | None:
     axes_of = [axis for one in study.dimensions if (axis := value_axis(one, done)) is not None]
     if len(done) < 2 or not axes_of:
         return None
-    parts = score_parts(study.ranked)
+    parts, faint = score_parts(study.ranked), max(LEAST_ALPHA, min(1.0, MANY / len(done)))
+    unset = {axis.name for axis in axes_of if any(axis.name not in one.values for one in done)}
 
     def paint(axes: Any) -> None:
         low, top = typical_low(trial_scores(done)), max(trial_scores(done))
-        for part, trials in reversed(list(enumerate(parts))):
-            for one in reversed(trials):
-                places = [_place(one, axis) for axis in axes_of]
-                places.append(max(0.0, ((one.score or 0.0) - low) / ((top - low) or 1.0)))
-                axes.plot(places, color=palette.SCALE[-1 - part].light, linewidth=1.8 if part == 0 else 1.0)
+        colours = [palette.SCALE[-1 - part].light for part, trials in enumerate(parts) for _ in trials]
+        for rank, (one, colour) in reversed(list(enumerate(zip(study.ranked, colours, strict=True)))):
+            places = [_place(one, axis) for axis in axes_of]
+            places.append(max(0.0, ((one.score or 0.0) - low) / ((top - low) or 1.0)))
+            look = {"linewidth": 1.9} if rank < THICK else {"linewidth": 1.0, "alpha": faint}
+            axes.plot(places, color=colour, **look)
         for place, axis in enumerate(axes_of):
-            has_unset = any(axis.name not in one.values for one in done)
-            _draw_axis(axes, place, axis.ticks() + ([(BELOW, UNSET)] if has_unset else []))
+            _draw_axis(axes, place, axis.ticks() + ([(BELOW, UNSET)] if axis.name in unset else []))
         _draw_axis(axes, len(axes_of), [(0.0, f"{low:.3f}"), (1.0, f"{top:.3f}")])
         axes.set_xticks(range(len(axes_of) + 1), [*(broken_name(one.name) for one in axes_of), SCORE])
         axes.tick_params(axis="x", length=0)
         axes.set_yticks([])
         axes.grid(visible=False)
         axes.set_xlim(-0.15, len(axes_of) + 0.55)
-        axes.set_ylim(BELOW - 0.06, 1.06)
+        axes.set_ylim((BELOW if unset else 0.0) - 0.06, 1.06)
         for side in ("left", "bottom"):
             axes.spines[side].set_visible(False)
         _legend(axes, parts)
@@ -64,7 +67,7 @@ def parallel_figure(study: SearchStudy) -> Figure | None:
         "parallel",
         "All done trials, setting by setting",
         f"One line per done trial across the settings {names}, and its macro-F1 at the right. The colour is the rank "
-        "of the score; the best fifth is drawn last and thicker. Settings whose best lines meet at one place matter.",
+        "of the score; the best ten are thick. Where thick lines meet, the setting matters.",
         _table(study, axes_of),
         paint,
         (width, 4.2),

@@ -101,7 +101,7 @@ def broken_name(name: str) -> str:
     """Return a dotted name in up to three lines, broken after dots and underscores.
 
     >>> broken_name("transforms.random_erasing_probability").split(chr(10))
-    ['transforms.', 'random_erasing_', 'probability']
+    ['transforms.random_', 'erasing_', 'probability']
     """
     parts = visible(name).replace(".", ". ").replace("_", "_ ").split(" ")
     lines, line = [], ""
