@@ -114,6 +114,7 @@ def tune(
             from maskcls.commands.tuning.tune import end_search
             from maskcls.commands.unseal import unseal
             from maskcls.tuning.open_study import begin_study
+            from maskcls.tuning.study_page import write_study_page
             from maskcls.tuning.trial_table import search_study
 
             opened = begin_study(
@@ -149,12 +150,18 @@ def tune(
                 return None if done is None else done.score
 
             result = end_search(opened, keep=keep, strip=_strip, unseal=scored)
+            with report.busy("writing the page about the search"):
+                no_page = write_study_page(opened, result)
+            if no_page:
+                report.note(f"the page about the search is not written: {no_page}")
+    page = None if no_page else folder.report
     if json:
         from maskcls.show.terminal.json_output import print_json
 
-        print_json(result.to_json() | {"study": str(study), "config": str(folder.winner)})
+        places = {"study": study, "config": folder.winner, "report": page}
+        print_json(result.to_json() | {name: None if one is None else str(one) for name, one in places.items()})
         return
-    print_search(study, result.study, result.score, result.kept, winner=folder.winner, data=str(data))
+    print_search(result.study, result.score, result.kept, folder=study, winner=folder.winner, page=page, data=str(data))
 
 
 def work_in_process(
