@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -129,7 +130,8 @@ def worker_process(folder: Path, storage: str | None, trials: int, sleep_s: floa
     def train(cfg: Config, run: RunDir, report: TrialReporter, *, begun: bool) -> None:
         train_trial(cfg, run, report, begun=begun, sleep_s=sleep_s)
 
-    do_trials(open_study(StudyDir(folder), storage), trials, train=train)
+    with closing(open_study(StudyDir(folder), storage)) as opened:
+        do_trials(opened, trials, train=train)
 
 
 def states(opened: OpenStudy) -> list[str]:

@@ -1,6 +1,7 @@
 """The order of the packages, read from the source: who may import whom, and where heavy packages may be loaded.
 
-    cli -> {verbs, api} -> commands -> serve -> {diagnosis, export, jobs, synth} -> training -> show -> runs -> engine
+    cli -> {verbs, api} -> commands -> serve -> {diagnosis, export, jobs, synth, tuning} -> training -> show -> runs
+    -> engine
     -> {nn, data, results} -> owned -> {rundir, typedjson} -> config -> {schema, csvfile}
     -> {files, labels, machine, startup, layoutnames, lossterms, viewnames, groupnouns, durations}
     -> {errors, spelling}
@@ -50,6 +51,7 @@ RANK = {
     "export": 11,
     "synth": 11,
     "jobs": 11,
+    "tuning": 11,
     "serve": 12,
     "commands": 13,
     "api": 14,

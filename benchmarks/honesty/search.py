@@ -3,9 +3,9 @@
     python benchmarks/honesty/search.py [--studies 200] [--seed 0] [--only TEXT]
 
 In each study, trials with drawn settings, or settings that Optuna's TPE proposes, are scored on the same drawn people
-(`searched.py`). The best is chosen, and scored on 30,000 new people: the score that the intervals should cover. Printed:
-how often they do, in the first 20 studies and in all; too high: mean of the printed score minus that on new people, +- 2
-standard errors; width of the interval. The methods:
+(`searched.py`). The best is chosen, and scored on 30,000 new people: the score that the intervals should cover. The
+table says how often they do, in the first 20 studies and in all; the mean of the printed score minus that on new
+people, +- 2 standard errors; and the mean width of the interval. The methods:
 
     naive      the best trial's score and interval, as if it were the only trial
     corrected  what `maskcls tune` prints: people resampled, to first order (results/search)

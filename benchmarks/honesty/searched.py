@@ -1,9 +1,9 @@
 """Drawn searches over settings for `search.py`: people whose answers hang on the settings of a trial, smoothly.
 
 A trial has settings x in [0, 1]^D. Every person has a margin: how far a network is from taking them for another group.
-It is the sum of four terms: of the group (rare groups are harder), of the settings (a bowl with its best place inside), of
-the person, and a smooth random function of x per person. So near settings err on the same people, and a search that looks
-where the scores are high looks where it has luck with the people at hand. A photo adds a margin of its own.
+It is the sum of four terms: of the group (rare groups are harder), of the settings (a bowl with its best place
+inside), of the person, and a smooth random function of x per person. So near settings err on the same people, and a
+search that looks where the scores are high looks where it has luck with the people at hand. A photo adds a margin.
 
 P people, K photos per person, G groups, F features of the settings, J = 3 G joint classes.
 """

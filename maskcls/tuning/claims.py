@@ -23,7 +23,7 @@ from maskcls.tuning.space.narrow import narrowed
 from maskcls.tuning.space.space import Space, Values
 from maskcls.tuning.space.space_file import parse_space, to_plain
 from maskcls.tuning.space.trial_config import settings_of
-from maskcls.tuning.storage import BEAT_S, quiet_optuna
+from maskcls.tuning.storage import BEAT_S, LOCKED_S, quiet_optuna
 from maskcls.tuning.worker_files import lives, sweep_workers
 
 if TYPE_CHECKING:
@@ -69,10 +69,15 @@ class OpenStudy:
         """All trials, in the order of their numbers."""
         return self.study.get_trials(deepcopy=False)
 
+    def close(self) -> None:
+        """Close the connections to the storage."""
+        self.storage.remove_session()
+        self.storage.engine.dispose()
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the study's lock."""
-        with waiting_lock(self.folder.lock_file):
+        with waiting_lock(self.folder.lock_file, LOCKED_S):
             yield
 
 

@@ -15,7 +15,7 @@ from maskcls.tuning.facts import EpochPruning, FoldPruning, SamplerName, StudyFa
 from maskcls.tuning.samplers import grid_points, stage_starts
 from maskcls.tuning.space.space import Space
 from maskcls.tuning.space.space_file import to_plain
-from maskcls.tuning.storage import open_storage, quiet_optuna, storage_errors, url_of, without_password
+from maskcls.tuning.storage import LOCKED_S, open_storage, quiet_optuna, storage_errors, url_of, without_password
 
 OWN = "study"  # the name of a study in a database of its own
 
@@ -61,7 +61,7 @@ def begin_study(
     )
     if sampler == "grid":
         grid_points(space, seed, None)  # refuses one that is too large
-    with waiting_lock(folder.lock_file):
+    with waiting_lock(folder.lock_file, LOCKED_S):
         begin_or_join(folder, base, facts)
     return open_study(folder, storage)
 
@@ -71,7 +71,7 @@ def open_study(folder: StudyDir, storage: str | None) -> OpenStudy:
     import optuna
 
     facts, url = read_facts(folder), storage or url_of(folder.database)
-    with waiting_lock(folder.lock_file), storage_errors(url), quiet_optuna():
+    with waiting_lock(folder.lock_file, LOCKED_S), storage_errors(url), quiet_optuna():
         database = open_storage(url)
         study = optuna.create_study(storage=database, study_name=facts.study, direction="maximize", load_if_exists=True)
     return OpenStudy(folder, facts, config.of_run(folder.base), database, study)

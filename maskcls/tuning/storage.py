@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KINDS = ("sqlite", "postgresql+psycopg")
 BEAT_S = 15  # between two signs of life of a trial in work
 GRACE_S = 120  # without a sign of life, after which a worker on another host counts as dead
-LOCKED_S = 120.0  # how long a write waits for another process that writes into the same SQLite file
+LOCKED_S = 120.0  # how long a worker waits for another one that takes a trial, or writes into the same SQLite file
 
 
 def url_of(database: Path) -> str:

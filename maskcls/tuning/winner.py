@@ -13,7 +13,6 @@ from maskcls import config, files
 from maskcls.config.faults import shown
 from maskcls.errors import visible
 from maskcls.results.rows_by_id import rows_of
-from maskcls.results.scores.intervals import Interval
 from maskcls.results.search.score import SearchScore, corrected_score
 from maskcls.results.search.study import SearchStudy, SearchTrial
 from maskcls.rundir import RunDir
@@ -21,6 +20,7 @@ from maskcls.runs.choices.register import Attempt, add_attempts
 from maskcls.runs.choices.tried import rows_of_run, run_digest
 from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.runs.records.unsealed import SealedScore
+from maskcls.show.tuning.score_lines import score_lines
 from maskcls.tuning.claims import VALUES, OpenStudy
 from maskcls.tuning.space.trial_config import settings_of, with_values
 
@@ -115,19 +115,7 @@ def _header(opened: OpenStudy, result: SearchResult, best: SearchTrial, values: 
         f"Trial {best.number}, the best of {len(study.trials)} of a search by {study.sampler}.",
         "",
         f"command   maskcls train {shlex.quote(opened.facts.data)} --config {folder} --run runs/best",
-        f"expected  macro-F1 {score.macro_f1:.4f} {_span(score.interval)} on new people, {how_scored(score)};",
-        f"          {score.naive:.4f} on the rows of the search, which is too high by the choice",
+        *(f"{'expected' if number == 0 else '        '}  {line}" for number, line in enumerate(score_lines(score))),
         *(f"{'changed ' if number == 0 else '        '}  {line}" for number, line in enumerate(changed)),
     ]
     return [f"# {visible(line)}".rstrip() for line in lines]
-
-
-def _span(interval: Interval) -> str:
-    return f"[{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def how_scored(score: SearchScore) -> str:
-    """Say how the score of the best trial was computed."""
-    if score.how == "sealed":
-        return f"scored on {score.people:,} sealed ones that no trial has seen"
-    return f"corrected for the choice among {score.tried:,} trials"

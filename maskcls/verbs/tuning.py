@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -108,11 +109,12 @@ def tune(
 
     deadline = None if budget_s is None else time.monotonic() + budget_s
     folder = StudyDir(study)
-    with interruptible(lambda: "trials are kept. The same command goes on"):
+    with ExitStack() as stack, interruptible(lambda: "trials are kept. The same command goes on"):
         with Reporter(noun=group_noun(cfg)) as report, report.busy(LOADING):
             from maskcls.commands.tuning.tune import end_search
             from maskcls.commands.unseal import unseal
             from maskcls.tuning.open_study import begin_study
+            from maskcls.tuning.study_page import write_study_page
             from maskcls.tuning.trial_table import search_study
 
             opened = begin_study(
@@ -127,6 +129,7 @@ def tune(
                 trials=most,
                 storage=storage,
             )
+        stack.enter_context(closing(opened))
         lines = TrialLines(lambda text: typer.echo(text, err=True), most)
         lines.begin(search_study(opened))
         if workers == 1:
@@ -147,12 +150,18 @@ def tune(
                 return None if done is None else done.score
 
             result = end_search(opened, keep=keep, strip=_strip, unseal=scored)
+            with report.busy("writing the page about the search"):
+                no_page = write_study_page(opened, result)
+            if no_page:
+                report.note(f"the page about the search is not written: {no_page}")
+    page = None if no_page else folder.report
     if json:
         from maskcls.show.terminal.json_output import print_json
 
-        print_json(result.to_json() | {"study": str(study), "config": str(folder.winner)})
+        places = {"study": study, "config": folder.winner, "report": page}
+        print_json(result.to_json() | {name: None if one is None else str(one) for name, one in places.items()})
         return
-    print_search(study, result.study, result.score, result.kept, winner=folder.winner, data=str(data))
+    print_search(result.study, result.score, result.kept, folder=study, winner=folder.winner, page=page, data=str(data))
 
 
 def work_in_process(
@@ -164,7 +173,8 @@ def work_in_process(
 
     deadline = None if budget_s is None else time.monotonic() + budget_s
     opened = open_study(StudyDir(study), storage)
-    _work(opened, data, trials, deadline, keep, lambda study: None, quiet=True)
+    with closing(opened):
+        _work(opened, data, trials, deadline, keep, lambda study: None, quiet=True)
 
 
 def _work(

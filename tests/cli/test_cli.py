@@ -48,6 +48,12 @@ SURFACE = {
             *("--agree", "--soft", "--weight", "--json"),
         }
     ),
+    "tune": frozenset(
+        {
+            *("DATA", "KEY=VALUE", "-c/--config", "--space", "--study", "--trials", "--budget", "--sampler", "--seed"),
+            *("--prune-epochs", "--prune-folds", "--workers", "--storage", "--keep", "--sealed", "--dry-run", "--json"),
+        }
+    ),
     "explain": frozenset(
         {"RUN", "PHOTO|KEY=VALUE", "-o/--output", "--folds", "--class", "--no-maps", "--page", "--data", "--force"}
         | {"--json"},

@@ -37,6 +37,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         "{data} --run {out}/self --rounds 1 --min-confidence 0 --agree 0",
         {"best", "rounds", "report", "next"},
     ),
+    "tune": (
+        "{data} --study {out}/study --trials 1",
+        {"sampler", "trials", "best", "score", "kept", "study", "config", "report"},
+    ),
     "explain": ("{run} {photo} -o {out}/a.png", {"run", "file", "views", "photos"}),
     "export": (
         "{run} -o {out}/m.onnx --check 2",
@@ -91,6 +95,7 @@ CONFIGURED = {
     "train",
     "pretrain",
     "self-train",
+    "tune",
     "debug",
     "data check",
     "data look",

@@ -116,8 +116,8 @@ def test_the_table_the_winner_and_the_score(tmp_path: Path) -> None:
     assert found.score is not None
     assert found.score.naive == pytest.approx(float(best["macro_f1"]))
     assert found.score.macro_f1 < found.score.naive
-    assert f"macro-F1 {found.score.macro_f1:.4f}" in text
-    assert "corrected for the choice among 6 trials" in text
+    assert f"# expected  macro-F1 for new people: {found.score.macro_f1:.4f}" in text
+    assert "chosen from 6 trials" in text
     assert parse_yaml(text, where="best.yaml")["optim"]["lr"] == cfg.optim.lr
     result = json.loads((tmp_path / "s" / "result.json").read_text())
     assert result["best"]["trial"] == int(best["trial"])

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from surrogate_trials import begin, events, states, worker_process
 
 from maskcls.errors import ResourceError
 from maskcls.tuning import workers
+from maskcls.tuning.claims import OpenStudy
 from maskcls.tuning.workers import run_workers
 
 TRIALS, KILLS, WORKERS = 14, 2, 4
@@ -37,7 +39,11 @@ def kill_in_training(folder: Path, ended: threading.Event, killed: list[str]) ->
 
 def search_with_kills(folder: Path, storage: str | None) -> None:
     """Search with four workers of which two are killed, and check what is left."""
-    opened = begin(folder, trials=TRIALS, storage=storage)
+    with closing(begin(folder, trials=TRIALS, storage=storage)) as opened:
+        _search_with_kills(opened, folder, storage)
+
+
+def _search_with_kills(opened: OpenStudy, folder: Path, storage: str | None) -> None:
     ended, killed = threading.Event(), list[str]()
     killer = threading.Thread(target=kill_in_training, args=(folder, ended, killed))
     killer.start()

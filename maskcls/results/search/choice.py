@@ -17,7 +17,7 @@ import numpy as np
 from maskcls.results.scores.metrics import Doubles
 from maskcls.results.scores.person_bootstrap import resamples
 
-DRAWS = 1000
+DRAWS = 2000
 
 
 def excess_of_choice(score_T: Doubles, effect_TP: Doubles, *, draws: int = DRAWS, seed: int = 0) -> float:

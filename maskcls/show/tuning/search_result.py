@@ -11,14 +11,22 @@ from maskcls.errors import visible
 from maskcls.results.search.score import SearchScore
 from maskcls.results.search.study import SearchStudy, SearchTrial, SettingValue
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import number, plain_table, plural, say, show, span
+from maskcls.show.terminal.text import number, plain_table, plural, say, show
+from maskcls.show.tuning.score_lines import score_lines
 from maskcls.show.tuning.trial_lines import setting_value, values_line
 
 MOST_SHOWN = 5  # of the best trials
 
 
 def print_search(
-    folder: Path, study: SearchStudy, score: SearchScore | None, kept: tuple[str, ...], *, winner: Path, data: str
+    study: SearchStudy,
+    score: SearchScore | None,
+    kept: tuple[str, ...],
+    *,
+    folder: Path,
+    winner: Path,
+    page: Path | None,
+    data: str,
 ) -> None:
     """Print the best trials, the score that holds for new people, and what comes next."""
     counts = ", ".join(f"{study.count(state)} {state}" for state in ("done", "pruned", "failed") if study.count(state))
@@ -37,26 +45,7 @@ def print_search(
     say(f"train with it: maskcls train {data} --config {winner} --run runs/best")
     if len(kept) > 1:
         say(f"combine the best: maskcls ensemble {' '.join(kept)} --data {data} -o submission.csv")
-    say(f"all trials: {folder / 'trials.csv'}")
-
-
-def score_lines(score: SearchScore) -> list[str]:
-    """Write the score of the best trial for new people, and the one that is too high.
-
-    >>> from maskcls.results.scores.intervals import Interval
-    >>> found = SearchScore("corrected", 0.41, Interval(0.38, 0.44, 0.95), 0.43, Interval(0.4, 0.46, 0.95), 20, 300)
-    >>> print("\\n".join(score_lines(found)))
-    macro-F1 of new people 0.4100, 95 % interval 0.3800 to 0.4400 (corrected for the choice among 20 trials)
-    on the rows of the search it scores 0.4300, which is too high by the choice
-    """
-    how = f"corrected for the choice among {plural(score.tried, 'trial')}"
-    if score.how == "sealed":
-        how = f"{score.people:,} sealed ones that no trial has seen"
-    ends = span(score.interval.low, score.interval.high)
-    return [
-        f"macro-F1 of new people {number(score.macro_f1)}, 95 % interval {ends} ({how})",
-        f"on the rows of the search it scores {number(score.naive)}, which is too high by the choice",
-    ]
+    say(f"all trials: {folder / 'trials.csv'}" + ("" if page is None else f"; page: {page}"))
 
 
 def _differing(study: SearchStudy, best: SearchTrial) -> dict[str, SettingValue]:
