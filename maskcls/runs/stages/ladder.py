@@ -14,7 +14,10 @@ from maskcls.viewnames import parse_views
 
 Size = tuple[int, int]  # (height, width) in pixels
 # What the stages may choose; a setting that a person gave is kept.
-CHOSEN = ("transforms.size", "train.epochs", "folds.k", "train.seeds", "sampler.epoch_fraction")
+CHOSEN = (
+    *("transforms.size", "train.epochs", "folds.k", "train.seeds"),
+    *("sampler.epoch_fraction", "predict.views", "train.report"),  # of the first stage
+)
 FIRST_PHOTOS = 1024  # the first stage trains each network on no more photos
 SIDE_STEP, SMALLEST_SIDE = 8, 48  # pixels: sizes are multiples, and a smaller side only where the recipe has it
 
@@ -52,13 +55,19 @@ RUNGS = (
 
 
 class StageSettings(JsonFile):
-    """The settings of one stage. size: height and width in pixels; share: of the training photos in each epoch."""
+    """The settings of one stage.
+
+    size  height and width in pixels. share: of the training photos in each epoch. views: predict.views; page: whether a
+          report page is written.
+    """
 
     size: Size
     epochs: int
     folds: int
     seeds: int
     share: float = 1.0
+    views: str = "none"
+    page: bool = True
 
     def title(self) -> str:
         """Write the settings for people.
@@ -116,7 +125,15 @@ def own_settings(cfg: Config) -> StageSettings:
     """Return what a configuration itself says."""
     share = cfg.sampler.epoch_fraction
     size, train = cfg.transforms.size, cfg.train
-    return StageSettings(size=size, epochs=train.epochs, folds=cfg.folds.k, seeds=train.seeds, share=share)
+    return StageSettings(
+        size=size,
+        epochs=train.epochs,
+        folds=cfg.folds.k,
+        seeds=train.seeds,
+        share=share,
+        views=cfg.predict.views,
+        page=train.report,
+    )
 
 
 def _all_settings(cfg: Config, free: Sequence[str], photos: int) -> Iterator[StageSettings]:
@@ -134,6 +151,10 @@ def _all_settings(cfg: Config, free: Sequence[str], photos: int) -> Iterator[Sta
         if rung.first and "sampler.epoch_fraction" in free:
             trained = photos * (1 - 1 / chosen["folds"]) if chosen["folds"] > 1 else photos
             chosen["share"] = min(own.share, FIRST_PHOTOS / max(1.0, trained))
+        if rung.first and "predict.views" in free:
+            chosen["views"] = "none"
+        if rung.first and "train.report" in free:
+            chosen["page"] = False
         yield StageSettings(**chosen)
 
 
@@ -159,7 +180,8 @@ def stage_config(cfg: Config, settings: StageSettings) -> Config:
     """
     data = cfg.model_dump(mode="json")
     data["transforms"]["size"] = list(settings.size)
-    data["train"] |= {"epochs": settings.epochs, "seeds": settings.seeds}
+    data["train"] |= {"epochs": settings.epochs, "seeds": settings.seeds, "report": settings.page}
+    data["predict"]["views"] = settings.views
     data["folds"]["k"] = settings.folds
     data["sampler"]["epoch_fraction"] = settings.share
     data["schedule"]["warmup_epochs"] *= min(1.0, settings.epochs / cfg.train.epochs)
@@ -180,7 +202,7 @@ def stage_work(settings: StageSettings, cfg: Config, photos: int) -> float:
     photos  labelled photos. The cost of reading, of starting and of the page is no part of it.
     """
     networks = settings.seeds * len(config.members(cfg))
-    views, folds = len(parse_views(cfg.predict.views)), settings.folds
+    views, folds = len(parse_views(settings.views)), settings.folds
     trained = photos * max(folds - 1, 1) * settings.share * settings.epochs
     trained += photos * settings.epochs * cfg.train.refit + photos * folds * cfg.train.continue_epochs
     predicted = photos * settings.epochs * views

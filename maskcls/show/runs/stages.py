@@ -98,6 +98,8 @@ def print_stages(found: StagesOutcome, after: AfterTraining | None, noun: Noun =
     if left is not None:
         say_whole(f"stage {left.path.name[5:]} is not finished; continue: maskcls resume {found.folder} --budget 30m\n")
     if after:
+        if after.page is None and run is not None and summary is not None:
+            say_whole(f"no report page; write it: maskcls report {found.folder}\n")
         say_after(after)
 
 

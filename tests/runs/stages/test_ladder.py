@@ -61,8 +61,8 @@ def test_work_is_forward_passes_times_pixels() -> None:
 
     # 2 networks per fold; each photo trains in 3 folds, half of them per epoch, 3 passes each, and is validated once.
     assert stage_work(settings, recipe(), 100) == 2 * (3 * 100 * 3 * 0.5 * 3 + 100 * 3) * 200
-    two_views = recipe("predict.views=hflip")
-    assert stage_work(settings, two_views, 100) == 2 * (3 * 100 * 3 * 0.5 * 3 + 100 * 3 * 2) * 200
+    two_views = settings.model_copy(update={"views": "hflip"})
+    assert stage_work(two_views, recipe(), 100) == 2 * (3 * 100 * 3 * 0.5 * 3 + 100 * 3 * 2) * 200
     refit = recipe("train.refit=true")
     assert stage_work(settings, refit, 100) == 2 * (3 * (100 * 3 * 0.5 * 3 + 100 * 3) + 100 * 3) * 200
     separate = recipe("model.heads=separate")
@@ -91,6 +91,8 @@ GIVEN = {
     "folds.k=4": "folds.k",
     "train.seeds=2": "train.seeds",
     "sampler.epoch_fraction=0.5": "sampler.epoch_fraction",
+    "predict.views=hflip": "predict.views",
+    "train.report=true": "train.report",
 }
 
 
@@ -117,7 +119,7 @@ def test_a_shipped_configuration_is_a_recipe_and_an_own_file_is_not(tmp_path: Pa
 
     assert {"transforms.size", "folds.k"} <= set(free)
     assert "train.epochs" not in free
-    assert free_settings(cfg, origins, ()) == ("train.seeds", "sampler.epoch_fraction")
+    assert free_settings(cfg, origins, ()) == ("train.seeds", "sampler.epoch_fraction", "train.report")
 
 
 @pytest.mark.parametrize(
@@ -166,4 +168,6 @@ def test_the_warm_up_keeps_its_part_of_fewer_epochs_and_no_more() -> None:
 
 
 def test_a_small_data_set_has_no_part_of_an_epoch() -> None:
-    assert ladder(recipe(), CHOSEN, 100)[0] == StageSettings(size=(64, 48), epochs=1, folds=2, seeds=1, share=1.0)
+    assert ladder(recipe(), CHOSEN, 100)[0] == StageSettings(
+        size=(64, 48), epochs=1, folds=2, seeds=1, share=1.0, views="none", page=False
+    )
