@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import assert_never
 
 from maskcls.errors import visible
 from maskcls.results.search.study import SearchDimension, SearchTrial, SettingValue
@@ -79,6 +80,8 @@ def value_text(value: SettingValue) -> str:
             return f"{value:.4g}"
         case int() | str():
             return visible(str(value))
+        case _:
+            assert_never(value)
 
 
 def text_of(trial: SearchTrial, name: str, unset: str = UNSET) -> str:
