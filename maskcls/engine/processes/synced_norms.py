@@ -65,11 +65,11 @@ def synced_batch_norm(
     values, counts = input.float(), real_B.view(-1, *[1] * (input.ndim - 1))
     pixels = input.numel() // (len(input) * input.shape[1])
     rows = (real_B.sum() * pixels).reshape(1)
-    sums = _SummedOverProcesses.apply(torch.cat([(values * counts).sum(over), rows]))
+    sums: Tensor = _SummedOverProcesses.apply(torch.cat([(values * counts).sum(over), rows]))
     count = sums[-1].detach()
     mean = sums[:-1] / count
     centred = values - mean.view(shape)
-    var = _SummedOverProcesses.apply((centred.square() * counts).sum(over)) / count
+    var: Tensor = _SummedOverProcesses.apply((centred.square() * counts).sum(over)) / count
     if running_mean is not None and running_var is not None:
         with torch.no_grad():
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)
@@ -77,8 +77,9 @@ def synced_batch_norm(
             running_var.lerp_(unbiased.to(running_var.dtype), momentum)
     scale = torch.rsqrt(var + eps)
     scale = scale if weight is None else scale * weight.float()
-    found = centred * scale.view(shape)
-    return (found if bias is None else found + bias.float().view(shape)).to(input.dtype)
+    found: Tensor = centred * scale.view(shape)
+    found = found if bias is None else found + bias.float().view(shape)
+    return found.to(input.dtype)
 
 
 class _SummedOverProcesses(Function):

@@ -95,7 +95,7 @@ def adapt_out_of_fold(
         networks = load_networks(experiment, experiment.predicting([k], "folds"))
         fold_N = np.flatnonzero(experiment.fold == k)
         rows_by_fold[k] = row_N = _kept(experiment, fold_N) if shift == "shares" else fold_N
-        check_adaptable([], len(row_N), cfg, accelerator)
+        check_adaptable([], len(row_N), cfg)
         if any(not has_batch_norm(one.predictor.network) for one in networks):
             skipped["adabn"] = "the backbone has no batch norm"
         found: dict[str, list[Floats]] = {"clean": [], "none": [], "coral": [], "adabn": []}
