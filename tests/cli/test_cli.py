@@ -21,7 +21,7 @@ from maskcls.errors import DataError, Exit
 
 # Every verb with its arguments (capitals) and options; hidden ones, of earlier versions, stand apart.
 SURFACE = {
-    "train": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--dry-run", "--json"}),
+    "train": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--on", "--dry-run", "--json"}),
     "resume": frozenset({"RUN", "--folds", "--data", "--json"}),
     "predict": frozenset(
         {
