@@ -14,10 +14,10 @@ from maskcls.engine.fit import logged_scores
 from maskcls.errors import MaskclsError, ResultError, Stopped
 from maskcls.jobs.engine import JobEngine, open_engine
 from maskcls.jobs.engine_words import check_training_engine
-from maskcls.jobs.job import DEVICES
 from maskcls.jobs.queue import JobQueue, QueuedJob, new_queue, read_queue
 from maskcls.jobs.request import TrainRequest, read_request, write_request
 from maskcls.jobs.running import refuse_running_jobs
+from maskcls.jobs.slots import DEVICES
 from maskcls.jobs.watching import Progress, WantedJob, Watch
 from maskcls.jobs.work import further_networks, name_of, unscored_folds, untrained_folds
 from maskcls.rundir import FoldDir, JobsDir, RunDir

@@ -19,7 +19,7 @@ from maskcls.jobs.engine_words import LocalWords, parse_engine
 from maskcls.jobs.queue import JobQueue, QueuedJob, read_queue
 from maskcls.jobs.ray_jobs import PARENT
 from maskcls.jobs.result import write_result
-from maskcls.jobs.slots import own_device, own_slot
+from maskcls.jobs.slots import DEVICES, own_device, own_slot
 from maskcls.machine import machine_error
 from maskcls.rundir import JobDir, JobsDir, RunDir
 from maskcls.runs.locks import run_lock
@@ -27,7 +27,6 @@ from maskcls.runs.locks import run_lock
 LOCK_S = 60.0  # for an attempt before this one to end
 POLL_S = 0.2
 PARENT_S = 1.0  # between two checks that the parent lives
-DEVICES = "CUDA_VISIBLE_DEVICES"
 LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # a job is one process, whoever launched it
 
 

@@ -22,8 +22,13 @@ class TrainRequest(JsonFile):
 
 
 class PredictRequest(JsonFile):
-    """A prediction in shards. words: the command line after `maskcls`; shards: the value of --shard, by job."""
+    """A prediction in shards.
 
+    folder  working folder of the command, in which the names of photos are understood.
+    words   the command line of a shard after `maskcls`, without --shard; shards: the value of --shard, by job.
+    """
+
+    folder: str
     words: tuple[str, ...]
     shards: dict[str, str]
 

@@ -17,7 +17,7 @@ def predict_shard(jobs: JobsDir, name: str) -> None:
     """Run `maskcls predict … --shard i/n`; raises an error of the class of its exit code, with what it printed."""
     asked = read_request(jobs, PredictRequest)
     command = [sys.executable, "-m", "maskcls", *asked.words, "--shard", asked.shards[name]]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, cwd=asked.folder, stderr=subprocess.PIPE, text=True, check=False)
     print(done.stderr, file=sys.stderr)
     if done.returncode not in (Exit.OK, Exit.DATA) or (done.returncode == Exit.DATA and ERROR_MARK in done.stderr):
         raise printed_error(done.returncode, done.stderr)

@@ -11,6 +11,7 @@ from maskcls.files.file_locks import wait_for_lock
 from maskcls.rundir import JobsDir
 
 POLL_S = 0.2
+DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class WantedJob:
-    """A job and how to see its progress; None: it trains no network, and what it prints is shown instead."""
+    """A job and how to see its progress; None: it trains no network."""
 
     job: QueuedJob
     progress: Callable[[], Progress] | None = None
@@ -189,8 +189,8 @@ class Watch:
         return JobLine(job.title, words, at.epochs, at.of, at.score) if at else JobLine(job.title, words)
 
     def _relay(self, one: WantedJob, job: QueuedJob) -> None:
-        """Print the new lines of the log of a job that trains no network."""
-        if one.progress is not None:
+        """Print the new lines of the log of a job that prepares or finishes a run: no other job works beside it."""
+        if job.kind not in ("prepare", "finish"):
             return
         log, seen = self.jobs.job(job.name).log(job.attempt), self.read.get(f"{job.name} {job.attempt}", 0)
         try:

@@ -21,12 +21,14 @@ from maskcls.errors import DataError, Exit
 
 # Every verb with its arguments (capitals) and options; hidden ones, of earlier versions, stand apart.
 SURFACE = {
-    "train": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--dry-run", "--budget", "--json"}),
-    "resume": frozenset({"RUN", "--folds", "--data", "--budget", "--json"}),
+    "train": frozenset(
+        {"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--on", "--dry-run", "--budget", "--json"}
+    ),
+    "resume": frozenset({"RUN", "--folds", "--data", "--budget", "--on", "--json"}),
     "predict": frozenset(
         {
             *("RUN", "WHAT|KEY=VALUE", "--data", "-o/--output", "--probabilities", "--format", "--groups", "--decide"),
-            *("--engine", "--skip-unreadable", "--shard", "--gather", "--force", "--json"),
+            *("--engine", "--skip-unreadable", "--shard", "--on", "--gather", "--force", "--json"),
         }
     ),
     "pseudo-label": frozenset(
