@@ -1,6 +1,7 @@
 """The order of the packages, read from the source: who may import whom, and where heavy packages may be loaded.
 
-    cli -> {verbs, api} -> commands -> serve -> {diagnosis, export, synth} -> training -> show -> runs -> engine
+    cli -> {verbs, api} -> commands -> serve -> {diagnosis, export, jobs, synth, tuning} -> training -> show -> runs
+    -> engine
     -> {nn, data, results} -> owned -> {rundir, typedjson} -> config -> {schema, csvfile}
     -> {files, labels, machine, startup, layoutnames, lossterms, viewnames, groupnouns, durations}
     -> {errors, spelling}
@@ -49,6 +50,8 @@ RANK = {
     "diagnosis": 11,
     "export": 11,
     "synth": 11,
+    "jobs": 11,
+    "tuning": 11,
     "serve": 12,
     "commands": 13,
     "api": 14,

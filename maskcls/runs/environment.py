@@ -51,6 +51,29 @@ class Machine(JsonFile):
     code: str | None = None
 
 
+class GatheredRun(JsonFile):
+    """A run whose folds were gathered into another one: its folder, its folds, and where they were trained."""
+
+    run: str
+    folds: tuple[int, ...]
+    machine: Machine
+
+    @staticmethod
+    def of(run: RunDir, env: Environment) -> GatheredRun:
+        """Return what is said about a run."""
+        return GatheredRun(run=str(run.path.resolve()), folds=env.folds, machine=env.machine)
+
+
+class Gathering(JsonFile):
+    """From which runs a run was gathered.
+
+    accepted  differences in how the folds were computed, that were accepted: their bits are not those of one training.
+    """
+
+    runs: tuple[GatheredRun, ...]
+    accepted: tuple[str, ...] = ()
+
+
 class Environment(JsonFile):
     """The content of env.json.
 
@@ -63,6 +86,7 @@ class Environment(JsonFile):
     plans     how each task's networks are computed, by task. None: made by an earlier maskcls, cannot be continued.
     origins   where each setting that is not a default comes from, by dotted key: a file's name, the preset of a file,
               "command line", "backbone". None: made by an earlier maskcls, or without a configuration's origins.
+    gathered  from which runs the folds are; machine and versions are those of the first of them. None: of no others.
     """
 
     format: int = 1
@@ -73,6 +97,7 @@ class Environment(JsonFile):
     weights: dict[str, str] = Field(default_factory=dict)
     plans: dict[str, Plan] | None = None
     origins: dict[str, str] | None = None
+    gathered: Gathering | None = None
     maskcls: str
     python: str
     packages: dict[str, str]

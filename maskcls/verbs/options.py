@@ -130,6 +130,16 @@ Budget = Annotated[
         help="time limit, such as 2h, 1h30m or 90s: a usable run is there when the time is up", show_default=False
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="ENGINE",
+        help="do the work as jobs: local:2 (two at the same time), slurm:partition=gpu,gpus=1,time=4h or"
+        " ray:auto,gpus=0.5; see docs/several_machines.md",
+        show_default=False,
+    ),
+]
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
 
 
@@ -182,11 +192,16 @@ def _with_advice(error: ResourceError, continued: str) -> ResourceError:
     return error.with_fix(f"{error.fix}; {continued}" if error.fix else continued)
 
 
-def how_to_resume(run: Path) -> str:
-    """Say how to continue an interrupted training, or that there is nothing to continue yet."""
+def how_to_resume(run: Path, on: str | None = None) -> str:
+    """Say how to continue an interrupted training, or that there is nothing to continue yet.
+
+    on  the engine of its jobs, which go on; None: it has none.
+    """
     from maskcls.rundir import RepeatsDir, RunDir, StagesDir
 
     begun = (RunDir(run), RepeatsDir(run).repeat(0), StagesDir(run).stage(0))
-    if any(one.env.exists() for one in begun):
-        return f"what was trained is kept. Continue with: maskcls resume {run}"
-    return NOT_BEGUN
+    if not any(one.env.exists() for one in begun):
+        return NOT_BEGUN
+    if on is not None:
+        return f"the jobs go on. Watch them, and finish the run, with: maskcls resume {run} --on {on}"
+    return f"what was trained is kept. Continue with: maskcls resume {run}"

@@ -19,6 +19,7 @@ from maskcls.verbs.options import (
     Force,
     Json,
     MovedData,
+    On,
     Overrides,
     WholeRun,
     how_to_resume,
@@ -43,6 +44,7 @@ def train(
     config: Config = None,
     run: Annotated[Path | None, typer.Option(help="folder to make; default: runs/<the last config's name>")] = None,
     folds: Folds = None,
+    on: On = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="train nothing: print the folds, the settings and a forecast")
     ] = False,
@@ -60,6 +62,7 @@ def train(
     maskcls train faces --config multi --folds 0 optim.lr=1e-4 folds.k=3
     maskcls train faces --config multi --dry-run
     maskcls train faces --config multi --budget 2h
+    maskcls train faces --config multi --run runs/a --on slurm:partition=gpu,gpus=1,time=4h
     """
     began_s = process_start_s()
     from maskcls.config import with_backbone
@@ -76,6 +79,10 @@ def train(
         for line in unused_in_training(cfg, origins):
             typer.echo(line, err=True)
     check_training(data, cfg, folds)  # before torch is imported, here and in the other verbs
+    if on is not None:
+        from maskcls.jobs.engine_words import check_training_engine
+
+        check_training_engine(on, dry_run=dry_run, budget=budget)
     if main_process():
         refuse_existing(folder, data)
     if budget is not None:
@@ -86,7 +93,7 @@ def train(
 
         check_repeating(cfg, folds)
         if not dry_run:
-            _train_repeats(data, cfg, folder.path, origins, json=json)
+            _train_repeats(data, cfg, folder.path, origins, on=on, json=json)
             return
         typer.echo(f"folds.repeats={cfg.folds.repeats}: what follows is about one of the repeats", err=True)
         cfg = repeat_config(cfg, 0)
@@ -116,17 +123,23 @@ def train(
     from maskcls.show.runs.training import print_training
 
     noun = group_noun(cfg)
-    with interruptible(lambda: how_to_resume(folder.path)), Reporter(quiet=not main_process(), noun=noun) as report:
+    with interruptible(lambda: how_to_resume(folder.path, on)), Reporter(quiet=not main_process(), noun=noun) as report:
         note_missing_report(cfg, report)
         with report.busy(LOADING):
             from maskcls.commands.train import train as work
-        summary = work(data, cfg, folder, folds=folds, report=report, origins=with_backbone(cfg, origins))
+        summary = work(data, cfg, folder, folds=folds, report=report, origins=with_backbone(cfg, origins), on=on)
         after = after_training(folder, report) if summary else None
     print_training(folder.path, summary, after, noun_of_run(folder) if summary else noun, json=json)
 
 
 def _train_repeats(
-    data: Path, cfg: Settings, folder: Path, origins: Mapping[str, SettingOrigin] | None, *, json: bool
+    data: Path,
+    cfg: Settings,
+    folder: Path,
+    origins: Mapping[str, SettingOrigin] | None,
+    *,
+    on: str | None,
+    json: bool,
 ) -> None:
     """Train the repeats of a cross-validation; without origins, those that are left."""
     from maskcls.config import with_backbone
@@ -137,7 +150,7 @@ def _train_repeats(
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     repeats = RepeatsDir(folder)
-    with interruptible(lambda: how_to_resume(folder)), Reporter() as report:
+    with interruptible(lambda: how_to_resume(folder, on)), Reporter() as report:
         note_missing_report(cfg, report)
         with report.busy(LOADING):
             from maskcls.commands.repeating.train_repeats import begin_repeats, continue_repeats
@@ -146,11 +159,11 @@ def _train_repeats(
 
         def train_one(own: Settings, run: RunDir) -> None:
             known = None if origins is None else with_backbone(own, dict(origins))
-            started(data, own, run, folds=None, report=report, origins=known)
+            started(data, own, run, folds=None, report=report, origins=known, on=on)
             after_training(run, report)
 
         def resume_one(run: RunDir) -> None:
-            continued(run, folds=None, report=report, data=None if origins is not None else data)
+            continued(run, folds=None, report=report, data=None if origins is not None else data, on=on)
             after_training(run, report)
 
         if origins is not None:
@@ -307,6 +320,7 @@ def resume(
     folds: Annotated[str | None, typer.Option(help="further folds to train, such as 3,4", show_default=False)] = None,
     data: MovedData = None,
     budget: Budget = None,
+    on: On = None,
     json: Json = False,
 ) -> None:
     """Continue an unfinished run from its last save; finished folds are kept.
@@ -316,6 +330,7 @@ def resume(
     maskcls resume runs/a --folds 3,4    (further folds of the same run)
     maskcls resume runs/a --data /disk/faces    (the data set has moved)
     maskcls resume runs/a --budget 30m    (a training with a time limit goes on)
+    maskcls resume runs/a --on slurm:partition=gpu,gpus=1    (watch the jobs of the run, and submit what is left)
     """
     began_s = process_start_s()
     from maskcls.rundir import RunDir
@@ -323,6 +338,10 @@ def resume(
     from maskcls.runs.records.noun import noun_of_run
 
     check_resuming(RunDir(run), folds)
+    if on is not None:
+        from maskcls.jobs.engine_words import check_training_engine
+
+        check_training_engine(on, budget=budget)
     from maskcls.config import of_run
     from maskcls.rundir import RepeatsDir, StagesDir
     from maskcls.runs.repeats.repeat_runs import check_resuming_repeats, is_repeated
@@ -341,18 +360,18 @@ def resume(
     if is_repeated(RunDir(run)):
         of_repeats = RepeatsDir(run)
         known = check_resuming_repeats(of_repeats, folds)
-        _train_repeats(data or Path(known), of_run(of_repeats.config), run, None, json=json)
+        _train_repeats(data or Path(known), of_run(of_repeats.config), run, None, on=on, json=json)
         return
     from maskcls.show.report.after_training import after_training, note_missing_report
     from maskcls.show.runs.training import print_training
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     noun = noun_of_run(RunDir(run))
-    with interruptible(lambda: how_to_resume(run)), Reporter(quiet=not main_process(), noun=noun) as report:
+    with interruptible(lambda: how_to_resume(run, on)), Reporter(quiet=not main_process(), noun=noun) as report:
         note_missing_report(of_run(RunDir(run).config), report)
         with report.busy(LOADING):
             from maskcls.commands.resume import resume as work
-        summary = work(RunDir(run), folds=folds, report=report, data=data)
+        summary = work(RunDir(run), folds=folds, report=report, data=data, on=on)
         after = after_training(RunDir(run), report, data) if summary else None
     from maskcls.runs.records.versions import other_versions
 

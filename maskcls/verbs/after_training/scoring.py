@@ -234,10 +234,10 @@ def tta(
     check_trying_views(RunDir(run), given)
     from maskcls.show.answers.view_search import print_view_search
     from maskcls.show.runs.adaptation import print_adaptation
-    from maskcls.show.terminal.progress import LOADING, Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     trial = search = None
-    with Reporter() as report:
+    with Reporter(quiet=not main_process()) as report:
         with report.busy(LOADING):
             from maskcls.commands.tta import try_adaptation
             from maskcls.commands.tta import tta as work
@@ -245,6 +245,8 @@ def tta(
             trial = try_adaptation(RunDir(run), shift, overrides=given, report=report, data=data)
         else:
             search = work(RunDir(run), overrides=given, report=report, data=data)
+    if not main_process():
+        return
     from maskcls.runs.records.versions import other_versions
 
     versions = other_versions(RunDir(run))
