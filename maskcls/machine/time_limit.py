@@ -14,8 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-STOP_BEFORE_S = 3.0  # a training is told to stop so long before the limit: it saves its last step
-END_AFTER_S = 6.0  # what has not stopped so long after the limit is ended
+from maskcls.errors import Exit
+
+STOP_BEFORE_S = 5.0  # a training is told to stop so long before the limit: it saves its last step
+END_AFTER_S = 4.0  # what has not stopped so long after the limit is ended
+LAST_WORDS_S = 3.0  # for what is printed then
 
 
 def process_start_s() -> float:
@@ -92,5 +95,10 @@ class TimeLimit:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def _end(self) -> None:
-        if self._active:
-            self.give_up()
+        if not self._active:
+            return
+        last = threading.Timer(LAST_WORDS_S, end_now, [Exit.TERMINATED])
+        last.daemon = True
+        last.start()
+        self.give_up()
+        last.cancel()
