@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import signal
 import sys
@@ -34,8 +33,19 @@ def process_start_s() -> float:
     return time.monotonic() - max(0.0, age_s)
 
 
+_time_was_up = threading.Event()  # in this process
+
+
+def end_if_late(code: int) -> None:
+    """End this process at once if a limit was reached in it: closing all libraries in order may take seconds."""
+    if _time_was_up.is_set():
+        end_now(code)
+
+
 def end_now(code: int) -> NoReturn:
     """End this process and its children at once, without any cleaning up."""
+    import multiprocessing  # here, as every command loads this module
+
     for child in multiprocessing.active_children():
         child.kill()
     sys.stdout.flush()
@@ -92,6 +102,7 @@ class TimeLimit:
         with self._lock:
             if self._active:
                 self.is_up = True
+                _time_was_up.set()
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def _end(self) -> None:
