@@ -49,6 +49,7 @@ def end_now(code: int) -> NoReturn:
     for child in multiprocessing.active_children():
         child.kill()
     sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
 
 
