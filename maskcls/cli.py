@@ -16,6 +16,7 @@ import typer
 
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError, Stopped, UsageError
 from maskcls.machine import machine_error, process_prefix
+from maskcls.machine.time_limit import end_if_late
 from maskcls.show.terminal.streams import open_streams, write_out
 from maskcls.startup import rest_collector
 from maskcls.verbs import (
@@ -94,7 +95,9 @@ def main() -> None:
         os.environ["GOMP_SPINCOUNT"] = "3000"
     rest_collector()
     open_streams()
-    sys.exit(int(run_app(sys.argv[1:])))
+    code = int(run_app(sys.argv[1:]))
+    end_if_late(code)
+    sys.exit(code)
 
 
 def run_app(arguments: list[str]) -> int:

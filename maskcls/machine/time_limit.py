@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import signal
 import sys
@@ -14,8 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-STOP_BEFORE_S = 3.0  # a training is told to stop so long before the limit: it saves its last step
-END_AFTER_S = 6.0  # what has not stopped so long after the limit is ended
+from maskcls.errors import Exit
+
+STOP_BEFORE_S = 5.0  # a training is told to stop so long before the limit: it saves its last step
+END_AFTER_S = 4.0  # what has not stopped so long after the limit is ended
+LAST_WORDS_S = 3.0  # for what is printed then
 
 
 def process_start_s() -> float:
@@ -31,11 +33,23 @@ def process_start_s() -> float:
     return time.monotonic() - max(0.0, age_s)
 
 
+_time_was_up = threading.Event()  # in this process
+
+
+def end_if_late(code: int) -> None:
+    """End this process at once if a limit was reached in it: closing all libraries in order may take seconds."""
+    if _time_was_up.is_set():
+        end_now(code)
+
+
 def end_now(code: int) -> NoReturn:
     """End this process and its children at once, without any cleaning up."""
+    import multiprocessing  # here, as every command loads this module
+
     for child in multiprocessing.active_children():
         child.kill()
     sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
 
 
@@ -89,8 +103,14 @@ class TimeLimit:
         with self._lock:
             if self._active:
                 self.is_up = True
+                _time_was_up.set()
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def _end(self) -> None:
-        if self._active:
-            self.give_up()
+        if not self._active:
+            return
+        last = threading.Timer(LAST_WORDS_S, end_now, [Exit.TERMINATED])
+        last.daemon = True
+        last.start()
+        self.give_up()
+        last.cancel()

@@ -94,7 +94,7 @@ def test_a_time_limit_that_is_too_short_says_so_and_is_continued(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "short"
-    words = ["train", str(drawn), "--run", str(folder), "--budget", "3.1s", *SETTINGS]
+    words = ["train", str(drawn), "--run", str(folder), "--budget", "5.1s", *SETTINGS]
     assert run_app(words) == Exit.RESOURCE
     shown = capsys.readouterr().err
     assert "the time was up before the first stage was finished" in shown

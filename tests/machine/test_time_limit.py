@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -79,3 +81,25 @@ def test_time_before_the_command_counts(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_process_knows_when_it_started() -> None:
     assert process_start_s() <= time.monotonic()
     assert process_start_s() == pytest.approx(process_start_s(), abs=1.0)
+
+
+def test_a_process_whose_time_was_up_ends_without_closing_its_libraries() -> None:
+    program = """
+import atexit, signal, time
+from maskcls.errors import Stopped
+from maskcls.machine import time_limit
+atexit.register(lambda: print("closed"))
+def stop(*_): raise Stopped
+signal.signal(signal.SIGTERM, stop)
+time_limit.end_if_late(1)  # nothing was up yet
+time_limit.STOP_BEFORE_S = 0.0
+try:
+    with time_limit.TimeLimit(0.05, give_up=print):
+        time.sleep(30)
+except Stopped:
+    print("stopped")
+time_limit.end_if_late(6)
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert (found.returncode, found.stdout) == (6, "stopped\n")

@@ -18,7 +18,7 @@ CHOSEN = (
     *("transforms.size", "train.epochs", "folds.k", "train.seeds"),
     *("sampler.epoch_fraction", "predict.views", "train.report"),  # of the first stage
 )
-FIRST_PHOTOS = 1024  # the first stage trains each network on no more photos
+FIRST_PHOTOS = 512  # the first stage trains each network on no more photos
 SIDE_STEP, SMALLEST_SIDE = 8, 48  # pixels: sizes are multiples, and a smaller side only where the recipe has it
 
 

@@ -30,7 +30,7 @@ def test_the_ladder_grows_from_a_small_first_stage_over_the_recipe_to_more_than_
     found = ladder(recipe(), CHOSEN, 5600)
 
     assert [one.title() for one in found] == [
-        "64x48, 1 epoch, 2 folds of 37% of the photos",  # 1024 of the 2800 that each of two networks has
+        "64x48, 1 epoch, 2 folds of 18% of the photos",  # 512 of the 2800 that each of two networks has
         "64x48, 1 epoch, 2 folds",
         "64x48, 2 epochs, 2 folds",
         "64x48, 4 epochs, 2 folds",
