@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError, Stopped, UsageError
-from maskcls.machine import machine_error
+from maskcls.machine import machine_error, process_prefix
 from maskcls.show.terminal.streams import open_streams, write_out
 from maskcls.startup import rest_collector
 from maskcls.verbs import (
@@ -30,6 +30,7 @@ from maskcls.verbs import (
     submission,
     synth,
     training,
+    tuning,
 )
 from maskcls.verbs.after_training import combining, scoring
 from maskcls.verbs.help import VerbApp
@@ -52,6 +53,7 @@ app = VerbApp(
     """,
 )
 app.add_typer(training.app)
+app.add_typer(tuning.app)
 app.add_typer(predicting.app)
 app.add_typer(scoring.app)
 app.add_typer(combining.app)
@@ -184,11 +186,9 @@ def _print_error(error: MaskclsError) -> None:
     lines = error.lines()
     if len(error.offenders) > SHOWN_OFFENDERS:
         lines[1] += f"; all of them: {_kept('offenders', chr(10).join(error.offenders))}"
-    rank = os.environ.get("RANK", "0")
-    prefix = "" if rank == "0" else f"[process {rank}] "
     from maskcls.show.terminal.text import wrapped
 
-    print("\n".join(wrapped(prefix + line, 4, sys.stderr) for line in lines), file=sys.stderr)
+    print("\n".join(wrapped(process_prefix() + line, 4, sys.stderr) for line in lines), file=sys.stderr)
 
 
 def _kept(kind: str, text: str) -> str:

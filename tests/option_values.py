@@ -259,6 +259,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "train.epochs": COUNT,
     "train.batch_size": COUNT,
     "train.accumulate": ([*COUNT[0], "auto"], [*COUNT[1], "Auto"]),
+    "train.sync_batchnorm": FLAG,
     "train.patience": COUNT_OR_NULL,
     "train.select": (["macro_f1", "tasks", "loss", "last"], ["best", "''", "null", "1"]),
     "train.keep_epochs": COUNT,
