@@ -176,7 +176,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 43
+    assert len(SURFACE) == 44
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 
