@@ -15,7 +15,7 @@ from maskcls.tuning.facts import EpochPruning, FoldPruning, SamplerName, StudyFa
 from maskcls.tuning.samplers import grid_points, stage_starts
 from maskcls.tuning.space.space import Space
 from maskcls.tuning.space.space_file import to_plain
-from maskcls.tuning.storage import LOCKED_S, open_storage, quiet_optuna, storage_errors, sqlite_url, without_password
+from maskcls.tuning.storage import LOCKED_S, open_storage, quiet_optuna, sqlite_url, storage_errors, without_password
 
 OWN = "study"  # the name of a study in a database of its own
 
