@@ -1,11 +1,11 @@
-"""The samplers of `maskcls tune` at an equal number of trials: a function of the settings with noise, and real trainings.
+"""The samplers of `maskcls tune` at an equal number of trials: on a function of the settings with noise, and on photos.
 
     python benchmarks/tune.py                                      20 seeds on a function, in memory
     python benchmarks/tune.py --data FACES --config multi --trials 10 --seeds 2 KEY=VALUE ...    real searches
 
-The function has four settings: a learning rate with a narrow optimum, the strength of an augmentation, a loss with three
-kinds, and a setting without effect. A trial measures it with noise of sd 0.01, as a score on about 800 people; what
-counts is the value without noise of the trial that a search chooses.
+The function has four settings: a learning rate with a narrow optimum, the strength of an augmentation, a loss with
+three kinds, and a setting without effect. A trial measures it with noise of sd 0.01, as a score on about 800 people;
+what counts is the value without noise of the trial that a search chooses.
 """
 
 from __future__ import annotations
