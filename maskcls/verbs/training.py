@@ -54,7 +54,7 @@ def train(
     maskcls train faces --config multi --run runs/a
     maskcls train faces --config multi --folds 0 optim.lr=1e-4 folds.k=3
     maskcls train faces --config multi --dry-run
-    maskcls train faces --config multi --run runs/a --on slurm:partition=gpu,gpus=1,time=4h
+    maskcls train faces --config multi --run runs/a --on slurm:gpus=1
     """
     from maskcls.config import with_backbone
     from maskcls.config.unused_settings import unused_in_training
@@ -71,7 +71,7 @@ def train(
             typer.echo(line, err=True)
     check_training(data, cfg, folds)  # before torch is imported, here and in the other verbs
     if on is not None:
-        from maskcls.jobs.engine_words import check_training_engine
+        from maskcls.jobs.engines.engine_words import check_training_engine
 
         check_training_engine(on, dry_run=dry_run)
     if main_process():
@@ -226,7 +226,7 @@ def resume(
     maskcls resume runs/a
     maskcls resume runs/a --folds 3,4    (further folds of the same run)
     maskcls resume runs/a --data /disk/faces    (the data set has moved)
-    maskcls resume runs/a --on slurm:partition=gpu,gpus=1    (watch the jobs of the run, and submit what is left)
+    maskcls resume runs/a --on local:2    (watch its jobs)
     """
     from maskcls.rundir import RunDir
     from maskcls.runs.checks import check_resuming
@@ -234,7 +234,7 @@ def resume(
 
     check_resuming(RunDir(run), folds)
     if on is not None:
-        from maskcls.jobs.engine_words import check_training_engine
+        from maskcls.jobs.engines.engine_words import check_training_engine
 
         check_training_engine(on)
     from maskcls.config import of_run
