@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maskcls.jobs import job
-from maskcls.jobs.engine import JobStart, JobState
+from maskcls.jobs.engines.engine import JobStart, JobState
 from maskcls.rundir import JobsDir
 
 
@@ -69,8 +69,8 @@ def run_inline(monkeypatch: pytest.MonkeyPatch) -> list[Inline]:
         opened.append(Inline(jobs))
         return opened[-1]
 
-    for module in ("farm", "running"):
-        monkeypatch.setattr(f"maskcls.jobs.{module}.open_engine", open_inline)
+    for module in ("jobs.farm", "jobs.running", "commands.predicting.shards"):
+        monkeypatch.setattr(f"maskcls.{module}.open_engine", open_inline)
     monkeypatch.setattr(job, "_obey_signals", lambda: None)
     monkeypatch.setattr(job, "_log_to", lambda path: path.write_text("log\n"))
     return opened

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from maskcls.engine.fit import logged_scores
 from maskcls.errors import MaskclsError, ResultError, Stopped
-from maskcls.jobs.engine import JobEngine, open_engine
-from maskcls.jobs.engine_words import check_training_engine
+from maskcls.jobs.engines.engine import JobEngine
+from maskcls.jobs.engines.engine_words import check_training_engine
+from maskcls.jobs.engines.opening import open_engine
 from maskcls.jobs.queue import JobQueue, QueuedJob, new_queue, read_queue
 from maskcls.jobs.request import TrainRequest, read_request, write_request
 from maskcls.jobs.running import refuse_running_jobs

@@ -15,9 +15,9 @@ from typing import assert_never
 
 from maskcls import files
 from maskcls.errors import BusyError, Exit, MaskclsError, ResourceError, Stopped
-from maskcls.jobs.engine_words import LocalWords, parse_engine
+from maskcls.jobs.engines.engine_words import LocalWords, parse_engine
+from maskcls.jobs.engines.ray_jobs import PARENT
 from maskcls.jobs.queue import JobQueue, QueuedJob, read_queue
-from maskcls.jobs.ray_jobs import PARENT
 from maskcls.jobs.result import write_result
 from maskcls.jobs.slots import DEVICES, own_device, own_slot
 from maskcls.machine import machine_error
@@ -69,7 +69,7 @@ def _result_of(jobs: JobsDir, queue: JobQueue, job: QueuedJob) -> int:
         text = traceback.format_exc()
         print(text, file=sys.stderr)
         write_result(own, job.attempt, bug=text)
-        return Exit.INTERNAL
+        raise SystemExit(Exit.INTERNAL) from None  # the command that watches reports it
     write_result(own, job.attempt)
     return Exit.OK
 
@@ -97,11 +97,11 @@ def _work(jobs: JobsDir, queue: JobQueue, job: QueuedJob) -> None:
             report.noun = noun_of_run(run)
         match job.kind:
             case "prepare":
-                work.prepare(run, report)
+                work.prepare_run(run, report)
             case "network":
-                work.train_network(run, job.name, data, report)
+                work.train_one_network(run, job.name, data, report)
             case "finish":
-                work.finish(run, data, report)
+                work.finish_run(run, data, report)
             case _:
                 assert_never(job.kind)
 

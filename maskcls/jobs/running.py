@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 
 from maskcls.errors import BusyError, MaskclsError
-from maskcls.jobs.engine import JobEngine, JobStart, open_engine
-from maskcls.jobs.engine_words import parse_engine
+from maskcls.jobs.engines.engine import JobEngine, JobStart
+from maskcls.jobs.engines.engine_words import parse_engine
+from maskcls.jobs.engines.opening import open_engine
 from maskcls.jobs.queue import JobQueue, QueuedJob, job_command, read_queue
 from maskcls.jobs.result import read_result
 from maskcls.rundir import JobsDir, RunDir

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from maskcls.errors import MaskclsError, ResourceError
-from maskcls.jobs.engine import JobEngine, JobStart, JobState
+from maskcls.jobs.engines.engine import JobEngine, JobStart, JobState
 from maskcls.jobs.queue import MOST_DEATHS, JobQueue, QueuedJob, write_queue
 from maskcls.jobs.result import as_error, read_result
 from maskcls.jobs.running import job_start

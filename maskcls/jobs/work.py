@@ -26,7 +26,7 @@ from maskcls.training.stored_experiment import check_data_unchanged, open_experi
 from maskcls.training.tracking.guard import Guard
 
 
-def prepare(run: RunDir, report: Reporter) -> None:
+def prepare_run(run: RunDir, report: Reporter) -> None:
     """Do what `maskcls train` does before its first network, and write what the run is; see `TrainRequest`.
 
     The command that watches holds the lock of the run.
@@ -43,10 +43,10 @@ def prepare(run: RunDir, report: Reporter) -> None:
     add_times(run, None, timer.times)
 
 
-def train_network(run: RunDir, name: str, data: Path | None, report: Reporter) -> None:
+def train_one_network(run: RunDir, name: str, data: Path | None, report: Reporter) -> None:
     """Train the network whose job has this name, from its last save.
 
-    A network with validation rows is scored later, by `finish`: its epoch is chosen by the other folds.
+    A network with validation rows is scored later, by `finish_run`: its epoch is chosen by the other folds.
     """
     experiment, env, accelerator = _opened(run, data, report)
     member, k = network_of(experiment, env.folds, name)
@@ -60,7 +60,7 @@ def train_network(run: RunDir, name: str, data: Path | None, report: Reporter) -
         finish_fold(experiment, how, k, experiment.fold_dir(member, k).last, accelerator)
 
 
-def finish(run: RunDir, data: Path | None, report: Reporter) -> None:
+def finish_run(run: RunDir, data: Path | None, report: Reporter) -> None:
     """Choose the epochs of the trained folds and score them; then, without further networks, put the results together.
 
     Of further networks, one is trained here at once; several are left to jobs of their own.

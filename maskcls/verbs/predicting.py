@@ -248,7 +248,7 @@ def _predict_on(
     json: bool,
 ) -> None:
     """Predict each shard of the photos as a job."""
-    from maskcls.jobs.engine_words import parse_engine, shards_of
+    from maskcls.jobs.engines.engine_words import parse_engine, shards_of
 
     shards_of(parse_engine(on))
     if not wanted.paths:

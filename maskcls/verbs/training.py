@@ -62,7 +62,7 @@ def train(
     maskcls train faces --config multi --folds 0 optim.lr=1e-4 folds.k=3
     maskcls train faces --config multi --dry-run
     maskcls train faces --config multi --budget 2h
-    maskcls train faces --config multi --run runs/a --on slurm:partition=gpu,gpus=1,time=4h
+    maskcls train faces --config multi --run runs/a --on slurm:gpus=1
     """
     began_s = process_start_s()
     from maskcls.config import with_backbone
@@ -80,7 +80,7 @@ def train(
             typer.echo(line, err=True)
     check_training(data, cfg, folds)  # before torch is imported, here and in the other verbs
     if on is not None:
-        from maskcls.jobs.engine_words import check_training_engine
+        from maskcls.jobs.engines.engine_words import check_training_engine
 
         check_training_engine(on, dry_run=dry_run, budget=budget)
     if main_process():
@@ -330,7 +330,7 @@ def resume(
     maskcls resume runs/a --folds 3,4    (further folds of the same run)
     maskcls resume runs/a --data /disk/faces    (the data set has moved)
     maskcls resume runs/a --budget 30m    (a training with a time limit goes on)
-    maskcls resume runs/a --on slurm:partition=gpu,gpus=1    (watch the jobs of the run, and submit what is left)
+    maskcls resume runs/a --on local:2    (watch its jobs)
     """
     began_s = process_start_s()
     from maskcls.rundir import RunDir
@@ -339,7 +339,7 @@ def resume(
 
     check_resuming(RunDir(run), folds)
     if on is not None:
-        from maskcls.jobs.engine_words import check_training_engine
+        from maskcls.jobs.engines.engine_words import check_training_engine
 
         check_training_engine(on, budget=budget)
     from maskcls.config import of_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from maskcls.errors import UsageError
-from maskcls.jobs.engine_words import (
+from maskcls.jobs.engines.engine_words import (
     LocalWords,
     RayWords,
     SlurmWords,
@@ -13,7 +13,7 @@ from maskcls.jobs.engine_words import (
     parse_engine,
     shards_of,
 )
-from maskcls.jobs.slurm_jobs import parameters, parse_states
+from maskcls.jobs.engines.slurm_jobs import parameters, parse_states
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from job_engines import Scripted
 
 from maskcls.errors import BusyError, DataError, ResourceError
 from maskcls.jobs import running
-from maskcls.jobs.engine import JobStart, JobState
+from maskcls.jobs.engines.engine import JobStart, JobState
 from maskcls.jobs.queue import QueuedJob, new_queue, read_queue, write_queue
 from maskcls.jobs.result import read_result, write_result
 from maskcls.jobs.watching import Progress, WantedJob, Watch

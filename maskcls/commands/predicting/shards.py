@@ -12,8 +12,9 @@ from pathlib import Path
 from maskcls.data.layouts.named import check_what, find_photos
 from maskcls.errors import BusyError, MaskclsError, UsageError
 from maskcls.files import named_file
-from maskcls.jobs.engine import JobEngine, open_engine
-from maskcls.jobs.engine_words import parse_engine, shards_of
+from maskcls.jobs.engines.engine import JobEngine
+from maskcls.jobs.engines.engine_words import parse_engine, shards_of
+from maskcls.jobs.engines.opening import open_engine
 from maskcls.jobs.queue import JobQueue, QueuedJob, new_queue, read_queue
 from maskcls.jobs.request import PredictRequest, read_request, write_request
 from maskcls.jobs.result import read_result

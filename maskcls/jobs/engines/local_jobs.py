@@ -16,8 +16,8 @@ from pathlib import Path
 from maskcls.config.installed_extras import check_extra
 from maskcls.errors import ResourceError
 from maskcls.files.file_locks import is_locked
-from maskcls.jobs.engine import JobStart, JobState
-from maskcls.jobs.replaced import become
+from maskcls.jobs.engines.engine import JobStart, JobState
+from maskcls.jobs.engines.replaced import become
 from maskcls.rundir import JobsDir
 
 MINUTES = 60 * 24 * 366  # submitit wants a limit
@@ -38,7 +38,7 @@ class LocalJobs:
         """Start the process of a job."""
         # What the launcher says comes through a pipe of its own: the job inherits its standard output, and lives on.
         ours, theirs = os.pipe()
-        words = [sys.executable, "-m", "maskcls.jobs.local_jobs", str(theirs), str(self.jobs.engine.resolve())]
+        words = [sys.executable, "-m", "maskcls.jobs.engines.local_jobs", str(theirs), str(self.jobs.engine.resolve())]
         with open(ours, encoding="utf-8") as said:
             try:
                 launcher = subprocess.Popen(
@@ -104,7 +104,7 @@ def answer_of(folder: str, command: Sequence[str]) -> str:
     """Start a job and return its process as text, or in one line why it cannot be started."""
     try:
         return str(launch(folder, command))
-    except Exception as error:  # whatever submitit or the system says reaches the user as a line
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
 
 

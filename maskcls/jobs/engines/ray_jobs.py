@@ -12,8 +12,8 @@ from typing import Any
 
 from maskcls.config.installed_extras import check_extra
 from maskcls.errors import ResourceError
-from maskcls.jobs.engine import JobStart, JobState
-from maskcls.jobs.engine_words import RayWords
+from maskcls.jobs.engines.engine import JobStart, JobState
+from maskcls.jobs.engines.engine_words import RayWords
 
 NAMESPACE = "maskcls"
 ADDRESS = "RAY_ADDRESS"

@@ -1,13 +1,10 @@
-"""What an engine does with jobs, and the engine that `--on` names."""
+"""What an engine does with jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, assert_never
-
-from maskcls.jobs.engine_words import EngineWords, LocalWords, RayWords, SlurmWords
-from maskcls.rundir import JobsDir
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -47,25 +44,3 @@ class JobEngine(Protocol):
 
     def said_by(self, start: JobStart) -> str:
         """Return where the engine wrote what a job printed before its own log began."""
-
-
-def open_engine(words: EngineWords, jobs: JobsDir) -> JobEngine:
-    """Return the engine; ResourceError where its package or its programs are not installed.
-
-    jobs  folder for its files.
-    """
-    match words:
-        case LocalWords():
-            from maskcls.jobs.local_jobs import LocalJobs
-
-            return LocalJobs(jobs)
-        case SlurmWords():
-            from maskcls.jobs.slurm_jobs import SlurmJobs
-
-            return SlurmJobs(words, jobs)
-        case RayWords():
-            from maskcls.jobs.ray_jobs import RayJobs
-
-            return RayJobs(words)
-        case _:
-            assert_never(words)

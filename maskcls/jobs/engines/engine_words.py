@@ -88,8 +88,7 @@ def parse_engine(text: str) -> EngineWords:
         case "ray":
             return _ray(rest, text)
         case _:
-            close = nearest(name, ("local", "slurm", "ray"))
-            raise _wrong(text, f"no engine {name!r}", f"did you mean {close}?" if close else None)
+            raise _unknown(name, text)
 
 
 def shards_of(words: EngineWords) -> int:
@@ -184,6 +183,11 @@ def _bytes(value: str, text: str) -> int:
     if match is None or float(match[1]) == 0:
         raise _wrong(text, f"mem: {value!r} is no size such as 16GB")
     return round(float(match[1]) * (1 << _POWERS[match[2]]))
+
+
+def _unknown(name: str, text: str) -> UsageError:
+    close = nearest(name, ("local", "slurm", "ray"))
+    return _wrong(text, f"no engine {name!r}", f"did you mean {close}?" if close else None)
 
 
 def _wrong(text: str, why: str, fix: str | None = None) -> UsageError:

@@ -10,9 +10,9 @@ from typing import Any
 
 from maskcls.config.installed_extras import check_extra
 from maskcls.errors import ResourceError
-from maskcls.jobs.engine import JobStart, JobState
-from maskcls.jobs.engine_words import SlurmWords
-from maskcls.jobs.replaced import become
+from maskcls.jobs.engines.engine import JobStart, JobState
+from maskcls.jobs.engines.engine_words import SlurmWords
+from maskcls.jobs.engines.replaced import become
 from maskcls.rundir import JobsDir
 
 PROGRAMS = ("sbatch", "squeue", "scancel", "srun")
