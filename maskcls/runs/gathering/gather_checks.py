@@ -47,7 +47,8 @@ def read_fold_runs(
     `refuse_other_experiment` and `accepted_differences`.
     """
     if len(runs) < 2:
-        raise UsageError("one run is not gathered", got=str(runs[0].path), expected="two runs or more")
+        fix = "name the runs of the other folds too"
+        raise UsageError("one run is not gathered", got=str(runs[0].path), expected="two runs or more", fix=fix)
     refuse_repeated(runs)
     given = [run.path for run in runs] + ([] if data is None else [data])
     files.check_folder(output.path, name="the run", option="-o")
