@@ -59,12 +59,19 @@ def value_axis(dimension: SearchDimension, trials: Sequence[SearchTrial]) -> Val
         return None
     numbers = [x for x in values if isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)]
     if dimension.choices or len(numbers) < len(values):
-        known = dict.fromkeys(value_text(x) for x in (*dimension.choices, *values))
+        known = dict.fromkeys(value_text(x) for x in _ordered((*dimension.choices, *values)))
         return ValueAxis(dimension.name, False, tuple(known), 0.0, 1.0)
     low, high, is_log = float(min(numbers)), float(max(numbers)), dimension.is_log and min(numbers) > 0
     if low == high:
         low, high = (low / 1.1, high * 1.1) if is_log else (low - (abs(low) or 1) * 0.1, high + (abs(high) or 1) * 0.1)
     return ValueAxis(dimension.name, is_log, (), low, high)
+
+
+def _ordered(values: Sequence[SettingValue]) -> list[SettingValue]:
+    """Return numbers from low to high; anything else as it is."""
+    if any(isinstance(x, bool) or not isinstance(x, int | float) for x in values):
+        return list(values)
+    return sorted(values, key=lambda x: float(x or 0))
 
 
 def value_text(value: SettingValue) -> str:

@@ -35,6 +35,11 @@ def test_kinds_are_in_the_order_of_the_space_and_values_from_elsewhere_follow() 
     assert [axis.place(x) for x in axis.kinds] == pytest.approx([1 / 6, 3 / 6, 5 / 6])
 
 
+def test_numbers_among_few_choices_are_sorted() -> None:
+    axis = value_axis(SearchDimension("a", choices=(0.9, 0.998, 0.98)), trials(0.95))
+    assert axis.kinds == ("0.9", "0.95", "0.98", "0.998")
+
+
 def test_truth_values_and_infinite_numbers_are_kinds() -> None:
     assert value_axis(SearchDimension("a"), trials(True, False)).kinds == ("true", "false")
     assert value_axis(SearchDimension("a"), trials(1.0, float("inf"))).kinds == ("1", "inf")
