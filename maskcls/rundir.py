@@ -264,6 +264,27 @@ class RepeatsDir:
 
 
 @dataclass(frozen=True)
+class StagesDir:
+    """The files of a training with a time limit: its stages, which are runs of growing cost."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration that the stages are made from; its presence marks the folder."""
+        return self.path / "stages.yaml"
+
+    @property
+    def record(self) -> Path:
+        """The time limits, and each stage's settings, forecast and time; see runs/stages/record.py."""
+        return self.path / "stages.json"
+
+    def stage(self, number: int) -> RunDir:
+        """Return the run of one stage, counted from 0."""
+        return RunDir(self.path / f"stage{number}")
+
+
+@dataclass(frozen=True)
 class RunDir:
     """The files of one run."""
 
@@ -560,3 +581,59 @@ class SynthDir:
     def fold(self, k: int) -> SynthFoldDir:
         """Return the folder of the generator of fold k, or of REFIT."""
         return SynthFoldDir(self.path / ("refit" if k == REFIT else f"fold{k}"), self.path)
+
+
+@dataclass(frozen=True)
+class StudyDir:
+    """A search of settings: what it is about, its trials, which are runs, and its winner."""
+
+    path: Path
+
+    @property
+    def facts(self) -> Path:
+        """What the search is about: data, space, sampler, pruning, seed, storage; written once, at the start."""
+        return self.path / "study.json"
+
+    @property
+    def base(self) -> Path:
+        """The resolved configuration that the trials change."""
+        return self.path / "base.yaml"
+
+    @property
+    def database(self) -> Path:
+        """The trials, where they are kept in a file of SQLite."""
+        return self.path / "study.db"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while a worker takes a trial, and while files of the study are written."""
+        return self.path / ".study.lock"
+
+    @property
+    def workers(self) -> Path:
+        """Folder of one file per worker, which holds its lock as long as it lives."""
+        return self.path / "workers"
+
+    @property
+    def table(self) -> Path:
+        """One row per trial: state, score, seconds, settings."""
+        return self.path / "trials.csv"
+
+    @property
+    def result(self) -> Path:
+        """The winner, its score and how that was computed; written when the search ends."""
+        return self.path / "result.json"
+
+    @property
+    def winner(self) -> Path:
+        """The configuration of the best trial, for `maskcls train --config`."""
+        return self.path / "best.yaml"
+
+    @property
+    def report(self) -> Path:
+        """The page about the search."""
+        return self.path / "report" / "index.html"
+
+    def trial(self, name: str) -> RunDir:
+        """Return the run of a trial, by the name of its folder."""
+        return RunDir(self.path / "trials" / name)

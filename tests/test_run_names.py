@@ -14,7 +14,7 @@ from maskcls.rundir import FoldDir, RunDir, SynthDir, WeightsDir
 # (file, text) -> why it is no name inside a run, or has to be written there. An entry that matches nothing fails.
 ALLOWED: dict[tuple[str, str], str] = {
     ("verbs/after_training/combining.py", "pseudo.csv"): "the default output of pseudo-label, a file of the user's",
-    ("verbs/synth.py", "samples.csv"): "the default output of synth sample, a file of the user's",
+    ("verbs/synth/samples.py", "samples.csv"): "the default output of synth sample, a file of the user's",
     ("data/photos/cache_folder.py", ".lock"): "a lock in the photo cache",
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskcls.engine.device import start
-from maskcls.engine.processes import lost_processes_as_errors
+from maskcls.engine.processes.shared_fate import lost_processes_as_errors
 from maskcls.errors import UsageError, WeightsError
 from maskcls.jobs.farm import finish_with_jobs
 from maskcls.jobs.running import refuse_running_jobs

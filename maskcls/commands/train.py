@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from maskcls.engine.device import start
-from maskcls.engine.processes import lost_processes_as_errors
+from maskcls.engine.processes.shared_fate import lost_processes_as_errors
 from maskcls.jobs.farm import train_with_jobs
 from maskcls.jobs.running import refuse_running_jobs
 from maskcls.rundir import RunDir
@@ -21,8 +21,8 @@ from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
 from maskcls.show.answers.many import optimism_line
 from maskcls.show.terminal.progress import Reporter
+from maskcls.training.beginning.preparing import prepare_experiment
 from maskcls.training.folds import train_folds
-from maskcls.training.preparing import prepare_experiment
 from maskcls.training.stored_experiment import note_changed_data, write_identity
 
 
@@ -35,11 +35,14 @@ def train(
     folds: str | None,
     report: Reporter,
     origins: Mapping[str, str] | None = None,
+    planned: Callable[[float | None], None] = lambda expected_s: None,
     on: str | None = None,
 ) -> RunSummary | None:
     """Train the wanted folds of every member from the start, and return the run's summary.
 
     origins  where each setting comes from, by dotted key; kept in the run for people who read about it.
+    planned  gets the forecast of the networks' seconds, from the speeds that were measured on this machine; None
+             without them.
     on       the engine whose jobs prepare the run and train its networks, see `parse_engine`; None: this process does.
 
     Raises BusyError when the run folder holds a run already; nothing is ever overwritten. Processes that do not
@@ -58,6 +61,7 @@ def train(
     experiment, wanted = prepare_experiment(
         data, cfg, run, folds=folds, accelerator=accelerator, timer=timer, report=report
     )
+    planned(experiment.expected_s)
     if not accelerator.is_main_process:
         return train_folds(experiment, wanted, accelerator, report)
     with run_lock.lock_new(run):

@@ -10,7 +10,7 @@ import typer
 from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import with_older
-from maskcls.verbs.options import Json, On, interruptible, prediction_settings, run_folders
+from maskcls.verbs.options import Json, On, answering, interruptible, prediction_settings, run_folders
 from maskcls.verbs.words import split_words
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ app = VerbApp()
 def predict(
     run: Annotated[
         Path,
-        typer.Argument(metavar="RUN", help="a run folder that train made, or a model.onnx", autocompletion=run_folders),
+        typer.Argument(
+            metavar="RUN",
+            help="a run folder that train made, or a model.onnx",
+            autocompletion=run_folders,
+            callback=answering,
+        ),
     ],
     words: Annotated[
         list[str] | None,

@@ -14,6 +14,7 @@ WITH_CONFIG = (
     "train",
     "pretrain",
     "self-train",
+    "tune",
     "debug",
     "data check",
     "data look",

@@ -105,7 +105,7 @@ def shards_of(words: EngineWords) -> int:
             assert_never(words)
 
 
-def check_training_engine(text: str, *, dry_run: bool = False) -> EngineWords:
+def check_training_engine(text: str, *, dry_run: bool = False, budget: str | None = None) -> EngineWords:
     """Return the engine of a training; UsageError for what cannot be given with it, before anything is made."""
     words = parse_engine(text)
     if not isinstance(words, LocalWords) and words.shards is not None:
@@ -113,6 +113,9 @@ def check_training_engine(text: str, *, dry_run: bool = False) -> EngineWords:
         raise UsageError("a training has one job for each network", where=WHERE, got=got, fix="leave out shards=")
     if dry_run:
         raise UsageError("--dry-run submits no jobs", where=WHERE, got=text, fix="leave out --on, or --dry-run")
+    if budget is not None:
+        fix = "leave out one of them"
+        raise UsageError("a training with a time limit has no jobs", where=WHERE, got=f"--budget {budget}", fix=fix)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         fix = "start it without torchrun or accelerate launch"
         raise UsageError("jobs are submitted by one process", where=WHERE, got=text, fix=fix)

@@ -48,14 +48,18 @@ def needs_classifier(cfg: Config) -> bool:
     return cfg.synth.kind == "oversample" or cfg.synth.copy_quantile > 0 or cfg.synth.agree
 
 
-def check_sampling(folder: SynthDir, output: Path, classifier: RunDir | None, cfg: Config, *, force: bool) -> None:
+def check_sampling(
+    folder: SynthDir, output: Path, classifier: RunDir | None, cfg: Config, *, force: bool, data: Path | None = None
+) -> None:
     """Raise what is wrong with samples before they are made.
+
+    data  where the data set is now; None: where it was.
 
     UsageError for an output without an ending, for a run without generators and for a missing classifier; BusyError
     when the output exists, unless `force`; ResultError for a classifier that is no run.
     """
     env = read_environment(folder.experiment, generators=True)
-    inputs = files_read(Path(env.data), folder.path, None if classifier is None else classifier.path)
+    inputs = files_read(data or Path(env.data), folder.path, None if classifier is None else classifier.path)
     if not output.suffix:
         raise UsageError("the table needs an ending", where=str(output), expected="such as samples.csv")
     check_free(output, SAMPLES, inputs=[*inputs, folder.path], force=force)

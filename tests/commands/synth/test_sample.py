@@ -18,6 +18,7 @@ from maskcls.results.synth.read_samples import read_samples
 from maskcls.results.synth.sample_table import Samples
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.synth.embedded.example_counts import example_counts
+from maskcls.synth.facts_file import read_facts, write_facts
 from maskcls.synth.loop.synth_rows import generator_rows
 from maskcls.synth.rows.sample_rows import SampleRow, taken_in_turn
 from maskcls.training.added.added_source import folds_sha256
@@ -48,6 +49,15 @@ def table(run: Path, generators: Path) -> Path:
     path = run.parent / "s.csv"
     words = ("synth.per_class=2", "synth.weight=0.25", "synth.agree=false")
     assert sample(generators, path, *words, "--classifier", str(run)) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def of_data(generators: Path) -> Path:
+    """The same as if they were made from a data set."""
+    path = generators.parent / "of-data"
+    shutil.copytree(generators, path)
+    write_facts(SynthDir(path), read_facts(SynthDir(path)).model_copy(update={"run": None}))
     return path
 
 
@@ -108,6 +118,27 @@ def test_given_again_after_a_kill_it_ends_with_the_same_bytes(
     }
     assert sample(generators, output, *words) == 7
     assert "the output exists" in capsys.readouterr().err
+
+
+def test_without_a_named_classifier_it_is_the_run_that_the_generators_were_made_from(
+    table: Path, generators: Path, of_data: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, said = ("synth.per_class=2", "synth.weight=0.25", "synth.agree=false"), "the run that the generators were"
+    capsys.readouterr()
+    assert sample(generators, tmp_path / "s.csv", *words) == 0
+    assert f"classifier: {run.resolve()}, {said} made from" in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / "s.csv").read_bytes() == table.read_bytes()
+    assert (tmp_path / "s.json").read_bytes() == (table.parent / "s.json").read_bytes()
+    other = shutil.copytree(run, tmp_path / "other")
+    assert sample(generators, tmp_path / "t.csv", *words, "--classifier", str(other)) == 0
+    assert said not in capsys.readouterr().err
+    assert json.loads((tmp_path / "t.json").read_text())["lineage"]["classifier"] == "other"
+    assert sample(generators, tmp_path / "u.csv", "synth.per_class=1", *TRUSTING) == 0  # needs none
+    assert said not in capsys.readouterr().err
+    lost = shutil.copytree(of_data, tmp_path / "lost")
+    write_facts(SynthDir(lost), read_facts(SynthDir(lost)).model_copy(update={"run": str(tmp_path / "gone")}))
+    assert sample(lost, tmp_path / "v.csv", *words) == 9
+    assert "--classifier RUN" in capsys.readouterr().err
 
 
 def test_what_is_printed(
@@ -294,11 +325,11 @@ def test_command_lines_that_cannot_be_meant(
     words: tuple[str, ...],
     code: int,
     message: str,
-    generators: Path,
+    of_data: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert sample(generators, tmp_path / "s.csv", *words) == code
+    assert sample(of_data, tmp_path / "s.csv", *words) == code
     assert message in capsys.readouterr().err
 
 
