@@ -101,7 +101,7 @@ def train(
         with Reporter(quiet=not main_process()) as report, report.busy(LOADING):
             from maskcls.show.config import print_settings
             from maskcls.show.runs.forecast import print_dry_run_json, print_forecast, print_survey
-            from maskcls.training.forecast import forecast, planned, survey
+            from maskcls.training.beginning.forecast import forecast, planned, survey
 
             experiment = planned(data, cfg, folder, folds)
         cfg, origins = experiment.cfg, with_backbone(cfg, origins)
