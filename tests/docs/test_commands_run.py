@@ -64,7 +64,7 @@ CLUSTER = "needs a cluster; tests/jobs/test_farm.py runs on one where there is o
 LEFT_OUT = {
     "maskcls serve runs/a": SERVER,
     "maskcls serve runs/a --host 0.0.0.0": SERVER,
-    "maskcls train faces --config multi --run runs/slurm --on slurm:partition=gpu,gpus=1,cpus=8,mem=16GB,time=4h": CLUSTER,
+    "maskcls train faces --config multi --run runs/slurm --on slurm:partition=gpu,gpus=1,cpus=8,time=4h": CLUSTER,
     "maskcls train faces --config multi --run runs/ray --on ray:auto,cpus=4,gpus=0.5": CLUSTER,
     "maskcls debug faces --config multi --minutes 10 --page debug.html": "trains for ten minutes",
 }
