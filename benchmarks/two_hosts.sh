@@ -20,7 +20,10 @@ pids=()
 
 clean() {
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-    for name in "${names[@]}"; do ip netns del "$name" 2>/dev/null || true; done
+    for name in "${names[@]}"; do
+        ip netns del "$name" 2>/dev/null || true
+        rm -rf "/etc/netns/$name"
+    done
     [ -z "${made:-}" ] || rm -rf "$made"
 }
 trap clean EXIT
@@ -71,6 +74,14 @@ run_on_both() {  # SERVER WORDS...
 }
 
 run_on_both 0 train "$folder/faces" --run "$folder/two" "${settings[@]}"
+
+# Now the second host holds the rendezvous, and its own name means loopback, as on Debian.
+hosts="/etc/netns/${names[1]}"
+mkdir -p "$hosts"
+printf '127.0.0.1 localhost\n127.0.1.1 host1.maskcls host1\n' >"$hosts/hosts"
+"$python" -m maskcls predict "$folder/two" --data "$folder/faces" -o "$folder/one.csv" >"$folder/predict.log" 2>&1
+run_on_both 1 predict "$folder/two" --data "$folder/faces" -o "$folder/two.csv"
+cmp "$folder/one.csv" "$folder/two.csv" && echo "the submission of both hosts has the bytes of one process"
 
 "$python" - "$folder" <<'PYTHON'
 import json, sys

@@ -160,7 +160,7 @@ def make_samples(chain: Chain, kind: str) -> dict[str, Any]:
     return found
 
 
-def judge(chain: Chain, tables: Sequence[str], seeds: int) -> tuple[Verdict, Verdict, dict[str, float]]:
+def verdicts_on(chain: Chain, tables: Sequence[str], seeds: int) -> tuple[Verdict, Verdict, dict[str, float]]:
     """Return the verdict on the tables, that on the two simple arms, and the minutes of each arm."""
     base = read_experiment(chain.cfg, chain.data, RunDir(chain.out / "never-written"))
     rare = rare_classes(base)
@@ -241,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         train_classifier(chain)
     made = {kind: make_samples(chain, kind) for kind in (COPIES, *trained)}
     tables = [str(a.out / "made" / f"{kind}.csv") for kind, one in made.items() if not one["exit_code"]]
-    of_tables, of_simple, minutes = judge(chain, [SMOTE, *tables], a.seeds)
+    of_tables, of_simple, minutes = verdicts_on(chain, [SMOTE, *tables], a.seeds)
     print("\n".join(lines_of(of_tables, of_simple, trained, made, minutes)))
     best = of_tables.best
     print(f"recommended: {best.arm if best else 'no samples'}; intervals of {of_tables.level:.2%} each")

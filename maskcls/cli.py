@@ -31,10 +31,10 @@ from maskcls.verbs import (
     submission,
     synth,
     training,
-    tuning,
 )
 from maskcls.verbs.after_training import combining, scoring
 from maskcls.verbs.help import VerbApp
+from maskcls.verbs.tuning import tune
 
 app = VerbApp(
     no_args_is_help=True,
@@ -54,7 +54,7 @@ app = VerbApp(
     """,
 )
 app.add_typer(training.app)
-app.add_typer(tuning.app)
+app.add_typer(tune.app)
 app.add_typer(predicting.app)
 app.add_typer(scoring.app)
 app.add_typer(combining.app)

@@ -98,6 +98,7 @@ def _run(words: list[str], rows: Path | None, at: tuple[int, int, str] | None) -
     from maskcls.engine import fit
 
     train_step, me = fit.train_step, int(os.environ["RANK"])
+    words = [word.replace("RANK", str(me)) for word in words]  # in a word that differs between processes
 
     def watched(session: Any, photos: Any, heads: Any, cfg: Any, step: Any, mine: Any, stream: Any) -> Any:
         if at is not None and (session.step, me) == at[:2]:

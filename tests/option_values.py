@@ -41,6 +41,7 @@ FIELDS = {
         "epochs",
         "batch_size",
         "accumulate",
+        "sync_batchnorm",
         "patience",
         "select",
         "keep_epochs",

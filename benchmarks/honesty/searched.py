@@ -1,4 +1,4 @@
-"""Drawn searches over settings for `search.py`: how a network answers about a person is a smooth function of the settings.
+"""Drawn searches over settings for `search.py`: what a network answers is a smooth function of the settings.
 
 A trial has settings x in [0, 1]^D. Every person has a margin: how far a network is from taking them for another group.
 It is the sum of four terms: of the group (rare groups are harder), of the settings (a bowl with its best place

@@ -7,8 +7,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
+from maskcls.data.rows import folds as folding
+from maskcls.data.rows import manifest as tables
 from maskcls.engine.checkpoint import read_meta
 from maskcls.engine.device import Accelerator
+from maskcls.engine.processes.deciding import refuse_differences
 from maskcls.rundir import REFIT, FoldDir, WeightsDir
 from maskcls.runs.integrity.epoch_log import read_log
 from maskcls.runs.records.disk_use import disk_use
@@ -31,6 +34,8 @@ def train_folds(
 
     Returns None in processes that do not write.
     """
+    read = f"{tables.sha256(experiment.manifest)} {folding.sha256(experiment.folds)} {experiment.cfg.model_dump_json()}"
+    refuse_differences("data or settings", read, accelerator, where=str(experiment.data))
     trackers = experiment.cfg.track if accelerator.is_main_process else ()
     with Guard(trackers, report) as guard, RunLogs(guard, experiment) as logs:
         _train_networks(experiment, wanted, accelerator, report, guard)

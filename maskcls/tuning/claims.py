@@ -22,7 +22,7 @@ from maskcls.tuning.samplers import best_of_stage, grid_points, params_of, sampl
 from maskcls.tuning.space.narrow import narrowed
 from maskcls.tuning.space.space import Space, Values
 from maskcls.tuning.space.space_file import parse_space, to_plain
-from maskcls.tuning.space.trial_config import settings_of
+from maskcls.tuning.space.trial_config import all_settings
 from maskcls.tuning.storage import BEAT_S, LOCKED_S, quiet_optuna
 from maskcls.tuning.worker_files import lives, sweep_workers
 
@@ -57,7 +57,7 @@ class OpenStudy:
     @cached_property
     def base_values(self) -> Values | None:
         """The base configuration's own values of the space; None where one of them is outside it."""
-        return self.space.inside(settings_of(self.base))
+        return self.space.inside(all_settings(self.base))
 
     @cached_property
     def grid(self) -> list[Values]:

@@ -46,7 +46,7 @@ class StudyFacts(JsonFile):
         return parse_space(self.space, where="study.json: space")
 
 
-def read_facts(folder: StudyDir) -> StudyFacts:
+def read_study_facts(folder: StudyDir) -> StudyFacts:
     """Read what a study is about; ResultError when the file is missing or damaged."""
     return typedjson.parse(
         files.without_digest(files.read_json(folder.facts), folder.facts, required=True), StudyFacts, folder.facts
@@ -62,7 +62,7 @@ def begin_or_join(folder: StudyDir, base: Config, facts: StudyFacts) -> StudyFac
         files.commit(folder.base, config.to_yaml(base).encode())
         files.commit_json(folder.facts, files.with_digest(facts.to_json()))  # last: with it the study has begun
         return facts
-    before = read_facts(folder)
+    before = read_study_facts(folder)
     old, new = before.model_dump(), facts.model_dump()
     differing = [
         f"{option} {_short(new[name])} (the study has {_short(old[name])})"

@@ -11,11 +11,11 @@ from maskcls.rundir import StudyDir
 from maskcls.runs.locks.waiting_lock import waiting_lock
 from maskcls.schema import Config
 from maskcls.tuning.claims import OpenStudy
-from maskcls.tuning.facts import EpochPruning, FoldPruning, SamplerName, StudyFacts, begin_or_join, read_facts
+from maskcls.tuning.facts import EpochPruning, FoldPruning, SamplerName, StudyFacts, begin_or_join, read_study_facts
 from maskcls.tuning.samplers import grid_points, stage_starts
 from maskcls.tuning.space.space import Space
 from maskcls.tuning.space.space_file import to_plain
-from maskcls.tuning.storage import LOCKED_S, open_storage, quiet_optuna, storage_errors, url_of, without_password
+from maskcls.tuning.storage import LOCKED_S, open_storage, quiet_optuna, sqlite_url, storage_errors, without_password
 
 OWN = "study"  # the name of a study in a database of its own
 
@@ -47,7 +47,7 @@ def begin_study(
             got=error.strerror,
             fix="choose another --study",
         ) from None
-    known = read_facts(folder).study if folder.facts.exists() else None
+    known = read_study_facts(folder).study if folder.facts.exists() else None
     facts = StudyFacts(
         study=known or (OWN if storage is None else f"{folder.path.resolve().name}-{secrets.token_hex(4)}"),
         storage="study.db" if storage is None else without_password(storage),
@@ -70,7 +70,7 @@ def open_study(folder: StudyDir, storage: str | None) -> OpenStudy:
     """Open a study that was begun; ResultError for damaged files, ResourceError for a storage that does not answer."""
     import optuna
 
-    facts, url = read_facts(folder), storage or url_of(folder.database)
+    facts, url = read_study_facts(folder), storage or sqlite_url(folder.database)
     with waiting_lock(folder.lock_file, LOCKED_S), storage_errors(url), quiet_optuna():
         database = open_storage(url)
         study = optuna.create_study(storage=database, study_name=facts.study, direction="maximize", load_if_exists=True)

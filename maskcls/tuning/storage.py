@@ -14,30 +14,30 @@ from maskcls.errors import ResourceError, UsageError
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
-KINDS = ("sqlite", "postgresql+psycopg")
+SQLITE = "sqlite"
+KINDS = (SQLITE, "postgresql+psycopg")
+WITHOUT_DRIVER = ("postgresql", "postgres")
 BEAT_S = 15  # between two signs of life of a trial in work
 GRACE_S = 120  # without a sign of life, after which a worker on another host counts as dead
 LOCKED_S = 120.0  # how long a worker waits for another one that takes a trial, or writes into the same SQLite file
 
 
-def url_of(database: Path) -> str:
+def sqlite_url(database: Path) -> str:
     """Return the URL of a file of SQLite."""
     return f"sqlite:///{database.resolve()}"
 
 
 def check_storage(url: str) -> None:
     """Raise UsageError for a storage that several workers cannot use, ResourceError for a package that is missing."""
-    kind = url.partition("://")[0]
-    if kind == "postgresql":
+    kind, separator, _ = url.partition("://")
+    if kind in WITHOUT_DRIVER:
         fix = "write postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
-        raise UsageError(
-            "the driver of the database is not named", where="--storage", got=without_password(url), fix=fix
-        )
-    if "://" not in url or kind not in KINDS:
+        raise UsageError("the database's driver is not named", where="--storage", got=without_password(url), fix=fix)
+    if not separator or kind not in KINDS:
         expected = "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, or sqlite:///FILE"
         fix = "leave out --storage for a file in the study's folder; Optuna's journal file does not show dead workers"
         raise UsageError("not a storage", where="--storage", got=without_password(url), expected=expected, fix=fix)
-    if kind == "postgresql+psycopg":
+    if kind != SQLITE:
         check_extra("postgresql", needed_by="--storage")
 
 
@@ -57,7 +57,7 @@ def open_storage(url: str) -> RDBStorage:
     """Open the storage, and make its tables where there are none; ResourceError when it does not answer."""
     from optuna.storages import RDBStorage
 
-    if url.startswith("sqlite"):
+    if url.startswith(SQLITE):
         options: dict[str, object] = {"connect_args": {"timeout": LOCKED_S}}
     else:
         options = {"pool_pre_ping": True}

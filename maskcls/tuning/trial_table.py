@@ -15,7 +15,7 @@ from maskcls.runs.summary import read_summary
 from maskcls.tuning.claims import FOLDS, IS_BASE, SPENT, VALUES, WHY, OpenStudy
 from maskcls.tuning.samplers import params_of
 from maskcls.tuning.space.space import Choices, Range
-from maskcls.tuning.space.trial_config import settings_of
+from maskcls.tuning.space.trial_config import all_settings
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -73,7 +73,7 @@ def _trial(opened: OpenStudy, one: FrozenTrial) -> SearchTrial:
 
 def _values(opened: OpenStudy, attrs: Mapping[str, Any]) -> dict[str, SettingValue]:
     if attrs.get(IS_BASE) and opened.base_values is None:  # outside the space: as they are in the configuration
-        known = settings_of(opened.base)
+        known = all_settings(opened.base)
         return {key: _label(known[key]) for key in opened.space.dimensions if key in known}
     return params_of(opened.space, attrs.get(VALUES, {}))
 
@@ -82,7 +82,7 @@ def _label(value: Any) -> SettingValue:
     return value if value is None or isinstance(value, str | int | float | bool) else json.dumps(value)
 
 
-def write_table(opened: OpenStudy, study: SearchStudy) -> None:
+def write_trial_table(opened: OpenStudy, study: SearchStudy) -> None:
     """Write trials.csv."""
     keys = [one.name for one in study.dimensions]
     rows: list[Iterable[object]] = [[*COLUMNS, *keys]]

@@ -22,7 +22,7 @@ from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.runs.records.unsealed import SealedScore
 from maskcls.show.tuning.score_lines import score_lines
 from maskcls.tuning.claims import VALUES, OpenStudy
-from maskcls.tuning.space.trial_config import settings_of, with_values
+from maskcls.tuning.space.trial_config import all_settings, with_values
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def write_winner(opened: OpenStudy, result: SearchResult) -> None:
 
 def _header(opened: OpenStudy, result: SearchResult, best: SearchTrial, values: Mapping[str, Any]) -> list[str]:
     assert result.score is not None
-    study, score, known = result.study, result.score, settings_of(opened.base)
+    study, score, known = result.study, result.score, all_settings(opened.base)
     changed = [
         f"{key}={shown(value)} (base: {shown(known.get(key))})"
         for key, value in values.items()

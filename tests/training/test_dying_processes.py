@@ -40,3 +40,15 @@ def test_the_error_of_a_process_is_told_by_all(drawn: Path, tmp_path: Path) -> N
     assert second.err.startswith("[process 1] error[data] a photo is gone")
     for one, prefix in ((first, ""), (third, "[process 2] ")):
         assert f"{prefix}  got: process 1: error[data] a photo is gone" in one.err
+
+
+@pytest.mark.slow
+def test_processes_with_other_settings_are_refused(drawn: Path, tmp_path: Path) -> None:
+    """As on a machine with another copy of the data, or of a configuration file."""
+    words = ["train", str(drawn), "--run", str(tmp_path / "run"), *recipe(*PLAIN, *WORDS, "seed=RANK")]
+    ended = in_processes(2, command(words), tmp_path / "log")
+    assert {one.code for one in ended} <= {Exit.RESULT, Exit.RESOURCE}
+    printed = "".join(one.err for one in ended)
+    assert "the processes have read different data or settings" in printed
+    assert "process 1 has read other data or settings than process 0" in printed
+    assert not (tmp_path / "run/fold0").exists()

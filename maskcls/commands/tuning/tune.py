@@ -9,7 +9,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.records.unsealed import SealedScore
 from maskcls.tuning.claims import OpenStudy
 from maskcls.tuning.keep import Strip, free_disk
-from maskcls.tuning.trial_table import search_study, write_table
+from maskcls.tuning.trial_table import search_study, write_trial_table
 from maskcls.tuning.winner import SearchResult, honest_score, register_trials, run_of, write_winner
 from maskcls.tuning.worker import Limits, TrainTrial, Worker, work
 
@@ -34,7 +34,7 @@ def run_worker(
         study = search_study(opened)
         show(study)
         free_disk(opened, study, keep, strip)
-        write_table(opened, study)
+        write_trial_table(opened, study)
 
     work(Worker(opened, train, limits, after, quiet))
 
@@ -55,6 +55,6 @@ def end_search(
     kept = tuple(str(run_of(opened, one).path) for one in study.ranked[:keep])
     result = SearchResult(study, honest_score(opened, study, sealed), kept, left)
     register_trials(opened, study)
-    write_table(opened, study)
+    write_trial_table(opened, study)
     write_winner(opened, result)
     return result

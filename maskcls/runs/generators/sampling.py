@@ -44,8 +44,9 @@ def sampling_settings(folder: SynthDir, overrides: Sequence[str]) -> Config:
 
 
 def needs_classifier(cfg: Config) -> bool:
-    """Tell whether a network is needed: to find copies, to compare labels, or to find photos that are hard to learn."""
-    return cfg.synth.kind == "oversample" or cfg.synth.copy_quantile > 0 or cfg.synth.agree
+    """Tell whether a network is needed: to compare labels, or to find copies among translations or difficult photos."""
+    compares = cfg.synth.kind == "cyclegan" and cfg.synth.copy_quantile > 0
+    return cfg.synth.kind == "oversample" or compares or cfg.synth.agree
 
 
 def check_sampling(
@@ -80,7 +81,7 @@ def check_sampling(
             "no run is named whose networks compare the samples",
             where="--classifier",
             expected="a finished run with the folds of the generators",
-            fix="name one, or leave out both filters with synth.copy_quantile=0 synth.agree=false",
+            fix="name one, or leave out what needs it: synth.agree=false, for cyclegan synth.copy_quantile=0 too",
         )
     if classifier is not None:
         read_environment(classifier)

@@ -11,7 +11,7 @@ from maskcls.runs.reported.reported_run import ReportedRun, ScoredRows
 from maskcls.show.card.markdown import bullets, escaped, section, table_markdown
 from maskcls.show.pages.table import Table
 from maskcls.show.report.reliability import quality_pairs, quality_table
-from maskcls.show.report.score import fold_score_table, score_headline, run_score_lines
+from maskcls.show.report.score import fold_score_table, run_score_lines, score_headline
 from maskcls.show.report.slices import lowest_slices, other_slice_tables, slice_table
 from maskcls.show.terminal.text import number, percent, span
 

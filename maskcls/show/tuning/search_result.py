@@ -13,7 +13,8 @@ from maskcls.results.search.study import SearchStudy, SearchTrial, SettingValue
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plain_table, plural, say, show
 from maskcls.show.tuning.score_lines import score_lines
-from maskcls.show.tuning.trial_lines import setting_value, values_line
+from maskcls.show.tuning.trial_lines import values_line
+from maskcls.show.tuning.value_axis import value_text
 
 MOST_SHOWN = 5  # of the best trials
 
@@ -89,14 +90,14 @@ def print_plan(about: Mapping[str, Any], *, json: bool) -> None:
 
 def _in_words(values: Any) -> str:
     if isinstance(values, list):
-        return ", ".join(setting_value(one) if not isinstance(one, list) else str(one) for one in values)
+        return ", ".join(value_text(one) if not isinstance(one, list) else str(one) for one in values)
     if "cases" in values:
         cases = values["cases"].items()
         return "; ".join(f"{name}" + (f" with {_nested(own)}" if own else "") for name, own in cases)
     kind = " whole numbers" if values.get("int") else ""
-    step = f" in steps of {setting_value(values['step'])}" if "step" in values else ""
+    step = f" in steps of {value_text(values['step'])}" if "step" in values else ""
     log = ", logarithmic" if values.get("log") else ""
-    return f"{setting_value(values['low'])} to {setting_value(values['high'])}{kind}{step}{log}"
+    return f"{value_text(values['low'])} to {value_text(values['high'])}{kind}{step}{log}"
 
 
 def _nested(own: Mapping[str, Any]) -> str:

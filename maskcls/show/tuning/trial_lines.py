@@ -8,6 +8,7 @@ from maskcls.durations import duration
 from maskcls.errors import visible
 from maskcls.results.search.study import SearchStudy, SearchTrial, SettingValue
 from maskcls.show.terminal.text import number, plural
+from maskcls.show.tuning.value_axis import value_text
 
 
 class TrialLines:
@@ -67,17 +68,4 @@ def values_line(values: dict[str, SettingValue]) -> str:
     >>> values_line({"optim.lr": 0.00123456, "loss.all": "ce", "sampler.one_per_person": True})
     'optim.lr=0.001235 loss.all=ce sampler.one_per_person=true'
     """
-    return " ".join(f"{key}={setting_value(value)}" for key, value in values.items())
-
-
-def setting_value(value: SettingValue) -> str:
-    """Write one value of a setting."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:.4g}"
-        case _:
-            return visible(str(value))
+    return " ".join(f"{key}={value_text(value)}" for key, value in values.items())

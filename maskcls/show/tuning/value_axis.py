@@ -45,7 +45,9 @@ class ValueAxis:
         """Return places and their labels: the ends and the middle of numbers, or the kinds, of many every few one."""
         if self.kinds:
             every = math.ceil(len(self.kinds) / MOST_TICKS)
-            return [((i + 0.5) / len(self.kinds), shortened(self.kinds[i])) for i in range(0, len(self.kinds), every)]
+            return [
+                ((i + 0.5) / len(self.kinds), without_middle(self.kinds[i])) for i in range(0, len(self.kinds), every)
+            ]
         middle = math.sqrt(self.low * self.high) if self.is_log else (self.low + self.high) / 2
         return [(place, f"{value:.3g}") for place, value in ((0.0, self.low), (0.5, middle), (1.0, self.high))]
 
@@ -89,10 +91,10 @@ def text_of(trial: SearchTrial, name: str, unset: str = UNSET) -> str:
     return value_text(trial.values[name]) if name in trial.values else unset
 
 
-def shortened(text: str, most: int = LONGEST) -> str:
+def without_middle(text: str, most: int = LONGEST) -> str:
     """Return the text, without its middle where it is longer than `most` characters.
 
-    >>> shortened("mobilenetv4_conv_small.e2400_r224_in1k")
+    >>> without_middle("mobilenetv4_conv_small.e2400_r224_in1k")
     'mobilenetv4…_r224_in1k'
     """
     if len(text) <= most:
@@ -114,7 +116,7 @@ def broken_name(name: str) -> str:
             line = ""
         line += part
     lines = [piece for one in (*lines, line) for piece in wrap(one, NAME_WIDTH) or [""]]
-    return "\n".join([*lines[: NAME_LINES - 1], shortened("".join(lines[NAME_LINES - 1 :]), NAME_WIDTH)]).rstrip()
+    return "\n".join([*lines[: NAME_LINES - 1], without_middle("".join(lines[NAME_LINES - 1 :]), NAME_WIDTH)]).rstrip()
 
 
 def typical_low(scores: Sequence[float]) -> float:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from maskcls.config.faults import shown
 from maskcls.errors import ConfigError
 from maskcls.schema import Config
 from maskcls.tuning.space.space import Choices, Dimension, Range, Space, Values
-from maskcls.tuning.space.trial_config import settings_of, with_values
+from maskcls.tuning.space.trial_config import all_settings, with_values
 
 # What all trials share, so that their scores can be compared: rows, folds, seed, tasks; and what changes no score.
 FIXED_SECTIONS = ("data", "folds", "tasks", "device", "track", "tracking", "synth", "seed")
@@ -21,7 +21,7 @@ MOST_PAIRS = 3000  # of values that are checked together, about half a second pe
 LENGTHS = ("train.epochs", "train.seeds", "train.stages", "model.heads", "train.select")
 
 
-def check_space(space: Space, base: Config, *, where: str) -> None:
+def check_search_space(space: Space, base: Config, *, where: str) -> None:
     """Raise ConfigError for a setting or value that the configuration refuses, or for two that exclude each other.
 
     where  the file, for messages.
@@ -30,7 +30,7 @@ def check_space(space: Space, base: Config, *, where: str) -> None:
         if key.split(".")[0] in FIXED_SECTIONS or key in FIXED:
             why = "all trials have the same rows, folds, seed and device"
             raise ConfigError("this setting cannot be searched", where=f"{where}: {key}", expected=why, fix="remove it")
-    known = settings_of(base)
+    known = all_settings(base)
     for values in _single(space):
         _check(base, values, where, known)
     for values in itertools.islice(_pairs(space), MOST_PAIRS):
@@ -76,6 +76,8 @@ def _ends(dimension: Dimension) -> Sequence[Any]:
             return values
         case Range():
             return list(dict.fromkeys([dimension.clipped(dimension.low), dimension.clipped(dimension.high)]))
+        case _:
+            assert_never(dimension)
 
 
 def _single(space: Space, outer: Values | None = None) -> Iterator[Values]:

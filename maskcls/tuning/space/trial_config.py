@@ -25,7 +25,7 @@ def with_values(base: Config, values: Mapping[str, Any], *, where: str) -> Confi
     return validate(data, where=where)
 
 
-def settings_of(cfg: Config) -> dict[str, Any]:
+def all_settings(cfg: Config) -> dict[str, Any]:
     """Return every setting as plain data by dotted key; a section with free names also as a whole."""
     data = cfg.model_dump(mode="json")
     whole = {

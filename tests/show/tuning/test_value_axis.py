@@ -3,7 +3,7 @@
 import pytest
 
 from maskcls.results.search.study import SearchDimension, SearchTrial
-from maskcls.show.tuning.value_axis import broken_name, shortened, typical_low, value_axis, value_text
+from maskcls.show.tuning.value_axis import broken_name, typical_low, value_axis, value_text, without_middle
 
 
 def trials(*values) -> list[SearchTrial]:
@@ -51,8 +51,8 @@ def test_of_many_kinds_every_few_one_is_labelled() -> None:
 
 
 def test_long_texts_lose_their_middle_and_control_characters_are_shown() -> None:
-    assert shortened("a" * 30 + "z") == "a" * 11 + "…" + "a" * 9 + "z"
-    assert len(shortened("x" * 100)) == 22
+    assert without_middle("a" * 30 + "z") == "a" * 11 + "…" + "a" * 9 + "z"
+    assert len(without_middle("x" * 100)) == 22
     assert value_text("a\x1b[31m\n") == "a\\x1b[31m\\n"
 
 

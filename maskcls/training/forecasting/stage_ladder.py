@@ -17,7 +17,7 @@ from maskcls.schema import Config
 from maskcls.show.runs.stages import LadderForecast
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import read_experiment
-from maskcls.training.forecast import forecast, planned
+from maskcls.training.forecasting.forecast import forecast, planned
 
 
 def stage_ladder(data: Path, cfg: Config, free: Sequence[str], folder: StagesDir) -> tuple[list[StageSettings], int]:

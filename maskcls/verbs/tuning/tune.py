@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from maskcls.runs.records.unsealed import SealedScore
     from maskcls.schema import Config as Settings
     from maskcls.tuning.claims import OpenStudy
-    from maskcls.tuning.space.space import Space
     from maskcls.tuning.trial_reporter import TrialReporter
 
 app = VerbApp()
@@ -66,7 +65,7 @@ def tune(
 
     \b
     maskcls tune faces --config multi --space quick --trials 30 --budget 2h
-    maskcls tune faces --config multi --space space.yaml --sampler zoom --workers 4
+    maskcls tune faces --config multi --space space.yaml --workers 4
     maskcls tune faces --config multi --space contest --dry-run
     """
     from maskcls.config.installed_extras import check_extra
@@ -77,7 +76,7 @@ def tune(
     from maskcls.files import check_folder, check_outputs
     from maskcls.rundir import StudyDir
     from maskcls.runs.checks import check_training
-    from maskcls.tuning.space.check_space import check_space
+    from maskcls.tuning.space.check_space import check_search_space
     from maskcls.tuning.space.space_file import find_space, read_space
     from maskcls.tuning.storage import check_storage
     from maskcls.tuning.study_checks import check_search
@@ -95,12 +94,14 @@ def tune(
         check_storage(storage)
     found = find_space(space)
     searched = read_space(found)
-    check_space(searched, cfg, where=str(found))
+    check_search_space(searched, cfg, where=str(found))
     check_training(data, cfg, None)
     check_folder(study, name="the folder of the search", option="--study")
     check_outputs(study, inputs=[data])
     if dry_run:
-        _plan(data, cfg, searched, sampler, trials=most, workers=workers, budget_s=budget_s, json=json)
+        from maskcls.verbs.tuning.plan import show_plan
+
+        show_plan(data, cfg, searched, sampler, trials=most, workers=workers, budget_s=budget_s, json=json)
         return
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.terminal.progress import LOADING, Reporter
@@ -208,38 +209,3 @@ def _strip(run: RunDir, weights: bool) -> None:
     from maskcls.commands.runs.prune import strip
 
     strip(run, weights=weights, now=datetime.now().astimezone())
-
-
-def _plan(
-    data: Path,
-    cfg: Settings,
-    space: Space,
-    sampler: str,
-    *,
-    trials: int | None,
-    workers: int,
-    budget_s: float | None,
-    json: bool,
-) -> None:
-    """Print what a search would try, and how long it takes."""
-    from maskcls.rundir import RunDir
-    from maskcls.show.terminal.progress import LOADING, Reporter
-    from maskcls.show.tuning.search_result import print_plan
-    from maskcls.tuning.space.space_file import to_plain
-
-    with Reporter() as report:
-        with report.busy(LOADING):
-            from maskcls.training.forecast import forecast, planned
-        trial_s = forecast(planned(data, cfg, RunDir(Path("runs/study/trials/0000")), None), None, report).seconds
-    count = trials if sampler != "grid" else min(space.grid_size() + 1, trials or space.grid_size() + 1)
-    about = {
-        "space": to_plain(space),
-        "sampler": sampler,
-        "trials": count,
-        "workers": workers,
-        "grid_points": space.grid_size(),
-        "trial_s": trial_s,
-        "seconds": None if count is None else trial_s * count / workers,
-        "budget_s": budget_s,
-    }
-    print_plan(about, json=json)
