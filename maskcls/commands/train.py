@@ -21,8 +21,8 @@ from maskcls.runs.summary import RunSummary
 from maskcls.schema import Config
 from maskcls.show.answers.many import optimism_line
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.beginning.preparing import prepare_experiment
 from maskcls.training.folds import train_folds
+from maskcls.training.preparing import prepare_experiment
 from maskcls.training.stored_experiment import note_changed_data, write_identity
 
 

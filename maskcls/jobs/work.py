@@ -16,12 +16,12 @@ from maskcls.runs.environment import Environment, machine_differences, this_mach
 from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import PartTimer, add_times
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.beginning.preparing import prepare_experiment
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
 from maskcls.training.folds import continuing, finish_folds, refitting, train_folds
 from maskcls.training.known_photos import cured_by_restoring
+from maskcls.training.preparing import prepare_experiment
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment, weights_hashes, write_identity
 from maskcls.training.tracking.guard import Guard
 

@@ -101,7 +101,7 @@ def train(
         with Reporter(quiet=not main_process()) as report, report.busy(LOADING):
             from maskcls.show.config import print_settings
             from maskcls.show.runs.forecast import print_dry_run_json, print_forecast, print_survey
-            from maskcls.training.beginning.forecast import forecast, planned, survey
+            from maskcls.training.forecasting.forecast import forecast, planned, survey
 
             experiment = planned(data, cfg, folder, folds)
         cfg, origins = experiment.cfg, with_backbone(cfg, origins)
@@ -202,7 +202,7 @@ def _train_in_time(
 
         with Reporter() as report:
             with report.busy(LOADING):
-                from maskcls.training.stage_ladder import forecast_ladder
+                from maskcls.training.forecasting.stage_ladder import forecast_ladder
             found = forecast_ladder(data, cfg, free, stages, folds, limit_s, report)
         print_ladder(found, folder, json=json)
         return

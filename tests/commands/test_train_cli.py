@@ -22,8 +22,8 @@ from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import Exit
 from maskcls.results.predictions import Predictions
 from maskcls.schema import Config
-from maskcls.training.beginning import forecast as forecasting
 from maskcls.training.checks import with_absolute_paths
+from maskcls.training.forecasting import forecast as forecasting
 
 TASKS = ("mask", "gender", "age")
 IDENTITY = {"config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv", "env.json", ".lock"}

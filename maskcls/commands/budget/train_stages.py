@@ -22,7 +22,7 @@ from maskcls.schema import Config
 from maskcls.show.runs.stages import StagesOutcome, stages_outcome
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_absolute_paths
-from maskcls.training.stage_ladder import stage_ladder
+from maskcls.training.forecasting.stage_ladder import stage_ladder
 
 Planned = Callable[[float | None], None]  # gets the forecast of a stage's networks
 

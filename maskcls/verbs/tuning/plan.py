@@ -29,7 +29,7 @@ def show_plan(
 
     with Reporter() as report:
         with report.busy(LOADING):
-            from maskcls.training.beginning.forecast import forecast, planned
+            from maskcls.training.forecasting.forecast import forecast, planned
         trial_s = forecast(planned(data, cfg, RunDir(Path("runs/study/trials/0000")), None), None, report).seconds
     count = trials if sampler != "grid" else min(space.grid_size() + 1, trials or space.grid_size() + 1)
     about = {

@@ -16,8 +16,8 @@ from maskcls.runs.stages.ladder import Size, StageSettings, ladder, stage_config
 from maskcls.schema import Config
 from maskcls.show.runs.stages import LadderForecast
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.beginning.forecast import forecast, planned
 from maskcls.training.experiment import read_experiment
+from maskcls.training.forecasting.forecast import forecast, planned
 
 
 def stage_ladder(data: Path, cfg: Config, free: Sequence[str], folder: StagesDir) -> tuple[list[StageSettings], int]:
