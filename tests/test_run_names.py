@@ -14,7 +14,7 @@ from maskcls.rundir import FoldDir, RunDir, SynthDir, WeightsDir
 # (file, text) -> why it is no name inside a run, or has to be written there. An entry that matches nothing fails.
 ALLOWED: dict[tuple[str, str], str] = {
     ("verbs/after_training/combining.py", "pseudo.csv"): "the default output of pseudo-label, a file of the user's",
-    ("verbs/synth.py", "samples.csv"): "the default output of synth sample, a file of the user's",
+    ("verbs/synth/samples.py", "samples.csv"): "the default output of synth sample, a file of the user's",
     ("data/photos/cache_folder.py", ".lock"): "a lock in the photo cache",
 }
 
@@ -42,6 +42,8 @@ def names() -> tuple[set[str], set[str]]:
         made.facts,
         made.fold(0).sheet(0),
         *places(run.tracker("csv", "fold0")),
+        *places(run.jobs),
+        *places(run.jobs.job("fold0")),
         run.fold(0, "age").path,
         run.fold(-1).path,
         run.test("d", "v", "n", "g", "a"),
@@ -74,11 +76,13 @@ def test_the_names_are_those_of_the_folder_types() -> None:
         "test",
         "tracking",
         "mlflow-files",
+        "jobs",
+        "submitit",
         "generator",
         "critic",
         "sheets",
     } == FOLDERS
-    assert len(FILES) == 41
+    assert len(FILES) == 44
 
 
 def written_names(source: str) -> Iterator[tuple[int, str]]:

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from maskcls.rundir import REFIT, FoldDir, RunDir, SynthDir, SynthFoldDir, WeightsDir
+from maskcls.rundir import REFIT, FoldDir, JobsDir, RunDir, SynthDir, SynthFoldDir, WeightsDir
 
 
 def test_every_file_of_a_run_has_the_written_name() -> None:
     run = RunDir(Path("r"))
     names = {name: getattr(run, name) for name, p in vars(RunDir).items() if isinstance(p, property)}
-    assert {k: str(v) for k, v in names.items()} == {
+    assert {k: str(v.path if isinstance(v, JobsDir) else v) for k, v in names.items()} == {
+        "jobs": "r/jobs",
         "times": "r/times.json",
         "tracking": "r/tracking",
         "onnx": "r/export/model.onnx",
@@ -101,3 +102,19 @@ def test_the_fold_a_file_of_weights_left_out_is_read_from_its_place(tmp_path: Pa
     assert run.fold_left_out(run.fold(12, "age-seed1").last.tensors) == 12
     for other in (run.fold(REFIT).best, run.fold(3).continued.best, run.fold(3).candidate(1)):
         assert run.fold_left_out(other.tensors) is None
+
+
+def test_every_file_of_jobs_has_the_written_name() -> None:
+    jobs = RunDir(Path("r")).jobs
+    assert (jobs.queue, jobs.request, jobs.engine) == (
+        Path("r/jobs/jobs.json"),
+        Path("r/jobs/request.json"),
+        Path("r/jobs/submitit"),
+    )
+    assert jobs.slot(1) == Path("r/jobs/.slot1.lock")
+    job = jobs.job("fold0")
+    assert (job.lock_file, job.result, job.log(2)) == (
+        Path("r/jobs/fold0/.lock"),
+        Path("r/jobs/fold0/result.json"),
+        Path("r/jobs/fold0/log-2.txt"),
+    )

@@ -32,7 +32,7 @@ from maskcls.results.scores.intervals import score_interval
 from maskcls.results.scores.metrics import confusion, macro_f1, share_of
 from maskcls.results.scores.person_bootstrap import resamples
 from maskcls.results.scores.person_counts import PersonCounts, count_people
-from maskcls.results.search.score import corrected_score, sealed_score
+from maskcls.results.search.score import corrected_score
 
 Array = Any
 Found = dict[str, tuple[float, float, float]]  # method: score, low, high
@@ -104,11 +104,12 @@ def one_study(search: Search, kind: str, rng: np.random.Generator) -> tuple[floa
 
     corrected = corrected_score(answers, truth, person, CLASSES, tried=search.trials)
     other = world.people(search.people // 4)
-    sealed = sealed_score(corrected, world.answers(other, tried[best]), other.truth, other.person, CLASSES)
+    sealed = score_influence(count_people(other.truth, world.answers(other, tried[best]), other.person, CLASSES))
+    sealed_interval = score_interval(sealed)
     result = {
         "naive": (corrected.naive, corrected.naive_interval.low, corrected.naive_interval.high),
         "corrected": (corrected.macro_f1, corrected.interval.low, corrected.interval.high),
-        "sealed": (sealed.macro_f1, sealed.interval.low, sealed.interval.high),
+        "sealed": (sealed.value, sealed_interval.low, sealed_interval.high),
     }
     gain, out_D = resampled(counts, best, int(rng.integers(1 << 30)))
     for name, less in (("shrunk", optimism_of_best(counts).value), ("Efron", gain)):

@@ -1,6 +1,6 @@
 """Does the printed score of a search hold on sealed people, with networks that are really trained?
 
-    python benchmarks/honesty/search_heads.py [--studies 20] [--trials 20] [--people 100] [--drawn 1000] [--seed 0]
+    python benchmarks/honesty/search_heads.py [--studies 20] [--trials 20] [--people 250] [--drawn 1000] [--seed 0]
 
 Faces are drawn once. A study takes some of the people; its trials train linear heads on frozen random features of their
 photos in three folds of people. The trials differ in the features used, the strength of the penalty and in balanced
@@ -26,7 +26,7 @@ from maskcls.synth.embedded.linear_fit import fit_heads, head_probabilities
 
 Array = Any
 SIZE, PIXELS = (64, 48), (32, 24)  # as drawn; as the features see it
-FOLDS, WIDEST = 3, 64
+FOLDS, WIDEST = 3, 128
 
 
 def drawn_rows(count: int, seed: int) -> tuple[Array, Array, Array]:
@@ -61,7 +61,7 @@ def one_study(feature: Array, truth: Array, person: Array, given: Any, number: i
     fold = rng.permutation(given.drawn)[person[rows]] % FOLDS
     labels, answers, elsewhere = CONTEST.decode(truth[rows]), [], []
     for _ in range(given.trials):
-        width, strength = int(rng.integers(24, WIDEST + 1)), float(10 ** rng.uniform(-2, 0))
+        width, strength = int(rng.integers(32, WIDEST + 1)), float(10 ** rng.uniform(-2, 0))
         balanced, columns = bool(rng.integers(2)), rng.permutation(WIDEST)[:width]
         answer, counts = np.zeros(len(rows), dtype=np.int64), np.zeros((CONTEST.size, CONTEST.size), dtype=np.int64)
         for k in range(FOLDS):
@@ -84,7 +84,7 @@ def one_study(feature: Array, truth: Array, person: Array, given: Any, number: i
 def main() -> None:
     """Print a line per study, and how many intervals cover."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in (("studies", 20), ("trials", 20), ("people", 100), ("drawn", 1000), ("seed", 0)):
+    for name, value in (("studies", 20), ("trials", 20), ("people", 250), ("drawn", 1000), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     given = parser.parse_args()
     pixels, truth, person = drawn_rows(given.drawn, given.seed)

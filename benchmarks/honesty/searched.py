@@ -1,9 +1,9 @@
-"""Drawn searches over settings for `search.py`: people whose answers hang on the settings of a trial, smoothly.
+"""Drawn searches over settings for `search.py`: what a network answers is a smooth function of the settings.
 
 A trial has settings x in [0, 1]^D. Every person has a margin: how far a network is from taking them for another group.
 It is the sum of four terms: of the group (rare groups are harder), of the settings (a bowl with its best place
 inside), of the person, and a smooth random function of x per person. So near settings err on the same people, and a
-search that looks where the scores are high looks where it has luck with the people at hand. A photo adds a margin.
+search that looks where the scores are high looks where it has luck with its people. A photo adds a margin.
 
 P people, K photos per person, G groups, F features of the settings, J = 3 G joint classes.
 """
@@ -34,7 +34,7 @@ class Search:
     trials      of the search.
     spread      how much worse the settings at the corner of the space are than the best, in standard deviations of a
                 person's margin; 0: all settings are equally good.
-    own         standard deviation of a person's answer to the settings; 0: settings move everybody alike.
+    own         standard deviation of a person's answer to the settings; 0: settings move everybody equally.
     dimensions  of the space.
     """
 
@@ -47,7 +47,7 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Drawn people and their photos: what does not hang on the settings.
+    """Drawn people and their photos: what is the same for all settings.
 
     group_P, taken_P  their group, and the one that a network takes them for if it errs.
     margin_P          without that of the settings; own_PF: their answer to the settings.

@@ -24,6 +24,7 @@ class LabelledPredictions:
     fold_N    (N,) the validation fold of each row; None without folds.
     seed      of what is drawn in fitting, such as the halves of `bagged`.
     noun      what the people are called, one and several: patient, patients.
+    adapted   how networks among them were adapted to the photos, values of predict.adapt.
     """
 
     ids: Sequence[str]
@@ -35,3 +36,4 @@ class LabelledPredictions:
     fold_N: Ints | None = None
     seed: int = 0
     noun: Noun = PEOPLE
+    adapted: tuple[str, ...] = ()

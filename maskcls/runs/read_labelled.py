@@ -16,7 +16,7 @@ from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
 from maskcls.results.rows_by_id import check_same_ids, rows_of
 from maskcls.results.submissions.answers import read_answers
-from maskcls.results.submissions.write import sidecar_space
+from maskcls.results.submissions.write import sidecar_lineage, sidecar_space
 from maskcls.rundir import RunDir
 from maskcls.runs.identity import changed_files
 from maskcls.spelling import appearance, lookalikes
@@ -60,7 +60,12 @@ def read_submission(submission: Path, answers: Path, space: LabelSpace | None = 
     check_complete(submission, pred_ids, joint_N == UNKNOWN)
     order_N = rows_of(pred_ids, true_ids)
     return LabelledPredictions(
-        true_ids, joint_N[order_N], truth, space, people_N=_read_people(answers, true_ids, space)
+        true_ids,
+        joint_N[order_N],
+        truth,
+        space,
+        people_N=_read_people(answers, true_ids, space),
+        adapted=adaptations_in(sidecar_lineage(submission)),
     )
 
 
@@ -69,8 +74,15 @@ def read_predictions(path: Path, answers: Path) -> LabelledPredictions:
     predictions = load_scorable(path)
     ids, truth = _read_truth(answers, predictions.space, predictions.ids.tolist())
     predictions = predictions.align(ids, names=(str(path), str(answers)))
-    people_N = _read_people(answers, ids, predictions.space)
-    return LabelledPredictions(ids, predictions.labels(), truth, predictions.space, predictions.prob, people_N)
+    return LabelledPredictions(
+        ids,
+        predictions.labels(),
+        truth,
+        predictions.space,
+        predictions.prob,
+        _read_people(answers, ids, predictions.space),
+        adapted=adaptations_in(predictions.lineage),
+    )
 
 
 def load_scorable(path: Path) -> Predictions:
@@ -162,6 +174,21 @@ def _says_leaky(data: object) -> bool:
     if isinstance(data, Mapping):
         return data.get("leaky") is True or any(map(_says_leaky, data.values()))
     return isinstance(data, list) and any(map(_says_leaky, data))
+
+
+def adaptations_in(data: object) -> tuple[str, ...]:
+    """Return how networks were adapted to the photos, by a lineage at any depth, sorted.
+
+    >>> adaptations_in({"members": [{"adapt": {"method": "coral"}}, {"adapt": None}]})
+    ('coral',)
+    """
+    if isinstance(data, list | tuple):
+        return tuple(sorted({name for one in data for name in adaptations_in(one)}))
+    if not isinstance(data, Mapping):
+        return ()
+    adapt = data.get("adapt")
+    own = [str(adapt["method"])] if isinstance(adapt, Mapping) and "method" in adapt else []
+    return tuple(sorted({*own, *adaptations_in(list(data.values()))}))
 
 
 def read_true_labels(answers: Path, space: LabelSpace, asked: Sequence[str]) -> tuple[list[str], dict[str, Ints]]:

@@ -111,7 +111,8 @@ class SynthConfig(Section):
     labels has photos more than this one, but no more than this one has photos."""
     copy_quantile: Share = 0.01
     """A sample is left out as a copy if it is closer to a training photo than this share of the training photos is to
-    the nearest photo of another group (person). Distances are between embeddings. 0: no sample is left out."""
+    the nearest photo of another group (person). Distances are between small grey images, mirrored ones too; for
+    cyclegan, between embeddings of the classifier. 0: no sample is left out."""
     agree: bool = True
     """Leave out samples to which the fold's classifier gives another label than the generator was asked for."""
     weight: Positive = 1.0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from maskcls import files, typedjson
 from maskcls.errors import ResultError
 from maskcls.results.added.set_names import set_number
-from maskcls.rundir import SynthDir
+from maskcls.rundir import RunDir, SynthDir
 from maskcls.typedjson import JsonFile
 
 FACTS_SCHEMA = 1
@@ -28,6 +30,7 @@ class SynthFacts(JsonFile):
     space         fingerprint of the label space.
     sets          by fold number, or "all" for the generator of all rows; in the order of training.
     least_groups  the number of people that was asked for; forced: whether fewer were accepted.
+    run           folder of the run whose data and folds these are, absolute; None: they are of a data set.
     """
 
     version: int = Field(alias="schema")
@@ -38,6 +41,7 @@ class SynthFacts(JsonFile):
     sets: dict[str, SynthSet]
     least_groups: int
     forced: bool
+    run: str | None = None
 
     @property
     def folds(self) -> list[int]:
@@ -66,3 +70,21 @@ def read_facts(folder: SynthDir) -> SynthFacts:
         )
     data = files.without_digest(files.read_json(folder.facts), folder.facts, required=True)
     return typedjson.parse(data, SynthFacts, folder.facts)
+
+
+def run_of_generators(folder: SynthDir) -> RunDir | None:
+    """Return the run that generators were made from, which compares their samples unless another one is named.
+
+    None for what is a run itself, and for generators of a data set. ResultError where the run is no longer there.
+    """
+    if not folder.facts.exists():
+        return None
+    named = read_facts(folder).run
+    if named is not None and not RunDir(Path(named)).env.is_file():
+        raise ResultError(
+            "the run that the generators were made from is not there",
+            where=named,
+            expected="a finished run, whose networks compare the samples",
+            fix="say where it is now, or name another run of the same folds: --classifier RUN",
+        )
+    return None if named is None else RunDir(Path(named))

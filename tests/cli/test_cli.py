@@ -21,12 +21,14 @@ from maskcls.errors import DataError, Exit
 
 # Every verb with its arguments (capitals) and options; hidden ones, of earlier versions, stand apart.
 SURFACE = {
-    "train": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--dry-run", "--json"}),
-    "resume": frozenset({"RUN", "--folds", "--data", "--json"}),
+    "train": frozenset(
+        {"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--on", "--dry-run", "--budget", "--json"}
+    ),
+    "resume": frozenset({"RUN", "--folds", "--data", "--budget", "--on", "--json"}),
     "predict": frozenset(
         {
             *("RUN", "WHAT|KEY=VALUE", "--data", "-o/--output", "--probabilities", "--format", "--groups", "--decide"),
-            *("--engine", "--skip-unreadable", "--shard", "--gather", "--force", "--json"),
+            *("--engine", "--skip-unreadable", "--shard", "--on", "--gather", "--force", "--json"),
         }
     ),
     "pseudo-label": frozenset(
@@ -89,16 +91,20 @@ SURFACE = {
     "runs list": frozenset({"FOLDER", "--base", "--sort", "--json"}),
     "runs note": frozenset({"RUN", "TEXT", "--leaderboard", "--name", "--keep/--no-keep", "--json"}),
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
+    "runs gather": frozenset({"A B C", "-o/--output", "--data", "--accept", "--json"}),
     "runs prune": frozenset({"FOLDER", "--keep", "--budget", "--whole", "--yes", "--json"}),
     "group": frozenset({"DATA", "-o/--output", "--unlabelled", "--train", "--run", "--force", "--json"}),
     "synth train": frozenset(
         {
-            *("RUN|DATA", "KEY=VALUE", "--kind", "-c/--config", "--run", "--folds", "--minutes", "--force", "--json"),
+            *("RUN|DATA", "KEY=VALUE", "--kind", "-c/--config", "--run", "--folds", "--minutes", "--force"),
+            *("--data", "--json"),
         }
     ),
-    "synth resume": frozenset({"SYNTH", "--minutes", "--json"}),
-    "synth sample": frozenset({"SYNTH", "KEY=VALUE", "-o/--output", "--classifier", "--force", "--json"}),
-    "synth page": frozenset({"SAMPLES", "--run", "-o/--output", "--generators", "--with-photos", "--force", "--json"}),
+    "synth resume": frozenset({"SYNTH", "--minutes", "--data", "--json"}),
+    "synth sample": frozenset({"SYNTH", "KEY=VALUE", "-o/--output", "--classifier", "--force", "--data", "--json"}),
+    "synth page": frozenset(
+        {"SAMPLES", "--run", "-o/--output", "--generators", "--with-photos", "--force", "--data", "--json"}
+    ),
     "synth judge": frozenset(
         {
             *("DATA", "SAMPLES|KEY=VALUE", "-c/--config", "--run", "--seeds", "--fit", "--page", "--use"),

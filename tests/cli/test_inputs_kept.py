@@ -18,7 +18,7 @@ from maskcls.runs.environment import read_environment, write_environment
 OUTPUTS = {"-o/--output", "--page", "--png", "--probabilities", "--use"}
 MADE_RUNS = {(verb, "--run") for verb in ("train", "self-train", "data labels", "synth train", "synth judge")}
 MADE_RUNS |= {("tune", "--study")}
-FOLDERS = {*MADE_RUNS, ("report", "--png"), ("data crop", "-o/--output")}
+FOLDERS = {*MADE_RUNS, ("report", "--png"), ("data crop", "-o/--output"), ("runs gather", "-o/--output")}
 MAKES = {"data make", "demo"}  # DIR is new; nothing is read
 
 # The option, and a command line with this option as its last; {data}: a data set; {run}: a finished run on it.
@@ -45,6 +45,7 @@ INSIDE = {
     ("synth page", "-o/--output"): "{data}/train/train.csv --run {run} -o {run}/fold0/page.html",
     ("synth train", "--run"): "{data} --kind dcgan --run {data}/runs/g",
     ("runs compare", "-o/--output"): "{run} {other} -o {other}/fold0/rows.csv",
+    ("runs gather", "-o/--output"): "{run} {other} -o {other}/fold0/run",
     ("group", "-o/--output"): "{link} --unlabelled {data} -o {data}/g.csv",
     ("data init", "-o/--output"): "{data} -o {data}/mine.yaml",
     ("data check", "--page"): "{data} --page {data}/check.html",

@@ -58,6 +58,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "runs list": ("{runs}", {"base", "runs"}),
     "runs note": ("{other} hello", {"run", "note"}),
     "runs compare": ("{run} {other}", {"a", "b", "rows", "agreement", "changed"}),
+    "runs gather": (
+        "{fold0} {fold1} -o {out}/gathered",
+        {"run", "gathered", "missing", "accepted", "left", "summary", "report", "next"},
+    ),
     "runs prune": ("{runs} --keep 1", {"deleted", "freed", "left", "budget", "parts", "kept"}),
     "unseal": ("{sealed}", {"run", "now", "runs", "kept", "scores", "interval", "people", "rows", "out_of_fold"}),
     "debug": ("{data} --check inputs", {"ok", "networks"}),
@@ -137,6 +141,9 @@ def places(drawn: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     assert run_app(["synth", "sample", str(run), *samples]) == 0
     other = make_run(root / "runs" / "other", drawn)
     named = {"run": run, "runs": root / "runs", "other": other.path, "data": drawn, "few": few, "like": like}
+    for k in (0, 1):
+        named[f"fold{k}"] = root / f"fold{k}"
+        assert train(drawn, named[f"fold{k}"], *FAST, "--folds", str(k)) == 0
     photo = next((drawn / "eval" / "images").iterdir())
     named |= {
         "sealed": root / "b" / "sealed",

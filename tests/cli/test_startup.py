@@ -48,6 +48,7 @@ LIGHT: list[tuple[list[str], int, set[str]]] = [
     (["train", "nowhere"], 4, DEEP | SCIENCE),
     (["train", "nowhere", "--dry-run"], 4, DEEP | SCIENCE),
     (["train", "faces", "--folds", "9"], 2, DEEP | SCIENCE),
+    (["train", "faces", "--budget", "soon"], 2, DEEP | SCIENCE),
     (["train", "faces", "--run", "made"], 7, DEEP | SCIENCE),
     (["train", "faces", "--run", "made", "--dry-run"], 7, DEEP | SCIENCE),
     (["resume", "nowhere"], 9, DEEP | SCIENCE),

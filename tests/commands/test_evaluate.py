@@ -184,7 +184,7 @@ def test_importing_it_stays_light() -> None:
 
 KEYS = [
     "macro_f1", "accuracy", "rows", "classes_scored", "classes", "tasks", "interval", "prediction_interval", "people",
-    "confusion", "mistakes", "slices", "last_band", "consistency", "ranking", "calibration", "folds",
+    "confusion", "mistakes", "slices", "last_band", "consistency", "ranking", "calibration", "folds", "adapted",
 ]  # fmt: skip
 
 

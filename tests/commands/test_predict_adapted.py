@@ -104,6 +104,21 @@ def test_predictions_with_and_without_are_different_files_and_say_so(run: Path) 
     assert kept(run, "coral").lineage["adapt"] == coral
 
 
+def test_evaluate_says_how_the_networks_were_adapted(
+    run: Path, drawn: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of predictions, and of a submission by its sidecar; nothing is said of plain ones."""
+    answers = ["--answers", str(drawn / "eval" / "answers.csv")]
+    for adapt in ("none", "coral", "adabn"):
+        suffix, expected = ("", []) if adapt == "none" else (f"-{adapt}", [adapt])
+        for what in (run / "test" / f"faces-none{suffix}.npz", run.parent / f"{adapt}.csv"):
+            capsys.readouterr()
+            assert run_app(["evaluate", str(what), *answers]) == 0
+            assert ("adapted to these photos: predict.adapt=" + adapt in capsys.readouterr().out) == bool(expected)
+            assert run_app(["evaluate", str(what), *answers, "--json"]) == 0
+            assert json.loads(capsys.readouterr().out)["adapted"] == expected
+
+
 @pytest.mark.parametrize("adapt", ["coral", "adabn"])
 def test_neither_the_order_of_the_photos_nor_the_batch_size_matters(
     run: Path, drawn: Path, tmp_path: Path, adapt: str

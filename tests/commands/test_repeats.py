@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.results.scores.intervals import macro_f1_intervals
 from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.choices.register import read_register
-from maskcls.runs.choices.tried import rows_of_run
+from maskcls.runs.choices.tried import add_repeats, rows_of_run
 from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.runs.repeats.repeat_runs import repeat_config
 from maskcls.schema import Config
@@ -73,9 +74,29 @@ def test_the_rows_are_averaged_and_every_person_counts_once(repeated: Path) -> N
 def test_it_is_one_choice_in_the_register_of_the_folder_above(repeated: Path) -> None:
     run = RunDir(repeated / "repeat1")
     assert run.choices == repeated.parent.resolve() / "choices.json"
-    found = read_register(run).of("run", rows_of_run(run))
-    assert [one.name for one in found if one.name != "repeat0"] == ["r"]  # another test compares that repeat alone
+    assert [one.name for one in read_register(run).of("run", rows_of_run(run))] == ["r"]
     assert not (repeated / "choices.json").exists()
+
+
+def test_a_repeat_that_is_compared_counts_as_its_cross_validation(repeated: Path, tmp_path: Path) -> None:
+    folder = RepeatsDir(tmp_path / "r")
+    shutil.copytree(repeated, folder.path)
+    both = [str(folder.repeat(number).path) for number in (0, 1)]
+
+    def counted() -> list[str]:
+        return [one.name for one in read_register(folder.repeat(0)).of("run", rows_of_run(folder.repeat(0)))]
+
+    assert run_app(["runs", "compare", *both]) == 0
+    assert counted() == ["r"]
+    (tmp_path / "choices.json").unlink()
+    mean = folder.oof.read_bytes()
+    folder.oof.unlink()  # the second repeat is not finished
+    assert run_app(["runs", "compare", *both[::-1]]) == 0
+    assert counted() == ["r"]
+    folder.oof.write_bytes(mean)
+    add_repeats(folder)
+    assert run_app(["runs", "compare", *both]) == 0
+    assert counted() == ["r"]
 
 
 def test_predict_takes_the_folder_and_uses_the_networks_of_all(repeated: Path, drawn: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import Exit
 from maskcls.results.predictions import Predictions
 from maskcls.schema import Config
-from maskcls.training import forecast as forecasting
+from maskcls.training.beginning import forecast as forecasting
 from maskcls.training.checks import with_absolute_paths
 
 TASKS = ("mask", "gender", "age")

@@ -60,9 +60,12 @@ LIMIT_S = 900  # of one command; on an idle machine the longest takes less than 
 
 # Commands that are only read, not run -> why.
 SERVER = "a server, which runs until it is stopped; tests/serve/ starts it"
+CLUSTER = "needs a cluster; tests/jobs/test_farm.py runs on one where there is one"
 LEFT_OUT = {
     "maskcls serve runs/a": SERVER,
     "maskcls serve runs/a --host 0.0.0.0": SERVER,
+    "maskcls train faces --config multi --run runs/slurm --on slurm:partition=gpu,gpus=1,cpus=8,time=4h": CLUSTER,
+    "maskcls train faces --config multi --run runs/ray --on ray:auto,cpus=4,gpus=0.5": CLUSTER,
     "maskcls debug faces --config multi --minutes 10 --page debug.html": "trains for ten minutes",
 }
 HOURS = "trains whole recipes on 800 people: up to 70 minutes"

@@ -18,7 +18,7 @@ from PIL import Image
 from maskcls import files
 from maskcls.labels import LabelSpace, Task
 from maskcls.rundir import PretrainedTrunk, RunDir
-from maskcls.runs.environment import read_environment, write_environment
+from maskcls.runs.environment import GatheredRun, Gathering, read_environment, write_environment
 from maskcls.runs.records.notes import Note, add_note
 from maskcls.runs.records.pretrained_file import KIND, PretrainedFile
 from maskcls.runs.records.times import CommandTimes, add_times
@@ -174,6 +174,22 @@ def test_versions_are_those_of_env_json(tmp_path: Path, settings: PageSettings) 
     values = environment_section(change_environment(run, python="3.99", plans=None), settings)
     assert ["Python", "3.99"] in [list(row) for row in values["machine"].rows]
     assert values["plans"] is None
+
+
+def test_where_the_folds_were_gathered_from_is_in_the_table_of_the_machine(
+    tmp_path: Path, settings: PageSettings
+) -> None:
+    run = finish_run(tmp_path / "run")
+    rows = [list(row) for row in environment_section(read_reported_run(run), settings)["machine"].rows]
+    assert not [row for row in rows if "gathered" in row[0]]
+    env = read_environment(run)
+    parts = tuple(GatheredRun(run=f"/disk/{name}", folds=(k,), machine=env.machine) for k, name in enumerate("ab"))
+    for accepted, said in (((), "the same code"), (("torch 1 and 2 in a and b",), "torch 1 and 2 in a and b")):
+        reported = change_environment(run, gathered=Gathering(runs=parts, accepted=accepted))
+        rows = [list(row) for row in environment_section(reported, settings)["machine"].rows]
+        assert ["gathered from", "folds 0 of a; folds 1 of b"] in rows
+        assert rows[-1][0] == "gathered folds"
+        assert rows[-1][1].startswith(said)
 
 
 def test_lineage_names_data_weights_networks_and_notes(tmp_path: Path, settings: PageSettings) -> None:

@@ -13,7 +13,7 @@ from maskcls.results.comparison.many import best_of
 from maskcls.results.comparison.optimism import optimism_of_best
 from maskcls.results.rows_by_id import find_rows
 from maskcls.runs.choices.register import read_register, rows_key
-from maskcls.runs.choices.tried import run_digest
+from maskcls.runs.choices.tried import tried_digest
 from maskcls.runs.choices.tried_rows import counts_of
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
 from maskcls.runs.records.finding import checked_run, find_runs
@@ -56,9 +56,8 @@ def best_run(found: Sequence[RunRecord]) -> BestRun | None:
             return None
         labels = [one.pred_N[find_rows(one.ids, first.ids, name="")] for one in same_rows]
         best = best_of(labels, first.space.encode(first.truth), parts_of(first), first.space.size)
-        listed = {run_digest(one.run) for one in listed_runs}
         known = {choice.what for choice in read_register(top.run).of("run", rows)}
-        tried = len(listed | known)
+        tried = len(known | {tried_digest(one.run, known) for one in listed_runs})
         optimism = optimism_of_best(counts_of(first, labels), runs=tried)
         return BestRun(tuple(str(one.run.path) for one in listed_runs), tried, best, optimism, first.noun)
     except MaskclsError:

@@ -72,8 +72,9 @@ def prune(folder: Path, *, keep: int, budget: int | None, whole: bool, yes: bool
 def plan_pruning(folder: Path, *, keep: int, budget: int | None = None, whole: bool = False) -> Pruning:
     """List what of the runs in a folder may be deleted, the least needed first.
 
-    First the resume state of every finished run, from the worst to the best; then the
-    best weights of all but the `keep` best, in the same order. Out-of-fold predictions, scores, settings, logs stay.
+    First the resume state of every finished run, from the worst to the best; then the best weights of all but the
+    `keep` best, in the same order. Out-of-fold predictions, scores, settings, logs stay. A resume state includes the
+    weights of several epochs that a run of fewer than all folds keeps to choose from.
 
     budget  bytes; nothing more is deleted once all runs together take no more. None: everything that may go.
     whole   the second part is the whole folder.
@@ -194,7 +195,7 @@ def _untouchable(found: RunRecord, named: Mapping[RunDir, str], *, sealed_too: b
 
 def _resuming(found: RunRecord) -> list[Path]:
     folders = [network.folder(found.run) for network in found.networks]
-    return [path for folder in folders for path in (folder.last.path, folder.resume)]
+    return [path for folder in folders for path in (folder.last.path, folder.resume, folder.candidates)]
 
 
 def _part(found: RunRecord, what: str, paths: Sequence[Path]) -> RunPart:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from maskcls.show.pages.page import write_page
 from maskcls.show.synth.quality_page import quality_page
 from maskcls.show.synth.sample_report import SampleReport, SetReport
 from maskcls.show.terminal.progress import Reporter
-from maskcls.synth.embedded.frozen_features import feature_rows, file_features, open_extractor
+from maskcls.synth.embedded.frozen_features import file_features, open_extractor
 from maskcls.synth.facts_file import SynthFacts
 from maskcls.synth.quality.page_checks import check_sample_page
+from maskcls.synth.quality.sample_size import features_like_samples, sample_size
 from maskcls.synth.quality.set_report import report_about_set
 from maskcls.synth.quality.strips import input_strips
 from maskcls.synth.rows.sample_sources import finished_part
@@ -38,17 +40,19 @@ def sample_page(
     with_photos: bool,
     force: bool,
     report: Reporter,
+    data: Path | None = None,
 ) -> SampleReport:
     """Compare the samples of each set with photos, by the embeddings of the run's network of that fold.
 
     run         whose folds are those of the table. Set "all" is compared by the network of the first fold.
     generators  whose sheets, and strips between random inputs, are on the page; None: without them.
     page        the HTML file to write; None: none.
+    data        where the data set of the run is now; None: where it was.
 
     Raises DataError for samples that `read_samples` refuses, ResultError for generators with other folds.
     """
-    facts = check_sample_page(table, run, generators, page, force=force)
-    experiment, _ = open_experiment(run)
+    facts = check_sample_page(table, run, generators, page, force=force, data=data)
+    experiment, _ = open_experiment(run, data)
     check_data_unchanged(experiment)
     if generators is not None and facts is not None:
         _refuse_other_generators(facts, generators, experiment)
@@ -111,8 +115,9 @@ def _set_report(
     fold = 0 if k == REFIT else k
     extractor, rows = open_extractor(experiment, member, fold, run=run), experiment.rows(member, fold)
     seen = np.concatenate([rows.train, rows.valid]) if k == REFIT else rows.train
-    photos = feature_rows(experiment, rows, seen, extractor, report)
     paths = [source.root / path for path in samples.paths.tolist()]
+    size = sample_size(paths, extractor.spec)
+    photos = features_like_samples(experiment, rows, seen, extractor, size, report)
     sample_ND = file_features(extractor, paths, report, cropped=False)
     sheets, strips = [], None
     if generators is not None and facts is not None and k in facts.folds:
@@ -121,7 +126,7 @@ def _set_report(
             label_T = [int(samples.labels[name][0]) for name in space.names]
             strips = input_strips(finished_part(generators, k), label_T, seed=experiment.cfg.seed, fold=k)
     path_of = dict(zip(experiment.manifest["id"].tolist(), experiment.photo_paths, strict=True))
-    return report_about_set(
+    about = report_about_set(
         k,
         samples,
         sample_ND,
@@ -133,6 +138,7 @@ def _set_report(
         sheets=sheets,
         strips=strips,
     )
+    return replace(about, photo_size=size)
 
 
 def shown_sheets(sheets: Sequence[Path]) -> list[Path]:

@@ -11,7 +11,7 @@ import maskcls
 from maskcls.data.photos.identity.photo_digests import PhotoDigests, digests_of_table
 from maskcls.engine.device import Accelerator, start
 from maskcls.errors import DataError
-from maskcls.machine import reading_threads
+from maskcls.machine import reading_threads, refuse_several
 from maskcls.results.added.set_names import set_name
 from maskcls.results.synth.sample_table import SampleMaker
 from maskcls.results.synth.write_samples import write_samples
@@ -22,7 +22,7 @@ from maskcls.schema import Config
 from maskcls.show.synth.made_samples import MadeSamples, SampleCount
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.embedded.example_counts import example_counts
-from maskcls.synth.loop.open_generators import experiment_of, refuse_processes, with_small_photos
+from maskcls.synth.loop.open_generators import experiment_of, with_small_photos
 from maskcls.synth.loop.synth_rows import synth_rows
 from maskcls.synth.rows.fold_classifier import FoldClassifier, check_classifier, open_fold_classifier
 from maskcls.synth.rows.made_set import ClassCount, MadeSet, filter_of, make_set
@@ -51,24 +51,26 @@ def sample_synth(
     overrides: Sequence[str],
     force: bool,
     report: Reporter,
+    data: Path | None = None,
 ) -> MadeSamples:
     """Make the samples of every fold's generator and of all rows, and write them with their images.
 
     folder      of generators; or a run, for copies of its photos (synth.kind=oversample).
     classifier  a run with the same folds: fold k's network finds copies among the samples of fold k, and disputes their
                 labels. None: the run itself where the folder is one, else no filter needs it.
+    data        where the data set is now; None: where it was.
 
     Raises what `check_sampling` and `check_classifier` raise; ResultError for generators that are not finished,
     DataError where no sample is left.
     """
     cfg = sampling_settings(folder, overrides)
-    check_sampling(folder, output, classifier, cfg, force=force)
+    check_sampling(folder, output, classifier, cfg, force=force, data=data)
     accelerator = start(cfg.device)
-    refuse_processes(accelerator)
+    refuse_several("maskcls synth")
     with run_lock.reading(folder.experiment), report.busy("reading the folder"):
-        experiment, numbers, kind = _opened(folder, cfg)
-    compared = _opened_classifier(folder, classifier, cfg, experiment)
-    with cured_by_restoring(takes_data=False):
+        experiment, numbers, kind = _opened(folder, cfg, data)
+    compared = _opened_classifier(folder, classifier, cfg, experiment, data)
+    with cured_by_restoring():
         experiment = with_small_photos(experiment, accelerator, report)
     rows, makers, counts = SampleRows(), dict[int, tuple[SampleMaker, ...]](), list[SampleCount]()
     for k in numbers:
@@ -107,24 +109,24 @@ def sample_synth(
     return MadeSamples(output, sha256, kind, {set_name(k): len(found) for k, found in sets.items()}, tuple(counts))
 
 
-def _opened(folder: SynthDir, cfg: Config) -> tuple[Experiment, list[int], str]:
+def _opened(folder: SynthDir, cfg: Config, data: Path | None) -> tuple[Experiment, list[int], str]:
     """Return the experiment of generators or of a run, with these settings, its sets, and what makes them."""
     if not folder.facts.exists():
-        return experiment_of(folder.path, cfg, folder), [*range(cfg.folds.k), REFIT], cfg.synth.kind
-    experiment, _ = open_with_photos(folder.experiment, None)
+        return experiment_of(folder.path, cfg, folder, data), [*range(cfg.folds.k), REFIT], cfg.synth.kind
+    experiment, _ = open_with_photos(folder.experiment, data)
     facts = check_generators(folder, experiment)
     numbers = [*range(facts.k), *([REFIT] if REFIT in facts.folds else [])]
     return replace(experiment, cfg=cfg), numbers, facts.kind
 
 
 def _opened_classifier(
-    folder: SynthDir, classifier: RunDir | None, cfg: Config, experiment: Experiment
+    folder: SynthDir, classifier: RunDir | None, cfg: Config, experiment: Experiment, data: Path | None
 ) -> _Classifier | None:
     if classifier is None and folder.facts.exists():
         return None
     if not needs_classifier(cfg):
         return None
-    found, env = open_experiment(classifier or folder.experiment)
+    found, env = open_experiment(classifier or folder.experiment, data)
     check_classifier(found, experiment)
     return _Classifier(found, env.folds, env.hashes)
 

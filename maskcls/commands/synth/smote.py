@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from maskcls import files
 from maskcls.engine.device import start
 from maskcls.errors import ConfigError, DataError, ResultError, UsageError
+from maskcls.machine import refuse_several
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_existing
 from maskcls.runs.environment import this_machine
@@ -26,7 +27,7 @@ from maskcls.synth.loop.all_folds import rare_set, refuse_few
 from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.known_photos import cured_by_restoring
-from maskcls.training.stored_experiment import open_experiment, refuse_missing_data, write_identity
+from maskcls.training.stored_experiment import open_with_photos, write_identity
 
 
 def retrain_heads(
@@ -37,23 +38,22 @@ def retrain_heads(
     force: bool,
     report: Reporter,
     origins: Mapping[str, str] | None = None,
+    data: Path | None = None,
 ) -> RetrainedHeads:
     """Fit the heads of every network of a finished run again, and write a run that has them.
 
     source  a run with plain heads. run: the folder to make.
     cfg     the configuration of the source, with other settings of `synth` and `device`.
     force   make them below synth.least_groups too.
-    origins  where each setting comes from, see `train`.
+    origins  where each setting comes from, see `train`. data: where the data set is now; None: where it was.
 
     Raises BusyError when the folder holds a run already, UsageError for other heads, for a run trained with added rows
     or one of retrained heads, and for several processes; DataError for too few people, ResultError or WeightsError for
     a run that is not finished or was changed.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("heads are retrained in one process", fix="start it without torchrun or accelerate launch")
+    refuse_several("the fitting of heads")
     with report.busy("reading the run"):
-        trained, env = open_experiment(source)
-    refuse_missing_data(trained)
+        trained, env = open_with_photos(source, data)
     refuse_existing(run, trained.data)
     _refuse_unfit(trained, env.folds)
     if cfg.seed != trained.cfg.seed:
@@ -65,7 +65,7 @@ def retrain_heads(
         refuse_few({k: rare_set(experiment, k) for k in numbers}, cfg.synth.least_groups, group_noun(cfg))
     origin = origin_of(trained, trained.trainings(env.folds), cfg)
     accelerator, timer = start(cfg.device), PartTimer("synth train")
-    with timer.part(PHOTOS), cured_by_restoring(takes_data=False):
+    with timer.part(PHOTOS), cured_by_restoring():
         experiment = with_photos(experiment, accelerator, report)
     with run_lock.lock_new(run):
         refuse_existing(run, trained.data)  # once more: another process may have made and finished a run since

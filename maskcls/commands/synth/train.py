@@ -12,8 +12,9 @@ import torch
 
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import start
+from maskcls.machine import refuse_several
 from maskcls.results.added.set_names import set_name
-from maskcls.rundir import REFIT, SynthDir
+from maskcls.rundir import REFIT, RunDir, SynthDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import this_machine
 from maskcls.runs.generators.synth_checks import refuse_existing_generators
@@ -25,7 +26,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.cyclegan.enough_people import check_translations
 from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, write_facts
 from maskcls.synth.loop.all_folds import rare_set, refuse_few, train_generators
-from maskcls.synth.loop.open_generators import experiment_of, refuse_processes, with_plan, with_small_photos
+from maskcls.synth.loop.open_generators import experiment_of, with_plan, with_small_photos
 from maskcls.synth.loop.optimizers import synth_execution
 from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.stored_experiment import write_identity
@@ -41,6 +42,7 @@ def train_synth(
     force: bool,
     report: Reporter,
     origins: Mapping[str, str] | None = None,
+    data: Path | None = None,
 ) -> SynthTraining:
     """Train the generators of the wanted folds, and without `folds` that of all rows too.
 
@@ -48,13 +50,22 @@ def train_synth(
     minutes  after which the training ends, to be continued by `synth resume`; None: it ends with the last step.
     force    train also with fewer people than synth.least_groups; without it, DataError.
     origins  where each setting comes from, by dotted key.
+    data     where the data set of the run is now; None: where it was.
     """
     match cfg.synth.kind:
         case "smote" | "oversample":
             raise AssertionError("check_kind refused it, or retrain_heads does it")
         case "dcgan" | "wgan-gp" | "cyclegan":
             return _train_image_generators(
-                source, cfg, folder, folds=folds, minutes=minutes, force=force, report=report, origins=origins
+                source,
+                cfg,
+                folder,
+                folds=folds,
+                minutes=minutes,
+                force=force,
+                report=report,
+                origins=origins,
+                data=data,
             )
         case _:
             assert_never(cfg.synth.kind)
@@ -70,13 +81,14 @@ def _train_image_generators(
     force: bool,
     report: Reporter,
     origins: Mapping[str, str] | None,
+    data: Path | None,
 ) -> SynthTraining:
     ends_s = None if minutes is None else time.monotonic() + 60 * minutes
     accelerator = start(cfg.device)
-    refuse_processes(accelerator)
+    refuse_several("maskcls synth")
     execution = synth_execution(cfg.device, accelerator.device)
     with report.busy("reading labels and folds"):
-        experiment = experiment_of(source, cfg, folder)
+        experiment = experiment_of(source, cfg, folder, data)
     report.notes(experiment.notes)
     numbers = [*wanted_folds(folds, cfg.folds.k), *([REFIT] if folds is None else [])]
     sets, noun = {k: rare_set(experiment, k) for k in numbers}, group_noun(experiment.cfg)
@@ -96,6 +108,7 @@ def _train_image_generators(
         sets={set_name(k): one for k, one in sets.items()},
         least_groups=cfg.synth.least_groups,
         forced=force,
+        run=str(source.resolve()) if RunDir(source).env.is_file() else None,
     )
     run = folder.experiment
     with run_lock.lock_new(run):

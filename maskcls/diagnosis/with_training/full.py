@@ -34,7 +34,7 @@ from maskcls.results.diagnosis.finding import CheckName, Finding
 from maskcls.results.diagnosis.scored import Diagnosis
 from maskcls.results.scores.metrics import score
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.forecast import fold_seconds
+from maskcls.training.beginning.forecast import fold_seconds
 
 MOST_TRAIN_ROWS = 1500  # that are predicted for the error on training people
 

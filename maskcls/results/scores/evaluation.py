@@ -63,6 +63,7 @@ class Evaluation:
     consistency  between photos of one person; None where nothing can be compared.
     rankings, qualities  of the probabilities, where there are any.
     folds        {fold: its own scores}, where there were folds.
+    adapted      how networks were adapted to the photos, values of predict.adapt.
     """
 
     scores: Scores
@@ -80,6 +81,7 @@ class Evaluation:
     qualities: Qualities | None
     folds: Mapping[int, Scores]
     noun: Noun = PEOPLE
+    adapted: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: the scores' own keys, and one more for every other part; a NaN becomes None."""
@@ -101,6 +103,7 @@ class Evaluation:
             "ranking": self.rankings and self.rankings.to_json(),
             "calibration": self.qualities and self.qualities.to_json(),
             "folds": {str(fold): _brief(scores) for fold, scores in self.folds.items()},
+            "adapted": list(self.adapted),
         }
 
 
@@ -130,6 +133,7 @@ def evaluate_predictions(labelled: LabelledPredictions) -> Evaluation:
         qualities=None if prob_NJ is None else qualities(prob_NJ, truth, space),
         folds=_folds(labelled),
         noun=labelled.noun,
+        adapted=labelled.adapted,
     )
 
 

@@ -81,23 +81,3 @@ def corrected_score(
     tried = max(len(found), tried or 0)
     naive = best.value, score_interval(best, level)
     return SearchScore("corrected", max(0.0, best.value - excess), interval, *naive, tried, best.people)
-
-
-def sealed_score(
-    search: SearchScore,
-    pred_N: Ints,
-    true_N: Ints,
-    person_N: Sequence[str] | NDArray[Any],
-    classes: int,
-    *,
-    level: float = LEVEL,
-) -> SearchScore:
-    """Return the score of the best trial on sealed people, in the place of the corrected one.
-
-    pred_N, true_N, person_N  as for `count_people`: the sealed rows, which no trial has seen.
-
-    Raises what `count_people` raises.
-    """
-    found = score_influence(count_people(true_N, pred_N, person_N, classes))
-    interval = score_interval(found, level)
-    return replace(search, how="sealed", macro_f1=found.value, interval=interval, people=found.people)

@@ -89,6 +89,13 @@ def sidecar_space(path: Path) -> LabelSpace | None:
     return read_origin(path, SUBMISSION, lambda data: LabelSpace.from_json(data["label_space"]["tasks"]))[1]
 
 
+def sidecar_lineage(path: Path) -> Mapping[str, Any]:
+    """Return what a submission was made from, as its sidecar says; empty without one. Raises as `sidecar_space`."""
+    if path.suffix == ".json" or not path.is_file():
+        return {}
+    return read_origin(path, SUBMISSION, lambda data: dict(data["lineage"]))[1] or {}
+
+
 def _check_labels(labels: Ints, rows: int, space: LabelSpace) -> None:
     if labels.dtype.kind not in "iu" or labels.shape != (rows,):
         raise ResultError(

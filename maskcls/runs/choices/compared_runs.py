@@ -11,7 +11,7 @@ from maskcls.results.comparison.optimism import optimism_of_best
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.rows_by_id import find_rows
 from maskcls.rundir import RunDir
-from maskcls.runs.choices.tried import add_tried, comparison_of, run_digest
+from maskcls.runs.choices.tried import add_tried, comparison_of, tried_digest
 from maskcls.runs.choices.tried_rows import counts_of
 from maskcls.runs.read_labelled import parts_of
 
@@ -32,7 +32,8 @@ def compare_labelled(runs: Sequence[RunDir], found: Sequence[LabelledPredictions
     many = compare_many(names, labels, truth, first.people_N, parts_of(first), size)
     new = [comparison_of(runs[0], run, p.difference.p) for run, p in zip(runs[1:], many.differences, strict=True)]
     tried, register = add_tried(runs[0], new)
-    every = {one.what for one in register.of("run", new[0].rows)} | {run_digest(run) for run in runs}
+    known = {one.what for one in register.of("run", new[0].rows)}
+    every = known | {tried_digest(run, known) for run in runs}
     optimism = optimism_of_best(counts_of(first, labels), runs=len(every))
     return replace(many, tried=tried.count, kept=tried.kept, noun=first.noun, optimism=optimism)
 

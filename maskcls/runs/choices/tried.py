@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.choices.register import Attempt, Register, add_attempts, is_kept, read_register, rows_key
 from maskcls.runs.environment import read_environment
 from maskcls.runs.records.scored_rows import rows_scored
-from maskcls.runs.repeats.repeat_runs import is_repeat
+from maskcls.runs.repeats.repeat_runs import is_repeat, is_repeated, repeat_runs
 from maskcls.runs.summary import read_summary
 
 if TYPE_CHECKING:
@@ -109,12 +109,31 @@ def _tried(run: RunDir, after: Register, rows: str, count: int) -> Tried:
 
 
 def _this_run(run: RunDir, rows: str) -> Attempt:
-    return Attempt(rows=rows, kind="run", what=run_digest(run), name=_name(run))
+    counted = _counted(run)
+    known = {one.what for one in read_register(run).of("run", rows)}
+    return Attempt(rows=rows, kind="run", what=tried_digest(run, known), name=_name(counted))
 
 
 def run_digest(run: RunDir) -> str:
-    """Return what identifies a run among those tried: its out-of-fold rows."""
+    """Return what identifies a run by content: its out-of-fold rows."""
     return files.file_sha256(run.oof)[:16]
+
+
+def tried_digest(run: RunDir, known: Collection[str]) -> str:
+    """Return what identifies a run among those tried on its rows: the repeats of a cross-validation are one run.
+
+    known  the digests in the register. A cross-validation whose first repeat was registered before all were finished
+           keeps that entry; else its mean stands for it.
+    """
+    counted = _counted(run)
+    same = [counted, *repeat_runs(RepeatsDir(counted.path))] if is_repeated(counted) else [run]
+    digests = [run_digest(one) for one in same if one.oof.exists()]
+    return next((digest for digest in digests if digest in known), digests[0])
+
+
+def _counted(run: RunDir) -> RunDir:
+    """Return the run that counts as tried: the folder of repeats for one of them."""
+    return RunDir(run.path.resolve().parent) if is_repeat(run) else run
 
 
 def _name(run: RunDir) -> str:

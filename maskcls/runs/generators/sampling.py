@@ -44,18 +44,23 @@ def sampling_settings(folder: SynthDir, overrides: Sequence[str]) -> Config:
 
 
 def needs_classifier(cfg: Config) -> bool:
-    """Tell whether a network is needed: to find copies, to compare labels, or to find photos that are hard to learn."""
-    return cfg.synth.kind == "oversample" or cfg.synth.copy_quantile > 0 or cfg.synth.agree
+    """Tell whether a network is needed: to compare labels, or to find copies among translations or difficult photos."""
+    compares = cfg.synth.kind == "cyclegan" and cfg.synth.copy_quantile > 0
+    return cfg.synth.kind == "oversample" or compares or cfg.synth.agree
 
 
-def check_sampling(folder: SynthDir, output: Path, classifier: RunDir | None, cfg: Config, *, force: bool) -> None:
+def check_sampling(
+    folder: SynthDir, output: Path, classifier: RunDir | None, cfg: Config, *, force: bool, data: Path | None = None
+) -> None:
     """Raise what is wrong with samples before they are made.
+
+    data  where the data set is now; None: where it was.
 
     UsageError for an output without an ending, for a run without generators and for a missing classifier; BusyError
     when the output exists, unless `force`; ResultError for a classifier that is no run.
     """
     env = read_environment(folder.experiment, generators=True)
-    inputs = files_read(Path(env.data), folder.path, None if classifier is None else classifier.path)
+    inputs = files_read(data or Path(env.data), folder.path, None if classifier is None else classifier.path)
     if not output.suffix:
         raise UsageError("the table needs an ending", where=str(output), expected="such as samples.csv")
     check_free(output, SAMPLES, inputs=[*inputs, folder.path], force=force)
@@ -76,7 +81,7 @@ def check_sampling(folder: SynthDir, output: Path, classifier: RunDir | None, cf
             "no run is named whose networks compare the samples",
             where="--classifier",
             expected="a finished run with the folds of the generators",
-            fix="name one, or leave out both filters with synth.copy_quantile=0 synth.agree=false",
+            fix="name one, or leave out what needs it: synth.agree=false, for cyclegan synth.copy_quantile=0 too",
         )
     if classifier is not None:
         read_environment(classifier)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maskcls import config, files
 from maskcls.data.layouts.source import check_data
-from maskcls.errors import BusyError, ConfigError, UsageError
+from maskcls.errors import BusyError, ConfigError, DataError, UsageError
 from maskcls.rundir import RunDir, SynthDir
 from maskcls.runs.checks import check_cache, wanted_folds
 from maskcls.runs.environment import read_environment
@@ -48,13 +48,16 @@ def settings_of_run(run: RunDir, overrides: Sequence[str]) -> tuple[Config, dict
     return config.validate(plain, where="command line"), origins
 
 
-def check_synth_training(source: Path, cfg: Config, folder: SynthDir, folds: str | None, minutes: float | None) -> None:
+def check_synth_training(
+    source: Path, cfg: Config, folder: SynthDir, folds: str | None, minutes: float | None, moved: Path | None = None
+) -> None:
     """Raise what is wrong with the training of generators before it begins.
 
-    source  a run folder, or a data set.
+    source  a run folder, or a data set. moved: where the data set of the run is now; None: where it was.
 
-    UsageError for folds that do not exist and for no time, ConfigError for settings that no network can be trained
-    with, DataError for missing data, BusyError when the folder holds generators or a run already.
+    UsageError for folds that do not exist, for no time and for moved data without a run, ConfigError for settings that
+    no network can be trained with, DataError for missing data, BusyError when the folder holds generators or a run
+    already.
     """
     wanted_folds(folds, cfg.folds.k)
     check_minutes(minutes)
@@ -67,8 +70,17 @@ def check_synth_training(source: Path, cfg: Config, folder: SynthDir, folds: str
             expected="2 or more",
         )
     run = RunDir(source)
-    data = Path(read_environment(run).data) if run.env.is_file() else source
-    check_data(data, cfg.data.format)
+    if moved is not None and not run.env.is_file():
+        fix = "leave it out, and give the data set itself"
+        raise UsageError("only the data set of a run is named apart from it", where="--data", got=str(moved), fix=fix)
+    known = Path(read_environment(run).data) if run.env.is_file() else source
+    data = moved or known
+    try:
+        check_data(data, cfg.data.format)
+    except DataError as error:
+        if moved is not None or not run.env.is_file():
+            raise
+        raise error.with_fix("restore it, or say where it is now: --data PATH") from None
     check_cache(data, cfg)
     inputs = [data, *([source] if run.env.is_file() else [])]
     refuse_existing_generators(folder, inputs)

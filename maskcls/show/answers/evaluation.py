@@ -90,6 +90,8 @@ def _details(found: Evaluation) -> list[str]:
         lines.append(new_people(found.prediction, of))
     if found.interval and found.people is None and found.noun == PEOPLE:
         lines.append("(too narrow if people have several images: give answers with a column person)")
+    if found.adapted:
+        lines.append(f"of networks that were adapted to these photos: predict.adapt={', '.join(found.adapted)}")
     if found.folds:
         lines.append(folds_line([(str(k), one.macro_f1) for k, one in found.folds.items()]))
     if found.rankings and found.qualities:

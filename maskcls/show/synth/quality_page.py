@@ -16,7 +16,15 @@ from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.page import render_page
 from maskcls.show.pages.photos import PagePhoto, jpeg_uri, photo_or_placeholder
 from maskcls.show.pages.table import Table
-from maskcls.show.synth.sample_report import HEAD, NO_VERDICT, SampleReport, SetReport, distance_text, quality_cells
+from maskcls.show.synth.sample_report import (
+    HEAD,
+    NO_VERDICT,
+    SHRUNK,
+    SampleReport,
+    SetReport,
+    distance_text,
+    quality_cells,
+)
 
 SHEET_PX = 560  # the longer side of a sheet of samples
 PAIR_PX = 120
@@ -88,6 +96,7 @@ def quality_page(
         network=found.network,
         many=found.noun[1],
         no_verdict=NO_VERDICT,
+        shrunk=SHRUNK if found.shrunk else "",
         summary=Table(HEAD, [quality_cells(one) for one in found.sets], caption="Samples compared with photos"),
         figure=figure,
         sections=sections,

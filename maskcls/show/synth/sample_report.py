@@ -36,6 +36,7 @@ class SetReport:
     neighbours  samples with their nearest photos, the nearest pair first.
     sheets      {steps: picture} of samples while the generator was trained.
     strips      samples for inputs between random ones, one row each; None: the kind of generator has none.
+    photo_size  height and width in pixels that the photos were shrunk to, those of the samples; None: they were not.
     """
 
     fold: int
@@ -43,6 +44,11 @@ class SetReport:
     neighbours: tuple[Neighbour, ...] = ()
     sheets: tuple[tuple[int, Pixels], ...] = ()
     strips: Pixels | None = None
+    photo_size: tuple[int, int] | None = None
+
+    def to_json(self) -> dict[str, Any] | None:
+        """Return plain data, None without a quality."""
+        return None if self.quality is None else {**self.quality.to_json(), "photo_size": self.photo_size}
 
     @property
     def title(self) -> str:
@@ -64,6 +70,11 @@ class SampleReport:
     noun: Noun
     sets: tuple[SetReport, ...]
 
+    @property
+    def shrunk(self) -> bool:
+        """Whether photos were shrunk to the size of the samples."""
+        return any(one.photo_size is not None for one in self.sets)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         return {
@@ -71,7 +82,7 @@ class SampleReport:
             "page": None if self.page is None else str(self.page),
             "kind": self.kind,
             "network": self.network,
-            "sets": {set_name(one.fold): None if one.quality is None else one.quality.to_json() for one in self.sets},
+            "sets": {set_name(one.fold): one.to_json() for one in self.sets},
         }
 
 
@@ -86,6 +97,7 @@ HEAD = (
     "told apart",
     "closeness",
 )
+SHRUNK = "The photos were shrunk to the size of the samples before they were compared."
 NO_VERDICT = "These figures do not say whether the samples help in training: maskcls synth judge does."
 
 
@@ -142,6 +154,8 @@ def print_sample_report(found: SampleReport, *, json: bool = False) -> None:
     for one in found.sets:
         table.add_row(*quality_cells(one))
     show(table)
+    if found.shrunk:
+        say(f"\n{SHRUNK}")
     say(f"\n{NO_VERDICT}")
     if found.page is not None:
         say(f"page: {found.page}")

@@ -19,10 +19,10 @@ NEW = "score for new people"
 
 def history_figure(study: SearchStudy, score: SearchScore | None) -> Figure | None:
     """Draw the score of each trial; None where no trial has one. score: of the best for new people, if known."""
-    done, pruned = study.done, [one for one in study.trials if one.state == "pruned" and one.score is not None]
-    if not done and not pruned:
+    done, pruned = study.done, [one for one in study.trials if one.state == "pruned"]
+    if not trial_scores([*done, *pruned]):
         return None
-    low = typical_low(trial_scores(done or pruned))
+    low = typical_low(trial_scores(done) or trial_scores(pruned))
     best = list(accumulate(trial_scores(done), max))
 
     def paint(axes: Any) -> None:
@@ -56,10 +56,11 @@ def history_figure(study: SearchStudy, score: SearchScore | None) -> Figure | No
 
 def _scatter(axes: Any, trials: Any, low: float, marker: str, label: str, *, filled: bool) -> None:
     colour = palette.SERIES[0].light if filled else palette.SERIES[1].light
-    near = [one for one in trials if one.score >= low]
-    far = [one for one in trials if one.score < low]
+    near = [one for one in trials if one.score is not None and one.score >= low]
+    far = [one for one in trials if one.score is None or one.score < low]
     look = {"s": 22, "facecolors": colour if filled else "none", "edgecolors": colour, "linewidths": 1.0}
-    axes.scatter([one.number for one in near], [one.score for one in near], marker=marker, label=label, **look)
+    if trials:
+        axes.scatter([one.number for one in near], [one.score for one in near], marker=marker, label=label, **look)
     if far:  # at the lower edge: their scores would leave no room for the others
         foot = axes.get_xaxis_transform()
         axes.scatter([one.number for one in far], [0.03] * len(far), marker="v", transform=foot, **look)
@@ -73,12 +74,13 @@ def _whole_numbers(axes: Any) -> None:
 
 def _description(study: SearchStudy, low: float, score: SearchScore | None) -> str:
     parts = ["Dots: trials with all folds scored. The line is the best so far."]
-    if any(one.state == "pruned" and one.score is not None for one in study.trials):
-        parts.append("Triangles: pruned trials, with the score they had when they were stopped, of the folds so far.")
+    if study.count("pruned"):
+        parts.append("Triangles: pruned trials, with the score of the folds they had finished.")
     if any(one.state == "failed" for one in study.trials):
         parts.append("Crosses at the lower edge: failed trials.")
-    if any(score < low for score in trial_scores(one for one in study.trials if one.state in ("done", "pruned"))):
-        parts.append(f"Triangles that point down, at the lower edge: scores below {number(low, 3)}.")
+    ended = [one for one in study.trials if one.state in ("done", "pruned")]
+    if any(one.score is None or one.score < low for one in ended):
+        parts.append(f"Triangles that point down, at the lower edge: scores below {number(low, 3)}, or none.")
     if score is not None:
         parts.append(
             f"Dashed, with its interval as a band: the best trial's score for new people, {number(score.macro_f1)}."

@@ -8,7 +8,7 @@ from typing import Any
 from maskcls.show.pages import palette
 from maskcls.show.pages.figure import WIDTH, Figure
 from maskcls.show.pages.table import Table
-from maskcls.show.tuning.value_axis import shortened, value_text
+from maskcls.show.tuning.value_axis import value_text, without_middle
 
 LABEL = 34  # characters
 
@@ -22,7 +22,7 @@ def importance_figure(importance: Mapping[str, float]) -> Figure | None:
     def paint(axes: Any) -> None:
         places = range(len(ordered))
         axes.barh(places, [share for _, share in ordered], color=palette.SERIES[0].light, height=0.65)
-        axes.set_yticks(places, [shortened(value_text(name), LABEL) for name, _ in ordered])
+        axes.set_yticks(places, [without_middle(value_text(name), LABEL) for name, _ in ordered])
         axes.invert_yaxis()
         axes.set_xlim(0, max(1e-9, *(share for _, share in ordered)) * 1.12)
         axes.set_xlabel("share of the differences in score")

@@ -17,11 +17,11 @@ from maskcls.show.tuning.value_axis import (
     UNSET,
     ValueAxis,
     broken_name,
-    shortened,
     text_of,
     typical_low,
     value_axis,
     value_text,
+    without_middle,
 )
 
 AXIS_WIDTH, LEAST_WIDTH = 1.35, 6.5  # inches
@@ -96,7 +96,7 @@ def _draw_axis(axes: Any, place: int, ticks: Sequence[tuple[float, str]]) -> Non
     for height, label in ticks:
         axes.plot([place - 0.02, place + 0.02], [height, height], color=palette.MUTED.light, linewidth=1.2)
         box = {"facecolor": palette.SURFACE.light, "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
-        shown = shortened(label, LONGEST - 6)
+        shown = without_middle(label, LONGEST - 6)
         axes.text(place + 0.05, height, shown, va="center", fontsize=9, color=palette.INK.light, bbox=box)
 
 

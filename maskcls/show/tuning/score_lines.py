@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from maskcls.results.search.score import SearchScore
 from maskcls.show.terminal.text import number, percent, plural, span
 
@@ -35,6 +37,8 @@ def how_made(score: SearchScore) -> str:
             if score.tried == 1:
                 return "one trial: nothing was chosen, so nothing is corrected"
             return f"corrected: chosen from {score.tried:,} trials by resampled people, scored on those left out"
+        case _:
+            assert_never(score.how)
 
 
 def _excess(score: SearchScore) -> str:

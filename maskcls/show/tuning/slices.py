@@ -14,7 +14,7 @@ from maskcls.show.terminal.text import number
 from maskcls.show.tuning.value_axis import ValueAxis, broken_name, typical_low, value_axis, value_text
 
 MOST_PARTS = 5  # rows of the table for numbers
-BESIDE = (0.0, 0.25, -0.25, 0.12, -0.12, 0.37, -0.37)  # of a kind's width: trials of one kind stand beside each other
+BESIDE = (0.0, 0.25, -0.25, 0.12, -0.12, 0.37, -0.37)  # of a kind's width: moves dots of one kind apart
 
 
 def slice_figures(study: SearchStudy) -> list[Figure]:
@@ -62,7 +62,7 @@ def _figure(study: SearchStudy, dimension: SearchDimension, axis: ValueAxis, nam
 
 
 def _places(trials: Sequence[SearchTrial], axis: ValueAxis) -> list[float]:
-    """Return places on the axis; trials of one kind stand a little beside each other, by their number."""
+    """Return places on the axis; trials of one kind are moved apart a little, by their number."""
     places = [axis.place(one.values[axis.name]) for one in trials]
     if not axis.kinds:
         return places

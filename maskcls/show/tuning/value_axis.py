@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import assert_never
 
 from maskcls.errors import visible
 from maskcls.results.search.study import SearchDimension, SearchTrial, SettingValue
@@ -44,7 +45,9 @@ class ValueAxis:
         """Return places and their labels: the ends and the middle of numbers, or the kinds, of many every few one."""
         if self.kinds:
             every = math.ceil(len(self.kinds) / MOST_TICKS)
-            return [((i + 0.5) / len(self.kinds), shortened(self.kinds[i])) for i in range(0, len(self.kinds), every)]
+            return [
+                ((i + 0.5) / len(self.kinds), without_middle(self.kinds[i])) for i in range(0, len(self.kinds), every)
+            ]
         middle = math.sqrt(self.low * self.high) if self.is_log else (self.low + self.high) / 2
         return [(place, f"{value:.3g}") for place, value in ((0.0, self.low), (0.5, middle), (1.0, self.high))]
 
@@ -56,12 +59,19 @@ def value_axis(dimension: SearchDimension, trials: Sequence[SearchTrial]) -> Val
         return None
     numbers = [x for x in values if isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)]
     if dimension.choices or len(numbers) < len(values):
-        known = dict.fromkeys(value_text(x) for x in (*dimension.choices, *values))
+        known = dict.fromkeys(value_text(x) for x in _ordered((*dimension.choices, *values)))
         return ValueAxis(dimension.name, False, tuple(known), 0.0, 1.0)
     low, high, is_log = float(min(numbers)), float(max(numbers)), dimension.is_log and min(numbers) > 0
     if low == high:
         low, high = (low / 1.1, high * 1.1) if is_log else (low - (abs(low) or 1) * 0.1, high + (abs(high) or 1) * 0.1)
     return ValueAxis(dimension.name, is_log, (), low, high)
+
+
+def _ordered(values: Sequence[SettingValue]) -> list[SettingValue]:
+    """Return numbers from low to high; anything else as it is."""
+    if any(isinstance(x, bool) or not isinstance(x, int | float) for x in values):
+        return list(values)
+    return sorted(values, key=lambda x: float(x or 0))
 
 
 def value_text(value: SettingValue) -> str:
@@ -79,6 +89,8 @@ def value_text(value: SettingValue) -> str:
             return f"{value:.4g}"
         case int() | str():
             return visible(str(value))
+        case _:
+            assert_never(value)
 
 
 def text_of(trial: SearchTrial, name: str, unset: str = UNSET) -> str:
@@ -86,10 +98,10 @@ def text_of(trial: SearchTrial, name: str, unset: str = UNSET) -> str:
     return value_text(trial.values[name]) if name in trial.values else unset
 
 
-def shortened(text: str, most: int = LONGEST) -> str:
+def without_middle(text: str, most: int = LONGEST) -> str:
     """Return the text, without its middle where it is longer than `most` characters.
 
-    >>> shortened("mobilenetv4_conv_small.e2400_r224_in1k")
+    >>> without_middle("mobilenetv4_conv_small.e2400_r224_in1k")
     'mobilenetv4…_r224_in1k'
     """
     if len(text) <= most:
@@ -111,7 +123,7 @@ def broken_name(name: str) -> str:
             line = ""
         line += part
     lines = [piece for one in (*lines, line) for piece in wrap(one, NAME_WIDTH) or [""]]
-    return "\n".join([*lines[: NAME_LINES - 1], shortened("".join(lines[NAME_LINES - 1 :]), NAME_WIDTH)]).rstrip()
+    return "\n".join([*lines[: NAME_LINES - 1], without_middle("".join(lines[NAME_LINES - 1 :]), NAME_WIDTH)]).rstrip()
 
 
 def typical_low(scores: Sequence[float]) -> float:

@@ -163,9 +163,13 @@ def feature_rows(
     experiment: Experiment, rows: FoldRows, row_n: Rows, extractor: Extractor, report: Reporter
 ) -> FeatureRows:
     """Return these rows of a fold with their features."""
+    return with_features(experiment, rows, row_n, photo_features(extractor, rows.photos, row_n, report))
+
+
+def with_features(experiment: Experiment, rows: FoldRows, row_n: Rows, feature_nD: Floats) -> FeatureRows:
+    """Return these rows of a fold with features that were computed."""
     labels = {name: rows.labels[name][row_n] for name in experiment.cfg.space.names}
     ids_n = experiment.manifest["id"].to_numpy(np.str_)[row_n]
-    feature_nD = photo_features(extractor, rows.photos, row_n, report)
     return FeatureRows(row_n, ids_n, feature_nD, labels, rows.people[row_n], rows.weight[row_n])
 
 

@@ -55,7 +55,7 @@ def finish_heads(experiment: Experiment, env: Environment, *, report: Reporter) 
     run = experiment.run
     source = read_origin_run(run)
     accelerator, timer = start(experiment.cfg.device), PartTimer("resume")
-    with timer.part(PHOTOS), cured_by_restoring(takes_data=False):
+    with timer.part(PHOTOS), cured_by_restoring():
         experiment = with_photos(experiment, accelerator, report)
     with run_lock.lock(run):
         run_lock.sweep_run(run)

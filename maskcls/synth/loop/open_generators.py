@@ -7,7 +7,6 @@ from pathlib import Path
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import Accelerator
-from maskcls.errors import UsageError
 from maskcls.rundir import RunDir, SynthDir
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
@@ -23,15 +22,17 @@ def for_generators(cfg: Config) -> Config:
     return cfg.model_copy(update={"data": data, "predict": cfg.predict.model_copy(update={"groups": "none"})})
 
 
-def experiment_of(source: Path, cfg: Config, folder: SynthDir) -> Experiment:
+def experiment_of(source: Path, cfg: Config, folder: SynthDir, moved: Path | None = None) -> Experiment:
     """Return the experiment whose generators are trained: real rows and folds of a run, or of a data set.
+
+    moved  where the data set of the run is now; None: where it was.
 
     Raises DataError or ConfigError for a data set; ResultError or WeightsError for a run that was changed.
     """
     cfg, run = for_generators(with_absolute_paths(cfg)), RunDir(source)
     if not run.env.is_file():
         return read_experiment(cfg, source, folder.experiment)
-    found, _ = open_with_photos(run, None)
+    found, _ = open_with_photos(run, moved)
     real_N = tables.real_rows(found.manifest)
     manifest = found.manifest[real_N].reset_index(drop=True)
     photos = found.photos
@@ -66,13 +67,3 @@ def with_plan(cfg: Config, plan: Plan) -> Config:
     """Return the configuration with number format and memory format of a plan, instead of auto."""
     how = {"precision": plan.train.precision, "memory_format": plan.train.memory_format}
     return cfg.model_copy(update={"device": cfg.device.model_copy(update=how)})
-
-
-def refuse_processes(accelerator: Accelerator) -> None:
-    """Raise UsageError when a launcher started several processes."""
-    if accelerator.num_processes > 1:
-        raise UsageError(
-            "generators are trained by one process",
-            got=f"{accelerator.num_processes} processes",
-            fix="start maskcls without torchrun or accelerate launch",
-        )

@@ -72,7 +72,7 @@ def synth_rows(experiment: Experiment, k: int) -> SynthRows:
     person_N = experiment.people[row_N]
     classes = cfg.synth.classes or rarest_class(labels, person_N, cfg.space)
     return SynthRows(
-        images_NHWC=_images(experiment, row_N),
+        images_NHWC=view_images(experiment, row_N, synth_spec(cfg)),
         label_N=cfg.space.encode(labels),
         labels=labels,
         person_N=person_N,
@@ -129,8 +129,12 @@ def of_classes(labels: Mapping[str, Ints], classes: Mapping[str, tuple[str, ...]
     return target_N
 
 
-def _images(experiment: Experiment, row_N: Ints) -> NDArray[np.uint8]:
-    spec = synth_spec(experiment.cfg)
+def view_images(experiment: Experiment, row_N: Ints, spec: ViewSpec) -> NDArray[np.uint8]:
+    """Return photos (N, H, W, 3) uint8 RGB of an experiment in a view, without anything random.
+
+    They come from `experiment.views` if the view is there, else from their files. Raises DataError for a photo that
+    cannot be read.
+    """
     views = {spec: experiment.views[spec]} if spec in experiment.views else {}
     frame = experiment.manifest.assign(path=experiment.photo_paths)
     photos = open_photos(

@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
-
 from maskcls import files
 from maskcls.engine.checkpoint import load_state, save_state
 from maskcls.engine.saving import SaveClock
@@ -21,6 +19,7 @@ from maskcls.synth.loop.log_lines import LogLines
 from maskcls.synth.loop.parts import check_finite, mark_generator_done, save_part
 from maskcls.synth.loop.player import Player
 from maskcls.synth.loop.training_state import player_state, restore_player
+from maskcls.synth.rows.canvas import png_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Training:
         self.log.add(numbers, self.step_count, self.plan.steps)
         if self.step_count % self.plan.sheet_steps == 0 or self.step_count == self.plan.steps:
             # Before any state that holds this step: what a state holds is not computed again.
-            files.commit(self.folder.sheet(self.step_count), _png(self.player))
+            files.commit(self.folder.sheet(self.step_count), png_of(self.player.sheet()))
 
     def save(self) -> None:
         """Commit the state, and then what can be written again from it; after the last step, also DONE."""
@@ -130,9 +129,3 @@ def train_generator(player: Player, folder: SynthFoldDir, plan: LoopPlan, report
 def is_past(ends_s: float | None) -> bool:
     """Tell whether a time of `time.monotonic` is past; None never is."""
     return ends_s is not None and time.monotonic() >= ends_s
-
-
-def _png(player: Player) -> bytes:
-    done, data = cv2.imencode(".png", cv2.cvtColor(player.sheet(), cv2.COLOR_RGB2BGR))
-    assert done
-    return data.tobytes()

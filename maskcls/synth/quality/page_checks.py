@@ -13,9 +13,11 @@ from maskcls.synth.facts_file import SynthFacts, read_facts
 
 
 def check_sample_page(
-    table: Path, run: RunDir, generators: SynthDir | None, page: Path | None, *, force: bool
+    table: Path, run: RunDir, generators: SynthDir | None, page: Path | None, *, force: bool, data: Path | None = None
 ) -> SynthFacts | None:
     """Return what the folder of generators holds; None without one.
+
+    data  where the data set of the run is now; None: where it was.
 
     Raises what is wrong with the places of the samples, the run, the generators and the page: ResultError
     for what is no run, or no folder of generators; DataError for a table that is not there; UsageError for a page that
@@ -27,5 +29,7 @@ def check_sample_page(
         raise DataError("there is no such file", where="SAMPLES", got=str(table), fix="check the path")
     if page is not None:
         folders = [run.path, *([] if generators is None else [generators.path])]
-        files.refuse_finished(page, inputs=[table, *files_read(Path(env.data), run.path), *folders], force=force)
+        files.refuse_finished(
+            page, inputs=[table, *files_read(data or Path(env.data), run.path), *folders], force=force
+        )
     return facts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from maskcls.results.synth.copied_faces import copy_limit, nearest_photos
 from maskcls.schema.synth import SynthConfig
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.rows.drawing import SampleSource, draw_samples, most_draws
+from maskcls.synth.rows.thumbnails import both_ways, thumbnails
 
 MOST_DRAWS = 10  # per wanted sample; what is not full then stays so
 LEAST_DRAW = 16  # samples at once, as a single one costs nearly as much
@@ -60,28 +61,43 @@ class MadeSet:
 
 
 @dataclass(frozen=True)
-class SampleFilter:
-    """What leaves samples out.
+class NearPhotos:
+    """What tells copies of photos of the fold's training people.
 
-    photo_ND  features of the photos of the fold's training people, as small as the samples are. limit: see
-              `copy_limit`; 0: no sample is a copy.
-    agree     whether the classifier has to agree.
+    classifier  whose features are compared; None: thumbnails are, of photos and of their mirror images.
+    photo_ND  of the photos, as small as the samples are. limit: see `copy_limit`.
     """
 
     classifier: Comparer | None
-    photo_ND: Floats | None
+    photo_ND: Floats
     limit: float
-    agree: bool
+
+    def copies(self, images_MHWC: NDArray[np.uint8], report: Reporter) -> Bools:
+        """Return which images (M,) are copies."""
+        one = self.classifier
+        found_MD = thumbnails(images_MHWC) if one is None else one.features(images_MHWC, report)
+        copied_M: Bools = nearest_photos(found_MD, self.photo_ND)[0] < self.limit
+        return copied_M
+
+
+@dataclass(frozen=True)
+class SampleFilter:
+    """What leaves samples out.
+
+    classifier  tells the class of a sample, which has to be the one asked for; None: no class is compared.
+    near      tells copies; None: no sample is one.
+    """
+
+    classifier: Comparer | None
+    near: NearPhotos | None
 
     def verdicts(self, images_MHWC: NDArray[np.uint8], label: int, report: Reporter) -> tuple[Bools, Bools]:
         """Return which samples (M,) are copies, and which of the others are disputed."""
         copied_M = np.zeros(len(images_MHWC), dtype=bool)
         disputed_M = copied_M.copy()
-        if self.classifier is None or not len(images_MHWC):
-            return copied_M, disputed_M
-        if self.limit and self.photo_ND is not None:
-            copied_M = nearest_photos(self.classifier.features(images_MHWC, report), self.photo_ND)[0] < self.limit
-        if self.agree:
+        if self.near is not None and len(images_MHWC):
+            copied_M = self.near.copies(images_MHWC, report)
+        if self.classifier is not None and len(images_MHWC):
             disputed_M = (self.classifier.labels(images_MHWC) != label) & ~copied_M
         return copied_M, disputed_M
 
@@ -89,15 +105,35 @@ class SampleFilter:
 def filter_of(source: SampleSource, synth: SynthConfig, classifier: Comparer | None, report: Reporter) -> SampleFilter:
     """Return the filter of one fold's samples. Of oversample nothing is left out: its samples are photos, on purpose.
 
-    The photos are compared in the size of the samples, because a small image of a photo has other features than itself.
+    classifier  of the fold; needed for synth.agree, and for copies among translated photos.
     """
-    if classifier is None or synth.kind == "oversample":
-        return SampleFilter(None, None, 0.0, agree=False)
-    if not synth.copy_quantile:
-        return SampleFilter(classifier, None, 0.0, synth.agree)
-    photo_ND = classifier.features(source.rows.images_NHWC, report)
-    limit = copy_limit(photo_ND, source.rows.person_N, synth.copy_quantile)
-    return SampleFilter(classifier, photo_ND, limit, synth.agree)
+    if synth.kind == "oversample":
+        return SampleFilter(None, None)
+    agreeing = classifier if synth.agree else None
+    return SampleFilter(agreeing, near_photos(source, synth, classifier, report) if synth.copy_quantile else None)
+
+
+def near_photos(
+    source: SampleSource, synth: SynthConfig, classifier: Comparer | None, report: Reporter
+) -> NearPhotos | None:
+    """Return what tells copies, or None for kinds that copy on purpose.
+
+    A translated photo looks like its parent and has another class, so the classifier's features are compared.
+    The photos have the size of the samples, because a small image of a photo has other features than itself.
+    """
+    images_NHWC, person_N = source.rows.images_NHWC, source.rows.person_N
+    match synth.kind:
+        case "dcgan" | "wgan-gp":
+            photo_ND = both_ways(images_NHWC)
+            return NearPhotos(None, photo_ND, copy_limit(photo_ND, np.tile(person_N, 2), synth.copy_quantile))
+        case "cyclegan":
+            assert classifier is not None, "needs_classifier asks for it"
+            photo_ND = classifier.features(images_NHWC, report)
+            return NearPhotos(classifier, photo_ND, copy_limit(photo_ND, person_N, synth.copy_quantile))
+        case "oversample" | "smote":
+            return None
+        case _:
+            assert_never(synth.kind)
 
 
 def make_set(

@@ -21,12 +21,14 @@ from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import normalise
 from maskcls.engine.fit import stream_seed
 from maskcls.engine.saving import SaveClock
+from maskcls.engine.session import optimizer_moments, restore_moments, with_prefix
 from maskcls.engine.stopping import HeldSignals
 from maskcls.errors import BusyError, DivergedError
 from maskcls.nn.simsiam import SimSiam, embedding_spread, simsiam_loss
 from maskcls.training.pretraining.unlabelled import step_rows
 
 PURPOSE = 0x5151  # of the random numbers of a step, such as dropout
+NETWORK, OPTIMIZER = "network/", "optimizer/"  # in the names of a state's tensors
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4  # as in the paper
 PER_BATCH = 256  # images that the learning rate is given for
 
@@ -177,38 +179,28 @@ def _take_step(running: Pretraining, first_BCHW: Tensor, second_BCHW: Tensor, ex
 
 def _save(running: Pretraining, state: Path) -> None:
     """Commit everything that a continued pretraining needs, as one file."""
-    tensors = {f"network.{name}": value for name, value in running.network.state_dict().items()}
-    for place, parameter in enumerate(_parameters(running)):
-        buffer = running.optimizer.state[parameter].get("momentum_buffer")
-        if buffer is not None:
-            tensors[f"momentum.{place}"] = buffer
+    moments, numbers = optimizer_moments(running.optimizer)
+    tensors = {f"{NETWORK}{name}": value for name, value in running.network.state_dict().items()}
+    tensors |= {f"{OPTIMIZER}{name}": value for name, value in moments.items()}
     progress: dict[str, Any] = {
         "identity": running.plan.identity,
         "step": running.step,
         "sums": running.sums,
         "history": running.history,
+        "optimizer": numbers,
     }
     save_state(state, tensors, progress)
 
 
 def _restore(running: Pretraining, state: Path) -> None:
     tensors, progress = load_state(state)
-    if progress["identity"] != running.plan.identity:
+    if progress["identity"] != running.plan.identity or "optimizer" not in progress:  # as an earlier maskcls wrote it
         raise BusyError(
             "there is the state of another pretraining",
             where=str(state),
             expected="the same photos, settings and options",
             fix="give the same command again, name another output, or delete this file",
         )
-    prefix = "network."
-    running.network.load_state_dict(
-        {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    )
-    for place, parameter in enumerate(_parameters(running)):
-        if (buffer := tensors.get(f"momentum.{place}")) is not None:
-            running.optimizer.state[parameter]["momentum_buffer"] = buffer
+    running.network.load_state_dict(with_prefix(tensors, NETWORK))
+    restore_moments(running.optimizer, with_prefix(tensors, OPTIMIZER), progress["optimizer"])
     running.step, running.sums, running.history = progress["step"], progress["sums"], progress["history"]
-
-
-def _parameters(running: Pretraining) -> list[torch.nn.Parameter]:
-    return [parameter for group in running.optimizer.param_groups for parameter in group["params"]]

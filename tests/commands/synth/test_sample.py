@@ -9,16 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from tiny import experiment, hashes, train
 
 from maskcls.cli import run_app
-from maskcls.labels import CONTEST
+from maskcls.labels import CONTEST, Ints
 from maskcls.results.synth.read_samples import read_samples
 from maskcls.results.synth.sample_table import Samples
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.synth.embedded.example_counts import example_counts
+from maskcls.synth.facts_file import read_facts, write_facts
 from maskcls.synth.loop.synth_rows import generator_rows
+from maskcls.synth.rows.fold_classifier import FoldClassifier
 from maskcls.synth.rows.sample_rows import SampleRow, taken_in_turn
 from maskcls.training.added.added_source import folds_sha256
 
@@ -48,6 +51,15 @@ def table(run: Path, generators: Path) -> Path:
     path = run.parent / "s.csv"
     words = ("synth.per_class=2", "synth.weight=0.25", "synth.agree=false")
     assert sample(generators, path, *words, "--classifier", str(run)) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def of_data(generators: Path) -> Path:
+    """The same as if they were made from a data set."""
+    path = generators.parent / "of-data"
+    shutil.copytree(generators, path)
+    write_facts(SynthDir(path), read_facts(SynthDir(path)).model_copy(update={"run": None}))
     return path
 
 
@@ -108,6 +120,36 @@ def test_given_again_after_a_kill_it_ends_with_the_same_bytes(
     }
     assert sample(generators, output, *words) == 7
     assert "the output exists" in capsys.readouterr().err
+
+
+def test_without_a_named_classifier_it_is_the_run_that_the_generators_were_made_from(
+    generators: Path,
+    of_data: Path,
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def agreeing(self: FoldClassifier, images_MHWC: NDArray[np.uint8]) -> Ints:
+        """Give the class with most samples wanted, so that some samples are kept."""
+        return np.full(len(images_MHWC), max(classes_with_photos(Path(self.experiment.data), REFIT)), np.int64)
+
+    words, said = ("synth.per_class=1", "synth.copy_quantile=0"), "the run that the generators were"
+    monkeypatch.setattr(FoldClassifier, "labels", agreeing)
+    capsys.readouterr()
+    assert sample(generators, tmp_path / "s.csv", *words) == 0
+    assert f"classifier: {run.resolve()}, {said} made from" in " ".join(capsys.readouterr().err.split())
+    assert json.loads((tmp_path / "s.json").read_text())["lineage"]["classifier"] == "a"
+    other = shutil.copytree(run, tmp_path / "other")
+    assert sample(generators, tmp_path / "t.csv", *words, "--classifier", str(other)) == 0
+    assert said not in capsys.readouterr().err
+    assert json.loads((tmp_path / "t.json").read_text())["lineage"]["classifier"] == "other"
+    assert sample(of_data, tmp_path / "u.csv", "synth.per_class=1", "synth.agree=false") == 0  # needs none
+    assert json.loads((tmp_path / "u.json").read_text())["lineage"]["classifier"] is None
+    lost = shutil.copytree(of_data, tmp_path / "lost")
+    write_facts(SynthDir(lost), read_facts(SynthDir(lost)).model_copy(update={"run": str(tmp_path / "gone")}))
+    assert sample(lost, tmp_path / "v.csv", *words) == 9
+    assert "--classifier RUN" in capsys.readouterr().err
 
 
 def test_what_is_printed(
@@ -283,7 +325,6 @@ def test_a_classifier_of_other_classes_is_refused(
     [
         ((), 2, "no run is named whose networks compare the samples"),
         (("synth.copy_quantile=0",), 2, "no run is named"),
-        (("synth.agree=false",), 2, "no run is named"),
         ((*TRUSTING, "synth.steps=5"), 3, "this setting is not one of the samples"),
         ((*TRUSTING, "synth.kind=wgan-gp"), 3, "this setting is not one of the samples"),
         ((*TRUSTING, "optim.lr=1"), 3, "this setting is not one of the samples"),
@@ -294,11 +335,11 @@ def test_command_lines_that_cannot_be_meant(
     words: tuple[str, ...],
     code: int,
     message: str,
-    generators: Path,
+    of_data: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert sample(generators, tmp_path / "s.csv", *words) == code
+    assert sample(of_data, tmp_path / "s.csv", *words) == code
     assert message in capsys.readouterr().err
 
 

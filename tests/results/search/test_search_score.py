@@ -9,7 +9,7 @@ from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.scores.person_bootstrap import resamples
 from maskcls.results.scores.person_counts import count_people
 from maskcls.results.search.choice import excess_of_choice
-from maskcls.results.search.score import SearchScore, corrected_score, sealed_score
+from maskcls.results.search.score import SearchScore, corrected_score
 
 PEOPLE, PHOTOS, CLASSES = 40, 3, 3
 
@@ -153,19 +153,6 @@ def test_on_average_the_naive_score_is_too_high_and_the_corrected_one_is_not() -
     error = np.std(corrected) / np.sqrt(40)
     assert np.mean(naive) > 0.08
     assert abs(np.mean(corrected)) < 3 * error + 0.01  # macro-F1 of 60 people is itself about 0.005 too low
-
-
-def test_sealed_people_take_the_place_of_the_correction() -> None:
-    answers, truth, person = rows()
-    search = score_of(answers, truth, person, tried=9)
-    (sealed,), sealed_truth, sealed_person = rows(5, trials=1, people=25)
-    found = sealed_score(search, sealed, sealed_truth, sealed_person, CLASSES, level=0.9)
-    assert found.how == "sealed"
-    assert found.macro_f1 == pytest.approx(macro_f1(confusion(sealed_truth, sealed, CLASSES)), abs=1e-12)
-    counted = score_influence(count_people(sealed_truth, sealed, sealed_person, CLASSES))
-    assert found.interval == score_interval(counted, 0.9)
-    assert (found.naive, found.naive_interval, found.tried) == (search.naive, search.naive_interval, 9)
-    assert found.people == 25
 
 
 def test_as_plain_data() -> None:

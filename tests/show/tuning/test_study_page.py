@@ -118,6 +118,16 @@ def test_the_history_has_every_trial_and_the_best_so_far() -> None:
     assert "score for new people" not in to_svg(history_figure(SMALL, None))
 
 
+def test_a_pruned_trial_without_a_score_is_at_the_lower_edge() -> None:
+    bare = SearchStudy("a", "tpe", SPACE, (SMALL.trials[0], SearchTrial(1, "pruned", {LR: 0.1})))
+    figure = history_figure(bare, None)
+    assert "or none" in figure.description
+    assert figure.table.rows[1][:3] == ["1", "pruned", "-"]
+    assert ">pruned</text>" in to_svg(figure)
+    assert ">pruned</text>" not in to_svg(history_figure(SearchStudy("a", "tpe", SPACE, SMALL.trials[:1]), None))
+    assert history_figure(SearchStudy("a", "tpe", SPACE, bare.trials[1:]), None) is None
+
+
 def test_slices_have_a_figure_per_setting_and_means_by_value() -> None:
     lr, loss, mix = slice_figures(SMALL)
     assert [one.title for one in (lr, loss, mix)] == [LR, LOSS, MIX]

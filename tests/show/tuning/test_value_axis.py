@@ -3,7 +3,7 @@
 import pytest
 
 from maskcls.results.search.study import SearchDimension, SearchTrial
-from maskcls.show.tuning.value_axis import broken_name, shortened, typical_low, value_axis, value_text
+from maskcls.show.tuning.value_axis import broken_name, typical_low, value_axis, value_text, without_middle
 
 
 def trials(*values) -> list[SearchTrial]:
@@ -35,6 +35,11 @@ def test_kinds_are_in_the_order_of_the_space_and_values_from_elsewhere_follow() 
     assert [axis.place(x) for x in axis.kinds] == pytest.approx([1 / 6, 3 / 6, 5 / 6])
 
 
+def test_numbers_among_few_choices_are_sorted() -> None:
+    axis = value_axis(SearchDimension("a", choices=(0.9, 0.998, 0.98)), trials(0.95))
+    assert axis.kinds == ("0.9", "0.95", "0.98", "0.998")
+
+
 def test_truth_values_and_infinite_numbers_are_kinds() -> None:
     assert value_axis(SearchDimension("a"), trials(True, False)).kinds == ("true", "false")
     assert value_axis(SearchDimension("a"), trials(1.0, float("inf"))).kinds == ("1", "inf")
@@ -51,8 +56,8 @@ def test_of_many_kinds_every_few_one_is_labelled() -> None:
 
 
 def test_long_texts_lose_their_middle_and_control_characters_are_shown() -> None:
-    assert shortened("a" * 30 + "z") == "a" * 11 + "…" + "a" * 9 + "z"
-    assert len(shortened("x" * 100)) == 22
+    assert without_middle("a" * 30 + "z") == "a" * 11 + "…" + "a" * 9 + "z"
+    assert len(without_middle("x" * 100)) == 22
     assert value_text("a\x1b[31m\n") == "a\\x1b[31m\\n"
 
 

@@ -21,11 +21,12 @@ from maskcls.synth.loop.step_draws import drawing
 from maskcls.synth.loop.synth_rows import SynthRows
 from maskcls.synth.rows.drawing import AT_ONCE, SAMPLE_NOISE, Drawn, SampleSource, draw_samples, most_draws
 from maskcls.synth.rows.made_set import MOST_DRAWS, SampleFilter, filter_of, make_set
+from maskcls.synth.rows.thumbnails import both_ways
 
 CPU = torch.device("cpu")
 REPORT = Reporter(quiet=True)
 PEOPLE, EACH = 8, 3
-NONE = SampleFilter(None, None, 0.0, agree=False)
+NONE = SampleFilter(None, None)
 
 
 def rows_of(label_N: list[int], person_N: list[int], *, fold: int = 1) -> SynthRows:
@@ -175,10 +176,17 @@ def test_copies_of_training_photos_are_left_out_and_counted(monkeypatch: pytest.
 
 def test_the_limit_follows_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     source = planted(monkeypatch, photo_rows().images_NHWC)
-    feature, people = Pixels(2).features(source.rows.images_NHWC, REPORT), source.rows.person_N
+    people, photos = source.rows.person_N, source.rows.images_NHWC
+    feature, small = Pixels(2).features(photos, REPORT), both_ways(photos)
     for share in (0.05, 0.5):
         cfg = tiny("synth.kind=dcgan", f"synth.copy_quantile={share}")
-        assert filter_of(source, cfg.synth, Pixels(2), REPORT).limit == copy_limit(feature, people, share) > 0
+        found = filter_of(source, cfg.synth, None if share < 0.5 else Pixels(2), REPORT).near
+        assert found is not None
+        assert found.limit == copy_limit(small, np.tile(people, 2), share) > 0
+        translating = tiny("synth.kind=cyclegan", f"synth.copy_quantile={share}")
+        found = filter_of(source, translating.synth, Pixels(2), REPORT).near
+        assert found is not None
+        assert found.limit == copy_limit(feature, people, share) > 0
     off = filter_of(source, tiny("synth.kind=dcgan", "synth.copy_quantile=0").synth, Pixels(2), REPORT)
     assert len(make_set(source, {2: 99}, off, CPU, REPORT).images_NHWC) == PEOPLE * EACH
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from maskcls.engine.compute.plan import Plan
@@ -20,8 +21,17 @@ def environment_section(reported: ReportedRun, settings: PageSettings) -> Mappin
 
 def _machine_table(env: Environment) -> Table:
     facts = {"maskcls": env.maskcls, "Python": env.python, "platform": env.platform, "device": env.device}
-    rows = {**facts, "processes": str(env.processes), **env.packages}
+    rows = {**facts, "processes": str(env.processes), **env.packages, **_gathered(env)}
     return Table(["what", "version or name"], [list(row) for row in rows.items()], "Machine and versions")
+
+
+def _gathered(env: Environment) -> dict[str, str]:
+    """Return from which runs the folds were gathered, and how their computation differs; none for other runs."""
+    if env.gathered is None:
+        return {}
+    runs = [f"folds {', '.join(map(str, one.folds))} of {Path(one.run).name}" for one in env.gathered.runs]
+    accepted = list(env.gathered.accepted) or ["the same code, packages, device and plan for all folds"]
+    return {"gathered from": "; ".join(runs), "gathered folds": "; ".join(accepted)}
 
 
 def _plan_table(plans: Mapping[str, Plan]) -> Table:

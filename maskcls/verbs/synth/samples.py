@@ -1,9 +1,9 @@
-"""The verbs of maskcls synth."""
+"""Verbs of samples: synth sample, page and judge."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,148 +12,16 @@ from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import (
     Config,
     Data,
-    Folds,
     Force,
     Json,
+    MovedData,
     Overrides,
-    how_to_resume,
+    answering,
     interruptible,
     load_config_for,
 )
 
-if TYPE_CHECKING:
-    from maskcls.config import SettingOrigin
-    from maskcls.rundir import RunDir
-    from maskcls.schema import Config as Settings
-
-app = VerbApp(no_args_is_help=True, help="Make examples of rare classes, one generator per fold, and compare them.")
-
-Minutes = Annotated[
-    float | None,
-    typer.Option(help="end after so many minutes, at a save; synth resume continues; default: no limit"),
-]
-
-
-def how_to_resume_generators(folder: Path) -> str:
-    """Say how to continue an interrupted training of generators, or that there is nothing to continue yet."""
-    from maskcls.rundir import SynthDir
-
-    made = SynthDir(folder)
-    if made.facts.exists() and made.experiment.env.exists():
-        return f"what was trained is kept. Continue with: maskcls synth resume {folder}"
-    return "the training had not begun, so there is nothing to resume"
-
-
-@app.command("train")
-def synth_train(
-    source: Annotated[Path, typer.Argument(metavar="RUN|DATA", help="a run, for its data and folds; or a data set")],
-    overrides: Overrides = None,
-    kind: Annotated[
-        str | None, typer.Option(help="smote, oversample, dcgan, wgan-gp or cyclegan; the same as synth.kind=")
-    ] = None,
-    config: Config = None,
-    run: Annotated[Path, typer.Option(help="folder of generators to make")] = Path("runs/synth"),
-    folds: Folds = None,
-    minutes: Minutes = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="train also with fewer groups (people) than synth.least_groups")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Train one generator of images per fold, on its training rows alone, and one on all rows. With smote, fit the
-    heads of a run again instead, with examples between the embeddings of its people.
-
-    \b
-    maskcls synth train runs/a --kind wgan-gp --run runs/g
-    maskcls synth train runs/a --kind smote --run runs/b
-    maskcls synth train faces --kind dcgan --config multi --minutes 30
-    maskcls synth train runs/a --kind wgan-gp --folds 0 synth.steps=200
-    """
-    from maskcls.config import with_backbone
-    from maskcls.config.unused_settings import unused_settings
-    from maskcls.rundir import RunDir, SynthDir
-    from maskcls.runs.generators.synth_checks import check_synth_training, settings_of_run
-
-    words = [*(overrides or []), *([] if kind is None else [f"synth.kind={kind}"])]
-    if RunDir(source).env.is_file():
-        if config:
-            raise UsageError("a run brings its settings", where="--config", fix="leave it out, or give the data set")
-        cfg, origins = settings_of_run(RunDir(source), words)
-    else:
-        cfg, origins = load_config_for(source, config, words)
-    for line in unused_settings(cfg, origins):
-        if line.startswith("synth."):  # the others are about classifiers
-            typer.echo(line, err=True)
-    check_synth_training(source, cfg, SynthDir(run), folds, minutes)
-    if cfg.synth.kind == "smote":
-        _retrain_heads(RunDir(source), cfg, RunDir(run), origins, force=force, json=json)
-        return
-    from maskcls.schema.group_noun import group_noun
-    from maskcls.show.synth.synth_training import print_synth_training
-    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
-
-    noun = group_noun(cfg)
-    with interruptible(lambda: how_to_resume_generators(run)), Reporter(quiet=not main_process(), noun=noun) as report:
-        with report.busy(LOADING):
-            from maskcls.commands.synth.train import train_synth as work
-        found = work(
-            source,
-            cfg,
-            SynthDir(run),
-            folds=folds,
-            minutes=minutes,
-            force=force,
-            report=report,
-            origins=with_backbone(cfg, origins),
-        )
-    print_synth_training(found, json=json)
-
-
-def _retrain_heads(
-    source: RunDir, cfg: Settings, run: RunDir, origins: dict[str, SettingOrigin], *, force: bool, json: bool
-) -> None:
-    """Fit the heads of a run again with interpolated examples, and write a run that has them."""
-    from maskcls.schema.group_noun import group_noun
-    from maskcls.show.report.after_training import after_training, note_missing_report
-    from maskcls.show.synth.retrained_heads import print_retrained_heads
-    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
-
-    noun = group_noun(cfg)
-    with interruptible(lambda: how_to_resume(run.path)), Reporter(quiet=not main_process(), noun=noun) as report:
-        note_missing_report(cfg, report)
-        with report.busy(LOADING):
-            from maskcls.commands.synth.smote import retrain_heads as work
-        found = work(source, run, cfg, force=force, report=report, origins=origins)
-        after = after_training(run, report)
-    print_retrained_heads(found, after, json=json)
-
-
-@app.command("resume")
-def synth_resume(
-    folder: Annotated[Path, typer.Argument(metavar="SYNTH", help="a folder that synth train made")],
-    minutes: Minutes = None,
-    json: Json = False,
-) -> None:
-    """Continue generators that are not finished, from their last save; finished ones are kept.
-
-    \b
-    maskcls synth resume runs/g
-    maskcls synth resume runs/g --minutes 30
-    """
-    from maskcls.rundir import SynthDir
-    from maskcls.runs.generators.synth_checks import check_minutes
-    from maskcls.synth.facts_file import read_facts
-
-    check_minutes(minutes)
-    read_facts(SynthDir(folder))  # says so if these are no generators
-    from maskcls.show.synth.synth_training import print_synth_training
-    from maskcls.show.terminal.progress import LOADING, Reporter
-
-    with interruptible(lambda: how_to_resume_generators(folder)), Reporter() as report:
-        with report.busy(LOADING):
-            from maskcls.commands.synth.resume import resume_synth as work
-        found = work(SynthDir(folder), minutes=minutes, report=report)
-    print_synth_training(found, json=json)
+app = VerbApp()
 
 
 @app.command("sample")
@@ -165,9 +33,16 @@ def synth_sample(
     output: Annotated[Path, typer.Option("--output", "-o", help="the table to write")] = Path("samples.csv"),
     classifier: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="a finished run with the same folds, which finds copies and disputes labels"),
+        typer.Option(
+            metavar="RUN",
+            help="a finished run with the same folds, which finds copies and disputes labels;"
+            " default: the run that the generators were made from",
+            show_default=False,
+            callback=answering,
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace existing files; they are kept as .bak")] = False,
+    data: MovedData = None,
     json: Json = False,
 ) -> None:
     """Make samples of rare classes with every fold's generator, for a training with data.synth=FILE.
@@ -175,32 +50,44 @@ def synth_sample(
     Copies of training photos, and samples that the fold's classifier takes for another class, are left out and counted.
 
     \b
-    maskcls synth sample runs/g --classifier runs/a
-    maskcls synth sample runs/g --classifier runs/a -o few.csv synth.per_class=20
+    maskcls synth sample runs/g
+    maskcls synth sample runs/g -o few.csv synth.per_class=20
+    maskcls synth sample runs/g --classifier runs/b
     maskcls synth sample runs/a synth.kind=oversample -o copies.csv
     maskcls train faces --config multi --run runs/b data.synth=samples.csv
     """
     from maskcls.rundir import RunDir, SynthDir
-    from maskcls.runs.generators.sampling import check_sampling, sampling_settings
+    from maskcls.runs.generators.sampling import check_sampling, needs_classifier, sampling_settings
+    from maskcls.synth.facts_file import run_of_generators
 
     words, run = list(overrides or []), None if classifier is None else RunDir(classifier)
     cfg = sampling_settings(SynthDir(folder), words)
-    check_sampling(SynthDir(folder), output, run, cfg, force=force)
+    known = run_of_generators(SynthDir(folder)) if run is None and needs_classifier(cfg) else None
+    run = run or known
+    check_sampling(SynthDir(folder), output, run, cfg, force=force, data=data)
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.synth.made_samples import print_samples
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     with Reporter(noun=group_noun(cfg)) as report:
+        if known is not None:
+            report.note(f"classifier: {known.path}, the run that the generators were made from")
         with report.busy(LOADING):
             from maskcls.commands.synth.sample import sample_synth as work
-        found = work(SynthDir(folder), output, classifier=run, overrides=words, force=force, report=report)
+        found = work(SynthDir(folder), output, classifier=run, overrides=words, force=force, report=report, data=data)
     print_samples(found, json=json)
 
 
 @app.command("page")
 def synth_page(
     table: Annotated[Path, typer.Argument(metavar="SAMPLES", help="a table that synth sample made")],
-    run: Annotated[Path, typer.Option(help="a finished run with the table's folds, for its embeddings")],
+    run: Annotated[
+        Path,
+        typer.Option(
+            help="a finished run with the table's folds, for its embeddings",
+            callback=answering,
+        ),
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML page to write; default: none")] = None,
     generators: Annotated[
         Path | None, typer.Option(help="folder that synth train made, for pictures of its training; default: none")
@@ -209,6 +96,7 @@ def synth_page(
         bool, typer.Option("--with-photos", help="put photos, samples and sheets into the page")
     ] = False,
     force: Force = False,
+    data: MovedData = None,
     json: Json = False,
 ) -> None:
     """Compare samples with training photos of the same classes. It does not say whether they help: synth judge does.
@@ -225,7 +113,7 @@ def synth_page(
     if output is not None:
         check_extra("report", needed_by="maskcls synth page -o", packages=FIGURES)
     made = None if generators is None else SynthDir(generators)
-    check_sample_page(table, RunDir(run), made, output, force=force)
+    check_sample_page(table, RunDir(run), made, output, force=force, data=data)
     from maskcls.show.synth.sample_report import print_sample_report
     from maskcls.show.terminal.progress import LOADING, Reporter
 
@@ -240,6 +128,7 @@ def synth_page(
             with_photos=with_photos,
             force=force,
             report=report,
+            data=data,
         )
     print_sample_report(found, json=json)
 
