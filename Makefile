@@ -96,8 +96,8 @@ test-wheel: dist ## check the contents of dist/, install the wheel into a bare e
 LOCK := $(BIN)/uv pip compile --quiet --no-annotate --generate-hashes --python-version 3.11
 LOCK += --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make lock' --constraint requirements.txt
 
-lock: $(STAMP) ## write requirements.lock.txt: hashes of what a run needs, with the extras export, parquet, report, serve
-	@$(LOCK) --extra export --extra parquet --extra report --extra serve pyproject.toml --output-file requirements.lock.txt
+lock: $(STAMP) ## write requirements.lock.txt: hashes of what a run needs, with the extras export, jobs, parquet, report, serve, tune
+	@$(LOCK) --extra export --extra jobs --extra parquet --extra report --extra serve --extra tune pyproject.toml --output-file requirements.lock.txt
 	@echo "requirements.lock.txt: $$(grep -c == requirements.lock.txt) packages"
 
 licences: $(STAMP) ## write docs/licences.md: the licences of the packages that a run needs

@@ -11,7 +11,8 @@ import shutil
 from pathlib import Path
 
 PROJECT_DIR = Path(__file__).resolve().parents[1]
-PAGES = ("*.md", "LICENSE", "data/*.md", "benchmarks/**/*.md", "docs/**/*.md", "docs/pictures/*", "docs/site/*")
+SHOWN = ("docs/pictures/*", "docs/site/*", "docs/cluster/*")
+PAGES = ("*.md", "LICENSE", "data/*.md", "benchmarks/**/*.md", "docs/**/*.md", *SHOWN)
 
 
 def site_files() -> list[Path]:

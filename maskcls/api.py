@@ -36,6 +36,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing
 from maskcls.runs.environment import read_environment
 from maskcls.runs.integrity.oof_file import read_run_oof
+from maskcls.runs.stages.answering import answering_run
 from maskcls.show.terminal.progress import Reporter, main_process
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def load(
     """
     if engine not in (None, *get_args(Engine)):
         raise UsageError("there is no such engine", got=str(engine), expected=" or ".join(get_args(Engine)))
-    folder = Path(path)
+    folder = answering_run(Path(path))
     if folder.is_dir():
         read_environment(RunDir(folder))
         return Model(folder, of_run(RunDir(folder).config).space, dict(settings or {}), engine, rule, progress)
@@ -214,7 +215,7 @@ def evaluate(what: Name, answers: Name | None = None) -> Evaluation:
     """
     from maskcls.commands.evaluate import evaluate as work
 
-    return work(Path(what), None if answers is None else Path(answers))
+    return work(answering_run(Path(what)), None if answers is None else Path(answers))
 
 
 def ensemble(
@@ -246,7 +247,7 @@ def ensemble(
         from maskcls.commands.ensemble import ensemble as work
 
         return work(
-            [os.fspath(member) for member in ([members] if isinstance(members, str | os.PathLike) else members)],
+            [_named(member) for member in ([members] if isinstance(members, str | os.PathLike) else members)],
             Path(data),
             Path(output),
             method=method,
@@ -256,6 +257,11 @@ def ensemble(
             overrides=overrides(settings),
             report=report,
         )
+
+
+def _named(member: Name) -> str:
+    """Return a member of an ensemble as a command line names it; of a folder of stages, the one that answers."""
+    return os.fspath(answering_run(Path(member)) if os.path.isdir(member) else member)
 
 
 def overrides(settings: Settings | None) -> list[str]:

@@ -15,7 +15,8 @@ from typing import Annotated
 import typer
 
 from maskcls.errors import SHOWN_OFFENDERS, Exit, MaskclsError, Stopped, UsageError
-from maskcls.machine import machine_error
+from maskcls.machine import machine_error, process_prefix
+from maskcls.machine.time_limit import end_if_late
 from maskcls.show.terminal.streams import open_streams, write_out
 from maskcls.startup import rest_collector
 from maskcls.verbs import (
@@ -33,6 +34,7 @@ from maskcls.verbs import (
 )
 from maskcls.verbs.after_training import combining, scoring
 from maskcls.verbs.help import VerbApp
+from maskcls.verbs.tuning import tune
 
 app = VerbApp(
     no_args_is_help=True,
@@ -52,6 +54,7 @@ app = VerbApp(
     """,
 )
 app.add_typer(training.app)
+app.add_typer(tune.app)
 app.add_typer(predicting.app)
 app.add_typer(scoring.app)
 app.add_typer(combining.app)
@@ -92,7 +95,9 @@ def main() -> None:
         os.environ["GOMP_SPINCOUNT"] = "3000"
     rest_collector()
     open_streams()
-    sys.exit(int(run_app(sys.argv[1:])))
+    code = int(run_app(sys.argv[1:]))
+    end_if_late(code)
+    sys.exit(code)
 
 
 def run_app(arguments: list[str]) -> int:
@@ -184,11 +189,9 @@ def _print_error(error: MaskclsError) -> None:
     lines = error.lines()
     if len(error.offenders) > SHOWN_OFFENDERS:
         lines[1] += f"; all of them: {_kept('offenders', chr(10).join(error.offenders))}"
-    rank = os.environ.get("RANK", "0")
-    prefix = "" if rank == "0" else f"[process {rank}] "
     from maskcls.show.terminal.text import wrapped
 
-    print("\n".join(wrapped(prefix + line, 4, sys.stderr) for line in lines), file=sys.stderr)
+    print("\n".join(wrapped(process_prefix() + line, 4, sys.stderr) for line in lines), file=sys.stderr)
 
 
 def _kept(kind: str, text: str) -> str:

@@ -183,6 +183,61 @@ class TrackerDir:
 
 
 @dataclass(frozen=True)
+class JobDir:
+    """The files of one job, see maskcls/jobs/; path: its folder, which holds a lock like that of a run."""
+
+    path: Path
+
+    @property
+    def lock_file(self) -> Path:
+        """The file that the job locks as long as it lives."""
+        return RunDir(self.path).lock_file
+
+    def log(self, attempt: int) -> Path:
+        """Return what the job prints when it is tried for this time, counted from 1; made when its work begins."""
+        return self.path / f"log-{attempt}.txt"
+
+    @property
+    def result(self) -> Path:
+        """How the job ended; missing when it was killed."""
+        return self.path / "result.json"
+
+
+@dataclass(frozen=True)
+class JobsDir:
+    """The files of a command whose work is done by jobs; path: a folder that the command deletes at its end."""
+
+    path: Path
+
+    @property
+    def queue(self) -> Path:
+        """The jobs and the engine that runs them."""
+        return self.path / "jobs.json"
+
+    @property
+    def request(self) -> Path:
+        """What the jobs are to do that no run folder says yet: the arguments of the command."""
+        return self.path / "request.json"
+
+    @property
+    def engine(self) -> Path:
+        """Folder of the files of submitit."""
+        return self.path / "submitit"
+
+    def slot(self, number: int) -> Path:
+        """Return the lock of one of the jobs that may work at the same time."""
+        return self.path / f".slot{number}.lock"
+
+    def job(self, name: str) -> JobDir:
+        """Return the folder of a job."""
+        return JobDir(self.path / name)
+
+    def all_jobs(self) -> list[JobDir]:
+        """Return the folders of jobs, found on disk."""
+        return [JobDir(path.parent) for path in sorted(self.path.glob(f"*/{RunDir(self.path).lock_file.name}"))]
+
+
+@dataclass(frozen=True)
 class RepeatsDir:
     """The files of a repeated cross-validation: its runs, and what they are together."""
 
@@ -206,6 +261,27 @@ class RepeatsDir:
     def repeat(self, number: int) -> RunDir:
         """Return the run of one repeat, counted from 0."""
         return RunDir(self.path / f"repeat{number}")
+
+
+@dataclass(frozen=True)
+class StagesDir:
+    """The files of a training with a time limit: its stages, which are runs of growing cost."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration that the stages are made from; its presence marks the folder."""
+        return self.path / "stages.yaml"
+
+    @property
+    def record(self) -> Path:
+        """The time limits, and each stage's settings, forecast and time; see runs/stages/record.py."""
+        return self.path / "stages.json"
+
+    def stage(self, number: int) -> RunDir:
+        """Return the run of one stage, counted from 0."""
+        return RunDir(self.path / f"stage{number}")
 
 
 @dataclass(frozen=True)
@@ -303,6 +379,11 @@ class RunDir:
     def lock_file(self) -> Path:
         """The file that `runs/locks/run_lock.py` locks; present as soon as a command has begun to write here."""
         return self.path / ".lock"
+
+    @property
+    def jobs(self) -> JobsDir:
+        """Folder of the jobs that train the networks, while there are any."""
+        return JobsDir(self.path / "jobs")
 
     @property
     def decision(self) -> Path:
@@ -500,3 +581,59 @@ class SynthDir:
     def fold(self, k: int) -> SynthFoldDir:
         """Return the folder of the generator of fold k, or of REFIT."""
         return SynthFoldDir(self.path / ("refit" if k == REFIT else f"fold{k}"), self.path)
+
+
+@dataclass(frozen=True)
+class StudyDir:
+    """A search of settings: what it is about, its trials, which are runs, and its winner."""
+
+    path: Path
+
+    @property
+    def facts(self) -> Path:
+        """What the search is about: data, space, sampler, pruning, seed, storage; written once, at the start."""
+        return self.path / "study.json"
+
+    @property
+    def base(self) -> Path:
+        """The resolved configuration that the trials change."""
+        return self.path / "base.yaml"
+
+    @property
+    def database(self) -> Path:
+        """The trials, where they are kept in a file of SQLite."""
+        return self.path / "study.db"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while a worker takes a trial, and while files of the study are written."""
+        return self.path / ".study.lock"
+
+    @property
+    def workers(self) -> Path:
+        """Folder of one file per worker, which holds its lock as long as it lives."""
+        return self.path / "workers"
+
+    @property
+    def table(self) -> Path:
+        """One row per trial: state, score, seconds, settings."""
+        return self.path / "trials.csv"
+
+    @property
+    def result(self) -> Path:
+        """The winner, its score and how that was computed; written when the search ends."""
+        return self.path / "result.json"
+
+    @property
+    def winner(self) -> Path:
+        """The configuration of the best trial, for `maskcls train --config`."""
+        return self.path / "best.yaml"
+
+    @property
+    def report(self) -> Path:
+        """The page about the search."""
+        return self.path / "report" / "index.html"
+
+    def trial(self, name: str) -> RunDir:
+        """Return the run of a trial, by the name of its folder."""
+        return RunDir(self.path / "trials" / name)

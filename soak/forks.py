@@ -51,12 +51,16 @@ def fork(function: Callable[[], int], output: Path) -> int:
     """Start a function in a child and return its process id; its result is the exit code, its output goes to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
+    # A signal that comes before the child has its own handler waits, and is not lost to the parent's handler.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     if pid := os.fork():
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return pid
     code = 70
     try:
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the parent does with it
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         _redirect(output)
         soft = _address_space() + EXTRA_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (soft, soft))

@@ -37,11 +37,12 @@ def finish_run(
     years: bool = True,
     unknown: str = "",
     seed: int = 0,
+    right: float = 2 / 3,
 ) -> RunDir:
     """Write what a training of k = 2 folds leaves behind, its networks apart.
 
-    Every person has the same label of the last task on all photos; the other tasks vary. Predictions are right in about
-    two thirds of the rows.
+    Every person has the same label of the last task on all photos; the other tasks vary.
+    right    the share of rows with right predictions, about; the rows that are right with a smaller share stay right.
     years    whether the whole numbers of a task with bins are known.
     unknown  a task without any label; "": none.
     """
@@ -66,7 +67,7 @@ def finish_run(
     machine = dict(this_machine("cpu", 1))
     write_environment(run, Environment(data="faces", folds=tuple(trained), hashes=identity_hashes(run), **machine))
     kept = np.flatnonzero(np.isin(fold_N, list(trained)))
-    prob_NJ = _probabilities(space.encode(labels)[kept], space.size, rng)
+    prob_NJ = _probabilities(space.encode(labels)[kept], space.size, rng, right)
     oof = Predictions([ids[i] for i in kept], prob_NJ, space)
     truth = {name: label_N[kept] for name, label_N in labels.items()}
     labelled = LabelledPredictions(
@@ -120,9 +121,9 @@ def _values(bins: Sequence[int], label_N: Ints) -> Ints:
     return np.array([0, *bins])[label_N] if bins else label_N
 
 
-def _probabilities(true_N: Ints, classes: int, rng: np.random.Generator) -> np.ndarray:
+def _probabilities(true_N: Ints, classes: int, rng: np.random.Generator, share: float) -> np.ndarray:
     prob_NJ = rng.dirichlet(np.full(classes, 0.3), len(true_N))
-    right = rng.random(len(true_N)) < 2 / 3
+    right = rng.random(len(true_N)) < share
     prob_NJ[right, true_N[right]] += 1.5
     return (prob_NJ / prob_NJ.sum(axis=1, keepdims=True)).astype(np.float32)
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from maskcls.files import TEMPORARY
+
 CHANGES = ("replace", "rename", "link", "symlink", "unlink", "remove", "mkdir", "rmdir", "fsync", "write", "truncate")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
@@ -47,21 +49,28 @@ class CopyingDisk(Disk):
     """Copies the folder before each operation, as a kill in that operation would leave it: half of a write is done.
 
     A process that is killed changes nothing afterwards, so one call shows all its kills.
+
+    every  of the operations inside temporary folders, one in so many is copied.
     """
 
-    def __init__(self, below: Path, copies: Path) -> None:
+    def __init__(self, below: Path, copies: Path, every: int = 1) -> None:
         super().__init__(below, lambda count: None)
-        self.copies = copies
+        self.copies, self.every = copies, every
 
     def change(self, name: str, place: object, dir_fd: int | None, data: bytes = b"") -> BaseException | None:
         before = self.count
         super().change(name, place, dir_fd)
-        if self.count > before:
+        if self.count > before and (self.count % self.every == 0 or not _inside_temporary(self.names[-1])):
             copy = self.copies / str(self.count)
             shutil.copytree(self.below, copy, symlinks=True)
             if isinstance(place, int) and name == "write":
                 _write_half(place, copy / os.path.relpath(_path(place, dir_fd), self.below), data)
         return None
+
+
+def _inside_temporary(name: str) -> bool:
+    """Tell whether an operation changes something in a temporary folder, not that folder itself."""
+    return any(TEMPORARY.fullmatch(part) for part in Path(name.partition(" ")[2]).parts[:-1])
 
 
 def _write_half(handle: int, copy: Path, data: bytes) -> None:

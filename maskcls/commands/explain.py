@@ -19,6 +19,7 @@ from maskcls.engine.device import start
 from maskcls.errors import UsageError, nearest
 from maskcls.files import OutputFile
 from maskcls.labels import Floats, Ints, LabelSpace, Task
+from maskcls.machine import refuse_several
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import Environment
@@ -104,12 +105,7 @@ def explain(
     root, frame = photo_table(photos, experiment)
     places = find_in_table(experiment, photos)
     accelerator = start(experiment.cfg.device)
-    if accelerator.num_processes > 1:
-        raise UsageError(
-            "explain runs in one process",
-            got=f"{accelerator.num_processes} processes",
-            fix="start it without torchrun or accelerate launch",
-        )
+    refuse_several("maskcls explain")
     cropped = next((folder for folder in (root, *root.parents) if (folder / ABOUT).exists()), root)
     note_other_cropping(experiment, env, cropped, report)
     note_other_versions(run, report)

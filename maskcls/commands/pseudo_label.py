@@ -16,7 +16,7 @@ from maskcls.data.photos.identity.photo_digests import PhotoDigests, digest
 from maskcls.data.photos.images import read_bytes
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.device import Accelerator, start
-from maskcls.engine.processes import lost_processes_as_errors
+from maskcls.engine.processes.shared_fate import lost_processes_as_errors
 from maskcls.errors import DataError, ResultError, WeightsError
 from maskcls.groupnouns import photos_of
 from maskcls.labels import Floats

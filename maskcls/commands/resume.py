@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskcls.engine.device import start
-from maskcls.engine.processes import lost_processes_as_errors
+from maskcls.engine.processes.shared_fate import lost_processes_as_errors
 from maskcls.errors import UsageError, WeightsError
+from maskcls.jobs.farm import finish_with_jobs
+from maskcls.jobs.running import refuse_running_jobs
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.choices.tried import add_run
 from maskcls.runs.environment import Environment, machine_differences, this_machine, write_environment
-from maskcls.runs.integrity.network_checks import refuse_changed_files
-from maskcls.runs.integrity.oof_file import made_from
 from maskcls.runs.locks import run_lock
 from maskcls.runs.records.times import CHECKING, NETWORKS, PHOTOS, PartTimer, add_times, read_times
-from maskcls.runs.summary import RunSummary, read_summary
+from maskcls.runs.summary import RunSummary
 from maskcls.show.synth.retrained_heads import verdict
 from maskcls.show.terminal.progress import Reporter, main_process
 from maskcls.synth.embedded.retraining import finish_heads
+from maskcls.training.assemble import finished_summary
 from maskcls.training.checks import check_experiment, with_photos
 from maskcls.training.experiment import Experiment
 from maskcls.training.folds import train_folds
@@ -30,10 +31,14 @@ from maskcls.training.stored_experiment import check_data_unchanged, note_change
 
 
 @lost_processes_as_errors()
-def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | None = None) -> RunSummary | None:
+def resume(
+    run: RunDir, *, folds: str | None, report: Reporter, data: Path | None = None, on: str | None = None
+) -> RunSummary | None:
     """Finish the folds the run was asked for, and `folds` as well; returns the run's summary.
 
     data  where the run's data set is now; None: where it was. The run keeps the first place in its files.
+    on    the engine whose jobs train the networks, see `parse_engine`; None: this process does. Jobs that are at work
+          already are watched.
 
     A finished run is left as it is. Processes that do not write return None.
     Raises ResultError or WeightsError when the run or its data set was changed.
@@ -50,7 +55,11 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
             report.note(not_counted)
         return summary
     if run.heads_origin.exists():
+        if on is not None:
+            raise UsageError("a run of retrained heads trains no networks", where="--on", fix="leave out --on")
         return _finish_heads(experiment, env, wanted, report)
+    if on is not None:
+        return _resume_with_jobs(experiment, env, wanted, data, on, report)
     accelerator, timer = start(experiment.cfg.device), PartTimer("resume")
     with timer.part(CHECKING), report.busy("checking data and networks"):
         check_data_unchanged(experiment)
@@ -68,13 +77,12 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
         with cured_by_restoring():
             return train_folds(experiment, wanted, accelerator, report)
     with run_lock.lock(run):
+        refuse_running_jobs(run)
         run_lock.sweep_run(run)
         now = this_machine(accelerator.device, accelerator.num_processes)
         for line in machine_differences(env.machine, now):
             report.note(f"not bit-exact with the epochs before: {line}")
-        if wanted != list(env.folds):
-            forget_refit(experiment, report)
-            write_environment(run, env.with_folds(wanted))
+        _add_folds(experiment, env, wanted, report)
         before = read_times(run)
         add_times(run, before, timer.times)
         with timer.part(NETWORKS), cured_by_restoring():
@@ -84,6 +92,32 @@ def resume(run: RunDir, *, folds: str | None, report: Reporter, data: Path | Non
     if not_counted := add_run(run):
         report.note(not_counted)
     return summary
+
+
+def _resume_with_jobs(
+    experiment: Experiment, env: Environment, wanted: Sequence[int], data: Path | None, on: str, report: Reporter
+) -> RunSummary:
+    """Finish the run with jobs; they check data, weights and photos as this process would."""
+    run, timer = experiment.run, PartTimer("resume")
+    with run_lock.lock(run):
+        if wanted != list(env.folds):
+            refuse_running_jobs(run)
+        _add_folds(experiment, env, wanted, report)
+        before = read_times(run)
+        with timer.part(NETWORKS):
+            summary = finish_with_jobs(run, on=on, data=data, report=report)
+        add_times(run, before, timer.times)
+    note_changed_data(experiment, report)
+    if not_counted := add_run(run):
+        report.note(not_counted)
+    return summary
+
+
+def _add_folds(experiment: Experiment, env: Environment, wanted: Sequence[int], report: Reporter) -> None:
+    """Write into the run that it has further folds."""
+    if wanted != list(env.folds):
+        forget_refit(experiment, report)
+        write_environment(experiment.run, env.with_folds(wanted))
 
 
 def _finish_heads(
@@ -123,21 +157,3 @@ def other_folds(folds: Sequence[int], k: int) -> str:
     said = f"fold {rest[0]} is not part of it; add it" if len(rest) == 1 else None
     said = said or f"folds {', '.join(rest)} are not part of it; add them"
     return f"; {said} with --folds {','.join(rest)}"
-
-
-def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> RunSummary | None:
-    """Return the run's summary if every wanted fold is done and in it; None when something is left to do.
-
-    It is also left to do when the summary was made from other files than those that are there.
-    Raises ResultError that names files of finished networks which changed since.
-    """
-    folders = [experiment.fold_dir(member, k) for member, k in experiment.trainings(wanted)]
-    if not all(folder.done.exists() for folder in folders):
-        return None
-    summary = read_summary(experiment.run)
-    if summary is None or summary.fold_numbers != list(wanted):
-        return None
-    if summary.files not in ({}, made_from(experiment.run, folders)):
-        return None
-    refuse_changed_files(experiment.run, folders)
-    return summary

@@ -6,14 +6,14 @@ that never saw its people, so the out-of-fold scores of all rounds compare.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from maskcls import files
 from maskcls.data.layouts.source import image_root
-from maskcls.errors import BusyError, UsageError
+from maskcls.errors import BusyError
+from maskcls.machine import refuse_several
 from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.pseudo.rule_options import read_rule
@@ -51,8 +51,7 @@ def self_train(
     configuration or several processes, BusyError for rounds with other settings, else what the verbs raise.
     """
     check_self_training(data, cfg, unlabelled, rule)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("self-training runs in one process", fix="start it without torchrun or accelerate launch")
+    refuse_several("self-training")
     how, source = read_rule(rule, cfg.space).to_json(), str(image_root(unlabelled or data, cfg.data.format).resolve())
     first = RunDir(folder / "round0")
     _train(cfg, first, train, resume)

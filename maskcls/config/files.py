@@ -13,6 +13,7 @@ from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import ConfigError, nearest
 
 BASE = "base"  # the key in a file that names the file it is based on
+SPACES = "spaces"  # the folder of the shipped spaces
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,20 @@ def _shipped(name: str, where: str) -> Path:
 
 def shipped_files() -> dict[str, Path]:
     """Return the shipped files by name."""
+    folder = _shipped_folder()
+    found = [path for path in folder.rglob("*.yaml") if path.parent != folder / SPACES]
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """Return the shipped spaces of `maskcls tune` by name; a space is no configuration."""
+    return {path.stem: path for path in (_shipped_folder() / SPACES).glob("*.yaml")}
+
+
+def _shipped_folder() -> Path:
     package = Path(__file__).resolve().parent.parent
     # In an installed package configs/ is inside it, in a checkout beside it.
-    folder = next((f for f in (package / "configs", package.parent / "configs") if f.is_dir()), package)
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+    return next((f for f in (package / "configs", package.parent / "configs") if f.is_dir()), package)
 
 
 def _is_file(path: Path, where: str) -> bool:

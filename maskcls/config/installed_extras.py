@@ -8,14 +8,18 @@ from typing import Literal
 
 from maskcls.errors import ResourceError
 
-ExtraName = Literal["export", "parquet", "report", "serve"]
+ExtraName = Literal["export", "jobs", "parquet", "postgresql", "ray", "report", "serve", "tune"]
 
 # The names under which the packages of an extra are imported. Trackers are in installed_trackers.py.
 PACKAGES: Mapping[ExtraName, tuple[str, ...]] = {
     "export": ("onnx", "onnxscript", "onnxruntime"),
+    "jobs": ("submitit",),
     "parquet": ("pyarrow",),
+    "postgresql": ("psycopg",),
+    "ray": ("ray",),
     "report": ("matplotlib", "fontTools", "cleanlab"),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
+    "tune": ("optuna",),
 }
 FIGURES = ("matplotlib", "fontTools")  # of `report`: what draws figures, and finds fonts for pictures
 LABEL_FAULTS = ("cleanlab",)  # of `report`: a second opinion on labels

@@ -5,21 +5,23 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import socket
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.distributed import DistError
 
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.compute.plan import Execution
+from maskcls.engine.processes.interface import VARIABLES, choose_interface
+from maskcls.engine.processes.shared_fate import watch_others
 from maskcls.errors import ConfigError, ResourceError
-from maskcls.machine import cores
+from maskcls.machine import cores, process_count, processes_here
 from maskcls.schema import DeviceConfig
 from maskcls.startup import wake_collector
 
 TORCH_FLOOR = (2, 10)  # before it, a weights file can run code in spite of weights_only=True: CVE-2026-24747
-LOOPBACK_INTERFACES = ("lo", "lo0")  # on Linux; on macOS and BSD
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of <malloc.h>
 
 __all__ = ["Accelerator", "augments_on_device", "move_network", "normalise", "start", "worker_count"]
@@ -32,7 +34,7 @@ def start(device: DeviceConfig) -> Accelerator:
     and ConfigError for fp16 on a CPU.
     """
     _check_torch(torch.__version__)
-    _keep_to_this_machine()
+    choose_interface()
     wake_collector()  # all packages are imported by now
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ResourceError("no CUDA device can be used", where="device.type=cuda", fix="set device.type=cpu or auto")
@@ -49,7 +51,26 @@ def start(device: DeviceConfig) -> Accelerator:
     if cpu:
         _keep_memory()
     # `Execution` sets the number format of our passes; accelerate only needs to know when gradients must be scaled.
-    return Accelerator(cpu=cpu, mixed_precision="fp16" if device.precision == "fp16" else "no")
+    accelerator = _connected(cpu=cpu, mixed_precision="fp16" if device.precision == "fp16" else "no")
+    watch_others()
+    return accelerator
+
+
+def _connected(**how: Any) -> Accelerator:
+    """Return an Accelerator; ResourceError where the processes of this command cannot connect with each other."""
+    try:
+        return Accelerator(**how)
+    except RuntimeError as error:
+        if process_count() == 1 or not (isinstance(error, DistError) or "/gloo/" in str(error)):
+            raise
+        named = {name: os.environ[name] for name in (*VARIABLES, "MASTER_ADDR", "MASTER_PORT") if name in os.environ}
+        raise ResourceError(
+            "the processes of this command cannot connect with each other",
+            where=", ".join(f"{name}={value}" for name, value in named.items()),
+            got=str(error).splitlines()[0],
+            fix="let the machines reach each other on all ports; set GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the"
+            " network interface between them",
+        ) from None
 
 
 def _check_torch(version: str) -> None:
@@ -62,19 +83,6 @@ def _check_torch(version: str) -> None:
             expected=f"torch {wanted} or newer",
             fix=f"pip install 'torch>={wanted}'",
         )
-
-
-def _keep_to_this_machine() -> None:
-    """Let processes that are all on this machine connect through loopback only; a name in the environment stays.
-
-    What they exchange is neither encrypted nor authenticated. The port of torchrun itself stays as it is.
-    """
-    processes = os.environ.get("WORLD_SIZE", "1")
-    interfaces = [name for _, name in socket.if_nameindex() if name in LOOPBACK_INTERFACES]
-    if processes == "1" or processes != os.environ.get("LOCAL_WORLD_SIZE") or not interfaces:
-        return
-    for backend in ("GLOO", "NCCL"):
-        os.environ.setdefault(f"{backend}_SOCKET_IFNAME", interfaces[0])
 
 
 def _keep_memory() -> None:
@@ -97,7 +105,7 @@ def worker_count(device: DeviceConfig, accelerator: Accelerator, *, cached: bool
     """
     if device.workers is not None:
         return device.workers
-    on_cpu, mine = accelerator.device.type == "cpu", max(1, cores() // int(accelerator.num_processes))
+    on_cpu, mine = accelerator.device.type == "cpu", max(1, cores() // processes_here(int(accelerator.num_processes)))
     if cached:
         return 0 if on_cpu else min(4, max(1, mine - 1))
     # A CPU trains on the same cores, and decoding is the smaller part; with a GPU the loader may use the cores.

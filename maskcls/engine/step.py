@@ -9,6 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from maskcls.data.views.augment import augment_on_device, to_device
 from maskcls.data.views.mixing import mix_images, mix_targets
 from maskcls.engine.device import normalise
 from maskcls.engine.objective import HeadTarget, step_totals
+from maskcls.engine.processes.synced_norms import SyncedNorms
 from maskcls.engine.random_state import generator_states
 from maskcls.engine.session import EpochSoFar, Session
 from maskcls.engine.step_plan import StepRows
@@ -69,7 +71,7 @@ def train_step(
         images = _resized(_images(next(stream)[0], photos, part, session), share)
         last = index == len(mine) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(session.model):
-            with execution.autocast(device):
+            with execution.autocast(device), _norms(cfg, piece, accelerator):
                 logits = session.model(images)
             terms = _terms(logits, heads, part, piece.real, totals, accelerator)
             # Distributed training averages the processes' gradients; the step's loss is their sum.
@@ -78,6 +80,13 @@ def train_step(
     norm = _clip(session, cfg.optim.clip_norm or math.inf)
     session.optimizer.step()
     return summed, norm.detach()
+
+
+def _norms(cfg: Config, piece: Piece, accelerator: Accelerator) -> AbstractContextManager[object]:
+    """Return the context of a forward pass: with it, batch normalisation is over all processes where configured."""
+    if not cfg.train.sync_batchnorm or accelerator.num_processes == 1:
+        return contextlib.nullcontext()
+    return SyncedNorms(to_device(piece.real.astype(np.float32), accelerator.device))
 
 
 def _clip(session: Session, limit: float) -> Tensor:

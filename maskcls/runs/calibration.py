@@ -21,6 +21,7 @@ from maskcls.results.decisions.calibration import Qualities, fit_temperatures, q
 from maskcls.results.decisions.expected_rule import expected_rule
 from maskcls.results.decisions.nested_gain import Nested, nested_gain
 from maskcls.results.decisions.shift_rule import shift_rule
+from maskcls.results.decisions.shifted_labels import TRUST
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision
@@ -123,7 +124,8 @@ class _OofRows:
                 rule = expected_rule(prob)
             case "shift":
                 corrections = self.corrections(prob, rows)
-                rule = shift_rule(bias_corrected(prob, corrections, self.space), prior_J, self.space)
+                corrected = bias_corrected(prob, corrections, self.space)
+                rule = shift_rule(corrected, prior_J, self.space, trust=TRUST)
             case "task" | "joint" | "prior":
                 people = self.person_N[rows]
                 rule = fit_bias(prob, self.joint_N[rows], people, self.space, kind=tried, seed=self.seed)

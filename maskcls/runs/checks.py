@@ -19,7 +19,7 @@ from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
 from maskcls.results.submissions.write import SUBMISSION
-from maskcls.rundir import PretrainedTrunk, RepeatsDir, RunDir, SynthDir
+from maskcls.rundir import PretrainedTrunk, RepeatsDir, RunDir, StagesDir, SynthDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import files_read, identity_files
@@ -34,6 +34,7 @@ from maskcls.runs.repeats.repeat_runs import (
     refuse_begun,
     refuse_single,
 )
+from maskcls.runs.stages.record import is_staged, refuse_begun_stages
 from maskcls.schema import Config
 
 WEIGHTS = files.FileKind("the weights", WeightsError, files.RUN_FILE.most)
@@ -100,6 +101,9 @@ def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: 
 
 def check_resuming(run: RunDir, folds: str | None) -> None:
     """Raise ResultError for what is no run, UsageError for folds that do not exist, ConfigError for lost trackers."""
+    if is_staged(run):
+        check_trackers(config.of_run(StagesDir(run.path).config))
+        return
     if is_repeated(run):
         check_resuming_repeats(RepeatsDir(run.path), folds)
         check_trackers(config.of_run(RepeatsDir(run.path).config))
@@ -287,6 +291,7 @@ def refuse_existing(run: RunDir, data: Path) -> None:
     files.check_folder(run.path, name="the run", option="--run")
     files.check_outputs(run.path, inputs=[data])
     refuse_begun(RepeatsDir(run.path))
+    refuse_begun_stages(StagesDir(run.path))
     if run.env.exists():
         if SynthDir(run.path).facts.exists():
             raise BusyError("the folder holds generators", where=str(run.path), fix="choose another --run")

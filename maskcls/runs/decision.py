@@ -14,7 +14,7 @@ from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.decisions.bias_correction import BiasCorrection, bias_corrected
 from maskcls.results.decisions.calibration import scaled
 from maskcls.results.decisions.rule import DecisionRule
-from maskcls.results.decisions.shift_rule import shift_rule
+from maskcls.results.decisions.shifted_labels import shifted_labels
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 
@@ -70,7 +70,7 @@ class Decision:
             case "shift":
                 assert self.prior is not None
                 corrected_NJ = bias_corrected(prob_NJ, self.corrections, self.space)
-                return shift_rule(corrected_NJ, np.array(self.prior), self.space).labels(corrected_NJ)
+                return shifted_labels(corrected_NJ, np.array(self.prior), self.space)
             case "expected" | "task" | "joint" | "prior":
                 return self.rule.labels(prob_NJ)
             case _:

@@ -19,7 +19,7 @@ from maskcls import files, owned, typedjson
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError
 from maskcls.files.source_code import code_sha256
-from maskcls.rundir import RepeatsDir, RunDir, SynthDir
+from maskcls.rundir import RepeatsDir, RunDir, StagesDir, SynthDir
 from maskcls.typedjson import JsonFile
 
 FORMAT = 2  # of a run folder; docs/formats.md says when it grows
@@ -51,6 +51,29 @@ class Machine(JsonFile):
     code: str | None = None
 
 
+class GatheredRun(JsonFile):
+    """A run whose folds were gathered into another one: its folder, its folds, and where they were trained."""
+
+    run: str
+    folds: tuple[int, ...]
+    machine: Machine
+
+    @staticmethod
+    def of(run: RunDir, env: Environment) -> GatheredRun:
+        """Return what is said about a run."""
+        return GatheredRun(run=str(run.path.resolve()), folds=env.folds, machine=env.machine)
+
+
+class Gathering(JsonFile):
+    """From which runs a run was gathered.
+
+    accepted  differences in how the folds were computed, that were accepted: their bits are not those of one training.
+    """
+
+    runs: tuple[GatheredRun, ...]
+    accepted: tuple[str, ...] = ()
+
+
 class Environment(JsonFile):
     """The content of env.json.
 
@@ -63,6 +86,7 @@ class Environment(JsonFile):
     plans     how each task's networks are computed, by task. None: made by an earlier maskcls, cannot be continued.
     origins   where each setting that is not a default comes from, by dotted key: a file's name, the preset of a file,
               "command line", "backbone". None: made by an earlier maskcls, or without a configuration's origins.
+    gathered  from which runs the folds are; machine and versions are those of the first of them. None: of no others.
     """
 
     format: int = 1
@@ -73,6 +97,7 @@ class Environment(JsonFile):
     weights: dict[str, str] = Field(default_factory=dict)
     plans: dict[str, Plan] | None = None
     origins: dict[str, str] | None = None
+    gathered: Gathering | None = None
     maskcls: str
     python: str
     packages: dict[str, str]
@@ -131,6 +156,12 @@ def read_environment(run: RunDir, *, generators: bool = False) -> Environment:
             where=str(run.path),
             fix=f"name one, such as {RepeatsDir(run.path).repeat(0).path}; "
             "predict --data and resume take the whole folder",
+        )
+    if StagesDir(run.path).config.is_file():
+        raise ResultError(
+            "the folder holds the stages of a training with a time limit, which are runs of their own",
+            where=str(run.path),
+            fix=f"name one, such as {StagesDir(run.path).stage(0).path}",
         )
     begun = run.lock_file.exists()
     if not run.env.exists() and not run.all_networks() and (begun or not run.config.exists()):

@@ -159,6 +159,8 @@ def _of_training(cfg: Sections) -> Iterator[Rule]:
         yield "model.drop above 0 with model.drop_samples"
     if cfg.data.leaky and cfg.data.pseudo is None and cfg.data.synth is None:
         yield "data.pseudo=FILE or data.synth=FILE where data.leaky=true, which is about pseudo labels and samples"
+    if cfg.train.sync_batchnorm and cfg.device.compile == "on":
+        yield "device.compile=auto or off with train.sync_batchnorm"
     if sum(epochs for epochs, _ in cfg.train.stages) > cfg.train.epochs:
         yield f"train.stages of at most train.epochs ({cfg.train.epochs}) epochs together"
     if cfg.schedule.warmup_epochs > cfg.train.epochs:

@@ -23,6 +23,11 @@ class TrainConfig(Section):
     """Number of pieces in which each process computes its share of a step. More pieces need less memory. They change
     the last bits of the result and, with batch normalisation, what is learned, because each piece has its own
     statistics. auto: as few as fit into memory."""
+    sync_batchnorm: bool = False
+    """With several processes, whether batch normalisation uses the images of all processes in a forward pass, as one
+    process would. Otherwise each process normalises its own share of a step: what is learned then depends on the number
+    of processes, and the stored statistics are those of the first one. It exchanges numbers at every such layer, which
+    takes time, and the network is not compiled. No effect in one process, or without batch normalisation."""
     patience: Count | None = None
     """Number of epochs without a better score (train.select) before the training of a fold stops. Null: it never stops
     early."""

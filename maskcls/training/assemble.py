@@ -16,6 +16,7 @@ from maskcls.results.rows_by_id import rows_of
 from maskcls.results.scores.intervals import macro_f1_intervals
 from maskcls.results.scores.metrics import Scores, score
 from maskcls.runs.group_averaging import CheckedRows, average_likewise, check_rows, shared_tasks
+from maskcls.runs.integrity.network_checks import refuse_changed_files
 from maskcls.runs.integrity.oof_file import made_from, read_fold_oof
 from maskcls.runs.joint import joint_predictions
 from maskcls.runs.summary import (
@@ -24,6 +25,7 @@ from maskcls.runs.summary import (
     RunSummary,
     SavedScores,
     read_fold_summary,
+    read_summary,
     write_summary,
 )
 from maskcls.training.epochs.epoch_rows import last_rows
@@ -57,6 +59,24 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
     pooled.save(experiment.run.oof)
     summary = summary.model_copy(update={"files": _made_from(experiment, folds)})
     write_summary(experiment.run, summary)
+    return summary
+
+
+def finished_summary(experiment: Experiment, wanted: Sequence[int]) -> RunSummary | None:
+    """Return the run's summary if every wanted fold is done and in it; None when something is left to do.
+
+    It is also left to do when the summary was made from other files than those that are there.
+    Raises ResultError that names files of finished networks which changed since.
+    """
+    folders = [experiment.fold_dir(member, k) for member, k in experiment.trainings(wanted)]
+    if not all(folder.done.exists() for folder in folders):
+        return None
+    summary = read_summary(experiment.run)
+    if summary is None or summary.fold_numbers != list(wanted):
+        return None
+    if summary.files not in ({}, made_from(experiment.run, folders)):
+        return None
+    refuse_changed_files(experiment.run, folders)
     return summary
 
 

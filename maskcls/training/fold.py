@@ -16,6 +16,7 @@ from maskcls.engine import checkpoint
 from maskcls.engine.device import Accelerator, augments_on_device
 from maskcls.engine.fit import EpochResult, SavePoint, fit, logged_scores, validation_reader
 from maskcls.engine.infer import infer
+from maskcls.engine.processes.deciding import refuse_differences
 from maskcls.engine.saving import Saves
 from maskcls.engine.session import Session, is_over, open_session, restore_session, session_state
 from maskcls.engine.step import Tick
@@ -82,6 +83,8 @@ def train_fold(
         restore_session(session, *checkpoint.load_state(folder.state, root=folder.root))
         if session.so_far is None:  # else they are on disk, and these weights are not those of an epoch's end
             _save_results(session, member, folder, kept_epochs(experiment, member))
+    progress = f"{session.epoch} {session.step} {session.so_far is None} {folder.state.exists()}"
+    refuse_differences("saved states", progress, accelerator, where=str(folder.state))
     title, steps_done = experiment.title(member, k), session.so_far.steps if session.so_far else 0
     report.fold(title, cfg.train.epochs, session.epoch, steps_done, steps_per_epoch)
     report.skip(session.epoch)

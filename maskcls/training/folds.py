@@ -7,13 +7,19 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
+from maskcls.data.rows import folds as folding
+from maskcls.data.rows import manifest as tables
+from maskcls.engine.checkpoint import read_meta
 from maskcls.engine.device import Accelerator
-from maskcls.rundir import REFIT, FoldDir
+from maskcls.engine.processes.deciding import refuse_differences
+from maskcls.rundir import REFIT, FoldDir, WeightsDir
 from maskcls.runs.integrity.epoch_log import read_log
+from maskcls.runs.records.disk_use import disk_use
 from maskcls.runs.summary import RunSummary, read_fold_summary
 from maskcls.show.terminal.progress import Reporter
+from maskcls.show.terminal.units import size
 from maskcls.training.assemble import assemble
-from maskcls.training.epochs.epoch_selection import choose_weights
+from maskcls.training.epochs.epoch_selection import choose_weights, chosen_by_fewer, kept_epochs
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
 from maskcls.training.side_by_side import train_side_by_side
@@ -28,6 +34,8 @@ def train_folds(
 
     Returns None in processes that do not write.
     """
+    read = f"{tables.sha256(experiment.manifest)} {folding.sha256(experiment.folds)} {experiment.cfg.model_dump_json()}"
+    refuse_differences("data or settings", read, accelerator, where=str(experiment.data))
     trackers = experiment.cfg.track if accelerator.is_main_process else ()
     with Guard(trackers, report) as guard, RunLogs(guard, experiment) as logs:
         _train_networks(experiment, wanted, accelerator, report, guard)
@@ -98,7 +106,17 @@ def log_trained(experiment: Experiment, member: Member, k: int, guard: Guard) ->
 def finish_folds(
     experiment: Experiment, member: Member, folds: Sequence[int], accelerator: Accelerator, report: Reporter
 ) -> None:
-    """Choose the weights of a member's trained folds, each by the other folds, and score the folds with them."""
+    """Choose the weights of a member's trained folds, each by the other folds, and score the folds with them.
+
+    Folds that are done are chosen again where fewer folds chose them and their candidates are still on disk. Those of a
+    training of fewer than all folds stay on disk.
+    """
+    accelerator.wait_for_everyone()
+    again = chosen_by_fewer(experiment, member, folds)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        for k in again:
+            experiment.fold_dir(member, k).done.unlink()
     accelerator.wait_for_everyone()
     of_member = f" of {member.name}" if member.name else ""
     with report.busy(f"choosing epochs{of_member}"):
@@ -108,17 +126,35 @@ def finish_folds(
         report.note("one fold only: no other fold can choose its epoch, so the last one is used")
     among = folds if len(folds) < member.cfg.folds.k and member.cfg.train.select != "last" else ()
     for k, weights in chosen.items():
+        _forget_continued(experiment, member, k, weights, accelerator, report)
         with report.busy(f"scoring {experiment.title(member, k)}"):
             finish_fold(experiment, member, k, weights, accelerator, among=among)
         accelerator.free_memory()
     accelerator.wait_for_everyone()
-    for k in folds:
-        _forget_candidates(experiment.fold_dir(member, k), accelerator)
+    folders = [experiment.fold_dir(member, k) for k in folds]
+    if among and chosen and kept_epochs(experiment, member):
+        report.note(candidates_stay(folders, len(folds), member.cfg.folds.k))
+    for folder in folders if accelerator.is_main_process else ():
+        shutil.rmtree(folder.soup.path if among else folder.candidates, ignore_errors=True)
 
 
-def _forget_candidates(folder: FoldDir, accelerator: Accelerator) -> None:
-    if accelerator.is_main_process:
-        shutil.rmtree(folder.candidates, ignore_errors=True)
+def candidates_stay(folders: Sequence[FoldDir], trained: int, k: int) -> str:
+    """Say that these folds keep the weights of several epochs, what they take, and how they are freed."""
+    count = sum(disk_use(folder.candidates).bytes for folder in folders if folder.candidates.is_dir())
+    until = f"the weights to choose epochs from ({size(count)}) are kept until all {k} folds are trained"
+    return f"{trained} of {k} folds: {until}; maskcls runs prune can delete them"
+
+
+def _forget_continued(
+    experiment: Experiment, member: Member, k: int, weights: WeightsDir, accelerator: Accelerator, report: Reporter
+) -> None:
+    """Delete the network that was continued from the best weights of a fold, where other ones take their place."""
+    folder = experiment.fold_dir(member, k)
+    if not accelerator.is_main_process or not folder.continued.path.exists():
+        return
+    if read_meta(folder.best).sha256 != read_meta(weights).sha256:
+        report.note(f"{folder.continued.path} is trained again, from weights chosen by more folds")
+        shutil.rmtree(folder.continued.path)
 
 
 def refitting(experiment: Experiment, member: Member, folds: Sequence[int]) -> Member:

@@ -64,7 +64,8 @@ def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> For
         further = len(wanted) * cfg.train.continue_epochs / member.cfg.train.epochs
         seconds += member_seconds * times * (rounds + further)
         size += member_bytes * times * (len(wanted) * (1 + went_on) + cfg.train.refit) * STATE_COPIES
-        size += member_bytes * len(wanted) * candidates_kept(member.cfg)  # of one seed after the other
+        kept_at_once = times if len(wanted) < cfg.folds.k else 1  # without all folds; else of one seed after the other
+        size += member_bytes * len(wanted) * candidates_kept(member.cfg) * kept_at_once
     return Forecast(
         folds=len(wanted),
         networks=len(experiment.members),

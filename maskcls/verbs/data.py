@@ -12,7 +12,7 @@ from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.labels import data_labels
 from maskcls.verbs.older import note_dry_run, output_of_extra
-from maskcls.verbs.options import Config, Data, Force, Json, Overrides, load_config_for
+from maskcls.verbs.options import Config, Data, Force, Json, Overrides, answering, load_config_for
 
 app = VerbApp(no_args_is_help=True, help="Make and check data sets.")
 cache_app = VerbApp(no_args_is_help=True, help="List and delete cached decoded photos.")
@@ -95,7 +95,12 @@ def data_check(
     config: Config = None,
     run: Annotated[
         Path | None,
-        typer.Option("--run", help="a finished run: its folds, embeddings, class shares", show_default=False),
+        typer.Option(
+            "--run",
+            help="a finished run: its folds, embeddings, class shares",
+            show_default=False,
+            callback=answering,
+        ),
     ] = None,
     weights: Annotated[
         Path | None,

@@ -9,7 +9,7 @@ import typer
 
 from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Force, Json, MovedData, Overrides, load_config_for
+from maskcls.verbs.options import Config, Force, Json, MovedData, Overrides, answering, load_config_for
 
 app = VerbApp()
 
@@ -17,7 +17,10 @@ app = VerbApp()
 @app.command()
 def debug(
     what: Annotated[
-        Path, typer.Argument(metavar="DATA|RUN", help="data root with train/, a CSV table, or a run folder")
+        Path,
+        typer.Argument(
+            metavar="DATA|RUN", help="data root with train/, a CSV table, or a run folder", callback=answering
+        ),
     ],
     overrides: Overrides = None,
     config: Config = None,
@@ -98,9 +101,19 @@ def debug(
 def verify(
     what: Annotated[
         Path,
-        typer.Argument(metavar="RUN|FILE|cache", help="a run folder, a submission, or the cache of photos"),
+        typer.Argument(
+            metavar="RUN|FILE|cache",
+            help="a run folder, a submission, or the cache of photos",
+            callback=answering,
+        ),
     ],
-    run: Annotated[Path | None, typer.Option(help="of a submission: the run it was predicted with")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="of a submission: the run it was predicted with",
+            callback=answering,
+        ),
+    ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="of a submission: the data that was predicted")] = None,
     json: Json = False,
 ) -> None:

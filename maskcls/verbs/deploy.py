@@ -11,7 +11,7 @@ import typer
 
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current
-from maskcls.verbs.options import Force, Json, MovedData, PredictionOverrides, RunPath, run_folders
+from maskcls.verbs.options import Force, Json, MovedData, PredictionOverrides, RunPath, answering, run_folders
 
 TOKEN_VARIABLE = "MASKCLS_TOKEN"
 
@@ -124,7 +124,10 @@ def serve(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN|MODEL", help="a run folder, or an exported model (.onnx)", autocompletion=run_folders
+            metavar="RUN|MODEL",
+            help="a run folder, or an exported model (.onnx)",
+            autocompletion=run_folders,
+            callback=answering,
         ),
     ],
     overrides: PredictionOverrides = None,

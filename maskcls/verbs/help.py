@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from maskcls.errors import UsageError
+from maskcls.machine import refuse_several
 from maskcls.verbs.words import is_override
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,6 +52,7 @@ def refuse_twice(parameters: Iterable[Any]) -> None:
         given.add(one.name)
 
 
+SEVERAL_PROCESSES = {"train", "resume", "predict", "pseudo-label", "tta", "unseal"}  # verbs that a launcher may start
 SETTINGS = {"overrides", "words"}  # names of arguments: KEY=VALUE, alone or among others
 ONE_RUN, RUNS = ("run", "what", "a"), ("runs", "others")  # names of arguments: a run folder; several
 
@@ -76,12 +78,23 @@ def refuse_settings(taken: Mapping[str, Any], extra: Iterable[str]) -> None:
         )
 
 
+def verb_path(context: Any) -> str:
+    """Return the verb of a context as it is written after `maskcls`, such as "runs list"."""
+    names: list[str] = []
+    while context.parent is not None:  # the last one is the program, which has many names
+        names.insert(0, context.info_name)
+        context = context.parent
+    return " ".join(names)
+
+
 class _Verb(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         return in_words(super().get_params(ctx), ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:  # while a shell completes a line, nothing is refused
+            if (verb := verb_path(ctx)) not in SEVERAL_PROCESSES:
+                refuse_several(f"maskcls {verb}")
             taken, extra, given = self.make_parser(ctx).parse_args(args=list(args))
             refuse_twice(given)
             refuse_settings(taken, extra)

@@ -31,14 +31,15 @@ def config_names(incomplete: str) -> list[str]:
 
 def run_folders(incomplete: str) -> list[str]:
     """Return the run folders that begin so: those of the folder that is typed, and of runs/ if nothing is typed."""
-    from maskcls.rundir import RepeatsDir, RunDir
+    from maskcls.rundir import RepeatsDir, RunDir, StagesDir
 
     folder = RUNS if not incomplete else Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         str(path)
         for path in inside
-        if str(path).startswith(incomplete) and (RunDir(path).env.is_file() or RepeatsDir(path).config.is_file())
+        if str(path).startswith(incomplete)
+        and any(file.is_file() for file in (RunDir(path).env, RepeatsDir(path).config, StagesDir(path).config))
     ]
 
 
@@ -57,6 +58,26 @@ def prediction_settings(ctx: typer.Context, incomplete: str) -> list[str]:
     known = {key: value for key, value in known_settings().items() if changes_prediction(key)}
     before = ctx.params.get("overrides") or ctx.params.get("words") or ()  # words: of predict, photos among them
     return complete_setting(known, before, incomplete)
+
+
+def answering(path: Path | None) -> Path | None:
+    """Return the run that a verb works on: for a folder of stages its best one, which is said; else the path itself."""
+    if path is None:
+        return None
+    from maskcls.rundir import StagesDir
+
+    if not os.path.isfile(StagesDir(path).config):  # False for what is no path at all
+        return path
+    from maskcls.runs.stages.answering import answering_run
+
+    stage = answering_run(path)
+    typer.echo(f"{path}: its best stage is used, {stage}", err=True)
+    return stage
+
+
+def all_answering(paths: list[Path] | None) -> list[Path] | None:
+    """Return the runs that a verb works on; see `answering`."""
+    return None if paths is None else [answering(path) or path for path in paths]
 
 
 Overrides = Annotated[
@@ -91,6 +112,10 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object, with a version")]
 Force = Annotated[bool, typer.Option("--force", help="replace the output; the old one is kept as .bak")]
 RunPath = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="a run folder that train made", autocompletion=run_folders, callback=answering),
+]
+WholeRun = Annotated[
     Path, typer.Argument(metavar="RUN", help="a run folder that train made", autocompletion=run_folders)
 ]
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="data root with train/, or a CSV table")]
@@ -98,6 +123,22 @@ ToPredict = Annotated[Path, typer.Option("--data", help="data root with eval/, a
 MovedData = Annotated[
     Path | None,
     typer.Option("--data", help="where the run's data set is now; default: where it was", show_default=False),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="time limit, such as 2h, 1h30m or 90s: a usable run is there when the time is up", show_default=False
+    ),
+]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="ENGINE",
+        help="do the work as jobs: local:2 (two at the same time), slurm:partition=gpu,gpus=1,time=4h or"
+        " ray:auto,gpus=0.5; see docs/several_machines.md",
+        show_default=False,
+    ),
 ]
 Folds = Annotated[str | None, typer.Option(help="fold numbers, such as 0,2; default: all", show_default=False)]
 
@@ -151,10 +192,16 @@ def _with_advice(error: ResourceError, continued: str) -> ResourceError:
     return error.with_fix(f"{error.fix}; {continued}" if error.fix else continued)
 
 
-def how_to_resume(run: Path) -> str:
-    """Say how to continue an interrupted training, or that there is nothing to continue yet."""
-    from maskcls.rundir import RepeatsDir, RunDir
+def how_to_resume(run: Path, on: str | None = None) -> str:
+    """Say how to continue an interrupted training, or that there is nothing to continue yet.
 
-    if RunDir(run).env.exists() or RepeatsDir(run).repeat(0).env.exists():
-        return f"what was trained is kept. Continue with: maskcls resume {run}"
-    return NOT_BEGUN
+    on  the engine of its jobs, which go on; None: it has none.
+    """
+    from maskcls.rundir import RepeatsDir, RunDir, StagesDir
+
+    begun = (RunDir(run), RepeatsDir(run).repeat(0), StagesDir(run).stage(0))
+    if not any(one.env.exists() for one in begun):
+        return NOT_BEGUN
+    if on is not None:
+        return f"the jobs go on. Watch them, and finish the run, with: maskcls resume {run} --on {on}"
+    return f"what was trained is kept. Continue with: maskcls resume {run}"

@@ -10,7 +10,7 @@ import typer
 from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import with_older
-from maskcls.verbs.options import Json, interruptible, prediction_settings, run_folders
+from maskcls.verbs.options import Json, On, answering, interruptible, prediction_settings, run_folders
 from maskcls.verbs.words import split_words
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ app = VerbApp()
 def predict(
     run: Annotated[
         Path,
-        typer.Argument(metavar="RUN", help="a run folder that train made, or a model.onnx", autocompletion=run_folders),
+        typer.Argument(
+            metavar="RUN",
+            help="a run folder that train made, or a model.onnx",
+            autocompletion=run_folders,
+            callback=answering,
+        ),
     ],
     words: Annotated[
         list[str] | None,
@@ -73,6 +78,7 @@ def predict(
     shard: Annotated[
         str | None, typer.Option(metavar="i/n", help="predict the i-th of n parts of the photos", show_default=False)
     ] = None,
+    on: On = None,
     gather: Annotated[
         bool, typer.Option("--gather", help="all arguments are folders of --shard: write their tables, without a model")
     ] = False,
@@ -87,11 +93,12 @@ def predict(
     maskcls predict runs/a --data faces predict.views=shifts --force
     maskcls predict runs/a photo.jpg
     maskcls predict runs/a photos -o answers.csv --probabilities p.csv
+    maskcls predict runs/a photos -o answers.csv --on local:2
     """
     older = [] if tta is None else [(f"--tta {tta}", f"predict.views={tta}")]
     if gather:
         folders = [run, *map(Path, words or [])]
-        refuse_together("--gather", data=data, groups=groups, decide=decide, engine=engine, shard=shard, tta=tta)
+        refuse_together("--gather", data=data, groups=groups, decide=decide, engine=engine, shard=shard, on=on, tta=tta)
         if output is None and probabilities is None:
             raise UsageError("--gather writes tables", fix="name one: -o answers.csv, or --probabilities p.csv")
         _gather(folders, _wanted(output, probabilities, table_format, skip_unreadable, force), json=json)
@@ -100,7 +107,7 @@ def predict(
     if what and data is not None:
         raise UsageError("photos are named twice", got=f"--data {data} and {what[0]}", fix="give one of them")
     if data is not None:
-        refuse_together("--data", engine=engine, skip_unreadable=skip_unreadable, shard=shard)
+        refuse_together("--data", engine=engine, skip_unreadable=skip_unreadable, shard=shard, on=on)
         wanted = _wanted(output or Path("submission.csv"), probabilities, table_format, False, force)
         _predict_data(run, data, with_older(overrides, older), wanted, decide, groups, json=json)
         return
@@ -109,6 +116,10 @@ def predict(
     refuse_together("photos without --data", groups=groups)
     given = with_older(overrides, older)
     wanted = _wanted(output, probabilities, table_format, skip_unreadable, force)
+    if on is not None:
+        refuse_together("--on", shard=shard)
+        _predict_on(run, what, given, wanted, engine, decide, on, json=json)
+        return
     _predict_what(run, what, given, wanted, engine, decide, shard, json=json)
 
 
@@ -223,6 +234,50 @@ def _predict_what(
     else:
         print_tables(found.tables, versions=versions, json=json)
     _exit_for(found.unreadable)
+
+
+def _predict_on(
+    model: Path,
+    what: list[str],
+    overrides: list[str],
+    wanted: WantedTables,
+    engine: Literal["torch", "onnxruntime"] | None,
+    decide: bool,
+    on: str,
+    *,
+    json: bool,
+) -> None:
+    """Predict each shard of the photos as a job."""
+    from maskcls.jobs.engine_words import parse_engine, shards_of
+
+    shards_of(parse_engine(on))
+    if not wanted.paths:
+        raise UsageError("--on writes tables", fix="name one: -o answers.csv, or --probabilities p.csv")
+    from maskcls.rundir import RunDir
+    from maskcls.runs.records.versions import other_versions
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    options = ["--engine", engine] if engine else []
+    options += [
+        word
+        for word, given in (
+            ("--decide", decide),
+            ("--skip-unreadable", wanted.skip_unreadable),
+            ("--force", wanted.force),
+        )
+        if given
+    ]
+    how = "the jobs go on. Watch them, and write the tables, with the same command"
+    with interruptible(lambda: how), Reporter() as report:
+        with report.busy(LOADING):
+            from maskcls.commands.predicting.shards import ShardedRequest
+            from maskcls.commands.predicting.shards import predict_shards as work
+            from maskcls.show.answers.photos import print_tables
+        asked = ShardedRequest(tuple(what), tuple(overrides), tuple(options), wanted, on)
+        tables = work(model, asked, decide=decide, report=report)
+    versions = other_versions(RunDir(model)) if model.is_dir() else {}
+    print_tables(tables, versions=versions, json=json)
+    _exit_for(tables[0].unreadable)
 
 
 def _exit_for(unreadable: int) -> None:

@@ -1,4 +1,4 @@
-"""List, compare, note and prune runs."""
+"""List, compare, note, gather and prune runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from maskcls.errors import UsageError
 from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import moved, note_dry_run
-from maskcls.verbs.options import Force, Json, RunPath
+from maskcls.verbs.options import Force, Json, MovedData, RunPath, all_answering, answering, interruptible
 
-app = VerbApp(no_args_is_help=True, help="List, compare, note and prune runs.")
+app = VerbApp(no_args_is_help=True, help="List, compare, note, gather and prune runs.")
 
 
 @app.command("list")
@@ -22,7 +22,11 @@ def runs_list(
         list[Path] | None, typer.Argument(metavar="FOLDER", help="where to search; default: runs", show_default=False)
     ] = None,
     base: Annotated[
-        Path | None, typer.Option(help="run to compare settings with; default: the settings most runs share")
+        Path | None,
+        typer.Option(
+            help="run to compare settings with; default: the settings most runs share",
+            callback=answering,
+        ),
     ] = None,
     sort: Annotated[str, typer.Option(help="score, date, time, size or name")] = "score",
     json: Json = False,
@@ -73,10 +77,27 @@ def runs_note(
 
 @app.command("compare")
 def runs_compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="run folder, predictions (.npz) or submission")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="run folder, predictions or submission to compare A with")],
+    a: Annotated[
+        Path,
+        typer.Argument(
+            metavar="A",
+            help="run folder, predictions (.npz) or submission",
+            callback=answering,
+        ),
+    ],
+    b: Annotated[
+        Path,
+        typer.Argument(
+            metavar="B",
+            help="run folder, predictions or submission to compare A with",
+            callback=answering,
+        ),
+    ],
     others: Annotated[
-        list[Path] | None, typer.Argument(metavar="C", help="further runs, all compared with A", show_default=False)
+        list[Path] | None,
+        typer.Argument(
+            metavar="C", help="further runs, all compared with A", show_default=False, callback=all_answering
+        ),
     ] = None,
     answers: Annotated[
         Path | None,
@@ -113,6 +134,48 @@ def runs_compare(
 
         found = compare(a, b, answers=answers, output=output, force=force)
     print_comparison(found, output, json=json)
+
+
+@app.command("gather")
+def runs_gather(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="A B C", help="two or more runs, each with other folds", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder of the run to make", show_default=False)],
+    data: MovedData = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="gather in spite of this difference: code, packages, decoder, device or plan; can be repeated",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make one run of runs that trained single folds, as if all had been trained together. The runs stay as they are.
+
+    \b
+    maskcls train faces --config multi --folds 0 --run a    (and --folds 1 --run b, on any machines)
+    maskcls runs gather a b c -o runs/whole
+    """
+    from maskcls.rundir import RunDir
+    from maskcls.runs.gathering.gather_checks import read_fold_runs
+    from maskcls.runs.gathering.same_computation import read_kinds
+    from maskcls.runs.records.noun import noun_of_run
+    from maskcls.show.report.after_training import after_training, note_missing_report
+    from maskcls.show.runs.gathering import print_gathering
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    given, folder, kinds = [RunDir(run) for run in runs], RunDir(output), read_kinds(accept or [])
+    found = read_fold_runs(given, folder, accept=kinds, data=data)
+    noun = noun_of_run(given[0])
+    with interruptible(lambda: "the same command begins again"), Reporter(noun=noun) as report:
+        note_missing_report(found.parts[0].cfg, report)
+        with report.busy(LOADING):
+            from maskcls.commands.runs.gather import gather_runs
+        made = gather_runs(given, folder, accept=kinds, data=data, report=report)
+        after = after_training(folder, report, data) if made.summary else None
+    print_gathering(made, after, noun, json=json)
 
 
 @app.command("prune")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Json
+from maskcls.verbs.options import Json, answering
 
 app = VerbApp(no_args_is_help=True, help="Check a submission before you upload it.")
 
@@ -19,7 +19,13 @@ def submission_check(
     data: Annotated[
         Path | None, typer.Option("--data", help="the data that was predicted: root with eval/, a table, or photos")
     ] = None,
-    run: Annotated[Path | None, typer.Option(help="the run it was predicted with")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="the run it was predicted with",
+            callback=answering,
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="a warning counts as a fault, too: exit with 9")] = False,
     json: Json = False,
 ) -> None:

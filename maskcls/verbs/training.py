@@ -7,27 +7,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskcls.errors import Exit, UsageError
+from maskcls.machine.time_limit import process_start_s
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import with_older
 from maskcls.verbs.options import (
+    Budget,
     Config,
     Data,
     Folds,
     Force,
     Json,
     MovedData,
+    On,
     Overrides,
-    RunPath,
+    WholeRun,
     how_to_resume,
     interruptible,
     load_config_for,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from maskcls.config import SettingOrigin
-    from maskcls.rundir import RunDir
+    from maskcls.rundir import RunDir, StagesDir
     from maskcls.schema import Config as Settings
 
 app = VerbApp()
@@ -40,19 +44,27 @@ def train(
     config: Config = None,
     run: Annotated[Path | None, typer.Option(help="folder to make; default: runs/<the last config's name>")] = None,
     folds: Folds = None,
+    on: On = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="train nothing: print the folds, the settings and a forecast")
     ] = False,
+    budget: Budget = None,
     json: Json = False,
     leaky: Annotated[bool, typer.Option("--leaky", hidden=True)] = False,
 ) -> None:
     """Train one network per fold and write a run folder.
 
+    With --budget the size of the images, epochs, folds and seeds that you do not give are chosen so that the time
+    suffices: a first small run, then larger ones. The best so far can be used at any moment.
+
     \b
     maskcls train faces --config multi --run runs/a
     maskcls train faces --config multi --folds 0 optim.lr=1e-4 folds.k=3
     maskcls train faces --config multi --dry-run
+    maskcls train faces --config multi --budget 2h
+    maskcls train faces --config multi --run runs/a --on slurm:partition=gpu,gpus=1,time=4h
     """
+    began_s = process_start_s()
     from maskcls.config import with_backbone
     from maskcls.config.unused_settings import unused_in_training
     from maskcls.rundir import RunDir
@@ -67,14 +79,21 @@ def train(
         for line in unused_in_training(cfg, origins):
             typer.echo(line, err=True)
     check_training(data, cfg, folds)  # before torch is imported, here and in the other verbs
+    if on is not None:
+        from maskcls.jobs.engine_words import check_training_engine
+
+        check_training_engine(on, dry_run=dry_run, budget=budget)
     if main_process():
         refuse_existing(folder, data)
+    if budget is not None:
+        _train_in_time(data, cfg, folder.path, origins, budget, folds, began_s, dry_run=dry_run, json=json)
+        return
     if cfg.folds.repeats > 1:
         from maskcls.runs.repeats.repeat_runs import check_repeating, repeat_config
 
         check_repeating(cfg, folds)
         if not dry_run:
-            _train_repeats(data, cfg, folder.path, origins, json=json)
+            _train_repeats(data, cfg, folder.path, origins, on=on, json=json)
             return
         typer.echo(f"folds.repeats={cfg.folds.repeats}: what follows is about one of the repeats", err=True)
         cfg = repeat_config(cfg, 0)
@@ -104,17 +123,23 @@ def train(
     from maskcls.show.runs.training import print_training
 
     noun = group_noun(cfg)
-    with interruptible(lambda: how_to_resume(folder.path)), Reporter(quiet=not main_process(), noun=noun) as report:
+    with interruptible(lambda: how_to_resume(folder.path, on)), Reporter(quiet=not main_process(), noun=noun) as report:
         note_missing_report(cfg, report)
         with report.busy(LOADING):
             from maskcls.commands.train import train as work
-        summary = work(data, cfg, folder, folds=folds, report=report, origins=with_backbone(cfg, origins))
+        summary = work(data, cfg, folder, folds=folds, report=report, origins=with_backbone(cfg, origins), on=on)
         after = after_training(folder, report) if summary else None
     print_training(folder.path, summary, after, noun_of_run(folder) if summary else noun, json=json)
 
 
 def _train_repeats(
-    data: Path, cfg: Settings, folder: Path, origins: Mapping[str, SettingOrigin] | None, *, json: bool
+    data: Path,
+    cfg: Settings,
+    folder: Path,
+    origins: Mapping[str, SettingOrigin] | None,
+    *,
+    on: str | None,
+    json: bool,
 ) -> None:
     """Train the repeats of a cross-validation; without origins, those that are left."""
     from maskcls.config import with_backbone
@@ -125,7 +150,7 @@ def _train_repeats(
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     repeats = RepeatsDir(folder)
-    with interruptible(lambda: how_to_resume(folder)), Reporter() as report:
+    with interruptible(lambda: how_to_resume(folder, on)), Reporter() as report:
         note_missing_report(cfg, report)
         with report.busy(LOADING):
             from maskcls.commands.repeating.train_repeats import begin_repeats, continue_repeats
@@ -134,11 +159,11 @@ def _train_repeats(
 
         def train_one(own: Settings, run: RunDir) -> None:
             known = None if origins is None else with_backbone(own, dict(origins))
-            started(data, own, run, folds=None, report=report, origins=known)
+            started(data, own, run, folds=None, report=report, origins=known, on=on)
             after_training(run, report)
 
         def resume_one(run: RunDir) -> None:
-            continued(run, folds=None, report=report, data=None if origins is not None else data)
+            continued(run, folds=None, report=report, data=None if origins is not None else data, on=on)
             after_training(run, report)
 
         if origins is not None:
@@ -146,6 +171,96 @@ def _train_repeats(
         else:
             found = continue_repeats(repeats, train=train_one, resume=resume_one)
     print_repeats(folder, found, noun_of_run(repeats.repeat(0)), json=json)
+
+
+def _train_in_time(
+    data: Path,
+    cfg: Settings,
+    folder: Path,
+    origins: Mapping[str, SettingOrigin],
+    budget: str,
+    folds: str | None,
+    began_s: float,
+    *,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """Train the stages that a time limit allows; with `dry_run`, print them with their forecasts."""
+    from maskcls.config.completion import shipped_names
+    from maskcls.durations import parse_duration
+    from maskcls.rundir import StagesDir
+    from maskcls.runs.stages.ladder import free_settings
+    from maskcls.runs.stages.limits import check_staging
+
+    limit_s = parse_duration(budget, "--budget")
+    check_staging(cfg)
+    free = free_settings(cfg, origins, [f"{name}.yaml" for name in shipped_names("")], folds)
+    stages = StagesDir(folder)
+    if dry_run:
+        from maskcls.show.runs.stages import print_ladder
+        from maskcls.show.terminal.progress import LOADING, Reporter
+
+        with Reporter() as report:
+            with report.busy(LOADING):
+                from maskcls.training.stage_ladder import forecast_ladder
+            found = forecast_ladder(data, cfg, free, stages, folds, limit_s, report)
+        print_ladder(found, folder, json=json)
+        return
+    _work_in_time(stages, limit_s, began_s, data, (cfg, free, origins), folds, json=json)
+
+
+def _work_in_time(
+    stages: StagesDir,
+    limit_s: float,
+    began_s: float,
+    data: Path,
+    new: tuple[Settings, tuple[str, ...], Mapping[str, SettingOrigin]] | None,
+    folds: str | None,
+    *,
+    moved: bool = False,
+    json: bool,
+) -> None:
+    """Train stages until the time is up; `new`: settings, those that stages choose, and origins of a new folder."""
+    from maskcls.config import of_run, with_backbone
+    from maskcls.machine.time_limit import TimeLimit, end_now
+    from maskcls.schema.group_noun import group_noun
+    from maskcls.show.report.after_training import after_training, note_missing_report
+    from maskcls.show.runs.stages import print_stages, refuse_without_stage, stage_after, stages_outcome
+    from maskcls.show.terminal.progress import LOADING, Reporter
+
+    cfg = of_run(stages.config) if new is None else new[0]
+    noun = group_noun(cfg)
+
+    def give_up() -> None:
+        """Print what is there and end the process at once: what is finished is on disk, and a kill harms nothing."""
+        found = stages_outcome(stages, limit)
+        print_stages(found, stage_after(found, data), noun, json=json)
+        end_now(Exit.OK if found.chosen is not None else Exit.RESOURCE)
+
+    limit = TimeLimit(limit_s, began_s=began_s, give_up=give_up)
+    with interruptible(lambda: how_to_resume(stages.path)), Reporter(noun=noun) as report:
+        note_missing_report(cfg, report)
+        with report.busy(LOADING):
+            from maskcls.commands.budget.train_stages import StageWork, begin_stages, continue_stages
+            from maskcls.commands.resume import resume as continued
+            from maskcls.commands.train import train as started
+
+        def train_one(own: Settings, run: RunDir, planned: Callable[[float | None], None]) -> None:
+            known = None if new is None else with_backbone(own, dict(new[2]))
+            started(data, own, run, folds=folds, report=report, origins=known, planned=planned)
+            after_training(run, report)
+
+        def resume_one(run: RunDir) -> None:
+            continued(run, folds=None, report=report, data=data if moved else None)
+            after_training(run, report)
+
+        work = StageWork(train_one, resume_one)
+        if new is not None:
+            found = begin_stages(stages, data, cfg, new[1], folds=folds, limit=limit, work=work, report=report)
+        else:
+            found = continue_stages(stages, limit=limit, work=work, report=report)
+    refuse_without_stage(found)
+    print_stages(found, stage_after(found, data), noun, json=json)
 
 
 @app.command()
@@ -201,9 +316,11 @@ def pretrain(
 
 @app.command()
 def resume(
-    run: RunPath,
+    run: WholeRun,
     folds: Annotated[str | None, typer.Option(help="further folds to train, such as 3,4", show_default=False)] = None,
     data: MovedData = None,
+    budget: Budget = None,
+    on: On = None,
     json: Json = False,
 ) -> None:
     """Continue an unfinished run from its last save; finished folds are kept.
@@ -212,31 +329,49 @@ def resume(
     maskcls resume runs/a
     maskcls resume runs/a --folds 3,4    (further folds of the same run)
     maskcls resume runs/a --data /disk/faces    (the data set has moved)
+    maskcls resume runs/a --budget 30m    (a training with a time limit goes on)
+    maskcls resume runs/a --on slurm:partition=gpu,gpus=1    (watch the jobs of the run, and submit what is left)
     """
+    began_s = process_start_s()
     from maskcls.rundir import RunDir
     from maskcls.runs.checks import check_resuming
     from maskcls.runs.records.noun import noun_of_run
 
     check_resuming(RunDir(run), folds)
-    from maskcls.config import of_run
-    from maskcls.rundir import RepeatsDir
-    from maskcls.runs.repeats.repeat_runs import check_resuming_repeats, is_repeated
+    if on is not None:
+        from maskcls.jobs.engine_words import check_training_engine
 
+        check_training_engine(on, budget=budget)
+    from maskcls.config import of_run
+    from maskcls.rundir import RepeatsDir, StagesDir
+    from maskcls.runs.repeats.repeat_runs import check_resuming_repeats, is_repeated
+    from maskcls.runs.stages.limits import check_resuming_stages
+    from maskcls.runs.stages.record import is_staged, read_begun_stages
+
+    if is_staged(RunDir(run)):
+        limit_s = check_resuming_stages(StagesDir(run), budget, folds)
+        begun = read_begun_stages(StagesDir(run))
+        where, moved = data or Path(begun.data), data is not None
+        _work_in_time(StagesDir(run), limit_s, began_s, where, None, begun.folds, moved=moved, json=json)
+        return
+    if budget is not None:
+        fix = "leave it out; train with --budget makes a folder of stages"
+        raise UsageError("the run has no time limit", where="--budget", got=budget, fix=fix)
     if is_repeated(RunDir(run)):
         of_repeats = RepeatsDir(run)
         known = check_resuming_repeats(of_repeats, folds)
-        _train_repeats(data or Path(known), of_run(of_repeats.config), run, None, json=json)
+        _train_repeats(data or Path(known), of_run(of_repeats.config), run, None, on=on, json=json)
         return
     from maskcls.show.report.after_training import after_training, note_missing_report
     from maskcls.show.runs.training import print_training
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     noun = noun_of_run(RunDir(run))
-    with interruptible(lambda: how_to_resume(run)), Reporter(quiet=not main_process(), noun=noun) as report:
+    with interruptible(lambda: how_to_resume(run, on)), Reporter(quiet=not main_process(), noun=noun) as report:
         note_missing_report(of_run(RunDir(run).config), report)
         with report.busy(LOADING):
             from maskcls.commands.resume import resume as work
-        summary = work(RunDir(run), folds=folds, report=report, data=data)
+        summary = work(RunDir(run), folds=folds, report=report, data=data, on=on)
         after = after_training(RunDir(run), report, data) if summary else None
     from maskcls.runs.records.versions import other_versions
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from maskcls.errors import UsageError
+from maskcls.verbs.options import answering
 
 KEY = re.compile(r"[A-Za-z_]\w*(\.[\w-]+)*")
 
 
 def split_words(words: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    """Return the paths and the overrides among words.
+    """Return the paths and the overrides among words; of a folder of stages, the path of the one that answers.
 
     `KEY=VALUE` is an override if KEY begins with a section of the configuration, or is dotted and no such path exists;
     every other word is a path, such as `runs/lr=1` or `a=1`. Raises UsageError if such an override exists as a path.
@@ -21,7 +23,7 @@ def split_words(words: Sequence[str] | None) -> tuple[list[str], list[str]]:
     overrides: list[str] = []
     for word in words or []:
         (overrides if is_override(word) else paths).append(word)
-    return paths, overrides
+    return [str(answering(Path(path))) if os.path.isdir(path) else path for path in paths], overrides
 
 
 def is_override(word: str) -> bool:

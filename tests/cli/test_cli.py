@@ -21,12 +21,14 @@ from maskcls.errors import DataError, Exit
 
 # Every verb with its arguments (capitals) and options; hidden ones, of earlier versions, stand apart.
 SURFACE = {
-    "train": frozenset({"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--dry-run", "--json"}),
-    "resume": frozenset({"RUN", "--folds", "--data", "--json"}),
+    "train": frozenset(
+        {"DATA", "KEY=VALUE", "-c/--config", "--run", "--folds", "--on", "--dry-run", "--budget", "--json"}
+    ),
+    "resume": frozenset({"RUN", "--folds", "--data", "--budget", "--on", "--json"}),
     "predict": frozenset(
         {
             *("RUN", "WHAT|KEY=VALUE", "--data", "-o/--output", "--probabilities", "--format", "--groups", "--decide"),
-            *("--engine", "--skip-unreadable", "--shard", "--gather", "--force", "--json"),
+            *("--engine", "--skip-unreadable", "--shard", "--on", "--gather", "--force", "--json"),
         }
     ),
     "pseudo-label": frozenset(
@@ -46,6 +48,12 @@ SURFACE = {
         {
             *("DATA", "KEY=VALUE", "-c/--config", "--run", "--unlabelled", "--rounds", "--min-confidence", "--partial"),
             *("--agree", "--soft", "--weight", "--json"),
+        }
+    ),
+    "tune": frozenset(
+        {
+            *("DATA", "KEY=VALUE", "-c/--config", "--space", "--study", "--trials", "--budget", "--sampler", "--seed"),
+            *("--prune-epochs", "--prune-folds", "--workers", "--storage", "--keep", "--sealed", "--dry-run", "--json"),
         }
     ),
     "explain": frozenset(
@@ -83,6 +91,7 @@ SURFACE = {
     "runs list": frozenset({"FOLDER", "--base", "--sort", "--json"}),
     "runs note": frozenset({"RUN", "TEXT", "--leaderboard", "--name", "--keep/--no-keep", "--json"}),
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
+    "runs gather": frozenset({"A B C", "-o/--output", "--data", "--accept", "--json"}),
     "runs prune": frozenset({"FOLDER", "--keep", "--budget", "--whole", "--yes", "--json"}),
     "group": frozenset({"DATA", "-o/--output", "--unlabelled", "--train", "--run", "--force", "--json"}),
     "synth train": frozenset(
@@ -173,7 +182,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 43
+    assert len(SURFACE) == 44
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

@@ -17,13 +17,15 @@ from maskcls.runs.environment import read_environment, write_environment
 
 OUTPUTS = {"-o/--output", "--page", "--png", "--probabilities", "--use"}
 MADE_RUNS = {(verb, "--run") for verb in ("train", "self-train", "data labels", "synth train", "synth judge")}
-FOLDERS = {*MADE_RUNS, ("report", "--png"), ("data crop", "-o/--output")}
+MADE_RUNS |= {("tune", "--study")}
+FOLDERS = {*MADE_RUNS, ("report", "--png"), ("data crop", "-o/--output"), ("runs gather", "-o/--output")}
 MAKES = {"data make", "demo"}  # DIR is new; nothing is read
 
 # The option, and a command line with this option as its last; {data}: a data set; {run}: a finished run on it.
 INSIDE = {
     ("train", "--run"): "{data} --run {data}/runs/a",
     ("self-train", "--run"): "{data} --run {data}",
+    ("tune", "--study"): "{data} --study {data}/runs/study",
     ("predict", "-o/--output"): "{run} --data {data} -o {data}/s.csv",
     ("predict", "--probabilities"): "{run} {data}/eval -o {out}/s.csv --probabilities {data}/eval/p.csv",
     ("pseudo-label", "-o/--output"): "{run} --data {data} -o {data}/train/p.csv",
@@ -43,6 +45,7 @@ INSIDE = {
     ("synth page", "-o/--output"): "{data}/train/train.csv --run {run} -o {run}/fold0/page.html",
     ("synth train", "--run"): "{data} --kind dcgan --run {data}/runs/g",
     ("runs compare", "-o/--output"): "{run} {other} -o {other}/fold0/rows.csv",
+    ("runs gather", "-o/--output"): "{run} {other} -o {other}/fold0/run",
     ("group", "-o/--output"): "{link} --unlabelled {data} -o {data}/g.csv",
     ("data init", "-o/--output"): "{data} -o {data}/mine.yaml",
     ("data check", "--page"): "{data} --page {data}/check.html",
@@ -86,7 +89,7 @@ def refused(line: str, verb: str, read: dict[str, Path], out: Path, capsys: pyte
 def test_every_option_of_an_output_is_in_the_table() -> None:
     found = {(verb, option) for verb, options in SURFACE.items() for option in options & OUTPUTS if verb not in MAKES}
     assert found | MADE_RUNS == INSIDE.keys()
-    assert len(INSIDE) == 30
+    assert len(INSIDE) == 31
 
 
 @pytest.mark.parametrize(("verb", "option"), INSIDE)

@@ -37,6 +37,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         "{data} --run {out}/self --rounds 1 --min-confidence 0 --agree 0",
         {"best", "rounds", "report", "next"},
     ),
+    "tune": (
+        "{data} --study {out}/study --trials 1",
+        {"sampler", "trials", "best", "score", "kept", "study", "config", "report"},
+    ),
     "explain": ("{run} {photo} -o {out}/a.png", {"run", "file", "views", "photos"}),
     "export": (
         "{run} -o {out}/m.onnx --check 2",
@@ -54,6 +58,10 @@ CALLS: dict[str, tuple[str, set[str]]] = {
     "runs list": ("{runs}", {"base", "runs"}),
     "runs note": ("{other} hello", {"run", "note"}),
     "runs compare": ("{run} {other}", {"a", "b", "rows", "agreement", "changed"}),
+    "runs gather": (
+        "{fold0} {fold1} -o {out}/gathered",
+        {"run", "gathered", "missing", "accepted", "left", "summary", "report", "next"},
+    ),
     "runs prune": ("{runs} --keep 1", {"deleted", "freed", "left", "budget", "parts", "kept"}),
     "unseal": ("{sealed}", {"run", "now", "runs", "kept", "scores", "interval", "people", "rows", "out_of_fold"}),
     "debug": ("{data} --check inputs", {"ok", "networks"}),
@@ -91,6 +99,7 @@ CONFIGURED = {
     "train",
     "pretrain",
     "self-train",
+    "tune",
     "debug",
     "data check",
     "data look",
@@ -132,6 +141,9 @@ def places(drawn: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     assert run_app(["synth", "sample", str(run), *samples]) == 0
     other = make_run(root / "runs" / "other", drawn)
     named = {"run": run, "runs": root / "runs", "other": other.path, "data": drawn, "few": few, "like": like}
+    for k in (0, 1):
+        named[f"fold{k}"] = root / f"fold{k}"
+        assert train(drawn, named[f"fold{k}"], *FAST, "--folds", str(k)) == 0
     photo = next((drawn / "eval" / "images").iterdir())
     named |= {
         "sealed": root / "b" / "sealed",
@@ -144,7 +156,7 @@ def places(drawn: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 41
+    assert len(CALLS) == 42
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

@@ -41,7 +41,14 @@ GIVEN = {"data": "data", "what": "text.csv", "words": "photo.jpg"}  # what the o
 LITTLE = {"people": "1", "eval_people": "1"}  # where an odd name is a possible one, the verb works: then on little
 LONGEST_S = 300  # a waiting pipe would wait for ever
 # Places where any text is right, or where a file of any name may be made: the verb would begin its work.
-FREE = {("train", "run"), ("self-train", "run"), ("demo", "directory"), ("export", "licence"), ("report", "png")}
+FREE = {
+    ("train", "run"),
+    ("self-train", "run"),
+    ("tune", "study"),
+    ("demo", "directory"),
+    ("export", "licence"),
+    ("report", "png"),
+}
 
 
 class WaitedError(BaseException):

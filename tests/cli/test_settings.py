@@ -14,6 +14,7 @@ WITH_CONFIG = (
     "train",
     "pretrain",
     "self-train",
+    "tune",
     "debug",
     "data check",
     "data look",
@@ -29,7 +30,7 @@ WITH_CONFIG = (
 def test_the_verbs_that_take_a_configuration_are_the_written_ones() -> None:
     found = {verb for verb, options in SURFACE.items() if "-c/--config" in options}
     assert found == {*WITH_CONFIG, "data labels"}  # that one reads it with --prove only: tests/commands
-    assert len(WITH_CONFIG) == 12
+    assert len(WITH_CONFIG) == 13
 
 
 @pytest.mark.parametrize("verb", WITH_CONFIG)

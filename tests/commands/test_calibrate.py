@@ -23,6 +23,7 @@ from maskcls.labels import CONTEST, Floats, Ints, LabelSpace, Task
 from maskcls.results.decisions.bias_correction import bias_corrected
 from maskcls.results.decisions.bias_rule import class_shares
 from maskcls.results.decisions.calibration import fit_temperatures, quality, scaled, scaled_rows
+from maskcls.results.decisions.expected_rule import expected_rule
 from maskcls.results.decisions.rule import DecisionRule
 from maskcls.results.decisions.shift_rule import shift_rule
 from maskcls.results.predictions import Predictions
@@ -168,7 +169,7 @@ def test_each_rule_tried_makes_the_next_interval_wider(tmp_path: Path) -> None:
 
 
 def test_a_shift_is_corrected_for_the_rows_that_are_asked_about(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "a", bias=dict.fromkeys(BIASED, 0.8))
+    run = make_run(tmp_path / "a", k=5, bias=dict.fromkeys(BIASED, 2.4))  # five folds have equal class shares
     found = calibrate(run, tried="shift")
     assert found.nested is not None
     assert found.nested.proven
@@ -182,7 +183,8 @@ def test_a_shift_is_corrected_for_the_rows_that_are_asked_about(tmp_path: Path) 
         plain = scaled(new.prob, decision.temperatures, CONTEST)
         prob = bias_corrected(plain, decision.corrections, CONTEST)
         assert np.abs(prob - plain).max() > 0.01
-        assert decision.labels(new).tolist() == shift_rule(prob, prior_J, CONTEST).labels(prob).tolist()
+        corrected = shift_rule(prob, prior_J, CONTEST, trust=0.3).adjusted(prob)
+        assert decision.labels(new).tolist() == expected_rule(corrected).labels(corrected).tolist()
     assert decision.labels(new).tolist() != decision.rule.labels(prob).tolist()
     path = run.decision
     # Each task's corrections were fitted on the calibrated rows: they mean what the truth is.

@@ -42,10 +42,12 @@ class KilledCommand:
     """A command line, where it starts, and what is there before.
 
     begin  of BEGINNINGS: what is in the working folder before.
+    every  kills inside a folder that is made aside: one in so many.
     """
 
     words: str
     begin: str
+    every: int = 1
 
 
 def scored(home: Path, drawn: Path) -> None:
@@ -80,6 +82,13 @@ def few_photos(home: Path, drawn: Path) -> None:
     assert run_app(["data", "make", str(home / "faces"), "--people", "1", "--eval-people", "1"]) == 0
 
 
+def two_folds(home: Path, drawn: Path) -> None:
+    """Two runs, each of one fold."""
+    words = ("model.backbone=test_convnext", "train.epochs=2", "average.kind=none", "data.cache=off")
+    for k in (0, 1):
+        assert train(drawn, home / f"part{k}", *words, "--folds", str(k)) == 0
+
+
 def empty(home: Path, drawn: Path) -> None:
     """Nothing."""
 
@@ -98,6 +107,7 @@ BEGINNINGS: dict[str, Callable[[Path, Path], None]] = {
     "sharded": sharded,
     "few photos": few_photos,
     "generators": generators,
+    "two folds": two_folds,
     "empty": empty,
 }
 FAST = (
@@ -109,6 +119,7 @@ SLOW = (
     KilledCommand("runs prune . --keep 0 --yes", "scored"),
     KilledCommand("runs prune . --keep 1 --whole --yes", "scored"),
     KilledCommand("runs compare r s -o changed.csv", "scored"),
+    KilledCommand("runs gather part0 part1 -o whole", "two folds", every=31),
     KilledCommand("calibrate r", "scored"),
     KilledCommand("report r", "scored"),
     KilledCommand("report r s -o page.html --png figures", "scored"),
@@ -153,6 +164,7 @@ WRITERS = {  # modules that write outputs, and the command lines above that do s
     "commands/predicting/predict.py": ("predict r --data",),
     "commands/report.py": ("report r s -o",),
     "commands/runs/compare.py": ("runs compare",),
+    "commands/runs/gather.py": ("runs gather",),
     "commands/pretraining/pretrain.py": ("pretrain",),
     "commands/synth/judge.py": ("synth judge",),
     "data/drawn/faces.py": ("data make",),
@@ -170,7 +182,7 @@ def test_every_module_that_writes_outputs_is_killed() -> None:
     lines = [one.words for one in (*FAST, *SLOW)]
     starts = [start for named in WRITERS.values() for start in named]
     assert all(any(line.startswith(start) for line in lines) for start in starts)
-    assert (len(lines), len(starts)) == (30, 23)
+    assert (len(lines), len(starts)) == (31, 24)
 
 
 class Workplace:
@@ -221,20 +233,20 @@ def words_of(one: KilledCommand, drawn: Path) -> list[str]:
     return [word.replace("DRAWN", str(drawn)).replace("PHOTO", photo) for word in one.words.split()]
 
 
-def kill_at_every_operation(words: Sequence[str], place: Workplace) -> tuple[int, list[str]]:
+def kill_at_every_operation(words: Sequence[str], place: Workplace, every: int = 1) -> tuple[int, list[str]]:
     """Kill a command at its 1st, 2nd, … operation, each time followed by the same command again.
 
     Returns the number of operations, and what went wrong. A command that was killed after its last file may say that
-    its output exists. Kills that leave the same need one command.
+    its output exists. Kills that leave the same need one command. every: see `CopyingDisk`.
     """
     place.anew()
-    with watched(CopyingDisk(place.home, place.home.parent / "kills")) as disk:
+    with watched(CopyingDisk(place.home, place.home.parent / "kills", every)) as disk:
         ended = run_app(list(words))
     assert ended in (Exit.OK, Exit.RESULT)  # the latter: debug found something
     whole = place.content()
     faults: list[str] = []
     seen: list[dict[str, bytes]] = []
-    for n in range(1, disk.count + 1):
+    for n in sorted(int(path.name) for path in disk.copies.iterdir()):
         place.anew(disk.copies / str(n))
         left = place.content()
         if (known := {RANDOM.sub(".tmp", name): raw for name, raw in left.items()}) in seen:
@@ -276,7 +288,9 @@ def figures_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_killed_anywhere_and_given_again(
     one: KilledCommand, starts: Callable[[str], Path], tmp_path: Path, drawn: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    count, faults = kill_at_every_operation(words_of(one, drawn), Workplace(tmp_path / "home", starts(one.begin)))
+    count, faults = kill_at_every_operation(
+        words_of(one, drawn), Workplace(tmp_path / "home", starts(one.begin)), one.every
+    )
     with capsys.disabled():
         print(f"\n{count:4d} operations: {one.words}")
         print(*faults, sep="\n")

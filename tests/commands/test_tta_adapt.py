@@ -39,8 +39,8 @@ def test_without_a_shift_plain_is_the_run_s_own_score_and_nothing_is_written(
     found = answer(run, capsys)
     summary = json.loads((run / "summary.json").read_text())
     assert found["none"] == pytest.approx(summary["pooled"]["macro_f1"], abs=1e-9)
-    assert [one["name"] for one in found["tried"]] == ["coral", "adabn", "em"]
-    assert all(one["gain"]["level"] == pytest.approx(1 - 0.05 / 3) for one in found["tried"])
+    assert [one["name"] for one in found["tried"]] == ["coral", "adabn", "expected", "em"]
+    assert all(one["gain"]["level"] == pytest.approx(1 - 0.05 / 4) for one in found["tried"])
     assert (found["rows"], found["people"], found["shift"]) == (84, 12, "none")
     assert sorted(str(path) for path in run.rglob("*")) == before
 
@@ -55,7 +55,7 @@ def test_shifts_change_the_photos_and_the_printed_table_names_verdicts(
     assert len({plain["none"], *scores.values()}) >= 2
     assert run_app(["tta", str(run), "--adapt", "--shift", "night"]) == 0
     told = capsys.readouterr().out
-    assert told.count("not shown") + told.count("helps") >= 3
+    assert told.count("not shown") + told.count("helps") >= 4
     assert "with the planted shift night" in told
 
 
@@ -65,7 +65,7 @@ def test_a_backbone_without_batch_norm_leaves_adabn_out(
     made = tmp_path / "run"
     assert train(drawn, made, *QUICK, "model.backbone=test_convnext") == 0
     found = answer(made, capsys)
-    assert [one["name"] for one in found["tried"]] == ["coral", "em"]
+    assert [one["name"] for one in found["tried"]] == ["coral", "expected", "em"]
     assert found["skipped"] == {"adabn": "the backbone has no batch norm"}
 
 

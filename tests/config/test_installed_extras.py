@@ -17,6 +17,7 @@ IMPORTED_AS = {
     "fonttools": "fontTools",
     "python-multipart": "python_multipart",
     "prometheus-client": "prometheus_client",
+    "psycopg[binary]": "psycopg",
 }
 
 

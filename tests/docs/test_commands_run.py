@@ -51,7 +51,7 @@ QUICK = (
     *("train.epochs=2", "train.fold_jobs=1", "train.report=false", "device.threads=1", "device.precision=fp32"),
     *("device.memory_format=channels_last", "device.compile=off"),
 )
-TRAINING = ("train", "self-train")
+TRAINING = ("train", "self-train", "tune")
 # Settings added where a configuration is not tiny_cpu: others need pretrained weights, a GPU or hours.
 SMALL = ("model.backbone=test_resnet", "transforms.size=[64, 48]", "train.batch_size=16", "model.pretrained=false")
 CONFIGURED = (*TRAINING, "debug", "bench step", "data check", "data look")

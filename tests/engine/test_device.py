@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 import subprocess
 import sys
 import tomllib
@@ -67,26 +65,6 @@ def test_the_oldest_torch_is_that_of_the_package() -> None:
     needed = tomllib.loads((PROJECT_DIR / "pyproject.toml").read_text())["project"]["dependencies"]
     (torch_line,) = [line for line in needed if re.match(r"torch\b", line)]
     assert torch_line.startswith(f"torch>={'.'.join(map(str, device.TORCH_FLOOR))},")
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}, ("lo", "lo")),
-        ({"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "eth0"}, ("eth0", "lo")),
-        ({"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}, (None, None)),
-        ({}, (None, None)),
-    ],
-    ids=["one machine", "told otherwise", "two machines", "one process"],
-)
-def test_processes_of_one_machine_connect_through_loopback(
-    environment: dict[str, str], expected: tuple[str | None, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
-    monkeypatch.setattr(os, "environ", environment)
-    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth0")])
-    device._keep_to_this_machine()
-    assert tuple(environment.get(name) for name in names) == expected
 
 
 def test_workers_as_asked() -> None:

@@ -48,7 +48,8 @@ def test_an_image_for_the_cpu_has_the_extras_of_the_lock_file() -> None:
     installed = re.findall(r"\$\{wheel\}\[([a-z,]+)\]", " ".join(texts(DOCKERFILES[0], "RUN")))
     locked = re.findall(r"--extra ([a-z]+)", (PROJECT_DIR / "Makefile").read_text())
     assert installed == [",".join(locked)]
-    assert sorted(locked) == sorted(PACKAGES)
+    of_clusters = {"postgresql", "ray"}  # need servers beside the image
+    assert sorted(locked) == sorted(PACKAGES.keys() - of_clusters)
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)

@@ -17,6 +17,10 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     ),
     "weights": (["model.pretrained=true", "model.weights=a"], "only one of model.pretrained and model.weights"),
     "warmup": (["train.epochs=2", "schedule.warmup_epochs=2.5"], "warmup_epochs (2.5) within train.epochs (2)"),
+    "synced and compiled": (
+        ["train.sync_batchnorm=true", "device.compile=on"],
+        "device.compile=auto or off with train.sync_batchnorm",
+    ),
     "stages": (["train.epochs=2", "train.stages=[[2, 0.5], [1, 0.7]]"], "train.stages of at most train.epochs (2)"),
     "select apart": (
         ["train.select=age", "model.heads=separate"],
@@ -143,7 +147,7 @@ def test_a_network_of_one_task_reports_its_unknown_names() -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 39
+    assert len(CONTRADICTIONS) == 40
     assert len(UNKNOWN) == 12
     error = refused("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)

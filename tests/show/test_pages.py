@@ -4,6 +4,7 @@ import io
 import json
 import re
 from html import unescape
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +76,20 @@ def test_every_colour_of_text_has_enough_contrast(scheme: str, ground: palette.C
     assert weak == {}
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_colours_of_a_scale_are_seen_and_are_told_apart_by_lightness(scheme: str) -> None:
+    light = [luminance(getattr(one, scheme)) for one in palette.SCALE]
+    ordered = sorted(light, reverse=scheme == "light")  # the best is farthest from the ground
+    assert light == ordered
+    steps = [contrast(getattr(a, scheme), getattr(b, scheme)) for a, b in pairwise(palette.SCALE)]
+    assert min(steps) > 1.15
+    for ground in (palette.SURFACE, palette.PANEL):
+        assert min(contrast(getattr(one, scheme), getattr(ground, scheme)) for one in palette.SCALE) >= 3
+
+
 def test_palette_colours_differ_so_that_each_becomes_its_own_variable() -> None:
-    assert len({one.light for one in palette.ALL}) == len(palette.ALL) == 17
-    assert len({one.variable for one in palette.ALL}) == 17
+    assert len({one.light for one in palette.ALL}) == len(palette.ALL) == 22
+    assert len({one.variable for one in palette.ALL}) == 22
 
 
 def test_svg_has_title_description_and_variables_only() -> None:

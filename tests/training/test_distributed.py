@@ -173,6 +173,17 @@ def test_a_killed_process_takes_the_others_with_it(drawn: Path, one: Path, tmp_p
 
 
 @pytest.mark.slow
+def test_a_process_that_hangs_is_ended_with_the_others(drawn: Path, tmp_path: Path) -> None:
+    """SIGSTOP of the second process: the first waits for it no longer than its beats are missing, and names it."""
+    run = tmp_path / "run"
+    words = train_words(drawn, run, "train.epochs=200", "schedule.warmup_epochs=1")
+    process, workers, err = second_signalled(words, run / "fold0" / "last" / "meta.json", signal.SIGSTOP)
+    assert process.returncode != 0
+    assert "got: process 1 has not answered for 20 s" in err
+    assert all_end(workers)
+
+
+@pytest.mark.slow
 def test_a_signal_to_one_process_ends_all_after_the_same_step(drawn: Path, tmp_path: Path) -> None:
     """SIGTERM to the second process alone: nobody waits for ever, nothing is lost, and dropout goes on in both."""
     words = ("train.epochs=40", "schedule.warmup_epochs=1", "model.drop=0.3", "train.keep_epochs=1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from maskcls.data.rows import manifest as tables
 from maskcls.errors import BusyError, ResultError, UsageError
 from maskcls.files import OutputFile
 from maskcls.labels import Ints
+from maskcls.machine import refuse_several
 from maskcls.results.comparison.difference import Difference
 from maskcls.results.comparison.over_seeds import difference_over_seeds
 from maskcls.results.csv_with_origin import csv_bytes
@@ -116,8 +116,7 @@ def prove(
     corrections, UsageError for several processes, ResultError when no label differs, DataError for corrections that
     cannot be applied, else what the verbs raise.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("--prove runs in one process", fix="start it without torchrun or accelerate launch")
+    refuse_several("--prove")
     stratify = _untouched_tasks(data, cfg, fixes)
     copy = folder / "fixes.csv"
     _copy_fixes(fixes, copy)

@@ -12,7 +12,7 @@ import numpy as np
 import maskcls
 from maskcls import files
 from maskcls.data.layouts.source import layout_named
-from maskcls.engine.processes import lost_processes_as_errors
+from maskcls.engine.processes.shared_fate import lost_processes_as_errors
 from maskcls.errors import UsageError
 from maskcls.files import OutputFile
 from maskcls.labels import Ints, LabelSpace

@@ -15,8 +15,9 @@ from maskcls import config, files
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator, start, worker_count
 from maskcls.engine.fit import stream_seed
-from maskcls.errors import DataError, UsageError
+from maskcls.errors import DataError
 from maskcls.files import OutputFile
+from maskcls.machine import refuse_several
 from maskcls.nn.network import build_network, load_trunk
 from maskcls.nn.simsiam import COLLAPSED, SimSiam
 from maskcls.rundir import PretrainedTrunk
@@ -70,12 +71,7 @@ def pretrain_trunk(
     trunk = PretrainedTrunk(output)
     check_pretraining(data, cfg, trunk, force=force)
     accelerator = start(cfg.device)
-    if accelerator.num_processes > 1:
-        raise UsageError(
-            "a pretraining runs in one process",
-            got=f"{accelerator.num_processes} processes",
-            fix="start it without torchrun or accelerate launch",
-        )
+    refuse_several("a pretraining")
     with report.busy("reading the photos"):
         seen = unlabelled_photos(data, cfg, without_fold=without_fold)
     if len(seen.frame) < LEAST_PHOTOS:

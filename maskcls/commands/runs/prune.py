@@ -72,8 +72,9 @@ def prune(folder: Path, *, keep: int, budget: int | None, whole: bool, yes: bool
 def plan_pruning(folder: Path, *, keep: int, budget: int | None = None, whole: bool = False) -> Pruning:
     """List what of the runs in a folder may be deleted, the least needed first.
 
-    First the resume state of every finished run, from the worst to the best; then the
-    best weights of all but the `keep` best, in the same order. Out-of-fold predictions, scores, settings, logs stay.
+    First the resume state of every finished run, from the worst to the best; then the best weights of all but the
+    `keep` best, in the same order. Out-of-fold predictions, scores, settings, logs stay. A resume state includes the
+    weights of several epochs that a run of fewer than all folds keeps to choose from.
 
     budget  bytes; nothing more is deleted once all runs together take no more. None: everything that may go.
     whole   the second part is the whole folder.
@@ -122,13 +123,31 @@ def named_elsewhere(found: Sequence[RunRecord], folder: Path) -> dict[RunDir, st
     return needed
 
 
-def carry_out(part: RunPart, now: datetime) -> str:
-    """Delete what a part names, holding the run; returns "", or why it was left."""
+def strip(run: RunDir, *, weights: bool, now: datetime) -> None:
+    """Delete the resume state of a finished run, and with `weights` its best weights: of a trial of a search.
+
+    Its sealed people, if any, are scored with the best trial alone. What cannot be deleted now is left.
+    """
+    found = read_record(run)
+    parts = [_part(found, "resume state", _resuming(found))]
+    if weights:
+        best = [network.folder(run).best.tensors for network in found.networks]
+        parts.append(_part(found, "best weights", best))
+    for part in parts:
+        if part.paths:
+            carry_out(part, now, sealed_too=True)
+
+
+def carry_out(part: RunPart, now: datetime, *, sealed_too: bool = False) -> str:
+    """Delete what a part names, holding the run; returns "", or why it was left.
+
+    sealed_too  also of a run whose sealed people are not scored.
+    """
     run = part.found.run
     try:
         with run_lock.lock(run), run_lock.alone(run):
             again = read_record(run)  # a note, or another process, may have come between
-            if why := _untouchable(again, {}):
+            if why := _untouchable(again, {}, sealed_too=sealed_too):
                 return why
             if part.what == "best weights":  # first: a killed command that is given again finds nothing left to note
                 add_note(run, Note(date=now.isoformat(timespec="seconds"), text=BEST_DELETED))
@@ -159,7 +178,7 @@ def read_size(words: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** POWERS[prefix])
 
 
-def _untouchable(found: RunRecord, named: Mapping[RunDir, str]) -> str:
+def _untouchable(found: RunRecord, named: Mapping[RunDir, str], *, sealed_too: bool = False) -> str:
     """Return why nothing of a run may be deleted, or ""."""
     if found.state != "finished":
         return found.status
@@ -169,14 +188,14 @@ def _untouchable(found: RunRecord, named: Mapping[RunDir, str]) -> str:
         return f"it holds a symbolic link, {found.links[0]}"
     if found.score is None:
         return "it has no score"
-    if still_sealed(found.run):
+    if still_sealed(found.run) and not sealed_too:
         return f"its sealed {noun_of_run(found.run)[1]} are not scored yet: maskcls unseal {found.run.path}"
     return named.get(found.run, "")
 
 
 def _resuming(found: RunRecord) -> list[Path]:
     folders = [network.folder(found.run) for network in found.networks]
-    return [path for folder in folders for path in (folder.last.path, folder.resume)]
+    return [path for folder in folders for path in (folder.last.path, folder.resume, folder.candidates)]
 
 
 def _part(found: RunRecord, what: str, paths: Sequence[Path]) -> RunPart:

@@ -10,6 +10,7 @@ import torch
 
 from maskcls.engine.device import start
 from maskcls.errors import ResultError
+from maskcls.machine import refuse_several
 from maskcls.rundir import SynthDir
 from maskcls.runs.environment import machine_differences, this_machine
 from maskcls.runs.locks import run_lock
@@ -18,7 +19,7 @@ from maskcls.show.synth.synth_training import SynthTraining
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.facts_file import fold_of_set, read_facts
 from maskcls.synth.loop.all_folds import train_generators
-from maskcls.synth.loop.open_generators import refuse_processes, with_plan, with_small_photos
+from maskcls.synth.loop.open_generators import with_plan, with_small_photos
 from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.stored_experiment import open_with_photos
@@ -47,7 +48,7 @@ def resume_synth(
     assert env.plans is not None, "open_experiment refuses it"
     plan, noun = env.plans[""], group_noun(experiment.cfg)
     accelerator = start(experiment.cfg.device)
-    refuse_processes(accelerator)
+    refuse_several("maskcls synth")
     torch.set_num_threads(plan.threads)
     with cured_by_restoring():
         experiment = with_small_photos(experiment, accelerator, report)

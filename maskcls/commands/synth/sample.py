@@ -11,7 +11,7 @@ import maskcls
 from maskcls.data.photos.identity.photo_digests import PhotoDigests, digests_of_table
 from maskcls.engine.device import Accelerator, start
 from maskcls.errors import DataError
-from maskcls.machine import reading_threads
+from maskcls.machine import reading_threads, refuse_several
 from maskcls.results.added.set_names import set_name
 from maskcls.results.synth.sample_table import SampleMaker
 from maskcls.results.synth.write_samples import write_samples
@@ -22,7 +22,7 @@ from maskcls.schema import Config
 from maskcls.show.synth.made_samples import MadeSamples, SampleCount
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.embedded.example_counts import example_counts
-from maskcls.synth.loop.open_generators import experiment_of, refuse_processes, with_small_photos
+from maskcls.synth.loop.open_generators import experiment_of, with_small_photos
 from maskcls.synth.loop.synth_rows import synth_rows
 from maskcls.synth.rows.fold_classifier import FoldClassifier, check_classifier, open_fold_classifier
 from maskcls.synth.rows.made_set import ClassCount, MadeSet, filter_of, make_set
@@ -66,7 +66,7 @@ def sample_synth(
     cfg = sampling_settings(folder, overrides)
     check_sampling(folder, output, classifier, cfg, force=force, data=data)
     accelerator = start(cfg.device)
-    refuse_processes(accelerator)
+    refuse_several("maskcls synth")
     with run_lock.reading(folder.experiment), report.busy("reading the folder"):
         experiment, numbers, kind = _opened(folder, cfg, data)
     compared = _opened_classifier(folder, classifier, cfg, experiment, data)

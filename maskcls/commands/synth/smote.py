@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from maskcls import files
 from maskcls.engine.device import start
 from maskcls.errors import ConfigError, DataError, ResultError, UsageError
+from maskcls.machine import refuse_several
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_existing
 from maskcls.runs.environment import this_machine
@@ -51,8 +51,7 @@ def retrain_heads(
     or one of retrained heads, and for several processes; DataError for too few people, ResultError or WeightsError for
     a run that is not finished or was changed.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("heads are retrained in one process", fix="start it without torchrun or accelerate launch")
+    refuse_several("the fitting of heads")
     with report.busy("reading the run"):
         trained, env = open_with_photos(source, data)
     refuse_existing(run, trained.data)

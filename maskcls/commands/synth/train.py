@@ -12,6 +12,7 @@ import torch
 
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import start
+from maskcls.machine import refuse_several
 from maskcls.results.added.set_names import set_name
 from maskcls.rundir import REFIT, RunDir, SynthDir
 from maskcls.runs.checks import wanted_folds
@@ -25,7 +26,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.cyclegan.enough_people import check_translations
 from maskcls.synth.facts_file import FACTS_SCHEMA, SynthFacts, write_facts
 from maskcls.synth.loop.all_folds import rare_set, refuse_few, train_generators
-from maskcls.synth.loop.open_generators import experiment_of, refuse_processes, with_plan, with_small_photos
+from maskcls.synth.loop.open_generators import experiment_of, with_plan, with_small_photos
 from maskcls.synth.loop.optimizers import synth_execution
 from maskcls.training.added.added_source import folds_sha256
 from maskcls.training.stored_experiment import write_identity
@@ -84,7 +85,7 @@ def _train_image_generators(
 ) -> SynthTraining:
     ends_s = None if minutes is None else time.monotonic() + 60 * minutes
     accelerator = start(cfg.device)
-    refuse_processes(accelerator)
+    refuse_several("maskcls synth")
     execution = synth_execution(cfg.device, accelerator.device)
     with report.busy("reading labels and folds"):
         experiment = experiment_of(source, cfg, folder, data)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from maskcls.engine.compute.plan import EXACT, Execution
-from maskcls.machine import cores
+from maskcls.machine import cores, processes_here
 from maskcls.nn.network import Network
 from maskcls.schema import Config
 
@@ -73,7 +73,7 @@ def thread_counts(cfg: Config, device: torch.device, jobs: int, processes: int) 
         return [cfg.device.threads]
     if device.type != "cpu":
         return [torch.get_num_threads()]
-    mine = max(1, cores() // processes)
+    mine = max(1, cores() // processes_here(processes))
     if cfg.train.fold_jobs != "auto":
         return [max(1, mine // min(jobs, cfg.train.fold_jobs))]
     return sorted({mine, mine // 2 if mine >= 4 else mine, max(1, mine // min(jobs, mine))}, reverse=True)

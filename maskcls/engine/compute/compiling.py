@@ -25,7 +25,7 @@ def compiled(workload: Workload, cfg: Config, device: torch.device, execution: E
     result = replace(execution, compile=True)
     if cfg.device.compile != "auto":
         return result if cfg.device.compile == "on" else execution
-    if device.type != "cuda" or workload.images / speed < COMPILED_S:
+    if cfg.train.sync_batchnorm or device.type != "cuda" or workload.images / speed < COMPILED_S:
         return execution
     trial = timing.Trial(workload, Candidate(result, torch.get_num_threads()), workload.batch, device, train=True)
     started = time.monotonic()

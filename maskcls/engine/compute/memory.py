@@ -18,6 +18,7 @@ from maskcls.engine.compute.candidates import Candidate, Workload
 from maskcls.engine.compute.free_memory import MEMORY_SHARE, available_bytes, device_room
 from maskcls.engine.compute.plan import Execution
 from maskcls.errors import ResourceError
+from maskcls.machine import processes_here
 from maskcls.schema import Config
 
 MOST_IMAGES = 65_536
@@ -53,10 +54,10 @@ def fewest_pieces(workload: Workload, cfg: Config, device: torch.device, executi
 def sharing(workload: Workload, cfg: Config, device: torch.device, processes: int) -> int:
     """Return how many processes will share the memory of the machine or GPU, as known from the configuration.
 
-    Several processes are assumed to run on one machine, each with its own GPU if there are GPUs.
+    Of the processes that train together, those on this machine count; each has its own GPU if there are GPUs.
     """
     if processes > 1:
-        return processes if device.type == "cpu" else 1
+        return processes_here(processes) if device.type == "cpu" else 1
     return 1 if cfg.train.fold_jobs == "auto" else min(cfg.train.fold_jobs, workload.jobs)
 
 

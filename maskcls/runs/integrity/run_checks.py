@@ -29,6 +29,7 @@ from maskcls.runs.records.times import read_times
 from maskcls.runs.records.unsealed import read_sealed_score
 from maskcls.runs.summary import RunSummary, read_summary
 
+OF_JOBS = "not compared: of the jobs of an unfinished training"
 FOR_PEOPLE = "not compared: no command reads it"
 
 
@@ -151,6 +152,8 @@ def _files(folder: Path) -> list[Path]:
 def _other_file(run: RunDir, path: Path) -> Check:
     if path in (run.lock_file, run.notes_lock) or any(path.is_relative_to(folder) for folder in run.for_people()):
         return Check(run.place(path), "skipped", FOR_PEOPLE)
+    if path.is_relative_to(run.jobs.path):
+        return Check(run.place(path), "skipped", OF_JOBS)
     if path == run.oof:
         return Check(run.place(path), "skipped", f"not compared: its sha256 is in {run.summary.name}, see there")
     return Check(run.place(path), "warning", "unknown", ("no file of this run has this name",))

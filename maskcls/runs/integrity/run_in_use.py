@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from maskcls.errors import ResultError
 from maskcls.files.file_locks import is_held
@@ -28,9 +29,18 @@ class RunUse:
 
 
 def use_of(run: RunDir) -> RunUse:
-    """Return who works on this run; nothing is written, and the lock is held by no more than the question."""
+    """Return who works on this run; nothing is written, and a lock is held by no more than the question.
+
+    Jobs of the run count too, each with a lock of its own: they may be at work while no command watches them.
+    """
+    found = [_use_of_lock(path) for path in (run.lock_file, *(job.lock_file for job in run.jobs.all_jobs()))]
+    holder = next((use.holder for use in found if use.holder is not None), None)
+    return RunUse(holder, max(use.taken_ns for use in found))
+
+
+def _use_of_lock(path: Path) -> RunUse:
     try:
-        handle = os.open(run.lock_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
     except OSError:
         return RunUse(None, -1)
     try:

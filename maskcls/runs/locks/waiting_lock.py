@@ -14,7 +14,7 @@ WAIT_S = 10.0
 
 
 @contextmanager
-def waiting_lock(path: Path) -> Iterator[None]:
+def waiting_lock(path: Path, wait_s: float = WAIT_S) -> Iterator[None]:
     """Hold the lock of this file; ResourceError where it cannot be made, or another process holds it for long."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -23,15 +23,15 @@ def waiting_lock(path: Path) -> Iterator[None]:
             "cannot write into the folder", where=str(path.parent), got=error.strerror, fix="make the folder writable"
         ) from None
     try:
-        _wait(handle, path)
+        _wait(handle, path, wait_s)
         yield
     finally:
         os.close(handle)
 
 
-def _wait(handle: int, path: Path) -> None:
+def _wait(handle: int, path: Path, wait_s: float) -> None:
     try:
-        got = None if wait_for_lock(handle, most_s=WAIT_S) else f"no lock after {WAIT_S:.0f} s"
+        got = None if wait_for_lock(handle, most_s=wait_s) else f"no lock after {wait_s:.0f} s"
     except OSError as error:
         got = error.strerror
     if got is not None:

@@ -120,7 +120,7 @@ def read_record(run: RunDir) -> RunRecord:
     jobs = {task: plan.fold_jobs for task, plan in (env.plans or {}).items()} if env else {}
     seconds = part(lambda: training_seconds(run, trained, jobs), 0.0)
     date = part(lambda: _last_written(run, trained), None)
-    busy = bool(left) and part(lambda: is_locked(run.lock_file), False)
+    busy = bool(left) and part(lambda: _is_worked_on(run), False)
     scored_on = part(lambda: rows_scored(run, env, cfg), "") if env and cfg else ""
     unsealed = part(lambda: read_sealed_score(run), None)
     interval = summary.interval if summary else None
@@ -147,6 +147,11 @@ def read_record(run: RunDir) -> RunRecord:
         scored_on=scored_on,
         unsealed=unsealed,
     )
+
+
+def _is_worked_on(run: RunDir) -> bool:
+    """Tell whether a command or a job works on a run."""
+    return any(is_locked(path) for path in (run.lock_file, *(job.lock_file for job in run.jobs.all_jobs())))
 
 
 def _check_identity(run: RunDir, env: Environment) -> None:

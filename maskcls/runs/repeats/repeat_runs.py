@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from maskcls import config
 from maskcls.errors import BusyError, ResultError, UsageError
+from maskcls.machine import refuse_several
 from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.schema import Config
@@ -60,9 +59,7 @@ def check_repeating(cfg: Config, folds: str | None) -> None:
     if folds is not None:
         got, fix = f"--folds {folds}", "leave out --folds, or folds.repeats"
         raise UsageError("repeats are averaged over rows, so each needs all folds", got=got, fix=fix)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        fix = "start it without torchrun or accelerate launch"
-        raise UsageError("repeats are trained in one process", where=f"folds.repeats={cfg.folds.repeats}", fix=fix)
+    refuse_several("a repeated cross-validation", f"folds.repeats={cfg.folds.repeats}")
 
 
 def refuse_single(cfg: Config, run: RunDir | None = None) -> None:

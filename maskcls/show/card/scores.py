@@ -11,14 +11,14 @@ from maskcls.runs.reported.reported_run import ReportedRun, ScoredRows
 from maskcls.show.card.markdown import bullets, escaped, section, table_markdown
 from maskcls.show.pages.table import Table
 from maskcls.show.report.reliability import quality_pairs, quality_table
-from maskcls.show.report.score import fold_score_table, score_headline, score_lines
+from maskcls.show.report.score import fold_score_table, run_score_lines, score_headline
 from maskcls.show.report.slices import lowest_slices, other_slice_tables, slice_table
 from maskcls.show.terminal.text import number, percent, span
 
 
 def scores_part(reported: ReportedRun) -> str:
     """Return the macro-F1 of the joint classes and of each task with intervals, the folds and the calibration error."""
-    lines = [escaped(line) for line in (score_headline(reported), *score_lines(reported))]
+    lines = [escaped(line) for line in (score_headline(reported), *run_score_lines(reported))]
     rows = reported.rows
     if rows is None:
         return section("Scores", bullets(lines))

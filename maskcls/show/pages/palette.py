@@ -37,7 +37,15 @@ SERIES = (
     Colour("--c6", "#b2388c", "#f485ca"),
     Colour("--c7", "#74602a", "#d6bd78"),
 )
-ALL = (SURFACE, PANEL, INK, MUTED, LINE, LINK, GOOD, BAD, WARN, *SERIES)
+# Low to high; told apart by their lightness alone, so also by the colour-blind and in print.
+SCALE = (
+    Colour("--s0", "#ad8218", "#5d6ea6"),
+    Colour("--s1", "#877742", "#7487a3"),
+    Colour("--s2", "#5f6b6e", "#97a28c"),
+    Colour("--s3", "#35568a", "#c8b758"),
+    Colour("--s4", "#12245c", "#ffe14d"),
+)
+ALL = (SURFACE, PANEL, INK, MUTED, LINE, LINK, GOOD, BAD, WARN, *SERIES, *SCALE)
 
 
 def css_variables() -> str:

@@ -25,7 +25,7 @@ def score_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str,
     return {
         "status": reported.record.status,
         "headline": score_headline(reported),
-        "lines": score_lines(reported),
+        "lines": run_score_lines(reported),
         "figures": _figures(reported, settings.prefix),
         "tasks": task_score_table(reported.rows.evaluation) if reported.rows else None,
         "folds": fold_score_table(reported.summary, reported.rows.evaluation) if reported.rows else None,
@@ -89,7 +89,7 @@ def score_headline(reported: ReportedRun) -> str:
     return f"Macro-F1 {number(scores.macro_f1)}" + classes_scored(scores.classes_scored, len(scores.joint.classes))
 
 
-def score_lines(reported: ReportedRun) -> list[str]:
+def run_score_lines(reported: ReportedRun) -> list[str]:
     """Return sentences about the score: the intervals first, then what it depends on."""
     lines: list[str] = []
     if reported.rows is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from maskcls.durations import duration
 from maskcls.groupnouns import PHOTOS, Noun
 from maskcls.runs.records.settings import assignment, settings_of
 from maskcls.runs.reported.paired_runs import PairedRuns
@@ -16,7 +17,6 @@ from maskcls.show.pages.figure import WIDTH, Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import number, number_of, percent, plural
-from maskcls.show.terminal.units import duration
 
 LINE_STYLES = ("-", "--", "-.", ":")
 

@@ -9,7 +9,12 @@ from maskcls.results.comparison.adaptation import AdaptationTrial
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plain_table, say, show, span
 
-USED_AS = {"coral": "predict.adapt=coral", "adabn": "predict.adapt=adabn", "em": "maskcls calibrate RUN --rule shift"}
+USED_AS = {
+    "coral": "predict.adapt=coral",
+    "adabn": "predict.adapt=adabn",
+    "expected": "maskcls calibrate RUN --rule expected",
+    "em": "maskcls calibrate RUN --rule shift",
+}
 
 
 def print_adaptation(

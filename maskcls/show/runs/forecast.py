@@ -10,6 +10,7 @@ import pandas as pd
 
 from maskcls import config
 from maskcls.data.rows.folds import fold_counts
+from maskcls.durations import duration
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.data.class_counts import class_counts, class_table, fold_table
@@ -17,7 +18,6 @@ from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.progress import main_process
 from maskcls.show.terminal.spark import sparkline
 from maskcls.show.terminal.text import plural, say, show
-from maskcls.show.terminal.units import duration
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from maskcls.durations import duration
 from maskcls.errors import visible
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.comparison.many import Best
@@ -25,7 +26,7 @@ from maskcls.show.answers.many import best_line, optimism_line
 from maskcls.show.runs.unsealed import sealed_of
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plural, say, show, span
-from maskcls.show.terminal.units import duration, size
+from maskcls.show.terminal.units import size
 
 
 @dataclass(frozen=True)

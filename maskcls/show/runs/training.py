@@ -46,7 +46,7 @@ def print_training(
         others = {} if versions is None else {"other_versions": dict(versions)}
         print_json({"run": str(run), "summary": summary.to_json(), **steps, **others})
         return
-    _say_scores(run, summary, noun)
+    say_scores(run, summary, noun)
     if after:
         say_after(after)
 
@@ -58,7 +58,8 @@ def say_after(after: AfterTraining) -> None:
     say_whole(f"next: {after.command}\n")
 
 
-def _say_scores(run: Path, summary: RunSummary, noun: Noun) -> None:
+def say_scores(run: Path, summary: RunSummary, noun: Noun) -> None:
+    """Print the scores of a run, and how its epochs were chosen."""
     pooled, interval = summary.pooled, summary.interval
     if pooled is None:
         why = f"it was trained with data.leaky=true: pseudo labels or samples may be of validation {noun[1]}"

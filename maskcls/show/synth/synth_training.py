@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from maskcls.durations import duration
 from maskcls.groupnouns import Noun
 from maskcls.results.synth.training_watch import WatchFinding
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plain_table, say, show
-from maskcls.show.terminal.units import duration
 
 
 @dataclass(frozen=True)

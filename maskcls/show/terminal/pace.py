@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from maskcls.show.terminal.units import duration
+from maskcls.durations import duration
 
 SURE = 0.01  # share of the work from which its own speed is believed more than a forecast
 

@@ -18,11 +18,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from maskcls.durations import duration
 from maskcls.errors import visible
 from maskcls.groupnouns import PEOPLE, Noun
+from maskcls.machine import process_number
 from maskcls.show.terminal.epoch_lines import Column, epoch_cells, epoch_columns, epoch_legend, header_line, table_line
 from maskcls.show.terminal.pace import Pace, TrainingPace, left_in_words
-from maskcls.show.terminal.units import duration
 
 if TYPE_CHECKING:  # the engine brings torch, and commands that train nothing report too
     from maskcls.engine.fit import EpochResult
@@ -318,6 +319,4 @@ class Reporter:
 
 def main_process() -> bool:
     """Tell whether this is the process that speaks and writes, by the launcher's environment."""
-    import os
-
-    return os.environ.get("RANK", "0") == "0"
+    return process_number() == 0

@@ -5,13 +5,13 @@ Nothing here imports torch, so that errors come at once.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from maskcls.errors import UsageError
+from maskcls.machine import refuse_several
 from maskcls.runs.checks import check_training
 from maskcls.schema import Config
 
@@ -43,8 +43,7 @@ def check_arms(data: Path, cfg: Config, samples: Sequence[str], fit: Fit) -> Non
     """Raise what is wrong before the first training: UsageError, ConfigError, DataError or WeightsError."""
     if not samples:
         raise UsageError("no table of samples is named", expected="DATA SAMPLES", fix="name what synth sample wrote")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("the arms are trained in one process", fix="start it without torchrun or accelerate launch")
+    refuse_several("the comparison of arms")
     names = [table_name(one) for one in samples]
     if twice := sorted({one for one in names if names.count(one) > 1}):
         fix = "name each table once, and give tables of equal names others"

@@ -7,7 +7,6 @@ from pathlib import Path
 from maskcls.data.rows import manifest as tables
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import Accelerator
-from maskcls.errors import UsageError
 from maskcls.rundir import RunDir, SynthDir
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
@@ -68,13 +67,3 @@ def with_plan(cfg: Config, plan: Plan) -> Config:
     """Return the configuration with number format and memory format of a plan, instead of auto."""
     how = {"precision": plan.train.precision, "memory_format": plan.train.memory_format}
     return cfg.model_copy(update={"device": cfg.device.model_copy(update=how)})
-
-
-def refuse_processes(accelerator: Accelerator) -> None:
-    """Raise UsageError when a launcher started several processes."""
-    if accelerator.num_processes > 1:
-        raise UsageError(
-            "generators are trained by one process",
-            got=f"{accelerator.num_processes} processes",
-            fix="start maskcls without torchrun or accelerate launch",
-        )

@@ -6,7 +6,7 @@ M images, H height, W width, D features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,7 @@ class FoldClassifier:
         cfg, accelerator, probs = self.experiment.cfg, self.extractor.accelerator, list[Floats]()
         for one in self.ready:
             spec = uncropped(one.spec)
+            whole = replace(one, spec=spec)  # the views of a reader are found by the spec of the network
             views = np.stack([eval_view(image_HWC, spec) for image_HWC in images_MHWC])
             reader = open_reader(
                 Photos(Path(), ids, ids, [spec], seed=0, cached=[views]),
@@ -65,7 +66,7 @@ class FoldClassifier:
                 batch_size=cfg.predict.batch_size,
                 workers=0,
             )
-            (prob,) = infer_prepared([one], reader, accelerator=accelerator, execution=self.extractor.execution)
+            (prob,) = infer_prepared([whole], reader, accelerator=accelerator, execution=self.extractor.execution)
             probs.append(prob)
         prob_MJ = joint(self.networks, probs, np.array(ids, dtype=np.str_), cfg.space).prob
         label_M: Ints = prob_MJ.argmax(axis=1).astype(np.int64)

@@ -17,6 +17,7 @@ from maskcls.nn.average import soup
 from maskcls.results.scores.epoch_choice import ranked_epochs
 from maskcls.results.scores.tally import epoch_scores
 from maskcls.rundir import FoldDir, WeightsDir
+from maskcls.runs.summary import read_fold_summary
 from maskcls.training.epochs.epoch_rows import read_tallies, tally_of
 from maskcls.training.experiment import Experiment, Member
 
@@ -28,7 +29,8 @@ def choose_weights(
 ) -> dict[int, WeightsDir]:
     """Return the weights that each fold uses, of those folds that are trained but not done.
 
-    folds: all folds of this training. A fold that is done keeps its weights, and its rows count for the others.
+    folds: all folds of this training. A fold that is done keeps its weights, and its rows count for the others; see
+    `chosen_by_fewer`.
     """
     kept, select = kept_epochs(experiment, member), member.cfg.train.select
     folders = {k: experiment.fold_dir(member, k) for k in folds}
@@ -46,6 +48,27 @@ def choose_weights(
 def kept_epochs(experiment: Experiment, member: Member) -> int:
     """Return of how many last epochs the weights are kept until one is chosen; 0: the last epoch is used."""
     return 0 if experiment.leaky or member.cfg.train.select == "last" else member.cfg.train.keep_epochs
+
+
+def chosen_by_fewer(experiment: Experiment, member: Member, folds: Sequence[int]) -> list[int]:
+    """Return those of these folds that are done, were chosen by other folds than these, and can be chosen again."""
+    kept = kept_epochs(experiment, member)
+    folders = {k: experiment.fold_dir(member, k) for k in folds}
+    return [
+        k
+        for k, folder in folders.items()
+        if kept and folder.done.exists() and read_fold_summary(folder).among not in ((), tuple(folds))
+        if has_candidates(folder, kept)
+    ]
+
+
+def has_candidates(folder: FoldDir, kept: int) -> bool:
+    """Tell whether the weights of all of the last `kept` epochs of a trained network are on disk."""
+    if not folder.last.meta.exists():
+        return False
+    last = checkpoint.read_meta(folder.last).epoch
+    places = [folder.candidate(epoch) for epoch in range(max(0, last - kept + 1), last + 1)]
+    return all(place.meta.exists() and place.tensors.exists() for place in places)
 
 
 def weights_by_epoch(folder: FoldDir, kept: int) -> dict[int, WeightsDir]:

@@ -22,7 +22,8 @@ from maskcls.engine.infer import Predictor, infer, open_reader
 from maskcls.labels import Floats, Ints
 from maskcls.results.decisions.bias_correction import BiasCorrection, bias_corrected, fit_bias_correction
 from maskcls.results.decisions.bias_rule import class_shares
-from maskcls.results.decisions.shift_rule import shift_rule
+from maskcls.results.decisions.expected_rule import expected_rule
+from maskcls.results.decisions.shifted_labels import shifted_labels
 from maskcls.results.shift.coral import FeatureMoments
 from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
@@ -37,7 +38,7 @@ from maskcls.training.predicting.adapted_networks import (
 from maskcls.training.predicting.loaded_networks import LoadedNetwork, load_networks
 from maskcls.training.prediction import joint
 
-Method = Literal["coral", "adabn", "em"]
+Method = Literal["coral", "adabn", "expected", "em"]
 ONE_IN = 5  # people of the most common class that a shift of class shares keeps
 
 
@@ -79,8 +80,9 @@ def adapt_out_of_fold(
     """Predict each fold's own photos after a planted shift, with networks adapted to them without their labels.
 
     Statistics are those of the fold's shifted photos, all together, as `predict` takes those of the photos to predict.
-    em: class shares estimated on them after bias-corrected temperatures, which are fitted on the other folds' photos
-    without the shift, as a run has them when it is calibrated.
+    expected, em: decision rules for macro-F1 after bias-corrected temperatures, which are fitted on the other folds'
+    photos without the shift, as a run has them when it is calibrated; em also estimates the class shares. What em gains
+    over expected is due to the shares.
 
     Raises DataError for a fold with fewer than LEAST_PHOTOS photos.
     """
@@ -93,7 +95,7 @@ def adapt_out_of_fold(
         networks = load_networks(experiment, experiment.predicting([k], "folds"))
         fold_N = np.flatnonzero(experiment.fold == k)
         rows_by_fold[k] = row_N = _kept(experiment, fold_N) if shift == "shares" else fold_N
-        check_adaptable([], len(row_N), cfg, accelerator)
+        check_adaptable([], len(row_N), cfg)
         if any(not has_batch_norm(one.predictor.network) for one in networks):
             skipped["adabn"] = "the backbone has no batch norm"
         found: dict[str, list[Floats]] = {"clean": [], "none": [], "coral": [], "adabn": []}
@@ -112,9 +114,12 @@ def adapt_out_of_fold(
     for method in methods:
         if method in skipped:
             continue
-        if method == "em":
+        if method in ("expected", "em"):
+            shifted = method == "em"
             labels = [
-                _labels_by_shares(experiment, [j for j in folds if j != k], clean_by_fold, prob_by_fold[k]["none"])
+                _ruled(
+                    experiment, [j for j in folds if j != k], clean_by_fold, prob_by_fold[k]["none"], shifted=shifted
+                )
                 for k in folds
             ]
         else:
@@ -169,10 +174,15 @@ def _train_moments(
     return known.moments[network.sha256]
 
 
-def _labels_by_shares(
-    experiment: Experiment, others: Sequence[int], clean_by_fold: Mapping[int, Floats], prob_NJ: Floats
+def _ruled(
+    experiment: Experiment,
+    others: Sequence[int],
+    clean_by_fold: Mapping[int, Floats],
+    prob_NJ: Floats,
+    *,
+    shifted: bool,
 ) -> Ints:
-    """Return labels of rows (N, J) corrected for their class shares, by what the other folds' rows calibrate."""
+    """Return labels for macro-F1 of rows (N, J), by what the other folds' rows calibrate; shifted: for their shares."""
     space = experiment.cfg.space
     other_N = np.concatenate([np.flatnonzero(experiment.fold == k) for k in others])
     marginals = space.marginals(np.concatenate([clean_by_fold[k] for k in others]))
@@ -181,7 +191,9 @@ def _labels_by_shares(
     }
     joint_N = space.encode({name: label_N[other_N] for name, label_N in experiment.labels.items()})
     corrected_NJ = bias_corrected(prob_NJ, corrections, space)
-    return shift_rule(corrected_NJ, class_shares(joint_N, space.size), space).labels(corrected_NJ)
+    if shifted:
+        return shifted_labels(corrected_NJ, class_shares(joint_N, space.size), space)
+    return expected_rule(corrected_NJ).labels(corrected_NJ)
 
 
 def _kept(experiment: Experiment, row_N: Ints) -> Ints:

@@ -22,8 +22,9 @@ from maskcls.engine.adaptation.recolouring import feature_moments, with_feature_
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator, normalise, worker_count
 from maskcls.engine.infer import Predictor, Reader, open_reader
-from maskcls.errors import ConfigError, DataError, UsageError
+from maskcls.errors import ConfigError, DataError
 from maskcls.labels import Ints
+from maskcls.machine import refuse_several
 from maskcls.nn.network import Network
 from maskcls.results.shift.coral import FeatureMoments, coral_map, coral_shrinkage
 from maskcls.runs.lineage import UsedAdaptation
@@ -89,7 +90,7 @@ def adapt_networks(
     Raises DataError for fewer than LEAST_PHOTOS photos, and for a run whose data set is not there; ConfigError for
     adabn with a backbone without batch norm; UsageError in several processes.
     """
-    check_adaptable(networks, len(frame), cfg, accelerator)
+    check_adaptable(networks, len(frame), cfg)
     coral = cfg.predict.adapt == "coral"
     if coral:
         refuse_missing_data(experiment)
@@ -174,16 +175,10 @@ def training_rows(experiment: Experiment, network: LoadedNetwork) -> AdaptingRow
     return AdaptingRows.of(rows.photos, real_N, id_N).some(MOST_TRAIN_PHOTOS)
 
 
-def check_adaptable(networks: Sequence[LoadedNetwork], photos: int, cfg: Config, accelerator: Accelerator) -> None:
+def check_adaptable(networks: Sequence[LoadedNetwork], photos: int, cfg: Config) -> None:
     """Raise what is wrong with an adaptation before photos are read; see `adapt_networks`."""
     where = f"predict.adapt={cfg.predict.adapt}" if cfg.predict.adapt != "none" else "--adapt"
-    if accelerator.num_processes > 1:
-        raise UsageError(
-            "networks are adapted in one process",
-            where=where,
-            got=f"{accelerator.num_processes} processes",
-            fix="start it without torchrun or accelerate launch",
-        )
+    refuse_several("the adaptation of networks", where)
     if photos < LEAST_PHOTOS:
         raise DataError(
             "there are too few photos to adapt to",

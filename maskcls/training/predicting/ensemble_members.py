@@ -19,7 +19,7 @@ from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import LabelSpace
-from maskcls.machine import reading_threads
+from maskcls.machine import reading_threads, refuse_several
 from maskcls.results.ensembles.external import MEMBER, read_member
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
@@ -135,10 +135,10 @@ def _run_predictions(
     with report.busy(LOADING):
         from maskcls.training.prediction import predict_rows  # torch
 
+    refuse_several("an ensemble")
     with reading(run):
         predicted = predict_rows(run, data, overrides=list(overrides), report=report)
-    if predicted is None:
-        raise UsageError("an ensemble runs in one process", fix="start it without accelerate launch")
+    assert predicted is not None
     return predicted.predictions
 
 

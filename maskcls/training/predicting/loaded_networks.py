@@ -11,7 +11,7 @@ from maskcls.engine.compute.choose import infer_execution
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator
 from maskcls.engine.infer import Predictor
-from maskcls.engine.processes import decided_by_first
+from maskcls.engine.processes.deciding import decided_by_first
 from maskcls.errors import ResultError
 from maskcls.rundir import FoldDir
 from maskcls.runs.integrity.done_file import check_finished_with

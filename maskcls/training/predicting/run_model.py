@@ -22,8 +22,8 @@ from maskcls.engine.compute.choose import infer_execution
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.infer import Predictor, infer_prepared, open_reader, prepare
-from maskcls.errors import UsageError
 from maskcls.labels import Floats, Ints, LabelSpace
+from maskcls.machine import refuse_several
 from maskcls.results.photo_model import Photo, check_photo
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import Decision, decided, read_decision, refuse_shift
@@ -111,12 +111,7 @@ def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool =
     with report.busy("loading networks"):
         networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
     accelerator = start(cfg.device)
-    if accelerator.num_processes > 1:
-        raise UsageError(
-            "photos in memory are predicted in one process",
-            got=f"{accelerator.num_processes} processes",
-            fix="start it without torchrun or accelerate launch",
-        )
+    refuse_several("the prediction of photos in memory")
     first = networks[0].predictor
     work = Workload(
         cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, predicted=1, jobs=1

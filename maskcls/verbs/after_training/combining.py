@@ -10,7 +10,7 @@ import typer
 from maskcls.errors import UsageError
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current_views, moved, set_options, with_older
-from maskcls.verbs.options import Force, Json, ToPredict
+from maskcls.verbs.options import Force, Json, ToPredict, answering
 from maskcls.verbs.words import split_words
 
 app = VerbApp()
@@ -95,7 +95,13 @@ def group(
         Path | None, typer.Option(help="data set whose photos to group; default: the eval photos of DATA")
     ] = None,
     train: Annotated[bool, typer.Option("--train", help="group the train photos instead")] = False,
-    run: Annotated[Path | None, typer.Option(help="run folder: measure the gain, and fit photo weights")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="run folder: measure the gain, and fit photo weights",
+            callback=answering,
+        ),
+    ] = None,
     force: Force = False,
     json: Json = False,
     photos: Annotated[Path | None, typer.Option("--photos", hidden=True)] = None,

@@ -11,7 +11,16 @@ from maskcls.errors import UsageError
 from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import current, moved
-from maskcls.verbs.options import Force, Json, MovedData, PredictionOverrides, RunPath, run_folders
+from maskcls.verbs.options import (
+    Force,
+    Json,
+    MovedData,
+    PredictionOverrides,
+    RunPath,
+    all_answering,
+    answering,
+    run_folders,
+)
 from maskcls.verbs.words import split_words
 
 app = VerbApp()
@@ -25,6 +34,7 @@ def evaluate(
             metavar="WHAT",
             help="a submission, predictions (.npz), or a run folder",
             autocompletion=run_folders,
+            callback=answering,
         ),
     ],
     answers: Annotated[
@@ -63,7 +73,12 @@ def evaluate(
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN", help="one or several run folders that train made", autocompletion=run_folders),
+        typer.Argument(
+            metavar="RUN",
+            help="one or several run folders that train made",
+            autocompletion=run_folders,
+            callback=all_answering,
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -219,10 +234,10 @@ def tta(
     check_trying_views(RunDir(run), given)
     from maskcls.show.answers.view_search import print_view_search
     from maskcls.show.runs.adaptation import print_adaptation
-    from maskcls.show.terminal.progress import LOADING, Reporter
+    from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     trial = search = None
-    with Reporter() as report:
+    with Reporter(quiet=not main_process()) as report:
         with report.busy(LOADING):
             from maskcls.commands.tta import try_adaptation
             from maskcls.commands.tta import tta as work
@@ -230,6 +245,8 @@ def tta(
             trial = try_adaptation(RunDir(run), shift, overrides=given, report=report, data=data)
         else:
             search = work(RunDir(run), overrides=given, report=report, data=data)
+    if not main_process():
+        return
     from maskcls.runs.records.versions import other_versions
 
     versions = other_versions(RunDir(run))

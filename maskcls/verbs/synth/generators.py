@@ -15,6 +15,7 @@ from maskcls.verbs.options import (
     Json,
     MovedData,
     Overrides,
+    answering,
     how_to_resume,
     interruptible,
     load_config_for,
@@ -45,7 +46,14 @@ def how_to_resume_generators(folder: Path) -> str:
 
 @app.command("train")
 def synth_train(
-    source: Annotated[Path, typer.Argument(metavar="RUN|DATA", help="a run, for its data and folds; or a data set")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|DATA",
+            help="a run, for its data and folds; or a data set",
+            callback=answering,
+        ),
+    ],
     overrides: Overrides = None,
     kind: Annotated[
         str | None, typer.Option(help="smote, oversample, dcgan, wgan-gp or cyclegan; the same as synth.kind=")

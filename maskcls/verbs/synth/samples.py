@@ -16,6 +16,7 @@ from maskcls.verbs.options import (
     Json,
     MovedData,
     Overrides,
+    answering,
     interruptible,
     load_config_for,
 )
@@ -37,6 +38,7 @@ def synth_sample(
             help="a finished run with the same folds, which finds copies and disputes labels;"
             " default: the run that the generators were made from",
             show_default=False,
+            callback=answering,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace existing files; they are kept as .bak")] = False,
@@ -79,7 +81,13 @@ def synth_sample(
 @app.command("page")
 def synth_page(
     table: Annotated[Path, typer.Argument(metavar="SAMPLES", help="a table that synth sample made")],
-    run: Annotated[Path, typer.Option(help="a finished run with the table's folds, for its embeddings")],
+    run: Annotated[
+        Path,
+        typer.Option(
+            help="a finished run with the table's folds, for its embeddings",
+            callback=answering,
+        ),
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML page to write; default: none")] = None,
     generators: Annotated[
         Path | None, typer.Option(help="folder that synth train made, for pictures of its training; default: none")

@@ -60,6 +60,21 @@ def test_shares_of_tasks_are_multiplied_and_those_of_joint_classes_are_not() -> 
     np.testing.assert_allclose(joint.adjusted(prob_NJ).mean(axis=0), list(joint.numbers.values()), atol=1e-4)
 
 
+def test_trusted_training_shares_are_a_dirichlet_prior() -> None:
+    prior_C = np.array([0.5, 0.3, 0.2])
+    prob_NC = softmax(gaussians(np.array([0.2, 0.2, 0.6]), 300, seed=1)[0] + np.log(prior_C))
+
+    def loss(logits: Doubles) -> float:
+        share_C = softmax(logits[None])[0]
+        return -float(np.log((prob_NC / prior_C) @ share_C).mean() + 0.5 * prior_C @ np.log(share_C))
+
+    found = softmax(minimize(loss, np.zeros(3), tol=1e-10).x[None])[0]
+    np.testing.assert_allclose(shifted_prior(prob_NC, prior_C, trust=0.5), found, atol=1e-4)
+    np.testing.assert_allclose(shifted_prior(prob_NC, prior_C, trust=1e9), prior_C, atol=1e-6)
+    rule = shift_rule(prob_NC, prior_C, THREE, trust=0.5)
+    np.testing.assert_allclose(list(rule.numbers.values()), found, atol=1e-4)
+
+
 def test_shares_that_are_none_are_refused() -> None:
     for prob_NC, prior_C in (
         (np.ones((2, 2)) / 2, [1.0, 0.0]),

@@ -47,15 +47,15 @@ def test_without_the_same_labels_another_person_stands_in_and_without_a_person_n
 @given(seed=st.integers(0, 10_000), spread=st.sampled_from([0.0, 0.3, 1.0]))
 def test_no_element_is_of_another_fold_and_stand_ins_are_nobody_of_the_group(seed: int, spread: float) -> None:
     rng = np.random.default_rng(seed)
-    person = np.repeat(np.arange(40), 3)
-    fold, kind = (np.arange(40) % 4)[person], rng.integers(3, size=40)[person]
-    group = np.where(rng.random(120) < spread, rng.integers(40, size=120), 100 + person)
-    found = whole_rows(group, fold, person, kind, rng.integers(3, size=120), seed=seed)
-    again = whole_rows(group, fold, person, kind, rng.integers(3, size=120) * 0, seed=seed)
+    person = np.repeat(np.arange(80), 3)  # 20 people per fold: more than a group has
+    fold, kind = (np.arange(80) % 4)[person], rng.integers(3, size=80)[person]
+    group = np.where(rng.random(240) < spread, rng.integers(80, size=240), 200 + person)
+    found = whole_rows(group, fold, person, kind, rng.integers(3, size=240), seed=seed)
+    again = whole_rows(group, fold, person, kind, rng.integers(3, size=240) * 0, seed=seed)
     assert len(again.take_E) == len(found.take_E)
     for number in set(found.group_E.tolist()):
         taken = found.take_E[found.group_E == number]
-        own = taken[taken < 120][: int((found.group_E[:120] == number).sum())]
+        own = taken[taken < 240][: int((found.group_E[:240] == number).sum())]
         inside = set(person[group == group[own[0]]].tolist())
         assert len(set(fold[taken].tolist())) == 1
         assert not inside & set(person[taken[len(own) :]].tolist())

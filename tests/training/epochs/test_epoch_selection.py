@@ -156,22 +156,73 @@ def test_one_fold_uses_its_last_epoch_and_says_so(
     assert json.loads((run / "fold1/best/meta.json").read_text())["epoch"] == EPOCHS - 1
 
 
-def test_a_fold_that_is_done_keeps_its_epoch(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its rows count for the folds that come later."""
+def test_folds_that_are_added_later_choose_as_one_command_does(
+    chosen: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     assert train(drawn, run, *WORDS, "--folds", "0") == 0
-    before = hashes(run / "fold0")
-    capsys.readouterr()
+    assert "1 of 3 folds: the weights to choose epochs from" in one_line(capsys.readouterr().err)
+    assert sorted(path.name for path in (run / "fold0/candidates").iterdir()) == ["0", "1", "2", "3"]
     assert resume(run) == 0
     assert "nothing to do; folds 1, 2 are not part of it; add them with --folds 1,2" in one_line(
         capsys.readouterr().err
     )
     assert read_record(RunDir(run)).status == "finished, 1 of 3 folds"
+    assert resume(run, "--folds", "2") == 0
+    assert json.loads((run / "fold0/summary.json").read_text())["among"] == [0, 2]
+    assert resume(run, "--folds", "1") == 0
+    assert outcome(run) == outcome(chosen)
+    assert used_epochs(run) == [expected(run, k, macro) for k in range(FOLDS)] != [EPOCHS - 1] * FOLDS
+    assert set(hashes(run)) == set(hashes(chosen))
+    assert read_record(RunDir(run)).status == "finished"
+
+
+def test_interrupted_while_folds_are_chosen_again_it_ends_the_same(
+    chosen: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, commit = tmp_path / "run", files.commit_json
+    assert train(drawn, run, *WORDS, "--folds", "0,1") == 0
+
+    def stopped(path: Path, data: Any) -> str:
+        if path in stops:
+            raise ResourceError("the disk is full")
+        return commit(path, data)
+
+    monkeypatch.setattr(files, "commit_json", stopped)
+    for stop in ("fold0/summary.json", "fold0/DONE", "fold1/DONE", "summary.json"):
+        stops = {run / stop}
+        assert resume(run, "--folds", "2") == 6
+    monkeypatch.setattr(files, "commit_json", commit)
+    assert resume(run) == 0
+    assert outcome(run) == outcome(chosen)
+    assert set(hashes(run)) == set(hashes(chosen))
+
+
+def test_a_network_that_was_continued_from_other_weights_is_trained_again(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, whole, parts = (*WORDS, "train.continue_epochs=1"), tmp_path / "whole", tmp_path / "parts"
+    assert train(drawn, whole, *words) == 0
+    assert train(drawn, parts, *words, "--folds", "0") == 0
+    capsys.readouterr()
+    assert resume(parts, "--folds", "1,2") == 0
+    assert "fold0/continued is trained again" in one_line(capsys.readouterr().err)
+    assert outcome(parts) == outcome(whole)
+
+
+def test_a_fold_whose_other_epochs_were_deleted_keeps_its_epoch(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its rows count for the folds that come later."""
+    run = tmp_path / "run"
+    assert train(drawn, run, *WORDS, "--folds", "0") == 0
+    assert run_app(["runs", "prune", str(tmp_path), "--keep", "1", "--yes"]) == 0
+    before = hashes(run / "fold0")
+    assert not [name for name in before if name.startswith("candidates")]
     assert resume(run, "--folds", "1,2") == 0
     assert (
         "chosen by macro_f1 of the other folds; kept from a training of fewer folds: fold 0" in capsys.readouterr().out
     )
-    assert read_record(RunDir(run)).status == "finished"
     assert json.loads((run / "summary.json").read_text())["selection"]["kept"] == ["fold 0"]
     assert hashes(run / "fold0") == before
     assert used_epochs(run) == [EPOCHS - 1, *(expected(run, k, macro) for k in (1, 2))]

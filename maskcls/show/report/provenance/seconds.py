@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from maskcls.durations import duration
 from maskcls.groupnouns import Noun
 from maskcls.runs.records.times import NETWORKS, PEOPLE, RunTimes, read_times
 from maskcls.runs.reported.network_logs import NetworkLog
@@ -14,7 +15,6 @@ from maskcls.show.pages.figure import WIDTH, Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
 from maskcls.show.terminal.text import plural
-from maskcls.show.terminal.units import duration
 
 EPOCHS = "epochs of all networks"
 REST = "loading, saving, choice of epochs and out-of-fold prediction"

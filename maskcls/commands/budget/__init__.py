@@ -1,0 +1,1 @@
+"""A training with a time limit: its stages, one after the other."""

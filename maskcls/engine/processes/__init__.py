@@ -1,0 +1,1 @@
+"""Several processes of one command: how they connect, decide together, watch each other and end together."""

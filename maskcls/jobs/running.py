@@ -1,0 +1,48 @@
+"""Whether jobs of a run are at work or waiting, for commands that do its work themselves."""
+
+from __future__ import annotations
+
+import shutil
+
+from maskcls.errors import BusyError, MaskclsError
+from maskcls.jobs.engine import JobEngine, JobStart, open_engine
+from maskcls.jobs.engine_words import parse_engine
+from maskcls.jobs.queue import JobQueue, QueuedJob, job_command, read_queue
+from maskcls.jobs.result import read_result
+from maskcls.rundir import JobsDir, RunDir
+
+
+def job_start(jobs: JobsDir, queue: JobQueue, job: QueuedJob, python: str = "") -> JobStart:
+    """Return what the engine is told about this attempt of a job."""
+    return JobStart(queue.engine_name(job), job.name, job_command(jobs, job, python))
+
+
+def living_jobs(jobs: JobsDir, queue: JobQueue, engine: JobEngine) -> list[QueuedJob] | None:
+    """Return the jobs that wait or are at work; None where the engine does not answer."""
+    starts = {job.name: job_start(jobs, queue, job) for job in queue.jobs}
+    left = [job for job in queue.jobs if read_result(jobs.job(job.name), job.attempt) is None]
+    states = engine.states([starts[job.name] for job in left]) if left else {}
+    return None if states is None else [job for job in left if states[starts[job.name].name].alive]
+
+
+def refuse_running_jobs(run: RunDir) -> None:
+    """Raise BusyError while jobs of the run may be at work; delete the folder of jobs that have all ended.
+
+    The caller holds the lock of the run, so that no command watches the jobs.
+    """
+    jobs = run.jobs
+    if (queue := read_queue(jobs)) is not None:
+        watch = f"watch them with: maskcls resume {run.path} --on {queue.engine}"
+        try:
+            living = living_jobs(jobs, queue, open_engine(parse_engine(queue.engine), jobs))
+        except MaskclsError as error:
+            raise BusyError(
+                "it cannot be told whether jobs of this run are at work",
+                where=str(run.path),
+                got=error.brief,
+                fix=f"{watch}; or end them, and delete {jobs.path}",
+            ) from None
+        if living is None or living:
+            got = "the engine does not answer" if living is None else ", ".join(job.title for job in living)
+            raise BusyError("jobs of this run are at work", where=str(run.path), got=got, fix=watch)
+    shutil.rmtree(jobs.path, ignore_errors=True)

@@ -1,0 +1,190 @@
+"""What `maskcls train --budget` and `resume` print of the stages of a training with a time limit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskcls import config
+from maskcls.durations import duration
+from maskcls.errors import ResourceError
+from maskcls.groupnouns import PEOPLE, Noun
+from maskcls.machine.time_limit import TimeLimit
+from maskcls.rundir import RunDir, StagesDir
+from maskcls.runs.stages.answering import best_place, finished_stages
+from maskcls.runs.stages.ladder import StageSettings
+from maskcls.runs.stages.record import StageEntry, read_stages
+from maskcls.runs.summary import RunSummary, read_summary
+from maskcls.show.report.after_training import AfterTraining, next_command
+from maskcls.show.runs.training import say_after, say_scores
+from maskcls.show.terminal.json_output import print_json
+from maskcls.show.terminal.text import number, say, say_whole, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class StagesOutcome:
+    """What is there when the training ends.
+
+    stages    every stage that was begun. scores: macro-F1 of those that are finished, by number; None without a score.
+    chosen    the number of the stage that answers for the folder; None: none is finished.
+    time_up   whether the time limit ended the last stage. passed_s: seconds since the command began.
+    """
+
+    folder: Path
+    stages: tuple[StageEntry, ...]
+    scores: dict[int, float | None]
+    chosen: int | None
+    time_up: bool
+    limit_s: float
+    passed_s: float
+
+    @property
+    def run(self) -> RunDir | None:
+        """The stage that answers."""
+        return None if self.chosen is None else StagesDir(self.folder).stage(self.chosen)
+
+    @property
+    def unfinished(self) -> RunDir | None:
+        """The stage that was interrupted, or failed."""
+        left = [number for number in range(len(self.stages)) if number not in self.scores]
+        return StagesDir(self.folder).stage(left[-1]) if left else None
+
+
+def stages_outcome(folder: StagesDir, limit: TimeLimit) -> StagesOutcome:
+    """Read what a folder of stages holds now."""
+    stages = read_stages(folder).stages if folder.record.exists() else ()
+    found = finished_stages(folder)
+    numbers = {folder.stage(number).path: number for number in range(len(stages))}
+    scores = {numbers[one.run.path]: one.score for one in found}
+    place = best_place(list(scores.values()))
+    chosen = None if place is None else list(scores)[place]
+    return StagesOutcome(folder.path, stages, scores, chosen, limit.is_up, limit.seconds, limit.passed_s)
+
+
+def refuse_without_stage(found: StagesOutcome) -> None:
+    """Raise ResourceError when the time was up before a stage was finished: there is nothing to predict with."""
+    if found.chosen is None:
+        more = "give a longer --budget"
+        raise ResourceError(
+            "the time was up before the first stage was finished, so there is no usable run",
+            where=str(found.folder),
+            got=f"--budget of {duration(found.limit_s)}",
+            fix=f"finish it with: maskcls resume {found.folder}; or {more}" if found.stages else more,
+        )
+
+
+def print_stages(found: StagesOutcome, after: AfterTraining | None, noun: Noun = PEOPLE, *, json: bool = False) -> None:
+    """Print every stage with its settings, time and score, and the one that answers for the folder.
+
+    after  the page of that stage and the command to give next; None while no stage is finished.
+    """
+    run = found.run
+    summary = None if run is None else read_summary(run)
+    if json:
+        print_json(_as_json(found, summary, after))
+        return
+    left = found.unfinished
+    if run is not None and summary is not None:
+        say_scores(run.path, summary, noun)
+    if found.stages:
+        show(_stage_table(found))
+    if run is not None:
+        say(f"{found.folder} answers with stage {found.chosen}: predict, evaluate and the other verbs take the folder")
+    if left is not None:
+        say_whole(f"stage {left.path.name[5:]} is not finished; continue: maskcls resume {found.folder} --budget 30m\n")
+    if after:
+        if after.page is None and run is not None and summary is not None:
+            say_whole(f"no report page; write it: maskcls report {found.folder}\n")
+        say_after(after)
+
+
+def stage_after(found: StagesOutcome, data: Path) -> AfterTraining | None:
+    """Return the page of the stage that answers, if it was written, and the next command, which names the folder."""
+    run = found.run
+    if run is None:
+        return None
+    command = next_command(RunDir(found.folder), data, config.of_run(run.config))
+    return AfterTraining(run.report if run.report.exists() else None, command)
+
+
+def _stage_table(found: StagesOutcome) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
+    for name in ("stage", "settings"):
+        table.add_column(name)
+    for name in ("forecast", "took", "macro-F1"):
+        table.add_column(name, justify="right")
+    for place, entry in enumerate(found.stages):
+        forecast = "-" if entry.forecast_s is None else duration(entry.forecast_s)
+        took = duration(entry.took_s or entry.passed_s)
+        score = number(found.scores[place]) if place in found.scores else "not finished"
+        table.add_row(
+            str(place), entry.settings.title(), forecast, took, score + (" *" if place == found.chosen else "")
+        )
+    return table
+
+
+def _as_json(found: StagesOutcome, summary: RunSummary | None, after: AfterTraining | None) -> dict[str, Any]:
+    stages = [
+        {**entry.model_dump(mode="json"), "finished": place in found.scores, "macro_f1": found.scores.get(place)}
+        for place, entry in enumerate(found.stages)
+    ]
+    return {
+        "run": str(found.folder),
+        "budget_s": found.limit_s if math.isfinite(found.limit_s) else None,
+        "passed_s": round(found.passed_s, 1),
+        "time_up": found.time_up,
+        "chosen": None if found.chosen is None else f"stage{found.chosen}",
+        "stages": stages,
+        "summary": None if summary is None else summary.to_json(),
+        **(after.to_json() if after else {}),
+    }
+
+
+@dataclass(frozen=True)
+class LadderForecast:
+    """What `train --budget --dry-run` shows: the settings that stages may have, with their forecasts.
+
+    seconds  of each rung, reading and starting included. planned: places of the rungs that would be taken.
+    free     the settings that stages choose. steps: how many were measured, with the first rung.
+    """
+
+    rungs: tuple[StageSettings, ...]
+    seconds: tuple[float, ...]
+    planned: tuple[int, ...]
+    free: tuple[str, ...]
+    limit_s: float
+    steps: int
+
+
+def print_ladder(found: LadderForecast, folder: Path, *, json: bool = False) -> None:
+    """Print the ladder, and which of its rungs would become stages if every forecast were right."""
+    if json:
+        rungs = [
+            {**settings.to_json(), "forecast_s": round(seconds, 1), "planned": place in found.planned}
+            for place, (settings, seconds) in enumerate(zip(found.rungs, found.seconds, strict=True))
+        ]
+        print_json({"run": str(folder), "budget_s": found.limit_s, "free": list(found.free), "ladder": rungs})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
+    table.add_column("settings")
+    table.add_column("forecast", justify="right")
+    table.add_column("within " + duration(found.limit_s))
+    for place, (settings, seconds) in enumerate(zip(found.rungs, found.seconds, strict=True)):
+        stage = f"stage {found.planned.index(place)}" if place in found.planned else ""
+        table.add_row(settings.title(), duration(seconds), stage)
+    show(table)
+    chosen = ", ".join(found.free) if found.free else "nothing: all of these settings were given"
+    say(f"\nchosen by the time limit: {chosen}")
+    if not found.planned:
+        say("the first stage does not fit into the time limit; it would be tried all the same")
+    say(f"measured on {found.steps} steps with the settings of the first row; each stage corrects the next forecast")
+    say(f"run folder: {folder} (nothing was written)")

@@ -1,0 +1,1 @@
+"""What a search may change: read from a file, checked, walked, and narrowed."""

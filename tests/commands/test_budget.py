@@ -1,0 +1,152 @@
+"""train --budget: real stages of a tiny recipe, the verbs that take their folder, and a limit that is too short."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+
+from maskcls import api
+from maskcls.cli import run_app
+from maskcls.errors import Exit
+from maskcls.rundir import RunDir, StagesDir
+from maskcls.runs.stages import ladder
+from maskcls.runs.stages.answering import answering_run
+from maskcls.runs.stages.record import read_stages
+from maskcls.runs.summary import read_summary
+
+FREE = [word for word in tiny.RECIPE if not word.startswith(("model.backbone", "train.epochs"))]
+SETTINGS = [*FREE, "model.backbone=test_convnext"]
+TWO_RUNGS = (ladder.Rung(0.5, 0.0, 2, 1, first=True), ladder.Rung(0.5, 0.34, 2, 1))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_rungs() -> Iterator[None]:
+    """Let a ladder have two rungs, and count the time from the command on: the process is that of all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ladder, "RUNGS", TWO_RUNGS)
+        patch.setattr("maskcls.verbs.training.process_start_s", time.monotonic)
+        yield
+
+
+@pytest.fixture(scope="module")
+def staged(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two stages; tests write nothing into it."""
+    folder = tmp_path_factory.mktemp("staged") / "runs" / "b"
+    assert run_app(["train", str(drawn), "--run", str(folder), "--budget", "1h", *SETTINGS]) == 0
+    return folder
+
+
+def test_every_stage_is_an_ordinary_run_with_the_settings_of_its_rung(staged: Path) -> None:
+    record = read_stages(StagesDir(staged))
+
+    assert [one.settings.title() for one in record.stages] == ["32x32, 1 epoch, 2 folds", "32x32, 2 epochs, 2 folds"]
+    for number, epochs in enumerate((1, 2)):
+        run = StagesDir(staged).stage(number)
+        assert (run.path / "fold0" / "DONE").exists()
+        assert len(tiny.log_lines(run.path / "fold1")) == epochs
+        assert read_summary(run) is not None
+    assert record.limits_s == (3600,)
+    assert all(one.took_s is not None for one in record.stages)
+
+
+def test_the_folder_predicts_and_is_scored_with_its_best_stage(
+    staged: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = answering_run(staged)
+    for name, run in (("folder", staged), ("stage", best)):
+        assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / f"{name}.csv")]) == 0
+    assert (tmp_path / "folder.csv").read_bytes() == (tmp_path / "stage.csv").read_bytes()
+    capsys.readouterr()
+
+    assert run_app(["evaluate", str(staged), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert f"{staged}: its best stage is used, {best}" in shown.err
+    summary = read_summary(RunDir(best))
+    assert summary is not None
+    assert summary.pooled is not None
+    assert json.loads(shown.out)["macro_f1"] == pytest.approx(summary.pooled.macro_f1)
+    assert api.load(staged).path == best
+    assert api.evaluate(staged).scores.joint.macro_f1 == pytest.approx(summary.pooled.macro_f1)
+
+
+def test_a_folder_of_stages_is_not_trained_again_and_nothing_is_left_to_resume(
+    staged: Path, drawn: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_app(["train", str(drawn), "--run", str(staged), "--budget", "1h", *SETTINGS]) == Exit.BUSY
+    before = tiny.hashes(staged)
+    capsys.readouterr()
+
+    assert run_app(["resume", str(staged), "--json"]) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    assert (found["chosen"], found["budget_s"]) == (answering_run(staged).name, None)
+    after = tiny.hashes(staged)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed <= {"stages.json"}
+
+
+def test_a_time_limit_that_is_too_short_says_so_and_is_continued(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "short"
+    words = ["train", str(drawn), "--run", str(folder), "--budget", "5.1s", *SETTINGS]
+    assert run_app(words) == Exit.RESOURCE
+    shown = capsys.readouterr().err
+    assert "the time was up before the first stage was finished" in shown
+    assert run_app(["predict", str(folder), "--data", str(drawn), "-o", str(tmp_path / "s.csv")]) == Exit.RESULT
+    if StagesDir(folder).record.exists():  # else it was stopped before, and the command is given again
+        assert run_app(["resume", str(folder)]) == 0
+    else:
+        assert run_app([*words[:4], "--budget", "1h", *words[6:]]) == 0
+    assert answering_run(folder).parent == folder
+
+
+def test_a_dry_run_prints_the_ladder_and_writes_nothing(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "dry"
+    words = ["train", str(drawn), "--run", str(folder), "--budget", "1h", "--dry-run", *SETTINGS]
+    assert run_app([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+
+    assert [(one["epochs"], one["planned"]) for one in found["ladder"]] == [(1, True), (2, True)]
+    assert found["free"] == ["train.epochs", "train.seeds", "sampler.epoch_fraction"]
+    assert found["budget_s"] == 3600
+    assert not folder.exists()
+    assert run_app(words) == 0
+    assert "chosen by the time limit: train.epochs, train.seeds, sampler.epoch_fraction" in capsys.readouterr().out
+
+
+def test_the_folds_that_were_asked_for_are_those_of_every_stage(drawn: Path, tmp_path: Path) -> None:
+    folder, asked = tmp_path / "one", [word for word in SETTINGS if not word.startswith("folds.k")]  # 5, the default
+    assert run_app(["train", str(drawn), "--run", str(folder), "--budget", "1h", "--folds", "3", *asked]) == 0
+
+    for number in (0, 1):
+        assert [path.name for path in sorted(StagesDir(folder).stage(number).path.glob("fold*")) if path.is_dir()] == [
+            "fold3"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["train", "DATA", "--budget", "soon"], Exit.USAGE),
+        (["train", "DATA", "--budget", "1h", "folds.repeats=2"], Exit.USAGE),
+        (["resume", "STAGED", "--folds", "0"], Exit.USAGE),
+        (["resume", "STAGED", "--budget", "0"], Exit.USAGE),
+        (["resume", "STAGE", "--budget", "1h"], Exit.USAGE),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_computed(
+    words: list[str], code: int, staged: Path, drawn: Path, tmp_path: Path
+) -> None:
+    places = {"DATA": drawn, "STAGED": staged, "STAGE": staged / "stage0"}
+    given = [str(places.get(word, word)) for word in words]
+    run = ["--run", str(tmp_path / "r")] if words[0] == "train" else []
+    assert run_app([*given, *run]) == code
+    assert not (tmp_path / "r").exists()
