@@ -11,6 +11,7 @@ dependency is a dependency; only the rule about a quick command line looks at wh
 """
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,7 @@ def module_name(path: Path, package_dir: Path = PACKAGE_DIR) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
 def read_package() -> dict[str, tuple[str, bool]]:
     """Return module -> (source, is a package) for every file of the package."""
     files = sorted(PACKAGE_DIR.rglob("*.py"))
@@ -193,6 +195,7 @@ def absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
     return ".".join([*base, *([node.module] if node.module else [])])
 
 
+@functools.cache  # several tests ask for the imports of every module
 def imports_of(source: str, module: str, *, is_package: bool = False) -> list[Import]:
     """List every import of a source text, as absolute dotted names, dynamic ones with a literal name included."""
     found = []

@@ -1,6 +1,7 @@
 """One name, one thing: what a module defines has a name that no other module gives to something else."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,19 +33,28 @@ TERMS_KEPT = {
 }
 
 
+@functools.cache
 def read_package() -> dict[str, str]:
     """Return the text of every module by its dotted name without the package's."""
     paths = sorted(PACKAGE_DIR.rglob("*.py"))
     return {".".join(path.relative_to(PACKAGE_DIR).with_suffix("").parts): path.read_text("utf-8") for path in paths}
 
 
+@functools.cache  # several tests ask for the names of every module
+def defined(text: str) -> tuple[list[str], list[str]]:
+    """Return the names of the classes and of the functions at the top of a module."""
+    body = ast.parse(text).body
+    kinds = (ast.ClassDef, ast.FunctionDef)
+    of_class, of_function = ([node.name for node in body if isinstance(node, kind)] for kind in kinds)
+    return of_class, of_function
+
+
 def classes(sources: dict[str, str]) -> dict[str, list[str]]:
     """Return the modules that define each class; a leading underscore is not a part of the name."""
     found: dict[str, list[str]] = {}
     for module, text in sources.items():
-        for node in ast.parse(text).body:
-            if isinstance(node, ast.ClassDef):
-                found.setdefault(node.name.lstrip("_"), []).append(module)
+        for name in defined(text)[0]:
+            found.setdefault(name.lstrip("_"), []).append(module)
     return found
 
 
@@ -52,9 +62,9 @@ def functions(sources: dict[str, str]) -> dict[str, list[str]]:
     """Return the modules that define each public top-level function."""
     found: dict[str, list[str]] = {}
     for module, text in sources.items():
-        for node in ast.parse(text).body:
-            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                found.setdefault(node.name, []).append(module)
+        for name in defined(text)[1]:
+            if not name.startswith("_"):
+                found.setdefault(name, []).append(module)
     return found
 
 

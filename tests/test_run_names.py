@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -109,6 +110,7 @@ def joined_parts(node: ast.AST) -> list[ast.expr]:
     return parts + inside
 
 
+@functools.cache
 def findings() -> list[tuple[str, int, str]]:
     sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE_DIR.rglob("*.py") if path.stem != "rundir"}
     assert len(sources) >= 150

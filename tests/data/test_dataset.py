@@ -18,6 +18,7 @@ import pytest
 import torch
 from photos import LIVELY, PLAIN, noise, open_photos, write_photos
 from torch import Tensor
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from maskcls.data import dataset
 from maskcls.data.dataset import Key, Photos, batches, loader
@@ -236,7 +237,12 @@ def test_a_worker_that_dies_between_two_batches_is_reported_with_the_next(
     """torch would raise its death in the middle of whatever the main process computes at that moment."""
     before, now = set(multiprocessing.active_children()), multiprocessing.Event()
     monkeypatch.setattr(dataset, "read_bytes", deadly(now))
-    monkeypatch.setattr(dataset, "TIMEOUT_S", 20)  # torch looks for dead workers when it has waited as long
+    wait = _MultiProcessingDataLoaderIter._try_get_data
+    monkeypatch.setattr(  # torch looks for dead workers when it has waited for so many seconds
+        _MultiProcessingDataLoaderIter,
+        "_try_get_data",
+        lambda self, timeout_s=5.0: wait(self, 0.5 if now.is_set() else timeout_s),
+    )
     stream = batches(loader(open_photos(tmp_path, names), [[Key(0)], [Key(9)]], workers=1))
     next(stream)
     (worker,) = set(multiprocessing.active_children()) - before

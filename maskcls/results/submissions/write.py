@@ -90,7 +90,7 @@ def sidecar_space(path: Path) -> LabelSpace | None:
 
 
 def sidecar_lineage(path: Path) -> Mapping[str, Any]:
-    """Return what a submission was made from, as its sidecar says; empty without one. Raises as `sidecar_space`."""
+    """Return the lineage in the sidecar of a submission, empty without one; raises as `sidecar_space`."""
     if path.suffix == ".json" or not path.is_file():
         return {}
     return read_origin(path, SUBMISSION, lambda data: dict(data["lineage"]))[1] or {}

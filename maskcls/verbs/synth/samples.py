@@ -1,4 +1,4 @@
-"""Verbs of samples: synth sample, page and judge."""
+"""Verbs of samples: synth sample, synth page and synth judge."""
 
 from __future__ import annotations
 
