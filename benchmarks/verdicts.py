@@ -86,7 +86,8 @@ def call(words: Sequence[str], log: Path) -> tuple[dict[str, Any], float]:
             [sys.executable, "-m", "maskcls", *words, "--json"], stdout=subprocess.PIPE, stderr=err, text=True
         )
         assert child.stdout is not None
-        text = child.stdout.read()
+        with child.stdout as out:
+            text = out.read()
         _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     found: dict[str, Any] = json.loads(text) if text else {}
