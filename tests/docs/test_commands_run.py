@@ -61,12 +61,17 @@ LIMIT_S = 900  # of one command; on an idle machine the longest takes less than 
 # Commands that are only read, not run -> why.
 SERVER = "a server, which runs until it is stopped; tests/serve/ starts it"
 CLUSTER = "needs a cluster; tests/jobs/test_farm.py runs on one where there is one"
+TWO_MACHINES = (
+    "torchrun --nnodes 2 --nproc_per_node 4 --rdzv_backend c10d --rdzv_id 1 --rdzv_endpoint 10.0.0.1:29400 --rdzv_conf"
+    " is_host=1 --local_addr 10.0.0.1 -m -- maskcls train /shared/faces --config multi --run /shared/runs/a"
+)
 LEFT_OUT = {
     "maskcls serve runs/a": SERVER,
     "maskcls serve runs/a --host 0.0.0.0": SERVER,
     "maskcls train faces --config multi --run runs/slurm --on slurm:partition=gpu,gpus=1,cpus=8,time=4h": CLUSTER,
     "maskcls train faces --config multi --run runs/ray --on ray:auto,cpus=4,gpus=0.5": CLUSTER,
     "maskcls debug faces --config multi --minutes 10 --page debug.html": "trains for ten minutes",
+    TWO_MACHINES: "waits for a second machine; benchmarks/two_hosts.sh",
 }
 HOURS = "trains whole recipes on 800 people: up to 70 minutes"
 LEFT_OUT_PAGES = {"benchmarks/README.md": HOURS, "benchmarks/honesty/normalisation.md": HOURS}

@@ -57,7 +57,8 @@ def test_options_named_alone_exist() -> None:
     anywhere = {option for options in verbs().values() for option in options} | {"--version"}
     own = {"--enabled"}  # of a sentence about what we do not write
     own |= {"--lr", "--shm-size"}  # of an error; of docker
-    own |= {"--nproc_per_node", "--nnodes", "--node_rank", "--rdzv_endpoint"}  # of torchrun
+    own |= {"--nproc_per_node", "--local_addr"}  # of torchrun
+    own |= {"--multi_gpu", "--cpu", "--requeue", "--ntasks-per-node"}  # of accelerate; of sbatch
     seen = 0
     for page in pages():
         if page.parent.name == "benchmarks":  # names options of its own programs too
