@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from maskcls.errors import ResourceError
 from maskcls.files.file_locks import is_locked, wait_for_lock
 from maskcls.rundir import StudyDir
+from maskcls.runs.locks.waiting_lock import waiting_lock
+from maskcls.tuning.storage import LOCKED_S
 
 
 @contextmanager
@@ -20,8 +22,9 @@ def living(folder: StudyDir) -> Iterator[str]:
     path = folder.workers / name
     try:
         folder.workers.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        wait_for_lock(handle, most_s=0.0)
+        with waiting_lock(folder.lock_file, LOCKED_S):  # else `sweep_workers` may take the file before it is locked
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            wait_for_lock(handle, most_s=0.0)
     except OSError as error:
         raise ResourceError(
             "cannot write into the folder of the study",
@@ -48,7 +51,7 @@ def lives(folder: StudyDir, name: str) -> bool | None:
 
 
 def sweep_workers(folder: StudyDir) -> None:
-    """Remove the files of workers of this host that are dead."""
+    """Remove the files of workers of this host that are dead; the study's lock is held by the caller."""
     for path in folder.workers.glob("*") if folder.workers.is_dir() else ():
         if lives(folder, path.name) is False:
             path.unlink(missing_ok=True)

@@ -53,7 +53,8 @@ def _search_with_kills(opened: OpenStudy, folder: Path, storage: str | None) -> 
         ended.set()
         killer.join()
     assert len(killed) == KILLS
-    assert states(opened) == ["COMPLETE"] * TRIALS
+    why = [one.user_attrs.get("why") for one in opened.trials]
+    assert states(opened) == ["COMPLETE"] * TRIALS, (why, events(folder), killed)
     begun = Counter(trial for what, trial, _ in events(folder) if what == "train")
     done = Counter(trial for what, trial, _ in events(folder) if what == "end")
     assert set(begun) == {f"{number:04d}" for number in range(TRIALS)}
