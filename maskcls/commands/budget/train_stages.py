@@ -156,8 +156,10 @@ def _chosen(
     left_s, rungs = limit.left_s, record.ladder
     if not record.stages:
         settings = rungs[0]
-        report.note(f"stage 0: {settings.title()}: measures this machine; {duration(left_s)} left")
-        return StageEntry(settings=settings, forecast_s=None, left_s=round(left_s, 1))
+        limited = math.isfinite(left_s)
+        left = f"{duration(left_s)} left" if limited else "no time limit"
+        report.note(f"stage 0: {settings.title()}: measures this machine; {left}")
+        return StageEntry(settings=settings, forecast_s=None, left_s=round(left_s, 1) if limited else None)
     done = max(rungs.index(one.settings) for one in record.stages)
     if done + 1 == len(rungs):
         report.note(f"there is no larger stage; {duration(left_s)} are not used")
