@@ -18,7 +18,7 @@ from maskcls import files
 from maskcls.data.drawn.faces import make_faces
 from maskcls.labels import LabelSpace, Task
 from maskcls.rundir import RunDir
-from maskcls.runs.environment import read_environment, write_environment
+from maskcls.runs.environment import FORMAT, read_environment, write_environment
 
 
 def make_world(root: Path) -> Path:
@@ -30,6 +30,11 @@ def make_world(root: Path) -> Path:
     for run in (root / "runs/a", root / "runs/b"):
         _with_plans(run)
     _with_plans(finish_run(root / "runs/other", seed=3).path)
+    for fold, rate in ((0, "1e-4"), (1, "1e-4"), (1, "2e-4")):
+        one = finish_run(root / f"folds/{fold}-{rate}", trained=(fold,), settings=[f"optim.lr={rate}"])
+        _with_plans(one.path, format=FORMAT, code="1" * 64)
+    other_code = shutil.copytree(root / "folds/1-1e-4", root / "folds/1-other-code")
+    _with_plans(other_code, format=FORMAT, code="0" * 64)
     finish_run(root / "runs/masks", LabelSpace((Task("mask", ("wear", "normal")),)))
     finish_run(root / "runs/leaky", leaky=True)
     (root / "runs/stopped").mkdir()
@@ -47,10 +52,10 @@ def make_world(root: Path) -> Path:
     return root
 
 
-def _with_plans(run: Path) -> None:
+def _with_plans(run: Path, **others: object) -> None:
     """Say how networks were computed, as a training does; without it a run counts as made by an earlier version."""
     found = RunDir(run)
-    write_environment(found, read_environment(found).model_copy(update={"plans": {}}))
+    write_environment(found, read_environment(found).model_copy(update={"plans": {}, **others}))
 
 
 def _changed(run: Path) -> None:
@@ -96,6 +101,9 @@ def _configurations(root: Path) -> None:
     (folder / "twice.yaml").write_text("seed: 1\nseed: 2\n")
     (folder / "wrong.yaml").write_text("seed: -1\noptim: {lr: high}\ntrain: {epochs: 0}\n")
     (folder / "loop.yaml").write_text("base: loop.yaml\n")
+    (folder / "unknown_key.space.yaml").write_text("optim.lrr: [1e-4, 1e-3]\n")
+    (folder / "falling.space.yaml").write_text("optim.lr: {low: 1e-3, high: 1e-4}\n")
+    (folder / "out_of_bounds.space.yaml").write_text("train.epochs: [0, 5]\n")
 
 
 def _recipe(path: Path, *words: str) -> None:

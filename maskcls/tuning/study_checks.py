@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from maskcls.errors import UsageError
 from maskcls.runs.repeats.repeat_runs import refuse_single
 from maskcls.schema import Config
 
 
 def check_search(cfg: Config, sampler: str, trials: int | None) -> None:
-    """Raise UsageError for what has no score, for repeats, for zoom without --trials, and under a launcher."""
+    """Raise UsageError for what has no score, for repeats, and for zoom without --trials."""
     refuse_single(cfg)
     if cfg.data.leaky:
         fix = "leave it out, with pseudo labels and samples of networks that did not see the validation people"
@@ -18,6 +16,3 @@ def check_search(cfg: Config, sampler: str, trials: int | None) -> None:
     if sampler == "zoom" and trials is None:
         fix = "give --trials: the space is narrowed after half of them, and after three quarters"
         raise UsageError("zoom needs the number of trials", where="--sampler zoom", fix=fix)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        fix = "start it without torchrun or accelerate launch; --workers trains several trials at a time"
-        raise UsageError("a search is not one training on several processes", fix=fix)

@@ -248,9 +248,9 @@ def _predict_on(
     json: bool,
 ) -> None:
     """Predict each shard of the photos as a job."""
-    from maskcls.jobs.engines.engine_words import parse_engine, shards_of
+    from maskcls.jobs.engines.engine_words import check_prediction_engine
 
-    shards_of(parse_engine(on))
+    check_prediction_engine(on)
     if not wanted.paths:
         raise UsageError("--on writes tables", fix="name one: -o answers.csv, or --probabilities p.csv")
     from maskcls.rundir import RunDir

@@ -24,6 +24,11 @@ from tiny import hashes
 
 from maskcls.cli import run_app
 from maskcls.errors import SHOWN_OFFENDERS, Exit
+from maskcls.machine.time_limit import TimeLimit
+from maskcls.rundir import StagesDir
+from maskcls.runs.stages.ladder import StageSettings
+from maskcls.runs.stages.record import StageEntry
+from maskcls.show.runs.stages import StagesOutcome
 from maskcls.verbs.options import Stopped
 
 GOLDEN_DIR = Path(__file__).with_name("golden")
@@ -115,6 +120,27 @@ def port_taken() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def two_processes() -> Iterator[None]:
+    """Set what torchrun sets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORLD_SIZE", "2")
+        yield
+
+
+@contextmanager
+def time_is_up() -> Iterator[None]:
+    """Let the time of --budget be up in the first stage."""
+    begun = StageEntry(settings=StageSettings(size=(32, 32), epochs=1, folds=2, seeds=1), forecast_s=None, left_s=None)
+
+    def stop(folder: StagesDir, *_: object, limit: TimeLimit, **__: object) -> StagesOutcome:
+        return StagesOutcome(folder.path, (begun,), {}, None, True, limit.seconds, limit.seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("maskcls.commands.budget.train_stages.begin_stages", stop)
+        yield
+
+
 CIRCUMSTANCES: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "Ctrl-C": raising(KeyboardInterrupt()),
     "SIGTERM": raising(Stopped()),
@@ -122,6 +148,8 @@ CIRCUMSTANCES: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "no GPU": no_gpu,
     "the cache folder is a file": no_cache_folder,
     "another program uses the port": port_taken,
+    "two processes": two_processes,
+    "the time is up": time_is_up,
 }
 
 

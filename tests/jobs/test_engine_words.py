@@ -9,6 +9,7 @@ from maskcls.jobs.engines.engine_words import (
     LocalWords,
     RayWords,
     SlurmWords,
+    check_prediction_engine,
     check_training_engine,
     parse_engine,
     shards_of,
@@ -79,8 +80,17 @@ def test_what_a_training_cannot_do_with_jobs(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UsageError, match="--dry-run submits no jobs"):
         check_training_engine("slurm", dry_run=True)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="submitted by one process"):
+    with pytest.raises(UsageError, match="submits jobs runs in one process"):
         check_training_engine("slurm")
+
+
+def test_what_a_prediction_cannot_do_with_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_prediction_engine("local:2") == LocalWords(2)
+    with pytest.raises(UsageError, match="into how many jobs"):
+        check_prediction_engine("slurm")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="submits jobs runs in one process"):
+        check_prediction_engine("local:2")
 
 
 def test_every_word_reaches_sbatch() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import assert_never
 
 from maskcls.durations import parse_duration
 from maskcls.errors import UsageError, nearest
+from maskcls.machine import refuse_several
 
 FORMS = "local:2, slurm, slurm:partition=gpu,gpus=1,time=4h, ray or ray:auto,gpus=0.5"
 MOST_LOCAL = 1024
@@ -17,6 +17,7 @@ SLURM_TEXTS = ("partition", "account", "qos", "constraint", "gres", "nodelist", 
 SLURM_KEYS = ("cpus", "gpus", "mem", "time", "shards", *SLURM_TEXTS)
 RAY_KEYS = ("cpus", "gpus", "mem", "shards")
 WHERE = "--on"
+SUBMITTING = "the command that submits jobs"
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGT])i?B?", re.ASCII)
 _POWERS = {"k": 10, "K": 10, "M": 20, "G": 30, "T": 40}
 
@@ -116,9 +117,15 @@ def check_training_engine(text: str, *, dry_run: bool = False, budget: str | Non
     if budget is not None:
         fix = "leave out one of them"
         raise UsageError("a training with a time limit has no jobs", where=WHERE, got=f"--budget {budget}", fix=fix)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        fix = "start it without torchrun or accelerate launch"
-        raise UsageError("jobs are submitted by one process", where=WHERE, got=text, fix=fix)
+    refuse_several(SUBMITTING, WHERE)
+    return words
+
+
+def check_prediction_engine(text: str) -> EngineWords:
+    """Return the engine of a prediction; UsageError for what cannot be given with it, before anything is made."""
+    words = parse_engine(text)
+    shards_of(words)
+    refuse_several(SUBMITTING, WHERE)
     return words
 
 
@@ -192,5 +199,9 @@ def _unknown(name: str, text: str) -> UsageError:
 
 def _wrong(text: str, why: str, fix: str | None = None) -> UsageError:
     return UsageError(
-        "no such engine for jobs", where=WHERE, got=f"{text!r}: {why}", expected=FORMS, fix=fix or "correct it"
+        "the engine for jobs cannot be read",
+        where=WHERE,
+        got=f"{text!r}: {why}",
+        expected=FORMS,
+        fix=fix or "correct it",
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 
 from maskcls.durations import parse_duration
 from maskcls.errors import UsageError
+from maskcls.machine import refuse_several
 from maskcls.rundir import StagesDir
 from maskcls.runs.stages.record import read_begun_stages
 from maskcls.schema import Config
@@ -20,9 +20,7 @@ def check_staging(cfg: Config) -> None:
             where=f"--budget, folds.repeats={cfg.folds.repeats}",
             fix="leave out one of them",
         )
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        fix = "start it without torchrun or accelerate launch, or leave out --budget"
-        raise UsageError("stages are trained in one process", where="--budget", fix=fix)
+    refuse_several("a training with a time limit", "--budget")
 
 
 def check_resuming_stages(folder: StagesDir, budget: str | None, folds: str | None) -> float:
