@@ -103,6 +103,18 @@ def test_no_output_is_inside_what_is_read(
     assert f"where: {line.format(out=tmp_path, **read).split()[-1]}\n" in message
 
 
+@pytest.mark.parametrize(
+    "words", ["train {data} --run {data}/runs/a", "predict {run} {data}/eval -o {data}/eval/s.csv"]
+)
+def test_no_job_is_made_inside_what_is_read(
+    words: str, read: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Jobs have a folder beside the output, and write there."""
+    verb, _, line = words.partition(" ")
+    message = refused(f"{line} --on local:2", verb, read, tmp_path, capsys)
+    assert "inside a folder that is read" in message
+
+
 @pytest.mark.parametrize("verb", ONTO)
 def test_no_output_replaces_a_file_of_a_run(
     verb: str, read: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -38,13 +38,16 @@ def test_jobs_leave_the_same_bytes(
     drawn: Path, serial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, opened = tmp_path / "run", run_inline(monkeypatch)
-    assert train(drawn, run, *ON) == 0
+    assert train(drawn, run, *ON, "--json") == 0
     assert contents(run) == contents(serial)
     assert len(outcome(run)) == 3 + 2 * 7
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    assert json.loads(out)["summary"]["pooled"] == json.loads((serial / "summary.json").read_text())["pooled"]
     (engine,) = opened
     assert engine.submitted == ["prepare 1", "fold0 1", "fold1 1", "finish 1"]
     assert not RunDir(run).jobs.path.exists()
-    assert "fold 1: done, epoch 2 of 2" in capsys.readouterr().err
+    assert "fold 1: done, epoch 2 of 2" in err
     origins = [json.loads((made / "env.json").read_text())["origins"] for made in (serial, run)]
     assert origins[0] == origins[1]
     assert resume(run, *ON) == 0  # nothing to do
