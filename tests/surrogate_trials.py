@@ -67,9 +67,9 @@ def train_trial(
     whole  with out-of-fold rows, from which the score of the search is computed; else with a summary alone.
     """
     run.path.mkdir(parents=True, exist_ok=True)
-    note_event(run, "resume" if begun else "train")
     if not begun:
         files.commit(run.env, b"{}")
+    note_event(run, "resume" if begun else "train")  # afterwards: a test that kills at this line leaves a part of a run
     for fold in range(2):
         title = f"fold {fold}"
         report.fold(title, epochs, 0)
