@@ -1,4 +1,9 @@
-"""Every command that writes more than a run: killed at any operation and given again, it leaves the same bytes."""
+"""Every command that writes more than a run: killed at any operation and given again, it leaves the same bytes.
+
+Two commands are killed in tests of their own, as what they do next depends on the time that has passed: the stages of
+`train --budget` in test_budget_stages.py; the workers of `tune` in tuning/test_workers.py, its end in
+tuning/test_killed_end.py.
+"""
 
 from __future__ import annotations
 
