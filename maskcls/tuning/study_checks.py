@@ -17,8 +17,8 @@ def refuse_other_folder(folder: StudyDir) -> None:
     path, fix = folder.path, "choose another --study"
     if any(one.exists() for one in (RunDir(path).env, RepeatsDir(path).config, StagesDir(path).config)):
         raise BusyError("the folder holds a run", where=str(path), fix=fix)
-    written = (folder.base, folder.database, folder.workers, folder.table, folder.result, folder.winner)
-    written = (*written, folder.report.parent, path / "trials")
+    files = (folder.base, folder.database, folder.table, folder.result, folder.winner)
+    written = (*files, folder.workers, folder.report.parent, path / "trials")
     if not folder.lock_file.exists() and (taken := [one.name for one in written if one.exists()]):
         raise BusyError("the folder holds files that a search would replace", where=str(path), offenders=taken, fix=fix)
 

@@ -145,7 +145,7 @@ def tune(
                 lines.update(search_study(opened))
 
             with Reporter(noun=group_noun(cfg)) as report, report.busy(f"{workers} workers train trials"):
-                lines.print_line = report.note
+                lines.print_line = lambda text: report.note(wrapped(text, 2, sys.stderr))
                 run_workers(workers, work_in_process, [study, storage, data, most, budget_s, keep], watch)
         from datetime import datetime
 
