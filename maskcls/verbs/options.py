@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +72,7 @@ def answering(path: Path | None) -> Path | None:
     from maskcls.runs.stages.answering import answering_run
 
     stage = answering_run(path)
-    typer.echo(f"{path}: its best stage is used, {stage}", err=True)
+    say_on_stderr(f"{path}: its best stage is used, {stage}")
     return stage
 
 
@@ -161,8 +162,15 @@ def load_config_for(
 
     cfg, origins, note = load_described(data, config, current(overrides))
     if note and os.environ.get("RANK", "0") == "0":
-        typer.echo(note, err=True)
+        say_on_stderr(note)
     return current_config(cfg, origins), origins
+
+
+def say_on_stderr(text: str) -> None:
+    """Print one line about the work on stderr; a terminal breaks it between words."""
+    from maskcls.show.terminal.text import wrapped
+
+    typer.echo(wrapped(text, None, sys.stderr), err=True)
 
 
 @contextmanager
@@ -174,7 +182,7 @@ def interruptible(describe: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Stopped):
-        typer.echo(f"interrupted; {describe()}", err=True)
+        say_on_stderr(f"interrupted; {describe()}")
         raise
     except BrokenPipeError:  # the program that reads the output has ended
         raise

@@ -36,6 +36,16 @@ def test_an_interrupted_command_says_whether_its_jobs_go_on(tmp_path: Path) -> N
     assert how_to_resume(tmp_path, "ray", {JOBS_END}) == kept  # Ray was started by the command, and ends with it
 
 
+def test_a_terminal_breaks_the_line_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    with pytest.raises(Stopped), interruptible(lambda: "continue with: maskcls resume runs/a"):
+        raise Stopped
+    assert capsys.readouterr().err.splitlines() == ["interrupted;", "  continue with:", "  maskcls resume", "  runs/a"]
+
+
 def test_without_an_interrupt_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with interruptible(lambda: "never"):
         pass

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Data, Json, Overrides, interruptible, load_config_for
+from maskcls.verbs.options import Config, Data, Json, Overrides, interruptible, load_config_for, say_on_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +134,7 @@ def tune(
                 storage=storage,
             )
         stack.enter_context(closing(opened))
-        lines = TrialLines(lambda text: typer.echo(wrapped(text, 2, sys.stderr), err=True), most)
+        lines = TrialLines(say_on_stderr, most)
         lines.begin(search_study(opened))
         if workers == 1:
             _work(opened, data, most, deadline, keep, lines.update)
