@@ -62,7 +62,7 @@ def tune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="train nothing: print the space and a forecast")] = False,
     json: Json = False,
 ) -> None:
-    """Search for better settings by training runs, and write the best configuration. The same command goes on.
+    """Search for better settings by training runs, and write the best configuration. The same command continues it.
 
     \b
     maskcls tune faces --config multi --space quick --trials 30 --budget 2h
@@ -113,7 +113,7 @@ def tune(
 
     deadline = None if budget_s is None else time.monotonic() + budget_s
     folder = StudyDir(study)
-    with ExitStack() as stack, interruptible(lambda: "trials are kept. The same command goes on"):
+    with ExitStack() as stack, interruptible(lambda: "trials are kept. The same command continues the search"):
         with Reporter(noun=group_noun(cfg)) as report, report.busy(LOADING):
             from maskcls.commands.tuning.tune import end_search
             from maskcls.commands.unseal import unseal
