@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from maskcls import files
 from maskcls.errors import MaskclsError, ResourceError
 from maskcls.jobs.engines.engine import JobEngine, JobStart, JobState
 from maskcls.jobs.engines.engine_words import JOBS_END
@@ -197,10 +198,10 @@ class Watch:
             return
         log, seen = self.jobs.job(job.name).log(job.attempt), self.read.get(f"{job.name} {job.attempt}", 0)
         try:
-            with log.open("rb") as file:
+            with files.opened(log, files.RUN_FILE) as file:
                 file.seek(seen)
                 new = file.read()
-        except OSError:
+        except (OSError, MaskclsError):  # not there yet
             return
         whole = new[: new.rfind(b"\n") + 1]
         self.read[f"{job.name} {job.attempt}"] = seen + len(whole)

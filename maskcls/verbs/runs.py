@@ -155,8 +155,8 @@ def runs_gather(
     """Make one run of runs that trained single folds, as if all had been trained together. The runs stay as they are.
 
     \b
-    maskcls train faces --config multi folds.k=2 --folds 0 --run runs/a    (on one machine)
-    maskcls train faces --config multi folds.k=2 --folds 1 --run runs/b    (on another one)
+    maskcls train faces folds.k=2 --folds 0 --run runs/a    (on one machine)
+    maskcls train faces folds.k=2 --folds 1 --run runs/b    (on another one)
     maskcls runs gather runs/a runs/b -o runs/whole
     """
     from maskcls.rundir import RunDir

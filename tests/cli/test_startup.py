@@ -109,7 +109,7 @@ LIGHT: list[tuple[list[str], int, set[str]]] = [
     (["tune", "faces", "--sampler", "zoom", "--budget", "1h"], 2, DEEP | SCIENCE),
     (["tune", "faces", "--budget", "soon"], 2, DEEP | SCIENCE),
     (["tune", "faces", "--storage", "journal.log"], 2, DEEP | SCIENCE),
-    (["tune", "faces", "data.leaky=true"], 2, DEEP | SCIENCE),
+    (["tune", "faces", "data.leaky=true", "data.pseudo=answers.csv"], 2, DEEP | SCIENCE),
     (["synth", "train", "nowhere", "--kind", "dcgan"], 4, DEEP | SCIENCE),
     (["synth", "train", "faces", "--kind", "dcgan", "--folds", "9"], 2, DEEP | SCIENCE),
     (["synth", "train", "faces", "--kind", "dcgan", "--run", "made"], 7, DEEP | SCIENCE),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project import CONFIGS_DIR
+from project import SHIPPED
 from tiny import train
 
 from maskcls import cli, config
@@ -17,8 +17,6 @@ from maskcls.commands.config.schema import editor_schema
 from maskcls.config.yaml12 import read_yaml
 from maskcls.errors import Exit
 from maskcls.schema import Config
-
-SHIPPED = sorted(CONFIGS_DIR.rglob("*.yaml"))
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 import timm
-from project import CONFIGS_DIR
+from project import CONFIGS_DIR, SHIPPED
 
 from maskcls import config
 from maskcls.config import yaml12
 from maskcls.errors import ConfigError
 
 FOLDER = CONFIGS_DIR
-SHIPPED = sorted(FOLDER.rglob("*.yaml"))
 RECIPES = [
     *(
         "cohort1_halves",

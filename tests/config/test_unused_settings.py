@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from project import CONFIGS_DIR
+from project import SHIPPED
 from tiny import train
 
 from maskcls import config
 from maskcls.config.unused_settings import CHANCES, KINDS, TRACKED, unused_in_training, unused_settings
 from maskcls.schema import Config, TrackerName, TrackingConfig
 
-SHIPPED = sorted(CONFIGS_DIR.rglob("*.yaml"))
 CHOSEN = [(decides, key, kinds) for decides, keys in KINDS.items() for key, kinds in keys.items()]
 DRAWN = [(chance, name) for chance, names in CHANCES.items() for name in names]
 

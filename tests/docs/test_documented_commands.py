@@ -34,6 +34,8 @@ from project import CONFIGS_DIR
 from maskcls import cli, config
 from maskcls.errors import MaskclsError
 from maskcls.layoutnames import LayoutName
+from maskcls.tuning.space.check_space import check_search_space
+from maskcls.tuning.space.space_file import read_space
 
 TABLES = {"benchmarks/methods.md", "benchmarks/full.md"}  # name the settings of a row one by one
 SHORT = {"epochs=3", "epoch=3", "kind=cutmix", "lr=1e-4"}  # examples on pages that say a section may be left out
@@ -182,6 +184,9 @@ def test_configurations_on_pages_are_accepted(tmp_path: Path) -> None:
         for block in code_blocks(page.read_text(encoding="utf8"), "yaml"):
             file = tmp_path / f"{seen}.yaml"
             file.write_text(block, encoding="utf8")
-            config.load(file)
+            if page.name == "tuning.md":  # a space of settings
+                check_search_space(read_space(file), config.load(config.find(Path("multi")))[0], where=name_of(page))
+            else:
+                config.load(file)
             seen += 1
     assert seen >= 1, seen

@@ -12,12 +12,12 @@ from maskcls.runs.environment import PIXEL_DECODER, SHOWN_CODE, Machine
 
 ComputationKind = Literal["code", "packages", "decoder", "device", "plan"]
 KINDS: tuple[ComputationKind, ...] = get_args(ComputationKind)
-WHAT: Mapping[ComputationKind, str] = {
-    "code": "the runs were trained by other code of maskcls",
-    "packages": "the runs were trained with other versions of packages",
-    "decoder": "the runs have decoded their photos by other libraries",
-    "device": "the runs were trained on other kinds of devices",
-    "plan": "the networks of the runs were computed in other ways",
+HOW: Mapping[ComputationKind, str] = {
+    "code": "were trained by other code of maskcls",
+    "packages": "were trained with other versions of packages",
+    "decoder": "have decoded their photos by other libraries",
+    "device": "were trained on other kinds of devices",
+    "plan": "have networks that were computed in other ways",
 }
 FIX: Mapping[ComputationKind, str] = {
     "code": "install one version of maskcls everywhere, and train the folds of one of them again",
@@ -105,7 +105,7 @@ def accepted_differences(a: Computation, b: Computation, accept: Sequence[Comput
     for other in other_computations(a, b):
         if other.kind not in accept:
             raise ResultError(
-                WHAT[other.kind],
+                f"the runs {HOW[other.kind]}",
                 where=f"{a.name} and {b.name}",
                 got=str(other),
                 expected="one value: the bits of a network depend on it",
