@@ -62,7 +62,6 @@ def train_with_jobs(
     )
     with run_lock.lock_new(run):
         refuse_existing(run, data)
-        _note_end(engine, report)
         queue = _queue_for(run, request, on)
         watch = Watch(run.jobs, engine, queue, report, again="give the train command again")
         try:
@@ -91,7 +90,6 @@ def finish_with_jobs(
     """
     if engine is None:
         engine = _engine(on, run.jobs)
-        _note_end(engine, report)
     queue = _queue_of(run, on, engine, None if data is None else str(data.resolve()))
     again = f"maskcls resume {run.path} --on {on}"
     watch, finishes = Watch(run.jobs, engine, queue, report, again=again), 0
@@ -136,11 +134,6 @@ def network_progress(folder: FoldDir, of: int, *, leaky: bool = False) -> Progre
 
 def _engine(on: str, jobs: JobsDir) -> JobEngine:
     return open_engine(check_training_engine(on), jobs)
-
-
-def _note_end(engine: JobEngine, report: Reporter) -> None:
-    if not engine.survives:
-        report.note("no Ray cluster runs here: one is started, which ends with this command, as its jobs do")
 
 
 def _queue_for(run: RunDir, request: TrainRequest, on: str) -> JobQueue:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from maskcls import files
 from maskcls.errors import MaskclsError, ResourceError
 from maskcls.jobs.engines.engine import JobEngine, JobStart, JobState
+from maskcls.jobs.engines.engine_words import JOBS_END
 from maskcls.jobs.queue import MOST_DEATHS, JobQueue, QueuedJob, write_queue
 from maskcls.jobs.result import as_error, read_result
 from maskcls.jobs.running import job_start
@@ -76,6 +77,8 @@ class Watch:
         The others are waited for when one fails. Raises the first error of a job; ResourceError for one that died too
         often, ChildError for a bug in one.
         """
+        if not self.engine.survives:
+            self.report.once(JOBS_END)
         failed: list[tuple[QueuedJob, Exception]] = []
         lines = JobLines(self.report)
         self._begin(wanted)

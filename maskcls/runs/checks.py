@@ -19,7 +19,7 @@ from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
 from maskcls.results.rows_by_id import check_same_ids
 from maskcls.results.submissions.write import SUBMISSION
-from maskcls.rundir import PretrainedTrunk, RepeatsDir, RunDir, StagesDir, SynthDir
+from maskcls.rundir import PretrainedTrunk, RepeatsDir, RunDir, StagesDir, StudyDir, SynthDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import files_read, identity_files
@@ -292,6 +292,8 @@ def refuse_existing(run: RunDir, data: Path) -> None:
     files.check_outputs(run.path, inputs=[data])
     refuse_begun(RepeatsDir(run.path))
     refuse_begun_stages(StagesDir(run.path))
+    if StudyDir(run.path).facts.exists():
+        raise BusyError("the folder holds a search for settings", where=str(run.path), fix="choose another --run")
     if run.env.exists():
         if SynthDir(run.path).facts.exists():
             raise BusyError("the folder holds generators", where=str(run.path), fix="choose another --run")

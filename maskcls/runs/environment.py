@@ -19,7 +19,7 @@ from maskcls import files, owned, typedjson
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError
 from maskcls.files.source_code import code_sha256
-from maskcls.rundir import RepeatsDir, RunDir, StagesDir, SynthDir
+from maskcls.rundir import RepeatsDir, RunDir, StagesDir, StudyDir, SynthDir
 from maskcls.typedjson import JsonFile
 
 FORMAT = 2  # of a run folder; docs/formats.md says when it grows
@@ -162,6 +162,12 @@ def read_environment(run: RunDir, *, generators: bool = False) -> Environment:
             "the folder holds the stages of a training with a time limit, which are runs of their own",
             where=str(run.path),
             fix=f"name one, such as {StagesDir(run.path).stage(0).path}",
+        )
+    if StudyDir(run.path).facts.is_file() and not run.env.exists():
+        raise ResultError(
+            "the folder holds a search for settings, whose trials are runs of their own",
+            where=str(run.path),
+            fix=f"name one, such as {StudyDir(run.path).trial('0000').path}",
         )
     begun = run.lock_file.exists()
     if not run.env.exists() and not run.all_networks() and (begun or not run.config.exists()):

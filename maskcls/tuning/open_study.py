@@ -16,6 +16,7 @@ from maskcls.tuning.samplers import grid_points, stage_starts
 from maskcls.tuning.space.space import Space
 from maskcls.tuning.space.space_file import to_plain
 from maskcls.tuning.storage import LOCKED_S, open_storage, quiet_optuna, sqlite_url, storage_errors, without_password
+from maskcls.tuning.study_checks import refuse_other_folder
 
 OWN = "study"  # the name of a study in a database of its own
 
@@ -33,11 +34,13 @@ def begin_study(
     trials: int | None,
     storage: str | None,
 ) -> OpenStudy:
-    """Begin a study, or go on with the one in the folder; BusyError when that is about something else.
+    """Begin a study, or go on with the one in the folder; BusyError when that is about something else, or the folder
+    holds another thing.
 
     trials   the stages of zoom depend on them.
     storage  its URL; None: a file in the folder.
     """
+    refuse_other_folder(folder)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from maskcls.errors import UsageError
+from maskcls.errors import BusyError, UsageError
+from maskcls.rundir import RepeatsDir, RunDir, StagesDir, StudyDir
 from maskcls.runs.repeats.repeat_runs import refuse_single
 from maskcls.schema import Config
+
+
+def refuse_other_folder(folder: StudyDir) -> None:
+    """Raise BusyError where a search would mix with a run, or replace files; what a killed start left is its own."""
+    if folder.facts.exists():
+        return
+    path, fix = folder.path, "choose another --study"
+    if any(one.exists() for one in (RunDir(path).env, RepeatsDir(path).config, StagesDir(path).config)):
+        raise BusyError("the folder holds a run", where=str(path), fix=fix)
+    files = (folder.base, folder.database, folder.table, folder.result, folder.winner)
+    written = (*files, folder.workers, folder.report.parent, path / "trials")
+    if not folder.lock_file.exists() and (taken := [one.name for one in written if one.exists()]):
+        raise BusyError("the folder holds files that a search would replace", where=str(path), offenders=taken, fix=fix)
 
 
 def check_search(cfg: Config, sampler: str, trials: int | None) -> None:

@@ -26,6 +26,7 @@ class OutOfTimeError(Exception):
 class TrialReporter(Reporter):
     """A Reporter of one trial: no line per epoch, and notes of the first trial alone, as those of others repeat them.
 
+    name       of the trial, for the bar over it.
     first      whether it is the first trial of this process.
     deadline   on the clock of `time.monotonic`, after which the trial ends behind a saved epoch; None: it does not.
     bad_epoch  gets the number of epochs and the score of the first fold, and says why to stop, or nothing.
@@ -37,6 +38,7 @@ class TrialReporter(Reporter):
 
     def __init__(
         self,
+        name: str,
         *,
         quiet: bool,
         first: bool,
@@ -46,7 +48,7 @@ class TrialReporter(Reporter):
         fold_scores: Mapping[str, float],
     ) -> None:
         super().__init__(quiet=quiet)
-        self.deadline, self.bad_epoch, self.bad_folds = deadline, bad_epoch, bad_folds
+        self.name, self.deadline, self.bad_epoch, self.bad_folds = name, deadline, bad_epoch, bad_folds
         self.epoch_counts: dict[str, int] = {}
         self.last_scores: dict[str, float] = {}
         self.fold_scores = dict(fold_scores)
@@ -59,9 +61,9 @@ class TrialReporter(Reporter):
             super().note(text)
 
     def begin(self, what: str, epochs_in_all: int, expected_s: float | None = None) -> None:
-        """Open the bar over the trial, without a line about it."""
+        """Open the bar over the trial, which has its name, without a line about it."""
         muted, self.muted = self.muted, True
-        super().begin(what, epochs_in_all, expected_s)
+        super().begin(self.name, epochs_in_all, expected_s)
         self.muted = muted
 
     def fold(self, title: str, epochs: int, done: int, steps_done: int = 0, of_steps: int = 0) -> None:

@@ -199,6 +199,7 @@ def _reporter(worker: Worker, claim: Claim) -> TrialReporter:
         return None if p is None else f"worse than the best trial in {len(scores)} folds (Wilcoxon, p {p:.3f})"
 
     return TrialReporter(
+        f"trial {claim.number}",
         quiet=worker.quiet,
         first=worker.trials_begun == 1,
         deadline=None if first else worker.limits.deadline,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,7 +72,7 @@ def answering(path: Path | None) -> Path | None:
     from maskcls.runs.stages.answering import answering_run
 
     stage = answering_run(path)
-    typer.echo(f"{path}: its best stage is used, {stage}", err=True)
+    say_on_stderr(f"{path}: its best stage is used, {stage}")
     return stage
 
 
@@ -161,8 +162,15 @@ def load_config_for(
 
     cfg, origins, note = load_described(data, config, current(overrides))
     if note and os.environ.get("RANK", "0") == "0":
-        typer.echo(note, err=True)
+        say_on_stderr(note)
     return current_config(cfg, origins), origins
+
+
+def say_on_stderr(text: str) -> None:
+    """Print one line about the work on stderr; a terminal breaks it between words."""
+    from maskcls.show.terminal.text import wrapped
+
+    typer.echo(wrapped(text, None, sys.stderr), err=True)
 
 
 @contextmanager
@@ -174,7 +182,7 @@ def interruptible(describe: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Stopped):
-        typer.echo(f"interrupted; {describe()}", err=True)
+        say_on_stderr(f"interrupted; {describe()}")
         raise
     except BrokenPipeError:  # the program that reads the output has ended
         raise
@@ -192,16 +200,25 @@ def _with_advice(error: ResourceError, continued: str) -> ResourceError:
     return error.with_fix(f"{error.fix}; {continued}" if error.fix else continued)
 
 
-def how_to_resume(run: Path, on: str | None = None) -> str:
+def how_to_resume(run: Path, on: str | None = None, said: Container[str] = ()) -> str:
     """Say how to continue an interrupted training, or that there is nothing to continue yet.
 
-    on  the engine of its jobs, which go on; None: it has none.
+    on    the engine of its jobs; None: it has none.
+    said  what the training has printed, which tells whether its jobs go on without it.
     """
     from maskcls.rundir import RepeatsDir, RunDir, StagesDir
 
     begun = (RunDir(run), RepeatsDir(run).repeat(0), StagesDir(run).stage(0))
     if not any(one.env.exists() for one in begun):
         return NOT_BEGUN
-    if on is not None:
-        return f"the jobs go on. Watch them, and finish the run, with: maskcls resume {run} --on {on}"
-    return f"what was trained is kept. Continue with: maskcls resume {run}"
+    engine = "" if on is None else f" --on {on}"
+    if on is not None and jobs_go_on(said):
+        return f"the jobs go on. Watch them, and finish the run, with: maskcls resume {run}{engine}"
+    return f"what was trained is kept. Continue with: maskcls resume {run}{engine}"
+
+
+def jobs_go_on(said: Container[str]) -> bool:
+    """Tell whether jobs go on when their command ends, from the lines that it has printed."""
+    from maskcls.jobs.engines.engine_words import JOBS_END
+
+    return JOBS_END not in said

@@ -10,7 +10,7 @@ import typer
 from maskcls.errors import Exit, UsageError
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import with_older
-from maskcls.verbs.options import Json, On, answering, interruptible, prediction_settings, run_folders
+from maskcls.verbs.options import Json, On, answering, interruptible, jobs_go_on, prediction_settings, run_folders
 from maskcls.verbs.words import split_words
 
 if TYPE_CHECKING:
@@ -267,8 +267,14 @@ def _predict_on(
         )
         if given
     ]
-    how = "the jobs go on. Watch them, and write the tables, with the same command"
-    with interruptible(lambda: how), Reporter() as report:
+    report = Reporter()
+
+    def how() -> str:
+        if jobs_go_on(report.said):
+            return "the jobs go on. Watch them, and write the tables, with the same command"
+        return "the jobs have ended, too. The same command predicts what is left"
+
+    with interruptible(how), report:
         with report.busy(LOADING):
             from maskcls.commands.predicting.shards import ShardedRequest
             from maskcls.commands.predicting.shards import predict_shards as work

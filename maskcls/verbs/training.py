@@ -123,7 +123,8 @@ def train(
     from maskcls.show.runs.training import print_training
 
     noun = group_noun(cfg)
-    with interruptible(lambda: how_to_resume(folder.path, on)), Reporter(quiet=not main_process(), noun=noun) as report:
+    report = Reporter(quiet=not main_process(), noun=noun)
+    with interruptible(lambda: how_to_resume(folder.path, on, report.said)), report:
         note_missing_report(cfg, report)
         with report.busy(LOADING):
             from maskcls.commands.train import train as work
@@ -150,7 +151,8 @@ def _train_repeats(
     from maskcls.show.terminal.progress import LOADING, Reporter
 
     repeats = RepeatsDir(folder)
-    with interruptible(lambda: how_to_resume(folder, on)), Reporter() as report:
+    report = Reporter()
+    with interruptible(lambda: how_to_resume(folder, on, report.said)), report:
         note_missing_report(cfg, report)
         with report.busy(LOADING):
             from maskcls.commands.repeating.train_repeats import begin_repeats, continue_repeats
@@ -367,7 +369,8 @@ def resume(
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     noun = noun_of_run(RunDir(run))
-    with interruptible(lambda: how_to_resume(run, on)), Reporter(quiet=not main_process(), noun=noun) as report:
+    report = Reporter(quiet=not main_process(), noun=noun)
+    with interruptible(lambda: how_to_resume(run, on, report.said)), report:
         note_missing_report(of_run(RunDir(run).config), report)
         with report.busy(LOADING):
             from maskcls.commands.resume import resume as work

@@ -10,6 +10,7 @@ import pytest
 
 import maskcls
 from maskcls.errors import Stopped
+from maskcls.jobs.engines.engine_words import JOBS_END
 from maskcls.verbs.options import how_to_resume, interruptible
 
 
@@ -25,6 +26,24 @@ def test_an_interrupt_says_how_to_continue(
         raise kind
     expected = f"interrupted; what was trained is kept. Continue with: maskcls resume {tmp_path}\n"
     assert capsys.readouterr().err == expected
+
+
+def test_an_interrupted_command_says_whether_its_jobs_go_on(tmp_path: Path) -> None:
+    (tmp_path / "env.json").write_text("{}")
+    command = f"maskcls resume {tmp_path} --on ray"
+    assert how_to_resume(tmp_path, "ray") == f"the jobs go on. Watch them, and finish the run, with: {command}"
+    kept = f"what was trained is kept. Continue with: {command}"
+    assert how_to_resume(tmp_path, "ray", {JOBS_END}) == kept  # Ray was started by the command, and ends with it
+
+
+def test_a_terminal_breaks_the_line_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    with pytest.raises(Stopped), interruptible(lambda: "continue with: maskcls resume runs/a"):
+        raise Stopped
+    assert capsys.readouterr().err.splitlines() == ["interrupted;", "  continue with:", "  maskcls resume", "  runs/a"]
 
 
 def test_without_an_interrupt_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -267,7 +267,7 @@ def test_what_is_printed_names_every_stage(
     print_stages(found, None)
     lines = capsys.readouterr().out.splitlines()
     assert any(
-        line.split() == ["2", "64x48,", "16", "epochs,", "2", "folds", "2.7", "min", "2.7", "min", "0.3000", "*"]
+        line.split() == ["2", "64x48,", "16", "epochs,", "2", "folds", "2.7", "min", "2.7", "min", "*", "0.3000"]
         for line in lines
     )
     print_stages(found, None, json=True)

@@ -12,12 +12,14 @@ from job_engines import Scripted
 from maskcls.errors import BusyError, DataError, ResourceError
 from maskcls.jobs import running
 from maskcls.jobs.engines.engine import JobStart, JobState
+from maskcls.jobs.engines.engine_words import JOBS_END
 from maskcls.jobs.queue import QueuedJob, new_queue, read_queue, write_queue
 from maskcls.jobs.result import read_result, write_result
 from maskcls.jobs.watching import Progress, WantedJob, Watch
 from maskcls.rundir import JobsDir, RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.side_by_side import ChildError
+from maskcls.verbs.options import jobs_go_on
 
 ALIVE, DEAD = JobState(True), JobState(False, "CANCELLED")
 
@@ -54,6 +56,18 @@ def test_each_job_is_submitted_once_with_its_command(tmp_path: Path) -> None:
     queue = read_queue(jobs)
     assert queue is not None
     assert first.name == f"maskcls-{queue.token}-fold0-1"
+
+
+def test_jobs_that_end_with_their_command_are_said_to_do_so(tmp_path: Path) -> None:
+    for survives in (True, False):
+        jobs, told = JobsDir(tmp_path / str(survives)), io.StringIO()
+        engine = Scripted(ends_well(jobs))
+        engine.survives = survives
+        watching = watch(jobs, engine, told)
+        for name in ("a", "b"):
+            watching.until_done([job(name)])
+        assert jobs_go_on(watching.report.said) is survives
+        assert " ".join(told.getvalue().split()).count(JOBS_END) == (not survives)
 
 
 def test_a_job_that_dies_is_tried_three_times(tmp_path: Path) -> None:

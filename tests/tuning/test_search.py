@@ -19,9 +19,12 @@ from surrogate_trials import SPACE, begin, do_trials, events, finish, quality, s
 from maskcls import config
 from maskcls.config.yaml12 import parse_yaml
 from maskcls.errors import BusyError, ConfigError, ResourceError, ResultError, Stopped
-from maskcls.rundir import RunDir
+from maskcls.rundir import RunDir, StagesDir, StudyDir
+from maskcls.runs.checks import refuse_existing
 from maskcls.runs.choices.register import read_register
+from maskcls.runs.environment import read_environment
 from maskcls.runs.locks import run_lock
+from maskcls.runs.records.finding import checked_run
 from maskcls.tuning import claims, worker
 from maskcls.tuning.open_study import open_study
 from maskcls.tuning.trial_table import search_study
@@ -158,6 +161,35 @@ def test_a_study_of_zoom_keeps_its_number_of_trials(tmp_path: Path) -> None:
     begin(tmp_path / "s", sampler="zoom", trials=20)
     with pytest.raises(BusyError, match="--trials"):
         begin(tmp_path / "s", sampler="zoom", trials=40)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("env.json", "holds a run"), ("stages.yaml", "holds a run"), ("trials.csv", "replace"), ("best.yaml", "replace")],
+)
+def test_a_folder_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path, name: str, said: str) -> None:
+    name = StagesDir(tmp_path).config.name if name == "stages.yaml" else name
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(BusyError, match=said):
+        begin(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_start_that_was_killed_is_begun_again(tmp_path: Path) -> None:
+    study = StudyDir(tmp_path)
+    for path in (study.lock_file, study.base):
+        path.write_text("")
+    assert states(begin(tmp_path)) == []
+
+
+def test_the_folder_of_a_search_is_no_run_and_takes_none(tmp_path: Path) -> None:
+    begin(tmp_path / "s")
+    with pytest.raises(BusyError, match="holds a search for settings"):
+        refuse_existing(RunDir(tmp_path / "s"), tmp_path / "data")
+    for read in (lambda: checked_run(tmp_path / "s"), lambda: read_environment(RunDir(tmp_path / "s"))):
+        with pytest.raises(ResultError, match="holds a search for settings") as caught:
+            read()
+        assert str(tmp_path / "s" / "trials" / "0000") in (caught.value.fix or "")
 
 
 # ---- trials that fail, and too many of them

@@ -87,7 +87,8 @@ def _within(
     except Stopped:
         if not limit.is_up:
             raise
-        report.note(f"the time of --budget is up after {duration(limit.passed_s)}")
+        passed, whole = duration(limit.passed_s), duration(limit.seconds)
+        report.note(f"stopped after {passed}, so that all is written before the limit of --budget, {whole}")
     return stages_outcome(folder, limit)
 
 

@@ -18,6 +18,7 @@ SLURM_KEYS = ("cpus", "gpus", "mem", "time", "shards", *SLURM_TEXTS)
 RAY_KEYS = ("cpus", "gpus", "mem", "shards")
 WHERE = "--on"
 SUBMITTING = "the command that submits jobs"
+JOBS_END = "no Ray cluster runs here: one is started, which ends with this command, as its jobs do"
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGT])i?B?", re.ASCII)
 _POWERS = {"k": 10, "K": 10, "M": 20, "G": 30, "T": 40}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from maskcls.errors import ResultError
-from maskcls.rundir import RunDir, SynthDir
+from maskcls.rundir import RunDir, StudyDir, SynthDir
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import required_files
 from maskcls.runs.repeats.repeat_runs import is_repeated
@@ -48,7 +48,7 @@ def is_run(run: RunDir) -> bool:
 
 def checked_run(path: Path) -> RunDir:
     """Return the run at a path; ResultError when there is none."""
-    if is_repeated(RunDir(path)):
+    if is_repeated(RunDir(path)) or StudyDir(path).facts.is_file():
         read_environment(RunDir(path))  # says what the folder is
     if not is_run(RunDir(path)):
         expected = "a folder that maskcls train made"

@@ -94,7 +94,7 @@ def print_stages(found: StagesOutcome, after: AfterTraining | None, noun: Noun =
     if found.stages:
         show(_stage_table(found))
     if run is not None:
-        say(f"{found.folder} answers with stage {found.chosen}: predict, evaluate and the other verbs take the folder")
+        say(f"give {found.folder} to predict, evaluate and the other verbs; they use its stage {found.chosen} (*)")
     if left is not None:
         say_whole(f"stage {left.path.name[5:]} is not finished; continue: maskcls resume {found.folder} --budget 30m\n")
     if after:
@@ -125,7 +125,7 @@ def _stage_table(found: StagesOutcome) -> Table:
         took = duration(entry.took_s or entry.passed_s)
         score = number(found.scores[place]) if place in found.scores else "not finished"
         table.add_row(
-            str(place), entry.settings.title(), forecast, took, score + (" *" if place == found.chosen else "")
+            str(place), entry.settings.title(), forecast, took, ("* " if place == found.chosen else "") + score
         )
     return table
 

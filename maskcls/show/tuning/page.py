@@ -81,7 +81,7 @@ def _best_values(study: SearchStudy) -> Table | None:
     if first is best:
         return Table(["setting", "best"], [[value_text(name), text_of(best, name)] for name in names])
     rows = [[value_text(name), text_of(best, name), text_of(first, name)] for name in names]
-    return Table(["setting", f"trial {best.number} (best)", f"trial {first.number} (first)"], rows)
+    return Table(["setting", f"trial {best.number} (best)", f"trial {first.number} (base)"], rows)
 
 
 def _best_table(study: SearchStudy) -> Table | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from maskcls.durations import duration
@@ -13,7 +14,7 @@ from maskcls.results.search.study import SearchStudy, SearchTrial, SettingValue
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plain_table, plural, say, show
 from maskcls.show.tuning.score_lines import score_lines
-from maskcls.show.tuning.trial_lines import values_line
+from maskcls.show.tuning.trial_lines import trial_name, values_line
 from maskcls.show.tuning.value_axis import value_text
 
 MOST_SHOWN = 5  # of the best trials
@@ -40,12 +41,13 @@ def print_search(
     say()
     show(_table(study))
     say()
-    say(f"best: trial {best.number}  {values_line(_differing(study, best))}")
+    say(f"best: {trial_name(best)}  {values_line(_differing(study, best))}")
     for line in score_lines(score):
         say(f"  {line}")
-    say(f"train with it: maskcls train {data} --config {winner} --run runs/best")
+    say(f"train with it: maskcls train {quote(data)} --config {quote(str(winner))} --run runs/best")
     if len(kept) > 1:
-        say(f"combine the best: maskcls ensemble {' '.join(kept)} --data {data} -o submission.csv")
+        runs = " ".join(quote(one) for one in kept)
+        say(f"combine the best: maskcls ensemble {runs} --data {quote(data)} -o submission.csv")
     say(f"all trials: {folder / 'trials.csv'}" + ("" if page is None else f"; page: {page}"))
 
 
@@ -60,7 +62,12 @@ def _table(study: SearchStudy) -> Any:
     table = plain_table("trial", "macro-F1", "time")
     table.add_column("settings", overflow="fold")
     for one in study.ranked[:MOST_SHOWN]:
-        table.add_row(str(one.number), number(one.score), duration(one.seconds), values_line(dict(one.values)))
+        table.add_row(
+            trial_name(one).removeprefix("trial "),
+            number(one.score),
+            duration(one.seconds),
+            values_line(dict(one.values)),
+        )
     return table
 
 

@@ -42,24 +42,33 @@ class TrialLines:
             better = one.state == "done" and one.score is not None and (self.best is None or one.score > self.best)
             if better:
                 self.best = one.score
-            self.print_line(trial_line(one, self.of, best=better))
+            self.print_line(trial_line(one, len(self.seen), self.of, best=better))
 
 
-def trial_line(one: SearchTrial, of: int | None = None, *, best: bool = False) -> str:
-    """Write a trial in one line.
+def trial_line(one: SearchTrial, ended: int, of: int | None = None, *, best: bool = False) -> str:
+    """Write a trial in one line, after how many have ended with it.
 
-    >>> trial_line(SearchTrial(3, "done", {"optim.lr": 0.001234}, 0.41234, seconds=12.0), 20, best=True)
-    'trial 3/20  done     macro-F1 0.4123  best so far  12 s  optim.lr=0.001234'
-    >>> trial_line(SearchTrial(4, "failed", {}, why="the memory of the GPU is full"))
-    'trial 4  failed   the memory of the GPU is full  0 s'
+    >>> trial_line(SearchTrial(3, "done", {"optim.lr": 0.001234}, 0.41234, seconds=12.0), 4, 20, best=True)
+    '4 of 20  trial 3  done     macro-F1 0.4123  best so far  12 s  optim.lr=0.001234'
+    >>> trial_line(SearchTrial(4, "failed", {}, why="the memory of the GPU is full"), 5)
+    '5  trial 4  failed   the memory of the GPU is full  0 s'
     """
-    place = f"trial {one.number}" + ("" if of is None else f"/{of}")
+    place = f"{ended}  {trial_name(one)}" if of is None else f"{ended} of {of}  {trial_name(one)}"
     if one.state == "done":
         result = [f"macro-F1 {number(one.score)}", *(["best so far"] if best else [])]
     else:
         result = [visible(one.why)]
     changed = [values_line(dict(one.values))] if one.values else []
     return "  ".join([place, f"{one.state:7s}", *result, duration(one.seconds), *changed])
+
+
+def trial_name(one: SearchTrial) -> str:
+    """Write which trial it is: the first one has the settings of the base configuration.
+
+    >>> trial_name(SearchTrial(0, "done", {})), trial_name(SearchTrial(7, "done", {}))
+    ('trial 0 (base)', 'trial 7')
+    """
+    return f"trial {one.number}{'' if one.number else ' (base)'}"
 
 
 def values_line(values: dict[str, SettingValue]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from maskcls.verbs.help import VerbApp
-from maskcls.verbs.options import Config, Data, Json, Overrides, interruptible, load_config_for
+from maskcls.verbs.options import Config, Data, Json, Overrides, interruptible, load_config_for, say_on_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ def tune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="train nothing: print the space and a forecast")] = False,
     json: Json = False,
 ) -> None:
-    """Search for better settings by training runs, and write the best configuration. The same command goes on.
+    """Search for better settings by training runs, and write the best configuration. The same command continues it.
 
     \b
     maskcls tune faces --config multi --space quick --trials 30 --budget 2h
@@ -79,7 +80,7 @@ def tune(
     from maskcls.tuning.space.check_space import check_search_space
     from maskcls.tuning.space.space_file import find_space, read_space
     from maskcls.tuning.storage import check_storage
-    from maskcls.tuning.study_checks import check_search
+    from maskcls.tuning.study_checks import check_search, refuse_other_folder
 
     budget_s = None
     if budget is not None:
@@ -98,6 +99,7 @@ def tune(
     check_training(data, cfg, None)
     check_folder(study, name="the folder of the search", option="--study")
     check_outputs(study, inputs=[data])
+    refuse_other_folder(StudyDir(study))
     if dry_run:
         from maskcls.verbs.tuning.plan import show_plan
 
@@ -105,12 +107,13 @@ def tune(
         return
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.terminal.progress import LOADING, Reporter
+    from maskcls.show.terminal.text import wrapped
     from maskcls.show.tuning.search_result import print_search
     from maskcls.show.tuning.trial_lines import TrialLines
 
     deadline = None if budget_s is None else time.monotonic() + budget_s
     folder = StudyDir(study)
-    with ExitStack() as stack, interruptible(lambda: "trials are kept. The same command goes on"):
+    with ExitStack() as stack, interruptible(lambda: "trials are kept. The same command continues the search"):
         with Reporter(noun=group_noun(cfg)) as report, report.busy(LOADING):
             from maskcls.commands.tuning.tune import end_search
             from maskcls.commands.unseal import unseal
@@ -131,7 +134,7 @@ def tune(
                 storage=storage,
             )
         stack.enter_context(closing(opened))
-        lines = TrialLines(lambda text: typer.echo(text, err=True), most)
+        lines = TrialLines(say_on_stderr, most)
         lines.begin(search_study(opened))
         if workers == 1:
             _work(opened, data, most, deadline, keep, lines.update)
@@ -141,7 +144,9 @@ def tune(
             def watch() -> None:
                 lines.update(search_study(opened))
 
-            run_workers(workers, work_in_process, [study, storage, data, most, budget_s, keep], watch)
+            with Reporter(noun=group_noun(cfg)) as report, report.busy(f"{workers} workers train trials"):
+                lines.print_line = lambda text: report.note(wrapped(text, 2, sys.stderr))
+                run_workers(workers, work_in_process, [study, storage, data, most, budget_s, keep], watch)
         from datetime import datetime
 
         with Reporter(noun=group_noun(cfg)) as report:
