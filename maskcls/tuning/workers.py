@@ -142,6 +142,7 @@ def _child(
     except Exception as bug:
         with suppress(OSError):
             pipe.send(machine_error(bug) or traceback.format_exc())
+        raise SystemExit(Exit.INTERNAL) from None  # prints nothing: the parent reports it
 
 
 def _end_with_parent() -> None:
