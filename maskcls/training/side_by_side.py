@@ -8,8 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
-import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,13 +19,13 @@ from typing import Any
 from maskcls import files
 from maskcls.errors import Exit, MaskclsError, ResourceError, Stopped
 from maskcls.machine import machine_error
+from maskcls.machine.child_processes import end_children, start_child
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
 
 GRACE_S = 9.0  # for a child to save its last step; it takes at most `stopping.GRACE_S` of these
 POLL_S = 1.0  # between two checks that a child is alive
-TERMINATE_POLL_S = 0.05  # between two checks that a terminated child has ended
 Running = dict[Connection, tuple[SpawnProcess, int]]  # each child and its fold, by the pipe it sends through
 
 
@@ -56,25 +54,13 @@ def train_side_by_side(
                     args=(theirs, experiment.run, member.name, fold, bool(experiment.views), experiment.data),
                 )
                 report.starting(experiment.title(member, fold))
-                _start(child)
+                start_child(child)
                 theirs.close()
                 running[ours] = child, fold
             for pipe in _pipes_to_read(running):
                 _receive(pipe, running, report)
     finally:
-        _end([child for child, _ in running.values()])
-
-
-def _start(child: SpawnProcess) -> None:
-    """Start a child that ignores Ctrl-C: the terminal sends it to the whole group, and the parent decides."""
-    if threading.current_thread() is not threading.main_thread():
-        child.start()
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        child.start()
-    finally:
-        signal.signal(signal.SIGINT, handler)
+        end_children([child for child, _ in running.values()], GRACE_S)
 
 
 def _pipes_to_read(running: Running) -> list[Connection]:
@@ -117,20 +103,6 @@ def _receive(pipe: Connection, running: Running, report: Reporter) -> None:
 
 def _ending(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-def _end(children: Sequence[SpawnProcess]) -> None:
-    try:
-        for child in children:
-            child.terminate()
-        until = time.monotonic() + GRACE_S
-        while any(child.is_alive() for child in children) and time.monotonic() < until:
-            time.sleep(TERMINATE_POLL_S)  # join(timeout) would wait for the sentinel
-    finally:  # also when a second Ctrl-C ends the wait
-        for child in children:
-            if child.is_alive():
-                child.kill()
-            child.join()
 
 
 class _Sender:

@@ -16,6 +16,7 @@ from typing import Any
 
 from maskcls.errors import Exit, MaskclsError, ResourceError, Stopped
 from maskcls.machine import machine_error
+from maskcls.machine.child_processes import end_children, start_child
 
 POLL_S = 0.5
 GRACE_S = 15.0  # for a worker to save its trial and give it back
@@ -44,7 +45,7 @@ def run_workers(
     def start(number: int) -> None:
         ours, theirs = context.Pipe(duplex=False)
         child = context.Process(target=_child, args=(theirs, target, tuple(arguments), shares[number % len(shares)]))
-        _start_ignoring_interrupts(child)
+        start_child(child)
         theirs.close()
         running[child] = ours
 
@@ -66,7 +67,7 @@ def run_workers(
                         )
                     start(deaths)
     finally:
-        _end_workers(list(running))
+        end_children(list(running), GRACE_S)
         watch()
 
 
@@ -78,18 +79,6 @@ def _processor_shares(count: int) -> list[set[int] | None]:
     if count >= len(cores):
         return [{core} for core in cores]
     return [set(cores[number::count]) for number in range(count)]
-
-
-def _start_ignoring_interrupts(child: SpawnProcess) -> None:
-    """Start a child that ignores Ctrl-C: the terminal sends it to the whole group, and this process decides."""
-    if threading.current_thread() is not threading.main_thread():
-        child.start()
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        child.start()
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def _raise_error(pipe: Connection, child: SpawnProcess) -> None:
@@ -104,20 +93,6 @@ def _raise_error(pipe: Connection, child: SpawnProcess) -> None:
         raise found
     if found is not None:
         raise WorkerBugError(str(found))
-
-
-def _end_workers(children: Sequence[SpawnProcess]) -> None:
-    try:
-        for child in children:
-            child.terminate()
-        until = time.monotonic() + GRACE_S
-        for child in children:
-            child.join(max(0.0, until - time.monotonic()))
-    finally:
-        for child in children:
-            if child.is_alive():
-                child.kill()
-                child.join()
 
 
 def _stop(*_: object) -> None:
