@@ -56,6 +56,8 @@ IMPORTING = {
     "show/report/confusion.py",
     "show/report/curves.py",
     "show/report/side_by_side.py",
+    "show/tuning/history.py",
+    "show/tuning/parallel.py",
 }
 
 

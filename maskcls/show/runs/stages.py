@@ -116,10 +116,10 @@ def _stage_table(found: StagesOutcome) -> Table:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
-    for name in ("stage", "settings"):
-        table.add_column(name)
+    table.add_column("stage", no_wrap=True)
+    table.add_column("settings", overflow="fold")
     for name in ("forecast", "took", "macro-F1"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for place, entry in enumerate(found.stages):
         forecast = "-" if entry.forecast_s is None else duration(entry.forecast_s)
         took = duration(entry.took_s or entry.passed_s)
@@ -175,9 +175,9 @@ def print_ladder(found: LadderForecast, folder: Path, *, json: bool = False) -> 
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
-    table.add_column("settings")
-    table.add_column("forecast", justify="right")
-    table.add_column("within " + duration(found.limit_s))
+    table.add_column("settings", overflow="fold")
+    table.add_column("forecast", justify="right", no_wrap=True)
+    table.add_column("within " + duration(found.limit_s), no_wrap=True)
     for place, (settings, seconds) in enumerate(zip(found.rungs, found.seconds, strict=True)):
         stage = f"stage {found.planned.index(place)}" if place in found.planned else ""
         table.add_row(settings.title(), duration(seconds), stage)
