@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,17 +76,19 @@ def test_the_folder_predicts_and_is_scored_with_its_best_stage(
 
 
 def test_a_folder_of_stages_is_not_trained_again_and_nothing_is_left_to_resume(
-    staged: Path, drawn: Path, capsys: pytest.CaptureFixture[str]
+    staged: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_app(["train", str(drawn), "--run", str(staged), "--budget", "1h", *SETTINGS]) == Exit.BUSY
-    before = tiny.hashes(staged)
+    folder = tmp_path / "b"
+    shutil.copytree(staged, folder)
+    before = tiny.hashes(folder)
     capsys.readouterr()
 
-    assert run_app(["resume", str(staged), "--json"]) == 0
+    assert run_app(["resume", str(folder), "--json"]) == 0
 
     found = json.loads(capsys.readouterr().out)
-    assert (found["chosen"], found["budget_s"]) == (answering_run(staged).name, None)
-    after = tiny.hashes(staged)
+    assert (found["chosen"], found["budget_s"]) == (answering_run(folder).name, None)
+    after = tiny.hashes(folder)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert changed <= {"stages.json"}
 
