@@ -110,7 +110,7 @@ class JobActor:
         """End this actor; Ray then counts its devices as free."""
         import ray
 
-        ray.actor.exit_actor()  # type: ignore[no-untyped-call]
+        ray.actor.exit_actor()
 
 
 def _passed_on() -> Mapping[str, str]:
