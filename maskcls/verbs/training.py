@@ -342,8 +342,9 @@ def resume(
     check_resuming(RunDir(run), folds)
     if on is not None:
         from maskcls.jobs.engines.engine_words import check_training_engine
+        from maskcls.runs.stages.record import is_staged
 
-        check_training_engine(on, budget=budget)
+        check_training_engine(on, budget=budget or ("of the first command" if is_staged(RunDir(run)) else None))
     from maskcls.config import of_run
     from maskcls.rundir import RepeatsDir, StagesDir
     from maskcls.runs.repeats.repeat_runs import check_resuming_repeats, is_repeated

@@ -142,6 +142,7 @@ def test_the_folds_that_were_asked_for_are_those_of_every_stage(drawn: Path, tmp
         (["train", "DATA", "--budget", "1h", "folds.repeats=2"], Exit.USAGE),
         (["resume", "STAGED", "--folds", "0"], Exit.USAGE),
         (["resume", "STAGED", "--budget", "0"], Exit.USAGE),
+        (["resume", "STAGED", "--on", "local:2"], Exit.USAGE),
         (["resume", "STAGE", "--budget", "1h"], Exit.USAGE),
     ],
 )
