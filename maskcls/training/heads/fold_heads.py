@@ -45,14 +45,14 @@ class FoldHead:
 
 
 def fit_fold_heads(feature_VND: Floats, rows: FoldRows, fold_N: Ints, cfg: Config) -> dict[str, FoldHead]:
-    """Fit every head of a network on the training rows of a fold; a function of the arguments, given one thread of BLAS.
+    """Fit every head of a network on the training rows of a fold.
 
     feature_VND  of all rows; each view of a photo is a row with an equal part of its weight.
     fold_N       the fold of each row, -1 for rows that are only trained on; the training rows' folds are the parts
                  between which strengths are chosen, see `people_parts`.
 
-    Nothing is read of other rows than rows.train. Raises DataError for a head without a labelled training row, and for
-    rows with probabilities in place of labels.
+    A function of the arguments, with one thread of BLAS. Nothing is read of other rows than rows.train. Raises
+    DataError for a head without a labelled training row, and for rows with probabilities in place of labels.
     """
     if rows.soft is not None and rows.soft[rows.train].any():
         raise DataError(
