@@ -6,8 +6,9 @@ N rows of the manifest, V views, D features, J joint classes.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -67,12 +68,21 @@ def fit_networks(experiment: Experiment, wanted: Sequence[int], accelerator: Acc
         rows = {k: experiment.rows(member, k) for k in undone}
         every_VND = features.all_views
         what = f"fitting heads{f' of {member.name}' if member.name else ''}"
-        # More threads of a matrix product add in another order; the limit holds for all threads of the process.
-        with report.busy(what), threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(jobs) as pool:
+        with report.busy(what), one_thread_of_blas(), ThreadPoolExecutor(jobs) as pool:
             fits = {k: pool.submit(_timed_fit, every_VND, rows[k], experiment, member) for k in undone}
             for k in undone:
                 heads, fit_s = fits[k].result()
                 _save(experiment, member, k, rows[k], features, heads, features_s / len(undone) + fit_s, accelerator)
+
+
+@contextmanager
+def one_thread_of_blas() -> Iterator[None]:
+    """Let every matrix product of the process take one thread: more would add in another order."""
+    import scipy.linalg
+    import scipy.optimize  # noqa: F401
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def _timed_fit(

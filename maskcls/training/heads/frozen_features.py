@@ -5,8 +5,10 @@ N rows of the manifest, V views, D features.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 
 import maskcls
+from maskcls.data.photos.cache_folder import FEATURES as ENDING
 from maskcls.data.photos.cache_folder import cache_folder
 from maskcls.engine.checkpoint import load_state, save_state
 from maskcls.engine.device import Accelerator, worker_count
@@ -28,7 +31,7 @@ from maskcls.training.plans import fresh_network
 from maskcls.viewnames import parse_views
 
 FORMAT = 1  # of the stored features
-FEATURES = "features"  # the tensor's name in the file, and the ending of the file
+FEATURES = "features"  # the tensor's name in the file
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def _place(experiment: Experiment, member: Member, network: Network, accelerator
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     try:
-        return cache_folder() / f"{digest.hexdigest()[:24]}.{FEATURES}"
+        return cache_folder() / f"{digest.hexdigest()[:24]}{ENDING}"
     except ResourceError:
         return None
 
@@ -134,6 +137,8 @@ def _read(place: Path) -> Floats | None:
         tensors, _ = load_state(place)
     except MaskclsError:  # damaged, or deleted meanwhile: the features are computed again
         return None
+    with contextlib.suppress(OSError):
+        os.utime(place)  # the time of use, by which `data cache prune` keeps it
     found: Floats = tensors[FEATURES].numpy()
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -199,3 +201,20 @@ def test_a_backbone_without_weights_is_said(drawn: Path, tmp_path: Path, capsys:
     assert train(drawn, tmp_path / "run", *WORDS, "--folds", "0") == Exit.OK
     assert "random weights" in capsys.readouterr().err
     assert tiny(*WORDS).model.train == "heads"
+
+
+def test_a_matrix_product_takes_one_thread_while_heads_are_fitted() -> None:
+    """Also that of scipy, which loads a library of its own."""
+    code = (
+        "from threadpoolctl import threadpool_info\n"
+        "from maskcls.training.heads.fit_networks import one_thread_of_blas\n"
+        "with one_thread_of_blas():\n"
+        "    import scipy.linalg\n"
+        "    print([one['num_threads'] for one in threadpool_info() if one['user_api'] == 'blas'])"
+    )
+    env = {name: value for name, value in os.environ.items() if "NUM_THREADS" not in name} | {
+        "OPENBLAS_NUM_THREADS": "2"
+    }
+    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+    assert len(json.loads(found)) >= 2
+    assert set(json.loads(found)) == {1}
