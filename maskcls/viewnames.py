@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from maskcls.errors import nearest
 
-SINGLE = ("none", "flip", "zoomed", "flip_zoomed", "up", "down", "left", "right")
+SINGLE = (
+    *("none", "flip", "zoomed", "flip_zoomed", "zoomed_80", "flip_zoomed_80", "zoomed_70", "flip_zoomed_70"),
+    *("up", "down", "left", "right"),
+)
 SETS = {
     "none": ("none",),
     "hflip": ("none", "flip"),
     "zoom": ("none", "zoomed"),
     "hflip_zoom": ("none", "flip", "zoomed", "flip_zoomed"),
+    "hflip_zooms": SINGLE[:8],
     "shifts": ("none", "up", "down", "left", "right"),
 }
 OLDER = {"plain": "none"}  # names of earlier versions

@@ -286,8 +286,8 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "train.fold_jobs": (["1", "64", "auto"], ["0", "65", "1.0", "true", "all", "null"]),
     "train.report": (["true", "false"], ["0", "1.0", "null", "later"]),
     "predict.views": (
-        ["none", "hflip", "zoom", "hflip_zoom", "shifts", "plain+up"],
-        ["hflp", "null", "1", "up+up"],
+        ["none", "hflip", "zoom", "hflip_zoom", "hflip_zooms", "shifts", "plain+up", "zoomed_70+flip_zoomed_80"],
+        ["hflp", "null", "1", "up+up", "zoomed_60"],
     ),
     "predict.batch_size": COUNT,
     "synth.kind": (["smote", "oversample", "dcgan", "wgan-gp", "cyclegan"], ["gan", "wgan_gp", "SMOTE", "null"]),

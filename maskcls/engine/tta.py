@@ -15,7 +15,7 @@ from maskcls.viewnames import parse_views
 
 ViewFunction = Callable[[Tensor], Tensor]
 
-ZOOM = 0.9  # share of each side that is kept
+ZOOM = 0.9  # share of each side that is kept by `zoomed`
 SHIFT = 0.04  # share of the side
 
 
@@ -29,10 +29,10 @@ def hflip(images_BCHW: Tensor) -> Tensor:
     return images_BCHW.flip(3)
 
 
-def zoom(images_BCHW: Tensor) -> Tensor:
-    """Enlarge the central 90 % of each side to the full size."""
+def zoom(images_BCHW: Tensor, share: float = ZOOM) -> Tensor:
+    """Enlarge the central part, this share of each side, to the full size."""
     height, width = images_BCHW.shape[2:]
-    rows, columns = round(height * ZOOM), round(width * ZOOM)
+    rows, columns = round(height * share), round(width * share)
     top, left = (height - rows) // 2, (width - columns) // 2
     central = images_BCHW[:, :, top : top + rows, left : left + columns]
     return F.interpolate(central, size=(height, width), mode="bilinear", align_corners=False)
@@ -54,11 +54,23 @@ def _shift(vertical: int, horizontal: int) -> ViewFunction:
     return view
 
 
+def _zoom(share: float, *, mirror: bool = False) -> ViewFunction:
+    def view(images_BCHW: Tensor) -> Tensor:
+        zoomed = zoom(images_BCHW, share)
+        return hflip(zoomed) if mirror else zoomed
+
+    return view
+
+
 SINGLE: dict[str, ViewFunction] = {
     "none": identity,
     "flip": hflip,
-    "zoomed": zoom,
-    "flip_zoomed": lambda images: hflip(zoom(images)),
+    "zoomed": _zoom(ZOOM),
+    "flip_zoomed": _zoom(ZOOM, mirror=True),
+    "zoomed_80": _zoom(0.8),
+    "flip_zoomed_80": _zoom(0.8, mirror=True),
+    "zoomed_70": _zoom(0.7),
+    "flip_zoomed_70": _zoom(0.7, mirror=True),
     "up": _shift(-1, 0),
     "down": _shift(1, 0),
     "left": _shift(0, -1),

@@ -23,9 +23,10 @@ class PredictConfig(Section):
     """Prediction, in the same way for validation, out-of-fold and new photos."""
 
     views: Views = "hflip"
-    """Test-time augmentation: none, hflip, zoom, hflip_zoom or shifts, or single views joined by +, such as
-    none+flip+up. Single views: none, flip, zoomed, flip_zoomed, up, down, left, right. The probabilities of all views
-    are averaged."""
+    """Test-time augmentation: none, hflip, zoom, hflip_zoom, hflip_zooms or shifts, or single views joined by +, such
+    as none+flip+up. Single views: none, flip, zoomed (the central 90 % of each side), zoomed_80, zoomed_70,
+    flip_zoomed, flip_zoomed_80, flip_zoomed_70, up, down, left, right. hflip_zooms: the first eight of them. The
+    probabilities of all views are averaged."""
     networks: Literal["folds", "continued", "refit", "all"] = "folds"
     """Which networks predict new photos. folds: those of the folds. continued: those trained further by
     train.continue_epochs. refit: the one of train.refit. all: those of the folds and the refit one."""

@@ -28,7 +28,7 @@ def test_the_command_agrees_with_the_run_s_own_rows(
     assert run_app(["tta", str(run)]) == 0
     told = capsys.readouterr()
     assert "views are chosen on the other folds" in told.out
-    assert told.err.splitlines() == [f"{run}: predicting {len(oof)} photos in 8 views"]  # one line for all of them
+    assert told.err.splitlines() == [f"{run}: predicting {len(oof)} photos in 12 views"]  # one line for all of them
     assert run_app(["tta", str(run), "predict.views=none"]) == 2
     one = tmp_path / "one"
     assert train(drawn, one, "train.epochs=1", "--folds", "0") == 0

@@ -9,7 +9,7 @@ from maskcls.engine.tta import SINGLE, hflip, identity, shifted, views_of, zoom
 from maskcls.viewnames import SETS, parse_views
 from maskcls.viewnames import SINGLE as NAMES
 
-COUNTS = {"none": 1, "hflip": 2, "zoom": 2, "hflip_zoom": 4, "shifts": 5}
+COUNTS = {"none": 1, "hflip": 2, "zoom": 2, "hflip_zoom": 4, "hflip_zooms": 8, "shifts": 5}
 
 
 def numbered(height: int, width: int) -> torch.Tensor:
@@ -71,17 +71,25 @@ def test_hflip_mirrors_columns_and_undoes_itself() -> None:
     assert views_of("hflip")[1] is hflip
 
 
-@pytest.mark.parametrize(("side", "kept", "first"), [(20, 18, 1), (10, 9, 0), (21, 19, 1), (128, 115, 6)])
-def test_zoom_spreads_the_central_part(side: int, kept: int, first: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "side", "kept", "first"),
+    [
+        *[("zoomed", *rest) for rest in ((20, 18, 1), (10, 9, 0), (21, 19, 1), (128, 115, 6))],
+        *[("zoomed_80", *rest) for rest in ((20, 16, 2), (96, 77, 9), (128, 102, 13))],
+        *[("zoomed_70", *rest) for rest in ((20, 14, 3), (96, 67, 14), (128, 90, 19))],
+    ],
+)
+def test_zoom_spreads_the_central_part(name: str, side: int, kept: int, first: int) -> None:
     """A ramp stays a ramp under linear interpolation, so each pixel's source can be written down."""
     ramp = torch.arange(side, dtype=torch.float32).expand(1, 1, side, side)
     last = first + kept - 1
     want = [min(max(first + (x + 0.5) * kept / side - 0.5, first), last) for x in range(side)]
-    got = zoom(ramp)
+    (view,) = views_of(name)
+    got = view(ramp)
     assert got.shape == ramp.shape
     for row in (0, side // 2, side - 1):
         assert got[0, 0, row].tolist() == pytest.approx(want, abs=1e-4)  # float32 near 100
-    assert zoom(ramp.transpose(2, 3))[0, 0, :, 0].tolist() == pytest.approx(want, abs=1e-4)
+    assert view(ramp.transpose(2, 3))[0, 0, :, 0].tolist() == pytest.approx(want, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +122,16 @@ def test_hflip_zoom_is_every_combination() -> None:
     want = [images, hflip(images), zoom(images), hflip(zoom(images))]
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
     assert len({view.numpy().tobytes() for view in got}) == 4
+
+
+def test_hflip_zooms_are_four_zooms_and_their_mirror_images() -> None:
+    images = numbered(40, 30)
+    got = [view(images) for view in views_of("hflip_zooms")]
+    kept = [images, zoom(images, 0.9), zoom(images, 0.8), zoom(images, 0.7)]
+    want = [view for one in kept for view in (one, hflip(one))]
+    assert [len(got), len(want)] == [8, 8]
+    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+    assert len({view.numpy().tobytes() for view in got}) == 8
 
 
 @pytest.mark.parametrize("name", SETS)
